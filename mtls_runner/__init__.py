@@ -1,0 +1,1 @@
+"""A declarative, YAML-driven mutual TLS lab that says who refused whom, and why."""

@@ -1,0 +1,1 @@
+"""Resolved nouns: standard library only, frozen, no I/O."""

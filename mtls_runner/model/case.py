@@ -1,0 +1,106 @@
+"""A case: what to run, what to expect, and where in the file it was written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from mtls_runner.model.spec import CertificateSpec, ClientSpec, ServerSpec, TlsVersion
+from mtls_runner.span import Diagnostic, Span
+
+__all__ = ["Case", "Check", "Expectation", "Match", "Matcher", "Plan"]
+
+
+class Match(StrEnum):
+    """How an expected value is held against an observed one."""
+
+    EQUALS = "equals"
+    CONTAINS = "contains"
+    """A substring; for a list, a member."""
+    MATCHES = "matches"
+    """A regular expression found anywhere (``re.search``)."""
+    IN_ORDER = "in-order"
+    """All listed members occur, in this order, others between them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """One alternative. ``value`` is what the author wrote: text, integer, boolean, ``None``, or a tuple of texts."""
+
+    kind: Match
+    value: str | int | bool | None | tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of an expectation.
+
+    Args:
+        path: a field of :class:`~mtls_runner.model.observation.Observation`; ``headers.<name>`` and
+            ``upstream_headers.<name>`` (lower case) look inside. A ``None`` value there means absent.
+        alternatives: any one of them will do.
+        span: where the value was written.
+        tool_version: counts only when the tool's version satisfies it (``>=8.16``, PEP 440 style); ``""``: always.
+            Of several checks of one path that count, the last one does.
+    """
+
+    path: str
+    alternatives: tuple[Matcher, ...]
+    span: Span
+    tool_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """All checks of a case, ``outcome`` and ``reason`` among them, in order."""
+
+    checks: tuple[Check, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One thing to run.
+
+    Args:
+        id: ``path::case name[client.tls=TLSv1.3,client.tool=curl]``, or ``path::server`` for a server's own expectation.
+        name: the case name with its parameters, as the console shows it.
+        server: the server it needs.
+        client: ``None`` when the case is the server's own expectation.
+        expect: what must be seen.
+        span: where the case begins.
+        tls: the one version that it is planned to speak; ``None`` when several are possible, or none.
+        tags: of the file.
+    """
+
+    id: str
+    name: str
+    server: ServerSpec
+    client: ClientSpec | None
+    expect: Expectation
+    span: Span
+    tls: TlsVersion | None = None
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A whole scenario file, resolved.
+
+    Args:
+        path: as given on the command line (ids start with it).
+        certificates: authorities and leaves by id; issuers before those they issue where there is no cycle.
+        cases: in the file's order, matrices expanded.
+        lines: the file's text, for snippets.
+        warnings: unused certificates and the like; errors under ``--strict``.
+    """
+
+    path: Path
+    name: str
+    description: str
+    tags: tuple[str, ...]
+    certificates: Mapping[str, CertificateSpec]
+    cases: tuple[Case, ...]
+    text: str
+    warnings: tuple[Diagnostic, ...] = ()

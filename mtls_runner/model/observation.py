@@ -1,0 +1,303 @@
+"""What happened: what each end saw, and the one outcome that follows from it.
+
+A client returns a :class:`ClientView`, a running server a :class:`ServerView`; ``tls.classify`` makes one
+:class:`Observation` of the two. What could not be observed is ``None`` (or empty), and never matches an expectation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+__all__ = [
+    "Alert",
+    "ClientView",
+    "Direction",
+    "HttpRequest",
+    "HttpResponse",
+    "Message",
+    "Observation",
+    "Outcome",
+    "Phase",
+    "Reason",
+    "ServerView",
+]
+
+
+class Outcome(StrEnum):
+    """One word for each thing that can happen."""
+
+    ACCEPTED = "accepted"
+    SERVER_REFUSED = "server-refused"
+    CLIENT_REFUSED = "client-refused"
+    NO_AGREEMENT = "no-agreement"
+    CLIENT_UNUSABLE = "client-unusable"
+    NO_CONNECTION = "no-connection"
+    TIMED_OUT = "timed-out"
+    SERVER_STARTED = "server-started"
+    """A server's own expectation: it started (``server.expect: {starts: true}``)."""
+    SERVER_UNUSABLE = "server-unusable"
+    """A server's own expectation: it could not start (``server.expect: {starts: false, reason: …}``)."""
+
+
+class Reason(StrEnum):
+    """Why. Which reasons an outcome can have: ``mtls_runner.tls.names.REASONS``."""
+
+    NO_CERTIFICATE = "no-certificate"
+    CERTIFICATE_WITHHELD = "certificate-withheld"
+    """One was configured, but nothing that the server offers fits its key, so none was sent."""
+    UNKNOWN_CA = "unknown-ca"
+    SELF_SIGNED = "self-signed"
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not-yet-valid"
+    REVOKED = "revoked"
+    NO_CRL = "no-crl"
+    CRL_EXPIRED = "crl-expired"
+    CRL_NOT_YET_VALID = "crl-not-yet-valid"
+    CRL_INVALID = "crl-invalid"
+    OCSP_UNAVAILABLE = "ocsp-unavailable"
+    OCSP_INVALID = "ocsp-invalid"
+    WRONG_PURPOSE = "wrong-purpose"
+    BAD_SIGNATURE = "bad-signature"
+    INVALID_CA = "invalid-ca"
+    PATH_LENGTH = "path-length"
+    NAME_CONSTRAINTS = "name-constraints"
+    NAME_MISMATCH = "name-mismatch"
+    UNHANDLED_EXTENSION = "unhandled-extension"
+    POLICY = "policy"
+    WEAK_KEY = "weak-key"
+    WEAK_DIGEST = "weak-digest"
+    MALFORMED = "malformed"
+    NOT_COMPLIANT = "not-compliant"
+    """Refused by strict checking of RFC 5280 only (``X509_V_FLAG_X509_STRICT``)."""
+    NOT_AUTHORIZED = "not-authorized"
+    OTHER = "other"
+    """The verifier's own code is known and shown, but belongs to no class above (internal errors, rarely seen features)."""
+
+    PROTOCOL_VERSION = "protocol-version"
+    CIPHER = "cipher"
+    GROUP = "group"
+    SIGNATURE_ALGORITHM = "signature-algorithm"
+    ALPN = "alpn"
+    SERVER_NAME = "server-name"
+
+    WRONG_PASSPHRASE = "wrong-passphrase"  # noqa: S105 - a reason's name
+    PASSPHRASE_NEEDED = "passphrase-needed"  # noqa: S105
+    KEY_MISMATCH = "key-mismatch"
+    MISSING_FILE = "missing-file"
+    BAD_CONFIG = "bad-config"
+    ADDRESS_IN_USE = "address-in-use"
+    EXITED = "exited"
+
+    REFUSED = "refused"
+    RESET = "reset"
+    CLOSED = "closed"
+    NOT_TLS = "not-tls"
+    NAME_NOT_RESOLVED = "name-not-resolved"
+
+    CONNECT = "connect"
+    HANDSHAKE = "handshake"
+    RESPONSE = "response"
+
+
+class Direction(StrEnum):
+    """Of a message, seen from the end that recorded it."""
+
+    SENT = "sent"
+    RECEIVED = "received"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One handshake message, alert or ChangeCipherSpec, as one end saw it.
+
+    ``name`` is RFC 8446's or RFC 5246's (``ClientHello``, ``CertificateRequest``, …); an alert's is its description.
+    ``size`` is in bytes.
+    """
+
+    direction: Direction
+    name: str
+    size: int
+    alert: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """A TLS alert (RFC 8446 §6): its description's name and number, and which way it went."""
+
+    direction: Direction
+    name: str
+    code: int
+    fatal: bool = True
+
+
+class Phase(StrEnum):
+    """How far a client came. Each includes the ones before it."""
+
+    PREPARE = "prepare"
+    CONNECT = "connect"
+    HANDSHAKE = "handshake"
+    REQUEST = "request"
+    """Its own handshake is complete; on TLS 1.3 the server has not yet judged the client certificate."""
+    RESPONSE = "response"
+    """Something of a response arrived."""
+    DONE = "done"
+    """A whole response arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """A request as a server (or the application behind it) saw it."""
+
+    method: str
+    path: str
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HttpResponse:
+    """A response as the client saw it; header names in lower case."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientView:
+    """What a client saw of one exchange; nothing here is an interpretation.
+
+    Args:
+        tool, tool_version: who (``curl``, ``7.88.1``).
+        phase: how far it came.
+        problem: why its own material could not be used (``client-unusable``), set only in ``PREPARE``; or, as
+            ``protocol-version``, that it allows no version that its security level can speak; or ``cipher``.
+        error: the tool's own last word (an exception's reason, curl's message); for people, never matched.
+        error_symbol: OpenSSL's symbolic reason (``CERTIFICATE_VERIFY_FAILED``) or an errno name (``ECONNREFUSED``); ``""``.
+        timed_out: the time limit passed in ``phase``.
+        exit_code: curl's exit, or for another client what curl of a named version would have exited with.
+        verify_code: OpenSSL's result for the server's chain (``X509_V_*``; 0 is OK); ``None``: never came so far.
+        name_mismatch: the chain was good, the name was not.
+        alerts: in order.
+        messages: handshake messages, in order.
+        certificate_requested: a CertificateRequest arrived; ``None``: not known.
+        ca_names: certificate_authorities of the CertificateRequest, RFC 4514; ``None``: none came or not known.
+        sent_chain: DER certificates of the Certificate message that it sent; ``None``: it sent no such message.
+        received_chain: DER certificates that the server sent; ``None``: no such message.
+        tls_version, cipher, alpn, resumed: as negotiated.
+        response: what came back.
+        local_port: its TCP port, which the server sees as the peer's; ``None``: never connected.
+        command: what a person types to repeat it, without a secret.
+    """
+
+    tool: str
+    tool_version: str
+    phase: Phase
+    problem: Reason | None = None
+    error: str = ""
+    error_symbol: str = ""
+    timed_out: bool = False
+    exit_code: int | None = None
+    verify_code: int | None = None
+    name_mismatch: bool = False
+    alerts: tuple[Alert, ...] = ()
+    messages: tuple[Message, ...] = ()
+    certificate_requested: bool | None = None
+    ca_names: tuple[str, ...] | None = None
+    sent_chain: tuple[bytes, ...] | None = field(default=None, repr=False)
+    received_chain: tuple[bytes, ...] | None = field(default=None, repr=False)
+    tls_version: str | None = None
+    cipher: str | None = None
+    alpn: str | None = None
+    resumed: bool | None = None
+    response: HttpResponse | None = None
+    local_port: int | None = None
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerView:
+    """What a server saw of one connection.
+
+    Args:
+        source: where it comes from, for people (``python ssl``, ``nginx log``).
+        handshake_complete: whether the server finished its handshake; ``None``: it doesn't tell.
+        error: its own words, for people.
+        error_symbol: OpenSSL's symbolic reason (``PEER_DID_NOT_RETURN_A_CERTIFICATE``), or ``""``.
+        verify_code: OpenSSL's result for the client's chain; ``None``: nothing was verified.
+        client_verify: as nginx ``$ssl_client_verify``: ``SUCCESS``, ``NONE``, ``FAILED:…``; ``None``: unknown.
+        client_subject: RFC 4514 subject of the client certificate it saw; ``None``: none, or unknown.
+        refused_status: the HTTP status by which it refused the certificate itself (nginx 400/495/496/497), or ``None``.
+        alerts, messages: from the server's side, in order; empty where it doesn't tell.
+        request: the HTTP request it saw.
+        upstream_request: what it forwarded to an application, as that application saw it.
+        server_name: SNI as received.
+        tls_version, cipher: as negotiated.
+        resumed: the session was resumed.
+        log: its log lines of this connection.
+    """
+
+    source: str
+    handshake_complete: bool | None = None
+    error: str = ""
+    error_symbol: str = ""
+    verify_code: int | None = None
+    client_verify: str | None = None
+    client_subject: str | None = None
+    refused_status: int | None = None
+    alerts: tuple[Alert, ...] = ()
+    messages: tuple[Message, ...] = ()
+    request: HttpRequest | None = None
+    upstream_request: HttpRequest | None = None
+    server_name: str | None = None
+    tls_version: str | None = None
+    cipher: str | None = None
+    resumed: bool | None = None
+    log: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """The outcome of one exchange, and all that was seen. Field names are those of ``expect:`` in a scenario.
+
+    Args:
+        outcome: exactly one; ``None``: nothing that the lab recognises (an error, never a pass).
+        reason: why; ``None`` for ``accepted`` and ``server-started``.
+        summary: one sentence for people: who refused whom, and why.
+        hint: what usually causes it or what to do; ``""``.
+        evidence: one short sentence for each fact that the outcome and reason rest on, client's and server's.
+        alert, alert_from: the fatal alert that ended it (RFC 8446 name) and the end that sent it (``client``/``server``).
+        client_chain: ids (or subjects, where the lab doesn't know the certificate) that the client really sent.
+        server_chain: the same for the server.
+        handshake: names of the handshake messages in order, as the client saw them.
+        client, server: the two views; ``server`` is ``None`` where the server can't be asked or never saw it.
+    """
+
+    outcome: Outcome | None
+    reason: Reason | None = None
+    summary: str = ""
+    hint: str = ""
+    evidence: tuple[str, ...] = ()
+    status: int | None = None
+    headers: tuple[tuple[str, str], ...] | None = None
+    body: bytes | None = None
+    curl_exit: int | None = None
+    alert: str | None = None
+    alert_from: str | None = None
+    ssl_verify_result: int | None = None
+    server_verify_code: int | None = None
+    tls_version: str | None = None
+    cipher: str | None = None
+    alpn: str | None = None
+    server_subject: str | None = None
+    client_subject: str | None = None
+    client_verify: str | None = None
+    client_chain: tuple[str, ...] | None = None
+    server_chain: tuple[str, ...] | None = None
+    client_ca_names: tuple[str, ...] | None = None
+    upstream_headers: tuple[tuple[str, str], ...] | None = None
+    handshake: tuple[str, ...] | None = None
+    resumed: bool | None = None
+    server_log: tuple[str, ...] | None = None
+    client: ClientView | None = None
+    server: ServerView | None = None

@@ -1,0 +1,131 @@
+"""The protocols between the rooms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+from mtls_runner.deadline import Deadline
+from mtls_runner.model.credential import Credential
+from mtls_runner.model.event import Event
+from mtls_runner.model.observation import ClientView, ServerView
+from mtls_runner.model.spec import Address, ChainSpec, ClientSpec, ServerSpec
+
+__all__ = ["Client", "Material", "Reporter", "RunningServer", "ServerBackend", "Watch"]
+
+
+class Material(Protocol):
+    """The forged (or brought) material of one plan, as files under one private directory.
+
+    Everything that is asked for is written once, atomically, and may be asked for from several threads.
+    """
+
+    @property
+    def directory(self) -> Path:
+        """The 0700 directory; backends and clients make their own sub-directories in it."""
+        ...
+
+    def credential(self, certificate: str) -> Credential:
+        """Of an authority or leaf, by id.
+
+        Raises:
+            MaterialError: it can't be made.
+        """
+        ...
+
+    def bundle(self, certificates: Sequence[str]) -> Path:
+        """A PEM file with exactly these certificates, in this order (``--cacert``, ``ssl_client_certificate``)."""
+        ...
+
+    def chain(self, certificate: str, chain: ChainSpec) -> Path:
+        """A PEM file with the certificate and what ``chain`` says comes after it."""
+        ...
+
+    def name(self, der: bytes) -> str:
+        """The id of a certificate of this plan, or the RFC 4514 subject of one that is not."""
+        ...
+
+
+class Watch(Protocol):
+    """One connection, seen from the server."""
+
+    def view(self, client: ClientView, deadline: Deadline) -> ServerView | None:
+        """What the server saw of the connection that ``client`` made while this watch was open.
+
+        Waits until the server is done with it, at most until the deadline. ``None``: the server never saw it, or
+        can't be asked.
+        """
+        ...
+
+
+class RunningServer(Protocol):
+    """A server that is ready."""
+
+    @property
+    def address(self) -> Address:
+        """Where to connect, on loopback."""
+        ...
+
+    def watch(self) -> AbstractContextManager[Watch]:
+        """Open it before the client connects. A backend that can't tell connections apart lets one in at a time."""
+        ...
+
+
+class ServerBackend(Protocol):
+    """A way to run servers."""
+
+    def versions(self) -> Mapping[str, str]:
+        """Of what serves (``nginx`` → ``1.22.1``, ``openssl`` → ``3.0.19``), known once a server ran."""
+        ...
+
+    def cannot(self, server: ServerSpec, client: ClientSpec | None) -> str | None:
+        """Why this backend can't honour the description, for people; ``None``: it can.
+
+        A case for which this is not ``None`` is skipped with that reason, never run as if the setting were applied.
+        """
+        ...
+
+    def serve(
+        self, server: ServerSpec, material: Material, deadline: Deadline
+    ) -> AbstractContextManager[RunningServer]:
+        """Start it; it is ready (proved by a TLS handshake or an equal proof) when this yields, and leaves nothing behind.
+
+        Raises:
+            ServerUnusable: on entering, when it can't start with what it was given.
+            LabError: on entering, when the lab is broken.
+        """
+        ...
+
+
+class Client(Protocol):
+    """A TLS and HTTP client."""
+
+    def version(self) -> str:
+        """Of the tool.
+
+        Raises:
+            LabError: it is not installed.
+        """
+        ...
+
+    def cannot(self, client: ClientSpec) -> str | None:
+        """Why this tool can't honour the description, for people; ``None``: it can."""
+        ...
+
+    def probe(self, client: ClientSpec, address: Address, material: Material, deadline: Deadline) -> ClientView:
+        """One exchange. A refusal is a return value; an exception means that the lab is broken."""
+        ...
+
+
+class Reporter(Protocol):
+    """Consumes events. An exception is reported and changes the exit code; it stops nothing."""
+
+    def handle(self, event: Event) -> None:
+        """One event."""
+        ...
+
+    def close(self) -> None:
+        """Write what is left; called once, whatever happened."""
+        ...
