@@ -30,7 +30,7 @@ class Matcher:
     """One alternative. ``value`` is what the author wrote: text, integer, boolean, ``None``, or a tuple of texts."""
 
     kind: Match
-    value: str | int | bool | None | tuple[str, ...]
+    value: str | int | bool | tuple[str, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
