@@ -1,0 +1,127 @@
+"""What goes over the wire: every handshake message and alert of a connection, with its direction.
+
+CPython's ``ssl`` reports them through a private hook of its C contexts (``_SSLContext._msg_callback``, since 3.8). It is
+used below its Python wrapper on purpose: the wrapper reads a record header's type as a handshake type (so that content type
+22 becomes ``CERTIFICATE_STATUS``), and costs three enum look-ups a message. Where the hook is absent nothing is recorded.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, Any
+
+from mtls_runner.model.observation import Alert, Direction, Message
+from mtls_runner.tls.messages import alert, certificate_authorities, certificates
+from mtls_runner.tls.names import HANDSHAKE_TYPES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["AVAILABLE", "RecordingSocket", "Transcript", "record"]
+
+_CHANGE_CIPHER_SPEC, _ALERT, _HANDSHAKE = 20, 21, 22
+_CERTIFICATE, _CERTIFICATE_REQUEST = 11, 13
+_RECORDED = frozenset((_CHANGE_CIPHER_SPEC, _ALERT, _HANDSHAKE))
+
+
+def _find_hook() -> Any:
+    for base in ssl.SSLContext.__mro__:
+        if base.__module__ == "_ssl":
+            return vars(base).get("_msg_callback")
+    return None
+
+
+_HOOK = _find_hook()
+
+#: Whether this interpreter reports messages at all.
+AVAILABLE = _HOOK is not None
+
+
+class Transcript:
+    """The messages of one connection, in order. Only the bytes that are read later are kept."""
+
+    __slots__ = ("_entries",)
+
+    def __init__(self) -> None:
+        self._entries: list[tuple[str, int, int, int, int, bytes]] = []
+
+    def add(self, direction: str, version: int, content_type: int, message_type: int, data: bytes) -> None:
+        """One call of OpenSSL's message callback."""
+        keep = content_type == _ALERT or message_type in (_CERTIFICATE, _CERTIFICATE_REQUEST)
+        self._entries.append((direction, version, content_type, message_type, len(data), data if keep else b""))
+
+    def messages(self) -> tuple[Message, ...]:
+        """Everything, as names."""
+        found = []
+        for direction, _, content_type, message_type, size, data in self._entries:
+            way = Direction.SENT if direction == "write" else Direction.RECEIVED
+            if content_type == _HANDSHAKE:
+                found.append(Message(way, HANDSHAKE_TYPES.get(message_type, f"handshake_{message_type}"), size))
+            elif content_type == _CHANGE_CIPHER_SPEC:
+                found.append(Message(way, "ChangeCipherSpec", size))
+            else:
+                told = alert(data, way)
+                if told is not None:
+                    found.append(Message(way, told.name, size, alert=True))
+        return tuple(found)
+
+    def alerts(self) -> tuple[Alert, ...]:
+        """The alerts alone, close_notify included."""
+        found = []
+        for direction, _, content_type, _, _, data in self._entries:
+            if content_type == _ALERT:
+                told = alert(data, Direction.SENT if direction == "write" else Direction.RECEIVED)
+                if told is not None:
+                    found.append(told)
+        return tuple(found)
+
+    def chain(self, direction: Direction) -> tuple[bytes, ...] | None:
+        """The DER certificates of the Certificate message that was sent or received; ``None``: there was none."""
+        wanted = "write" if direction is Direction.SENT else "read"
+        for way, version, content_type, message_type, _, data in self._entries:
+            if way == wanted and content_type == _HANDSHAKE and message_type == _CERTIFICATE:
+                return certificates(data, version)
+        return None
+
+    def requested(self) -> bool:
+        """Whether a CertificateRequest went by."""
+        return any(entry[3] == _CERTIFICATE_REQUEST and entry[2] == _HANDSHAKE for entry in self._entries)
+
+    def authorities(self) -> tuple[str, ...] | None:
+        """The names of the CertificateRequest; ``None``: there was none."""
+        for _, version, content_type, message_type, _, data in self._entries:
+            if content_type == _HANDSHAKE and message_type == _CERTIFICATE_REQUEST:
+                return certificate_authorities(data, version)
+        return None
+
+
+class RecordingSocket(ssl.SSLSocket):
+    """An ``SSLSocket`` that carries its transcript; its context must have been given to :func:`record`.
+
+    Set ``transcript`` before the handshake (wrap with ``do_handshake_on_connect=False``).
+    """
+
+    transcript: Transcript | None = None
+
+
+def _callback(
+    conn: Any,
+    direction: str,
+    version: int,
+    content_type: int,
+    message_type: int,
+    data: bytes,
+) -> None:
+    # A raise in here would replace the SSLError that the caller must see: nothing here can raise.
+    if content_type in _RECORDED:
+        transcript = getattr(conn, "transcript", None)
+        if transcript is not None:
+            transcript.add(direction, version, content_type, message_type, data)
+
+
+def record(context: ssl.SSLContext) -> None:
+    """Let connections of this context record themselves, where the interpreter can."""
+    context.sslsocket_class = RecordingSocket
+    if _HOOK is not None:
+        setter: Callable[[ssl.SSLContext, Any], None] = _HOOK.__set__
+        setter(context, _callback)
