@@ -1,0 +1,215 @@
+"""The client inside this process: Python's ``ssl``, HTTP by h11."""
+
+from __future__ import annotations
+
+import errno
+import platform
+import socket
+import ssl
+import threading
+from dataclasses import replace
+
+from mtls_runner.deadline import Deadline
+from mtls_runner.model.observation import ClientView, Direction, HttpResponse, Phase, Reason
+from mtls_runner.model.port import Material
+from mtls_runner.model.spec import Address, ClientSpec
+from mtls_runner.tls.closing import close_after_alert
+from mtls_runner.tls.context import client_context, unsupported
+from mtls_runner.tls.curl_exit import predict
+from mtls_runner.tls.http import HttpError, ask, host_header
+from mtls_runner.tls.material import Problem
+from mtls_runner.tls.transcript import RecordingSocket, Transcript
+
+__all__ = ["PythonClient"]
+
+_LINGER_SECONDS = 2.0
+_NAME_CODES = frozenset((62, 64))  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
+
+
+class _Exchange:
+    """One connection as it goes on."""
+
+    __slots__ = (
+        "alpn",
+        "cipher",
+        "clean",
+        "error",
+        "local_port",
+        "name_mismatch",
+        "phase",
+        "response",
+        "resumed",
+        "symbol",
+        "timed_out",
+        "tls_version",
+        "transcript",
+        "verify_code",
+    )
+
+    def __init__(self) -> None:
+        self.phase = Phase.CONNECT
+        self.transcript = Transcript()
+        self.error = ""
+        self.symbol = ""
+        self.timed_out = False
+        self.verify_code: int | None = None
+        self.name_mismatch = False
+        self.local_port: int | None = None
+        self.tls_version: str | None = None
+        self.cipher: str | None = None
+        self.alpn: str | None = None
+        self.resumed: bool | None = None
+        self.response: HttpResponse | None = None
+        self.clean = False
+
+    def failed(self, error: OSError) -> None:
+        """Take down why the socket, or TLS on it, failed."""
+        if isinstance(error, TimeoutError) and not isinstance(error, ssl.SSLError):
+            self.timed_out = True
+            self.error = "the time limit passed"
+            return
+        if isinstance(error, ssl.SSLError):
+            self.symbol = error.reason or ("UNEXPECTED_EOF" if isinstance(error, ssl.SSLEOFError) else "")
+            self.error = self.symbol or str(error)
+            if isinstance(error, ssl.SSLCertVerificationError):
+                self.verify_code = error.verify_code or self.verify_code
+                self.name_mismatch = self.verify_code in _NAME_CODES
+                self.error = error.verify_message or self.error
+            return
+        if isinstance(error, socket.gaierror):
+            self.symbol = "ENOTFOUND"
+        else:
+            self.symbol = errno.errorcode.get(error.errno or 0, "")
+        self.error = error.strerror or str(error)
+
+    def view(self) -> ClientView:
+        """As the lab's own noun."""
+        transcript = self.transcript
+        view = ClientView(
+            tool="python",
+            tool_version=_VERSION,
+            phase=self.phase,
+            error=self.error,
+            error_symbol=self.symbol,
+            timed_out=self.timed_out,
+            verify_code=self.verify_code,
+            name_mismatch=self.name_mismatch,
+            alerts=transcript.alerts(),
+            messages=transcript.messages(),
+            certificate_requested=transcript.requested(),
+            ca_names=transcript.authorities(),
+            sent_chain=transcript.chain(Direction.SENT),
+            received_chain=transcript.chain(Direction.RECEIVED),
+            tls_version=self.tls_version,
+            cipher=self.cipher,
+            alpn=self.alpn,
+            resumed=self.resumed,
+            response=self.response,
+            local_port=self.local_port,
+        )
+        return replace(view, exit_code=predict(view, closed_cleanly=self.clean))
+
+
+_VERSION = platform.python_version()
+
+
+class PythonClient:
+    """Connects with one context for each credential and set of TLS settings, as a program would."""
+
+    def __init__(self) -> None:
+        self._contexts: dict[tuple[object, ...], ssl.SSLContext | Problem] = {}
+        self._lock = threading.Lock()
+
+    def version(self) -> str:
+        """Of Python."""
+        return _VERSION
+
+    def cannot(self, client: ClientSpec) -> str | None:
+        """What Python's ``ssl`` has no setting for."""
+        return unsupported(client)
+
+    def _context(self, spec: ClientSpec, material: Material) -> ssl.SSLContext | Problem:
+        key = (
+            *(material.directory, spec.certificate, spec.key, spec.passphrase, spec.chain, spec.trust, spec.insecure),
+            *(spec.tls, spec.ciphers, spec.groups, spec.security_level, spec.alpn, spec.verify_flags),
+        )
+        with self._lock:
+            context = self._contexts.get(key)
+            if context is None:
+                context = self._contexts[key] = client_context(spec, material)
+        return context
+
+    def probe(self, client: ClientSpec, address: Address, material: Material, deadline: Deadline) -> ClientView:
+        """One connection and one request.
+
+        Raises:
+            MaterialError: the lab could not make the client's material.
+        """
+        context = self._context(client, material)
+        if isinstance(context, Problem):
+            return _unusable(context, client)
+        target = client.connect or address
+        exchange = _Exchange()
+        try:
+            sock = socket.create_connection((target.host, target.port), max(deadline.remaining(), 0.001))
+        except OSError as error:
+            exchange.failed(error)
+            return exchange.view()
+        exchange.local_port = sock.getsockname()[1]
+        exchange.phase = Phase.HANDSHAKE
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        name = client.server_name or target.host
+        try:
+            tls = context.wrap_socket(sock, server_hostname=name, do_handshake_on_connect=False)
+        except OSError as error:  # the server was gone before a byte was sent
+            sock.close()
+            exchange.failed(error)
+            return exchange.view()
+        try:
+            self._talk(tls, exchange, client, host_header(name, target.port), deadline)
+        finally:
+            tls.close()
+        return exchange.view()
+
+    def _talk(self, tls: ssl.SSLSocket, exchange: _Exchange, client: ClientSpec, host: str, deadline: Deadline) -> None:
+        if isinstance(tls, RecordingSocket):
+            tls.transcript = exchange.transcript
+        try:
+            tls.settimeout(max(deadline.remaining(), 0.001))
+            tls.do_handshake()
+            exchange.phase = Phase.REQUEST
+            if not client.insecure:
+                exchange.verify_code = 0
+            exchange.tls_version = tls.version()
+            cipher = tls.cipher()
+            exchange.cipher = cipher[0] if cipher else None
+            exchange.alpn = tls.selected_alpn_protocol()
+            exchange.resumed = tls.session_reused
+            exchange.response = ask(tls, client.request, host, deadline)
+            exchange.phase = Phase.DONE
+        except HttpError as error:
+            exchange.error = str(error)
+            exchange.response = error.partial
+            exchange.clean = error.closed and any(alert.code == 0 for alert in exchange.transcript.alerts())
+            if not error.closed:
+                exchange.phase = Phase.RESPONSE
+            else:
+                exchange.symbol = "EOF"
+        except OSError as error:
+            exchange.failed(error)
+            if isinstance(error, ssl.SSLError) and not exchange.timed_out:
+                close_after_alert(tls, deadline.within(_LINGER_SECONDS))
+
+
+def _unusable(problem: Problem, client: ClientSpec) -> ClientView:
+    view = ClientView(
+        tool="python",
+        tool_version=_VERSION,
+        phase=Phase.PREPARE,
+        problem=problem.reason,
+        error=problem.text,
+        error_symbol=problem.symbol,
+    )
+    own = client.certificate is not None
+    trust_unusable = not own and problem.reason in (Reason.MALFORMED, Reason.MISSING_FILE)
+    return replace(view, exit_code=predict(view, trust_unusable=trust_unusable))

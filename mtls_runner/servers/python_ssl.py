@@ -1,0 +1,289 @@
+"""The embedded server: Python's ``ssl``, threads, HTTP by h11."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import h11
+
+from mtls_runner.deadline import Deadline
+from mtls_runner.errors import LabError, ServerUnusable
+from mtls_runner.model.observation import ClientView, HttpRequest, ServerView
+from mtls_runner.model.port import Material
+from mtls_runner.model.spec import Address, ClientAuth, ClientSpec, ServerSpec
+from mtls_runner.tls.closing import close_after_alert
+from mtls_runner.tls.context import server_context, unsupported
+from mtls_runner.tls.http import HttpError, Reply, next_request, reply
+from mtls_runner.tls.material import Problem
+from mtls_runner.tls.messages import subject
+from mtls_runner.tls.transcript import RecordingSocket, Transcript
+
+__all__ = ["PythonBackend"]
+
+_IDLE_SECONDS = 30.0
+"""How long a connection may say nothing before the server gives it up."""
+_LINGER_SECONDS = 2.0
+_UNCLAIMED = 1024
+"""Connections kept for a watch that never asks."""
+
+
+class _Connection:
+    """What the server saw of one connection; written by its thread, read once ``settled``."""
+
+    __slots__ = (
+        "cipher",
+        "complete",
+        "error",
+        "peer",
+        "request",
+        "resumed",
+        "server_name",
+        "settled",
+        "symbol",
+        "tls_version",
+        "transcript",
+        "verify_code",
+    )
+
+    def __init__(self, transcript: Transcript) -> None:
+        self.transcript = transcript
+        self.complete = False
+        self.settled = False
+        self.error = ""
+        self.symbol = ""
+        self.verify_code: int | None = None
+        self.peer: bytes | None = None
+        self.request: HttpRequest | None = None
+        self.server_name: str | None = None
+        self.tls_version: str | None = None
+        self.cipher: str | None = None
+        self.resumed: bool | None = None
+
+    def view(self, *, asks: bool) -> ServerView:
+        """As the lab's own noun; ``asks``: the server asks for a client certificate."""
+        verify_code = self.verify_code
+        client_verify = None
+        if verify_code is not None:
+            client_verify = f"FAILED:{verify_code}"
+        elif self.complete and asks:
+            client_verify = "SUCCESS" if self.peer else "NONE"
+            verify_code = 0 if self.peer else None
+        return ServerView(
+            source="python ssl",
+            handshake_complete=self.complete,
+            error=self.error,
+            error_symbol=self.symbol,
+            verify_code=verify_code,
+            client_verify=client_verify,
+            client_subject=subject(self.peer) if self.peer else None,
+            alerts=self.transcript.alerts(),
+            messages=self.transcript.messages(),
+            request=self.request,
+            server_name=self.server_name,
+            tls_version=self.tls_version,
+            cipher=self.cipher,
+            resumed=self.resumed,
+        )
+
+
+class _Server:
+    """Accepts on one loopback port; threads are added while all of them are busy, and live until :meth:`close`."""
+
+    def __init__(self, spec: ServerSpec, context: ssl.SSLContext) -> None:
+        self._spec = spec
+        self._context = context
+        self._replies = Reply.by_path(spec.responses)
+        self._lock = threading.Condition()
+        self._seen: OrderedDict[int, _Connection] = OrderedDict()
+        self._open: set[socket.socket] = set()
+        self._threads: list[threading.Thread] = []
+        self._idle = 0
+        self._stopping = False
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        host, port = self._listener.getsockname()
+        self.address = Address(host, port)
+        with self._lock:
+            self._add_thread()
+
+    # --- as RunningServer and Watch: connections are told apart by the client's port ---
+
+    @contextmanager
+    def watch(self) -> Iterator[_Server]:
+        """Nothing needs to be opened: every connection is recorded under its peer's port."""
+        yield self
+
+    def view(self, client: ClientView, deadline: Deadline) -> ServerView | None:
+        """What it saw of the connection from the client's port, once it has settled."""
+        port = client.local_port
+        if port is None:
+            return None
+        with self._lock:
+            while (connection := self._seen.get(port)) is None or not connection.settled:
+                if not self._lock.wait(deadline.remaining()) and deadline.passed:
+                    break
+            connection = self._seen.pop(port, None)
+        return connection.view(asks=self._spec.client_auth is not ClientAuth.NONE) if connection else None
+
+    # --- serving ---
+
+    def _add_thread(self) -> None:
+        thread = threading.Thread(target=self._accept, name=f"mtls-run-{self._spec.id}", daemon=True)
+        self._threads.append(thread)
+        self._idle += 1
+        thread.start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, peer = self._listener.accept()
+            except OSError:
+                return  # the listener is closed
+            with self._lock:
+                if self._stopping:
+                    sock.close()
+                    return
+                self._open.add(sock)
+                self._idle -= 1
+                if not self._idle:
+                    self._add_thread()
+            try:
+                self._serve(sock, peer[1])
+            finally:
+                with self._lock:
+                    self._idle += 1
+
+    def _serve(self, sock: socket.socket, port: int) -> None:
+        transcript = Transcript()
+        connection = _Connection(transcript)
+        with self._lock:
+            self._seen[port] = connection
+            if len(self._seen) > _UNCLAIMED:
+                self._seen.popitem(last=False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.settimeout(_IDLE_SECONDS)
+        plain = sock
+        try:
+            tls = self._context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+        except OSError as error:  # the client is gone already
+            connection.error = str(error)
+            self._settle(connection)
+            self._forget(plain, sock)
+            return
+        with self._lock:
+            self._open.discard(plain)
+            self._open.add(tls)
+            if self._stopping:
+                tls.close()
+        if isinstance(tls, RecordingSocket):
+            tls.transcript = transcript
+        try:
+            tls.do_handshake()
+            self._handshake_done(tls, connection)
+            self._http(tls, connection)
+        except ssl.SSLError as error:
+            connection.symbol = error.reason or ""
+            if isinstance(error, ssl.SSLCertVerificationError):
+                connection.verify_code = error.verify_code
+            connection.error = connection.symbol or str(error)
+            self._settle(connection)
+            close_after_alert(tls, Deadline.after(_LINGER_SECONDS))
+        except OSError as error:
+            connection.symbol = errno.errorcode.get(error.errno or 0, "")
+            connection.error = error.strerror or str(error)
+        except HttpError as error:
+            connection.error = str(error)
+        finally:
+            self._settle(connection)
+            self._forget(tls)
+
+    def _handshake_done(self, tls: ssl.SSLSocket, connection: _Connection) -> None:
+        connection.complete = True
+        connection.peer = tls.getpeercert(binary_form=True)
+        connection.tls_version = tls.version()
+        cipher = tls.cipher()
+        connection.cipher = cipher[0] if cipher else None
+        connection.resumed = tls.session_reused
+
+    def _http(self, tls: ssl.SSLSocket, connection: _Connection) -> None:
+        http = h11.Connection(h11.SERVER)
+        more = True
+        while more:
+            request = next_request(tls, http, Deadline.after(_IDLE_SECONDS))
+            if request is None:
+                return
+            connection.request = request
+            more = reply(tls, http, request, self._replies)
+            self._settle(connection)
+
+    def _settle(self, connection: _Connection) -> None:
+        if not connection.settled:
+            with self._lock:
+                connection.settled = True
+                self._lock.notify_all()
+
+    def _forget(self, *sockets: socket.socket) -> None:
+        for sock in sockets:
+            sock.close()
+        with self._lock:
+            self._open.difference_update(sockets)
+
+    def close(self) -> None:
+        """Stop accepting, end what is open, and wait for every thread."""
+        with self._lock:
+            self._stopping = True
+            threads = list(self._threads)
+            for sock in self._open:
+                try:
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
+                except OSError:
+                    continue  # gone already
+        for _ in threads:  # a blocked accept() is not woken by closing its socket: give each thread a connection
+            try:
+                socket.create_connection((self.address.host, self.address.port), 0.2).close()
+            except OSError:
+                break
+        self._listener.close()
+        for thread in threads:
+            thread.join(_LINGER_SECONDS + 1)
+            if thread.is_alive():
+                raise LabError(f"a thread of server {self._spec.id} does not end")
+
+
+class PythonBackend:
+    """Servers inside this process."""
+
+    def versions(self) -> Mapping[str, str]:
+        """Of the OpenSSL that Python's ``ssl`` is linked with."""
+        return {"python ssl": ssl.OPENSSL_VERSION.removeprefix("OpenSSL ").partition(" ")[0]}
+
+    def cannot(self, server: ServerSpec, client: ClientSpec | None) -> str | None:  # noqa: ARG002
+        """What Python's ``ssl`` has no setting for."""
+        if server.option("config") or server.files or server.upstreams:
+            return "the scenario brings nginx's own configuration"
+        if server.verify_depth is not None:
+            return "Python's ssl has no setting for the verify depth"
+        if server.client_auth is ClientAuth.OPTIONAL_NO_CA:
+            return "Python's ssl can't accept a certificate that does not verify (optional_no_ca)"
+        if server.advertise:
+            return "Python's ssl can't choose the CA names that it advertises"
+        return unsupported(server)
+
+    @contextmanager
+    def serve(self, server: ServerSpec, material: Material, deadline: Deadline) -> Iterator[_Server]:  # noqa: ARG002
+        """Bind a free loopback port. It is ready when it listens: the kernel queues connections from then on, and the
+        context has loaded its material.
+        """
+        context = server_context(server, material)
+        if isinstance(context, Problem):
+            raise ServerUnusable(context.text, reason=context.reason)
+        running = _Server(server, context)
+        try:
+            yield running
+        finally:
+            running.close()

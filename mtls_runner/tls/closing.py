@@ -1,0 +1,31 @@
+"""How an end closes so that the other one learns why.
+
+An end that sends its alert and closes at once, with unread data in its socket, makes the kernel send RST, which discards
+the alert at the other end. Sending the alert, shutting down the sending side, reading what is left and only then closing
+makes it arrive every time.
+"""
+
+from __future__ import annotations
+
+import socket
+
+from mtls_runner.deadline import Deadline
+
+__all__ = ["close_after_alert"]
+
+
+def close_after_alert(sock: socket.socket, deadline: Deadline) -> None:
+    """Shut down the sending side, drain until the other end closes or the deadline passes, and close.
+
+    Works on the TCP level also for an ``ssl.SSLSocket``, whose ``shutdown`` ends its TLS.
+    """
+    try:
+        sock.shutdown(socket.SHUT_WR)
+        while True:
+            sock.settimeout(max(deadline.remaining(), 0.001))
+            if not socket.socket.recv(sock, 65536):
+                break
+    except OSError:
+        pass  # it is gone already, or the deadline passed
+    finally:
+        sock.close()

@@ -1,0 +1,130 @@
+"""Descriptions of an end to ``ssl.SSLContext``.
+
+Every setting that changes a verdict is set here explicitly: interpreters differ in their defaults (CPython 3.13's
+``create_default_context`` sets ``VERIFY_X509_STRICT`` and ``VERIFY_X509_PARTIAL_CHAIN``, earlier ones don't), and no
+context loads the system's trust store.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import warnings
+from collections.abc import Sequence
+
+from mtls_runner.model.observation import Reason
+from mtls_runner.model.port import Material
+from mtls_runner.model.spec import ClientAuth, ClientSpec, ServerSpec, TlsVersion, VerifyFlag
+from mtls_runner.tls.material import Problem, load, load_trust
+from mtls_runner.tls.transcript import record
+
+__all__ = ["client_context", "server_context", "unsupported"]
+
+_VERSIONS = {
+    TlsVersion.V1_0: ssl.TLSVersion.TLSv1,
+    TlsVersion.V1_1: ssl.TLSVersion.TLSv1_1,
+    TlsVersion.V1_2: ssl.TLSVersion.TLSv1_2,
+    TlsVersion.V1_3: ssl.TLSVersion.TLSv1_3,
+}
+_EXCLUSIONS = {
+    TlsVersion.V1_1: ssl.OP_NO_TLSv1_1,
+    TlsVersion.V1_2: ssl.OP_NO_TLSv1_2,
+}
+_FLAGS = {
+    VerifyFlag.PARTIAL_CHAIN: ssl.VerifyFlags(0x80000),  # X509_V_FLAG_PARTIAL_CHAIN; named by CPython from 3.10 on
+    VerifyFlag.STRICT: ssl.VERIFY_X509_STRICT,
+}
+_MODES = {
+    ClientAuth.NONE: ssl.CERT_NONE,
+    ClientAuth.OPTIONAL: ssl.CERT_OPTIONAL,
+    ClientAuth.REQUIRED: ssl.CERT_REQUIRED,
+}
+# warnings.catch_warnings is not thread-safe before 3.14.
+_quiet = threading.Lock()
+
+
+def unsupported(spec: ServerSpec | ClientSpec) -> str | None:
+    """What of a description Python's ``ssl`` has no setting for; ``None``: nothing."""
+    if spec.signature_algorithms:
+        return "Python's ssl has no setting for signature algorithms"
+    if spec.ciphersuites is not None:
+        return "Python's ssl has no setting for TLS 1.3 cipher suites"
+    if len(spec.groups) > 1:
+        return "Python's ssl can set one key exchange group, not a list"
+    return None
+
+
+def _context(protocol: int, spec: ServerSpec | ClientSpec) -> ssl.SSLContext:
+    context = ssl.SSLContext(protocol)
+    lowest, highest = spec.tls[0], spec.tls[-1]
+    with _quiet, warnings.catch_warnings():
+        # TLS 1.0 and 1.1 are deprecated; a lab asks for them on purpose.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = _VERSIONS[lowest]
+        context.maximum_version = _VERSIONS[highest]
+        for version, option in _EXCLUSIONS.items():
+            if lowest < version < highest and version not in spec.tls:
+                context.options |= option
+    context.set_ciphers(f"{spec.ciphers or 'DEFAULT'}:@SECLEVEL={spec.security_level}")
+    if spec.groups:
+        context.set_ecdh_curve(spec.groups[0])
+    if spec.alpn:
+        context.set_alpn_protocols(list(spec.alpn))
+    flags = ssl.VERIFY_X509_TRUSTED_FIRST
+    for flag in spec.verify_flags:
+        flags |= _FLAGS[flag]
+    context.verify_flags = flags
+    record(context)
+    return context
+
+
+def _trust(context: ssl.SSLContext, material: Material, certificates: Sequence[str]) -> Problem | None:
+    return load_trust(context, material.bundle(certificates)) if certificates else None
+
+
+def server_context(spec: ServerSpec, material: Material) -> ssl.SSLContext | Problem:
+    """What a server serves with, or why it can't.
+
+    Raises:
+        MaterialError: the lab itself could not make the material.
+    """
+    try:
+        context = _context(ssl.PROTOCOL_TLS_SERVER, spec)
+    except ssl.SSLError as error:
+        return Problem(Reason.CIPHER, error.reason or "", f"no cipher can be selected from {spec.ciphers!r}")
+    except ValueError as error:
+        return Problem(Reason.BAD_CONFIG, "", str(error))
+    if spec.certificate is not None:
+        credential = material.credential(spec.certificate)
+        chain = material.chain(spec.certificate, spec.chain)
+        problem = load(context, chain, credential.key_path, spec.passphrase)
+        if problem is not None:
+            return problem
+    context.verify_mode = _MODES[spec.client_auth]
+    return _trust(context, material, spec.trust) or context
+
+
+def client_context(spec: ClientSpec, material: Material) -> ssl.SSLContext | Problem:
+    """What a client connects with, or why its own material can't be used.
+
+    Raises:
+        MaterialError: the lab itself could not make the material.
+    """
+    try:
+        context = _context(ssl.PROTOCOL_TLS_CLIENT, spec)
+    except ssl.SSLError as error:
+        return Problem(Reason.CIPHER, error.reason or "", f"no cipher can be selected from {spec.ciphers!r}")
+    except ValueError as error:
+        return Problem(Reason.CIPHER, "", str(error))
+    if spec.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if spec.certificate is not None:
+        credential = material.credential(spec.certificate)
+        key = credential.key_path
+        if spec.key is not None:
+            key = spec.key.file if spec.key.id is None else material.credential(spec.key.id).key_path
+        problem = load(context, material.chain(spec.certificate, spec.chain), key, spec.passphrase)
+        if problem is not None:
+            return problem
+    return _trust(context, material, spec.trust) or context

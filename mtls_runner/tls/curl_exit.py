@@ -1,0 +1,50 @@
+"""What curl would have exited with.
+
+The lab's other clients say this beside what they saw, so that one expectation serves all. It is the answer of curl with
+OpenSSL in versions 7.88 to 8.15; 8.16 changed one code (:data:`UNUSABLE_SINCE_8_16`). Held against the real curl by the
+project's tests, situation by situation. Source: curl's ``lib/vtls/openssl.c`` (``ossl_connect_step2``, ``ossl_recv``)
+and its manual's EXIT CODES.
+"""
+
+from __future__ import annotations
+
+from mtls_runner.model.observation import ClientView, Direction, Phase, Reason
+
+__all__ = ["UNUSABLE_SINCE_8_16", "predict"]
+
+#: CURLE_BAD_FUNCTION_ARGUMENT: the client's own key or certificate can't be used, from 8.16 on; 58 before.
+UNUSABLE_SINCE_8_16 = 43
+
+_OK, _RESOLVE, _CONNECT, _WEIRD, _PARTIAL, _TIMEOUT = 0, 6, 7, 1, 18, 28
+_SSL_CONNECT, _EMPTY, _RECV, _CERT_PROBLEM, _CIPHER, _VERIFY, _CA_FILE = 35, 52, 56, 58, 59, 60, 77
+
+
+def predict(view: ClientView, *, trust_unusable: bool = False, closed_cleanly: bool = False) -> int | None:
+    """curl's exit code for what another client saw; ``None`` where it can't be told.
+
+    Args:
+        view: of the other client, without ``exit_code``.
+        trust_unusable: the problem is the CA bundle, not the client's own certificate or key.
+        closed_cleanly: the server ended TLS with close_notify before a byte of the response.
+    """
+    if view.timed_out:
+        return _TIMEOUT
+    match view.phase:
+        case Phase.PREPARE:
+            if trust_unusable:
+                return _CA_FILE
+            if view.problem is Reason.CIPHER:
+                return _CIPHER
+            return _SSL_CONNECT if view.problem is Reason.PROTOCOL_VERSION else _CERT_PROBLEM
+        case Phase.CONNECT:
+            return _RESOLVE if view.error_symbol == "ENOTFOUND" else _CONNECT
+        case Phase.HANDSHAKE:
+            # curl takes a received certificate_expired for its own verification's result.
+            expired = any(a.direction is Direction.RECEIVED and a.name == "certificate_expired" for a in view.alerts)
+            return _VERIFY if view.verify_code or view.name_mismatch or expired else _SSL_CONNECT
+        case Phase.REQUEST:
+            return _EMPTY if closed_cleanly else _RECV
+        case Phase.RESPONSE:
+            return _PARTIAL if view.response is not None else _WEIRD
+        case Phase.DONE:
+            return _OK

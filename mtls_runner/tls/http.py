@@ -1,0 +1,164 @@
+"""HTTP/1.1 by h11 over a blocking socket, at both ends."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+
+import h11
+
+from mtls_runner.deadline import Deadline
+from mtls_runner.model.observation import HttpRequest, HttpResponse
+from mtls_runner.model.spec import Request, Response
+
+__all__ = ["HttpError", "Reply", "ask", "host_header", "next_request", "reply"]
+
+_CHUNK = 65536
+_AGENT = "mtls-run"
+
+
+class HttpError(Exception):
+    """The other end broke the connection or the protocol.
+
+    Args:
+        partial: what had arrived of the response, if its head had.
+        closed: it closed the connection without a byte of a message.
+    """
+
+    def __init__(self, message: str, *, partial: HttpResponse | None = None, closed: bool = False) -> None:
+        self.partial = partial
+        self.closed = closed
+        super().__init__(message)
+
+
+def host_header(name: str, port: int) -> str:
+    """The Host field's value (RFC 9110 §7.2)."""
+    host = f"[{name}]" if ":" in name else name
+    return host if port == 443 else f"{host}:{port}"
+
+
+def _text(headers: list[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:
+    return tuple((name.decode("ascii"), value.decode("latin-1")) for name, value in headers)
+
+
+def _receive(sock: socket.socket, connection: h11.Connection, deadline: Deadline) -> bool:
+    """Whether something came; ``False``: the other end closed."""
+    sock.settimeout(max(deadline.remaining(), 0.001))
+    data = sock.recv(_CHUNK)
+    connection.receive_data(data)
+    return bool(data)
+
+
+def ask(sock: socket.socket, request: Request, host: str, deadline: Deadline) -> HttpResponse:
+    """Send a request and read the whole response.
+
+    Raises:
+        HttpError: the response is cut short or not HTTP.
+        OSError: from the socket (``ssl.SSLError`` when the server refuses by an alert after the handshake).
+        TimeoutError: the deadline passed.
+    """
+    connection = h11.Connection(h11.CLIENT)
+    given = {name.lower() for name, _ in request.headers}
+    headers = [("Host", host)] if "host" not in given else []
+    headers += [(n, v) for n, v in (("User-Agent", _AGENT), ("Accept", "*/*")) if n.lower() not in given]
+    headers += request.headers
+    if request.body and not given & {"content-length", "transfer-encoding"}:
+        headers.append(("Content-Length", str(len(request.body))))
+    data = connection.send(h11.Request(method=request.method, target=request.path, headers=headers)) or b""
+    if request.body:
+        data += connection.send(h11.Data(data=request.body)) or b""
+    data += connection.send(h11.EndOfMessage()) or b""
+    sock.settimeout(max(deadline.remaining(), 0.001))
+    sock.sendall(data)
+    status = 0
+    fields: tuple[tuple[str, str], ...] = ()
+    body = bytearray()
+    silent = True
+    try:
+        while True:
+            event = connection.next_event()
+            if event is h11.NEED_DATA:
+                silent = not _receive(sock, connection, deadline) and silent
+            elif type(event) is h11.Response:
+                status, fields = event.status_code, _text(list(event.headers))
+            elif type(event) is h11.Data:
+                body += event.data
+            elif type(event) is h11.EndOfMessage:
+                return HttpResponse(status, fields, bytes(body))
+            elif type(event) is h11.ConnectionClosed:
+                raise HttpError("the server closed the connection without a response", closed=True)
+    except h11.RemoteProtocolError as error:
+        partial = HttpResponse(status, fields, bytes(body)) if status else None
+        raise HttpError(str(error), partial=partial, closed=silent) from error
+
+
+class Reply:
+    """A server's answer, encoded once and sent many times; ``by_path`` is what a server says for each path."""
+
+    __slots__ = ("_headers", "_response")
+
+    def __init__(self, response: Response) -> None:
+        self._response = response
+        given = {name.lower() for name, _ in response.headers}
+        self._headers = list(response.headers)
+        if "content-type" not in given:
+            self._headers.append(("Content-Type", "text/plain; charset=utf-8"))
+        if "content-length" not in given:
+            self._headers.append(("Content-Length", str(len(response.body))))
+
+    @staticmethod
+    def by_path(responses: tuple[Response, ...]) -> Mapping[str | None, Reply]:
+        """Each path's reply; ``None`` is for every path not named."""
+        replies = {response.path: Reply(response) for response in responses}
+        replies.setdefault(None, Reply(Response(status=404)))
+        return replies
+
+    def encode(self, connection: h11.Connection, *, head: bool) -> bytes:
+        """The bytes that answer the request that ``connection`` has just read."""
+        data = connection.send(h11.Response(status_code=self._response.status, headers=self._headers)) or b""
+        if self._response.body and not head:
+            data += connection.send(h11.Data(data=self._response.body)) or b""
+        return data + (connection.send(h11.EndOfMessage()) or b"")
+
+
+def next_request(sock: socket.socket, connection: h11.Connection, deadline: Deadline) -> HttpRequest | None:
+    """The next request on a kept-alive connection, its body read and dropped; ``None``: the client is done.
+
+    Raises:
+        HttpError: what came is not HTTP.
+        OSError: from the socket.
+    """
+    request: HttpRequest | None = None
+    try:
+        while True:
+            event = connection.next_event()
+            if event is h11.NEED_DATA:
+                if connection.they_are_waiting_for_100_continue:
+                    sock.sendall(connection.send(h11.InformationalResponse(status_code=100, headers=[])) or b"")
+                _receive(sock, connection, deadline)
+            elif type(event) is h11.Request:
+                request = HttpRequest(
+                    event.method.decode("ascii"), event.target.decode("ascii"), _text(list(event.headers))
+                )
+            elif type(event) is h11.EndOfMessage:
+                return request
+            elif type(event) is h11.ConnectionClosed:
+                return None
+    except h11.RemoteProtocolError as error:
+        raise HttpError(str(error), closed=request is None) from error
+
+
+def reply(
+    sock: socket.socket,
+    connection: h11.Connection,
+    request: HttpRequest,
+    replies: Mapping[str | None, Reply],
+) -> bool:
+    """Answer a request; whether the connection can carry another one."""
+    path = request.path.partition("?")[0]
+    answer = replies.get(path) or replies[None]
+    sock.sendall(answer.encode(connection, head=request.method == "HEAD"))
+    if connection.our_state is h11.DONE and connection.their_state is h11.DONE:
+        connection.start_next_cycle()
+        return True
+    return False
