@@ -1,0 +1,118 @@
+"""A description's extensions → X.509 extensions, in the order in which OpenSSL's own tools write them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from mtls_runner.errors import MaterialError
+from mtls_runner.model.spec import CertificateSpec, Defect
+from mtls_runner.pki.names import constraint, general_name
+
+__all__ = ["EXTENDED_KEY_USAGES", "KEY_USAGES", "extensions"]
+
+EXTENDED_KEY_USAGES: Mapping[str, x509.ObjectIdentifier] = {
+    # RFC 5280 §4.2.1.12, then what OpenSSL also has a name for
+    "serverAuth": ExtendedKeyUsageOID.SERVER_AUTH,
+    "clientAuth": ExtendedKeyUsageOID.CLIENT_AUTH,
+    "codeSigning": ExtendedKeyUsageOID.CODE_SIGNING,
+    "emailProtection": ExtendedKeyUsageOID.EMAIL_PROTECTION,
+    "timeStamping": ExtendedKeyUsageOID.TIME_STAMPING,
+    "OCSPSigning": ExtendedKeyUsageOID.OCSP_SIGNING,
+    "anyExtendedKeyUsage": ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
+    "ipsecIKE": ExtendedKeyUsageOID.IPSEC_IKE,
+    "msSmartcardLogin": ExtendedKeyUsageOID.SMARTCARD_LOGON,
+}
+
+KEY_USAGES: Mapping[str, str] = {
+    # RFC 5280 §4.2.1.3 → the names that the x509 module has for them
+    "digitalSignature": "digital_signature",
+    "nonRepudiation": "content_commitment",
+    "contentCommitment": "content_commitment",
+    "keyEncipherment": "key_encipherment",
+    "dataEncipherment": "data_encipherment",
+    "keyAgreement": "key_agreement",
+    "keyCertSign": "key_cert_sign",
+    "cRLSign": "crl_sign",
+    "encipherOnly": "encipher_only",
+    "decipherOnly": "decipher_only",
+}
+
+
+def extensions(
+    spec: CertificateSpec, subject_key: bytes, issuer_key: bytes
+) -> Iterator[tuple[x509.ExtensionType, bool]]:
+    """The extensions that ``spec`` and its defects ask for, each with its criticality.
+
+    One given by OID takes the place of the one that would be made; usages and names that are given but empty are absent,
+    since RFC 5280 has no empty ones.
+
+    Args:
+        spec: the description.
+        subject_key: identifier of the certificate's own key.
+        issuer_key: identifier of the key that it names as its issuer's.
+
+    Raises:
+        MaterialError: a name or usage is none.
+    """
+    given = {extension.oid for extension in spec.extensions}
+    for extension, critical in _made(spec, subject_key, issuer_key):
+        if extension.oid.dotted_string not in given:
+            yield extension, critical
+    for own in spec.extensions:
+        try:
+            oid = x509.ObjectIdentifier(own.oid)
+        except ValueError as error:
+            raise MaterialError(f"certificate {spec.id!r}: {own.oid!r} is not an object identifier") from error
+        yield x509.UnrecognizedExtension(oid, own.value), own.critical
+
+
+def _made(spec: CertificateSpec, subject_key: bytes, issuer_key: bytes) -> Iterator[tuple[x509.ExtensionType, bool]]:
+    constraints = spec.basic_constraints
+    if constraints is not None and Defect.NO_BASIC_CONSTRAINTS not in spec.defects:
+        critical = constraints.critical and Defect.BASIC_CONSTRAINTS_NOT_CRITICAL not in spec.defects
+        yield x509.BasicConstraints(ca=constraints.ca, path_length=constraints.path_length), critical
+    if spec.key_usage:
+        yield _key_usage(spec.key_usage), spec.key_usage_critical
+    if spec.extended_key_usage:
+        usages = [_extended_key_usage(name) for name in spec.extended_key_usage]
+        yield x509.ExtendedKeyUsage(usages), spec.extended_key_usage_critical
+    if spec.san:
+        yield x509.SubjectAlternativeName([general_name(name) for name in spec.san]), spec.san_critical
+    names = spec.name_constraints
+    if names is not None and (names.permitted or names.excluded):
+        yield (
+            x509.NameConstraints(
+                [constraint(name) for name in names.permitted] or None,
+                [constraint(name) for name in names.excluded] or None,
+            ),
+            names.critical,
+        )
+    if Defect.NO_KEY_IDENTIFIERS in spec.defects:
+        return
+    if spec.subject_key_identifier:
+        yield x509.SubjectKeyIdentifier(subject_key), False
+    if spec.authority_key_identifier:
+        yield x509.AuthorityKeyIdentifier(issuer_key, None, None), False
+
+
+def _key_usage(names: tuple[str, ...]) -> x509.KeyUsage:
+    unknown = [name for name in names if name not in KEY_USAGES]
+    if unknown:
+        raise MaterialError(f"{unknown[0]!r} is not a key usage; it is one of: {', '.join(KEY_USAGES)}")
+    wanted = {KEY_USAGES[name] for name in names}
+    return x509.KeyUsage(**{bit: bit in wanted for bit in KEY_USAGES.values()})
+
+
+def _extended_key_usage(name: str) -> x509.ObjectIdentifier:
+    known = EXTENDED_KEY_USAGES.get(name)
+    if known is not None:
+        return known
+    try:
+        return x509.ObjectIdentifier(name)
+    except ValueError as error:
+        raise MaterialError(
+            f"{name!r} is neither an object identifier nor one of: {', '.join(EXTENDED_KEY_USAGES)}"
+        ) from error

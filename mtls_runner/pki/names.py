@@ -1,0 +1,107 @@
+"""Names as an author writes them → names as X.509 has them. Each text is parsed once."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from mtls_runner.errors import MaterialError
+
+__all__ = ["constraint", "distinguished_name", "general_name"]
+
+_MORE_ATTRIBUTES: Mapping[str, x509.ObjectIdentifier] = {
+    # OpenSSL's and RFC 4519's names beside the nine of RFC 4514 §3
+    "emailAddress": NameOID.EMAIL_ADDRESS,
+    "serialNumber": NameOID.SERIAL_NUMBER,
+    "SN": NameOID.SURNAME,
+    "GN": NameOID.GIVEN_NAME,
+    "title": NameOID.TITLE,
+    "initials": NameOID.INITIALS,
+    "pseudonym": NameOID.PSEUDONYM,
+    "generationQualifier": NameOID.GENERATION_QUALIFIER,
+    "dnQualifier": NameOID.DN_QUALIFIER,
+    "postalCode": NameOID.POSTAL_CODE,
+    "organizationIdentifier": NameOID.ORGANIZATION_IDENTIFIER,
+}
+
+# An escaped character stays; around a separator, and around the first "=" after it, blanks are dropped, since OpenSSL
+# prints "CN = a, O = b" and people write it.
+_BLANKS = re.compile(r"(\\.)|\s*([,+])\s*(?:([A-Za-z][A-Za-z0-9-]*|[0-9.]+)\s*(=)\s*)?", re.DOTALL)
+
+
+@lru_cache(maxsize=4096)
+def distinguished_name(text: str) -> x509.Name:
+    """RFC 4514 text → Name; ``""`` is the empty name.
+
+    Raises:
+        MaterialError: it is none.
+    """
+    tight = _BLANKS.sub(lambda match: "".join(group or "" for group in match.groups()), f",{text.strip()}")[1:]
+    try:
+        return x509.Name.from_rfc4514_string(tight, dict(_MORE_ATTRIBUTES))
+    except ValueError as error:
+        raise MaterialError(
+            f"{text!r} is not a distinguished name as RFC 4514 writes it (CN=name,O=organization)"
+            + (f": {error}" if str(error) else "")
+        ) from error
+
+
+def _ascii(text: str) -> str:
+    """A-labels for a name with other letters (RFC 5890 §2.3.2.1, as IDNA 2003 has them)."""
+    return text if text.isascii() else text.encode("idna").decode("ascii")
+
+
+@lru_cache(maxsize=4096)
+def general_name(text: str) -> x509.GeneralName:
+    """``DNS:…``, ``IP:…``, ``URI:…``, ``email:…``, ``dirName:…``, ``RID:…`` → GeneralName (RFC 5280 §4.2.1.6).
+
+    Raises:
+        MaterialError: it is none.
+    """
+    kind, colon, value = text.partition(":")
+    try:
+        if not colon:
+            raise ValueError("no type before a colon")
+        return _general_name(kind, value)
+    except ValueError as error:  # UnicodeError is one
+        raise MaterialError(f"{text!r} is not a subject alternative name: {error}") from error
+
+
+def _general_name(kind: str, value: str) -> x509.GeneralName:
+    match kind.lower():
+        case "dns":
+            return x509.DNSName(_ascii(value))
+        case "ip":
+            return x509.IPAddress(ipaddress.ip_address(value))
+        case "uri":
+            return x509.UniformResourceIdentifier(value)
+        case "email":
+            local, at, host = value.rpartition("@")
+            return x509.RFC822Name(f"{local}{at}{_ascii(host)}")
+        case "dirname":
+            return x509.DirectoryName(distinguished_name(value))
+        case "rid":
+            return x509.RegisteredID(x509.ObjectIdentifier(value))
+        case _:
+            raise ValueError("its type is none of DNS, IP, URI, email, dirName, RID")
+
+
+@lru_cache(maxsize=4096)
+def constraint(text: str) -> x509.GeneralName:
+    """An entry of name constraints (RFC 5280 §4.2.1.10): as :func:`general_name`, an IP is a network (CIDR or netmask).
+
+    Raises:
+        MaterialError: it is none.
+    """
+    kind, _, value = text.partition(":")
+    if kind.lower() != "ip":
+        return general_name(text)
+    try:
+        return x509.IPAddress(ipaddress.ip_network(value))
+    except ValueError as error:
+        raise MaterialError(f"{text!r} is not a name constraint: {error}") from error

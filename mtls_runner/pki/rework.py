@@ -1,0 +1,95 @@
+"""A sane certificate → one that no sane issuer makes: fields replaced in its ASN.1, then signed anew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from asn1crypto import algos
+from asn1crypto import x509 as asn1
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+from mtls_runner.model.spec import CertificateSpec, Defect
+from mtls_runner.pki.keys import PrivateKey
+from mtls_runner.pki.signing import Scheme
+
+__all__ = ["rework"]
+
+
+def rework(
+    der: bytes,
+    spec: CertificateSpec,
+    signer: PrivateKey,
+    how: Scheme,
+    *,
+    serial: int,
+    validity: tuple[datetime, datetime],
+    repeated: Sequence[tuple[x509.ExtensionType, bool]] = (),
+) -> bytes:
+    """The certificate with what its sane twin could not have.
+
+    Args:
+        der: the twin, right in all other respects.
+        spec: says which defects.
+        signer: signs the result.
+        how: with which hash and padding.
+        serial: any integer.
+        validity: from and until; may be reversed.
+        repeated: extensions whose OID it has already.
+    """
+    twin = asn1.Certificate.load(der)
+    tbs = twin["tbs_certificate"]
+    fields = {name: tbs[name] for name in ("issuer", "subject", "subject_public_key_info")}
+    fields["serial_number"] = serial
+    fields["validity"] = asn1.Validity({"not_before": _time(validity[0]), "not_after": _time(validity[1])})
+    fields["signature"] = _algorithm(signer, how) if how.weak is not None else tbs["signature"]
+    if Defect.VERSION_1 in spec.defects:
+        fields["version"] = "v1"
+    else:
+        fields["version"] = "v3"
+        more = [
+            {"extn_id": extension.oid.dotted_string, "critical": critical, "extn_value": extension.public_bytes()}
+            for extension, critical in repeated
+        ]
+        fields["extensions"] = asn1.Extensions([*tbs["extensions"], *map(asn1.Extension, more)])
+    altered = asn1.TbsCertificate(fields)
+    signature = bytearray(how.sign(signer, altered.dump()))
+    if Defect.CORRUPTED_SIGNATURE in spec.defects:
+        signature[-1] ^= 1  # of ECDSA's two numbers it is the last bit of s: the encoding stays sound
+    certificate = asn1.Certificate(
+        {
+            "tbs_certificate": altered,
+            "signature_algorithm": fields["signature"],
+            "signature_value": bytes(signature),
+        }
+    )
+    encoded: bytes = certificate.dump()
+    return encoded
+
+
+def _time(moment: datetime) -> asn1.Time:
+    """RFC 5280 §4.1.2.5: UTCTime through 2049, GeneralizedTime from 2050 on, whole seconds."""
+    moment = moment.astimezone(UTC).replace(microsecond=0)
+    return asn1.Time({"utc_time" if 1950 <= moment.year < 2050 else "general_time": moment})
+
+
+def _algorithm(signer: PrivateKey, how: Scheme) -> algos.SignedDigestAlgorithm:
+    """AlgorithmIdentifier of a signature with a weak hash."""
+    name = "md5" if isinstance(how.weak, hashes.MD5) else "sha1"
+    if not isinstance(signer, rsa.RSAPrivateKey):
+        return algos.SignedDigestAlgorithm({"algorithm": f"{name}_ecdsa"})
+    if not isinstance(how.padding, padding.PSS):
+        return algos.SignedDigestAlgorithm({"algorithm": f"{name}_rsa", "parameters": algos.Null()})
+    hashed = algos.DigestAlgorithm({"algorithm": name, "parameters": algos.Null()})
+    return algos.SignedDigestAlgorithm(
+        {
+            "algorithm": "rsassa_pss",
+            "parameters": {
+                "hash_algorithm": hashed,
+                "mask_gen_algorithm": {"algorithm": "mgf1", "parameters": hashed},
+                "salt_length": 16 if name == "md5" else 20,
+            },
+        }
+    )
