@@ -1,0 +1,136 @@
+"""Everybody who is told what happens: the console and the report files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TextIO
+
+from mtls_runner.cli.barrier import Barrier
+from mtls_runner.cli.report_file import ReportFile
+from mtls_runner.cli.stop import Stop
+from mtls_runner.model.event import CaseFinished, Event, RunFinished
+from mtls_runner.model.port import Reporter
+from mtls_runner.model.verdict import Status
+
+__all__ = ["Audience", "Outlet"]
+
+
+@dataclass(slots=True)
+class Outlet:
+    """One reporter.
+
+    Args:
+        name: for people, when it breaks.
+        reporter: who is told.
+        stream: what the reporter writes to.
+        file: what has to be put in place at the end; ``None`` for the console.
+    """
+
+    name: str
+    reporter: Reporter
+    stream: TextIO
+    file: ReportFile | None = None
+
+
+class Audience:
+    """Tells all outlets of all events; one that breaks is dropped, and the others never notice.
+
+    Args:
+        outlets: who is told.
+        stop: what keeps a signal from tearing a line apart.
+        strict: skips count, and are told, as failures.
+    """
+
+    def __init__(self, outlets: Sequence[Outlet], stop: Stop, *, strict: bool = False) -> None:
+        self._outlets = list(outlets)
+        self._stop = stop
+        self._strict = strict
+        self.broken = False
+        """A reporter raised."""
+        self.gone = False
+        """Nobody reads any more: all output went into closed pipes."""
+
+    def follow(self, events: Iterator[Event]) -> RunFinished | None:
+        """Tell everything until the end, which is returned; ``None`` when all outlets are gone before it."""
+        end: RunFinished | None = None
+        interrupted = False
+        while True:
+            try:
+                event = _thrown_into(events) if interrupted else next(events, None)
+                interrupted = False
+                if event is None:
+                    return end
+                event = self._judged(event)
+                if isinstance(event, RunFinished):
+                    end = event
+                with self._stop.shielded():
+                    self._tell(event)
+            except KeyboardInterrupt:
+                if interrupted:
+                    raise  # the engine itself let it through: there is no one left to clean up
+                interrupted = end is None
+            if not self._outlets and not self.broken:
+                self.gone = True
+                _closed(events)
+                return end
+
+    def close(self) -> None:
+        """Finish every report that saw the end, and put it in place."""
+        for outlet in self._outlets:
+            with self._stop.shielded(), Barrier(outlet.name) as barrier:
+                outlet.reporter.close()
+                if outlet.file is not None:
+                    outlet.file.keep()
+            self.broken |= barrier.broken
+        self._outlets = []
+
+    def _tell(self, event: Event) -> None:
+        for outlet in list(self._outlets):
+            with Barrier(outlet.name) as barrier:
+                try:
+                    outlet.reporter.handle(event)
+                except BrokenPipeError:
+                    self._outlets.remove(outlet)
+                    _to_nowhere(outlet.stream)
+            if barrier.broken:
+                self.broken = True
+                self._outlets.remove(outlet)
+                with Barrier(outlet.name):
+                    outlet.reporter.close()
+
+    def _judged(self, event: Event) -> Event:
+        if not self._strict:
+            return event
+        if isinstance(event, CaseFinished) and event.verdict.status is Status.SKIP:
+            return CaseFinished(replace(event.verdict, status=Status.FAIL))
+        if isinstance(event, RunFinished):
+            counts = dict(event.counts)
+            skipped = counts.pop(Status.SKIP, 0)
+            counts[Status.FAIL] = counts.get(Status.FAIL, 0) + skipped
+            return replace(event, counts=counts)
+        return event
+
+
+def _thrown_into(events: Iterator[Event]) -> Event | None:
+    """The interrupt reached us between two events: the engine has to know. Its next event."""
+    if not isinstance(events, Generator):
+        raise KeyboardInterrupt
+    try:
+        event: Event = events.throw(KeyboardInterrupt())
+    except StopIteration:
+        return None
+    return event
+
+
+def _closed(events: Iterator[Event]) -> None:
+    if isinstance(events, Generator):
+        events.close()
+
+
+def _to_nowhere(stream: TextIO) -> None:
+    """What is still buffered must not complain again when the interpreter flushes it."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

@@ -1,0 +1,72 @@
+"""From what was typed to the cases that run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from mtls_runner.cli.discover import Target, discover
+from mtls_runner.cli.select import compile_expression, named
+from mtls_runner.errors import ScenarioError
+from mtls_runner.language import Overrides, load
+from mtls_runner.model.case import Plan
+from mtls_runner.span import Diagnostic, Severity
+
+__all__ = ["Choice", "chosen"]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What to run, as typed; ``commands`` are the words that a mistyped path may have meant."""
+
+    paths: Sequence[str]
+    expression: str | None = None
+    tags: Sequence[str] = ()
+    backend: str | None = None
+    tool: str | None = None
+    image: str | None = None
+    strict: bool = False
+    commands: Sequence[str] = ()
+
+
+def chosen(choice: Choice) -> list[Plan]:
+    """The plans, with only the cases that were asked for; files without one are left out.
+
+    Raises:
+        UsageError: a path or expression is wrong.
+        ScenarioError: any file is invalid (all mistakes of all files), or ``strict`` and there are warnings.
+    """
+    wanted = compile_expression(choice.expression) if choice.expression is not None else None
+    targets = discover(choice.paths, choice.commands)
+    plans = _loaded(targets, Overrides(backend=choice.backend, tool=choice.tool, image=choice.image), choice.strict)
+    selected: list[Plan] = []
+    for target, plan in zip(targets, plans, strict=True):
+        cases = tuple(
+            case
+            for case in plan.cases
+            if named(case.id.removeprefix(f"{plan.path}::"), target.names)
+            and (wanted is None or wanted(case.id))
+            and (not choice.tags or not set(choice.tags).isdisjoint(case.tags))
+        )
+        if cases:
+            selected.append(replace(plan, cases=cases) if len(cases) < len(plan.cases) else plan)
+    return selected
+
+
+def _loaded(targets: Sequence[Target], overrides: Overrides, strict: bool) -> list[Plan]:
+    plans: list[Plan] = []
+    wrong: list[Diagnostic] = []
+    warnings: list[Diagnostic] = []
+    for target in targets:
+        try:
+            plan = load(target.path, overrides)
+        except ScenarioError as error:
+            wrong.extend(error.diagnostics)
+        else:
+            plans.append(plan)
+            warnings.extend(plan.warnings)
+    if strict:
+        wrong.extend(replace(warning, severity=Severity.ERROR) for warning in warnings)
+    if wrong:
+        raise ScenarioError(list(dict.fromkeys(wrong)))  # a mistake in lab.yaml shows once, not for each scenario
+    return plans

@@ -1,0 +1,95 @@
+"""The commands and their options. Nothing heavy is imported here: ``--help`` has to be quick."""
+
+from __future__ import annotations
+
+import click
+
+from mtls_runner.cli.group import DefaultCommandGroup
+
+__all__ = ["root"]
+
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+def _print_versions(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if not wanted or ctx.resilient_parsing:
+        return
+    from mtls_runner.cli.versions import versions
+
+    for name, version in versions().items():
+        click.echo(f"{name} {version}")
+    ctx.exit()
+
+
+@click.group(cls=DefaultCommandGroup, context_settings=_CONTEXT)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_versions,
+    help="Show the versions of everything that takes part.",
+)
+def root() -> None:
+    """Run mutual TLS scenarios with real handshakes: who refuses whom, and why.
+
+    A PATH is a scenario file, a directory (its *.yaml and those below it, lab.yaml aside), or the id of a case
+    (FILE::CASE).
+    """
+
+
+@root.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option(
+    "-k", "expression", metavar="EXPR", help="Only cases whose id matches, as pytest's -k: 'expired and not curl'."
+)
+@click.option("--tag", "tags", multiple=True, metavar="TAG", help="Only files with this tag; may be repeated.")
+@click.option("--backend", metavar="NAME", help="Run every server on this backend (python, nginx).")
+@click.option("--tool", metavar="NAME", help="Use this client everywhere (python, curl).")
+@click.option("--image", metavar="IMAGE", help="The container image for every container server.")
+@click.option("-j", "--jobs", type=click.IntRange(min=1), default=1, metavar="N", help="Cases at once.")
+@click.option("-x", "--fail-fast", is_flag=True, help="Stop at the first case that fails.")
+@click.option("--strict", is_flag=True, help="Warnings are errors, skips are failures.")
+@click.option("-v", "--verbose", is_flag=True, help="Show both ends' handshakes, as curl -v does.")
+@click.option(
+    "--keep", type=click.Path(file_okay=False), metavar="DIR", help="Leave keys, certificates and logs there."
+)
+@click.option("--json", "json_path", metavar="FILE", help="Write a JSON report; - is standard output.")
+@click.option("--junit", "junit_path", metavar="FILE", help="Write a JUnit XML report.")
+@click.option("--list", "list_only", is_flag=True, help="Show the ids of the cases, run nothing.")
+@click.option(
+    "--color",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    is_flag=False,
+    flag_value="always",
+    help="Colours: on a terminal (auto), always or never. NO_COLOR is honoured.",
+)
+@click.pass_context
+def run(
+    ctx: click.Context,
+    paths: tuple[str, ...],
+    expression: str | None,
+    tags: tuple[str, ...],
+    backend: str | None,
+    tool: str | None,
+    image: str | None,
+    jobs: int,
+    fail_fast: bool,
+    strict: bool,
+    verbose: bool,
+    keep: str | None,
+    json_path: str | None,
+    junit_path: str | None,
+    list_only: bool,
+    color: str,
+) -> int:
+    """Run scenarios (the default command)."""
+    from mtls_runner.cli import run as command
+
+    return command.run(
+        command.Choice(paths, expression, tags, backend, tool, image, strict, commands=tuple(root.commands)),
+        command.Manner(jobs, fail_fast, verbose, keep, json_path, junit_path, color),
+        ctx.obj,
+        list_only=list_only,
+    )

@@ -1,0 +1,40 @@
+"""A click group with a default command and suggestions."""
+
+from __future__ import annotations
+
+import click
+
+__all__ = ["DefaultCommandGroup"]
+
+
+class DefaultCommandGroup(click.Group):
+    """What starts with no command's name goes to ``default``; the group's help shows that command's options as well."""
+
+    default = "run"
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the default command in front where none was named."""
+        own = {option for parameter in self.get_params(ctx) for option in parameter.opts}
+        if args and args[0] not in self.commands and args[0] not in own:
+            args = [self.default, *args]
+        return super().parse_args(ctx, args)
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """How it is used most, then the rest."""
+        formatter.write_usage(ctx.command_path, "[OPTIONS] PATH...")
+        formatter.write_usage(ctx.command_path, "COMMAND [ARGS]...", prefix="       ")
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The default command's options, then the commands."""
+        run = self.commands[self.default]
+        records = [record for parameter in run.params if (record := parameter.get_help_record(ctx)) is not None]
+        records += [
+            record
+            for parameter in self.get_params(ctx)
+            if "--version" in parameter.opts and (record := parameter.get_help_record(ctx)) is not None
+        ]
+        with formatter.section("Options"):
+            formatter.write_dl(
+                [*records, ("--help", "Show this, or with a command in front of it that command's help.")]
+            )
+        self.format_commands(ctx, formatter)

@@ -1,0 +1,141 @@
+"""``mtls-run run``."""
+
+from __future__ import annotations
+
+import io
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+import click
+
+from mtls_runner.cli.audience import Audience, Outlet
+from mtls_runner.cli.choose import Choice, chosen
+from mtls_runner.cli.color import colored, is_terminal
+from mtls_runner.cli.diagnostics import rendered
+from mtls_runner.cli.exit_code import ExitCode, worst
+from mtls_runner.cli.report_file import STANDARD_OUTPUT, ReportFile
+from mtls_runner.cli.stop import Stop
+from mtls_runner.errors import ScenarioError, UsageError
+from mtls_runner.model.case import Plan
+from mtls_runner.model.event import RunFinished
+from mtls_runner.model.verdict import Status
+from mtls_runner.reporters.console import ConsoleReporter
+from mtls_runner.reporters.page import Page, PlainPage, marks_for
+
+__all__ = ["Choice", "Manner", "run"]
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How to run and what to tell."""
+
+    jobs: int = 1
+    fail_fast: bool = False
+    verbose: bool = False
+    keep: str | None = None
+    json_path: str | None = None
+    junit_path: str | None = None
+    color: str = "auto"
+
+
+def run(choice: Choice, manner: Manner, stop: Stop, *, list_only: bool = False) -> ExitCode:
+    """Choose, run, report; the exit code.
+
+    Raises:
+        UsageError: nothing was run, since what was typed is wrong.
+    """
+    _distinct(manner)
+    stream = sys.stderr if STANDARD_OUTPUT in (manner.json_path, manner.junit_path) else sys.stdout
+    try:
+        plans = chosen(choice)
+    except ScenarioError as error:
+        texts = list(rendered(error.diagnostics, color=colored(manner.color, sys.stderr)))
+        click.echo("\n\n".join(texts), err=True, color=True)
+        count = "1 mistake" if len(texts) == 1 else f"{len(texts)} mistakes"
+        click.echo(f"\nmtls-run: {count}; nothing was run", err=True)
+        return ExitCode.USAGE
+    total = sum(len(plan.cases) for plan in plans)
+    if list_only:
+        for plan in plans:
+            for case in plan.cases:
+                click.echo(case.id)
+        return ExitCode.OK if total else ExitCode.NOTHING_RUN
+    if not total:
+        click.echo("mtls-run: no case matches", err=True)
+        return ExitCode.NOTHING_RUN
+    return _run(plans, choice, manner, stream, stop)
+
+
+def _run(plans: list[Plan], choice: Choice, manner: Manner, stream: TextIO, stop: Stop) -> ExitCode:
+    from mtls_runner.engine.run import RunOptions
+    from mtls_runner.engine.run import run as start
+
+    keep = Path(manner.keep) if manner.keep is not None else None
+    options = RunOptions(jobs=manner.jobs, fail_fast=manner.fail_fast, keep=keep)
+    with ExitStack() as stack:
+        audience = Audience(_outlets(manner, stream, stack), stop, strict=choice.strict)
+        end = audience.follow(start(plans, options))
+        audience.close()
+    if audience.gone:
+        return ExitCode.PIPE_CLOSED
+    codes = [_code(end) if end is not None else ExitCode.BROKEN]
+    if audience.broken:
+        codes.append(ExitCode.BROKEN)
+    return worst(*codes)
+
+
+def _code(end: RunFinished) -> ExitCode:
+    codes = [ExitCode.OK]
+    if end.interrupted:
+        codes.append(ExitCode.INTERRUPTED)
+    if end.error or end.counts.get(Status.ERROR):
+        codes.append(ExitCode.BROKEN)
+    if end.counts.get(Status.FAIL):
+        codes.append(ExitCode.FAILED)
+    if not any(end.counts.get(status) for status in (Status.PASS, Status.FAIL, Status.ERROR)):
+        codes.append(ExitCode.NOTHING_RUN)
+    return worst(*codes)
+
+
+def _distinct(manner: Manner) -> None:
+    if manner.json_path is not None and manner.json_path == manner.junit_path:
+        raise UsageError(f"--json and --junit both write {manner.json_path}")
+
+
+def _outlets(manner: Manner, stream: TextIO, stack: ExitStack) -> list[Outlet]:
+    """The console and the reports, their files opened now: a path that can't be written is told before the work."""
+    outlets = [Outlet("the console", _console(manner, stream), stream)]
+    if manner.json_path is not None:
+        from mtls_runner.reporters.json_report import JsonReporter
+
+        file = _report(manner.json_path, stack)
+        outlets.append(Outlet("the JSON report", JsonReporter(file.stream), file.stream, file))
+    if manner.junit_path is not None:
+        from mtls_runner.reporters.junit import JunitReporter
+
+        file = _report(manner.junit_path, stack)
+        outlets.append(Outlet("the JUnit report", JunitReporter(file.stream), file.stream, file))
+    return outlets
+
+
+def _report(path: str, stack: ExitStack) -> ReportFile:
+    file = ReportFile(path)
+    stack.callback(file.discard)
+    return file
+
+
+def _console(manner: Manner, stream: TextIO) -> ConsoleReporter:
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")  # a name that the encoding lacks must not stop a report
+    color = colored(manner.color, stream)
+    page: Page
+    if color or is_terminal(stream):
+        from mtls_runner.reporters.live import RichPage
+
+        page = RichPage(stream, color=color, live=is_terminal(stream))
+    else:
+        page = PlainPage(stream)
+    return ConsoleReporter(page, marks_for(stream), verbose=manner.verbose)

@@ -1,0 +1,162 @@
+"""What a person reads while and after the lab runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from mtls_runner.model.case import Case, Plan
+from mtls_runner.model.event import (
+    CaseFinished,
+    CaseStarted,
+    Event,
+    PlanFinished,
+    Progress,
+    RunFinished,
+    RunStarted,
+)
+from mtls_runner.model.verdict import Status, Verdict
+from mtls_runner.reporters.escape import one_line
+from mtls_runner.reporters.failure import explain, headline
+from mtls_runner.reporters.layout import Layout
+from mtls_runner.reporters.order import FileOrder
+from mtls_runner.reporters.page import Marks, Page, Piece, Style
+from mtls_runner.reporters.transcript import transcript
+from mtls_runner.span import Severity
+
+__all__ = ["ConsoleReporter"]
+
+_STYLES = {Status.PASS: Style.PASS, Status.FAIL: Style.FAIL, Status.ERROR: Style.ERROR, Status.SKIP: Style.SKIP}
+_COUNTED = ((Status.FAIL, "failed"), (Status.ERROR, "broken"), (Status.PASS, "passed"), (Status.SKIP, "skipped"))
+_TELLING = 1.0
+"""Seconds; a case that takes longer shows how long."""
+
+
+class ConsoleReporter:
+    """Writes one line for each case under its file's heading, then what went wrong in full, then a summary.
+
+    Args:
+        page: where to.
+        marks: what stands before each case.
+        verbose: with a transcript of both ends for each case.
+    """
+
+    def __init__(self, page: Page, marks: Marks, *, verbose: bool = False) -> None:
+        self._page = page
+        self._marks = marks
+        self._mark_width = max(map(len, marks.values()))
+        self._verbose = verbose
+        self._order = FileOrder(())
+        self._total = 0
+        self._done: Counter[Status] = Counter()
+        self._running: dict[str, Case] = {}
+        self._plan: Plan | None = None
+        self._layout = Layout(0, (), ())
+        self._wrong: list[Verdict] = []
+        self._skipped: Counter[str] = Counter()
+        self._kept: list[PlanFinished] = []
+
+    def handle(self, event: Event) -> None:
+        """One event."""
+        if isinstance(event, CaseFinished):
+            self._finished(event.verdict)
+        elif isinstance(event, CaseStarted):
+            self._running[event.case.id] = event.case
+            self._page.progress(self._doing(), self._done.total(), self._total)
+        elif isinstance(event, Progress):
+            self._page.progress(one_line(event.doing), event.done, event.total)
+        elif isinstance(event, RunStarted):
+            self._order = FileOrder(event.plans)
+            self._total = event.total
+        elif isinstance(event, PlanFinished):
+            if event.kept is not None:
+                self._kept.append(event)
+        elif isinstance(event, RunFinished):
+            self._end(event)
+
+    def close(self) -> None:
+        """Take the live line away."""
+        self._page.close()
+
+    def _finished(self, verdict: Verdict) -> None:
+        self._done[verdict.status] += 1
+        self._running.pop(verdict.case.id, None)
+        for ready in self._order.add(verdict):
+            self._case(ready)
+        self._page.progress(self._doing(), self._done.total(), self._total)
+
+    def _doing(self) -> str:
+        wrong = [f"{self._done[status]} {word}" for status, word in _COUNTED[:2] if self._done[status]]
+        running = [one_line(case.name) for case in self._running.values()]
+        return "  ".join([*wrong, *running[:1]] + ([f"and {len(running) - 1} more"] if len(running) > 1 else []))
+
+    def _case(self, verdict: Verdict) -> None:
+        plan = self._order.plan(verdict)
+        if plan is not self._plan:
+            self._heading(plan)
+        style = _STYLES[verdict.status]
+        name, columns = self._layout.row(verdict.case)
+        said = headline(verdict)
+        pieces: list[Piece] = [
+            (f"  {self._marks[style]:<{self._mark_width}} ", style),
+            (f"{name}  ", Style.TEXT),
+            (columns, Style.DIM),
+            (said, Style.DIM if verdict.status is Status.PASS else style),
+        ]
+        if verdict.duration >= _TELLING:
+            pieces.append((f"  ({verdict.duration:.1f} s)", Style.DIM))
+        self._page.line(*pieces)
+        if self._verbose and verdict.observation is not None:
+            for line in transcript(verdict.case, verdict.observation):
+                self._page.line(("      " + line, Style.TEXT))
+            self._page.line()
+        if verdict.status in (Status.FAIL, Status.ERROR):
+            self._wrong.append(verdict)
+        elif verdict.status is Status.SKIP:
+            self._skipped[verdict.skip_reason] += 1
+
+    def _heading(self, plan: Plan) -> None:
+        if self._plan is not None:
+            self._page.line()
+        self._plan = plan
+        self._layout = Layout.of(plan.cases)
+        self._page.line((one_line(str(plan.path)), Style.STRONG), ("  " + ", ".join(self._layout.common), Style.DIM))
+        if plan.description.strip():
+            self._page.line(("  " + one_line(plan.description.strip().partition("\n")[0]), Style.DIM))
+        for warning in plan.warnings:
+            place = f"{warning.span}: " if warning.span is not None else ""
+            self._page.line((one_line(f"  {place}{Severity.WARNING}: {warning.message}"), Style.WARNING))
+
+    def _end(self, event: RunFinished) -> None:
+        for verdict in self._order.rest():
+            self._case(verdict)
+        self._page.close()
+        for verdict in self._wrong:
+            plan = self._order.plan(verdict)
+            self._page.line()
+            word = "FAILED" if verdict.status is Status.FAIL else "BROKEN"
+            self._page.line((word, _STYLES[verdict.status]), (" " + one_line(verdict.case.id), Style.STRONG))
+            self._page.block(explain(verdict, plan.text, color=self._page.color))
+        self._page.line()
+        for reason, times in self._skipped.most_common():
+            self._page.line((one_line(f"skipped {times}: {reason}"), Style.SKIP))
+        for kept in self._kept:
+            self._page.line((one_line(f"kept the material of {kept.plan.path} in {kept.kept}"), Style.TEXT))
+        if event.error:
+            self._page.line(("the lab broke: " + one_line(event.error), Style.ERROR))
+        self._page.line(*self._summary(event))
+        if event.versions:
+            versions = ", ".join(f"{name} {version}" for name, version in event.versions.items())
+            self._page.line((one_line(versions), Style.DIM))
+
+    def _summary(self, event: RunFinished) -> list[Piece]:
+        pieces: list[Piece] = [("interrupted: ", Style.ERROR)] if event.interrupted else []
+        parts: list[Piece] = [
+            (f"{event.counts[status]} {word}", _STYLES[status]) for status, word in _COUNTED if event.counts.get(status)
+        ]
+        not_run = self._total - sum(event.counts.values())
+        if not_run:
+            parts.append((f"{not_run} not run", Style.SKIP))
+        for part in parts or [("nothing was run", Style.SKIP)]:
+            pieces.extend([part, (", ", Style.TEXT)])
+        cases = "1 case" if self._total == 1 else f"{self._total} cases"
+        return [*pieces[:-1], (f" of {cases} in {event.duration:.2f} s", Style.TEXT)]

@@ -1,0 +1,64 @@
+"""Why a case did not pass, as text: for the console, JUnit and pytest alike."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+
+from mtls_runner.model.verdict import Mismatch, Status, Verdict
+from mtls_runner.reporters.escape import one_line, visible
+from mtls_runner.snippet import render
+from mtls_runner.span import Diagnostic
+
+__all__ = ["explain", "headline"]
+
+
+def headline(verdict: Verdict) -> str:
+    """One line: who refused whom and why, or what went wrong instead."""
+    if verdict.status is Status.SKIP:
+        return one_line(f"skipped: {verdict.skip_reason}")
+    if verdict.status is Status.ERROR:
+        return one_line(verdict.error.strip().partition("\n")[0] or "the lab broke")
+    if verdict.status is Status.FAIL:
+        if not verdict.mismatches:
+            return one_line(f"skipped, which --strict forbids: {verdict.skip_reason}")
+        first, *others = verdict.mismatches
+        more = f" (and {len(others)} more)" if others else ""
+        return one_line(f"{_sentence(first)}{more}")
+    return one_line(verdict.observation.summary) if verdict.observation is not None else ""
+
+
+def explain(verdict: Verdict, text: str, *, color: bool = False) -> str:
+    """Everything that a person needs to understand a failed case or a broken lab.
+
+    Args:
+        verdict: a failed or an erroneous one.
+        text: the scenario file's text, for the snippets.
+        color: with ANSI colours in the snippets.
+    """
+    return "\n".join(_parts(verdict, text, color))
+
+
+def _parts(verdict: Verdict, text: str, color: bool) -> Iterator[str]:
+    for mismatch in verdict.mismatches:
+        yield render(Diagnostic(_sentence(mismatch), mismatch.span), text, color=color).rstrip("\n")
+    if not verdict.mismatches:
+        message = verdict.error.strip() or headline(verdict)
+        first, _, more = visible(message).partition("\n")
+        yield render(Diagnostic(first, verdict.case.span), text, color=color).rstrip("\n")
+        yield from (f"    {line}" for line in more.splitlines())
+    seen = verdict.observation
+    if seen is not None:
+        if seen.summary:
+            yield f"  seen:     {one_line(seen.summary)}"
+        for number, fact in enumerate(seen.evidence):
+            yield f"  {'' if number else 'evidence:':<9} {one_line(fact)}"
+        if seen.hint:
+            yield f"  hint:     {one_line(seen.hint)}"
+        if seen.client is not None and seen.client.command:
+            yield f"  by hand:  {one_line(seen.client.command)}"
+    yield f"  again:    mtls-run {shlex.quote(one_line(verdict.case.id))}"
+
+
+def _sentence(mismatch: Mismatch) -> str:
+    return one_line(f"{mismatch.path}: expected {mismatch.expected}, observed {mismatch.observed}")

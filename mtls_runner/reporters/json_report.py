@@ -1,0 +1,167 @@
+"""``--json``: one line of the file for each case, written as it comes; ``schema/report.schema.json`` describes it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import TextIO
+
+from mtls_runner.model.case import Check, Expectation, Match, Matcher
+from mtls_runner.model.event import CaseFinished, Event, RunFinished, RunStarted
+from mtls_runner.model.observation import ClientView, Observation, ServerView
+from mtls_runner.model.verdict import Status, Verdict
+from mtls_runner.reporters.order import FileOrder
+
+__all__ = ["JsonReporter"]
+
+Json = str | int | float | bool | None | list["Json"] | Mapping[str, "Json"]
+
+_MOST_BODY = 65536
+"""Bytes of a body that go into the report."""
+_VIEWS = frozenset({"client", "server", "body"})
+_OBSERVED = tuple(field.name for field in fields(Observation) if field.name not in _VIEWS)
+
+
+class JsonReporter:
+    """Writes the report.
+
+    Args:
+        stream: where to; the caller opens and closes it.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._order = FileOrder(())
+        self._total = 0
+        self._separator = '{"cases": ['
+
+    def handle(self, event: Event) -> None:
+        """One event."""
+        if isinstance(event, CaseFinished):
+            for verdict in self._order.add(event.verdict):
+                self._write(verdict)
+        elif isinstance(event, RunStarted):
+            self._order = FileOrder(event.plans)
+            self._total = event.total
+        elif isinstance(event, RunFinished):
+            for verdict in self._order.rest():
+                self._write(verdict)
+            self._end(event)
+
+    def close(self) -> None:
+        """Flush."""
+        self._stream.flush()
+
+    def _write(self, verdict: Verdict) -> None:
+        self._stream.write(self._separator + "\n" + json.dumps(_case(verdict)))
+        self._separator = ","
+
+    def _end(self, event: RunFinished) -> None:
+        opening = self._separator if self._separator != "," else ""
+        counts = {str(status): event.counts.get(status, 0) for status in Status}
+        summary: Json = {
+            "total": self._total,
+            **counts,
+            "not_run": self._total - sum(counts.values()),
+            "duration_s": round(event.duration, 6),
+            "interrupted": event.interrupted,
+            "error": event.error or None,
+            "versions": dict(event.versions),
+        }
+        self._stream.write(f'{opening}\n], "summary": {json.dumps(summary)}}}\n')
+
+
+def _case(verdict: Verdict) -> Json:
+    case = verdict.case
+    seen = verdict.observation
+    return {
+        "id": case.id,
+        "file": str(case.span.path),
+        "line": case.span.line,
+        "name": case.name,
+        "backend": case.server.backend,
+        "tool": case.client.tool if case.client is not None else None,
+        "tls": str(case.tls) if case.tls is not None else None,
+        "tags": list(case.tags),
+        "verdict": str(verdict.status),
+        "duration_s": round(verdict.duration, 6),
+        "expected": _expected(case.expect),
+        "observed": _observed(seen) if seen is not None else None,
+        "mismatches": [
+            {
+                "path": mismatch.path,
+                "expected": mismatch.expected,
+                "observed": mismatch.observed,
+                "file": str(mismatch.span.path),
+                "line": mismatch.span.line,
+                "column": mismatch.span.column,
+            }
+            for mismatch in verdict.mismatches
+        ],
+        "skip_reason": verdict.skip_reason or None,
+        "error": verdict.error or None,
+    }
+
+
+def _expected(expectation: Expectation) -> Json:
+    """In the form that the author may write: values, ``{contains: …}``, lists of alternatives, ``where``."""
+    always: dict[str, Json] = {}
+    where: list[Json] = []
+    for check in expectation.checks:
+        if check.tool_version:
+            where.append({"when": {"tool_version": check.tool_version}, "expect": {check.path: _alternatives(check)}})
+        else:
+            always[check.path] = _alternatives(check)
+    if where:
+        always["where"] = where
+    return always
+
+
+def _alternatives(check: Check) -> Json:
+    values = [_matcher(matcher) for matcher in check.alternatives]
+    return values[0] if len(values) == 1 else values
+
+
+def _matcher(matcher: Matcher) -> Json:
+    value = _plain(matcher.value)
+    return value if matcher.kind is Match.EQUALS else {str(matcher.kind): value}
+
+
+def _observed(seen: Observation) -> Json:
+    observed: dict[str, Json] = {name: _plain(getattr(seen, name)) for name in _OBSERVED}
+    observed["body"] = seen.body[:_MOST_BODY].decode("utf-8", "backslashreplace") if seen.body is not None else None
+    observed["body_size"] = len(seen.body) if seen.body is not None else None
+    observed["client"] = _client(seen.client) if seen.client is not None else None
+    observed["server"] = _server(seen.server) if seen.server is not None else None
+    return observed
+
+
+def _plain(value: object) -> Json:
+    if isinstance(value, tuple):
+        return [_plain(member) for member in value]
+    if value is None or isinstance(value, bool | int):
+        return value
+    return str(value)
+
+
+def _client(view: ClientView) -> Json:
+    return {
+        "tool": view.tool,
+        "tool_version": view.tool_version,
+        "phase": str(view.phase),
+        "error": view.error or None,
+        "error_symbol": view.error_symbol or None,
+        "command": view.command or None,
+    }
+
+
+def _server(view: ServerView) -> Json:
+    return {
+        "source": view.source,
+        "handshake_complete": view.handshake_complete,
+        "error": view.error or None,
+        "error_symbol": view.error_symbol or None,
+        "server_name": view.server_name,
+        "refused_status": view.refused_status,
+    }

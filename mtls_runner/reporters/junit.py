@@ -1,0 +1,109 @@
+"""``--junit``: a JUnit XML report as Jenkins, GitLab, GitHub actions and Surefire's readers take it.
+
+One ``testsuite`` for each scenario file. Only elements and attributes that both Jenkins' ``junit-10.xsd`` and Surefire's
+``surefire-test-report.xsd`` know.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import PurePath
+from typing import TextIO
+from xml.etree import ElementTree as ET
+
+from mtls_runner.model.case import Plan
+from mtls_runner.model.event import CaseFinished, Event, RunFinished, RunStarted
+from mtls_runner.model.verdict import Status, Verdict
+from mtls_runner.reporters.escape import for_xml
+from mtls_runner.reporters.failure import explain, headline
+from mtls_runner.reporters.order import FileOrder
+
+__all__ = ["JunitReporter"]
+
+_TAGS = {Status.FAIL: "failure", Status.ERROR: "error", Status.SKIP: "skipped"}
+
+
+class JunitReporter:
+    """Gathers elements and writes them at the end.
+
+    Args:
+        stream: where to; the caller opens and closes it.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._order = FileOrder(())
+        self._suites: dict[int, tuple[Plan, list[Verdict]]] = {}
+        self._started = datetime.now(UTC)
+
+    def handle(self, event: Event) -> None:
+        """One event."""
+        if isinstance(event, CaseFinished):
+            for verdict in self._order.add(event.verdict):
+                self._take(verdict)
+        elif isinstance(event, RunStarted):
+            self._order = FileOrder(event.plans)
+        elif isinstance(event, RunFinished):
+            for verdict in self._order.rest():
+                self._take(verdict)
+            self._write(event)
+
+    def close(self) -> None:
+        """Flush."""
+        self._stream.flush()
+
+    def _take(self, verdict: Verdict) -> None:
+        plan = self._order.plan(verdict)
+        self._suites.setdefault(id(plan), (plan, []))[1].append(verdict)
+
+    def _write(self, event: RunFinished) -> None:
+        verdicts = [verdict for _, members in self._suites.values() for verdict in members]
+        root = ET.Element("testsuites", name="mtls-run", **_totals(verdicts, skipped=False))
+        for plan, members in self._suites.values():
+            suite = ET.SubElement(root, "testsuite", name=for_xml(str(plan.path)), **_totals(members, skipped=True))
+            suite.set("timestamp", self._started.strftime("%Y-%m-%dT%H:%M:%S"))
+            suite.set("hostname", for_xml(platform.node() or "localhost"))
+            if event.versions:
+                properties = ET.SubElement(suite, "properties")
+                for name, version in event.versions.items():
+                    ET.SubElement(properties, "property", name=for_xml(name), value=for_xml(version))
+            for verdict in members:
+                suite.append(_case(verdict, plan))
+        ET.indent(root)
+        self._stream.write('<?xml version="1.0" encoding="UTF-8"?>\n')
+        self._stream.write(ET.tostring(root, encoding="unicode") + "\n")
+
+
+def _totals(verdicts: list[Verdict], *, skipped: bool) -> dict[str, str]:
+    counts = Counter(verdict.status for verdict in verdicts)
+    totals = {
+        "tests": str(len(verdicts)),
+        "failures": str(counts[Status.FAIL]),
+        "errors": str(counts[Status.ERROR]),
+        "time": _seconds(sum(verdict.duration for verdict in verdicts)),
+    }
+    return totals | ({"skipped": str(counts[Status.SKIP])} if skipped else {})
+
+
+def _case(verdict: Verdict, plan: Plan) -> ET.Element:
+    case = verdict.case
+    element = ET.Element(
+        "testcase",
+        name=for_xml(case.id.removeprefix(f"{plan.path}::")),
+        classname=for_xml(".".join(PurePath(plan.path).with_suffix("").parts)),
+        time=_seconds(verdict.duration),
+    )
+    tag = _TAGS.get(verdict.status)
+    if tag is not None:
+        outcome = ET.SubElement(element, tag, message=for_xml(headline(verdict)))
+        if tag != "skipped":
+            outcome.set("type", "mismatch" if tag == "failure" else "lab")
+            outcome.text = for_xml(explain(verdict, plan.text))
+    ET.SubElement(element, "system-out").text = for_xml(f"{case.id}\n{headline(verdict)}\n")
+    return element
+
+
+def _seconds(duration: float) -> str:
+    return f"{duration:.3f}"

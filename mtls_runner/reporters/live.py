@@ -1,0 +1,98 @@
+"""A terminal: colours, and one live line for what is going on. The only importer of rich."""
+
+from __future__ import annotations
+
+import time
+from typing import TextIO
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from mtls_runner.reporters.page import Piece, Style
+
+__all__ = ["RichPage"]
+
+_LOOKS = {
+    Style.TEXT: "",
+    Style.STRONG: "bold",
+    Style.DIM: "dim",
+    Style.PASS: "green",
+    Style.FAIL: "bold red",
+    Style.ERROR: "bold magenta",
+    Style.SKIP: "yellow",
+    Style.WARNING: "yellow",
+}
+
+
+class RichPage:
+    """Lines through rich.
+
+    Args:
+        stream: where to.
+        color: whether to colour (``NO_COLOR`` leaves the live line).
+        live: whether to show the live line; only sensible on a terminal.
+    """
+
+    def __init__(self, stream: TextIO, *, color: bool, live: bool) -> None:
+        self._color = color
+        # An explicit terminal and colour system: the caller has decided, from --color, NO_COLOR and isatty().
+        self._console = Console(
+            file=stream,
+            force_terminal=True,
+            color_system="standard" if color else None,
+            no_color=not color,
+            highlight=False,
+            markup=False,
+            emoji=False,
+            soft_wrap=True,
+        )
+        self._live: Live | None = None
+        if live:
+            self._live = Live(console=self._console, transient=True, auto_refresh=True, refresh_per_second=8)
+        self._started = time.monotonic()
+
+    @property
+    def color(self) -> bool:
+        """Whether blocks may hold ANSI colours."""
+        return self._color
+
+    def line(self, *pieces: Piece) -> None:
+        """One line, above the live one."""
+        self._console.print(Text.assemble(*((text, _LOOKS[style]) for text, style in pieces)), soft_wrap=True)
+
+    def block(self, text: str) -> None:
+        """Lines that may be coloured already."""
+        self._console.print(Text.from_ansi(text.rstrip("\n")), soft_wrap=True)
+
+    def progress(self, doing: str, done: int, total: int) -> None:
+        """Renew the live line."""
+        if self._live is None:
+            return
+        if not self._live.is_started:
+            self._live.start()
+        parts = [doing]
+        if total:
+            parts.insert(0, f"{_bar(done, total)} {done}/{total}")
+            left = _seconds_left(time.monotonic() - self._started, done, total)
+            if left is not None:
+                parts.append(f"about {left:.0f} s left")
+        self._live.update(Text("  " + "  ".join(parts), style="dim", no_wrap=True, overflow="ellipsis"))
+
+    def close(self) -> None:
+        """Remove the live line."""
+        if self._live is not None and self._live.is_started:
+            self._live.stop()
+
+
+def _bar(done: int, total: int, cells: int = 16) -> str:
+    full = cells * done // total
+    return "━" * full + "╌" * (cells - full)
+
+
+def _seconds_left(elapsed: float, done: int, total: int) -> float | None:
+    """From the pace so far; ``None`` while that says too little, or when it is not worth telling."""
+    if done == 0 or elapsed < 1:
+        return None
+    left = elapsed / done * (total - done)
+    return left if left >= 1 else None

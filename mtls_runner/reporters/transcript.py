@@ -1,0 +1,163 @@
+"""Both handshakes of one case, as a reader of ``curl -v`` knows it: ``>`` sent, ``<`` received, ``*`` told."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+from mtls_runner.model.case import Case
+from mtls_runner.model.observation import ClientView, Direction, HttpRequest, Message, Observation, Phase, ServerView
+from mtls_runner.reporters.escape import one_line, visible
+
+__all__ = ["transcript"]
+
+_MOST_BODY = 4096
+"""Characters of a body that are shown."""
+_PHASES = {
+    Phase.PREPARE: "ended before it connected",
+    Phase.CONNECT: "ended while it connected",
+    Phase.HANDSHAKE: "ended during the handshake",
+    Phase.REQUEST: "ended after its own handshake, before any answer",
+    Phase.RESPONSE: "ended within the answer",
+    Phase.DONE: "got a whole answer",
+}
+_ASKED = frozenset({Phase.REQUEST, Phase.RESPONSE, Phase.DONE})
+_ARROWS = {Direction.SENT: ">", Direction.RECEIVED: "<"}
+
+
+def transcript(case: Case, seen: Observation) -> Iterator[str]:
+    """Lines without indentation: the client's view, then the server's."""
+    if seen.client is not None:
+        yield from _client(case, seen.client, seen)
+    if seen.server is not None:
+        yield from _server(seen.server)
+    elif seen.client is not None:
+        yield "server: not observed"
+
+
+def _client(case: Case, client: ClientView, seen: Observation) -> Iterator[str]:
+    yield one_line(f"client: {client.tool} {client.tool_version}")
+    if client.command:
+        yield one_line(f"* {client.command}")
+    if client.local_port is not None:
+        yield f"* connected from port {client.local_port}"
+    yield from _messages(client.messages)
+    if not client.messages:
+        yield from (f"{_ARROWS[alert.direction]} alert {alert.name} ({alert.code})" for alert in client.alerts)
+    if client.tls_version is not None:
+        yield one_line("* " + _negotiated(client.tls_version, client.cipher, client.alpn, resumed=client.resumed))
+    yield from _certificates("server certificate", client.received_chain, seen.server_chain)
+    if client.certificate_requested is not None:
+        yield "* " + (
+            "the server asked for a certificate" if client.certificate_requested else "no certificate asked for"
+        )
+    if client.ca_names:
+        yield one_line("*   issued by one of: " + ", ".join(client.ca_names))
+    yield from _certificates("client certificate", client.sent_chain, seen.client_chain)
+    if client.verify_code is not None:
+        yield f"* verify result {client.verify_code}" + (
+            ", but the name does not match" if client.name_mismatch else ""
+        )
+    if seen.server is not None and seen.server.request is not None:
+        yield from _request(seen.server.request, ">")
+    elif case.client is not None and client.phase in _ASKED:
+        request = case.client.request
+        yield from _request(HttpRequest(request.method, request.path, request.headers), ">")
+    if client.response is not None:
+        yield f"< HTTP status {client.response.status}"
+        yield from (one_line(f"< {name}: {value}") for name, value in client.response.headers)
+        yield "<"
+        yield from _body(client.response.body)
+    if client.timed_out:
+        yield f"* the time limit passed ({client.phase})"
+    if client.error:
+        yield one_line(f"* {client.error}" + (f" ({client.error_symbol})" if client.error_symbol else ""))
+    if client.exit_code is not None:
+        yield f"* {_PHASES[client.phase]}; curl exit {client.exit_code}"
+    else:
+        yield f"* {_PHASES[client.phase]}"
+
+
+def _server(server: ServerView) -> Iterator[str]:
+    yield one_line(f"server: {server.source}")
+    if server.server_name is not None:
+        yield one_line(f"* asked for by the name {server.server_name}")
+    yield from _messages(server.messages)
+    if not server.messages:
+        yield from (f"{_ARROWS[alert.direction]} alert {alert.name} ({alert.code})" for alert in server.alerts)
+    if server.tls_version is not None:
+        yield one_line("* " + _negotiated(server.tls_version, server.cipher, None, resumed=server.resumed))
+    if server.handshake_complete is not None:
+        yield "* handshake " + ("complete" if server.handshake_complete else "not complete")
+    if server.client_subject is not None:
+        yield one_line(f"* client certificate: {server.client_subject}")
+    if server.client_verify is not None:
+        yield one_line(f"* client verification: {server.client_verify}")
+    if server.verify_code is not None:
+        yield f"* verify result {server.verify_code}"
+    if server.refused_status is not None:
+        yield f"* refused the client by HTTP status {server.refused_status}"
+    if server.request is not None:
+        yield from _request(server.request, "<")
+    if server.upstream_request is not None:
+        yield "* forwarded"
+        yield from _request(server.upstream_request, ">")
+    if server.error:
+        yield one_line(f"* {server.error}" + (f" ({server.error_symbol})" if server.error_symbol else ""))
+    yield from (one_line(f"* log: {line}") for line in server.log)
+
+
+def _messages(messages: Sequence[Message]) -> Iterator[str]:
+    for message in messages:
+        kind = "alert " if message.alert else ""
+        yield one_line(f"{_ARROWS[message.direction]} {kind}{message.name} ({message.size} bytes)")
+
+
+def _negotiated(version: str, cipher: str | None, alpn: str | None, *, resumed: bool | None) -> str:
+    parts = [version, *([cipher] if cipher is not None else []), *([f"ALPN {alpn}"] if alpn is not None else [])]
+    return ", ".join([*parts, *(["session resumed"] if resumed else [])])
+
+
+def _request(request: HttpRequest, arrow: str) -> Iterator[str]:
+    yield one_line(f"{arrow} {request.method} {request.path}")
+    yield from (one_line(f"{arrow} {name}: {value}") for name, value in request.headers)
+    yield arrow
+
+
+def _body(body: bytes) -> Iterator[str]:
+    text = visible(body.decode("utf-8", "backslashreplace"))
+    yield from text[:_MOST_BODY].splitlines()
+    if len(text) > _MOST_BODY:
+        yield f"* … {len(body)} bytes in all"
+
+
+def _certificates(title: str, chain: Sequence[bytes] | None, names: Sequence[str] | None) -> Iterator[str]:
+    """Subject, issuer and validity of each certificate that went over the wire, in that order."""
+    if chain is None:
+        return
+    if not chain:
+        yield f"* {title}: an empty Certificate message"
+    for number, der in enumerate(chain):
+        known = f" [{names[number]}]" if names is not None and number < len(names) else ""
+        yield one_line(f"* {title if number == 0 else 'then its issuer'}{known}")
+        yield from (one_line(f"*   {line}") for line in _described(der))
+
+
+def _described(der: bytes) -> Iterator[str]:
+    from cryptography import x509
+
+    try:
+        # Wrong certificates are the lab's business: what the parser only frowns at is not for this page.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            certificate = x509.load_der_x509_certificate(der)
+            yield f"subject: {certificate.subject.rfc4514_string() or '(empty)'}"
+            yield f"issuer:  {certificate.issuer.rfc4514_string() or '(empty)'}"
+            yield f"valid:   {_moment(certificate.not_valid_before_utc)} to {_moment(certificate.not_valid_after_utc)}"
+    except ValueError as error:
+        yield f"unreadable, {len(der)} bytes: {error}"
+
+
+def _moment(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
