@@ -1,0 +1,301 @@
+"""The containers of one run: made, watched, and gone again whatever happens.
+
+Everything that is made carries the run's labels (its :class:`~mtls_runner.servers.container.owner.Owner` among them), so
+that what a killed run left behind can be told from what a live one still uses.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import io
+import itertools
+import tarfile
+import threading
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import requests
+from docker import errors as docker_errors
+from docker.types import LogConfig
+
+from mtls_runner.deadline import Deadline
+from mtls_runner.errors import DeadlineExceeded, EngineError, ServerUnusable
+from mtls_runner.model.observation import Reason
+from mtls_runner.model.spec import Address
+from mtls_runner.servers.container.connection import Connection, translated
+from mtls_runner.servers.container.image import Image, PullProgress, find_image
+from mtls_runner.servers.container.log_stream import LogStream
+from mtls_runner.servers.container.owner import Owner
+
+if TYPE_CHECKING:
+    from docker.api.client import APIClient
+
+__all__ = ["OWNER_LABEL", "RUN_LABEL", "Container", "ContainerFile", "ContainerSpec", "Engine", "sweep"]
+
+RUN_LABEL = "mtls-run.run"
+OWNER_LABEL = "mtls-run.owner"
+
+_REMOVAL_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerFile:
+    """A file to lay into a container before it starts; owned by root, content never shown."""
+
+    path: str
+    content: bytes = field(repr=False)
+    mode: int = 0o644
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    """What to run.
+
+    Args:
+        image: a reference as ``docker run`` takes it.
+        port: TCP port inside; it is published on 127.0.0.1 under a number that the engine chooses.
+        entrypoint: instead of the image's own; ``None``: the image's.
+        command: instead of the image's own; ``None``: the image's.
+        files: laid in before the start.
+        capabilities: the only ones it keeps.
+        hosts: names that resolve inside (``/etc/hosts``).
+        memory: limit in bytes, swap included.
+        pids: limit of processes and threads.
+    """
+
+    image: str
+    port: int
+    entrypoint: tuple[str, ...] | None = None
+    command: tuple[str, ...] | None = None
+    files: tuple[ContainerFile, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    hosts: tuple[tuple[str, str], ...] = ()
+    memory: int = 512 * 1024 * 1024
+    pids: int = 512
+
+
+class Container:
+    """A started container. ``address`` is ``None`` when it ended so early that its port was never seen."""
+
+    def __init__(self, client: APIClient, name: str, address: Address | None, log: LogStream) -> None:
+        self._client = client
+        self.name = name
+        self.address = address
+        self.log = log
+
+    def exit_code(self) -> int | None:
+        """``None`` while it runs."""
+        with translated("asking for the container's state"):
+            state = self._client.inspect_container(self.name)["State"]
+        return None if state["Running"] else int(state["ExitCode"])
+
+    def processes(self) -> tuple[str, ...]:
+        """Command lines of its processes; empty when it no longer runs."""
+        with translated("listing the container's processes"):
+            try:
+                listing = self._client.top(self.name, ps_args="-eo pid,args")
+            except docker_errors.APIError:
+                return ()
+        return tuple(row[-1] for row in listing.get("Processes") or [])
+
+    def output_of(self, *command: str) -> str:
+        """Both streams of a command run inside; ``""`` when it can't be run."""
+        with translated("running a command in the container"):
+            try:
+                made = self._client.exec_create(self.name, list(command))
+                output = self._client.exec_start(made["Id"])
+            except docker_errors.APIError:
+                return ""
+        return output.decode("utf-8", errors="replace")
+
+
+class Engine:
+    """A local Docker Engine and the containers of one run on it. Threads may share it; see :meth:`connect`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._owner = Owner.current()
+        self._numbers = itertools.count(1)
+        self._images: dict[str, Image] = {}
+        self._images_lock = threading.Lock()
+        self._alive: set[str] = set()
+        self.run_id = uuid.uuid4().hex[:12]
+        self.version = connection.engine_version
+
+    @classmethod
+    def connect(cls) -> Engine:
+        """Find the engine, and remove what dead runs left on it.
+
+        Raises:
+            EngineError: there is none, no permission, or it is on another machine.
+        """
+        engine = cls(Connection.find())
+        with engine._connection.client() as client, translated("removing what earlier runs left"):
+            _sweep(client)
+        atexit.register(engine._remove_all)
+        return engine
+
+    def image(self, reference: str, progress: PullProgress | None = None) -> Image:
+        """The image's own description; it is pulled when it isn't here.
+
+        Raises:
+            EngineError: it is not here and can't be pulled.
+        """
+        with self._images_lock:
+            if reference not in self._images:
+                with self._connection.client() as client, translated(f"looking for image {reference}"):
+                    self._images[reference] = find_image(client, reference, progress)
+            return self._images[reference]
+
+    @contextlib.contextmanager
+    def run(self, spec: ContainerSpec, deadline: Deadline) -> Iterator[Container]:
+        """A started container; it is removed with its volumes on every way out.
+
+        Raises:
+            EngineError: the engine refuses, or the image is absent (call :meth:`image` first).
+            ServerUnusable: the container's command can't be started.
+            DeadlineExceeded: the engine took too long.
+        """
+        name = f"mtls-run-{self.run_id}-{next(self._numbers)}"
+        with contextlib.ExitStack() as stack:
+            client = stack.enter_context(self._connection.client(deadline))
+            # The name is known before the container is there: an interrupt at any moment finds it.
+            self._alive.add(name)
+            stack.callback(self._remove, name)
+            with translated("starting a container"):
+                self._create(client, name, spec)
+                chunks = client.attach(name, stream=True, logs=False, demux=True)
+                stack.callback(_close, chunks)
+                log = LogStream(chunks, name=f"log of {name}")
+                stack.callback(log.join, _REMOVAL_SECONDS)
+                # Callbacks run last in, first out: the container goes first, and that ends its log.
+                stack.callback(self._remove, name)
+                _start(client, name)
+                address = _published(client, name, spec.port, log)
+            yield Container(client, name, address, log)
+
+    def _create(self, client: APIClient, name: str, spec: ContainerSpec) -> None:
+        host_config = client.create_host_config(
+            port_bindings={spec.port: ("127.0.0.1",)},
+            cap_drop=["ALL"],
+            cap_add=list(spec.capabilities),
+            security_opt=["no-new-privileges"],
+            mem_limit=spec.memory,
+            memswap_limit=spec.memory,
+            pids_limit=spec.pids,
+            extra_hosts=dict(spec.hosts),
+            # All of the output is read as it comes; the engine need not keep a second copy.
+            log_config=LogConfig(type="none"),
+        )
+        client.create_container(
+            spec.image,
+            command=list(spec.command) if spec.command is not None else None,
+            entrypoint=list(spec.entrypoint) if spec.entrypoint is not None else None,
+            name=name,
+            ports=[spec.port],
+            host_config=host_config,
+            labels={RUN_LABEL: self.run_id, OWNER_LABEL: str(self._owner)},
+        )
+        if spec.files:
+            client.put_archive(name, "/", _archive(spec.files))
+
+    def _remove(self, name: str) -> None:
+        try:
+            self._remove_once(name)
+        except BaseException:
+            # Interrupted in the middle: finish first.
+            self._remove_once(name)
+            raise
+
+    def _remove_once(self, name: str) -> None:
+        if name not in self._alive:
+            return
+        with self._connection.client(Deadline.after(_REMOVAL_SECONDS)) as client, translated("removing a container"):
+            _remove(client, name)
+        self._alive.discard(name)
+
+    def _remove_all(self) -> None:
+        for name in tuple(self._alive):
+            with contextlib.suppress(EngineError, DeadlineExceeded):
+                self._remove_once(name)
+
+
+def sweep() -> int:
+    """Remove the containers of runs whose process is gone; return how many there were.
+
+    Containers of live runs, of other machines' runs, and everything that isn't this program's stay.
+
+    Raises:
+        EngineError: no engine, or no permission.
+    """
+    with Connection.find().client() as client, translated("removing what earlier runs left"):
+        return _sweep(client)
+
+
+def _sweep(client: APIClient) -> int:
+    removed = 0
+    for entry in client.containers(all=True, filters={"label": [RUN_LABEL, OWNER_LABEL]}):
+        owner = Owner.parse(entry["Labels"][OWNER_LABEL])
+        if owner is not None and owner.is_gone() and _remove(client, entry["Id"]):
+            removed += 1
+    return removed
+
+
+def _remove(client: APIClient, name: str) -> bool:
+    """Kill and remove with anonymous volumes; whether there was anything left to remove."""
+    try:
+        client.remove_container(name, v=True, force=True)
+    except docker_errors.NotFound:
+        return False
+    except docker_errors.APIError as error:
+        # 409: somebody else (an engine that restarts, a second sweep) is removing it already.
+        if error.status_code != requests.codes["conflict"]:
+            raise
+        return False
+    return True
+
+
+def _start(client: APIClient, name: str) -> None:
+    try:
+        client.start(name)
+    except docker_errors.APIError as error:
+        # runc's own failure: the command is not in the image, or may not be executed.
+        if error.status_code == requests.codes["bad_request"]:
+            message = f"the container's command can't be started: {error.explanation}"
+            raise ServerUnusable(message, reason=Reason.BAD_CONFIG) from error
+        raise
+
+
+def _published(client: APIClient, name: str, port: int, log: LogStream) -> Address | None:
+    """Where the port came out; ``None`` for a container that ended by now: it has none, and its log says why."""
+    ports = client.inspect_container(name)["NetworkSettings"]["Ports"] or {}
+    bindings = ports.get(f"{port}/tcp") or []
+    if bindings:
+        return Address("127.0.0.1", int(bindings[0]["HostPort"]))
+    if log.wait_ended(Deadline.after(_REMOVAL_SECONDS)):
+        return None
+    raise EngineError("the engine published no port; is its networking set up (`docker network ls`)?")
+
+
+def _close(chunks: object) -> None:
+    """Close the attached connection for good: its own ``close`` leaves the response holding the socket."""
+    with contextlib.suppress(OSError):
+        chunks.close()  # type: ignore[attr-defined]
+    response = getattr(chunks, "_response", None)
+    if isinstance(response, requests.Response):
+        response.close()
+
+
+def _archive(files: tuple[ContainerFile, ...]) -> bytes:
+    """A tar of the files, owned by root; directories that the image lacks are made by the engine."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for file in files:
+            entry = tarfile.TarInfo(file.path.lstrip("/"))
+            entry.size = len(file.content)
+            entry.mode = file.mode
+            tar.addfile(entry, io.BytesIO(file.content))
+    return buffer.getvalue()
