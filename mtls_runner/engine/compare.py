@@ -1,0 +1,117 @@
+"""Expectation against observation. Pure: only what is written is compared, and what could not be observed never matches."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+from mtls_runner.model.case import Check, Expectation, Match, Matcher
+from mtls_runner.model.observation import Observation
+from mtls_runner.model.verdict import Mismatch
+
+__all__ = ["compare", "counting", "version_satisfies"]
+
+_Value = str | int | bool | tuple[str, ...] | None
+_UNOBSERVED = "not observed"
+_SHOWN = 200
+
+
+@lru_cache(maxsize=256)
+def version_satisfies(version: str, condition: str) -> bool:
+    """Whether ``7.88.1`` satisfies ``>=7.80,<8.16`` (PEP 440 comparison of numeric releases)."""
+    have = _release(version)
+    for part in condition.split(","):
+        match = re.fullmatch(r"\s*(>=|<=|==|!=|>|<)?\s*([0-9.]+)\s*", part)
+        if match is None:
+            return False
+        operator, text = match.group(1) or "==", match.group(2)
+        want = _release(text)
+        width = max(len(have), len(want))
+        a, b = have + (0,) * (width - len(have)), want + (0,) * (width - len(want))
+        if not {">=": a >= b, "<=": a <= b, "==": a == b, "!=": a != b, ">": a > b, "<": a < b}[operator]:
+            return False
+    return True
+
+
+def _release(version: str) -> tuple[int, ...]:
+    match = re.match(r"[0-9]+(?:\.[0-9]+)*", version)
+    return tuple(map(int, match.group().split("."))) if match else ()
+
+
+def counting(expectation: Expectation, tool_version: str) -> Sequence[Check]:
+    """The checks that count for a tool's version; of several for one path, the last one."""
+    chosen: dict[str, Check] = {}
+    for check in expectation.checks:
+        if not check.tool_version or version_satisfies(tool_version, check.tool_version):
+            chosen[check.path] = check
+    return tuple(chosen.values())
+
+
+def _field(observation: Observation, path: str) -> _Value:
+    """The observed value under an expectation's path."""
+    name, _, inner = path.partition(".")
+    if inner:
+        pairs: Iterable[tuple[str, str]] | None = getattr(observation, name)
+        found = [value for key, value in pairs or () if key.lower() == inner]
+        return ", ".join(found) if found else None
+    value: _Value | bytes = getattr(observation, name)
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def _in_order(wanted: Sequence[str], seen: Iterable[str]) -> bool:
+    rest = iter(seen)
+    return all(any(item == other for other in rest) for item in wanted)
+
+
+def _matches(matcher: Matcher, value: _Value) -> bool:
+    wanted = matcher.value
+    if value is None:
+        return wanted is None and matcher.kind is Match.EQUALS
+    match matcher.kind:
+        case Match.EQUALS:
+            # True == 1 in Python, but not for the author of a scenario.
+            return value == wanted and isinstance(value, bool) == isinstance(wanted, bool)
+        case Match.IN_ORDER:
+            return isinstance(value, tuple) and isinstance(wanted, tuple) and _in_order(wanted, value)
+        case Match.CONTAINS:
+            if isinstance(value, tuple):
+                # A log is searched line by line, a list of names for a member.
+                return any(str(wanted) == item or str(wanted) in item for item in value)
+            return str(wanted) in str(value)
+        case Match.MATCHES:
+            texts = value if isinstance(value, tuple) else (str(value),)
+            return any(re.search(str(wanted), text) for text in texts)
+
+
+def _show(value: _Value) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(value) + "]"
+    text = str(value) if not isinstance(value, bool) else str(value).lower()
+    if len(text) > _SHOWN:
+        text = f"{text[:_SHOWN]}… ({len(text)} characters)"
+    return text if text.isprintable() and text else repr(text)
+
+
+def _wanted(check: Check) -> str:
+    words = {Match.EQUALS: "", Match.CONTAINS: "contains ", Match.MATCHES: "matches ", Match.IN_ORDER: "in order "}
+    return " or ".join(words[m.kind] + _show(m.value) for m in check.alternatives)
+
+
+def compare(expectation: Expectation, observation: Observation, tool_version: str) -> tuple[Mismatch, ...]:
+    """What does not match, in the order in which the author wrote it.
+
+    Args:
+        expectation: of the case.
+        observation: what happened.
+        tool_version: of the client, for checks that count for some versions only.
+    """
+    mismatches = []
+    for check in counting(expectation, tool_version):
+        value = _field(observation, check.path)
+        if not any(_matches(matcher, value) for matcher in check.alternatives):
+            observed = _UNOBSERVED if value is None else _show(value)
+            mismatches.append(Mismatch(check.path, _wanted(check), observed, check.span))
+    return tuple(mismatches)

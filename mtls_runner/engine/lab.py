@@ -1,0 +1,242 @@
+"""One plan's lab: its material, its servers (each started at its first case, stopped at the end), its clients."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from mtls_runner.deadline import Deadline
+from mtls_runner.engine.compare import compare
+from mtls_runner.engine.observe import observe, server_started, server_unusable
+from mtls_runner.engine.workdir import kept_directory, private_directory
+from mtls_runner.errors import LabError, ServerUnusable
+from mtls_runner.model.case import Case, Plan
+from mtls_runner.model.observation import Observation, Reason
+from mtls_runner.model.port import Client, Material, RunningServer, ServerBackend
+from mtls_runner.model.spec import ClientSpec, ServerSpec
+from mtls_runner.model.verdict import Status, Verdict
+from mtls_runner.registry import backend, tool
+
+if TYPE_CHECKING:
+    from mtls_runner.pki.keys import KeyPool
+
+__all__ = ["Lab"]
+
+_START_SECONDS = 60.0
+"""How long a server may take to be ready."""
+_VIEW_SECONDS = 5.0
+"""How long a server may take to be done with a connection after its client is."""
+
+Report = Callable[[str, int, int], None]
+"""Told about work that takes time: doing what, how many done, of how many (0: not known)."""
+
+
+class _Server:
+    """A server that is started once, whoever asks first; its failure is everybody's."""
+
+    __slots__ = ("failure", "lock", "running")
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.running: RunningServer | None = None
+        self.failure: LabError | None = None
+
+
+class Lab(AbstractContextManager["Lab"]):
+    """Runs the cases of one plan, from any number of threads.
+
+    Args:
+        plan: what to run.
+        keep: a directory to leave the material and generated files in; ``None``: a private one, removed at the end.
+        pool: where keys come from; ``None``: a pool of its own (and the user's RSA keys on disk).
+        report: told about work that takes time.
+
+    Raises:
+        LabError: on entering, when there is no place to work in.
+    """
+
+    def __init__(
+        self, plan: Plan, keep: Path | None = None, *, pool: KeyPool | None = None, report: Report | None = None
+    ) -> None:
+        self.plan = plan
+        self._keep = keep
+        self._pool = pool
+        self._report = report
+        self._stack = ExitStack()
+        self._lock = threading.Lock()
+        self._material: Material | None = None
+        self._servers: dict[ServerSpec, _Server] = {}
+        self._backends: dict[str, ServerBackend] = {}
+        self._tools: dict[str, Client] = {}
+        self._directory = Path()
+
+    def __enter__(self) -> Lab:
+        place = private_directory() if self._keep is None else kept_directory(self._keep)
+        self._directory = self._stack.enter_context(place)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, traceback)
+
+    # --- what a case needs, made once ---
+
+    @property
+    def material(self) -> Material:
+        """The plan's keys and certificates.
+
+        Raises:
+            MaterialError: they can't be made.
+        """
+        with self._lock:
+            if self._material is None:
+                from mtls_runner.pki.keys import KeyPool
+                from mtls_runner.pki.store import Store
+
+                if self._pool is None:
+                    self._pool = KeyPool.of_user()
+                self._material = Store(
+                    self._directory,
+                    self.plan.certificates,
+                    start=datetime.now(UTC),
+                    pool=self._pool,
+                    progress=self._report,
+                )
+            return self._material
+
+    def _backend(self, name: str) -> ServerBackend:
+        with self._lock:
+            if name not in self._backends:
+                self._backends[name] = backend(name)
+            return self._backends[name]
+
+    def _tool(self, name: str) -> Client:
+        with self._lock:
+            if name not in self._tools:
+                self._tools[name] = tool(name)
+            return self._tools[name]
+
+    def server(self, spec: ServerSpec) -> RunningServer:
+        """The running server of a description, started at the first call.
+
+        Raises:
+            ServerUnusable: it can't start with what it was given; the same error at every call.
+            LabError: the lab is broken.
+        """
+        with self._lock:
+            server = self._servers.setdefault(spec, _Server())
+        with server.lock:
+            if server.failure is not None:
+                raise server.failure
+            if server.running is None:
+                if self._report is not None and spec.backend != "python":
+                    self._report(f"starting {spec.backend} server {spec.id}", 0, 0)
+                context = self._backend(spec.backend).serve(spec, self.material, Deadline.after(_START_SECONDS))
+                try:
+                    running = context.__enter__()
+                except LabError as error:
+                    server.failure = error
+                    raise
+                with self._lock:
+                    self._stack.push(context.__exit__)
+                server.running = running
+            return server.running
+
+    def versions(self) -> dict[str, str]:
+        """Of everything that took part so far."""
+        with self._lock:
+            found = {name: client.version() for name, client in self._tools.items()}
+            for server in self._backends.values():
+                found.update(server.versions())
+        return found
+
+    # --- cases ---
+
+    def cannot(self, case: Case) -> str | None:
+        """Why this case is skipped; ``None``: it can be run."""
+        reason = self._backend(case.server.backend).cannot(case.server, case.client)
+        if reason is None and case.client is not None:
+            reason = self._tool(case.client.tool).cannot(case.client)
+        return reason
+
+    def prepare(self, case: Case) -> None:
+        """Start what the case needs, so that what fails then is the lab and not the case.
+
+        Raises:
+            LabError: the lab is broken, or the server can't start and the case does not expect that.
+        """
+        if case.client is not None and self.cannot(case) is None:
+            self.server(case.server)
+
+    def run(self, case: Case) -> Verdict:
+        """Run one case. The one barrier: whatever goes wrong in here is this case's verdict."""
+        began = time.monotonic()
+        try:
+            verdict = self._run(case)
+        except LabError as error:
+            verdict = Verdict(case, Status.ERROR, error=_explain(error))
+        except Exception as error:  # noqa: BLE001 - a bug of the lab's own must not take the other cases with it
+            verdict = Verdict(case, Status.ERROR, error=f"internal error: {type(error).__name__}: {error}")
+        duration = time.monotonic() - began
+        return Verdict(
+            case,
+            verdict.status,
+            verdict.observation,
+            verdict.mismatches,
+            verdict.skip_reason,
+            verdict.error,
+            duration,
+        )
+
+    def _run(self, case: Case) -> Verdict:
+        reason = self.cannot(case)
+        if reason is not None:
+            return Verdict(case, Status.SKIP, skip_reason=reason)
+        if case.client is None:
+            return self._judge(case, self._start(case), "")
+        client = self._tool(case.client.tool)
+        version = client.version()
+        server = self.server(case.server)
+        verdict = None
+        for _ in range(case.client.repeat):
+            observation = self._exchange(case, case.client, client, server)
+            verdict = self._judge(case, observation, version)
+            if verdict.status is not Status.PASS:
+                break
+        if verdict is None:
+            raise LabError("a case that connects no time at all")
+        return verdict
+
+    def _start(self, case: Case) -> Observation:
+        try:
+            self.server(case.server)
+        except ServerUnusable as error:
+            return server_unusable(Reason(error.reason), str(error), error.log)
+        return server_started()
+
+    def _exchange(self, case: Case, spec: ClientSpec, client: Client, server: RunningServer) -> Observation:
+        material = self.material
+        with server.watch() as watch:
+            seen = client.probe(spec, server.address, material, Deadline.after(spec.timeout))
+            told = watch.view(seen, Deadline.after(_VIEW_SECONDS)) if seen.local_port is not None else None
+        return observe(case, spec, seen, told, material.name)
+
+    def _judge(self, case: Case, observation: Observation, version: str) -> Verdict:
+        if observation.outcome is None:
+            return Verdict(case, Status.ERROR, observation, error=observation.summary)
+        mismatches = compare(case.expect, observation, version)
+        return Verdict(case, Status.FAIL if mismatches else Status.PASS, observation, mismatches)
+
+
+def _explain(error: LabError) -> str:
+    if isinstance(error, ServerUnusable):
+        lines = "".join(f"\n  {line}" for line in error.log)
+        return f"the server did not start ({error.reason}): {error}{lines}"
+    return str(error)

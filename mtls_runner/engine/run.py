@@ -1,0 +1,152 @@
+"""Runs plans one after the other and tells what happens as events; the last one always comes."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mtls_runner.engine.lab import Lab
+from mtls_runner.engine.workdir import sweep
+from mtls_runner.errors import LabError
+from mtls_runner.model.case import Case, Plan
+from mtls_runner.model.event import (
+    CaseFinished,
+    CaseStarted,
+    Event,
+    PlanFinished,
+    PlanStarted,
+    Progress,
+    RunFinished,
+    RunStarted,
+)
+from mtls_runner.model.verdict import Status, Verdict
+
+if TYPE_CHECKING:
+    from mtls_runner.pki.keys import KeyPool
+
+__all__ = ["RunOptions", "run"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How to run.
+
+    Args:
+        jobs: cases at a time.
+        fail_fast: stop after the first case that does not pass (and is not skipped).
+        keep: a directory to leave the material in; with several files, one directory for each in it.
+    """
+
+    jobs: int = 1
+    fail_fast: bool = False
+    keep: Path | None = None
+
+
+class _Stopped(Exception):
+    """``fail_fast`` has seen enough."""
+
+
+class _Run:
+    def __init__(self, plans: Sequence[Plan], options: RunOptions) -> None:
+        self.plans = plans
+        self.options = options
+        self.counts: Counter[Status] = Counter()
+        self.versions: dict[str, str] = {}
+        self.progress: queue.SimpleQueue[Progress] = queue.SimpleQueue()
+        self.pool: KeyPool | None = None
+
+    def report(self, doing: str, done: int, total: int) -> None:
+        self.progress.put(Progress(doing, done, total))
+
+    def told(self) -> Iterator[Event]:
+        while not self.progress.empty():
+            yield self.progress.get()
+
+    def finished(self, verdict: Verdict) -> Iterator[Event]:
+        self.counts[verdict.status] += 1
+        yield CaseFinished(verdict)
+        if self.options.fail_fast and verdict.status in (Status.FAIL, Status.ERROR):
+            raise _Stopped
+
+    def plan(self, plan: Plan) -> Iterator[Event]:
+        keep = self.options.keep
+        if keep is not None and len(self.plans) > 1:
+            keep /= f"{self.plans.index(plan) + 1:02}-{plan.path.stem}"
+        yield PlanStarted(plan)
+        lab = Lab(plan, keep, pool=self._pool(), report=self.report)
+        with lab:
+            try:
+                yield from self._one_by_one(lab) if self.options.jobs == 1 else self._side_by_side(lab)
+            finally:
+                self.versions.update(lab.versions())
+        yield PlanFinished(plan, keep)
+
+    def _pool(self) -> KeyPool:
+        if self.pool is None:
+            from mtls_runner.pki.keys import KeyPool
+
+            self.pool = KeyPool.of_user()
+        return self.pool
+
+    def _one_by_one(self, lab: Lab) -> Iterator[Event]:
+        for case in lab.plan.cases:
+            yield CaseStarted(case)
+            verdict = lab.run(case)
+            yield from self.told()
+            yield from self.finished(verdict)
+
+    def _side_by_side(self, lab: Lab) -> Iterator[Event]:
+        """Verdicts come in the file's order, whatever order the cases end in."""
+        waiting = iter(lab.plan.cases)
+        running: list[tuple[Case, Future[Verdict]]] = []
+        with ThreadPoolExecutor(self.options.jobs, thread_name_prefix="mtls-run-case") as executor:
+            try:
+                exhausted = False
+                while running or not exhausted:
+                    while not exhausted and sum(not future.done() for _, future in running) < self.options.jobs:
+                        case = next(waiting, None)
+                        if case is None:
+                            exhausted = True
+                            break
+                        yield CaseStarted(case)
+                        running.append((case, executor.submit(lab.run, case)))
+                    while running and running[0][1].done():
+                        yield from self.finished(running.pop(0)[1].result())
+                    yield from self.told()
+                    if running and not running[0][1].done():
+                        wait([future for _, future in running if not future.done()], 0.1, FIRST_COMPLETED)
+            finally:
+                for _, future in running:
+                    future.cancel()
+
+
+def run(plans: Sequence[Plan], options: RunOptions | None = None) -> Iterator[Event]:
+    """Run every case of every plan.
+
+    Ctrl-C (``KeyboardInterrupt``) while it works ends it: what was started is stopped, and ``RunFinished`` says so. A
+    consumer that is interrupted itself throws the ``KeyboardInterrupt`` in, to the same effect.
+
+    Yields:
+        ``RunStarted``, then for each plan its events, and always ``RunFinished`` as the last one.
+    """
+    state = _Run(plans, options or RunOptions())
+    began = time.monotonic()
+    interrupted, broke = False, ""
+    try:
+        yield RunStarted(tuple(plans), sum(len(plan.cases) for plan in plans))
+        sweep()
+        for plan in plans:
+            yield from state.plan(plan)
+    except KeyboardInterrupt:
+        interrupted = True
+    except _Stopped:
+        pass
+    except LabError as error:
+        broke = str(error)
+    yield RunFinished(dict(state.counts), time.monotonic() - began, interrupted, broke, state.versions)

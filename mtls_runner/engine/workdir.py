@@ -1,0 +1,100 @@
+"""The private directory that a run keeps its material in, and what a killed run left of it.
+
+A run's directory is locked (``flock``) for as long as its process lives: the kernel drops the lock of a process that was
+killed, so that an unlocked directory has no owner and can be removed by anyone who finds it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mtls_runner.errors import LabError
+
+__all__ = ["kept_directory", "private_directory", "sweep"]
+
+_LOCK = ".lock"
+
+
+def _base() -> Path:
+    """One directory for each user, 0700, owned by that user: others can neither read nor plant anything in it."""
+    base = Path(tempfile.gettempdir()) / f"mtls-run-{os.getuid()}"
+    base.mkdir(mode=0o700, exist_ok=True)
+    status = base.lstat()
+    if not base.is_dir() or base.is_symlink() or status.st_uid != os.getuid() or status.st_mode & 0o077:
+        raise LabError(f"{base} is not a private directory of this user: remove it, or set TMPDIR")
+    return base
+
+
+def _locked(directory: Path) -> int | None:
+    """A descriptor that holds the directory's lock; ``None``: somebody else does."""
+    descriptor = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+@contextmanager
+def private_directory() -> Iterator[Path]:
+    """A fresh 0700 directory, gone afterwards whatever happens.
+
+    Raises:
+        LabError: there is no place that only this user can read.
+    """
+    base = _base()
+    guard = os.open(base / ".guard", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(guard, fcntl.LOCK_EX)  # no sweep may see the directory between its making and its locking
+        directory = Path(tempfile.mkdtemp(prefix="run-", dir=base))
+        descriptor = _locked(directory)
+    finally:
+        os.close(guard)
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+@contextmanager
+def kept_directory(directory: Path) -> Iterator[Path]:
+    """A directory that the user asked to keep; made 0700 when it is not there.
+
+    Raises:
+        LabError: it holds something already, which is never overwritten.
+    """
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if any(directory.iterdir()):
+            raise LabError(f"{directory} is not empty: nothing in it is overwritten; name another one to keep files in")
+        directory.chmod(0o700)
+    except OSError as error:
+        raise LabError(f"{directory}: {error.strerror}") from error
+    yield directory
+
+
+def sweep() -> list[Path]:
+    """Remove directories of runs that were killed; what was removed."""
+    base = _base()
+    removed = []
+    guard = os.open(base / ".guard", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        for directory in base.glob("run-*"):
+            descriptor = _locked(directory)
+            if descriptor is not None:
+                shutil.rmtree(directory, ignore_errors=True)
+                os.close(descriptor)
+                removed.append(directory)
+    finally:
+        os.close(guard)
+    return removed
