@@ -1,0 +1,77 @@
+"""The tables, held against OpenSSL's own header and curl's own manual."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from mtls_runner.model.observation import Outcome, Reason
+from mtls_runner.tls.hints import HINTS, MEANINGS
+from mtls_runner.tls.names import ALERT_REASONS, ALERTS, CURL_EXITS, REASONS, VERIFY_CODES, alert_name, verify_reason
+
+HEADERS = (Path("/usr/include/openssl/x509_vfy.h"), Path("/usr/include/openssl/x509_vfy.h.in"))
+TLS_HEADERS = (Path("/usr/include/openssl/ssl3.h"), Path("/usr/include/openssl/tls1.h"))
+
+
+def _header(candidates: tuple[Path, ...]) -> str:
+    found = [path.read_text() for path in candidates if path.exists()]
+    if not found:
+        message = "OpenSSL's headers are not installed (Debian: libssl-dev)"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return "\n".join(found)
+
+
+def test_every_verify_code_of_openssl_has_its_symbol_and_a_reason() -> None:
+    defined = {
+        int(number): symbol
+        for symbol, number in re.findall(r"define\s+X509_V_(OK|ERR_\w+)\s+(\d+)", _header(HEADERS))
+        if symbol != "ERR_UNABLE_TO_GET_ISSUER"
+    }
+    assert len(defined) > 90
+    for code, symbol in defined.items():
+        assert VERIFY_CODES[code].symbol == symbol
+        assert (VERIFY_CODES[code].reason is None) == (code == 0)
+
+
+def test_alerts_are_those_of_openssl() -> None:
+    header = _header(TLS_HEADERS)
+    defined = re.findall(r"define\s+(?:SSL3|TLS1|TLS13)_AD_(\w+)\s+(\d+)", header)
+    assert len(defined) > 25
+    for symbol, number in defined:
+        name = ALERTS[int(number)]
+        expected = {"user_cancelled": "user_canceled"}.get(symbol.lower(), symbol.lower())
+        assert name == expected
+
+
+def test_an_alert_or_code_that_nobody_defined_is_shown_and_never_taken_for_another() -> None:
+    assert alert_name(199) == "alert_199"
+    assert verify_reason(9999) is Reason.OTHER
+    assert verify_reason(0) is None
+
+
+def test_every_reason_belongs_to_an_outcome_and_can_be_told_to_people() -> None:
+    assert set(REASONS) == set(Outcome)
+    assert set().union(*REASONS.values()) == set(Reason)
+    assert set(MEANINGS) == set(Reason)
+    assert set(HINTS) <= set(Reason)
+    verdicts = {entry.reason for entry in VERIFY_CODES.values() if entry.reason is not None}
+    assert verdicts - set(HINTS) <= {Reason.OTHER}
+
+
+def test_reasons_read_off_alerts_are_reasons_to_refuse() -> None:
+    assert set(ALERT_REASONS) <= set(ALERTS.values())
+    assert set(ALERT_REASONS.values()) <= REASONS[Outcome.SERVER_REFUSED]
+
+
+def test_curl_exits_are_those_of_its_manual() -> None:
+    page = subprocess.run(["curl", "--manual"], capture_output=True, text=True, check=False).stdout
+    if "EXIT CODES" not in page:
+        pytest.skip("this curl was built without its manual")
+    codes = {int(number) for number in re.findall(r"^ {7}(\d+) +\S", page.split("EXIT CODES", 1)[1], re.MULTILINE)}
+    assert {code for code in CURL_EXITS if code} <= codes
