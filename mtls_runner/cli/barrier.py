@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-import traceback
-from types import TracebackType
 
 import click
+
+TYPE_CHECKING = False  # typing's own costs an import
+if TYPE_CHECKING:
+    from types import TracebackType
 
 __all__ = ["Barrier"]
 
@@ -15,6 +17,7 @@ class Barrier:
     """A context manager that reports any :class:`Exception` in its block and stops it there.
 
     Used in two places: around the whole program, and around each reporter, so that one that breaks stops nothing.
+    With ``MTLS_RUN_DEBUG`` in the environment it shows the traceback.
 
     Args:
         what: what broke, for people (``the JSON report``).
@@ -22,7 +25,13 @@ class Barrier:
 
     def __init__(self, what: str) -> None:
         self._what = what
-        self.broken = False
+        self.code: int | None = None
+        """The exit code that follows; ``None``: all went well."""
+
+    @property
+    def broken(self) -> bool:
+        """Whether an exception was stopped."""
+        return self.code is not None
 
     def __enter__(self) -> Barrier:
         return self
@@ -32,9 +41,16 @@ class Barrier:
     ) -> bool:
         if not isinstance(error, Exception):
             return False
-        self.broken = True
+        from mtls_runner.errors import MtlsRunError
+
+        ours = isinstance(error, MtlsRunError)
+        self.code = error.exit_code if isinstance(error, MtlsRunError) else MtlsRunError.exit_code
         if os.environ.get("MTLS_RUN_DEBUG"):
+            import traceback
+
             click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+        elif ours:
+            click.echo(f"mtls-run: {error}", err=True)
         else:
             said = " ".join(str(error).split()) or "no message"
             hint = "set MTLS_RUN_DEBUG=1 to see the traceback"

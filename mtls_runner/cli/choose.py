@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from mtls_runner.cli.discover import Target, discover
 from mtls_runner.cli.select import compile_expression, named
-from mtls_runner.errors import ScenarioError
+from mtls_runner.errors import ScenarioError, UsageError
 from mtls_runner.language import Overrides, load
 from mtls_runner.model.case import Plan
+from mtls_runner.registry import BACKENDS, TOOLS
 from mtls_runner.span import Diagnostic, Severity
 
 __all__ = ["Choice", "chosen"]
@@ -33,10 +35,12 @@ def chosen(choice: Choice) -> list[Plan]:
     """The plans, with only the cases that were asked for; files without one are left out.
 
     Raises:
-        UsageError: a path or expression is wrong.
+        UsageError: a path, an expression or a name is wrong.
         ScenarioError: any file is invalid (all mistakes of all files), or ``strict`` and there are warnings.
     """
     wanted = compile_expression(choice.expression) if choice.expression is not None else None
+    _known("--backend", choice.backend, BACKENDS)
+    _known("--tool", choice.tool, TOOLS)
     targets = discover(choice.paths, choice.commands)
     plans = _loaded(targets, Overrides(backend=choice.backend, tool=choice.tool, image=choice.image), choice.strict)
     selected: list[Plan] = []
@@ -51,6 +55,13 @@ def chosen(choice: Choice) -> list[Plan]:
         if cases:
             selected.append(replace(plan, cases=cases) if len(cases) < len(plan.cases) else plan)
     return selected
+
+
+def _known(option: str, name: str | None, names: Collection[str]) -> None:
+    if name is not None and name not in names:
+        close = difflib.get_close_matches(name, names, n=1)
+        meant = f"; did you mean {close[0]!r}?" if close else ""
+        raise UsageError(f"{option}: unknown name {name!r}, one of {', '.join(names)}{meant}")
 
 
 def _loaded(targets: Sequence[Target], overrides: Overrides, strict: bool) -> list[Plan]:

@@ -8,7 +8,7 @@ from mtls_runner.cli.group import DefaultCommandGroup
 
 __all__ = ["root"]
 
-_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+_CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 
 def _print_versions(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
@@ -65,9 +65,7 @@ def root() -> None:
     flag_value="always",
     help="Colours: on a terminal (auto), always or never. NO_COLOR is honoured.",
 )
-@click.pass_context
 def run(
-    ctx: click.Context,
     paths: tuple[str, ...],
     expression: str | None,
     tags: tuple[str, ...],
@@ -90,6 +88,5 @@ def run(
     return command.run(
         command.Choice(paths, expression, tags, backend, tool, image, strict, commands=tuple(root.commands)),
         command.Manner(jobs, fail_fast, verbose, keep, json_path, junit_path, color),
-        ctx.obj,
         list_only=list_only,
     )

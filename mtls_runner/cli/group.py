@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import click
 
 __all__ = ["DefaultCommandGroup"]
+
+_WIDEST = 100
+"""Columns of help text; longer lines are hard to read."""
 
 
 class DefaultCommandGroup(click.Group):
@@ -14,6 +20,7 @@ class DefaultCommandGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put the default command in front where none was named."""
+        ctx.terminal_width = _width()
         own = {option for parameter in self.get_params(ctx) for option in parameter.opts}
         if args and args[0] not in self.commands and args[0] not in own:
             args = [self.default, *args]
@@ -38,3 +45,14 @@ class DefaultCommandGroup(click.Group):
                 [*records, ("--help", "Show this, or with a command in front of it that command's help.")]
             )
         self.format_commands(ctx, formatter)
+
+
+def _width() -> int:
+    """Of the terminal, as click finds it, but without loading shutil and all its archive formats for it."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdigit() and int(columns) > 0:
+        return min(int(columns), _WIDEST)
+    try:
+        return min(os.get_terminal_size(sys.stdout.fileno()).columns or _WIDEST, _WIDEST)
+    except (OSError, ValueError, AttributeError):  # no terminal, or no real file at all
+        return 80

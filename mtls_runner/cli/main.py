@@ -1,48 +1,43 @@
-"""The program: its commands, what stops it, and its exit code."""
+"""The program: what runs it, and its exit code when that is not a command's."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
 
 import click
 
 from mtls_runner.cli.barrier import Barrier
 from mtls_runner.cli.commands import root
-from mtls_runner.cli.exit_code import ExitCode
-from mtls_runner.cli.stop import Stop
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; ``None``: the process's own arguments. Returns the exit code."""
-    stop = Stop()
-    with Barrier("mtls-run itself") as barrier, stop.listening():
-        return _guarded(arguments, stop)
-    return ExitCode.BROKEN if barrier.broken else ExitCode.OK
+    with Barrier("mtls-run itself") as barrier:
+        return _guarded(arguments)
+    return barrier.code or 0
 
 
-def _guarded(arguments: Sequence[str] | None, stop: Stop) -> int:
-    from mtls_runner.errors import MtlsRunError
-
+def _guarded(arguments: Sequence[str] | None) -> int:
     try:
-        code = root.main(arguments, prog_name="mtls-run", standalone_mode=False, obj=stop)
+        code = root.main(arguments, prog_name="mtls-run", standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("mtls-run: interrupted", err=True)
-        return ExitCode.INTERRUPTED
+        return 130
     except BrokenPipeError:
         _silence_stdout()
-        return ExitCode.PIPE_CLOSED
-    except MtlsRunError as error:
-        click.echo(f"mtls-run: {error}", err=True)
-        return error.exit_code
-    return code if isinstance(code, int) else ExitCode.OK
+        return 141
+    return code if isinstance(code, int) else 0
 
 
 def _silence_stdout() -> None:

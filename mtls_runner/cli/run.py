@@ -41,12 +41,18 @@ class Manner:
     color: str = "auto"
 
 
-def run(choice: Choice, manner: Manner, stop: Stop, *, list_only: bool = False) -> ExitCode:
+def run(choice: Choice, manner: Manner, *, list_only: bool = False) -> ExitCode:
     """Choose, run, report; the exit code.
 
     Raises:
         UsageError: nothing was run, since what was typed is wrong.
     """
+    stop = Stop()
+    with stop.listening():
+        return _chosen(choice, manner, stop, list_only)
+
+
+def _chosen(choice: Choice, manner: Manner, stop: Stop, list_only: bool) -> ExitCode:
     _distinct(manner)
     stream = sys.stderr if STANDARD_OUTPUT in (manner.json_path, manner.junit_path) else sys.stdout
     try:

@@ -10,6 +10,7 @@ from mtls_runner.model.event import (
     CaseStarted,
     Event,
     PlanFinished,
+    PlanStarted,
     Progress,
     RunFinished,
     RunStarted,
@@ -18,7 +19,6 @@ from mtls_runner.model.verdict import Status, Verdict
 from mtls_runner.reporters.escape import one_line
 from mtls_runner.reporters.failure import explain, headline
 from mtls_runner.reporters.layout import Layout
-from mtls_runner.reporters.order import FileOrder
 from mtls_runner.reporters.page import Marks, Page, Piece, Style
 from mtls_runner.reporters.transcript import transcript
 from mtls_runner.span import Severity
@@ -45,13 +45,12 @@ class ConsoleReporter:
         self._marks = marks
         self._mark_width = max(map(len, marks.values()))
         self._verbose = verbose
-        self._order = FileOrder(())
         self._total = 0
         self._done: Counter[Status] = Counter()
         self._running: dict[str, Case] = {}
         self._plan: Plan | None = None
         self._layout = Layout(0, (), ())
-        self._wrong: list[Verdict] = []
+        self._wrong: list[tuple[Plan, Verdict]] = []
         self._skipped: Counter[str] = Counter()
         self._kept: list[PlanFinished] = []
 
@@ -65,8 +64,9 @@ class ConsoleReporter:
         elif isinstance(event, Progress):
             self._page.progress(one_line(event.doing), event.done, event.total)
         elif isinstance(event, RunStarted):
-            self._order = FileOrder(event.plans)
             self._total = event.total
+        elif isinstance(event, PlanStarted):
+            self._heading(event.plan)
         elif isinstance(event, PlanFinished):
             if event.kept is not None:
                 self._kept.append(event)
@@ -80,8 +80,7 @@ class ConsoleReporter:
     def _finished(self, verdict: Verdict) -> None:
         self._done[verdict.status] += 1
         self._running.pop(verdict.case.id, None)
-        for ready in self._order.add(verdict):
-            self._case(ready)
+        self._case(verdict)
         self._page.progress(self._doing(), self._done.total(), self._total)
 
     def _doing(self) -> str:
@@ -90,9 +89,6 @@ class ConsoleReporter:
         return "  ".join([*wrong, *running[:1]] + ([f"and {len(running) - 1} more"] if len(running) > 1 else []))
 
     def _case(self, verdict: Verdict) -> None:
-        plan = self._order.plan(verdict)
-        if plan is not self._plan:
-            self._heading(plan)
         style = _STYLES[verdict.status]
         name, columns = self._layout.row(verdict.case)
         said = headline(verdict)
@@ -110,7 +106,8 @@ class ConsoleReporter:
                 self._page.line(("      " + line, Style.TEXT))
             self._page.line()
         if verdict.status in (Status.FAIL, Status.ERROR):
-            self._wrong.append(verdict)
+            if self._plan is not None:
+                self._wrong.append((self._plan, verdict))
         elif verdict.status is Status.SKIP:
             self._skipped[verdict.skip_reason] += 1
 
@@ -127,11 +124,8 @@ class ConsoleReporter:
             self._page.line((one_line(f"  {place}{Severity.WARNING}: {warning.message}"), Style.WARNING))
 
     def _end(self, event: RunFinished) -> None:
-        for verdict in self._order.rest():
-            self._case(verdict)
         self._page.close()
-        for verdict in self._wrong:
-            plan = self._order.plan(verdict)
+        for plan, verdict in self._wrong:
             self._page.line()
             word = "FAILED" if verdict.status is Status.FAIL else "BROKEN"
             self._page.line((word, _STYLES[verdict.status]), (" " + one_line(verdict.case.id), Style.STRONG))

@@ -11,7 +11,6 @@ from mtls_runner.model.case import Check, Expectation, Match, Matcher
 from mtls_runner.model.event import CaseFinished, Event, RunFinished, RunStarted
 from mtls_runner.model.observation import ClientView, Observation, ServerView
 from mtls_runner.model.verdict import Status, Verdict
-from mtls_runner.reporters.order import FileOrder
 
 __all__ = ["JsonReporter"]
 
@@ -32,21 +31,16 @@ class JsonReporter:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._order = FileOrder(())
         self._total = 0
         self._separator = '{"cases": ['
 
     def handle(self, event: Event) -> None:
         """One event."""
         if isinstance(event, CaseFinished):
-            for verdict in self._order.add(event.verdict):
-                self._write(verdict)
+            self._write(event.verdict)
         elif isinstance(event, RunStarted):
-            self._order = FileOrder(event.plans)
             self._total = event.total
         elif isinstance(event, RunFinished):
-            for verdict in self._order.rest():
-                self._write(verdict)
             self._end(event)
 
     def close(self) -> None:

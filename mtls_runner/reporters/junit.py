@@ -14,11 +14,10 @@ from typing import TextIO
 from xml.etree import ElementTree as ET
 
 from mtls_runner.model.case import Plan
-from mtls_runner.model.event import CaseFinished, Event, RunFinished, RunStarted
+from mtls_runner.model.event import CaseFinished, Event, PlanStarted, RunFinished
 from mtls_runner.model.verdict import Status, Verdict
 from mtls_runner.reporters.escape import for_xml
 from mtls_runner.reporters.failure import explain, headline
-from mtls_runner.reporters.order import FileOrder
 
 __all__ = ["JunitReporter"]
 
@@ -34,35 +33,28 @@ class JunitReporter:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._order = FileOrder(())
-        self._suites: dict[int, tuple[Plan, list[Verdict]]] = {}
+        self._suites: list[tuple[Plan, list[Verdict]]] = []
         self._started = datetime.now(UTC)
 
     def handle(self, event: Event) -> None:
         """One event."""
         if isinstance(event, CaseFinished):
-            for verdict in self._order.add(event.verdict):
-                self._take(verdict)
-        elif isinstance(event, RunStarted):
-            self._order = FileOrder(event.plans)
+            self._suites[-1][1].append(event.verdict)
+        elif isinstance(event, PlanStarted):
+            self._suites.append((event.plan, []))
         elif isinstance(event, RunFinished):
-            for verdict in self._order.rest():
-                self._take(verdict)
             self._write(event)
 
     def close(self) -> None:
         """Flush."""
         self._stream.flush()
 
-    def _take(self, verdict: Verdict) -> None:
-        plan = self._order.plan(verdict)
-        self._suites.setdefault(id(plan), (plan, []))[1].append(verdict)
-
     def _write(self, event: RunFinished) -> None:
-        verdicts = [verdict for _, members in self._suites.values() for verdict in members]
-        root = ET.Element("testsuites", name="mtls-run", **_totals(verdicts, skipped=False))
-        for plan, members in self._suites.values():
-            suite = ET.SubElement(root, "testsuite", name=for_xml(str(plan.path)), **_totals(members, skipped=True))
+        verdicts = [verdict for _, members in self._suites for verdict in members]
+        root = ET.Element("testsuites", {"name": "mtls-run"} | _totals(verdicts))
+        for plan, members in self._suites:
+            suite = ET.SubElement(root, "testsuite", {"name": for_xml(str(plan.path))} | _totals(members))
+            suite.set("skipped", str(sum(verdict.status is Status.SKIP for verdict in members)))
             suite.set("timestamp", self._started.strftime("%Y-%m-%dT%H:%M:%S"))
             suite.set("hostname", for_xml(platform.node() or "localhost"))
             if event.versions:
@@ -76,15 +68,14 @@ class JunitReporter:
         self._stream.write(ET.tostring(root, encoding="unicode") + "\n")
 
 
-def _totals(verdicts: list[Verdict], *, skipped: bool) -> dict[str, str]:
+def _totals(verdicts: list[Verdict]) -> dict[str, str]:
     counts = Counter(verdict.status for verdict in verdicts)
-    totals = {
+    return {
         "tests": str(len(verdicts)),
         "failures": str(counts[Status.FAIL]),
         "errors": str(counts[Status.ERROR]),
         "time": _seconds(sum(verdict.duration for verdict in verdicts)),
     }
-    return totals | ({"skipped": str(counts[Status.SKIP])} if skipped else {})
 
 
 def _case(verdict: Verdict, plan: Plan) -> ET.Element:
