@@ -1,1 +1,95 @@
-"""A declarative, YAML-driven mutual TLS lab that says who refused whom, and why."""
+"""A declarative, YAML-driven mutual TLS lab that says who refused whom, and why.
+
+The public names are those of ``__all__``; each is imported from its room at its first use, so that importing this package
+costs nothing.
+
+>>> from pathlib import Path
+>>> from mtls_runner import load, run
+>>> plan = load(Path("scenarios/basic.yaml"))
+>>> events = list(run([plan]))
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mtls_runner.engine.lab import Lab
+    from mtls_runner.engine.run import RunOptions, run
+    from mtls_runner.errors import (
+        DeadlineExceeded,
+        EngineError,
+        LabError,
+        MaterialError,
+        MtlsRunError,
+        ScenarioError,
+        ServerUnusable,
+        UsageError,
+    )
+    from mtls_runner.language import Overrides, load
+    from mtls_runner.model.case import Case, Plan
+    from mtls_runner.model.observation import Observation, Outcome, Reason
+    from mtls_runner.model.verdict import Mismatch, Status, Verdict
+
+__all__ = [
+    "Case",
+    "DeadlineExceeded",
+    "EngineError",
+    "Lab",
+    "LabError",
+    "MaterialError",
+    "Mismatch",
+    "MtlsRunError",
+    "Observation",
+    "Outcome",
+    "Overrides",
+    "Plan",
+    "Reason",
+    "RunOptions",
+    "ScenarioError",
+    "ServerUnusable",
+    "Status",
+    "UsageError",
+    "Verdict",
+    "__version__",
+    "load",
+    "run",
+]
+
+_HOMES = {
+    "Case": "model.case",
+    "DeadlineExceeded": "errors",
+    "EngineError": "errors",
+    "Lab": "engine.lab",
+    "LabError": "errors",
+    "MaterialError": "errors",
+    "Mismatch": "model.verdict",
+    "MtlsRunError": "errors",
+    "Observation": "model.observation",
+    "Outcome": "model.observation",
+    "Overrides": "language",
+    "Plan": "model.case",
+    "Reason": "model.observation",
+    "RunOptions": "engine.run",
+    "ScenarioError": "errors",
+    "ServerUnusable": "errors",
+    "Status": "model.verdict",
+    "UsageError": "errors",
+    "Verdict": "model.verdict",
+    "load": "language",
+    "run": "engine.run",
+}
+
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
