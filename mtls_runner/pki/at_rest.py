@@ -6,10 +6,8 @@ with OpenSSL's own key derivation for the traditional form).
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import os
-import textwrap
 
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives import hashes, padding
@@ -27,21 +25,15 @@ from mtls_runner.errors import MaterialError
 from mtls_runner.model.credential import Secret
 from mtls_runner.model.spec import KeyCipher, KeyFormat
 from mtls_runner.pki.keys import PrivateKey
+from mtls_runner.pki.pem import pem_block
 
-__all__ = ["pem_block", "pem_key"]
+__all__ = ["pem_key"]
 
 _ITERATIONS = 2048
 """OpenSSL's default (``PKCS5_DEFAULT_ITER``): enough for a lab, and loading stays fast."""
 
 _LONGEST = 1023
 """OpenSSL reads passphrases into a buffer of ``PEM_BUFSIZE`` octets, the end mark among them."""
-
-
-def pem_block(label: str, der: bytes, headers: str = "") -> bytes:
-    """RFC 7468 text of ``der``; ``headers`` are RFC 1421's, each with its newline."""
-    lines = "\n".join(textwrap.wrap(base64.b64encode(der).decode("ascii"), 64))
-    between = f"{headers}\n" if headers else ""
-    return f"-----BEGIN {label}-----\n{between}{lines}\n-----END {label}-----\n".encode("ascii")
 
 
 def pem_key(key: PrivateKey, form: KeyFormat, cipher: KeyCipher, passphrase: Secret | None) -> bytes:

@@ -46,7 +46,7 @@ class Forge:
         certificates: the plan's, by id; those of the user's own material are skipped.
         start: when the run began, aware; relative times count from it.
         pool: where keys come from.
-        own: what the user's own material has to sign with, by id.
+        own: what the user's own material has to sign with, by id, or why it can't sign.
         progress: told about keys that take time.
     """
 
@@ -56,13 +56,14 @@ class Forge:
         *,
         start: datetime,
         pool: KeyPool,
-        own: Mapping[str, Issuer] | None = None,
+        own: Mapping[str, Issuer | str] | None = None,
         progress: Progress | None = None,
     ) -> None:
         self._certificates = certificates
         self._start = start
         self._own = own or {}
-        self._identities = Identities(certificates, self._own, pool, progress)
+        able = {certificate: issuer for certificate, issuer in self._own.items() if isinstance(issuer, Issuer)}
+        self._identities = Identities(certificates, able, pool, progress)
         self._serials = _serials(certificates)
 
     def make(self, certificate: str) -> Forged:
@@ -90,11 +91,10 @@ class Forge:
         if spec is None:
             raise MaterialError(f"its issuer {certificate!r} does not exist")
         if spec.files is not None:
-            if certificate not in self._own:
-                raise MaterialError(
-                    f"its issuer {certificate!r} is the user's own, and can't be read or has no usable key"
-                )
-            return self._own[certificate]
+            own = self._own.get(certificate, "it was not read")
+            if isinstance(own, str):
+                raise MaterialError(f"its issuer {certificate!r} can't sign: {own}")
+            return own
         key = self._identities.key(certificate)
         return Issuer(distinguished_name(spec.subject), key, key.identifier)
 

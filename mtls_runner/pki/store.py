@@ -7,16 +7,22 @@ import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-
-from cryptography import x509
+from typing import TYPE_CHECKING
 
 from mtls_runner.errors import MaterialError
-from mtls_runner.model.credential import Credential
+from mtls_runner.model.credential import Credential, Secret
 from mtls_runner.model.spec import CertificateSpec, ChainKind, ChainSpec
-from mtls_runner.pki.at_rest import pem_block, pem_key
+from mtls_runner.pki.at_rest import pem_key
 from mtls_runner.pki.forge import Forge, Forged
 from mtls_runner.pki.keys import KeyPool, Progress
+from mtls_runner.pki.lineage import Lineage
+from mtls_runner.pki.pem import certificate_pem
 from mtls_runner.pki.private_files import file_names, make_private, write_private
+from mtls_runner.tls.material import Problem
+from mtls_runner.tls.messages import subject
+
+if TYPE_CHECKING:
+    from mtls_runner.pki.own import Own
 
 __all__ = ["Store"]
 
@@ -27,7 +33,8 @@ class Store:
     """Implements :class:`mtls_runner.model.port.Material`.
 
     Under ``directory`` lie ``authorities/<id>.*``, ``leaves/<id>.*`` (``.crt``, ``.key``, ``.chain.pem``, ``.passphrase``)
-    and ``bundles/*.pem``; each file is written once, at its first use.
+    and ``bundles/*.pem``; each file is written once, at its first use. Of the user's own material there are tidy copies;
+    what can't be read is answered with the user's own path, so that whoever loads it fails as the user's tools would.
 
     Args:
         directory: made, 0700, if it is not there.
@@ -53,25 +60,29 @@ class Store:
         self._directory = directory
         self._certificates = certificates
         self._names = file_names(certificates)
-        self._forged: dict[str, Forged] = {}
         self._failures: dict[str, str] = {}
         self._credentials: dict[str, Credential] = {}
         self._bundles: dict[tuple[str, ...], Path] = {}
+        self._chains: dict[tuple[str, ...], Path] = {}
         self._lock = threading.Lock()
         for part in (directory, *(directory / name for name in ("authorities", "leaves", "bundles"))):
             make_private(part)
-        forge = Forge(certificates, start=start, pool=pool, progress=progress)
-        for certificate in certificates:
-            try:
-                self._forged[certificate] = forge.make(certificate)
-            except MaterialError as error:
-                self._failures[certificate] = str(error)
-        self._ids = {forged.der: certificate for certificate, forged in self._forged.items()}
+        self._own = _read_own(certificates, start)
+        self._forged = self._forge(start, pool, progress)
+        self._ders = {certificate: forged.der for certificate, forged in self._forged.items()}
+        self._ders |= {certificate: own.certificate for certificate, own in self._own.items() if own.certificate}
+        self._ids = {der: certificate for certificate, der in self._ders.items()}
+        self._lineage = self._trace()
 
     @property
     def directory(self) -> Path:
         """The 0700 directory."""
         return self._directory
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know about the user's own material though it stops nothing: what is expired, and such."""
+        return tuple(note for own in self._own.values() for note in own.notes)
 
     def credential(self, certificate: str) -> Credential:
         """Of an authority or leaf, by id; a dictionary look-up after the first time.
@@ -87,7 +98,7 @@ class Store:
         return credential
 
     def bundle(self, certificates: Sequence[str]) -> Path:
-        """A PEM file with exactly these certificates, in this order.
+        """A PEM file with exactly these certificates, in this order; of the user's own, all that their file holds.
 
         Raises:
             MaterialError: one of them can't be made.
@@ -112,75 +123,172 @@ class Store:
             case ChainKind.LEAF:
                 return self.credential(certificate).certificate_path
             case ChainKind.IDS:
-                return self.bundle((certificate, *chain.ids))
+                ids = (certificate, *chain.ids)
+                path = self._chains.get(ids)
+                if path is None:
+                    with self._lock:
+                        path = self._chains.get(ids) or self._write_chain(ids)
+                        self._chains[ids] = path
+                return path
 
     def name(self, der: bytes) -> str:
         """The id of a certificate of this plan, or the RFC 4514 subject of one that is not."""
-        known = self._ids.get(der)
-        if known is not None:
-            return known
-        try:
-            return x509.load_der_x509_certificate(der).subject.rfc4514_string()
-        except ValueError:
-            return f"unreadable certificate (SHA-256 {hashlib.sha256(der).hexdigest()})"
+        return self._ids.get(der) or subject(der) or f"certificate with SHA-256 {hashlib.sha256(der).hexdigest()}"
+
+    def problem(self, certificate: str, passphrase: Secret | None, *, need_key: bool = True) -> Problem | None:
+        """Why an end could not present the user's own material; ``None``: nothing speaks against it, or the lab made it.
+
+        Args:
+            certificate: id of a leaf.
+            passphrase: what that end is given to open the key with.
+            need_key: a missing key counts.
+        """
+        spec = self._certificates.get(certificate)
+        if spec is None or spec.files is None:
+            return None
+        from mtls_runner.pki.own import problem
+
+        return problem(spec.files, passphrase, need_key=need_key)
 
     def write_all(self) -> None:
-        """Write everything that can be made, for people who keep the directory."""
-        for certificate in self._forged:
+        """Write everything, for people who keep the directory.
+
+        Raises:
+            MaterialError: something can't be made.
+        """
+        for certificate in self._certificates:
             self.credential(certificate)
 
-    def _get(self, certificate: str) -> Forged:
-        forged = self._forged.get(certificate)
-        if forged is None:
-            raise MaterialError(self._failures.get(certificate, f"there is no certificate {certificate!r}"))
+    def _forge(self, start: datetime, pool: KeyPool, progress: Progress | None) -> dict[str, Forged]:
+        issuers = {certificate: own.issuer() for certificate, own in self._own.items()}
+        forge = Forge(self._certificates, start=start, pool=pool, own=issuers, progress=progress)
+        forged: dict[str, Forged] = {}
+        for certificate in self._certificates:
+            if certificate not in self._own:
+                try:
+                    forged[certificate] = forge.make(certificate)
+                except MaterialError as error:
+                    self._failures[certificate] = str(error)
         return forged
 
-    def _ancestors(self, certificate: str) -> tuple[str, ...]:
-        found: list[str] = []
-        issuer = self._certificates[certificate].issuer
-        while issuer is not None and issuer in self._certificates and issuer not in (certificate, *found):
-            found.append(issuer)
-            issuer = self._certificates[issuer].issuer
-        return tuple(found)
+    def _trace(self) -> Lineage:
+        if not self._own:
+            return Lineage(self._certificates, {}, frozenset())
+        from mtls_runner.pki.own import own_issuers
+
+        return Lineage(self._certificates, *own_issuers(self._certificates, self._ders, self._own))
+
+    def _pem(self, certificate: str) -> bytes:
+        der = self._ders.get(certificate)
+        if der is not None:
+            return certificate_pem(der)
+        own = self._own.get(certificate)
+        if own is not None and own.problem is not None:
+            raise MaterialError(f"certificate {certificate!r}: {own.problem.text}")
+        raise MaterialError(self._failures.get(certificate, f"there is no certificate {certificate!r}"))
+
+    def _broken(self, ids: Sequence[str]) -> Path | None:
+        """The user's file of the first of these certificates that can't be read."""
+        return next((self._own[one].broken for one in ids if one in self._own and one not in self._ders), None)
+
+    def _intermediates(self, certificate: str) -> bytes:
+        pem = b""
+        for issuer in self._lineage.intermediates(certificate):
+            pem += self._pem(issuer)
+            if issuer in self._own:
+                pem += b"".join(map(certificate_pem, self._own[issuer].chain))
+        return pem
+
+    def _base(self, certificate: str) -> Path:
+        kind = "authorities" if self._certificates[certificate].authority else "leaves"
+        return self._directory / kind / self._names[certificate]
 
     def _write(self, certificate: str) -> Credential:
-        forged = self._get(certificate)
+        if certificate in self._own:
+            return self._write_own(certificate, self._own[certificate])
+        pem = self._pem(certificate)
+        forged = self._forged[certificate]
         spec = forged.spec
-        ancestors = self._ancestors(certificate)
-        intermediates = [issuer for issuer in ancestors if self._certificates[issuer].issuer is not None]
-        base = self._directory / ("authorities" if spec.authority else "leaves") / self._names[certificate]
-        own = _pem(forged.der)
         try:
             key = pem_key(forged.key, spec.key.format, spec.key.cipher, spec.passphrase)
         except MaterialError as error:
             raise MaterialError(f"certificate {certificate!r}: {error}") from error
-        passphrase_path = None
-        if spec.passphrase is not None:
-            passphrase_path = write_private(
-                base.with_name(f"{base.name}.passphrase"), spec.passphrase.reveal().encode() + b"\n"
-            )
+        base = self._base(certificate)
         return Credential(
             id=certificate,
             der=forged.der,
             subject=forged.subject,
-            certificate_path=write_private(base.with_name(f"{base.name}.crt"), own),
-            chain_path=write_private(
-                base.with_name(f"{base.name}.chain.pem"),
-                own + b"".join(_pem(self._get(issuer).der) for issuer in intermediates),
-            ),
-            key_path=write_private(base.with_name(f"{base.name}.key"), key),
+            certificate_path=_save(base, ".crt", pem),
+            chain_path=_save(base, ".chain.pem", pem + self._intermediates(certificate)),
+            key_path=_save(base, ".key", key),
             passphrase=spec.passphrase,
-            passphrase_path=passphrase_path,
-            ancestors=ancestors,
+            passphrase_path=_save_passphrase(base, spec.passphrase),
+            ancestors=self._lineage.ancestors(certificate),
+        )
+
+    def _write_own(self, certificate: str, own: Own) -> Credential:
+        base = self._base(certificate)
+        if not own.certificate and own.broken is not None:
+            path = chain_path = own.broken
+        else:
+            pem = self._pem(certificate)
+            more = b"".join(map(certificate_pem, own.more)) or self._intermediates(certificate)
+            path = _save(base, ".crt", pem)
+            chain_path = own.broken or _save(base, ".chain.pem", pem + more)
+        passphrase = self._certificates[certificate].passphrase
+        return Credential(
+            id=certificate,
+            der=own.certificate,
+            subject=subject(own.certificate),
+            certificate_path=path,
+            chain_path=chain_path,
+            key_path=_save(base, ".key", own.key) if own.key is not None else own.key_path,
+            passphrase=passphrase,
+            passphrase_path=_save_passphrase(base, passphrase),
+            ancestors=self._lineage.ancestors(certificate),
         )
 
     def _write_bundle(self, ids: tuple[str, ...]) -> Path:
-        data = b"".join(_pem(self._get(certificate).der) for certificate in ids)
-        name = "+".join(self._names[certificate] for certificate in ids)
-        if len(name) > _LONGEST_BUNDLE_NAME or not name:
-            name = f"{len(ids)}-{hashlib.sha256(repr(ids).encode()).hexdigest()[:16]}"
-        return write_private(self._directory / "bundles" / f"{name}.pem", data)
+        broken = self._broken(ids)
+        if broken is not None:
+            return broken
+        pem = b""
+        for certificate in ids:
+            pem += self._pem(certificate)
+            if certificate in self._own:
+                pem += b"".join(map(certificate_pem, self._own[certificate].more))
+        return write_private(self._directory / "bundles" / f"{self._bundle_name(ids)}.pem", pem)
+
+    def _write_chain(self, ids: tuple[str, ...]) -> Path:
+        broken = self._broken(ids)
+        if broken is not None:
+            return broken
+        # "=" is in no certificate's file name
+        path = self._directory / "bundles" / f"chain={self._bundle_name(ids)}.pem"
+        return write_private(path, b"".join(map(self._pem, ids)))
+
+    def _bundle_name(self, ids: tuple[str, ...]) -> str:
+        name = "+".join(self._names.get(certificate, "") for certificate in ids)
+        if 0 < len(name) <= _LONGEST_BUNDLE_NAME:
+            return name
+        return f"{len(ids)}+{hashlib.sha256(repr(ids).encode()).hexdigest()[:16]}"
 
 
-def _pem(der: bytes) -> bytes:
-    return pem_block("CERTIFICATE", der)
+def _read_own(certificates: Mapping[str, CertificateSpec], start: datetime) -> dict[str, Own]:
+    if all(spec.files is None for spec in certificates.values()):
+        return {}
+    from mtls_runner.pki.own import read_own  # brings in the ASN.1 library, which few scenarios need
+
+    return {
+        spec.id: read_own(spec.files, spec.passphrase, start)
+        for spec in certificates.values()
+        if spec.files is not None
+    }
+
+
+def _save(base: Path, ending: str, data: bytes) -> Path:
+    return write_private(base.with_name(base.name + ending), data)
+
+
+def _save_passphrase(base: Path, passphrase: Secret | None) -> Path | None:
+    return _save(base, ".passphrase", passphrase.reveal().encode() + b"\n") if passphrase is not None else None

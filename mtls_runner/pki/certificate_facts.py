@@ -1,0 +1,92 @@
+"""What the lab wants to know of a certificate that it did not make.
+
+Read leniently: ``cryptography`` refuses certificates that OpenSSL accepts, and OpenSSL has the last word here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import TypeVar
+
+from asn1crypto import x509
+
+from mtls_runner.tls.messages import subject as subject_text
+
+__all__ = ["Facts", "facts", "loads"]
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What could not be read is ``None``, or empty.
+
+    Args:
+        text: the subject, RFC 4514.
+        subject, issuer: comparable forms of the names (RFC 5280 §7.1: case and blanks don't count).
+        key: SHA-1 of the subjectPublicKey, as :func:`mtls_runner.pki.keys.key_identifier` makes it.
+        subject_key, authority_key: the key identifiers of its extensions.
+        begin, end: validity, aware.
+    """
+
+    text: str
+    subject: str | None
+    issuer: str | None
+    key: bytes | None
+    subject_key: bytes | None
+    authority_key: bytes | None
+    begin: datetime | None
+    end: datetime | None
+
+    @property
+    def self_issued(self) -> bool:
+        """Subject and issuer are the same name, as a root's are."""
+        return self.subject is not None and self.subject == self.issuer
+
+    def names_as_issuer(self, other: Facts) -> bool:
+        """Whether ``other`` may have issued it, by its name and, where both say so, by its key."""
+        if self.issuer is None or self.issuer != other.subject:
+            return False
+        return None in {self.authority_key, other.subject_key} or self.authority_key == other.subject_key
+
+
+def loads(der: bytes) -> bool:
+    """Whether OpenSSL reads it as a certificate."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=der)
+    except (ssl.SSLError, ValueError):
+        return False
+    return True
+
+
+@lru_cache(maxsize=1024)
+def facts(der: bytes) -> Facts:
+    """The facts of a DER certificate; of anything else there are none."""
+
+    def read(what: Callable[[x509.Certificate], _T]) -> _T | None:
+        try:
+            return what(x509.Certificate.load(der))
+        except (ValueError, TypeError, KeyError):
+            return None
+
+    return Facts(
+        text=subject_text(der),
+        subject=read(lambda certificate: str(certificate.subject.hashable)),
+        issuer=read(lambda certificate: str(certificate.issuer.hashable)),
+        key=read(
+            lambda certificate: hashlib.sha1(
+                # without the BIT STRING's first octet, the number of unused bits
+                certificate.public_key["public_key"].contents[1:],
+                usedforsecurity=False,
+            ).digest()
+        ),
+        subject_key=read(lambda certificate: certificate.key_identifier),
+        authority_key=read(lambda certificate: certificate.authority_key_identifier),
+        begin=read(lambda certificate: certificate.not_valid_before),
+        end=read(lambda certificate: certificate.not_valid_after),
+    )

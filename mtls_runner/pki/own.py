@@ -1,0 +1,244 @@
+"""The user's own material: read once, judged before any connection, never a reason to stop the whole plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+from cryptography import x509
+
+from mtls_runner.model.credential import Secret
+from mtls_runner.model.observation import Reason
+from mtls_runner.model.spec import CertificateSpec, KeyCipher, KeyFormat, OwnFiles
+from mtls_runner.pki.at_rest import pem_key
+from mtls_runner.pki.certificate_facts import facts, loads
+from mtls_runner.pki.identities import Issuer
+from mtls_runner.pki.keys import KeyPair, PrivateKey, key_identifier
+from mtls_runner.pki.own_content import Content, KeyText, read_content, read_octets
+from mtls_runner.pki.own_keys import Unknown, open_key, open_pkcs12
+from mtls_runner.tls.material import Problem
+
+__all__ = ["Own", "own_issuers", "problem", "read_own"]
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What the files hold, as far as they can be read.
+
+    Args:
+        files: where from.
+        certificate: DER; ``b""``: there is none that OpenSSL reads.
+        more: other certificates of the same files, in their order.
+        key: PEM, still as encrypted as it was; ``None``: no file of a key is named, or it can't be read.
+        private: the key itself, where the passphrase opens it.
+        problem: the first thing that keeps it from being presented.
+        broken: a file that should hold certificates and can't be read.
+        notes: what a person should know though it stops nothing.
+    """
+
+    files: OwnFiles
+    certificate: bytes = field(default=b"", repr=False)
+    more: tuple[bytes, ...] = field(default=(), repr=False)
+    key: bytes | None = field(default=None, repr=False)
+    private: PrivateKey | None = field(default=None, repr=False)
+    problem: Problem | None = None
+    broken: Path | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> Path | None:
+        """The file of the certificate, as the user named it."""
+        return self.files.certificate or self.files.pkcs12
+
+    @property
+    def key_path(self) -> Path | None:
+        """The file of the key, as the user named it."""
+        return self.files.key or self.files.pkcs12 or (self.files.certificate if self.key is not None else None)
+
+    @property
+    def chain(self) -> tuple[bytes, ...]:
+        """``more`` without roots: what is sent after this certificate."""
+        return tuple(der for der in self.more if not facts(der).self_issued)
+
+    def issuer(self) -> Issuer | str:
+        """What it has to sign with, or why it can't sign."""
+        if self.private is None or not self.certificate:
+            return self.problem.text if self.problem is not None else "no private key is given for it"
+        known = facts(self.certificate)
+        pair = KeyPair.of(self.private)
+        if known.key != pair.identifier:
+            return self.problem.text if self.problem is not None else "its key is another certificate's"
+        try:
+            name = x509.load_der_x509_certificate(self.certificate).subject
+        except ValueError as error:
+            return f"its certificate can't be read: {error}"
+        return Issuer(name, pair, known.subject_key or pair.identifier)
+
+
+def problem(files: OwnFiles, passphrase: Secret | None, *, need_key: bool = True) -> Problem | None:
+    """Why an end could not present this material; ``None``: nothing speaks against it.
+
+    Args:
+        files: the user's.
+        passphrase: what that end is given to open the key with.
+        need_key: a missing key counts.
+    """
+    own = read_own(files, passphrase)
+    if own.problem is None and need_key and own.key is None and own.path is not None:
+        return Problem(Reason.MISSING_FILE, "", f"{own.path.name}: holds no private key, and no other file is given")
+    return own.problem
+
+
+def read_own(files: OwnFiles, passphrase: Secret | None, start: datetime | None = None) -> Own:
+    """Read it all.
+
+    Args:
+        files: the user's.
+        passphrase: opens the key.
+        start: when the run began, aware, for notes about certificates that are not valid then; ``None``: no such notes.
+    """
+    own = _read_files(files, passphrase) if files.pkcs12 is None else _read_pkcs12(files, files.pkcs12, passphrase)
+    for der in (own.certificate, *own.more) if own.path is not None else ():
+        if der and not loads(der):
+            trouble = Problem(Reason.MALFORMED, "", f"{_holder(own, der)}: OpenSSL can't read a certificate in it")
+            own = replace(own, problem=own.problem or trouble)
+    return replace(own, notes=(*own.notes, *_validity(own, start)))
+
+
+def _holder(own: Own, der: bytes) -> str:
+    path = own.path if der == own.certificate or own.files.chain is None else own.files.chain
+    return path.name if path is not None else "certificate"
+
+
+def _validity(own: Own, start: datetime | None) -> Iterator[str]:
+    for der in (own.certificate, *own.more) if start is not None else ():
+        known = facts(der)
+        if known.end is not None and start is not None and known.end < start:
+            yield f"{_holder(own, der)}: {known.text} expired on {known.end:%Y-%m-%d}"
+        if known.begin is not None and start is not None and known.begin > start:
+            yield f"{_holder(own, der)}: {known.text} is not valid before {known.begin:%Y-%m-%d}"
+
+
+def _read_pkcs12(files: OwnFiles, path: Path, passphrase: Secret | None) -> Own:
+    data = read_octets(path)
+    if isinstance(data, Problem):
+        return Own(files, problem=data, broken=path)
+    found = open_pkcs12(data, passphrase, path.name)
+    if isinstance(found, Problem):
+        return Own(files, problem=found, broken=path)
+    if not found.certificates:
+        trouble = Problem(Reason.MALFORMED, "", f"{path.name}: no certificate in it")
+        return Own(files, problem=trouble, broken=path)
+    given = passphrase if passphrase is not None and passphrase.reveal() else None
+    key = pem_key(found.key, KeyFormat.PKCS8, KeyCipher.AES_256_CBC, given) if found.key is not None else None
+    return _sorted(Own(files, found.certificates[0], found.certificates[1:], key, found.key))
+
+
+def _read_files(files: OwnFiles, passphrase: Secret | None) -> Own:
+    own = Own(files)
+    certificates: tuple[bytes, ...] = ()
+    keys: tuple[KeyText, ...] = ()
+    for path in (files.certificate, files.chain):
+        if path is None and path is files.chain:
+            continue
+        content = _certificates(path)
+        if isinstance(content, Problem):
+            own = replace(own, problem=own.problem or content, broken=own.broken or path)
+            continue
+        own = replace(own, notes=own.notes + content.notes)
+        certificates += tuple(der for der in content.certificates if der not in certificates)
+        if path == files.certificate:
+            keys = content.keys
+    holder = files.key or files.certificate
+    if files.key is not None and files.key != files.certificate:
+        found = _keys(files.key)
+        if isinstance(found, Problem):
+            own, keys = replace(own, problem=own.problem or found), ()
+        else:
+            own, keys = replace(own, notes=own.notes + found.notes), found.keys
+    own = replace(own, certificate=certificates[0] if certificates else b"", more=certificates[1:])
+    return _sorted(_with_key(own, keys, passphrase, holder.name if holder is not None else "key"))
+
+
+def _keys(path: Path) -> Content | Problem:
+    content = read_content(path)
+    if isinstance(content, Content) and not content.keys:
+        kind = "a PKCS #12 file; name it as pkcs12" if content.pkcs12 else "no private key in it"
+        return Problem(Reason.MALFORMED, "", f"{path.name}: {kind}")
+    return content
+
+
+def _certificates(path: Path | None) -> Content | Problem:
+    if path is None:
+        return Problem(Reason.MISSING_FILE, "", "no file of a certificate is given")
+    content = read_content(path)
+    if isinstance(content, Problem):
+        return content
+    if content.pkcs12:
+        return Problem(Reason.MALFORMED, "", f"{path.name}: a PKCS #12 file; name it as pkcs12")
+    if not content.certificates:
+        return Problem(Reason.MALFORMED, "", f"{path.name}: no certificate in it")
+    return content
+
+
+def _with_key(own: Own, keys: tuple[KeyText, ...], passphrase: Secret | None, name: str) -> Own:
+    """The key of the certificate; where none is, the first one."""
+    wanted = {facts(der).key for der in (own.certificate, *own.more)}
+    fallback: Own | None = None
+    for key in keys:
+        opened = open_key(key, passphrase, name)
+        if isinstance(opened, Problem):
+            candidate = replace(own, key=key.text, problem=own.problem or opened)
+        elif isinstance(opened, Unknown):
+            candidate = replace(own, key=key.text, notes=(*own.notes, opened.text))
+        else:
+            candidate = replace(own, key=key.text, private=opened)
+            if key_identifier(opened.public_key()) in wanted:
+                return candidate
+        fallback = fallback or candidate
+    return fallback or own
+
+
+def _sorted(own: Own) -> Own:
+    """The key's certificate first, as OpenSSL wants it; a key that belongs to none is a mismatch."""
+    if own.private is None or not own.certificate:
+        return own
+    wanted = key_identifier(own.private.public_key())
+    everything = (own.certificate, *own.more)
+    mine = next((der for der in everything if facts(der).key == wanted), None)
+    holder = (own.files.certificate or own.files.pkcs12 or Path("certificate")).name
+    if mine is None:
+        where = own.key_path.name if own.key_path is not None else "key"
+        trouble = Problem(Reason.KEY_MISMATCH, "", f"{where}: not the key of {holder}")
+        return replace(own, problem=own.problem or trouble)
+    if mine == own.certificate:
+        return own
+    note = f"{holder}: the key's certificate does not come first in it, as OpenSSL wants it; the lab puts it there"
+    return replace(
+        own, certificate=mine, more=tuple(der for der in everything if der != mine), notes=(*own.notes, note)
+    )
+
+
+def own_issuers(
+    certificates: Mapping[str, CertificateSpec], ders: Mapping[str, bytes], own: Mapping[str, Own]
+) -> tuple[dict[str, str | None], frozenset[str]]:
+    """The issuer of each own certificate within the plan, and which of them are roots.
+
+    It is the declared issuer where that fits the certificate, else the first authority that does.
+    """
+    issuers: dict[str, str | None] = {}
+    roots: set[str] = set()
+    for certificate in own:
+        known = facts(ders.get(certificate, b""))
+        issuers[certificate] = None
+        if known.self_issued:
+            roots.add(certificate)
+            continue
+        declared = certificates[certificate].issuer
+        candidates = [declared] if declared is not None else []
+        candidates += [spec.id for spec in certificates.values() if spec.authority and spec.id != certificate]
+        fitting = (other for other in candidates if known.names_as_issuer(facts(ders.get(other, b""))))
+        issuers[certificate] = next(fitting, None)
+    return issuers, frozenset(roots)

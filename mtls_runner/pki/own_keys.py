@@ -1,0 +1,148 @@
+"""Opens private keys and PKCS #12 files of the user's own, and says why one does not open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from asn1crypto import pkcs12 as asn1_pkcs12
+from asn1crypto.keys import EncryptedPrivateKeyInfo
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key, pkcs12
+
+from mtls_runner.model.credential import Secret
+from mtls_runner.model.observation import Reason
+from mtls_runner.pki.keys import PrivateKey
+from mtls_runner.pki.own_content import KeyText
+from mtls_runner.tls.material import Problem
+
+__all__ = ["Pkcs12", "Unknown", "open_key", "open_pkcs12"]
+
+_LEGACY = frozenset({"rc2", "rc4", "des"})
+"""Ciphers that OpenSSL 3 has in its legacy provider only, which nobody loads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A key that OpenSSL may be able to use, though the lab can't look into it; ``text`` says why."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pkcs12:
+    """What a PKCS #12 file holds."""
+
+    certificates: tuple[bytes, ...] = field(repr=False)
+    key: PrivateKey | None = field(repr=False)
+
+
+def open_key(key: KeyText, passphrase: Secret | None, name: str) -> PrivateKey | Unknown | Problem:
+    """The key, or why it does not open. A passphrase that an unencrypted key does not need is ignored.
+
+    Args:
+        key: PEM.
+        passphrase: opens it; ``None``: there is none.
+        name: of the file, for texts.
+    """
+    if key.encrypted:
+        trouble = _cipher_trouble(key, name)
+        if trouble is not None:
+            return trouble
+        if passphrase is None:
+            return Problem(Reason.PASSPHRASE_NEEDED, "", f"{name}: encrypted, and no passphrase is given")
+    octets = passphrase.reveal().encode() if passphrase is not None and key.encrypted else None
+    if octets == b"":  # the library takes it for none at all
+        return Problem(Reason.WRONG_PASSPHRASE, "", f"{name}: the passphrase does not open it")
+    try:
+        opened = load_pem_private_key(key.text, octets)
+    except UnsupportedAlgorithm:
+        return Unknown(f"{name}: a key or a cipher that the lab can't look into; OpenSSL has the last word")
+    except (ValueError, TypeError):
+        # from None: the library's own text is about octets that a wrong passphrase made
+        if key.encrypted:
+            return Problem(Reason.WRONG_PASSPHRASE, "", f"{name}: the passphrase does not open it")
+        return Problem(Reason.MALFORMED, "", f"{name}: no usable private key in it")
+    if isinstance(opened, PrivateKey):
+        return opened
+    return Unknown(f"{name}: a key of a type that the lab can't look into; OpenSSL has the last word")
+
+
+def _cipher_trouble(key: KeyText, name: str) -> Problem | None:
+    """What is wrong with an encrypted key before any passphrase is tried."""
+    if key.label != "ENCRYPTED PRIVATE KEY":
+        cipher = next((h.split(":")[1].split(",")[0].strip() for h in key.headers if h.startswith("DEK-Info:")), "")
+        if not cipher:
+            return Problem(Reason.MALFORMED, "", f"{name}: an encrypted key without a DEK-Info line")
+        return None
+    try:
+        algorithm = EncryptedPrivateKeyInfo.load(key.der, strict=True)["encryption_algorithm"]
+        cipher = str(algorithm["algorithm"].native)
+        if cipher == "pbes2":
+            cipher = str(algorithm["parameters"]["encryption_scheme"]["algorithm"].native)
+    except (ValueError, TypeError, KeyError):
+        return Problem(Reason.MALFORMED, "", f"{name}: no usable private key in it")
+    return _legacy(cipher, name)
+
+
+def _legacy(cipher: str, name: str) -> Problem | None:
+    found = _LEGACY.intersection(cipher.split("_"))  # of pkcs12_sha1_rc2_40 and the like
+    if not found:
+        return None
+    return Problem(
+        Reason.MALFORMED,
+        "",
+        f"{name}: encrypted with {min(found).upper()}, a legacy cipher that OpenSSL 3 does not load: it is the cipher,"
+        " not the passphrase; write the file anew with AES-256 (openssl's -legacy option reads it)",
+    )
+
+
+def open_pkcs12(data: bytes, passphrase: Secret | None, name: str) -> Pkcs12 | Problem:
+    """What the file holds (the key's own certificate first), or why it does not open."""
+    try:
+        ciphers = _pkcs12_ciphers(data)
+    except (ValueError, TypeError, KeyError):
+        return Problem(Reason.MALFORMED, "", f"{name}: not a PKCS #12 file")
+    for cipher in ciphers:
+        trouble = _legacy(cipher, name)
+        if trouble is not None:
+            return trouble
+    try:
+        found = pkcs12.load_pkcs12(data, passphrase.reveal().encode() if passphrase is not None else None)
+    except UnsupportedAlgorithm:
+        return Problem(
+            Reason.MALFORMED,
+            "",
+            f"{name}: encrypted with {', '.join(ciphers)}, which the lab can't open: it is the cipher",
+        )
+    except (ValueError, TypeError):
+        if passphrase is None:
+            return Problem(Reason.PASSPHRASE_NEEDED, "", f"{name}: encrypted, and no passphrase is given")
+        return Problem(Reason.WRONG_PASSPHRASE, "", f"{name}: the passphrase does not open it")
+    certificates = [found.cert] if found.cert is not None else []
+    return Pkcs12(
+        tuple(entry.certificate.public_bytes(Encoding.DER) for entry in (*certificates, *found.additional_certs)),
+        found.key if isinstance(found.key, PrivateKey) else None,
+    )
+
+
+def _pkcs12_ciphers(data: bytes) -> list[str]:
+    """Names of all ciphers in the file, outside of what they encrypt (RFC 7292 §4)."""
+    ciphers: list[str] = []
+    for part in asn1_pkcs12.Pfx.load(data).authenticated_safe:
+        if part["content_type"].native == "encrypted_data":
+            algorithm = part["content"]["encrypted_content_info"]["content_encryption_algorithm"]
+            ciphers.append(_cipher_name(algorithm))
+        elif part["content_type"].native == "data":
+            ciphers += [
+                _cipher_name(bag["bag_value"]["encryption_algorithm"])
+                for bag in asn1_pkcs12.SafeContents.load(part["content"].native)
+                if bag["bag_id"].native == "pkcs8_shrouded_key_bag"
+            ]
+    return ciphers
+
+
+def _cipher_name(algorithm: EncryptedPrivateKeyInfo) -> str:
+    name = str(algorithm["algorithm"].native)
+    if name == "pbes2":
+        name = str(algorithm["parameters"]["encryption_scheme"]["algorithm"].native)
+    return name
