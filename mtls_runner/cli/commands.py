@@ -90,3 +90,11 @@ def run(
         command.Manner(jobs, fail_fast, verbose, keep, json_path, junit_path, color),
         list_only=list_only,
     )
+
+
+@root.command()
+def clean() -> int:
+    """Remove what killed runs left: directories, containers."""
+    from mtls_runner.cli import clean as command
+
+    return command.clean()

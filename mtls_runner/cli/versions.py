@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import platform
 import ssl
-from importlib.metadata import version
+
+from mtls_runner import __version__
+from mtls_runner.errors import LabError
+from mtls_runner.registry import TOOLS, tool
 
 __all__ = ["versions"]
 
 
 def versions() -> dict[str, str]:
     """Name → version, in the order that they are shown."""
-    return {
-        "mtls-run": version("mtls-run"),
+    found = {
+        "mtls-run": __version__,
         "python": platform.python_version(),
         "openssl": ssl.OPENSSL_VERSION.removeprefix("OpenSSL ").partition(" ")[0],
     }
+    for name in TOOLS:
+        if name not in found:
+            try:
+                found[name] = tool(name).version()
+            except LabError as error:
+                found[name] = f"not usable: {error}"
+    return found

@@ -60,7 +60,7 @@ class JsonReporter:
             "not_run": self._total - sum(counts.values()),
             "duration_s": round(event.duration, 6),
             "interrupted": event.interrupted,
-            "error": event.error or None,
+            "lab_error": event.error or None,
             "versions": dict(event.versions),
         }
         self._stream.write(f'{opening}\n], "summary": {json.dumps(summary)}}}\n')
