@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 
 from mtls_runner.model.case import Match, Plan
 from mtls_runner.model.verdict import Verdict
 from mtls_runner.reporters.json_report import JsonReporter
 from mtls_runner.reporters.json_schema import report_schema
-
-from . import samples
+from reporters import samples
 
 SCHEMA = Path(__file__).parents[2] / "schema" / "report.schema.json"
 

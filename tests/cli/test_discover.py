@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mtls_runner.cli.discover import Target, discover
+from mtls_runner.errors import UsageError
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("b.yaml", "a.yml", "lab.yaml", "notes.txt", "deep/c.yaml", "deep/lab.yml", ".git/d.yaml", ".e.yaml"):
+        path = tmp_path / "labs" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("tree")
+def test_a_directory_means_its_scenarios_and_those_below() -> None:
+    assert [str(target.path) for target in discover(["labs"])] == ["labs/a.yml", "labs/b.yaml", "labs/deep/c.yaml"]
+
+
+def test_paths_stay_as_typed(tree: Path) -> None:
+    assert discover([str(tree / "labs" / "b.yaml")]) == [Target(tree / "labs" / "b.yaml")]
+    assert discover(["labs/b.yaml"]) == [Target(Path("labs/b.yaml"))]
+
+
+@pytest.mark.usefixtures("tree")
+def test_a_file_is_taken_once_however_often_it_is_named() -> None:
+    assert [target.path for target in discover(["labs/b.yaml", "labs/../labs/b.yaml", "labs/deep", "labs/deep"])] == [
+        Path("labs/b.yaml"),
+        Path("labs/deep/c.yaml"),
+    ]
+
+
+@pytest.mark.usefixtures("tree")
+def test_ids_of_one_file_are_gathered_and_a_whole_file_wins() -> None:
+    assert discover(["labs/b.yaml::one", "labs/b.yaml::two"]) == [Target(Path("labs/b.yaml"), ("one", "two"))]
+    assert discover(["labs/b.yaml::one", "labs/b.yaml"]) == [Target(Path("labs/b.yaml"))]
+    assert discover(["labs/b.yaml", "labs/b.yaml::one"]) == [Target(Path("labs/b.yaml"))]
+
+
+@pytest.mark.usefixtures("tree")
+@pytest.mark.parametrize(
+    ("typed", "suggestion"),
+    [
+        ("labs/bb.yaml", "labs/b.yaml"),
+        ("lab", "labs"),
+        ("confg", "config"),
+        ("labs/deep/cc.yaml", "labs/deep/c.yaml"),
+    ],
+)
+def test_a_mistyped_path_is_told_with_what_may_be_meant(typed: str, suggestion: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        discover([typed], ["run", "config", "clean"])
+    assert str(caught.value) == f"no such file or directory: {typed}; did you mean {suggestion!r}?"
+
+
+@pytest.mark.usefixtures("tree")
+def test_nothing_close_suggests_nothing() -> None:
+    with pytest.raises(UsageError) as caught:
+        discover(["quite/elsewhere.yaml"])
+    assert str(caught.value) == "no such file or directory: quite/elsewhere.yaml"
+
+
+def test_a_directory_without_scenarios_is_an_error(tree: Path) -> None:
+    (tree / "empty").mkdir()
+    (tree / "empty" / "lab.yaml").write_text("")
+    with pytest.raises(UsageError, match="no scenarios in empty"):
+        discover(["empty"])
