@@ -1,7 +1,7 @@
 """``--junit``: a JUnit XML report as Jenkins, GitLab, GitHub actions and Surefire's readers take it.
 
-One ``testsuite`` for each scenario file. Only elements and attributes that both Jenkins' ``junit-10.xsd`` and Surefire's
-``surefire-test-report.xsd`` know.
+One ``testsuite`` for each scenario file. Valid under Jenkins' ``junit-10.xsd`` (jenkinsci/xunit-plugin), with elements in
+the order that Surefire's ``surefire-test-report-3.0.xsd`` asks for.
 """
 
 from __future__ import annotations
@@ -88,7 +88,8 @@ def _case(verdict: Verdict, plan: Plan) -> ET.Element:
     )
     tag = _TAGS.get(verdict.status)
     if tag is not None:
-        outcome = ET.SubElement(element, tag, message=for_xml(headline(verdict)))
+        message = verdict.skip_reason if verdict.status is Status.SKIP else headline(verdict)
+        outcome = ET.SubElement(element, tag, message=for_xml(message))
         if tag != "skipped":
             outcome.set("type", "mismatch" if tag == "failure" else "lab")
             outcome.text = for_xml(explain(verdict, plan.text))
