@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import io
 import itertools
-import tarfile
 import threading
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import requests
@@ -26,6 +24,7 @@ from mtls_runner.errors import DeadlineExceeded, EngineError, ServerUnusable
 from mtls_runner.model.observation import Reason
 from mtls_runner.model.spec import Address
 from mtls_runner.servers.container.connection import Connection, translated
+from mtls_runner.servers.container.files import ContainerFile, archive
 from mtls_runner.servers.container.image import Image, PullProgress, find_image
 from mtls_runner.servers.container.log_stream import LogStream
 from mtls_runner.servers.container.owner import Owner
@@ -33,21 +32,12 @@ from mtls_runner.servers.container.owner import Owner
 if TYPE_CHECKING:
     from docker.api.client import APIClient
 
-__all__ = ["OWNER_LABEL", "RUN_LABEL", "Container", "ContainerFile", "ContainerSpec", "Engine", "sweep"]
+__all__ = ["OWNER_LABEL", "RUN_LABEL", "Container", "ContainerSpec", "Engine", "sweep"]
 
 RUN_LABEL = "mtls-run.run"
 OWNER_LABEL = "mtls-run.owner"
 
 _REMOVAL_SECONDS = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class ContainerFile:
-    """A file to lay into a container before it starts; owned by root, content never shown."""
-
-    path: str
-    content: bytes = field(repr=False)
-    mode: int = 0o644
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +190,7 @@ class Engine:
             labels={RUN_LABEL: self.run_id, OWNER_LABEL: str(self._owner)},
         )
         if spec.files:
-            client.put_archive(name, "/", _archive(spec.files))
+            client.put_archive(name, "/", archive(spec.files))
 
     def _remove(self, name: str) -> None:
         try:
@@ -287,15 +277,3 @@ def _close(chunks: object) -> None:
     response = getattr(chunks, "_response", None)
     if isinstance(response, requests.Response):
         response.close()
-
-
-def _archive(files: tuple[ContainerFile, ...]) -> bytes:
-    """A tar of the files, owned by root; directories that the image lacks are made by the engine."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for file in files:
-            entry = tarfile.TarInfo(file.path.lstrip("/"))
-            entry.size = len(file.content)
-            entry.mode = file.mode
-            tar.addfile(entry, io.BytesIO(file.content))
-    return buffer.getvalue()

@@ -1,0 +1,113 @@
+"""The ``nginx`` backend: each server in a container of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from mtls_runner.deadline import Deadline
+from mtls_runner.errors import LabError
+from mtls_runner.model.port import Material
+from mtls_runner.model.spec import ClientSpec, ServerSpec
+from mtls_runner.servers.nginx.configuration import MAIN_FILE, generate, inexpressible, port_inside
+
+if TYPE_CHECKING:
+    from mtls_runner.servers.container.engine import Container, Engine
+    from mtls_runner.servers.nginx.running import RunningNginx
+
+__all__ = ["DEFAULT_IMAGE", "NginxBackend"]
+
+DEFAULT_IMAGE = "nginx:1.27"
+IMAGE_VARIABLE = "MTLS_RUN_IMAGE"
+
+# What nginx's master needs to become its workers' user and to make its temporary directories; ports below 1024.
+_CAPABILITIES = ("CHOWN", "NET_BIND_SERVICE", "SETGID", "SETUID")
+_OPENSSL = re.compile(r"OpenSSL (\d\S+)")
+
+
+class NginxBackend:
+    """Implements :class:`mtls_runner.model.port.ServerBackend`.
+
+    Args:
+        progress: called while an image is pulled, with what is being done, bytes done and bytes in total.
+    """
+
+    def __init__(self, progress: Callable[[str, int, int], None] | None = None) -> None:
+        self._progress = progress
+        self._connecting = threading.Lock()
+        self._engine: Engine | None = None
+        self._versions: dict[str, str] = {}
+
+    def versions(self) -> Mapping[str, str]:
+        """nginx's, its OpenSSL's and the engine's."""
+        return dict(self._versions)
+
+    def cannot(self, server: ServerSpec, client: ClientSpec | None) -> str | None:
+        """What nginx has no directive for; the author's own configuration says everything itself."""
+        return None if server.option("config") else inexpressible(server, client)
+
+    @contextlib.contextmanager
+    def serve(self, server: ServerSpec, material: Material, deadline: Deadline) -> Iterator[RunningNginx]:
+        """A container with the scenario's server; pulling its image doesn't count against the deadline.
+
+        Raises:
+            EngineError: no engine, no permission, no image.
+            ServerUnusable: nginx can't start with what it was given.
+        """
+        from mtls_runner.servers.container.engine import ContainerSpec
+        from mtls_runner.servers.nginx.running import RunningNginx
+        from mtls_runner.servers.nginx.start import wait_until_ready
+
+        generated = generate(server, material)
+        _keep(server, material, generated.text)
+        engine = self._connected()
+        seconds = deadline.remaining()
+        image = engine.image(_image(server), self._progress)
+        deadline = Deadline.after(seconds)
+        spec = ContainerSpec(
+            image=image.reference,
+            port=port_inside(server),
+            entrypoint=("nginx",),
+            command=("-c", MAIN_FILE, "-g", "daemon off;"),
+            files=generated.files,
+            capabilities=_CAPABILITIES,
+        )
+        with engine.run(spec, deadline) as container:
+            ready = wait_until_ready(container, spec.files, spec.port, deadline)
+            if ready.version:
+                self._versions["nginx"] = ready.version
+            yield RunningNginx(ready.address, container.log)
+            self._learn_openssl(container)
+
+    def _connected(self) -> Engine:
+        from mtls_runner.servers.container.engine import Engine
+
+        with self._connecting:
+            if self._engine is None:
+                self._engine = Engine.connect()
+                self._versions["docker engine"] = self._engine.version
+            return self._engine
+
+    def _learn_openssl(self, container: Container) -> None:
+        """Once, when nothing waits for it: it takes a process in the container."""
+        if "openssl (nginx)" in self._versions:
+            return
+        with contextlib.suppress(LabError):
+            found = _OPENSSL.findall(container.output_of("nginx", "-V"))
+            if found:
+                self._versions["openssl (nginx)"] = found[-1]
+
+
+def _image(server: ServerSpec) -> str:
+    return server.option("image") or os.environ.get(IMAGE_VARIABLE) or DEFAULT_IMAGE
+
+
+def _keep(server: ServerSpec, material: Material, text: str) -> None:
+    """Beside the material, for whoever wants to see or repeat it."""
+    directory = material.directory / "nginx" / server.id
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (directory / "nginx.conf").write_text(text, encoding="utf-8")

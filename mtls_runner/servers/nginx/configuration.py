@@ -1,0 +1,247 @@
+"""The configuration that is generated when the scenario brings none of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import string
+import urllib.parse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mtls_runner.model.port import Material
+from mtls_runner.model.spec import ClientAuth, ClientSpec, Response, ServerSpec, VerifyFlag
+from mtls_runner.servers.container.files import ContainerFile
+from mtls_runner.servers.nginx.access_log import DIRECTIVES, FORMAT_DEFINITION
+from mtls_runner.servers.nginx.syntax import DOLLAR_DEFINITION, LONGEST, expanding, literal
+
+__all__ = ["DIRECTORY", "MAIN_FILE", "Generated", "generate", "inexpressible", "port_inside"]
+
+DIRECTORY = "/etc/mtls-run"
+MAIN_FILE = f"{DIRECTORY}/nginx.conf"
+
+_VERIFY = {
+    ClientAuth.NONE: "off",
+    ClientAuth.OPTIONAL: "optional",
+    ClientAuth.OPTIONAL_NO_CA: "optional_no_ca",
+    ClientAuth.REQUIRED: "on",
+}
+_NO_LIMIT = 100
+"""``ssl_verify_depth`` where none is asked for: OpenSSL's own default; nginx's is 1."""
+_FLAGS = {
+    VerifyFlag.PARTIAL_CHAIN: "X509_V_FLAG_PARTIAL_CHAIN",
+    VerifyFlag.STRICT: "X509_V_FLAG_X509_STRICT",
+}
+_OWN_HEADERS = frozenset(("connection", "content-length", "date", "server", "transfer-encoding"))
+_TOKEN = frozenset(string.ascii_letters + string.digits + "!#$%&'*+-.^_`|~")
+_FILED = 418
+"""Status by which a location hands over to the file that holds its body; it never leaves nginx."""
+_SPECIAL = frozenset((301, 302, 303, 307, 308, 444, *range(494, 500)))
+"""``return`` takes the text for an address, or the code has a meaning of nginx's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """A configuration and everything that it refers to."""
+
+    text: str
+    files: tuple[ContainerFile, ...]
+
+
+def port_inside(server: ServerSpec) -> int:
+    """The port that nginx listens on in its container."""
+    return int(server.option("port", "443"))
+
+
+def inexpressible(server: ServerSpec, client: ClientSpec | None) -> str | None:
+    """What of a description nginx has no directive for, for people; ``None``: nothing."""
+    for flag in sorted(server.verify_flags):
+        return f"nginx has no directive for {_FLAGS[flag]}"
+    return _trust_inexpressible(server) or _alpn_inexpressible(server, client) or _responses_inexpressible(server)
+
+
+def _trust_inexpressible(server: ServerSpec) -> str | None:
+    if server.client_auth is ClientAuth.NONE:
+        return None
+    if not server.trust and server.client_auth is not ClientAuth.OPTIONAL_NO_CA:
+        return f"nginx needs an authority to trust (ssl_client_certificate) for ssl_verify_client {_VERIFY[server.client_auth]}"
+    if server.advertise is None or server.advertise == server.trust:
+        return None
+    if not server.advertise:
+        return "nginx advertises at least one CA name (ssl_client_certificate)"
+    if not set(server.advertise) <= set(server.trust):
+        return "nginx trusts every authority that it advertises (ssl_client_certificate)"
+    return None
+
+
+def _alpn_inexpressible(server: ServerSpec, client: ClientSpec | None) -> str | None:
+    if server.alpn not in ((), ("http/1.1",)):
+        return "nginx chooses its ALPN protocols itself, and the lab's clients speak http/1.1 only"
+    if not server.alpn and client is not None and client.alpn and "http/1.1" not in client.alpn:
+        return "nginx can't be told to ignore ALPN"
+    return None
+
+
+def _responses_inexpressible(server: ServerSpec) -> str | None:
+    for response in server.responses:
+        if "\0" in urllib.parse.unquote(response.path or ""):
+            return "nginx's configuration can't hold a NUL byte"
+        for name, value in response.headers:
+            if name.lower() in _OWN_HEADERS:
+                return f"nginx sets the {name} field itself"
+            if not name or not _TOKEN.issuperset(name) or not value.isprintable():
+                return f"nginx can't send {name!r} as a response field"
+            if len(value.encode()) > LONGEST:
+                return f"the value of {name} is too long for nginx's configuration"
+    return None
+
+
+def generate(server: ServerSpec, material: Material) -> Generated:
+    """The configuration for ``server``, and its files.
+
+    Raises:
+        MaterialError: something can't be made.
+    """
+    tls = _Lines()
+    files = [*_credential(server, material, tls), *_client_verification(server, material, tls)]
+    _handshake(server, tls)
+    locations = _Lines()
+    files += _locations(server, locations)
+    needs_dollar = any("$" in line for line in locations.lines)
+    text = "\n".join(
+        (
+            "# Generated from the scenario's server.",
+            "worker_processes 1;",
+            "error_log stderr notice;",
+            "pid /tmp/nginx.pid;",
+            "",
+            "events {",
+            "    worker_connections 512;",
+            "}",
+            "",
+            "http {",
+            f"    {FORMAT_DEFINITION}",
+            *([f"    {DOLLAR_DEFINITION}"] if needs_dollar else []),
+            "    server_tokens on;",
+            "",
+            "    server {",
+            f"        listen {port_inside(server)} ssl;",
+            f"        {DIRECTIVES}",
+            "",
+            *(f"        {line}" for line in tls.lines),
+            "",
+            *(f"        {line}" if line else "" for line in locations.lines),
+            "    }",
+            "}",
+            "",
+        )
+    )
+    return Generated(text, (*files, ContainerFile(MAIN_FILE, text.encode())))
+
+
+class _Lines:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def add(self, name: str, *arguments: str) -> None:
+        """A simple directive; its arguments are quoted already."""
+        self.lines.append(" ".join((name, *arguments)) + ";")
+
+
+def _file(path: str, source: Path, mode: int = 0o644) -> Iterator[ContainerFile]:
+    """A copy of a file that the author may have brought; without it, nginx itself says that it is missing."""
+    with contextlib.suppress(OSError):
+        yield ContainerFile(path, source.read_bytes(), mode)
+
+
+def _credential(server: ServerSpec, material: Material, out: _Lines) -> Iterator[ContainerFile]:
+    if server.certificate is None:
+        return
+    credential = material.credential(server.certificate)
+    yield from _file(f"{DIRECTORY}/server.crt", material.chain(server.certificate, server.chain))
+    out.add("ssl_certificate", f"{DIRECTORY}/server.crt")
+    # Without a key file of its own, the key lies beside the certificate.
+    yield from _file(f"{DIRECTORY}/server.key", credential.key_path or credential.certificate_path, 0o600)
+    out.add("ssl_certificate_key", f"{DIRECTORY}/server.key")
+    if server.passphrase is not None:
+        yield ContainerFile(f"{DIRECTORY}/server.pass", f"{server.passphrase.reveal()}\n".encode(), 0o600)
+        out.add("ssl_password_file", f"{DIRECTORY}/server.pass")
+
+
+def _client_verification(server: ServerSpec, material: Material, out: _Lines) -> Iterator[ContainerFile]:
+    out.add("ssl_verify_client", _VERIFY[server.client_auth])
+    if server.client_auth is ClientAuth.NONE:
+        return
+    out.add("ssl_verify_depth", str(_NO_LIMIT if server.verify_depth is None else server.verify_depth))
+    advertised = server.trust if server.advertise is None else server.advertise
+    if advertised:
+        yield from _file(f"{DIRECTORY}/client-ca.crt", material.bundle(advertised))
+        out.add("ssl_client_certificate", f"{DIRECTORY}/client-ca.crt")
+    if set(server.trust) - set(advertised):
+        yield from _file(f"{DIRECTORY}/trusted.crt", material.bundle(server.trust))
+        out.add("ssl_trusted_certificate", f"{DIRECTORY}/trusted.crt")
+
+
+def _handshake(server: ServerSpec, out: _Lines) -> None:
+    out.add("ssl_protocols", *server.tls)
+    out.add("ssl_ciphers", literal(f"{server.ciphers or 'DEFAULT'}:@SECLEVEL={server.security_level}"))
+    if server.groups:
+        out.add("ssl_ecdh_curve", literal(":".join(server.groups)))
+    if server.ciphersuites is not None:
+        out.add("ssl_conf_command", "Ciphersuites", literal(server.ciphersuites))
+    if server.signature_algorithms:
+        algorithms = literal(":".join(server.signature_algorithms))
+        out.add("ssl_conf_command", "SignatureAlgorithms", algorithms)
+
+
+def _locations(server: ServerSpec, out: _Lines) -> Iterator[ContainerFile]:
+    responses = {response.path: response for response in server.responses}
+    responses.setdefault(None, Response(status=404))
+    for number, (path, response) in enumerate(responses.items()):
+        if out.lines:
+            out.lines.append("")
+        match = "location /" if path is None else f"location = {literal(urllib.parse.unquote(path))}"
+        text = _plain_text(response)
+        if text is not None:
+            out.lines += [f"{match} {{", *_fields(response), f"    return {response.status} {text};", "}"]
+            continue
+        file = f"{DIRECTORY}/body/{number}"
+        inside = f"/.mtls-run/body/{number}"
+        yield ContainerFile(file, response.body)
+        out.lines += [
+            f"{match} {{",
+            f"    error_page {_FILED} ={response.status} {inside};",
+            f"    return {_FILED};",
+            "}",
+            f"location = {inside} {{",
+            "    internal;",
+            f"    alias {file};",
+            "    etag off;",
+            "    if_modified_since off;",
+            "    max_ranges 0;",
+            '    add_header Last-Modified "";',
+            *_fields(response),
+            "}",
+        ]
+
+
+def _plain_text(response: Response) -> str | None:
+    """The body as an argument of ``return``, where that sends exactly these bytes; ``None``: it needs a file."""
+    if response.status in _SPECIAL or b"$" in response.body or len(response.body) > LONGEST:
+        return None
+    if not response.body and response.status >= 400:  # nginx would send a page of its own
+        return None
+    try:
+        text = response.body.decode("ascii")
+    except UnicodeDecodeError:
+        return None
+    return literal(text) if text.isprintable() else None
+
+
+def _fields(response: Response) -> list[str]:
+    given = {name.lower(): value for name, value in response.headers}
+    lines = [f"    default_type {literal(given.pop('content-type', 'text/plain; charset=utf-8'))};"]
+    for name, value in response.headers:
+        if name.lower() in given:
+            lines.append(f"    add_header {literal(name)} {expanding(value)} always;")
+    return lines

@@ -1,0 +1,162 @@
+"""nginx's error log at level ``info`` and the lab's access log → what the server saw of one connection."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mtls_runner.model.observation import Alert, ClientView, Direction, HttpRequest, ServerView
+from mtls_runner.servers.nginx.access_log import MARK
+from mtls_runner.servers.nginx.openssl_errors import openssl_errors
+from mtls_runner.tls.messages import subject
+from mtls_runner.tls.names import alert_name
+
+__all__ = ["LogLine", "parse_line", "server_view"]
+
+# ngx_log_error_core in src/core/ngx_log.c; the connection's number is ngx_connection_s.number.
+_LINE = re.compile(
+    r"(?P<time>\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) \[(?P<level>[a-z]+)\] \d+#\d+: (?:\*(?P<connection>\d+) )?(?P<message>.*)",
+    re.DOTALL,
+)
+# Before the log is open, or to the terminal: ngx_log_stderr.
+_EARLY = re.compile(r"nginx: \[(?P<level>[a-z]+)\] (?P<message>.*)", re.DOTALL)
+
+# What a connection was doing when something ended it before any request: ngx_http_ssl_handshake sets the first,
+# ngx_http_wait_request_handler the second. A request ends in an access line instead.
+_ENDINGS = (" while SSL handshaking", " while waiting for request")
+_HANDSHAKING = _ENDINGS[0]
+
+# ngx_http_process_request in src/http/ngx_http_request.c.
+_VERIFY_ERROR = re.compile(r"client SSL certificate verify error: (?:\((?P<code>\d+):)?")
+_NO_CERTIFICATE = "client sent no required SSL certificate"
+# ngx_ssl_verify_error_optional: with `optional_no_ca` nothing but $ssl_client_verify's prose tells these codes apart.
+# OpenSSL's words for them (X509_verify_cert_error_string), hyphens taken out, since they came with 3.0.
+_TOLERATED = {
+    "self signed certificate": 18,
+    "self signed certificate in certificate chain": 19,
+    "unable to get local issuer certificate": 20,
+    "unable to get issuer certificate": 2,
+    "unable to verify the first certificate": 21,
+    "certificate not trusted": 27,
+}
+_ALERT_NUMBER = re.compile(r"SSL alert number (\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line.
+
+    Args:
+        text: as it came.
+        connection: the connection's number, ``None`` for a line that belongs to none.
+        level: of an error-log line; ``""`` for others.
+        message: of an error-log line.
+        access: the lab's own fields, of an access-log line.
+    """
+
+    text: str
+    connection: int | None = None
+    level: str = ""
+    message: str = ""
+    access: Mapping[str, str] | None = None
+
+    @property
+    def ends_connection(self) -> bool:
+        """Whether nothing that matters follows about this connection."""
+        return self.access is not None or any(ending in self.message for ending in _ENDINGS)
+
+
+def parse_line(text: str) -> LogLine:
+    """Whatever a container writes: a line that is neither of the two kinds has only its text."""
+    if text.startswith(MARK):
+        try:
+            fields = json.loads(text)
+            return LogLine(text, connection=int(fields["connection"]), access={k: str(v) for k, v in fields.items()})
+        except (ValueError, KeyError, TypeError):
+            return LogLine(text)
+    found = _LINE.fullmatch(text)
+    if found:
+        number = found["connection"]
+        return LogLine(text, int(number) if number else None, found["level"], found["message"])
+    early = _EARLY.fullmatch(text)
+    return LogLine(text, None, early["level"], early["message"]) if early else LogLine(text)
+
+
+def server_view(lines: Sequence[LogLine], client: ClientView) -> ServerView:
+    """What the lines of one connection say; ``client`` only names the certificate by its fingerprint."""
+    access = next((line.access for line in lines if line.access is not None), None)
+    refusal = next((line for line in lines if _is_refusal(line)), None)
+    failure = next((line for line in lines if _HANDSHAKING in line.message), None)
+    word = refusal or failure or next((line for line in lines if line.level not in ("", "info", "notice")), None)
+    verify = (access or {}).get("verify") or None
+    errors = openssl_errors(failure.message) if failure else ()
+    return ServerView(
+        source="nginx log",
+        handshake_complete=None if access is None and failure is None else failure is None,
+        error=_without_context(word.message) if word else "",
+        error_symbol=next((error.symbol for error in errors if error.symbol), ""),
+        verify_code=_verify_code(refusal, verify),
+        client_verify=verify,
+        client_subject=_subject(access, client) if access else None,
+        refused_status=_status(access) if refusal else None,
+        alerts=_alerts(lines),
+        request=_request(access) if access else None,
+        server_name=(access or {}).get("server_name") or None,
+        tls_version=(access or {}).get("protocol") or None,
+        cipher=(access or {}).get("cipher") or None,
+        resumed=access["resumed"] == "r" if access and access.get("protocol") else None,
+        log=tuple(line.text for line in lines),
+    )
+
+
+def _is_refusal(line: LogLine) -> bool:
+    return line.message.startswith(_NO_CERTIFICATE) or _VERIFY_ERROR.match(line.message) is not None
+
+
+def _verify_code(refusal: LogLine | None, verify: str | None) -> int | None:
+    found = _VERIFY_ERROR.match(refusal.message) if refusal else None
+    if found and found["code"]:
+        return int(found["code"])
+    if verify == "SUCCESS":
+        return 0
+    if verify and verify.startswith("FAILED:"):
+        return _TOLERATED.get(verify.removeprefix("FAILED:").replace("-", " "))
+    return None
+
+
+def _status(access: Mapping[str, str] | None) -> int:
+    """By which it refused; without an access line, what nginx answers (NGX_HTTPS_CERT_ERROR and the like become 400)."""
+    status = (access or {}).get("status", "")
+    return int(status) if status.isdigit() else 400
+
+
+def _subject(access: Mapping[str, str], client: ClientView) -> str | None:
+    """nginx's fingerprint proves which certificate it saw; its own text of a name spells rarer attributes differently."""
+    name = access.get("subject") or None
+    fingerprint = access.get("fingerprint")
+    if name and fingerprint and client.sent_chain and _sha1(client.sent_chain[0]) == fingerprint:
+        return subject(client.sent_chain[0])
+    return name
+
+
+def _sha1(data: bytes) -> str:
+    return hashlib.sha1(data, usedforsecurity=False).hexdigest()
+
+
+def _alerts(lines: Sequence[LogLine]) -> tuple[Alert, ...]:
+    """Alerts that came from the client; nginx does not log the ones it sends."""
+    numbers = [int(found[1]) for line in lines for found in _ALERT_NUMBER.finditer(line.message)]
+    return tuple(Alert(Direction.RECEIVED, alert_name(number), number) for number in dict.fromkeys(numbers))
+
+
+def _request(access: Mapping[str, str]) -> HttpRequest | None:
+    parts = access.get("request", "").split(" ")
+    return HttpRequest(parts[0], parts[1]) if len(parts) == 3 else None
+
+
+def _without_context(message: str) -> str:
+    """Without what nginx was doing and for whom (ngx_http_log_error appends ``, client: …, server: …``)."""
+    return message.partition(", client: ")[0]

@@ -1,0 +1,117 @@
+"""An nginx that runs: one connection at a time, so that each line of its log belongs to the one that is watched."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from mtls_runner.deadline import Deadline
+from mtls_runner.model.observation import ClientView, HttpRequest, Phase, ServerView
+from mtls_runner.model.spec import Address
+from mtls_runner.servers.container.log_stream import LogStream
+from mtls_runner.servers.nginx.log import LogLine, parse_line, server_view
+
+__all__ = ["RunningNginx"]
+
+_FENCE_SECONDS = 2.0
+_VIEW_SECONDS = 5.0
+"""nginx logs a connection's end within milliseconds of it; a line that is not there by then never comes."""
+
+_NEVER_CONNECTED = (Phase.PREPARE, Phase.CONNECT)
+
+
+class RunningNginx:
+    """Implements :class:`mtls_runner.model.port.RunningServer`.
+
+    nginx numbers its connections, ever rising, and names the number in every line. All lines up to a connection that is
+    known to be over are past; the first number above that is the watched one's.
+
+    Args:
+        address: where it is published.
+        log: its lines from now on.
+        upstream: takes the request that was last forwarded to a stub, if there was one.
+    """
+
+    def __init__(
+        self, address: Address, log: LogStream, upstream: Callable[[], HttpRequest | None] | None = None
+    ) -> None:
+        self._address = address
+        self._log = log
+        self._upstream = upstream
+        self._one_at_a_time = threading.Lock()
+        self._past = 0
+        self._unsettled = True
+        self._fences = itertools.count(1)
+
+    @property
+    def address(self) -> Address:
+        """On loopback."""
+        return self._address
+
+    @contextlib.contextmanager
+    def watch(self) -> Iterator[_Watch]:
+        """Waits for the connection before to be done with."""
+        with self._one_at_a_time:
+            if self._unsettled:
+                self._settle(Deadline.after(_FENCE_SECONDS))
+            if self._upstream is not None:
+                self._upstream()
+            self._unsettled = True
+            yield _Watch(self)
+
+    def _settle(self, deadline: Deadline) -> None:
+        """Make a connection that the log can't confuse with another; all that went before it is past."""
+        token = f"/mtls-run-fence-{next(self._fences)}"
+        try:
+            with socket.create_connection(
+                (self._address.host, self._address.port), max(deadline.remaining(), 0.1)
+            ) as plain:
+                # Plain HTTP: nginx answers and logs it whatever its TLS settings are.
+                plain.sendall(f"GET {token} HTTP/1.0\r\n\r\n".encode())
+                while plain.recv(4096):
+                    pass
+        except OSError:
+            return
+        while (text := self._log.take(deadline)) is not None:
+            line = parse_line(text)
+            if line.access is not None and f" {token} " in line.access.get("request", "") and line.connection:
+                self._past = line.connection
+                self._unsettled = False
+                return
+
+    def _view(self, client: ClientView, deadline: Deadline) -> ServerView | None:
+        if client.phase in _NEVER_CONNECTED:
+            self._unsettled = client.local_port is not None
+            return None
+        lines: list[LogLine] = []
+        limit = deadline.within(_VIEW_SECONDS)
+        while (text := self._log.take(limit)) is not None:
+            line = parse_line(text)
+            if line.connection is None or line.connection <= self._past:
+                continue
+            if lines and line.connection != lines[0].connection:
+                continue
+            lines.append(line)
+            if line.ends_connection:
+                self._past = line.connection
+                self._unsettled = False
+                break
+        if not lines:
+            return None
+        view = server_view(lines, client)
+        return replace(view, upstream_request=self._upstream()) if self._upstream is not None else view
+
+
+class _Watch:
+    """Implements :class:`mtls_runner.model.port.Watch`."""
+
+    def __init__(self, server: RunningNginx) -> None:
+        self._server = server
+
+    def view(self, client: ClientView, deadline: Deadline) -> ServerView | None:
+        """What nginx logged of the connection; at most some seconds after the client is done."""
+        return self._server._view(client, deadline)

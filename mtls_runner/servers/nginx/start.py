@@ -1,0 +1,73 @@
+"""From a started container to an nginx that answers, or to the reason why it doesn't."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from mtls_runner.deadline import Deadline
+from mtls_runner.errors import ServerUnusable
+from mtls_runner.model.observation import Reason
+from mtls_runner.model.spec import Address
+from mtls_runner.servers.container.engine import Container
+from mtls_runner.servers.container.files import ContainerFile
+from mtls_runner.servers.nginx.log import parse_line
+from mtls_runner.servers.nginx.start_failure import start_failure
+from mtls_runner.servers.readiness import Answer, knock
+
+__all__ = ["Ready", "wait_until_ready"]
+
+# Listening sockets are bound before the first worker starts (ngx_init_cycle, then ngx_master_process_cycle).
+_WORKERS = "start worker process"
+_VERSION = re.compile(r"(?:nginx|openresty)/(\S+)")
+_PAUSE = 0.05
+_GIVE_UP_AFTER = 10
+"""Handshakes that got nothing from an nginx whose workers run: nothing listens on that port."""
+
+
+class Ready(NamedTuple):
+    """Where it answers, and nginx's version (``""`` where it didn't tell)."""
+
+    address: Address
+    version: str
+
+
+def wait_until_ready(
+    container: Container,
+    files: Sequence[ContainerFile],
+    port: int,
+    deadline: Deadline,
+    names: Sequence[tuple[str, str]] = (),
+) -> Ready:
+    """Until a TLS handshake gets an answer.
+
+    Raises:
+        ServerUnusable: nginx ended, or does not listen on ``port``.
+        DeadlineExceeded: neither happened in time.
+    """
+    version = ""
+    workers = False
+    unanswered = 0
+    while True:
+        line = container.log.take(deadline.within(_PAUSE))
+        if line is not None:
+            message = parse_line(line).message
+            found = _VERSION.fullmatch(message)
+            version = found[1] if found else version
+            workers = workers or message.startswith(_WORKERS)
+            if not workers:
+                continue
+        if container.log.ended or container.address is None:
+            raise start_failure(container.log.tail(), files, container.exit_code(), names)
+        if knock(container.address, deadline.within(2)) is not Answer.NOTHING:
+            return Ready(container.address, version)
+        deadline.check("waiting for nginx to answer")
+        workers = workers or any("nginx: worker" in command for command in container.processes())
+        unanswered += workers
+        if unanswered >= _GIVE_UP_AFTER:
+            raise ServerUnusable(
+                f"nginx runs, but nothing listens on port {port} in its container",
+                reason=Reason.BAD_CONFIG,
+                log=container.log.tail(),
+            )
