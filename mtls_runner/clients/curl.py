@@ -1,0 +1,267 @@
+"""The real curl as a client: what it did is read off its exit, its ``--write-out`` and the bytes in its trace."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import ssl
+import tempfile
+import threading
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from mtls_runner.clients.curl_binary import CurlBinary, Finished
+from mtls_runner.clients.curl_command import Command, Files, build, key_path, openssl_settings
+from mtls_runner.clients.curl_outcome import Written, view
+from mtls_runner.clients.curl_trace import parse
+from mtls_runner.deadline import Deadline
+from mtls_runner.errors import LabError
+from mtls_runner.model.observation import ClientView, HttpResponse, Reason
+from mtls_runner.model.port import Material
+from mtls_runner.model.spec import Address, ClientSpec, TlsVersion, VerifyFlag
+from mtls_runner.tls.material import Problem, load, load_trust
+
+__all__ = ["CurlClient"]
+
+_OLDEST = (7, 75)  # the first that writes errormsg
+_ALPN = ((), ("http/1.1",), ("h2", "http/1.1"))
+#: Exits that mean that curl was used wrongly or can't write its files (curl's manual, EXIT CODES): the lab's fault.
+_LAB_TROUBLE = frozenset((2, 3, 4, 5, 23, 26, 27, 48))
+_CERTIFICATE_TROUBLE = frozenset((58, 43))  # CURLE_SSL_CERTPROBLEM; CURLE_BAD_FUNCTION_ARGUMENT from 8.16 on
+_CIPHER_TROUBLE, _TRUST_TROUBLE = 59, 77
+_SAFE_NAME = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The client's sub-directory of one run."""
+
+    directory: Path
+    empty: Path
+
+
+class CurlClient:
+    """Runs the curl that is installed (or named by ``MTLS_RUN_CURL``), one process for each exchange.
+
+    OpenSSL builds of curl accept a trusted certificate that is no root as the end of a chain
+    (``X509_V_FLAG_PARTIAL_CHAIN``, since 7.68), and the command line has no way to change that.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._places: dict[Path, _Place] = {}
+        self._written: dict[tuple[Path, str, bytes], Path] = {}
+
+    @cached_property
+    def _binary(self) -> CurlBinary:
+        return CurlBinary.find()
+
+    def version(self) -> str:
+        """Of curl, as ``curl --version`` gives it.
+
+        Raises:
+            LabError: it is not installed.
+        """
+        return self._binary.version
+
+    def cannot(self, client: ClientSpec) -> str | None:
+        """Why curl can't honour the description; ``None``: it can.
+
+        Raises:
+            LabError: it is not installed.
+        """
+        binary = self._binary
+        if not binary.uses_openssl:
+            return f"this curl is built on {binary.tls or 'no TLS library'}, not on OpenSSL"
+        if tuple(int(part) for part in binary.version.split(".")[:2]) < _OLDEST:
+            return f"curl {binary.version} is too old: 7.75 or later is needed"
+        if VerifyFlag.STRICT in client.verify_flags:
+            return "curl has no option for x509_strict"
+        versions = tuple(TlsVersion)
+        first = versions.index(client.tls[0])
+        if client.tls != versions[first : first + len(client.tls)]:
+            return "curl takes a lowest and a highest TLS version, and can't leave out one between them"
+        if client.alpn not in _ALPN:
+            return "curl offers h2 and http/1.1 by ALPN, http/1.1 alone, or nothing"
+        if "h2" in client.alpn and "HTTP2" not in binary.features:
+            return "this curl is built without HTTP/2"
+        if client.request.method == "HEAD" and client.request.body:
+            return "curl sends no body with HEAD"
+        return None
+
+    def probe(self, client: ClientSpec, address: Address, material: Material, deadline: Deadline) -> ClientView:
+        """One exchange.
+
+        Raises:
+            LabError: curl is missing, rejects its options or died; or the material can't be made.
+        """
+        deadline.check("starting curl")
+        limit = deadline.within(client.timeout)
+        place = self._place(material)
+        files = self._files(place, client, material)
+        command = build(client, address, files)
+        # Not the place itself: what is removed after the run must not mix with what --keep keeps.
+        scratch = Path(tempfile.mkdtemp(prefix="probe-", dir=place.directory))
+        try:
+            finished = self._run(command, files, scratch, limit)
+            if finished.exit_code in _LAB_TROUBLE:
+                raise LabError(f"curl gave up (exit {finished.exit_code}): {finished.errors.strip()}")
+            written = _written(finished)
+            trace = parse(_read(scratch / "trace"))
+            _held(client, trace.offered_signature_algorithms)
+            response = _response(written.http_code, _read(scratch / "headers"), _read(scratch / "body"))
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        problem = self._problem(finished.exit_code, client, files) if not trace.said_hello else None
+        return view(self._binary.version, client, written, trace, response, problem, command.typed())
+
+    def _run(self, command: Command, files: Files, scratch: Path, limit: Deadline) -> Finished:
+        options = ["--silent", "--show-error", "--noproxy", "*", "--globoff"]
+        options += ["--max-time", f"{max(limit.remaining(), 0.001):.3f}"]
+        options += ["--trace", str(scratch / "trace"), "--dump-header", str(scratch / "headers")]
+        options += ["--output", str(scratch / "body"), "--write-out", "%{json}"]
+        if command.config is not None:
+            options += ["--config", str(command.config)]
+        elif files.certificate is not None:
+            options += ["--pass", ""]  # otherwise curl asks on the terminal, whatever its time limit
+        options += command.options
+        return self._binary.run([*options, command.url], home=files.empty, settings=files.settings, deadline=limit)
+
+    def _place(self, material: Material) -> _Place:
+        directory = material.directory.absolute() / "curl"
+        with self._lock:
+            if directory not in self._places:
+                empty = directory / "empty"
+                directory.mkdir(mode=0o700, exist_ok=True)
+                empty.mkdir(mode=0o700, exist_ok=True)
+                self._places[directory] = _Place(directory, empty)
+            return self._places[directory]
+
+    def _files(self, place: _Place, client: ClientSpec, material: Material) -> Files:
+        config = None
+        if client.certificate is not None and client.passphrase is not None:
+            line = f"pass = {_quote(client.passphrase.reveal())}\n"
+            config = self._keep(place, f"{client.certificate}.curlrc", line.encode())
+        if client.trust:
+            trust = material.bundle(client.trust).absolute()
+        else:
+            # curl takes no empty bundle, and without one it would trust the system's authorities.
+            trust = place.directory / "nobody.crt"
+            with self._lock:
+                if not trust.exists():
+                    _write(trust, _nobody())
+        body = client.request.body
+        return Files(
+            certificate=None
+            if client.certificate is None
+            else material.chain(client.certificate, client.chain).absolute(),
+            key=key_path(client, material),
+            trust=trust,
+            empty=place.empty,
+            settings=self._keep(place, "openssl.cnf", openssl_settings(client).encode()),
+            config=config,
+            body=self._keep(place, "body", body) if body else None,
+        )
+
+    def _keep(self, place: _Place, name: str, content: bytes) -> Path:
+        """A 0600 file with this content, written once; numbered where several contents share a name."""
+        with self._lock:
+            key = (place.directory, name, content)
+            if key not in self._written:
+                stem, dot, suffix = _SAFE_NAME.sub("_", name).rpartition(".")
+                path, number = place.directory / f"{stem}{dot}{suffix}", 1
+                while path.exists():
+                    number += 1
+                    path = place.directory / (f"{stem}-{number}.{suffix}" if dot else f"{suffix}-{number}")
+                _write(path, content)
+                self._written[key] = path
+            return self._written[key]
+
+    @staticmethod
+    def _problem(exit_code: int, client: ClientSpec, files: Files) -> Problem | None:
+        """Why curl could not use its own material: its exit doesn't tell, so OpenSSL is asked the same way."""
+        if exit_code == _CIPHER_TROUBLE:
+            return Problem(Reason.CIPHER, "NO_CIPHER_MATCH", "")
+        if exit_code in _CERTIFICATE_TROUBLE and files.certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.set_ciphers(f"DEFAULT:@SECLEVEL={client.security_level}")
+            return load(context, files.certificate, files.key, client.passphrase)
+        if exit_code == _TRUST_TROUBLE:
+            return load_trust(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), files.trust)
+        return None
+
+
+def _held(client: ClientSpec, offered: int) -> None:
+    """OpenSSL passes over settings that it can't read, silently: look at what was really offered."""
+    if client.signature_algorithms and offered > len(client.signature_algorithms):
+        listed = ":".join(client.signature_algorithms)
+        raise LabError(f"curl's OpenSSL did not take the signature algorithms {listed}: one of them is unknown to it")
+
+
+def _written(finished: Finished) -> Written:
+    """What ``--write-out '%{json}'`` said (curl's manual, WRITE OUT)."""
+    try:
+        told = json.loads(finished.output)
+        return Written(
+            exit_code=finished.exit_code,
+            error=str(told.get("errormsg") or finished.errors.partition("\n")[0]),
+            verify_result=int(told.get("ssl_verify_result", 0)),
+            local_port=int(told.get("local_port", 0)),
+            http_code=int(told.get("http_code", 0)),
+            handshake_took=float(told.get("time_appconnect", 0)),
+        )
+    except (ValueError, AttributeError) as error:
+        raise LabError(f"curl (exit {finished.exit_code}) wrote no result: {finished.errors.strip()}") from error
+
+
+def _response(status: int, headers: bytes, body: bytes) -> HttpResponse | None:
+    """The last response of those in ``--dump-header`` (informational ones come before it, RFC 9110 §15.2)."""
+    if not status:
+        return None
+    lines: list[tuple[str, str]] = []
+    for line in headers.decode("latin-1").splitlines():
+        name, colon, value = line.partition(":")
+        if line.startswith("HTTP/"):
+            lines = []
+        elif colon:
+            lines.append((name.strip().lower(), value.strip()))
+    return HttpResponse(status, tuple(lines), body)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def _write(path: Path, content: bytes) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+
+
+def _quote(text: str) -> str:
+    """A value in a curl configuration file (curl's manual, --config)."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    for character, letter in (("\t", "t"), ("\n", "n"), ("\r", "r"), ("\v", "v")):
+        escaped = escaped.replace(character, f"\\{letter}")
+    return f'"{escaped}"'
+
+
+def _nobody() -> bytes:
+    """A certificate whose key is gone: trusting it means trusting nobody."""
+    from datetime import UTC, datetime, timedelta
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name.from_rfc4514_string("CN=Nobody")
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now).not_valid_after(now + timedelta(days=1))
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)

@@ -1,0 +1,122 @@
+"""Finds curl, asks it what it is, and runs it: no terminal, no settings of its user's, no way to outlive its time."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from mtls_runner.deadline import Deadline
+from mtls_runner.errors import DeadlineExceeded, LabError
+
+__all__ = ["CurlBinary", "Finished"]
+
+_FIRST_LINE = re.compile(r"curl (\d+\.\d+\.\d+\S*) \([^)]*\) (.*)")
+#: What a child may inherit: where libraries and programs lie. Everything else could change an outcome (``SSL_CERT_FILE``,
+#: ``CURL_CA_BUNDLE``, ``OPENSSL_CONF``, ``https_proxy``, ``SSLKEYLOGFILE``, …).
+_INHERITED = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+_VERSION_LIMIT = 10.0
+_GRACE = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a run ended."""
+
+    exit_code: int
+    output: str
+    errors: str
+
+
+@dataclass(frozen=True, slots=True)
+class CurlBinary:
+    """One curl.
+
+    Args:
+        path: the executable.
+        version: its own (``7.88.1``).
+        tls: the library that it is built on, as it names it (``OpenSSL/3.0.19``).
+        features: from ``curl --version`` (``HTTP2``, …).
+    """
+
+    path: Path
+    version: str
+    tls: str
+    features: frozenset[str]
+
+    @classmethod
+    def find(cls) -> CurlBinary:
+        """The one that ``MTLS_RUN_CURL`` names, or the first on ``PATH``.
+
+        Raises:
+            LabError: there is none, or it can't be asked for its version.
+        """
+        wanted = os.environ.get("MTLS_RUN_CURL", "")
+        found = shutil.which(wanted or "curl")
+        if found is None:
+            where = f"MTLS_RUN_CURL={wanted} names no program" if wanted else "no curl on PATH"
+            raise LabError(
+                f"curl is not installed: {where}. Install it (apt install curl, dnf install curl, brew install curl), "
+                "point MTLS_RUN_CURL at one, or run with --tool python."
+            )
+        path = Path(found).absolute()
+        told = _run([str(path), "--disable", "--version"], _environment(), Deadline.after(_VERSION_LIMIT))
+        lines = told.output.splitlines()
+        first = _FIRST_LINE.match(lines[0]) if lines else None
+        if told.exit_code != 0 or first is None:
+            raise LabError(f"{path} --version gives no version of curl (exit {told.exit_code}): {told.errors.strip()}")
+        features = next((line for line in lines if line.startswith("Features:")), "Features:")
+        # A library in brackets is built in, but not the one that is used (multi-SSL builds).
+        libraries = [word for word in first[2].split() if not word.startswith("(")]
+        return cls(path, first[1], libraries[0] if libraries else "", frozenset(features.split()[1:]))
+
+    @property
+    def uses_openssl(self) -> bool:
+        """Whether it speaks TLS through OpenSSL itself (not LibreSSL, BoringSSL, GnuTLS, …)."""
+        return self.tls.startswith("OpenSSL/")
+
+    def run(self, options: Sequence[str], *, home: Path, settings: Path, deadline: Deadline) -> Finished:
+        """Run it once. ``home`` is an empty directory, ``settings`` an ``openssl.cnf``.
+
+        Raises:
+            LabError: it died by a signal.
+            DeadlineExceeded: it did not stop in time although it was told to.
+        """
+        environment = {**_environment(), "HOME": str(home), "OPENSSL_CONF": str(settings)}
+        return _run([str(self.path), "--disable", *options], environment, deadline)
+
+
+def _environment() -> dict[str, str]:
+    return {"LC_ALL": "C"} | {name: os.environ[name] for name in _INHERITED if name in os.environ}
+
+
+def _run(arguments: list[str], environment: dict[str, str], deadline: Deadline) -> Finished:
+    try:
+        process = subprocess.Popen(
+            arguments,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # no terminal to ask on, and Ctrl-C is the lab's to handle
+        )
+    except OSError as error:
+        raise LabError(f"{arguments[0]} can't be run: {error.strerror}") from error
+    try:
+        output, errors = process.communicate(timeout=deadline.remaining() + _GRACE)
+    except subprocess.TimeoutExpired as error:
+        raise DeadlineExceeded(f"time limit passed, and {arguments[0]} did not stop by itself") from error
+    finally:
+        if process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    if process.returncode < 0:
+        raise LabError(f"{arguments[0]} died by signal {-process.returncode}")
+    return Finished(process.returncode, output.decode("utf-8", "replace"), errors.decode("utf-8", "replace"))

@@ -1,0 +1,190 @@
+"""A client's description as curl's options, and the small files that they name."""
+
+from __future__ import annotations
+
+import shlex
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+
+from mtls_runner.errors import LabError, MaterialError
+from mtls_runner.model.port import Material
+from mtls_runner.model.spec import Address, ClientSpec, Request, TlsVersion
+
+__all__ = ["Command", "Files", "build", "key_path", "openssl_settings"]
+
+#: Ascending; curl takes the lowest as an option of its own and the highest for ``--tls-max``.
+_VERSIONS: Mapping[TlsVersion, tuple[str, str]] = {
+    TlsVersion.V1_0: ("--tlsv1.0", "1.0"),
+    TlsVersion.V1_1: ("--tlsv1.1", "1.1"),
+    TlsVersion.V1_2: ("--tlsv1.2", "1.2"),
+    TlsVersion.V1_3: ("--tlsv1.3", "1.3"),
+}
+
+#: Characters of a request target that curl's URL parser leaves as they are (RFC 3986 pchar, ``/`` and ``?``).
+_TARGET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@/?%")
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What the options name, all inside the run's private directory.
+
+    Args:
+        certificate: PEM chain to present; ``None``: none is.
+        key: its private key; ``None``: it lies in the chain's file.
+        trust: PEM; unused with ``insecure``.
+        empty: an empty directory, for options whose default would be the system's.
+        settings: what OpenSSL reads instead of the system's ``openssl.cnf``.
+        config: for ``--config``, with the passphrase in it; ``None``: there is none to hide.
+        body: the request's body; ``None``: it has none.
+    """
+
+    certificate: Path | None
+    key: Path | None
+    trust: Path
+    empty: Path
+    settings: Path
+    config: Path | None
+    body: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """How curl is run: what the outcome hangs on (for people too), and the URL."""
+
+    options: tuple[str, ...]
+    config: Path | None
+    settings: Path | None
+    url: str
+
+    def typed(self) -> str:
+        """What a person types to repeat it."""
+        shown = ["curl", "--verbose"]
+        if self.config is not None:
+            shown += ["-K", str(self.config)]
+        line = shlex.join([*shown, *self.options, self.url])
+        return f"OPENSSL_CONF={shlex.quote(str(self.settings))} {line}" if self.settings is not None else line
+
+
+def openssl_settings(client: ClientSpec) -> str:
+    """An ``openssl.cnf`` (OpenSSL ``config(5)``, ``SSL_CONF_cmd(3)``) with what curl has no option for.
+
+    A security level in ``--ciphers`` comes too late: curl loads the client certificate before that, and refuses a weak
+    one by the level that the context was made with. ``--sigalgs`` exists from curl 8.14 on only.
+    """
+    lines = [
+        "openssl_conf = lab",
+        "[lab]",
+        "ssl_conf = tls",
+        "[tls]",
+        "system_default = context",
+        "[context]",
+        f"CipherString = DEFAULT:@SECLEVEL={client.security_level}",
+    ]
+    if client.signature_algorithms:
+        lines.append(f"SignatureAlgorithms = {':'.join(client.signature_algorithms)}")
+    return "\n".join(lines) + "\n"
+
+
+def build(client: ClientSpec, address: Address, files: Files) -> Command:
+    """The options in the order in which a person would write them."""
+    options: list[str] = []
+    if client.insecure:
+        options.append("--insecure")
+    else:
+        # With --cacert alone curl still looks into its built-in directory of the system's authorities.
+        options += ["--cacert", str(files.trust), "--capath", str(files.empty)]
+    if files.certificate is not None:
+        options += ["--cert", _certificate(files.certificate)]
+        if files.key is not None:
+            options += ["--key", str(files.key)]
+    options += _tls(client)
+    where, url = _target(client, address)
+    options += where
+    options += _request(client.request, files.body)
+    plain = client.security_level == 2 and not client.signature_algorithms
+    return Command(tuple(options), files.config, None if plain else files.settings, url)
+
+
+def _tls(client: ClientSpec) -> list[str]:
+    options = [_VERSIONS[client.tls[0]][0], "--tls-max", _VERSIONS[client.tls[-1]][1]]
+    if client.ciphers is not None or client.security_level != 2:
+        options += ["--ciphers", f"{client.ciphers or 'DEFAULT'}:@SECLEVEL={client.security_level}"]
+    if client.ciphersuites is not None:
+        options += ["--tls13-ciphers", client.ciphersuites]
+    if client.groups:
+        options += ["--curves", ":".join(client.groups)]
+    if not client.alpn:
+        options.append("--no-alpn")
+    options.append("--http2" if "h2" in client.alpn else "--http1.1")
+    return options
+
+
+def _target(client: ClientSpec, address: Address) -> tuple[list[str], str]:
+    """Options and URL so that the name in the URL (SNI, and what is checked) says nothing about where to connect."""
+    name = client.server_name if client.server_name is not None else _numeric(address)
+    host = f"[{name}]" if ":" in name else name
+    path = client.request.path
+    plain = path.startswith("/") and _TARGET.issuperset(path)
+    options = ["--path-as-is"] if plain else ["--request-target", path]
+    if name != address.host:
+        at = f"[{address.host}]" if ":" in address.host else address.host
+        options += ["--connect-to", f"{host}:{address.port}:{at}:{address.port}"]
+    return options, f"https://{host}:{address.port}{path if plain else '/'}"
+
+
+def _numeric(address: Address) -> str:
+    """The address as an IP literal: curl sends no SNI for one, and does for anything else (RFC 6066 §3)."""
+    try:
+        return str(ip_address(address.host))
+    except ValueError:
+        pass
+    try:
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise LabError(f"{address.host} has no address, and without a server name curl needs one: {error}") from error
+    return str(found[0][4][0])
+
+
+def _request(request: Request, body: Path | None) -> list[str]:
+    options: list[str] = []
+    given = {name.lower() for name, _ in request.headers}
+    if request.method == "HEAD":
+        options.append("--head")
+    elif request.method != "GET" or body is not None:
+        options += ["--request", request.method]
+    if body is not None:
+        options += ["--data-binary", f"@{body}"]
+        # What curl adds of its own accord; an empty value takes it away.
+        options += [
+            part for name in ("Content-Type", "Expect") if name.lower() not in given for part in ("-H", f"{name}:")
+        ]
+    for name, value in request.headers:
+        options += ["-H", f"{name}: {value}" if value else f"{name};"]
+    return options
+
+
+def _certificate(path: Path) -> str:
+    """For ``--cert``, where a colon would begin a passphrase."""
+    return str(path).replace("\\", "\\\\").replace(":", "\\:")
+
+
+def key_path(client: ClientSpec, material: Material) -> Path | None:
+    """The private key that the client is given.
+
+    Raises:
+        MaterialError: the description takes another certificate's key, and that one has none.
+    """
+    if client.certificate is None:
+        return None
+    if client.key is None:
+        return material.credential(client.certificate).key_path
+    if client.key.file is not None:
+        return client.key.file
+    other = client.key.id or client.certificate
+    path = material.credential(other).key_path
+    if path is None:
+        raise MaterialError(f"{other} has no private key of its own")
+    return path

@@ -1,0 +1,166 @@
+"""What curl told, as a view: how far it came, what it held against the server, which error it met."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+
+from mtls_runner.clients.curl_trace import CurlTrace
+from mtls_runner.model.observation import ClientView, Direction, HttpResponse, Phase
+from mtls_runner.model.spec import ClientSpec
+from mtls_runner.tls.material import Problem
+
+__all__ = ["Written", "view"]
+
+_OK, _RESOLVE, _CONNECT, _TIMEOUT, _VERIFY = 0, 6, 7, 28, 60
+_PREPARE = frozenset((43, 58, 59, 77))
+#: ``CURLINFO_SSL_VERIFYRESULT`` before curl has looked at OpenSSL's: ``!X509_V_OK`` (lib/vtls/openssl.c).
+_NOT_YET = 1
+#: In OpenSSL's error texts: ``error:0A000126:SSL routines::…`` (ERR_error_string_n(3)).
+_CODE = re.compile(r"error:([0-9A-Fa-f]{8}):")
+_ERRNO = re.compile(r"errno (\d+)")
+_SYSTEM = 0x80000000
+_ERRNOS = (
+    errno.ECONNREFUSED,
+    errno.ECONNRESET,
+    errno.EPIPE,
+    errno.EHOSTUNREACH,
+    errno.ENETUNREACH,
+    errno.ETIMEDOUT,
+    errno.EADDRNOTAVAIL,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What curl wrote when it was done.
+
+    Args:
+        exit_code, error: its exit and last words.
+        verify_result: ``%{ssl_verify_result}``.
+        local_port: its TCP port; 0 or -1: it never connected.
+        http_code: 0: no response.
+        handshake_took: seconds until its handshake was complete; 0: it never was.
+    """
+
+    exit_code: int
+    error: str
+    verify_result: int
+    local_port: int
+    http_code: int
+    handshake_took: float
+
+
+def view(
+    version: str,
+    client: ClientSpec,
+    written: Written,
+    trace: CurlTrace,
+    response: HttpResponse | None,
+    problem: Problem | None,
+    command: str,
+) -> ClientView:
+    """Put together what is known of one exchange.
+
+    Args:
+        version: curl's.
+        problem: why its own material could not be used, where its exit says that something of the kind happened.
+        command: what a person types to repeat it.
+    """
+    phase = _phase(written, trace)
+    transcript = trace.transcript
+    alerts = transcript.alerts()
+    received = transcript.chain(Direction.RECEIVED)
+    refused = any(alert.direction is Direction.RECEIVED and alert.fatal for alert in alerts)
+    # curl checks the name itself, once OpenSSL has completed the handshake with a good chain.
+    mismatch = (
+        written.exit_code == _VERIFY and written.verify_result == _NOT_YET and not refused and bool(trace.finished)
+    )
+    verify_code: int | None = None
+    if received is not None:
+        if written.verify_result != _NOT_YET or mismatch:
+            verify_code = written.verify_result
+        elif Direction.SENT in trace.finished and not client.insecure:
+            verify_code = 0  # it would not have gone on otherwise
+    return ClientView(
+        tool="curl",
+        tool_version=version,
+        phase=phase,
+        problem=problem.reason if problem is not None else None,
+        error=_told(written, problem),
+        error_symbol=problem.symbol if problem is not None else _symbol(written, trace),
+        timed_out=written.exit_code == _TIMEOUT,
+        exit_code=written.exit_code,
+        verify_code=verify_code,
+        name_mismatch=mismatch,
+        alerts=alerts,
+        messages=transcript.messages(),
+        certificate_requested=transcript.requested() or (False if trace.flight_complete else None),
+        ca_names=transcript.authorities(),
+        sent_chain=transcript.chain(Direction.SENT),
+        received_chain=received,
+        tls_version=trace.tls_version,
+        cipher=trace.cipher,
+        alpn=trace.alpn,
+        resumed=trace.resumed,
+        response=response,
+        local_port=written.local_port if written.local_port > 0 else None,
+        command=command,
+    )
+
+
+def _phase(written: Written, trace: CurlTrace) -> Phase:
+    if written.exit_code == _OK:
+        return Phase.DONE
+    if trace.answered or written.http_code:
+        return Phase.RESPONSE
+    if written.exit_code != _VERIFY and written.handshake_took > 0:
+        return Phase.REQUEST
+    if trace.said_hello:
+        return Phase.HANDSHAKE
+    if written.exit_code in _PREPARE:
+        return Phase.PREPARE
+    return Phase.CONNECT if written.local_port <= 0 or written.exit_code in (_RESOLVE, _CONNECT) else Phase.HANDSHAKE
+
+
+def _told(written: Written, problem: Problem | None) -> str:
+    if problem is not None and problem.text:
+        return f"{problem.text} (curl: {written.error})"
+    return written.error
+
+
+def _symbol(written: Written, trace: CurlTrace) -> str:
+    """OpenSSL's symbolic reason, or an errno's name; by code wherever curl gives one."""
+    if written.exit_code == _OK:
+        return ""
+    if written.exit_code == _RESOLVE:
+        return "ENOTFOUND"
+    coded = _CODE.search(written.error)
+    if coded is not None:
+        code = int(coded[1], 16)
+        if code & _SYSTEM:
+            return errno.errorcode.get(code & ~_SYSTEM, "")
+        # include/openssl/err.h: 8 bits of library, 23 of reason.
+        return _reasons().get((code >> 23 & 0xFF, code & 0x7FFFFF), "")
+    numbered = _ERRNO.search(written.error)
+    if numbered is not None:
+        return errno.errorcode.get(int(numbered[1]), "")
+    # Elsewhere curl puts strerror(3)'s text into its words; the child's locale is C.
+    texts = {os.strerror(number): errno.errorcode[number] for number in _ERRNOS}
+    for said in (written.error, *reversed(trace.notes)):
+        for text, name in texts.items():
+            if text in said:
+                return name
+    return ""
+
+
+@cache
+def _reasons() -> Mapping[tuple[int, int], str]:
+    """CPython's table of OpenSSL's reasons by library and number; private, so empty where it is not."""
+    table: Mapping[tuple[int, int], str] = getattr(import_module("_ssl"), "err_codes_to_names", {})
+    return table

@@ -1,0 +1,192 @@
+"""Reads curl's ``--trace``: TLS messages by their bytes, never by curl's words for them.
+
+A trace is a series of sections, each with a line that says what it is and how long, and then that many bytes as hex, 16 a
+line (curl, ``src/tool_cb_dbg.c``). curl hands every call of OpenSSL's message callback through as ``SSL data``: record
+headers (5 bytes), TLS 1.3's inner content types (1 byte) and the messages themselves; a message's kind is therefore what
+the header, or the inner type, before it said.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from dataclasses import dataclass, field
+from functools import cache
+
+from mtls_runner.model.observation import Direction
+from mtls_runner.tls.names import WIRE_VERSIONS
+from mtls_runner.tls.transcript import Transcript
+
+__all__ = ["CurlTrace", "parse"]
+
+_SECTION = re.compile(rb"(=>|<=) (Send|Recv) (SSL data|header|data), (\d+) bytes \(0x[0-9a-f]+\)")
+_INFO = b"== Info: "
+_WIDTH = 16
+
+# RFC 8446 §5.1; 0x17 stands in the headers of encrypted TLS 1.3 records, whose real type follows.
+_CHANGE_CIPHER_SPEC, _ALERT, _HANDSHAKE, _APPLICATION_DATA = 20, 21, 22, 23
+_CONTENT_TYPES = frozenset((_CHANGE_CIPHER_SPEC, _ALERT, _HANDSHAKE, _APPLICATION_DATA))
+_SIGNATURE_ALGORITHMS, _ALPN, _PRE_SHARED_KEY, _SUPPORTED_VERSIONS = 13, 16, 41, 43  # the IANA registry of extensions
+
+
+@dataclass(slots=True)
+class CurlTrace:
+    """What a trace holds.
+
+    Args:
+        transcript: handshake messages and alerts.
+        notes: curl's own remarks (``== Info:``), for people and for errno texts.
+        version: as negotiated, on the wire (``0x0304``); 0: no ServerHello came.
+        cipher: OpenSSL's name of the cipher suite; ``None``: no ServerHello came.
+        alpn: the protocol that the server chose; ``None``: none.
+        resumed: on TLS 1.3 the server took a pre-shared key, on TLS 1.2 it sent no certificate; ``None``: not known.
+        said_hello: a ClientHello was sent.
+        offered_signature_algorithms: how many the ClientHello lists.
+        finished: directions in which a Finished message went.
+        flight_complete: the server said all that it has to say before the client's turn.
+        answered: something of an HTTP response arrived.
+    """
+
+    transcript: Transcript = field(default_factory=Transcript)
+    notes: list[str] = field(default_factory=list)
+    version: int = 0
+    cipher: str | None = None
+    alpn: str | None = None
+    resumed: bool | None = None
+    said_hello: bool = False
+    offered_signature_algorithms: int = 0
+    finished: set[Direction] = field(default_factory=set)
+    flight_complete: bool = False
+    answered: bool = False
+
+    @property
+    def tls_version(self) -> str | None:
+        """As negotiated, by name."""
+        named = WIRE_VERSIONS.get(self.version)
+        return named.value if named is not None else None
+
+
+def parse(trace: bytes) -> CurlTrace:
+    """Read a whole trace, or as much of one as a killed curl left."""
+    found = CurlTrace()
+    kinds = {b"=>": 0, b"<=": 0}
+    lines = trace.split(b"\n")
+    at = 0
+    while at < len(lines):
+        line = lines[at]
+        at += 1
+        if line.startswith(_INFO):
+            found.notes.append(line[len(_INFO) :].decode("utf-8", "replace").strip())
+            continue
+        section = _SECTION.fullmatch(line)
+        if section is None:
+            continue
+        arrow, _, what, count = section.groups()
+        size = int(count)
+        height = -(-size // _WIDTH)
+        if what == b"SSL data":
+            data = _bytes(lines[at : at + height], size)
+            if len(data) == size:
+                kinds[arrow] = _take(found, arrow, kinds[arrow], data)
+        elif arrow == b"<=":
+            found.answered = True
+        at += height
+    return found
+
+
+def _bytes(lines: list[bytes], size: int) -> bytes:
+    """Of a hex dump: ``0010: 3d 12 … 4a =.…``; offsets take four digits, or more where needed."""
+    try:
+        return bytes.fromhex("".join([line.partition(b": ")[2][: 3 * _WIDTH].decode("ascii") for line in lines]))[:size]
+    except ValueError:
+        return b""
+
+
+def _take(found: CurlTrace, arrow: bytes, kind: int, data: bytes) -> int:
+    """One call of the message callback; what the next one of this direction is."""
+    if len(data) == 5 and data[0] in _CONTENT_TYPES and data[1] == 3:
+        return data[0]
+    if kind == _APPLICATION_DATA:
+        return data[0] if len(data) == 1 else kind
+    if kind not in _CONTENT_TYPES:
+        return kind
+    direction = Direction.SENT if arrow == b"=>" else Direction.RECEIVED
+    if kind == _HANDSHAKE:
+        _look(found, direction, data)
+    message_type = data[0] if kind == _HANDSHAKE and data else -1
+    found.transcript.add("write" if direction is Direction.SENT else "read", found.version, kind, message_type, data)
+    return kind
+
+
+def _look(found: CurlTrace, direction: Direction, data: bytes) -> None:
+    match data[:1]:
+        case b"\x01":  # ClientHello
+            found.said_hello = True
+            offered = _extensions(data, 4 + 34, session_width=1, suites_width=2).get(_SIGNATURE_ALGORITHMS, b"")
+            found.offered_signature_algorithms = max(0, len(offered) - 2) // 2
+        case b"\x02":  # ServerHello
+            _server_hello(found, data)
+        case b"\x08":  # EncryptedExtensions
+            found.alpn = _protocol(_block(data, 4).get(_ALPN))
+        case b"\x0b" if direction is Direction.RECEIVED and found.version < 0x0304:  # Certificate
+            found.resumed = False
+        case b"\x0e":  # ServerHelloDone
+            found.flight_complete = True
+        case b"\x14":  # Finished
+            found.finished.add(direction)
+            if direction is Direction.RECEIVED:
+                found.flight_complete = True
+                if found.resumed is None:
+                    found.resumed = found.version < 0x0304
+
+
+def _server_hello(found: CurlTrace, data: bytes) -> None:
+    """RFC 8446 §4.1.3, RFC 5246 §7.4.1.3."""
+    if len(data) < 4 + 35:
+        return
+    extensions = _extensions(data, 4 + 34, session_width=1, suites_width=0)
+    suite = 4 + 35 + data[4 + 34]
+    found.version = int.from_bytes(extensions.get(_SUPPORTED_VERSIONS, data[4:6]), "big")
+    code = int.from_bytes(data[suite : suite + 2], "big")
+    found.cipher = _suites().get(code, f"0x{code:04X}")
+    found.alpn = _protocol(extensions.get(_ALPN))
+    if found.version >= 0x0304:
+        found.resumed = _PRE_SHARED_KEY in extensions
+
+
+def _extensions(data: bytes, at: int, *, session_width: int, suites_width: int) -> dict[int, bytes]:
+    """Of a ClientHello or ServerHello, from its legacy_session_id on."""
+    at += session_width + (data[at] if at < len(data) else 0)
+    if suites_width:  # ClientHello: a list of cipher suites and one of compression methods
+        at += 2 + int.from_bytes(data[at : at + 2], "big")
+        at += 1 + (data[at] if at < len(data) else 0)
+    else:  # ServerHello: one of each
+        at += 3
+    return _block(data, at)
+
+
+def _block(data: bytes, at: int) -> dict[int, bytes]:
+    """An extension block, as far as it goes (RFC 8446 §4.2)."""
+    end = min(len(data), at + 2 + int.from_bytes(data[at : at + 2], "big"))
+    at += 2
+    found: dict[int, bytes] = {}
+    while at + 4 <= end:
+        kind, size = int.from_bytes(data[at : at + 2], "big"), int.from_bytes(data[at + 2 : at + 4], "big")
+        found[kind] = data[at + 4 : at + 4 + size]
+        at += 4 + size
+    return found
+
+
+def _protocol(extension: bytes | None) -> str | None:
+    """The one name in a server's ALPN extension (RFC 7301 §3.1)."""
+    if extension is None or len(extension) < 3:
+        return None
+    return extension[3 : 3 + extension[2]].decode("ascii", "replace")
+
+
+@cache
+def _suites() -> dict[int, str]:
+    """OpenSSL's names of all cipher suites that it knows, by their number on the wire."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.set_ciphers("ALL:COMPLEMENTOFALL:@SECLEVEL=0")
+    return {suite["id"] & 0xFFFF: suite["name"] for suite in context.get_ciphers()}
