@@ -69,7 +69,7 @@ class _Exchange:
             self.error = "the time limit passed"
             return
         if isinstance(error, ssl.SSLError):
-            self.symbol = error.reason or ("UNEXPECTED_EOF" if isinstance(error, ssl.SSLEOFError) else "")
+            self.symbol = "EOF" if isinstance(error, ssl.SSLEOFError) else error.reason or ""
             self.error = self.symbol or str(error)
             if isinstance(error, ssl.SSLCertVerificationError):
                 self.verify_code = error.verify_code or self.verify_code
@@ -190,10 +190,10 @@ class PythonClient:
         except HttpError as error:
             exchange.error = str(error)
             exchange.response = error.partial
-            exchange.clean = error.closed and any(alert.code == 0 for alert in exchange.transcript.alerts())
-            if not error.closed:
+            exchange.clean = any(alert.code == 0 for alert in exchange.transcript.alerts())
+            if not error.silent:
                 exchange.phase = Phase.RESPONSE
-            else:
+            if error.ended:
                 exchange.symbol = "EOF"
         except OSError as error:
             exchange.failed(error)

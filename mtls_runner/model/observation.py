@@ -173,7 +173,8 @@ class ClientView:
         problem: why its own material could not be used (``client-unusable``), set only in ``PREPARE``; or, as
             ``protocol-version``, that it allows no version that its security level can speak; or ``cipher``.
         error: the tool's own last word (an exception's reason, curl's message); for people, never matched.
-        error_symbol: OpenSSL's symbolic reason (``CERTIFICATE_VERIFY_FAILED``) or an errno name (``ECONNREFUSED``); ``""``.
+        error_symbol: OpenSSL's symbolic reason (``CERTIFICATE_VERIFY_FAILED``), an errno name (``ECONNREFUSED``), ``ENOTFOUND``
+            (the name can't be resolved) or ``EOF`` (the connection was closed, with close_notify or without); ``""``.
         timed_out: the time limit passed in ``phase``.
         exit_code: curl's exit, or for another client what curl of a named version would have exited with.
         verify_code: OpenSSL's result for the server's chain (``X509_V_*``; 0 is OK); ``None``: never came so far.

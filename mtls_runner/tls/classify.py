@@ -73,7 +73,11 @@ def _fatal(alerts: tuple[Alert, ...]) -> Alert | None:
 
 
 def _ending_alert(client: ClientView, server: ServerView | None) -> tuple[Alert | None, str | None]:
-    alert = _fatal(client.alerts)
+    alerts = client.alerts
+    if client.error_symbol == "EOF" or client.error_symbol in _RESETS:
+        # OpenSSL answers a connection that ends in the middle by decode_error: a reaction, not the cause.
+        alerts = tuple(alert for alert in alerts if alert.direction is Direction.RECEIVED)
+    alert = _fatal(alerts)
     if alert is not None:
         return alert, "client" if alert.direction is Direction.SENT else "server"
     alert = _fatal(server.alerts) if server is not None else None
@@ -237,6 +241,6 @@ def _ended(client: ClientView, alert: Alert | None) -> _Rule | None:
         return None  # an alert that says nothing which the lab knows: never guessed away as a closed connection
     if client.error_symbol in _RESETS:
         return Outcome.NO_CONNECTION, Reason.RESET
-    if client.error_symbol in ("EOF", "UNEXPECTED_EOF", "UNEXPECTED_EOF_WHILE_READING"):
+    if client.error_symbol == "EOF":
         return Outcome.NO_CONNECTION, Reason.CLOSED
     return None

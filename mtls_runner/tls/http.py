@@ -22,12 +22,16 @@ class HttpError(Exception):
 
     Args:
         partial: what had arrived of the response, if its head had.
-        closed: it closed the connection without a byte of a message.
+        ended: it closed the connection; otherwise what it sent is not HTTP.
+        silent: it closed without a byte of a message.
     """
 
-    def __init__(self, message: str, *, partial: HttpResponse | None = None, closed: bool = False) -> None:
+    def __init__(
+        self, message: str, *, partial: HttpResponse | None = None, ended: bool = False, silent: bool = False
+    ) -> None:
         self.partial = partial
-        self.closed = closed
+        self.ended = ended
+        self.silent = silent
         super().__init__(message)
 
 
@@ -73,12 +77,13 @@ def ask(sock: socket.socket, request: Request, host: str, deadline: Deadline) ->
     status = 0
     fields: tuple[tuple[str, str], ...] = ()
     body = bytearray()
-    silent = True
+    silent, ended = True, False
     try:
         while True:
             event = connection.next_event()
             if event is h11.NEED_DATA:
-                silent = not _receive(sock, connection, deadline) and silent
+                ended = not _receive(sock, connection, deadline)
+                silent = silent and ended
             elif type(event) is h11.Response:
                 status, fields = event.status_code, _text(list(event.headers))
             elif type(event) is h11.Data:
@@ -86,10 +91,10 @@ def ask(sock: socket.socket, request: Request, host: str, deadline: Deadline) ->
             elif type(event) is h11.EndOfMessage:
                 return HttpResponse(status, fields, bytes(body))
             elif type(event) is h11.ConnectionClosed:
-                raise HttpError("the server closed the connection without a response", closed=True)
+                raise HttpError("the server closed the connection without a response", ended=True, silent=True)
     except h11.RemoteProtocolError as error:
         partial = HttpResponse(status, fields, bytes(body)) if status else None
-        raise HttpError(str(error), partial=partial, closed=silent) from error
+        raise HttpError(str(error), partial=partial, ended=ended, silent=silent) from error
 
 
 class Reply:
@@ -145,7 +150,7 @@ def next_request(sock: socket.socket, connection: h11.Connection, deadline: Dead
             elif type(event) is h11.ConnectionClosed:
                 return None
     except h11.RemoteProtocolError as error:
-        raise HttpError(str(error), closed=request is None) from error
+        raise HttpError(str(error)) from error
 
 
 def reply(
