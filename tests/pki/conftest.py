@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from mtls_runner.model.spec import CertificateSpec
+from mtls_runner.pki.keys import KeyPool
+from mtls_runner.pki.store import Store
+
+from .describe import plan
+
+MakeStore = Callable[..., Store]
+
+
+@pytest.fixture(scope="session")
+def pool() -> KeyPool:
+    """In memory, so that the user's own pool stays untouched; RSA keys are made once."""
+    return KeyPool()
+
+
+@pytest.fixture
+def make(tmp_path: Path, pool: KeyPool) -> MakeStore:
+    """Forge descriptions into a directory of their own."""
+    number = itertools.count(1)
+
+    def make(*specs: CertificateSpec) -> Store:
+        return Store(tmp_path / f"lab-{next(number)}", plan(*specs), start=datetime.now(UTC), pool=pool)
+
+    return make

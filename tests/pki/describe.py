@@ -1,0 +1,91 @@
+"""Short descriptions of certificates; everything that is not given is what a sane issuer would choose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import TypedDict, Unpack
+
+from mtls_runner.model.credential import Secret
+from mtls_runner.model.spec import (
+    BasicConstraints,
+    CertificateSpec,
+    Defect,
+    Extension,
+    KeyAlgorithm,
+    KeySpec,
+    Moment,
+    NameConstraints,
+    OwnFiles,
+    SignatureSpec,
+)
+
+
+class Fields(TypedDict, total=False):
+    """Fields of a description."""
+
+    subject: str
+    issuer: str | None
+    key: KeySpec
+    passphrase: Secret | None
+    not_before: Moment
+    not_after: Moment
+    serial: int | None
+    san: tuple[str, ...] | None
+    san_critical: bool
+    extended_key_usage: tuple[str, ...] | None
+    extended_key_usage_critical: bool
+    key_usage: tuple[str, ...] | None
+    key_usage_critical: bool
+    basic_constraints: BasicConstraints | None
+    name_constraints: NameConstraints | None
+    subject_key_identifier: bool
+    authority_key_identifier: bool
+    signature: SignatureSpec
+    extensions: tuple[Extension, ...]
+    defects: tuple[Defect, ...]
+    files: OwnFiles | None
+
+
+def leaf(name: str, **fields: Unpack[Fields]) -> CertificateSpec:
+    """A leaf, issued by ``ca``."""
+    spec = CertificateSpec(
+        id=name,
+        authority=False,
+        subject=f"CN={name}",
+        issuer="ca",
+        key=KeySpec(),
+        passphrase=None,
+        not_before=Moment(timedelta(hours=-1)),
+        not_after=Moment(timedelta(days=365)),
+        san=("DNS:localhost", "IP:127.0.0.1"),
+        extended_key_usage=("serverAuth", "clientAuth"),
+        key_usage=("digitalSignature",),
+        basic_constraints=BasicConstraints(ca=False),
+    )
+    return replace(spec, **fields)
+
+
+def authority(name: str = "ca", **fields: Unpack[Fields]) -> CertificateSpec:
+    """A root, unless an issuer is given."""
+    spec = replace(
+        leaf(name),
+        authority=True,
+        issuer=None,
+        san=None,
+        extended_key_usage=None,
+        key_usage=("keyCertSign", "cRLSign"),
+        basic_constraints=BasicConstraints(ca=True),
+    )
+    return replace(spec, **fields)
+
+
+def plan(*specs: CertificateSpec) -> Mapping[str, CertificateSpec]:
+    """By id."""
+    return {spec.id: spec for spec in specs}
+
+
+def key(algorithm: KeyAlgorithm) -> KeySpec:
+    """A key of that algorithm."""
+    return KeySpec(algorithm)
