@@ -8,7 +8,6 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
-from reporters import samples
 
 from mtls_runner.cli.audience import Audience, Outlet
 from mtls_runner.cli.report_file import ReportFile
@@ -16,6 +15,7 @@ from mtls_runner.cli.stop import Stop
 from mtls_runner.model.case import Plan
 from mtls_runner.model.event import CaseFinished, Event, RunFinished, RunStarted
 from mtls_runner.model.verdict import Status, Verdict
+from tests.reporters import samples
 
 
 class Listener:

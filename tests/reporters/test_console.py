@@ -16,7 +16,7 @@ from mtls_runner.model.verdict import Mismatch, Verdict
 from mtls_runner.reporters.console import ConsoleReporter
 from mtls_runner.reporters.live import RichPage
 from mtls_runner.reporters.page import ASCII_MARKS, MARKS, PlainPage, marks_for
-from reporters import samples
+from tests.reporters import samples
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 

@@ -13,7 +13,7 @@ from mtls_runner.model.case import Match, Plan
 from mtls_runner.model.verdict import Verdict
 from mtls_runner.reporters.json_report import JsonReporter
 from mtls_runner.reporters.json_schema import report_schema
-from reporters import samples
+from tests.reporters import samples
 
 SCHEMA = Path(__file__).parents[2] / "schema" / "report.schema.json"
 

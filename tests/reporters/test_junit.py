@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 from mtls_runner.model.case import Plan
 from mtls_runner.model.verdict import Mismatch, Verdict
 from mtls_runner.reporters.junit import JunitReporter
-from reporters import samples
+from tests.reporters import samples
 
 
 def report(plans: Sequence[Plan], verdicts: Sequence[Verdict]) -> ET.Element:

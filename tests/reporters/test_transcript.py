@@ -10,7 +10,7 @@ from cryptography.x509.oid import NameOID
 
 from mtls_runner.model.observation import ClientView, HttpResponse, Observation, Phase
 from mtls_runner.reporters.transcript import transcript
-from reporters import samples
+from tests.reporters import samples
 
 
 def certificate(subject: str, issuer: str) -> bytes:

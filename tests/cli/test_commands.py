@@ -1,0 +1,268 @@
+"""The front door: what the installed program prints and how it exits."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import jsonschema  # type: ignore[import-untyped]
+import pytest
+
+from tests.cli.conftest import FAILING, SMALL, Cli
+
+Write = Callable[[str, str], Path]
+
+
+def test_all_passed(cli: Cli, write: Write) -> None:
+    write("small.yaml", SMALL)
+    done = cli("small.yaml")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\x1b" not in done.stdout
+    told = done.stdout.splitlines()
+    assert told[0].startswith("small.yaml  python server, python client")
+    assert sum("✓ without a certificate" in line and "no-certificate" in line for line in told) == 2
+    assert sum("✓ with the certificate" in line for line in told) == 2
+    assert any(line.startswith("4 passed of 4 cases in ") for line in told)
+    assert "python 3" in told[-1]
+
+
+def test_a_wrong_reason_fails_and_shows_both(cli: Cli, write: Write) -> None:
+    write("failing.yaml", FAILING)
+    done = cli("run", "failing.yaml")
+    assert done.returncode == 1
+    assert "reason: expected expired, observed no-certificate" in done.stdout
+    assert "expect: {server-refused: expired}" in done.stdout
+    assert "2 failed, 2 passed of 4 cases" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_ids_agree_in_list_json_junit_and_selection(cli: Cli, write: Write) -> None:
+    write("labs/small.yaml", SMALL)
+    write("labs/failing.yml", FAILING)
+    write("labs/lab.yaml", "")
+    listed = cli("labs", "--list").stdout.splitlines()
+    assert len(listed) == 8
+    assert listed[0] == "labs/failing.yml::without a certificate[client.tls=TLSv1.2]"
+    done = cli("labs", "--json", "report.json", "--junit", "report.xml", "-j", "3")
+    assert done.returncode == 1
+    report = json.loads((cli.directory / "report.json").read_text())
+    assert [case["id"] for case in report["cases"]] == listed
+    root = ET.parse(cli.directory / "report.xml").getroot()  # noqa: S314 - our own
+    assert [f"{suite.get('name')}::{case.get('name')}" for suite in root for case in suite.iter("testcase")] == listed
+    assert cli(listed[3], "--list").stdout.splitlines() == [listed[3]]
+    assert cli("labs", "-k", "small and TLSv1.3 and not without", "--list").stdout.splitlines() == [
+        "labs/small.yaml::with the certificate[client.tls=TLSv1.3]"
+    ]
+    assert cli("labs", "--tag", "quick", "--list").stdout.splitlines() == listed
+    assert cli("labs", "--tag", "slow", "--list").returncode == 5
+
+
+def test_the_json_report_is_valid_and_silent_about_secrets(cli: Cli, write: Write) -> None:
+    secret = "correct horse battery staple"
+    text = SMALL.replace("usage: server, key", f"usage: server, passphrase: {secret}, key")
+    text = text.replace("expect: accepted", "expect: {accepted: , status: 418}").replace(
+        "{accepted: , ", "{outcome: accepted, "
+    )
+    write("secret.yaml", text)
+    done = cli("secret.yaml", "-v", "--json", "report.json", "--junit", "report.xml")
+    assert done.returncode == 1
+    schema = json.loads((Path(__file__).parents[2] / "schema" / "report.schema.json").read_text())
+    written = (cli.directory / "report.json").read_text()
+    report = json.loads(written)
+    jsonschema.Draft202012Validator(schema).validate(report)
+    assert report["summary"]["fail"] == 2
+    assert report["cases"][0]["observed"]["reason"] == "no-certificate"
+    for text in (written, (cli.directory / "report.xml").read_text(), done.stdout, done.stderr):
+        assert secret not in text
+        assert "PRIVATE KEY" not in text
+
+
+def test_verbose_is_a_transcript_of_both_ends(cli: Cli, write: Write) -> None:
+    write("small.yaml", SMALL)
+    told = cli("small.yaml", "-v", "-k", "'with the' and TLSv1.3").stdout
+    for line in (
+        "> ClientHello",
+        "< ServerHello",
+        "TLSv1.3, TLS_",
+        "subject: CN=server.test",
+        "subject: CN=client.test",
+    ):
+        assert line in told
+    assert (
+        told.index("client: python") < told.index("> GET /") < told.index("< HTTP status 200") < told.index("server: ")
+    )
+    assert "ClientHello" not in cli("small.yaml").stdout
+
+
+def test_every_mistake_of_every_file_is_shown_and_nothing_runs(cli: Cli, write: Write) -> None:
+    write("good.yaml", SMALL)
+    write("one.yaml", SMALL.replace("client_auth", "clientauth"))
+    write(
+        "two.yaml",
+        SMALL.replace("expect: accepted", "expect: acepted").replace("subject: CN=Lab CA", "subjct: CN=Lab CA"),
+    )
+    report = write("report.json", "old")
+    done = cli("good.yaml", "one.yaml", "two.yaml", "--json", "report.json")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "one.yaml:7:" in done.stderr
+    assert "two.yaml:3:" in done.stderr
+    assert "two.yaml:13:" in done.stderr
+    assert "did you mean" in done.stderr
+    assert "^" in done.stderr
+    assert "nothing was run" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert report.read_text() == "old"
+
+
+def test_an_empty_file_is_a_mistake(cli: Cli, write: Write) -> None:
+    write("empty.yaml", "")
+    done = cli("empty.yaml")
+    assert done.returncode == 2
+    assert "empty.yaml" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["smal.yaml"], "did you mean 'small.yaml'?"),
+        (["cofig"], "did you mean 'config'?"),
+        (["small.yaml", "-k", "and"], "-k, column 1"),
+        (["small.yaml", "--backend", "ngnix"], "did you mean 'nginx'?"),
+        (["small.yaml", "--tool", "crul"], "did you mean 'curl'?"),
+        (["small.yaml", "--jsn", "x"], "--json"),
+        (["small.yaml", "-j", "0"], "-j"),
+        (["small.yaml", "--json", "no/where.json"], "can't write the report no/where.json"),
+        (["small.yaml", "--json", "same", "--junit", "same"], "both write same"),
+        (["run"], "PATH"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_one_clear_word(
+    cli: Cli, write: Write, arguments: list[str], said: str
+) -> None:
+    write("small.yaml", SMALL)
+    done = cli(*arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (cli.directory / "same").exists()
+
+
+def test_nothing_selected_is_told_by_its_own_code(cli: Cli, write: Write) -> None:
+    write("small.yaml", SMALL)
+    done = cli("small.yaml", "-k", "nothing-like-it")
+    assert (done.returncode, done.stdout) == (5, "")
+    assert "no case matches" in done.stderr
+
+
+def test_the_first_failure_ends_the_run(cli: Cli, write: Write) -> None:
+    write("a.yaml", FAILING)
+    write("b.yaml", SMALL)
+    done = cli("a.yaml", "b.yaml", "-x", "--json", "report.json")
+    assert done.returncode == 1
+    report = json.loads((cli.directory / "report.json").read_text())
+    assert [case["verdict"] for case in report["cases"]] == ["fail"]
+    assert report["summary"]["not_run"] == 7
+    assert "7 not run" in done.stdout
+
+
+def test_warnings_are_told_and_are_mistakes_under_strict(cli: Cli, write: Write) -> None:
+    write("unused.yaml", SMALL.replace("leaves:\n", "leaves:\n  idle: {subject: CN=idle.test, key: ec-p256}\n"))
+    lenient = cli("unused.yaml")
+    assert lenient.returncode == 0
+    assert "warning:" in lenient.stdout
+    strict = cli("unused.yaml", "--strict")
+    assert strict.returncode == 2
+    assert "idle" in strict.stderr
+
+
+def test_json_on_standard_output_leaves_the_console_to_the_other(cli: Cli, write: Write) -> None:
+    write("small.yaml", SMALL)
+    done = cli("small.yaml", "--json", "-")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["summary"]["pass"] == 4
+    assert "4 passed" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "coloured"),
+    [([], {}, False), (["--color=always"], {}, True), (["--color"], {}, True), (["--color=never"], {}, False)],
+)
+def test_colours(cli: Cli, write: Write, arguments: list[str], environment: dict[str, str], coloured: bool) -> None:
+    write("small.yaml", SMALL)
+    done = cli("small.yaml", *arguments, env=environment)
+    assert done.returncode == 0
+    assert ("\x1b[" in done.stdout) is coloured
+
+
+def test_an_encoding_without_the_marks_gets_words(cli: Cli, write: Write) -> None:
+    write("small.yaml", SMALL.replace("with the certificate", "with thé 証明書"))
+    done = cli("small.yaml", env={"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"})
+    assert done.returncode == 0
+    assert "  ok    with" in done.stdout
+    assert done.stdout.isascii()
+
+
+def test_versions_of_everything(cli: Cli) -> None:
+    done = cli("--version")
+    assert done.returncode == 0
+    names = [line.split()[0] for line in done.stdout.splitlines()]
+    assert names[:3] == ["mtls-run", "python", "openssl"]
+    assert "curl" in names
+
+
+def test_help_shows_options_and_commands(cli: Cli) -> None:
+    done = cli("--help")
+    assert done.returncode == 0
+    for word in ("--strict", "--json FILE", "PATH", "Commands:", "clean", "--version"):
+        assert word in done.stdout
+    assert cli("-h").stdout == done.stdout
+    bare = cli()
+    assert bare.returncode == 2
+    assert "--strict" in bare.stdout + bare.stderr
+
+
+def test_clean_finds_nothing_and_touches_nothing(cli: Cli, tmp_path: Path) -> None:
+    place = tmp_path / "tmp"
+    place.mkdir()
+    done = cli("clean", env={"TMPDIR": str(place)})
+    assert done.returncode == 0
+    assert "nothing was left behind" in done.stdout
+
+
+HEAVY = ("pydantic", "docker", "rich", "cryptography", "jinja2", "yaml", "h11", "ssl", "pytest")
+
+
+def loaded(cli: Cli, *arguments: str) -> set[str]:
+    """Which of the heavy modules a command loads, in a process of its own."""
+    code = (
+        "import sys; from mtls_runner.cli import main; code = main(sys.argv[1:])\n"
+        f"print('loaded', code, *(name for name in {HEAVY!r} if name in sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=cli.directory,
+        env=cli.environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    words = done.stdout.splitlines()[-1].split()
+    assert words[:2] == ["loaded", "0"], done.stdout + done.stderr
+    return set(words[2:])
+
+
+def test_help_loads_nothing_heavy(cli: Cli) -> None:
+    assert loaded(cli, "--help") == set()
+
+
+def test_a_run_on_the_embedded_backend_loads_no_container_engine_and_no_colours(cli: Cli, write: Write) -> None:
+    write("small.yaml", SMALL)
+    heavy = loaded(cli, "small.yaml")
+    assert not heavy & {"docker", "rich", "jinja2", "pytest"}
+    assert {"yaml", "ssl"} <= heavy

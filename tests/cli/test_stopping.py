@@ -1,0 +1,96 @@
+"""Ctrl-C, SIGTERM, and a reader that goes away."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import SMALL, Cli
+
+Write = Callable[[str, str], Path]
+
+MANY = SMALL + "  client.request.path: [" + ", ".join(f"/{number}" for number in range(1000)) + "]\n"
+"""4,000 cases: far more than run before the signal arrives."""
+
+
+def start(cli: Cli, *arguments: str, tmp: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [cli.command, "many.yaml", *arguments],
+        cwd=cli.directory,
+        env=cli.environment(TMPDIR=str(tmp)),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for_a_case(process: subprocess.Popen[str]) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "✓" in line:
+            return
+    pytest.fail("no case was run")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("jobs", ["1", "4"])
+def test_a_signal_ends_with_a_summary_and_whole_reports(
+    cli: Cli, write: Write, number: signal.Signals, jobs: str
+) -> None:
+    write("many.yaml", MANY)
+    tmp = cli.directory / "tmp"
+    tmp.mkdir()
+    with start(cli, "--json", "report.json", "-j", jobs, tmp=tmp) as process:
+        wait_for_a_case(process)
+        process.send_signal(number)
+        told, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted: " in told
+    assert "not run of 4000 cases" in told
+    assert errors == ""
+    summary = json.loads((cli.directory / "report.json").read_text())["summary"]
+    assert summary["interrupted"] is True
+    assert summary["not_run"] > 0
+    assert sum(summary[name] for name in ("pass", "fail", "error", "skip", "not_run")) == 4000
+    left = [path for path in tmp.rglob("*") if path.name.startswith("run-") or path.suffix in (".pem", ".key")]
+    assert left == []
+
+
+def test_a_reader_that_goes_away_ends_the_run_quietly(cli: Cli, write: Write) -> None:
+    write("many.yaml", MANY)
+    tmp = cli.directory / "tmp"
+    tmp.mkdir()
+    with start(cli, tmp=tmp) as process:
+        wait_for_a_case(process)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.wait(timeout=60) == 141
+        assert process.stderr.read() == ""
+    assert not list(tmp.glob("*/run-*"))
+
+
+def test_a_reader_that_goes_away_leaves_the_reports_whole(cli: Cli, write: Write) -> None:
+    write("many.yaml", SMALL)
+    read, written = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [cli.command, "many.yaml", "--json", "report.json"],
+        cwd=cli.directory,
+        env=cli.environment(),
+        stdout=written,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    os.close(written)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads((cli.directory / "report.json").read_text())["summary"]["pass"] == 4
