@@ -1,0 +1,176 @@
+"""The pytest plug-in, in a pytest of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from tests.cli.conftest import FAILING, SMALL, Cli
+
+pytest_plugins = ["pytester"]
+
+IDS = [
+    "small.yaml::without a certificate[client.tls=TLSv1.2]",
+    "small.yaml::without a certificate[client.tls=TLSv1.3]",
+    "small.yaml::with the certificate[client.tls=TLSv1.2]",
+    "small.yaml::with the certificate[client.tls=TLSv1.3]",
+]
+UNAVAILABLE = SMALL.replace("server: {certificate", "server: {backend: nginx, image: 'no-such-image:0', certificate")
+SKIPPED = SMALL.replace("trust: [ca]}", "trust: [ca], verify_depth: 1}")
+
+
+def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
+    return pytester.runpytest_subprocess("-p", "no:cacheprovider", "-W", "error", *arguments, timeout=100)
+
+
+def write(pytester: pytest.Pytester, name: str, text: str) -> Path:
+    path = pytester.path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_a_named_file_is_one_test_a_case_under_the_consoles_ids(pytester: pytest.Pytester) -> None:
+    write(pytester, "small.yaml", SMALL)
+    result = run(pytester, "small.yaml", "-v")
+    result.assert_outcomes(passed=4)
+    shown = [line.rpartition(" PASSED")[0] for line in result.outlines if " PASSED" in line]
+    assert shown == IDS
+    assert Cli(pytester.path)("small.yaml", "--list").stdout.splitlines() == IDS
+
+
+def test_one_case_is_chosen_by_id_and_by_expression(pytester: pytest.Pytester) -> None:
+    write(pytester, "small.yaml", SMALL)
+    run(pytester, IDS[3]).assert_outcomes(passed=1)
+    run(pytester, "small.yaml::with the certificate").assert_outcomes(passed=2)
+    run(pytester, "small.yaml", "-k", "TLSv1.3 and without").assert_outcomes(passed=1, deselected=3)
+
+
+def test_a_mismatch_is_a_failure_with_the_scenarios_lines_and_no_traceback(pytester: pytest.Pytester) -> None:
+    path = write(pytester, "failing.yaml", FAILING)
+    result = run(pytester, "failing.yaml")
+    result.assert_outcomes(passed=2, failed=2)
+    line = FAILING.splitlines().index("    expect: {server-refused: expired}") + 1
+    result.stdout.fnmatch_lines(
+        [
+            "*without a certificate*TLSv1.2*",
+            "reason: expected expired, observed no-certificate",
+            f"{path.name}:{line}:*",
+            "*expect: {server-refused: expired}*",
+            "*seen: *no-certificate*",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*Traceback*")
+    result.stdout.no_fnmatch_line("*pytest_plugin.py*")
+    console = Cli(pytester.path)("failing.yaml").stdout
+    snippet = [text for text in console.splitlines() if "^" in text]
+    assert snippet
+    assert set(snippet) <= set(result.outlines)
+
+
+def test_a_broken_lab_is_an_error_and_not_a_failure(pytester: pytest.Pytester) -> None:
+    write(pytester, "unavailable.yaml", UNAVAILABLE)
+    result = run(pytester, "unavailable.yaml", "--junit-xml=report.xml")
+    result.assert_outcomes(errors=4)
+    result.stdout.no_fnmatch_line("*Traceback*")
+    suite = ET.parse(pytester.path / "report.xml").getroot()[0]  # noqa: S314 - our own
+    assert (suite.get("errors"), suite.get("failures")) == ("4", "0")
+
+
+def test_a_skip_has_its_reason_and_place_and_is_a_failure_under_strict(pytester: pytest.Pytester) -> None:
+    write(pytester, "skipped.yaml", SKIPPED)
+    result = run(pytester, "skipped.yaml", "-rs")
+    result.assert_outcomes(skipped=4)
+    result.stdout.fnmatch_lines(["SKIPPED*skipped.yaml:*depth*"])
+    run(pytester, "skipped.yaml", "--mtls-strict").assert_outcomes(failed=4)
+
+
+def test_an_invalid_file_is_a_collection_error_with_every_mistake(pytester: pytest.Pytester) -> None:
+    write(
+        pytester, "bad.yaml", SMALL.replace("client_auth", "clientauth").replace("expect: accepted", "expect: acepted")
+    )
+    result = run(pytester, "bad.yaml")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*bad.yaml:7:*", "*bad.yaml:13:*"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_warnings_are_errors_under_strict_only(pytester: pytest.Pytester) -> None:
+    text = SMALL.replace("leaves:\n", "leaves:\n  idle: {subject: CN=idle.test, key: ec-p256}\n")
+    write(pytester, "unused.yaml", text)
+    run(pytester, "unused.yaml").assert_outcomes(passed=4)
+    result = run(pytester, "unused.yaml", "--mtls-strict")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*unused.yaml:5:*idle*"])
+
+
+def test_other_peoples_yaml_stays_untouched(pytester: pytest.Pytester) -> None:
+    write(pytester, "compose.yaml", "services: {web: {image: x}}\n")
+    write(pytester, "small.yaml", SMALL)
+    write(pytester, "test_it.py", "def test_it(): pass\n")
+    run(pytester).assert_outcomes(passed=1)
+    named = run(pytester, "compose.yaml")
+    assert named.ret == pytest.ExitCode.USAGE_ERROR
+    named.stderr.fnmatch_lines(["*not found*compose.yaml*"])
+
+
+def test_the_ini_option_names_scenarios(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nmtls_scenarios = labs/**/*.yaml extra/?.yaml\n")
+    for name in (
+        "labs/one.yaml",
+        "labs/deep/er/two.yaml",
+        "labs/lab.yaml",
+        "extra/a.yaml",
+        "extra/bb.yaml",
+        "top.yaml",
+    ):
+        write(pytester, name, "" if name.endswith("lab.yaml") else SMALL)
+    result = run(pytester, "--collect-only", "-q")
+    files = {line.partition("::")[0] for line in result.outlines if "::" in line}
+    assert files == {"labs/one.yaml", "labs/deep/er/two.yaml", "extra/a.yaml"}
+
+
+def test_a_file_that_is_named_and_matches_is_collected_once(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nmtls_scenarios = *.yaml\n")
+    write(pytester, "small.yaml", SMALL)
+    run(pytester, "small.yaml").assert_outcomes(passed=4)
+
+
+def test_the_tool_can_be_set_for_all(pytester: pytest.Pytester) -> None:
+    write(pytester, "small.yaml", SMALL.replace("client.tls: [TLSv1.2, TLSv1.3]", "client.tool: [python, curl]"))
+    run(pytester, "small.yaml", "--collect-only").assert_outcomes()
+    result = run(pytester, "small.yaml", "--mtls-tool", "python")
+    result.assert_outcomes(passed=2)
+    refused = run(pytester, "small.yaml", "--mtls-tool", "crul")
+    refused.stdout.fnmatch_lines(["*crul*"])
+    assert refused.ret != 0
+
+
+def test_workers_share_the_cases(pytester: pytest.Pytester) -> None:
+    write(pytester, "small.yaml", SMALL)
+    write(pytester, "failing.yaml", FAILING)
+    run(pytester, "small.yaml", "failing.yaml", "-n", "2").assert_outcomes(passed=6, failed=2)
+
+
+def test_nothing_is_left_behind(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = pytester.path / "tmp"
+    place.mkdir()
+    monkeypatch.setenv("TMPDIR", str(place))
+    write(pytester, "failing.yaml", FAILING)
+    run(pytester, "failing.yaml").assert_outcomes(passed=2, failed=2)
+    assert not [path for path in place.rglob("*") if path.name.startswith("run-") or path.suffix == ".pem"]
+
+
+def test_importing_it_costs_those_nothing_who_do_not_use_it() -> None:
+    code = (
+        "import pytest, sys; before = set(sys.modules); import mtls_runner.pytest_plugin, json\n"
+        "print(json.dumps(sorted(name for name in set(sys.modules) - before if not name.startswith('json'))))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert json.loads(done.stdout) == ["mtls_runner", "mtls_runner.pytest_plugin"]
