@@ -99,6 +99,7 @@ class CurlClient:
             LabError: curl is missing, rejects its options or died; or the material can't be made.
         """
         deadline.check("starting curl")
+        address = client.connect or address
         limit = deadline.within(client.timeout)
         place = self._place(material)
         files = self._files(place, client, material)

@@ -17,7 +17,7 @@ from mtls_runner.tls.material import Problem
 
 __all__ = ["Written", "view"]
 
-_OK, _RESOLVE, _CONNECT, _TIMEOUT, _VERIFY = 0, 6, 7, 28, 60
+_OK, _RESOLVE, _CONNECT, _PARTIAL, _TIMEOUT, _EMPTY, _VERIFY = 0, 6, 7, 18, 28, 52, 60
 _PREPARE = frozenset((43, 58, 59, 77))
 #: ``CURLINFO_SSL_VERIFYRESULT`` before curl has looked at OpenSSL's: ``!X509_V_OK`` (lib/vtls/openssl.c).
 _NOT_YET = 1
@@ -135,18 +135,21 @@ def _told(written: Written, problem: Problem | None) -> str:
 
 
 def _symbol(written: Written, trace: CurlTrace) -> str:
-    """OpenSSL's symbolic reason, or an errno's name; by code wherever curl gives one."""
+    """OpenSSL's symbolic reason, an errno's name, or ``EOF``; by code wherever curl gives one."""
     if written.exit_code == _OK:
         return ""
     if written.exit_code == _RESOLVE:
         return "ENOTFOUND"
+    if written.exit_code in (_EMPTY, _PARTIAL):
+        return "EOF"
     coded = _CODE.search(written.error)
     if coded is not None:
         code = int(coded[1], 16)
         if code & _SYSTEM:
             return errno.errorcode.get(code & ~_SYSTEM, "")
         # include/openssl/err.h: 8 bits of library, 23 of reason.
-        return _reasons().get((code >> 23 & 0xFF, code & 0x7FFFFF), "")
+        symbol = _reasons().get((code >> 23 & 0xFF, code & 0x7FFFFF), "")
+        return "EOF" if symbol == "UNEXPECTED_EOF_WHILE_READING" else symbol
     numbered = _ERRNO.search(written.error)
     if numbered is not None:
         return errno.errorcode.get(int(numbered[1]), "")
@@ -156,7 +159,8 @@ def _symbol(written: Written, trace: CurlTrace) -> str:
         for text, name in texts.items():
             if text in said:
                 return name
-    return ""
+    # SSL_get_error(3): without an errno, the peer closed the connection.
+    return "EOF" if "SSL_ERROR_SYSCALL" in written.error else ""
 
 
 @cache
