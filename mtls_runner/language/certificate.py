@@ -1,0 +1,268 @@
+"""What an author may write about an authority or a leaf."""
+
+from typing import Annotated
+
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, SecretStr
+from pydantic_core import core_schema
+
+from mtls_runner.language.source import Plain, Value
+from mtls_runner.language.values import (
+    Bool,
+    Id,
+    Json,
+    Many,
+    Maybe,
+    OneOrMore,
+    Parsed,
+    Short,
+    Strict,
+    Text,
+    about,
+    bounded,
+    fail,
+    text_value,
+    word,
+)
+from mtls_runner.language.x509_words import (
+    CIPHERS,
+    DEFECTS,
+    DER,
+    EXTENDED_KEY_USAGES,
+    FORMATS,
+    HASHES,
+    KEY_ALGORITHMS,
+    KEY_USAGES,
+    MOMENT,
+    OID,
+    SERIAL,
+    SUBJECT,
+    alternative_name,
+    constraint_name,
+    key_usage,
+    usages,
+)
+from mtls_runner.model.spec import Defect, KeyAlgorithm, KeyCipher, KeyFormat, Moment
+
+__all__ = [
+    "ABSENT",
+    "Absent",
+    "Certificate",
+    "Constraints",
+    "GivenPassphrase",
+    "Key",
+    "KeyUsage",
+    "OwnExtension",
+    "Passphrase",
+    "San",
+    "Signature",
+    "Usage",
+]
+
+_SCALAR = {"type": ["string", "number", "boolean"]}
+
+
+def _secret(value: Value) -> SecretStr:
+    text = text_value(value)
+    if not text or "\n" in text or "\x00" in text:
+        raise fail("this can't be a passphrase", "one line of text, not empty; leave the key out for none")
+    return SecretStr(text)
+
+
+class Passphrase(Strict):
+    """A passphrase, or where to find it."""
+
+    text: Annotated[SecretStr | None, Parsed(_secret, _SCALAR)] = about("The passphrase itself.", "secret")
+    file: Maybe[Text] = about("A file whose first line it is, relative to the scenario.", "passphrase.txt")
+    env: Maybe[Text] = about("The environment variable that holds it.", "KEY_PASSPHRASE")
+
+
+def _passphrase(value: Value) -> Value:
+    return {"text": value} if isinstance(value, str) else value
+
+
+#: ``null`` means none, also where a description that is taken over has one.
+GivenPassphrase = Annotated[Passphrase | None, Short(_passphrase, _SCALAR, nullable=True)]
+
+
+class Key(Strict):
+    """A private key: what it is, and how it lies on disk."""
+
+    algorithm: Annotated[KeyAlgorithm | None, word(KEY_ALGORITHMS, "a key algorithm")] = about(
+        "Algorithm and size.", "ec-p256"
+    )
+    format: Annotated[KeyFormat | None, word(FORMATS, "a key format")] = about(
+        "How it lies on disk: pkcs8, or the traditional PEM that OpenSSL before 3.0 wrote.", "traditional"
+    )
+    cipher: Annotated[KeyCipher | None, word(CIPHERS, "a cipher for keys", hidden=frozenset({"aes256"}))] = about(
+        "What encrypts it at rest where there is a passphrase, under OpenSSL's name.", "des-ede3-cbc"
+    )
+    same_as: Maybe[Id] = about("The id of the certificate whose key this is too (cross-signing).", "old-root")
+    file: Maybe[Text] = about("An own key, relative to the scenario; beside `certificate:`.", "tls.key")
+
+
+def _key(value: Value) -> Value:
+    if isinstance(value, str):
+        return {"algorithm": value} if value in KEY_ALGORITHMS else {"file": value}
+    return value
+
+
+def _names(value: Value) -> Value:
+    if value is None or value == "none":
+        return {"names": []}
+    return {"names": value} if isinstance(value, str | list) else value
+
+
+_CRITICAL = "Whether who doesn't know the extension must refuse the certificate."
+_USAGE_SCHEMA = {"anyOf": [{"enum": ["server", "client", "both", "none", *EXTENDED_KEY_USAGES]}, dict(OID.schema)]}
+_San = Annotated[str, Parsed(alternative_name, {"type": "string"})]
+_Usage = Annotated[tuple[str, ...], Parsed(usages, _USAGE_SCHEMA)]
+_KeyUsage = Annotated[str, Parsed(key_usage, {"enum": list(KEY_USAGES)})]
+_Constraint = Annotated[str, Parsed(constraint_name, {"type": "string"})]
+
+
+class San(Strict):
+    """Subject alternative names (RFC 5280 §4.2.1.6)."""
+
+    names: Annotated[list[_San], OneOrMore()] = Field(description="DNS, IP, URI, email by form, or DNS:…, dirName:…")
+    critical: Maybe[Bool] = about(_CRITICAL, True)
+
+
+class Usage(Strict):
+    """Extended key usages (RFC 5280 §4.2.1.12)."""
+
+    names: Annotated[list[_Usage], OneOrMore()] = Field(description="server, client, EKU names or OIDs.")
+    critical: Maybe[Bool] = about(_CRITICAL, True)
+
+
+class KeyUsage(Strict):
+    """Key usages (RFC 5280 §4.2.1.3)."""
+
+    names: Annotated[list[_KeyUsage], OneOrMore()] = Field(description="RFC 5280's names.")
+    critical: Maybe[Bool] = about(_CRITICAL, False)
+
+
+class Basic(Strict):
+    """basicConstraints (RFC 5280 §4.2.1.9)."""
+
+    ca: Maybe[Bool] = about("Whether it may issue; by default an authority may and a leaf may not.", True)
+    path_length: Annotated[int | None, bounded(0, 255)] = about("Intermediates that may follow it.", 0)
+    critical: Maybe[Bool] = about(_CRITICAL, False)
+
+
+class Constraints(Strict):
+    """Name constraints (RFC 5280 §4.2.1.10)."""
+
+    permitted: Many[_Constraint] = about("Names under these only.", ["DNS:example.com", "IP:10.0.0.0/8"])
+    excluded: Many[_Constraint] = about("No names under these.", "DNS:internal.example.com")
+    critical: Maybe[Bool] = about(_CRITICAL, False)
+
+
+class Signature(Strict):
+    """How a certificate is signed."""
+
+    hash: Annotated[str | None, word(HASHES, "a hash that a certificate is signed with")] = about(
+        "The digest; sha1 and md5 are weak, on purpose.", "sha384"
+    )
+    pss: Maybe[Bool] = about("RSASSA-PSS in place of PKCS #1 v1.5, for an issuer with an RSA key.", True)
+
+
+class OwnExtension(Strict):
+    """An extension by OID."""
+
+    der: Annotated[bytes, DER] = Field(description="Its value, DER in hexadecimal digits.", examples=["05 00"])
+    critical: Maybe[Bool] = about(_CRITICAL, True)
+
+
+class Absent:
+    """``null`` (or the word ``none``) in an extension's place: it is not there."""
+
+
+ABSENT = Absent()
+
+
+class OrNone:
+    """Annotation: the model, or ``null`` for an extension that is not there."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """The first of the annotated types is the model."""
+        inner = handler.generate_schema(next(part for part in source.__args__))  # type: ignore[attr-defined]
+        return core_schema.no_info_wrap_validator_function(_or_none, inner)
+
+    def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> Json:
+        """Either."""
+        return {"anyOf": [{"enum": ["none", None]}, handler(schema)]}
+
+
+def _or_none(value: Value, handler: core_schema.ValidatorFunctionWrapHandler) -> object:
+    return ABSENT if value is None or value == "none" else handler(value)
+
+
+def _identifier(value: Value) -> bool:
+    if value is None:
+        return False
+    if isinstance(value, Plain) and isinstance(value.value, bool):
+        return value.value
+    raise fail("whether the extension is there", "true, or null for no such extension")
+
+
+def _hash(value: Value) -> Value:
+    return {"hash": value} if isinstance(value, str) else value
+
+
+def _der_alone(value: Value) -> Value:
+    return {"der": value} if isinstance(value, str) else value
+
+
+_LIST_OF = {"anyOf": [{"type": ["string", "null"]}, {"type": "array", "items": {"type": "string"}}]}
+_USAGE_LIST = {"anyOf": [{"type": ["string", "null"]}, _USAGE_SCHEMA, {"type": "array", "items": _USAGE_SCHEMA}]}
+Identifier = Annotated[bool | None, Parsed(_identifier, {"type": ["boolean", "null"]})]
+
+
+class Certificate(Strict):
+    """An authority or a leaf."""
+
+    like: Maybe[Id] = about("The id of a certificate whose description this one takes over.", "good")
+    subject: Annotated[str | None, SUBJECT] = about("Its name, RFC 4514 text; CN=<its id> by default.", "CN=client,O=Lab")
+    issuer: Annotated[str | None, Parsed(text_value, {"type": "string"})] = about(
+        "The id of the certificate that signs it, or self. A leaf's is the only authority by default; an authority's, self.",
+        "intermediate",
+    )
+    key: Annotated[Key | None, Short(_key, {"anyOf": [{"enum": list(KEY_ALGORITHMS)}, {"type": "string"}]})] = about(
+        "Algorithm and size, or a longer form; beside `certificate:` an own key's file.", "rsa-2048", {"same_as": "ca"}
+    )
+    passphrase: GivenPassphrase = about("Encrypts the key at rest.", "secret", {"env": "KEY_PASSPHRASE"})
+    serial: Annotated[int | None, SERIAL] = about("Serial number; random by default.", 4711)
+    days: Annotated[int | None, bounded(1, 365_000)] = about("How long it is valid, from `not_before`.", 365)
+    not_before: Annotated[Moment | None, MOMENT] = about("Valid from: relative to the run, or absolute.", "-10d")
+    not_after: Annotated[Moment | None, MOMENT] = about("Valid until: relative to the run, or absolute.", "-1h")
+    san: Annotated[San | None, Short(_names, _LIST_OF, nullable=True)] = about(
+        "Subject alternative names; [] for none. localhost and 127.0.0.1 for a leaf that a server presents.",
+        ["localhost", "127.0.0.1"],
+    )
+    usage: Annotated[Usage | None, Short(_names, _USAGE_LIST, nullable=True)] = about(
+        "Extended key usage: server, client, both, none (no such extension), or EKU names and OIDs.", "client"
+    )
+    key_usage: Annotated[KeyUsage | None, Short(_names, _LIST_OF, nullable=True)] = about(
+        "Key usage: RFC 5280's names, or null for no such extension.", ["digitalSignature"]
+    )
+    path_length: Annotated[int | None, bounded(0, 255)] = about("Intermediates that may follow this authority.", 0)
+    basic_constraints: Annotated[Basic | Absent | None, OrNone()] = about(
+        "The extension itself, or null for no such extension.", {"ca": True, "critical": False}
+    )
+    name_constraints: Annotated[Constraints | Absent | None, OrNone()] = about(
+        "Names that this authority may issue for.", {"permitted": ["DNS:example.com"]}
+    )
+    subject_key_identifier: Identifier = about("Whether the extension is there: true by default, null for not.", None)
+    authority_key_identifier: Identifier = about("Whether the extension is there: true by default, null for not.", None)
+    signature: Annotated[Signature | None, Short(_hash, {"enum": list(HASHES)})] = about(
+        "How its issuer signs it.", "sha384", {"pss": True}
+    )
+    extensions: Maybe[dict[Annotated[str, OID], Annotated[OwnExtension, Short(_der_alone, {"type": "string"})]]] = about(
+        "More extensions, by OID.", {"1.3.6.1.4.1.55555.1": {"der": "05 00", "critical": True}}
+    )
+    defects: Many[Annotated[Defect, word(DEFECTS, "a defect")]] = about(
+        "What is wrong with it, on purpose.", "corrupted-signature"
+    )
+    certificate: Maybe[Text] = about("An own certificate, relative to the scenario; nothing is generated.", "tls.crt")
+    chain: Maybe[Text] = about("Its intermediates, where `certificate:` doesn't hold them.", "chain.pem")
+    pkcs12: Maybe[Text] = about("An own certificate with key and chain in one PKCS #12 file.", "client.p12")

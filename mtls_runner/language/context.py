@@ -1,0 +1,66 @@
+"""What planning one file needs everywhere: the file, lab.yaml, the command line, and where to say what is wrong."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mtls_runner.language.certificate import Passphrase
+from mtls_runner.language.lab import Lab
+from mtls_runner.language.overrides import Overrides
+from mtls_runner.language.problems import Problems
+from mtls_runner.language.scenario import Scenario
+from mtls_runner.language.source import Document, Loc
+from mtls_runner.model.credential import Secret
+
+__all__ = ["Context"]
+
+_MAX_PASSPHRASE = 4096
+
+
+@dataclass(slots=True)
+class Context:
+    """One file being planned."""
+
+    document: Document
+    scenario: Scenario
+    lab: Lab
+    overrides: Overrides
+    problems: Problems = field(default_factory=Problems)
+    _secrets: dict[int, Secret | None] = field(default_factory=dict)
+
+    def beside(self, document: Document, path: str) -> Path:
+        """An absolute path; a relative one starts at the file that it is written in."""
+        return Path(os.path.abspath(document.path.parent / path))
+
+    def secret(self, passphrase: Passphrase, document: Document, loc: Loc) -> Secret | None:
+        """The passphrase itself; ``None`` when it can't be had, which is then among the problems."""
+        key = id(passphrase)
+        if key not in self._secrets:
+            self._secrets[key] = self._found(passphrase, document, loc)
+        return self._secrets[key]
+
+    def _found(self, passphrase: Passphrase, document: Document, loc: Loc) -> Secret | None:
+        given = passphrase.model_fields_set
+        if len(given) != 1:
+            self.problems.error(document, loc, "one way to give a passphrase is expected here", "a text, {file: …} or {env: …}")
+            return None
+        if passphrase.text is not None:
+            return Secret(passphrase.text.get_secret_value())
+        if passphrase.env is not None:
+            value = os.environ.get(passphrase.env)
+            if value:
+                return Secret(value)
+            self.problems.error(document, loc, "the environment variable that is named here is not set, or empty")
+            return None
+        path = self.beside(document, passphrase.file or "")
+        try:
+            with path.open(encoding="utf-8") as file:
+                line = file.readline(_MAX_PASSPHRASE).rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "not UTF-8"
+            self.problems.error(document, loc, f"the file that is named here can't be read: {why}")
+            return None
+        if not line:
+            self.problems.error(document, loc, "the first line of the file that is named here is empty")
+            return None
+        return Secret(line)

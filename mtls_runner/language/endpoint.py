@@ -1,0 +1,231 @@
+"""What an author may write about a server and a client."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+from mtls_runner.language.certificate import GivenPassphrase
+from mtls_runner.language.expectation import ServerExpect
+from mtls_runner.language.protocol import BACKEND, TOOL, Tls
+from mtls_runner.language.source import Value
+from mtls_runner.language.values import (
+    Bool,
+    Id,
+    Many,
+    Maybe,
+    OneOrMore,
+    Parsed,
+    Seconds,
+    Short,
+    Strict,
+    Text,
+    Token,
+    about,
+    bounded,
+    fail,
+    separated,
+    text_value,
+    word,
+)
+from mtls_runner.model.spec import Address, ChainKind, ChainSpec, ClientAuth
+
+__all__ = ["Client", "ClientSettings", "OwnFile", "RequestModel", "ResponseModel", "Server", "ServerSettings"]
+
+_CLIENT_AUTH: Mapping[str, ClientAuth] = {mode.value: mode for mode in ClientAuth}
+
+_HOST_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.%]+)\]|([^\s:/\[\]]+)):([0-9]{1,5})")
+_METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_NAMES = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+_KEY_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "object", "properties": {"file": {"type": "string"}}}]}
+_ADDRESS_SCHEMA = {"type": "string", "pattern": r"^(\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]+):[0-9]{1,5}$"}
+_CHAIN_SCHEMA = {
+    "anyOf": [{"enum": ["full", "leaf"]}, {"type": "string"}, {"type": "array", "items": {"type": "string"}}]
+}
+
+
+def _address(value: Value) -> Address:
+    match = _HOST_PORT.fullmatch(text_value(value))
+    if match is None or not 0 < int(match[3]) < 65536:
+        raise fail("this is not an address", "host:port, with a port from 1 to 65535; [::1]:8443 for IPv6")
+    return Address(match[1] or match[2], int(match[3]))
+
+
+def _chain(value: Value) -> ChainSpec:
+    if value == "full":
+        return ChainSpec(ChainKind.FULL)
+    if value == "leaf":
+        return ChainSpec(ChainKind.LEAF)
+    ids = value if isinstance(value, list) else [value]
+    return ChainSpec(ChainKind.IDS, tuple(text_value(one) for one in ids))
+
+
+def _header_value(value: Value) -> str:
+    text = text_value(value)
+    if any(ord(c) < 32 and c != "\t" or ord(c) == 127 for c in text):
+        raise fail("a header can't hold control characters", "one line of text (RFC 9110 §5.5)")
+    return text
+
+
+def _path(value: Value) -> str:
+    text = text_value(value)
+    if not re.fullmatch(r"/[\x21-\x7e]*", text):
+        raise fail("this is not a path", "a path that begins with / and holds no blanks; others are %-encoded")
+    return text
+
+
+def _method(value: Value) -> str:
+    text = text_value(value)
+    if not _METHOD.fullmatch(text):
+        raise fail("this is not a method as HTTP has them", "GET, POST, … (RFC 9110 §9)")
+    return text
+
+
+def _server_name(value: Value) -> str | None:
+    if value is None:
+        return None
+    text = text_value(value)
+    if not text or any(c.isspace() for c in text):
+        raise fail("this is not a name", "a DNS name, or null to send none")
+    return text
+
+
+def _optional_id(value: Value) -> str | None:
+    return None if value is None else text_value(value)
+
+
+_Header = Annotated[list[Annotated[str, Parsed(_header_value, {"type": ["string", "number", "boolean"]})]], OneOrMore()]
+Headers = Maybe[dict[Token, _Header]]
+Path = Annotated[str, Parsed(_path, {"type": "string", "pattern": "^/"})]
+IdRef = Annotated[str, Parsed(text_value, {"type": "string"})]
+AddressField = Annotated[Address | None, Parsed(_address, _ADDRESS_SCHEMA)]
+ChainField = Annotated[ChainSpec | None, Parsed(_chain, _CHAIN_SCHEMA)]
+Joined = Annotated[str | None, separated(":")]
+
+
+class ResponseModel(Strict):
+    """What a server answers."""
+
+    status: Annotated[int | None, bounded(200, 599)] = about("HTTP status; 200 by default.", 200)
+    headers: Headers = about("Header fields; one with several values takes a list.", {"Content-Type": "text/plain"})
+    body: Maybe[Text] = about("The body, UTF-8.", "hello")
+
+
+class RequestModel(Strict):
+    """What a client asks for."""
+
+    method: Annotated[str | None, Parsed(_method, {"type": "string"})] = about("HTTP method; GET by default.", "POST")
+    path: Annotated[str | None, Parsed(_path, {"type": "string", "pattern": "^/"})] = about("Path and query.", "/orders?n=1")
+    headers: Headers = about("Header fields; Host is added where it is not given.", {"X-Request-Id": "1"})
+    body: Maybe[Text] = about("The body, UTF-8.", "hello")
+
+
+class _Endpoint(Strict):
+    """What both ends have."""
+
+    chain: ChainField = about("What it sends after its certificate: full (without the root), leaf, or ids in order.", "leaf")
+    tls: Many[Tls] = about("Protocol versions that it offers.", ["TLSv1.2", "TLSv1.3"])
+    ciphers: Joined = about("OpenSSL cipher list for TLS 1.2 and older.", "ECDHE+AESGCM")
+    ciphersuites: Joined = about("TLS 1.3 cipher suites.", "TLS_AES_256_GCM_SHA384")
+    groups: Joined = about("Key exchange groups in order of preference, under OpenSSL's names.", ["X25519", "P-256"])
+    signature_algorithms: Joined = about("Signature algorithms, under OpenSSL's names.", "ECDSA+SHA256")
+    security_level: Annotated[int | None, bounded(0, 5)] = about("OpenSSL's security level; 2 by default.", 0)
+    alpn: Many[Text] = about("ALPN protocol names in order of preference.", ["http/1.1"])
+    partial_chain: Maybe[Bool] = about(
+        "Whether a trusted certificate that is no root ends a chain (openssl verify -partial_chain).", True
+    )
+    x509_strict: Maybe[Bool] = about("RFC 5280 checks that OpenSSL skips otherwise (openssl verify -x509_strict).", True)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnFile:
+    """A path of the author's, as written."""
+
+    path: str
+
+
+def _file(value: Value) -> str | OwnFile:
+    if isinstance(value, dict) and list(value) == ["file"]:
+        return OwnFile(text_value(value["file"]))
+    if isinstance(value, dict):
+        raise fail("an own file is expected here", "{file: path}, relative to the scenario")
+    return text_value(value)
+
+
+_FILE_SCHEMA = {
+    "anyOf": [
+        {"type": "string", "pattern": r"\.(certificate|chain|key|passphrase)$"},
+        {
+            "type": "object",
+            "properties": {"file": {"type": "string"}},
+            "required": ["file"],
+            "additionalProperties": False,
+        },
+    ]
+}
+
+
+class ServerSettings(_Endpoint):
+    """What lab.yaml may set for every server."""
+
+    backend: Annotated[str | None, BACKEND] = about(
+        "What serves: python (embedded), nginx (a container), external (already runs at `address`).", "nginx"
+    )
+    client_auth: Annotated[ClientAuth | None, word(_CLIENT_AUTH, "a mode of client_auth")] = about(
+        "Whether it asks for a client certificate and demands one; required by default.", "optional"
+    )
+    verify_depth: Annotated[int | None, bounded(0, 100)] = about("nginx's ssl_verify_depth.", 2)
+    response: Maybe[ResponseModel] = about("What it answers.", {"status": 200, "body": "hello"})
+    responses: Maybe[dict[Path, ResponseModel]] = about("What it answers on some paths.", {"/health": {"body": "ok"}})
+    options: Maybe[dict[IdRef, Text]] = about("The backend's own settings.", {"worker_processes": "1"})
+
+
+class Server(ServerSettings):
+    """A server."""
+
+    like: Maybe[Id] = about("The id of a server whose description this one takes over.", "server")
+    certificate: Maybe[IdRef] = about("The id of the leaf it presents; `server` by default, or the only leaf.", "server")
+    passphrase: GivenPassphrase = about(
+        "What it opens its key with; the leaf's own by default, null for nothing.", "secret", None
+    )
+    trust: Many[IdRef] = about("Authorities that client certificates are checked against; the only one by default.", ["ca"])
+    advertise: Many[IdRef] = about("Whose names it sends as acceptable authorities; those of `trust` by default.", ["ca"])
+    address: AddressField = about("Where an external server listens.", "127.0.0.1:8443")
+    image: Maybe[IdRef] = about("The container's image; lab.yaml's by default.", "nginx:1.27")
+    config: Maybe[IdRef] = about("An own configuration, relative to the scenario.", "nginx.conf")
+    port: Annotated[int | None, bounded(1, 65535)] = about("The port that `config` listens on in the container.", 443)
+    files: Maybe[dict[Path, Annotated[str | OwnFile, Parsed(_file, _FILE_SCHEMA)]]] = about(
+        "Where the configuration expects the lab's material, or own files.",
+        {"/etc/nginx/certs/tls.key": "leaves.server.key", "/etc/nginx/error.html": {"file": "error.html"}},
+    )
+    upstreams: Many[IdRef] = about("Names that proxy_pass uses: a stub answers there.", ["app"])
+    expect: Maybe[ServerExpect] = about("Whether it starts.", {"starts": False, "reason": "wrong-passphrase"})
+
+
+class ClientSettings(_Endpoint):
+    """What lab.yaml may set for every client."""
+
+    tool: Annotated[str | None, TOOL] = about("What connects: python or curl; python by default.", "curl")
+    insecure: Maybe[Bool] = about("As curl --insecure: neither chain nor name is checked.", True)
+    server_name: Annotated[str | None, Parsed(_server_name, {"type": ["string", "null"]})] = about(
+        "Name for SNI and for the check; localhost by default, null for none.", "www.example.com"
+    )
+    request: Maybe[RequestModel] = about("What it asks for.", {"path": "/orders"})
+    timeout: Maybe[Seconds] = about("Seconds for the whole exchange; 10 by default.", 2.5)
+    repeat: Annotated[int | None, bounded(1, 1000)] = about("Connections, one after the other; all must end alike.", 3)
+
+
+class Client(ClientSettings):
+    """A client."""
+
+    certificate: Annotated[str | None, Parsed(_optional_id, {"type": ["string", "null"]})] = about(
+        "The id of the leaf it presents; none by default.", "client"
+    )
+    key: Annotated[str | OwnFile | None, Parsed(_file, _KEY_SCHEMA)] = about(
+        "Another key than the certificate's own: a certificate's id, or a file.", "other", {"file": "wrong.key"}
+    )
+    passphrase: GivenPassphrase = about(
+        "What it opens its key with; the leaf's own by default, null for nothing.", "secret", None
+    )
+    trust: Many[IdRef] = about("What the server's chain is checked against; the root of that chain by default.", ["ca"])
+    connect: AddressField = about("Where to connect; the server's own address by default.", "127.0.0.1:9")

@@ -1,0 +1,232 @@
+"""Descriptions of servers and clients → :class:`~mtls_runner.model.spec.ServerSpec` and ``ClientSpec``."""
+
+import os
+
+from mtls_runner.language.certificates import Certificates
+from mtls_runner.language.context import Context
+from mtls_runner.language.endpoint import Client, OwnFile, ResponseModel, Server
+from mtls_runner.language.lab import DEFAULT_IMAGE, IMAGE_VARIABLE
+from mtls_runner.language.source import Loc
+from mtls_runner.model.credential import Secret
+from mtls_runner.model.spec import (
+    ChainSpec,
+    ClientAuth,
+    ClientSpec,
+    KeySource,
+    Request,
+    Response,
+    ServerSpec,
+    TlsVersion,
+    VerifyFlag,
+)
+
+__all__ = ["Ends", "planned_version"]
+
+_ORDER = {version: number for number, version in enumerate(TlsVersion)}
+_DEFAULT_TLS = (TlsVersion.V1_2, TlsVersion.V1_3)
+
+
+def planned_version(server: ServerSpec, client: ClientSpec) -> TlsVersion | None:
+    """The one version that both ends allow; ``None`` when there are several, or none."""
+    common = [version for version in server.tls if version in client.tls]
+    return common[0] if len(common) == 1 else None
+
+
+def material_id(source: str) -> str:
+    """``leaves.server.key`` → ``server``."""
+    return source.removeprefix("leaves.").removeprefix("authorities.").rpartition(".")[0]
+
+
+class Ends:
+    """Makes the servers and clients of one file; equal ones are one object, and a server's id is its own."""
+
+    def __init__(self, context: Context, certificates: Certificates) -> None:
+        self._context = context
+        self._certificates = certificates
+        self._servers: dict[ServerSpec, ServerSpec] = {}
+        self._clients: dict[ClientSpec, ClientSpec] = {}
+        self._taken: dict[str, int] = {}
+        self.presented: set[str] = set()
+
+    def default_certificate(self, model: Server) -> str | None:
+        """``server``, or the only leaf; with an own configuration, the only leaf whose key is given to it."""
+        leaves = self._certificates.leaves()
+        if model.config is not None:
+            given = {material_id(source) for source in (model.files or {}).values() if isinstance(source, str)}
+            leaves = tuple(id_ for id_ in leaves if id_ in given)
+        if "server" in leaves:
+            return "server"
+        return leaves[0] if len(leaves) == 1 else None
+
+    def server(self, id_: str, model: Server) -> ServerSpec:
+        """The server that ``model`` describes, defaults in place. Variants of one id are ``id.2``, ``id.3``, …"""
+        spec = self._server(id_, model)
+        known = self._servers.get(spec)
+        if known is None:
+            number = self._taken[id_] = self._taken.get(id_, 0) + 1
+            known = spec if number == 1 else self._server(f"{id_}.{number}", model)
+            self._servers[spec] = known
+            if known.certificate is not None:
+                self.presented.add(known.certificate)
+        return known
+
+    def _server(self, id_: str, model: Server) -> ServerSpec:
+        certificates, overrides = self._certificates, self._context.overrides
+        certificate = model.certificate
+        if certificate is None and model.backend != "external":
+            certificate = self.default_certificate(model)
+        client_auth = model.client_auth or ClientAuth.REQUIRED
+        trust = tuple(model.trust or ())
+        default = certificates.default_authority()
+        if model.trust is None and client_auth in (ClientAuth.OPTIONAL, ClientAuth.REQUIRED) and default is not None:
+            trust = (default,)
+        if "passphrase" in model.model_fields_set:
+            passphrase = self._secret(model)
+        else:
+            passphrase = self._own_passphrase(certificate)
+        return ServerSpec(
+            id=id_,
+            backend=overrides.backend or model.backend or "python",
+            certificate=certificate,
+            passphrase=passphrase,
+            chain=model.chain or ChainSpec(),
+            client_auth=client_auth,
+            trust=trust,
+            advertise=tuple(model.advertise) if model.advertise is not None else None,
+            verify_depth=model.verify_depth,
+            verify_flags=_flags(model),
+            tls=_versions(model.tls, _DEFAULT_TLS),
+            ciphers=model.ciphers,
+            ciphersuites=model.ciphersuites,
+            groups=_names(model.groups),
+            signature_algorithms=_names(model.signature_algorithms),
+            security_level=2 if model.security_level is None else model.security_level,
+            alpn=tuple(model.alpn or ()),
+            responses=_responses(model),
+            address=model.address,
+            options=self._options(model),
+            files=self._files(model),
+            upstreams=tuple(model.upstreams or ()),
+        )
+
+    def _options(self, model: Server) -> tuple[tuple[str, str], ...]:
+        """The backend's own settings as texts: scenario over lab.yaml, the command line over both."""
+        engine = self._context.lab.engine
+        image = self._context.overrides.image or os.environ.get(IMAGE_VARIABLE)
+        options = {
+            "image": image or model.image or engine.image or DEFAULT_IMAGE,
+            "pull": engine.pull,
+            "memory": engine.memory,
+            "pids": str(engine.pids) if engine.pids is not None else None,
+            "start_timeout": f"{engine.start_timeout:g}" if engine.start_timeout is not None else None,
+            "config": str(self._context.beside(self._context.document, model.config)) if model.config else None,
+            "port": str(model.port) if model.port is not None else None,
+            **(model.options or {}),
+        }
+        return tuple((name, value) for name, value in options.items() if value is not None)
+
+    def _files(self, model: Server) -> tuple[tuple[str, str], ...]:
+        return tuple(
+            (
+                inside,
+                f"file:{self._context.beside(self._context.document, source.path)}"
+                if isinstance(source, OwnFile)
+                else source.removeprefix("leaves.").removeprefix("authorities."),
+            )
+            for inside, source in (model.files or {}).items()
+        )
+
+    def _secret(self, model: Server | Client, loc: Loc = ()) -> Secret | None:
+        if model.passphrase is None:
+            return None
+        return self._context.secret(model.passphrase, self._context.document, loc)
+
+    def _own_passphrase(self, certificate: str | None) -> Secret | None:
+        declared = self._certificates.get(certificate) if certificate is not None else None
+        merged = self._certificates.merged(certificate) if certificate is not None else None
+        if declared is None or merged is None or merged.passphrase is None:
+            return None
+        return self._context.secret(merged.passphrase, declared.document, (*declared.loc, "passphrase"))
+
+    def client(self, model: Client, server: ServerSpec) -> ClientSpec:
+        """The client that ``model`` describes, connecting to ``server``."""
+        trust = tuple(model.trust or ())
+        if model.trust is None and server.certificate is not None:
+            trust = (self._certificates.root(server.certificate),)
+        key = model.key
+        if "passphrase" in model.model_fields_set:
+            passphrase = self._secret(model)
+        elif isinstance(key, OwnFile):
+            passphrase = None
+        else:
+            passphrase = self._own_passphrase(key or model.certificate)
+        spec = ClientSpec(
+            tool=self._context.overrides.tool or model.tool or "python",
+            certificate=model.certificate,
+            key=self._key_source(key),
+            passphrase=passphrase,
+            chain=model.chain or ChainSpec(),
+            trust=trust,
+            insecure=bool(model.insecure),
+            server_name=model.server_name if "server_name" in model.model_fields_set else "localhost",
+            connect=model.connect,
+            tls=_versions(model.tls, server.tls),
+            ciphers=model.ciphers,
+            ciphersuites=model.ciphersuites,
+            groups=_names(model.groups),
+            signature_algorithms=_names(model.signature_algorithms),
+            security_level=2 if model.security_level is None else model.security_level,
+            alpn=tuple(model.alpn or ()),
+            verify_flags=_flags(model),
+            request=_request(model),
+            timeout=model.timeout or 10.0,
+            repeat=model.repeat or 1,
+        )
+        return self._clients.setdefault(spec, spec)
+
+    def _key_source(self, key: str | OwnFile | None) -> KeySource | None:
+        if key is None:
+            return None
+        if isinstance(key, OwnFile):
+            return KeySource(file=self._context.beside(self._context.document, key.path))
+        return KeySource(id=key)
+
+
+def _flags(model: Server | Client) -> frozenset[VerifyFlag]:
+    flags = {VerifyFlag.PARTIAL_CHAIN: model.partial_chain, VerifyFlag.STRICT: model.x509_strict}
+    return frozenset(flag for flag, given in flags.items() if given)
+
+
+def _versions(given: list[TlsVersion] | None, default: tuple[TlsVersion, ...]) -> tuple[TlsVersion, ...]:
+    return tuple(sorted(set(given), key=_ORDER.__getitem__)) if given else default
+
+
+def _names(joined: str | None) -> tuple[str, ...]:
+    return tuple(part for part in joined.split(":") if part) if joined else ()
+
+
+def _header_pairs(headers: dict[str, list[str]] | None) -> tuple[tuple[str, str], ...]:
+    return tuple((name, value) for name, values in (headers or {}).items() for value in values)
+
+
+def _response(model: ResponseModel, path: str | None) -> Response:
+    return Response(
+        200 if model.status is None else model.status,
+        _header_pairs(model.headers),
+        (model.body or "").encode(),
+        path,
+    )
+
+
+def _responses(model: Server) -> tuple[Response, ...]:
+    paths = tuple(_response(response, path) for path, response in (model.responses or {}).items())
+    return (*paths, _response(model.response or ResponseModel(), None))
+
+
+def _request(model: Client) -> Request:
+    request = model.request
+    if request is None:
+        return Request()
+    return Request(
+        request.method or "GET", request.path or "/", _header_pairs(request.headers), (request.body or "").encode()
+    )

@@ -1,0 +1,268 @@
+"""What an author may write under ``expect:``."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from mtls_runner.language.source import Plain, Value
+from mtls_runner.language.protocol import BACKEND, TOOL, Tls
+from mtls_runner.language.values import (
+    Bool,
+    Json,
+    Many,
+    Maybe,
+    OneOrMore,
+    Parsed,
+    Short,
+    Strict,
+    Token,
+    about,
+    fail,
+    found,
+    text_value,
+)
+from mtls_runner.model.case import Match, Matcher
+from mtls_runner.model.observation import Outcome, Reason
+from mtls_runner.model.spec import TlsVersion
+from mtls_runner.tls.names import ALERTS
+
+__all__ = ["CASE_OUTCOMES", "Expect", "ServerExpect", "ExpectField", "When", "Where"]
+
+#: Of a case; ``server-started`` and ``server-unusable`` are written as ``server.expect``.
+CASE_OUTCOMES: Mapping[str, Outcome] = {
+    outcome.value: outcome
+    for outcome in Outcome
+    if outcome not in (Outcome.SERVER_STARTED, Outcome.SERVER_UNUSABLE)
+}
+_REASONS: Mapping[str, str] = {reason.value: reason.value for reason in Reason}
+_ALERTS = {name: name for name in ALERTS.values()}
+_VERSIONS = {version.value: version.value for version in TlsVersion}
+_ENDS = {"client": "client", "server": "server"}
+_TOOL_VERSION = re.compile(r"\s*(==|!=|>=|<=|>|<)\s*[0-9]+(\.[0-9]+)*(\s*,\s*(==|!=|>=|<=|>|<)\s*[0-9]+(\.[0-9]+)*)*\s*")
+_NULL = Matcher(Match.EQUALS, None)
+
+
+def _equals(value: str | int | bool | tuple[str, ...]) -> Matcher:
+    return Matcher(Match.EQUALS, value)
+
+
+def _searched(value: Mapping[str, Value]) -> Matcher:
+    """``{contains: …}`` or ``{matches: …}``."""
+    if len(value) == 1:
+        (kind, text), *_ = value.items()
+        if kind == "contains":
+            return Matcher(Match.CONTAINS, text_value(text))
+        if kind == "matches":
+            pattern = text_value(text)
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise fail(f"this regular expression is broken: {error.msg}", "Python's syntax (re)") from None
+            return Matcher(Match.MATCHES, pattern)
+    raise fail("this is not a way to compare", "a text, {contains: text} or {matches: regular expression}")
+
+
+def _text(value: Value) -> Matcher:
+    if isinstance(value, dict):
+        return _searched(value)
+    return _NULL if value is None else _equals(text_value(value))
+
+
+def _whole(value: Value) -> Matcher:
+    if value is None:
+        return _NULL
+    if isinstance(value, Plain) and type(value.value) is int:
+        return _equals(value.value)
+    raise fail(f"a whole number is expected here, not {found(value)}", "a whole number, without quotes")
+
+
+def _named(table: Mapping[str, str], noun: str, *, nullable: bool = False) -> Callable[[Value], Matcher]:
+    matchers = {name: _equals(value) for name, value in table.items()}
+
+    def parse(value: Value) -> Matcher:
+        if nullable and value is None:
+            return _NULL
+        known = matchers.get(value) if isinstance(value, str) else None
+        if known is None:
+            raise fail(f"this is not {noun}", choices=table)
+        return known
+
+    return parse
+
+
+def _flag(value: Value) -> Matcher:
+    if value is None:
+        return _NULL
+    if isinstance(value, Plain) and isinstance(value.value, bool):
+        return _equals(value.value)
+    raise fail(f"true or false is expected here, not {found(value)}", "true or false, without quotes")
+
+
+def _tool_version(value: Value) -> str:
+    text = text_value(value)
+    if not _TOOL_VERSION.fullmatch(text):
+        raise fail("this is not a range of versions", '">=8.16", "<8.16" or ">=7.88,<8.16"')
+    return text.replace(" ", "")
+
+
+def _listed(kind: Match) -> Callable[[Value], tuple[Matcher, ...]]:
+    def parse(value: Value) -> tuple[Matcher, ...]:
+        if value is None:
+            return (_NULL,)
+        if isinstance(value, dict):
+            return (_searched(value),)
+        items = value if isinstance(value, list) else [value]
+        return (Matcher(kind, tuple(text_value(item) for item in items)),)
+
+    return parse
+
+
+_TEXT_SCHEMA = {
+    "anyOf": [
+        {"type": ["string", "number", "boolean", "null"]},
+        {
+            "type": "object",
+            "properties": {"contains": {"type": ["string", "number"]}, "matches": {"type": "string", "format": "regex"}},
+            "additionalProperties": False,
+            "minProperties": 1,
+            "maxProperties": 1,
+        },
+    ]
+}
+_LIST_SCHEMA = {"anyOf": [*_TEXT_SCHEMA["anyOf"], {"type": "array", "items": {"type": "string"}}]}
+_INT_SCHEMA = {"type": ["integer", "null"]}
+
+
+def _named_schema(table: Mapping[str, object], *, nullable: bool = False) -> Json:
+    return {"enum": [*table, None] if nullable else list(table)}
+
+
+_OUTCOMES = {name: name for name in CASE_OUTCOMES}
+_OUTCOME = Parsed(_named(_OUTCOMES, "an outcome"), _named_schema(_OUTCOMES))
+_REASON = Parsed(_named(_REASONS, "a reason", nullable=True), _named_schema(_REASONS, nullable=True))
+_ALERT = Parsed(_named(_ALERTS, "an alert of RFC 8446", nullable=True), _named_schema(_ALERTS, nullable=True))
+_END = Parsed(_named(_ENDS, "an end", nullable=True), _named_schema(_ENDS, nullable=True))
+_VERSION = Parsed(_named(_VERSIONS, "a TLS version", nullable=True), _named_schema(_VERSIONS, nullable=True))
+
+Outcomes = Annotated[list[Annotated[Matcher, _OUTCOME]] | None, OneOrMore()]
+Reasons = Annotated[list[Annotated[Matcher, _REASON]] | None, OneOrMore(null=True)]
+Alerts = Annotated[list[Annotated[Matcher, _ALERT]] | None, OneOrMore(null=True)]
+Ends = Annotated[list[Annotated[Matcher, _END]] | None, OneOrMore(null=True)]
+Versions = Annotated[list[Annotated[Matcher, _VERSION]] | None, OneOrMore(null=True)]
+Wholes = Annotated[list[Annotated[Matcher, Parsed(_whole, _INT_SCHEMA)]] | None, OneOrMore(null=True)]
+_Texts = Annotated[list[Annotated[Matcher, Parsed(_text, _TEXT_SCHEMA)]], OneOrMore(null=True)]
+Texts = Annotated[list[Annotated[Matcher, Parsed(_text, _TEXT_SCHEMA)]] | None, OneOrMore(null=True)]
+Flag = Annotated[Matcher | None, Parsed(_flag, {"type": ["boolean", "null"]})]
+HeaderTexts = Maybe[dict[Token, _Texts]]
+Listed = Annotated[tuple[Matcher, ...] | None, Parsed(_listed(Match.EQUALS), _LIST_SCHEMA)]
+InOrder = Annotated[tuple[Matcher, ...] | None, Parsed(_listed(Match.IN_ORDER), _LIST_SCHEMA)]
+
+
+class Checks(Strict):
+    """What must be seen. Only what is written is compared."""
+
+    more_keys: ClassVar[tuple[str, ...]] = tuple(CASE_OUTCOMES)
+
+    outcome: Outcomes = about("What happens, in one word.", "server-refused")
+    reason: Reasons = about("Why.", "no-certificate")
+    status: Wholes = about("HTTP status.", 200, [400, 403])
+    headers: HeaderTexts = about("Header fields of the response; null for one that is absent.", {"server": "nginx"})
+    body: Texts = about("The response's body, UTF-8.", {"contains": "hello"})
+    curl_exit: Wholes = about("What curl exits with, or would have.", [35, 56])
+    alert: Alerts = about("The fatal alert that ended the handshake; null for none.", "certificate_required")
+    alert_from: Ends = about("Who sent that alert.", "server")
+    ssl_verify_result: Wholes = about("OpenSSL's verify code for the server's chain, at the client.", 18)
+    server_verify_code: Wholes = about("OpenSSL's verify code for the client's chain, at the server.", 10)
+    tls_version: Versions = about("The negotiated version.", "TLSv1.3")
+    cipher: Texts = about("The negotiated cipher suite, under OpenSSL's name.", {"contains": "AES_256"})
+    alpn: Texts = about("The negotiated application protocol; null for none.", "http/1.1")
+    server_subject: Texts = about("Subject of the certificate that the client saw, RFC 4514.", "CN=*.test.server")
+    client_subject: Texts = about("Subject of the client certificate that the server saw; null for none.", "CN=client")
+    client_verify: Texts = about("As nginx's $ssl_client_verify.", "SUCCESS", {"matches": "^FAILED"})
+    client_chain: Listed = about("Ids of the certificates that the client really sent, in order.", ["client", "intermediate"])
+    server_chain: Listed = about("Ids of the certificates that the server really sent, in order.", ["server"])
+    client_ca_names: Listed = about("Authorities that the server named to the client, RFC 4514.", ["CN=Lab Root CA"])
+    upstream_headers: HeaderTexts = about("Header fields that reached the application.", {"x-client-verify": "SUCCESS"})
+    handshake: InOrder = about("Handshake messages that must appear, in order.", ["CertificateRequest", "CertificateVerify"])
+    resumed: Flag = about("Whether a session was resumed.", False)
+    server_log: Texts = about("A line of the server's log.", {"contains": "client sent no required SSL certificate"})
+
+
+def _outcome_forms(value: Value) -> Value:
+    """A bare word is the outcome; ``{outcome: reason}`` gives both."""
+    if isinstance(value, str | list):
+        return {"outcome": value}
+    if isinstance(value, dict):
+        outcomes = [key for key in value if key in CASE_OUTCOMES]
+        if not outcomes:
+            return value
+        if len(outcomes) > 1 or "outcome" in value or "reason" in value:
+            raise fail("outcome and reason are given more than once here", "one of: {outcome: …, reason: …}, {outcome: reason}")
+        return {key: rest for key, rest in value.items() if key != outcomes[0]} | {
+            "outcome": outcomes[0],
+            "reason": value[outcomes[0]],
+        }
+    return value
+
+
+_EXPECT_SHORT = {
+    "anyOf": [
+        {"enum": list(CASE_OUTCOMES)},
+        {"type": "array", "items": {"enum": list(CASE_OUTCOMES)}, "minItems": 1},
+    ]
+}
+
+
+class When(Strict):
+    """Where an expectation counts. Each key is a value or a list of alternatives."""
+
+    backend: Many[Annotated[str, BACKEND]] = about("On these backends.", "nginx")
+    tool: Many[Annotated[str, TOOL]] = about("With these clients.", "curl")
+    tool_version: Annotated[str | None, Parsed(_tool_version, {"type": "string"})] = about(
+        "With these versions of the client.", ">=8.16"
+    )
+    tls: Many[Tls] = about("In cases that are planned to speak this version.", "TLSv1.2")
+
+
+class Where(Strict):
+    """What differs by backend, client or version."""
+
+    when: When = Field(description="Where it counts.", examples=[{"backend": "nginx"}])
+    expect: Annotated[Checks, Short(_outcome_forms, _EXPECT_SHORT)] = Field(
+        description="What must be seen there; it takes the place of the same key outside.", examples=[{"status": 400}]
+    )
+
+
+class Expect(Checks):
+    """What must be seen."""
+
+    where: Many[Where] = about(
+        "What differs by backend, client or version; every entry that applies counts.",
+        [{"when": {"backend": "nginx"}, "expect": {"status": 400}}],
+    )
+
+
+ExpectField = Annotated[Expect, Short(_outcome_forms, _EXPECT_SHORT)]
+
+
+class ServerChecks(Strict):
+    """What must be seen of a server's start."""
+
+    starts: Maybe[Bool] = about("Whether it starts.", False)
+    reason: Reasons = about("Why it doesn't.", "wrong-passphrase")
+    server_log: Texts = about("A line of its log.", {"contains": "bad decrypt"})
+
+
+class ServerWhere(Strict):
+    """What differs by backend."""
+
+    when: When = Field(description="Where it counts.", examples=[{"backend": "nginx"}])
+    expect: ServerChecks = Field(description="What must be seen there.", examples=[{"reason": "bad-config"}])
+
+
+class ServerExpect(ServerChecks):
+    """Whether a server starts; a case of its own."""
+
+    where: Many[ServerWhere] = about("What differs by backend.", [])

@@ -1,0 +1,121 @@
+"""``expect:`` with its ``where:`` → :class:`~mtls_runner.model.case.Expectation`."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from mtls_runner.language.expectation import CASE_OUTCOMES, Checks, Expect, ServerChecks, ServerExpect, When
+from mtls_runner.language.source import Document, Loc
+from mtls_runner.model.case import Check, Expectation, Match, Matcher
+from mtls_runner.model.observation import Outcome
+from mtls_runner.model.spec import TlsVersion
+from mtls_runner.span import Span
+
+__all__ = ["Entry", "Expected", "expected", "server_expected"]
+
+_INSIDE = ("headers", "upstream_headers")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One ``where:`` entry."""
+
+    when: When
+    checks: tuple[Check, ...]
+    loc: Loc
+
+    def counts(self, backend: str, tool: str, tls: TlsVersion | None) -> bool:
+        """Whether it applies to a case, whatever version its tool has."""
+        when = self.when
+        return (
+            (when.backend is None or backend in when.backend)
+            and (when.tool is None or tool in when.tool)
+            and (when.tls is None or tls in when.tls)
+        )
+
+
+class Expected:
+    """One case's expectation, to be resolved for each of its cells."""
+
+    def __init__(self, base: tuple[Check, ...], entries: tuple[Entry, ...]) -> None:
+        self.base = base
+        self.entries = entries
+        self._resolved: dict[tuple[bool, ...], Expectation] = {}
+
+    def resolve(self, backend: str, tool: str, tls: TlsVersion | None) -> Expectation:
+        """What counts there."""
+        key = tuple(entry.counts(backend, tool, tls) for entry in self.entries)
+        known = self._resolved.get(key)
+        if known is None:
+            chosen = [entry for entry, counts in zip(self.entries, key, strict=True) if counts]
+            known = self._resolved[key] = Expectation(_combined(self.base, chosen))
+        return known
+
+
+def _combined(base: tuple[Check, ...], entries: Sequence[Entry]) -> tuple[Check, ...]:
+    if not entries:
+        return base
+    by_path: dict[str, list[Check]] = {}
+    for check in base:
+        by_path.setdefault(check.path, []).append(check)
+    for entry in entries:
+        for check in entry.checks:
+            if check.tool_version:
+                by_path.setdefault(check.path, []).append(check)
+            else:
+                by_path[check.path] = [check]
+    return tuple(check for checks in by_path.values() for check in checks)
+
+
+def expected(document: Document, model: Expect, loc: Loc) -> Expected:
+    """``loc`` is where the expectation stands in ``document``."""
+    base = tuple(_checks(document, model, loc, ""))
+    entries = tuple(
+        Entry(
+            where.when,
+            tuple(_checks(document, where.expect, (*loc, "where", index, "expect"), where.when.tool_version or "")),
+            (*loc, "where", index, "when"),
+        )
+        for index, where in enumerate(model.where or ())
+    )
+    return Expected(base, entries)
+
+
+def _checks(document: Document, model: Checks, loc: Loc, tool_version: str) -> Iterator[Check]:
+    given = model.model_fields_set
+    for name in CHECK_FIELDS:
+        if name not in given:
+            continue
+        value = getattr(model, name)
+        if name in _INSIDE:
+            for header, alternatives in value.items():
+                span = document.span((*loc, name, header))
+                yield Check(f"{name}.{header.lower()}", tuple(alternatives), span, tool_version)
+        else:
+            alternatives = (value,) if isinstance(value, Matcher) else tuple(value)
+            yield Check(name, alternatives, _place(document, loc, name), tool_version)
+
+
+CHECK_FIELDS = tuple(name for name in Checks.model_fields)
+
+
+def _place(document: Document, loc: Loc, name: str) -> Span:
+    return document.span((*loc, name))
+
+
+def server_expected(document: Document, model: ServerExpect, loc: Loc) -> Expected:
+    """A server's own expectation."""
+    entries = tuple(
+        Entry(where.when, tuple(_server_checks(document, where.expect, (*loc, "where", index, "expect"))), (*loc, "where", index, "when"))
+        for index, where in enumerate(model.where or ())
+    )
+    return Expected(tuple(_server_checks(document, model, loc)), entries)
+
+
+def _server_checks(document: Document, model: ServerChecks, loc: Loc) -> Iterator[Check]:
+    if model.starts is not None:
+        outcome = Outcome.SERVER_STARTED if model.starts else Outcome.SERVER_UNUSABLE
+        yield Check("outcome", (Matcher(Match.EQUALS, outcome.value),), document.span((*loc, "starts")))
+    for name in ("reason", "server_log"):
+        value = getattr(model, name)
+        if value is not None:
+            yield Check(name, tuple(value), document.span((*loc, name)))

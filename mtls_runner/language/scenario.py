@@ -1,0 +1,78 @@
+"""A scenario file."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from mtls_runner.language.certificate import Certificate
+from mtls_runner.language.endpoint import Client, Server
+from mtls_runner.language.expectation import ExpectField
+from mtls_runner.language.source import Value
+from mtls_runner.language.values import Id, Many, Maybe, Parsed, Short, Strict, Text, about, fail, found, text_value
+
+__all__ = ["Case", "CaseServer", "Matrix", "Scenario"]
+
+
+def _case_name(value: Value) -> str:
+    text = text_value(value)
+    if not text.strip() or any(ord(c) < 32 for c in text) or "::" in text:
+        raise fail("this can't be a case's name", "one line of text, without ::")
+    return text
+
+
+def _client_short(value: Value) -> Value:
+    return {"certificate": value} if isinstance(value, str) or value is None else value
+
+
+def _server_short(value: Value) -> Value:
+    return {"like": value} if isinstance(value, str) else value
+
+
+def _matrix(value: Value) -> dict[str, list[Value]]:
+    if not isinstance(value, dict):
+        raise fail(f"a mapping of axes is expected here, not {found(value)}", "client.tls: [TLSv1.2, TLSv1.3]")
+    return {axis: values if isinstance(values, list) else [values] for axis, values in value.items()}
+
+
+_MATRIX_SCHEMA = {
+    "type": "object",
+    "propertyNames": {"pattern": r"^(client|server)\.[a-z0-9_]+(\.[A-Za-z0-9_/-]+)*$"},
+}
+#: Dotted paths into server or client, each with the values that it takes.
+Matrix = Annotated[dict[str, list[Any]] | None, Parsed(_matrix, _MATRIX_SCHEMA)]
+
+
+class Case(Strict):
+    """A case: who connects, and what must be seen."""
+
+    name: Annotated[str, Parsed(_case_name, {"type": ["string", "number", "boolean"]})] = Field(
+        description="Its name, once in the file.", examples=["without a client certificate"]
+    )
+    server: Annotated[Server | None, Short(_server_short, {"type": "string"})] = about(
+        "The id of the server it connects to, where there are several; or what differs from it.",
+        "strict",
+        {"client_auth": "optional"},
+    )
+    client: Annotated[Client | None, Short(_client_short, {"type": ["string", "null"]})] = about(
+        "The client; a bare id is the certificate that it presents.", "good", {"certificate": "good", "tool": "curl"}
+    )
+    expect: ExpectField = Field(
+        description="What must be seen; a bare word is the outcome, {server-refused: expired} outcome and reason.",
+        examples=["accepted", {"server-refused": "expired"}],
+    )
+    matrix: Matrix = about("Takes the place of the file's matrix.", {"client.tool": ["python", "curl"]})
+
+
+class Scenario(Strict):
+    """A scenario: keys and certificates, servers, cases."""
+
+    name: Maybe[Text] = about("Its name; the file's by default.", "basic")
+    description: Maybe[Text] = about("What it shows.", "Nothing without a client certificate.")
+    tags: Many[Text] = about("Words to choose files by (--tag).", ["smoke"])
+    ca: Maybe[Certificate] = about("The one authority; its id is ca.", {"subject": "CN=Lab Root CA"})
+    authorities: Maybe[dict[Id, Certificate]] = about("Several authorities by id.", {"root": {"subject": "CN=Root"}})
+    leaves: Maybe[dict[Id, Certificate]] = about("Certificates that servers and clients present, by id.", {"server": {}})
+    server: Maybe[Server] = about("The one server.", {"certificate": "server", "client_auth": "required"})
+    servers: Maybe[dict[Id, Server]] = about("Several servers by id.", {"strict": {"client_auth": "required"}})
+    matrix: Matrix = about("Every combination, each a case of its own.", {"client.tls": ["TLSv1.2", "TLSv1.3"]})
+    cases: Maybe[list[Case]] = about("What is tried, and what must be seen.", [])

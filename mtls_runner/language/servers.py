@@ -1,0 +1,66 @@
+"""The servers of a file by id, and the one that a case connects to."""
+
+from dataclasses import dataclass
+
+from mtls_runner.language.context import Context
+from mtls_runner.language.endpoint import Server
+from mtls_runner.language.merge import over
+from mtls_runner.language.scenario import Case
+from mtls_runner.language.source import Loc
+
+__all__ = ["DeclaredServer", "Servers"]
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredServer:
+    """One description as written, and where."""
+
+    id: str
+    model: Server
+    loc: Loc
+
+
+class Servers:
+    """``server:``, or ``servers:`` by id."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        scenario = context.scenario
+        self.declared: dict[str, DeclaredServer] = {}
+        if scenario.server is not None:
+            self.declared["server"] = DeclaredServer("server", scenario.server, ("server",))
+        for id_, model in (scenario.servers or {}).items():
+            self.declared.setdefault(id_, DeclaredServer(id_, model, ("servers", id_)))
+        self._merged: dict[str, Server | None] = {}
+
+    def merged(self, id_: str) -> Server | None:
+        """The description with what it takes over, but never another's ``expect``; ``None`` where that leads nowhere."""
+        if id_ not in self._merged:
+            self._merged[id_] = None  # while it is open: a circle ends here
+            declared = self.declared.get(id_)
+            if declared is not None:
+                self._merged[id_] = self._with_base(declared.model)
+        return self._merged[id_]
+
+    def _with_base(self, model: Server) -> Server | None:
+        if model.like is None:
+            defaults = self._context.lab.defaults.server
+            return over(defaults, model) if defaults is not None else model
+        base = self.merged(model.like)
+        return over(base, model) if base is not None else None
+
+    def of_case(self, case: Case, loc: Loc) -> tuple[str, Server] | None:
+        """Id and description; ``None``, with a problem, where the case doesn't say which."""
+        del loc
+        given = case.server
+        id_ = given.like if given is not None else None
+        if id_ is None:
+            if len(self.declared) != 1:
+                return None
+            (id_,) = self.declared
+        base = self.merged(id_)
+        if base is None:
+            return None
+        if given is None or given.model_fields_set <= {"like"}:
+            return id_, base
+        return id_, over(base, given)

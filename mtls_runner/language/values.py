@@ -1,0 +1,263 @@
+"""Scalar types of the language: each is a function that reads what an author typed, and its JSON schema.
+
+Functions cost next to nothing to build (start-up is a feature), and their errors are in plain words. YAML's core schema
+gives them ``str`` for text, :class:`~mtls_runner.language.source.Plain` for plain numbers and booleans, which text
+fields take as typed (``0777`` stays ``0777``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import NoneType
+from typing import Annotated, Any, TypeAlias, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import PydanticCustomError, core_schema
+
+from mtls_runner.language.source import Plain, Value
+
+__all__ = [
+    "Bool",
+    "Given",
+    "ID_PATTERN",
+    "Id",
+    "Int",
+    "Many",
+    "Maybe",
+    "OneOrMore",
+    "Parsed",
+    "RESERVED_IDS",
+    "Seconds",
+    "Short",
+    "Strict",
+    "Text",
+    "Token",
+    "about",
+    "bounded",
+    "fail",
+    "found",
+    "separated",
+    "text_value",
+    "word",
+]
+
+T = TypeVar("T")
+Json: TypeAlias = dict[str, Any]
+
+ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+#: Words that stand where an id could.
+RESERVED_IDS = frozenset({"self", "none", "full", "leaf"})
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
+
+
+class Strict(BaseModel):
+    """Base of all models: an unknown key is an error, and no error holds what the author typed."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, hide_input_in_errors=True, defer_build=True, protected_namespaces=()
+    )
+
+
+def fail(message: str, expected: str = "", choices: Iterable[str] = ()) -> PydanticCustomError:
+    """An error for ``diagnose``: what is wrong, what would be right, and the words that were possible."""
+    return PydanticCustomError(
+        "mtls", "{message}", {"message": message, "expected": expected, "choices": tuple(choices)}
+    )
+
+
+def found(value: object) -> str:
+    """What kind of thing an author typed, for messages: never the thing itself."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, Plain):
+        return "true or false" if isinstance(value.value, bool) else "a number"
+    if isinstance(value, str):
+        return "text"
+    return "a list" if isinstance(value, list) else "a mapping"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parsed:
+    """Annotation: the value is what ``parse`` makes of the author's, and nothing else looks at it."""
+
+    parse: Callable[[Value], object]
+    schema: Mapping[str, object]
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """Only the function: the annotated type is not asked."""
+        return core_schema.no_info_plain_validator_function(self.parse)
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> Json:
+        """What an author may write."""
+        return dict(self.schema)
+
+
+def _without_none(source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+    parts = get_args(source)
+    if NoneType not in parts:
+        return handler(source)
+    (kept,) = (part for part in parts if part is not NoneType)
+    return handler.generate_schema(kept)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Given:
+    """Annotation for an optional key: it may be left out, but not be empty (``key:`` with nothing behind it)."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """The annotated type without ``None``."""
+        return _without_none(source, handler)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Short:
+    """Annotation: short forms are spelt out before the model looks.
+
+    Args:
+        expand: short form → long form; anything else comes back as it is.
+        schema: of the short forms.
+        nullable: whether nothing (``key:``, ``key: null``) is a value of its own.
+    """
+
+    expand: Callable[[Value], Value]
+    schema: Mapping[str, object]
+    nullable: bool = False
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """The annotated type behind ``expand``."""
+        inner = handler(source) if self.nullable else _without_none(source, handler)
+        return core_schema.no_info_before_validator_function(self.expand, inner)
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> Json:
+        """Either form."""
+        return {"anyOf": [dict(self.schema), handler(schema)]}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OneOrMore:
+    """Annotation of a list: a single value will do; with ``null``, nothing is a value too."""
+
+    null: bool = False
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """The list, behind a function that makes one."""
+        as_list = _as_list_with_null if self.null else _as_list
+        return core_schema.no_info_before_validator_function(as_list, _without_none(source, handler))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> Json:
+        """One or a list."""
+        several = handler(schema)
+        return {"anyOf": [several["items"], several]}
+
+
+def _as_list_with_null(value: Value) -> Value:
+    return value if isinstance(value, list) else [value]
+
+
+def _as_list(value: Value) -> Value:
+    return value if isinstance(value, list) or value is None else [value]
+
+
+def text_value(value: Value) -> str:
+    """Text as typed."""
+    if isinstance(value, str):
+        return str(value)
+    raise fail(f"text is expected here, not {found(value)}", "text")
+
+
+def _int(value: Value) -> int:
+    if isinstance(value, Plain) and type(value.value) is int:
+        return value.value
+    raise fail(f"a whole number is expected here, not {found(value)}", "a whole number, without quotes")
+
+
+def bounded(low: int, high: int | None = None) -> Parsed:
+    """A whole number in a range."""
+    limit = f"{low} or more" if high is None else f"{low} to {high}"
+
+    def parse(value: Value) -> int:
+        number = _int(value)
+        if number < low or (high is not None and number > high):
+            raise fail("this number is out of range", limit)
+        return number
+
+    return Parsed(parse, {"type": "integer", "minimum": low} | ({} if high is None else {"maximum": high}))
+
+
+def _bool(value: Value) -> bool:
+    if isinstance(value, Plain) and isinstance(value.value, bool):
+        return value.value
+    raise fail(f"true or false is expected here, not {found(value)}", "true or false, without quotes")
+
+
+def _seconds(value: Value) -> float:
+    if isinstance(value, Plain) and not isinstance(value.value, bool) and 0 < value.value <= 3600:
+        return float(value.value)
+    raise fail("a number of seconds is expected here", "a number from above 0 to 3600, without quotes")
+
+
+def _id(value: Value) -> str:
+    if isinstance(value, str) and ID_PATTERN.fullmatch(value) and value not in RESERVED_IDS:
+        return str(value)
+    if isinstance(value, str):
+        raise fail("this can't be an id", "letters, digits, - and _, beginning with a letter or digit; not self, none, full or leaf")
+    raise fail(f"an id is expected here, not {found(value)}", "the id of an authority or leaf")
+
+
+def _token(value: Value) -> str:
+    if isinstance(value, str) and _TOKEN.fullmatch(value):
+        return str(value)
+    raise fail("this is not a name as HTTP has them", "letters, digits and - (RFC 9110 §5.6.2)")
+
+
+def word(table: Mapping[str, object], noun: str, *, hidden: frozenset[str] = frozenset()) -> Parsed:
+    """One of a table's words; ``hidden`` ones are synonyms that are not offered."""
+    shown = [name for name in table if name not in hidden]
+
+    def parse(value: Value) -> object:
+        known = table.get(value) if isinstance(value, str) else None
+        if known is None:
+            raise fail(f"this is not {noun}", choices=shown)
+        return known
+
+    return Parsed(parse, {"enum": shown})
+
+
+#: A free text, such as a body: numbers and booleans stay as typed.
+Text = Annotated[str, Parsed(text_value, {"type": ["string", "number", "boolean"]})]
+Int = Annotated[int, Parsed(_int, {"type": "integer"})]
+Bool = Annotated[bool, Parsed(_bool, {"type": "boolean"})]
+Seconds = Annotated[float, Parsed(_seconds, {"type": "number", "exclusiveMinimum": 0, "maximum": 3600})]
+Id = Annotated[str, Parsed(_id, {"type": "string", "pattern": f"^{ID_PATTERN.pattern}$"})]
+Token = Annotated[str, Parsed(_token, {"type": "string"})]
+
+
+#: An optional key; what it is given must not be empty.
+Maybe = Annotated[T | None, Given()]
+#: An optional key that takes a list or a single value.
+Many = Annotated[list[T] | None, OneOrMore()]
+
+
+def about(description: str, *examples: object) -> Any:
+    """An optional key: what the reference and an editor say of it, and how it is written."""
+    return Field(default=None, description=description, examples=list(examples) or None)
+
+
+def separated(separator: str) -> Parsed:
+    """Names as OpenSSL takes them: ``a:b`` or ``[a, b]``; the value is one text with ``separator``."""
+
+    def parse(value: Value) -> str:
+        parts = value if isinstance(value, list) else [value]
+        if not parts:
+            raise fail("nothing is listed here", f"names, in a list or with '{separator}' between them")
+        return separator.join(text_value(part) for part in parts)
+
+    return Parsed(parse, {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]})

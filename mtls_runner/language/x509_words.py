@@ -1,0 +1,244 @@
+"""What X.509 has words for, as an author writes it: subjects, alternative names, usages, OIDs, moments, serials."""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+from mtls_runner.language.source import Plain, Value
+from mtls_runner.language.values import Parsed, fail, text_value
+from mtls_runner.model.spec import Defect, KeyAlgorithm, KeyCipher, KeyFormat, Moment
+
+__all__ = [
+    "CIPHERS",
+    "DEFECTS",
+    "DER",
+    "EXTENDED_KEY_USAGES",
+    "FORMATS",
+    "HASHES",
+    "KEY_ALGORITHMS",
+    "KEY_USAGES",
+    "MOMENT",
+    "OID",
+    "SERIAL",
+    "SUBJECT",
+    "alternative_name",
+    "constraint_name",
+    "is_subject",
+    "usages",
+]
+
+KEY_ALGORITHMS: Mapping[str, KeyAlgorithm] = {algorithm.value: algorithm for algorithm in KeyAlgorithm}
+FORMATS: Mapping[str, KeyFormat] = {form.value: form for form in KeyFormat}
+#: OpenSSL's own names and their synonyms (``openssl list -cipher-algorithms``).
+CIPHERS: Mapping[str, KeyCipher] = {
+    **{cipher.value: cipher for cipher in KeyCipher},
+    "des3": KeyCipher.DES_EDE3_CBC,
+    "aes256": KeyCipher.AES_256_CBC,
+}
+DEFECTS: Mapping[str, Defect] = {defect.value: defect for defect in Defect}
+HASHES: Mapping[str, str] = {name: name for name in ("sha256", "sha384", "sha512", "sha1", "md5")}
+
+#: RFC 5280 §4.2.1.3.
+KEY_USAGES = (
+    "digitalSignature",
+    "contentCommitment",
+    "keyEncipherment",
+    "dataEncipherment",
+    "keyAgreement",
+    "keyCertSign",
+    "cRLSign",
+    "encipherOnly",
+    "decipherOnly",
+)
+#: RFC 5280 §4.2.1.12.
+EXTENDED_KEY_USAGES = (
+    "serverAuth",
+    "clientAuth",
+    "codeSigning",
+    "emailProtection",
+    "timeStamping",
+    "OCSPSigning",
+    "anyExtendedKeyUsage",
+)
+_USAGE_WORDS: Mapping[str, tuple[str, ...]] = {
+    "server": ("serverAuth",),
+    "client": ("clientAuth",),
+    "both": ("serverAuth", "clientAuth"),
+    "none": (),
+}
+#: RFC 4514 §3, and those of RFC 4519, PKCS #9 and X.520 that OpenSSL prints under these names.
+_ATTRIBUTES = frozenset(
+    "CN L ST O OU C STREET DC UID emailAddress serialNumber SN GN title initials pseudonym generationQualifier "
+    "dnQualifier postalCode organizationIdentifier".split()
+)
+
+_OID = re.compile(r"[0-2](\.(0|[1-9][0-9]{0,39})){1,40}")
+_PAIR = r"\\(?:[ \"#+,;<=>\\]|[0-9a-fA-F]{2})"
+_RDN = re.compile(rf"\s*([A-Za-z][A-Za-z0-9-]*|[0-9][0-9.]*)\s*=\s*((?:{_PAIR}|[^\\\"+,;<>\x00])*)")
+_RELATIVE = re.compile(r"[+-]?(?:[0-9]{1,7}[smhdw])+")
+_PART = re.compile(r"([0-9]+)([smhdw])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_GENERAL_NAMES = {name.lower(): name for name in ("DNS", "IP", "URI", "email", "dirName", "RID")}
+_TEXT_OR_NUMBER: Mapping[str, object] = {"type": ["string", "number"]}
+_MAX_SERIAL = 1 << 159  # RFC 5280 §4.1.2.2: at most 20 octets, positive
+
+
+def subject_fault(text: str) -> str:
+    """Why ``text`` is no distinguished name of RFC 4514; ``""``: it is one (so is the empty text)."""
+    at = 0
+    while text.strip():
+        match = _RDN.match(text, at)
+        if match is None:
+            return "CN=name,O=organization is the form; a comma or quote within a value takes a backslash"
+        name, value = match[1], match[2]
+        if name[0].isdigit():
+            if not _OID.fullmatch(name):
+                return f"{name} is not an OID"
+        elif name not in _ATTRIBUTES:
+            return f"{name} is not a name of RFC 4514; any other attribute can be written by its OID"
+        if name == "C" and len(value.strip()) != 2:
+            return "C takes the two letters of a country"
+        at = match.end()
+        if at == len(text):
+            return ""
+        if text[at] not in ",+":
+            return "a character here takes a backslash before it (RFC 4514 §2.4)"
+        at += 1
+    return ""
+
+
+def is_subject(text: str) -> bool:
+    """Whether it is a distinguished name as RFC 4514 writes it."""
+    return not subject_fault(text)
+
+
+def _subject(value: Value) -> str:
+    text = text_value(value)
+    fault = subject_fault(text)
+    if fault:
+        raise fail("this is not a distinguished name as RFC 4514 writes it", fault)
+    return text
+
+
+def _oid(value: Value) -> str:
+    text = text_value(value)
+    if not _OID.fullmatch(text):
+        raise fail("this is not an OID", "numbers with dots between them, such as 1.3.6.1.5.5.7.3.2")
+    return text
+
+
+def _serial(value: Value) -> int:
+    number = value.value if isinstance(value, Plain) else None
+    if type(number) is not int or not 0 < number < _MAX_SERIAL:
+        raise fail("this is not a serial number", "a whole number from 1 to 2^159 - 1, such as 4711 or 0x1A2B")
+    return number
+
+
+def _der(value: Value) -> bytes:
+    try:
+        data = bytes.fromhex(text_value(value).replace(":", ""))
+    except ValueError:
+        data = b""
+    if not data:
+        raise fail("this is not DER in hexadecimal digits", "such as 05 00 (NULL) or 0c:02:68:69 (UTF8String)")
+    return data
+
+
+def _moment(value: Value) -> Moment:
+    text = text_value(value)
+    if text == "now":
+        return Moment()
+    if _RELATIVE.fullmatch(text):
+        amounts: dict[str, int] = {}
+        for amount, unit in _PART.findall(text):
+            amounts[_UNITS[unit]] = amounts.get(_UNITS[unit], 0) + int(amount)
+        offset = timedelta(**amounts)
+        if abs(offset) <= timedelta(days=366 * 1000):
+            return Moment(offset=-offset if text[0] == "-" else offset)
+    try:
+        absolute = datetime.fromisoformat(text)
+    except ValueError:
+        raise fail(
+            "this is not a time", "relative to the run (-10d, +30d, -1h30m), now, or absolute (2026-01-31, 2026-01-31T12:00:00Z)"
+        ) from None
+    return Moment(absolute=absolute.replace(tzinfo=UTC) if absolute.tzinfo is None else absolute.astimezone(UTC))
+
+
+def alternative_name(value: Value) -> str:
+    """A subject alternative name with its type before it, which is seen from its form where the author gives none."""
+    text = text_value(value)
+    kind, colon, rest = text.partition(":")
+    known = _GENERAL_NAMES.get(kind.lower()) if colon else None
+    if known is not None and not (known == "IP" and _is_address(text)):
+        return _checked_name(known, rest)
+    if _is_address(text):
+        return f"IP:{text}"
+    if "://" in text:
+        return f"URI:{text}"
+    return _checked_name("email" if "@" in text else "DNS", text)
+
+
+def constraint_name(value: Value) -> str:
+    """An entry of name constraints; an IP is a network."""
+    text = text_value(value)
+    kind, colon, rest = text.partition(":")
+    known = _GENERAL_NAMES.get(kind.lower()) if colon else None
+    if known not in (None, "IP"):
+        return f"{known}:{rest}" if known in ("DNS", "email", "URI") else _checked_name(known, rest)
+    network = rest if known else text
+    try:
+        return f"IP:{ipaddress.ip_network(network)}"
+    except ValueError:
+        if known or "/" in text:
+            raise fail("this is not a network", "IP:10.0.0.0/8; the bits after the prefix are zero") from None
+    return f"email:{text}" if "@" in text else f"DNS:{text}"
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _checked_name(kind: str, rest: str) -> str:
+    if kind == "IP" and not _is_address(rest):
+        raise fail("this is not an IP address", "IP:127.0.0.1 or IP:::1")
+    if kind == "RID" and not _OID.fullmatch(rest):
+        raise fail("this is not an OID", "RID:1.2.3.4")
+    if kind == "dirName" and subject_fault(rest):
+        raise fail("this is not a distinguished name as RFC 4514 writes it", subject_fault(rest))
+    if kind in ("DNS", "email") and (not rest or any(c.isspace() for c in rest)):
+        raise fail("this is not a name", "a DNS name, an IP address, a URI or an email address; or DNS:…, IP:…, URI:…, email:…, dirName:…, RID:…")
+    return f"{kind}:{rest}"
+
+
+def usages(value: Value) -> tuple[str, ...]:
+    """One entry of ``usage:``: a word of the lab's, an EKU name or an OID."""
+    text = text_value(value)
+    if text in _USAGE_WORDS:
+        return _USAGE_WORDS[text]
+    if text in EXTENDED_KEY_USAGES or _OID.fullmatch(text):
+        return (text,)
+    raise fail("this is not a usage", choices=("server", "client", "both", "none", *EXTENDED_KEY_USAGES, "an OID"))
+
+
+def key_usage(value: Value) -> str:
+    """One bit of keyUsage."""
+    text = text_value(value)
+    if text == "nonRepudiation":  # X.509's older name of the same bit
+        return "contentCommitment"
+    if text not in KEY_USAGES:
+        raise fail("this is not a key usage", choices=KEY_USAGES)
+    return text
+
+
+
+
+SUBJECT = Parsed(_subject, {"type": "string"})
+OID = Parsed(_oid, {"type": "string", "pattern": r"^[0-2](\.(0|[1-9][0-9]*))+$"})
+SERIAL = Parsed(_serial, {"type": "integer", "minimum": 1})
+DER = Parsed(_der, dict(_TEXT_OR_NUMBER))
+MOMENT = Parsed(_moment, dict(_TEXT_OR_NUMBER))

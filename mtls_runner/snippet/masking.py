@@ -1,0 +1,172 @@
+"""Which parts of a YAML text could be secret: found in the text itself, since a file that is shown may be no YAML at all."""
+
+from __future__ import annotations
+
+import re
+from difflib import SequenceMatcher
+from functools import lru_cache
+
+__all__ = ["is_secret", "masked"]
+
+_WHOLE = frozenset({"pass", "pw", "pwd", "pin", "passwd", "secret", "secrets", "token", "authorization", "proxyauthorization"})
+_WITHIN = ("passph", "passw", "secret", "phrase", "pwd")
+_LIKE = ("passphrase", "password", "passwd", "passcode")
+#: How alike a slip of the pen is: ``pasphrase`` 0.95, ``psswrd`` 0.86; ``path_length`` 0.48.
+_ALIKE = 0.72
+_FAR = 3
+
+_KEY = re.compile(r"""(?P<key>[^\W\d][\w.\-]*)(?P<quote>["']?)(?P<sign>[ \t]*[:=])""")
+_BARE = re.compile(r"(?m)^[ \t]*(?:[-?] +)*(?P<key>[^\W\d][\w.\-]*)[ \t]+(?=[^\s:=#])")
+_COMMENT = re.compile(r"(?:^|[ \t])#")
+_DOUBLE = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_SINGLE = re.compile(r"'(?:[^']|'')*'", re.DOTALL)
+_NEXT_KEY = re.compile(r"""\s*,\s*["']?[^\W\d][\w.\-]*["']?\s*:(?=\s|$)""")
+_ONLY_CLOSERS = re.compile(r"[\s,}\]]*(?:#.*)?$")
+_STRUCTURE = re.compile(r"""[ \t]*(?:- |-$|#|[\]}]|["']?[^\W\d][\w.\-/ ]*["']?[ \t]*:(?:\s|$))""")
+_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----(.*?)(?:-----END|\Z)", re.DOTALL)
+_ALIAS = re.compile(r"\s*\*([^\s,\[\]{}]+)")
+
+
+@lru_cache(maxsize=4096)
+def is_secret(key: str) -> bool:
+    """Whether a key is, or nearly is, one of those that hold secrets (``passphrase``, ``pasphrase``, ``key_password``)."""
+    return any(_near(part) or any(map(_near, re.split(r"[-_ ]", part))) for part in key.lower().split("."))
+
+
+def _near(word: str) -> bool:
+    plain = re.sub(r"[^a-z0-9]", "", word)
+    if plain in _WHOLE or any(part in plain for part in _WITHIN):
+        return True
+    if not plain.isascii() or len(plain) < 4:
+        return False
+    return any(
+        abs(len(plain) - len(like)) <= _FAR and SequenceMatcher(None, plain, like, autojunk=False).ratio() >= _ALIKE
+        for like in _LIKE
+    )
+
+
+@lru_cache(maxsize=4096)
+def _is_compound(key: str) -> bool:
+    """``wrong-passphrase`` may be an id with a description behind it; ``passphrase`` has a secret behind it."""
+    last = key.lower().rpartition(".")[2]
+    plain = re.sub(r"[^a-z0-9]", "", last)
+    return len(plain) > len("passphrase") + _FAR or not _near(plain)
+
+
+@lru_cache(maxsize=8)
+def masked(text: str) -> tuple[tuple[int, int], ...]:
+    """Half-open ranges of ``text`` that are not to be shown, in order."""
+    found: list[tuple[int, int]] = []
+    for match in _KEY.finditer(text):
+        if is_secret(match["key"]):
+            found.extend(_value(text, match["key"], match.start("key"), match.end()))
+    for match in _BARE.finditer(text):
+        if is_secret(match["key"]):
+            found.append((match.end(), _line_end(text, match.end())))
+    found.extend(match.span(1) for match in _PRIVATE_KEY.finditer(text))
+    return tuple(sorted(_trimmed(text, low, high) for low, high in found))
+
+
+def _trimmed(text: str, low: int, high: int) -> tuple[int, int]:
+    while low < high and text[low] in " \t":
+        low += 1
+    return low, high
+
+
+def _line_end(text: str, at: int) -> int:
+    end = min((found for found in (text.find("\n", at), text.find("\r", at)) if found >= 0), default=len(text))
+    return end
+
+
+def _value(text: str, key: str, key_at: int, at: int) -> list[tuple[int, int]]:
+    """Where the value behind a secret key stands; ``at`` is behind its colon."""
+    line_at = max(text.rfind("\n", 0, key_at), text.rfind("\r", 0, key_at)) + 1
+    end = _line_end(text, at)
+    before, rest = text[line_at:key_at], text[at:end]
+    value = rest.strip()
+    if _COMMENT.search(before):
+        return [(at, end)]
+    if _is_compound(key) and (value.startswith("{") or (not value.partition("#")[0].strip() and _is_mapping(text, end, len(before)))):
+        return []
+    found: list[tuple[int, int]] = []
+    alias = _ALIAS.match(text, at)
+    if alias is not None:
+        anchor = re.compile(rf"&{re.escape(alias[1])}(?=[\s,\[\]{{}}]|$)")
+        found += [(match.end(), _line_end(text, match.end())) for match in anchor.finditer(text)]
+    if value[:1] in ('"', "'"):
+        quoted = (_DOUBLE if value[0] == '"' else _SINGLE).match(text, at + rest.index(value[0]))
+        if quoted is not None:
+            return [*found, (at, quoted.end()), *_tail(text, quoted.end())]
+    elif value[:1] in ("{", "["):
+        closed = _closing(text, at + rest.index(value[0]))
+        if closed is not None:
+            return [*found, (at, closed), *_tail(text, closed)]
+    elif before.count("{") + before.count("[") > before.count("}") + before.count("]"):
+        stop = re.compile(r"[,}\]]").search(text, at, end)
+        if stop is not None and not _tail(text, stop.start()):
+            return [*found, (at, stop.start())]
+    return [*found, (at, end), *_following(text, end, len(before), empty=not value.partition("#")[0].strip(" |>+-0123456789"))]
+
+
+def _tail(text: str, at: int) -> list[tuple[int, int]]:
+    """What else to mask on the line where a value ends: nothing only before another key, or before nothing."""
+    end = _line_end(text, at)
+    rest = text[at:end]
+    following = _NEXT_KEY.match(rest)
+    comment = _COMMENT.search(rest)
+    if following is None and not (_ONLY_CLOSERS.match(rest)):
+        return [(at, end)]
+    return [(at + comment.start(), end)] if comment else []
+
+
+def _closing(text: str, at: int) -> int | None:
+    depth = 0
+    while at < len(text):
+        character = text[at]
+        if character in "\"'":
+            quoted = (_DOUBLE if character == '"' else _SINGLE).match(text, at)
+            if quoted is None:
+                return None
+            at = quoted.end()
+            continue
+        depth += (character in "{[") - (character in "}]")
+        at += 1
+        if depth == 0:
+            return at
+    return None
+
+
+def _is_mapping(text: str, end: int, column: int) -> bool:
+    for _, low, high in _lines_after(text, end):
+        line = text[low:high]
+        if line.strip():
+            return len(line) - len(line.lstrip(" ")) > column and bool(_STRUCTURE.match(line))
+    return False
+
+
+def _lines_after(text: str, end: int) -> list[tuple[int, int, int]]:
+    """(number, start, end) of the lines behind the line that ends at ``end``; only as many as any value has."""
+    found: list[tuple[int, int, int]] = []
+    at = end
+    while at < len(text) and len(found) < 500:
+        at += 2 if text.startswith("\r\n", at) else 1
+        stop = _line_end(text, at)
+        found.append((len(found), at, stop))
+        at = stop
+    return found
+
+
+def _following(text: str, end: int, column: int, *, empty: bool) -> list[tuple[int, int]]:
+    """The lines that belong to a value: those that are indented more than its key, and, where nothing stood behind the
+    key, a list in the key's own column and lines that look like no structure at all."""
+    found: list[tuple[int, int]] = []
+    for _, low, high in _lines_after(text, end):
+        line = text[low:high]
+        if not line.strip():
+            continue
+        indent = len(line) - len(line.lstrip(" \t"))
+        belongs = indent > column or (empty and (not _STRUCTURE.match(line) or (indent == column and line[indent:indent + 1] == "-")))
+        if not belongs:
+            break
+        found.append((low + indent, high))
+    return found

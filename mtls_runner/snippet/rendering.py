@@ -1,0 +1,146 @@
+"""Span + message → ``file:line:column``, the source line and a caret under it.
+
+One renderer for invalid files and for failed expectations. What could be a secret is masked in every line shown, and what
+could confuse a terminal is escaped.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mtls_runner.snippet.masking import masked
+from mtls_runner.span import Diagnostic, Severity, Span
+
+__all__ = ["render"]
+
+#: Columns of source that are shown; longer lines are cut around the caret.
+WIDTH = 100
+#: Lines of a span that are shown.
+_MAX_LINES = 3
+_TAB = "    "
+_MASK = "***"
+_CUT = "…"
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r|$)")
+_RESET, _BOLD, _RED, _YELLOW, _BLUE = "\x1b[0m", "\x1b[1m", "\x1b[31m", "\x1b[33m", "\x1b[34m"
+
+
+@dataclass(frozen=True, slots=True)
+class _Paint:
+    """Wraps texts in colours, or leaves them alone."""
+
+    on: bool
+
+    def __call__(self, text: str, *codes: str) -> str:
+        return f"{''.join(codes)}{text}{_RESET}" if self.on and text else text
+
+
+def render(diagnostic: Diagnostic, text: str, color: bool = False) -> str:
+    """The diagnostic as lines for people, without a newline at the end.
+
+    Args:
+        diagnostic: what to say, and where.
+        text: the whole file that its span points into; ``""`` when it can't be had.
+        color: with ANSI colours.
+    """
+    return "\n".join(_lines(diagnostic, text, _Paint(color)))
+
+
+def _lines(diagnostic: Diagnostic, text: str, paint: _Paint) -> Iterator[str]:
+    span = diagnostic.span
+    hue = _RED if diagnostic.severity is Severity.ERROR else _YELLOW
+    place = f"{_visible(str(span))}: " if span is not None else ""
+    yield f"{paint(place, _BOLD)}{paint(f'{diagnostic.severity.value}:', _BOLD, hue)} {_visible(diagnostic.message)}"
+    gutter = "  "
+    if span is not None:
+        shown = list(_source(text, span))
+        gutter = " " * (len(str(span.line + max(0, len(shown) - 1))) + 2)
+        for number, line in enumerate(shown):
+            yield f"{paint(f'{span.line + number:>{len(gutter) - 1}} |', _BLUE)} {line.text}".rstrip()
+            if number == 0:
+                yield f"{gutter}{paint('|', _BLUE)} {' ' * line.start}{paint('^' * line.length, _BOLD, hue)}"
+    if diagnostic.expected:
+        yield f"{gutter}{paint('=', _BLUE)} expected: {_visible(diagnostic.expected)}"
+    if diagnostic.suggestion:
+        yield f"{gutter}{paint('=', _BLUE)} did you mean '{_visible(diagnostic.suggestion)}'?"
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A line for the terminal, and the columns of its caret."""
+
+    text: str
+    start: int
+    length: int
+
+
+def _source(text: str, span: Span) -> Iterator[_Shown]:
+    last = min(span.end_line if span.end_column > 1 or span.end_line == span.line else span.end_line - 1, span.line + _MAX_LINES - 1)
+    for number, match in enumerate(_LINE.finditer(text), 1):
+        if number > last:
+            return
+        line = match[0].rstrip("\r\n")
+        if number < span.line or (not line and match.start() == len(text)):
+            continue
+        end = span.end_column - 1 if number == span.end_line else len(line)
+        start = span.column - 1 if number == span.line else 0
+        yield _shown(line, match.start(), masked(text), start, end)
+
+
+def _shown(line: str, offset: int, masks: tuple[tuple[int, int], ...], start: int, end: int) -> _Shown:
+    cells: list[str] = []
+    columns: list[int] = []  # of each character of the line, in the line shown
+    width, hidden = 0, False
+    here = [mask for mask in masks if mask[0] < offset + len(line) and mask[1] > offset]
+    for index, character in enumerate(line):
+        if any(low <= offset + index < high for low, high in here):
+            columns.append(width if not hidden else width - len(_MASK))
+            if not hidden:
+                cells.append(_MASK)
+                width += len(_MASK)
+            hidden = True
+            continue
+        hidden = False
+        columns.append(width)
+        cell = _TAB if character == "\t" else _visible(character)
+        cells.append(cell)
+        width += _width(cell)
+    columns.append(width)
+    left = columns[min(start, len(line))]
+    right = columns[min(max(end, start + 1), len(line))]
+    if hidden and end >= len(line):
+        right = width
+    return _cut("".join(cells), left, max(1, right - left))
+
+
+def _cut(text: str, start: int, length: int) -> _Shown:
+    if _width(text) <= WIDTH:
+        return _Shown(text, start, length)
+    first = max(0, min(start - WIDTH // 3, _width(text) - WIDTH))
+    parts: list[str] = []
+    at = 0
+    for character in text:
+        if first <= at < first + WIDTH:
+            parts.append(character)
+        at += _width(character)
+    before = _CUT if first else ""
+    after = _CUT if at > first + WIDTH else ""
+    start = start - first + len(before)
+    return _Shown(before + "".join(parts) + after, start, max(1, min(length, WIDTH - start)))
+
+
+def _visible(text: str) -> str:
+    """Without control characters, line breaks, direction marks: each is escaped."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def _width(text: str) -> int:
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
+    )
