@@ -39,7 +39,7 @@ def root() -> None:
 
 
 @root.command()
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(), metavar="PATH...")
 @click.option(
     "-k", "expression", metavar="EXPR", help="Only cases whose id matches, as pytest's -k: 'expired and not curl'."
 )

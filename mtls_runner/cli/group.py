@@ -7,6 +7,10 @@ import sys
 
 import click
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 __all__ = ["DefaultCommandGroup"]
 
 _WIDEST = 100
@@ -25,6 +29,15 @@ class DefaultCommandGroup(click.Group):
         if args and args[0] not in self.commands and args[0] not in own:
             args = [self.default, *args]
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Commands, and what the default command takes."""
+        found = super().shell_complete(ctx, incomplete)
+        if incomplete.startswith("-"):
+            return [*found, *self.commands[self.default].shell_complete(ctx, incomplete)]
+        from click.shell_completion import CompletionItem
+
+        return found or [CompletionItem(incomplete, type="file")]
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """How it is used most, then the rest."""

@@ -144,7 +144,9 @@ def _observed() -> Schema:
             "handshake": _or_null(_TEXTS, "Handshake messages in order, as the client saw them."),
             "resumed": _or_null(_flag("A session was resumed.")),
             "server_log": _or_null(_TEXTS, "The server's log lines of this connection."),
-            "body": _or_null(_text("The response's body as text, its first 64 KiB; other bytes than UTF-8's as \\xNN.")),
+            "body": _or_null(
+                _text("The response's body as text, its first 64 KiB; other bytes than UTF-8's as \\xNN.")
+            ),
             "body_size": _or_null(_whole("The whole body's size in bytes.")),
             "client": _or_null(_client()),
             "server": _or_null(_server(), "Null where the server can't be asked or never saw the client."),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import TextIO
@@ -24,8 +25,16 @@ __all__ = ["JunitReporter"]
 _TAGS = {Status.FAIL: "failure", Status.ERROR: "error", Status.SKIP: "skipped"}
 
 
+@dataclass(slots=True)
+class _Suite:
+    plan: Plan
+    cases: list[ET.Element] = field(default_factory=list)
+    counts: Counter[Status] = field(default_factory=Counter)
+    seconds: float = 0.0
+
+
 class JunitReporter:
-    """Gathers elements and writes them at the end.
+    """Keeps an element for each case, and writes them at the end, since the counts come first.
 
     Args:
         stream: where to; the caller opens and closes it.
@@ -33,15 +42,18 @@ class JunitReporter:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._suites: list[tuple[Plan, list[Verdict]]] = []
+        self._suites: list[_Suite] = []
         self._started = datetime.now(UTC)
 
     def handle(self, event: Event) -> None:
         """One event."""
         if isinstance(event, CaseFinished):
-            self._suites[-1][1].append(event.verdict)
+            suite = self._suites[-1]
+            suite.cases.append(_case(event.verdict, suite.plan))
+            suite.counts[event.verdict.status] += 1
+            suite.seconds += event.verdict.duration
         elif isinstance(event, PlanStarted):
-            self._suites.append((event.plan, []))
+            self._suites.append(_Suite(event.plan))
         elif isinstance(event, RunFinished):
             self._write(event)
 
@@ -50,31 +62,31 @@ class JunitReporter:
         self._stream.flush()
 
     def _write(self, event: RunFinished) -> None:
-        verdicts = [verdict for _, members in self._suites for verdict in members]
-        root = ET.Element("testsuites", {"name": "mtls-run"} | _totals(verdicts))
-        for plan, members in self._suites:
-            suite = ET.SubElement(root, "testsuite", {"name": for_xml(str(plan.path))} | _totals(members))
-            suite.set("skipped", str(sum(verdict.status is Status.SKIP for verdict in members)))
-            suite.set("timestamp", self._started.strftime("%Y-%m-%dT%H:%M:%S"))
-            suite.set("hostname", for_xml(platform.node() or "localhost"))
+        counts = sum((suite.counts for suite in self._suites), Counter[Status]())
+        seconds = sum(suite.seconds for suite in self._suites)
+        root = ET.Element("testsuites", {"name": "mtls-run"} | _totals(counts, seconds))
+        for suite in self._suites:
+            element = ET.SubElement(root, "testsuite", {"name": for_xml(str(suite.plan.path))})
+            element.attrib.update(_totals(suite.counts, suite.seconds))
+            element.set("skipped", str(suite.counts[Status.SKIP]))
+            element.set("timestamp", self._started.strftime("%Y-%m-%dT%H:%M:%S"))
+            element.set("hostname", for_xml(platform.node() or "localhost"))
             if event.versions:
-                properties = ET.SubElement(suite, "properties")
+                properties = ET.SubElement(element, "properties")
                 for name, version in event.versions.items():
                     ET.SubElement(properties, "property", name=for_xml(name), value=for_xml(version))
-            for verdict in members:
-                suite.append(_case(verdict, plan))
+            element.extend(suite.cases)
         ET.indent(root)
         self._stream.write('<?xml version="1.0" encoding="UTF-8"?>\n')
         self._stream.write(ET.tostring(root, encoding="unicode") + "\n")
 
 
-def _totals(verdicts: list[Verdict]) -> dict[str, str]:
-    counts = Counter(verdict.status for verdict in verdicts)
+def _totals(counts: Counter[Status], seconds: float) -> dict[str, str]:
     return {
-        "tests": str(len(verdicts)),
+        "tests": str(counts.total()),
         "failures": str(counts[Status.FAIL]),
         "errors": str(counts[Status.ERROR]),
-        "time": _seconds(sum(verdict.duration for verdict in verdicts)),
+        "time": _seconds(seconds),
     }
 
 
