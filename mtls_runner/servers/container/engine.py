@@ -13,6 +13,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import requests
@@ -52,6 +53,7 @@ class ContainerSpec:
         files: laid in before the start.
         capabilities: the only ones it keeps.
         hosts: names that resolve inside (``/etc/hosts``).
+        mounts: directories of this machine's and where they appear inside, read-only.
         memory: limit in bytes, swap included.
         pids: limit of processes and threads.
     """
@@ -63,6 +65,7 @@ class ContainerSpec:
     files: tuple[ContainerFile, ...] = ()
     capabilities: tuple[str, ...] = ()
     hosts: tuple[tuple[str, str], ...] = ()
+    mounts: tuple[tuple[Path, str], ...] = ()
     memory: int = 512 * 1024 * 1024
     pids: int = 512
 
@@ -177,6 +180,7 @@ class Engine:
             memswap_limit=spec.memory,
             pids_limit=spec.pids,
             extra_hosts=dict(spec.hosts),
+            binds=[f"{outside}:{inside}:ro" for outside, inside in spec.mounts],
             # All of the output is read as it comes; the engine need not keep a second copy.
             log_config=LogConfig(type="none"),
         )

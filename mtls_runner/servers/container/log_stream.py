@@ -56,7 +56,7 @@ class LogStream:
                 self._changed.notify_all()
 
     def _append(self, line: bytes) -> None:
-        text = line.decode("utf-8", errors="backslashreplace").rstrip("\r")
+        text = line.decode("utf-8", errors="replace").rstrip("\r")
         self._lines.append(text)
         self._tail.append(text)
 

@@ -13,7 +13,8 @@ from mtls_runner.deadline import Deadline
 from mtls_runner.errors import LabError
 from mtls_runner.model.port import Material
 from mtls_runner.model.spec import ClientSpec, ServerSpec
-from mtls_runner.servers.nginx.configuration import MAIN_FILE, generate, inexpressible, port_inside
+from mtls_runner.servers.nginx.configuration import inexpressible, port_inside
+from mtls_runner.servers.nginx.prepare import prepare
 
 if TYPE_CHECKING:
     from mtls_runner.servers.container.engine import Container, Engine
@@ -61,27 +62,40 @@ class NginxBackend:
         from mtls_runner.servers.container.engine import ContainerSpec
         from mtls_runner.servers.nginx.running import RunningNginx
         from mtls_runner.servers.nginx.start import wait_until_ready
+        from mtls_runner.servers.nginx.upstream import MOUNTED_AT, relay_hosts, upstream_stub
 
-        generated = generate(server, material)
-        _keep(server, material, generated.text)
         engine = self._connected()
         seconds = deadline.remaining()
         image = engine.image(_image(server), self._progress)
         deadline = Deadline.after(seconds)
-        spec = ContainerSpec(
-            image=image.reference,
-            port=port_inside(server),
-            entrypoint=("nginx",),
-            command=("-c", MAIN_FILE, "-g", "daemon off;"),
-            files=generated.files,
-            capabilities=_CAPABILITIES,
-        )
-        with engine.run(spec, deadline) as container:
-            ready = wait_until_ready(container, spec.files, spec.port, deadline)
+        with contextlib.ExitStack() as stack:
+            stub = stack.enter_context(upstream_stub(server, material.directory)) if server.upstreams else None
+            prepared = prepare(server, material, image.command)
+            prepared.keep(material.directory / "nginx" / server.id)
+            spec = ContainerSpec(
+                image=image.reference,
+                port=port_inside(server),
+                entrypoint=prepared.entrypoint,
+                command=prepared.command,
+                files=prepared.files,
+                capabilities=_CAPABILITIES,
+                hosts=relay_hosts(server.upstreams),
+                mounts=((stub.directory, MOUNTED_AT),) if stub else (),
+            )
+            container = stack.enter_context(engine.run(spec, deadline))
+            ready = wait_until_ready(container, prepared, spec.port, deadline)
             if ready.version:
                 self._versions["nginx"] = ready.version
-            yield RunningNginx(ready.address, container.log)
+            yield RunningNginx(ready.address, container.log, stub.take if stub else None)
             self._learn_openssl(container)
+
+    def configuration(self, server: ServerSpec, material: Material) -> str:
+        """What nginx is given: the generated configuration, or what the lab changes in its copy of the author's.
+
+        Raises:
+            MaterialError: something can't be made or read.
+        """
+        return prepare(server, material, ()).shown
 
     def _connected(self) -> Engine:
         from mtls_runner.servers.container.engine import Engine
@@ -104,10 +118,3 @@ class NginxBackend:
 
 def _image(server: ServerSpec) -> str:
     return server.option("image") or os.environ.get(IMAGE_VARIABLE) or DEFAULT_IMAGE
-
-
-def _keep(server: ServerSpec, material: Material, text: str) -> None:
-    """Beside the material, for whoever wants to see or repeat it."""
-    directory = material.directory / "nginx" / server.id
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (directory / "nginx.conf").write_text(text, encoding="utf-8")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from mtls_runner.deadline import Deadline
@@ -11,8 +10,8 @@ from mtls_runner.errors import ServerUnusable
 from mtls_runner.model.observation import Reason
 from mtls_runner.model.spec import Address
 from mtls_runner.servers.container.engine import Container
-from mtls_runner.servers.container.files import ContainerFile
 from mtls_runner.servers.nginx.log import parse_line
+from mtls_runner.servers.nginx.prepare import Prepared
 from mtls_runner.servers.nginx.start_failure import start_failure
 from mtls_runner.servers.readiness import Answer, knock
 
@@ -33,13 +32,7 @@ class Ready(NamedTuple):
     version: str
 
 
-def wait_until_ready(
-    container: Container,
-    files: Sequence[ContainerFile],
-    port: int,
-    deadline: Deadline,
-    names: Sequence[tuple[str, str]] = (),
-) -> Ready:
+def wait_until_ready(container: Container, prepared: Prepared, port: int, deadline: Deadline) -> Ready:
     """Until a TLS handshake gets an answer.
 
     Raises:
@@ -59,15 +52,19 @@ def wait_until_ready(
             if not workers:
                 continue
         if container.log.ended or container.address is None:
-            raise start_failure(container.log.tail(), files, container.exit_code(), names)
+            raise start_failure(container.log.tail(), prepared.files, container.exit_code(), prepared.names)
         if knock(container.address, deadline.within(2)) is not Answer.NOTHING:
             return Ready(container.address, version)
         deadline.check("waiting for nginx to answer")
         workers = workers or any("nginx: worker" in command for command in container.processes())
-        unanswered += workers
+        unanswered += workers and line is None  # as many pauses, however many lines came
         if unanswered >= _GIVE_UP_AFTER:
             raise ServerUnusable(
-                f"nginx runs, but nothing listens on port {port} in its container",
+                f"nginx runs, but nothing listens on port {port} in its container{_listens(prepared)}",
                 reason=Reason.BAD_CONFIG,
                 log=container.log.tail(),
             )
+
+
+def _listens(prepared: Prepared) -> str:
+    return f"; the configuration has listen {', '.join(prepared.listens)}" if prepared.listens else ""

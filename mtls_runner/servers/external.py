@@ -1,0 +1,64 @@
+"""The ``external`` backend: an endpoint that already runs. Nothing is started, and nothing can be asked."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+from mtls_runner.deadline import Deadline
+from mtls_runner.errors import LabError
+from mtls_runner.model.observation import ClientView, ServerView
+from mtls_runner.model.port import Material
+from mtls_runner.model.spec import Address, ClientSpec, ServerSpec
+
+__all__ = ["ExternalBackend"]
+
+
+class _Endpoint:
+    """Implements :class:`mtls_runner.model.port.RunningServer`, and :class:`~mtls_runner.model.port.Watch` that sees nothing."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+
+    @property
+    def address(self) -> Address:
+        """As the scenario gives it."""
+        return self._address
+
+    @contextlib.contextmanager
+    def watch(self) -> Iterator[_Endpoint]:
+        """Connections need not be told apart: none is seen."""
+        yield self
+
+    def view(self, client: ClientView, deadline: Deadline) -> ServerView | None:  # noqa: ARG002
+        """What only the server could say is not observed."""
+        return None
+
+
+class ExternalBackend:
+    """Implements :class:`mtls_runner.model.port.ServerBackend`.
+
+    Whether anything listens is for the clients to find out: ``no-connection`` is an outcome, not a broken lab.
+    """
+
+    def versions(self) -> Mapping[str, str]:
+        """Not known."""
+        return MappingProxyType({})
+
+    def cannot(self, server: ServerSpec, client: ClientSpec | None) -> str | None:
+        """A server's own expectation, since nothing is started."""
+        if server.address is None:
+            return "an external server needs an address"
+        return "an external server is not started by the lab" if client is None else None
+
+    @contextlib.contextmanager
+    def serve(self, server: ServerSpec, material: Material, deadline: Deadline) -> Iterator[_Endpoint]:  # noqa: ARG002
+        """The endpoint at the server's address.
+
+        Raises:
+            LabError: the description has no address.
+        """
+        if server.address is None:
+            raise LabError(f"server {server.id}: an external server needs an address")
+        yield _Endpoint(server.address)

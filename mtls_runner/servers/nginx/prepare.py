@@ -1,0 +1,81 @@
+"""What a container needs to be the scenario's nginx, whoever wrote its configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mtls_runner.model.port import Material
+from mtls_runner.model.spec import ServerSpec
+from mtls_runner.servers.container.files import ContainerFile
+from mtls_runner.servers.nginx.configuration import MAIN_FILE, generate
+
+__all__ = ["Prepared", "prepare"]
+
+_FOREGROUND = ("-g", "daemon off;")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Everything but the image.
+
+    Args:
+        files: for the container.
+        entrypoint, command: ``None``: the image's own.
+        shown: for people: the generated configuration, or what the lab changes in its copy of the author's.
+        names: path in the container → the author's file.
+        listens: what the author's ``listen`` directives say, for messages.
+    """
+
+    files: tuple[ContainerFile, ...]
+    entrypoint: tuple[str, ...] | None
+    command: tuple[str, ...] | None
+    shown: str
+    names: tuple[tuple[str, str], ...] = ()
+    listens: tuple[str, ...] = ()
+
+    def keep(self, directory: Path) -> None:
+        """Write the configuration files where people may look at them or use them by hand; no keys, no passphrases."""
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        configurations = {MAIN_FILE, *(inside for inside, _ in self.names)}
+        for file in self.files:
+            if file.path in configurations:
+                (directory / Path(file.path).name).write_bytes(file.content)
+
+
+def prepare(server: ServerSpec, material: Material, image_command: tuple[str, ...]) -> Prepared:
+    """Generate or read the configuration.
+
+    Args:
+        server: what to run.
+        material: the plan's.
+        image_command: the image's own command.
+
+    Raises:
+        MaterialError: something can't be made or read.
+    """
+    if not server.option("config"):
+        generated = generate(server, material)
+        return Prepared(generated.files, ("nginx",), ("-c", MAIN_FILE, *_FOREGROUND), generated.text)
+    # crossplane is only needed here.
+    from mtls_runner.servers.nginx.upstream import relay_configuration
+    from mtls_runner.servers.nginx.user_config import read_user_configuration
+
+    own = read_user_configuration(server, material)
+    if server.upstreams:
+        own = read_user_configuration(server, material, relay_configuration(server.upstreams, own.texts))
+    return Prepared(
+        files=tuple(own.files),
+        entrypoint=None,
+        command=_noticing(image_command),
+        shown=own.difference,
+        names=tuple(own.names),
+        listens=tuple(own.listens),
+    )
+
+
+def _noticing(command: tuple[str, ...]) -> tuple[str, ...] | None:
+    """The image's command with a main log that tells when the workers start, where it is nginx's usual one."""
+    if command[-2:] != _FOREGROUND:
+        return None
+    return (*command[:-1], f"{_FOREGROUND[-1]} error_log stderr notice;")

@@ -1,0 +1,126 @@
+"""nginx's configuration text as statements with their places in it; crossplane reads the tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import crossplane  # type: ignore[import-untyped]
+from crossplane.errors import NgxParserBaseException  # type: ignore[import-untyped]
+
+__all__ = ["Statement", "Unreadable", "statements"]
+
+
+class Unreadable(Exception):
+    """The text is no nginx configuration, or none that can be read here; nginx itself will say what it thinks of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One directive.
+
+    Args:
+        name, arguments: without quotes.
+        start: offset of its first character.
+        end: offset after its ``;`` or ``{``.
+        opens: whether it is a block.
+        path: names of the blocks around it, outermost first.
+        block: offset after the ``{`` of the block around it; 0 at the top.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    start: int
+    end: int
+    opens: bool
+    path: tuple[str, ...]
+    block: int
+
+
+def statements(text: str) -> list[Statement]:
+    """All statements, in the text's order.
+
+    Raises:
+        Unreadable: quotes or braces don't match.
+    """
+    found: list[Statement] = []
+    words: list[str] = []
+    start = 0
+    path: list[str] = []
+    blocks = [0]
+    for word, quoted, begin, end in _words(text):
+        mark = "" if quoted else word
+        if mark == "}":
+            if len(blocks) > 1:
+                blocks.pop()
+                path.pop()
+            words = []
+        elif mark in {";", "{"}:
+            if words:
+                opens = mark == "{"
+                found.append(Statement(words[0], tuple(words[1:]), start, end, opens, tuple(path), blocks[-1]))
+            if mark == "{":
+                path.append(words[0] if words else "")
+                blocks.append(end)
+            words = []
+        else:
+            if not words:
+                start = begin
+            words.append(word)
+    return found
+
+
+def _words(text: str) -> Iterator[tuple[str, bool, int, int]]:
+    """Tokens with their offsets: the library gives only their lines, so the text is walked along with it."""
+    at = 0
+    lua = False
+    try:
+        for token, _, quoted in crossplane.lex_string(text):
+            if lua:  # the ';' that the library adds after a Lua block
+                lua = False
+                yield token, False, at, at
+                continue
+            while at < len(text) and text[at].isspace():
+                at += 1
+            begin = at
+            if quoted and text.startswith("{", at):
+                at = _end_of_lua(text, at)
+                lua = True
+            elif quoted:
+                at = _end_of_quoted(text, at)
+            elif text.startswith(token, at):
+                at += len(token)
+            else:
+                raise Unreadable(f"can't follow the configuration at {text[at : at + 20]!r}")
+            if quoted or not token.startswith("#"):
+                yield token, quoted, begin, at
+    except NgxParserBaseException as error:
+        raise Unreadable(str(error.strerror)) from error
+    except RuntimeError as error:  # a StopIteration inside the library's generators: the text ends too early
+        raise Unreadable("unexpected end of file") from error
+
+
+def _end_of_quoted(text: str, at: int) -> int:
+    quote = text[at]
+    at += 1
+    while at < len(text) and text[at] != quote:
+        at += 2 if text[at] == "\\" else 1
+    return at + 1
+
+
+def _end_of_lua(text: str, at: int) -> int:
+    depth = 0
+    while at < len(text):
+        char = text[at]
+        if char in "\"'":
+            at = _end_of_quoted(text, at)
+            continue
+        if text.startswith("--", at):
+            line_end = text.find("\n", at)
+            at = len(text) if line_end < 0 else line_end
+            continue
+        depth += (char == "{") - (char == "}")
+        at += 1
+        if not depth:
+            break
+    return at

@@ -1,0 +1,159 @@
+"""The author's own configuration (``config:``) and the files that it needs, as they go into the container."""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from difflib import unified_diff
+from pathlib import Path, PurePosixPath
+
+from mtls_runner.errors import MaterialError
+from mtls_runner.model.port import Material
+from mtls_runner.model.spec import ServerSpec
+from mtls_runner.servers.container.files import ContainerFile
+from mtls_runner.servers.nginx.access_log import FORMAT_DEFINITION
+from mtls_runner.servers.nginx.instrument import instrument, is_whole
+from mtls_runner.servers.nginx.statements import Statement, Unreadable, statements
+
+__all__ = ["UserConfiguration", "read_user_configuration"]
+
+_ROOT = PurePosixPath("/etc/nginx")
+_OWN_FILE = str(_ROOT / "conf.d" / "00-mtls-run.conf")
+"""What the lab adds at ``http`` level; its name sorts before the author's, so that what it defines is there for them."""
+
+
+@dataclass(slots=True)
+class UserConfiguration:
+    """What goes into the container.
+
+    Args:
+        files: configuration files, the lab's copies, and what ``files:`` maps.
+        names: path in the container → the author's file.
+        difference: what the copies change, as a unified diff.
+        listens: arguments of every ``listen``, for messages.
+        texts: the author's configuration files, unchanged.
+    """
+
+    files: list[ContainerFile] = field(default_factory=list)
+    names: list[tuple[str, str]] = field(default_factory=list)
+    difference: str = ""
+    listens: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+
+
+def read_user_configuration(server: ServerSpec, material: Material, http: str = "") -> UserConfiguration:
+    """Read the configuration and everything beside it, and make the lab's copies.
+
+    Args:
+        server: its options say where the configuration is; its ``files`` what else goes in.
+        material: the plan's.
+        http: more configuration for the ``http`` level, on one line.
+
+    Raises:
+        MaterialError: a file can't be read.
+    """
+    main = Path(server.option("config"))
+    http = " ".join(part for part in (FORMAT_DEFINITION, http) if part)
+    mapped = dict(server.files)
+    own = {path: Path(what.removeprefix("file:")) for path, what in mapped.items() if what.startswith("file:")}
+    result = UserConfiguration()
+    text = _read(main)
+    whole = _is_whole(text)
+    path = _ROOT / ("nginx.conf" if whole else f"conf.d/{main.stem}.conf")
+    pending = [(str(path), main, () if whole else ("http",))]
+    done: set[str] = set()
+    while pending:
+        inside_path, file, inside = pending.pop(0)
+        if inside_path in done:
+            continue
+        done.add(inside_path)
+        text = _read(file)
+        copy, found = _copied(text, inside, http)
+        result.texts.append(text)
+        result.files.append(ContainerFile(inside_path, copy.encode("utf-8", "surrogateescape")))
+        result.names.append((inside_path, str(file)))
+        result.difference += _difference(text, copy, str(file), inside_path)
+        for statement in found:
+            if statement.name == "listen":
+                result.listens.append(" ".join(statement.arguments))
+            elif statement.name == "include" and statement.arguments:
+                around = (*inside, *statement.path)
+                pending += [(at, local, around) for at, local in _included(statement.arguments[0], main, whole, own)]
+    if not whole:
+        result.files.append(ContainerFile(_OWN_FILE, f"{http}\n".encode()))
+    for at, what in mapped.items():
+        if at not in done:
+            result.files += _mapped(at, what, material)
+    return result
+
+
+def _is_whole(text: str) -> bool:
+    try:
+        return is_whole(statements(text))
+    except Unreadable:
+        return False
+
+
+def _copied(text: str, inside: tuple[str, ...], http: str) -> tuple[str, list[Statement]]:
+    """The copy and its statements; what can't be read goes in as it is, and nginx says what is wrong with it."""
+    try:
+        return instrument(text, inside, http), statements(text)
+    except Unreadable:
+        return text, []
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_bytes().decode("utf-8", "surrogateescape")
+    except OSError as error:
+        raise MaterialError(f"{file}: {error.strerror}") from error
+
+
+def _included(pattern: str, main: Path, whole: bool, own: dict[str, Path]) -> Iterator[tuple[str, Path]]:
+    """Files of the author's that an ``include`` reaches: by ``files:``, or beside the main one. Others are the image's."""
+    target = _ROOT / pattern  # an absolute pattern replaces the root, as nginx has it
+    for at, local in own.items():
+        if fnmatch.fnmatchcase(at, str(target)):
+            yield at, local
+    if not target.is_relative_to(_ROOT) or ".." in target.parts:
+        return
+    relative = target.relative_to(_ROOT)
+    for local in _beside(main, relative, whole):
+        yield str(target.parent / local.name), local
+
+
+def _beside(main: Path, relative: PurePosixPath, whole: bool) -> Iterator[Path]:
+    """For a whole ``nginx.conf`` its folder stands for ``/etc/nginx``; for a ``conf.d`` file, for that folder too."""
+    patterns = [str(relative)]
+    if not whole and relative.parts[0] == "conf.d" and len(relative.parts) > 1:
+        patterns.append(str(PurePosixPath(*relative.parts[1:])))
+    for pattern in patterns:
+        yield from (file for file in sorted(main.parent.glob(pattern)) if file.is_file() and file != main)
+
+
+def _mapped(path: str, what: str, material: Material) -> Iterator[ContainerFile]:
+    """``<id>.certificate|chain|key|passphrase``, or ``file:<path>``."""
+    if what.startswith("file:"):
+        content = _read(Path(what.removeprefix("file:"))).encode("utf-8", "surrogateescape")
+        yield ContainerFile(path, content, 0o600 if b"PRIVATE KEY-----" in content else 0o644)
+        return
+    certificate, _, part = what.rpartition(".")
+    credential = material.credential(certificate)
+    sources = {"certificate": credential.certificate_path, "chain": credential.chain_path, "key": credential.key_path}
+    if part == "passphrase" and credential.passphrase is not None:
+        yield ContainerFile(path, f"{credential.passphrase.reveal()}\n".encode(), 0o600)
+        return
+    source = sources.get(part)
+    if source is None:
+        raise MaterialError(f"{path}: {certificate} has no {part}")
+    # Without an own file that can't be read, nginx itself says that it is missing.
+    with contextlib.suppress(OSError):
+        yield ContainerFile(path, source.read_bytes(), 0o600 if part == "key" else 0o644)
+
+
+def _difference(before: str, after: str, file: str, path: str) -> str:
+    lines = unified_diff(before.splitlines(), after.splitlines(), file, f"container:{path}", lineterm="", n=1)
+    text = "\n".join(lines)
+    return f"{text}\n" if text else ""
