@@ -42,6 +42,7 @@ _TOLERATED = {
     "unable to verify the first certificate": 21,
     "certificate not trusted": 27,
 }
+_REQUEST_LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (\S+) HTTP/\d\.\d")  # RFC 9112 §3
 _ALERT_NUMBER = re.compile(r"SSL alert number (\d+)")
 
 
@@ -95,7 +96,7 @@ def server_view(lines: Sequence[LogLine], client: ClientView) -> ServerView:
     errors = openssl_errors(failure.message) if failure else ()
     return ServerView(
         source="nginx log",
-        handshake_complete=None if access is None and failure is None else failure is None,
+        handshake_complete=bool(access.get("protocol")) if access is not None else None if failure is None else False,
         error=_without_context(word.message) if word else "",
         error_symbol=next((error.symbol for error in errors if error.symbol), ""),
         verify_code=_verify_code(refusal, verify),
@@ -153,8 +154,8 @@ def _alerts(lines: Sequence[LogLine]) -> tuple[Alert, ...]:
 
 
 def _request(access: Mapping[str, str]) -> HttpRequest | None:
-    parts = access.get("request", "").split(" ")
-    return HttpRequest(parts[0], parts[1]) if len(parts) == 3 else None
+    found = _REQUEST_LINE.fullmatch(access.get("request", ""))
+    return HttpRequest(found[1], found[2]) if found else None
 
 
 def _without_context(message: str) -> str:
