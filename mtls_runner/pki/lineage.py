@@ -24,10 +24,7 @@ class Lineage:
         found: Mapping[str, str | None],
         roots: frozenset[str],
     ) -> None:
-        self._issuers = {
-            certificate: found.get(certificate, spec.issuer)
-            for certificate, spec in certificates.items()
-        }
+        self._issuers = {certificate: found.get(certificate, spec.issuer) for certificate, spec in certificates.items()}
         self._roots = roots.union(
             certificate
             for certificate, spec in certificates.items()

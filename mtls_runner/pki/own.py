@@ -100,11 +100,16 @@ def read_own(files: OwnFiles, passphrase: Secret | None, start: datetime | None 
         start: when the run began, aware, for notes about certificates that are not valid then; ``None``: no such notes.
     """
     own = _read_files(files, passphrase) if files.pkcs12 is None else _read_pkcs12(files, files.pkcs12, passphrase)
-    for der in (own.certificate, *own.more) if own.path is not None else ():
+    return replace(own, notes=(*own.notes, *_validity(own, start)))
+
+
+def _checked(own: Own) -> Own:
+    """With the problem of the first certificate that OpenSSL does not read."""
+    for der in (own.certificate, *own.more):
         if der and not loads(der):
             trouble = Problem(Reason.MALFORMED, "", f"{_holder(own, der)}: OpenSSL can't read a certificate in it")
-            own = replace(own, problem=own.problem or trouble)
-    return replace(own, notes=(*own.notes, *_validity(own, start)))
+            return replace(own, problem=own.problem or trouble)
+    return own
 
 
 def _holder(own: Own, der: bytes) -> str:
@@ -133,7 +138,7 @@ def _read_pkcs12(files: OwnFiles, path: Path, passphrase: Secret | None) -> Own:
         return Own(files, problem=trouble, broken=path)
     given = passphrase if passphrase is not None and passphrase.reveal() else None
     key = pem_key(found.key, KeyFormat.PKCS8, KeyCipher.AES_256_CBC, given) if found.key is not None else None
-    return _sorted(Own(files, found.certificates[0], found.certificates[1:], key, found.key))
+    return _sorted(_checked(Own(files, found.certificates[0], found.certificates[1:], key, found.key)))
 
 
 def _read_files(files: OwnFiles, passphrase: Secret | None) -> Own:
@@ -141,7 +146,7 @@ def _read_files(files: OwnFiles, passphrase: Secret | None) -> Own:
     certificates: tuple[bytes, ...] = ()
     keys: tuple[KeyText, ...] = ()
     for path in (files.certificate, files.chain):
-        if path is None and path is files.chain:
+        if path is None and files.certificate is not None:
             continue
         content = _certificates(path)
         if isinstance(content, Problem):
@@ -158,7 +163,7 @@ def _read_files(files: OwnFiles, passphrase: Secret | None) -> Own:
             own, keys = replace(own, problem=own.problem or found), ()
         else:
             own, keys = replace(own, notes=own.notes + found.notes), found.keys
-    own = replace(own, certificate=certificates[0] if certificates else b"", more=certificates[1:])
+    own = _checked(replace(own, certificate=certificates[0] if certificates else b"", more=certificates[1:]))
     return _sorted(_with_key(own, keys, passphrase, holder.name if holder is not None else "key"))
 
 

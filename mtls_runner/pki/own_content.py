@@ -6,7 +6,7 @@ import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from asn1crypto import core
+from asn1crypto import core, parser
 from asn1crypto import x509 as asn1
 
 from mtls_runner.model.observation import Reason
@@ -111,30 +111,42 @@ def _first_element(der: bytes) -> bytes:
     return first
 
 
-class _Members(core.SequenceOf):  # type: ignore[misc] # the library has no types
-    _child_spec = core.Any
+_INTEGER, _BIT_STRING, _OCTET_STRING, _SEQUENCE = 2, 3, 4, 16  # universal tags (X.680 §8.6)
+
+
+def _members(data: bytes) -> list[int]:
+    """The universal tags of what an outermost SEQUENCE holds; -1 for any other tag."""
+    kind, _, tag, _, inner, _ = parser.parse(data, strict=True)
+    if (kind, tag) != (0, _SEQUENCE):
+        raise ValueError("no SEQUENCE")
+    tags: list[int] = []
+    at = 0
+    while at < len(inner):
+        kind, _, tag, _, _, _ = parser.parse(inner[at:])
+        tags.append(tag if kind == 0 else -1)
+        at += parser.peek(inner[at:])
+    return tags
 
 
 def _of_der(path: Path, data: bytes) -> Content | Problem:
     try:
-        members = [member.parse() for member in _Members.load(data, strict=True)]
-    except (ValueError, TypeError):
+        tags = _members(data)
+    except ValueError:
         return Problem(Reason.MALFORMED, "", f"{path.name}: neither PEM nor DER")
-    match members:
-        case [core.Sequence(), core.Sequence(), core.BitString()] if _is_certificate(data):
-            return Content((data,))
-        case [core.Sequence(), core.OctetString()]:
-            label = "ENCRYPTED PRIVATE KEY"
-        case [core.Integer(), core.Sequence(), core.OctetString(), *_]:
-            label = "PRIVATE KEY"
-        case [core.Integer(), core.Integer(), core.Integer(), core.Integer(), core.Integer(), core.Integer(), *_]:
-            label = "RSA PRIVATE KEY"
-        case [core.Integer(), core.OctetString(), *_]:
-            label = "EC PRIVATE KEY"
-        case [core.Integer(), core.Sequence(), *_]:
-            return Content(pkcs12=True)
-        case _:
-            return Problem(Reason.MALFORMED, "", f"{path.name}: DER, but neither a certificate nor a private key")
+    if tags == [_SEQUENCE, _SEQUENCE, _BIT_STRING] and _is_certificate(data):
+        return Content((data,))
+    if tags == [_SEQUENCE, _OCTET_STRING]:
+        label = "ENCRYPTED PRIVATE KEY"
+    elif tags[:3] == [_INTEGER, _SEQUENCE, _OCTET_STRING]:
+        label = "PRIVATE KEY"
+    elif tags[:9] == [_INTEGER] * 9:
+        label = "RSA PRIVATE KEY"
+    elif tags[:2] == [_INTEGER, _OCTET_STRING]:
+        label = "EC PRIVATE KEY"
+    elif tags[:2] == [_INTEGER, _SEQUENCE]:
+        return Content(pkcs12=True)
+    else:
+        return Problem(Reason.MALFORMED, "", f"{path.name}: DER, but neither a certificate nor a private key")
     return Content(keys=(KeyText(label, pem_block(label, data), data),))
 
 
