@@ -113,7 +113,9 @@ class CurlClient:
             written = _written(finished)
             trace = parse(_read(scratch / "trace"))
             _held(client, trace.offered_signature_algorithms)
-            response = _response(written.http_code, _read(scratch / "headers"), _read(scratch / "body"))
+            # With --head the output is the head once more.
+            body = b"" if client.request.method == "HEAD" else _read(scratch / "body")
+            response = _response(written.http_code, _read(scratch / "headers"), body)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         problem = self._problem(finished.exit_code, client, files) if not trace.said_hello else None

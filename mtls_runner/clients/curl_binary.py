@@ -17,12 +17,12 @@ from mtls_runner.errors import DeadlineExceeded, LabError
 
 __all__ = ["CurlBinary", "Finished"]
 
-_FIRST_LINE = re.compile(r"curl (\d+\.\d+\.\d+\S*) \([^)]*\) (.*)")
+_FIRST_LINE = re.compile(r"curl (\d+\.\d+\.\d+)\S* \([^)]*\) libcurl/\S+ (.*)")
 #: What a child may inherit: where libraries and programs lie. Everything else could change an outcome (``SSL_CERT_FILE``,
 #: ``CURL_CA_BUNDLE``, ``OPENSSL_CONF``, ``https_proxy``, ``SSLKEYLOGFILE``, …).
 _INHERITED = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 _VERSION_LIMIT = 10.0
-_GRACE = 5.0
+_GRACE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
