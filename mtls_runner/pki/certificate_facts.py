@@ -14,10 +14,11 @@ from functools import lru_cache
 from typing import TypeVar
 
 from asn1crypto import x509
+from cryptography.x509 import Name, load_der_x509_certificate
 
 from mtls_runner.tls.messages import subject as subject_text
 
-__all__ = ["Facts", "facts", "loads"]
+__all__ = ["Facts", "facts", "loads", "subject_name"]
 
 _T = TypeVar("_T")
 
@@ -90,3 +91,14 @@ def facts(der: bytes) -> Facts:
         begin=read(lambda certificate: certificate.not_valid_before),
         end=read(lambda certificate: certificate.not_valid_after),
     )
+
+
+def subject_name(der: bytes) -> Name:
+    """The subject, with the string types that it is written with.
+
+    Raises:
+        ValueError: it can't be read.
+    """
+    twin = x509.Certificate.load(der).copy()
+    twin["tbs_certificate"]["serial_number"] = 1  # the library refuses others, and nothing but the name counts
+    return load_der_x509_certificate(twin.dump()).subject

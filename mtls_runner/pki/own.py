@@ -7,13 +7,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from cryptography import x509
-
 from mtls_runner.model.credential import Secret
 from mtls_runner.model.observation import Reason
 from mtls_runner.model.spec import CertificateSpec, KeyCipher, KeyFormat, OwnFiles
 from mtls_runner.pki.at_rest import pem_key
-from mtls_runner.pki.certificate_facts import facts, loads
+from mtls_runner.pki.certificate_facts import facts, loads, subject_name
 from mtls_runner.pki.identities import Issuer
 from mtls_runner.pki.keys import KeyPair, PrivateKey, key_identifier
 from mtls_runner.pki.own_content import Content, KeyText, read_content, read_octets
@@ -71,9 +69,9 @@ class Own:
         if known.key != pair.identifier:
             return self.problem.text if self.problem is not None else "its key is another certificate's"
         try:
-            name = x509.load_der_x509_certificate(self.certificate).subject
-        except ValueError as error:
-            return f"its certificate can't be read: {error}"
+            name = subject_name(self.certificate)
+        except ValueError:
+            return "its certificate can't be read"
         return Issuer(name, pair, known.subject_key or pair.identifier)
 
 

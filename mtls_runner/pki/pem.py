@@ -6,7 +6,6 @@ import base64
 import binascii
 import codecs
 import re
-import textwrap
 from dataclasses import dataclass, field
 
 __all__ = ["Block", "blocks", "certificate_pem", "pem_block", "plain_text"]
@@ -27,7 +26,8 @@ class Block:
 
 def pem_block(label: str, der: bytes, headers: str = "") -> bytes:
     """RFC 7468 text of ``der``; ``headers`` are RFC 1421's, each with its newline."""
-    lines = "\n".join(textwrap.wrap(base64.b64encode(der).decode("ascii"), 64))
+    body = base64.b64encode(der).decode("ascii")
+    lines = "\n".join(body[at : at + 64] for at in range(0, len(body), 64))
     between = f"{headers}\n" if headers else ""
     return f"-----BEGIN {label}-----\n{between}{lines}\n-----END {label}-----\n".encode("ascii")
 

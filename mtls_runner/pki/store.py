@@ -160,7 +160,9 @@ class Store:
             self.credential(certificate)
 
     def _forge(self, start: datetime, pool: KeyPool, progress: Progress | None) -> dict[str, Forged]:
-        issuers = {certificate: own.issuer() for certificate, own in self._own.items()}
+        specs = self._certificates.values()
+        needed = {spec.issuer for spec in specs} | {spec.key.same_as for spec in specs}
+        issuers = {certificate: own.issuer() for certificate, own in self._own.items() if certificate in needed}
         forge = Forge(self._certificates, start=start, pool=pool, own=issuers, progress=progress)
         forged: dict[str, Forged] = {}
         for certificate in self._certificates:

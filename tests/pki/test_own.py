@@ -496,6 +496,12 @@ def test_an_own_authority_with_an_encrypted_key(make: MakeStore, passphrase: Sec
             store.credential("leaf")
 
 
+def test_an_own_authority_with_an_odd_serial_issues_too(make: MakeStore) -> None:
+    mine = make(authority(subject="CN=Müller,C=DE", serial=-5)).credential("ca")
+    store = make(own_authority(certificate=mine.certificate_path, key=mine.key_path), leaf("leaf"))
+    assert code(store, "leaf") == 0
+
+
 def test_own_leaves_find_their_issuers_in_the_plan(mine: Mine, make: MakeStore) -> None:
     fields = Fields(files=OwnFiles(certificate=mine.file("leaf.pem", mine.certificate("leaf"), mine.key("leaf"))))
     store = make(
