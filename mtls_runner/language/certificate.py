@@ -1,8 +1,9 @@
 """What an author may write about an authority or a leaf."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, SecretStr
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import core_schema
 
 from mtls_runner.language.source import Plain, Value
@@ -41,14 +42,17 @@ from mtls_runner.language.x509_words import (
     key_usage,
     usages,
 )
+from mtls_runner.model.credential import Secret
 from mtls_runner.model.spec import Defect, KeyAlgorithm, KeyCipher, KeyFormat, Moment
 
 __all__ = [
     "ABSENT",
     "Absent",
+    "Basic",
     "Certificate",
+    "CertificateSettings",
     "Constraints",
-    "GivenPassphrase",
+    "PassphraseField",
     "Key",
     "KeyUsage",
     "OwnExtension",
@@ -58,30 +62,43 @@ __all__ = [
     "Usage",
 ]
 
-_SCALAR = {"type": ["string", "number", "boolean"]}
+_TEXT = {"type": "string"}
 
 
-def _secret(value: Value) -> SecretStr:
-    text = text_value(value)
-    if not text or "\n" in text or "\x00" in text:
-        raise fail("this can't be a passphrase", "one line of text, not empty; leave the key out for none")
-    return SecretStr(text)
+@dataclass(frozen=True, slots=True)
+class Passphrase:
+    """A passphrase, or where to find it: one of the three."""
+
+    text: Secret | None = None
+    file: str | None = None
+    env: str | None = None
 
 
-class Passphrase(Strict):
-    """A passphrase, or where to find it."""
+def _passphrase(value: Value) -> Passphrase | None:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        if not value or "\n" in value or "\x00" in value:
+            raise fail("this can't be a passphrase", "one line of text, not empty; null for none")
+        return Passphrase(text=Secret(str(value)))
+    if isinstance(value, dict) and len(value) == 1:
+        ((kind, name),) = value.items()
+        if kind in ("file", "env") and isinstance(name, str) and name:
+            return Passphrase(file=str(name)) if kind == "file" else Passphrase(env=str(name))
+    raise fail("this can't be a passphrase", "a text, {file: path}, {env: NAME}, or null for none")
 
-    text: Annotated[SecretStr | None, Parsed(_secret, _SCALAR)] = about("The passphrase itself.", "secret")
-    file: Maybe[Text] = about("A file whose first line it is, relative to the scenario.", "passphrase.txt")
-    env: Maybe[Text] = about("The environment variable that holds it.", "KEY_PASSPHRASE")
 
-
-def _passphrase(value: Value) -> Value:
-    return {"text": value} if isinstance(value, str) else value
-
-
+_PASSPHRASE_SCHEMA = {
+    "anyOf": [
+        {"type": ["string", "number", "boolean", "null"]},
+        *(
+            {"type": "object", "properties": {key: _TEXT}, "required": [key], "additionalProperties": False}
+            for key in ("file", "env")
+        ),
+    ]
+}
 #: ``null`` means none, also where a description that is taken over has one.
-GivenPassphrase = Annotated[Passphrase | None, Short(_passphrase, _SCALAR, nullable=True)]
+PassphraseField = Annotated[Passphrase | None, Parsed(_passphrase, _PASSPHRASE_SCHEMA)]
 
 
 class Key(Strict):
@@ -218,7 +235,19 @@ _USAGE_LIST = {"anyOf": [{"type": ["string", "null"]}, _USAGE_SCHEMA, {"type": "
 Identifier = Annotated[bool | None, Parsed(_identifier, {"type": ["boolean", "null"]})]
 
 
-class Certificate(Strict):
+class CertificateSettings(Strict):
+    """What lab.yaml may set for every certificate."""
+
+    key: Annotated[Key | None, Short(_key, {"anyOf": [{"enum": list(KEY_ALGORITHMS)}, {"type": "string"}]})] = about(
+        "Algorithm and size, or a longer form; beside `certificate:` an own key's file.", "rsa-2048", {"same_as": "ca"}
+    )
+    days: Annotated[int | None, bounded(1, 365_000)] = about("How long it is valid, from `not_before`.", 365)
+    signature: Annotated[Signature | None, Short(_hash, {"enum": list(HASHES)})] = about(
+        "How its issuer signs it.", "sha384", {"pss": True}
+    )
+
+
+class Certificate(CertificateSettings):
     """An authority or a leaf."""
 
     like: Maybe[Id] = about("The id of a certificate whose description this one takes over.", "good")
@@ -227,12 +256,8 @@ class Certificate(Strict):
         "The id of the certificate that signs it, or self. A leaf's is the only authority by default; an authority's, self.",
         "intermediate",
     )
-    key: Annotated[Key | None, Short(_key, {"anyOf": [{"enum": list(KEY_ALGORITHMS)}, {"type": "string"}]})] = about(
-        "Algorithm and size, or a longer form; beside `certificate:` an own key's file.", "rsa-2048", {"same_as": "ca"}
-    )
-    passphrase: GivenPassphrase = about("Encrypts the key at rest.", "secret", {"env": "KEY_PASSPHRASE"})
+    passphrase: PassphraseField = about("Encrypts the key at rest.", "secret", {"env": "KEY_PASSPHRASE"})
     serial: Annotated[int | None, SERIAL] = about("Serial number; random by default.", 4711)
-    days: Annotated[int | None, bounded(1, 365_000)] = about("How long it is valid, from `not_before`.", 365)
     not_before: Annotated[Moment | None, MOMENT] = about("Valid from: relative to the run, or absolute.", "-10d")
     not_after: Annotated[Moment | None, MOMENT] = about("Valid until: relative to the run, or absolute.", "-1h")
     san: Annotated[San | None, Short(_names, _LIST_OF, nullable=True)] = about(
@@ -254,9 +279,6 @@ class Certificate(Strict):
     )
     subject_key_identifier: Identifier = about("Whether the extension is there: true by default, null for not.", None)
     authority_key_identifier: Identifier = about("Whether the extension is there: true by default, null for not.", None)
-    signature: Annotated[Signature | None, Short(_hash, {"enum": list(HASHES)})] = about(
-        "How its issuer signs it.", "sha384", {"pss": True}
-    )
     extensions: Maybe[dict[Annotated[str, OID], Annotated[OwnExtension, Short(_der_alone, {"type": "string"})]]] = about(
         "More extensions, by OID.", {"1.3.6.1.4.1.55555.1": {"der": "05 00", "critical": True}}
     )

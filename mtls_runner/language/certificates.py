@@ -84,6 +84,10 @@ class Certificates:
         """All that may be named."""
         return (*self.own, *(id_ for id_ in self.shared if id_ not in self.own))
 
+    def use(self, id_: str) -> None:
+        """Something in the file names it, or needs it by default."""
+        self.used.add(id_)
+
     def authorities(self) -> tuple[str, ...]:
         """Ids of the file's own authorities."""
         return tuple(id_ for id_, declared in self.own.items() if declared.authority)
@@ -171,19 +175,20 @@ class Certificates:
         for id_ in (*self.own, *sorted(self.used - self.own.keys())):
             yield from visit(id_)
 
-    def _algorithm(self, model: Certificate) -> KeyAlgorithm:
+    def algorithm(self, model: Certificate) -> KeyAlgorithm:
+        """Of its key, or of the key that it shares."""
         key = model.key
         if key is not None and key.same_as is not None:
             other = self.merged(key.same_as)
             if other is not None and other is not model and (other.key is None or other.key.same_as is None):
-                return self._algorithm(other)
+                return self.algorithm(other)
         return (key.algorithm if key is not None else None) or KeyAlgorithm.EC_P256
 
     def _spec(self, id_: str, presented: bool) -> CertificateSpec | None:
         declared, model = self.get(id_), self.merged(id_)
         if declared is None or model is None:
             return None
-        key, algorithm = model.key, self._algorithm(model)
+        key, algorithm = model.key, self.algorithm(model)
         passphrase = None
         if model.passphrase is not None:
             passphrase = self._context.secret(model.passphrase, declared.document, (*declared.loc, "passphrase"))

@@ -1,6 +1,7 @@
 """What planning one file needs everywhere: the file, lab.yaml, the command line, and where to say what is wrong."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,7 +27,12 @@ class Context:
     lab: Lab
     overrides: Overrides
     problems: Problems = field(default_factory=Problems)
+    case_indices: Sequence[int] | None = None
     _secrets: dict[int, Secret | None] = field(default_factory=dict)
+
+    def case_index(self, index: int) -> int:
+        """Where in the file's list of cases the scenario's case stands: invalid ones may have been left out."""
+        return index if self.case_indices is None else self.case_indices[index]
 
     def beside(self, document: Document, path: str) -> Path:
         """An absolute path; a relative one starts at the file that it is written in."""
@@ -40,12 +46,8 @@ class Context:
         return self._secrets[key]
 
     def _found(self, passphrase: Passphrase, document: Document, loc: Loc) -> Secret | None:
-        given = passphrase.model_fields_set
-        if len(given) != 1:
-            self.problems.error(document, loc, "one way to give a passphrase is expected here", "a text, {file: …} or {env: …}")
-            return None
         if passphrase.text is not None:
-            return Secret(passphrase.text.get_secret_value())
+            return passphrase.text
         if passphrase.env is not None:
             value = os.environ.get(passphrase.env)
             if value:

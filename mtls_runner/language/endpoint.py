@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
-from mtls_runner.language.certificate import GivenPassphrase
+from mtls_runner.language.certificate import PassphraseField
 from mtls_runner.language.expectation import ServerExpect
 from mtls_runner.language.protocol import BACKEND, TOOL, Tls
 from mtls_runner.language.source import Value
@@ -185,7 +185,7 @@ class Server(ServerSettings):
 
     like: Maybe[Id] = about("The id of a server whose description this one takes over.", "server")
     certificate: Maybe[IdRef] = about("The id of the leaf it presents; `server` by default, or the only leaf.", "server")
-    passphrase: GivenPassphrase = about(
+    passphrase: PassphraseField = about(
         "What it opens its key with; the leaf's own by default, null for nothing.", "secret", None
     )
     trust: Many[IdRef] = about("Authorities that client certificates are checked against; the only one by default.", ["ca"])
@@ -224,7 +224,7 @@ class Client(ClientSettings):
     key: Annotated[str | OwnFile | None, Parsed(_file, _KEY_SCHEMA)] = about(
         "Another key than the certificate's own: a certificate's id, or a file.", "other", {"file": "wrong.key"}
     )
-    passphrase: GivenPassphrase = about(
+    passphrase: PassphraseField = about(
         "What it opens its key with; the leaf's own by default, null for nothing.", "secret", None
     )
     trust: Many[IdRef] = about("What the server's chain is checked against; the root of that chain by default.", ["ca"])

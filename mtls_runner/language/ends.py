@@ -68,6 +68,9 @@ class Ends:
             self._servers[spec] = known
             if known.certificate is not None:
                 self.presented.add(known.certificate)
+                self._certificates.use(known.certificate)
+            for authority in known.trust:
+                self._certificates.use(authority)
         return known
 
     def _server(self, id_: str, model: Server) -> ServerSpec:
@@ -153,6 +156,7 @@ class Ends:
         trust = tuple(model.trust or ())
         if model.trust is None and server.certificate is not None:
             trust = (self._certificates.root(server.certificate),)
+            self._certificates.use(trust[0])
         key = model.key
         if "passphrase" in model.model_fields_set:
             passphrase = self._secret(model)

@@ -1,16 +1,21 @@
 """lab.yaml: defaults and shared descriptions for a tree of scenarios, and which value came from where."""
 
+import os
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
 
-from mtls_runner.language.certificate import Certificate
+from pydantic import ValidationError
+
+from mtls_runner.errors import ScenarioError
+from mtls_runner.language.certificate import Certificate, CertificateSettings
+from mtls_runner.language.diagnose import diagnose
 from mtls_runner.language.endpoint import ClientSettings, ServerSettings
-from mtls_runner.language.source import Document
+from mtls_runner.language.source import Document, read
 from mtls_runner.language.values import Id, Maybe, Seconds, Strict, Text, about, bounded, word
 
-__all__ = ["DEFAULT_IMAGE", "IMAGE_VARIABLE", "LAB_FILE", "Defaults", "EngineSettings", "Lab", "LabFile", "find_lab"]
+__all__ = ["DEFAULT_IMAGE", "IMAGE_VARIABLE", "LAB_FILE", "Defaults", "EngineSettings", "Lab", "LabFile", "find_lab", "load_lab"]
 
 LAB_FILE = "lab.yaml"
 DEFAULT_IMAGE = "nginx:1.27"
@@ -23,7 +28,7 @@ class Defaults(Strict):
 
     server: Maybe[ServerSettings] = about("For every server.", {"tls": ["TLSv1.2", "TLSv1.3"]})
     client: Maybe[ClientSettings] = about("For every client.", {"tool": "python", "timeout": 10})
-    certificate: Maybe[Certificate] = about("For every authority and leaf that is generated.", {"key": "ec-p256"})
+    certificate: Maybe[CertificateSettings] = about("For every authority and leaf that is generated.", {"key": "ec-p256"})
 
 
 class EngineSettings(Strict):
@@ -63,3 +68,56 @@ class Lab:
     def engine(self) -> EngineSettings:
         """The container engine's settings."""
         return self.file.engine or EngineSettings()
+
+
+def find_lab(start: Path) -> Path | None:
+    """The lab.yaml that a scenario at ``start`` belongs to: in its directory or above, up to the repository's root (the
+    directory that holds ``.git``), the file system's boundary or the root."""
+    directory = Path(os.path.abspath(start)).parent
+    try:
+        device = directory.stat().st_dev
+    except OSError:
+        return None
+    for candidate in (directory, *directory.parents):
+        try:
+            if candidate.stat().st_dev != device:
+                return None
+        except OSError:
+            return None
+        if (candidate / LAB_FILE).is_file():
+            return candidate / LAB_FILE
+        if (candidate / ".git").exists():
+            return None
+    return None
+
+
+def load_lab(start: Path) -> Lab:
+    """The lab.yaml above a scenario; an empty one where there is none.
+
+    Raises:
+        ScenarioError: it is invalid; with every mistake that is in it.
+    """
+    path = find_lab(start)
+    if path is None:
+        return Lab()
+    status = path.stat()
+    return _load(_shown(path), path, status.st_mtime_ns, status.st_size)
+
+
+def _shown(path: Path) -> Path:
+    """As a person would write it from where they are."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+@lru_cache(maxsize=16)
+def _load(shown: Path, path: Path, modified: int, size: int) -> Lab:
+    del path, modified, size  # only what the cache tells files apart by
+    document = read(shown)
+    try:
+        file = LabFile.model_validate(document.value)
+    except ValidationError as error:
+        raise ScenarioError([*document.problems, *diagnose(error, document, LabFile)]) from None
+    if document.problems:
+        raise ScenarioError(document.problems)
+    return Lab(document, file)

@@ -1,60 +1,88 @@
 """A validated scenario → :class:`~mtls_runner.model.case.Plan`."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 from mtls_runner.language.certificates import Certificates
+from mtls_runner.language.check_cases import Planned, check_cases
+from mtls_runner.language.check_ends import check_ends
+from mtls_runner.language.check_material import check_certificates, check_unused
+from mtls_runner.language.check_servers import check_acceptance, check_declared, check_spec
 from mtls_runner.language.context import Context
 from mtls_runner.language.endpoint import Client, Server
 from mtls_runner.language.ends import Ends, planned_version
 from mtls_runner.language.expected import expected, server_expected
-from mtls_runner.language.matrix import Cell, Setting, applied, axes, cells
+from mtls_runner.language.faults import check_faults
+from mtls_runner.language.matrix import Axis, Cell, Setting, applied, axes, cells
 from mtls_runner.language.merge import over
 from mtls_runner.language.scenario import Case as CaseModel
 from mtls_runner.language.servers import Servers
-from mtls_runner.model.case import Case, Plan
-from mtls_runner.model.spec import ServerSpec
+from mtls_runner.language.source import Loc
+from mtls_runner.model.case import Case, Expectation, Plan
+from mtls_runner.model.spec import ServerSpec, TlsVersion
+from mtls_runner.span import Span
 
-__all__ = ["Planner"]
+__all__ = ["plan"]
+
+Resolve: TypeAlias = Callable[[str, str, TlsVersion | None], Expectation]
 
 
-class Planner:
-    """Plans one file."""
+def plan(context: Context) -> Plan:
+    """The whole file. What is wrong with it is among the context's problems, and then the plan is worth nothing."""
+    return _Planner(context).plan()
 
+
+class _Planner:
     def __init__(self, context: Context) -> None:
-        self.context = context
-        self.certificates = Certificates(context)
-        self.servers = Servers(context)
-        self.ends = Ends(context, self.certificates)
-        self.file_axes = axes(context, context.scenario.matrix, ("matrix",))
+        self._context = context
+        self._certificates = Certificates(context)
+        self._servers = Servers(context)
+        self._ends = Ends(context, self._certificates)
+        self._file_axes = axes(context, context.scenario.matrix, ("matrix",))
+        self._own_axes: list[Axis] = []
         self._specs: dict[tuple[int, tuple[Setting, ...]], ServerSpec] = {}
+        self._planned: list[Planned] = []
+        self._connected: dict[str, list[Case]] = {}
+        self._tags = tuple(context.scenario.tags or ())
 
     def plan(self) -> Plan:
-        """The whole file; what is wrong is in the context's problems."""
-        scenario, document = self.context.scenario, self.context.document
-        cases = (*self._server_cases(), *self._cases())
+        context, certificates = self._context, self._certificates
+        scenario, document = context.scenario, context.document
+        check_certificates(context, certificates)
+        check_declared(context, self._servers)
+        starts = tuple(self._starts())
+        cases = tuple(self._cases())
+        check_ends(context, certificates, self._servers, (*self._file_axes, *self._own_axes))
+        check_acceptance(context, self._servers, self._planned, self._connected)
+        check_cases(context, self._planned)
+        check_unused(context, certificates)
+        specs = certificates.specs(frozenset(self._ends.presented))
+        check_faults(context, certificates, specs, cases)
         return Plan(
             path=document.path,
             name=scenario.name or document.path.stem,
             description=scenario.description or "",
-            tags=tuple(scenario.tags or ()),
-            certificates=self.certificates.specs(frozenset(self.ends.presented)),
-            cases=cases,
+            tags=self._tags,
+            certificates=specs,
+            cases=(*starts, *cases),
             text=document.text,
+            warnings=context.problems.warnings,
         )
 
-    def _server_cases(self) -> Iterator[Case]:
-        document = self.context.document
-        several = self.context.scenario.servers is not None
-        server_axes = tuple(axis for axis in self.file_axes if axis.path.startswith("server."))
-        for id_, entry in self.servers.declared.items():
-            model = self.servers.merged(id_)
-            if entry.model.expect is None or model is None:
+    def _starts(self) -> Iterator[Case]:
+        """The servers' own expectations."""
+        document = self._context.document
+        server_axes = tuple(axis for axis in self._file_axes if axis.path.startswith("server."))
+        for id_, declared in self._servers.declared.items():
+            model = self._servers.merged(id_)
+            expect = declared.model.expect
+            if expect is None or model is None:
                 continue
-            loc = (*entry.loc, "expect")
-            wanted = server_expected(document, entry.model.expect, loc)
-            name = f"server.{id_}" if several else "server"
-            for cell in cells(self.context, server_axes, ("matrix",)):
+            loc: Loc = (*declared.loc, "expect")
+            wanted = server_expected(document, expect, loc)
+            name = "server" if self._context.scenario.servers is None else f"server.{id_}"
+            for cell in cells(self._context, server_axes, ("matrix",)):
                 spec = self._server(id_, model, cell)
                 yield Case(
                     id=f"{document.path}::{name}{cell.suffix}",
@@ -63,48 +91,59 @@ class Planner:
                     client=None,
                     expect=wanted.resolve(spec.backend, "", None),
                     span=document.span(loc, key=True),
-                    tags=tuple(self.context.scenario.tags or ()),
+                    tags=self._tags,
                 )
 
     def _server(self, id_: str, model: Server, cell: Cell) -> ServerSpec:
         key = (id(model), cell.server)
         known = self._specs.get(key)
         if known is None:
-            known = self._specs[key] = self.ends.server(id_, applied(model, cell.server))
+            described = applied(model, cell.server)
+            known = self._specs[key] = self._ends.server(id_, described)
+            backend = described.backend or "python"
+            check_spec(self._context, self._certificates, self._servers.declared[id_], known, backend)
         return known
 
     def _cases(self) -> Iterator[Case]:
-        document, scenario = self.context.document, self.context.scenario
-        path, tags = str(document.path), tuple(scenario.tags or ())
-        defaults = self.context.lab.defaults.client
-        file_cells = list(cells(self.context, self.file_axes, ("matrix",)))
+        document = self._context.document
+        file_cells = tuple(cells(self._context, self._file_axes, ("matrix",)))
         nodes = document.items(("cases",))
-        for index, case in enumerate(scenario.cases or ()):
-            place = replace(document, root=nodes[index])
-            found = self.servers.of_case(case, ("cases", index))
+        names: dict[str, int] = {}
+        for index, case in enumerate(self._context.scenario.cases or ()):
+            at = self._context.case_index(index)
+            place = replace(document, root=nodes[at])
+            first = names.setdefault(case.name, place.span(("name",)).line)
+            if first != place.span(("name",)).line:
+                self._context.problems.error(document, ("cases", at, "name"), f"a case of this name is already at line {first}")
+                continue
+            found = self._servers.of_case(case, ("cases", at))
             if found is None:
                 continue
             id_, server = found
-            client = case.client or Client()
-            if defaults is not None:
-                client = over(defaults, client)
+            own = file_cells if case.matrix is None else self._own_cells(case, at)
             wanted = expected(place, case.expect, ("expect",))
-            span = place.span(())
-            for cell in file_cells if case.matrix is None else self._own_cells(case, index):
-                spec = self._server(id_, server, cell)
-                client_spec = self.ends.client(applied(client, cell.client) if cell.client else client, spec)
-                tls = planned_version(spec, client_spec)
-                yield Case(
-                    f"{path}::{case.name}{cell.suffix}",
-                    f"{case.name}{cell.suffix}",
-                    spec,
-                    client_spec,
-                    wanted.resolve(spec.backend, client_spec.tool, tls),
-                    span,
-                    tls,
-                    tags,
-                )
+            made = tuple(self._case_cells(case, id_, server, own, wanted.resolve, place.span(())))
+            self._planned.append(Planned(place, ("expect",), id_, wanted, made))
+            self._connected.setdefault(id_, []).extend(made)
+            yield from made
 
-    def _own_cells(self, case: CaseModel, index: int) -> Iterator[Cell]:
-        loc = ("cases", index, "matrix")
-        yield from cells(self.context, axes(self.context, case.matrix, loc), loc)
+    def _own_cells(self, case: CaseModel, at: int) -> Sequence[Cell]:
+        loc: Loc = ("cases", at, "matrix")
+        found = axes(self._context, case.matrix, loc)
+        self._own_axes += found
+        return tuple(cells(self._context, found, loc))
+
+    def _case_cells(self, case: CaseModel, id_: str, server: Server, own: Sequence[Cell], resolve: Resolve, span: Span) -> Iterator[Case]:
+        path = str(self._context.document.path)
+        client = case.client or Client()
+        defaults = self._context.lab.defaults.client
+        if defaults is not None:
+            client = over(defaults, client)
+        for cell in own:
+            spec = self._server(id_, server, cell)
+            client_spec = self._ends.client(applied(client, cell.client) if cell.client else client, spec)
+            tls = planned_version(spec, client_spec)
+            name = f"{case.name}{cell.suffix}"
+            yield Case(
+                f"{path}::{name}", name, spec, client_spec, resolve(spec.backend, client_spec.tool, tls), span, tls, self._tags
+            )

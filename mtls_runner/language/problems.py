@@ -19,8 +19,10 @@ def meant(given: str, choices: Iterable[str]) -> str:
 class Problems:
     """Errors and warnings, each once, in the order of their places."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, partial: bool = False) -> None:
+        """``partial``: parts of the file were left out, so that what is missing may be among them."""
         self._found: dict[Diagnostic, None] = {}
+        self._partial = partial
 
     def add(self, diagnostics: Iterable[Diagnostic]) -> None:
         """What others found."""
@@ -31,6 +33,11 @@ class Problems:
     ) -> None:
         """An error at the value (or key) of ``loc``."""
         self.add([Diagnostic(message, document.span(loc, key=key), expected, suggestion)])
+
+    def absent(self, document: Document, loc: Loc, message: str, expected: str = "") -> None:
+        """An error about something that is missing, at what it is missing from."""
+        if not self._partial:
+            self.error(document, loc, message, expected, key=True)
 
     def warning(self, document: Document, loc: Loc, message: str, expected: str = "", *, key: bool = False) -> None:
         """A warning at the value (or key) of ``loc``."""

@@ -49,15 +49,33 @@ class Servers:
         base = self.merged(model.like)
         return over(base, model) if base is not None else None
 
+    def in_circle(self, id_: str) -> bool:
+        """Whether ``like:`` leads from it round in a circle."""
+        seen: set[str] = set()
+        at: str | None = id_
+        while at is not None and at not in seen:
+            seen.add(at)
+            declared = self.declared.get(at)
+            at = declared.model.like if declared is not None else None
+        return at is not None
+
     def of_case(self, case: Case, loc: Loc) -> tuple[str, Server] | None:
         """Id and description; ``None``, with a problem, where the case doesn't say which."""
-        del loc
+        problems, document = self._context.problems, self._context.document
         given = case.server
         id_ = given.like if given is not None else None
         if id_ is None:
+            if not self.declared:
+                problems.absent(document, (), "there is no server", "server:, or servers: by id")
+            elif len(self.declared) > 1:
+                names = f"one of: {', '.join(self.declared)}"
+                problems.absent(document, loc, f"'server' is missing: there are {len(self.declared)} servers", names)
             if len(self.declared) != 1:
                 return None
             (id_,) = self.declared
+        if id_ not in self.declared:
+            problems.unknown(document, (*loc, "server"), "server", id_, self.declared)
+            return None
         base = self.merged(id_)
         if base is None:
             return None

@@ -1,0 +1,143 @@
+"""Cases and servers' own expectations: what can't be true, what can't be reached, and what proves nothing."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from mtls_runner.language.context import Context
+from mtls_runner.language.expected import Expected
+from mtls_runner.language.source import Document, Loc
+from mtls_runner.model.case import Case, Check, Expectation, Match
+from mtls_runner.model.observation import Outcome, Reason
+from mtls_runner.span import Diagnostic, Severity
+from mtls_runner.tls.names import REASONS
+
+__all__ = ["Planned", "check_cases"]
+
+#: Nothing came back over HTTP.
+_NO_RESPONSE = frozenset({Outcome.CLIENT_REFUSED, Outcome.NO_AGREEMENT, Outcome.CLIENT_UNUSABLE, Outcome.NO_CONNECTION})
+_HTTP = ("status", "headers", "body", "upstream_headers")
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A case as written and what became of it.
+
+    Args:
+        document, loc: where its expectation stands.
+        server: id of the server, as declared.
+        wanted: its expectation.
+        cells: the cases that it makes.
+    """
+
+    document: Document
+    loc: Loc
+    server: str
+    wanted: Expected
+    cells: Sequence[Case]
+
+
+def check_cases(context: Context, planned: Iterable[Planned]) -> None:
+    """All of a file."""
+    for one in planned:
+        _CaseCheck(context, one).run()
+
+
+class _CaseCheck:
+    def __init__(self, context: Context, planned: Planned) -> None:
+        self._context = context
+        self._planned = planned
+
+    def run(self) -> None:
+        planned = self._planned
+        self._where()
+        seen: set[int] = set()
+        for case in planned.cells:
+            if id(case.expect) not in seen:
+                seen.add(id(case.expect))
+                self._expectation(case.expect)
+            self._versions(case)
+
+    def _say(self, check: Check, message: str, expected: str = "") -> None:
+        self._context.problems.add([Diagnostic(message, check.span, expected)])
+
+    def _where(self) -> None:
+        planned = self._planned
+        for entry in planned.wanted.entries:
+            if not entry.when.model_fields_set:
+                self._error(entry.loc, "'when' says nothing", "backend, tool, tool_version or tls")
+            if not entry.checks:
+                self._error((*entry.loc[:-1], "expect"), "nothing is expected here")
+            if entry.when.tls is None or not planned.cells:
+                continue
+            reachable = {case.tls for case in planned.cells}
+            if not reachable.intersection(entry.when.tls):
+                names = ", ".join(version.value for version in reachable if version is not None)
+                self._error(
+                    (*entry.loc, "tls"),
+                    "no case here is planned to speak this version alone",
+                    f"one of: {names}" if names else "client.tls: [TLSv1.2, TLSv1.3] under matrix:, for a case of each version",
+                )
+
+    def _error(self, loc: Loc, message: str, expected: str = "") -> None:
+        self._context.problems.error(self._planned.document, loc, message, expected)
+
+    def _expectation(self, expectation: Expectation) -> None:
+        checks = {check.path: check for check in expectation.checks}
+        outcomes = [Outcome(value) for value in _values(checks.get("outcome"))]
+        if not outcomes:
+            self._context.problems.absent(
+                self._planned.document, self._planned.loc, "'outcome' is missing: without it anything could have happened", f"one of: {', '.join(outcome.value for outcome in Outcome if outcome not in (Outcome.SERVER_STARTED, Outcome.SERVER_UNUSABLE))}"
+            )
+            return
+        self._reason(outcomes, checks.get("outcome"), [check for check in expectation.checks if check.path == "reason"])
+        if _NO_RESPONSE.issuperset(outcomes):
+            for check in expectation.checks:
+                if check.path.partition(".")[0] in _HTTP and check.alternatives[0].value is not None:
+                    self._say(check, f"no response is ever seen where the outcome is {_or(outcomes)}")
+
+    def _reason(self, outcomes: Sequence[Outcome], outcome: Check | None, checks: Sequence[Check]) -> None:
+        possible = frozenset().union(*(REASONS[one] for one in outcomes))
+        for check in checks:
+            for value in _values(check):
+                if value is not None and Reason(value) not in possible:
+                    names = ", ".join(sorted(reason.value for reason in possible)) 
+                    self._say(
+                        check,
+                        f"{value} can't be the reason where the outcome is {_or(outcomes)}",
+                        f"one of: {names}" if possible else "no reason",
+                    )
+        if not checks and outcome is not None and not any(not REASONS[one] for one in outcomes):
+            self._context.problems.add(
+                [
+                    Diagnostic(
+                        f"no reason is given: any reason for {_or(outcomes)} would pass",
+                        outcome.span,
+                        f"reason: one of {', '.join(sorted(reason.value for reason in possible))}",
+                        severity=Severity.WARNING,
+                    )
+                ]
+            )
+
+    def _versions(self, case: Case) -> None:
+        if case.client is None:
+            return
+        common = [version.value for version in case.server.tls if version in case.client.tls]
+        for check in case.expect.checks:
+            if check.path == "tls_version":
+                wanted = [value for value in _values(check) if value is not None]
+                if wanted and not set(wanted).intersection(common):
+                    self._say(
+                        check,
+                        f"{' or '.join(map(str, wanted))} can't be spoken in {case.name!r}: "
+                        f"server and client have {', '.join(common) or 'no version'} in common",
+                    )
+
+
+def _values(check: Check | None) -> list[str | int | bool | tuple[str, ...] | None]:
+    if check is None:
+        return []
+    return [matcher.value for matcher in check.alternatives if matcher.kind is Match.EQUALS]
+
+
+def _or(outcomes: Sequence[Outcome]) -> str:
+    return " or ".join(outcome.value for outcome in outcomes)

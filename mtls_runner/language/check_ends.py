@@ -1,0 +1,109 @@
+"""Descriptions of servers and clients, whole or in part: whom they name, and the files that they bring."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from mtls_runner.language.certificates import Certificates
+from mtls_runner.language.context import Context
+from mtls_runner.language.endpoint import Client, OwnFile, Server
+from mtls_runner.language.ends import material_id
+from mtls_runner.language.matrix import Axis
+from mtls_runner.language.servers import Servers
+from mtls_runner.language.source import Loc
+from mtls_runner.model.spec import ChainKind, ChainSpec
+
+__all__ = ["check_ends"]
+
+_PARTS = ("certificate", "chain", "key", "passphrase")
+_OWN_OPTIONS = ("image", "config", "port")
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A description of an end as an author wrote it, whole or in part."""
+
+    model: Server | Client
+    loc: Loc
+
+
+def _places(context: Context, servers: Servers, axes: Sequence[Axis]) -> Iterator[_Place]:
+    for declared in servers.declared.values():
+        yield _Place(declared.model, declared.loc)
+    for index, case in enumerate(context.scenario.cases or ()):
+        place = context.case_index(index)
+        if case.server is not None:
+            yield _Place(case.server, ("cases", place, "server"))
+        if case.client is not None:
+            yield _Place(case.client, ("cases", place, "client"))
+    for axis in axes:
+        for setting in axis.settings:
+            yield _Place(setting.patch, setting.loc)
+
+
+def check_ends(context: Context, certificates: Certificates, servers: Servers, axes: Sequence[Axis]) -> None:
+    """Every description of a server or client, also those of a case or of a matrix's axis."""
+    for place in _places(context, servers, axes):
+        _EndCheck(context, certificates, place).run()
+
+
+class _EndCheck:
+    def __init__(self, context: Context, certificates: Certificates, place: _Place) -> None:
+        self._context = context
+        self._certificates = certificates
+        self._place = place
+
+    def _id(self, given: str | None, *loc: str | int) -> None:
+        if given is None:
+            return
+        if self._certificates.get(given) is None:
+            self._context.problems.unknown(self._context.document, (*self._place.loc, *loc), "authority or leaf", given, self._certificates.ids)
+        else:
+            self._certificates.use(given)
+
+    def _error(self, loc: Loc, message: str, expected: str = "", *, key: bool = False) -> None:
+        self._context.problems.error(self._context.document, (*self._place.loc, *loc), message, expected, key=key)
+
+    def run(self) -> None:
+        model = self._place.model
+        self._id(model.certificate, "certificate")
+        for index, given in enumerate(model.trust or ()):
+            self._id(given, "trust", index)
+        chain: ChainSpec | None = model.chain
+        if chain is not None and chain.kind is ChainKind.IDS:
+            for index, given in enumerate(chain.ids):
+                self._id(given, "chain", index)
+        if model.passphrase is not None:
+            self._context.secret(model.passphrase, self._context.document, (*self._place.loc, "passphrase"))
+        if isinstance(model, Client):
+            if isinstance(model.key, str):
+                self._id(model.key, "key")
+        else:
+            self._server(model)
+
+    def _server(self, model: Server) -> None:
+        for index, given in enumerate(model.advertise or ()):
+            self._id(given, "advertise", index)
+        for inside, source in (model.files or {}).items():
+            if isinstance(source, OwnFile):
+                self._file(source.path, "files", inside)
+            else:
+                self._material(source, inside)
+        if model.config is not None:
+            self._file(model.config, "config")
+        for name in model.options or ():
+            if name in _OWN_OPTIONS:
+                self._error(("options", name), f"'{name}' stands beside 'options', not in it", key=True)
+
+    def _file(self, path: str, *loc: str | int) -> None:
+        if not self._context.beside(self._context.document, path).is_file():
+            self._error(loc, "there is no such file", "a path relative to the scenario file")
+
+    def _material(self, source: str, inside: str) -> None:
+        id_, part = material_id(source), source.rpartition(".")[2]
+        if part not in _PARTS or not id_:
+            self._error(("files", inside), "this is not a piece of the lab's material", "ca.certificate, leaves.<id>.key, … (certificate, chain, key, passphrase), or {file: path}")
+            return
+        self._id(id_, "files", inside)
+        merged = self._certificates.merged(id_)
+        if part == "passphrase" and merged is not None and merged.passphrase is None:
+            self._error(("files", inside), f"'{id_}' has no passphrase")

@@ -1,0 +1,180 @@
+"""Authorities and leaves: names of nothing, circles, contradictions; and those that nothing needs."""
+
+from datetime import UTC, datetime
+
+from mtls_runner.language.certificate import Certificate
+from mtls_runner.language.certificates import Certificates, Declared
+from mtls_runner.language.context import Context
+from mtls_runner.language.problems import meant
+from mtls_runner.language.source import Document, Loc
+from mtls_runner.language.x509_words import KEY_ALGORITHMS
+
+__all__ = ["check_certificates", "check_unused"]
+
+_OWN_SOURCES = ("certificate", "pkcs12")
+#: What may stand beside an own certificate.
+_BESIDE_OWN = frozenset({"certificate", "pkcs12", "key", "chain", "passphrase", "issuer", "like"})
+_RIVALS = (("days", "not_after"), ("path_length", "basic_constraints"), ("certificate", "pkcs12"), ("chain", "pkcs12"))
+
+
+def check_certificates(context: Context, certificates: Certificates) -> None:
+    """Every authority and leaf by itself, and whom it names."""
+    for declared in (*certificates.own.values(), *certificates.shared.values()):
+        if certificates.get(declared.id) is declared:
+            _CertificateCheck(context, certificates, declared).run()
+
+
+class _CertificateCheck:
+    def __init__(self, context: Context, certificates: Certificates, declared: Declared) -> None:
+        self._problems = context.problems
+        self._context = context
+        self._certificates = certificates
+        self._declared = declared
+        self._model = declared.model
+        self._document: Document = declared.document
+
+    def _loc(self, *more: str | int) -> Loc:
+        return (*self._declared.loc, *more)
+
+    def _error(self, loc: Loc, message: str, expected: str = "", *, key: bool = False) -> None:
+        self._problems.error(self._document, loc, message, expected, key=key)
+
+    def run(self) -> None:
+        model = self._model
+        for name, given in (("like", model.like), ("issuer", model.issuer)):
+            if given is not None and given != "self" and self._certificates.get(given) is None:
+                self._unknown(self._loc(name), given)
+        if model.like is not None and self._certificates.get(model.like) and self._certificates.merged(self._declared.id) is None:
+            if self._in_circle(model.like):
+                self._error(self._loc("like"), "these descriptions take over each other in a circle")
+        for first, second in _RIVALS:
+            if {first, second} <= model.model_fields_set:
+                self._error(self._loc(second), f"'{first}' and '{second}' exclude each other", f"one of: {first}, {second}", key=True)
+        if model.passphrase is not None:
+            self._context.secret(model.passphrase, self._document, self._loc("passphrase"))
+        merged = self._certificates.merged(self._declared.id)
+        if merged is not None:
+            self._own(merged)
+            self._key(merged)
+            self._issuer(merged)
+            self._validity(merged)
+            if model.path_length is not None and not self._declared.authority:
+                self._error(self._loc("path_length"), "a leaf issues nothing", "basic_constraints: {ca: true, path_length: …} for a leaf that claims to", key=True)
+
+    def _unknown(self, loc: Loc, given: str) -> None:
+        self._problems.unknown(self._document, loc, "authority or leaf", given, self._certificates.ids)
+
+    def _in_circle(self, like: str) -> bool:
+        seen: set[str] = set()
+        at: str | None = like
+        while at is not None and at not in seen:
+            seen.add(at)
+            declared = self._certificates.get(at)
+            at = declared.model.like if declared is not None else None
+        return at is not None
+
+    def _own(self, merged: Certificate) -> None:
+        own = any(getattr(merged, name) is not None for name in _OWN_SOURCES)
+        if own:
+            for name in type(merged).model_fields:
+                if name in self._model.model_fields_set and name not in _BESIDE_OWN:
+                    self._error(self._loc(name), f"'{name}' has no meaning beside an own certificate: nothing is generated", key=True)
+        elif self._model.chain is not None:
+            self._error(self._loc("chain"), "'chain' needs 'certificate' beside it", key=True)
+        key = self._model.key
+        if key is not None and key.file is not None and not own:
+            given = key.file
+            self._problems.error(
+                self._document,
+                self._loc("key"),
+                "this is not a key algorithm",
+                f"one of: {', '.join(KEY_ALGORITHMS)}",
+                meant(given, KEY_ALGORITHMS),
+            )
+        if key is not None and own and (key.model_fields_set - {"file"}):
+            self._error(self._loc("key"), "the key of an own certificate is a file", "key: tls.key")
+
+    def _key(self, merged: Certificate) -> None:
+        key = self._model.key
+        if key is None or key.same_as is None:
+            return
+        if key.algorithm is not None:
+            self._error(self._loc("key", "algorithm"), "'same_as' and 'algorithm' exclude each other", key=True)
+        if self._certificates.get(key.same_as) is None:
+            self._unknown(self._loc("key", "same_as"), key.same_as)
+        elif key.same_as == self._declared.id or self._key_circle(key.same_as):
+            self._error(self._loc("key", "same_as"), "these keys are each other's, in a circle")
+
+    def _key_circle(self, start: str) -> bool:
+        seen: set[str] = set()
+        at: str | None = start
+        while at is not None and at not in seen:
+            seen.add(at)
+            model = self._certificates.merged(at)
+            at = model.key.same_as if model is not None and model.key is not None else None
+        return at is not None
+
+    def _issuer(self, merged: Certificate) -> None:
+        certificates, id_ = self._certificates, self._declared.id
+        own = any(getattr(merged, name) is not None for name in _OWN_SOURCES)
+        if merged.issuer is None and not self._declared.authority and not own and certificates.default_authority() is None:
+            authorities = certificates.authorities()
+            if authorities:
+                self._problems.absent(self._document, self._loc(), f"'issuer' is missing: there are {len(authorities)} authorities", f"one of: {', '.join(authorities)}, self")
+            else:
+                self._problems.absent(self._document, self._loc(), "there is no authority that could issue this leaf", "ca: or authorities: in this file, or issuer: self")
+        if id_ in (certificates.ancestors(id_)) or self._issuer_circle():
+            self._error(self._loc("issuer"), "these certificates issue each other in a circle")
+        signature = self._model.signature
+        issuer = certificates.merged(certificates.issuer(id_) or id_)
+        if signature is not None and issuer is not None:
+            algorithm = certificates.algorithm(issuer).value
+            if signature.pss and not algorithm.startswith("rsa"):
+                self._error(self._loc("signature"), f"only an RSA key makes PSS signatures; the issuer's is {algorithm}", key=True)
+            if signature.hash and algorithm.startswith("ed"):
+                self._error(self._loc("signature"), f"a signature by {algorithm} has its own hash (RFC 8410)", key=True)
+
+    def _issuer_circle(self) -> bool:
+        seen = {self._declared.id}
+        at = self._certificates.issuer(self._declared.id)
+        while at is not None and at not in seen:
+            seen.add(at)
+            at = self._certificates.issuer(at)
+        return at == self._declared.id
+
+    def _validity(self, merged: Certificate) -> None:
+        begin, end = merged.not_before, merged.not_after
+        if begin is None or end is None:
+            return
+        if begin.absolute is not None and end.absolute is not None:
+            wrong = end.absolute <= begin.absolute
+        elif begin.absolute is None and end.absolute is None:
+            wrong = end.offset <= begin.offset
+        else:
+            now = datetime.now(UTC)
+            wrong = end.resolve(now) <= begin.resolve(now)
+        if wrong:
+            name = "not_after" if "not_after" in self._model.model_fields_set else "not_before"
+            self._error(self._loc(name), "it would end before it begins")
+
+
+def check_unused(context: Context, certificates: Certificates) -> None:
+    """Authorities and leaves that nothing in the file needs."""
+    needed: set[str] = set()
+    waiting = list(certificates.used)
+    while waiting:
+        id_ = waiting.pop()
+        if id_ in needed:
+            continue
+        needed.add(id_)
+        declared, merged = certificates.get(id_), certificates.merged(id_)
+        if declared is None:
+            continue
+        same = merged.key.same_as if merged is not None and merged.key is not None else None
+        waiting += [other for other in (certificates.issuer(id_), declared.model.like, same) if other is not None]
+    for id_, declared in certificates.own.items():
+        if id_ not in needed:
+            what = "authority" if declared.authority else "leaf"
+            context.problems.warning(context.document, declared.loc, f"nothing uses the {what} '{id_}'", key=True)
+
+

@@ -1,0 +1,102 @@
+"""Servers as a whole: what is missing, what excludes each other, and refusals that prove nothing."""
+
+from collections.abc import Mapping, Sequence
+
+from mtls_runner.language.certificates import Certificates
+from mtls_runner.language.check_cases import Planned
+from mtls_runner.language.context import Context
+from mtls_runner.language.servers import DeclaredServer, Servers
+from mtls_runner.model.case import Case
+from mtls_runner.model.observation import Outcome
+from mtls_runner.model.spec import ClientAuth, ServerSpec
+
+__all__ = ["check_acceptance", "check_declared", "check_spec"]
+
+
+def check_declared(context: Context, servers: Servers) -> None:
+    """``server:`` against ``servers:``, ``like:``, and each one's own expectation."""
+    problems, document, scenario = context.problems, context.document, context.scenario
+    if scenario.server is not None and scenario.servers is not None:
+        problems.error(document, ("servers",), "'server' and 'servers' exclude each other", "all of them under servers:, by id", key=True)
+    for declared in servers.declared.values():
+        like = declared.model.like
+        if like is not None:
+            if like not in servers.declared:
+                problems.unknown(document, (*declared.loc, "like"), "server", like, servers.declared)
+            elif servers.merged(declared.id) is None and servers.in_circle(declared.id):
+                problems.error(document, (*declared.loc, "like"), "these descriptions take over each other in a circle")
+        expect = declared.model.expect
+        if expect is None:
+            continue
+        loc = (*declared.loc, "expect")
+        if expect.starts is None:
+            problems.absent(document, loc, "'starts' is missing", "true or false")
+        elif expect.starts and expect.reason is not None:
+            problems.error(document, (*loc, "reason"), "a server that starts has no reason not to", key=True)
+    if not scenario.cases and not any(_never_starts(declared) for declared in servers.declared.values()):
+        problems.absent(document, (), "there are no cases", "cases:, or a server with expect: {starts: false, reason: …}")
+
+
+def _never_starts(declared: DeclaredServer) -> bool:
+    return declared.model.expect is not None and declared.model.expect.starts is False
+
+
+def check_spec(context: Context, certificates: Certificates, declared: DeclaredServer, spec: ServerSpec, backend: str) -> None:
+    """A server with its defaults in place. ``backend`` is what the file says, whatever the command line sets."""
+    problems, document, loc = context.problems, context.document, declared.loc
+    if backend == "external":
+        if spec.address is None:
+            problems.absent(document, loc, "'address' is missing: an external server listens somewhere", "address: host:port")
+        return
+    if spec.address is not None and context.overrides.backend is None:
+        problems.error(document, (*loc, "address"), "'address' is for an external server", "backend: external beside it", key=True)
+    own_config = any(name == "config" for name, _ in spec.options)
+    if own_config:
+        return
+    if spec.certificate is None:
+        leaves = certificates.leaves()
+        problems.absent(
+            document,
+            loc,
+            "'certificate' is missing: " + (f"there are {len(leaves)} leaves" if leaves else "there is no leaf"),
+            f"one of: {', '.join(leaves)}" if leaves else "leaves: with one for the server",
+        )
+    if not spec.trust and spec.client_auth in (ClientAuth.OPTIONAL, ClientAuth.REQUIRED):
+        authorities = certificates.authorities()
+        problems.absent(
+            document,
+            loc,
+            f"'trust' is missing: client certificates are checked against it (client_auth: {spec.client_auth.value})",
+            f"some of: {', '.join(authorities)}" if authorities else "ca: or authorities: in this file",
+        )
+
+
+def check_acceptance(context: Context, servers: Servers, planned: Sequence[Planned], connected: Mapping[str, Sequence[Case]]) -> None:
+    """Servers that nobody connects to, that must not start, or that refuse everybody in the whole file."""
+    problems, document = context.problems, context.document
+    bases = {declared.model.like for declared in servers.declared.values()}
+    for declared in servers.declared.values():
+        cases = connected.get(declared.id, ())
+        if not cases:
+            if declared.model.expect is None and declared.id not in bases and context.scenario.cases:
+                problems.warning(document, declared.loc, f"no case connects to the server '{declared.id}'", key=True)
+            continue
+        outcomes = {
+            matcher.value
+            for case in cases
+            for check in case.expect.checks
+            if check.path == "outcome"
+            for matcher in check.alternatives
+        }
+        if Outcome.SERVER_REFUSED.value in outcomes and Outcome.ACCEPTED.value not in outcomes:
+            problems.warning(
+                document,
+                declared.loc,
+                f"'{declared.id}' accepts nobody in this file, so that its refusals prove nothing",
+                "a case that differs in one line and is accepted",
+                key=True,
+            )
+    for one in planned:
+        declared = servers.declared[one.server]
+        if _never_starts(declared):
+            problems.error(one.document, one.loc, f"the server '{one.server}' must not start, so that nobody can connect to it")
