@@ -32,7 +32,6 @@ class _Exchange:
     __slots__ = (
         "alpn",
         "cipher",
-        "clean",
         "error",
         "local_port",
         "name_mismatch",
@@ -60,7 +59,6 @@ class _Exchange:
         self.alpn: str | None = None
         self.resumed: bool | None = None
         self.response: HttpResponse | None = None
-        self.clean = False
 
     def failed(self, error: OSError) -> None:
         """Take down why the socket, or TLS on it, failed."""
@@ -107,7 +105,7 @@ class _Exchange:
             response=self.response,
             local_port=self.local_port,
         )
-        return replace(view, exit_code=predict(view, closed_cleanly=self.clean))
+        return replace(view, exit_code=predict(view))
 
 
 _VERSION = platform.python_version()
@@ -190,7 +188,6 @@ class PythonClient:
         except HttpError as error:
             exchange.error = str(error)
             exchange.response = error.partial
-            exchange.clean = any(alert.code == 0 for alert in exchange.transcript.alerts())
             if not error.silent:
                 exchange.phase = Phase.RESPONSE
             if error.ended:

@@ -19,13 +19,12 @@ _OK, _RESOLVE, _CONNECT, _WEIRD, _PARTIAL, _TIMEOUT = 0, 6, 7, 1, 18, 28
 _SSL_CONNECT, _EMPTY, _RECV, _CERT_PROBLEM, _CIPHER, _VERIFY, _CA_FILE = 35, 52, 56, 58, 59, 60, 77
 
 
-def predict(view: ClientView, *, trust_unusable: bool = False, closed_cleanly: bool = False) -> int | None:
+def predict(view: ClientView, *, trust_unusable: bool = False) -> int | None:
     """curl's exit code for what another client saw; ``None`` where it can't be told.
 
     Args:
         view: of the other client, without ``exit_code``.
         trust_unusable: the problem is the CA bundle, not the client's own certificate or key.
-        closed_cleanly: the server ended TLS with close_notify before a byte of the response.
     """
     if view.timed_out:
         return _TIMEOUT
@@ -43,7 +42,8 @@ def predict(view: ClientView, *, trust_unusable: bool = False, closed_cleanly: b
             expired = any(a.direction is Direction.RECEIVED and a.name == "certificate_expired" for a in view.alerts)
             return _VERIFY if view.verify_code or view.name_mismatch or expired else _SSL_CONNECT
         case Phase.REQUEST:
-            return _EMPTY if closed_cleanly else _RECV
+            # curl sets SSL_OP_IGNORE_UNEXPECTED_EOF: with close_notify or without, nothing came.
+            return _EMPTY if view.error_symbol == "EOF" else _RECV
         case Phase.RESPONSE:
             return _PARTIAL if view.response is not None else _WEIRD
         case Phase.DONE:

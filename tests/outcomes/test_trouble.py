@@ -100,7 +100,7 @@ def test_before_the_handshake_is_done(situation: str, version: TlsVersion, clien
 
 AFTER = {
     "close_notify": (peers.close_politely, "no-connection: closed", 52),
-    "no close_notify": (peers.close_rudely, "no-connection: closed", 56),
+    "no close_notify": (peers.close_rudely, "no-connection: closed", 52),
     "half a response": (peers.half_a_response, "no-connection: closed", 18),
 }
 
