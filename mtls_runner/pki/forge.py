@@ -157,7 +157,10 @@ def _serials(certificates: Mapping[str, CertificateSpec]) -> dict[str, int]:
             others = [
                 other.id
                 for other in certificates.values()
-                if other.issuer == issuer and other.id != spec.id and Defect.DUPLICATE_SERIAL not in other.defects
+                if other.issuer == issuer
+                and other.id != spec.id
+                and other.files is None
+                and Defect.DUPLICATE_SERIAL not in other.defects
             ]
             # the issuer's own certificate counts only where it issued no other
             serials[spec.id] = serials.get(others[0] if others else issuer, serials[spec.id])

@@ -79,8 +79,19 @@ class KeyFiles:
             except BaseException:
                 temporary.unlink(missing_ok=True)
                 raise
+            self._sweep()
         except OSError:
             return
+
+    def _sweep(self) -> None:
+        """Remove what killed runs left; of a run that lives the files are its own."""
+        for left in self.directory.glob(".*-*.tmp"):
+            try:
+                os.kill(int(left.name[1:].partition("-")[0]), 0)
+            except (ProcessLookupError, OverflowError):
+                left.unlink(missing_ok=True)
+            except (PermissionError, ValueError):
+                continue
 
     def _private(self) -> bool:
         """Whether the directory is the user's own and closed to others; an own one that is open gets closed."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from mtls_runner.model.credential import Secret
 from mtls_runner.model.observation import Reason
@@ -66,7 +70,7 @@ class Own:
             return self.problem.text if self.problem is not None else "no private key is given for it"
         known = facts(self.certificate)
         pair = KeyPair.of(self.private)
-        if known.key != pair.identifier:
+        if known.key not in _identifiers(self.private):
             return self.problem.text if self.problem is not None else "its key is another certificate's"
         try:
             name = subject_name(self.certificate)
@@ -99,6 +103,15 @@ def read_own(files: OwnFiles, passphrase: Secret | None, start: datetime | None 
     """
     own = _read_files(files, passphrase) if files.pkcs12 is None else _read_pkcs12(files, files.pkcs12, passphrase)
     return replace(own, notes=(*own.notes, *_validity(own, start)))
+
+
+def _identifiers(key: PrivateKey) -> frozenset[bytes | None]:
+    """What :class:`Facts` may say of a certificate with this key: of an EC key, its point may be compressed or not."""
+    public = key.public_key()
+    if not isinstance(public, ec.EllipticCurvePublicKey):
+        return frozenset({key_identifier(public)})
+    compressed = public.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+    return frozenset({key_identifier(public), hashlib.sha1(compressed, usedforsecurity=False).digest()})
 
 
 def _checked(own: Own) -> Own:
@@ -198,7 +211,7 @@ def _with_key(own: Own, keys: tuple[KeyText, ...], passphrase: Secret | None, na
             candidate = replace(own, key=key.text, notes=(*own.notes, opened.text))
         else:
             candidate = replace(own, key=key.text, private=opened)
-            if key_identifier(opened.public_key()) in wanted:
+            if not wanted.isdisjoint(_identifiers(opened)):
                 return candidate
         fallback = fallback or candidate
     return fallback or own
@@ -208,9 +221,9 @@ def _sorted(own: Own) -> Own:
     """The key's certificate first, as OpenSSL wants it; a key that belongs to none is a mismatch."""
     if own.private is None or not own.certificate:
         return own
-    wanted = key_identifier(own.private.public_key())
+    wanted = _identifiers(own.private)
     everything = (own.certificate, *own.more)
-    mine = next((der for der in everything if facts(der).key == wanted), None)
+    mine = next((der for der in everything if facts(der).key in wanted), None)
     holder = (own.files.certificate or own.files.pkcs12 or Path("certificate")).name
     if mine is None:
         where = own.key_path.name if own.key_path is not None else "key"

@@ -73,7 +73,7 @@ def _cipher_trouble(key: KeyText, name: str) -> Problem | None:
         cipher = next((h.split(":")[1].split(",")[0].strip() for h in key.headers if h.startswith("DEK-Info:")), "")
         if not cipher:
             return Problem(Reason.MALFORMED, "", f"{name}: an encrypted key without a DEK-Info line")
-        return None
+        return _legacy(cipher.lower().replace("des-ede3", "tripledes").replace("-", "_"), name)
     try:
         algorithm = EncryptedPrivateKeyInfo.load(key.der, strict=True)["encryption_algorithm"]
         cipher = str(algorithm["algorithm"].native)

@@ -64,6 +64,7 @@ class Store:
         self._credentials: dict[str, Credential] = {}
         self._bundles: dict[tuple[str, ...], Path] = {}
         self._chains: dict[tuple[str, ...], Path] = {}
+        self._problems: dict[tuple[str, Secret | None, bool], Problem | None] = {}
         self._lock = threading.Lock()
         for part in (directory, *(directory / name for name in ("authorities", "leaves", "bundles"))):
             make_private(part)
@@ -146,9 +147,12 @@ class Store:
         spec = self._certificates.get(certificate)
         if spec is None or spec.files is None:
             return None
-        from mtls_runner.pki.own import problem
+        asked = (certificate, passphrase, need_key)
+        if asked not in self._problems:
+            from mtls_runner.pki.own import problem
 
-        return problem(spec.files, passphrase, need_key=need_key)
+            self._problems[asked] = problem(spec.files, passphrase, need_key=need_key)
+        return self._problems[asked]
 
     def write_all(self) -> None:
         """Write everything, for people who keep the directory.

@@ -204,3 +204,15 @@ def test_a_reader_never_meets_half_a_key(tmp_path: Path) -> None:
             read += 1
     finally:
         writer.join(timeout=60)
+
+
+def test_what_a_killed_run_left_is_swept(tmp_path: Path) -> None:
+    killed = subprocess.Popen([sys.executable, "-c", ""])
+    killed.wait(timeout=30)
+    directory = tmp_path / "keys"
+    directory.mkdir(mode=0o700)
+    dead, alive = directory / f".{killed.pid}-00.tmp", directory / f".{os.getpid()}-00.tmp"
+    dead.write_bytes(b"half")
+    alive.write_bytes(b"half")
+    take(KeyPool(directory), RSA, 1)
+    assert sorted(directory.iterdir()) == sorted([alive, KeyFiles(directory).path(1024, 0)])

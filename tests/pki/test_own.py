@@ -285,6 +285,38 @@ def test_of_a_legacy_key_the_cipher_is_to_blame(mine: Mine) -> None:
     assert "key: encrypted with RC2" in found.text
 
 
+def test_of_a_traditional_key_with_single_des_the_cipher_is_to_blame(mine: Mine) -> None:
+    certificate, key = mine.file("c", mine.certificate("leaf")), mine.directory / "key"
+    for cipher, blamed in (("-des-cbc", True), ("-des3", False)):
+        openssl.output(
+            *("pkey", "-traditional", cipher, "-provider", "legacy", "-provider", "default"),
+            *("-in", mine.file("in", mine.key("leaf")), "-out", key, "-passout", "pass:right passphrase"),
+        )
+        found = problem(OwnFiles(certificate=certificate, key=key), RIGHT)
+        assert (found is not None and "key: encrypted with DES, a legacy cipher" in found.text) == blamed
+        assert (found is None) != blamed
+
+
+def test_an_encrypted_key_without_its_cipher(mine: Mine) -> None:
+    broken = b"-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nMAA=\n-----END EC PRIVATE KEY-----\n"
+    found = problem(files(mine, key=broken), RIGHT)
+    assert found is not None
+    assert found.text == "key.pem: an encrypted key without a DEK-Info line"
+
+
+@pytest.mark.parametrize("form", ["compressed", "uncompressed"])
+def test_a_certificate_whose_point_is_compressed(mine: Mine, make: MakeStore, form: str) -> None:
+    key, certificate = mine.directory / "key", mine.directory / "certificate"
+    converted = openssl.output("ec", "-conv_form", form, text=mine.key("leaf"))
+    key.write_text(converted)
+    openssl.output("req", "-x509", "-new", "-key", key, "-subj", "/CN=point", "-out", certificate)
+    assert presented(make(own(certificate=certificate, key=mine.file("k", mine.key("leaf"))))) == ["point"]
+    assert ("pub: 04:" in openssl.show(certificate)) == (form == "uncompressed")
+    found = problem(OwnFiles(certificate=certificate, key=mine.file("other", mine.key("other"))), None)
+    assert found is not None
+    assert found.reason is Reason.KEY_MISMATCH
+
+
 # --- what is wrong with it -------------------------------------------------------------------------------------------
 
 
