@@ -1,1 +1,1 @@
-"""pki."""
+"""Keys, certificates and files: from descriptions, or from what the user brings."""
