@@ -5,15 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib import import_module
 
 from mtls_runner.clients.curl_trace import CurlTrace
 from mtls_runner.model.observation import ClientView, Direction, HttpResponse, Phase
 from mtls_runner.model.spec import ClientSpec
 from mtls_runner.tls.material import Problem
+from mtls_runner.tls.openssl_errors import openssl_errors
 
 __all__ = ["Written", "view"]
 
@@ -21,10 +19,7 @@ _OK, _RESOLVE, _CONNECT, _PARTIAL, _TIMEOUT, _EMPTY, _VERIFY = 0, 6, 7, 18, 28, 
 _PREPARE = frozenset((43, 58, 59, 77))
 #: ``CURLINFO_SSL_VERIFYRESULT`` before curl has looked at OpenSSL's: ``!X509_V_OK`` (lib/vtls/openssl.c).
 _NOT_YET = 1
-#: In OpenSSL's error texts: ``error:0A000126:SSL routines::…`` (ERR_error_string_n(3)).
-_CODE = re.compile(r"error:([0-9A-Fa-f]{8}):")
 _ERRNO = re.compile(r"errno (\d+)")
-_SYSTEM = 0x80000000
 _ERRNOS = (
     errno.ECONNREFUSED,
     errno.ECONNRESET,
@@ -142,14 +137,9 @@ def _symbol(written: Written, trace: CurlTrace) -> str:
         return "ENOTFOUND"
     if written.exit_code in (_EMPTY, _PARTIAL):
         return "EOF"
-    coded = _CODE.search(written.error)
-    if coded is not None:
-        code = int(coded[1], 16)
-        if code & _SYSTEM:
-            return errno.errorcode.get(code & ~_SYSTEM, "")
-        # include/openssl/err.h: 8 bits of library, 23 of reason.
-        symbol = _reasons().get((code >> 23 & 0xFF, code & 0x7FFFFF), "")
-        return "EOF" if symbol == "UNEXPECTED_EOF_WHILE_READING" else symbol
+    coded = openssl_errors(written.error)
+    if coded:
+        return "EOF" if coded[0].symbol == "UNEXPECTED_EOF_WHILE_READING" else coded[0].symbol
     numbered = _ERRNO.search(written.error)
     if numbered is not None:
         return errno.errorcode.get(int(numbered[1]), "")
@@ -161,10 +151,3 @@ def _symbol(written: Written, trace: CurlTrace) -> str:
                 return name
     # SSL_get_error(3): without an errno, the peer closed the connection.
     return "EOF" if "SSL_ERROR_SYSCALL" in written.error else ""
-
-
-@cache
-def _reasons() -> Mapping[tuple[int, int], str]:
-    """CPython's table of OpenSSL's reasons by library and number; private, so empty where it is not."""
-    table: Mapping[tuple[int, int], str] = getattr(import_module("_ssl"), "err_codes_to_names", {})
-    return table

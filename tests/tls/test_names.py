@@ -12,8 +12,10 @@ import pytest
 from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.tls.hints import HINTS, MEANINGS
 from mtls_runner.tls.names import ALERT_REASONS, ALERTS, CURL_EXITS, REASONS, VERIFY_CODES, alert_name, verify_reason
+from mtls_runner.tls.openssl_errors import SSL_REASONS, openssl_errors
 
 HEADERS = (Path("/usr/include/openssl/x509_vfy.h"), Path("/usr/include/openssl/x509_vfy.h.in"))
+REASON_HEADERS = (Path("/usr/include/openssl/sslerr.h"),)
 TLS_HEADERS = (Path("/usr/include/openssl/ssl3.h"), Path("/usr/include/openssl/tls1.h"))
 
 
@@ -75,3 +77,23 @@ def test_curl_exits_are_those_of_its_manual() -> None:
         pytest.skip("this curl was built without its manual")
     codes = {int(number) for number in re.findall(r"^ {7}(\d+) +\S", page.split("EXIT CODES", 1)[1], re.MULTILINE)}
     assert {code for code in CURL_EXITS if code} <= codes
+
+
+def test_symbols_of_openssl_errors_are_those_of_its_header() -> None:
+    header = dict(re.findall(r"define\s+SSL_R_(\w+)\s+(\d+)", _header(REASON_HEADERS)))
+    for number, symbol in SSL_REASONS.items():
+        assert int(header[symbol]) == number
+
+
+@pytest.mark.parametrize(
+    ("text", "symbols"),
+    [
+        ("SSL_do_handshake() failed (SSL: error:0A0000C1:SSL routines::no shared cipher)", ["NO_SHARED_CIPHER"]),
+        ("error:0A000418:SSL routines::tlsv1 alert unknown ca:SSL alert number 48", ["ALERT_UNKNOWN_CA"]),
+        ("error:1408F10B:SSL routines:ssl3_get_record:wrong version number", ["WRONG_VERSION_NUMBER"]),
+        ("error:80000002:system library::No such file or directory error:10000080:BIO routines::x", ["ENOENT", ""]),
+        ("error: no code at all", []),
+    ],
+)
+def test_openssl_errors_are_read_by_number(text: str, symbols: list[str]) -> None:
+    assert [error.symbol for error in openssl_errors(text)] == symbols

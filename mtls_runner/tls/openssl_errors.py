@@ -1,0 +1,95 @@
+"""OpenSSL's error codes as programs print them (``error:0A0000C1:SSL routines::no shared cipher``).
+
+Only the numbers count: the prose changes between versions, and CPython's own table of symbols is gone since 3.12.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from mtls_runner.tls.names import ALERTS
+
+__all__ = ["SSL_LIBRARY", "SSL_REASONS", "SYSTEM_LIBRARY", "OpensslError", "openssl_errors"]
+
+SYSTEM_LIBRARY = 2
+"""``ERR_LIB_SYS``: the reason is an errno."""
+SSL_LIBRARY = 20
+"""``ERR_LIB_SSL``."""
+
+_ALERT_BASE = 1000
+"""``SSL_AD_REASON_OFFSET``: a received alert's description comes on top of it."""
+
+#: ``SSL_R_*`` (OpenSSL 3, ``include/openssl/sslerr.h``) that the lab reads anything from.
+SSL_REASONS: Mapping[int, str] = {
+    101: "NO_SUITABLE_KEY_SHARE",
+    108: "BAD_KEY_SHARE",
+    118: "NO_SUITABLE_SIGNATURE_ALGORITHM",
+    134: "CERTIFICATE_VERIFY_FAILED",
+    155: "HTTPS_PROXY_REQUEST",
+    156: "HTTP_REQUEST",
+    177: "NO_CERTIFICATE_ASSIGNED",
+    179: "NO_CERTIFICATE_SET",
+    181: "NO_CIPHERS_AVAILABLE",
+    185: "NO_CIPHER_MATCH",
+    191: "NO_PROTOCOLS_AVAILABLE",
+    193: "NO_SHARED_CIPHER",
+    198: "PACKET_LENGTH_TOO_LONG",
+    199: "PEER_DID_NOT_RETURN_A_CERTIFICATE",
+    234: "CALLBACK_FAILED",
+    235: "NO_APPLICATION_PROTOCOL",
+    258: "UNSUPPORTED_PROTOCOL",
+    266: "WRONG_SSL_VERSION",
+    267: "WRONG_VERSION_NUMBER",
+    294: "UNEXPECTED_EOF_WHILE_READING",
+    295: "NO_SUITABLE_GROUPS",
+    328: "INVALID_STATUS_RESPONSE",
+    370: "WRONG_SIGNATURE_TYPE",
+    376: "NO_SHARED_SIGNATURE_ALGORITHMS",
+    378: "WRONG_CURVE",
+    396: "VERSION_TOO_LOW",
+    397: "CA_KEY_TOO_SMALL",
+    398: "CA_MD_TOO_WEAK",
+    399: "EE_KEY_TOO_SMALL",
+    410: "NO_SHARED_GROUPS",
+}
+
+# The third field is the function's name up to OpenSSL 1.1.1, and empty from 3.0 on.
+_ERROR = re.compile(r"\berror:([0-9A-Fa-f]{8}):[^:]*:([^:]*):")
+
+
+class OpensslError(NamedTuple):
+    """Library and reason as OpenSSL's headers number them (``ERR_LIB_*`` in ``err.h``)."""
+
+    library: int
+    reason: int
+
+    @property
+    def symbol(self) -> str:
+        """As ``ssl.SSLError.reason``: ``NO_SHARED_CIPHER``, an errno's name for the system's own, or ``""``.
+
+        A received alert is ``ALERT_<DESCRIPTION>``, whatever TLS version its symbol begins with in OpenSSL.
+        """
+        if self.library == SYSTEM_LIBRARY:
+            return errno.errorcode.get(self.reason, "")
+        if self.library != SSL_LIBRARY:
+            return ""
+        if self.reason > _ALERT_BASE:
+            name = ALERTS.get(self.reason - _ALERT_BASE, "")
+            return f"ALERT_{name.upper()}" if name else ""
+        return SSL_REASONS.get(self.reason, "")
+
+
+def openssl_errors(text: str) -> tuple[OpensslError, ...]:
+    """All errors of a text, in OpenSSL's order (the first one is the cause)."""
+    return tuple(_unpack(int(found[1], 16), old=bool(found[2])) for found in _ERROR.finditer(text))
+
+
+def _unpack(code: int, *, old: bool) -> OpensslError:
+    if old:  # OpenSSL 1.1.1 err.h: 8 bits library, 12 bits function, 12 bits reason
+        return OpensslError(code >> 24, code & 0xFFF)
+    if code & 0x80000000:  # OpenSSL 3 err.h: ERR_SYSTEM_FLAG
+        return OpensslError(SYSTEM_LIBRARY, code & 0x7FFFFFFF)
+    return OpensslError(code >> 23 & 0xFF, code & 0x7FFFFF)
