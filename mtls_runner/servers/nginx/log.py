@@ -28,6 +28,8 @@ _EARLY = re.compile(r"nginx: \[(?P<level>[a-z]+)\] (?P<message>.*)", re.DOTALL)
 # ngx_http_wait_request_handler the second. A request ends in an access line instead.
 _ENDINGS = (" while SSL handshaking", " while waiting for request")
 _HANDSHAKING = _ENDINGS[0]
+# ngx_ssl_clear_error: an OpenSSL error that somebody left behind (a failed verification does); the connection goes on.
+_STALE = "ignoring stale global SSL error"
 
 # ngx_http_process_request in src/http/ngx_http_request.c.
 _VERIFY_ERROR = re.compile(r"client SSL certificate verify error: (?:\((?P<code>\d+):)?")
@@ -66,8 +68,13 @@ class LogLine:
 
     @property
     def ends_connection(self) -> bool:
-        """Whether nothing that matters follows about this connection."""
-        return self.access is not None or any(ending in self.message for ending in _ENDINGS)
+        """Whether nothing that matters follows about this connection, as long as it had no request."""
+        return self.access is not None or (not self.is_stale and any(ending in self.message for ending in _ENDINGS))
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether it tells of no event of its own connection."""
+        return self.message.startswith(_STALE)
 
 
 def parse_line(text: str) -> LogLine:
@@ -90,8 +97,9 @@ def server_view(lines: Sequence[LogLine], client: ClientView) -> ServerView:
     """What the lines of one connection say; ``client`` only names the certificate by its fingerprint."""
     access = next((line.access for line in lines if line.access is not None), None)
     refusal = next((line for line in lines if _is_refusal(line)), None)
-    failure = next((line for line in lines if _HANDSHAKING in line.message), None)
-    word = refusal or failure or next((line for line in lines if line.level not in ("", "info", "notice")), None)
+    telling = [line for line in lines if not line.is_stale]
+    failure = next((line for line in telling if _HANDSHAKING in line.message), None)
+    word = refusal or failure or next((line for line in telling if line.level not in ("", "info", "notice")), None)
     verify = (access or {}).get("verify") or None
     errors = openssl_errors(failure.message) if failure else ()
     return ServerView(

@@ -21,6 +21,7 @@ _FENCE_SECONDS = 2.0
 _VIEW_SECONDS = 5.0
 """nginx logs a connection's end within milliseconds of it; a line that is not there by then never comes."""
 
+_ANSWERED = (Phase.RESPONSE, Phase.DONE)
 _NEVER_CONNECTED = (Phase.PREPARE, Phase.CONNECT)
 
 
@@ -96,7 +97,8 @@ class RunningNginx:
             if lines and line.connection != lines[0].connection:
                 continue
             lines.append(line)
-            if line.ends_connection:
+            # A client that got an answer asked for something, and a request ends in an access line.
+            if line.access is not None or (line.ends_connection and client.phase not in _ANSWERED):
                 self._past = line.connection
                 self._unsettled = False
                 break

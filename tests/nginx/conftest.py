@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from mtls_runner.clients.python_ssl import PythonClient
+from mtls_runner.deadline import Deadline
+from mtls_runner.errors import EngineError
+from mtls_runner.model.credential import Secret
+from mtls_runner.model.observation import ClientView, ServerView
+from mtls_runner.model.spec import ClientSpec, Defect, KeyAlgorithm, KeyCipher, KeyFormat, KeySpec, Moment, ServerSpec
+from mtls_runner.pki.keys import KeyPool
+from mtls_runner.pki.store import Store
+from mtls_runner.servers.container.engine import Engine
+from mtls_runner.servers.nginx.backend import NginxBackend
+from mtls_runner.servers.nginx.running import RunningNginx
+from mtls_runner.tls.classify import Judgement, classify
+
+from ..pki.describe import authority, leaf, plan
+
+IMAGE = os.environ.get("MTLS_RUN_IMAGE", "mtls-run/nginx:debian")
+PASSPHRASE = Secret('a "quoted" \\ passphrase: #1')
+
+
+def not_here(message: str) -> NoReturn:
+    """Without an engine a laptop runs everything else; CI must have one."""
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(f"nginx tests were not run: {message}")
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    try:
+        engine = Engine.connect()
+        engine.image(IMAGE)
+    except EngineError as error:
+        not_here(str(error))
+    return engine
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Good and bad material; each bad certificate differs from ``good`` or ``server`` in one thing."""
+    past = Moment(timedelta(days=-1))
+    good = leaf("good", extended_key_usage=("clientAuth",))
+    server = leaf("server", extended_key_usage=("serverAuth",))
+    des3 = KeySpec(KeyAlgorithm.RSA_2048, KeyFormat.TRADITIONAL, KeyCipher.DES_EDE3_CBC)
+    specs = (
+        authority("ca"),
+        authority("other"),
+        authority("twin", subject="CN=ca", subject_key_identifier=False),
+        authority("inter1", issuer="ca"),
+        authority("inter2", issuer="inter1"),
+        good,
+        replace(good, id="foreign", issuer="other"),
+        replace(good, id="twin_leaf", issuer="twin", authority_key_identifier=False),
+        replace(good, id="expired", not_before=Moment(timedelta(days=-2)), not_after=past),
+        replace(good, id="future", not_before=Moment(timedelta(days=1))),
+        replace(good, id="wrong_usage", extended_key_usage=("serverAuth",)),
+        replace(good, id="own", issuer=None),
+        replace(good, id="deep", issuer="inter2"),
+        replace(good, id="email", subject="1.2.840.113549.1.9.1=a@b.test,CN=good"),
+        server,
+        replace(server, id="locked", passphrase=PASSPHRASE),
+        replace(server, id="locked_des3", passphrase=PASSPHRASE, key=des3),
+        replace(server, id="mismatch", defects=(Defect.KEY_MISMATCH,)),
+        replace(server, id="small", key=KeySpec(KeyAlgorithm.RSA_1024)),
+    )
+    return Store(tmp_path_factory.mktemp("lab"), plan(*specs), start=datetime.now(UTC), pool=KeyPool())
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One exchange, from both ends."""
+
+    client: ClientView
+    server: ServerView | None
+    judgement: Judgement
+
+    @property
+    def status(self) -> int | None:
+        return self.client.response.status if self.client.response else None
+
+    @property
+    def body(self) -> bytes:
+        return self.client.response.body if self.client.response else b""
+
+
+class Lab:
+    """Starts servers and probes them as the engine does, with the Python client."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.backend = NginxBackend()
+        self._client = PythonClient()
+
+    @contextmanager
+    def serve(self, spec: ServerSpec) -> Iterator[RunningNginx]:
+        with self.backend.serve(spec, self.store, Deadline.after(30)) as running:
+            yield running
+
+    def probe(self, running: RunningNginx, spec: ServerSpec, client: ClientSpec) -> Seen:
+        with running.watch() as watch:
+            view = self._client.probe(client, running.address, self.store, Deadline.after(10))
+            server = watch.view(view, Deadline.after(10))
+        return Seen(view, server, classify(spec, client, view, server))
+
+
+@pytest.fixture(scope="session")
+def lab(engine: Engine, store: Store) -> Lab:
+    del engine  # only that there is one
+    return Lab(store)
+
+
+MakeServer = Callable[..., ServerSpec]
+
+
+@pytest.fixture(scope="session")
+def make_server() -> MakeServer:
+    """A server that demands certificates of ``ca``; fields by keyword."""
+    usual = ServerSpec(
+        id="server", backend="nginx", certificate="server", passphrase=None, trust=("ca",), options=(("image", IMAGE),)
+    )
+
+    def make(config: Path | None = None, **fields: object) -> ServerSpec:
+        if config is not None:
+            fields["options"] = (*usual.options, ("config", str(config)))
+            fields.setdefault("files", ARTICLE_FILES)
+        return replace(usual, **fields)  # type: ignore[arg-type]
+
+    return make
+
+
+ARTICLE_FILES = (
+    ("/etc/nginx/mtls/ca.crt", "ca.certificate"),
+    ("/etc/nginx/certs/tls.crt", "locked.certificate"),
+    ("/etc/nginx/certs/tls.key", "locked.key"),
+    ("/etc/nginx/certs/password", "locked.passphrase"),
+)

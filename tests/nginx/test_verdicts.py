@@ -1,0 +1,216 @@
+"""What nginx makes of each client certificate, and that its log says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from mtls_runner.model.observation import Alert, Direction, Outcome, Phase, Reason
+from mtls_runner.model.spec import ChainKind, ChainSpec, ClientAuth, ClientSpec, Request, ServerSpec, TlsVersion
+from mtls_runner.servers.nginx.running import RunningNginx
+
+from .conftest import Lab, MakeServer
+
+CASES = (
+    (None, Reason.NO_CERTIFICATE, None),
+    ("foreign", Reason.UNKNOWN_CA, 21),
+    ("twin_leaf", Reason.BAD_SIGNATURE, 7),
+    ("own", Reason.SELF_SIGNED, 18),
+    ("expired", Reason.EXPIRED, 10),
+    ("future", Reason.NOT_YET_VALID, 9),
+    ("wrong_usage", Reason.WRONG_PURPOSE, 26),
+)
+VERSIONS = (TlsVersion.V1_2, TlsVersion.V1_3)
+
+
+@pytest.fixture(scope="module")
+def spec(make_server: MakeServer) -> ServerSpec:
+    return make_server()
+
+
+@pytest.fixture(scope="module")
+def running(lab: Lab, spec: ServerSpec) -> Iterator[RunningNginx]:
+    with lab.serve(spec) as running:
+        yield running
+
+
+def client(certificate: str | None, *versions: TlsVersion, **fields: object) -> ClientSpec:
+    return ClientSpec(certificate=certificate, trust=("ca",), tls=versions or VERSIONS, **fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_good_certificate_is_accepted(lab: Lab, running: RunningNginx, spec: ServerSpec, version: TlsVersion) -> None:
+    seen = lab.probe(running, spec, client("good", version, request=Request(path="/x?y=1")))
+    assert seen.status == 200
+    assert seen.judgement.outcome is Outcome.ACCEPTED
+    assert seen.server is not None
+    assert (seen.server.verify_code, seen.server.client_verify) == (0, "SUCCESS")
+    assert seen.server.client_subject == "CN=good"
+    assert seen.server.tls_version == seen.client.tls_version == version
+    assert seen.server.cipher == seen.client.cipher
+    assert seen.server.server_name == "localhost"
+    assert seen.server.handshake_complete is True
+    assert seen.server.refused_status is None
+    assert seen.server.request is not None
+    assert (seen.server.request.method, seen.server.request.path) == ("GET", "/x?y=1")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(("certificate", "reason", "code"), CASES)
+def test_a_bad_certificate_is_refused_over_http_and_the_log_names_the_fault(
+    lab: Lab,
+    running: RunningNginx,
+    spec: ServerSpec,
+    version: TlsVersion,
+    certificate: str | None,
+    reason: Reason,
+    code: int | None,
+) -> None:
+    seen = lab.probe(running, spec, client(certificate, version))
+    assert seen.status == 400
+    assert (seen.judgement.outcome, seen.judgement.reason) == (Outcome.SERVER_REFUSED, reason)
+    assert seen.server is not None
+    assert seen.server.verify_code == code
+    assert seen.server.refused_status == 400
+    assert (seen.server.client_verify or "").startswith("FAILED:" if certificate else "NONE")
+    assert any(line.startswith("20") for line in seen.server.log)
+
+
+def test_a_name_that_nginx_spells_differently_is_told_as_the_lab_tells_it(
+    lab: Lab, running: RunningNginx, spec: ServerSpec
+) -> None:
+    seen = lab.probe(running, spec, client("email"))
+    assert seen.server is not None
+    assert seen.server.client_subject == "1.2.840.113549.1.9.1=a@b.test,CN=good"
+
+
+def test_a_client_that_refuses_is_seen_by_its_alert(lab: Lab, running: RunningNginx, spec: ServerSpec) -> None:
+    seen = lab.probe(running, spec, ClientSpec(certificate="good", trust=("other",)))
+    assert (seen.judgement.outcome, seen.judgement.reason) == (Outcome.CLIENT_REFUSED, Reason.UNKNOWN_CA)
+    assert seen.server is not None
+    assert seen.server.alerts == (Alert(Direction.RECEIVED, "unknown_ca", 48),)
+    assert seen.server.handshake_complete is False
+    assert seen.server.refused_status is None
+
+
+def test_no_common_version_or_cipher_is_told_by_its_symbol(lab: Lab, make_server: MakeServer) -> None:
+    spec = make_server(tls=(TlsVersion.V1_2,), ciphers="ECDHE-ECDSA-AES128-GCM-SHA256")
+    with lab.serve(spec) as running:
+        version = lab.probe(running, spec, client("good", TlsVersion.V1_3))
+        cipher = lab.probe(running, spec, client("good", TlsVersion.V1_2, ciphers="ECDHE-ECDSA-AES256-GCM-SHA384"))
+        twin = lab.probe(running, spec, client("good", TlsVersion.V1_2, ciphers="ECDHE-ECDSA-AES128-GCM-SHA256"))
+    assert (version.judgement.outcome, version.judgement.reason) == (Outcome.NO_AGREEMENT, Reason.PROTOCOL_VERSION)
+    assert version.server is not None
+    assert version.server.error_symbol == "UNSUPPORTED_PROTOCOL"
+    assert (cipher.judgement.outcome, cipher.judgement.reason) == (Outcome.NO_AGREEMENT, Reason.CIPHER)
+    assert cipher.server is not None
+    assert cipher.server.error_symbol == "NO_SHARED_CIPHER"
+    assert twin.status == 200
+
+
+@pytest.mark.parametrize(("depth", "status"), [(None, 200), (3, 200), (1, 400)])
+def test_verify_depth(lab: Lab, make_server: MakeServer, depth: int | None, status: int) -> None:
+    spec = make_server(verify_depth=depth)
+    with lab.serve(spec) as running:
+        seen = lab.probe(running, spec, client("deep"))
+    assert seen.status == status
+    assert seen.judgement.reason is (None if status == 200 else Reason.UNKNOWN_CA)
+
+
+def test_an_intermediate_that_is_not_sent_is_missed(lab: Lab, running: RunningNginx, spec: ServerSpec) -> None:
+    alone = lab.probe(running, spec, client("deep", chain=ChainSpec(ChainKind.LEAF)))
+    assert (alone.judgement.outcome, alone.judgement.reason) == (Outcome.SERVER_REFUSED, Reason.UNKNOWN_CA)
+    assert lab.probe(running, spec, client("deep")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("auth", "none", "foreign", "verify"),
+    [
+        (ClientAuth.NONE, 200, 200, None),
+        (ClientAuth.OPTIONAL, 200, 400, "NONE"),
+        (ClientAuth.OPTIONAL_NO_CA, 200, 200, "NONE"),
+        (ClientAuth.REQUIRED, 400, 400, "NONE"),
+    ],
+)
+def test_client_auth(
+    lab: Lab, make_server: MakeServer, auth: ClientAuth, none: int, foreign: int, verify: str | None
+) -> None:
+    spec = make_server(client_auth=auth)
+    with lab.serve(spec) as running:
+        without = lab.probe(running, spec, client(None))
+        with_foreign = lab.probe(running, spec, client("foreign"))
+    assert (without.status, with_foreign.status) == (none, foreign)
+    assert without.server is not None
+    assert without.server.client_verify in (verify, "NONE")
+    assert with_foreign.server is not None
+    if auth is ClientAuth.OPTIONAL_NO_CA:
+        assert with_foreign.server.verify_code == 21
+        assert with_foreign.judgement.outcome is Outcome.ACCEPTED
+
+
+def test_ca_names_that_are_advertised(lab: Lab, make_server: MakeServer) -> None:
+    tls12 = client("good", TlsVersion.V1_2)
+    usual = make_server(trust=("ca", "other"))
+    with lab.serve(usual) as running:
+        assert lab.probe(running, usual, tls12).client.ca_names == ("CN=ca", "CN=other")
+    fewer = make_server(trust=("ca", "other"), advertise=("other",))
+    with lab.serve(fewer) as running:
+        seen = lab.probe(running, fewer, tls12)
+    assert seen.client.ca_names == ("CN=other",)
+    assert seen.status == 200
+
+
+def test_tls_1_0_needs_security_level_0_at_both_ends(lab: Lab, make_server: MakeServer) -> None:
+    old = (TlsVersion.V1_0, TlsVersion.V1_1)
+    for level, outcome in ((0, Outcome.ACCEPTED), (2, Outcome.NO_AGREEMENT)):
+        spec = make_server(tls=old, security_level=level)
+        with lab.serve(spec) as running:
+            seen = lab.probe(running, spec, client("good", *old, security_level=0))
+        assert seen.judgement.outcome is outcome
+
+
+def test_many_clients_at_once_each_get_their_own_line(lab: Lab, running: RunningNginx, spec: ServerSpec) -> None:
+    cases = [*CASES, ("good", None, 0)] * 6
+
+    def probe(case: tuple[str | None, Reason | None, int | None]) -> tuple[str | None, int | None, str | None]:
+        server = lab.probe(running, spec, client(case[0])).server
+        return case[0], server.verify_code if server else -1, server.request.path if server and server.request else None
+
+    with ThreadPoolExecutor(8) as pool:
+        seen = list(pool.map(probe, cases))
+    assert seen == [(certificate, code, "/") for certificate, _, code in cases]
+
+
+def test_a_connection_that_nobody_asked_about_is_not_taken_for_the_next(
+    lab: Lab, running: RunningNginx, spec: ServerSpec
+) -> None:
+    from mtls_runner.clients.python_ssl import PythonClient
+    from mtls_runner.deadline import Deadline
+
+    for _ in range(5):
+        with running.watch():
+            view = PythonClient().probe(client("expired"), running.address, lab.store, Deadline.after(10))
+            assert view.phase is Phase.DONE
+        seen = lab.probe(running, spec, client("good"))
+        assert seen.server is not None
+        assert seen.server.client_subject == "CN=good"
+
+
+def test_a_client_that_never_connects_has_no_server_view_and_costs_no_wait(
+    lab: Lab, running: RunningNginx, spec: ServerSpec
+) -> None:
+    seen = lab.probe(running, spec, client("mismatch"))
+    assert seen.client.phase is Phase.PREPARE
+    assert seen.server is None
+    assert lab.probe(running, spec, client("good")).server is not None
+
+
+def test_versions_are_known_afterwards(lab: Lab, make_server: MakeServer) -> None:
+    with lab.serve(make_server()):
+        pass
+    versions = lab.backend.versions()
+    assert versions["nginx"].count(".") == 2
+    assert versions["openssl (nginx)"].split(".")[0] in {"1", "3", "4"}
+    assert versions["docker engine"]
