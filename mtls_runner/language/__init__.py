@@ -13,7 +13,10 @@ from mtls_runner.language.overrides import Overrides
 __all__ = ["Overrides", "load"]
 
 
-def load(path: Path, overrides: Overrides = Overrides()) -> Plan:
+_NONE = Overrides()
+
+
+def load(path: Path, overrides: Overrides = _NONE) -> Plan:
     """A scenario file, resolved.
 
     Raises:

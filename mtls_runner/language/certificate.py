@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import core_schema
 
-from mtls_runner.language.source import Plain, Value
+from mtls_runner.language.document import Plain, Value
 from mtls_runner.language.values import (
     Bool,
     Id,
@@ -251,7 +251,9 @@ class Certificate(CertificateSettings):
     """An authority or a leaf."""
 
     like: Maybe[Id] = about("The id of a certificate whose description this one takes over.", "good")
-    subject: Annotated[str | None, SUBJECT] = about("Its name, RFC 4514 text; CN=<its id> by default.", "CN=client,O=Lab")
+    subject: Annotated[str | None, SUBJECT] = about(
+        "Its name, RFC 4514 text; CN=<its id> by default.", "CN=client,O=Lab"
+    )
     issuer: Annotated[str | None, Parsed(text_value, {"type": "string"})] = about(
         "The id of the certificate that signs it, or self. A leaf's is the only authority by default; an authority's, self.",
         "intermediate",
@@ -279,8 +281,8 @@ class Certificate(CertificateSettings):
     )
     subject_key_identifier: Identifier = about("Whether the extension is there: true by default, null for not.", None)
     authority_key_identifier: Identifier = about("Whether the extension is there: true by default, null for not.", None)
-    extensions: Maybe[dict[Annotated[str, OID], Annotated[OwnExtension, Short(_der_alone, {"type": "string"})]]] = about(
-        "More extensions, by OID.", {"1.3.6.1.4.1.55555.1": {"der": "05 00", "critical": True}}
+    extensions: Maybe[dict[Annotated[str, OID], Annotated[OwnExtension, Short(_der_alone, {"type": "string"})]]] = (
+        about("More extensions, by OID.", {"1.3.6.1.4.1.55555.1": {"der": "05 00", "critical": True}})
     )
     defects: Many[Annotated[Defect, word(DEFECTS, "a defect")]] = about(
         "What is wrong with it, on purpose.", "corrupted-signature"

@@ -2,33 +2,16 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 
-from mtls_runner.language.certificate import Absent, Basic, Certificate, Constraints
+from mtls_runner.language.certificate import Certificate, CertificateSettings
+from mtls_runner.language.certificate_spec import certificate_spec
 from mtls_runner.language.context import Context
-from mtls_runner.language.merge import over
-from mtls_runner.language.source import Document, Loc
-from mtls_runner.model.spec import (
-    BasicConstraints,
-    CertificateSpec,
-    Extension,
-    KeyAlgorithm,
-    KeyCipher,
-    KeyFormat,
-    KeySpec,
-    Moment,
-    NameConstraints,
-    OwnFiles,
-    SignatureSpec,
-)
+from mtls_runner.language.document import Document, Loc
+from mtls_runner.language.merge import over, without
+from mtls_runner.model.spec import CertificateSpec, KeyAlgorithm
 
 __all__ = ["Certificates", "Declared"]
 
-#: "A little in the past", so that clocks may differ.
-_BEFORE = timedelta(hours=-1)
-_DAYS = 365
-_SERVER_SAN = ("DNS:localhost", "IP:127.0.0.1")
-_BOTH = ("serverAuth", "clientAuth")
 #: Keys that say the same in two ways: giving one drops the other where it was taken over.
 _RIVALS = (("days", "not_after"), ("path_length", "basic_constraints"), ("certificate", "pkcs12"))
 
@@ -65,15 +48,16 @@ class Certificates:
         for id_, model, authority, loc in entries:
             if id_ in self.own:
                 line = document.span(self.own[id_].loc, key=True).line
-                self._context.problems.error(document, loc, f"the id '{id_}' is already taken at line {line}", key=True)
+                message = f"the id '{id_}' is already taken at line {line}"
+                self._context.problems.error(document, loc, message, key=True)
             else:
-                self.own[id_] = Declared(id_, model, authority, document, loc)
+                self.own[id_] = Declared(id_, _absolute(self._context, document, model), authority, document, loc)
         lab = self._context.lab
         if lab.document is not None:
-            for id_, model in (lab.file.authorities or {}).items():
-                self.shared[id_] = Declared(id_, model, True, lab.document, ("authorities", id_))
-            for id_, model in (lab.file.leaves or {}).items():
-                self.shared[id_] = Declared(id_, model, False, lab.document, ("leaves", id_))
+            for kind, models in (("authorities", lab.file.authorities), ("leaves", lab.file.leaves)):
+                for id_, model in (models or {}).items():
+                    whole = _absolute(self._context, lab.document, model)
+                    self.shared[id_] = Declared(id_, whole, kind == "authorities", lab.document, (kind, id_))
 
     def get(self, id_: str) -> Declared | None:
         """By id: the file's own before lab.yaml's."""
@@ -100,8 +84,7 @@ class Certificates:
         """``ca:``, or the only authority; ``None`` when there are several."""
         if self._context.scenario.ca is not None:
             return "ca"
-        authorities = self.authorities()
-        return authorities[0] if len(authorities) == 1 else None
+        return _only(self.authorities())
 
     def merged(self, id_: str) -> Certificate | None:
         """The description with what it takes over; ``None`` where ``like:`` leads nowhere, or round in a circle."""
@@ -131,6 +114,8 @@ class Certificates:
             return None if model.issuer in ("self", id_) else model.issuer
         if declared.authority or model.certificate or model.pkcs12:
             return None
+        if declared.document is not self._context.document:
+            return _only(tuple(id_ for id_, other in self.shared.items() if other.authority))
         return self.default_authority()
 
     def ancestors(self, id_: str) -> tuple[str, ...]:
@@ -188,79 +173,41 @@ class Certificates:
         declared, model = self.get(id_), self.merged(id_)
         if declared is None or model is None:
             return None
-        key, algorithm = model.key, self.algorithm(model)
         passphrase = None
         if model.passphrase is not None:
             passphrase = self._context.secret(model.passphrase, declared.document, (*declared.loc, "passphrase"))
-        not_before, not_after = self._validity(declared, model)
-        basic = _basic(model, declared.authority)
-        san = model.san.names if model.san is not None else _SERVER_SAN if presented and not declared.authority else ()
-        eku = [name for names in model.usage.names for name in names] if model.usage is not None else ()
-        if model.usage is None and not declared.authority:
-            eku = _BOTH
-        return CertificateSpec(
-            id=id_,
-            authority=declared.authority,
-            subject=model.subject if model.subject is not None else f"CN={id_}",
-            issuer=self.issuer(id_),
-            key=KeySpec(
-                algorithm,
-                (key.format if key else None) or KeyFormat.PKCS8,
-                (key.cipher if key else None) or KeyCipher.AES_256_CBC,
-                key.same_as if key else None,
-            ),
-            passphrase=passphrase,
-            not_before=not_before,
-            not_after=not_after,
-            serial=model.serial,
-            san=tuple(san) or None,
-            san_critical=bool(model.san and model.san.critical),
-            extended_key_usage=tuple(dict.fromkeys(eku)) or None,
-            extended_key_usage_critical=bool(model.usage and model.usage.critical),
-            key_usage=_key_usage(model, declared.authority, algorithm),
-            key_usage_critical=not (model.key_usage and model.key_usage.critical is False),
-            basic_constraints=basic,
-            name_constraints=_name_constraints(model.name_constraints),
-            subject_key_identifier=model.subject_key_identifier is not False,
-            authority_key_identifier=model.authority_key_identifier is not False,
-            signature=SignatureSpec(model.signature.hash, bool(model.signature.pss)) if model.signature else SignatureSpec(),
-            extensions=tuple(
-                Extension(oid, extension.der, bool(extension.critical))
-                for oid, extension in (model.extensions or {}).items()
-            ),
-            defects=tuple(dict.fromkeys(model.defects or ())),
-            files=self._files(declared, model),
-        )
-
-    def _validity(self, declared: Declared, model: Certificate) -> tuple[Moment, Moment]:
-        not_before = model.not_before or Moment(_BEFORE)
-        if model.not_after is not None:
-            return not_before, model.not_after
-        length = timedelta(days=model.days or _DAYS)
-        if not_before.absolute is None:
-            return not_before, Moment(not_before.offset + length)
         try:
-            return not_before, Moment(absolute=not_before.absolute + length)
+            return certificate_spec(
+                id_,
+                model,
+                authority=declared.authority,
+                issuer=self.issuer(id_),
+                algorithm=self.algorithm(model),
+                passphrase=passphrase,
+                presented=presented,
+            )
         except OverflowError:
             self._context.problems.error(declared.document, (*declared.loc, "days"), "it would end after the year 9999")
-            return not_before, not_before
-
-    def _files(self, declared: Declared, model: Certificate) -> OwnFiles | None:
-        if model.certificate is None and model.pkcs12 is None:
             return None
 
-        def absolute(path: str | None) -> object:
-            return self._context.beside(declared.document, path) if path is not None else None
 
-        return OwnFiles(
-            certificate=absolute(model.certificate),
-            key=absolute(model.key.file if model.key is not None else None),
-            chain=absolute(model.chain),
-            pkcs12=absolute(model.pkcs12),
-        )
+def _only(ids: tuple[str, ...]) -> str | None:
+    return ids[0] if len(ids) == 1 else None
 
 
-def _over(base: Certificate, top: Certificate) -> Certificate:
+def _absolute(context: Context, document: Document, model: Certificate) -> Certificate:
+    """Own files from where the description is written, since others may take it over."""
+    changes: dict[str, object] = {
+        name: str(context.beside(document, path))
+        for name in ("certificate", "chain", "pkcs12")
+        if (path := getattr(model, name)) is not None
+    }
+    if changes and model.key is not None and model.key.file is not None:
+        changes["key"] = model.key.model_copy(update={"file": str(context.beside(document, model.key.file))})
+    return model.model_copy(update=changes) if changes else model
+
+
+def _over(base: CertificateSettings, top: Certificate) -> Certificate:
     drop = {
         other
         for pair in _RIVALS
@@ -268,31 +215,5 @@ def _over(base: Certificate, top: Certificate) -> Certificate:
         if given in top.model_fields_set and other not in top.model_fields_set
     }
     if drop & base.model_fields_set:
-        kept = {name: getattr(base, name) for name in base.model_fields_set - drop}
-        base = Certificate.model_construct(base.model_fields_set - drop, **kept)
+        base = without(base, drop)
     return over(base, top)
-
-
-def _basic(model: Certificate, authority: bool) -> BasicConstraints | None:
-    basic = model.basic_constraints
-    if isinstance(basic, Absent):
-        return None
-    if isinstance(basic, Basic):
-        ca = authority if basic.ca is None else basic.ca
-        return BasicConstraints(ca, basic.path_length, basic.critical is not False)
-    return BasicConstraints(authority, model.path_length)
-
-
-def _key_usage(model: Certificate, authority: bool, algorithm: KeyAlgorithm) -> tuple[str, ...] | None:
-    if model.key_usage is not None:
-        return tuple(dict.fromkeys(model.key_usage.names)) or None
-    if authority:
-        return ("keyCertSign", "cRLSign")
-    # RSA key transport (TLS 1.2 and older) needs keyEncipherment; other keys can't encipher.
-    return ("digitalSignature", "keyEncipherment") if algorithm.value.startswith("rsa") else ("digitalSignature",)
-
-
-def _name_constraints(model: Constraints | Absent | None) -> NameConstraints | None:
-    if not isinstance(model, Constraints):
-        return None
-    return NameConstraints(tuple(model.permitted or ()), tuple(model.excluded or ()), model.critical is not False)

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mtls_runner.language.context import Context
+from mtls_runner.language.document import Document, Loc
+from mtls_runner.language.expectation import CASE_OUTCOMES
 from mtls_runner.language.expected import Expected
-from mtls_runner.language.source import Document, Loc
 from mtls_runner.model.case import Case, Check, Expectation, Match
 from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.span import Diagnostic, Severity
@@ -64,9 +65,9 @@ class _CaseCheck:
         planned = self._planned
         for entry in planned.wanted.entries:
             if not entry.when.model_fields_set:
-                self._error(entry.loc, "'when' says nothing", "backend, tool, tool_version or tls")
+                self._absent(entry.loc, "'when' says nothing", "backend, tool, tool_version or tls")
             if not entry.checks:
-                self._error((*entry.loc[:-1], "expect"), "nothing is expected here")
+                self._absent((*entry.loc[:-1], "expect"), "nothing is expected here")
             if entry.when.tls is None or not planned.cells:
                 continue
             reachable = {case.tls for case in planned.cells}
@@ -75,18 +76,25 @@ class _CaseCheck:
                 self._error(
                     (*entry.loc, "tls"),
                     "no case here is planned to speak this version alone",
-                    f"one of: {names}" if names else "client.tls: [TLSv1.2, TLSv1.3] under matrix:, for a case of each version",
+                    f"one of: {names}"
+                    if names
+                    else "client.tls: [TLSv1.2, TLSv1.3] under matrix:, for a case of each version",
                 )
+
+    def _absent(self, loc: Loc, message: str, expected: str = "") -> None:
+        self._context.problems.absent(self._planned.document, loc, message, expected)
 
     def _error(self, loc: Loc, message: str, expected: str = "") -> None:
         self._context.problems.error(self._planned.document, loc, message, expected)
 
     def _expectation(self, expectation: Expectation) -> None:
         checks = {check.path: check for check in expectation.checks}
-        outcomes = [Outcome(value) for value in _values(checks.get("outcome"))]
+        outcomes = [Outcome(str(value)) for value in _values(checks.get("outcome"))]
         if not outcomes:
-            self._context.problems.absent(
-                self._planned.document, self._planned.loc, "'outcome' is missing: without it anything could have happened", f"one of: {', '.join(outcome.value for outcome in Outcome if outcome not in (Outcome.SERVER_STARTED, Outcome.SERVER_UNUSABLE))}"
+            self._absent(
+                self._planned.loc,
+                "'outcome' is missing: without it anything could have happened",
+                f"one of: {', '.join(CASE_OUTCOMES)}",
             )
             return
         self._reason(outcomes, checks.get("outcome"), [check for check in expectation.checks if check.path == "reason"])
@@ -99,8 +107,8 @@ class _CaseCheck:
         possible = frozenset().union(*(REASONS[one] for one in outcomes))
         for check in checks:
             for value in _values(check):
-                if value is not None and Reason(value) not in possible:
-                    names = ", ".join(sorted(reason.value for reason in possible)) 
+                if value is not None and Reason(str(value)) not in possible:
+                    names = ", ".join(sorted(reason.value for reason in possible))
                     self._say(
                         check,
                         f"{value} can't be the reason where the outcome is {_or(outcomes)}",

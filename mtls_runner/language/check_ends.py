@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from mtls_runner.language.certificates import Certificates
 from mtls_runner.language.context import Context
+from mtls_runner.language.document import Loc
 from mtls_runner.language.endpoint import Client, OwnFile, Server
 from mtls_runner.language.ends import material_id
 from mtls_runner.language.matrix import Axis
 from mtls_runner.language.servers import Servers
-from mtls_runner.language.source import Loc
 from mtls_runner.model.spec import ChainKind, ChainSpec
 
 __all__ = ["check_ends"]
@@ -56,7 +56,9 @@ class _EndCheck:
         if given is None:
             return
         if self._certificates.get(given) is None:
-            self._context.problems.unknown(self._context.document, (*self._place.loc, *loc), "authority or leaf", given, self._certificates.ids)
+            self._context.problems.unknown(
+                self._context.document, (*self._place.loc, *loc), "authority or leaf", given, self._certificates.ids
+            )
         else:
             self._certificates.use(given)
 
@@ -101,7 +103,11 @@ class _EndCheck:
     def _material(self, source: str, inside: str) -> None:
         id_, part = material_id(source), source.rpartition(".")[2]
         if part not in _PARTS or not id_:
-            self._error(("files", inside), "this is not a piece of the lab's material", "ca.certificate, leaves.<id>.key, … (certificate, chain, key, passphrase), or {file: path}")
+            self._error(
+                ("files", inside),
+                "this is not a piece of the lab's material",
+                "ca.certificate, leaves.<id>.key, … (certificate, chain, key, passphrase), or {file: path}",
+            )
             return
         self._id(id_, "files", inside)
         merged = self._certificates.merged(id_)

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from mtls_runner.language.certificate import Certificate
 from mtls_runner.language.certificates import Certificates, Declared
 from mtls_runner.language.context import Context
+from mtls_runner.language.document import Document, Loc
 from mtls_runner.language.problems import meant
-from mtls_runner.language.source import Document, Loc
 from mtls_runner.language.x509_words import KEY_ALGORITHMS
 
 __all__ = ["check_certificates", "check_unused"]
@@ -44,22 +44,36 @@ class _CertificateCheck:
         for name, given in (("like", model.like), ("issuer", model.issuer)):
             if given is not None and given != "self" and self._certificates.get(given) is None:
                 self._unknown(self._loc(name), given)
-        if model.like is not None and self._certificates.get(model.like) and self._certificates.merged(self._declared.id) is None:
-            if self._in_circle(model.like):
-                self._error(self._loc("like"), "these descriptions take over each other in a circle")
+        if (
+            model.like is not None
+            and self._certificates.get(model.like)
+            and self._certificates.merged(self._declared.id) is None
+            and self._in_circle(model.like)
+        ):
+            self._error(self._loc("like"), "these descriptions take over each other in a circle")
         for first, second in _RIVALS:
             if {first, second} <= model.model_fields_set:
-                self._error(self._loc(second), f"'{first}' and '{second}' exclude each other", f"one of: {first}, {second}", key=True)
+                self._error(
+                    self._loc(second),
+                    f"'{first}' and '{second}' exclude each other",
+                    f"one of: {first}, {second}",
+                    key=True,
+                )
         if model.passphrase is not None:
             self._context.secret(model.passphrase, self._document, self._loc("passphrase"))
         merged = self._certificates.merged(self._declared.id)
         if merged is not None:
             self._own(merged)
-            self._key(merged)
+            self._key()
             self._issuer(merged)
             self._validity(merged)
             if model.path_length is not None and not self._declared.authority:
-                self._error(self._loc("path_length"), "a leaf issues nothing", "basic_constraints: {ca: true, path_length: …} for a leaf that claims to", key=True)
+                self._error(
+                    self._loc("path_length"),
+                    "a leaf issues nothing",
+                    "basic_constraints: {ca: true, path_length: …} for a leaf that claims to",
+                    key=True,
+                )
 
     def _unknown(self, loc: Loc, given: str) -> None:
         self._problems.unknown(self._document, loc, "authority or leaf", given, self._certificates.ids)
@@ -78,7 +92,11 @@ class _CertificateCheck:
         if own:
             for name in type(merged).model_fields:
                 if name in self._model.model_fields_set and name not in _BESIDE_OWN:
-                    self._error(self._loc(name), f"'{name}' has no meaning beside an own certificate: nothing is generated", key=True)
+                    self._error(
+                        self._loc(name),
+                        f"'{name}' has no meaning beside an own certificate: nothing is generated",
+                        key=True,
+                    )
         elif self._model.chain is not None:
             self._error(self._loc("chain"), "'chain' needs 'certificate' beside it", key=True)
         key = self._model.key
@@ -94,7 +112,7 @@ class _CertificateCheck:
         if key is not None and own and (key.model_fields_set - {"file"}):
             self._error(self._loc("key"), "the key of an own certificate is a file", "key: tls.key")
 
-    def _key(self, merged: Certificate) -> None:
+    def _key(self) -> None:
         key = self._model.key
         if key is None or key.same_as is None:
             return
@@ -117,12 +135,27 @@ class _CertificateCheck:
     def _issuer(self, merged: Certificate) -> None:
         certificates, id_ = self._certificates, self._declared.id
         own = any(getattr(merged, name) is not None for name in _OWN_SOURCES)
-        if merged.issuer is None and not self._declared.authority and not own and certificates.default_authority() is None:
+        if (
+            merged.issuer is None
+            and not self._declared.authority
+            and not own
+            and certificates.default_authority() is None
+        ):
             authorities = certificates.authorities()
             if authorities:
-                self._problems.absent(self._document, self._loc(), f"'issuer' is missing: there are {len(authorities)} authorities", f"one of: {', '.join(authorities)}, self")
+                self._problems.absent(
+                    self._document,
+                    self._loc(),
+                    f"'issuer' is missing: there are {len(authorities)} authorities",
+                    f"one of: {', '.join(authorities)}, self",
+                )
             else:
-                self._problems.absent(self._document, self._loc(), "there is no authority that could issue this leaf", "ca: or authorities: in this file, or issuer: self")
+                self._problems.absent(
+                    self._document,
+                    self._loc(),
+                    "there is no authority that could issue this leaf",
+                    "ca: or authorities: in this file, or issuer: self",
+                )
         if id_ in (certificates.ancestors(id_)) or self._issuer_circle():
             self._error(self._loc("issuer"), "these certificates issue each other in a circle")
         signature = self._model.signature
@@ -130,7 +163,11 @@ class _CertificateCheck:
         if signature is not None and issuer is not None:
             algorithm = certificates.algorithm(issuer).value
             if signature.pss and not algorithm.startswith("rsa"):
-                self._error(self._loc("signature"), f"only an RSA key makes PSS signatures; the issuer's is {algorithm}", key=True)
+                self._error(
+                    self._loc("signature"),
+                    f"only an RSA key makes PSS signatures; the issuer's is {algorithm}",
+                    key=True,
+                )
             if signature.hash and algorithm.startswith("ed"):
                 self._error(self._loc("signature"), f"a signature by {algorithm} has its own hash (RFC 8410)", key=True)
 
@@ -176,5 +213,3 @@ def check_unused(context: Context, certificates: Certificates) -> None:
         if id_ not in needed:
             what = "authority" if declared.authority else "leaf"
             context.problems.warning(context.document, declared.loc, f"nothing uses the {what} '{id_}'", key=True)
-
-

@@ -17,7 +17,13 @@ def check_declared(context: Context, servers: Servers) -> None:
     """``server:`` against ``servers:``, ``like:``, and each one's own expectation."""
     problems, document, scenario = context.problems, context.document, context.scenario
     if scenario.server is not None and scenario.servers is not None:
-        problems.error(document, ("servers",), "'server' and 'servers' exclude each other", "all of them under servers:, by id", key=True)
+        problems.error(
+            document,
+            ("servers",),
+            "'server' and 'servers' exclude each other",
+            "all of them under servers:, by id",
+            key=True,
+        )
     for declared in servers.declared.values():
         like = declared.model.like
         if like is not None:
@@ -34,22 +40,30 @@ def check_declared(context: Context, servers: Servers) -> None:
         elif expect.starts and expect.reason is not None:
             problems.error(document, (*loc, "reason"), "a server that starts has no reason not to", key=True)
     if not scenario.cases and not any(_never_starts(declared) for declared in servers.declared.values()):
-        problems.absent(document, (), "there are no cases", "cases:, or a server with expect: {starts: false, reason: …}")
+        problems.absent(
+            document, (), "there are no cases", "cases:, or a server with expect: {starts: false, reason: …}"
+        )
 
 
 def _never_starts(declared: DeclaredServer) -> bool:
     return declared.model.expect is not None and declared.model.expect.starts is False
 
 
-def check_spec(context: Context, certificates: Certificates, declared: DeclaredServer, spec: ServerSpec, backend: str) -> None:
+def check_spec(
+    context: Context, certificates: Certificates, declared: DeclaredServer, spec: ServerSpec, backend: str
+) -> None:
     """A server with its defaults in place. ``backend`` is what the file says, whatever the command line sets."""
     problems, document, loc = context.problems, context.document, declared.loc
     if backend == "external":
         if spec.address is None:
-            problems.absent(document, loc, "'address' is missing: an external server listens somewhere", "address: host:port")
+            problems.absent(
+                document, loc, "'address' is missing: an external server listens somewhere", "address: host:port"
+            )
         return
     if spec.address is not None and context.overrides.backend is None:
-        problems.error(document, (*loc, "address"), "'address' is for an external server", "backend: external beside it", key=True)
+        problems.error(
+            document, (*loc, "address"), "'address' is for an external server", "backend: external beside it", key=True
+        )
     own_config = any(name == "config" for name, _ in spec.options)
     if own_config:
         return
@@ -71,7 +85,9 @@ def check_spec(context: Context, certificates: Certificates, declared: DeclaredS
         )
 
 
-def check_acceptance(context: Context, servers: Servers, planned: Sequence[Planned], connected: Mapping[str, Sequence[Case]]) -> None:
+def check_acceptance(
+    context: Context, servers: Servers, planned: Sequence[Planned], connected: Mapping[str, Sequence[Case]]
+) -> None:
     """Servers that nobody connects to, that must not start, or that refuse everybody in the whole file."""
     problems, document = context.problems, context.document
     bases = {declared.model.like for declared in servers.declared.values()}
@@ -99,4 +115,6 @@ def check_acceptance(context: Context, servers: Servers, planned: Sequence[Plann
     for one in planned:
         declared = servers.declared[one.server]
         if _never_starts(declared):
-            problems.error(one.document, one.loc, f"the server '{one.server}' must not start, so that nobody can connect to it")
+            problems.error(
+                one.document, one.loc, f"the server '{one.server}' must not start, so that nobody can connect to it"
+            )

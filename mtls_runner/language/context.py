@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mtls_runner.language.certificate import Passphrase
+from mtls_runner.language.document import Document, Loc
 from mtls_runner.language.lab import Lab
 from mtls_runner.language.overrides import Overrides
 from mtls_runner.language.problems import Problems
 from mtls_runner.language.scenario import Scenario
-from mtls_runner.language.source import Document, Loc
 from mtls_runner.model.credential import Secret
 
 __all__ = ["Context"]
@@ -36,7 +36,7 @@ class Context:
 
     def beside(self, document: Document, path: str) -> Path:
         """An absolute path; a relative one starts at the file that it is written in."""
-        return Path(os.path.abspath(document.path.parent / path))
+        return (document.path.parent / path).resolve()
 
     def secret(self, passphrase: Passphrase, document: Document, loc: Loc) -> Secret | None:
         """The passphrase itself; ``None`` when it can't be had, which is then among the problems."""

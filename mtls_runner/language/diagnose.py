@@ -1,18 +1,27 @@
 """Pydantic's errors → diagnostics: the place, plain words, what was expected, what was meant."""
 
-from collections.abc import Iterable, Mapping
-from typing import get_args
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, get_args
 
 from pydantic import BaseModel, ValidationError
-from yaml.nodes import Node, ScalarNode
+from yaml.nodes import MappingNode, Node, ScalarNode
 
+from mtls_runner.language.document import Document, Loc
 from mtls_runner.language.expectation import CASE_OUTCOMES
 from mtls_runner.language.problems import meant
-from mtls_runner.language.source import Document, Loc
+from mtls_runner.language.yaml_nodes import BOOL, FLOAT, INT, NULL
 from mtls_runner.snippet import is_secret
-from mtls_runner.span import Diagnostic
+from mtls_runner.span import Diagnostic, Span
 
-__all__ = ["diagnose", "field_names"]
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+__all__ = ["diagnose"]
+
+#: More choices than these are not listed beside the one that was meant.
+_MANY = 8
 
 #: Keys that other tools have under another name, and mistakes that no distance finds.
 _ELSEWHERE: Mapping[str, str] = {
@@ -52,78 +61,105 @@ _KINDS: Mapping[str, str] = {
 }
 
 
-def diagnose(error: ValidationError, document: Document, model: type[BaseModel], prefix: Loc = (), skip: int = 0) -> list[Diagnostic]:
+def diagnose(
+    error: ValidationError, document: Document, model: type[BaseModel], prefix: Loc = (), skip: int = 0
+) -> list[Diagnostic]:
     """One diagnostic for each mistake.
 
     Args:
+        error: of validating ``model``.
+        document: the file.
+        model: what was validated.
         prefix: where in the document the validated value stands.
         skip: how many elements of the error's own path are not in the document (a matrix's dotted path).
     """
-    return [_one(details, document, model, prefix, skip) for details in error.errors(include_input=False, include_url=False)]
+    return [
+        _Mistake(details, document, model, prefix, skip).diagnostic()
+        for details in error.errors(include_input=False, include_url=False)
+    ]
 
 
-def field_names(model: type[BaseModel] | None) -> tuple[str, ...]:
-    """The keys that an author may write."""
-    return tuple(model.model_fields) if model is not None else ()
+class _Mistake:
+    """One of Pydantic's errors. What the author typed is only read from the file, and only for did-you-mean."""
+
+    def __init__(
+        self, details: ErrorDetails, document: Document, model: type[BaseModel], prefix: Loc, skip: int
+    ) -> None:
+        self._kind = details["type"]
+        self._path = tuple(part for part in details["loc"] if part != "[key]")
+        self._context = details.get("ctx", {})
+        self._model = model
+        self._hidden = any(isinstance(part, str) and is_secret(part) for part in (*prefix, *self._path[:-1]))
+        on_key = self._kind == "extra_forbidden" or details["loc"][-1:] == ("[key]",) or len(self._path) < skip
+        self._span, self._node = _place(document, (*prefix, *self._path[skip:]), on_key, self._kind == "missing")
+
+    def diagnostic(self) -> Diagnostic:
+        if self._kind == "extra_forbidden":
+            return self._unknown_key()
+        if self._kind == "missing":
+            owner = self._owner()
+            noun = (owner.__doc__ or "").partition("\n")[0].partition(":")[0].rstrip(".").lower() if owner else "it"
+            return Diagnostic(f"'{self._path[-1]}' is missing: {noun} needs it", self._span)
+        if self._kind == "mtls":
+            return self._wrong_value()
+        wanted = _KINDS.get(self._kind, "something else")
+        return Diagnostic(f"{wanted} is expected here, not {_what(self._node)}", self._span)
+
+    def _owner(self) -> type[BaseModel] | None:
+        return _model_at(self._model, self._path[:-1])
+
+    def _unknown_key(self) -> Diagnostic:
+        if self._hidden:
+            return Diagnostic("this key is not known here", self._span)
+        owner, key = self._owner(), str(self._path[-1])
+        names = tuple(owner.model_fields) if owner is not None else ()
+        more: tuple[str, ...] = getattr(owner, "more_keys", ())
+        close = _key_meant(key, (*names, *more))
+        return Diagnostic(f"there is no key '{key}' here", self._span, _listed(names, close), close)
+
+    def _wrong_value(self) -> Diagnostic:
+        choices = self._context["choices"]
+        given = self._node.value if isinstance(self._node, ScalarNode) and not self._hidden else ""
+        close = meant(given, choices) if given else ""
+        return Diagnostic(
+            self._context["message"], self._span, self._context["expected"] or _listed(choices, close), close
+        )
 
 
-def _one(details: object, document: Document, model: type[BaseModel], prefix: Loc, skip: int) -> Diagnostic:
-    kind, path = details["type"], tuple(details["loc"])
-    context = details.get("ctx", {})
-    loc = (*prefix, *path[skip:])
-    on_key = kind == "extra_forbidden" or len(path) < skip or path[-1:] == ("[key]",)
-    hidden = any(isinstance(part, str) and is_secret(part) for part in path[:-1])
-    if path[-1:] == ("[key]",):
-        loc = loc[:-1]
-    span, node, depth = document.locate(loc, key=on_key)
-    if depth < len(loc) and kind != "missing":
-        span = _short_form(document, loc, node, depth) or span
-    given = node.value if isinstance(node, ScalarNode) and not hidden else ""
-    if kind == "extra_forbidden":
-        owner = _model_at(model, path[:-1])
-        names = field_names(owner)
-        key = str(path[-1])
-        suggestion = "" if hidden else _key_meant(key, (*names, *getattr(owner, "more_keys", ())))
-        message = "this key is not known here" if hidden else f"there is no key '{key}' here"
-        return Diagnostic(message, span, f"one of: {', '.join(names)}", suggestion)
-    if kind == "missing":
-        owner = _model_at(model, path[:-1])
-        what = (owner.__doc__ or "").split("\n")[0].rstrip(".").split(":")[0].lower() if owner is not None else "this"
-        return Diagnostic(f"'{path[-1]}' is missing: {what} needs it", span)
-    if kind == "mtls":
-        choices = context["choices"]
-        expected = context["expected"] or (f"one of: {', '.join(choices)}" if choices else "")
-        return Diagnostic(context["message"], span, expected, meant(given, choices) if given else "")
-    wanted = _KINDS.get(kind, "something else")
-    return Diagnostic(f"{wanted} is expected here, not {_what(node)}", span, wanted)
+def _listed(choices: Sequence[str], close: str) -> str:
+    """All of them, unless they are many and the one that was meant is found."""
+    if not choices or (close and len(choices) > _MANY):
+        return ""
+    return f"one of: {', '.join(choices)}"
 
 
-def _key_meant(key: str, names: Iterable[str]) -> str:
-    elsewhere = _ELSEWHERE.get(key) or _ELSEWHERE.get(key.lower())
-    known = tuple(names)
-    if elsewhere in known:
-        return str(elsewhere)
-    return meant(key, known)
+def _key_meant(key: str, names: Sequence[str]) -> str:
+    elsewhere = _ELSEWHERE.get(key, "")
+    return elsewhere if elsewhere in names else meant(key, names)
 
 
 def _what(node: Node) -> str:
     if isinstance(node, ScalarNode):
-        if node.tag.endswith("null"):
+        if node.tag == NULL:
             return "nothing"
-        if node.tag.endswith((":int", ":float")):
+        if node.tag in (INT, FLOAT):
             return "a number"
-        return "true or false" if node.tag.endswith("bool") else "text"
-    return "a list" if isinstance(node.value, list) and not any(isinstance(x, tuple) for x in node.value) else "a mapping"
+        return "true or false" if node.tag == BOOL else "text"
+    return "a mapping" if isinstance(node, MappingNode) else "a list"
 
 
-def _short_form(document: Document, loc: Loc, node: Node, depth: int):
-    """``{server-refused: expird}``: the outcome is the key, the reason its value."""
-    if depth < len(loc) and loc[depth] in ("outcome", "reason") and isinstance(node.value, list):
-        for entry in node.value:
-            if isinstance(entry, tuple) and entry[0].value in CASE_OUTCOMES:
-                inner = (*loc[:depth], entry[0].value, *loc[depth + 1 :])
-                return document.span(inner, key=loc[depth] == "outcome")
-    return None
+def _place(document: Document, loc: Loc, on_key: bool, missing: bool) -> tuple[Span, Node]:
+    span, node, whole = document.locate(loc, key=on_key)
+    name = next((part for part in reversed(loc) if isinstance(part, str)), "")
+    if not whole and not missing and name in ("outcome", "reason") and isinstance(node, MappingNode):
+        for (
+            key_node,
+            value_node,
+        ) in node.value:  # {server-refused: expird}: the outcome is the key, the reason its value
+            if key_node.value in CASE_OUTCOMES:
+                chosen = key_node if name == "outcome" else value_node
+                return document.node_span(chosen), chosen
+    return span, node
 
 
 def _model_at(model: type[BaseModel], path: Loc) -> type[BaseModel] | None:
@@ -132,11 +168,11 @@ def _model_at(model: type[BaseModel], path: Loc) -> type[BaseModel] | None:
     for part in path:
         if current is None or not isinstance(part, str) or part not in current.model_fields:
             continue
-        current = _first_model(current.model_fields[part].annotation, current.model_fields[part].metadata)
+        current = _first_model(current.model_fields[part].annotation)
     return current
 
 
-def _first_model(annotation: object, _metadata: object = None) -> type[BaseModel] | None:
+def _first_model(annotation: object) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     for part in get_args(annotation):

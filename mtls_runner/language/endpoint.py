@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from mtls_runner.language.certificate import PassphraseField
+from mtls_runner.language.document import Value
 from mtls_runner.language.expectation import ServerExpect
 from mtls_runner.language.protocol import BACKEND, TOOL, Tls
-from mtls_runner.language.source import Value
 from mtls_runner.language.values import (
     Bool,
     Id,
@@ -17,7 +17,6 @@ from mtls_runner.language.values import (
     OneOrMore,
     Parsed,
     Seconds,
-    Short,
     Strict,
     Text,
     Token,
@@ -62,7 +61,7 @@ def _chain(value: Value) -> ChainSpec:
 
 def _header_value(value: Value) -> str:
     text = text_value(value)
-    if any(ord(c) < 32 and c != "\t" or ord(c) == 127 for c in text):
+    if any((ord(c) < 32 and c != "\t") or ord(c) == 127 for c in text):
         raise fail("a header can't hold control characters", "one line of text (RFC 9110 §5.5)")
     return text
 
@@ -115,7 +114,9 @@ class RequestModel(Strict):
     """What a client asks for."""
 
     method: Annotated[str | None, Parsed(_method, {"type": "string"})] = about("HTTP method; GET by default.", "POST")
-    path: Annotated[str | None, Parsed(_path, {"type": "string", "pattern": "^/"})] = about("Path and query.", "/orders?n=1")
+    path: Annotated[str | None, Parsed(_path, {"type": "string", "pattern": "^/"})] = about(
+        "Path and query.", "/orders?n=1"
+    )
     headers: Headers = about("Header fields; Host is added where it is not given.", {"X-Request-Id": "1"})
     body: Maybe[Text] = about("The body, UTF-8.", "hello")
 
@@ -123,7 +124,9 @@ class RequestModel(Strict):
 class _Endpoint(Strict):
     """What both ends have."""
 
-    chain: ChainField = about("What it sends after its certificate: full (without the root), leaf, or ids in order.", "leaf")
+    chain: ChainField = about(
+        "What it sends after its certificate: full (without the root), leaf, or ids in order.", "leaf"
+    )
     tls: Many[Tls] = about("Protocol versions that it offers.", ["TLSv1.2", "TLSv1.3"])
     ciphers: Joined = about("OpenSSL cipher list for TLS 1.2 and older.", "ECDHE+AESGCM")
     ciphersuites: Joined = about("TLS 1.3 cipher suites.", "TLS_AES_256_GCM_SHA384")
@@ -134,7 +137,9 @@ class _Endpoint(Strict):
     partial_chain: Maybe[Bool] = about(
         "Whether a trusted certificate that is no root ends a chain (openssl verify -partial_chain).", True
     )
-    x509_strict: Maybe[Bool] = about("RFC 5280 checks that OpenSSL skips otherwise (openssl verify -x509_strict).", True)
+    x509_strict: Maybe[Bool] = about(
+        "RFC 5280 checks that OpenSSL skips otherwise (openssl verify -x509_strict).", True
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,12 +189,18 @@ class Server(ServerSettings):
     """A server."""
 
     like: Maybe[Id] = about("The id of a server whose description this one takes over.", "server")
-    certificate: Maybe[IdRef] = about("The id of the leaf it presents; `server` by default, or the only leaf.", "server")
+    certificate: Maybe[IdRef] = about(
+        "The id of the leaf it presents; `server` by default, or the only leaf.", "server"
+    )
     passphrase: PassphraseField = about(
         "What it opens its key with; the leaf's own by default, null for nothing.", "secret", None
     )
-    trust: Many[IdRef] = about("Authorities that client certificates are checked against; the only one by default.", ["ca"])
-    advertise: Many[IdRef] = about("Whose names it sends as acceptable authorities; those of `trust` by default.", ["ca"])
+    trust: Many[IdRef] = about(
+        "Authorities that client certificates are checked against; the only one by default.", ["ca"]
+    )
+    advertise: Many[IdRef] = about(
+        "Whose names it sends as acceptable authorities; those of `trust` by default.", ["ca"]
+    )
     address: AddressField = about("Where an external server listens.", "127.0.0.1:8443")
     image: Maybe[IdRef] = about("The container's image; lab.yaml's by default.", "nginx:1.27")
     config: Maybe[IdRef] = about("An own configuration, relative to the scenario.", "nginx.conf")

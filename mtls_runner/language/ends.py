@@ -4,9 +4,9 @@ import os
 
 from mtls_runner.language.certificates import Certificates
 from mtls_runner.language.context import Context
+from mtls_runner.language.document import Loc
 from mtls_runner.language.endpoint import Client, OwnFile, ResponseModel, Server
 from mtls_runner.language.lab import DEFAULT_IMAGE, IMAGE_VARIABLE
-from mtls_runner.language.source import Loc
 from mtls_runner.model.credential import Secret
 from mtls_runner.model.spec import (
     ChainSpec,
@@ -83,10 +83,9 @@ class Ends:
         default = certificates.default_authority()
         if model.trust is None and client_auth in (ClientAuth.OPTIONAL, ClientAuth.REQUIRED) and default is not None:
             trust = (default,)
-        if "passphrase" in model.model_fields_set:
-            passphrase = self._secret(model)
-        else:
-            passphrase = self._own_passphrase(certificate)
+        passphrase = (
+            self._secret(model) if "passphrase" in model.model_fields_set else self._own_passphrase(certificate)
+        )
         return ServerSpec(
             id=id_,
             backend=overrides.backend or model.backend or "python",

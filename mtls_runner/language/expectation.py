@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from mtls_runner.language.source import Plain, Value
+from mtls_runner.language.document import Plain, Value
 from mtls_runner.language.protocol import BACKEND, TOOL, Tls
 from mtls_runner.language.values import (
     Bool,
@@ -32,15 +32,15 @@ __all__ = ["CASE_OUTCOMES", "Expect", "ServerExpect", "ExpectField", "When", "Wh
 
 #: Of a case; ``server-started`` and ``server-unusable`` are written as ``server.expect``.
 CASE_OUTCOMES: Mapping[str, Outcome] = {
-    outcome.value: outcome
-    for outcome in Outcome
-    if outcome not in (Outcome.SERVER_STARTED, Outcome.SERVER_UNUSABLE)
+    outcome.value: outcome for outcome in Outcome if outcome not in (Outcome.SERVER_STARTED, Outcome.SERVER_UNUSABLE)
 }
 _REASONS: Mapping[str, str] = {reason.value: reason.value for reason in Reason}
 _ALERTS = {name: name for name in ALERTS.values()}
 _VERSIONS = {version.value: version.value for version in TlsVersion}
 _ENDS = {"client": "client", "server": "server"}
-_TOOL_VERSION = re.compile(r"\s*(==|!=|>=|<=|>|<)\s*[0-9]+(\.[0-9]+)*(\s*,\s*(==|!=|>=|<=|>|<)\s*[0-9]+(\.[0-9]+)*)*\s*")
+_TOOL_VERSION = re.compile(
+    r"\s*(==|!=|>=|<=|>|<)\s*[0-9]+(\.[0-9]+)*(\s*,\s*(==|!=|>=|<=|>|<)\s*[0-9]+(\.[0-9]+)*)*\s*"
+)
 _NULL = Matcher(Match.EQUALS, None)
 
 
@@ -124,7 +124,10 @@ _TEXT_SCHEMA = {
         {"type": ["string", "number", "boolean", "null"]},
         {
             "type": "object",
-            "properties": {"contains": {"type": ["string", "number"]}, "matches": {"type": "string", "format": "regex"}},
+            "properties": {
+                "contains": {"type": ["string", "number"]},
+                "matches": {"type": "string", "format": "regex"},
+            },
             "additionalProperties": False,
             "minProperties": 1,
             "maxProperties": 1,
@@ -181,11 +184,15 @@ class Checks(Strict):
     server_subject: Texts = about("Subject of the certificate that the client saw, RFC 4514.", "CN=*.test.server")
     client_subject: Texts = about("Subject of the client certificate that the server saw; null for none.", "CN=client")
     client_verify: Texts = about("As nginx's $ssl_client_verify.", "SUCCESS", {"matches": "^FAILED"})
-    client_chain: Listed = about("Ids of the certificates that the client really sent, in order.", ["client", "intermediate"])
+    client_chain: Listed = about(
+        "Ids of the certificates that the client really sent, in order.", ["client", "intermediate"]
+    )
     server_chain: Listed = about("Ids of the certificates that the server really sent, in order.", ["server"])
     client_ca_names: Listed = about("Authorities that the server named to the client, RFC 4514.", ["CN=Lab Root CA"])
     upstream_headers: HeaderTexts = about("Header fields that reached the application.", {"x-client-verify": "SUCCESS"})
-    handshake: InOrder = about("Handshake messages that must appear, in order.", ["CertificateRequest", "CertificateVerify"])
+    handshake: InOrder = about(
+        "Handshake messages that must appear, in order.", ["CertificateRequest", "CertificateVerify"]
+    )
     resumed: Flag = about("Whether a session was resumed.", False)
     server_log: Texts = about("A line of the server's log.", {"contains": "client sent no required SSL certificate"})
 
@@ -199,7 +206,9 @@ def _outcome_forms(value: Value) -> Value:
         if not outcomes:
             return value
         if len(outcomes) > 1 or "outcome" in value or "reason" in value:
-            raise fail("outcome and reason are given more than once here", "one of: {outcome: …, reason: …}, {outcome: reason}")
+            raise fail(
+                "outcome and reason are given more than once here", "one of: {outcome: …, reason: …}, {outcome: reason}"
+            )
         return {key: rest for key, rest in value.items() if key != outcomes[0]} | {
             "outcome": outcomes[0],
             "reason": value[outcomes[0]],

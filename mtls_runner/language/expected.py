@@ -1,10 +1,12 @@
 """``expect:`` with its ``where:`` → :class:`~mtls_runner.model.case.Expectation`."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+from yaml.nodes import MappingNode
+
+from mtls_runner.language.document import Document, Loc
 from mtls_runner.language.expectation import CASE_OUTCOMES, Checks, Expect, ServerChecks, ServerExpect, When
-from mtls_runner.language.source import Document, Loc
 from mtls_runner.model.case import Check, Expectation, Match, Matcher
 from mtls_runner.model.observation import Outcome
 from mtls_runner.model.spec import TlsVersion
@@ -99,13 +101,22 @@ CHECK_FIELDS = tuple(name for name in Checks.model_fields)
 
 
 def _place(document: Document, loc: Loc, name: str) -> Span:
-    return document.span((*loc, name))
+    span, node, whole = document.locate((*loc, name))
+    if not whole and isinstance(node, MappingNode):  # {server-refused: expired}
+        for key_node, value_node in node.value:
+            if key_node.value in CASE_OUTCOMES:
+                return document.node_span(key_node if name == "outcome" else value_node)
+    return span
 
 
 def server_expected(document: Document, model: ServerExpect, loc: Loc) -> Expected:
     """A server's own expectation."""
     entries = tuple(
-        Entry(where.when, tuple(_server_checks(document, where.expect, (*loc, "where", index, "expect"))), (*loc, "where", index, "when"))
+        Entry(
+            where.when,
+            tuple(_server_checks(document, where.expect, (*loc, "where", index, "expect"))),
+            (*loc, "where", index, "when"),
+        )
         for index, where in enumerate(model.where or ())
     )
     return Expected(tuple(_server_checks(document, model, loc)), entries)

@@ -1,6 +1,5 @@
 """lab.yaml: defaults and shared descriptions for a tree of scenarios, and which value came from where."""
 
-import os
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -11,11 +10,22 @@ from pydantic import ValidationError
 from mtls_runner.errors import ScenarioError
 from mtls_runner.language.certificate import Certificate, CertificateSettings
 from mtls_runner.language.diagnose import diagnose
+from mtls_runner.language.document import Document
 from mtls_runner.language.endpoint import ClientSettings, ServerSettings
-from mtls_runner.language.source import Document, read
+from mtls_runner.language.source import read
 from mtls_runner.language.values import Id, Maybe, Seconds, Strict, Text, about, bounded, word
 
-__all__ = ["DEFAULT_IMAGE", "IMAGE_VARIABLE", "LAB_FILE", "Defaults", "EngineSettings", "Lab", "LabFile", "find_lab", "load_lab"]
+__all__ = [
+    "DEFAULT_IMAGE",
+    "IMAGE_VARIABLE",
+    "LAB_FILE",
+    "Defaults",
+    "EngineSettings",
+    "Lab",
+    "LabFile",
+    "find_lab",
+    "load_lab",
+]
 
 LAB_FILE = "lab.yaml"
 DEFAULT_IMAGE = "nginx:1.27"
@@ -28,7 +38,9 @@ class Defaults(Strict):
 
     server: Maybe[ServerSettings] = about("For every server.", {"tls": ["TLSv1.2", "TLSv1.3"]})
     client: Maybe[ClientSettings] = about("For every client.", {"tool": "python", "timeout": 10})
-    certificate: Maybe[CertificateSettings] = about("For every authority and leaf that is generated.", {"key": "ec-p256"})
+    certificate: Maybe[CertificateSettings] = about(
+        "For every authority and leaf that is generated.", {"key": "ec-p256"}
+    )
 
 
 class EngineSettings(Strict):
@@ -48,7 +60,9 @@ class LabFile(Strict):
     engine: Maybe[EngineSettings] = about("The container engine.", {"image": "nginx:1.27"})
     jobs: Annotated[int | None, bounded(1, 256)] = about("Cases that run at the same time; -j overrides it.", 1)
     artifacts: Maybe[Text] = about("Where --keep puts material, relative to lab.yaml.", ".mtls-run")
-    authorities: Maybe[dict[Id, Certificate]] = about("Authorities that scenarios may name.", {"corp": {"subject": "CN=Corp"}})
+    authorities: Maybe[dict[Id, Certificate]] = about(
+        "Authorities that scenarios may name.", {"corp": {"subject": "CN=Corp"}}
+    )
     leaves: Maybe[dict[Id, Certificate]] = about("Leaves that scenarios may name.", {"monitor": {"issuer": "corp"}})
 
 
@@ -73,7 +87,7 @@ class Lab:
 def find_lab(start: Path) -> Path | None:
     """The lab.yaml that a scenario at ``start`` belongs to: in its directory or above, up to the repository's root (the
     directory that holds ``.git``), the file system's boundary or the root."""
-    directory = Path(os.path.abspath(start)).parent
+    directory = start.resolve().parent
     try:
         device = directory.stat().st_dev
     except OSError:

@@ -50,5 +50,6 @@ def _check_names(overrides: Overrides) -> None:
         if given is not None and given not in known:
             close = meant(given, known)
             raise UsageError(
-                f"there is no {name} '{given}', one of: {', '.join(known)}" + (f"; did you mean '{close}'?" if close else "")
+                f"there is no {name} '{given}', one of: {', '.join(known)}"
+                + (f"; did you mean '{close}'?" if close else "")
             )

@@ -3,18 +3,20 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import TypeVar
 
 from pydantic import ValidationError
 
 from mtls_runner.language.context import Context
-from mtls_runner.language.diagnose import diagnose, field_names
+from mtls_runner.language.diagnose import diagnose
+from mtls_runner.language.document import Loc, Plain, Value
 from mtls_runner.language.endpoint import Client, Server
 from mtls_runner.language.merge import within
-from mtls_runner.language.problems import meant
-from mtls_runner.language.source import Loc, Plain, Value
 from mtls_runner.snippet import is_secret
 
-__all__ = ["MAX_CELLS", "Axis", "Cell", "Setting", "axes", "cells"]
+__all__ = ["MAX_CELLS", "Axis", "Cell", "Setting", "applied", "axes", "cells"]
+
+E = TypeVar("E", Server, Client)
 
 MAX_CELLS = 10_000
 _NOT_AN_AXIS = ("like", "expect")
@@ -70,13 +72,21 @@ def axes(context: Context, matrix: dict[str, list[Value]] | None, loc: Loc) -> t
 def _axis(context: Context, path: str, values: list[Value], loc: Loc) -> Axis | None:
     side, *parts = path.split(".")
     if side not in ("client", "server") or not parts or not all(parts):
-        context.problems.error(context.document, loc, "this is not a path into the server or the client", "such as client.tls or server.response.status", key=True)
+        context.problems.error(
+            context.document,
+            loc,
+            "this is not a path into the server or the client",
+            "such as client.tls or server.response.status",
+            key=True,
+        )
         return None
     if parts[0] in _NOT_AN_AXIS:
         context.problems.error(context.document, loc, f"{path} can't be varied", key=True)
         return None
     if not values:
-        context.problems.error(context.document, loc, "an axis without values makes no case", "at least one value", key=True)
+        context.problems.error(
+            context.document, loc, "an axis without values makes no case", "at least one value", key=True
+        )
         return None
     model: type[Server] | type[Client] = Server if side == "server" else Client
     settings: list[Setting] = []
@@ -91,7 +101,7 @@ def _axis(context: Context, path: str, values: list[Value], loc: Loc) -> Axis | 
             context.problems.add(diagnose(error, context.document, model, place, len(parts)))
         else:
             settings.append(Setting(_label(parts, value, index), patch, place))
-    return Axis(path, _distinct(context, settings))
+    return Axis(path, _distinct(context, settings)) if settings else None
 
 
 def _distinct(context: Context, settings: Sequence[Setting]) -> tuple[Setting, ...]:
@@ -125,7 +135,9 @@ def cells(context: Context, found: Sequence[Axis], loc: Loc) -> Iterator[Cell]:
     for axis in found:
         count *= len(axis.settings)
     if count > MAX_CELLS:
-        context.problems.error(context.document, loc, f"this matrix makes {count} cases of one", f"{MAX_CELLS} at most", key=True)
+        context.problems.error(
+            context.document, loc, f"this matrix makes {count} cases of one", f"{MAX_CELLS} at most", key=True
+        )
         return
     server_side = [axis.path.startswith("server.") for axis in found]
     for combination in product(*(axis.settings for axis in found)):
@@ -137,8 +149,9 @@ def cells(context: Context, found: Sequence[Axis], loc: Loc) -> Iterator[Cell]:
         )
 
 
-def applied(model: Server, settings: Sequence[Setting]) -> Server:
-    """The description with the cell's values in place."""
+def applied(model: E, settings: Sequence[Setting]) -> E:
+    """The description with the cell's values in place, which are of the same end."""
     for setting in settings:
-        model = within(model, setting.patch)
+        if isinstance(setting.patch, type(model)):
+            model = within(model, setting.patch)
     return model

@@ -1,10 +1,10 @@
 """One description over another: what ``like:``, lab.yaml's defaults and a matrix do."""
 
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from mtls_runner.language.values import Strict
 
-__all__ = ["over", "within"]
+__all__ = ["over", "within", "without"]
 
 M = TypeVar("M", bound=Strict)
 
@@ -15,7 +15,13 @@ def over(base: Strict, top: M) -> M:
         return top
     kept = {name: getattr(base, name) for name in base.model_fields_set}
     given = {name: getattr(top, name) for name in top.model_fields_set}
-    return type(top).model_construct(base.model_fields_set | top.model_fields_set, **(kept | given))
+    return _made(type(top), base.model_fields_set | top.model_fields_set, kept | given)
+
+
+def without(base: M, names: set[str]) -> M:
+    """``base`` as if these keys had not been given."""
+    kept = {name: getattr(base, name) for name in base.model_fields_set - names}
+    return _made(type(base), set(kept), kept)
 
 
 def within(base: M, top: M) -> M:
@@ -34,4 +40,9 @@ def within(base: M, top: M) -> M:
 
 def _built(base: M, changes: dict[str, object]) -> M:
     kept = {name: getattr(base, name) for name in base.model_fields_set}
-    return type(base).model_construct(base.model_fields_set | changes.keys(), **(kept | changes))
+    return _made(type(base), base.model_fields_set | changes.keys(), kept | changes)
+
+
+def _made(model: type[M], given: set[str], values: dict[str, object]) -> M:
+    """Of values that were validated before."""
+    return cast(M, model.model_construct(given, **values))

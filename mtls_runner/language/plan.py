@@ -10,6 +10,7 @@ from mtls_runner.language.check_ends import check_ends
 from mtls_runner.language.check_material import check_certificates, check_unused
 from mtls_runner.language.check_servers import check_acceptance, check_declared, check_spec
 from mtls_runner.language.context import Context
+from mtls_runner.language.document import Loc
 from mtls_runner.language.endpoint import Client, Server
 from mtls_runner.language.ends import Ends, planned_version
 from mtls_runner.language.expected import expected, server_expected
@@ -18,7 +19,6 @@ from mtls_runner.language.matrix import Axis, Cell, Setting, applied, axes, cell
 from mtls_runner.language.merge import over
 from mtls_runner.language.scenario import Case as CaseModel
 from mtls_runner.language.servers import Servers
-from mtls_runner.language.source import Loc
 from mtls_runner.model.case import Case, Expectation, Plan
 from mtls_runner.model.spec import ServerSpec, TlsVersion
 from mtls_runner.span import Span
@@ -114,7 +114,9 @@ class _Planner:
             place = replace(document, root=nodes[at])
             first = names.setdefault(case.name, place.span(("name",)).line)
             if first != place.span(("name",)).line:
-                self._context.problems.error(document, ("cases", at, "name"), f"a case of this name is already at line {first}")
+                self._context.problems.error(
+                    document, ("cases", at, "name"), f"a case of this name is already at line {first}"
+                )
                 continue
             found = self._servers.of_case(case, ("cases", at))
             if found is None:
@@ -133,7 +135,9 @@ class _Planner:
         self._own_axes += found
         return tuple(cells(self._context, found, loc))
 
-    def _case_cells(self, case: CaseModel, id_: str, server: Server, own: Sequence[Cell], resolve: Resolve, span: Span) -> Iterator[Case]:
+    def _case_cells(
+        self, case: CaseModel, id_: str, server: Server, own: Sequence[Cell], resolve: Resolve, span: Span
+    ) -> Iterator[Case]:
         path = str(self._context.document.path)
         client = case.client or Client()
         defaults = self._context.lab.defaults.client
@@ -145,5 +149,12 @@ class _Planner:
             tls = planned_version(spec, client_spec)
             name = f"{case.name}{cell.suffix}"
             yield Case(
-                f"{path}::{name}", name, spec, client_spec, resolve(spec.backend, client_spec.tool, tls), span, tls, self._tags
+                f"{path}::{name}",
+                name,
+                spec,
+                client_spec,
+                resolve(spec.backend, client_spec.tool, tls),
+                span,
+                tls,
+                self._tags,
             )

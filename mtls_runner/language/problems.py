@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-from mtls_runner.language.source import Document, Loc
+from mtls_runner.language.document import Document, Loc
 from mtls_runner.span import Diagnostic, Severity
 
 __all__ = ["Problems", "meant"]

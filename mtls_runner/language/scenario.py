@@ -5,12 +5,12 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from mtls_runner.language.certificate import Certificate
+from mtls_runner.language.document import Value
 from mtls_runner.language.endpoint import Client, Server
 from mtls_runner.language.expectation import ExpectField
-from mtls_runner.language.source import Value
 from mtls_runner.language.values import Id, Many, Maybe, Parsed, Short, Strict, Text, about, fail, found, text_value
 
-__all__ = ["Case", "CaseServer", "Matrix", "Scenario"]
+__all__ = ["Case", "Matrix", "Scenario"]
 
 
 def _case_name(value: Value) -> str:
@@ -71,7 +71,9 @@ class Scenario(Strict):
     tags: Many[Text] = about("Words to choose files by (--tag).", ["smoke"])
     ca: Maybe[Certificate] = about("The one authority; its id is ca.", {"subject": "CN=Lab Root CA"})
     authorities: Maybe[dict[Id, Certificate]] = about("Several authorities by id.", {"root": {"subject": "CN=Root"}})
-    leaves: Maybe[dict[Id, Certificate]] = about("Certificates that servers and clients present, by id.", {"server": {}})
+    leaves: Maybe[dict[Id, Certificate]] = about(
+        "Certificates that servers and clients present, by id.", {"server": {}}
+    )
     server: Maybe[Server] = about("The one server.", {"certificate": "server", "client_auth": "required"})
     servers: Maybe[dict[Id, Server]] = about("Several servers by id.", {"strict": {"client_auth": "required"}})
     matrix: Matrix = about("Every combination, each a case of its own.", {"client.tls": ["TLSv1.2", "TLSv1.3"]})

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from mtls_runner.language.context import Context
+from mtls_runner.language.document import Loc
 from mtls_runner.language.endpoint import Server
 from mtls_runner.language.merge import over
 from mtls_runner.language.scenario import Case
-from mtls_runner.language.source import Loc
 
 __all__ = ["DeclaredServer", "Servers"]
 

@@ -7,135 +7,30 @@ The result of YAML's core schema is kept beside what the author typed: a plain `
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from mtls_runner.errors import ScenarioError
+from mtls_runner.language.document import Document, Plain, Value
 from mtls_runner.language.syntax import explain
 from mtls_runner.language.yaml_nodes import BOOL, FAST, FLOAT, INT, MAP, MAX_DEPTH, NULL, SEQ, STR, compose
 from mtls_runner.span import Diagnostic, Span
 
-__all__ = ["MAX_ALIASED", "MAX_BYTES", "Document", "Loc", "Plain", "Value", "parse", "read"]
+__all__ = ["MAX_ALIASED", "MAX_BYTES", "parse", "read"]
 
 MAX_BYTES = 1 << 20
 #: How many values aliases may add to a file, all together: enough for any sharing, not for a "billion laughs".
 MAX_ALIASED = 100_000
 _MAX_DIGITS = 64
 
-Value: TypeAlias = "str | Plain | None | list[Value] | dict[str, Value]"
-Loc: TypeAlias = tuple[str | int, ...]
-
-
-class Plain(str):
-    """A plain scalar that YAML reads as a number or a boolean: the text as typed, and the ``value``."""
-
-    __slots__ = ("value",)
-    value: int | float | bool
-
-    def __new__(cls, text: str, value: int | float | bool) -> Plain:
-        """The author's text with its value."""
-        self = super().__new__(cls, text)
-        self.value = value
-        return self
-
-
 # What YAML 1.1 (and so libyaml) takes for line breaks and YAML 1.2 and editors don't, and what neither allows.
 _STRAY_BREAKS = re.compile("[\x85\u2028\u2029]")
 _NOT_PRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _LINE_BREAK = re.compile("\r\n|\n|\r")
 _STANDARD_TAGS = frozenset((NULL, BOOL, INT, FLOAT, STR, SEQ, MAP))
-
-
-@dataclass(slots=True, eq=False)
-class Document:
-    """One file.
-
-    Args:
-        path: as given.
-        text: without a byte order mark.
-        root: its nodes.
-        value: the same as plain values, every alias in place.
-        problems: duplicate keys, tags and the like; the value is without them.
-    """
-
-    path: Path
-    text: str
-    root: Node
-    value: Value
-    problems: list[Diagnostic] = field(default_factory=list)
-
-    def items(self, loc: Sequence[str | int]) -> Sequence[Node]:
-        """The nodes of the list at ``loc``; none where there is no list."""
-        _, node, depth = self.locate(loc)
-        return node.value if depth == len(loc) and isinstance(node, SequenceNode) else ()
-
-    def span(self, loc: Sequence[str | int], *, key: bool = False) -> Span:
-        """The place of the value at ``loc``, or of its key; the nearest enclosing one where there is no such value."""
-        return self.locate(loc, key=key)[0]
-
-    def locate(self, loc: Sequence[str | int], *, key: bool = False) -> tuple[Span, Node, int]:
-        """As :meth:`span`, with the node and how many elements of ``loc`` led to it.
-
-        An alias's mark is that of its anchor; the way ends at the key (or list) that holds the alias, since the same
-        text may be right at its anchor.
-        """
-        node, at, depth = self.root, self.root, 0
-        own_place = True
-        for element in loc:
-            found = _child(node, element)
-            if found is None:
-                break
-            key_node, child, before = found
-            depth += 1
-            if own_place:
-                aliased = child.start_mark.index < before
-                if key_node is not None and (aliased or (key and depth == len(loc))):
-                    at = key_node
-                elif not aliased:
-                    at = child
-                    if key_node is not None and not isinstance(child, ScalarNode) and _is_block(child):
-                        at = key_node
-                own_place = not aliased
-            node = child
-        return self.node_span(at), node, depth
-
-    def node_span(self, node: Node) -> Span:
-        """A scalar's or flow collection's range; of a block one only its first key or dash."""
-        end = node.end_mark
-        start = node.start_mark
-        if isinstance(node, ScalarNode):
-            if end.line != start.line and end.column == 0:  # a block scalar ends where the next line begins
-                return Span(self.path, start.line + 1, start.column + 1, start.line + 1, start.column + 2)
-        elif _is_block(node):
-            if isinstance(node, MappingNode) and node.value:
-                end = node.value[0][0].end_mark
-            else:
-                return Span(self.path, start.line + 1, start.column + 1, start.line + 1, start.column + 2)
-        return Span(self.path, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
-
-
-def _is_block(node: Node) -> bool:
-    return not node.flow_style
-
-
-def _child(node: Node, element: str | int) -> tuple[Node | None, Node, int] | None:
-    """Key node, value node, and the index in the text before which nothing of the value's own can begin."""
-    if isinstance(node, MappingNode):
-        for key_node, value_node in node.value:
-            if key_node.value == element:
-                return key_node, value_node, key_node.end_mark.index
-    elif isinstance(node, SequenceNode) and isinstance(element, int) and element < len(node.value):
-        floor = node.start_mark.index
-        for item in node.value[:element]:
-            if item.start_mark.index >= floor:
-                floor = item.end_mark.index
-        return None, node.value[element], floor
-    return None
 
 
 def read(path: Path) -> Document:
@@ -157,7 +52,11 @@ def read(path: Path) -> Document:
     except UnicodeDecodeError as error:
         before = data[: error.start].decode("utf-8-sig")
         raise ScenarioError(
-            [Diagnostic(f"not UTF-8: byte 0x{data[error.start]:02x}", _at(path, before, len(before)), "a file in UTF-8")]
+            [
+                Diagnostic(
+                    f"not UTF-8: byte 0x{data[error.start]:02x}", _at(path, before, len(before)), "a file in UTF-8"
+                )
+            ]
         ) from error
     return parse(text, path)
 
@@ -186,7 +85,9 @@ def parse(text: str, path: Path, *, fast: bool = FAST) -> Document:
     except yaml.YAMLError as error:
         raise ScenarioError([explain(error, text, path)]) from error
     if root is None:
-        raise ScenarioError([Diagnostic("the file is empty", Span(path, 1, 1, 1, 1), "name, ca, leaves, server and cases")])
+        raise ScenarioError(
+            [Diagnostic("the file is empty", Span(path, 1, 1, 1, 1), "name, ca, leaves, server and cases")]
+        )
     return _Converter(path, text, root).document()
 
 
@@ -226,7 +127,7 @@ class _Converter:
 
     def _convert(self, node: Node, place: Node) -> _Measure:
         """``place`` is where to point: the node, or the key that holds an alias."""
-        if isinstance(node, ScalarNode):
+        if not isinstance(node, MappingNode | SequenceNode):
             return _Measure(self._scalar(node), 1, 1)
         known = self._done.get(id(node))
         if known is not None:
@@ -244,8 +145,8 @@ class _Converter:
         self._done[id(node)] = measure
         return measure
 
-    def _scalar(self, node: ScalarNode) -> Value:
-        tag, text = node.tag, node.value
+    def _scalar(self, node: Node) -> Value:
+        tag, text = node.tag, str(node.value)
         if tag == STR:
             return text
         if tag == NULL:
@@ -265,7 +166,9 @@ class _Converter:
         return text
 
     def _tag(self, node: Node) -> None:
-        self._problem(f"the tag {node.tag.replace('tag:yaml.org,2002:', '!!')} is not known here", node, "a value without a tag")
+        self._problem(
+            f"the tag {node.tag.replace('tag:yaml.org,2002:', '!!')} is not known here", node, "a value without a tag"
+        )
 
     def _sequence(self, node: SequenceNode) -> _Measure:
         if node.tag != SEQ:
@@ -298,7 +201,8 @@ class _Converter:
             if key in entries:
                 mark = first[key].start_mark
                 self._problem(
-                    f"duplicate key: the same key is already at line {mark.line + 1}, column {mark.column + 1}", key_node
+                    f"duplicate key: the same key is already at line {mark.line + 1}, column {mark.column + 1}",
+                    key_node,
                 )
                 continue
             entries[key] = measure.value

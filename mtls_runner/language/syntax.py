@@ -13,7 +13,11 @@ __all__ = ["explain"]
 
 # Parts of PyYAML's texts, both parsers', and what they mean for an author. First match counts.
 _PHRASES: tuple[tuple[str, str, str], ...] = (
-    ("mapping values are not allowed", "a ':' can't stand here", "quotes around a text that holds ': ', or the right indentation"),
+    (
+        "mapping values are not allowed",
+        "a ':' can't stand here",
+        "quotes around a text that holds ': ', or the right indentation",
+    ),
     ("duplicate anchor", "an anchor of this name was defined before", ""),
     ("undefined alias", "no anchor of this name was defined before", ""),
     ("another document", "a second document begins here", "one document in a file"),
@@ -25,11 +29,23 @@ _PHRASES: tuple[tuple[str, str, str], ...] = (
 _CONTEXTS: tuple[tuple[str, str, str], ...] = (
     ("flow sequence", "this list has no end, or a comma is missing in it", "',' or ']'"),
     ("flow mapping", "this mapping has no end, or a comma is missing in it", "',' or '}'"),
-    ("block collection", "not an item of the list above: the indentation differs", "'- ' in the column of the list's other items"),
-    ("block mapping", "not a key of the mapping above: the indentation differs", "a key in the column of the mapping's other keys"),
+    (
+        "block collection",
+        "not an item of the list above: the indentation differs",
+        "'- ' in the column of the list's other items",
+    ),
+    (
+        "block mapping",
+        "not a key of the mapping above: the indentation differs",
+        "a key in the column of the mapping's other keys",
+    ),
     ("scanning an alias", "an alias needs a name", "*name"),
     ("scanning an anchor", "an anchor needs a name", "&name"),
-    ("block scalar", "the first line of this text block can't be read", "'|' or '>', and the text on the next lines, indented"),
+    (
+        "block scalar",
+        "the first line of this text block can't be read",
+        "'|' or '>', and the text on the next lines, indented",
+    ),
     ("tag", "this tag can't be read", "a value without a tag"),
 )
 _UNSTARTABLE = "that cannot start any token"

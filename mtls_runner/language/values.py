@@ -16,7 +16,7 @@ from typing import Annotated, Any, TypeAlias, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import PydanticCustomError, core_schema
 
-from mtls_runner.language.source import Plain, Value
+from mtls_runner.language.document import Plain, Value
 
 __all__ = [
     "Bool",
@@ -89,9 +89,7 @@ class Parsed:
         """Only the function: the annotated type is not asked."""
         return core_schema.no_info_plain_validator_function(self.parse)
 
-    def __get_pydantic_json_schema__(
-        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> Json:
+    def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> Json:
         """What an author may write."""
         return dict(self.schema)
 
@@ -132,9 +130,7 @@ class Short:
         inner = handler(source) if self.nullable else _without_none(source, handler)
         return core_schema.no_info_before_validator_function(self.expand, inner)
 
-    def __get_pydantic_json_schema__(
-        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> Json:
+    def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> Json:
         """Either form."""
         return {"anyOf": [dict(self.schema), handler(schema)]}
 
@@ -150,9 +146,7 @@ class OneOrMore:
         as_list = _as_list_with_null if self.null else _as_list
         return core_schema.no_info_before_validator_function(as_list, _without_none(source, handler))
 
-    def __get_pydantic_json_schema__(
-        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> Json:
+    def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> Json:
         """One or a list."""
         several = handler(schema)
         return {"anyOf": [several["items"], several]}
@@ -208,7 +202,10 @@ def _id(value: Value) -> str:
     if isinstance(value, str) and ID_PATTERN.fullmatch(value) and value not in RESERVED_IDS:
         return str(value)
     if isinstance(value, str):
-        raise fail("this can't be an id", "letters, digits, - and _, beginning with a letter or digit; not self, none, full or leaf")
+        raise fail(
+            "this can't be an id",
+            "letters, digits, - and _, beginning with a letter or digit; not self, none, full or leaf",
+        )
     raise fail(f"an id is expected here, not {found(value)}", "the id of an authority or leaf")
 
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from mtls_runner.language.source import Plain, Value
+from mtls_runner.language.document import Plain, Value
 from mtls_runner.language.values import Parsed, fail, text_value
 from mtls_runner.model.spec import Defect, KeyAlgorithm, KeyCipher, KeyFormat, Moment
 
@@ -69,9 +69,17 @@ _USAGE_WORDS: Mapping[str, tuple[str, ...]] = {
 }
 #: RFC 4514 §3, and those of RFC 4519, PKCS #9 and X.520 that OpenSSL prints under these names.
 _ATTRIBUTES = frozenset(
-    "CN L ST O OU C STREET DC UID emailAddress serialNumber SN GN title initials pseudonym generationQualifier "
-    "dnQualifier postalCode organizationIdentifier".split()
-)
+    {"CN", "L", "ST", "O", "OU", "C", "STREET", "DC", "UID", "emailAddress", "serialNumber", "SN"}
+) | {
+    "GN",
+    "title",
+    "initials",
+    "pseudonym",
+    "generationQualifier",
+    "dnQualifier",
+    "postalCode",
+    "organizationIdentifier",
+}
 
 _OID = re.compile(r"[0-2](\.(0|[1-9][0-9]{0,39})){1,40}")
 _PAIR = r"\\(?:[ \"#+,;<=>\\]|[0-9a-fA-F]{2})"
@@ -160,7 +168,8 @@ def _moment(value: Value) -> Moment:
         absolute = datetime.fromisoformat(text)
     except ValueError:
         raise fail(
-            "this is not a time", "relative to the run (-10d, +30d, -1h30m), now, or absolute (2026-01-31, 2026-01-31T12:00:00Z)"
+            "this is not a time",
+            "relative to the run (-10d, +30d, -1h30m), now, or absolute (2026-01-31, 2026-01-31T12:00:00Z)",
         ) from None
     return Moment(absolute=absolute.replace(tzinfo=UTC) if absolute.tzinfo is None else absolute.astimezone(UTC))
 
@@ -211,7 +220,10 @@ def _checked_name(kind: str, rest: str) -> str:
     if kind == "dirName" and subject_fault(rest):
         raise fail("this is not a distinguished name as RFC 4514 writes it", subject_fault(rest))
     if kind in ("DNS", "email") and (not rest or any(c.isspace() for c in rest)):
-        raise fail("this is not a name", "a DNS name, an IP address, a URI or an email address; or DNS:…, IP:…, URI:…, email:…, dirName:…, RID:…")
+        raise fail(
+            "this is not a name",
+            "a DNS name, an IP address, a URI or an email address; or DNS:…, IP:…, URI:…, email:…, dirName:…, RID:…",
+        )
     return f"{kind}:{rest}"
 
 
@@ -233,8 +245,6 @@ def key_usage(value: Value) -> str:
     if text not in KEY_USAGES:
         raise fail("this is not a key usage", choices=KEY_USAGES)
     return text
-
-
 
 
 SUBJECT = Parsed(_subject, {"type": "string"})

@@ -17,7 +17,7 @@ from yaml.reader import Reader
 from yaml.scanner import Scanner
 
 try:
-    from yaml.cyaml import CParser
+    from yaml._yaml import CParser
 except ImportError:  # PyYAML built without libyaml
     CParser = None  # type: ignore[assignment,misc]
 

@@ -1,0 +1,118 @@
+"""A file as its readers know it: plain values, and the places where they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from mtls_runner.span import Diagnostic, Span
+
+__all__ = ["Document", "Loc", "Plain", "Value"]
+
+Value: TypeAlias = "str | Plain | list[Value] | dict[str, Value] | None"
+Loc: TypeAlias = tuple[str | int, ...]
+
+
+class Plain(str):
+    """A plain scalar that YAML reads as a number or a boolean: the text as typed, and the ``value``."""
+
+    __slots__ = ("value",)
+    value: int | float | bool
+
+    def __new__(cls, text: str, value: int | float | bool) -> Plain:
+        """The author's text with its value."""
+        self = super().__new__(cls, text)
+        self.value = value
+        return self
+
+
+@dataclass(slots=True, eq=False)
+class Document:
+    """One file.
+
+    Args:
+        path: as given.
+        text: without a byte order mark.
+        root: its nodes.
+        value: the same as plain values, every alias in place.
+        problems: duplicate keys, tags and the like; the value is without them.
+    """
+
+    path: Path
+    text: str
+    root: Node
+    value: Value
+    problems: list[Diagnostic] = field(default_factory=list)
+
+    def items(self, loc: Sequence[str | int]) -> Sequence[Node]:
+        """The nodes of the list at ``loc``; none where there is no list."""
+        _, node, whole = self.locate(loc)
+        return node.value if whole and isinstance(node, SequenceNode) else ()
+
+    def span(self, loc: Sequence[str | int], *, key: bool = False) -> Span:
+        """The place of the value at ``loc``, or of its key; the nearest enclosing one where there is no such value."""
+        return self.locate(loc, key=key)[0]
+
+    def locate(self, loc: Sequence[str | int], *, key: bool = False) -> tuple[Span, Node, bool]:
+        """As :meth:`span`, with the node and whether the last element of ``loc`` led to it.
+
+        Elements that lead nowhere are passed over: short forms leave out a level, validation errors name more than there
+        is. An alias's mark is that of its anchor; the way ends at the key (or list) that holds the alias, since the same
+        text may be right at its anchor.
+        """
+        node, at, whole = self.root, self.root, True
+        own_place = True
+        for number, element in enumerate(loc, 1):
+            found = _child(node, element)
+            whole = found is not None
+            if found is None:
+                continue
+            key_node, child, before = found
+            if own_place:
+                aliased = child.start_mark.index < before
+                if key_node is not None and (aliased or (key and number == len(loc))):
+                    at = key_node
+                elif not aliased:
+                    at = child
+                    if key_node is not None and not isinstance(child, ScalarNode) and _is_block(child):
+                        at = key_node
+                own_place = not aliased
+            node = child
+        return self.node_span(at), node, whole
+
+    def node_span(self, node: Node) -> Span:
+        """A scalar's or flow collection's range; of a block one only its first key or dash."""
+        end = node.end_mark
+        start = node.start_mark
+        if isinstance(node, ScalarNode):
+            if end.line != start.line and end.column == 0:  # a block scalar ends where the next line begins
+                return Span(self.path, start.line + 1, start.column + 1, start.line + 1, start.column + 2)
+        elif _is_block(node):
+            if isinstance(node, MappingNode) and node.value:
+                end = node.value[0][0].end_mark
+            else:
+                return Span(self.path, start.line + 1, start.column + 1, start.line + 1, start.column + 2)
+        return Span(self.path, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
+
+
+def _is_block(node: Node) -> bool:
+    return isinstance(node, MappingNode | SequenceNode) and not node.flow_style
+
+
+def _child(node: Node, element: str | int) -> tuple[Node | None, Node, int] | None:
+    """Key node, value node, and the index in the text before which nothing of the value's own can begin."""
+    if isinstance(node, MappingNode):
+        for key_node, value_node in node.value:
+            if key_node.value == element:
+                return key_node, value_node, key_node.end_mark.index
+    elif isinstance(node, SequenceNode) and isinstance(element, int) and element < len(node.value):
+        floor = node.start_mark.index
+        for item in node.value[:element]:
+            if item.start_mark.index >= floor:
+                floor = item.end_mark.index
+        return None, node.value[element], floor
+    return None
