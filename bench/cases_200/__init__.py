@@ -1,0 +1,31 @@
+"""200 cases: the lab against the same cases written by hand with pytest, trustme and ``ssl``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.figure import Figure, benchmark
+from bench.mix import scenario
+from bench.process import Command, interleave, medians, mtls_run
+
+_HERE = Path(__file__).parent
+_COUNT = 200
+
+
+@benchmark("cases-200")
+def cases_200(directory: Path, times: int) -> Iterator[Figure]:
+    """Whole processes. The peer loads no plug-in that it doesn't need, and neither side the system's trust store."""
+    (directory / "mix.yaml").write_text(scenario(_COUNT))
+    by_hand = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", str(_HERE / "pytest.ini")]
+    environment = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(_HERE.parent.parent), "CASES": str(_COUNT)}
+    columns = interleave(
+        [
+            mtls_run(directory, "mix.yaml"),
+            Command([*by_hand, str(_HERE / "test_by_hand.py")], directory, environment),
+        ],
+        times,
+    )
+    ours, peer = medians(columns)
+    yield Figure("200 cases, whole process", ours, peer, "s", "pytest + trustme + ssl", 0.65, times)

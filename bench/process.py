@@ -1,0 +1,94 @@
+"""Whole processes, timed: interleaved with their peers, so that a busy moment of the machine hits both."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+__all__ = ["Broken", "Command", "Run", "interleave", "medians", "mtls_run"]
+
+_MIB = 1024.0 if sys.platform.startswith("linux") else 1024.0 * 1024.0  # getrusage(2): KiB, and bytes on macOS
+
+
+class Broken(Exception):
+    """A benchmark, or what it measures, doesn't work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A program with its arguments, where to run it and what to add to its environment."""
+
+    arguments: Sequence[str]
+    directory: Path
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One process.
+
+    Args:
+        seconds: from before its start to its end.
+        peak: MiB of memory that it held at most, children apart.
+        output: its standard output.
+    """
+
+    seconds: float
+    peak: float
+    output: str
+
+
+def mtls_run(directory: Path, *arguments: str) -> Command:
+    """The console script of this interpreter's environment, with a key pool of the benchmark's own."""
+    script = shutil.which("mtls-run", path=str(Path(sys.executable).parent)) or shutil.which("mtls-run")
+    if script is None:
+        raise Broken("mtls-run is not installed in this environment")
+    return Command([script, *arguments], directory, {"XDG_CACHE_HOME": str(directory / "cache")})
+
+
+def run(command: Command) -> Run:
+    """Run it to its end; it must succeed."""
+    began = time.perf_counter()
+    with (
+        (command.directory / "errors").open("w+b") as errors,
+        subprocess.Popen(
+            command.arguments,
+            cwd=command.directory,
+            env={**os.environ, **command.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+        ) as process,
+    ):
+        assert process.stdout is not None
+        output = process.stdout.read().decode("utf-8", "replace")
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != 0:
+            errors.seek(0)
+            told = errors.read().decode("utf-8", "replace")
+            raise Broken(
+                f"{' '.join(command.arguments)} ended with {process.returncode}:\n{output[-4000:]}{told[-4000:]}"
+            )
+    return Run(seconds, usage.ru_maxrss / _MIB, output)
+
+
+def interleave(commands: Sequence[Command], times: int) -> list[list[Run]]:
+    """Each command ``times`` times, in turns, after one round that nobody times (file caches, compiled modules)."""
+    for command in commands:
+        run(command)
+    rounds = [[run(command) for command in commands] for _ in range(times)]
+    return [list(column) for column in zip(*rounds, strict=True)]
+
+
+def medians(columns: Sequence[Sequence[Run]]) -> list[float]:
+    """Of the seconds."""
+    return [median(run.seconds for run in column) for column in columns]
