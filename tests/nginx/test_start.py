@@ -111,7 +111,7 @@ def test_a_port_on_which_nothing_listens(lab: Lab, make_server: MakeServer, tmp_
         pass
 
 
-def test_a_command_that_the_image_does_not_have(lab: Lab, make_server: MakeServer, tmp_path: Path) -> None:
+def test_a_directive_in_the_wrong_place(lab: Lab, make_server: MakeServer, tmp_path: Path) -> None:
     config = tmp_path / "site.conf"
     config.write_text(f"daemon on;\n{ARTICLE}")
     assert refusal(lab, make_server(config)).reason == Reason.BAD_CONFIG
