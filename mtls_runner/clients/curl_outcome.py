@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from mtls_runner.clients.curl_trace import CurlTrace
 from mtls_runner.model.observation import ClientView, Direction, HttpResponse, Phase
 from mtls_runner.model.spec import ClientSpec
+from mtls_runner.tls.classify import ISSUER_NAME_EMPTY
 from mtls_runner.tls.material import Problem
+from mtls_runner.tls.messages import issuer
 from mtls_runner.tls.openssl_errors import openssl_errors
 
 __all__ = ["Written", "view"]
@@ -72,23 +74,29 @@ def view(
     alerts = transcript.alerts()
     received = transcript.chain(Direction.RECEIVED)
     refused = any(alert.direction is Direction.RECEIVED and alert.fatal for alert in alerts)
-    # curl checks the name itself, once OpenSSL has completed the handshake with a good chain.
-    mismatch = (
+    # Once OpenSSL has completed the handshake with a good chain, curl checks the name itself, and then that there is an
+    # issuer (``servercert`` in lib/vtls/openssl.c).
+    own_refusal = (
         written.exit_code == _VERIFY and written.verify_result == _NOT_YET and not refused and bool(trace.finished)
     )
+    nameless = own_refusal and received is not None and issuer(received[0]) == ""
+    mismatch = own_refusal and not nameless
+    # OpenSSL's own 1 (X509_V_ERR_UNSPECIFIED) looks the same, but ends the handshake.
+    unspecified = written.exit_code == _VERIFY and not refused and not trace.finished
     verify_code: int | None = None
     if received is not None:
-        if written.verify_result != _NOT_YET or mismatch:
+        if written.verify_result != _NOT_YET or mismatch or unspecified:
             verify_code = written.verify_result
         elif Direction.SENT in trace.finished and not client.insecure:
             verify_code = 0  # it would not have gone on otherwise
+    symbol = problem.symbol if problem is not None else ISSUER_NAME_EMPTY if nameless else _symbol(written, trace)
     return ClientView(
         tool="curl",
         tool_version=version,
         phase=phase,
         problem=problem.reason if problem is not None else None,
         error=_told(written, problem),
-        error_symbol=problem.symbol if problem is not None else _symbol(written, trace),
+        error_symbol=symbol,
         timed_out=written.exit_code == _TIMEOUT,
         exit_code=written.exit_code,
         verify_code=verify_code,

@@ -13,7 +13,10 @@ from mtls_runner.model.observation import Alert, ClientView, Direction, Outcome,
 from mtls_runner.model.spec import ClientAuth, ClientSpec, ServerSpec, TlsVersion
 from mtls_runner.tls.names import ALERT_REASONS, verify_reason
 
-__all__ = ["Judgement", "classify", "usable_versions"]
+__all__ = ["ISSUER_NAME_EMPTY", "Judgement", "classify", "usable_versions"]
+
+#: A client's ``error_symbol`` where it refuses a certificate without an issuer's name by itself, as curl does.
+ISSUER_NAME_EMPTY = "ISSUER_NAME_EMPTY"
 
 _OLD = (TlsVersion.V1_0, TlsVersion.V1_1)
 
@@ -133,6 +136,8 @@ def _client_refused(client: ClientView, alert: Alert | None, sender: str | None)
         return Outcome.CLIENT_REFUSED, Reason.NAME_MISMATCH
     if client.verify_code:
         return Outcome.CLIENT_REFUSED, verify_reason(client.verify_code)
+    if client.error_symbol == ISSUER_NAME_EMPTY:
+        return Outcome.CLIENT_REFUSED, Reason.NOT_COMPLIANT
     if client.error_symbol == "CERTIFICATE_VERIFY_FAILED" and alert is not None:
         return Outcome.CLIENT_REFUSED, ALERT_REASONS.get(alert.name, Reason.OTHER)
     return None

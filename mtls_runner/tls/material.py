@@ -25,6 +25,8 @@ _REASONS = {
     "EE_KEY_TOO_SMALL": Reason.WEAK_KEY,
     "CA_KEY_TOO_SMALL": Reason.WEAK_KEY,
     "CA_MD_TOO_WEAK": Reason.WEAK_DIGEST,
+    # X.509v3 extensions that are malformed or contradict each other (crypto/x509/v3_purp.c); the PEM itself is fine.
+    "INVALID_CERTIFICATE": Reason.MALFORMED,
 }
 
 
@@ -100,6 +102,8 @@ def _explain(error: ssl.SSLError, certificate: Path, key: Path | None, *, asked:
             )
         case Reason.WEAK_DIGEST:
             return Problem(reason, symbol, f"{certificate.name}: signed with too weak a hash{_because(symbol)}")
+        case Reason.MALFORMED:
+            return Problem(reason, symbol, f"{certificate.name}: its extensions are not valid{_because(symbol)}")
     # From here on it is about PEM: the certificate is read first, so a key that was asked for means a sound certificate.
     if asked and given:
         return Problem(Reason.WRONG_PASSPHRASE, symbol, f"{holder}: the passphrase does not open it")

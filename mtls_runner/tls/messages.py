@@ -12,7 +12,7 @@ from functools import lru_cache
 from mtls_runner.model.observation import Alert, Direction
 from mtls_runner.tls.names import alert_name
 
-__all__ = ["alert", "certificate_authorities", "certificates", "distinguished_name", "subject"]
+__all__ = ["alert", "certificate_authorities", "certificates", "distinguished_name", "issuer", "subject"]
 
 _TLS_1_3 = 0x0304
 _CERTIFICATE_AUTHORITIES = 47  # RFC 8446 §4.2.4
@@ -181,9 +181,8 @@ def distinguished_name(der: bytes) -> str:
     return ",".join(reversed(rdns))
 
 
-@lru_cache(maxsize=4096)
-def subject(certificate: bytes) -> str:
-    """The subject of a DER certificate as RFC 4514 text (RFC 5280 §4.1); ``""`` for an unreadable one."""
+def _name(certificate: bytes, fields_before: int) -> str:
+    """A ``Name`` of a DER certificate's ``TBSCertificate`` (RFC 5280 §4.1); ``""`` for an unreadable one."""
     try:
         _, content, _ = _element(certificate, 0)
         _, tbs, _ = _element(content, 0)
@@ -191,9 +190,20 @@ def subject(certificate: bytes) -> str:
         tag, _, end = _element(tbs, at)
         if tag == 0xA0:  # [0] version, absent in version 1
             at = end
-        for _ in range(4):  # serialNumber, signature, issuer, validity
+        for _ in range(fields_before):
             _, _, at = _element(tbs, at)
         _, _, end = _element(tbs, at)
         return distinguished_name(tbs[at:end])
     except _Short:
         return ""
+
+
+@lru_cache(maxsize=4096)
+def subject(certificate: bytes) -> str:
+    """The subject of a DER certificate as RFC 4514 text; ``""`` for an empty or unreadable one."""
+    return _name(certificate, 4)  # serialNumber, signature, issuer, validity
+
+
+def issuer(certificate: bytes) -> str:
+    """The issuer of a DER certificate as RFC 4514 text; ``""`` for an empty or unreadable one."""
+    return _name(certificate, 2)  # serialNumber, signature

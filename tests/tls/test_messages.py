@@ -13,7 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtls_runner.model.observation import Direction
-from mtls_runner.tls.messages import alert, certificate_authorities, certificates, distinguished_name, subject
+from mtls_runner.tls.messages import (
+    alert,
+    certificate_authorities,
+    certificates,
+    distinguished_name,
+    issuer,
+    subject,
+)
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 TEXT = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=20)
@@ -22,9 +29,9 @@ ATTRIBUTES = st.sampled_from(
 )
 
 
-def certificate(name: x509.Name) -> bytes:
+def certificate(name: x509.Name, by: x509.Name) -> bytes:
     now = datetime.now(UTC)
-    builder = x509.CertificateBuilder().subject_name(name).issuer_name(x509.Name([])).public_key(KEY.public_key())
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(by).public_key(KEY.public_key())
     builder = builder.serial_number(1).not_valid_before(now).not_valid_after(now + timedelta(days=1))
     return builder.sign(KEY, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
@@ -35,9 +42,11 @@ def test_a_name_reads_as_cryptography_reads_it(rdns: list[list[tuple[x509.Object
     name = x509.Name(
         [x509.RelativeDistinguishedName([x509.NameAttribute(oid, value) for oid, value in rdn]) for rdn in rdns]
     )
-    der = certificate(name)
+    nobody = x509.Name([])
+    der = certificate(name, nobody)
     parsed = x509.load_der_x509_certificate(der).subject
-    assert subject(der) == parsed.rfc4514_string()
+    assert subject(der) == issuer(certificate(nobody, name)) == parsed.rfc4514_string()
+    assert issuer(der) == subject(certificate(nobody, name)) == ""
     assert distinguished_name(parsed.public_bytes()) == parsed.rfc4514_string()
 
 
@@ -79,6 +88,7 @@ def test_no_bytes_break_the_reader(version: int, data: bytes) -> None:
     certificates(data, version)
     certificate_authorities(data, version)
     subject(data)
+    issuer(data)
     distinguished_name(data)
     alert(data, Direction.SENT)
 
