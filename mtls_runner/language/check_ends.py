@@ -15,7 +15,6 @@ from mtls_runner.model.spec import ChainKind, ChainSpec
 __all__ = ["check_ends"]
 
 _PARTS = ("certificate", "chain", "key", "passphrase")
-_OWN_OPTIONS = ("image", "config", "port")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +91,6 @@ class _EndCheck:
                 self._material(source, inside)
         if model.config is not None:
             self._file(model.config, "config")
-        for name in model.options or ():
-            if name in _OWN_OPTIONS:
-                self._error(("options", name), f"'{name}' stands beside 'options', not in it", key=True)
 
     def _file(self, path: str, *loc: str | int) -> None:
         if not self._context.beside(self._context.document, path).is_file():

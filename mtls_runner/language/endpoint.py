@@ -34,6 +34,9 @@ __all__ = ["Client", "ClientSettings", "OwnFile", "RequestModel", "ResponseModel
 _CLIENT_AUTH: Mapping[str, ClientAuth] = {mode.value: mode for mode in ClientAuth}
 
 _HOST_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.%]+)\]|([^\s:/\[\]]+)):([0-9]{1,5})")
+_MEMORY = re.compile(r"([0-9]{1,12})([kKmMgG])")
+_UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+_LEAST_MEMORY, _MOST_MEMORY = 6 << 20, 1 << 40  # Docker's own least
 _METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NAMES = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
 _KEY_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "object", "properties": {"file": {"type": "string"}}}]}
@@ -89,6 +92,14 @@ def _server_name(value: Value) -> str | None:
     return text
 
 
+def _memory(value: Value) -> int:
+    match = _MEMORY.fullmatch(text_value(value))
+    size = int(match[1]) * _UNITS[match[2].lower()] if match else 0
+    if not _LEAST_MEMORY <= size <= _MOST_MEMORY:
+        raise fail("this is not an amount of memory", "a whole number with k, m or g behind it, from 6m to 1024g")
+    return size
+
+
 def _optional_id(value: Value) -> str | None:
     return None if value is None else text_value(value)
 
@@ -99,6 +110,8 @@ Path = Annotated[str, Parsed(_path, {"type": "string", "pattern": "^/"})]
 IdRef = Annotated[str, Parsed(text_value, {"type": "string"})]
 AddressField = Annotated[Address | None, Parsed(_address, _ADDRESS_SCHEMA)]
 ChainField = Annotated[ChainSpec | None, Parsed(_chain, _CHAIN_SCHEMA)]
+#: Bytes.
+MemoryField = Annotated[int | None, Parsed(_memory, {"type": "string", "pattern": "^[0-9]{1,12}[kKmMgG]$"})]
 Joined = Annotated[str | None, separated(":")]
 
 
@@ -170,6 +183,13 @@ _FILE_SCHEMA = {
 }
 
 
+class Options(Strict):
+    """A container's settings."""
+
+    memory: MemoryField = about("Memory limit, swap included; lab.yaml's by default.", "512m")
+    pids: Annotated[int | None, bounded(16, 32768)] = about("Limit of processes and threads.", 512)
+
+
 class ServerSettings(_Endpoint):
     """What lab.yaml may set for every server."""
 
@@ -182,7 +202,7 @@ class ServerSettings(_Endpoint):
     verify_depth: Annotated[int | None, bounded(0, 100)] = about("nginx's ssl_verify_depth.", 2)
     response: Maybe[ResponseModel] = about("What it answers.", {"status": 200, "body": "hello"})
     responses: Maybe[dict[Path, ResponseModel]] = about("What it answers on some paths.", {"/health": {"body": "ok"}})
-    options: Maybe[dict[IdRef, Text]] = about("The backend's own settings.", {"worker_processes": "1"})
+    options: Maybe[Options] = about("The backend's own settings.", {"memory": "256m"})
 
 
 class Server(ServerSettings):

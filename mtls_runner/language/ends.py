@@ -117,15 +117,12 @@ class Ends:
         image = self._context.overrides.image or os.environ.get(IMAGE_VARIABLE)
         options = {
             "image": image or model.image or engine.image or DEFAULT_IMAGE,
-            "pull": engine.pull,
-            "memory": engine.memory,
-            "pids": str(engine.pids) if engine.pids is not None else None,
-            "start_timeout": f"{engine.start_timeout:g}" if engine.start_timeout is not None else None,
-            "config": str(self._context.beside(self._context.document, model.config)) if model.config else None,
-            "port": str(model.port) if model.port is not None else None,
-            **(model.options or {}),
+            "memory": (model.options and model.options.memory) or engine.memory,
+            "pids": (model.options and model.options.pids) or engine.pids,
+            "config": self._context.beside(self._context.document, model.config) if model.config else None,
+            "port": model.port,
         }
-        return tuple((name, value) for name, value in options.items() if value is not None)
+        return tuple((name, str(value)) for name, value in options.items() if value is not None)
 
     def _files(self, model: Server) -> tuple[tuple[str, str], ...]:
         return tuple(

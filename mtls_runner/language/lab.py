@@ -11,9 +11,9 @@ from mtls_runner.errors import ScenarioError
 from mtls_runner.language.certificate import Certificate, CertificateSettings
 from mtls_runner.language.diagnose import diagnose
 from mtls_runner.language.document import Document
-from mtls_runner.language.endpoint import ClientSettings, ServerSettings
+from mtls_runner.language.endpoint import ClientSettings, MemoryField, ServerSettings
 from mtls_runner.language.source import read
-from mtls_runner.language.values import Id, Maybe, Seconds, Strict, Text, about, bounded, word
+from mtls_runner.language.values import Id, Maybe, Strict, Text, about, bounded
 
 __all__ = [
     "DEFAULT_IMAGE",
@@ -30,7 +30,6 @@ __all__ = [
 LAB_FILE = "lab.yaml"
 DEFAULT_IMAGE = "nginx:1.27"
 IMAGE_VARIABLE = "MTLS_RUN_IMAGE"
-_PULL = {name: name for name in ("missing", "never", "always")}
 
 
 class Defaults(Strict):
@@ -44,13 +43,11 @@ class Defaults(Strict):
 
 
 class EngineSettings(Strict):
-    """The container engine."""
+    """Containers."""
 
     image: Maybe[Text] = about("The image of containers.", "nginx:1.27")
-    pull: Annotated[str | None, word(_PULL, "a way to pull")] = about("When the image is pulled.", "missing")
-    memory: Maybe[Text] = about("Memory limit of a container.", "128m")
-    pids: Annotated[int | None, bounded(1, 4096)] = about("Process limit of a container.", 64)
-    start_timeout: Maybe[Seconds] = about("Seconds within which a container is ready.", 20)
+    memory: MemoryField = about("Memory limit of a container, swap included.", "512m")
+    pids: Annotated[int | None, bounded(16, 32768)] = about("Limit of a container's processes and threads.", 512)
 
 
 class LabFile(Strict):

@@ -1,0 +1,156 @@
+"""Which value counts, and where it came from: what ``mtls-run config`` shows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import ValidationError
+
+from mtls_runner.errors import ScenarioError
+from mtls_runner.language.diagnose import diagnose
+from mtls_runner.language.document import Document, Loc
+from mtls_runner.language.lab import DEFAULT_IMAGE, IMAGE_VARIABLE, Lab, load_lab
+from mtls_runner.language.overrides import Overrides
+from mtls_runner.language.scenario import Scenario
+from mtls_runner.language.source import read
+from mtls_runner.language.values import Strict
+
+__all__ = ["BUILT_IN", "Setting", "TreeSettings", "settings_for", "tree_settings"]
+
+BUILT_IN = "built in"
+#: Defaults of every server and client, as the reference names them.
+_SERVER = {"backend": "python", "client_auth": "required", "tls": "TLSv1.2, TLSv1.3", "security_level": "2"}
+_CLIENT = {
+    "tool": "python",
+    "tls": "what the server offers",
+    "server_name": "localhost",
+    "insecure": "false",
+    "security_level": "2",
+    "timeout": "10",
+    "repeat": "1",
+}
+_CERTIFICATE = {"key": "ec-p256", "days": "365"}
+
+
+class Setting(NamedTuple):
+    """One setting: its key, its value as text, and where that came from."""
+
+    key: str
+    value: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class TreeSettings:
+    """What lab.yaml says to the command line; ``None`` where it says nothing.
+
+    Args:
+        jobs: cases at a time.
+        artifacts: an absolute directory for what is kept.
+    """
+
+    jobs: int | None = None
+    artifacts: Path | None = None
+
+
+def tree_settings(path: Path) -> TreeSettings:
+    """Of the lab.yaml above the scenario at ``path``.
+
+    Raises:
+        ScenarioError: lab.yaml is invalid.
+    """
+    lab = load_lab(path)
+    artifacts = lab.file.artifacts
+    if lab.document is None:
+        return TreeSettings()
+    return TreeSettings(lab.file.jobs, (lab.document.path.parent / artifacts).resolve() if artifacts else None)
+
+
+def settings_for(path: Path, overrides: Overrides) -> list[Setting]:
+    """All settings of a scenario that have a default, whichever way they were given.
+
+    Raises:
+        ScenarioError: the scenario or its lab.yaml is invalid.
+    """
+    document = read(path)
+    lab = load_lab(path)
+    try:
+        scenario = Scenario.model_validate(document.value)
+    except ValidationError as error:
+        raise ScenarioError([*document.problems, *diagnose(error, document, Scenario)]) from None
+    return list(_all(document, scenario, lab, overrides))
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A description that may give a key, and where it stands."""
+
+    model: Strict | None
+    document: Document | None
+    loc: Loc
+
+    def given(self, key: str) -> tuple[str, str] | None:
+        """Value as text and origin."""
+        if self.model is None or self.document is None or key not in self.model.model_fields_set:
+            return None
+        place = (*self.loc, key)
+        return _text(getattr(self.model, key)), str(self.document.span(place, key=True))
+
+
+def _all(document: Document, scenario: Scenario, lab: Lab, overrides: Overrides) -> Iterator[Setting]:
+    yield Setting("lab.yaml", str(lab.document.path) if lab.document else "none", "above the scenario")
+    servers = {"server": scenario.server} if scenario.server is not None else {}
+    for id_, model in {**servers, **(scenario.servers or {})}.items():
+        name = "server" if scenario.server is model else f"servers.{id_}"
+        own = _Source(model, document, tuple(name.split(".")))
+        shared = _Source(lab.defaults.server, lab.document, ("defaults", "server"))
+        yield from _chosen(name, _SERVER, (own, shared), {"backend": (overrides.backend, "--backend")})
+        yield _image(name, own, lab, overrides)
+    shared = _Source(lab.defaults.client, lab.document, ("defaults", "client"))
+    yield from _chosen("client", _CLIENT, (shared,), {"tool": (overrides.tool, "--tool")})
+    shared = _Source(lab.defaults.certificate, lab.document, ("defaults", "certificate"))
+    yield from _chosen("certificate", _CERTIFICATE, (shared,), {})
+    yield from _chosen(
+        "engine", {"memory": "512m", "pids": "512"}, (_Source(lab.file.engine, lab.document, ("engine",)),), {}
+    )
+    yield from _chosen("", {"jobs": "1", "artifacts": "none"}, (_Source(lab.file, lab.document, ()),), {})
+
+
+def _image(name: str, own: _Source, lab: Lab, overrides: Overrides) -> Setting:
+    key = f"{name}.image"
+    if overrides.image:
+        return Setting(key, overrides.image, "--image")
+    if os.environ.get(IMAGE_VARIABLE):
+        return Setting(key, os.environ[IMAGE_VARIABLE], IMAGE_VARIABLE)
+    given = own.given("image") or _Source(lab.file.engine, lab.document, ("engine",)).given("image")
+    return Setting(key, *(given or (DEFAULT_IMAGE, BUILT_IN)))
+
+
+def _chosen(
+    name: str, defaults: dict[str, str], sources: Sequence[_Source], command: dict[str, tuple[str | None, str]]
+) -> Iterator[Setting]:
+    """Each key of ``defaults``: the command line before the scenario, before lab.yaml, before what is built in."""
+    for key, default in defaults.items():
+        value, option = command.get(key, (None, ""))
+        found = (value, option) if value is not None else None
+        for source in sources:
+            found = found or source.given(key)
+        text, origin = found or (default, BUILT_IN)
+        yield Setting(f"{name}.{key}" if name else key, text, origin)
+
+
+def _text(value: object) -> str:
+    """As an author would write it; only keys that hold no secret are asked for."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return ", ".join(_text(item) for item in value)
+    if isinstance(value, Strict):
+        return ", ".join(f"{key}: {_text(getattr(value, key))}" for key in sorted(value.model_fields_set))
+    return f"{value:g}" if isinstance(value, float) else str(value)
