@@ -53,37 +53,46 @@ class Audience:
         """Nobody reads any more: all output went into closed pipes."""
 
     def follow(self, events: Iterator[Event]) -> RunFinished | None:
-        """Tell everything until the end, which is returned; ``None`` when all outlets are gone before it."""
+        """Tell everything until the end, which is returned; ``None`` when all outlets are gone before it.
+
+        Raises:
+            KeyboardInterrupt: the person insists, and whatever still runs is left as it is.
+        """
         end: RunFinished | None = None
-        interrupted = False
-        while True:
-            try:
-                event = _thrown_into(events) if interrupted else next(events, None)
-                interrupted = False
+        delivered = False
+        with self._stop.gently():
+            while True:
+                event: Event | None
+                if self._stop.requested and not delivered and end is None:
+                    delivered = True
+                    self._stop.patience()
+                    event = _thrown_into(events)
+                else:
+                    event = next(events, None)
                 if event is None:
                     return end
                 event = self._judged(event)
                 if isinstance(event, RunFinished):
                     end = event
-                with self._stop.shielded():
+                try:
                     self._tell(event)
-            except KeyboardInterrupt:
-                if interrupted:
-                    raise  # the engine itself let it through: there is no one left to clean up
-                interrupted = end is None
-            if not self._outlets and not self.broken:
-                self.gone = True
-                _closed(events)
-                return end
+                except KeyboardInterrupt:  # while somebody who should read does not
+                    if delivered:
+                        raise
+                if not self._outlets and not self.broken:
+                    self.gone = True
+                    _closed(events)
+                    return end
 
     def close(self) -> None:
         """Finish every report that saw the end, and put it in place."""
-        for outlet in self._outlets:
-            with self._stop.shielded(), Barrier(outlet.name) as barrier:
-                outlet.reporter.close()
-                if outlet.file is not None:
-                    outlet.file.keep()
-            self.broken |= barrier.broken
+        with self._stop.gently():
+            for outlet in self._outlets:
+                with Barrier(outlet.name) as barrier:
+                    outlet.reporter.close()
+                    if outlet.file is not None:
+                        outlet.file.keep()
+                self.broken |= barrier.broken
         self._outlets = []
 
     def _tell(self, event: Event) -> None:

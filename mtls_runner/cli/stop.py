@@ -1,56 +1,61 @@
-"""Ctrl-C, SIGTERM and a closed terminal: all stop the program the same way, and never in the middle of a report's line."""
+"""Ctrl-C, SIGTERM and a closed terminal: all stop the program the same way, first gently, then at once."""
 
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 from contextlib import contextmanager
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import FrameType
+from types import FrameType
 
 __all__ = ["Stop"]
 
-_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # no SIGHUP on Windows
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_GRACE = 0.5
+"""Seconds that work in hand may still take. A case that is not stuck is done long before."""
 
 
 class Stop:
-    """Turns those signals into :class:`KeyboardInterrupt`."""
+    """Turns those signals into :class:`KeyboardInterrupt`.
+
+    Raised at an arbitrary place, that exception can tear a report's line apart, leave a socket open or get lost (in a
+    destructor, in a callback that C calls). So there is :meth:`gently`, for code that looks at ``requested`` often.
+    """
 
     def __init__(self) -> None:
-        self._shielded = False
-        self._pending = False
+        self._gentle = False
+        self.requested = False
 
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Take the signals in this block, but for those that the parent has ignored (``nohup``, a shell's ``&``)."""
-        numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
-        before = {number: signal.getsignal(number) for number in numbers}
+        before = {number: signal.getsignal(number) for number in (*_SIGNALS, signal.SIGALRM)}
         for number, handler in before.items():
             if handler is not signal.SIG_IGN:
                 signal.signal(number, self._signalled)
         try:
             yield
         finally:
+            self.patience()
             for number, handler in before.items():
                 signal.signal(number, handler)
 
     @contextmanager
-    def shielded(self) -> Iterator[None]:
-        """Put the first signal off until the block's end. A second one gets through: a person who insists is right."""
-        self._shielded = True
+    def gently(self) -> Iterator[None]:
+        """Only take note of the first signal; raise at the second one, or when the time of grace is over."""
+        self._gentle = True
         try:
             yield
         finally:
-            self._shielded = False
-        if self._pending:
-            self._pending = False
-            raise KeyboardInterrupt
+            self._gentle = False
 
-    def _signalled(self, _number: int, _frame: FrameType | None) -> None:
-        if self._shielded and not self._pending:
-            self._pending = True
+    def patience(self) -> None:
+        """The request is being followed: however long cleaning up takes, only another signal cuts it short."""
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _signalled(self, number: int, _frame: FrameType | None) -> None:
+        first = not self.requested
+        self.requested = True
+        if self._gentle and first and number != signal.SIGALRM:
+            signal.setitimer(signal.ITIMER_REAL, _GRACE)
             return
-        self._pending = False
         raise KeyboardInterrupt
