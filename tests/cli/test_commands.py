@@ -43,7 +43,7 @@ def test_a_wrong_reason_fails_and_shows_both(cli: Cli, write: Write) -> None:
 def test_ids_agree_in_list_json_junit_and_selection(cli: Cli, write: Write) -> None:
     write("labs/small.yaml", SMALL)
     write("labs/failing.yml", FAILING)
-    write("labs/lab.yaml", "")
+    write("labs/lab.yaml", "defaults: {client: {timeout: 9}}\n")
     listed = cli("labs", "--list").stdout.splitlines()
     assert len(listed) == 8
     assert listed[0] == "labs/failing.yml::without a certificate[client.tls=TLSv1.2]"

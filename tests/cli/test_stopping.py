@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -94,3 +95,21 @@ def test_a_reader_that_goes_away_leaves_the_reports_whole(cli: Cli, write: Write
     os.close(written)
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads((cli.directory / "report.json").read_text())["summary"]["pass"] == 4
+
+
+def test_a_case_that_is_stuck_does_not_hold_up_the_end(cli: Cli, write: Write) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # the backlog takes the connection, nobody ever answers
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        text = SMALL.replace("client: client", f"client: {{certificate: client, connect: '{address}', timeout: 90}}")
+        write("many.yaml", text)
+        tmp = cli.directory / "tmp"
+        tmp.mkdir()
+        with start(cli, "-k", "'with the'", tmp=tmp) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline().startswith("many.yaml")
+            connection, _ = silent.accept()
+            process.send_signal(signal.SIGINT)
+            told, _ = process.communicate(timeout=60)
+            connection.close()
+    assert process.returncode == 130
+    assert "interrupted: " in told

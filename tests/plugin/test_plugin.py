@@ -130,7 +130,7 @@ def test_the_ini_option_names_scenarios(pytester: pytest.Pytester) -> None:
         "extra/bb.yaml",
         "top.yaml",
     ):
-        write(pytester, name, "" if name.endswith("lab.yaml") else SMALL)
+        write(pytester, name, "defaults: {client: {timeout: 9}}\n" if name.endswith("lab.yaml") else SMALL)
     result = run(pytester, "--collect-only", "-q")
     files = {line.partition("::")[0] for line in result.outlines if "::" in line}
     assert files == {"labs/one.yaml", "labs/deep/er/two.yaml", "extra/a.yaml"}
