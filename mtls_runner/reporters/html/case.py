@@ -1,0 +1,184 @@
+"""One case as a piece of the page."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from jinja2 import Template
+from markupsafe import Markup
+
+from mtls_runner.model.case import Plan
+from mtls_runner.model.observation import ClientView, Observation, ServerView
+from mtls_runner.model.verdict import Status, Verdict
+from mtls_runner.reporters.escape import one_line
+from mtls_runner.reporters.failure import headline
+from mtls_runner.reporters.html.chains import Break, chains
+from mtls_runner.reporters.html.drawing import Shelf
+from mtls_runner.reporters.html.held import held
+from mtls_runner.reporters.html.ladder import steps
+from mtls_runner.reporters.html.templates import Lines
+from mtls_runner.reporters.transcript import transcript
+from mtls_runner.snippet import render
+from mtls_runner.span import Diagnostic
+
+__all__ = ["WORDS", "CasePage", "Rendered"]
+
+WORDS: Mapping[Status, str] = {
+    Status.PASS: "passed",
+    Status.FAIL: "failed",
+    Status.ERROR: "broken",
+    Status.SKIP: "skipped",
+}
+_MOST_LOG = 6000
+"""Characters of a server's log that are shown, the last ones."""
+_SPEAKING = re.compile(r"(?:(?:client|server)\.)?(?:tls|tool|backend)=")
+"""Matrix parameters whose values say what they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A case's piece, its bytes, and where its chains broke."""
+
+    html: Markup
+    size: int
+    breaks: tuple[Break, ...]
+
+
+class CasePage:
+    """Renders cases.
+
+    Args:
+        template: for one case.
+        shelf: where equal ladders are kept once.
+        now: when the run began; aware.
+    """
+
+    def __init__(self, template: Template, shelf: Shelf, now: datetime) -> None:
+        self._template = template
+        self._shelf = shelf
+        self._now = now
+        self.commands = False
+        """A command to type was shown."""
+
+    def render(
+        self,
+        verdict: Verdict,
+        plan: Plan,
+        anchors: Mapping[str, int],
+        file: int,
+        number: int,
+        *,
+        opened: bool,
+        room: int | None,
+    ) -> Rendered:
+        """The piece for one case.
+
+        Args:
+            verdict: what to tell.
+            plan: the case's.
+            anchors: certificate ids → their numbers in the page's tree.
+            file, number: of the file, and of the case in the page.
+            opened: it stands open.
+            room: bytes that it may take; without transcript and log if it would take more. ``None``: any.
+        """
+        case, seen = verdict.case, verdict.observation
+        name, variant = _parted(case.name)
+        shown = chains(plan, case, seen, self._now)
+        client = seen.client if seen is not None else None
+        server = seen.server if seen is not None else None
+        ladder = steps(case, seen) if seen is not None else ()
+        self.commands |= client is not None and bool(client.command)
+        html = ""
+        for omitted in (False, True):
+            html = self._template.render(
+                status=verdict.status,
+                word=WORDS[verdict.status],
+                opened=opened,
+                name=name,
+                variant=variant,
+                said=_said(verdict),
+                number=number,
+                file=file,
+                summary=_summary(verdict),
+                hint=seen.hint if seen is not None else "",
+                trouble=Lines(_trouble(verdict, plan.text)),
+                held=held(verdict),
+                chains=shown,
+                anchors=anchors,
+                evidence=seen.evidence if seen is not None else (),
+                drawing=self._shelf.of(ladder) if ladder else None,
+                client_name=f"{client.tool} {client.tool_version}" if client is not None else "",
+                server_name=server.source if server is not None else case.server.backend,
+                omitted=omitted,
+                transcript=_transcript(verdict, plan) if not omitted else "",
+                log=_log(server) if not omitted else "",
+                command=client.command if client is not None else "",
+                again=f"mtls-run {shlex.quote(one_line(case.id))}",
+            )
+            if room is None or len(html) <= room:
+                break
+        breaks = tuple(chain.broken for chain in shown if chain.broken is not None)
+        return Rendered(Markup(html), len(html.encode()), breaks)  # noqa: S704 - escaped by the template
+
+
+def _parted(name: str) -> tuple[str, str]:
+    """The name, and the values of its matrix parameters for people."""
+    base, bracket, parameters = name.partition("[")
+    if not bracket or not parameters.endswith("]"):
+        return name, ""
+    return base, _SPEAKING.sub("", parameters[:-1]).replace(",", " · ")
+
+
+def _said(verdict: Verdict) -> str:
+    seen = verdict.observation
+    if verdict.status is not Status.PASS or seen is None or seen.outcome is None:
+        return headline(verdict)
+    return f"{seen.outcome}: {seen.reason}" if seen.reason is not None else str(seen.outcome)
+
+
+def _summary(verdict: Verdict) -> str:
+    if verdict.observation is not None and verdict.observation.summary:
+        return verdict.observation.summary
+    return headline(verdict) if verdict.status is Status.SKIP else ""
+
+
+def _trouble(verdict: Verdict, text: str) -> str:
+    """The scenario's lines that did not hold, or why there is no verdict."""
+    if verdict.mismatches:
+        return "\n".join(
+            render(Diagnostic(f"{each.path}: expected {each.expected}, observed {each.observed}", each.span), text)
+            for each in verdict.mismatches
+        )
+    if verdict.status is Status.FAIL:
+        return headline(verdict)
+    return verdict.error.strip()
+
+
+def _transcript(verdict: Verdict, plan: Plan) -> str:
+    """Without what the page shows in other places: the command, the log, and certificates that are in the tree."""
+    seen = verdict.observation
+    if seen is None:
+        return ""
+    client, server = seen.client, seen.server
+    if client is not None:
+        client = _without_certificates(replace(client, command=""), seen, plan)
+    if server is not None:
+        server = replace(server, log=())
+    return Lines("\n".join(transcript(verdict.case, replace(seen, client=client, server=server))))
+
+
+def _without_certificates(client: ClientView, seen: Observation, plan: Plan) -> ClientView:
+    if seen.client_chain and all(name in plan.certificates for name in seen.client_chain):
+        client = replace(client, sent_chain=None)
+    if seen.server_chain and all(name in plan.certificates for name in seen.server_chain):
+        client = replace(client, received_chain=None)
+    return client
+
+
+def _log(server: ServerView | None) -> str:
+    text = "\n".join(server.log) if server is not None else ""
+    return Lines(text if len(text) <= _MOST_LOG else f"…{text[-_MOST_LOG:]}")

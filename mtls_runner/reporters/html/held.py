@@ -1,0 +1,80 @@
+"""Expected against observed, line by line as the author wrote it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mtls_runner.model.case import Check, Match
+from mtls_runner.model.observation import Observation
+from mtls_runner.model.verdict import Verdict
+
+__all__ = ["Held", "held"]
+
+_Value = str | int | bool | tuple[str, ...] | bytes | None
+_MOST = 300
+"""Characters of one value that are shown."""
+_WORDS = {Match.EQUALS: "", Match.CONTAINS: "contains ", Match.MATCHES: "matches ", Match.IN_ORDER: "in order "}
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One line.
+
+    Args:
+        path: what was checked.
+        expected, observed: texts for people.
+        holds: ``None``: nothing was run, or only for versions of the tool that may be others.
+    """
+
+    path: str
+    expected: str
+    observed: str
+    holds: bool | None
+
+
+def held(verdict: Verdict) -> tuple[Held, ...]:
+    """One line for each path; alternatives for versions of the tool stand together, since one of them counts."""
+    wrong = {mismatch.path: mismatch for mismatch in verdict.mismatches}
+    seen = verdict.observation
+    checks: dict[str, list[Check]] = {}
+    for check in verdict.case.expect.checks:
+        checks.setdefault(check.path, []).append(check)
+    lines = []
+    for path, written in checks.items():
+        expected = "; ".join(_wanted(check) for check in written)
+        if path in wrong:
+            lines.append(Held(path, expected, wrong[path].observed, holds=False))
+        elif seen is None:
+            lines.append(Held(path, expected, "", holds=None))
+        else:
+            always = any(not check.tool_version for check in written)
+            lines.append(Held(path, expected, _shown(_observed(seen, path)), holds=True if always else None))
+    return tuple(lines)
+
+
+def _wanted(check: Check) -> str:
+    texts = " or ".join(_WORDS[each.kind] + _shown(each.value) for each in check.alternatives)
+    return f"{texts} (version {check.tool_version})" if check.tool_version else texts
+
+
+def _observed(seen: Observation, path: str) -> _Value:
+    name, _, inner = path.partition(".")
+    if not inner:
+        value: _Value = getattr(seen, name)
+        return value  # noqa: RET504 - a type for what getattr gives
+    pairs: Iterable[tuple[str, str]] = getattr(seen, name) or ()
+    return ", ".join(text for key, text in pairs if key.lower() == inner) or None
+
+
+def _shown(value: _Value) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "backslashreplace")
+    text = ", ".join(value) if isinstance(value, tuple) else str(value)
+    if not text:
+        return "(empty)"
+    return text if len(text) <= _MOST else f"{text[:_MOST]}… ({len(text)} characters)"

@@ -1,0 +1,173 @@
+"""The handshake of one case as the steps of a ladder diagram: client left, server right, in the order of the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mtls_runner.model.case import Case
+from mtls_runner.model.observation import (
+    Alert,
+    ClientView,
+    Direction,
+    HttpRequest,
+    Message,
+    Observation,
+    Outcome,
+    Phase,
+    ServerView,
+)
+from mtls_runner.reporters.escape import one_line, shortened
+
+__all__ = ["Kind", "Step", "Toward", "steps"]
+
+_WIDEST = 34
+"""Cells of a label; the line above an arrow has room for no more."""
+_ASKED = frozenset({Phase.REQUEST, Phase.RESPONSE, Phase.DONE})
+_MILD = frozenset({"close_notify", "user_canceled", "no_renegotiation"})
+"""Alerts that refuse nothing (RFC 8446 §6.1, RFC 5246 §7.2.2)."""
+_CHANGE_CIPHER_SPEC = "ChangeCipherSpec"
+
+
+class Toward(StrEnum):
+    """Where a step's arrow points; ``NOBODY``: something that happened on the way."""
+
+    SERVER = "server"
+    CLIENT = "client"
+    NOBODY = "nobody"
+
+
+class Kind(StrEnum):
+    """What a step is; the last two are where it fell."""
+
+    HANDSHAKE = "handshake"
+    NOTICE = "notice"
+    """An alert that refuses nothing."""
+    HTTP = "http"
+    ALERT = "alert"
+    END = "end"
+    """An HTTP answer that refuses the client, or an end without a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of the diagram.
+
+    Args:
+        toward: the arrow.
+        kind: how it is drawn.
+        label: a message's name, or words.
+        server_only: the client never saw it: the server wrote it, and says so.
+    """
+
+    toward: Toward
+    kind: Kind
+    label: str
+    server_only: bool = False
+
+
+def steps(case: Case, seen: Observation) -> tuple[Step, ...]:
+    """The client's messages, what only the server saw between them, the request and the answer, and how it ended."""
+    ladder = list(_merged(_client_steps(seen.client), _server_steps(seen.server)))
+    request = _request(case, seen)
+    if request is not None:
+        ladder.insert(_after_handshake(ladder), Step(Toward.SERVER, Kind.HTTP, _short(request)))
+    if seen.client is not None and seen.client.response is not None:
+        status = seen.client.response.status
+        refused = seen.outcome is Outcome.SERVER_REFUSED and not any(step.kind is Kind.ALERT for step in ladder)
+        answer = Step(Toward.CLIENT, Kind.END if refused else Kind.HTTP, f"HTTP {status}")
+        ladder.insert(_before_goodbye(ladder), answer)
+    ending = _ending(seen)
+    if ending and not any(step.kind is Kind.ALERT for step in ladder):
+        ladder.append(Step(Toward.NOBODY, Kind.END, _short(ending)))
+    return tuple(ladder)
+
+
+def _client_steps(client: ClientView | None) -> list[Step]:
+    if client is None:
+        return []
+    return _steps(client.messages, client.alerts, {Direction.SENT: Toward.SERVER, Direction.RECEIVED: Toward.CLIENT})
+
+
+def _server_steps(server: ServerView | None) -> list[Step]:
+    if server is None:
+        return []
+    return _steps(server.messages, server.alerts, {Direction.SENT: Toward.CLIENT, Direction.RECEIVED: Toward.SERVER})
+
+
+def _steps(messages: Sequence[Message], alerts: Sequence[Alert], toward: dict[Direction, Toward]) -> list[Step]:
+    """From the messages, or from the alerts where an end tells only those."""
+    if messages:
+        return [
+            Step(toward[each.direction], _kind(each.name, alert=each.alert), _short(each.name)) for each in messages
+        ]
+    return [Step(toward[each.direction], _kind(each.name, alert=True), _short(each.name)) for each in alerts]
+
+
+def _kind(name: str, *, alert: bool) -> Kind:
+    if not alert:
+        return Kind.HANDSHAKE
+    return Kind.NOTICE if name in _MILD else Kind.ALERT
+
+
+def _merged(client: Sequence[Step], server: Sequence[Step]) -> Iterator[Step]:
+    """The client's steps, and before each the server's that came earlier and that the client doesn't know.
+
+    Each direction is a stream of its own (TCP keeps its order), so a step of the server's is known to the client when the
+    client has as many of its name that way. OpenSSL's clients drop a TLS 1.3 server's ChangeCipherSpec unseen (RFC 8446 §5).
+    """
+    rest = list(server)
+    known = list(client)
+    for step in client:
+        if step in rest:
+            at = rest.index(step)
+            yield from _unknown(rest[:at], known)
+            del rest[: at + 1]
+        if step in known:
+            known.remove(step)
+        yield step
+    yield from _unknown(rest, known)
+
+
+def _unknown(server: Sequence[Step], known: Sequence[Step]) -> Iterator[Step]:
+    for step in server:
+        if step not in known and step.toward is Toward.CLIENT and step.label != _CHANGE_CIPHER_SPEC:
+            yield Step(step.toward, step.kind, step.label, server_only=True)
+
+
+def _request(case: Case, seen: Observation) -> str | None:
+    request: HttpRequest | None = seen.server.request if seen.server is not None else None
+    if request is not None:
+        return f"{request.method} {request.path}"
+    if case.client is not None and seen.client is not None and seen.client.phase in _ASKED:
+        return f"{case.client.request.method} {case.client.request.path}"
+    return None
+
+
+def _after_handshake(ladder: Sequence[Step]) -> int:
+    """A request follows the last Finished, whichever side sent it."""
+    finished = [number for number, step in enumerate(ladder) if step.label == "Finished"]
+    return finished[-1] + 1 if finished else len(ladder)
+
+
+def _before_goodbye(ladder: Sequence[Step]) -> int:
+    at = len(ladder)
+    while at and ladder[at - 1].kind is Kind.NOTICE:
+        at -= 1
+    return at
+
+
+def _ending(seen: Observation) -> str:
+    """How it ended when nobody said a word."""
+    if seen.client is not None and seen.client.timed_out:
+        return f"time limit passed: {seen.client.phase}"
+    if seen.outcome is Outcome.NO_CONNECTION:
+        return f"connection ended: {seen.reason}" if seen.reason is not None else "connection ended"
+    if seen.outcome is Outcome.CLIENT_UNUSABLE:
+        return "no handshake was tried"
+    return ""
+
+
+def _short(text: str) -> str:
+    return shortened(one_line(text), _WIDEST)
