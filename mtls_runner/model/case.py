@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from mtls_runner.model.revocation import CrlSpec
 from mtls_runner.model.spec import CertificateSpec, ClientSpec, ServerSpec, TlsVersion
 from mtls_runner.span import Diagnostic, Span
 
@@ -94,6 +95,7 @@ class Plan:
         cases: in the file's order, matrices expanded.
         lines: the file's text, for snippets.
         warnings: unused certificates and the like; errors under ``--strict``.
+        crls: by id, those that a server or client loads.
     """
 
     path: Path
@@ -104,3 +106,4 @@ class Plan:
     cases: tuple[Case, ...]
     text: str
     warnings: tuple[Diagnostic, ...] = ()
+    crls: Mapping[str, CrlSpec] = field(default_factory=dict)

@@ -43,6 +43,14 @@ class Material(Protocol):
         """A PEM file with the certificate and what ``chain`` says comes after it."""
         ...
 
+    def crl(self, crls: Sequence[str]) -> Path:
+        """A PEM file with exactly these CRLs, by id (``--crlfile``, ``ssl_crl``).
+
+        Raises:
+            MaterialError: one of them can't be made.
+        """
+        ...
+
     def name(self, der: bytes) -> str:
         """The id of a certificate of this plan, or the RFC 4514 subject of one that is not."""
         ...

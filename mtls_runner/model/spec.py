@@ -32,6 +32,9 @@ __all__ = [
     "OwnFiles",
     "Request",
     "Response",
+    "Revocation",
+    "RevocationCheck",
+    "RevocationReason",
     "ServerSpec",
     "SignatureSpec",
     "TlsVersion",
@@ -165,6 +168,40 @@ class Defect(StrEnum):
     """An X.509 v1 certificate: no extensions at all."""
 
 
+class RevocationReason(StrEnum):
+    """CRLReason (RFC 5280 §5.3.1)."""
+
+    UNSPECIFIED = "unspecified"
+    KEY_COMPROMISE = "keyCompromise"
+    CA_COMPROMISE = "cACompromise"
+    AFFILIATION_CHANGED = "affiliationChanged"
+    SUPERSEDED = "superseded"
+    CESSATION_OF_OPERATION = "cessationOfOperation"
+    CERTIFICATE_HOLD = "certificateHold"
+    REMOVE_FROM_CRL = "removeFromCRL"
+    """Taken off hold: a verifier lets it in again (RFC 5280 has it in delta CRLs only)."""
+    PRIVILEGE_WITHDRAWN = "privilegeWithdrawn"
+    AA_COMPROMISE = "aACompromise"
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """That a certificate's issuer has withdrawn it: why, and since when."""
+
+    reason: RevocationReason = RevocationReason.UNSPECIFIED
+    date: Moment = Moment(timedelta(hours=-1))
+
+
+class RevocationCheck(StrEnum):
+    """Which certificates of a chain a verifier wants to know not revoked."""
+
+    NONE = "none"
+    LEAF = "leaf"
+    """The end entity's only (``X509_V_FLAG_CRL_CHECK``)."""
+    CHAIN = "chain"
+    """All, the root's own among them (with ``X509_V_FLAG_CRL_CHECK_ALL``)."""
+
+
 @dataclass(frozen=True, slots=True)
 class OwnFiles:
     """The user's own material, by absolute path, instead of a generated certificate."""
@@ -198,6 +235,7 @@ class CertificateSpec:
         signature: how the issuer signs it.
         extensions: more extensions, by OID.
         defects: things wrong on purpose.
+        revoked: its issuer has withdrawn it, and says so in CRLs and OCSP responses.
         files: the user's own material; then everything above but ``id``, ``authority``, ``issuer``, ``passphrase`` is unused.
     """
 
@@ -223,6 +261,7 @@ class CertificateSpec:
     signature: SignatureSpec = field(default_factory=SignatureSpec)
     extensions: tuple[Extension, ...] = ()
     defects: tuple[Defect, ...] = ()
+    revoked: Revocation | None = None
     files: OwnFiles | None = None
 
 
@@ -311,6 +350,8 @@ class ServerSpec:
         options: the backend's own settings (``image``, ``config``, ``port``, …), each a name with a text.
         files: for a container: path inside → ``<id>.certificate|chain|key|passphrase`` or ``file:<absolute path>``.
         upstreams: names that ``proxy_pass`` uses.
+        crl: ids of the CRLs that it has loaded.
+        crl_check: which certificates of a client's chain must not be on them.
     """
 
     id: str
@@ -335,6 +376,8 @@ class ServerSpec:
     options: tuple[tuple[str, str], ...] = ()
     files: tuple[tuple[str, str], ...] = ()
     upstreams: tuple[str, ...] = ()
+    crl: tuple[str, ...] = ()
+    crl_check: RevocationCheck = RevocationCheck.NONE
 
     def option(self, name: str, default: str = "") -> str:
         """The backend's own setting ``name``."""
@@ -378,6 +421,7 @@ class ClientSpec:
         request: what it asks for.
         timeout: seconds for the whole exchange.
         repeat: connections, one after the other; all must end alike.
+        crl, crl_check: as for a server, about the server's chain.
     """
 
     tool: str = "python"
@@ -400,3 +444,5 @@ class ClientSpec:
     request: Request = Request()
     timeout: float = 10.0
     repeat: int = 1
+    crl: tuple[str, ...] = ()
+    crl_check: RevocationCheck = RevocationCheck.NONE
