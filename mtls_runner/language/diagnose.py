@@ -90,8 +90,11 @@ class _Mistake:
         self._context = details.get("ctx", {})
         self._model = model
         self._hidden = any(isinstance(part, str) and is_secret(part) for part in (*prefix, *self._path[:-1]))
-        on_key = self._kind == "extra_forbidden" or details["loc"][-1:] == ("[key]",) or len(self._path) < skip
-        self._span, self._node = _place(document, (*prefix, *self._path[skip:]), on_key, self._kind == "missing")
+        on_key = self._kind == "extra_forbidden" or details["loc"][-1:] == ("[key]",)
+        loc = (*prefix, *self._path[skip:])
+        if on_key and skip and len(self._path) <= skip:  # a part of the dotted path itself, which is the axis's key
+            loc = prefix[:-1]
+        self._span, self._node = _place(document, loc, on_key, self._kind == "missing")
 
     def diagnostic(self) -> Diagnostic:
         if self._kind == "extra_forbidden":

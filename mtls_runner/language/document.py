@@ -74,7 +74,8 @@ class Document:
             key_node, child, before = found
             if own_place:
                 aliased = child.start_mark.index < before
-                if key_node is not None and (aliased or (key and number == len(loc))):
+                empty = child.start_mark.index == child.end_mark.index
+                if key_node is not None and (aliased or empty or (key and number == len(loc))):
                     at = key_node
                 elif not aliased:
                     at = child

@@ -66,7 +66,7 @@ def explain(error: yaml.YAMLError, text: str, path: Path) -> Diagnostic:
 
 
 def _words(error: yaml.YAMLError, problem: str, context: str, text: str, index: int) -> tuple[str, str]:
-    if isinstance(error, TooDeep):
+    if isinstance(error, TooDeep) or "maximum nesting depth" in problem:
         return f"more than {MAX_DEPTH} mappings and lists within each other", ""
     if _UNSTARTABLE in problem:
         character = text[index : index + 1]

@@ -8,14 +8,16 @@ from functools import lru_cache
 
 __all__ = ["is_secret", "masked"]
 
-_WHOLE = frozenset({"pass", "pw", "pwd", "pin", "passwd", "secret", "secrets", "token", "authorization", "proxyauthorization"})
+_WHOLE = frozenset(
+    {"pass", "pw", "pwd", "pin", "passwd", "secret", "secrets", "token", "authorization", "proxyauthorization"}
+)
 _WITHIN = ("passph", "passw", "secret", "phrase", "pwd")
 _LIKE = ("passphrase", "password", "passwd", "passcode")
 #: How alike a slip of the pen is: ``pasphrase`` 0.95, ``psswrd`` 0.86; ``path_length`` 0.48.
 _ALIKE = 0.72
 _FAR = 3
 
-_KEY = re.compile(r"""(?P<key>[^\W\d][\w.\-]*)(?P<quote>["']?)(?P<sign>[ \t]*[:=])""")
+_KEY = re.compile(r"""(?P<key>[^\W\d][\w.\-]*)(?P<quote>["']?)(?P<sign>[ \t]*(?:\r?\n[ \t]*(?=:))?[:=])""")
 _BARE = re.compile(r"(?m)^[ \t]*(?:[-?] +)*(?P<key>[^\W\d][\w.\-]*)[ \t]+(?=[^\s:=#])")
 _COMMENT = re.compile(r"(?:^|[ \t])#")
 _DOUBLE = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
@@ -60,9 +62,7 @@ def masked(text: str) -> tuple[tuple[int, int], ...]:
     for match in _KEY.finditer(text):
         if is_secret(match["key"]):
             found.extend(_value(text, match["key"], match.start("key"), match.end()))
-    for match in _BARE.finditer(text):
-        if is_secret(match["key"]):
-            found.append((match.end(), _line_end(text, match.end())))
+    found.extend((bare.end(), _line_end(text, bare.end())) for bare in _BARE.finditer(text) if is_secret(bare["key"]))
     found.extend(match.span(1) for match in _PRIVATE_KEY.finditer(text))
     return tuple(sorted(_trimmed(text, low, high) for low, high in found))
 
@@ -74,8 +74,7 @@ def _trimmed(text: str, low: int, high: int) -> tuple[int, int]:
 
 
 def _line_end(text: str, at: int) -> int:
-    end = min((found for found in (text.find("\n", at), text.find("\r", at)) if found >= 0), default=len(text))
-    return end
+    return min((found for found in (text.find("\n", at), text.find("\r", at)) if found >= 0), default=len(text))
 
 
 def _value(text: str, key: str, key_at: int, at: int) -> list[tuple[int, int]]:
@@ -86,7 +85,9 @@ def _value(text: str, key: str, key_at: int, at: int) -> list[tuple[int, int]]:
     value = rest.strip()
     if _COMMENT.search(before):
         return [(at, end)]
-    if _is_compound(key) and (value.startswith("{") or (not value.partition("#")[0].strip() and _is_mapping(text, end, len(before)))):
+    if _is_compound(key) and (
+        value.startswith("{") or (not value.partition("#")[0].strip() and _is_mapping(text, end, len(before)))
+    ):
         return []
     found: list[tuple[int, int]] = []
     alias = _ALIAS.match(text, at)
@@ -105,7 +106,11 @@ def _value(text: str, key: str, key_at: int, at: int) -> list[tuple[int, int]]:
         stop = re.compile(r"[,}\]]").search(text, at, end)
         if stop is not None and not _tail(text, stop.start()):
             return [*found, (at, stop.start())]
-    return [*found, (at, end), *_following(text, end, len(before), empty=not value.partition("#")[0].strip(" |>+-0123456789"))]
+    return [
+        *found,
+        (at, end),
+        *_following(text, end, len(before), empty=not value.partition("#")[0].strip(" |>+-0123456789")),
+    ]
 
 
 def _tail(text: str, at: int) -> list[tuple[int, int]]:
@@ -165,7 +170,9 @@ def _following(text: str, end: int, column: int, *, empty: bool) -> list[tuple[i
         if not line.strip():
             continue
         indent = len(line) - len(line.lstrip(" \t"))
-        belongs = indent > column or (empty and (not _STRUCTURE.match(line) or (indent == column and line[indent:indent + 1] == "-")))
+        belongs = indent > column or (
+            empty and (not _STRUCTURE.match(line) or (indent == column and line[indent : indent + 1] == "-"))
+        )
         if not belongs:
             break
         found.append((low + indent, high))

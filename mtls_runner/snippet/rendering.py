@@ -77,7 +77,10 @@ class _Shown:
 
 
 def _source(text: str, span: Span) -> Iterator[_Shown]:
-    last = min(span.end_line if span.end_column > 1 or span.end_line == span.line else span.end_line - 1, span.line + _MAX_LINES - 1)
+    last = min(
+        span.end_line if span.end_column > 1 or span.end_line == span.line else span.end_line - 1,
+        span.line + _MAX_LINES - 1,
+    )
     for number, match in enumerate(_LINE.finditer(text), 1):
         if number > last:
             return
@@ -141,6 +144,4 @@ def _visible(text: str) -> str:
 def _width(text: str) -> int:
     if text.isascii():
         return len(text)
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
-    )
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
