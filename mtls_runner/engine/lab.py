@@ -108,6 +108,7 @@ class Lab(AbstractContextManager["Lab"]):
                     start=datetime.now(UTC),
                     pool=self._pool,
                     progress=self._report,
+                    crls=self.plan.crls,
                 )
             return self._material
 

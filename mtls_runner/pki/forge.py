@@ -81,6 +81,14 @@ class Forge:
             # What the builder says about a value that it refuses: dates out of range, names of a wrong length, …
             raise MaterialError(f"certificate {certificate!r} can't be made: {error}") from error
 
+    def serial(self, certificate: str) -> int:
+        """The serial number of a certificate that is made here.
+
+        Raises:
+            KeyError: there is no such one.
+        """
+        return self._serials[certificate]
+
     def issuer(self, certificate: str) -> Issuer:
         """What a certificate of this plan has to sign with.
 

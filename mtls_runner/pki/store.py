@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from mtls_runner.errors import MaterialError
 from mtls_runner.model.credential import Credential, Secret
+from mtls_runner.model.revocation import CrlSpec
 from mtls_runner.model.spec import CertificateSpec, ChainKind, ChainSpec
 from mtls_runner.pki.at_rest import pem_key
 from mtls_runner.pki.forge import Forge, Forged
@@ -18,6 +19,7 @@ from mtls_runner.pki.keys import KeyPool, Progress
 from mtls_runner.pki.lineage import Lineage
 from mtls_runner.pki.pem import certificate_pem
 from mtls_runner.pki.private_files import file_names, make_private, write_private
+from mtls_runner.pki.revocation import Revocations
 from mtls_runner.tls.material import Problem
 from mtls_runner.tls.messages import subject
 
@@ -42,6 +44,7 @@ class Store:
         start: when the run began, aware; relative times count from it.
         pool: where keys come from.
         progress: told about work that takes time.
+        crls: the plan's CRLs, by id.
 
     Raises:
         MaterialError: the directory can't be made. A certificate that can't be made is an error for those who ask for it
@@ -56,9 +59,11 @@ class Store:
         start: datetime,
         pool: KeyPool,
         progress: Progress | None = None,
+        crls: Mapping[str, CrlSpec] | None = None,
     ) -> None:
         self._directory = directory
         self._certificates = certificates
+        self._crls = crls or {}
         self._names = file_names(certificates)
         self._failures: dict[str, str] = {}
         self._credentials: dict[str, Credential] = {}
@@ -69,11 +74,13 @@ class Store:
         for part in (directory, *(directory / name for name in ("authorities", "leaves", "bundles"))):
             make_private(part)
         self._own = _read_own(certificates, start)
-        self._forged = self._forge(start, pool, progress)
+        forge = self._forge(start, pool, progress)
+        self._forged = self._make(forge)
         self._ders = {certificate: forged.der for certificate, forged in self._forged.items()}
         self._ders |= {certificate: own.certificate for certificate, own in self._own.items() if own.certificate}
         self._ids = {der: certificate for certificate, der in self._ders.items()}
         self._lineage = self._trace()
+        self._revocations = Revocations(directory / "bundles", certificates, self._crls, forge, self._ders, start)
 
     @property
     def directory(self) -> Path:
@@ -132,6 +139,14 @@ class Store:
                         self._chains[ids] = path
                 return path
 
+    def crl(self, crls: Sequence[str]) -> Path:
+        """A PEM file with exactly these CRLs, in this order; the user's own file as it is, where it is the only one.
+
+        Raises:
+            MaterialError: one of them can't be made or read.
+        """
+        return self._revocations.file(tuple(crls))
+
     def name(self, der: bytes) -> str:
         """The id of a certificate of this plan, or the RFC 4514 subject of one that is not."""
         return self._ids.get(der) or subject(der) or f"certificate with SHA-256 {hashlib.sha256(der).hexdigest()}"
@@ -162,12 +177,17 @@ class Store:
         """
         for certificate in self._certificates:
             self.credential(certificate)
+        for crl in self._crls:
+            self.crl((crl,))
 
-    def _forge(self, start: datetime, pool: KeyPool, progress: Progress | None) -> dict[str, Forged]:
+    def _forge(self, start: datetime, pool: KeyPool, progress: Progress | None) -> Forge:
         specs = self._certificates.values()
         needed = {spec.issuer for spec in specs} | {spec.key.same_as for spec in specs}
+        needed |= {crl.issuer for crl in self._crls.values()}
         issuers = {certificate: own.issuer() for certificate, own in self._own.items() if certificate in needed}
-        forge = Forge(self._certificates, start=start, pool=pool, own=issuers, progress=progress)
+        return Forge(self._certificates, start=start, pool=pool, own=issuers, progress=progress)
+
+    def _make(self, forge: Forge) -> dict[str, Forged]:
         forged: dict[str, Forged] = {}
         for certificate in self._certificates:
             if certificate not in self._own:

@@ -1,0 +1,102 @@
+"""Descriptions → certificate revocation lists (RFC 5280 §5), also those that no sane authority would publish."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from mtls_runner.errors import MaterialError
+from mtls_runner.model.revocation import CrlSpec
+from mtls_runner.model.spec import Defect, Revocation, RevocationReason, SignatureSpec
+from mtls_runner.pki.identities import Issuer
+from mtls_runner.pki.keys import PrivateKey
+from mtls_runner.pki.names import distinguished_name
+from mtls_runner.pki.pem import pem_block
+from mtls_runner.pki.signing import scheme
+
+__all__ = ["REASONS", "Entry", "crl_pem", "make_crl", "stranger"]
+
+_STRANGER = "CN=Nobody in this lab"
+
+REASONS: Mapping[RevocationReason, x509.ReasonFlags] = {
+    reason: x509.ReasonFlags(reason.value) for reason in RevocationReason
+}
+"""As the x509 module has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One revoked certificate."""
+
+    serial: int
+    revocation: Revocation
+
+
+def make_crl(spec: CrlSpec, issuer: Issuer, entries: Sequence[Entry], start: datetime) -> bytes:
+    """The list, DER.
+
+    Args:
+        spec: what it says; its certificates are ``entries``.
+        issuer: what its authority has to sign with.
+        start: when the run began; relative times count from it.
+
+    Raises:
+        MaterialError: it can't be made; the text names it and says why.
+    """
+    try:
+        return _make(spec, issuer, entries, start)
+    except MaterialError as error:
+        raise MaterialError(f"CRL {spec.id!r}: {error}") from error
+    except (ValueError, TypeError, OverflowError) as error:
+        raise MaterialError(f"CRL {spec.id!r} can't be made: {error}") from error
+
+
+def _make(spec: CrlSpec, issuer: Issuer, entries: Sequence[Entry], start: datetime) -> bytes:
+    signer = stranger(issuer.key.private) if Defect.WRONG_SIGNATURE_KEY in spec.defects else issuer.key.private
+    how = scheme(signer, SignatureSpec())
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(distinguished_name(_STRANGER) if Defect.WRONG_ISSUER_NAME in spec.defects else issuer.name)
+        .last_update(spec.this_update.resolve(start))
+        .next_update(spec.next_update.resolve(start))
+        .add_extension(x509.AuthorityKeyIdentifier(issuer.identifier, None, None), critical=False)
+        .add_extension(x509.CRLNumber(spec.number), critical=False)
+    )
+    for entry in {entry.serial: entry for entry in entries}.values():  # certificates may share a serial
+        builder = builder.add_revoked_certificate(_revoked(entry, start))
+    der = builder.sign(signer, how.hash).public_bytes(Encoding.DER)
+    if Defect.CORRUPTED_SIGNATURE in spec.defects:
+        return der[:-1] + bytes((der[-1] ^ 1,))  # the signature is what a CertificateList ends with
+    return der
+
+
+def _revoked(entry: Entry, start: datetime) -> x509.RevokedCertificate:
+    revocation = entry.revocation
+    builder = x509.RevokedCertificateBuilder().serial_number(entry.serial)
+    builder = builder.revocation_date(revocation.date.resolve(start))
+    if revocation.reason is not RevocationReason.UNSPECIFIED:  # RFC 5280 §5.3.1: absent rather than unspecified
+        builder = builder.add_extension(x509.CRLReason(REASONS[revocation.reason]), critical=False)
+    return builder.build()
+
+
+def stranger(key: PrivateKey) -> PrivateKey:
+    """Another key of the same type, whose signatures look right and verify nowhere."""
+    match key:
+        case rsa.RSAPrivateKey():
+            return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        case ec.EllipticCurvePrivateKey():
+            return ec.generate_private_key(key.curve)
+        case ed448.Ed448PrivateKey():
+            return ed448.Ed448PrivateKey.generate()
+        case _:
+            return ed25519.Ed25519PrivateKey.generate()
+
+
+def crl_pem(der: bytes) -> bytes:
+    """A CRL as PEM (RFC 7468 §6)."""
+    return pem_block("X509 CRL", der)

@@ -1,0 +1,108 @@
+"""What the authorities of a plan say about the certificates that they have withdrawn."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+
+from mtls_runner.errors import MaterialError
+from mtls_runner.model.revocation import CrlSpec
+from mtls_runner.model.spec import CertificateSpec, Revocation
+from mtls_runner.pki.crl import Entry, crl_pem, make_crl
+from mtls_runner.pki.forge import Forge
+from mtls_runner.pki.private_files import write_private
+
+__all__ = ["Revocations"]
+
+_LONGEST_NAME = 120
+
+
+class Revocations:
+    """The CRLs of a plan, each made when it is asked for; several threads may ask.
+
+    Args:
+        directory: where files go.
+        certificates: the plan's, by id.
+        crls: the plan's, by id.
+        forge: knows serials, and what authorities sign with.
+        ders: certificates that are there, by id; the user's own ones among them.
+        start: when the run began, aware.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        certificates: Mapping[str, CertificateSpec],
+        crls: Mapping[str, CrlSpec],
+        forge: Forge,
+        ders: Mapping[str, bytes],
+        start: datetime,
+    ) -> None:
+        self._directory = directory
+        self._certificates = certificates
+        self._crls = crls
+        self._forge = forge
+        self._ders = ders
+        self._start = start
+        self._files: dict[tuple[str, ...], Path] = {}
+        self._lock = threading.Lock()
+
+    def file(self, crls: tuple[str, ...]) -> Path:
+        """A PEM file with these CRLs, in this order; the user's own file as it is, where it is the only one.
+
+        Raises:
+            MaterialError: one of them can't be made or read.
+        """
+        with self._lock:
+            if crls not in self._files:
+                self._files[crls] = self._written(crls)
+            return self._files[crls]
+
+    def _written(self, crls: tuple[str, ...]) -> Path:
+        only = self._crls.get(crls[0]) if len(crls) == 1 else None
+        if only is not None and only.file is not None:
+            return only.file
+        name = "+".join(crls)
+        if not 0 < len(name) <= _LONGEST_NAME:
+            name = f"{len(crls)}+{hashlib.sha256(repr(crls).encode()).hexdigest()[:16]}"
+        return write_private(self._directory / f"crl={name}.pem", b"".join(map(self.crl, crls)))
+
+    def crl(self, crl: str) -> bytes:
+        """PEM text of a CRL; of the user's own, what the file holds.
+
+        Raises:
+            MaterialError: it can't be made or read, or there is none of that id.
+        """
+        spec = self._crls.get(crl)
+        if spec is None:
+            raise MaterialError(f"there is no CRL {crl!r}")
+        if spec.file is not None:
+            try:
+                return spec.file.read_bytes().rstrip() + b"\n"
+            except OSError as error:
+                raise MaterialError(f"CRL {crl!r}: {spec.file}: {error.strerror}") from error
+        return crl_pem(make_crl(spec, self._forge.issuer(spec.issuer), list(self._entries(spec)), self._start))
+
+    def serial(self, certificate: str) -> int:
+        """The serial number of a certificate of the plan.
+
+        Raises:
+            MaterialError: it is not there.
+        """
+        spec = self._certificates.get(certificate)
+        if spec is not None and spec.files is None:
+            return self._forge.serial(certificate)
+        if certificate not in self._ders:
+            raise MaterialError(f"there is no certificate {certificate!r} whose serial number is known")
+        from asn1crypto import x509  # only needed for the user's own material
+
+        return int(x509.Certificate.load(self._ders[certificate]).serial_number)
+
+    def _entries(self, spec: CrlSpec) -> Iterator[Entry]:
+        for certificate in spec.revoked:
+            known = self._certificates.get(certificate)
+            revocation = known.revoked if known is not None else None
+            yield Entry(self.serial(certificate), revocation or Revocation())
