@@ -207,10 +207,10 @@ def test_a_client_that_never_connects_has_no_server_view_and_costs_no_wait(
     assert lab.probe(running, spec, client("good")).server is not None
 
 
-def test_versions_are_known_afterwards(lab: Lab, make_server: MakeServer) -> None:
+def test_versions_are_known_once_a_server_ran(lab: Lab, make_server: MakeServer) -> None:
     with lab.serve(make_server()):
-        pass
-    versions = lab.backend.versions()
+        versions = lab.backend.versions()
+    assert lab.backend.versions() == versions
     assert versions["nginx"].count(".") == 2
     assert versions["openssl (nginx)"].split(".")[0] in {"1", "3", "4"}
     assert versions["docker engine"]

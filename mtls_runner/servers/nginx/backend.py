@@ -27,7 +27,10 @@ IMAGE_VARIABLE = "MTLS_RUN_IMAGE"
 
 # What nginx's master needs to become its workers' user and to make its temporary directories; ports below 1024.
 _CAPABILITIES = ("CHOWN", "NET_BIND_SERVICE", "SETGID", "SETUID")
+_NGINX = re.compile(r"nginx version: \w+/(\S+)")
 _OPENSSL = re.compile(r"OpenSSL (\d\S+)")
+_VERSIONS_OF: dict[str, dict[str, str]] = {}
+"""By image id: asking takes a process in a container, so each image is asked once."""
 
 
 class NginxBackend:
@@ -42,9 +45,15 @@ class NginxBackend:
         self._connecting = threading.Lock()
         self._engine: Engine | None = None
         self._versions: dict[str, str] = {}
+        self._running: dict[Container, str] = {}
 
     def versions(self) -> Mapping[str, str]:
-        """nginx's, its OpenSSL's and the engine's."""
+        """nginx's, its OpenSSL's (known while a server runs, and from then on) and the engine's."""
+        for container, image in tuple(self._running.items()):
+            if image not in _VERSIONS_OF:
+                with contextlib.suppress(LabError):
+                    _VERSIONS_OF[image] = _versions(container.output_of("nginx", "-V"))
+            self._versions.update(_VERSIONS_OF.get(image, {}))
         return dict(self._versions)
 
     def cannot(self, server: ServerSpec, client: ClientSpec | None) -> str | None:
@@ -83,11 +92,10 @@ class NginxBackend:
                 mounts=((stub.directory, MOUNTED_AT),) if stub else (),
             )
             container = stack.enter_context(engine.run(spec, deadline))
-            ready = wait_until_ready(container, prepared, spec.port, deadline)
-            if ready.version:
-                self._versions["nginx"] = ready.version
-            yield RunningNginx(ready.address, container.log, stub.take if stub else None)
-            self._learn_openssl(container)
+            address = wait_until_ready(container, prepared, spec.port, deadline)
+            self._running[container] = image.id
+            stack.callback(self._running.pop, container)
+            yield RunningNginx(address, container.log, stub.take if stub else None)
 
     def configuration(self, server: ServerSpec, material: Material) -> str:
         """What nginx is given: the generated configuration, or what the lab changes in its copy of the author's.
@@ -106,15 +114,12 @@ class NginxBackend:
                 self._versions["docker engine"] = self._engine.version
             return self._engine
 
-    def _learn_openssl(self, container: Container) -> None:
-        """Once, when nothing waits for it: it takes a process in the container."""
-        if "openssl (nginx)" in self._versions:
-            return
-        with contextlib.suppress(LabError):
-            found = _OPENSSL.findall(container.output_of("nginx", "-V"))
-            if found:
-                self._versions["openssl (nginx)"] = found[-1]
-
 
 def _image(server: ServerSpec) -> str:
     return server.option("image") or os.environ.get(IMAGE_VARIABLE) or DEFAULT_IMAGE
+
+
+def _versions(told: str) -> dict[str, str]:
+    """From ``nginx -V``: it names the OpenSSL that it was built with, then the one that it runs with, if they differ."""
+    nginx, openssl = _NGINX.findall(told), _OPENSSL.findall(told)
+    return {name: found[-1] for name, found in (("nginx", nginx), ("openssl (nginx)", openssl)) if found}

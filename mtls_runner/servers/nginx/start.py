@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from typing import NamedTuple
-
 from mtls_runner.deadline import Deadline
 from mtls_runner.errors import ServerUnusable
 from mtls_runner.model.observation import Reason
@@ -15,46 +12,34 @@ from mtls_runner.servers.nginx.prepare import Prepared
 from mtls_runner.servers.nginx.start_failure import start_failure
 from mtls_runner.servers.readiness import Answer, knock
 
-__all__ = ["Ready", "wait_until_ready"]
+__all__ = ["wait_until_ready"]
 
 # Listening sockets are bound before the first worker starts (ngx_init_cycle, then ngx_master_process_cycle).
 _WORKERS = "start worker process"
-_VERSION = re.compile(r"(?:nginx|openresty)/(\S+)")
 _PAUSE = 0.05
 _GIVE_UP_AFTER = 10
 """Handshakes that got nothing from an nginx whose workers run: nothing listens on that port."""
 
 
-class Ready(NamedTuple):
-    """Where it answers, and nginx's version (``""`` where it didn't tell)."""
-
-    address: Address
-    version: str
-
-
-def wait_until_ready(container: Container, prepared: Prepared, port: int, deadline: Deadline) -> Ready:
-    """Until a TLS handshake gets an answer.
+def wait_until_ready(container: Container, prepared: Prepared, port: int, deadline: Deadline) -> Address:
+    """Until a TLS handshake gets an answer; returns where.
 
     Raises:
         ServerUnusable: nginx ended, or does not listen on ``port``.
         DeadlineExceeded: neither happened in time.
     """
-    version = ""
     workers = False
     unanswered = 0
     while True:
         line = container.log.take(deadline.within(_PAUSE))
         if line is not None:
-            message = parse_line(line).message
-            found = _VERSION.fullmatch(message)
-            version = found[1] if found else version
-            workers = workers or message.startswith(_WORKERS)
+            workers = workers or parse_line(line).message.startswith(_WORKERS)
             if not workers:
                 continue
         if container.log.ended or container.address is None:
             raise start_failure(container.log.tail(), prepared.files, container.exit_code(), prepared.names)
         if knock(container.address, deadline.within(2)) is not Answer.NOTHING:
-            return Ready(container.address, version)
+            return container.address
         deadline.check("waiting for nginx to answer")
         workers = workers or any("nginx: worker" in command for command in container.processes())
         unanswered += workers and line is None  # as many pauses, however many lines came
