@@ -56,6 +56,7 @@ def root() -> None:
 )
 @click.option("--json", "json_path", metavar="FILE", help="Write a JSON report; - is standard output.")
 @click.option("--junit", "junit_path", metavar="FILE", help="Write a JUnit XML report.")
+@click.option("--html", "html_path", metavar="FILE", help="Write one HTML page to read, print and send.")
 @click.option("--list", "list_only", is_flag=True, help="Show the ids of the cases, run nothing.")
 @click.option(
     "--color",
@@ -79,6 +80,7 @@ def run(
     keep: str | None,
     json_path: str | None,
     junit_path: str | None,
+    html_path: str | None,
     list_only: bool,
     color: str,
 ) -> int:
@@ -87,7 +89,7 @@ def run(
 
     return command.run(
         command.Choice(paths, expression, tags, backend, tool, image, strict, commands=tuple(root.commands)),
-        command.Manner(jobs, fail_fast, verbose, keep, json_path, junit_path, color),
+        command.Manner(jobs, fail_fast, verbose, keep, json_path, junit_path, html_path, color),
         list_only=list_only,
     )
 

@@ -38,6 +38,7 @@ class Manner:
     keep: str | None = None
     json_path: str | None = None
     junit_path: str | None = None
+    html_path: str | None = None
     color: str = "auto"
 
 
@@ -54,7 +55,7 @@ def run(choice: Choice, manner: Manner, *, list_only: bool = False) -> ExitCode:
 
 def _chosen(choice: Choice, manner: Manner, stop: Stop, list_only: bool) -> ExitCode:
     _distinct(manner)
-    stream = sys.stderr if STANDARD_OUTPUT in (manner.json_path, manner.junit_path) else sys.stdout
+    stream = sys.stderr if STANDARD_OUTPUT in (manner.json_path, manner.junit_path, manner.html_path) else sys.stdout
     try:
         plans = chosen(choice)
     except ScenarioError as error:
@@ -107,8 +108,13 @@ def _code(end: RunFinished) -> ExitCode:
 
 
 def _distinct(manner: Manner) -> None:
-    if manner.json_path is not None and manner.json_path == manner.junit_path:
-        raise UsageError(f"--json and --junit both write {manner.json_path}")
+    written: dict[str, str] = {}
+    reports = (("--json", manner.json_path), ("--junit", manner.junit_path), ("--html", manner.html_path))
+    for option, path in reports:
+        if path is not None and path in written:
+            raise UsageError(f"{written[path]} and {option} both write {path}")
+        if path is not None:
+            written[path] = option
 
 
 def _outlets(manner: Manner, stream: TextIO, stack: ExitStack) -> list[Outlet]:
@@ -124,6 +130,11 @@ def _outlets(manner: Manner, stream: TextIO, stack: ExitStack) -> list[Outlet]:
 
         file = _report(manner.junit_path, stack)
         outlets.append(Outlet("the JUnit report", JunitReporter(file.stream), file.stream, file))
+    if manner.html_path is not None:
+        from mtls_runner.reporters.html.report import HtmlReporter
+
+        file = _report(manner.html_path, stack)
+        outlets.append(Outlet("the HTML report", HtmlReporter(file.stream), file.stream, file))
     return outlets
 
 

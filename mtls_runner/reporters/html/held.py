@@ -62,7 +62,7 @@ def _observed(seen: Observation, path: str) -> _Value:
     name, _, inner = path.partition(".")
     if not inner:
         value: _Value = getattr(seen, name)
-        return value  # noqa: RET504 - a type for what getattr gives
+        return value
     pairs: Iterable[tuple[str, str]] = getattr(seen, name) or ()
     return ", ".join(text for key, text in pairs if key.lower() == inner) or None
 
