@@ -15,7 +15,19 @@ from mtls_runner.deadline import Deadline
 from mtls_runner.errors import EngineError
 from mtls_runner.model.credential import Secret
 from mtls_runner.model.observation import ClientView, ServerView
-from mtls_runner.model.spec import ClientSpec, Defect, KeyAlgorithm, KeyCipher, KeyFormat, KeySpec, Moment, ServerSpec
+from mtls_runner.model.revocation import CrlSpec
+from mtls_runner.model.spec import (
+    ClientSpec,
+    Defect,
+    KeyAlgorithm,
+    KeyCipher,
+    KeyFormat,
+    KeySpec,
+    Moment,
+    Revocation,
+    RevocationReason,
+    ServerSpec,
+)
 from mtls_runner.pki.keys import KeyPool
 from mtls_runner.pki.store import Store
 from mtls_runner.servers.container.engine import Engine
@@ -64,6 +76,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
         replace(good, id="twin_leaf", issuer="twin", authority_key_identifier=False),
         replace(good, id="expired", not_before=Moment(timedelta(days=-2)), not_after=past),
         replace(good, id="future", not_before=Moment(timedelta(days=1))),
+        replace(good, id="revoked", revoked=Revocation(RevocationReason.KEY_COMPROMISE)),
         replace(good, id="wrong_usage", extended_key_usage=("serverAuth",)),
         replace(good, id="own", issuer=None),
         replace(good, id="deep", issuer="inter2"),
@@ -74,7 +87,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
         replace(server, id="mismatch", defects=(Defect.KEY_MISMATCH,)),
         replace(server, id="small", key=KeySpec(KeyAlgorithm.RSA_1024)),
     )
-    return Store(tmp_path_factory.mktemp("lab"), plan(*specs), start=datetime.now(UTC), pool=KeyPool())
+    crls = {"ca": CrlSpec("ca", "ca", revoked=("revoked",))}
+    directory = tmp_path_factory.mktemp("lab")
+    return Store(directory, plan(*specs), start=datetime.now(UTC), pool=KeyPool(), crls=crls)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mtls_runner.model.spec import ClientAuth, ClientSpec, Request, Response, TlsVersion, VerifyFlag
+from mtls_runner.model.spec import ClientAuth, ClientSpec, Request, Response, RevocationCheck, TlsVersion, VerifyFlag
 from mtls_runner.pki.store import Store
 from mtls_runner.servers.nginx.configuration import DIRECTORY, MAIN_FILE, generate, inexpressible
 from mtls_runner.servers.nginx.syntax import DOLLAR, expanding, literal
@@ -183,6 +183,8 @@ def test_what_nginx_can_not_do_is_declared(make_server: MakeServer) -> None:
         ({"trust": ()}, usual, "ssl_client_certificate"),
         ({"advertise": ()}, usual, "at least one"),
         ({"advertise": ("other",)}, usual, "advertises"),
+        ({"crl": ("ca",), "crl_check": RevocationCheck.LEAF}, usual, "ssl_crl"),
+        ({"crl_check": RevocationCheck.CHAIN}, usual, "ssl_crl"),
         ({"alpn": ("h2",)}, usual, "ALPN"),
         ({}, ClientSpec(alpn=("acme",)), "ALPN"),
         ({"responses": (Response(headers=(("X\r\nY", "a"),)),)}, usual, "response field"),
@@ -191,5 +193,6 @@ def test_what_nginx_can_not_do_is_declared(make_server: MakeServer) -> None:
     ):
         assert text in (inexpressible(make_server(**fields), client) or "")
     assert inexpressible(make_server(), usual) is None
+    assert inexpressible(make_server(crl=("ca",), crl_check=RevocationCheck.CHAIN), usual) is None
     assert inexpressible(make_server(trust=(), client_auth=ClientAuth.OPTIONAL_NO_CA), usual) is None
     assert inexpressible(make_server(trust=(), client_auth=ClientAuth.NONE), usual) is None

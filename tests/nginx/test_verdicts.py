@@ -8,7 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from mtls_runner.model.observation import Alert, Direction, Outcome, Phase, Reason
-from mtls_runner.model.spec import ChainKind, ChainSpec, ClientAuth, ClientSpec, Request, ServerSpec, TlsVersion
+from mtls_runner.model.spec import (
+    ChainKind,
+    ChainSpec,
+    ClientAuth,
+    ClientSpec,
+    Request,
+    RevocationCheck,
+    ServerSpec,
+    TlsVersion,
+)
 from mtls_runner.servers.nginx.running import RunningNginx
 
 from .conftest import Lab, MakeServer
@@ -160,6 +169,18 @@ def test_ca_names_that_are_advertised(lab: Lab, make_server: MakeServer) -> None
         seen = lab.probe(running, fewer, tls12)
     assert seen.client.ca_names == ("CN=other",)
     assert seen.status == 200
+
+
+def test_revocation(lab: Lab, make_server: MakeServer) -> None:
+    unchecked = make_server(crl=("ca",))
+    with lab.serve(unchecked) as running:
+        assert lab.probe(running, unchecked, client("revoked")).status == 200
+    checked = make_server(crl=("ca",), crl_check=RevocationCheck.CHAIN)
+    with lab.serve(checked) as running:
+        seen = {name: lab.probe(running, checked, client(name)) for name in ("good", "revoked", "deep")}
+    assert {name: s.status for name, s in seen.items()} == {"good": 200, "revoked": 400, "deep": 400}
+    assert seen["revoked"].judgement.reason is Reason.REVOKED
+    assert seen["deep"].judgement.reason is Reason.NO_CRL
 
 
 def test_tls_1_0_needs_security_level_0_at_both_ends(lab: Lab, make_server: MakeServer) -> None:

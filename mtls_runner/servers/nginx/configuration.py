@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtls_runner.model.port import Material
-from mtls_runner.model.spec import ClientAuth, ClientSpec, Response, ServerSpec, VerifyFlag
+from mtls_runner.model.spec import ClientAuth, ClientSpec, Response, RevocationCheck, ServerSpec, VerifyFlag
 from mtls_runner.servers.container.files import ContainerFile
 from mtls_runner.servers.nginx.access_log import DIRECTIVES, FORMAT_DEFINITION
 from mtls_runner.servers.nginx.syntax import DOLLAR_DEFINITION, LONGEST, expanding, literal
@@ -65,6 +65,11 @@ def _trust_inexpressible(server: ServerSpec) -> str | None:
         return None
     if not server.trust and server.client_auth is not ClientAuth.OPTIONAL_NO_CA:
         return f"nginx needs an authority to trust (ssl_client_certificate) for ssl_verify_client {_VERIFY[server.client_auth]}"
+    # ngx_ssl_crl sets X509_V_FLAG_CRL_CHECK and X509_V_FLAG_CRL_CHECK_ALL, always both, and wants a file with a CRL.
+    if server.crl_check is RevocationCheck.LEAF:
+        return "nginx checks the whole chain for revocation, or nothing (ssl_crl)"
+    if server.crl_check is RevocationCheck.CHAIN and not server.crl:
+        return "nginx checks for revocation only with a CRL (ssl_crl)"
     if server.advertise is None or server.advertise == server.trust:
         return None
     if not server.advertise:
@@ -180,6 +185,9 @@ def _client_verification(server: ServerSpec, material: Material, out: _Lines) ->
     if set(server.trust) - set(advertised):
         yield from _file(f"{DIRECTORY}/trusted.crt", material.bundle(server.trust))
         out.add("ssl_trusted_certificate", f"{DIRECTORY}/trusted.crt")
+    if server.crl_check is RevocationCheck.CHAIN:
+        yield from _file(f"{DIRECTORY}/revoked.crl", material.crl(server.crl))
+        out.add("ssl_crl", f"{DIRECTORY}/revoked.crl")
 
 
 def _handshake(server: ServerSpec, out: _Lines) -> None:
