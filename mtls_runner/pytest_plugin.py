@@ -90,11 +90,11 @@ class ScenarioFile(pytest.File):
         """One item for each case.
 
         Raises:
-            CollectError: the file is invalid; with every mistake that is in it.
+            CollectError: the file is invalid, with every mistake that is in it; or an option names what there is not.
         """
         from dataclasses import replace
 
-        from mtls_runner.errors import ScenarioError
+        from mtls_runner.errors import ScenarioError, UsageError
         from mtls_runner.language import load
         from mtls_runner.snippet import render
         from mtls_runner.span import Severity
@@ -104,6 +104,8 @@ class ScenarioFile(pytest.File):
             plan = load(path, self._overrides())
             if self.config.getoption("mtls_strict") and plan.warnings:
                 raise ScenarioError([replace(warning, severity=Severity.ERROR) for warning in plan.warnings])
+        except UsageError as error:
+            raise self.CollectError(str(error)) from None
         except ScenarioError as error:
             texts: dict[Path, str] = {}
             for diagnostic in error.diagnostics:

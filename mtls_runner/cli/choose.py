@@ -14,7 +14,7 @@ from mtls_runner.model.case import Plan
 from mtls_runner.registry import BACKENDS, TOOLS
 from mtls_runner.span import Diagnostic, Severity
 
-__all__ = ["Choice", "chosen"]
+__all__ = ["Choice", "chosen", "targets"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,17 @@ class Choice:
     commands: Sequence[str] = ()
 
 
+def targets(choice: Choice) -> list[Target]:
+    """The scenario files.
+
+    Raises:
+        UsageError: a path or a name is wrong.
+    """
+    _known("--backend", choice.backend, BACKENDS)
+    _known("--tool", choice.tool, TOOLS)
+    return discover(choice.paths, choice.commands)
+
+
 def chosen(choice: Choice) -> list[Plan]:
     """The plans, with only the cases that were asked for; files without one are left out.
 
@@ -39,12 +50,10 @@ def chosen(choice: Choice) -> list[Plan]:
         ScenarioError: any file is invalid (all mistakes of all files), or ``strict`` and there are warnings.
     """
     wanted = compile_expression(choice.expression) if choice.expression is not None else None
-    _known("--backend", choice.backend, BACKENDS)
-    _known("--tool", choice.tool, TOOLS)
-    targets = discover(choice.paths, choice.commands)
-    plans = _loaded(targets, Overrides(backend=choice.backend, tool=choice.tool, image=choice.image), choice.strict)
+    files = targets(choice)
+    plans = _loaded(files, Overrides(backend=choice.backend, tool=choice.tool, image=choice.image), choice.strict)
     selected: list[Plan] = []
-    for target, plan in zip(targets, plans, strict=True):
+    for target, plan in zip(files, plans, strict=True):
         cases = tuple(
             case
             for case in plan.cases
@@ -64,11 +73,11 @@ def _known(option: str, name: str | None, names: Collection[str]) -> None:
         raise UsageError(f"{option}: unknown name {name!r}, one of {', '.join(names)}{meant}")
 
 
-def _loaded(targets: Sequence[Target], overrides: Overrides, strict: bool) -> list[Plan]:
+def _loaded(files: Sequence[Target], overrides: Overrides, strict: bool) -> list[Plan]:
     plans: list[Plan] = []
     wrong: list[Diagnostic] = []
     warnings: list[Diagnostic] = []
-    for target in targets:
+    for target in files:
         try:
             plan = load(target.path, overrides)
         except ScenarioError as error:
@@ -79,5 +88,5 @@ def _loaded(targets: Sequence[Target], overrides: Overrides, strict: bool) -> li
     if strict:
         wrong.extend(replace(warning, severity=Severity.ERROR) for warning in warnings)
     if wrong:
-        raise ScenarioError(list(dict.fromkeys(wrong)))  # a mistake in lab.yaml shows once, not for each scenario
+        raise ScenarioError(wrong)
     return plans

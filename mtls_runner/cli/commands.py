@@ -47,12 +47,16 @@ def root() -> None:
 @click.option("--backend", metavar="NAME", help="Run every server on this backend (python, nginx).")
 @click.option("--tool", metavar="NAME", help="Use this client everywhere (python, curl).")
 @click.option("--image", metavar="IMAGE", help="The container image for every container server.")
-@click.option("-j", "--jobs", type=click.IntRange(min=1), default=1, metavar="N", help="Cases at once.")
+@click.option("-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="Cases at once; lab.yaml's, or 1.")
 @click.option("-x", "--fail-fast", is_flag=True, help="Stop at the first case that fails.")
 @click.option("--strict", is_flag=True, help="Warnings are errors, skips are failures.")
 @click.option("-v", "--verbose", is_flag=True, help="Show both ends' handshakes, as curl -v does.")
 @click.option(
-    "--keep", type=click.Path(file_okay=False), metavar="DIR", help="Leave keys, certificates and logs there."
+    "--keep",
+    is_flag=False,
+    flag_value="",
+    metavar="[DIR]",
+    help="Leave keys, certificates and logs there; without DIR, in a new directory where lab.yaml says.",
 )
 @click.option("--json", "json_path", metavar="FILE", help="Write a JSON report; - is standard output.")
 @click.option("--junit", "junit_path", metavar="FILE", help="Write a JUnit XML report.")
@@ -73,7 +77,7 @@ def run(
     backend: str | None,
     tool: str | None,
     image: str | None,
-    jobs: int,
+    jobs: int | None,
     fail_fast: bool,
     strict: bool,
     verbose: bool,
@@ -100,3 +104,25 @@ def clean() -> int:
     from mtls_runner.cli import clean as command
 
     return command.clean()
+
+
+@root.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(), metavar="PATH...")
+@click.option("--backend", metavar="NAME", help="As for run.")
+@click.option("--tool", metavar="NAME", help="As for run.")
+@click.option("--image", metavar="IMAGE", help="As for run.")
+def config(paths: tuple[str, ...], backend: str | None, tool: str | None, image: str | None) -> int:
+    """Show which value every setting has, and where it came from."""
+    from mtls_runner.cli import config as command
+    from mtls_runner.cli.choose import Choice
+
+    return command.config(Choice(paths, backend=backend, tool=tool, image=image, commands=tuple(root.commands)))
+
+
+@root.command()
+@click.argument("name", type=click.Choice(["scenario", "lab", "report"]), default="scenario")
+def schema(name: str) -> int:
+    """Print the JSON Schema of scenario files, lab.yaml or the JSON report."""
+    from mtls_runner.cli import schema as command
+
+    return command.schema(name)

@@ -5,14 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import click
+
+from mtls_runner.cli.exit_code import ExitCode
 from mtls_runner.snippet import render
 from mtls_runner.span import Diagnostic
 
-__all__ = ["rendered"]
+__all__ = ["complain"]
 
 
-def rendered(diagnostics: Iterable[Diagnostic], *, color: bool = False) -> Iterator[str]:
-    """One text for each, ready to print."""
+def complain(diagnostics: Iterable[Diagnostic], *, color: bool) -> ExitCode:
+    """Show them all on standard error, and how many they are; the exit code that follows."""
+    texts = list(
+        _rendered(dict.fromkeys(diagnostics), color)
+    )  # a mistake in lab.yaml shows once, not for each scenario
+    click.echo("\n\n".join(texts), err=True, color=True)
+    count = "1 mistake" if len(texts) == 1 else f"{len(texts)} mistakes"
+    click.echo(f"\nmtls-run: {count}; nothing was run", err=True)
+    return ExitCode.USAGE
+
+
+def _rendered(diagnostics: Iterable[Diagnostic], color: bool) -> Iterator[str]:
     texts: dict[Path, str] = {}
     for diagnostic in diagnostics:
         text = ""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
@@ -14,11 +17,12 @@ import click
 from mtls_runner.cli.audience import Audience, Outlet
 from mtls_runner.cli.choose import Choice, chosen
 from mtls_runner.cli.color import colored, is_terminal
-from mtls_runner.cli.diagnostics import rendered
+from mtls_runner.cli.diagnostics import complain
 from mtls_runner.cli.exit_code import ExitCode, worst
 from mtls_runner.cli.report_file import STANDARD_OUTPUT, ReportFile
 from mtls_runner.cli.stop import Stop
 from mtls_runner.errors import ScenarioError, UsageError
+from mtls_runner.language.settings import TreeSettings, tree_settings
 from mtls_runner.model.case import Plan
 from mtls_runner.model.event import RunFinished
 from mtls_runner.model.verdict import Status
@@ -30,9 +34,9 @@ __all__ = ["Choice", "Manner", "run"]
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How to run and what to tell."""
+    """How to run and what to tell, as typed; ``keep`` is ``""`` for the place that lab.yaml names."""
 
-    jobs: int = 1
+    jobs: int | None = None
     fail_fast: bool = False
     verbose: bool = False
     keep: str | None = None
@@ -59,11 +63,7 @@ def _chosen(choice: Choice, manner: Manner, stop: Stop, list_only: bool) -> Exit
     try:
         plans = chosen(choice)
     except ScenarioError as error:
-        texts = list(rendered(error.diagnostics, color=colored(manner.color, sys.stderr)))
-        click.echo("\n\n".join(texts), err=True, color=True)
-        count = "1 mistake" if len(texts) == 1 else f"{len(texts)} mistakes"
-        click.echo(f"\nmtls-run: {count}; nothing was run", err=True)
-        return ExitCode.USAGE
+        return complain(error.diagnostics, color=colored(manner.color, sys.stderr))
     total = sum(len(plan.cases) for plan in plans)
     if list_only:
         for plan in plans:
@@ -80,8 +80,9 @@ def _run(plans: list[Plan], choice: Choice, manner: Manner, stream: TextIO, stop
     from mtls_runner.engine.run import RunOptions
     from mtls_runner.engine.run import run as start
 
-    keep = Path(manner.keep) if manner.keep is not None else None
-    options = RunOptions(jobs=manner.jobs, fail_fast=manner.fail_fast, keep=keep)
+    tree = [tree_settings(plan.path) for plan in plans]
+    jobs = manner.jobs or min((each.jobs for each in tree if each.jobs is not None), default=1)
+    options = RunOptions(jobs=jobs, fail_fast=manner.fail_fast, keep=_keep(manner.keep, tree))
     with ExitStack() as stack:
         audience = Audience(_outlets(manner, stream, stack), stop, strict=choice.strict)
         end = audience.follow(start(plans, options))
@@ -92,6 +93,14 @@ def _run(plans: list[Plan], choice: Choice, manner: Manner, stream: TextIO, stop
     if audience.broken:
         codes.append(ExitCode.BROKEN)
     return worst(*codes)
+
+
+def _keep(typed: str | None, tree: Sequence[TreeSettings]) -> Path | None:
+    """Where material is left; a directory of its own for each run where lab.yaml or nobody names the place."""
+    if typed is None or typed:
+        return Path(typed) if typed else None
+    place = next((each.artifacts for each in tree if each.artifacts is not None), Path(".mtls-run"))
+    return place / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}"
 
 
 def _code(end: RunFinished) -> ExitCode:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from enum import StrEnum
 
@@ -9,7 +10,7 @@ from mtls_runner.model.observation import Outcome, Phase, Reason
 from mtls_runner.model.spec import TlsVersion
 from mtls_runner.model.verdict import Status
 
-__all__ = ["report_schema"]
+__all__ = ["report_schema", "report_schema_text"]
 
 Schema = str | int | bool | None | list["Schema"] | Mapping[str, "Schema"]
 
@@ -68,6 +69,11 @@ def report_schema() -> dict[str, Schema]:
             },
         ),
     }
+
+
+def report_schema_text() -> str:
+    """The schema as it is committed."""
+    return json.dumps(report_schema(), indent=1, ensure_ascii=False) + "\n"
 
 
 def _case() -> Schema:

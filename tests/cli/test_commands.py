@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -232,6 +233,56 @@ def test_clean_finds_nothing_and_touches_nothing(cli: Cli, tmp_path: Path) -> No
     done = cli("clean", env={"TMPDIR": str(place)})
     assert done.returncode == 0
     assert "nothing was left behind" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["scenario", "lab", "report"])
+def test_schemas_are_the_committed_ones(cli: Cli, name: str) -> None:
+    committed = Path(__file__).parents[2] / "schema" / f"{name}.schema.json"
+    assert cli("schema", name).stdout == committed.read_text(encoding="utf-8")
+
+
+def test_config_says_where_each_value_came_from(cli: Cli, write: Write) -> None:
+    write("lab.yaml", "defaults:\n  client: {timeout: 7}\n")
+    write("small.yaml", SMALL)
+    done = cli("config", "small.yaml", "--tool", "curl")
+    assert done.returncode == 0
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert rows[0] == ["small.yaml"]
+    assert ["client.tool", "curl", "--tool"] in rows
+    assert ["client.timeout", "7", "lab.yaml:2:12"] in rows
+    assert ["server.client_auth", "required", "small.yaml:7:31"] in rows
+    assert ["client.repeat", "1", "built", "in"] in rows
+    write("lab.yaml", "defaults:\n  clint: {timeout: 7}\n")
+    wrong = cli("config", "small.yaml")
+    assert wrong.returncode == 2
+    assert "lab.yaml:2:3" in wrong.stderr
+
+
+def test_a_mistake_in_lab_yaml_is_shown_once(cli: Cli, write: Write) -> None:
+    write("lab.yaml", "defaults:\n  clint: {timeout: 7}\n")
+    write("a.yaml", SMALL)
+    write("b.yaml", SMALL)
+    done = cli("a.yaml", "b.yaml")
+    assert done.returncode == 2
+    assert done.stderr.count("lab.yaml:2:3") == 1
+
+
+def test_keep_leaves_the_material_private_and_never_overwrites(cli: Cli, write: Write) -> None:
+    write("small.yaml", SMALL)
+    done = cli("small.yaml", "--keep", "kept")
+    assert done.returncode == 0
+    assert "kept the material of small.yaml in kept" in done.stdout
+    files = [path for path in (cli.directory / "kept").rglob("*") if path.is_file()]
+    assert files
+    assert stat.S_IMODE((cli.directory / "kept").stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files if "key" in path.name} == {0o600}
+    again = cli("small.yaml", "--keep", "kept")
+    assert again.returncode == 3
+    assert "not empty" in again.stdout
+    assert cli("small.yaml").returncode == 0
+    write("lab.yaml", "artifacts: out\n")
+    assert cli("small.yaml", "--keep").returncode == 0
+    assert len(list((cli.directory / "out").iterdir())) == 1
 
 
 HEAVY = ("pydantic", "docker", "rich", "cryptography", "jinja2", "yaml", "h11", "ssl", "pytest")

@@ -148,8 +148,9 @@ def test_the_tool_can_be_set_for_all(pytester: pytest.Pytester) -> None:
     result = run(pytester, "small.yaml", "--mtls-tool", "python")
     result.assert_outcomes(passed=2)
     refused = run(pytester, "small.yaml", "--mtls-tool", "crul")
-    refused.stdout.fnmatch_lines(["*crul*"])
-    assert refused.ret != 0
+    refused.stdout.fnmatch_lines(["there is no tool 'crul'*curl*"])
+    refused.stdout.no_fnmatch_line("*pytest_plugin.py*")
+    refused.assert_outcomes(errors=1)
 
 
 def test_workers_share_the_cases(pytester: pytest.Pytester) -> None:
