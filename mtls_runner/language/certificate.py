@@ -7,6 +7,7 @@ from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import core_schema
 
 from mtls_runner.language.document import Plain, Value
+from mtls_runner.language.revocation import Revoked, revoked_short
 from mtls_runner.language.values import (
     Bool,
     Id,
@@ -286,6 +287,9 @@ class Certificate(CertificateSettings):
     )
     defects: Many[Annotated[Defect, word(DEFECTS, "a defect")]] = about(
         "What is wrong with it, on purpose.", "corrupted-signature"
+    )
+    revoked: Annotated[Revoked | None, Short(revoked_short, {"type": ["string", "boolean", "null"]}, nullable=True)] = (
+        about("That its issuer has withdrawn it: true, the reason, or reason and date.", "keyCompromise")
     )
     certificate: Maybe[Text] = about("An own certificate, relative to the scenario; nothing is generated.", "tls.crt")
     chain: Maybe[Text] = about("Its intermediates, where `certificate:` doesn't hold them.", "chain.pem")

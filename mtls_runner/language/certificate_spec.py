@@ -16,6 +16,8 @@ from mtls_runner.model.spec import (
     Moment,
     NameConstraints,
     OwnFiles,
+    Revocation,
+    RevocationReason,
     SignatureSpec,
 )
 
@@ -86,6 +88,7 @@ def certificate_spec(
             for oid, extension in (model.extensions or {}).items()
         ),
         defects=tuple(dict.fromkeys(model.defects or ())),
+        revoked=_revocation(model),
         files=_files(model),
     )
 
@@ -98,6 +101,12 @@ def _validity(model: Certificate) -> tuple[Moment, Moment]:
     if not_before.absolute is None:
         return not_before, Moment(not_before.offset + length)
     return not_before, Moment(absolute=not_before.absolute + length)
+
+
+def _revocation(model: Certificate) -> Revocation | None:
+    if model.revoked is None:
+        return None
+    return Revocation(model.revoked.reason or RevocationReason.UNSPECIFIED, model.revoked.date or Moment(_BEFORE))
 
 
 def _files(model: Certificate) -> OwnFiles | None:

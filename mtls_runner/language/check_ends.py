@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from mtls_runner.language.certificates import Certificates
 from mtls_runner.language.context import Context
+from mtls_runner.language.crls import Crls
 from mtls_runner.language.document import Loc
 from mtls_runner.language.endpoint import Client, OwnFile, Server
 from mtls_runner.language.ends import material_id
@@ -31,6 +32,9 @@ def _places(context: Context, servers: Servers, axes: Sequence[Axis]) -> Iterato
     for index, case in enumerate(context.scenario.cases or ()):
         place = context.case_index(index)
         if case.server is not None:
+            if case.server.expect is not None:
+                loc = ("cases", place, "server", "expect")
+                context.problems.error(context.document, loc, "a server's start is a case of its own", key=True)
             yield _Place(case.server, ("cases", place, "server"))
         if case.client is not None:
             yield _Place(case.client, ("cases", place, "client"))
@@ -39,16 +43,19 @@ def _places(context: Context, servers: Servers, axes: Sequence[Axis]) -> Iterato
             yield _Place(setting.patch, setting.loc)
 
 
-def check_ends(context: Context, certificates: Certificates, servers: Servers, axes: Sequence[Axis]) -> None:
+def check_ends(
+    context: Context, certificates: Certificates, crls: Crls, servers: Servers, axes: Sequence[Axis]
+) -> None:
     """Every description of a server or client, also those of a case or of a matrix's axis."""
     for place in _places(context, servers, axes):
-        _EndCheck(context, certificates, place).run()
+        _EndCheck(context, certificates, crls, place).run()
 
 
 class _EndCheck:
-    def __init__(self, context: Context, certificates: Certificates, place: _Place) -> None:
+    def __init__(self, context: Context, certificates: Certificates, crls: Crls, place: _Place) -> None:
         self._context = context
         self._certificates = certificates
+        self._crls = crls
         self._place = place
 
     def _id(self, given: str | None, *loc: str | int) -> None:
@@ -69,6 +76,15 @@ class _EndCheck:
         self._id(model.certificate, "certificate")
         for index, given in enumerate(model.trust or ()):
             self._id(given, "trust", index)
+        for index, given in enumerate(model.crl or ()):
+            if given not in self._crls.ids:
+                self._context.problems.unknown(
+                    self._context.document,
+                    (*self._place.loc, "crl", index),
+                    "CRL or authority",
+                    given,
+                    self._crls.ids,
+                )
         chain: ChainSpec | None = model.chain
         if chain is not None and chain.kind is ChainKind.IDS:
             for index, given in enumerate(chain.ids):

@@ -13,7 +13,7 @@ __all__ = ["check_certificates", "check_unused"]
 
 _OWN_SOURCES = ("certificate", "pkcs12")
 #: What may stand beside an own certificate.
-_BESIDE_OWN = frozenset({"certificate", "pkcs12", "key", "chain", "passphrase", "issuer", "like"})
+_BESIDE_OWN = frozenset({"certificate", "pkcs12", "key", "chain", "passphrase", "issuer", "like", "revoked"})
 _RIVALS = (("days", "not_after"), ("path_length", "basic_constraints"), ("certificate", "pkcs12"), ("chain", "pkcs12"))
 
 

@@ -9,6 +9,7 @@ from mtls_runner.language.certificate import PassphraseField
 from mtls_runner.language.document import Value
 from mtls_runner.language.expectation import ServerExpect
 from mtls_runner.language.protocol import BACKEND, TOOL, Tls
+from mtls_runner.language.revocation import CHECKS
 from mtls_runner.language.values import (
     Bool,
     Id,
@@ -27,7 +28,7 @@ from mtls_runner.language.values import (
     text_value,
     word,
 )
-from mtls_runner.model.spec import Address, ChainKind, ChainSpec, ClientAuth
+from mtls_runner.model.spec import Address, ChainKind, ChainSpec, ClientAuth, RevocationCheck
 
 __all__ = ["Client", "ClientSettings", "OwnFile", "RequestModel", "ResponseModel", "Server", "ServerSettings"]
 
@@ -147,6 +148,10 @@ class _Endpoint(Strict):
     signature_algorithms: Joined = about("Signature algorithms, under OpenSSL's names.", "ECDSA+SHA256")
     security_level: Annotated[int | None, bounded(0, 5)] = about("OpenSSL's security level; 2 by default.", 0)
     alpn: Many[Text] = about("ALPN protocol names in order of preference.", ["http/1.1"])
+    crl_check: Annotated[RevocationCheck | None, word(CHECKS, "a part of a chain")] = about(
+        "Which certificates of the other end's chain must not be on a CRL: none, leaf, or chain; chain where `crl` is given.",
+        "leaf",
+    )
     partial_chain: Maybe[Bool] = about(
         "Whether a trusted certificate that is no root ends a chain (openssl verify -partial_chain).", True
     )
@@ -218,6 +223,9 @@ class Server(ServerSettings):
     trust: Many[IdRef] = about(
         "Authorities that client certificates are checked against; the only one by default.", ["ca"]
     )
+    crl: Many[IdRef] = about(
+        "CRLs that client certificates are looked up in: an authority's own, by its id, or others of `crls`.", ["ca"]
+    )
     advertise: Many[IdRef] = about(
         "Whose names it sends as acceptable authorities; those of `trust` by default.", ["ca"]
     )
@@ -259,4 +267,5 @@ class Client(ClientSettings):
         "What it opens its key with; the leaf's own by default, null for nothing.", "secret", None
     )
     trust: Many[IdRef] = about("What the server's chain is checked against; the root of that chain by default.", ["ca"])
+    crl: Many[IdRef] = about("CRLs that the server's certificates are looked up in, as a server's.", ["ca"])
     connect: AddressField = about("Where to connect; the server's own address by default.", "127.0.0.1:9")

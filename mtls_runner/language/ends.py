@@ -4,6 +4,7 @@ import os
 
 from mtls_runner.language.certificates import Certificates
 from mtls_runner.language.context import Context
+from mtls_runner.language.crls import Crls
 from mtls_runner.language.document import Loc
 from mtls_runner.language.endpoint import Client, OwnFile, ResponseModel, Server
 from mtls_runner.language.lab import DEFAULT_IMAGE, IMAGE_VARIABLE
@@ -15,6 +16,7 @@ from mtls_runner.model.spec import (
     KeySource,
     Request,
     Response,
+    RevocationCheck,
     ServerSpec,
     TlsVersion,
     VerifyFlag,
@@ -40,9 +42,10 @@ def material_id(source: str) -> str:
 class Ends:
     """Makes the servers and clients of one file; equal ones are one object, and a server's id is its own."""
 
-    def __init__(self, context: Context, certificates: Certificates) -> None:
+    def __init__(self, context: Context, certificates: Certificates, crls: Crls) -> None:
         self._context = context
         self._certificates = certificates
+        self._crls = crls
         self._servers: dict[ServerSpec, ServerSpec] = {}
         self._clients: dict[ClientSpec, ClientSpec] = {}
         self._taken: dict[str, int] = {}
@@ -71,6 +74,8 @@ class Ends:
                 self._certificates.use(known.certificate)
             for authority in known.trust:
                 self._certificates.use(authority)
+            for crl in known.crl:
+                self._crls.use(crl)
         return known
 
     def _server(self, id_: str, model: Server) -> ServerSpec:
@@ -109,6 +114,8 @@ class Ends:
             options=self._options(model),
             files=self._files(model),
             upstreams=tuple(model.upstreams or ()),
+            crl=tuple(model.crl or ()),
+            crl_check=_crl_check(model),
         )
 
     def _options(self, model: Server) -> tuple[tuple[str, str], ...]:
@@ -181,7 +188,11 @@ class Ends:
             request=_request(model),
             timeout=model.timeout or 10.0,
             repeat=model.repeat or 1,
+            crl=tuple(model.crl or ()),
+            crl_check=_crl_check(model),
         )
+        for crl in spec.crl:
+            self._crls.use(crl)
         return self._clients.setdefault(spec, spec)
 
     def _key_source(self, key: str | OwnFile | None) -> KeySource | None:
@@ -195,6 +206,10 @@ class Ends:
 def _flags(model: Server | Client) -> frozenset[VerifyFlag]:
     flags = {VerifyFlag.PARTIAL_CHAIN: model.partial_chain, VerifyFlag.STRICT: model.x509_strict}
     return frozenset(flag for flag, given in flags.items() if given)
+
+
+def _crl_check(model: Server | Client) -> RevocationCheck:
+    return model.crl_check or (RevocationCheck.CHAIN if model.crl else RevocationCheck.NONE)
 
 
 def _versions(given: list[TlsVersion] | None, default: tuple[TlsVersion, ...]) -> tuple[TlsVersion, ...]:

@@ -10,6 +10,7 @@ from mtls_runner.language.check_ends import check_ends
 from mtls_runner.language.check_material import check_certificates, check_unused
 from mtls_runner.language.check_servers import check_acceptance, check_declared, check_spec
 from mtls_runner.language.context import Context
+from mtls_runner.language.crls import Crls
 from mtls_runner.language.document import Loc
 from mtls_runner.language.endpoint import Client, Server
 from mtls_runner.language.ends import Ends, planned_version
@@ -38,7 +39,8 @@ class _Planner:
         self._context = context
         self._certificates = Certificates(context)
         self._servers = Servers(context)
-        self._ends = Ends(context, self._certificates)
+        self._crls = Crls(context, self._certificates)
+        self._ends = Ends(context, self._certificates, self._crls)
         self._file_axes = axes(context, context.scenario.matrix, ("matrix",))
         self._own_axes: list[Axis] = []
         self._specs: dict[tuple[int, tuple[Setting, ...]], ServerSpec] = {}
@@ -52,10 +54,11 @@ class _Planner:
         check_certificates(context, certificates)
         check_declared(context, self._servers)
         starts = tuple(self._starts())
-        cases = tuple(self._cases())
-        check_ends(context, certificates, self._servers, (*self._file_axes, *self._own_axes))
+        cases = tuple(self._cases(frozenset(case.name.partition("[")[0] for case in starts)))
+        check_ends(context, certificates, self._crls, self._servers, (*self._file_axes, *self._own_axes))
         check_acceptance(context, self._servers, self._planned, self._connected)
         check_cases(context, self._planned)
+        self._crls.check()
         check_unused(context, certificates)
         specs = certificates.specs(frozenset(self._ends.presented))
         check_faults(context, certificates, specs, cases)
@@ -68,6 +71,7 @@ class _Planner:
             cases=(*starts, *cases),
             text=document.text,
             warnings=context.problems.warnings,
+            crls=self._crls.specs(),
         )
 
     def _starts(self) -> Iterator[Case]:
@@ -104,7 +108,7 @@ class _Planner:
             check_spec(self._context, self._certificates, self._servers.declared[id_], known, backend)
         return known
 
-    def _cases(self) -> Iterator[Case]:
+    def _cases(self, taken: frozenset[str]) -> Iterator[Case]:
         document = self._context.document
         file_cells = tuple(cells(self._context, self._file_axes, ("matrix",)))
         nodes = document.items(("cases",))
@@ -118,6 +122,9 @@ class _Planner:
                     document, ("cases", at, "name"), f"a case of this name is already at line {first}"
                 )
                 continue
+            if case.name in taken:
+                message = f"'{case.name}' is the name of the server's own expectation"
+                self._context.problems.error(document, ("cases", at, "name"), message)
             found = self._servers.of_case(case, ("cases", at))
             if found is None:
                 continue
@@ -125,7 +132,8 @@ class _Planner:
             own = file_cells if case.matrix is None else self._own_cells(case, at)
             wanted = expected(place, case.expect, ("expect",))
             made = tuple(self._case_cells(case, id_, server, own, wanted.resolve, place.span(())))
-            self._planned.append(Planned(place, ("expect",), id_, wanted, made))
+            changed = case.server is not None and bool(case.server.model_fields_set - {"like"})
+            self._planned.append(Planned(place, ("expect",), None if changed else id_, wanted, made))
             self._connected.setdefault(id_, []).extend(made)
             yield from made
 

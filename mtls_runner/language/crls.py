@@ -1,0 +1,142 @@
+"""``crls:`` and the authorities' own lists → :class:`~mtls_runner.model.revocation.CrlSpec`."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+from mtls_runner.language.certificates import Certificates
+from mtls_runner.language.context import Context
+from mtls_runner.language.document import Loc
+from mtls_runner.language.revocation import Crl
+from mtls_runner.model.revocation import CrlSpec
+from mtls_runner.model.spec import Moment
+
+__all__ = ["Crls"]
+
+_BEFORE = timedelta(hours=-1)
+_DAYS = timedelta(days=7)
+
+
+class Crls:
+    """All CRLs of a file: those that it describes, and one of each authority under the authority's id."""
+
+    def __init__(self, context: Context, certificates: Certificates) -> None:
+        self._context = context
+        self._certificates = certificates
+        self._declared: Mapping[str, Crl] = context.scenario.crls or {}
+        self._used: set[str] = set()
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """All that may be named."""
+        authorities = tuple(id_ for id_ in self._certificates.ids if self._is_authority(id_))
+        return (*self._declared, *(id_ for id_ in authorities if id_ not in self._declared))
+
+    def use(self, id_: str) -> None:
+        """A server or client loads it; with its authority, and what it names by id."""
+        if id_ in self._used or id_ not in self.ids:
+            return
+        self._used.add(id_)
+        model = self._declared.get(id_)
+        if model is not None and model.file is not None:
+            return
+        issuer = self._issuer(id_)
+        for other in (issuer, *((model.revoked if model is not None else None) or ())):
+            if other is not None and self._certificates.get(other) is not None:
+                self._certificates.use(other)
+
+    def _is_authority(self, id_: str) -> bool:
+        declared = self._certificates.get(id_)
+        return declared is not None and declared.authority
+
+    def _issuer(self, id_: str) -> str | None:
+        model = self._declared.get(id_)
+        if model is not None and model.issuer is not None:
+            return model.issuer
+        return id_ if self._is_authority(id_) else self._certificates.default_authority()
+
+    def specs(self) -> Mapping[str, CrlSpec]:
+        """Those that are used."""
+        return {id_: self._spec(id_, self._declared.get(id_) or Crl()) for id_ in sorted(self._used)}
+
+    def _spec(self, id_: str, model: Crl) -> CrlSpec:
+        issuer = self._issuer(id_) or ""
+        revoked = model.revoked if model.revoked is not None else self._issued(issuer)
+        this_update, next_update = _updates(model)
+        file = self._context.beside(self._context.document, model.file) if model.file is not None else None
+        return CrlSpec(
+            id=id_,
+            issuer="" if file is not None else issuer,
+            this_update=this_update,
+            next_update=next_update,
+            revoked=() if file is not None else tuple(dict.fromkeys(revoked)),
+            number=1 if model.number is None else model.number,
+            defects=tuple(dict.fromkeys(model.defects or ())),
+            file=file,
+        )
+
+    def _issued(self, issuer: str) -> list[str]:
+        """What the authority issued and has revoked; of lab.yaml's, what the file uses."""
+        certificates = self._certificates
+        found = []
+        for id_ in certificates.ids:
+            merged = certificates.merged(id_)
+            here = id_ in certificates.own or id_ in certificates.used
+            if here and merged is not None and merged.revoked is not None and certificates.issuer(id_) == issuer:
+                found.append(id_)
+        return found
+
+    def check(self) -> None:
+        """What can't be, and what nobody loads."""
+        for id_, model in self._declared.items():
+            self._check(id_, model, ("crls", id_))
+            if id_ not in self._used:
+                self._context.problems.warning(
+                    self._context.document, ("crls", id_), f"nothing loads the CRL '{id_}'", key=True
+                )
+
+    def _check(self, id_: str, model: Crl, loc: Loc) -> None:
+        problems, document = self._context.problems, self._context.document
+        if model.file is not None:
+            for name in sorted(model.model_fields_set - {"file"}):
+                problems.error(
+                    document, (*loc, name), f"'{name}' has no meaning beside 'file': nothing is generated", key=True
+                )
+            if not self._context.beside(document, model.file).is_file():
+                problems.error(
+                    document, (*loc, "file"), "there is no such file", "a path relative to the scenario file"
+                )
+            return
+        issuer = self._issuer(id_)
+        authorities = [one for one in self._certificates.ids if self._is_authority(one)]
+        if issuer is None:
+            problems.absent(
+                document, loc, f"'issuer' is missing: there are {len(authorities)} authorities", ", ".join(authorities)
+            )
+        elif not self._is_authority(issuer):
+            problems.unknown(document, (*loc, "issuer"), "authority", issuer, authorities)
+        for index, other in enumerate(model.revoked or ()):
+            if self._certificates.get(other) is None:
+                problems.unknown(document, (*loc, "revoked", index), "authority or leaf", other, self._certificates.ids)
+        this_update, next_update = _updates(model)
+        now = datetime.now(UTC)
+        if next_update.resolve(now) <= this_update.resolve(now):
+            name = "next_update" if model.next_update is not None else "this_update"
+            problems.error(document, (*loc, name), "the next one would be due before this one is made")
+
+
+def _updates(model: Crl) -> tuple[Moment, Moment]:
+    """Dates that are not given keep a week's distance from the one that is."""
+    begin, end = model.this_update, model.next_update
+    if begin is None and end is not None:
+        now = datetime.now(UTC)
+        begin = Moment(_BEFORE)
+        if end.resolve(now) <= begin.resolve(now):
+            begin = _later(end, -_DAYS)
+    begin = begin or Moment(_BEFORE)
+    return begin, end or _later(begin, _DAYS)
+
+
+def _later(moment: Moment, by: timedelta) -> Moment:
+    if moment.absolute is not None:
+        return Moment(absolute=moment.absolute + by)
+    return Moment(moment.offset + by)
