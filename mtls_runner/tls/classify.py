@@ -48,6 +48,7 @@ _ALERT_DISAGREEMENTS = {
 }
 #: What OpenSSL says of bytes that are no TLS record.
 _NOT_TLS = frozenset(("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "PACKET_LENGTH_TOO_LONG"))
+_ENDS = frozenset(("EOF", "UNEXPECTED_EOF_WHILE_READING"))
 _RESETS = frozenset(("ECONNRESET", "EPIPE", "ECONNABORTED"))
 _REFUSALS_BY_STATUS = (401, 403)
 
@@ -75,15 +76,18 @@ def _fatal(alerts: tuple[Alert, ...]) -> Alert | None:
     return next((alert for alert in alerts if alert.fatal), None)
 
 
+def _causes(alerts: tuple[Alert, ...], symbol: str) -> tuple[Alert, ...]:
+    """Without those that an end sent since the connection ended in the middle (OpenSSL says decode_error then)."""
+    if symbol in _ENDS or symbol in _RESETS:
+        return tuple(alert for alert in alerts if alert.direction is Direction.RECEIVED)
+    return alerts
+
+
 def _ending_alert(client: ClientView, server: ServerView | None) -> tuple[Alert | None, str | None]:
-    alerts = client.alerts
-    if client.error_symbol == "EOF" or client.error_symbol in _RESETS:
-        # OpenSSL answers a connection that ends in the middle by decode_error: a reaction, not the cause.
-        alerts = tuple(alert for alert in alerts if alert.direction is Direction.RECEIVED)
-    alert = _fatal(alerts)
+    alert = _fatal(_causes(client.alerts, client.error_symbol))
     if alert is not None:
         return alert, "client" if alert.direction is Direction.SENT else "server"
-    alert = _fatal(server.alerts) if server is not None else None
+    alert = _fatal(_causes(server.alerts, server.error_symbol)) if server is not None else None
     if alert is not None:
         return alert, "server" if alert.direction is Direction.SENT else "client"
     return None, None
