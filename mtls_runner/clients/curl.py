@@ -21,8 +21,8 @@ from mtls_runner.deadline import Deadline
 from mtls_runner.errors import LabError
 from mtls_runner.model.observation import ClientView, HttpResponse, Reason
 from mtls_runner.model.port import Material
-from mtls_runner.model.spec import Address, ClientSpec, TlsVersion, VerifyFlag
-from mtls_runner.tls.material import Problem, load, load_trust
+from mtls_runner.model.spec import Address, ClientSpec, RevocationCheck, TlsVersion, VerifyFlag
+from mtls_runner.tls.material import Problem, load, load_crls, load_trust
 
 __all__ = ["CurlClient"]
 
@@ -31,7 +31,7 @@ _ALPN = ((), ("http/1.1",), ("h2", "http/1.1"))
 #: Exits that mean that curl was used wrongly or can't write its files (curl's manual, EXIT CODES): the lab's fault.
 _LAB_TROUBLE = frozenset((2, 3, 4, 5, 23, 26, 27, 48))
 _CERTIFICATE_TROUBLE = frozenset((58, 43))  # CURLE_SSL_CERTPROBLEM; CURLE_BAD_FUNCTION_ARGUMENT from 8.16 on
-_CIPHER_TROUBLE, _TRUST_TROUBLE = 59, 77
+_CIPHER_TROUBLE, _TRUST_TROUBLE, _CRL_TROUBLE = 59, 77, 82
 _SAFE_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -80,6 +80,10 @@ class CurlClient:
             return f"curl {binary.version} is too old: 7.75 or later is needed"
         if VerifyFlag.STRICT in client.verify_flags:
             return "curl has no option for x509_strict"
+        if client.crl and client.crl_check is not RevocationCheck.CHAIN:
+            return "curl looks up the whole chain in the CRLs that it has (--crlfile)"
+        if not client.crl and client.crl_check is not RevocationCheck.NONE:
+            return "curl looks for CRLs only where it has some (--crlfile)"
         versions = tuple(TlsVersion)
         first = versions.index(client.tls[0])
         if client.tls != versions[first : first + len(client.tls)]:
@@ -167,6 +171,7 @@ class CurlClient:
             settings=self._keep(place, "openssl.cnf", openssl_settings(client).encode()),
             config=config,
             body=self._keep(place, "body", body) if body else None,
+            crl=material.crl(client.crl).absolute() if client.crl else None,
         )
 
     def _keep(self, place: _Place, name: str, content: bytes) -> Path:
@@ -194,6 +199,8 @@ class CurlClient:
             return load(context, files.certificate, files.key, client.passphrase)
         if exit_code == _TRUST_TROUBLE:
             return load_trust(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), files.trust)
+        if exit_code == _CRL_TROUBLE and files.crl is not None:
+            return load_crls(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), files.crl)
         return None
 
 

@@ -35,6 +35,7 @@ class Files:
         certificate: PEM chain to present; ``None``: none is.
         key: its private key; ``None``: it lies in the chain's file.
         trust: PEM; unused with ``insecure``.
+        crl: PEM; ``None``: there is none, and nothing is looked up.
         empty: an empty directory, for options whose default would be the system's.
         settings: what OpenSSL reads instead of the system's ``openssl.cnf``.
         config: for ``--config``, with the passphrase in it; ``None``: there is none to hide.
@@ -48,6 +49,7 @@ class Files:
     settings: Path
     config: Path | None
     body: Path | None
+    crl: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,8 @@ def build(client: ClientSpec, address: Address, files: Files) -> Command:
     else:
         # With --cacert alone curl still looks into its built-in directory of the system's authorities.
         options += ["--cacert", str(files.trust), "--capath", str(files.empty)]
+    if files.crl is not None:
+        options += ["--crlfile", str(files.crl)]
     if files.certificate is not None:
         options += ["--cert", _certificate(files.certificate)]
         if files.key is not None:

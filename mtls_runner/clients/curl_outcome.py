@@ -18,7 +18,7 @@ from mtls_runner.tls.openssl_errors import openssl_errors
 __all__ = ["Written", "view"]
 
 _OK, _RESOLVE, _CONNECT, _PARTIAL, _TIMEOUT, _EMPTY, _VERIFY = 0, 6, 7, 18, 28, 52, 60
-_PREPARE = frozenset((43, 58, 59, 77))
+_PREPARE = frozenset((43, 58, 59, 77, 82))
 #: ``CURLINFO_SSL_VERIFYRESULT`` before curl has looked at OpenSSL's: ``!X509_V_OK`` (lib/vtls/openssl.c).
 _NOT_YET = 1
 _ERRNO = re.compile(r"errno (\d+)")

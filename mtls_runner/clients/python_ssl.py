@@ -130,6 +130,7 @@ class PythonClient:
         key = (
             *(material.directory, spec.certificate, spec.key, spec.passphrase, spec.chain, spec.trust, spec.insecure),
             *(spec.tls, spec.ciphers, spec.groups, spec.security_level, spec.alpn, spec.verify_flags),
+            *(spec.crl, spec.crl_check),
         )
         with self._lock:
             context = self._contexts.get(key)
@@ -209,4 +210,4 @@ def _unusable(problem: Problem, client: ClientSpec) -> ClientView:
     )
     own = client.certificate is not None
     trust_unusable = not own and problem.reason in (Reason.MALFORMED, Reason.MISSING_FILE)
-    return replace(view, exit_code=predict(view, trust_unusable=trust_unusable))
+    return replace(view, exit_code=predict(view, trust_unusable=trust_unusable, crl_unusable=problem.crl))

@@ -10,12 +10,11 @@ from __future__ import annotations
 import ssl
 import threading
 import warnings
-from collections.abc import Sequence
 
 from mtls_runner.model.observation import Reason
 from mtls_runner.model.port import Material
-from mtls_runner.model.spec import ClientAuth, ClientSpec, ServerSpec, TlsVersion, VerifyFlag
-from mtls_runner.tls.material import Problem, load, load_trust
+from mtls_runner.model.spec import ClientAuth, ClientSpec, RevocationCheck, ServerSpec, TlsVersion, VerifyFlag
+from mtls_runner.tls.material import Problem, load, load_crls, load_trust
 from mtls_runner.tls.transcript import record
 
 __all__ = ["client_context", "server_context", "unsupported"]
@@ -33,6 +32,11 @@ _EXCLUSIONS = {
 _FLAGS = {
     VerifyFlag.PARTIAL_CHAIN: ssl.VerifyFlags(0x80000),  # X509_V_FLAG_PARTIAL_CHAIN; named by CPython from 3.10 on
     VerifyFlag.STRICT: ssl.VERIFY_X509_STRICT,
+}
+_CRL_FLAGS = {
+    RevocationCheck.NONE: ssl.VerifyFlags(0),
+    RevocationCheck.LEAF: ssl.VERIFY_CRL_CHECK_LEAF,
+    RevocationCheck.CHAIN: ssl.VERIFY_CRL_CHECK_CHAIN,
 }
 _MODES = {
     ClientAuth.NONE: ssl.CERT_NONE,
@@ -70,7 +74,7 @@ def _context(protocol: int, spec: ServerSpec | ClientSpec) -> ssl.SSLContext:
         context.set_ecdh_curve(spec.groups[0])
     if spec.alpn:
         context.set_alpn_protocols(list(spec.alpn))
-    flags = ssl.VERIFY_X509_TRUSTED_FIRST
+    flags = ssl.VERIFY_X509_TRUSTED_FIRST | _CRL_FLAGS[spec.crl_check]
     for flag in spec.verify_flags:
         flags |= _FLAGS[flag]
     context.verify_flags = flags
@@ -78,8 +82,11 @@ def _context(protocol: int, spec: ServerSpec | ClientSpec) -> ssl.SSLContext:
     return context
 
 
-def _trust(context: ssl.SSLContext, material: Material, certificates: Sequence[str]) -> Problem | None:
-    return load_trust(context, material.bundle(certificates)) if certificates else None
+def _trust(context: ssl.SSLContext, material: Material, spec: ServerSpec | ClientSpec) -> Problem | None:
+    problem = load_trust(context, material.bundle(spec.trust)) if spec.trust else None
+    if problem is None and spec.crl:
+        problem = load_crls(context, material.crl(spec.crl))
+    return problem
 
 
 def server_context(spec: ServerSpec, material: Material) -> ssl.SSLContext | Problem:
@@ -101,7 +108,7 @@ def server_context(spec: ServerSpec, material: Material) -> ssl.SSLContext | Pro
         if problem is not None:
             return problem
     context.verify_mode = _MODES[spec.client_auth]
-    return _trust(context, material, spec.trust) or context
+    return _trust(context, material, spec) or context
 
 
 def client_context(spec: ClientSpec, material: Material) -> ssl.SSLContext | Problem:
@@ -127,4 +134,4 @@ def client_context(spec: ClientSpec, material: Material) -> ssl.SSLContext | Pro
         problem = load(context, material.chain(spec.certificate, spec.chain), key, spec.passphrase)
         if problem is not None:
             return problem
-    return _trust(context, material, spec.trust) or context
+    return _trust(context, material, spec) or context

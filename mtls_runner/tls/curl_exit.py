@@ -17,19 +17,23 @@ UNUSABLE_SINCE_8_16 = 43
 
 _OK, _RESOLVE, _CONNECT, _WEIRD, _PARTIAL, _TIMEOUT = 0, 6, 7, 1, 18, 28
 _SSL_CONNECT, _EMPTY, _RECV, _CERT_PROBLEM, _CIPHER, _VERIFY, _CA_FILE = 35, 52, 56, 58, 59, 60, 77
+_CRL_FILE = 82
 
 
-def predict(view: ClientView, *, trust_unusable: bool = False) -> int | None:
+def predict(view: ClientView, *, trust_unusable: bool = False, crl_unusable: bool = False) -> int | None:
     """curl's exit code for what another client saw; ``None`` where it can't be told.
 
     Args:
         view: of the other client, without ``exit_code``.
         trust_unusable: the problem is the CA bundle, not the client's own certificate or key.
+        crl_unusable: the problem is the file of CRLs.
     """
     if view.timed_out:
         return _TIMEOUT
     match view.phase:
         case Phase.PREPARE:
+            if crl_unusable:
+                return _CRL_FILE
             if trust_unusable:
                 return _CA_FILE
             if view.problem is Reason.CIPHER:

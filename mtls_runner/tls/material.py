@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import errno
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mtls_runner.model.credential import Secret
 from mtls_runner.model.observation import Reason
 
-__all__ = ["Problem", "load", "load_trust"]
+__all__ = ["Problem", "load", "load_crls", "load_trust"]
 
 _REASONS = {
     "KEY_VALUES_MISMATCH": Reason.KEY_MISMATCH,
@@ -39,11 +39,13 @@ class Problem:
         symbol: OpenSSL's symbolic reason (``KEY_VALUES_MISMATCH``) or an errno name (``ENOENT``); ``""`` where CPython
             gives none.
         text: for people, with the file's name and without a secret.
+        crl: it is a file of CRLs.
     """
 
     reason: Reason
     symbol: str
     text: str
+    crl: bool = False
 
 
 def load(context: ssl.SSLContext, certificate: Path, key: Path | None, passphrase: Secret | None) -> Problem | None:
@@ -86,6 +88,18 @@ def load_trust(context: ssl.SSLContext, bundle: Path) -> Problem | None:
         return Problem(Reason.MALFORMED, symbol, f"{bundle.name}: no usable certificate in it{_because(symbol)}")
     except OSError as error:
         return _unreadable(error, bundle)
+    return None
+
+
+def load_crls(context: ssl.SSLContext, crls: Path) -> Problem | None:
+    """Load CRLs (PEM); ``None`` when that worked."""
+    try:
+        context.load_verify_locations(crls)
+    except ssl.SSLError as error:
+        symbol = error.reason or ""
+        return Problem(Reason.MALFORMED, symbol, f"{crls.name}: no usable CRL in it{_because(symbol)}", crl=True)
+    except OSError as error:
+        return replace(_unreadable(error, crls), crl=True)
     return None
 
 
