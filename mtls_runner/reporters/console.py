@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
 
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.event import (
@@ -15,7 +17,7 @@ from mtls_runner.model.event import (
     RunFinished,
     RunStarted,
 )
-from mtls_runner.model.verdict import Status, Verdict
+from mtls_runner.model.verdict import Mismatch, Status, Verdict
 from mtls_runner.reporters.escape import one_line
 from mtls_runner.reporters.failure import explain, headline
 from mtls_runner.reporters.layout import Layout
@@ -49,6 +51,7 @@ class ConsoleReporter:
         self._done: Counter[Status] = Counter()
         self._running: dict[str, Case] = {}
         self._plan: Plan | None = None
+        self._open = False  # a transcript wants a blank line before the next case
         self._layout = Layout(0, (), ())
         self._wrong: list[tuple[Plan, Verdict]] = []
         self._skipped: Counter[str] = Counter()
@@ -89,6 +92,9 @@ class ConsoleReporter:
         return "  ".join([*wrong, *running[:1]] + ([f"and {len(running) - 1} more"] if len(running) > 1 else []))
 
     def _case(self, verdict: Verdict) -> None:
+        if self._open:
+            self._page.line()
+            self._open = False
         style = _STYLES[verdict.status]
         name, columns = self._layout.row(verdict.case)
         said = headline(verdict)
@@ -104,7 +110,7 @@ class ConsoleReporter:
         if self._verbose and verdict.observation is not None:
             for line in transcript(verdict.case, verdict.observation):
                 self._page.line(("      " + line, Style.TEXT))
-            self._page.line()
+            self._open = True
         if verdict.status in (Status.FAIL, Status.ERROR):
             if self._plan is not None:
                 self._wrong.append((self._plan, verdict))
@@ -114,9 +120,11 @@ class ConsoleReporter:
     def _heading(self, plan: Plan) -> None:
         if self._plan is not None:
             self._page.line()
+        self._open = False
         self._plan = plan
         self._layout = Layout.of(plan.cases)
-        self._page.line((one_line(str(plan.path)), Style.STRONG), ("  " + ", ".join(self._layout.common), Style.DIM))
+        common = "  " + ", ".join(self._layout.common) if self._layout.common else ""
+        self._page.line((one_line(str(plan.path)), Style.STRONG), (common, Style.DIM))
         if plan.description.strip():
             self._page.line(("  " + one_line(plan.description.strip().partition("\n")[0]), Style.DIM))
         for warning in plan.warnings:
@@ -125,11 +133,8 @@ class ConsoleReporter:
 
     def _end(self, event: RunFinished) -> None:
         self._page.close()
-        for plan, verdict in self._wrong:
-            self._page.line()
-            word = "FAILED" if verdict.status is Status.FAIL else "BROKEN"
-            self._page.line((word, _STYLES[verdict.status]), (" " + one_line(verdict.case.id), Style.STRONG))
-            self._page.block(explain(verdict, plan.text, color=self._page.color))
+        for alike in self._alike():
+            self._explain(alike)
         self._page.line()
         for reason, times in self._skipped.most_common():
             self._page.line((one_line(f"skipped {times}: {reason}"), Style.SKIP))
@@ -141,6 +146,25 @@ class ConsoleReporter:
         if event.versions:
             versions = ", ".join(f"{name} {version}" for name, version in event.versions.items())
             self._page.line((one_line(versions), Style.DIM))
+
+    def _alike(self) -> Iterable[list[tuple[Plan, Verdict]]]:
+        """What a matrix multiplies is explained once."""
+        groups: dict[tuple[Path, Status, tuple[Mismatch, ...], str], list[tuple[Plan, Verdict]]] = {}
+        for plan, verdict in self._wrong:
+            key = (plan.path, verdict.status, verdict.mismatches, verdict.error)
+            groups.setdefault(key, []).append((plan, verdict))
+        return groups.values()
+
+    def _explain(self, alike: list[tuple[Plan, Verdict]]) -> None:
+        (plan, first), *others = alike
+        self._page.line()
+        word = "FAILED" if first.status is Status.FAIL else "BROKEN"
+        self._page.line((word, _STYLES[first.status]), (" " + one_line(first.case.id), Style.STRONG))
+        kept = any(event.plan is plan for event in self._kept)
+        self._page.block(explain(first, plan.text, color=self._page.color, by_hand=kept))
+        for number, (_, verdict) in enumerate(others):
+            label = "likewise:" if number == 0 else ""
+            self._page.line((f"  {label:<9} ", Style.TEXT), (one_line(verdict.case.id), Style.STRONG))
 
     def _summary(self, event: RunFinished) -> list[Piece]:
         pieces: list[Piece] = [("interrupted: ", Style.ERROR)] if event.interrupted else []

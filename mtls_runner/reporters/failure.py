@@ -28,18 +28,19 @@ def headline(verdict: Verdict) -> str:
     return one_line(verdict.observation.summary) if verdict.observation is not None else ""
 
 
-def explain(verdict: Verdict, text: str, *, color: bool = False) -> str:
+def explain(verdict: Verdict, text: str, *, color: bool = False, by_hand: bool = False) -> str:
     """Everything that a person needs to understand a failed case or a broken lab.
 
     Args:
         verdict: a failed or an erroneous one.
         text: the scenario file's text, for the snippets.
         color: with ANSI colours in the snippets.
+        by_hand: with the command that repeats it, for which the run's material has to be kept.
     """
-    return "\n".join(_parts(verdict, text, color))
+    return "\n".join(_parts(verdict, text, color, by_hand))
 
 
-def _parts(verdict: Verdict, text: str, color: bool) -> Iterator[str]:
+def _parts(verdict: Verdict, text: str, color: bool, by_hand: bool) -> Iterator[str]:
     for mismatch in verdict.mismatches:
         yield render(Diagnostic(_sentence(mismatch), mismatch.span), text, color=color).rstrip("\n")
     if not verdict.mismatches:
@@ -55,7 +56,7 @@ def _parts(verdict: Verdict, text: str, color: bool) -> Iterator[str]:
             yield f"  {'' if number else 'evidence:':<9} {one_line(fact)}"
         if seen.hint:
             yield f"  hint:     {one_line(seen.hint)}"
-        if seen.client is not None and seen.client.command:
+        if by_hand and seen.client is not None and seen.client.command:
             yield f"  by hand:  {one_line(seen.client.command)}"
     yield f"  again:    mtls-run {shlex.quote(one_line(verdict.case.id))}"
 

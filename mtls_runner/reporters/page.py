@@ -62,8 +62,8 @@ class PlainPage:
         self._stream = stream
 
     def line(self, *pieces: Piece) -> None:
-        """One line, without trailing blanks."""
-        self._stream.write("".join(text for text, _ in pieces).rstrip() + "\n")
+        """One line."""
+        self._stream.write("".join(text for text, _ in pieces) + "\n")
         self._stream.flush()
 
     def block(self, text: str) -> None:

@@ -73,10 +73,10 @@ def _client(case: Case, client: ClientView, seen: Observation) -> Iterator[str]:
         yield f"* the time limit passed ({client.phase})"
     if client.error:
         yield one_line(f"* {client.error}" + (f" ({client.error_symbol})" if client.error_symbol else ""))
+    ended = _PHASES[client.phase]
     if client.exit_code is not None:
-        yield f"* {_PHASES[client.phase]}; curl exit {client.exit_code}"
-    else:
-        yield f"* {_PHASES[client.phase]}"
+        ended += f"; {'curl exit' if client.tool == 'curl' else 'curl would exit with'} {client.exit_code}"
+    yield f"* {ended}"
 
 
 def _server(server: ServerView) -> Iterator[str]:

@@ -31,6 +31,11 @@ matrix:
 """
 FAILING = SMALL.replace("no-certificate", "expired").replace("name: small", "name: failing")
 
+UNAVAILABLE = SMALL.replace("server: {certificate", "server: {backend: nginx, image: 'no-such-image:0', certificate")
+"""Its lab is broken wherever it runs: there is no such image, or no container engine at all."""
+SKIPPED = SMALL.replace("trust: [ca]}", "trust: [ca], verify_depth: 1}")
+"""Asks for what Python's ssl has not."""
+
 
 @dataclass(frozen=True)
 class Cli:

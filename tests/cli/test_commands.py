@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
-from tests.cli.conftest import FAILING, SMALL, Cli
+from tests.cli.conftest import FAILING, SKIPPED, SMALL, UNAVAILABLE, Cli
 
 Write = Callable[[str, str], Path]
 
@@ -179,6 +179,34 @@ def test_warnings_are_told_and_are_mistakes_under_strict(cli: Cli, write: Write)
     strict = cli("unused.yaml", "--strict")
     assert strict.returncode == 2
     assert "idle" in strict.stderr
+
+
+def test_skips_have_their_reason_and_are_failures_under_strict(cli: Cli, write: Write) -> None:
+    write("skipped.yaml", SKIPPED)
+    write("small.yaml", SMALL)
+    alone = cli("skipped.yaml", "--json", "report.json")
+    assert alone.returncode == 5
+    assert "skipped 4: " in alone.stdout
+    assert "depth" in alone.stdout
+    cases = json.loads((cli.directory / "report.json").read_text())["cases"]
+    assert {case["verdict"] for case in cases} == {"skip"}
+    assert all("depth" in case["skip_reason"] for case in cases)
+    assert cli("skipped.yaml", "small.yaml").returncode == 0
+    strict = cli("skipped.yaml", "small.yaml", "--strict")
+    assert strict.returncode == 1
+    assert "4 failed, 4 passed of 8 cases" in strict.stdout
+    assert "skipped, which --strict forbids" in strict.stdout
+
+
+def test_a_broken_lab_is_no_failure_and_outweighs_one(cli: Cli, write: Write) -> None:
+    write("unavailable.yaml", UNAVAILABLE)
+    write("failing.yaml", FAILING)
+    done = cli("failing.yaml", "unavailable.yaml", "--junit", "report.xml")
+    assert done.returncode == 3
+    assert "2 failed, 4 broken, 2 passed of 8 cases" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    root = ET.parse(cli.directory / "report.xml").getroot()  # noqa: S314 - our own
+    assert (root.get("failures"), root.get("errors")) == ("2", "4")
 
 
 def test_json_on_standard_output_leaves_the_console_to_the_other(cli: Cli, write: Write) -> None:

@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.cli.conftest import FAILING, SMALL, Cli
+from tests.cli.conftest import FAILING, SKIPPED, SMALL, UNAVAILABLE, Cli
 
 pytest_plugins = ["pytester"]
 
@@ -20,8 +20,6 @@ IDS = [
     "small.yaml::with the certificate[client.tls=TLSv1.2]",
     "small.yaml::with the certificate[client.tls=TLSv1.3]",
 ]
-UNAVAILABLE = SMALL.replace("server: {certificate", "server: {backend: nginx, image: 'no-such-image:0', certificate")
-SKIPPED = SMALL.replace("trust: [ca]}", "trust: [ca], verify_depth: 1}")
 
 
 def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:

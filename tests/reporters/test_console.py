@@ -90,6 +90,27 @@ def test_every_mismatch_is_shown() -> None:
     assert sum("expected 1, observed 2" in line for line in told) == 4
 
 
+def test_what_a_matrix_multiplies_is_explained_once() -> None:
+    cases = [samples.case(f"bad[{number}]") for number in range(3)] + [samples.case("other")]
+    other = Mismatch("status", "200", "400", samples.span())
+    verdicts = [*map(samples.failed, cases[:3]), samples.failed(cases[3], other)]
+    told = plain([samples.plan(*cases)], verdicts)
+    assert [line for line in told if line.startswith("FAILED")] == [
+        "FAILED labs/sample.yaml::bad[0]",
+        "FAILED labs/sample.yaml::other",
+    ]
+    likewise = told.index("  likewise: labs/sample.yaml::bad[1]")
+    assert told[likewise + 1] == "            labs/sample.yaml::bad[2]"
+    assert told[likewise + 2] == ""
+
+
+def test_the_command_to_repeat_it_is_shown_where_its_files_are_kept() -> None:
+    case = samples.case()
+    command = "  by hand:  curl -K case.curlrc https://localhost:1/"
+    assert command in plain([samples.plan(case)], [samples.failed(case)], kept="kept")
+    assert command not in plain([samples.plan(case)], [samples.failed(case)])
+
+
 def test_a_broken_lab_and_its_next_step_are_shown() -> None:
     case = samples.case()
     told = plain([samples.plan(case)], [samples.broken(case)], error="and the rest too")
