@@ -25,14 +25,14 @@ class Planned:
 
     Args:
         document, loc: where its expectation stands.
-        server: id of the server, as declared.
+        server: id of the server, as declared; ``None`` where the case changes it.
         wanted: its expectation.
         cells: the cases that it makes.
     """
 
     document: Document
     loc: Loc
-    server: str
+    server: str | None
     wanted: Expected
     cells: Sequence[Case]
 

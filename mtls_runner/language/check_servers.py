@@ -113,8 +113,7 @@ def check_acceptance(
                 key=True,
             )
     for one in planned:
-        declared = servers.declared[one.server]
-        if _never_starts(declared):
+        if one.server is not None and _never_starts(servers.declared[one.server]):
             problems.error(
                 one.document, one.loc, f"the server '{one.server}' must not start, so that nobody can connect to it"
             )

@@ -22,9 +22,9 @@ MAX_CELLS = 10_000
 _NOT_AN_AXIS = ("like", "expect")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Setting:
-    """One value of an axis, as a description with nothing else in it."""
+    """One value of an axis, as a description with nothing else in it; each is only equal to itself."""
 
     label: str
     patch: Server | Client

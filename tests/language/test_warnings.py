@@ -1,0 +1,81 @@
+"""What a file says in vain: not wrong, but worth a word; ``--strict`` makes errors of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from mtls_runner.span import Severity
+from tests.language.conftest import MINIMAL, Load, summary
+
+REFUSED = "  - {{name: bad, client: {client}, expect: {{server-refused: {reason}}}}}\n"
+
+
+def warned(load_text: Load, text: str) -> list[str]:
+    warnings = list(load_text(text).warnings)
+    assert all(warning.severity is Severity.WARNING for warning in warnings)
+    return summary(warnings)
+
+
+def test_a_plain_file_has_none(load_text: Load) -> None:
+    assert warned(load_text, MINIMAL) == []
+
+
+def test_certificates_that_nothing_uses(load_text: Load) -> None:
+    text = MINIMAL.replace("  server: {}", "  server: {}\n  spare: {}\n  base: {}\n  user: {like: base}")
+    text = text.replace("client: client\n", "client: user\n")
+    assert warned(load_text, text) == ["4:3 nothing uses the leaf 'spare'", "7:3 nothing uses the leaf 'client'"]
+
+
+def test_an_authority_that_nothing_uses(load_text: Load) -> None:
+    text = MINIMAL.replace("leaves:", "authorities: {other: {}}\nleaves:")
+    assert warned(load_text, text) == ["2:15 nothing uses the authority 'other'"]
+    assert warned(load_text, text.replace("{usage: client}", "{issuer: other}")) == []
+
+
+def test_a_server_that_nobody_connects_to(load_text: Load) -> None:
+    text = MINIMAL.replace("server: {certificate: server}", "servers: {a: {}, b: {like: a}, c: {}}").replace(
+        "client: client\n", "client: client\n    server: b\n"
+    )
+    assert warned(load_text, text) == ["5:32 no case connects to the server 'c'"]
+    assert warned(load_text, text.replace("c: {}", "c: {expect: {starts: true}}")) == []
+
+
+def test_a_server_that_accepts_nobody(load_text: Load) -> None:
+    text = MINIMAL.replace("expect: accepted", "expect: {server-refused: unknown-ca}")
+    assert warned(load_text, text) == [
+        "5:1 'server' accepts nobody in this file, so that its refusals prove nothing"
+    ]
+    assert warned(load_text, text + "  - {name: b, client: client, expect: accepted}\n") == []
+
+
+def test_a_refusal_without_a_reason(load_text: Load) -> None:
+    text = MINIMAL + "  - {name: bad, expect: server-refused}\n"
+    assert warned(load_text, text) == ["10:25 no reason is given: any reason for server-refused would pass"]
+    assert warned(load_text, MINIMAL + "  - {name: bad, expect: {server-refused: no-certificate}}\n") == []
+
+
+@pytest.mark.parametrize(
+    ("leaf", "faults"),
+    [
+        ("{not_after: -1d, not_before: -2d, usage: server}", "expired, not for clientAuth"),
+        ("{not_before: +1d, issuer: self}", "not yet valid, of an authority that is not trusted"),
+        ("{key: rsa-1024, signature: sha1}", "a weak key, a weak hash"),
+        ("{defects: [corrupted-signature, wrong-issuer-name]}", "corrupted-signature, wrong-issuer-name"),
+        ("{not_after: 2001-01-01, not_before: 2000-01-01, extensions: {1.2.3: {der: '0500', critical: true}}}", "expired, a critical extension that nobody knows"),
+    ],
+)
+def test_a_certificate_with_two_faults(load_text: Load, leaf: str, faults: str) -> None:
+    text = MINIMAL.replace("  client: ", f"  bad: {leaf}\n  client: ", 1) + REFUSED.format(client="bad", reason="expired")
+    assert warned(load_text, text) == [
+        f"4:3 'bad' has 2 independent faults ({faults}), and servers differ in which they name"
+    ]
+    allowed = text.replace("server-refused: expired", "server-refused: [expired, weak-key]")
+    assert warned(load_text, allowed) == []
+
+
+@pytest.mark.parametrize(
+    "leaf", ["{not_after: -1d, not_before: -2d}", "{issuer: self}", "{usage: server}", "{key: rsa-1024}", "{defects: version-1}"]
+)
+def test_a_certificate_with_one_fault(load_text: Load, leaf: str) -> None:
+    text = MINIMAL.replace("  client: ", f"  bad: {leaf}\n  client: ", 1) + REFUSED.format(client="bad", reason="expired")
+    assert warned(load_text, text) == []
