@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from mtls_runner.deadline import Deadline
 from mtls_runner.engine.compare import compare
+from mtls_runner.engine.completion import completed
 from mtls_runner.engine.observe import observe, server_started, server_unusable
 from mtls_runner.engine.workdir import kept_directory, private_directory
 from mtls_runner.errors import LabError, ServerUnusable
@@ -165,7 +166,7 @@ class Lab(AbstractContextManager["Lab"]):
         reason = self._backend(case.server.backend).cannot(case.server, case.client)
         if reason is None and case.client is not None:
             reason = self._tool(case.client.tool).cannot(case.client)
-        return reason
+        return reason or completed(case, self.plan.certificates)
 
     def prepare(self, case: Case) -> None:
         """Start what the case needs, so that what fails then is the lab and not the case.
