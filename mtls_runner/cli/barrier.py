@@ -16,7 +16,7 @@ __all__ = ["Barrier"]
 class Barrier:
     """A context manager that reports any :class:`Exception` in its block and stops it there.
 
-    Used in two places: around the whole program, and around each reporter, so that one that breaks stops nothing.
+    Around the whole program, and around each reporter, so that one that breaks stops nothing.
     With ``MTLS_RUN_DEBUG`` in the environment it shows the traceback.
 
     Args:

@@ -122,7 +122,7 @@ def config(paths: tuple[str, ...], backend: str | None, tool: str | None, image:
 @root.command()
 @click.argument("name", type=click.Choice(["scenario", "lab", "report"]), default="scenario")
 def schema(name: str) -> int:
-    """Print the JSON Schema of scenario files, lab.yaml or the JSON report."""
+    """Print a JSON Schema: of scenario files, lab.yaml or the report."""
     from mtls_runner.cli import schema as command
 
     return command.schema(name)

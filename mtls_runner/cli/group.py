@@ -30,6 +30,10 @@ class DefaultCommandGroup(click.Group):
             args = [self.default, *args]
         return super().parse_args(ctx, args)
 
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """In the order in which they are declared: what is used most comes first."""
+        return list(self.commands)
+
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Commands, and what the default command takes."""
         found = super().shell_complete(ctx, incomplete)
@@ -47,7 +51,8 @@ class DefaultCommandGroup(click.Group):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The default command's options, then the commands."""
         run = self.commands[self.default]
-        records = [record for parameter in run.params if (record := parameter.get_help_record(ctx)) is not None]
+        options = [parameter for parameter in run.params if parameter.param_type_name == "option"]
+        records = [record for option in options if (record := option.get_help_record(ctx)) is not None]
         records += [
             record
             for parameter in self.get_params(ctx)

@@ -19,7 +19,7 @@ __all__ = ["main"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; ``None``: the process's own arguments. Returns the exit code."""
-    with Barrier("mtls-run itself") as barrier:
+    with Barrier("the program") as barrier:
         return _guarded(arguments)
     return barrier.code or 0
 

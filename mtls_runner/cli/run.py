@@ -59,6 +59,8 @@ def run(choice: Choice, manner: Manner, *, list_only: bool = False) -> ExitCode:
 
 def _chosen(choice: Choice, manner: Manner, stop: Stop, list_only: bool) -> ExitCode:
     _distinct(manner)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a name that the encoding lacks stops nothing
     stream = sys.stderr if STANDARD_OUTPUT in (manner.json_path, manner.junit_path, manner.html_path) else sys.stdout
     try:
         plans = chosen(choice)
@@ -154,8 +156,6 @@ def _report(path: str, stack: ExitStack) -> ReportFile:
 
 
 def _console(manner: Manner, stream: TextIO) -> ConsoleReporter:
-    if isinstance(stream, io.TextIOWrapper):
-        stream.reconfigure(errors="backslashreplace")  # a name that the encoding lacks must not stop a report
     color = colored(manner.color, stream)
     page: Page
     if color or is_terminal(stream):
