@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mtls_runner.clients.curl_binary import CurlBinary, Finished
 from mtls_runner.clients.curl_command import Command, Files, build, key_path, openssl_settings
-from mtls_runner.clients.curl_outcome import Written, view
+from mtls_runner.clients.curl_outcome import READ_LATE, Written, view
 from mtls_runner.clients.curl_trace import parse
 from mtls_runner.deadline import Deadline
 from mtls_runner.errors import LabError
@@ -122,7 +122,8 @@ class CurlClient:
             response = _response(written.http_code, _read(scratch / "headers"), body)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-        problem = self._problem(finished.exit_code, client, files) if not trace.said_hello else None
+        untried = not trace.said_hello or finished.exit_code in READ_LATE
+        problem = self._problem(finished.exit_code, client, files) if untried else None
         return view(self._binary.version, client, written, trace, response, problem, command.typed())
 
     def _run(self, command: Command, files: Files, scratch: Path, limit: Deadline) -> Finished:

@@ -15,10 +15,12 @@ from mtls_runner.tls.material import Problem
 from mtls_runner.tls.messages import issuer
 from mtls_runner.tls.openssl_errors import openssl_errors
 
-__all__ = ["Written", "view"]
+__all__ = ["READ_LATE", "Written", "view"]
 
 _OK, _RESOLVE, _CONNECT, _PARTIAL, _TIMEOUT, _EMPTY, _VERIFY = 0, 6, 7, 18, 28, 52, 60
 _PREPARE = frozenset((43, 58, 59, 77, 82))
+#: CAs and CRLs are read after the ClientHello was sent, from 7.87 on (``ossl_connect_step2`` in lib/vtls/openssl.c).
+READ_LATE = frozenset((77, 82))
 #: ``CURLINFO_SSL_VERIFYRESULT`` before curl has looked at OpenSSL's: ``!X509_V_OK`` (lib/vtls/openssl.c).
 _NOT_YET = 1
 _ERRNO = re.compile(r"errno (\d+)")
@@ -124,7 +126,7 @@ def _phase(written: Written, trace: CurlTrace) -> Phase:
         return Phase.RESPONSE
     if written.exit_code != _VERIFY and written.handshake_took > 0:
         return Phase.REQUEST
-    if trace.said_hello:
+    if trace.said_hello and written.exit_code not in READ_LATE:
         return Phase.HANDSHAKE
     if written.exit_code in _PREPARE:
         return Phase.PREPARE

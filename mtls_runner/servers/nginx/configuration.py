@@ -57,12 +57,9 @@ def inexpressible(server: ServerSpec, client: ClientSpec | None) -> str | None:
     """What of a description nginx has no directive for, for people; ``None``: nothing."""
     for flag in sorted(server.verify_flags):
         return f"nginx has no directive for {_FLAGS[flag]}"
-    return (
-        _trust_inexpressible(server)
-        or _crl_inexpressible(server)
-        or _alpn_inexpressible(server, client)
-        or _responses_inexpressible(server)
-    )
+    if server.passphrase is not None and set(server.passphrase.reveal()) & set("\r\n"):
+        return "nginx reads one passphrase from each line of its password file, so none can hold a line break"
+    return _trust_inexpressible(server) or _alpn_inexpressible(server, client) or _responses_inexpressible(server)
 
 
 def _trust_inexpressible(server: ServerSpec) -> str | None:
@@ -81,16 +78,6 @@ def _trust_inexpressible(server: ServerSpec) -> str | None:
         return "nginx advertises at least one CA name (ssl_client_certificate)"
     if not set(server.advertise) <= set(server.trust):
         return "nginx trusts every authority that it advertises (ssl_client_certificate)"
-    return None
-
-
-def _crl_inexpressible(server: ServerSpec) -> str | None:
-    if server.client_auth is ClientAuth.NONE:
-        return None
-    if server.crl and server.crl_check is not RevocationCheck.CHAIN:
-        return "nginx looks up the whole chain in the CRLs that it has (ssl_crl)"
-    if not server.crl and server.crl_check is not RevocationCheck.NONE:
-        return "nginx looks for CRLs only where it has some (ssl_crl)"
     return None
 
 
@@ -200,9 +187,6 @@ def _client_verification(server: ServerSpec, material: Material, out: _Lines) ->
     if set(server.trust) - set(advertised):
         yield from _file(f"{DIRECTORY}/trusted.crt", material.bundle(server.trust))
         out.add("ssl_trusted_certificate", f"{DIRECTORY}/trusted.crt")
-    if server.crl:
-        yield from _file(f"{DIRECTORY}/client-ca.crl", material.crl(server.crl))
-        out.add("ssl_crl", f"{DIRECTORY}/client-ca.crl")
     if server.crl_check is RevocationCheck.CHAIN:
         yield from _file(f"{DIRECTORY}/revoked.crl", material.crl(server.crl))
         out.add("ssl_crl", f"{DIRECTORY}/revoked.crl")
