@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mtls_runner.model.credential import Secret
 from mtls_runner.model.spec import ClientAuth, ClientSpec, Request, Response, RevocationCheck, TlsVersion, VerifyFlag
 from mtls_runner.pki.store import Store
 from mtls_runner.servers.nginx.configuration import DIRECTORY, MAIN_FILE, generate, inexpressible
@@ -183,6 +184,7 @@ def test_what_nginx_can_not_do_is_declared(make_server: MakeServer) -> None:
         ({"trust": ()}, usual, "ssl_client_certificate"),
         ({"advertise": ()}, usual, "at least one"),
         ({"advertise": ("other",)}, usual, "advertises"),
+        ({"passphrase": Secret("a\nb")}, usual, "line break"),
         ({"crl": ("ca",), "crl_check": RevocationCheck.LEAF}, usual, "ssl_crl"),
         ({"crl_check": RevocationCheck.CHAIN}, usual, "ssl_crl"),
         ({"alpn": ("h2",)}, usual, "ALPN"),

@@ -70,6 +70,15 @@ def test_a_file_that_the_configuration_names_is_missing(lab: Lab, make_server: M
         assert path in str(missing)
 
 
+def test_a_wrong_passphrase_for_the_authors_configuration(lab: Lab, make_server: MakeServer, tmp_path: Path) -> None:
+    config = tmp_path / "site.conf"
+    config.write_text(ARTICLE)
+    wrong = make_server(config, certificate="locked", passphrase=Secret("not this"))
+    assert refusal(lab, wrong).reason == Reason.WRONG_PASSPHRASE
+    with lab.serve(replace(wrong, passphrase=PASSPHRASE)):
+        pass
+
+
 def test_a_file_that_is_no_certificate(lab: Lab, make_server: MakeServer, tmp_path: Path) -> None:
     config = tmp_path / "site.conf"
     config.write_text(ARTICLE)

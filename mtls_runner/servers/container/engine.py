@@ -51,6 +51,7 @@ class ContainerSpec:
         entrypoint: instead of the image's own; ``None``: the image's.
         command: instead of the image's own; ``None``: the image's.
         files: laid in before the start.
+        owner: user id that files for their owner only belong to.
         capabilities: the only ones it keeps.
         hosts: names that resolve inside (``/etc/hosts``).
         mounts: directories of this machine's and where they appear inside, read-only.
@@ -63,6 +64,7 @@ class ContainerSpec:
     entrypoint: tuple[str, ...] | None = None
     command: tuple[str, ...] | None = None
     files: tuple[ContainerFile, ...] = ()
+    owner: int = 0
     capabilities: tuple[str, ...] = ()
     hosts: tuple[tuple[str, str], ...] = ()
     mounts: tuple[tuple[Path, str], ...] = ()
@@ -194,7 +196,7 @@ class Engine:
             labels={RUN_LABEL: self.run_id, OWNER_LABEL: str(self._owner)},
         )
         if spec.files:
-            client.put_archive(name, "/", archive(spec.files))
+            client.put_archive(name, "/", archive(spec.files, spec.owner))
 
     def _remove(self, name: str) -> None:
         try:

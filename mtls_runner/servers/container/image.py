@@ -21,13 +21,19 @@ PullProgress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What an image says about itself; ``user`` is ``""`` for root."""
+    """What an image says about itself; ``user`` is whom its command runs as, ``""`` for root."""
 
     reference: str
     id: str
     entrypoint: tuple[str, ...]
     command: tuple[str, ...]
     user: str
+
+    @property
+    def user_id(self) -> int:
+        """Root's where the image gives a name: only its own ``/etc/passwd`` knows the number."""
+        number = self.user.partition(":")[0]
+        return int(number) if number.isdecimal() else 0
 
 
 def find_image(client: APIClient, reference: str, progress: PullProgress | None = None) -> Image:

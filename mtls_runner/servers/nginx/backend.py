@@ -87,6 +87,7 @@ class NginxBackend:
                 entrypoint=prepared.entrypoint,
                 command=prepared.command,
                 files=prepared.files,
+                owner=image.user_id,
                 capabilities=_CAPABILITIES,
                 hosts=relay_hosts(server.upstreams),
                 mounts=((stub.directory, MOUNTED_AT),) if stub else (),

@@ -85,7 +85,7 @@ def read_user_configuration(server: ServerSpec, material: Material, http: str = 
         result.files.append(ContainerFile(_OWN_FILE, f"{http}\n".encode()))
     for at, what in mapped.items():
         if at not in done:
-            result.files += _mapped(at, what, material)
+            result.files += _mapped(at, what, server, material)
     return result
 
 
@@ -133,7 +133,7 @@ def _beside(main: Path, relative: PurePosixPath, whole: bool) -> Iterator[Path]:
         yield from (file for file in sorted(main.parent.glob(pattern)) if file.is_file() and file != main)
 
 
-def _mapped(path: str, what: str, material: Material) -> Iterator[ContainerFile]:
+def _mapped(path: str, what: str, server: ServerSpec, material: Material) -> Iterator[ContainerFile]:
     """``<id>.certificate|chain|key|passphrase``, or ``file:<path>``."""
     if what.startswith("file:"):
         content = _read(Path(what.removeprefix("file:"))).encode("utf-8", "surrogateescape")
@@ -142,9 +142,12 @@ def _mapped(path: str, what: str, material: Material) -> Iterator[ContainerFile]
     certificate, _, part = what.rpartition(".")
     credential = material.credential(certificate)
     sources = {"certificate": credential.certificate_path, "chain": credential.chain_path, "key": credential.key_path}
-    if part == "passphrase" and credential.passphrase is not None:
-        yield ContainerFile(path, f"{credential.passphrase.reveal()}\n".encode(), 0o600)
-        return
+    if part == "passphrase":
+        # What the server is given may, on purpose, not be what its key is encrypted with.
+        given = server.passphrase if certificate == server.certificate else None
+        if (passphrase := given or credential.passphrase) is not None:
+            yield ContainerFile(path, f"{passphrase.reveal()}\n".encode(), 0o600)
+            return
     source = sources.get(part)
     if source is None:
         raise MaterialError(f"{path}: {certificate} has no {part}")
