@@ -7,15 +7,17 @@ import subprocess
 from pathlib import Path
 
 
-def run(*arguments: str | Path, text: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    """One command, without the user's configuration and without a terminal to ask on."""
+def run(
+    *arguments: str | Path, text: bytes = b"", settings: Path = Path("/dev/null")
+) -> subprocess.CompletedProcess[bytes]:
+    """One command, with these settings in place of the user's, and without a terminal to ask on."""
     return subprocess.run(
         ["openssl", *map(str, arguments)],
         input=text,
         capture_output=True,
         check=False,
         timeout=30,
-        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "OPENSSL_CONF": "/dev/null", "LC_ALL": "C"},
+        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "OPENSSL_CONF": str(settings), "LC_ALL": "C"},
     )
 
 
