@@ -236,7 +236,7 @@ class When(Strict):
 
 
 class Where(Strict):
-    """What differs by backend, client or version."""
+    """An entry of where: what differs by backend, client or version."""
 
     when: When = Field(description="Where it counts.", examples=[{"backend": "nginx"}])
     expect: Annotated[Checks, Short(_outcome_forms, _EXPECT_SHORT)] = Field(
@@ -265,7 +265,7 @@ class ServerChecks(Strict):
 
 
 class ServerWhere(Strict):
-    """What differs by backend."""
+    """An entry of where: what differs by backend."""
 
     when: When = Field(description="Where it counts.", examples=[{"backend": "nginx"}])
     expect: ServerChecks = Field(description="What must be seen there.", examples=[{"reason": "bad-config"}])

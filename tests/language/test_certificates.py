@@ -25,8 +25,6 @@ from mtls_runner.model.spec import (
 from tests.language.conftest import MINIMAL, Broken, Load, summary
 
 
-
-
 def made(load_text: Load, client: str, ca: str = "subject: CN=Root", more: str = "") -> CertificateSpec:
     text = MINIMAL.replace("{usage: client}", f"{{{client}}}").replace("subject: CN=Root", ca)
     return load_text(text.replace("leaves:\n", f"leaves:\n{more}")).certificates["client"]
@@ -188,7 +186,10 @@ def test_the_rest_of_a_description(load_text: Load) -> None:
     assert spec.subject == "CN=a\\,b,O=c"
     assert spec.signature == SignatureSpec("sha384", pss=True)
     assert spec.defects == (Defect.VERSION_1, Defect.KEY_MISMATCH)
-    assert spec.extensions == (Extension("1.3.6.1.4.1.5.1", b"\x05\x00"), Extension("1.2.3", b"\x0c\x01x", critical=True))
+    assert spec.extensions == (
+        Extension("1.3.6.1.4.1.5.1", b"\x05\x00"),
+        Extension("1.2.3", b"\x0c\x01x", critical=True),
+    )
     assert (spec.subject_key_identifier, spec.authority_key_identifier) == (False, False)
 
 
@@ -240,9 +241,7 @@ def passphrase_file(tmp_path: Path) -> None:
     ("typed", "secret"),
     [("secret", "secret"), ("0777", "0777"), ("{file: pw}", "from a file"), ("{env: LAB_PW}", "from the environment")],
 )
-def test_where_passphrases_come_from(
-    load_text: Load, monkeypatch: pytest.MonkeyPatch, typed: str, secret: str
-) -> None:
+def test_where_passphrases_come_from(load_text: Load, monkeypatch: pytest.MonkeyPatch, typed: str, secret: str) -> None:
     monkeypatch.setenv("LAB_PW", "from the environment")
     assert made(load_text, f"passphrase: {typed}").passphrase == Secret(secret)
 

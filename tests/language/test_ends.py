@@ -155,7 +155,13 @@ def test_the_passphrase_that_a_client_is_given(load_text: Load, typed: str, expe
 
 
 @pytest.mark.parametrize(
-    ("typed", "expected"), [("", "of the server"), ("passphrase: null", None), ("passphrase: x", "x"), ("certificate: client", "of the client")]
+    ("typed", "expected"),
+    [
+        ("", "of the server"),
+        ("passphrase: null", None),
+        ("passphrase: x", "x"),
+        ("certificate: client", "of the client"),
+    ],
 )
 def test_the_passphrase_that_a_server_is_given(load_text: Load, typed: str, expected: str | None) -> None:
     spec = load_text(PASSPHRASES.replace("server: {certificate: server}", f"server: {{{typed}}}")).cases[0].server
@@ -174,7 +180,9 @@ def test_equal_servers_are_one_object_and_variants_have_ids_of_their_own(load_te
 
 
 def test_several_servers(load_text: Load, broken: Broken) -> None:
-    text = MINIMAL.replace("server: {certificate: server}", "servers:\n  a: {client_auth: none}\n  b: {like: a, tls: TLSv1.2}")
+    text = MINIMAL.replace(
+        "server: {certificate: server}", "servers:\n  a: {client_auth: none}\n  b: {like: a, tls: TLSv1.2}"
+    )
     assert summary(broken(text)) == ["9:5 'server' is missing: there are 2 servers"]
     spec = load_text(text.replace("expect: accepted", "server: b\n    expect: accepted")).cases[0].server
     assert (spec.id, spec.client_auth, spec.tls, spec.trust) == ("b", ClientAuth.NONE, (V2,), ())

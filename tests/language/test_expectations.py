@@ -99,7 +99,10 @@ def test_every_key(load_text: Load) -> None:
 
 def test_a_check_knows_its_place(load_text: Load) -> None:
     text = MINIMAL.replace("expect: accepted", "expect: {server-refused: expired, status: 400}")
-    spans = {check.path: (check.span.line, check.span.column, check.span.end_column) for check in load_text(text).cases[0].expect.checks}
+    spans = {
+        check.path: (check.span.line, check.span.column, check.span.end_column)
+        for check in load_text(text).cases[0].expect.checks
+    }
     assert spans == {"outcome": (9, 14, 28), "reason": (9, 30, 37), "status": (9, 47, 50)}
     (check,) = load_text(MINIMAL).cases[0].expect.checks
     assert (check.span.line, check.span.column) == (9, 13)
@@ -182,12 +185,18 @@ def test_equal_expectations_are_resolved_once(load_text: Load) -> None:
         ("{outcome: accepted, where: {when: {}, expect: {status: 200}}}", "'when' says nothing"),
         ("{outcome: accepted, where: {when: {tool: curl}, expect: {}}}", "nothing is expected here"),
         ("{outcome: accepted, where: {when: {backend: apache}, expect: {status: 200}}}", "this is not a backend"),
-        ("{outcome: accepted, where: {when: {tool_version: new}, expect: {status: 200}}}", "this is not a range of versions"),
+        (
+            "{outcome: accepted, where: {when: {tool_version: new}, expect: {status: 200}}}",
+            "this is not a range of versions",
+        ),
         (
             "{outcome: accepted, where: {when: {tls: TLSv1.2}, expect: {status: 200}}}",
             "no case here is planned to speak this version alone",
         ),
-        ("{outcome: accepted, where: {when: {tool: curl}}}", "'expect' is missing: what differs by backend, client or version needs it"),
+        (
+            "{outcome: accepted, where: {when: {tool: curl}}}",
+            "'expect' is missing: an entry of where needs it",
+        ),
     ],
 )
 def test_what_can_not_be_expected(broken: Broken, typed: str, message: str) -> None:
@@ -204,14 +213,18 @@ def test_a_version_that_the_case_can_not_speak(broken: Broken, load_text: Load) 
 
 
 def test_where_is_reachable_by_one_case_of_a_matrix(load_text: Load) -> None:
-    text = MINIMAL.replace("expect: accepted", "expect: {outcome: accepted, where: {when: {tls: TLSv1.2}, expect: {status: 200}}}")
+    text = MINIMAL.replace(
+        "expect: accepted", "expect: {outcome: accepted, where: {when: {tls: TLSv1.2}, expect: {status: 200}}}"
+    )
     first, second = load_text(text + "matrix: {client.tls: [TLSv1.2, TLSv1.3]}\n").cases
     assert "status" in checks(first)
     assert "status" not in checks(second)
 
 
 def test_a_server_that_must_not_start_needs_no_cases(load_text: Load, broken: Broken) -> None:
-    text = MINIMAL[: MINIMAL.index("cases:")].replace("{certificate: server}", "{expect: {starts: false, reason: key-mismatch}}")
+    text = MINIMAL[: MINIMAL.index("cases:")].replace(
+        "{certificate: server}", "{expect: {starts: false, reason: key-mismatch}}"
+    )
     (case,) = load_text(text).cases
     assert case.id == "scenario.yaml::server"
     assert case.client is None

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 
 from mtls_runner.language.document import Plain, Value
@@ -129,7 +129,9 @@ def properties(node: object, path: str = "") -> Iterator[tuple[str, Mapping[str,
 def test_every_key_is_described_and_most_have_an_example(name: str) -> None:
     found = dict(properties(schema(name)))
     assert len(found) > 50
-    own = {path: node for path, node in found.items() if "anyOf" not in path}  # {contains: …}, {file: …} speak for themselves
+    own = {
+        path: node for path, node in found.items() if "anyOf" not in path
+    }  # {contains: …}, {file: …} speak for themselves
     assert [path for path, node in own.items() if not node.get("description")] == []
     without = [path for path, node in own.items() if not node.get("examples") and "Matrix" not in path]
     assert all(path.rpartition(".")[2] in {*Outcome, "name", "names"} for path in without), without
@@ -138,7 +140,8 @@ def test_every_key_is_described_and_most_have_an_example(name: str) -> None:
 def test_examples_are_accepted_by_their_own_schema() -> None:
     whole = schema("scenario")
     for path, node in properties(whole):
-        for example in node.get("examples", ()) if isinstance(node.get("examples"), list) else ():  # type: ignore[union-attr, attr-defined]
+        examples = node.get("examples")
+        for example in examples if isinstance(examples, list) else ():
             validator = jsonschema.Draft7Validator({**node, "definitions": whole["definitions"]})
             assert [error.message for error in validator.iter_errors(example)] == [], path
 
@@ -150,5 +153,7 @@ def test_outcomes_and_reasons_are_offered() -> None:
         assert f'"{word.value}"' in offered
     assert "server-started" not in offered
     assert set(checks["outcome"]["anyOf"][0]["enum"]) == {
-        outcome.value for outcome in Outcome if not outcome.value.startswith("server-") or outcome is Outcome.SERVER_REFUSED
+        outcome.value
+        for outcome in Outcome
+        if not outcome.value.startswith("server-") or outcome is Outcome.SERVER_REFUSED
     }

@@ -41,7 +41,11 @@ def lab(load_text: Load, tmp_path: Path) -> Load:
 def test_defaults_are_overridden_by_the_scenario_and_both_by_the_command_line(lab: Load) -> None:
     (case,) = lab(MINIMAL).cases
     assert case.client is not None
-    assert (case.server.backend, case.server.tls, case.server.responses[0].body) == ("nginx", (TlsVersion.V1_3,), b"from lab")
+    assert (case.server.backend, case.server.tls, case.server.responses[0].body) == (
+        "nginx",
+        (TlsVersion.V1_3,),
+        b"from lab",
+    )
     assert (case.client.tool, case.client.timeout) == ("curl", 3.0)
     assert (case.server.option("image"), case.server.option("pids")) == ("lab/image", "99")
     text = MINIMAL.replace("{certificate: server}", "{backend: python, image: my/image}").replace(
@@ -49,7 +53,11 @@ def test_defaults_are_overridden_by_the_scenario_and_both_by_the_command_line(la
     )
     (case,) = lab(text).cases
     assert case.client is not None
-    assert (case.server.backend, case.server.option("image"), case.server.tls) == ("python", "my/image", (TlsVersion.V1_3,))
+    assert (case.server.backend, case.server.option("image"), case.server.tls) == (
+        "python",
+        "my/image",
+        (TlsVersion.V1_3,),
+    )
     assert (case.client.tool, case.client.timeout) == ("curl", 4.0)
     (case,) = lab(text, Overrides(backend="nginx", tool="python", image="x/y")).cases
     assert case.client is not None
@@ -116,7 +124,9 @@ def test_the_command_line_s_part(lab: Load, tmp_path: Path) -> None:
 
 def test_every_setting_has_an_origin(lab: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     lab(MINIMAL.replace("{certificate: server}", "{client_auth: optional}"))
-    found = {key: (value, origin) for key, value, origin in settings_for(Path("scenario.yaml"), Overrides(tool="python"))}
+    found = {
+        key: (value, origin) for key, value, origin in settings_for(Path("scenario.yaml"), Overrides(tool="python"))
+    }
     assert found["server.backend"] == ("nginx", "lab.yaml:2:12")
     assert found["server.client_auth"] == ("optional", "scenario.yaml:5:10")
     assert found["server.security_level"] == ("2", "built in")

@@ -28,7 +28,7 @@ def test_ids_name_the_cell(load_text: Load) -> None:
         "scenario.yaml::good[client.tls=TLSv1.3,client.tool=python]",
         "scenario.yaml::good[client.tls=TLSv1.3,client.tool=curl]",
     ]
-    assert [case.name for case in found][0] == "good[client.tls=TLSv1.2,client.tool=python]"
+    assert found[0].name == "good[client.tls=TLSv1.2,client.tool=python]"
     assert [(case.client.tls, case.client.tool, case.tls) for case in found if case.client] == [
         ((V2,), "python", V2),
         ((V2,), "curl", V2),
@@ -70,8 +70,12 @@ def test_a_deeper_path_leaves_its_neighbours_alone(load_text: Load) -> None:
 
 
 def test_a_case_s_own_matrix_takes_the_file_s_place(load_text: Load) -> None:
-    text = MINIMAL + "    matrix: {client.repeat: [1, 2]}\n  - {name: b, client: client, expect: accepted, matrix: {}}\n"
-    found = load_text(text + "  - {name: c, client: client, expect: accepted}\nmatrix: {client.tool: [python, curl]}\n").cases
+    text = (
+        MINIMAL + "    matrix: {client.repeat: [1, 2]}\n  - {name: b, client: client, expect: accepted, matrix: {}}\n"
+    )
+    found = load_text(
+        text + "  - {name: c, client: client, expect: accepted}\nmatrix: {client.tool: [python, curl]}\n"
+    ).cases
     assert [case.name for case in found] == [
         "good[client.repeat=1]",
         "good[client.repeat=2]",

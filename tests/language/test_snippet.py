@@ -19,8 +19,8 @@ PATH = Path("x.yaml")
 SECRET = "hunter2"
 
 
-def at(text: str, line: int, column: int = 1, length: int = 1, **more: str) -> str:
-    return render(Diagnostic("wrong", Span(PATH, line, column, line, column + length), **more), text)
+def at(text: str, line: int, column: int = 1, length: int = 1, expected: str = "", suggestion: str = "") -> str:
+    return render(Diagnostic("wrong", Span(PATH, line, column, line, column + length), expected, suggestion), text)
 
 
 def every_line(text: str) -> str:

@@ -12,7 +12,10 @@ from mtls_runner.language import source, yaml_nodes
 from mtls_runner.language.document import Document, Plain, Value
 
 PATH = Path("scenario.yaml")
-both = pytest.mark.parametrize("fast", [pytest.param(True, marks=pytest.mark.skipif(not yaml_nodes.FAST, reason="PyYAML has no libyaml here")), False])
+both = pytest.mark.parametrize(
+    "fast",
+    [pytest.param(True, marks=pytest.mark.skipif(not yaml_nodes.FAST, reason="PyYAML has no libyaml here")), False],
+)
 
 
 def parsed(text: str, fast: bool) -> Document:
@@ -32,7 +35,8 @@ def problems(text: str, fast: bool) -> list[str]:
 
 @both
 @pytest.mark.parametrize(
-    "typed", ["no", "off", "yes", "on", "y", "12:30", "2026-01-31", "2026-01-31T12:00:00Z", "0o8", "1_000", "=", "1.2.3"]
+    "typed",
+    ["no", "off", "yes", "on", "y", "12:30", "2026-01-31", "2026-01-31T12:00:00Z", "0o8", "1_000", "=", "1.2.3"],
 )
 def test_text_that_yaml_1_1_would_change_stays_text(typed: str, fast: bool) -> None:
     value = parsed(f"key: {typed}", fast).value
@@ -96,7 +100,9 @@ def test_duplicate_keys_name_both_places(fast: bool) -> None:
 
 @both
 def test_merge_keys_are_refused_and_quoted_ones_are_keys(fast: bool) -> None:
-    assert problems("a: &a {x: y}\nb:\n  <<: *a\n", fast) == ["scenario.yaml:3:3: merge keys (<<) are not part of YAML 1.2"]
+    assert problems("a: &a {x: y}\nb:\n  <<: *a\n", fast) == [
+        "scenario.yaml:3:3: merge keys (<<) are not part of YAML 1.2"
+    ]
     assert problems("b:\n  '<<': y\n", fast) == []
 
 
@@ -162,8 +168,6 @@ def test_an_alias_within_its_own_anchor_is_refused(fast: bool) -> None:
     assert refused("a: &a [*a]\n", fast) == "scenario.yaml:1:4: this alias is within its own anchor"
     assert refused("a: &a {b: *a}\n", fast) == "scenario.yaml:1:8: this alias is within its own anchor"
     assert parsed("a: &a [x]\nb: *a\n", fast).value == {"a": ["x"], "b": ["x"]}
-
-
 
 
 @both
@@ -277,7 +281,7 @@ def count_conversions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def count_compositions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     seen: list[int] = []
-    original = source.compose
+    original = yaml_nodes.compose
 
     def counted(text: str, *, fast: bool) -> yaml.Node | None:
         seen.append(len(text))

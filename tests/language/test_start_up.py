@@ -14,7 +14,7 @@ SCENARIO = Path(__file__).parents[2] / "scenarios" / "basic.yaml"
 def loaded(code: str) -> set[str]:
     """Top-level modules after running ``code`` in a process of its own."""
     program = f"import sys\nfrom pathlib import Path\n{code}\nprint(' '.join({{name.partition('.')[0] for name in sys.modules}}))"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)  # noqa: S603
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     return set(done.stdout.split())
 
 
@@ -41,7 +41,7 @@ plan = load(Path({str(SCENARIO)!r}))
 print(len(plan.cases), plan.cases[0].expect.checks[0].span.line, plan.cases[-1].id.rpartition("::")[2])
 """
     outputs = [
-        subprocess.run(  # noqa: S603
+        subprocess.run(
             [sys.executable, "-c", f"import sys\nfrom pathlib import Path\n{first}{code}"],
             capture_output=True,
             text=True,

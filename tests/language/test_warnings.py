@@ -42,9 +42,7 @@ def test_a_server_that_nobody_connects_to(load_text: Load) -> None:
 
 def test_a_server_that_accepts_nobody(load_text: Load) -> None:
     text = MINIMAL.replace("expect: accepted", "expect: {server-refused: unknown-ca}")
-    assert warned(load_text, text) == [
-        "5:1 'server' accepts nobody in this file, so that its refusals prove nothing"
-    ]
+    assert warned(load_text, text) == ["5:1 'server' accepts nobody in this file, so that its refusals prove nothing"]
     assert warned(load_text, text + "  - {name: b, client: client, expect: accepted}\n") == []
 
 
@@ -61,11 +59,16 @@ def test_a_refusal_without_a_reason(load_text: Load) -> None:
         ("{not_before: +1d, issuer: self}", "not yet valid, of an authority that is not trusted"),
         ("{key: rsa-1024, signature: sha1}", "a weak key, a weak hash"),
         ("{defects: [corrupted-signature, wrong-issuer-name]}", "corrupted-signature, wrong-issuer-name"),
-        ("{not_after: 2001-01-01, not_before: 2000-01-01, extensions: {1.2.3: {der: '0500', critical: true}}}", "expired, a critical extension that nobody knows"),
+        (
+            "{not_after: 2001-01-01, not_before: 2000-01-01, extensions: {1.2.3: {der: '0500', critical: true}}}",
+            "expired, a critical extension that nobody knows",
+        ),
     ],
 )
 def test_a_certificate_with_two_faults(load_text: Load, leaf: str, faults: str) -> None:
-    text = MINIMAL.replace("  client: ", f"  bad: {leaf}\n  client: ", 1) + REFUSED.format(client="bad", reason="expired")
+    text = MINIMAL.replace("  client: ", f"  bad: {leaf}\n  client: ", 1) + REFUSED.format(
+        client="bad", reason="expired"
+    )
     assert warned(load_text, text) == [
         f"4:3 'bad' has 2 independent faults ({faults}), and servers differ in which they name"
     ]
@@ -74,8 +77,17 @@ def test_a_certificate_with_two_faults(load_text: Load, leaf: str, faults: str) 
 
 
 @pytest.mark.parametrize(
-    "leaf", ["{not_after: -1d, not_before: -2d}", "{issuer: self}", "{usage: server}", "{key: rsa-1024}", "{defects: version-1}"]
+    "leaf",
+    [
+        "{not_after: -1d, not_before: -2d}",
+        "{issuer: self}",
+        "{usage: server}",
+        "{key: rsa-1024}",
+        "{defects: version-1}",
+    ],
 )
 def test_a_certificate_with_one_fault(load_text: Load, leaf: str) -> None:
-    text = MINIMAL.replace("  client: ", f"  bad: {leaf}\n  client: ", 1) + REFUSED.format(client="bad", reason="expired")
+    text = MINIMAL.replace("  client: ", f"  bad: {leaf}\n  client: ", 1) + REFUSED.format(
+        client="bad", reason="expired"
+    )
     assert warned(load_text, text) == []
