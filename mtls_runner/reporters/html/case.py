@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from jinja2 import Template
@@ -18,6 +17,7 @@ from mtls_runner.reporters.escape import one_line
 from mtls_runner.reporters.failure import headline
 from mtls_runner.reporters.html.chains import Break, chains
 from mtls_runner.reporters.html.drawing import Shelf
+from mtls_runner.reporters.html.gathered import WORDS, File, Piece
 from mtls_runner.reporters.html.held import held
 from mtls_runner.reporters.html.ladder import steps
 from mtls_runner.reporters.html.templates import Lines
@@ -25,27 +25,12 @@ from mtls_runner.reporters.transcript import transcript
 from mtls_runner.snippet import render
 from mtls_runner.span import Diagnostic
 
-__all__ = ["WORDS", "CasePage", "Rendered"]
+__all__ = ["CasePage"]
 
-WORDS: Mapping[Status, str] = {
-    Status.PASS: "passed",
-    Status.FAIL: "failed",
-    Status.ERROR: "broken",
-    Status.SKIP: "skipped",
-}
 _MOST_LOG = 6000
 """Characters of a server's log that are shown, the last ones."""
 _SPEAKING = re.compile(r"(?:(?:client|server)\.)?(?:tls|tool|backend)=")
 """Matrix parameters whose values say what they are."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """A case's piece, its bytes, and where its chains broke."""
-
-    html: Markup
-    size: int
-    breaks: tuple[Break, ...]
 
 
 class CasePage:
@@ -65,28 +50,21 @@ class CasePage:
         """A command to type was shown."""
 
     def render(
-        self,
-        verdict: Verdict,
-        plan: Plan,
-        anchors: Mapping[str, int],
-        file: int,
-        number: int,
-        *,
-        opened: bool,
-        room: int | None,
-    ) -> Rendered:
-        """The piece for one case.
+        self, verdict: Verdict, file: File, number: int, *, opened: bool, room: int | None
+    ) -> tuple[Piece, tuple[Break, ...]]:
+        """The piece for one case, and where its chains broke.
 
         Args:
             verdict: what to tell.
-            plan: the case's.
-            anchors: certificate ids → their numbers in the page's tree.
-            file, number: of the file, and of the case in the page.
+            file: the case's.
+            number: of the case in the page.
             opened: it stands open.
             room: bytes that it may take; without transcript and log if it would take more. ``None``: any.
         """
         case, seen = verdict.case, verdict.observation
         name, variant = _parted(case.name)
+        plan = file.plan
+        said = _said(verdict)
         shown = chains(plan, case, seen, self._now)
         client = seen.client if seen is not None else None
         server = seen.server if seen is not None else None
@@ -100,15 +78,15 @@ class CasePage:
                 opened=opened,
                 name=name,
                 variant=variant,
-                said=_said(verdict),
+                said=said,
                 number=number,
-                file=file,
+                file=file.number,
                 summary=_summary(verdict),
                 hint=seen.hint if seen is not None else "",
                 trouble=Lines(_trouble(verdict, plan.text)),
                 held=held(verdict),
                 chains=shown,
-                anchors=anchors,
+                anchors=file.anchors,
                 evidence=seen.evidence if seen is not None else (),
                 drawing=self._shelf.of(ladder) if ladder else None,
                 client_name=f"{client.tool} {client.tool_version}" if client is not None else "",
@@ -122,7 +100,8 @@ class CasePage:
             if room is None or len(html) <= room:
                 break
         breaks = tuple(chain.broken for chain in shown if chain.broken is not None)
-        return Rendered(Markup(html), len(html.encode()), breaks)  # noqa: S704 - escaped by the template
+        markup = Markup(html)  # noqa: S704 - escaped by the template
+        return Piece(number, name, variant, verdict.status, said, markup, file.path), breaks
 
 
 def _parted(name: str) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from itertools import pairwise
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.observation import Observation, Outcome, Reason
 from mtls_runner.model.spec import CertificateSpec, Defect, KeyAlgorithm
+from mtls_runner.reporters.html.moments import moment
 
 __all__ = ["Break", "Chain", "chains", "lineage"]
 
@@ -41,6 +42,7 @@ class Chain:
         broken: where it broke, as far as the verdict says so.
         judged: the verifier looked at it and refused nothing.
         sent: ids that really went over the wire; ``None``: not observed.
+        missed: why an empty path was refused, or ``""``.
     """
 
     holder: str
@@ -50,6 +52,7 @@ class Chain:
     broken: Break | None
     judged: bool
     sent: tuple[str, ...] | None
+    missed: str = ""
 
 
 _Find = Callable[[Sequence[CertificateSpec], "_Facts"], Break | None]
@@ -77,7 +80,7 @@ def lineage(certificates: Mapping[str, CertificateSpec], leaf: str) -> tuple[Cer
 
 
 def chains(plan: Plan, case: Case, seen: Observation | None, now: datetime) -> tuple[Chain, ...]:
-    """The client's chain and the server's, for those that have one.
+    """The client's chain, empty when it presents none, and the server's, where the lab knows it.
 
     Args:
         plan: the case's.
@@ -87,11 +90,19 @@ def chains(plan: Plan, case: Case, seen: Observation | None, now: datetime) -> t
     """
     found = []
     client, server = case.client, case.server
-    if client is not None and client.certificate is not None:
-        found.append(_chain(plan, "client", client.certificate, server.trust, seen, now))
+    if client is not None and client.certificate is None:
+        found.append(_none(server.trust, seen))
+    elif client is not None:
+        found.append(_chain(plan, "client", client.certificate or "", server.trust, seen, now))
     if server.certificate is not None:
         found.append(_chain(plan, "server", server.certificate, client.trust if client is not None else (), seen, now))
-    return tuple(chain for chain in found if chain.path)
+    return tuple(chain for chain in found if chain.path or chain.holder == "client")
+
+
+def _none(trust: tuple[str, ...], seen: Observation | None) -> Chain:
+    refused = seen is not None and seen.outcome is Outcome.SERVER_REFUSED and seen.reason is Reason.NO_CERTIFICATE
+    missed = "the server demands one" if refused else ""
+    return Chain("client", "server", (), trust, None, judged=False, sent=None, missed=missed)
 
 
 _REFUSALS = {
@@ -132,14 +143,15 @@ def _leaf(path: Sequence[CertificateSpec], facts: _Facts) -> Break:
 def _expired(path: Sequence[CertificateSpec], facts: _Facts) -> Break | None:
     for each in path:
         if each.files is None and each.not_after.resolve(facts.now) <= facts.now:
-            return Break(each.id, link=False, why=f"expired on {_day(each.not_after.resolve(facts.now))}")
+            return Break(each.id, link=False, why=f"expired {moment(each.not_after.resolve(facts.now), facts.now)}")
     return None
 
 
 def _not_yet_valid(path: Sequence[CertificateSpec], facts: _Facts) -> Break | None:
     for each in path:
         if each.files is None and each.not_before.resolve(facts.now) > facts.now:
-            return Break(each.id, link=False, why=f"not valid before {_day(each.not_before.resolve(facts.now))}")
+            valid_from = moment(each.not_before.resolve(facts.now), facts.now)
+            return Break(each.id, link=False, why=f"not valid before {valid_from}")
     return None
 
 
@@ -222,8 +234,16 @@ def _weak_digest(path: Sequence[CertificateSpec], _facts: _Facts) -> Break | Non
     return None
 
 
-def _day(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%d %H:%MZ")
+def _revoked(path: Sequence[CertificateSpec], _facts: _Facts) -> Break:
+    for each in path:
+        if each.revoked is not None:
+            return Break(each.id, link=False, why=f"revoked: {each.revoked.reason}")
+    return Break(path[0].id, link=False, why="revoked")
+
+
+def _unknown_status(path: Sequence[CertificateSpec], facts: _Facts) -> Break:
+    """The codes don't say whose CRL is missing: the leaf's is asked for first."""
+    return Break(path[0].id, link=True, why=f"not known whether it is revoked: {facts.reason}")
 
 
 _CAUSES: Mapping[Reason, _Find] = {
@@ -240,7 +260,11 @@ _CAUSES: Mapping[Reason, _Find] = {
     Reason.WEAK_KEY: _weak_key,
     Reason.WEAK_DIGEST: _weak_digest,
     Reason.NAME_MISMATCH: _leaf,
-    Reason.REVOKED: _leaf,
+    Reason.REVOKED: _revoked,
+    Reason.NO_CRL: _unknown_status,
+    Reason.CRL_EXPIRED: _unknown_status,
+    Reason.CRL_NOT_YET_VALID: _unknown_status,
+    Reason.CRL_INVALID: _unknown_status,
     Reason.MALFORMED: _leaf,
     Reason.NOT_COMPLIANT: _leaf,
     Reason.NOT_AUTHORIZED: _leaf,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from mtls_runner.model.case import Plan
 from mtls_runner.model.spec import CertificateSpec
 from mtls_runner.reporters.html.chains import Break
+from mtls_runner.reporters.html.moments import moment
 
 __all__ = ["Blame", "Node", "forest"]
 
@@ -28,10 +29,11 @@ class Node:
     Args:
         id: in the scenario.
         role: ``root``, ``intermediate``, ``leaf`` or ``self-signed leaf``.
+        trusted_by: ``servers`` that check clients against it, ``clients`` that check servers.
         subject: RFC 4514.
         facts: key, usage, names, each a short text; empty for the user's own files.
-        not_before, not_after: validity; ``None`` for the user's own files.
-        ill: ``expired`` or ``not yet valid`` when the run began, or ``""``.
+        valid: from when to when; ``""`` for the user's own files.
+        ill: ``expired`` or ``not yet valid`` when the run began, and no case tells of it; or ``""``.
         oddities: what is wrong on purpose.
         blames: what broke here.
         issued: certificates that it signed.
@@ -39,10 +41,10 @@ class Node:
 
     id: str
     role: str
+    trusted_by: tuple[str, ...]
     subject: str
     facts: tuple[str, ...]
-    not_before: datetime | None
-    not_after: datetime | None
+    valid: str
     ill: str
     oddities: tuple[str, ...]
     blames: tuple[Blame, ...]
@@ -64,36 +66,43 @@ def forest(plan: Plan, breaks: Mapping[Break, int], now: datetime) -> tuple[Node
     blames: dict[str, list[Blame]] = {}
     for broken, cases in breaks.items():
         blames.setdefault(broken.certificate, []).append(Blame(broken, cases))
+    trusting = {
+        "servers": {name for case in plan.cases for name in case.server.trust},
+        "clients": {name for case in plan.cases if case.client is not None for name in case.client.trust},
+    }
     planted: set[str] = set()
 
     def node(spec: CertificateSpec) -> Node:
         planted.add(spec.id)
         below = tuple(node(child) for child in issued.get(spec.id, ()) if child.id not in planted)
-        return _node(spec, blames.get(spec.id, ()), below, now)
+        trusted_by = tuple(who for who, trusted in trusting.items() if spec.id in trusted)
+        return _node(spec, trusted_by, blames.get(spec.id, ()), below, now)
 
     trees = [node(spec) for spec in issued.get(None, ())]
     trees += [node(spec) for spec in plan.certificates.values() if spec.id not in planted]
     return tuple(trees)
 
 
-def _node(spec: CertificateSpec, blames: Sequence[Blame], issued: tuple[Node, ...], now: datetime) -> Node:
+def _node(
+    spec: CertificateSpec,
+    trusted_by: tuple[str, ...],
+    blames: Sequence[Blame],
+    issued: tuple[Node, ...],
+    now: datetime,
+) -> Node:
     if spec.files is not None:
-        return Node(spec.id, _role(spec), "", ("your own files",), None, None, "", (), tuple(blames), issued)
+        return Node(spec.id, _role(spec), trusted_by, "", ("your own files",), "", "", (), tuple(blames), issued)
     not_before, not_after = spec.not_before.resolve(now), spec.not_after.resolve(now)
     ill = "expired" if not_after <= now else "not yet valid" if not_before > now else ""
-    oddities = (
-        *spec.defects,
-        *([f"signed with {spec.signature.hash}"] if spec.signature.hash in ("sha1", "md5") else []),
-    )
     return Node(
         spec.id,
         _role(spec),
+        trusted_by,
         spec.subject,
         tuple(_facts(spec)),
-        not_before,
-        not_after,
-        ill,
-        tuple(map(str, oddities)),
+        f"{moment(not_before, now)} to {moment(not_after, now)}",
+        ill if not blames else "",
+        tuple(_oddities(spec)),
         tuple(blames),
         issued,
     )
@@ -103,6 +112,14 @@ def _role(spec: CertificateSpec) -> str:
     if spec.issuer is None:
         return "root" if spec.authority else "self-signed leaf"
     return "intermediate" if spec.authority else "leaf"
+
+
+def _oddities(spec: CertificateSpec) -> Iterator[str]:
+    yield from map(str, spec.defects)
+    if spec.signature.hash in ("sha1", "md5"):
+        yield f"signed with {spec.signature.hash}"
+    if spec.revoked is not None:
+        yield f"revoked: {spec.revoked.reason}"
 
 
 def _facts(spec: CertificateSpec) -> list[str]:

@@ -6,9 +6,11 @@
     const file = each.closest(".file").querySelector("h2").textContent;
     return (file + " " + each.querySelector("summary").textContent).toLowerCase();
   });
+  const groups = [...document.querySelectorAll(".group")];
+  const tools = document.querySelector(".tools");
   const find = document.getElementById("find");
   const found = document.getElementById("found");
-  document.querySelector(".tools").hidden = false;
+  if (tools) tools.hidden = false;
 
   const filter = () => {
     const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -17,22 +19,26 @@
       each.hidden = !words.every((word) => texts[at].includes(word));
       count += !each.hidden;
     });
-    document.querySelectorAll(".file").forEach((file) => {
-      file.hidden = words.length > 0 && !file.querySelector(".case:not([hidden])");
+    document.querySelectorAll(".group, .file").forEach((box) => {
+      box.hidden = words.length > 0 && !box.querySelector(".case:not([hidden])");
     });
     found.textContent = words.length ? count + " of " + cases.length : "";
   };
   let waiting = 0;
-  find.addEventListener("input", () => {
-    clearTimeout(waiting);
-    waiting = setTimeout(filter, 80);
-  });
-
-  const all = (open) => () => cases.forEach((each) => {
-    if (each.checkVisibility ? each.checkVisibility() : !each.hidden) each.open = open;
-  });
-  document.getElementById("expand").addEventListener("click", all(true));
-  document.getElementById("collapse").addEventListener("click", all(false));
+  const all = (open) => () => {
+    if (open) groups.forEach((each) => { each.open = true; });
+    cases.filter((each) => !open || each.checkVisibility()).forEach((each) => { each.open = open; });
+    if (!open) groups.forEach((each) => { each.open = false; });
+  };
+  if (tools) {
+    find.addEventListener("input", () => {
+      clearTimeout(waiting);
+      waiting = setTimeout(filter, 80);
+    });
+    document.getElementById("expand").addEventListener("click", all(true));
+    document.getElementById("collapse").addEventListener("click", all(false));
+    if (find.value) filter();
+  }
 
   const reveal = () => {
     const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
@@ -42,25 +48,25 @@
   addEventListener("hashchange", reveal);
   if (location.hash) reveal();
 
+  const copyable = (box) => box.querySelectorAll("pre.cmd").forEach((pre) => {
+    if (pre.parentElement.className === "copyable") return;
+    const frame = document.createElement("div");
+    const button = document.createElement("button");
+    frame.className = "copyable";
+    button.type = "button";
+    button.className = "copy";
+    button.textContent = "Copy";
+    button.addEventListener("click", () => navigator.clipboard.writeText(pre.textContent).then(() => {
+      button.textContent = "Copied";
+      setTimeout(() => { button.textContent = "Copy"; }, 1500);
+    }));
+    pre.replaceWith(frame);
+    frame.append(pre, button);
+  });
   if (navigator.clipboard) {
-    document.addEventListener("click", (event) => {
-      const button = event.target.closest("button.copy");
-      if (!button) return;
-      navigator.clipboard.writeText(button.previousElementSibling.textContent).then(() => {
-        button.textContent = "Copied";
-        setTimeout(() => { button.textContent = "Copy"; }, 1500);
-      });
-    });
+    document.querySelectorAll(".case[open]").forEach(copyable);
     document.addEventListener("toggle", (event) => {
-      if (!event.target.open) return;
-      event.target.querySelectorAll("pre.cmd").forEach((pre) => {
-        if (pre.nextElementSibling && pre.nextElementSibling.className === "copy") return;
-        const button = document.createElement("button");
-        button.type = "button";
-        button.className = "copy";
-        button.textContent = "Copy";
-        pre.after(button);
-      });
+      if (event.target.open && event.target.classList.contains("case")) copyable(event.target);
     }, true);
   }
 })();
