@@ -1,6 +1,6 @@
 """Servers as a whole: what is missing, what excludes each other, and refusals that prove nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from mtls_runner.language.certificates import Certificates
 from mtls_runner.language.check_cases import Planned
@@ -85,10 +85,23 @@ def check_spec(
         )
 
 
+def _outcomes(cases: Iterable[Case]) -> set[str]:
+    return {
+        str(matcher.value)
+        for case in cases
+        for check in case.expect.checks
+        if check.path == "outcome"
+        for matcher in check.alternatives
+    }
+
+
 def check_acceptance(
     context: Context, servers: Servers, planned: Sequence[Planned], connected: Mapping[str, Sequence[Case]]
 ) -> None:
-    """Servers that nobody connects to, that must not start, or that refuse everybody in the whole file."""
+    """Servers that nobody connects to, that must not start, or that refuse everybody in the whole file.
+
+    What a server is ``like`` may do the accepting: the two differ in what the one gives anew.
+    """
     problems, document = context.problems, context.document
     bases = {declared.model.like for declared in servers.declared.values()}
     for declared in servers.declared.values():
@@ -97,14 +110,10 @@ def check_acceptance(
             if declared.model.expect is None and declared.id not in bases and context.scenario.cases:
                 problems.warning(document, declared.loc, f"no case connects to the server '{declared.id}'", key=True)
             continue
-        outcomes = {
-            matcher.value
-            for case in cases
-            for check in case.expect.checks
-            if check.path == "outcome"
-            for matcher in check.alternatives
-        }
-        if Outcome.SERVER_REFUSED.value in outcomes and Outcome.ACCEPTED.value not in outcomes:
+        accepted = Outcome.ACCEPTED in _outcomes(
+            case for id_ in servers.family(declared.id) for case in connected.get(id_, ())
+        )
+        if Outcome.SERVER_REFUSED in _outcomes(cases) and not accepted:
             problems.warning(
                 document,
                 declared.loc,

@@ -49,15 +49,18 @@ class Servers:
         base = self.merged(model.like)
         return over(base, model) if base is not None else None
 
+    def family(self, id_: str) -> tuple[str, ...]:
+        """It and those that it takes over from, nearest first; a circle is walked once."""
+        found: dict[str, None] = {}
+        at: str | None = id_
+        while at is not None and at in self.declared and at not in found:
+            found[at] = None
+            at = self.declared[at].model.like
+        return tuple(found)
+
     def in_circle(self, id_: str) -> bool:
         """Whether ``like:`` leads from it round in a circle."""
-        seen: set[str] = set()
-        at: str | None = id_
-        while at is not None and at not in seen:
-            seen.add(at)
-            declared = self.declared.get(at)
-            at = declared.model.like if declared is not None else None
-        return at is not None
+        return self.declared[self.family(id_)[-1]].model.like in self.family(id_)
 
     def of_case(self, case: Case, loc: Loc) -> tuple[str, Server] | None:
         """Id and description; ``None``, with a problem, where the case doesn't say which."""

@@ -46,6 +46,16 @@ def test_a_server_that_accepts_nobody(load_text: Load) -> None:
     assert warned(load_text, text + "  - {name: b, client: client, expect: accepted}\n") == []
 
 
+def test_the_server_that_one_is_like_may_do_the_accepting(load_text: Load) -> None:
+    text = MINIMAL.replace("server: {certificate: server}", "servers: {a: {}, b: {like: a, tls: TLSv1.2}}")
+    text = text.replace("client: client\n", "client: client\n    server: a\n")
+    text += "  - {name: bad, server: b, expect: {server-refused: no-certificate}}\n"
+    assert warned(load_text, text) == []
+    assert warned(load_text, text.replace("{like: a, tls", "{certificate: server, tls")) == [
+        "5:18 'b' accepts nobody in this file, so that its refusals prove nothing"
+    ]
+
+
 def test_a_refusal_without_a_reason(load_text: Load) -> None:
     text = MINIMAL + "  - {name: bad, expect: server-refused}\n"
     assert warned(load_text, text) == ["10:25 no reason is given: any reason for server-refused would pass"]

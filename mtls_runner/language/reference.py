@@ -1,0 +1,134 @@
+"""The tables of keys in the users' reference: made from the models, between markers in ``docs/scenario-language.md``.
+
+``python -m mtls_runner.language.reference`` writes them, ``--check`` says whether they are current.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from mtls_runner.language.certificate import (
+    Basic,
+    Certificate,
+    Constraints,
+    Key,
+    KeyUsage,
+    OwnExtension,
+    San,
+    Signature,
+    Usage,
+)
+from mtls_runner.language.endpoint import Client, Options, RequestModel, ResponseModel, Server
+from mtls_runner.language.expectation import Checks, Expect, ServerExpect, When, Where
+from mtls_runner.language.lab import Defaults, EngineSettings, LabFile
+from mtls_runner.language.revocation import Crl, Revoked
+from mtls_runner.language.scenario import Case, Scenario
+from mtls_runner.model.observation import Outcome
+from mtls_runner.tls.names import REASONS
+
+__all__ = ["PAGE", "TABLES", "filled", "main"]
+
+PAGE = Path(__file__).parents[2] / "docs" / "scenario-language.md"
+#: Marker → the model whose keys stand there.
+TABLES: Mapping[str, type[BaseModel]] = {
+    model.__name__: model
+    for model in (
+        Basic,
+        Case,
+        Certificate,
+        Checks,
+        Client,
+        Constraints,
+        Crl,
+        Defaults,
+        EngineSettings,
+        Key,
+        LabFile,
+        Options,
+        OwnExtension,
+        RequestModel,
+        ResponseModel,
+        Revoked,
+        Scenario,
+        Server,
+        ServerExpect,
+        Signature,
+        When,
+    )
+}
+#: Models whose keys the text itself explains.
+IN_WORDS: tuple[type[BaseModel], ...] = (Expect, KeyUsage, San, Usage, Where)
+_BLOCK = re.compile(r"(<!-- (keys|reasons)(?:: (\w+))? -->\n).*?(<!-- end -->)", re.DOTALL)
+_PLAIN = re.compile(r"[A-Za-z0-9_./*][A-Za-z0-9_./*=+:-]*(?: [A-Za-z0-9_./*=+-]+)*")
+_NOT_TEXT = frozenset({"true", "false", "null", "yes", "no", "on", "off"})
+
+
+def filled(text: str) -> str:
+    """The page with every table as the models have it now."""
+
+    def table(match: re.Match[str]) -> str:
+        lines = _reasons() if match[2] == "reasons" else _keys(TABLES[match[3]])
+        return match[1] + "\n".join(lines) + "\n" + match[4]
+
+    return _BLOCK.sub(table, text)
+
+
+def _keys(model: type[BaseModel]) -> Iterator[str]:
+    yield "| key | what it says | example |"
+    yield "|---|---|---|"
+    for name, field in model.model_fields.items():
+        must = " **Needed.**" if field.is_required() else ""
+        examples = " or ".join(f"`{_flow(example)}`" for example in field.examples or ())
+        yield f"| `{name}` | {(field.description or '').replace('|', chr(92) + '|')}{must} | {examples} |"
+
+
+def _reasons() -> Iterator[str]:
+    yield "| outcome | reasons |"
+    yield "|---|---|"
+    for outcome in Outcome:
+        names = ", ".join(f"`{reason.value}`" for reason in sorted(REASONS[outcome], key=lambda reason: reason.value))
+        yield f"| `{outcome.value}` | {names} |"
+
+
+def _flow(value: object) -> str:
+    """As an author writes it on one line."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_flow(key)}: {_flow(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_flow, value)) + "]"
+    text = str(value)
+    if not isinstance(value, str) or (_PLAIN.fullmatch(text) and not text.endswith(":") and text not in _NOT_TEXT):
+        return text
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Writes or checks the page; the exit code is 1 where it is not current."""
+    parser = argparse.ArgumentParser(prog="python -m mtls_runner.language.reference", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if the page is not current")
+    parser.add_argument("--page", type=Path, default=PAGE, help="the page")
+    options = parser.parse_args(arguments)
+    text = options.page.read_text(encoding="utf-8")
+    current = filled(text)
+    if text == current:
+        return 0
+    if options.check:
+        sys.stderr.write(f"{options.page} is not current: run python -m mtls_runner.language.reference\n")
+        return 1
+    options.page.write_text(current, encoding="utf-8")
+    sys.stdout.write(f"{options.page}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
