@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mtls_runner.language.certificate import Certificate
@@ -180,6 +180,7 @@ def misspellings() -> st.SearchStrategy[str]:
     return slip("passphrase").flatmap(lambda word: st.one_of(st.just(word), slip(word)))
 
 
+@settings(deadline=None)
 @given(key=misspellings(), tail=st.sampled_from(["", " # comment", "\nname: x"]))
 @example(key="pasphrase", tail="")
 @example(key="psphrase", tail="")

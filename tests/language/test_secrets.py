@@ -1,0 +1,91 @@
+"""No secret in anything that is shown: not where its key is misspelt, not where the file is broken."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mtls_runner.errors import ScenarioError
+from mtls_runner.language import Overrides, load
+from mtls_runner.language.settings import settings_for
+from mtls_runner.snippet import render
+from tests.language.conftest import MINIMAL, Load
+from tests.language.test_snippet import misspellings
+
+SECRET = "hunter2"
+
+#: Where a passphrase can stand; ``@`` is its key.
+PLACES = (
+    MINIMAL.replace("{subject: CN=Root}", "{subject: CN=Root, @: hunter2}"),
+    MINIMAL.replace("  server: {}", "  server:\n    @: hunter2 # hunter2\n    days: 3"),
+    MINIMAL.replace("{certificate: server}", "{certificate: server, @: hunter2, tls: TLSv1.2}"),
+    MINIMAL.replace(
+        "client: client\n", "client:\n      certificate: client\n      @: >-\n        hunter2\n        hunter2\n"
+    ),
+    MINIMAL.replace("client: client\n", "client: {@: {text: hunter2}, certificate: client}\n"),
+    MINIMAL.replace("client: client\n", 'client: {"@":"hunter2", certificate: client}\n'),
+    MINIMAL + "matrix:\n  client.@: [hunter2, hunter2-2]\n",
+    MINIMAL + "matrix:\n  client.@:\n  - hunter2\n",
+)
+#: The fifth gives no passphrase that can be.
+RIGHT = (*PLACES[:4], *PLACES[5:])
+#: Mistakes beside it, so that lines near the secret are shown.
+BREAKS: tuple[Callable[[str], str], ...] = (
+    lambda text: text,
+    lambda text: text.replace("accepted", "acepted"),
+    lambda text: text + "  - [\n",
+    lambda text: "? " + text,
+)
+
+
+def everything_shown(text: str, path: Path) -> str:
+    """All that could reach a terminal, a log or a report; ``""`` when the file is right."""
+    path.write_text(text, encoding="utf-8")
+    try:
+        plan = load(path)
+        return repr(plan.cases) + repr(plan.certificates) + repr(plan.warnings) + repr(settings_for(path, Overrides()))
+    except ScenarioError as error:
+        shown = [render(diagnostic, text) for diagnostic in error.diagnostics]
+        return "\n".join([*shown, str(error), repr(error.diagnostics), *traceback.format_exception(error)])
+
+
+@settings(deadline=None)
+@given(
+    key=st.one_of(st.just("passphrase"), misspellings()),
+    place=st.sampled_from(PLACES),
+    damage=st.sampled_from(BREAKS),
+)
+def test_a_passphrase_is_never_shown(key: str, place: str, damage: Callable[[str], str]) -> None:
+    with TemporaryDirectory() as directory:
+        shown = everything_shown(damage(place.replace("@", key)), Path(directory) / "scenario.yaml")
+    assert shown
+    assert SECRET not in shown
+
+
+@pytest.mark.parametrize("place", RIGHT)
+def test_the_places_are_right_when_the_key_is(load_text: Load, place: str) -> None:
+    plan = load_text(place.replace("@", "passphrase"))
+    found = [spec.passphrase for spec in plan.certificates.values()]
+    found += [end.passphrase for case in plan.cases for end in (case.server, case.client) if end is not None]
+    assert any(passphrase is not None and SECRET in passphrase.reveal() for passphrase in found)
+
+
+def test_a_secret_is_there_and_only_revealed_when_asked_for(load_text: Load) -> None:
+    plan = load_text(MINIMAL.replace("{subject: CN=Root}", "{passphrase: hunter2}"))
+    passphrase = plan.certificates["ca"].passphrase
+    assert passphrase is not None
+    assert passphrase.reveal() == SECRET
+    assert SECRET not in repr(plan.certificates)
+
+
+def test_a_secret_from_the_environment_is_not_shown_either(load_text: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAB_PW", SECRET)
+    plan = load_text(MINIMAL.replace("{certificate: server}", "{passphrase: {env: LAB_PW}}"))
+    assert plan.cases[0].server.passphrase is not None
+    assert SECRET not in repr(plan)
