@@ -57,6 +57,10 @@ class Reason(StrEnum):
     CRL_INVALID = "crl-invalid"
     OCSP_UNAVAILABLE = "ocsp-unavailable"
     OCSP_INVALID = "ocsp-invalid"
+    OCSP_UNKNOWN = "ocsp-unknown"
+    """The responder says that it does not know the certificate."""
+    OCSP_EXPIRED = "ocsp-expired"
+    OCSP_NOT_YET_VALID = "ocsp-not-yet-valid"
     WRONG_PURPOSE = "wrong-purpose"
     BAD_SIGNATURE = "bad-signature"
     INVALID_CA = "invalid-ca"
@@ -179,6 +183,7 @@ class ClientView:
         exit_code: curl's exit, or for another client what curl of a named version would have exited with.
         verify_code: OpenSSL's result for the server's chain (``X509_V_*``; 0 is OK); ``None``: never came so far.
         name_mismatch: the chain was good, the name was not.
+        ocsp: what it held against the server by OCSP, though the chain was good.
         alerts: in order.
         messages: handshake messages, in order.
         certificate_requested: a CertificateRequest arrived; ``None``: not known.
@@ -214,6 +219,7 @@ class ClientView:
     response: HttpResponse | None = None
     local_port: int | None = None
     command: str = ""
+    ocsp: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +234,7 @@ class ServerView:
         verify_code: OpenSSL's result for the client's chain; ``None``: nothing was verified.
         client_verify: as nginx ``$ssl_client_verify``: ``SUCCESS``, ``NONE``, ``FAILED:…``; ``None``: unknown.
         client_subject: RFC 4514 subject of the client certificate it saw; ``None``: none, or unknown.
+        ocsp: what it held against the client by OCSP, though the chain was good.
         refused_status: the HTTP status by which it refused the certificate itself (nginx 400/495/496/497), or ``None``.
         alerts, messages: from the server's side, in order; empty where it doesn't tell.
         request: the HTTP request it saw.
@@ -255,6 +262,7 @@ class ServerView:
     cipher: str | None = None
     resumed: bool | None = None
     log: tuple[str, ...] = ()
+    ocsp: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)

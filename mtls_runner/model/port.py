@@ -11,6 +11,7 @@ from mtls_runner.deadline import Deadline
 from mtls_runner.model.credential import Credential
 from mtls_runner.model.event import Event
 from mtls_runner.model.observation import ClientView, ServerView
+from mtls_runner.model.revocation import OcspAnswer, ResponderSpec
 from mtls_runner.model.spec import Address, ChainSpec, ClientSpec, ServerSpec
 
 __all__ = ["Client", "Material", "Reporter", "RunningServer", "ServerBackend", "Watch"]
@@ -48,6 +49,22 @@ class Material(Protocol):
 
         Raises:
             MaterialError: one of them can't be made.
+        """
+        ...
+
+    def ocsp_response(self, responder: ResponderSpec, request: bytes, answer: OcspAnswer) -> bytes:
+        """A DER ``OCSPResponse`` to a DER ``OCSPRequest``.
+
+        Raises:
+            MaterialError: it can't be made.
+        """
+        ...
+
+    def ocsp_request(self, certificate: str) -> bytes:
+        """A DER ``OCSPRequest`` about a certificate.
+
+        Raises:
+            MaterialError: it can't be made.
         """
         ...
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
 
 from mtls_runner.model.spec import Defect, Moment
 
-__all__ = ["CrlSpec"]
+__all__ = ["CrlSpec", "OcspAnswer", "ResponderSpec", "StaplingSpec"]
+
+_AN_HOUR_AGO = Moment(timedelta(hours=-1))
+_IN_A_WEEK = Moment(timedelta(days=7))
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +31,78 @@ class CrlSpec:
 
     id: str
     issuer: str
-    this_update: Moment = Moment(timedelta(hours=-1))
-    next_update: Moment = Moment(timedelta(days=7))
+    this_update: Moment = _AN_HOUR_AGO
+    next_update: Moment = _IN_A_WEEK
     revoked: tuple[str, ...] = ()
     number: int = 1
     defects: tuple[Defect, ...] = ()
     file: Path | None = None
+
+
+class OcspAnswer(StrEnum):
+    """What an OCSP responder answers."""
+
+    TRUTH = "truth"
+    """What the issuer says: good, revoked, or unknown where it issued no such certificate."""
+    GOOD = "good"
+    REVOKED = "revoked"
+    UNKNOWN = "unknown"
+    MALFORMED_REQUEST = "malformedRequest"
+    """This one and the next four are ``OCSPResponseStatus`` (RFC 6960 §4.2.1)."""
+    INTERNAL_ERROR = "internalError"
+    TRY_LATER = "tryLater"
+    SIG_REQUIRED = "sigRequired"
+    UNAUTHORIZED = "unauthorized"
+    GARBAGE = "garbage"
+    """Bytes that are no OCSP response, under its media type."""
+    HTML = "html"
+    """A web page, as a captive portal sends it."""
+    HTTP_ERROR = "http-error"
+    """HTTP status 500."""
+    CLOSE = "close"
+    """The connection is closed without a response."""
+    SILENCE = "silence"
+    """The connection stays open without a response."""
+    NOBODY = "nobody"
+    """Nothing listens there."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResponderSpec:
+    """An OCSP responder (RFC 6960).
+
+    Args:
+        id: unique among the plan's responders.
+        uri: where it is, seen from a server; what a certificate's authorityInfoAccess names.
+        answers: to the first request, to the second, …; the last one to all that follow.
+        signer: id of the certificate that signs; ``None``: the issuer of the one that is asked about.
+        about: id of the certificate that it answers about, whichever is asked about; ``None``: the one that is.
+        this_update, next_update: as in a CRL; ``None``: newer information is always available.
+        delay: seconds that it takes its time.
+        defects: ``WRONG_SIGNATURE_KEY`` or ``CORRUPTED_SIGNATURE``.
+    """
+
+    id: str
+    uri: str
+    answers: tuple[OcspAnswer, ...] = (OcspAnswer.TRUTH,)
+    signer: str | None = None
+    about: str | None = None
+    this_update: Moment = _AN_HOUR_AGO
+    next_update: Moment | None = _IN_A_WEEK
+    delay: float = 0.0
+    defects: tuple[Defect, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StaplingSpec:
+    """That a server sends an OCSP response with its certificate (RFC 6066 §8).
+
+    Args:
+        responder: URI that it asks; ``None``: the one in its certificate.
+        file: the responder whose answer it is given as a file, so that it asks nobody.
+        verify: nginx ``ssl_stapling_verify``.
+    """
+
+    responder: str | None = None
+    file: ResponderSpec | None = None
+    verify: bool = False

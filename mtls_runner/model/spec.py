@@ -9,8 +9,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mtls_runner.model.credential import Secret
+
+if TYPE_CHECKING:
+    from mtls_runner.model.revocation import ResponderSpec, StaplingSpec
 
 __all__ = [
     "Address",
@@ -236,6 +240,8 @@ class CertificateSpec:
         extensions: more extensions, by OID.
         defects: things wrong on purpose.
         revoked: its issuer has withdrawn it, and says so in CRLs and OCSP responses.
+        ocsp: URIs of responders in its authorityInfoAccess (RFC 5280 §4.2.2.1).
+        must_staple: the TLS feature extension with status_request (RFC 7633).
         files: the user's own material; then everything above but ``id``, ``authority``, ``issuer``, ``passphrase`` is unused.
     """
 
@@ -262,6 +268,8 @@ class CertificateSpec:
     extensions: tuple[Extension, ...] = ()
     defects: tuple[Defect, ...] = ()
     revoked: Revocation | None = None
+    ocsp: tuple[str, ...] = ()
+    must_staple: bool = False
     files: OwnFiles | None = None
 
 
@@ -352,6 +360,11 @@ class ServerSpec:
         upstreams: names that ``proxy_pass`` uses.
         crl: ids of the CRLs that it has loaded.
         crl_check: which certificates of a client's chain must not be on them.
+        ocsp: which certificates of a client's chain it asks OCSP responders about (nginx ``ssl_ocsp``).
+        ocsp_responder: URI that it asks; ``None``: the one in each certificate.
+        ocsp_cache: whether it remembers what they said (nginx ``ssl_ocsp_cache``).
+        stapling: whether it sends an OCSP response with its own certificate.
+        responders: those that it can reach.
     """
 
     id: str
@@ -378,6 +391,11 @@ class ServerSpec:
     upstreams: tuple[str, ...] = ()
     crl: tuple[str, ...] = ()
     crl_check: RevocationCheck = RevocationCheck.NONE
+    ocsp: RevocationCheck = RevocationCheck.NONE
+    ocsp_responder: str | None = None
+    ocsp_cache: bool = False
+    stapling: StaplingSpec | None = None
+    responders: tuple[ResponderSpec, ...] = ()
 
     def option(self, name: str, default: str = "") -> str:
         """The backend's own setting ``name``."""
@@ -422,6 +440,7 @@ class ClientSpec:
         timeout: seconds for the whole exchange.
         repeat: connections, one after the other; all must end alike.
         crl, crl_check: as for a server, about the server's chain.
+        cert_status: as ``curl --cert-status``: asks for a stapled OCSP response, and takes none for a refusal.
     """
 
     tool: str = "python"
@@ -446,3 +465,4 @@ class ClientSpec:
     repeat: int = 1
     crl: tuple[str, ...] = ()
     crl_check: RevocationCheck = RevocationCheck.NONE
+    cert_status: bool = False
