@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mtls_runner import Lab, Observation, Overrides, ScenarioError, Status, Verdict, load
+from mtls_runner import Lab, Observation, Overrides, Status, Verdict, load
 from mtls_runner.pki.keys import KeyPool
 
 from .oracle import LEVEL, WORDS, load_error, verify
@@ -111,31 +111,10 @@ class Result:
 _known: dict[str, Facts] = {}
 
 
-@cache
-def _takes_crls(server: bool) -> bool:
-    """Whether the language knows a CRL of one's own at the verifying end: a client's for a server's certificate."""
-    at_client, at_server = (", crl: {file: crls.pem}", "") if server else ("", ", crl: {file: crls.pem}")
-    with TemporaryDirectory() as directory:
-        path = Path(directory, "crl.yaml")
-        Path(directory, "crls.pem").touch()
-        path.write_text(
-            "ca: {}\nleaves: {server: {}, client: {}}\n"
-            f"server: {{certificate: server, trust: [ca]{at_server}}}\n"
-            f"cases: [{{name: x, client: {{certificate: client{at_client}}}, expect: accepted}}]\n"
-        )
-        try:
-            load(path)
-        except ScenarioError:
-            return False
-    return True
-
-
 def why_not(case: Case) -> str:
     """Why no handshake can be run with it; ``""``: one can."""
     if case.key is None:
         return "the suite gives no private key, and without it nobody can present the certificate"
-    if case.crls and not _takes_crls(case.server):
-        return "a scenario can't bring its own CRL for the verifying end yet"
     return ""
 
 
@@ -245,7 +224,7 @@ def _servers(case: Case, trust: str, unusable: str, permissive: bool) -> list[st
 
 
 def _crl(case: Case) -> str:
-    return ", crl: {file: crls.pem}" if case.crls else ""
+    return ", crl: lists" if case.crls else ""
 
 
 def _scenario(case: Case, found: Facts, *, permissive: bool = False) -> str:
@@ -257,6 +236,7 @@ def _scenario(case: Case, found: Facts, *, permissive: bool = False) -> str:
     lines += [] if case.server else ["  lab: {subject: CN=Lab Root CA}"]
     lines += [f"  {id_}: {{certificate: {id_}.pem}}" for id_ in trusted]
     lines += ["leaves:"] + ([] if case.server else ["  server: {issuer: lab}"]) + [f"  peer: {{{own}}}"]
+    lines += ["crls: {lists: {file: crls.pem}}"] if case.crls else []
     lines += ["servers:", *_servers(case, trust, unusable, permissive)]
     if case.server and unusable and not permissive:
         return "\n".join(lines) + "\n"

@@ -89,6 +89,7 @@ def verify(
         name: its kind, ``DNS`` or ``IP``, and the name.
         partial_chain: a trusted certificate that is no root ends a chain.
         strict: RFC 5280 to the letter.
+        crls: every certificate of the chain is looked up.
     """
     arguments: list[str | Path] = ["-auth_level", str(LEVEL), "-purpose", purpose]
     if name is not None:
@@ -99,7 +100,7 @@ def verify(
     if strict:
         arguments.append("-x509_strict")
     if crls:
-        arguments += ["-crl_check", "-CRLfile", directory / "crls.pem"]
+        arguments += ["-crl_check_all", "-CRLfile", directory / "crls.pem"]
     return openssl.verify(
         directory / "peer.pem",
         directory / "trusted.pem",
