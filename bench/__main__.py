@@ -12,6 +12,7 @@ from pathlib import Path
 
 import bench.cases_200
 import bench.cases_2000
+import bench.nginx
 import bench.startup
 import bench.tutorial  # noqa: F401 - each registers itself
 from bench.figure import BENCHMARKS, Figure
