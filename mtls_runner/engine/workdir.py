@@ -32,8 +32,11 @@ def _base() -> Path:
 
 
 def _locked(directory: Path) -> int | None:
-    """A descriptor that holds the directory's lock; ``None``: somebody else does."""
-    descriptor = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """A descriptor that holds the directory's lock; ``None``: somebody else does, or it is gone."""
+    try:
+        descriptor = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
+        return None  # its own run has just removed it
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
