@@ -18,6 +18,7 @@ from mtls_runner.tls.context import client_context, unsupported
 from mtls_runner.tls.curl_exit import predict
 from mtls_runner.tls.http import HttpError, ask, host_header
 from mtls_runner.tls.material import Problem
+from mtls_runner.tls.patience import limit
 from mtls_runner.tls.transcript import RecordingSocket, Transcript
 
 __all__ = ["PythonClient"]
@@ -174,7 +175,7 @@ class PythonClient:
         if isinstance(tls, RecordingSocket):
             tls.transcript = exchange.transcript
         try:
-            tls.settimeout(max(deadline.remaining(), 0.001))
+            limit(tls, deadline)
             tls.do_handshake()
             exchange.phase = Phase.REQUEST
             if not client.insecure:

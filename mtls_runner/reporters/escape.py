@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import cache
 
 __all__ = ["for_xml", "one_line", "shortened", "visible", "width"]
 
@@ -14,8 +15,11 @@ _ESCAPES = {code: f"\\x{code:02x}" for code in _CONTROLS} | {code: f"\\u{code:04
 _ONE_LINE = {**_ESCAPES, ord("\t"): " ", ord("\n"): "\\n", ord("\r"): "\\r"}
 _LINES = {code: text for code, text in _ESCAPES.items() if code not in (ord("\t"), ord("\n"))}
 
-# Everything but the Char production of XML 1.0 (https://www.w3.org/TR/xml/#charsets).
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+@cache
+def _not_xml() -> re.Pattern[str]:
+    """Everything but the Char production of XML 1.0 (https://www.w3.org/TR/xml/#charsets); compiling it takes some ms."""
+    return re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def visible(text: str) -> str:
@@ -30,7 +34,7 @@ def one_line(text: str) -> str:
 
 def for_xml(text: str) -> str:
     """What XML 1.0 can't hold as escapes (``\\x1b``)."""
-    return _NOT_XML.sub(_escaped, text)
+    return _not_xml().sub(_escaped, text)
 
 
 def _escaped(found: re.Match[str]) -> str:

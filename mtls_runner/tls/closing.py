@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 
 from mtls_runner.deadline import Deadline
+from mtls_runner.tls.patience import limit
 
 __all__ = ["close_after_alert"]
 
@@ -22,7 +23,7 @@ def close_after_alert(sock: socket.socket, deadline: Deadline) -> None:
     try:
         sock.shutdown(socket.SHUT_WR)
         while True:
-            sock.settimeout(max(deadline.remaining(), 0.001))
+            limit(sock, deadline)
             if not socket.socket.recv(sock, 65536):
                 break
     except OSError:

@@ -10,6 +10,7 @@ import h11
 from mtls_runner.deadline import Deadline
 from mtls_runner.model.observation import HttpRequest, HttpResponse
 from mtls_runner.model.spec import Request, Response
+from mtls_runner.tls.patience import limit
 
 __all__ = ["HttpError", "Reply", "ask", "host_header", "next_request", "reply"]
 
@@ -47,7 +48,7 @@ def _text(headers: list[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:
 
 def _receive(sock: socket.socket, connection: h11.Connection, deadline: Deadline) -> bool:
     """Whether something came; ``False``: the other end closed."""
-    sock.settimeout(max(deadline.remaining(), 0.001))
+    limit(sock, deadline)
     data = sock.recv(_CHUNK)
     connection.receive_data(data)
     return bool(data)
@@ -72,7 +73,7 @@ def ask(sock: socket.socket, request: Request, host: str, deadline: Deadline) ->
     if request.body:
         data += connection.send(h11.Data(data=request.body)) or b""
     data += connection.send(h11.EndOfMessage()) or b""
-    sock.settimeout(max(deadline.remaining(), 0.001))
+    limit(sock, deadline)
     sock.sendall(data)
     status = 0
     fields: tuple[tuple[str, str], ...] = ()
