@@ -1,0 +1,73 @@
+"""An endpoint that already runs: nothing is started, and the server's side is not observed."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from mtls_runner.clients.python_ssl import PythonClient
+from mtls_runner.deadline import Deadline
+from mtls_runner.errors import LabError
+from mtls_runner.model.observation import Outcome, Reason
+from mtls_runner.model.spec import Address, ClientSpec, ServerSpec
+from mtls_runner.pki.store import Store
+from mtls_runner.servers.external import ExternalBackend
+from mtls_runner.servers.nginx.running import RunningNginx
+from mtls_runner.servers.python_ssl import PythonBackend
+from mtls_runner.tls.classify import classify
+
+from .conftest import Lab, MakeServer
+
+
+def external(address: Address | None) -> ServerSpec:
+    return ServerSpec(id="there", backend="external", certificate=None, passphrase=None, address=address)
+
+
+def probe(store: Store, address: Address, certificate: str | None) -> tuple[Outcome | None, Reason | None]:
+    spec = external(address)
+    client = ClientSpec(certificate=certificate, trust=("ca",))
+    backend = ExternalBackend()
+    assert backend.cannot(spec, client) is None
+    with backend.serve(spec, store, Deadline.after(10)) as there, there.watch() as watch:
+        assert there.address == address
+        seen = PythonClient().probe(client, there.address, store, Deadline.after(10))
+        assert watch.view(seen, Deadline.after(10)) is None
+    judgement = classify(spec, client, seen, None)
+    return judgement.outcome, judgement.reason
+
+
+@pytest.fixture(scope="module")
+def running(lab: Lab, make_server: MakeServer) -> Iterator[RunningNginx]:
+    with lab.serve(make_server()) as running:
+        yield running
+
+
+def test_an_nginx_that_runs_already(lab: Lab, running: RunningNginx) -> None:
+    assert probe(lab.store, running.address, "good") == (Outcome.ACCEPTED, None)
+    assert probe(lab.store, running.address, None) == (Outcome.SERVER_REFUSED, Reason.NO_CERTIFICATE)
+    assert probe(lab.store, running.address, "expired") == (Outcome.SERVER_REFUSED, None)
+
+
+def test_a_server_that_refuses_by_alert(store: Store, make_server: MakeServer) -> None:
+    spec = make_server(options=())
+    with PythonBackend().serve(spec, store, Deadline.after(10)) as there:
+        assert probe(store, there.address, "good") == (Outcome.ACCEPTED, None)
+        assert probe(store, there.address, "expired") == (Outcome.SERVER_REFUSED, Reason.EXPIRED)
+
+
+def test_nobody_listens(store: Store) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        address = Address("127.0.0.1", bound.getsockname()[1])
+    assert probe(store, address, "good") == (Outcome.NO_CONNECTION, Reason.REFUSED)
+
+
+def test_what_can_not_be_asked_of_it(store: Store) -> None:
+    backend = ExternalBackend()
+    address = Address("127.0.0.1", 1)
+    assert backend.versions() == {}
+    assert "not started" in (backend.cannot(external(address), None) or "")
+    assert "address" in (backend.cannot(external(None), ClientSpec()) or "")
+    with pytest.raises(LabError, match="address"), backend.serve(external(None), store, Deadline.after(1)):
+        pass
