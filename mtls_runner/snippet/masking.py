@@ -16,6 +16,8 @@ _LIKE = ("passphrase", "password", "passwd", "passcode")
 #: How alike a slip of the pen is: ``pasphrase`` 0.95, ``psswrd`` 0.86; ``path_length`` 0.48.
 _ALIKE = 0.72
 _FAR = 3
+_SLIPS = 2
+_SHORT = 6
 
 _KEY = re.compile(r"""(?P<key>[^\W\d][\w.\-]*)(?P<quote>["']?)(?P<sign>[ \t]*(?:\r?\n[ \t]*(?=:))?[:=])""")
 _BARE = re.compile(r"(?m)^[ \t]*(?:[-?] +)*(?P<key>[^\W\d][\w.\-]*)[ \t]+(?=[^\s:=#])")
@@ -41,10 +43,28 @@ def _near(word: str) -> bool:
         return True
     if not plain.isascii() or len(plain) < 4:
         return False
-    return any(
-        abs(len(plain) - len(like)) <= _FAR and SequenceMatcher(None, plain, like, autojunk=False).ratio() >= _ALIKE
-        for like in _LIKE
-    )
+    return any(abs(len(plain) - len(like)) <= _FAR and _alike(plain, like) for like in _LIKE)
+
+
+def _alike(word: str, like: str) -> bool:
+    """By common parts, or two slips of the pen apart."""
+    if SequenceMatcher(None, word, like, autojunk=False).ratio() >= _ALIKE:
+        return True
+    return len(like) > _SHORT and _slips(word, like) <= _SLIPS
+
+
+def _slips(word: str, like: str) -> int:
+    """Letters added, left out, changed, or swapped with their neighbours (optimal string alignment)."""
+    before: list[int] = []
+    row = list(range(len(like) + 1))
+    for at, letter in enumerate(word, 1):
+        before, last, row = row, before, [at]
+        for other, wanted in enumerate(like, 1):
+            cost = min(before[other] + 1, row[-1] + 1, before[other - 1] + (letter != wanted))
+            if at > 1 and other > 1 and letter == like[other - 2] and word[at - 2] == wanted:
+                cost = min(cost, last[other - 2] + 1)
+            row.append(cost)
+    return row[-1]
 
 
 @lru_cache(maxsize=4096)
