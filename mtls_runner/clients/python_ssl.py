@@ -24,6 +24,7 @@ from mtls_runner.tls.transcript import RecordingSocket, Transcript
 __all__ = ["PythonClient"]
 
 _LINGER_SECONDS = 2.0
+_FINISHED = (Direction.SENT, "Finished")
 _NAME_CODES = frozenset((62, 64))  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
 
 
@@ -43,10 +44,11 @@ class _Exchange:
         "timed_out",
         "tls_version",
         "transcript",
+        "verifies",
         "verify_code",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, *, verifies: bool) -> None:
         self.phase = Phase.CONNECT
         self.transcript = Transcript()
         self.error = ""
@@ -54,6 +56,7 @@ class _Exchange:
         self.timed_out = False
         self.verify_code: int | None = None
         self.name_mismatch = False
+        self.verifies = verifies
         self.local_port: int | None = None
         self.tls_version: str | None = None
         self.cipher: str | None = None
@@ -84,6 +87,10 @@ class _Exchange:
     def view(self) -> ClientView:
         """As the lab's own noun."""
         transcript = self.transcript
+        messages = transcript.messages()
+        verify_code = self.verify_code
+        if verify_code is None and self.verifies and _FINISHED in {(m.direction, m.name) for m in messages}:
+            verify_code = 0  # it would not have gone on otherwise (TLS 1.2: the server's Finished never came)
         view = ClientView(
             tool="python",
             tool_version=_VERSION,
@@ -91,10 +98,10 @@ class _Exchange:
             error=self.error,
             error_symbol=self.symbol,
             timed_out=self.timed_out,
-            verify_code=self.verify_code,
+            verify_code=verify_code,
             name_mismatch=self.name_mismatch,
             alerts=transcript.alerts(),
-            messages=transcript.messages(),
+            messages=messages,
             certificate_requested=transcript.requested(),
             ca_names=transcript.authorities(),
             sent_chain=transcript.chain(Direction.SENT),
@@ -149,7 +156,7 @@ class PythonClient:
         if isinstance(context, Problem):
             return _unusable(context, client)
         target = client.connect or address
-        exchange = _Exchange()
+        exchange = _Exchange(verifies=not client.insecure)
         try:
             sock = socket.create_connection((target.host, target.port), max(deadline.remaining(), 0.001))
         except OSError as error:

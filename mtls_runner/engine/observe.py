@@ -8,6 +8,7 @@ from mtls_runner.model.case import Case
 from mtls_runner.model.observation import ClientView, Observation, Outcome, Phase, Reason, ServerView
 from mtls_runner.model.spec import ClientSpec
 from mtls_runner.tls.classify import Judgement, classify
+from mtls_runner.tls.curl_exit import verify_result
 from mtls_runner.tls.hints import HINTS, MEANINGS
 from mtls_runner.tls.messages import subject
 from mtls_runner.tls.names import VERIFY_CODES
@@ -34,10 +35,10 @@ def _client_evidence(view: ClientView, judgement: Judgement) -> str:
     parts = []
     if judgement.alert is not None and judgement.alert in view.alerts:
         parts.append(f"{judgement.alert.direction} alert {judgement.alert.name} ({judgement.alert.code})")
-    if view.verify_code:
-        parts.append(_code(view.verify_code))
-    elif view.name_mismatch:
+    if view.name_mismatch:
         parts.append("the name does not match")
+    elif view.verify_code:
+        parts.append(_code(view.verify_code))
     if view.response is not None:
         parts.append(f"HTTP status {view.response.status}")
     if view.error and not view.verify_code:
@@ -109,7 +110,7 @@ def observe(
         curl_exit=client.exit_code,
         alert=judgement.alert.name if judgement.alert else None,
         alert_from=judgement.alert_from,
-        ssl_verify_result=client.verify_code,
+        ssl_verify_result=verify_result(client) if judgement.outcome is Outcome.CLIENT_REFUSED else client.verify_code,
         server_verify_code=server.verify_code if server else None,
         tls_version=client.tls_version or (server.tls_version if server else None),
         cipher=client.cipher or (server.cipher if server else None),

@@ -84,6 +84,11 @@ def _causes(alerts: tuple[Alert, ...], symbol: str) -> tuple[Alert, ...]:
 
 
 def _ending_alert(client: ClientView, server: ServerView | None) -> tuple[Alert | None, str | None]:
+    if client.phase is Phase.DONE:
+        return (
+            None,
+            None,
+        )  # it has its answer; an end without close_notify makes OpenSSL send decode_error, by luck in time
     alert = _fatal(_causes(client.alerts, client.error_symbol))
     if alert is not None:
         return alert, "client" if alert.direction is Direction.SENT else "server"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from mtls_runner.model.observation import ClientView, Direction, Phase, Reason
 
-__all__ = ["UNUSABLE_SINCE_8_16", "predict"]
+__all__ = ["UNUSABLE_SINCE_8_16", "predict", "verify_result"]
 
 #: CURLE_BAD_FUNCTION_ARGUMENT: the client's own key or certificate can't be used, from 8.16 on; 58 before.
 UNUSABLE_SINCE_8_16 = 43
@@ -18,6 +18,12 @@ UNUSABLE_SINCE_8_16 = 43
 _OK, _RESOLVE, _CONNECT, _WEIRD, _PARTIAL, _TIMEOUT = 0, 6, 7, 1, 18, 28
 _SSL_CONNECT, _EMPTY, _RECV, _CERT_PROBLEM, _CIPHER, _VERIFY, _CA_FILE = 35, 52, 56, 58, 59, 60, 77
 _CRL_FILE = 82
+
+_UNASKED = 1
+"""What ``%{ssl_verify_result}`` is until curl asks OpenSSL for its verdict (``!X509_V_OK``)."""
+#: A signature that does not verify (of a certificate, of a CRL) is an error of OpenSSL's cryptography first. curl looks at
+#: the oldest error in OpenSSL's queue, and takes the failure for one of the handshake, not of the verification.
+_SIGNATURE_FAILURES = frozenset((4, 5, 7, 8))
 
 
 def predict(view: ClientView, *, trust_unusable: bool = False, crl_unusable: bool = False) -> int | None:
@@ -44,7 +50,7 @@ def predict(view: ClientView, *, trust_unusable: bool = False, crl_unusable: boo
         case Phase.HANDSHAKE:
             # curl takes a received certificate_expired for its own verification's result.
             expired = any(a.direction is Direction.RECEIVED and a.name == "certificate_expired" for a in view.alerts)
-            return _VERIFY if view.verify_code or view.name_mismatch or expired else _SSL_CONNECT
+            return _VERIFY if view.name_mismatch or expired or _asked(view) else _SSL_CONNECT
         case Phase.REQUEST:
             # curl sets SSL_OP_IGNORE_UNEXPECTED_EOF: with close_notify or without, nothing came.
             return _EMPTY if view.error_symbol == "EOF" else _RECV
@@ -52,3 +58,35 @@ def predict(view: ClientView, *, trust_unusable: bool = False, crl_unusable: boo
             return _PARTIAL if view.response is not None else _WEIRD
         case Phase.DONE:
             return _OK
+
+
+def verify_result(view: ClientView) -> int:
+    """What ``curl -w '%{ssl_verify_result}'`` writes where the client refused the server.
+
+    curl asks OpenSSL for its verdict only where the failed verification is the oldest error that OpenSSL met, and checks
+    names itself, before that: otherwise it writes 1.
+
+    Args:
+        view: with ``exit_code``, curl's own or a predicted one.
+    """
+    if view.exit_code != _VERIFY or view.name_mismatch or view.verify_code is None:
+        return _UNASKED
+    return view.verify_code
+
+
+def _asked(view: ClientView) -> bool:
+    """Whether the failed verification is the oldest error in OpenSSL's queue."""
+    if not view.verify_code or view.verify_code in _SIGNATURE_FAILURES:
+        return False
+    return all(map(_readable, view.received_chain or ()))
+
+
+def _readable(der: bytes) -> bool:
+    """Whether a certificate's extensions can be decoded; one that can't leaves errors of its own in OpenSSL's queue."""
+    from cryptography import x509  # only where a client refused a server: it takes long to load
+
+    try:
+        x509.load_der_x509_certificate(der).extensions  # noqa: B018 - decoded when it is asked for
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        return False
+    return True
