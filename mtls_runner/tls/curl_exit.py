@@ -69,7 +69,7 @@ def verify_result(view: ClientView) -> int:
     Args:
         view: with ``exit_code``, curl's own or a predicted one.
     """
-    if view.exit_code != _VERIFY or view.name_mismatch or view.verify_code is None:
+    if view.exit_code != _VERIFY or view.name_mismatch or not view.verify_code:
         return _UNASKED
     return view.verify_code
 
