@@ -1,0 +1,78 @@
+"""The catalogue's scenario files, which come with the package, and their plans."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mtls_runner.language import Overrides, load
+from mtls_runner.model.case import Case, Plan
+
+__all__ = ["CATALOGUE", "ORDER", "Place", "entry_name", "place", "plans", "scenario_files"]
+
+#: Where the files lie, for people who want to read, run or copy them.
+CATALOGUE = Path(__file__).with_name("catalogue")
+
+#: From what is met most to what few ever see.
+ORDER = (
+    "trust",
+    "validity",
+    "purpose",
+    "names",
+    "chain",
+    "signature",
+    "structure",
+    "constraints",
+    "strict",
+    "settings",
+    "keys",
+)
+
+_PARAMETERS = re.compile(r"\[(?:client|server)\.[^\]]*\]\Z")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where a case was run: one cell of the matrix. A server's own expectation has neither tool nor version."""
+
+    backend: str
+    tool: str
+    tls: str
+
+
+def place(case: Case) -> Place:
+    """Where a case runs."""
+    return Place(
+        case.server.backend,
+        case.client.tool if case.client is not None else "",
+        case.tls.value if case.tls is not None else "",
+    )
+
+
+def entry_name(case: Case) -> str:
+    """The case's name without its matrix's parameters."""
+    return _PARAMETERS.sub("", case.name)
+
+
+def scenario_files() -> tuple[Path, ...]:
+    """In the order in which they are told; files that nobody put into an order come last."""
+    rank = {name: number for number, name in enumerate(ORDER)}
+    return tuple(sorted(CATALOGUE.glob("*.yaml"), key=lambda path: (rank.get(path.stem, len(rank)), path.stem)))
+
+
+def plans(backends: Sequence[str], tools: Sequence[str], image: str | None = None) -> Iterator[Plan]:
+    """One plan for each file and backend, with only the tools' cases.
+
+    Raises:
+        ScenarioError: a file is invalid.
+        UsageError: there is no such backend.
+    """
+    for path in scenario_files():
+        for backend in backends:
+            plan = load(path, Overrides(backend=backend, image=image))
+            cases = tuple(case for case in plan.cases if case.client is None or case.client.tool in tools)
+            yield Plan(
+                plan.path, plan.name, plan.description, plan.tags, plan.certificates, cases, plan.text, plan.warnings
+            )

@@ -1,0 +1,117 @@
+"""One case of the catalogue in all places where it was run, and the control that it is held against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from mtls_runner.conformance.catalogue import Place, entry_name, place
+from mtls_runner.conformance.difference import Change, changes
+from mtls_runner.model.case import Case, Plan
+from mtls_runner.model.observation import Outcome
+from mtls_runner.model.verdict import Status, Verdict
+
+__all__ = ["Control", "Entry", "Group", "gathered"]
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """The accepted case of the same file that differs least, and in what."""
+
+    name: str
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One case of the catalogue.
+
+    Args:
+        name: without the matrix's parameters.
+        line: where it stands in its file.
+        control: ``None`` for the first accepted case of a file, and for a server's own expectation.
+        verdicts: by place, in the order in which they ran.
+    """
+
+    name: str
+    line: int
+    control: Control | None
+    verdicts: Mapping[Place, Verdict]
+
+    @property
+    def is_fault(self) -> bool:
+        """Whether something else than acceptance is expected in any place."""
+        return any(expected_outcome(verdict.case) is not Outcome.ACCEPTED for verdict in self.verdicts.values())
+
+    @property
+    def skipped(self) -> Mapping[Place, str]:
+        """Where it was not run, and why."""
+        return {where: v.skip_reason for where, v in self.verdicts.items() if v.status is Status.SKIP}
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One file of the catalogue."""
+
+    plan: Plan
+    entries: tuple[Entry, ...]
+
+
+def expected_outcome(case: Case) -> Outcome | None:
+    """What the file expects there; ``None``: it leaves that open."""
+    for check in case.expect.checks:
+        if check.path == "outcome" and len(check.alternatives) == 1:
+            return Outcome(str(check.alternatives[0].value))
+    return None
+
+
+def gathered(plans: Sequence[Plan], verdicts: Iterable[Verdict]) -> tuple[Group, ...]:
+    """Verdicts by file and case, in the files' order.
+
+    Args:
+        plans: as they were run; several of one file differ in their backend only.
+        verdicts: of their cases.
+    """
+    found: dict[str, dict[int, dict[Place, Verdict]]] = {plan.name: {} for plan in plans}
+    names = {case.id: plan.name for plan in plans for case in plan.cases}
+    for verdict in verdicts:
+        case = verdict.case
+        found[names[case.id]].setdefault(case.span.line, {})[place(case)] = verdict
+    groups = []
+    for plan in {plan.name: plan for plan in reversed(plans)}.values():
+        lines = found[plan.name]
+        controls = _controls(plan)
+        groups.append(
+            Group(
+                plan,
+                tuple(
+                    Entry(entry_name(next(iter(by_place.values())).case), line, controls.get(line), by_place)
+                    for line, by_place in sorted(lines.items())
+                ),
+            )
+        )
+    return tuple(reversed(groups))
+
+
+def _controls(plan: Plan) -> dict[int, Control]:
+    """By line; decided in the place with the newest version and the first tool, where everything can be compared."""
+    cases = [case for case in plan.cases if case.client is not None]
+    newest = max((place(case) for case in cases), key=lambda where: (where.tls, where.tool), default=None)
+    cases = [case for case in cases if place(case) == newest]
+    accepted = [case for case in cases if expected_outcome(case) is Outcome.ACCEPTED]
+    controls: dict[int, Control] = {}
+    for case in cases:
+        # An accepted case is told against an earlier one only: otherwise two would stand for each other.
+        candidates = [
+            other
+            for other in accepted
+            if other is not case and (case not in accepted or other.span.line < case.span.line)
+        ]
+        if not candidates:
+            continue
+        differing = [(changes(other, case, plan.certificates), other) for other in candidates]
+        least, control = min(
+            differing, key=lambda pair: (len(pair[0]), abs(pair[1].span.line - case.span.line), pair[1].span.line)
+        )
+        controls[case.span.line] = Control(entry_name(control), least)
+    return controls

@@ -1,0 +1,99 @@
+"""What is told of one verdict, and how a fact that differs from place to place is told in few words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from mtls_runner.conformance.catalogue import Place
+from mtls_runner.model.observation import Observation, Outcome
+from mtls_runner.model.verdict import Status, Verdict
+from mtls_runner.tls.names import VERIFY_CODES
+
+__all__ = ["FACTS", "collapsed", "facts"]
+
+_AXES: tuple[tuple[Callable[[Place], str], Mapping[str, str]], ...] = (
+    (lambda where: where.backend, {"python": "python server", "nginx": "nginx"}),
+    (lambda where: where.tls, {"TLSv1.2": "TLS 1.2", "TLSv1.3": "TLS 1.3"}),
+    (lambda where: where.tool, {"python": "python client", "curl": "curl"}),
+)
+
+
+def outcome(seen: Observation) -> str:
+    """Outcome and reason, as a scenario writes them."""
+    if seen.outcome is None:
+        return "not recognised"
+    return f"{seen.outcome}: {seen.reason}" if seen.reason is not None else str(seen.outcome)
+
+
+def how(seen: Observation) -> str:
+    """By what the other end learnt it."""
+    if seen.alert is not None:
+        return f"alert {seen.alert}"
+    if seen.status is not None:
+        return f"HTTP {seen.status}"
+    if seen.outcome is Outcome.CLIENT_UNUSABLE:
+        return "no handshake"
+    return "-"
+
+
+def curl_exit(seen: Observation) -> str:
+    """What curl exits with."""
+    return "-" if seen.curl_exit is None else str(seen.curl_exit)
+
+
+def verify_code(seen: Observation) -> str:
+    """The refusing end's."""
+    code = {
+        Outcome.SERVER_REFUSED: seen.server_verify_code,
+        Outcome.CLIENT_REFUSED: seen.ssl_verify_result,
+    }.get(seen.outcome or Outcome.ACCEPTED)
+    return "-" if not code else str(code)
+
+
+#: Column → the fact in it.
+FACTS: Mapping[str, Callable[[Observation], str]] = {
+    "outcome": outcome,
+    "how": how,
+    "curl exit": curl_exit,
+    "verify code": verify_code,
+}
+
+
+def facts(verdicts: Mapping[Place, Verdict], column: str) -> str:
+    """One column of a case, told over all places where it was run."""
+    seen = {
+        where: FACTS[column](verdict.observation)
+        for where, verdict in verdicts.items()
+        if verdict.status is not Status.SKIP and verdict.observation is not None
+    }
+    return collapsed(seen)
+
+
+def collapsed(values: Mapping[Place, str]) -> str:
+    """A value that is the same everywhere stands alone; another one is told by what it hangs on.
+
+    >>> collapsed({Place("python", "curl", "TLSv1.2"): "35", Place("nginx", "curl", "TLSv1.2"): "0"})
+    'python server 35, nginx 0'
+    """
+    distinct = list(dict.fromkeys(values.values()))
+    if len(distinct) <= 1:
+        return distinct[0] if distinct else "-"
+    for axis, labels in _AXES:
+        parts: dict[str, dict[Place, str]] = {}
+        for where, value in values.items():
+            parts.setdefault(axis(where), {})[where] = value
+        if len(parts) > 1 and all(len(set(part.values())) == 1 for part in parts.values()):
+            return ", ".join(f"{labels.get(name, name)} {collapsed(part)}" for name, part in parts.items())
+    for axis, labels in _AXES:
+        parts = {}
+        for where, value in values.items():
+            parts.setdefault(axis(where), {})[where] = value
+        if len(parts) > 1:
+            return "; ".join(f"{labels.get(name, name)}: {collapsed(part)}" for name, part in parts.items())
+    return " or ".join(distinct)
+
+
+def symbol(code: int) -> str:
+    """OpenSSL's name of a verify code."""
+    known = VERIFY_CODES.get(code)
+    return f"X509_V_{known.symbol}" if known is not None else "unknown"
