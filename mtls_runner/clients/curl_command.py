@@ -98,6 +98,8 @@ def build(client: ClientSpec, address: Address, files: Files) -> Command:
     else:
         # With --cacert alone curl still looks into its built-in directory of the system's authorities.
         options += ["--cacert", str(files.trust), "--capath", str(files.empty)]
+    if client.cert_status:
+        options.append("--cert-status")
     if files.crl is not None:
         options += ["--crlfile", str(files.crl)]
     if files.certificate is not None:

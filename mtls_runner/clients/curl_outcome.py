@@ -7,6 +7,7 @@ import os
 import re
 from dataclasses import dataclass
 
+from mtls_runner.clients.curl_status import status_reason
 from mtls_runner.clients.curl_trace import CurlTrace
 from mtls_runner.model.observation import ClientView, Direction, HttpResponse, Phase
 from mtls_runner.model.spec import ClientSpec
@@ -18,6 +19,7 @@ from mtls_runner.tls.openssl_errors import openssl_errors
 __all__ = ["READ_LATE", "Written", "view"]
 
 _OK, _RESOLVE, _CONNECT, _PARTIAL, _TIMEOUT, _EMPTY, _VERIFY = 0, 6, 7, 18, 28, 52, 60
+_STATUS = 91
 _PREPARE = frozenset((43, 58, 59, 77, 82))
 #: CAs and CRLs are read after the ClientHello was sent, from 7.87 on (``ossl_connect_step2`` in lib/vtls/openssl.c).
 READ_LATE = frozenset((77, 82))
@@ -116,6 +118,7 @@ def view(
         response=response,
         local_port=written.local_port if written.local_port > 0 else None,
         command=command,
+        ocsp=status_reason(written.error, transcript.stapled()) if written.exit_code == _STATUS else None,
     )
 
 
@@ -124,7 +127,7 @@ def _phase(written: Written, trace: CurlTrace) -> Phase:
         return Phase.DONE
     if trace.answered or written.http_code:
         return Phase.RESPONSE
-    if written.exit_code != _VERIFY and written.handshake_took > 0:
+    if written.exit_code not in (_VERIFY, _STATUS) and written.handshake_took > 0:
         return Phase.REQUEST
     if trace.said_hello and written.exit_code not in READ_LATE:
         return Phase.HANDSHAKE

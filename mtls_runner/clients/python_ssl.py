@@ -132,6 +132,8 @@ class PythonClient:
 
     def cannot(self, client: ClientSpec) -> str | None:
         """What Python's ``ssl`` has no setting for."""
+        if client.cert_status:
+            return "Python's ssl can't ask for a stapled OCSP response"
         return unsupported(client)
 
     def _context(self, spec: ClientSpec, material: Material) -> ssl.SSLContext | Problem:

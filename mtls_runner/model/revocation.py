@@ -101,8 +101,10 @@ class StaplingSpec:
         responder: URI that it asks; ``None``: the one in its certificate.
         file: the responder whose answer it is given as a file, so that it asks nobody.
         verify: nginx ``ssl_stapling_verify``.
+        awaited: whether the responder that it asks ever answers.
     """
 
     responder: str | None = None
     file: ResponderSpec | None = None
     verify: bool = False
+    awaited: bool = True

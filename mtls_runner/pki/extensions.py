@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from cryptography import x509
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 
 from mtls_runner.errors import MaterialError
 from mtls_runner.model.spec import CertificateSpec, Defect
@@ -90,6 +90,12 @@ def _made(spec: CertificateSpec, subject_key: bytes, issuer_key: bytes) -> Itera
             ),
             names.critical,
         )
+    if spec.ocsp:
+        method = AuthorityInformationAccessOID.OCSP
+        places = [x509.AccessDescription(method, x509.UniformResourceIdentifier(uri)) for uri in spec.ocsp]
+        yield x509.AuthorityInformationAccess(places), False
+    if spec.must_staple:
+        yield x509.TLSFeature([x509.TLSFeatureType.status_request]), False
     if Defect.NO_KEY_IDENTIFIERS in spec.defects:
         return
     if spec.subject_key_identifier:

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from mtls_runner.model.spec import KeyAlgorithm
 from mtls_runner.pki.key_files import KeyFiles
 
-__all__ = ["KeyPair", "KeyPool", "PrivateKey", "Progress", "PublicKey", "user_key_directory"]
+__all__ = ["KeyPair", "KeyPool", "PrivateKey", "Progress", "PublicKey", "subject_public_key", "user_key_directory"]
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | ed448.Ed448PublicKey
@@ -62,15 +62,18 @@ class KeyPair:
         return cls(private, public, key_identifier(public))
 
 
-def key_identifier(public: PublicKey) -> bytes:
-    """SHA-1 of the subjectPublicKey BIT STRING's content: 20 octets (RFC 5280 §4.2.1.2, method 1)."""
+def subject_public_key(public: PublicKey) -> bytes:
+    """The subjectPublicKey BIT STRING's content (RFC 5280 §4.1.2.7)."""
     if isinstance(public, rsa.RSAPublicKey):
-        bits = public.public_bytes(Encoding.DER, PublicFormat.PKCS1)
-    elif isinstance(public, ec.EllipticCurvePublicKey):
-        bits = public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-    else:
-        bits = public.public_bytes_raw()
-    return hashlib.sha1(bits, usedforsecurity=False).digest()
+        return public.public_bytes(Encoding.DER, PublicFormat.PKCS1)
+    if isinstance(public, ec.EllipticCurvePublicKey):
+        return public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    return public.public_bytes_raw()
+
+
+def key_identifier(public: PublicKey) -> bytes:
+    """SHA-1 of the subjectPublicKey: 20 octets (RFC 5280 §4.2.1.2, method 1)."""
+    return hashlib.sha1(subject_public_key(public), usedforsecurity=False).digest()
 
 
 def user_key_directory() -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import threading
 from collections.abc import Iterator, Mapping
@@ -9,10 +10,11 @@ from datetime import datetime
 from pathlib import Path
 
 from mtls_runner.errors import MaterialError
-from mtls_runner.model.revocation import CrlSpec
+from mtls_runner.model.revocation import CrlSpec, OcspAnswer, ResponderSpec
 from mtls_runner.model.spec import CertificateSpec, Revocation
 from mtls_runner.pki.crl import Entry, crl_pem, make_crl
 from mtls_runner.pki.forge import Forge
+from mtls_runner.pki.identities import Issuer
 from mtls_runner.pki.private_files import write_private
 
 __all__ = ["Revocations"]
@@ -21,7 +23,7 @@ _LONGEST_NAME = 120
 
 
 class Revocations:
-    """The CRLs of a plan, each made when it is asked for; several threads may ask.
+    """The CRLs and OCSP responses of a plan, each made when it is asked for; several threads may ask.
 
     Args:
         directory: where files go.
@@ -85,6 +87,58 @@ class Revocations:
             except OSError as error:
                 raise MaterialError(f"CRL {crl!r}: {spec.file}: {error.strerror}") from error
         return crl_pem(make_crl(spec, self._forge.issuer(spec.issuer), list(self._entries(spec)), self._start))
+
+    def request(self, certificate: str) -> bytes:
+        """A DER ``OCSPRequest`` about a certificate.
+
+        Raises:
+            MaterialError: its issuer or its serial number is not known.
+        """
+        from mtls_runner.pki.ocsp import ocsp_request
+
+        spec = self._certificates.get(certificate)
+        issuer = spec.issuer if spec is not None and spec.issuer is not None else certificate
+        return ocsp_request(self._forge.issuer(issuer), self.serial(certificate))
+
+    def response(self, responder: ResponderSpec, request: bytes, answer: OcspAnswer) -> bytes:
+        """A DER ``OCSPResponse``; ``unauthorized`` where no authority of the plan is asked about (RFC 6960 §2.3).
+
+        Raises:
+            MaterialError: it can't be made.
+        """
+        from mtls_runner.pki.ocsp import ERRORS, Signer, Subject, asked, error_response, ocsp_response
+
+        if answer in ERRORS:
+            return error_response(answer)
+        about = asked(request if responder.about is None else self.request(responder.about))
+        if about is None:
+            return error_response(OcspAnswer.MALFORMED_REQUEST)
+        found = next((pair for pair in self._authorities() if about.is_issued_by(pair[1])), None)
+        if found is None:
+            return error_response(OcspAnswer.UNAUTHORIZED)
+        issuer_id, issuer = found
+        spec = self._issued(issuer_id, about.serial)
+        subject = Subject(issuer, about.serial, spec.revoked if spec is not None else None, spec is not None)
+        signer_id = responder.signer or issuer_id
+        if signer_id not in self._ders:
+            raise MaterialError(f"OCSP responder {responder.id!r}: there is no certificate {signer_id!r} to sign with")
+        key = self._forge.issuer(signer_id).key.private
+        signer = Signer(self._ders[signer_id], key, enclosed=signer_id != issuer_id)
+        return ocsp_response(responder, answer, subject, signer, about.algorithm, self._start)
+
+    def _authorities(self) -> Iterator[tuple[str, Issuer]]:
+        for spec in self._certificates.values():
+            if spec.authority:
+                with contextlib.suppress(MaterialError):  # the user's own, without a key
+                    yield spec.id, self._forge.issuer(spec.id)
+
+    def _issued(self, issuer: str, serial: int) -> CertificateSpec | None:
+        for spec in self._certificates.values():
+            if (spec.issuer or spec.id) == issuer:
+                with contextlib.suppress(MaterialError):
+                    if self.serial(spec.id) == serial:
+                        return spec
+        return None
 
     def serial(self, certificate: str) -> int:
         """The serial number of a certificate of the plan.

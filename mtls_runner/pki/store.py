@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mtls_runner.errors import MaterialError
 from mtls_runner.model.credential import Credential, Secret
-from mtls_runner.model.revocation import CrlSpec
+from mtls_runner.model.revocation import CrlSpec, OcspAnswer, ResponderSpec
 from mtls_runner.model.spec import CertificateSpec, ChainKind, ChainSpec
 from mtls_runner.pki.at_rest import pem_key
 from mtls_runner.pki.forge import Forge, Forged
@@ -90,7 +90,12 @@ class Store:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know about the user's own material though it stops nothing: what is expired, and such."""
-        return tuple(note for own in self._own.values() for note in own.notes)
+        return tuple(dict.fromkeys(note for own in self._own.values() for note in own.notes))
+
+    def notes_on(self, certificate: str) -> tuple[str, ...]:
+        """Those of :attr:`notes` that are about one certificate; of what the lab made there are none."""
+        own = self._own.get(certificate)
+        return own.notes if own is not None else ()
 
     def credential(self, certificate: str) -> Credential:
         """Of an authority or leaf, by id; a dictionary look-up after the first time.
@@ -147,6 +152,22 @@ class Store:
         """
         return self._revocations.file(tuple(crls))
 
+    def ocsp_response(self, responder: ResponderSpec, request: bytes, answer: OcspAnswer) -> bytes:
+        """A DER ``OCSPResponse`` to a DER ``OCSPRequest``.
+
+        Raises:
+            MaterialError: it can't be made.
+        """
+        return self._revocations.response(responder, request, answer)
+
+    def ocsp_request(self, certificate: str) -> bytes:
+        """A DER ``OCSPRequest`` about a certificate.
+
+        Raises:
+            MaterialError: its issuer or its serial number is not known.
+        """
+        return self._revocations.request(certificate)
+
     def name(self, der: bytes) -> str:
         """The id of a certificate of this plan, or the RFC 4514 subject of one that is not."""
         return self._ids.get(der) or subject(der) or f"certificate with SHA-256 {hashlib.sha256(der).hexdigest()}"
@@ -168,6 +189,20 @@ class Store:
 
             self._problems[asked] = problem(spec.files, passphrase, need_key=need_key)
         return self._problems[asked]
+
+    def in_users_words(self, certificate: str, text: str) -> str:
+        """A sentence that names the lab's copies, with the names of the user's own files in their places."""
+        own, credential = self._own.get(certificate), self._credentials.get(certificate)
+        if own is None or credential is None:
+            return text
+        for copy, users in (
+            (credential.chain_path, own.path),
+            (credential.certificate_path, own.path),
+            (credential.key_path, own.key_path),
+        ):
+            if copy is not None and users is not None:
+                text = text.replace(f"{copy.name}", users.name)
+        return text
 
     def write_all(self) -> None:
         """Write everything, for people who keep the directory.

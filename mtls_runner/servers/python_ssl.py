@@ -16,7 +16,7 @@ from mtls_runner.deadline import Deadline
 from mtls_runner.errors import LabError, ServerUnusable
 from mtls_runner.model.observation import ClientView, HttpRequest, ServerView
 from mtls_runner.model.port import Material
-from mtls_runner.model.spec import Address, ClientAuth, ClientSpec, ServerSpec
+from mtls_runner.model.spec import Address, ClientAuth, ClientSpec, RevocationCheck, ServerSpec
 from mtls_runner.tls.closing import close_after_alert
 from mtls_runner.tls.context import server_context, unsupported
 from mtls_runner.tls.http import HttpError, Reply, next_request, reply
@@ -270,6 +270,10 @@ class PythonBackend:
             return "Python's ssl has no setting for the verify depth"
         if server.client_auth is ClientAuth.OPTIONAL_NO_CA:
             return "Python's ssl can't accept a certificate that does not verify (optional_no_ca)"
+        if server.ocsp is not RevocationCheck.NONE:
+            return "Python's ssl can't ask OCSP responders about client certificates"
+        if server.stapling is not None:
+            return "Python's ssl can't staple OCSP responses"
         if server.advertise:
             return "Python's ssl can't choose the CA names that it advertises"
         return unsupported(server)

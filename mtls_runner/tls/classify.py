@@ -139,6 +139,8 @@ def _before_the_handshake(client: ClientView) -> _Rule | None:
 
 
 def _client_refused(client: ClientView, alert: Alert | None, sender: str | None) -> _Rule | None:
+    if client.ocsp is not None:
+        return Outcome.CLIENT_REFUSED, client.ocsp
     if client.phase is not Phase.HANDSHAKE or sender == "server":
         return None
     if client.name_mismatch:
@@ -167,6 +169,8 @@ def _server_refused(client_spec: ClientSpec, client: ClientView, server: ServerV
     if failed and (server.error_symbol == "CERTIFICATE_VERIFY_FAILED" or server.refused_status is not None):
         return Outcome.SERVER_REFUSED, verify_reason(server.verify_code or 0)
     if server.refused_status is not None:
+        if server.ocsp is not None:
+            return Outcome.SERVER_REFUSED, server.ocsp
         if server.client_verify == "NONE":
             return Outcome.SERVER_REFUSED, _missing(client_spec, client)
         return Outcome.SERVER_REFUSED, Reason.OTHER if server.client_verify else None

@@ -12,10 +12,11 @@ from functools import lru_cache
 from mtls_runner.model.observation import Alert, Direction
 from mtls_runner.tls.names import alert_name
 
-__all__ = ["alert", "certificate_authorities", "certificates", "distinguished_name", "issuer", "subject"]
+__all__ = ["alert", "certificate_authorities", "certificates", "distinguished_name", "issuer", "stapled", "subject"]
 
 _TLS_1_3 = 0x0304
 _CERTIFICATE_AUTHORITIES = 47  # RFC 8446 §4.2.4
+_STATUS_REQUEST = 5  # RFC 6066 §8
 
 #: RFC 4514 §3's table of attribute types, and the others that cryptography's ``rfc4514_string`` names.
 _ATTRIBUTES = {
@@ -74,6 +75,34 @@ def certificates(message: bytes, version: int) -> tuple[bytes, ...] | None:
         return tuple(found)
     except _Short:
         return None
+
+
+def stapled(message: bytes, version: int) -> bytes | None:
+    """The OCSP response in a CertificateStatus message or, on TLS 1.3, in a Certificate message, header included.
+
+    RFC 6066 §8, RFC 8446 §4.4.2.1. ``None``: there is none.
+    """
+    try:
+        if version < _TLS_1_3:
+            return _status(message[4:])
+        _, at = _vector(message, 4, 1)
+        entries, _ = _vector(message, at, 3)
+        _, at = _vector(entries, 0, 3)
+        extensions, _ = _vector(entries, at, 2)
+        at = 0
+        while at < len(extensions):
+            kind = int.from_bytes(extensions[at : at + 2], "big")
+            body, at = _vector(extensions, at + 2, 2)
+            if kind == _STATUS_REQUEST:
+                return _status(body)
+    except _Short:
+        return None
+    return None
+
+
+def _status(body: bytes) -> bytes | None:
+    """``CertificateStatus``, of which OCSP is the one kind that is in use."""
+    return _vector(body, 1, 3)[0] if body[:1] == b"\x01" else None
 
 
 def certificate_authorities(message: bytes, version: int) -> tuple[str, ...] | None:

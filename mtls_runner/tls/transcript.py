@@ -11,7 +11,7 @@ import ssl
 from typing import TYPE_CHECKING, Any
 
 from mtls_runner.model.observation import Alert, Direction, Message
-from mtls_runner.tls.messages import alert, certificate_authorities, certificates
+from mtls_runner.tls.messages import alert, certificate_authorities, certificates, stapled
 from mtls_runner.tls.names import HANDSHAKE_TYPES
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["AVAILABLE", "RecordingSocket", "Transcript", "record"]
 
 _CHANGE_CIPHER_SPEC, _ALERT, _HANDSHAKE = 20, 21, 22
-_CERTIFICATE, _CERTIFICATE_REQUEST = 11, 13
+_CERTIFICATE, _CERTIFICATE_REQUEST, _CERTIFICATE_STATUS = 11, 13, 22
+_KEPT = frozenset((_CERTIFICATE, _CERTIFICATE_REQUEST, _CERTIFICATE_STATUS))
+_TLS_1_3 = 0x0304
 _RECORDED = frozenset((_CHANGE_CIPHER_SPEC, _ALERT, _HANDSHAKE))
 
 
@@ -47,7 +49,7 @@ class Transcript:
 
     def add(self, direction: str, version: int, content_type: int, message_type: int, data: bytes) -> None:
         """One call of OpenSSL's message callback."""
-        keep = content_type == _ALERT or message_type in (_CERTIFICATE, _CERTIFICATE_REQUEST)
+        keep = content_type == _ALERT or message_type in _KEPT
         self._entries.append((direction, version, content_type, message_type, len(data), data if keep else b""))
 
     def messages(self) -> tuple[Message, ...]:
@@ -81,6 +83,14 @@ class Transcript:
         for way, version, content_type, message_type, _, data in self._entries:
             if way == wanted and content_type == _HANDSHAKE and message_type == _CERTIFICATE:
                 return certificates(data, version)
+        return None
+
+    def stapled(self) -> bytes | None:
+        """The OCSP response, DER, that the server sent with its certificate; ``None``: none came."""
+        for way, version, content_type, message_type, _, data in self._entries:
+            carrier = _CERTIFICATE if version >= _TLS_1_3 else _CERTIFICATE_STATUS
+            if way == "read" and content_type == _HANDSHAKE and message_type == carrier:
+                return stapled(data, version)
         return None
 
     def requested(self) -> bool:

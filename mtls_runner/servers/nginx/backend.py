@@ -69,6 +69,9 @@ class NginxBackend:
             ServerUnusable: nginx can't start with what it was given.
         """
         from mtls_runner.servers.container.engine import ContainerSpec
+        from mtls_runner.servers.nginx.priming import prime
+        from mtls_runner.servers.nginx.responder import MOUNTED_AT as RESPONDERS_AT
+        from mtls_runner.servers.nginx.responder import responder_stub
         from mtls_runner.servers.nginx.running import RunningNginx
         from mtls_runner.servers.nginx.start import wait_until_ready
         from mtls_runner.servers.nginx.upstream import MOUNTED_AT, relay_hosts, upstream_stub
@@ -79,6 +82,7 @@ class NginxBackend:
         deadline = Deadline.after(seconds)
         with contextlib.ExitStack() as stack:
             stub = stack.enter_context(upstream_stub(server, material.directory)) if server.upstreams else None
+            responders = stack.enter_context(responder_stub(server.responders, material)) if server.responders else None
             prepared = prepare(server, material, image.command)
             prepared.keep(material.directory / "nginx" / server.id)
             spec = ContainerSpec(
@@ -90,12 +94,17 @@ class NginxBackend:
                 owner=image.user_id,
                 capabilities=_CAPABILITIES,
                 hosts=relay_hosts(server.upstreams),
-                mounts=((stub.directory, MOUNTED_AT),) if stub else (),
+                mounts=(
+                    *([(stub.directory, MOUNTED_AT)] if stub else ()),
+                    *([(responders.directory, RESPONDERS_AT)] if responders else ()),
+                ),
             )
             container = stack.enter_context(engine.run(spec, deadline))
             address = wait_until_ready(container, prepared, spec.port, deadline)
             self._running[container] = image.id
             stack.callback(self._running.pop, container)
+            if server.stapling is not None and responders is not None:
+                prime(server, address, responders, deadline)
             yield RunningNginx(address, container.log, stub.take if stub else None)
 
     def configuration(self, server: ServerSpec, material: Material) -> str:

@@ -13,6 +13,7 @@ from mtls_runner.model.port import Material
 from mtls_runner.model.spec import ClientAuth, ClientSpec, Response, RevocationCheck, ServerSpec, VerifyFlag
 from mtls_runner.servers.container.files import ContainerFile
 from mtls_runner.servers.nginx.access_log import DIRECTIVES, FORMAT_DEFINITION
+from mtls_runner.servers.nginx.responder import responder_relay
 from mtls_runner.servers.nginx.syntax import DOLLAR_DEFINITION, LONGEST, expanding, literal
 
 __all__ = ["DIRECTORY", "MAIN_FILE", "Generated", "generate", "inexpressible", "port_inside"]
@@ -26,6 +27,7 @@ _VERIFY = {
     ClientAuth.OPTIONAL_NO_CA: "optional_no_ca",
     ClientAuth.REQUIRED: "on",
 }
+_OCSP = {RevocationCheck.NONE: "off", RevocationCheck.LEAF: "leaf", RevocationCheck.CHAIN: "on"}
 _NO_LIMIT = 100
 """``ssl_verify_depth`` where none is asked for: OpenSSL's own default; nginx's is 1."""
 _FLAGS = {
@@ -111,6 +113,7 @@ def generate(server: ServerSpec, material: Material) -> Generated:
     """
     tls = _Lines()
     files = [*_credential(server, material, tls), *_client_verification(server, material, tls)]
+    files += _stapling(server, material, tls)
     _handshake(server, tls)
     locations = _Lines()
     files += _locations(server, locations)
@@ -130,6 +133,7 @@ def generate(server: ServerSpec, material: Material) -> Generated:
             f"    {FORMAT_DEFINITION}",
             *([f"    {DOLLAR_DEFINITION}"] if needs_dollar else []),
             "    server_tokens on;",
+            *([f"    {relay}"] if (relay := responder_relay(server.responders)) else []),
             "",
             "    server {",
             f"        listen {port_inside(server)} ssl;",
@@ -190,6 +194,31 @@ def _client_verification(server: ServerSpec, material: Material, out: _Lines) ->
     if server.crl_check is RevocationCheck.CHAIN:
         yield from _file(f"{DIRECTORY}/revoked.crl", material.crl(server.crl))
         out.add("ssl_crl", f"{DIRECTORY}/revoked.crl")
+    if server.ocsp is not RevocationCheck.NONE:
+        out.add("ssl_ocsp", _OCSP[server.ocsp])
+        if server.ocsp_responder is not None:
+            out.add("ssl_ocsp_responder", literal(server.ocsp_responder))
+        if server.ocsp_cache:
+            out.add("ssl_ocsp_cache", "shared:mtls_run_ocsp:1m")
+
+
+def _stapling(server: ServerSpec, material: Material, out: _Lines) -> Iterator[ContainerFile]:
+    stapling = server.stapling
+    if stapling is None:
+        return
+    out.add("ssl_stapling", "on")
+    if server.client_auth is ClientAuth.NONE and server.trust:
+        yield from _file(f"{DIRECTORY}/trusted.crt", material.bundle(server.trust))
+        out.add("ssl_trusted_certificate", f"{DIRECTORY}/trusted.crt")
+    if stapling.responder is not None:
+        out.add("ssl_stapling_responder", literal(stapling.responder))
+    if stapling.verify:
+        out.add("ssl_stapling_verify", "on")
+    if stapling.file is not None and server.certificate is not None:
+        request = material.ocsp_request(server.certificate)
+        response = material.ocsp_response(stapling.file, request, stapling.file.answers[0])
+        yield ContainerFile(f"{DIRECTORY}/staple.der", response)
+        out.add("ssl_stapling_file", f"{DIRECTORY}/staple.der")
 
 
 def _handshake(server: ServerSpec, out: _Lines) -> None:

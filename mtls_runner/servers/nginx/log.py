@@ -8,8 +8,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mtls_runner.model.observation import Alert, ClientView, Direction, HttpRequest, ServerView
+from mtls_runner.model.observation import Alert, ClientView, Direction, HttpRequest, Reason, ServerView
 from mtls_runner.servers.nginx.access_log import MARK
+from mtls_runner.servers.nginx.ocsp_log import ocsp_reason
 from mtls_runner.servers.nginx.openssl_errors import openssl_errors
 from mtls_runner.tls.messages import subject
 from mtls_runner.tls.names import alert_name
@@ -32,7 +33,7 @@ _HANDSHAKING = _ENDINGS[0]
 _STALE = "ignoring stale global SSL error"
 
 # ngx_http_process_request in src/http/ngx_http_request.c.
-_VERIFY_ERROR = re.compile(r"client SSL certificate verify error: (?:\((?P<code>\d+):)?")
+_VERIFY_ERROR = re.compile(r"client SSL certificate verify error: (?:\((?P<code>\d+):)?(?P<text>[^,)]*)")
 _NO_CERTIFICATE = "client sent no required SSL certificate"
 # ngx_ssl_verify_error_optional: with `optional_no_ca` nothing but $ssl_client_verify's prose tells these codes apart.
 # OpenSSL's words for them (X509_verify_cert_error_string), hyphens taken out, since they came with 3.0.
@@ -118,6 +119,7 @@ def server_view(lines: Sequence[LogLine], client: ClientView) -> ServerView:
         cipher=(access or {}).get("cipher") or None,
         resumed=access["resumed"] == "r" if access and access.get("protocol") else None,
         log=tuple(line.text for line in lines),
+        ocsp=_ocsp(refusal, lines),
     )
 
 
@@ -134,6 +136,16 @@ def _verify_code(refusal: LogLine | None, verify: str | None) -> int | None:
     if verify and verify.startswith("FAILED:"):
         return _TOLERATED.get(verify.removeprefix("FAILED:").replace("-", " "))
     return None
+
+
+def _ocsp(refusal: LogLine | None, lines: Sequence[LogLine]) -> Reason | None:
+    """OCSP comes after a good chain, and its refusals have no code."""
+    found = _VERIFY_ERROR.match(refusal.message) if refusal else None
+    if found is None or found["code"]:
+        return None
+    # the request's context follows the verdict (ngx_http_log_error)
+    verdict = found["text"].partition(" while ")[0]
+    return ocsp_reason(verdict, [line.message for line in lines])
 
 
 def _status(access: Mapping[str, str] | None) -> int:

@@ -9,6 +9,7 @@ from mtls_runner.model.port import Material
 from mtls_runner.model.spec import ServerSpec
 from mtls_runner.servers.container.files import ContainerFile
 from mtls_runner.servers.nginx.configuration import MAIN_FILE, generate
+from mtls_runner.servers.nginx.responder import responder_relay
 
 __all__ = ["Prepared", "prepare"]
 
@@ -61,9 +62,11 @@ def prepare(server: ServerSpec, material: Material, image_command: tuple[str, ..
     from mtls_runner.servers.nginx.upstream import relay_configuration
     from mtls_runner.servers.nginx.user_config import read_user_configuration
 
-    own = read_user_configuration(server, material)
+    ocsp = responder_relay(server.responders)
+    own = read_user_configuration(server, material, ocsp)
     if server.upstreams:
-        own = read_user_configuration(server, material, relay_configuration(server.upstreams, own.texts))
+        relay = relay_configuration(server.upstreams, own.texts)
+        own = read_user_configuration(server, material, f"{relay} {ocsp}".rstrip())
     return Prepared(
         files=tuple(own.files),
         entrypoint=None,

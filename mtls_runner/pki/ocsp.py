@@ -1,0 +1,177 @@
+"""Requests → OCSP responses (RFC 6960), also those that no sane responder would send."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
+
+from mtls_runner.errors import MaterialError
+from mtls_runner.model.revocation import OcspAnswer, ResponderSpec
+from mtls_runner.model.spec import Defect, Revocation, RevocationReason, SignatureSpec
+from mtls_runner.pki.crl import REASONS, stranger
+from mtls_runner.pki.identities import Issuer
+from mtls_runner.pki.keys import PrivateKey, subject_public_key
+from mtls_runner.pki.signing import scheme
+
+__all__ = ["Asked", "Signer", "Subject", "asked", "error_response", "ocsp_request", "ocsp_response"]
+
+ERRORS: Mapping[OcspAnswer, ocsp.OCSPResponseStatus] = {
+    OcspAnswer.MALFORMED_REQUEST: ocsp.OCSPResponseStatus.MALFORMED_REQUEST,
+    OcspAnswer.INTERNAL_ERROR: ocsp.OCSPResponseStatus.INTERNAL_ERROR,
+    OcspAnswer.TRY_LATER: ocsp.OCSPResponseStatus.TRY_LATER,
+    OcspAnswer.SIG_REQUIRED: ocsp.OCSPResponseStatus.SIG_REQUIRED,
+    OcspAnswer.UNAUTHORIZED: ocsp.OCSPResponseStatus.UNAUTHORIZED,
+}
+"""Answers without a status of any certificate (RFC 6960 §2.3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request asks about (RFC 6960 §4.1.1, ``CertID``)."""
+
+    algorithm: hashes.HashAlgorithm
+    name_hash: bytes
+    key_hash: bytes
+    serial: int
+
+    def is_issued_by(self, issuer: Issuer) -> bool:
+        """Whether that is the issuer that it names."""
+        return (self.name_hash, self.key_hash) == _hashes(issuer, self.algorithm)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whose status is answered. ``revocation`` is ``None``: it is not revoked; ``known``: its issuer issued it."""
+
+    issuer: Issuer
+    serial: int
+    revocation: Revocation | None
+    known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """What signs a response; ``enclosed``: its certificate goes with it, since it is not the issuer's own."""
+
+    certificate: bytes = field(repr=False)
+    key: PrivateKey = field(repr=False)
+    enclosed: bool
+
+
+def asked(request: bytes) -> Asked | None:
+    """What a request asks about; ``None``: it can't be read, or is not about exactly one certificate."""
+    try:
+        parsed = ocsp.load_der_ocsp_request(request)
+        return Asked(parsed.hash_algorithm, parsed.issuer_name_hash, parsed.issuer_key_hash, parsed.serial_number)
+    except (ValueError, NotImplementedError, x509.UnsupportedGeneralNameType):
+        return None
+
+
+def ocsp_request(issuer: Issuer, serial: int) -> bytes:
+    """A request about one certificate, DER, with SHA-1 hashes as OpenSSL and nginx make them."""
+    algorithm = hashes.SHA1()  # noqa: S303 - only names the issuer
+    builder = ocsp.OCSPRequestBuilder().add_certificate_by_hash(*_hashes(issuer, algorithm), serial, algorithm)
+    return builder.build().public_bytes(Encoding.DER)
+
+
+def error_response(answer: OcspAnswer) -> bytes:
+    """A response that tells no status."""
+    return ocsp.OCSPResponseBuilder.build_unsuccessful(ERRORS[answer]).public_bytes(Encoding.DER)
+
+
+def ocsp_response(
+    spec: ResponderSpec,
+    answer: OcspAnswer,
+    subject: Subject,
+    signer: Signer,
+    algorithm: hashes.HashAlgorithm,
+    start: datetime,
+) -> bytes:
+    """A successful response, DER.
+
+    Args:
+        spec: the responder.
+        answer: ``TRUTH``, ``GOOD``, ``REVOKED`` or ``UNKNOWN``.
+        subject: whose status it tells.
+        signer: signs it.
+        algorithm: hashes the issuer's name and key.
+        start: when the run began; relative times count from it.
+
+    Raises:
+        MaterialError: it can't be made.
+    """
+    try:
+        der = _made(spec, answer, subject, signer, algorithm, start)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise MaterialError(f"OCSP responder {spec.id!r}: {error}") from error
+    return _corrupted(der) if Defect.CORRUPTED_SIGNATURE in spec.defects else der
+
+
+def _made(
+    spec: ResponderSpec,
+    answer: OcspAnswer,
+    subject: Subject,
+    signer: Signer,
+    algorithm: hashes.HashAlgorithm,
+    start: datetime,
+) -> bytes:
+    status, revocation = _status(answer, subject)
+    certificate = x509.load_der_x509_certificate(signer.certificate)
+    reason = revocation.reason if revocation is not None else RevocationReason.UNSPECIFIED
+    builder = (
+        ocsp.OCSPResponseBuilder()
+        .add_response_by_hash(
+            *_hashes(subject.issuer, algorithm),
+            subject.serial,
+            algorithm,
+            status,
+            spec.this_update.resolve(start),
+            spec.next_update.resolve(start) if spec.next_update is not None else None,
+            revocation.date.resolve(start) if revocation is not None else None,
+            None if reason is RevocationReason.UNSPECIFIED else REASONS[reason],
+        )
+        .responder_id(ocsp.OCSPResponderEncoding.HASH, certificate)
+    )
+    if signer.enclosed:
+        builder = builder.certificates([certificate])
+    key = stranger(signer.key) if Defect.WRONG_SIGNATURE_KEY in spec.defects else signer.key
+    return builder.sign(key, scheme(key, SignatureSpec()).hash).public_bytes(Encoding.DER)
+
+
+def _status(answer: OcspAnswer, subject: Subject) -> tuple[ocsp.OCSPCertStatus, Revocation | None]:
+    if answer is OcspAnswer.GOOD:
+        return ocsp.OCSPCertStatus.GOOD, None
+    if answer is OcspAnswer.UNKNOWN or (answer is OcspAnswer.TRUTH and not subject.known):
+        return ocsp.OCSPCertStatus.UNKNOWN, None
+    if answer is OcspAnswer.REVOKED:
+        return ocsp.OCSPCertStatus.REVOKED, subject.revocation or Revocation()
+    if subject.revocation is None or subject.revocation.reason is RevocationReason.REMOVE_FROM_CRL:
+        return ocsp.OCSPCertStatus.GOOD, None
+    return ocsp.OCSPCertStatus.REVOKED, subject.revocation
+
+
+def _hashes(issuer: Issuer, algorithm: hashes.HashAlgorithm) -> tuple[bytes, bytes]:
+    def digest(data: bytes) -> bytes:
+        context = hashes.Hash(algorithm)
+        context.update(data)
+        return context.finalize()
+
+    return digest(issuer.name.public_bytes()), digest(subject_public_key(issuer.key.public))
+
+
+def _corrupted(der: bytes) -> bytes:
+    from asn1crypto.ocsp import OCSPResponse  # only needed here
+
+    parsed = OCSPResponse.load(der)
+    basic = parsed["response_bytes"]["response"].parsed
+    signature = bytearray(basic["signature"].native)
+    signature[-1] ^= 1
+    basic["signature"] = bytes(signature)
+    parsed["response_bytes"]["response"] = basic.untag()
+    return bytes(parsed.dump(force=True))

@@ -1,0 +1,53 @@
+"""What nginx held against a client by OCSP: one of three messages, and behind one of them the cause on a line of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from mtls_runner.model.observation import Reason
+from mtls_runner.tls.openssl_errors import openssl_errors
+
+__all__ = ["ocsp_reason"]
+
+# ngx_ssl_ocsp_get_status in src/event/ngx_event_openssl_stapling.c
+_VERDICTS: Mapping[str, Reason | None] = {
+    "certificate revoked": Reason.REVOKED,
+    "certificate status unknown": Reason.OCSP_UNKNOWN,
+    "certificate status request failed": None,
+}
+_ASKING = " while requesting certificate status"
+# The rest of that file; whatever else it logs there means that no answer came.
+_INVALID = (
+    "OCSP_basic_verify() failed",
+    "OCSP_check_validity() failed",
+    "OCSP_response_get1_basic() failed",
+    "d2i_OCSP_RESPONSE() failed",
+    "OCSP responder sent invalid",
+    "certificate status not found in the OCSP response",
+    "invalid nextUpdate time in certificate status",
+)
+_OCSP_LIBRARY = 39  # ERR_LIB_OCSP
+_DATES = {
+    125: Reason.OCSP_EXPIRED,  # OCSP_R_STATUS_EXPIRED (ocsperr.h)
+    126: Reason.OCSP_NOT_YET_VALID,  # OCSP_R_STATUS_NOT_YET_VALID
+    127: Reason.OCSP_EXPIRED,  # OCSP_R_STATUS_TOO_OLD
+}
+
+
+def ocsp_reason(verdict: str, messages: Sequence[str]) -> Reason | None:
+    """The reason; ``None``: it was not OCSP.
+
+    Args:
+        verdict: what nginx gives as the verification's result, without ``FAILED:``.
+        messages: of the connection's error-log lines. An HTTP status other than 200 leaves none.
+    """
+    if verdict not in _VERDICTS:
+        return None
+    known = _VERDICTS[verdict]
+    if known is not None:
+        return known
+    for message in messages:
+        if _ASKING in message and message.startswith(_INVALID):
+            dates = (_DATES.get(error.reason) for error in openssl_errors(message) if error.library == _OCSP_LIBRARY)
+            return next((reason for reason in dates if reason is not None), Reason.OCSP_INVALID)
+    return Reason.OCSP_UNAVAILABLE

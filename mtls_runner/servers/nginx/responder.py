@@ -1,0 +1,135 @@
+"""The lab's OCSP responders, as nginx in its container reaches them.
+
+Their URIs lie on the container's own loopback, where nginx relays to the socket that
+:mod:`~mtls_runner.servers.nginx.unix_server` describes; so a certificate can name its responder before anything runs.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import socket
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from urllib.parse import unquote_to_bytes, urlsplit
+
+import h11
+
+from mtls_runner.deadline import Deadline
+from mtls_runner.errors import MaterialError
+from mtls_runner.model.observation import HttpRequest
+from mtls_runner.model.port import Material
+from mtls_runner.model.revocation import OcspAnswer, ResponderSpec
+from mtls_runner.model.spec import Response
+from mtls_runner.servers.nginx.unix_server import UnixServer, mountable
+from mtls_runner.tls.http import Reply
+
+__all__ = ["MOUNTED_AT", "ResponderStub", "responder_relay", "responder_stub"]
+
+MOUNTED_AT = "/run/mtls-run-ocsp"
+_SOCKET = "ocsp.sock"
+_MEDIA_TYPE = (("Content-Type", "application/ocsp-response"),)  # RFC 6960 appendix A.2
+_FOREIGN = {
+    OcspAnswer.GARBAGE: Reply(Response(headers=_MEDIA_TYPE, body=b"this is no OCSP response")),
+    OcspAnswer.HTML: Reply(Response(headers=(("Content-Type", "text/html"),), body=b"<!doctype html><p>Log in first.")),
+    OcspAnswer.HTTP_ERROR: Reply(Response(status=500)),
+}
+_NOT_FOUND = Reply(Response(status=404))
+
+
+def responder_relay(responders: Sequence[ResponderSpec]) -> str:
+    """One line for the ``http`` level: a server at every address where somebody answers."""
+    somebody = (one for one in responders if one.answers != (OcspAnswer.NOBODY,))
+    addresses = sorted({urlsplit(one.uri).netloc for one in somebody})
+    if not addresses:
+        return ""
+    listens = " ".join(f"listen {address};" for address in addresses)
+    return (
+        f"server {{ {listens} access_log off; error_log /dev/null crit; location / {{ "
+        f"proxy_pass http://unix:{MOUNTED_AT}/{_SOCKET}:; proxy_read_timeout 1h; error_page 502 @closed; }} "
+        "location @closed { return 444; } }"  # a responder that hangs up: so does the relay
+    )
+
+
+class ResponderStub(UnixServer):
+    """See :func:`responder_stub`. ``directory`` is what the container gets as :data:`MOUNTED_AT`."""
+
+    def __init__(self, responders: Sequence[ResponderSpec], material: Material, directory: Path) -> None:
+        self._responders = {urlsplit(one.uri).path.strip("/"): one for one in responders}
+        self._material = material
+        self._asked: Counter[str] = Counter()
+        self._answered = 0
+        super().__init__(directory, _SOCKET)
+
+    @property
+    def answered(self) -> int:
+        """Requests that were answered so far, in whatever way."""
+        with self._lock:
+            return self._answered
+
+    def wait(self, count: int, deadline: Deadline) -> bool:
+        """Until so many requests were answered; whether they were."""
+        with self._lock:
+            return self._lock.wait_for(lambda: self._stopping or self._answered >= count, max(deadline.remaining(), 0))
+
+    def respond(self, sock: socket.socket, connection: h11.Connection, request: HttpRequest) -> bool:
+        """Answer a GET as RFC 6960 appendix A.1 has it; every connection carries one request."""
+        name, _, encoded = request.path.strip("/").partition("/")
+        responder = self._responders.get(name)
+        if responder is None:
+            sock.sendall(_NOT_FOUND.encode(connection, head=False))
+            return False
+        with self._lock:
+            number = min(self._asked[name], len(responder.answers) - 1)
+            self._asked[name] += 1
+            if responder.delay:
+                self._lock.wait_for(lambda: self._stopping, responder.delay)
+        try:
+            self._answer(sock, connection, responder, responder.answers[number], encoded)
+        finally:
+            with self._lock:
+                self._answered += 1
+                self._lock.notify_all()
+        return False
+
+    def _answer(
+        self,
+        sock: socket.socket,
+        connection: h11.Connection,
+        responder: ResponderSpec,
+        answer: OcspAnswer,
+        encoded: str,
+    ) -> None:
+        match answer:
+            case OcspAnswer.SILENCE:
+                with self._lock:
+                    self._lock.wait_for(lambda: self._stopping)
+            case OcspAnswer.CLOSE | OcspAnswer.NOBODY:
+                return
+            case OcspAnswer.GARBAGE | OcspAnswer.HTML | OcspAnswer.HTTP_ERROR:
+                sock.sendall(_FOREIGN[answer].encode(connection, head=False))
+            case _:
+                sock.sendall(self._status(responder, answer, encoded).encode(connection, head=False))
+
+    def _status(self, responder: ResponderSpec, answer: OcspAnswer, encoded: str) -> Reply:
+        try:
+            request = base64.b64decode(unquote_to_bytes(encoded), validate=True)
+        except binascii.Error:
+            request = b""
+        try:
+            return Reply(Response(headers=_MEDIA_TYPE, body=self._material.ocsp_response(responder, request, answer)))
+        except MaterialError as error:
+            return Reply(Response(status=500, body=str(error).encode()))
+
+
+@contextlib.contextmanager
+def responder_stub(responders: Sequence[ResponderSpec], material: Material) -> Iterator[ResponderStub]:
+    """All of a server's responders."""
+    with mountable(material.directory) as directory:
+        stub = ResponderStub(responders, material, directory)
+        try:
+            yield stub
+        finally:
+            stub.close()

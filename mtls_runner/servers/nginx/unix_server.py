@@ -1,0 +1,121 @@
+"""An HTTP server on a Unix socket that a container can reach, and nobody else.
+
+It listens in the run's private directory, which is the one thing that is mounted into the container: a TCP socket that a
+container could reach would have to listen beyond loopback.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import tempfile
+import threading
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import h11
+
+from mtls_runner.deadline import Deadline
+from mtls_runner.errors import LabError
+from mtls_runner.model.observation import HttpRequest
+from mtls_runner.tls.http import HttpError, next_request
+
+__all__ = ["UnixServer", "mountable"]
+
+_IDLE_SECONDS = 30.0
+_STOP_SECONDS = 2.0
+
+
+class UnixServer:
+    """Answers requests, each connection in a thread of its own, until :meth:`close`.
+
+    Args:
+        directory: others can enter it, but not what it lies in.
+        name: of the socket in it.
+    """
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self.directory = directory
+        self._path = directory / name
+        self._lock = threading.Condition()
+        self._open: set[socket.socket] = set()
+        self._threads: list[threading.Thread] = []
+        self._stopping = False
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(self._path))
+        # nginx's workers are nobody in particular; whoever else is on this machine can't enter the directory above.
+        self._path.chmod(0o666)
+        self._listener.listen(16)
+        self._add_thread(self._accept)
+
+    @abstractmethod
+    def respond(self, sock: socket.socket, connection: h11.Connection, request: HttpRequest) -> bool:
+        """Answer one request; whether the connection can carry another one.
+
+        Raises:
+            OSError: the other end hung up.
+        """
+
+    def _add_thread(self, target: Callable[..., None], *args: object) -> None:
+        thread = threading.Thread(target=target, args=args, name=f"mtls-run {self._path.stem}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        while True:
+            sock, _ = self._listener.accept()
+            with self._lock:
+                if self._stopping:
+                    sock.close()
+                    return
+                self._open.add(sock)
+            self._add_thread(self._serve, sock)
+
+    def _serve(self, sock: socket.socket) -> None:
+        connection = h11.Connection(h11.SERVER)
+        try:
+            more = True
+            while more:
+                request = next_request(sock, connection, Deadline.after(_IDLE_SECONDS))
+                if request is None:
+                    return
+                more = self.respond(sock, connection, request)
+        except (OSError, HttpError):
+            return  # nginx hung up, or the run ends
+        finally:
+            sock.close()
+            with self._lock:
+                self._open.discard(sock)
+
+    def close(self) -> None:
+        """Stop, and wait for every thread."""
+        with self._lock:
+            self._stopping = True
+            self._lock.notify_all()
+            for sock in self._open:
+                with contextlib.suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as waker:
+            waker.connect(str(self._path))  # closing a socket wakes no accept()
+        for thread in self._threads:
+            thread.join(_STOP_SECONDS)
+            if thread.is_alive():
+                raise LabError(f"a thread of the server at {self._path.name} does not end")
+        self._listener.close()
+
+
+@contextlib.contextmanager
+def mountable(private: Path) -> Iterator[Path]:
+    """A directory to mount, in ``private``, a 0700 directory; gone afterwards."""
+    outer = private
+    if len(os.fsencode(private)) > 70:  # sun_path holds 108 bytes
+        outer = Path(tempfile.mkdtemp(prefix="mtls-run-"))
+    inner = Path(tempfile.mkdtemp(prefix="up-", dir=outer))
+    inner.chmod(0o755)
+    try:
+        yield inner
+    finally:
+        shutil.rmtree(inner if outer == private else outer, ignore_errors=True)
