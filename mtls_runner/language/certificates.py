@@ -106,17 +106,27 @@ class Certificates:
         return _over(base, model) if base is not None else None
 
     def issuer(self, id_: str) -> str | None:
-        """Id of the certificate that signs it; ``None``: itself, or nobody that the lab knows."""
+        """Id of the certificate that signs it; ``None``: itself, or nobody that the lab knows.
+
+        For an own certificate it is what the author says or means: nobody has looked into its file yet.
+        """
         declared, model = self.get(id_), self.merged(id_)
         if declared is None or model is None:
             return None
         if model.issuer is not None:
             return None if model.issuer in ("self", id_) else model.issuer
-        if declared.authority or model.certificate or model.pkcs12:
+        if declared.authority:
             return None
         if declared.document is not self._context.document:
             return _only(tuple(id_ for id_, other in self.shared.items() if other.authority))
         return self.default_authority()
+
+    def is_issuer_unknown(self, id_: str) -> bool:
+        """Whether it is the author's own leaf, and which of several authorities issued it is not said."""
+        declared, model = self.get(id_), self.merged(id_)
+        if declared is None or model is None or declared.authority or not (model.certificate or model.pkcs12):
+            return False
+        return model.issuer is None and self.issuer(id_) is None and bool(self.authorities())
 
     def ancestors(self, id_: str) -> tuple[str, ...]:
         """Its issuers, nearest first; a circle is walked once."""

@@ -160,6 +160,8 @@ class Ends:
         if model.trust is None and server.certificate is not None:
             trust = (self._certificates.root(server.certificate),)
             self._certificates.use(trust[0])
+            if not model.insecure and self._certificates.is_issuer_unknown(server.certificate):
+                self._unknown_root(server.certificate)
         key = model.key
         if "passphrase" in model.model_fields_set:
             passphrase = self._secret(model)
@@ -194,6 +196,17 @@ class Ends:
         for crl in spec.crl:
             self._crls.use(crl)
         return self._clients.setdefault(spec, spec)
+
+    def _unknown_root(self, certificate: str) -> None:
+        declared = self._certificates.get(certificate)
+        if declared is not None:
+            authorities = self._certificates.authorities()
+            self._context.problems.absent(
+                declared.document,
+                declared.loc,
+                f"'issuer' is missing: there are {len(authorities)} authorities, and clients trust this server's root by default",
+                f"one of: {', '.join(authorities)}, self; or the clients' `trust`",
+            )
 
     def _key_source(self, key: str | OwnFile | None) -> KeySource | None:
         if key is None:

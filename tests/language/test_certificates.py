@@ -228,8 +228,38 @@ cases: [{name: x, client: server, expect: accepted}]
 def test_the_users_own_material(load_text: Load, tmp_path: Path) -> None:
     spec = made(load_text, "certificate: tls/c.crt, key: tls/c.key, chain: ../chain.pem, passphrase: {file: pw}")
     assert spec.files == OwnFiles(tmp_path / "tls/c.crt", tmp_path / "tls/c.key", tmp_path.parent / "chain.pem")
-    assert spec.issuer is None
+    assert spec.issuer == "ca"  # as far as anybody knows who has not read the file
+    assert made(load_text, "pkcs12: c.p12, issuer: self").issuer is None
     assert made(load_text, "pkcs12: c.p12").files == OwnFiles(pkcs12=tmp_path / "c.p12")
+
+
+OWN_SERVER = """\
+authorities:
+  one: {}
+  other: {certificate: other.crt}
+leaves:
+  server: {certificate: server.crt, key: server.key}
+  client: {issuer: one}
+server: {certificate: server, trust: one}
+cases: [{name: x, client: {certificate: client}, expect: accepted}]
+"""
+
+
+def test_which_of_several_authorities_issued_an_own_server_must_be_said(load_text: Load, broken: Broken) -> None:
+    (found,) = broken(OWN_SERVER)
+    assert found.message.startswith("'issuer' is missing: there are 2 authorities, and clients trust")
+    assert found.span is not None
+    assert found.span.line == 5
+
+    def trusted(text: str) -> tuple[str, ...]:
+        client = load_text(text).cases[0].client
+        assert client is not None
+        return client.trust
+
+    assert trusted(OWN_SERVER.replace("key: server.key", "key: server.key, issuer: other")) == ("other",)
+    assert trusted(OWN_SERVER.replace("key: server.key", "key: server.key, issuer: self")) == ("server",)
+    assert trusted(OWN_SERVER.replace("{certificate: client}", "{certificate: client, trust: other}")) == ("other",)
+    assert trusted(OWN_SERVER.replace("{certificate: client}", "{certificate: client, insecure: true}"))
 
 
 @pytest.fixture(autouse=True)
