@@ -13,6 +13,7 @@ __all__ = [
     "CaseFinished",
     "CaseStarted",
     "Event",
+    "Noted",
     "PlanFinished",
     "PlanStarted",
     "Progress",
@@ -34,6 +35,14 @@ class PlanStarted:
     """A file's cases come next."""
 
     plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What a person should know before a file's cases run though it stops nothing: an own certificate has expired, …"""
+
+    plan: Plan
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,4 +95,4 @@ class RunFinished:
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
-Event = RunStarted | PlanStarted | Progress | CaseStarted | CaseFinished | PlanFinished | RunFinished
+Event = RunStarted | PlanStarted | Noted | Progress | CaseStarted | CaseFinished | PlanFinished | RunFinished
