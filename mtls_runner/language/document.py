@@ -100,8 +100,11 @@ class Document:
         return Span(self.path, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
 
 
+_COLLECTIONS = (MappingNode, SequenceNode)
+
+
 def _is_block(node: Node) -> bool:
-    return isinstance(node, MappingNode | SequenceNode) and not node.flow_style
+    return isinstance(node, _COLLECTIONS) and not node.flow_style
 
 
 def _child(node: Node, element: str | int) -> tuple[Node | None, Node, int] | None:

@@ -7,8 +7,8 @@ The result of YAML's core schema is kept beside what the author typed: a plain `
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -97,9 +97,8 @@ def _at(path: Path, text: str, index: int) -> Span:
     return Span(path, line, column, line, column + 1)
 
 
-@dataclass(slots=True)
-class _Measure:
-    """Of a converted node: how many values and how deep, with its aliases in place."""
+class _Measure(NamedTuple):
+    """Of a converted list or mapping: how many values and how deep, with its aliases in place."""
 
     value: Value
     size: int
@@ -116,7 +115,11 @@ class _Converter:
         self._aliased = 0
 
     def document(self) -> Document:
-        self._document.value = self._convert(self._document.root, self._document.root).value
+        root = self._document.root
+        if isinstance(root, MappingNode | SequenceNode):
+            self._document.value = self._convert(root, root).value
+        else:
+            self._document.value = self._scalar(root)
         return self._document
 
     def _problem(self, message: str, node: Node, expected: str = "") -> None:
@@ -125,10 +128,8 @@ class _Converter:
     def _fatal(self, message: str, node: Node) -> ScenarioError:
         return ScenarioError([Diagnostic(message, self._document.node_span(node))])
 
-    def _convert(self, node: Node, place: Node) -> _Measure:
+    def _convert(self, node: MappingNode | SequenceNode, place: Node) -> _Measure:
         """``place`` is where to point: the node, or the key that holds an alias."""
-        if not isinstance(node, MappingNode | SequenceNode):
-            return _Measure(self._scalar(node), 1, 1)
         known = self._done.get(id(node))
         if known is not None:
             self._aliased += known.size
@@ -146,7 +147,8 @@ class _Converter:
         return measure
 
     def _scalar(self, node: Node) -> Value:
-        tag, text = node.tag, str(node.value)
+        tag: str = node.tag
+        text: str = node.value
         if tag == STR:
             return text
         if tag == NULL:
@@ -176,17 +178,20 @@ class _Converter:
         items: list[Value] = []
         size = depth = 0
         for item in node.value:
-            measure = self._convert(item, item if item.start_mark.index >= node.start_mark.index else node)
-            items.append(measure.value)
-            size += measure.size
-            depth = max(depth, measure.depth)
-        return _Measure(items, size + 1, depth + 1)
+            if isinstance(item, ScalarNode):
+                items.append(self._scalar(item))
+                size += 1
+                continue
+            value, more, deep = self._convert(item, item if item.start_mark.index >= node.start_mark.index else node)
+            items.append(value)
+            size += more
+            depth = max(depth, deep)
+        return _Measure(items, size + 1, max(depth, 1) + 1)
 
     def _mapping(self, node: MappingNode) -> _Measure:
         if node.tag != MAP:
             self._tag(node)
         entries: dict[str, Value] = {}
-        first: dict[str, Node] = {}
         size = depth = 0
         for key_node, value_node in node.value:
             if not isinstance(key_node, ScalarNode):
@@ -196,17 +201,18 @@ class _Converter:
             if key == "<<" and key_node.style in (None, ""):
                 self._problem("merge keys (<<) are not part of YAML 1.2", key_node, "the keys themselves, or `like:`")
                 continue
-            aliased = value_node.start_mark.index < key_node.end_mark.index
-            measure = self._convert(value_node, key_node if aliased else value_node)
             if key in entries:
-                mark = first[key].start_mark
-                self._problem(
-                    f"duplicate key: the same key is already at line {mark.line + 1}, column {mark.column + 1}",
-                    key_node,
-                )
+                mark = next(first for first, _ in node.value if first.value == key).start_mark
+                where = f"line {mark.line + 1}, column {mark.column + 1}"
+                self._problem(f"duplicate key: the same key is already at {where}", key_node)
                 continue
-            entries[key] = measure.value
-            first[key] = key_node
-            size += measure.size + 1
-            depth = max(depth, measure.depth)
-        return _Measure(entries, size + 1, depth + 1)
+            size += 1
+            if isinstance(value_node, ScalarNode):
+                entries[key] = self._scalar(value_node)
+                size += 1
+                continue
+            aliased = value_node.start_mark.index < key_node.end_mark.index
+            entries[key], more, deep = self._convert(value_node, key_node if aliased else value_node)
+            size += more
+            depth = max(depth, deep)
+        return _Measure(entries, size + 1, max(depth, 1) + 1)

@@ -271,7 +271,9 @@ def count_conversions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     seen: list[int] = []
     original = source._Converter._convert
 
-    def counted(self: source._Converter, node: yaml.Node, place: yaml.Node) -> source._Measure:
+    def counted(
+        self: source._Converter, node: yaml.MappingNode | yaml.SequenceNode, place: yaml.Node
+    ) -> source._Measure:
         seen.append(1)
         return original(self, node, place)
 
