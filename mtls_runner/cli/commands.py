@@ -126,3 +126,52 @@ def schema(name: str) -> int:
     from mtls_runner.cli import schema as command
 
     return command.schema(name)
+
+
+@root.command()
+@click.option(
+    "--backend",
+    "backends",
+    multiple=True,
+    default=("python", "nginx"),
+    metavar="NAME",
+    help="May be repeated; python and nginx.",
+)
+@click.option(
+    "--tool",
+    "tools",
+    multiple=True,
+    default=("python", "curl"),
+    metavar="NAME",
+    help="May be repeated; python and curl.",
+)
+@click.option("--image", metavar="IMAGE", help="As for run.")
+@click.option("-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="Cases at once; one for each processor.")
+@click.option("--json", "json_path", metavar="FILE", help="Write everything that was seen; - is standard output.")
+@click.option("--html", "html_path", metavar="FILE", help="Write the table as one HTML page.")
+@click.option("--markdown", "markdown_path", metavar="FILE", help="Write the table as Markdown.")
+@click.option("--check", "check_path", metavar="FILE", help="Fail unless that Markdown file says the same.")
+@click.option("--where", "show_where", is_flag=True, help="Show where the catalogue's scenario files lie, run nothing.")
+def conformance(
+    backends: tuple[str, ...],
+    tools: tuple[str, ...],
+    image: str | None,
+    jobs: int | None,
+    json_path: str | None,
+    html_path: str | None,
+    markdown_path: str | None,
+    check_path: str | None,
+    show_where: bool,
+) -> int:
+    """Run the catalogue of faults everywhere; show who refuses what, and why.
+
+    Each fault stands beside an accepted control that differs from it in one thing. It runs on every backend, with every
+    client, over TLS 1.2 and 1.3.
+    """
+    from mtls_runner.cli import conformance as command
+
+    if show_where:
+        return command.where()
+    return command.conformance(
+        command.Wish(backends, tools, image, jobs, json_path, html_path, markdown_path, check_path)
+    )

@@ -169,7 +169,10 @@ def _text(value: object, nothing: str = "none") -> str:
             critical = ", critical" if value.critical else ""
             return f"CA:{str(value.ca).upper()}{length}{critical}"
         case NameConstraints():
-            parts = [*(f"permitted {name}" for name in value.permitted), *(f"excluded {name}" for name in value.excluded)]
+            parts = [
+                *(f"permitted {name}" for name in value.permitted),
+                *(f"excluded {name}" for name in value.excluded),
+            ]
             return ", ".join(parts) + ("" if value.critical else ", not critical")
         case Extension():
             return f"{value.oid}{' critical' if value.critical else ''} {value.value.hex()}"

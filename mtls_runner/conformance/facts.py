@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from mtls_runner.conformance.catalogue import Place
 from mtls_runner.model.observation import Observation, Outcome
 from mtls_runner.model.verdict import Status, Verdict
-from mtls_runner.tls.names import VERIFY_CODES
 
 __all__ = ["FACTS", "collapsed", "facts"]
 
@@ -42,12 +41,14 @@ def curl_exit(seen: Observation) -> str:
 
 
 def verify_code(seen: Observation) -> str:
-    """The refusing end's."""
-    code = {
-        Outcome.SERVER_REFUSED: seen.server_verify_code,
-        Outcome.CLIENT_REFUSED: seen.ssl_verify_result,
-    }.get(seen.outcome or Outcome.ACCEPTED)
-    return "-" if not code else str(code)
+    """The refusing end's; curl's is what it writes."""
+    code = None
+    if seen.outcome is Outcome.SERVER_REFUSED:
+        code = seen.server_verify_code
+    elif seen.outcome is Outcome.CLIENT_REFUSED:
+        told = seen.client.verify_code if seen.client is not None else None
+        code = told or seen.ssl_verify_result
+    return str(code) if code else "-"
 
 
 #: Column → the fact in it.
@@ -91,9 +92,3 @@ def collapsed(values: Mapping[Place, str]) -> str:
         if len(parts) > 1:
             return "; ".join(f"{labels.get(name, name)}: {collapsed(part)}" for name, part in parts.items())
     return " or ".join(distinct)
-
-
-def symbol(code: int) -> str:
-    """OpenSSL's name of a verify code."""
-    known = VERIFY_CODES.get(code)
-    return f"X509_V_{known.symbol}" if known is not None else "unknown"

@@ -1,0 +1,171 @@
+"""``mtls-run conformance``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from mtls_runner.cli.audience import Audience, Outlet
+from mtls_runner.cli.color import is_terminal
+from mtls_runner.cli.exit_code import ExitCode, worst
+from mtls_runner.cli.report_file import STANDARD_OUTPUT, ReportFile
+from mtls_runner.cli.stop import Stop
+from mtls_runner.conformance.catalogue import CATALOGUE, plans
+from mtls_runner.conformance.collector import Collector
+from mtls_runner.conformance.console import lines
+from mtls_runner.conformance.document import Document, document
+from mtls_runner.conformance.entry import Group
+from mtls_runner.engine.run import RunOptions, run
+from mtls_runner.errors import UsageError
+from mtls_runner.model.verdict import Status, Verdict
+from mtls_runner.reporters.page import Style, marks_for
+
+__all__ = ["Wish", "conformance", "where"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What was typed."""
+
+    backends: Sequence[str]
+    tools: Sequence[str]
+    image: str | None = None
+    jobs: int | None = None
+    json_path: str | None = None
+    html_path: str | None = None
+    markdown_path: str | None = None
+    check_path: str | None = None
+
+
+def where() -> ExitCode:
+    """Say where the catalogue's scenario files lie."""
+    click.echo(str(CATALOGUE))
+    return ExitCode.OK
+
+
+def conformance(wish: Wish) -> ExitCode:
+    """Run the catalogue and tell what happened.
+
+    Raises:
+        UsageError: a backend or tool is unknown, or a report can't be written.
+        ScenarioError: the catalogue itself is invalid.
+    """
+    chosen = list(plans(wish.backends, wish.tools, wish.image))
+    stop = Stop()
+    with stop.listening(), ExitStack() as stack:
+        reports = {path: _report(path, stack) for path in (wish.json_path, wish.html_path, wish.markdown_path) if path}
+        expected = _expected(wish.check_path)
+        live = sys.stderr if is_terminal(sys.stderr) else None
+        collector = Collector(_show_progress if live is not None else None)
+        outlet = Outlet("the collection of results", collector, sys.stdout)
+        audience = Audience([outlet], stop)
+        end = audience.follow(run(chosen, RunOptions(jobs=wish.jobs or os.cpu_count() or 1)))
+        audience.close()
+        if live is not None:
+            click.echo("\r\033[K", err=True, nl=False)
+        groups = collector.groups
+        told = document(groups, collector.versions)
+        code = _code(groups)
+        if end is None or end.error or audience.broken:
+            code = worst(code, ExitCode.BROKEN)
+            click.echo(f"mtls-run: {end.error if end is not None and end.error else 'the run broke'}", err=True)
+        if end is not None and end.interrupted:
+            return ExitCode.INTERRUPTED  # half a table would be a wrong one
+        _write(wish, told, groups, collector, reports)
+    if STANDARD_OUTPUT not in reports:
+        _print(told, groups)
+    if expected is not None:
+        code = worst(code, _compared(told, expected, wish.check_path or ""))
+    return code
+
+
+def _report(path: str, stack: ExitStack) -> ReportFile:
+    file = ReportFile(path)
+    stack.callback(file.discard)
+    return file
+
+
+def _expected(path: str | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        return Path(path).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--check: {path} can't be read: {error}") from error
+
+
+def _show_progress(doing: str, done: int, total: int) -> None:
+    click.echo(f"\r\033[K  {done}/{total}  {doing}", err=True, nl=False)
+
+
+def _write(
+    wish: Wish, told: Document, groups: Sequence[Group], collector: Collector, reports: dict[str, ReportFile]
+) -> None:
+    if wish.json_path is not None:
+        from mtls_runner.conformance.json_form import json_form
+
+        json.dump(json_form(groups, collector.versions), reports[wish.json_path].stream, indent=1)
+    if wish.html_path is not None:
+        from mtls_runner.conformance.page import page
+
+        reports[wish.html_path].stream.write(page(told))
+    if wish.markdown_path is not None:
+        from mtls_runner.conformance.markdown import markdown
+
+        reports[wish.markdown_path].stream.write(markdown(told))
+    for report in reports.values():
+        report.keep()
+
+
+def _print(told: Document, groups: Sequence[Group]) -> None:
+    marks = marks_for(sys.stdout)
+    for line in lines(told, passed=marks[Style.PASS], failed=marks[Style.FAIL]):
+        click.echo(line)
+    for verdict in _verdicts(groups):
+        if verdict.status in (Status.FAIL, Status.ERROR):
+            click.echo(f"\n{verdict.status.value.upper()} {verdict.case.id} ({verdict.case.server.backend})")
+            for mismatch in verdict.mismatches:
+                click.echo(f"  {mismatch.path}: expected {mismatch.expected}, observed {mismatch.observed}")
+            if verdict.error:
+                click.echo(f"  {verdict.error}")
+    counts = {status: sum(verdict.status is status for verdict in _verdicts(groups)) for status in Status}
+    click.echo(
+        f"\n{told.faults} faults: {counts[Status.PASS]} passed, {counts[Status.FAIL]} failed, "
+        f"{counts[Status.ERROR]} broken, {counts[Status.SKIP]} skipped"
+    )
+    click.echo(", ".join(f"{name} {version}" for name, version in told.versions.items()))
+
+
+def _compared(told: Document, expected: str, path: str) -> ExitCode:
+    from mtls_runner.conformance.markdown import markdown, same
+
+    if same(markdown(told), expected):
+        click.echo(f"{path} is current")
+        return ExitCode.OK
+    click.echo(
+        f"mtls-run: {path} is not current: make it again with --markdown {path}, and look at what changed", err=True
+    )
+    return ExitCode.FAILED
+
+
+def _verdicts(groups: Sequence[Group]) -> list[Verdict]:
+    return [verdict for group in groups for entry in group.entries for verdict in entry.verdicts.values()]
+
+
+def _code(groups: Sequence[Group]) -> ExitCode:
+    statuses = {verdict.status for verdict in _verdicts(groups)}
+    codes = [ExitCode.OK]
+    if Status.ERROR in statuses:
+        codes.append(ExitCode.BROKEN)
+    if Status.FAIL in statuses:
+        codes.append(ExitCode.FAILED)
+    if not statuses - {Status.SKIP}:
+        codes.append(ExitCode.NOTHING_RUN)
+    return worst(*codes)
