@@ -86,7 +86,9 @@ class Browser:
         self.events = [(name, params) for name, params in self.events if name != event]
 
     def open(self, path: Path, fragment: str = "") -> None:
-        """A file, until it is loaded."""
+        """A file, until it is loaded; anew when it is open already."""
+        if fragment:  # within one document it would only be a jump
+            self.open(Path(os.devnull))
         self.call("Page.navigate", url=path.absolute().as_uri() + fragment)
         self.wait("Page.loadEventFired")
 

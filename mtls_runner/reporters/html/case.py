@@ -90,7 +90,7 @@ class CasePage:
                 evidence=seen.evidence if seen is not None else (),
                 drawing=self._shelf.of(ladder) if ladder else None,
                 client_name=f"{client.tool} {client.tool_version}" if client is not None else "",
-                server_name=server.source if server is not None else case.server.backend,
+                server_name=case.server.backend,
                 omitted=omitted,
                 transcript=_transcript(verdict, plan) if not omitted else "",
                 log=_log(server) if not omitted else "",
@@ -129,8 +129,7 @@ def _trouble(verdict: Verdict, text: str) -> str:
     """The scenario's lines that did not hold, or why there is no verdict."""
     if verdict.mismatches:
         return "\n".join(
-            render(Diagnostic(f"{each.path}: expected {each.expected}, observed {each.observed}", each.span), text)
-            for each in verdict.mismatches
+            render(Diagnostic(f"{each.path} does not hold", each.span), text) for each in verdict.mismatches
         )
     if verdict.status is Status.FAIL:
         return headline(verdict)

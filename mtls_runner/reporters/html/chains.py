@@ -11,6 +11,7 @@ from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.observation import Observation, Outcome, Reason
 from mtls_runner.model.spec import CertificateSpec, Defect, KeyAlgorithm
 from mtls_runner.reporters.html.moments import moment
+from mtls_runner.tls.hints import MEANINGS
 
 __all__ = ["Break", "Chain", "chains", "lineage"]
 
@@ -137,7 +138,7 @@ def _chain(
 
 
 def _leaf(path: Sequence[CertificateSpec], facts: _Facts) -> Break:
-    return Break(path[0].id, link=False, why=str(facts.reason))
+    return Break(path[0].id, link=False, why=MEANINGS[facts.reason])
 
 
 def _expired(path: Sequence[CertificateSpec], facts: _Facts) -> Break | None:

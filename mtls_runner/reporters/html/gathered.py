@@ -55,6 +55,7 @@ class File:
     cases: list[Piece] = field(default_factory=list)
     counts: Counter[Status] = field(default_factory=Counter)
     breaks: Counter[Break] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
     html: Markup = field(default_factory=Markup)
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from mtls_runner.model.case import Case
@@ -43,7 +43,7 @@ class Kind(StrEnum):
 
     HANDSHAKE = "handshake"
     NOTICE = "notice"
-    """An alert that refuses nothing."""
+    """An alert that ended nothing."""
     HTTP = "http"
     ALERT = "alert"
     END = "end"
@@ -69,7 +69,7 @@ class Step:
 
 def steps(case: Case, seen: Observation) -> tuple[Step, ...]:
     """The client's messages, what only the server saw between them, the request and the answer, and how it ended."""
-    ladder = list(_merged(_client_steps(seen.client), _server_steps(seen.server)))
+    ladder = [_weighed(step, seen) for step in _merged(_client_steps(seen.client), _server_steps(seen.server))]
     request = _request(case, seen)
     if request is not None:
         ladder.insert(_after_handshake(ladder), Step(Toward.SERVER, Kind.HTTP, _short(request)))
@@ -109,6 +109,12 @@ def _kind(name: str, *, alert: bool) -> Kind:
     if not alert:
         return Kind.HANDSHAKE
     return Kind.NOTICE if name in _MILD else Kind.ALERT
+
+
+def _weighed(step: Step, seen: Observation) -> Step:
+    """Only the alert that ended it refuses: one that answers the end of a connection is a notice."""
+    decisive = seen.outcome is not Outcome.ACCEPTED and seen.alert in (None, step.label)
+    return step if step.kind is not Kind.ALERT or decisive else replace(step, kind=Kind.NOTICE)
 
 
 def _merged(client: Sequence[Step], server: Sequence[Step]) -> Iterator[Step]:

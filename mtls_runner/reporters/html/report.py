@@ -10,7 +10,7 @@ from typing import TextIO
 from markupsafe import Markup
 
 from mtls_runner import __version__
-from mtls_runner.model.event import CaseFinished, Event, PlanFinished, PlanStarted, RunFinished, RunStarted
+from mtls_runner.model.event import CaseFinished, Event, Noted, PlanFinished, PlanStarted, RunFinished, RunStarted
 from mtls_runner.model.verdict import Status
 from mtls_runner.reporters.html.case import CasePage
 from mtls_runner.reporters.html.drawing import Shelf
@@ -83,6 +83,8 @@ class HtmlReporter:
         elif isinstance(event, PlanStarted):
             anchors = {name: number for number, name in enumerate(event.plan.certificates)}
             self._files.append(File(len(self._files) + 1, event.plan, anchors))
+        elif isinstance(event, Noted):
+            self._files[-1].notes.append(event.text)
         elif isinstance(event, PlanFinished):
             self._file(self._files[-1], str(event.kept) if event.kept is not None else "")
         elif isinstance(event, RunFinished):
@@ -137,6 +139,7 @@ class HtmlReporter:
                 tally=file.tally,
                 common=Layout.of(plan.cases).common,
                 warnings=[f"{each.span}: {each.message}" if each.span else each.message for each in plan.warnings],
+                notes=file.notes,
                 trees=forest(plan, file.breaks, self._started),
                 certificates=f"{certificates}, what broke is marked" if file.breaks else certificates,
                 pki_open=not many and len(plan.certificates) <= _MOST_CERTIFICATES,

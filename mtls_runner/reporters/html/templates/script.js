@@ -24,17 +24,13 @@
     });
     found.textContent = words.length ? count + " of " + cases.length : "";
   };
-  let waiting = 0;
   const all = (open) => () => {
     if (open) groups.forEach((each) => { each.open = true; });
     cases.filter((each) => !open || each.checkVisibility()).forEach((each) => { each.open = open; });
     if (!open) groups.forEach((each) => { each.open = false; });
   };
   if (tools) {
-    find.addEventListener("input", () => {
-      clearTimeout(waiting);
-      waiting = setTimeout(filter, 80);
-    });
+    find.addEventListener("input", filter);
     document.getElementById("expand").addEventListener("click", all(true));
     document.getElementById("collapse").addEventListener("click", all(false));
     if (find.value) filter();

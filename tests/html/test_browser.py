@@ -1,0 +1,301 @@
+"""The page in a real browser: what people see, in both colour schemes, on a phone, without script, from the keyboard."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tests.html import labs
+from tests.html.browser import Browser, Json, browser, executable
+
+pytestmark = pytest.mark.timeout(300)
+
+_VISIBLE = "(each) => each.checkVisibility({visibilityProperty: true})"
+_CONTRASTS = """
+(() => {
+  const canvas = new OffscreenCanvas(1, 1).getContext("2d", {willReadFrequently: true});
+  const rgb = (color) => {
+    canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const luminance = (color) => rgb(color).slice(0, 3).map((part) => part / 255)
+    .map((part) => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, part, at) => sum + part * [0.2126, 0.7152, 0.0722][at], 0);
+  const behind = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const color = getComputedStyle(at).backgroundColor;
+      if (rgb(color)[3] === 255) return color;
+    }
+    return "white";
+  };
+  const ratio = (one, two) => {
+    const [low, high] = [luminance(one), luminance(two)].sort((a, b) => a - b);
+    return (high + 0.05) / (low + 0.05);
+  };
+  const texts = [...document.querySelectorAll("body *")].filter((each) => each.checkVisibility()
+    && !each.closest("svg") && [...each.childNodes].some((node) => node.nodeType === 3 && node.data.trim()));
+  const found = texts.map((each) => [ratio(getComputedStyle(each).color, behind(each)), each.className || each.tagName]);
+  const drawn = [...document.querySelectorAll(".ladder text")].map((each) =>
+    [ratio(getComputedStyle(each).fill, behind(document.querySelector("figure"))), "ladder text"]);
+  return [...found, ...drawn].sort((a, b) => a[0] - b[0]);
+})()
+"""
+"""WCAG 2.2 contrast ratio of every visible text with what is behind it, worst first."""
+
+
+@pytest.fixture(scope="module")
+def tab() -> Iterator[Browser]:
+    program = executable()
+    if program is None:
+        if os.environ.get("CI"):
+            pytest.fail("CI has to have Chromium: the page is looked at in a real browser")
+        pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
+    with browser(program) as opened:
+        yield opened
+
+
+def written(directory: Path, html: str) -> Path:
+    path = directory / "report.html"
+    path.write_text(html, "utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("one")
+    return written(directory, labs.page(directory, labs.everyday(1, variants=False)))
+
+
+@pytest.fixture(scope="module")
+def twenty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("twenty")
+    return written(directory, labs.page(directory, labs.everyday(10, wrong=1)))
+
+
+@pytest.fixture(scope="module")
+def five_hundred(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("many")
+    return written(directory, labs.page(directory, labs.everyday(250, wrong=3)))
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("hostile")
+    return written(directory, labs.page(directory, labs.HOSTILE))
+
+
+def shown(tab: Browser, selector: str) -> int:
+    """How many of these are visible."""
+    count = tab.value(f"[...document.querySelectorAll('{selector}')].filter({_VISIBLE}).length")
+    assert isinstance(count, int)
+    return count
+
+
+def texts(tab: Browser, selector: str) -> list[Json]:
+    found = tab.value(f"[...document.querySelectorAll('{selector}')].map((each) => each.innerText.trim())")
+    assert isinstance(found, list)
+    return found
+
+
+def press(tab: Browser, key: str, code: int, text: str = "") -> None:
+    for kind in ("keyDown", "keyUp"):
+        tab.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, text=text)
+
+
+def complaints(tab: Browser) -> list[str]:
+    """What the browser had against the page, and dialogs that its content opened."""
+    bad = ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Page.javascriptDialogOpening")
+    return [f"{name}: {params}" for name, params in tab.events if name in bad]
+
+
+def test_nothing_is_fetched_and_nothing_complains(tab: Browser, twenty: Path) -> None:
+    tab.events.clear()
+    tab.look(width=1280, height=900)
+    tab.open(twenty)
+    tab.value("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+    fetched = [params["request"] for name, params in tab.events if name == "Network.requestWillBeSent"]
+    addresses = [request["url"] for request in fetched if isinstance(request, dict)]
+    assert [url for url in addresses if not str(url).startswith("data:")] == [twenty.as_uri()]
+    assert complaints(tab) == []
+
+
+def test_the_structure(tab: Browser, twenty: Path) -> None:
+    tab.look(width=1280, height=900)
+    tab.open(twenty)
+    assert tab.value("document.documentElement.lang") == "en"
+    assert tab.value("document.compatMode") == "CSS1Compat"
+    assert texts(tab, "h1") == ["2 failed of 20 cases"]
+    assert texts(tab, "main h2 small") == [str(twenty.with_name("lab.scenario.yaml"))]
+    assert shown(tab, ".case") == 20
+    assert shown(tab, ".case.fail") == 2
+    assert shown(tab, "nav li") == 1, "two variants with the same fault are one thing to look at"
+    assert shown(tab, "nav li a") == 2
+    assert shown(tab, ".tree li") == 10
+    levels = tab.value("[...document.querySelectorAll('h1, h2, h3, h4')].map((each) => Number(each.tagName[1]))")
+    assert isinstance(levels, list)
+    assert levels[0] == 1
+    steps = [int(str(below)) - int(str(above)) for above, below in pairwise(levels)]
+    assert max(steps) == 1, "a level of headings is left out"
+
+
+def test_one_case_stands_open_and_needs_no_filters(tab: Browser, one: Path) -> None:
+    tab.look(width=1280, height=900)
+    tab.open(one)
+    assert texts(tab, "h1") == ["The case passed"]
+    assert tab.value("document.querySelector('.case').open") is True
+    assert tab.value("document.querySelector('.filters')") is None
+    assert shown(tab, ".held tr") == 3
+
+
+def test_the_ladder_is_drawn_with_the_alert_in_red_at_its_place(tab: Browser, one: Path) -> None:
+    tab.look(width=1280, height=900)
+    tab.open(one)
+    box = tab.value(
+        "(({width, height}) => [width, height])(document.querySelector('figure use').getBoundingClientRect())"
+    )
+    assert isinstance(box, list)
+    assert all(float(str(side)) > 200 for side in box), "the drawing is empty"
+    ends = tab.value("[...document.querySelectorAll('figcaption span')].map((each) => each.textContent.split(' ')[0])")
+    assert ends == ["client", "server"]
+    labels = tab.value("[...document.querySelectorAll('.ladder text')].map((each) => each.textContent)")
+    assert isinstance(labels, list)
+    assert labels[0] == "ClientHello"
+    assert labels[-1] == "✗ alert certificate_required"
+    assert labels.index("CertificateRequest") < labels.index("GET /") < len(labels) - 1
+    tops = tab.value("[...document.querySelectorAll('.ladder text')].map((each) => Number(each.getAttribute('y')))")
+    assert isinstance(tops, list)
+    assert tops == sorted(tops, key=lambda top: float(str(top)))
+    red = tab.value(
+        "['.alert text', '.alert path', '.handshake path'].map((each) => getComputedStyle(document.querySelector('.ladder '"
+        " + each))).map((style) => [style.fill, style.stroke])"
+    )
+    assert isinstance(red, list)
+    assert red[0] == ["rgb(179, 38, 30)", "none"]
+    assert red[1] == ["none", "rgb(179, 38, 30)"]
+    assert red[2] != red[1]
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_contrast_in_both_schemes(tab: Browser, twenty: Path, dark: bool) -> None:
+    tab.look(width=1280, height=900, dark=dark)
+    tab.open(twenty)
+    tab.value("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+    paper = tab.value("getComputedStyle(document.body).backgroundColor")
+    assert paper == ("rgb(20, 23, 26)" if dark else "rgb(246, 246, 243)")
+    ratios = tab.value(_CONTRASTS)
+    assert isinstance(ratios, list)
+    assert len(ratios) > 300
+    worst = ratios[0]
+    assert isinstance(worst, list)
+    assert float(str(worst[0])) >= 4.5, f"WCAG AA wants 4.5: {worst}"
+
+
+@pytest.mark.parametrize("page", ["one", "twenty", "five_hundred", "hostile"])
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_nothing_sticks_out_at_the_side(tab: Browser, request: pytest.FixtureRequest, page: str, width: int) -> None:
+    path = request.getfixturevalue(page)
+    tab.look(width=width, height=844)
+    tab.open(path)
+    tab.value("[...document.querySelectorAll('details')].slice(0, 80).forEach((each) => { each.open = true; })")
+    assert tab.value("document.documentElement.scrollWidth") == width
+
+
+def test_without_script_all_of_it_can_be_read(tab: Browser, twenty: Path) -> None:
+    tab.look(width=1280, height=900)
+    tab.call("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        tab.open(twenty)
+        assert shown(tab, ".tools") == 0, "controls that do nothing"
+        assert shown(tab, ".case.pass") == 18
+        point = tab.value("(({x, y}) => [x + 5, y + 5])(document.querySelector('#show-pass').getBoundingClientRect())")
+        assert isinstance(point, list)
+        for kind in ("mousePressed", "mouseReleased"):
+            tab.call("Input.dispatchMouseEvent", type=kind, x=point[0], y=point[1], button="left", clickCount=1)
+        assert shown(tab, ".case.pass") == 0, "the filter works without script"
+        assert shown(tab, ".case.fail") == 2
+        tab.open(twenty, "#c3")
+        assert tab.value("document.querySelector('#c3').closest('details').open") is True, "a link opens its case"
+        assert shown(tab, "#c3 h4") >= 3
+    finally:
+        tab.call("Emulation.setScriptExecutionDisabled", value=False)
+
+
+def test_five_hundred_cases_are_usable(tab: Browser, five_hundred: Path) -> None:
+    assert five_hundred.stat().st_size < 2_000_000
+    tab.look(width=1280, height=900)
+    tab.open(five_hundred)
+    assert texts(tab, "h1") == ["6 failed of 500 cases"]
+    assert shown(tab, ".group") == 250
+    assert shown(tab, ".group:not([open]) .case") == 0
+    assert shown(tab, "nav li") == 3
+    tab.value("document.querySelector('#show-pass').click()")
+    assert shown(tab, ".group") == 3
+    tab.value("document.querySelector('#show-pass').click()")
+    assert shown(tab, ".group") == 250
+
+    def find(text: str) -> None:
+        tab.value(
+            f"((box) => {{ box.value = '{text}'; box.dispatchEvent(new Event('input')); }})(document.getElementById('find'))"
+        )
+
+    find("UNKNOWN-CA intermediate")
+    assert texts(tab, "#found") == ["62 of 500"]
+    assert shown(tab, ".group") == 31
+    find("no such thing")
+    assert shown(tab, ".file") == 0
+    find("")
+    assert shown(tab, ".group") == 250
+    tab.value("location.hash = '#c123'")
+    tab.value("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert shown(tab, "#c123 h4") >= 3, "a link opens the group and the case"
+    assert complaints(tab) == []
+
+
+def test_open_all_and_close_all(tab: Browser, twenty: Path) -> None:
+    tab.look(width=1280, height=900)
+    tab.open(twenty)
+    tab.value("document.querySelector('#show-fail').click(); document.getElementById('collapse').click()")
+    assert shown(tab, ".case[open]") == 0
+    tab.value("document.getElementById('expand').click(); document.querySelector('#show-fail').click()")
+    assert shown(tab, ".case.pass[open]") == 18
+    assert shown(tab, ".case.fail[open]") == 0, "what the filter hides stays as it was"
+
+
+def test_from_the_keyboard(tab: Browser, twenty: Path) -> None:
+    tab.look(width=1280, height=900)
+    tab.open(twenty)
+    for _ in range(60):
+        press(tab, "Tab", 9)
+        if tab.value("document.activeElement.matches('.case > summary')"):
+            break
+    assert tab.value("document.activeElement.matches('.case:not([open]) > summary')") is True
+    assert tab.value("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    press(tab, "Enter", 13, "\r")
+    assert tab.value("document.activeElement.parentElement.open") is True
+
+
+def test_hostile_text_does_nothing(tab: Browser, hostile: Path) -> None:
+    tab.events.clear()
+    tab.look(width=390, height=844)
+    tab.open(hostile)
+    tab.value("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+    assert tab.value("typeof hacked") == "undefined"
+    assert tab.value("document.querySelectorAll('script').length") == 1
+    assert tab.value("document.querySelectorAll('img, iframe, object, embed, form, b b').length") == 0
+    assert "<script>hacked=1</script>" in str(texts(tab, "main h2")[0])
+    assert complaints(tab) == []
+
+
+def test_on_paper(tab: Browser, twenty: Path) -> None:
+    tab.look(width=800, height=900, dark=True, media="print")
+    tab.open(twenty)
+    assert tab.value("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert shown(tab, ".filters") == 0
+    assert shown(tab, ".case") == 20
+    assert tab.value("document.documentElement.scrollWidth") == 800
+    tab.look(width=800, height=900)
+    assert shown(tab, ".filters") == 1
