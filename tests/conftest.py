@@ -1,0 +1,30 @@
+"""What all tests share: scenarios for nginx need a container engine."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from mtls_runner.pytest_plugin import CaseItem
+
+from .container_engine import absent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Without an engine, say which scenarios were not run; in CI leave them to fail."""
+    for item in items:
+        if isinstance(item, CaseItem) and item.case.server.backend == "nginx" and not os.environ.get("CI"):
+            reason = absent(item.case.server.option("image"))
+            if reason is not None:
+                item.add_marker(pytest.mark.skip(reason=f"nginx was not run: {reason}"))
+
+
+@pytest.fixture(scope="session")
+def nginx_engine() -> None:
+    """An engine and an image, or a skip that says so; a failure in CI."""
+    reason = absent()
+    if reason is not None and os.environ.get("CI"):
+        pytest.fail(reason)
+    if reason is not None:
+        pytest.skip(f"nginx was not run: {reason}")

@@ -1,0 +1,25 @@
+"""Is there a container engine with an nginx image? Without one a laptop runs everything else; CI must have one."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+
+from mtls_runner.errors import EngineError
+
+__all__ = ["IMAGE", "absent"]
+
+#: What ``.ci/nginx-image`` makes; ``MTLS_RUN_IMAGE`` names another one.
+IMAGE = os.environ.get("MTLS_RUN_IMAGE", "mtls-run/nginx:debian")
+
+
+@cache
+def absent(image: str = IMAGE) -> str | None:
+    """Why nginx can't be run in a container here; ``None``: it can."""
+    from mtls_runner.servers.container.engine import Engine
+
+    try:
+        Engine.connect().image(image)
+    except EngineError as error:
+        return str(error)
+    return None
