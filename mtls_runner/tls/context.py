@@ -43,6 +43,15 @@ _MODES = {
     ClientAuth.OPTIONAL: ssl.CERT_OPTIONAL,
     ClientAuth.REQUIRED: ssl.CERT_REQUIRED,
 }
+#: Names that OpenSSL's TLS code has for groups → short names of objects, which is where ``set_ecdh_curve`` looks.
+_CURVES = {
+    "P-256": "prime256v1",
+    "secp256r1": "prime256v1",
+    "P-384": "secp384r1",
+    "P-521": "secp521r1",
+    "x25519": "X25519",
+    "x448": "X448",
+}
 # warnings.catch_warnings is not thread-safe before 3.14.
 _quiet = threading.Lock()
 
@@ -53,6 +62,8 @@ def unsupported(spec: ServerSpec | ClientSpec) -> str | None:
         return "Python's ssl has no setting for signature algorithms"
     if spec.ciphersuites is not None:
         return "Python's ssl has no setting for TLS 1.3 cipher suites"
+    if "h2" in spec.alpn:
+        return "the lab's Python server and client speak HTTP/1.1 only, no HTTP/2"
     if len(spec.groups) > 1:
         return "Python's ssl can set one key exchange group, not a list"
     return None
@@ -71,7 +82,7 @@ def _context(protocol: int, spec: ServerSpec | ClientSpec) -> ssl.SSLContext:
                 context.options |= option
     context.set_ciphers(f"{spec.ciphers or 'DEFAULT'}:@SECLEVEL={spec.security_level}")
     if spec.groups:
-        context.set_ecdh_curve(spec.groups[0])
+        context.set_ecdh_curve(_CURVES.get(spec.groups[0], spec.groups[0]))
     if spec.alpn:
         context.set_alpn_protocols(list(spec.alpn))
     flags = ssl.VERIFY_X509_TRUSTED_FIRST | _CRL_FLAGS[spec.crl_check]

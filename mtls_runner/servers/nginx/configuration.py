@@ -34,6 +34,8 @@ _FLAGS = {
     VerifyFlag.PARTIAL_CHAIN: "X509_V_FLAG_PARTIAL_CHAIN",
     VerifyFlag.STRICT: "X509_V_FLAG_X509_STRICT",
 }
+_ALPN = ((), ("http/1.1",), ("h2", "http/1.1"))
+"""What ``ngx_http_ssl_alpn_select`` answers with; without ALPN in a description, what nginx does of its own accord."""
 _OWN_HEADERS = frozenset(("connection", "content-length", "date", "server", "transfer-encoding"))
 _TOKEN = frozenset(string.ascii_letters + string.digits + "!#$%&'*+-.^_`|~")
 _FILED = 418
@@ -84,8 +86,8 @@ def _trust_inexpressible(server: ServerSpec) -> str | None:
 
 
 def _alpn_inexpressible(server: ServerSpec, client: ClientSpec | None) -> str | None:
-    if server.alpn not in ((), ("http/1.1",)):
-        return "nginx chooses its ALPN protocols itself, and the lab's clients speak http/1.1 only"
+    if server.alpn not in _ALPN:
+        return "nginx has http/1.1, or with HTTP/2 h2 before http/1.1, for ALPN"
     if not server.alpn and client is not None and client.alpn and "http/1.1" not in client.alpn:
         return "nginx can't be told to ignore ALPN"
     return None
@@ -136,7 +138,7 @@ def generate(server: ServerSpec, material: Material) -> Generated:
             *([f"    {relay}"] if (relay := responder_relay(server.responders)) else []),
             "",
             "    server {",
-            f"        listen {port_inside(server)} ssl;",
+            f"        listen {_listen(server)};",
             f"        {DIRECTIVES}",
             "",
             *(f"        {line}" for line in tls.lines),
@@ -148,6 +150,11 @@ def generate(server: ServerSpec, material: Material) -> Generated:
         )
     )
     return Generated(text, (*files, ContainerFile(MAIN_FILE, text.encode())))
+
+
+def _listen(server: ServerSpec) -> str:
+    # nginx knows `http2 on` from 1.25.1 on only; the older form works everywhere.
+    return f"{port_inside(server)} ssl{' http2' if 'h2' in server.alpn else ''}"
 
 
 class _Lines:
