@@ -41,6 +41,11 @@ OWNER_LABEL = "mtls-run.owner"
 _REMOVAL_SECONDS = 30.0
 
 
+MEMORY = 512 * 1024 * 1024
+"""Bytes."""
+PIDS = 512
+
+
 @dataclass(frozen=True, slots=True)
 class ContainerSpec:
     """What to run.
@@ -68,8 +73,8 @@ class ContainerSpec:
     capabilities: tuple[str, ...] = ()
     hosts: tuple[tuple[str, str], ...] = ()
     mounts: tuple[tuple[Path, str], ...] = ()
-    memory: int = 512 * 1024 * 1024
-    pids: int = 512
+    memory: int = MEMORY
+    pids: int = PIDS
 
 
 class Container:

@@ -68,7 +68,7 @@ class NginxBackend:
             EngineError: no engine, no permission, no image.
             ServerUnusable: nginx can't start with what it was given.
         """
-        from mtls_runner.servers.container.engine import ContainerSpec
+        from mtls_runner.servers.container.engine import MEMORY, PIDS, ContainerSpec
         from mtls_runner.servers.nginx.priming import prime
         from mtls_runner.servers.nginx.responder import MOUNTED_AT as RESPONDERS_AT
         from mtls_runner.servers.nginx.responder import responder_stub
@@ -98,6 +98,8 @@ class NginxBackend:
                     *([(stub.directory, MOUNTED_AT)] if stub else ()),
                     *([(responders.directory, RESPONDERS_AT)] if responders else ()),
                 ),
+                memory=int(server.option("memory") or MEMORY),
+                pids=int(server.option("pids") or PIDS),
             )
             container = stack.enter_context(engine.run(spec, deadline))
             address = wait_until_ready(container, prepared, spec.port, deadline)
