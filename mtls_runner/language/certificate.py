@@ -7,7 +7,7 @@ from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import core_schema
 
 from mtls_runner.language.document import Plain, Value
-from mtls_runner.language.revocation import Revoked, revoked_short
+from mtls_runner.language.revocation import ResponderRef, Revoked, revoked_short
 from mtls_runner.language.values import (
     Bool,
     Id,
@@ -291,6 +291,10 @@ class Certificate(CertificateSettings):
     revoked: Annotated[Revoked | None, Short(revoked_short, {"type": ["string", "boolean", "null"]}, nullable=True)] = (
         about("That its issuer has withdrawn it: true, the reason, or reason and date.", "keyCompromise")
     )
+    ocsp: Many[ResponderRef] = about(
+        "The OCSP responder that it names (authorityInfoAccess): an id of `responders`, or a URI.", "ocsp"
+    )
+    must_staple: Maybe[Bool] = about("Whether it demands a stapled OCSP response (RFC 7633).", True)
     certificate: Maybe[Text] = about("An own certificate, relative to the scenario; nothing is generated.", "tls.crt")
     chain: Maybe[Text] = about("Its intermediates, where `certificate:` doesn't hold them.", "chain.pem")
     pkcs12: Maybe[Text] = about("An own certificate with key and chain in one PKCS #12 file.", "client.p12")

@@ -39,6 +39,7 @@ def certificate_spec(
     algorithm: KeyAlgorithm,
     passphrase: Secret | None,
     presented: bool,
+    ocsp: tuple[str, ...] = (),
 ) -> CertificateSpec:
     """What the PKI is to make.
 
@@ -50,6 +51,7 @@ def certificate_spec(
         algorithm: of its key, or of the key that it shares.
         passphrase: found.
         presented: a server presents it, so that it gets a SAN by default.
+        ocsp: URIs of its responders.
 
     Raises:
         OverflowError: it would end after the year 9999.
@@ -89,6 +91,8 @@ def certificate_spec(
         ),
         defects=tuple(dict.fromkeys(model.defects or ())),
         revoked=_revocation(model),
+        ocsp=ocsp,
+        must_staple=bool(model.must_staple),
         files=_files(model),
     )
 

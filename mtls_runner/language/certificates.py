@@ -8,6 +8,7 @@ from mtls_runner.language.certificate_spec import certificate_spec
 from mtls_runner.language.context import Context
 from mtls_runner.language.document import Document, Loc
 from mtls_runner.language.merge import over, without
+from mtls_runner.language.revocation import responder_uri
 from mtls_runner.model.spec import CertificateSpec, KeyAlgorithm
 
 __all__ = ["Certificates", "Declared"]
@@ -195,10 +196,15 @@ class Certificates:
                 algorithm=self.algorithm(model),
                 passphrase=passphrase,
                 presented=presented,
+                ocsp=tuple(self._uri(name) for name in model.ocsp or ()),
             )
         except OverflowError:
             self._context.problems.error(declared.document, (*declared.loc, "days"), "it would end after the year 9999")
             return None
+
+    def _uri(self, name: str) -> str:
+        responder = (self._context.scenario.responders or {}).get(name)
+        return responder_uri(name, responder) if responder is not None else name
 
 
 def _only(ids: tuple[str, ...]) -> str | None:

@@ -10,6 +10,7 @@ from mtls_runner.language.document import Loc
 from mtls_runner.language.endpoint import Client, OwnFile, Server
 from mtls_runner.language.ends import material_id
 from mtls_runner.language.matrix import Axis
+from mtls_runner.language.responders import Responders
 from mtls_runner.language.servers import Servers
 from mtls_runner.model.spec import ChainKind, ChainSpec
 
@@ -44,11 +45,18 @@ def _places(context: Context, servers: Servers, axes: Sequence[Axis]) -> Iterato
 
 
 def check_ends(
-    context: Context, certificates: Certificates, crls: Crls, servers: Servers, axes: Sequence[Axis]
+    context: Context,
+    certificates: Certificates,
+    crls: Crls,
+    responders: Responders,
+    servers: Servers,
+    axes: Sequence[Axis],
 ) -> None:
     """Every description of a server or client, also those of a case or of a matrix's axis."""
     for place in _places(context, servers, axes):
         _EndCheck(context, certificates, crls, place).run()
+        if isinstance(place.model, Server):
+            responders.server(place.model, place.loc)
 
 
 class _EndCheck:

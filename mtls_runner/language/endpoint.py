@@ -9,7 +9,7 @@ from mtls_runner.language.certificate import PassphraseField
 from mtls_runner.language.document import Value
 from mtls_runner.language.expectation import ServerExpect
 from mtls_runner.language.protocol import BACKEND, TOOL, Tls
-from mtls_runner.language.revocation import CHECKS
+from mtls_runner.language.revocation import CHECKS, ResponderRef, Stapling, stapling_short
 from mtls_runner.language.values import (
     Bool,
     Id,
@@ -18,6 +18,7 @@ from mtls_runner.language.values import (
     OneOrMore,
     Parsed,
     Seconds,
+    Short,
     Strict,
     Text,
     Token,
@@ -226,6 +227,14 @@ class Server(ServerSettings):
     crl: Many[IdRef] = about(
         "CRLs that client certificates are looked up in: an authority's own, by its id, or others of `crls`.", ["ca"]
     )
+    ocsp: Annotated[RevocationCheck | None, word(CHECKS, "a part of a chain")] = about(
+        "Which certificates of a client's chain it asks OCSP responders about: none, leaf, or chain.", "leaf"
+    )
+    ocsp_responder: Maybe[ResponderRef] = about("Whom it asks; the one that each certificate names by default.", "ocsp")
+    ocsp_cache: Maybe[Bool] = about("Whether it remembers what they said.", True)
+    stapling: Annotated[
+        Stapling | None, Short(stapling_short, {"type": ["string", "boolean", "null"]}, nullable=True)
+    ] = about("Whether it sends an OCSP response with its certificate, and where it has it from.", True, "ocsp")
     advertise: Many[IdRef] = about(
         "Whose names it sends as acceptable authorities; those of `trust` by default.", ["ca"]
     )
@@ -268,4 +277,7 @@ class Client(ClientSettings):
     )
     trust: Many[IdRef] = about("What the server's chain is checked against; the root of that chain by default.", ["ca"])
     crl: Many[IdRef] = about("CRLs that the server's certificates are looked up in, as a server's.", ["ca"])
+    cert_status: Maybe[Bool] = about(
+        "As curl --cert-status: asks for a stapled OCSP response, and refuses a server without a good one.", True
+    )
     connect: AddressField = about("Where to connect; the server's own address by default.", "127.0.0.1:9")

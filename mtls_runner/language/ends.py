@@ -8,6 +8,7 @@ from mtls_runner.language.crls import Crls
 from mtls_runner.language.document import Loc
 from mtls_runner.language.endpoint import Client, OwnFile, ResponseModel, Server
 from mtls_runner.language.lab import DEFAULT_IMAGE, IMAGE_VARIABLE
+from mtls_runner.language.responders import Responders
 from mtls_runner.model.credential import Secret
 from mtls_runner.model.spec import (
     ChainSpec,
@@ -42,10 +43,11 @@ def material_id(source: str) -> str:
 class Ends:
     """Makes the servers and clients of one file; equal ones are one object, and a server's id is its own."""
 
-    def __init__(self, context: Context, certificates: Certificates, crls: Crls) -> None:
+    def __init__(self, context: Context, certificates: Certificates, crls: Crls, responders: Responders) -> None:
         self._context = context
         self._certificates = certificates
         self._crls = crls
+        self._responders = responders
         self._servers: dict[ServerSpec, ServerSpec] = {}
         self._clients: dict[ClientSpec, ClientSpec] = {}
         self._taken: dict[str, int] = {}
@@ -116,6 +118,11 @@ class Ends:
             upstreams=tuple(model.upstreams or ()),
             crl=tuple(model.crl or ()),
             crl_check=_crl_check(model),
+            ocsp=model.ocsp or RevocationCheck.NONE,
+            ocsp_responder=self._responders.uri(model.ocsp_responder) if model.ocsp_responder is not None else None,
+            ocsp_cache=bool(model.ocsp_cache),
+            stapling=self._responders.stapling(model, certificate),
+            responders=self._responders.reachable(model),
         )
 
     def _options(self, model: Server) -> tuple[tuple[str, str], ...]:
@@ -192,6 +199,7 @@ class Ends:
             repeat=model.repeat or 1,
             crl=tuple(model.crl or ()),
             crl_check=_crl_check(model),
+            cert_status=bool(model.cert_status),
         )
         for crl in spec.crl:
             self._crls.use(crl)

@@ -18,6 +18,7 @@ from mtls_runner.language.expected import expected, server_expected
 from mtls_runner.language.faults import check_faults
 from mtls_runner.language.matrix import Axis, Cell, Setting, applied, axes, cells
 from mtls_runner.language.merge import over
+from mtls_runner.language.responders import Responders
 from mtls_runner.language.scenario import Case as CaseModel
 from mtls_runner.language.servers import Servers
 from mtls_runner.model.case import Case, Expectation, Plan
@@ -40,7 +41,8 @@ class _Planner:
         self._certificates = Certificates(context)
         self._servers = Servers(context)
         self._crls = Crls(context, self._certificates)
-        self._ends = Ends(context, self._certificates, self._crls)
+        self._responders = Responders(context, self._certificates)
+        self._ends = Ends(context, self._certificates, self._crls, self._responders)
         self._file_axes = axes(context, context.scenario.matrix, ("matrix",))
         self._own_axes: list[Axis] = []
         self._specs: dict[tuple[int, tuple[Setting, ...]], ServerSpec] = {}
@@ -55,10 +57,13 @@ class _Planner:
         check_declared(context, self._servers)
         starts = tuple(self._starts())
         cases = tuple(self._cases(frozenset(case.name.partition("[")[0] for case in starts)))
-        check_ends(context, certificates, self._crls, self._servers, (*self._file_axes, *self._own_axes))
+        check_ends(
+            context, certificates, self._crls, self._responders, self._servers, (*self._file_axes, *self._own_axes)
+        )
         check_acceptance(context, self._servers, self._planned, self._connected)
         check_cases(context, self._planned)
         self._crls.check()
+        self._responders.check()
         check_unused(context, certificates)
         specs = certificates.specs(frozenset(self._ends.presented))
         check_faults(context, certificates, specs, cases)

@@ -27,7 +27,7 @@ from mtls_runner.language.certificate import (
 from mtls_runner.language.endpoint import Client, Options, RequestModel, ResponseModel, Server
 from mtls_runner.language.expectation import Checks, Expect, ServerExpect, When, Where
 from mtls_runner.language.lab import Defaults, EngineSettings, LabFile
-from mtls_runner.language.revocation import Crl, Revoked
+from mtls_runner.language.revocation import Crl, Responder, Revoked, Stapling
 from mtls_runner.language.scenario import Case, Scenario
 from mtls_runner.model.observation import Outcome
 from mtls_runner.tls.names import REASONS
@@ -53,11 +53,13 @@ TABLES: Mapping[str, type[BaseModel]] = {
         Options,
         OwnExtension,
         RequestModel,
+        Responder,
         ResponseModel,
         Revoked,
         Scenario,
         Server,
         ServerExpect,
+        Stapling,
         Signature,
         When,
     )

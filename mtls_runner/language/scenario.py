@@ -8,7 +8,7 @@ from mtls_runner.language.certificate import Certificate
 from mtls_runner.language.document import Value
 from mtls_runner.language.endpoint import Client, Server
 from mtls_runner.language.expectation import ExpectField
-from mtls_runner.language.revocation import Crl
+from mtls_runner.language.revocation import Crl, Responder
 from mtls_runner.language.values import Id, Many, Maybe, Parsed, Short, Strict, Text, about, fail, found, text_value
 
 __all__ = ["Case", "Matrix", "Scenario"]
@@ -74,6 +74,9 @@ class Scenario(Strict):
     crls: Maybe[dict[Id, Crl]] = about(
         "CRLs by id; an authority's own is called as the authority, and need not be here.",
         {"ca": {"next_update": "-1h"}},
+    )
+    responders: Maybe[dict[Id, Responder]] = about(
+        "OCSP responders by id; certificates and servers name them.", {"ocsp": {"answer": "good"}}
     )
     server: Maybe[Server] = about("The one server.", {"certificate": "server", "client_auth": "required"})
     servers: Maybe[dict[Id, Server]] = about("Several servers by id.", {"strict": {"client_auth": "required"}})

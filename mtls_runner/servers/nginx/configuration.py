@@ -76,6 +76,8 @@ def _trust_inexpressible(server: ServerSpec) -> str | None:
         return "nginx checks the whole chain for revocation, or nothing (ssl_crl)"
     if server.crl_check is RevocationCheck.CHAIN and not server.crl:
         return "nginx checks for revocation only with a CRL (ssl_crl)"
+    if server.ocsp is not RevocationCheck.NONE and server.client_auth is ClientAuth.OPTIONAL_NO_CA:
+        return "nginx has no ssl_ocsp with ssl_verify_client optional_no_ca"
     if server.advertise is None or server.advertise == server.trust:
         return None
     if not server.advertise:

@@ -8,9 +8,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mtls_runner.model.observation import Alert, ClientView, Direction, HttpRequest, Reason, ServerView
+from mtls_runner.model.observation import Alert, ClientView, Direction, HttpRequest, ServerView
 from mtls_runner.servers.nginx.access_log import MARK
-from mtls_runner.servers.nginx.ocsp_log import ocsp_reason
+from mtls_runner.servers.nginx.ocsp_log import Held, ocsp_held
 from mtls_runner.servers.nginx.openssl_errors import openssl_errors
 from mtls_runner.tls.messages import subject
 from mtls_runner.tls.names import alert_name
@@ -103,10 +103,14 @@ def server_view(lines: Sequence[LogLine], client: ClientView) -> ServerView:
     word = refusal or failure or next((line for line in telling if line.level not in ("", "info", "notice")), None)
     verify = (access or {}).get("verify") or None
     errors = openssl_errors(failure.message) if failure else ()
+    held = _held(refusal, lines)
+    words = [_without_context(word.message)] if word else []
+    if held is not None and held.cause:
+        words.append(held.cause)
     return ServerView(
         source="nginx log",
         handshake_complete=bool(access.get("protocol")) if access is not None else None if failure is None else False,
-        error=_without_context(word.message) if word else "",
+        error="; ".join(words),
         error_symbol=next((error.symbol for error in errors if error.symbol), ""),
         verify_code=_verify_code(refusal, verify),
         client_verify=verify,
@@ -119,7 +123,7 @@ def server_view(lines: Sequence[LogLine], client: ClientView) -> ServerView:
         cipher=(access or {}).get("cipher") or None,
         resumed=access["resumed"] == "r" if access and access.get("protocol") else None,
         log=tuple(line.text for line in lines),
-        ocsp=_ocsp(refusal, lines),
+        ocsp=held.reason if held is not None else None,
     )
 
 
@@ -138,14 +142,14 @@ def _verify_code(refusal: LogLine | None, verify: str | None) -> int | None:
     return None
 
 
-def _ocsp(refusal: LogLine | None, lines: Sequence[LogLine]) -> Reason | None:
+def _held(refusal: LogLine | None, lines: Sequence[LogLine]) -> Held | None:
     """OCSP comes after a good chain, and its refusals have no code."""
     found = _VERIFY_ERROR.match(refusal.message) if refusal else None
     if found is None or found["code"]:
         return None
     # the request's context follows the verdict (ngx_http_log_error)
     verdict = found["text"].partition(" while ")[0]
-    return ocsp_reason(verdict, [line.message for line in lines])
+    return ocsp_held(verdict, [line.message for line in lines])
 
 
 def _status(access: Mapping[str, str] | None) -> int:

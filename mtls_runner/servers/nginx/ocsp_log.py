@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from mtls_runner.model.observation import Reason
 from mtls_runner.tls.openssl_errors import openssl_errors
 
-__all__ = ["ocsp_reason"]
+__all__ = ["Held", "ocsp_held"]
 
 # ngx_ssl_ocsp_get_status in src/event/ngx_event_openssl_stapling.c
 _VERDICTS: Mapping[str, Reason | None] = {
@@ -34,8 +35,15 @@ _DATES = {
 }
 
 
-def ocsp_reason(verdict: str, messages: Sequence[str]) -> Reason | None:
-    """The reason; ``None``: it was not OCSP.
+class Held(NamedTuple):
+    """Why, and the message that says so (``""``: the verdict itself does)."""
+
+    reason: Reason
+    cause: str
+
+
+def ocsp_held(verdict: str, messages: Sequence[str]) -> Held | None:
+    """What nginx held against a client; ``None``: it was not OCSP.
 
     Args:
         verdict: what nginx gives as the verification's result, without ``FAILED:``.
@@ -45,9 +53,10 @@ def ocsp_reason(verdict: str, messages: Sequence[str]) -> Reason | None:
         return None
     known = _VERDICTS[verdict]
     if known is not None:
-        return known
-    for message in messages:
-        if _ASKING in message and message.startswith(_INVALID):
-            dates = (_DATES.get(error.reason) for error in openssl_errors(message) if error.library == _OCSP_LIBRARY)
-            return next((reason for reason in dates if reason is not None), Reason.OCSP_INVALID)
-    return Reason.OCSP_UNAVAILABLE
+        return Held(known, "")
+    causes = [message.partition(_ASKING)[0] for message in messages if _ASKING in message]
+    for cause in causes:
+        if cause.startswith(_INVALID):
+            dates = (_DATES.get(error.reason) for error in openssl_errors(cause) if error.library == _OCSP_LIBRARY)
+            return Held(next((reason for reason in dates if reason is not None), Reason.OCSP_INVALID), cause)
+    return Held(Reason.OCSP_UNAVAILABLE, causes[-1] if causes else "")

@@ -34,7 +34,7 @@ _MEDIA_TYPE = (("Content-Type", "application/ocsp-response"),)  # RFC 6960 appen
 _FOREIGN = {
     OcspAnswer.GARBAGE: Reply(Response(headers=_MEDIA_TYPE, body=b"this is no OCSP response")),
     OcspAnswer.HTML: Reply(Response(headers=(("Content-Type", "text/html"),), body=b"<!doctype html><p>Log in first.")),
-    OcspAnswer.HTTP_ERROR: Reply(Response(status=500)),
+    OcspAnswer.HTTP_ERROR: Reply(Response(status=500, headers=_MEDIA_TYPE)),
 }
 _NOT_FOUND = Reply(Response(status=404))
 

@@ -20,6 +20,8 @@ __all__ = ["RunningNginx"]
 _FENCE_SECONDS = 2.0
 _VIEW_SECONDS = 5.0
 """nginx logs a connection's end within milliseconds of it; a line that is not there by then never comes."""
+_TIMED_OUT_SECONDS = 0.5
+"""Of a connection that nginx itself waits with, it logs nothing until it is done waiting."""
 
 _ANSWERED = (Phase.RESPONSE, Phase.DONE)
 _NEVER_CONNECTED = (Phase.PREPARE, Phase.CONNECT)
@@ -89,7 +91,7 @@ class RunningNginx:
             self._unsettled = client.local_port is not None
             return None
         lines: list[LogLine] = []
-        limit = deadline.within(_VIEW_SECONDS)
+        limit = deadline.within(_TIMED_OUT_SECONDS if client.timed_out else _VIEW_SECONDS)
         while (text := self._log.take(limit)) is not None:
             line = parse_line(text)
             if line.connection is None or line.connection <= self._past:
