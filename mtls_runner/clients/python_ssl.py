@@ -10,7 +10,7 @@ import threading
 from dataclasses import replace
 
 from mtls_runner.deadline import Deadline
-from mtls_runner.model.observation import ClientView, Direction, HttpResponse, Phase, Reason
+from mtls_runner.model.observation import ClientView, Direction, HttpResponse, Phase
 from mtls_runner.model.port import Material
 from mtls_runner.model.spec import Address, ClientSpec
 from mtls_runner.tls.closing import close_after_alert
@@ -156,7 +156,7 @@ class PythonClient:
         """
         context = self._context(client, material)
         if isinstance(context, Problem):
-            return _unusable(context, client)
+            return _unusable(context)
         target = client.connect or address
         exchange = _Exchange(verifies=not client.insecure)
         try:
@@ -209,7 +209,7 @@ class PythonClient:
                 close_after_alert(tls, deadline.within(_LINGER_SECONDS))
 
 
-def _unusable(problem: Problem, client: ClientSpec) -> ClientView:
+def _unusable(problem: Problem) -> ClientView:
     view = ClientView(
         tool="python",
         tool_version=_VERSION,
@@ -218,6 +218,4 @@ def _unusable(problem: Problem, client: ClientSpec) -> ClientView:
         error=problem.text,
         error_symbol=problem.symbol,
     )
-    own = client.certificate is not None
-    trust_unusable = not own and problem.reason in (Reason.MALFORMED, Reason.MISSING_FILE)
-    return replace(view, exit_code=predict(view, trust_unusable=trust_unusable, crl_unusable=problem.crl))
+    return replace(view, exit_code=predict(view, trust_unusable=problem.trust, crl_unusable=problem.crl))

@@ -31,8 +31,8 @@ def completed(case: Case, certificates: Mapping[str, CertificateSpec]) -> str | 
             return f"OpenSSL would send more than the server's leaf: the server trusts its issuer, {issuer!r}"
     if client is None or client.certificate is None or not _alone(client.chain):
         return None
-    if client.tool == "curl" and client.insecure:
-        return None  # curl loads no trusted certificates then
+    if client.insecure:
+        return None  # no trusted certificates are loaded then
     issuer = _trusted_issuer(client.certificate, client.trust, certificates)
     if issuer is not None:
         return f"OpenSSL would send more than the client's leaf: the client trusts its issuer, {issuer!r}"

@@ -15,17 +15,19 @@ from mtls_runner.deadline import Deadline
 from mtls_runner.engine.compare import compare
 from mtls_runner.engine.completion import completed
 from mtls_runner.engine.observe import observe, server_started, server_unusable
+from mtls_runner.engine.own_material import client_told, notes, server_told, with_notes
 from mtls_runner.engine.workdir import kept_directory, private_directory
-from mtls_runner.errors import LabError, ServerUnusable
+from mtls_runner.errors import LabError, MaterialError, ServerUnusable
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.observation import Observation, Reason
-from mtls_runner.model.port import Client, Material, RunningServer, ServerBackend
+from mtls_runner.model.port import Client, RunningServer, ServerBackend
 from mtls_runner.model.spec import ClientSpec, ServerSpec
 from mtls_runner.model.verdict import Status, Verdict
 from mtls_runner.registry import backend, tool
 
 if TYPE_CHECKING:
     from mtls_runner.pki.keys import KeyPool
+    from mtls_runner.pki.store import Store
 
 __all__ = ["Lab"]
 
@@ -71,7 +73,7 @@ class Lab(AbstractContextManager["Lab"]):
         self._report = report
         self._stack = ExitStack()
         self._lock = threading.Lock()
-        self._material: Material | None = None
+        self._material: Store | None = None
         self._servers: dict[ServerSpec, _Server] = {}
         self._backends: dict[str, ServerBackend] = {}
         self._tools: dict[str, Client] = {}
@@ -90,7 +92,7 @@ class Lab(AbstractContextManager["Lab"]):
     # --- what a case needs, made once ---
 
     @property
-    def material(self) -> Material:
+    def material(self) -> Store:
         """The plan's keys and certificates.
 
         Raises:
@@ -143,6 +145,9 @@ class Lab(AbstractContextManager["Lab"]):
                 context = self._backend(spec.backend).serve(spec, self.material, Deadline.after(_START_SECONDS))
                 try:
                     running = context.__enter__()
+                except ServerUnusable as error:
+                    server.failure = server_told(error, spec, self.material)
+                    raise server.failure from error
                 except LabError as error:
                     server.failure = error
                     raise
@@ -150,6 +155,15 @@ class Lab(AbstractContextManager["Lab"]):
                     self._stack.push(context.__exit__)
                 server.running = running
             return server.running
+
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know about the user's own material before it is used; makes the material, if there is any."""
+        if all(spec.files is None for spec in self.plan.certificates.values()):
+            return ()
+        try:
+            return notes(self.plan, self.material)
+        except MaterialError:
+            return ()  # every case will say so
 
     def versions(self) -> dict[str, str]:
         """Of everything that took part so far."""
@@ -202,7 +216,7 @@ class Lab(AbstractContextManager["Lab"]):
         if reason is not None:
             return Verdict(case, Status.SKIP, skip_reason=reason)
         if case.client is None:
-            return self._judge(case, self._start(case), "")
+            return self._judge(case, with_notes(self._start(case), case, self.material), "")
         client = self._tool(case.client.tool)
         version = client.version()
         server = self.server(case.server)
@@ -228,7 +242,8 @@ class Lab(AbstractContextManager["Lab"]):
         with server.watch() as watch:
             seen = client.probe(spec, server.address, material, Deadline.after(spec.timeout))
             told = watch.view(seen, Deadline.after(_VIEW_SECONDS)) if seen.local_port is not None else None
-        return observe(case, spec, seen, told, material.name)
+        seen = client_told(seen, spec, material)
+        return with_notes(observe(case, spec, seen, told, material.name), case, material)
 
     def _judge(self, case: Case, observation: Observation, version: str) -> Verdict:
         if observation.outcome is None:

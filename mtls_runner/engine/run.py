@@ -19,6 +19,7 @@ from mtls_runner.model.event import (
     CaseFinished,
     CaseStarted,
     Event,
+    Noted,
     PlanFinished,
     PlanStarted,
     Progress,
@@ -81,6 +82,8 @@ class _Run:
         yield PlanStarted(plan)
         lab = Lab(plan, keep, pool=self._pool(), report=self.report)
         with lab:
+            for note in lab.notes():
+                yield Noted(plan, note)
             try:
                 yield from self._one_by_one(lab) if self.options.jobs == 1 else self._side_by_side(lab)
             finally:

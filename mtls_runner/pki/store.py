@@ -20,7 +20,7 @@ from mtls_runner.pki.lineage import Lineage
 from mtls_runner.pki.pem import certificate_pem
 from mtls_runner.pki.private_files import file_names, make_private, write_private
 from mtls_runner.pki.revocation import Revocations
-from mtls_runner.tls.material import Problem
+from mtls_runner.pki.users_files import UsersFiles
 from mtls_runner.tls.messages import subject
 
 if TYPE_CHECKING:
@@ -69,11 +69,11 @@ class Store:
         self._credentials: dict[str, Credential] = {}
         self._bundles: dict[tuple[str, ...], Path] = {}
         self._chains: dict[tuple[str, ...], Path] = {}
-        self._problems: dict[tuple[str, Secret | None, bool], Problem | None] = {}
         self._lock = threading.Lock()
         for part in (directory, *(directory / name for name in ("authorities", "leaves", "bundles"))):
             make_private(part)
-        self._own = _read_own(certificates, start)
+        self.users_files = UsersFiles(certificates, start)
+        self._own = self.users_files.own
         forge = self._forge(start, pool, progress)
         self._forged = self._make(forge)
         self._ders = {certificate: forged.der for certificate, forged in self._forged.items()}
@@ -86,16 +86,6 @@ class Store:
     def directory(self) -> Path:
         """The 0700 directory."""
         return self._directory
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What a person should know about the user's own material though it stops nothing: what is expired, and such."""
-        return tuple(dict.fromkeys(note for own in self._own.values() for note in own.notes))
-
-    def notes_on(self, certificate: str) -> tuple[str, ...]:
-        """Those of :attr:`notes` that are about one certificate; of what the lab made there are none."""
-        own = self._own.get(certificate)
-        return own.notes if own is not None else ()
 
     def credential(self, certificate: str) -> Credential:
         """Of an authority or leaf, by id; a dictionary look-up after the first time.
@@ -171,38 +161,6 @@ class Store:
     def name(self, der: bytes) -> str:
         """The id of a certificate of this plan, or the RFC 4514 subject of one that is not."""
         return self._ids.get(der) or subject(der) or f"certificate with SHA-256 {hashlib.sha256(der).hexdigest()}"
-
-    def problem(self, certificate: str, passphrase: Secret | None, *, need_key: bool = True) -> Problem | None:
-        """Why an end could not present the user's own material; ``None``: nothing speaks against it, or the lab made it.
-
-        Args:
-            certificate: id of a leaf.
-            passphrase: what that end is given to open the key with.
-            need_key: a missing key counts.
-        """
-        spec = self._certificates.get(certificate)
-        if spec is None or spec.files is None:
-            return None
-        asked = (certificate, passphrase, need_key)
-        if asked not in self._problems:
-            from mtls_runner.pki.own import problem
-
-            self._problems[asked] = problem(spec.files, passphrase, need_key=need_key)
-        return self._problems[asked]
-
-    def in_users_words(self, certificate: str, text: str) -> str:
-        """A sentence that names the lab's copies, with the names of the user's own files in their places."""
-        own, credential = self._own.get(certificate), self._credentials.get(certificate)
-        if own is None or credential is None:
-            return text
-        for copy, users in (
-            (credential.chain_path, own.path),
-            (credential.certificate_path, own.path),
-            (credential.key_path, own.key_path),
-        ):
-            if copy is not None and users is not None:
-                text = text.replace(f"{copy.name}", users.name)
-        return text
 
     def write_all(self) -> None:
         """Write everything, for people who keep the directory.
@@ -333,18 +291,6 @@ class Store:
         if 0 < len(name) <= _LONGEST_BUNDLE_NAME:
             return name
         return f"{len(ids)}+{hashlib.sha256(repr(ids).encode()).hexdigest()[:16]}"
-
-
-def _read_own(certificates: Mapping[str, CertificateSpec], start: datetime) -> dict[str, Own]:
-    if all(spec.files is None for spec in certificates.values()):
-        return {}
-    from mtls_runner.pki.own import read_own  # brings in the ASN.1 library, which few scenarios need
-
-    return {
-        spec.id: read_own(spec.files, spec.passphrase, start)
-        for spec in certificates.values()
-        if spec.files is not None
-    }
 
 
 def _save(base: Path, ending: str, data: bytes) -> Path:

@@ -11,6 +11,7 @@ from mtls_runner.model.event import (
     CaseFinished,
     CaseStarted,
     Event,
+    Noted,
     PlanFinished,
     PlanStarted,
     Progress,
@@ -66,6 +67,8 @@ class ConsoleReporter:
             self._page.progress(self._doing(), self._done.total(), self._total)
         elif isinstance(event, Progress):
             self._page.progress(one_line(event.doing), event.done, event.total)
+        elif isinstance(event, Noted):
+            self._page.line((one_line(f"  note: {event.text}"), Style.WARNING))
         elif isinstance(event, RunStarted):
             self._total = event.total
         elif isinstance(event, PlanStarted):

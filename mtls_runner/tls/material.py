@@ -40,12 +40,14 @@ class Problem:
             gives none.
         text: for people, with the file's name and without a secret.
         crl: it is a file of CRLs.
+        trust: it is a file of trusted certificates.
     """
 
     reason: Reason
     symbol: str
     text: str
     crl: bool = False
+    trust: bool = False
 
 
 def load(context: ssl.SSLContext, certificate: Path, key: Path | None, passphrase: Secret | None) -> Problem | None:
@@ -85,9 +87,10 @@ def load_trust(context: ssl.SSLContext, bundle: Path) -> Problem | None:
         context.load_verify_locations(bundle)
     except ssl.SSLError as error:
         symbol = error.reason or ""
-        return Problem(Reason.MALFORMED, symbol, f"{bundle.name}: no usable certificate in it{_because(symbol)}")
+        text = f"{bundle.name}: no usable certificate in it{_because(symbol)}"
+        return Problem(Reason.MALFORMED, symbol, text, trust=True)
     except OSError as error:
-        return _unreadable(error, bundle)
+        return replace(_unreadable(error, bundle), trust=True)
     return None
 
 

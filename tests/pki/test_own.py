@@ -143,7 +143,7 @@ def test_pem_as_editors_and_tools_leave_it(mine: Mine, make: MakeStore, spoil: C
         )
     )
     assert presented(store) == ["leaf", "sub"]
-    told = [note for note in store.notes if "OpenSSL does not" in note]
+    told = [note for note in store.users_files.notes if "OpenSSL does not" in note]
     assert len(told) == (2 if spoil in {BOM.__add__, utf_16} else 0)
 
 
@@ -167,11 +167,11 @@ def test_the_wrong_order_is_put_right_and_told(mine: Mine, make: MakeStore) -> N
     chain = mine.file("c.pem", mine.certificate("sub"), mine.certificate("ca"), mine.certificate("leaf"))
     store = make(own(certificate=chain, key=mine.file("k.pem", mine.key("leaf"))))
     assert presented(store) == ["leaf", "sub", "ca"]
-    assert store.notes == (
+    assert store.users_files.notes == (
         "c.pem: the key's certificate does not come first in it, as OpenSSL wants it; the lab puts it there",
     )
     good = mine.file("d.pem", mine.certificate("leaf"), mine.certificate("sub"))
-    assert make(own(certificate=good, key=mine.file("k.pem", mine.key("leaf")))).notes == ()
+    assert make(own(certificate=good, key=mine.file("k.pem", mine.key("leaf")))).users_files.notes == ()
 
 
 def test_the_key_of_the_certificate_among_several(mine: Mine, make: MakeStore) -> None:
@@ -427,10 +427,10 @@ def test_what_is_not_valid_now_is_noted_and_no_problem(mine: Mine, make: MakeSto
         own("b", certificate=mine.file("b.pem", mine.certificate("young"), mine.key("young"))),
         own("c", certificate=mine.file("c.pem", mine.certificate("leaf"), mine.key("leaf"))),
     )
-    expired, early = store.notes
+    expired, early = store.users_files.notes
     assert expired.startswith("a.pem: CN=old expired on 2")
     assert early.startswith("b.pem: CN=young is not valid before 2")
-    assert store.problem("a", None) is None
+    assert store.users_files.problem("a", None) is None
     assert presented(store, "a") == ["old"]
 
 
@@ -453,12 +453,12 @@ def test_a_leaf_that_cannot_be_read_is_answered_with_the_users_own_path(mine: Mi
     assert store.credential("no-chain").chain_path == gone
     assert store.credential("no-container").chain_path == store.credential("no-container").key_path == gone
     for name in ("no-certificate", "no-key", "no-chain", "no-container"):
-        found = store.problem(name, None)
+        found = store.users_files.problem(name, None)
         assert found is not None
         assert found.reason is Reason.MISSING_FILE
         with pytest.raises(FileNotFoundError):
             presented(store, name)
-    assert store.problem("good", None) is None
+    assert store.users_files.problem("good", None) is None
     assert presented(store, "good") == ["leaf"]
 
 
@@ -556,8 +556,8 @@ def test_of_an_unknown_issuer_there_are_no_ancestors(mine: Mine, make: MakeStore
 
 
 def test_the_labs_own_material_has_no_problem(mine: Mine) -> None:
-    assert mine.store.problem("leaf", None) is None
-    assert mine.store.notes == ()
+    assert mine.store.users_files.problem("leaf", None) is None
+    assert mine.store.users_files.notes == ()
 
 
 def test_own_copies_are_private(mine: Mine, make: MakeStore) -> None:
