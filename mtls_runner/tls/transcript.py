@@ -8,6 +8,7 @@ used below its Python wrapper on purpose: the wrapper reads a record header's ty
 from __future__ import annotations
 
 import ssl
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from mtls_runner.model.observation import Alert, Direction, Message
@@ -54,28 +55,16 @@ class Transcript:
 
     def messages(self) -> tuple[Message, ...]:
         """Everything, as names."""
-        found = []
-        for direction, _, content_type, message_type, size, data in self._entries:
-            way = Direction.SENT if direction == "write" else Direction.RECEIVED
-            if content_type == _HANDSHAKE:
-                found.append(Message(way, HANDSHAKE_TYPES.get(message_type, f"handshake_{message_type}"), size))
-            elif content_type == _CHANGE_CIPHER_SPEC:
-                found.append(Message(way, "ChangeCipherSpec", size))
-            else:
-                told = alert(data, way)
-                if told is not None:
-                    found.append(Message(way, told.name, size, alert=True))
-        return tuple(found)
+        told = [
+            _message(direction, content_type, message_type, size, data if content_type == _ALERT else b"")
+            for direction, _, content_type, message_type, size, data in self._entries
+        ]
+        return tuple([each for each in told if each is not None])
 
     def alerts(self) -> tuple[Alert, ...]:
         """The alerts alone, close_notify included."""
-        found = []
-        for direction, _, content_type, _, _, data in self._entries:
-            if content_type == _ALERT:
-                told = alert(data, Direction.SENT if direction == "write" else Direction.RECEIVED)
-                if told is not None:
-                    found.append(told)
-        return tuple(found)
+        told = [_alert(entry[0], entry[5]) for entry in self._entries if entry[2] == _ALERT]
+        return tuple([each for each in told if each is not None])
 
     def chain(self, direction: Direction) -> tuple[bytes, ...] | None:
         """The DER certificates of the Certificate message that was sent or received; ``None``: there was none."""
@@ -103,6 +92,25 @@ class Transcript:
             if content_type == _HANDSHAKE and message_type == _CERTIFICATE_REQUEST:
                 return certificate_authorities(data, version)
         return None
+
+
+# Connections say the same few things over and over; their nouns are shared.
+
+
+@lru_cache(maxsize=4096)
+def _message(direction: str, content_type: int, message_type: int, size: int, data: bytes) -> Message | None:
+    way = Direction.SENT if direction == "write" else Direction.RECEIVED
+    if content_type == _HANDSHAKE:
+        return Message(way, HANDSHAKE_TYPES.get(message_type, f"handshake_{message_type}"), size)
+    if content_type == _CHANGE_CIPHER_SPEC:
+        return Message(way, "ChangeCipherSpec", size)
+    told = _alert(direction, data)
+    return Message(way, told.name, size, alert=True) if told is not None else None
+
+
+@lru_cache(maxsize=512)
+def _alert(direction: str, data: bytes) -> Alert | None:
+    return alert(data, Direction.SENT if direction == "write" else Direction.RECEIVED)
 
 
 class RecordingSocket(ssl.SSLSocket):
