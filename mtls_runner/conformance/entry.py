@@ -94,11 +94,12 @@ def gathered(plans: Sequence[Plan], verdicts: Iterable[Verdict]) -> tuple[Group,
 
 
 def _controls(plan: Plan) -> dict[int, Control]:
-    """By line; decided in the place with the newest version and the first tool, where everything can be compared."""
+    """By line, among the cases that are accepted everywhere; compared in one place, where nothing differs but the case."""
     cases = [case for case in plan.cases if case.client is not None]
     newest = max((place(case) for case in cases), key=lambda where: (where.tls, where.tool), default=None)
+    refused = {case.span.line for case in cases if expected_outcome(case) is not Outcome.ACCEPTED}
     cases = [case for case in cases if place(case) == newest]
-    accepted = [case for case in cases if expected_outcome(case) is Outcome.ACCEPTED]
+    accepted = [case for case in cases if case.span.line not in refused]
     controls: dict[int, Control] = {}
     for case in cases:
         # An accepted case is told against an earlier one only: otherwise two would stand for each other.

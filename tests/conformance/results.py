@@ -1,0 +1,85 @@
+"""The catalogue, run once on each backend for all tests of a session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mtls_runner.conformance.catalogue import Place, plans
+from mtls_runner.conformance.entry import Entry, Group, gathered
+from mtls_runner.engine.run import RunOptions, run
+from mtls_runner.model.case import Plan
+from mtls_runner.model.event import CaseFinished, RunFinished
+from mtls_runner.model.observation import Observation
+from mtls_runner.model.verdict import Status, Verdict
+
+from ..container_engine import IMAGE
+
+__all__ = ["Cell", "Results", "run_catalogue"]
+
+TOOLS = ("python", "curl")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One case in one place."""
+
+    group: Group
+    entry: Entry
+    place: Place
+    verdict: Verdict
+
+    @property
+    def seen(self) -> Observation:
+        assert self.verdict.observation is not None, self
+        return self.verdict.observation
+
+    def __str__(self) -> str:
+        return f"{self.group.plan.name}: {self.entry.name} {self.place}"
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Of one backend.
+
+    Args:
+        groups: everything, skips too.
+        versions: of what took part.
+        directories: where each file's material was kept, by its name.
+    """
+
+    groups: tuple[Group, ...] = field(repr=False)
+    versions: dict[str, str]
+    directories: dict[str, Path]
+
+    @property
+    def all(self) -> Iterator[Cell]:
+        """Every cell."""
+        for group in self.groups:
+            for entry in group.entries:
+                for place, verdict in entry.verdicts.items():
+                    yield Cell(group, entry, place, verdict)
+
+    @property
+    def ran(self) -> Iterator[Cell]:
+        """Every cell that was run with a client."""
+        return (
+            cell for cell in self.all if cell.verdict.status is not Status.SKIP and cell.verdict.case.client is not None
+        )
+
+
+def run_catalogue(backend: str, keep: Path) -> Results:
+    """Run it with both clients, material kept."""
+    chosen: list[Plan] = list(plans((backend,), TOOLS, IMAGE))
+    verdicts: list[Verdict] = []
+    versions: dict[str, str] = {}
+    for event in run(chosen, RunOptions(jobs=2, keep=keep)):
+        match event:
+            case CaseFinished():
+                verdicts.append(event.verdict)
+            case RunFinished():
+                assert not event.error, event.error
+                versions.update(event.versions)
+    directories = {plan.name: keep / f"{number:02}-{plan.path.stem}" for number, plan in enumerate(chosen, start=1)}
+    return Results(gathered(chosen, verdicts), versions, directories)

@@ -1,0 +1,178 @@
+"""What others say of the catalogue's cases: openssl, curl, nginx. Nothing here is judged by the lab's own tables but the
+class of a verify code, and each comparison counts how often it was made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from mtls_runner.model.observation import Outcome, Reason
+from mtls_runner.model.spec import ClientAuth
+from mtls_runner.tls.names import verify_reason
+
+from .openssl_verify import client_asks, errors, server_asks
+from .results import Cell, Results
+
+pytestmark = pytest.mark.timeout(900)
+
+#: The server's chain is good for openssl, and the client refuses by a rule of its own.
+OWN_RULES = {
+    # Python sets X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, for which openssl verify has no option.
+    ("python", "by a name that fits a wildcard for a part of a label"),
+    # curl's servercert() wants an issuer name.
+    ("curl", "the server's intermediate has no name"),
+}
+
+
+def trust_file(results: Results, cell: Cell, ids: Iterable[str]) -> Path:
+    path = results.directories[cell.group.plan.name] / "bundles" / f"{'+'.join(ids)}.pem"
+    assert path.is_file(), path
+    return path
+
+
+def client_chain_verdicts(results: Results, scratch: Path) -> Iterable[tuple[Cell, tuple[int, ...]]]:
+    """Cells in which the server had a client's chain to judge, and openssl's errors for it."""
+    for cell in results.ran:
+        server, seen = cell.verdict.case.server, cell.seen
+        judged = seen.outcome in (Outcome.ACCEPTED, Outcome.SERVER_REFUSED) and seen.client is not None
+        if not judged or seen.client is None or not seen.client.sent_chain:
+            continue
+        if server.client_auth in (ClientAuth.REQUIRED, ClientAuth.OPTIONAL):
+            trust = trust_file(results, cell, server.trust)
+            yield cell, errors(seen.client.sent_chain, trust, server_asks(server), scratch)
+
+
+def server_chain_verdicts(results: Results, scratch: Path) -> Iterable[tuple[Cell, tuple[int, ...]]]:
+    """Cells in which the client had a server's chain to judge, and openssl's errors for it."""
+    for cell in results.ran:
+        client, seen = cell.verdict.case.client, cell.seen
+        if client is None or client.insecure or seen.client is None or not seen.client.received_chain:
+            continue
+        if seen.outcome is not Outcome.NO_AGREEMENT:
+            trust = trust_file(results, cell, client.trust)
+            yield cell, errors(seen.client.received_chain, trust, client_asks(client), scratch)
+
+
+def check_client_chains(results: Results, scratch: Path, *, first: bool) -> int:
+    compared = 0
+    for cell, found in client_chain_verdicts(results, scratch):
+        compared += 1
+        if cell.seen.outcome is Outcome.ACCEPTED:
+            assert found == (), cell
+            continue
+        assert found, cell
+        reasons = {verify_reason(code) for code in (found[:1] if first else found)}
+        assert cell.seen.reason in reasons, (str(cell), found)
+        if first:
+            assert cell.seen.server_verify_code == found[0], cell
+    return compared
+
+
+def check_server_chains(results: Results, scratch: Path) -> int:
+    compared = 0
+    for cell, found in server_chain_verdicts(results, scratch):
+        compared += 1
+        seen, by_name = cell.seen, cell.seen.reason is Reason.NAME_MISMATCH and cell.place.tool == "curl"
+        if (
+            seen.outcome is Outcome.CLIENT_REFUSED
+            and not by_name
+            and (cell.place.tool, cell.entry.name) not in OWN_RULES
+        ):
+            assert found, cell
+            assert seen.reason is verify_reason(found[0]), (str(cell), found)
+        else:
+            assert found == (), cell
+    return compared
+
+
+def test_openssl_agrees_on_every_client_chain(on_python: Results, tmp_path: Path) -> None:
+    assert check_client_chains(on_python, tmp_path, first=True) > 500
+
+
+def test_openssl_agrees_on_every_server_chain(on_python: Results, tmp_path: Path) -> None:
+    assert check_server_chains(on_python, tmp_path) > 900
+
+
+def test_openssl_agrees_on_every_client_chain_that_nginx_judged(on_nginx: Results, tmp_path: Path) -> None:
+    """nginx goes on after each error and names the last one; ``openssl verify`` goes on after some."""
+    assert check_client_chains(on_nginx, tmp_path, first=False) > 400
+
+
+def test_openssl_agrees_on_every_chain_that_nginx_sent(on_nginx: Results, tmp_path: Path) -> None:
+    assert check_server_chains(on_nginx, tmp_path) > 800
+
+
+def pairs(results: Results) -> Iterable[tuple[Cell, Cell]]:
+    """The Python client's cell and curl's of one case and version."""
+    cells: dict[tuple[str, str, str], dict[str, Cell]] = {}
+    for cell in results.ran:
+        cells.setdefault((cell.group.plan.name, cell.entry.name, cell.place.tls), {})[cell.place.tool] = cell
+    return ((by_tool["python"], by_tool["curl"]) for by_tool in cells.values() if len(by_tool) == 2)
+
+
+def check_curl(results: Results) -> tuple[int, int]:
+    exits = verify_results = 0
+    for python, curl in pairs(results):
+        if python.seen.outcome is not curl.seen.outcome:
+            continue  # a true difference between the clients, which the scenario names; the exits differ with it
+        exits += 1
+        assert python.seen.curl_exit == curl.seen.curl_exit, python
+        if curl.seen.outcome is Outcome.CLIENT_REFUSED:
+            verify_results += 1
+            assert python.seen.ssl_verify_result == curl.seen.ssl_verify_result, python
+    return exits, verify_results
+
+
+def test_curl_exits_as_the_python_client_says(on_python: Results) -> None:
+    exits, verify_results = check_curl(on_python)
+    assert exits > 400
+    assert verify_results > 80
+
+
+def test_curl_exits_as_the_python_client_says_before_nginx(on_nginx: Results) -> None:
+    exits, verify_results = check_curl(on_nginx)
+    assert exits > 400
+    assert verify_results > 80
+
+
+def test_the_clients_differ_only_where_the_catalogue_says_so(on_python: Results, on_nginx: Results) -> None:
+    differing = {
+        python.entry.name
+        for results in (on_python, on_nginx)
+        for python, curl in pairs(results)
+        if python.seen.outcome is not curl.seen.outcome
+    }
+    assert differing == {
+        "no SAN, and the CN is the address",
+        "the client trusts the server's intermediate, not the root",
+        "the server's intermediate has no name",
+    }
+
+
+def test_nginx_logs_the_reason(on_nginx: Results) -> None:
+    """Its own words: the log's code and ``$ssl_client_verify``."""
+    refused = accepted = 0
+    for cell in on_nginx.ran:
+        seen, server = cell.seen, cell.verdict.case.server
+        if seen.outcome is Outcome.SERVER_REFUSED and seen.reason in (
+            Reason.NO_CERTIFICATE,
+            Reason.CERTIFICATE_WITHHELD,
+        ):
+            assert seen.client_verify == "NONE", cell
+            assert any("client sent no required SSL certificate" in line for line in seen.server_log or ()), cell
+        elif seen.outcome is Outcome.SERVER_REFUSED:
+            refused += 1
+            code = seen.server_verify_code
+            assert code, cell
+            assert verify_reason(code) is seen.reason, cell
+            assert any(f"client SSL certificate verify error: ({code}:" in line for line in seen.server_log or ()), cell
+            assert (seen.client_verify or "").startswith("FAILED:"), cell
+        elif seen.outcome is Outcome.ACCEPTED and server.client_auth is ClientAuth.REQUIRED:
+            accepted += 1
+            assert seen.client_verify == "SUCCESS", cell
+            assert not any("verify error" in line for line in seen.server_log or ()), cell
+    assert refused > 200
+    assert accepted > 200
