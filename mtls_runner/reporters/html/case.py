@@ -11,16 +11,16 @@ from jinja2 import Template
 from markupsafe import Markup
 
 from mtls_runner.model.case import Plan
-from mtls_runner.model.observation import ClientView, Observation, ServerView
+from mtls_runner.model.observation import ServerView
 from mtls_runner.model.verdict import Status, Verdict
 from mtls_runner.reporters.escape import one_line
 from mtls_runner.reporters.failure import headline
 from mtls_runner.reporters.html.chains import Break, chains
 from mtls_runner.reporters.html.drawing import Shelf
+from mtls_runner.reporters.html.environment import Lines
 from mtls_runner.reporters.html.gathered import WORDS, File, Piece
 from mtls_runner.reporters.html.held import held
 from mtls_runner.reporters.html.ladder import steps
-from mtls_runner.reporters.html.templates import Lines
 from mtls_runner.reporters.transcript import transcript
 from mtls_runner.snippet import render
 from mtls_runner.span import Diagnostic
@@ -29,6 +29,10 @@ __all__ = ["CasePage"]
 
 _MOST_LOG = 6000
 """Characters of a server's log that are shown, the last ones."""
+_FIXED = 2000
+"""Bytes that a case takes about, without transcript and log."""
+_LEAST = _FIXED + 600
+"""Bytes that it takes at least with them: below, they are not even made."""
 _SPEAKING = re.compile(r"(?:(?:client|server)\.)?(?:tls|tool|backend)=")
 """Matrix parameters whose values say what they are."""
 
@@ -70,35 +74,36 @@ class CasePage:
         server = seen.server if seen is not None else None
         ladder = steps(case, seen) if seen is not None else ()
         self.commands |= client is not None and bool(client.command)
-        html = ""
-        for omitted in (False, True):
-            html = self._template.render(
-                status=verdict.status,
-                word=WORDS[verdict.status],
-                opened=opened,
-                name=name,
-                variant=variant,
-                said=said,
-                number=number,
-                file=file.number,
-                summary=_summary(verdict),
-                hint=seen.hint if seen is not None else "",
-                trouble=Lines(_trouble(verdict, plan.text)),
-                held=held(verdict),
-                chains=shown,
-                anchors=file.anchors,
-                evidence=seen.evidence if seen is not None else (),
-                drawing=self._shelf.of(ladder) if ladder else None,
-                client_name=f"{client.tool} {client.tool_version}" if client is not None else "",
-                server_name=case.server.backend,
-                omitted=omitted,
-                transcript=_transcript(verdict, plan) if not omitted else "",
-                log=_log(server) if not omitted else "",
-                command=client.command if client is not None else "",
-                again=f"mtls-run {shlex.quote(one_line(case.id))}",
-            )
-            if room is None or len(html) <= room:
-                break
+        log = told = ""
+        omitted = seen is not None and room is not None and room < _LEAST
+        if not omitted:
+            log, told = _log(server), _transcript(verdict, plan)
+            omitted = room is not None and _FIXED + len(told) + len(log) > room
+        html = self._template.render(
+            status=verdict.status,
+            word=WORDS[verdict.status],
+            opened=opened,
+            name=name,
+            variant=variant,
+            said=said,
+            number=number,
+            file=file.number,
+            summary=_summary(verdict),
+            hint=seen.hint if seen is not None else "",
+            trouble=Lines(_trouble(verdict, plan.text)),
+            held=held(verdict),
+            chains=shown,
+            anchors=file.anchors,
+            evidence=seen.evidence if seen is not None else (),
+            drawing=self._shelf.of(ladder) if ladder else None,
+            client_name=f"{client.tool} {client.tool_version}" if client is not None else "",
+            server_name=case.server.backend,
+            omitted=omitted,
+            transcript="" if omitted else told,
+            log="" if omitted else log,
+            command=client.command if client is not None else "",
+            again=f"mtls-run {shlex.quote(one_line(case.id))}",
+        )
         breaks = tuple(chain.broken for chain in shown if chain.broken is not None)
         markup = Markup(html)  # noqa: S704 - escaped by the template
         return Piece(number, name, variant, verdict.status, said, markup, file.path), breaks
@@ -143,18 +148,16 @@ def _transcript(verdict: Verdict, plan: Plan) -> str:
         return ""
     client, server = seen.client, seen.server
     if client is not None:
-        client = _without_certificates(replace(client, command=""), seen, plan)
-    if server is not None:
+        sent = None if _known(seen.client_chain, plan) else client.sent_chain
+        received = None if _known(seen.server_chain, plan) else client.received_chain
+        client = replace(client, command="", sent_chain=sent, received_chain=received)
+    if server is not None and server.log:
         server = replace(server, log=())
     return Lines("\n".join(transcript(verdict.case, replace(seen, client=client, server=server))))
 
 
-def _without_certificates(client: ClientView, seen: Observation, plan: Plan) -> ClientView:
-    if seen.client_chain and all(name in plan.certificates for name in seen.client_chain):
-        client = replace(client, sent_chain=None)
-    if seen.server_chain and all(name in plan.certificates for name in seen.server_chain):
-        client = replace(client, received_chain=None)
-    return client
+def _known(chain: tuple[str, ...] | None, plan: Plan) -> bool:
+    return bool(chain) and all(name in plan.certificates for name in chain or ())
 
 
 def _log(server: ServerView | None) -> str:

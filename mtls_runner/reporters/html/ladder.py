@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 
 from mtls_runner.model.case import Case
 from mtls_runner.model.observation import (
@@ -175,5 +176,6 @@ def _ending(seen: Observation) -> str:
     return ""
 
 
+@lru_cache(maxsize=1024)  # the same names in every handshake
 def _short(text: str) -> str:
     return shortened(one_line(text), _WIDEST)

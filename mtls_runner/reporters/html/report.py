@@ -14,6 +14,7 @@ from mtls_runner.model.event import CaseFinished, Event, Noted, PlanFinished, Pl
 from mtls_runner.model.verdict import Status
 from mtls_runner.reporters.html.case import CasePage
 from mtls_runner.reporters.html.drawing import Shelf
+from mtls_runner.reporters.html.environment import digest, environment, static
 from mtls_runner.reporters.html.gathered import (
     WORDS,
     WORST_FIRST,
@@ -26,7 +27,6 @@ from mtls_runner.reporters.html.gathered import (
     worst,
 )
 from mtls_runner.reporters.html.moments import minute
-from mtls_runner.reporters.html.templates import digest, environment, static
 from mtls_runner.reporters.html.tree import forest
 from mtls_runner.reporters.layout import Layout
 
