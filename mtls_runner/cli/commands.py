@@ -99,6 +99,29 @@ def run(
 
 
 @root.command()
+@click.argument("file", type=click.Path())
+@click.option("-o", "--output", required=True, metavar="DIR", help="Where to; made when it is not there.")
+@click.option(
+    "--format",
+    "forms",
+    type=click.Choice(["pem", "der", "pkcs12"]),
+    multiple=True,
+    default=("pem",),
+    help="pem when not given; may be repeated.",
+)
+def forge(file: str, output: str, forms: tuple[str, ...]) -> int:
+    """Make a scenario's keys, certificates and CRLs, nothing else.
+
+    DIR gets an index.json that says what each file is. It may be forged into again: files that were forged are replaced,
+    and whatever else is in the way stops it before anything is written.
+    """
+    from mtls_runner.cli import forge as command
+    from mtls_runner.cli.choose import Choice
+
+    return command.forge(Choice((file,), commands=tuple(root.commands)), output, forms)
+
+
+@root.command()
 def clean() -> int:
     """Remove what killed runs left: directories, containers."""
     from mtls_runner.cli import clean as command

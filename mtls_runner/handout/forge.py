@@ -1,0 +1,122 @@
+"""A scenario's material, made into a directory of the user's."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mtls_runner.engine.workdir import private_directory
+from mtls_runner.errors import MaterialError
+from mtls_runner.handout.forms import Form, crl_der, take
+from mtls_runner.handout.index import (
+    CertificateEntry,
+    CrlEntry,
+    Index,
+    certificate_entry,
+    crl_entry,
+    index_json,
+)
+from mtls_runner.handout.place import fill
+from mtls_runner.model.case import Plan
+from mtls_runner.pki.keys import KeyPool, Progress
+from mtls_runner.pki.private_files import file_names
+from mtls_runner.pki.store import Store
+
+__all__ = ["INDEX", "Forged", "forge"]
+
+INDEX = "index.json"
+
+
+class Forged:
+    """What came of it.
+
+    Args:
+        index: as written to :data:`INDEX`.
+        left: files of an earlier time that somebody changed; they were left alone.
+    """
+
+    __slots__ = ("index", "left")
+
+    def __init__(self, index: Index, left: tuple[str, ...]) -> None:
+        self.index = index
+        self.left = left
+
+
+def forge(plan: Plan, directory: Path, forms: frozenset[Form], progress: Progress | None = None) -> Forged:
+    """Make the plan's certificates, keys and CRLs, and write them.
+
+    What can't be made, or has no such form, is a note in the index; everything else is there.
+
+    Args:
+        plan: whose.
+        directory: see :func:`mtls_runner.handout.place.fill`.
+        forms: how to write them.
+        progress: told about keys that take time.
+
+    Raises:
+        UsageError: something that is not the program's own is in the way; nothing was written.
+        MaterialError: a file can't be written.
+    """
+    with private_directory() as private:
+        start = datetime.now(UTC)
+        store = Store(
+            private, plan.certificates, start=start, pool=KeyPool.of_user(), progress=progress, crls=plan.crls
+        )
+        files: dict[str, bytes] = {}
+        notes: list[str] = list(store.users_files.notes)
+        certificates = tuple(_certificates(plan, store, forms, files, notes))
+        crls = tuple(_crls(plan, store, start, forms, files, notes))
+    index = Index(
+        plan.name,
+        plan.description,
+        str(plan.path),
+        start.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        certificates,
+        crls,
+        tuple(notes),
+    )
+    files[INDEX] = index_json(index)
+    return Forged(index, fill(directory, files))
+
+
+def _certificates(
+    plan: Plan, store: Store, forms: frozenset[Form], files: dict[str, bytes], notes: list[str]
+) -> list[CertificateEntry]:
+    names = file_names(plan.certificates)
+    entries = []
+    for spec in plan.certificates.values():
+        try:
+            credential = store.credential(spec.id)
+            taken = take(credential, forms)
+        except MaterialError as error:
+            notes.append(f"not made: {error}")
+            continue
+        base = f"{'authorities' if spec.authority else 'leaves'}/{names[spec.id]}"
+        named = taken.named(base)
+        files.update((named[part], content) for part, content in taken.files.items())
+        notes += taken.notes
+        entries.append(certificate_entry(spec, credential, {str(part): name for part, name in named.items()}))
+    return entries
+
+
+def _crls(
+    plan: Plan, store: Store, start: datetime, forms: frozenset[Form], files: dict[str, bytes], notes: list[str]
+) -> list[CrlEntry]:
+    names = file_names(plan.crls)
+    entries = []
+    for spec in plan.crls.values():
+        try:
+            pem = store.crl((spec.id,)).read_bytes()
+        except (MaterialError, OSError) as error:
+            notes.append(f"not made: CRL {spec.id!r}: {error}")
+            continue
+        named = {"crl": f"crls/{names[spec.id]}.crl.pem"}
+        files[named["crl"]] = pem
+        if Form.DER in forms:
+            try:
+                files[f"crls/{names[spec.id]}.crl"] = crl_der(pem)
+                named["crl_der"] = f"crls/{names[spec.id]}.crl"
+            except ValueError as error:
+                notes.append(f"CRL {spec.id!r} has no der form: {error}")
+        entries.append(crl_entry(spec, start, named))
+    return entries
