@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -57,11 +57,10 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """What signs a response; ``enclosed``: its certificate goes with it, since it is not the issuer's own."""
+    """What signs a response."""
 
     certificate: bytes = field(repr=False)
     key: PrivateKey = field(repr=False)
-    enclosed: bool
 
 
 def asked(request: bytes) -> Asked | None:
@@ -110,7 +109,12 @@ def ocsp_response(
         der = _made(spec, answer, subject, signer, algorithm, start)
     except (ValueError, TypeError, OverflowError) as error:
         raise MaterialError(f"OCSP responder {spec.id!r}: {error}") from error
-    return _corrupted(der) if Defect.CORRUPTED_SIGNATURE in spec.defects else der
+    if Defect.WRONG_SIGNATURE_KEY in spec.defects:
+        other = stranger(signer.key)
+        der = _resigned(der, lambda data, _: scheme(other, SignatureSpec()).sign(other, data))
+    if Defect.CORRUPTED_SIGNATURE in spec.defects:
+        der = _resigned(der, lambda _, signature: signature[:-1] + bytes((signature[-1] ^ 1,)))
+    return der
 
 
 def _made(
@@ -137,11 +141,9 @@ def _made(
             None if reason is RevocationReason.UNSPECIFIED else REASONS[reason],
         )
         .responder_id(ocsp.OCSPResponderEncoding.HASH, certificate)
+        .certificates([certificate])  # as ``openssl ocsp`` does
     )
-    if signer.enclosed:
-        builder = builder.certificates([certificate])
-    key = stranger(signer.key) if Defect.WRONG_SIGNATURE_KEY in spec.defects else signer.key
-    return builder.sign(key, scheme(key, SignatureSpec()).hash).public_bytes(Encoding.DER)
+    return builder.sign(signer.key, scheme(signer.key, SignatureSpec()).hash).public_bytes(Encoding.DER)
 
 
 def _status(answer: OcspAnswer, subject: Subject) -> tuple[ocsp.OCSPCertStatus, Revocation | None]:
@@ -165,13 +167,15 @@ def _hashes(issuer: Issuer, algorithm: hashes.HashAlgorithm) -> tuple[bytes, byt
     return digest(issuer.name.public_bytes()), digest(subject_public_key(issuer.key.public))
 
 
-def _corrupted(der: bytes) -> bytes:
+def _resigned(der: bytes, sign: Callable[[bytes, bytes], bytes]) -> bytes:
+    """The response with the signature that ``sign`` makes of the signed bytes and the present signature.
+
+    The builder signs with no key but the signer's own.
+    """
     from asn1crypto.ocsp import OCSPResponse  # only needed here
 
     parsed = OCSPResponse.load(der)
     basic = parsed["response_bytes"]["response"].parsed
-    signature = bytearray(basic["signature"].native)
-    signature[-1] ^= 1
-    basic["signature"] = bytes(signature)
+    basic["signature"] = sign(basic["tbs_response_data"].dump(), basic["signature"].native)
     parsed["response_bytes"]["response"] = basic.untag()
     return bytes(parsed.dump(force=True))

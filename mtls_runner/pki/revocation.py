@@ -123,7 +123,7 @@ class Revocations:
         if signer_id not in self._ders:
             raise MaterialError(f"OCSP responder {responder.id!r}: there is no certificate {signer_id!r} to sign with")
         key = self._forge.issuer(signer_id).key.private
-        signer = Signer(self._ders[signer_id], key, enclosed=signer_id != issuer_id)
+        signer = Signer(self._ders[signer_id], key)
         return ocsp_response(responder, answer, subject, signer, about.algorithm, self._start)
 
     def _authorities(self) -> Iterator[tuple[str, Issuer]]:

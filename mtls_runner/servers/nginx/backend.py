@@ -107,7 +107,10 @@ class NginxBackend:
             stack.callback(self._running.pop, container)
             if server.stapling is not None and responders is not None:
                 prime(server, address, responders, deadline)
-            yield RunningNginx(address, container.log, stub.take if stub else None)
+                responders.check()
+            yield RunningNginx(
+                address, container.log, stub.take if stub else None, responders.check if responders else None
+            )
 
     def configuration(self, server: ServerSpec, material: Material) -> str:
         """What nginx is given: the generated configuration, or what the lab changes in its copy of the author's.

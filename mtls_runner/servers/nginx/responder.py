@@ -18,7 +18,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 import h11
 
 from mtls_runner.deadline import Deadline
-from mtls_runner.errors import MaterialError
+from mtls_runner.errors import LabError
 from mtls_runner.model.observation import HttpRequest
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import OcspAnswer, ResponderSpec
@@ -61,6 +61,7 @@ class ResponderStub(UnixServer):
         self._material = material
         self._asked: Counter[str] = Counter()
         self._answered = 0
+        self._trouble: LabError | None = None
         super().__init__(directory, _SOCKET)
 
     @property
@@ -68,6 +69,15 @@ class ResponderStub(UnixServer):
         """Requests that were answered so far, in whatever way."""
         with self._lock:
             return self._answered
+
+    def check(self) -> None:
+        """What the lab could not answer must not pass for an answer.
+
+        Raises:
+            LabError: that happened.
+        """
+        if self._trouble is not None:
+            raise self._trouble
 
     def wait(self, count: int, deadline: Deadline) -> bool:
         """Until so many requests were answered; whether they were."""
@@ -120,8 +130,9 @@ class ResponderStub(UnixServer):
             request = b""
         try:
             return Reply(Response(headers=_MEDIA_TYPE, body=self._material.ocsp_response(responder, request, answer)))
-        except MaterialError as error:
-            return Reply(Response(status=500, body=str(error).encode()))
+        except LabError as error:
+            self._trouble = error
+            return _FOREIGN[OcspAnswer.HTTP_ERROR]
 
 
 @contextlib.contextmanager

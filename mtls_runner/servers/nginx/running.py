@@ -27,6 +27,18 @@ _ANSWERED = (Phase.RESPONSE, Phase.DONE)
 _NEVER_CONNECTED = (Phase.PREPARE, Phase.CONNECT)
 
 
+class _State:
+    """What is known of the connections of one nginx process, however many servers it has."""
+
+    __slots__ = ("fences", "one_at_a_time", "past", "unsettled")
+
+    def __init__(self) -> None:
+        self.one_at_a_time = threading.Lock()
+        self.past = 0
+        self.unsettled = True
+        self.fences = itertools.count(1)
+
+
 class RunningNginx:
     """Implements :class:`mtls_runner.model.port.RunningServer`.
 
@@ -37,18 +49,27 @@ class RunningNginx:
         address: where it is published.
         log: its lines from now on.
         upstream: takes the request that was last forwarded to a stub, if there was one.
+        check: raises ``LabError`` where what nginx depends on has broken.
     """
 
     def __init__(
-        self, address: Address, log: LogStream, upstream: Callable[[], HttpRequest | None] | None = None
+        self,
+        address: Address,
+        log: LogStream,
+        upstream: Callable[[], HttpRequest | None] | None = None,
+        check: Callable[[], None] | None = None,
     ) -> None:
         self._address = address
         self._log = log
         self._upstream = upstream
-        self._one_at_a_time = threading.Lock()
-        self._past = 0
-        self._unsettled = True
-        self._fences = itertools.count(1)
+        self._check = check
+        self._state = _State()
+
+    def beside(self, address: Address) -> RunningNginx:
+        """Another server of the same nginx: one log, one connection at a time for both."""
+        other = RunningNginx(address, self._log)
+        other._state = self._state
+        return other
 
     @property
     def address(self) -> Address:
@@ -58,17 +79,17 @@ class RunningNginx:
     @contextlib.contextmanager
     def watch(self) -> Iterator[_Watch]:
         """Waits for the connection before to be done with."""
-        with self._one_at_a_time:
-            if self._unsettled:
+        with self._state.one_at_a_time:
+            if self._state.unsettled:
                 self._settle(Deadline.after(_FENCE_SECONDS))
             if self._upstream is not None:
                 self._upstream()
-            self._unsettled = True
+            self._state.unsettled = True
             yield _Watch(self)
 
     def _settle(self, deadline: Deadline) -> None:
         """Make a connection that the log can't confuse with another; all that went before it is past."""
-        token = f"/mtls-run-fence-{next(self._fences)}"
+        token = f"/mtls-run-fence-{next(self._state.fences)}"
         try:
             with socket.create_connection(
                 (self._address.host, self._address.port), max(deadline.remaining(), 0.1)
@@ -82,28 +103,30 @@ class RunningNginx:
         while (text := self._log.take(deadline)) is not None:
             line = parse_line(text)
             if line.access is not None and f" {token} " in line.access.get("request", "") and line.connection:
-                self._past = line.connection
-                self._unsettled = False
+                self._state.past = line.connection
+                self._state.unsettled = False
                 return
 
     def _view(self, client: ClientView, deadline: Deadline) -> ServerView | None:
         if client.phase in _NEVER_CONNECTED:
-            self._unsettled = client.local_port is not None
+            self._state.unsettled = client.local_port is not None
             return None
         lines: list[LogLine] = []
         limit = deadline.within(_TIMED_OUT_SECONDS if client.timed_out else _VIEW_SECONDS)
         while (text := self._log.take(limit)) is not None:
             line = parse_line(text)
-            if line.connection is None or line.connection <= self._past:
+            if line.connection is None or line.connection <= self._state.past:
                 continue
             if lines and line.connection != lines[0].connection:
                 continue
             lines.append(line)
             # A client that got an answer asked for something, and a request ends in an access line.
             if line.access is not None or (line.ends_connection and client.phase not in _ANSWERED):
-                self._past = line.connection
-                self._unsettled = False
+                self._state.past = line.connection
+                self._state.unsettled = False
                 break
+        if self._check is not None:
+            self._check()
         if not lines:
             return None
         view = server_view(lines, client)
