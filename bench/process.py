@@ -53,6 +53,11 @@ def mtls_run(directory: Path, *arguments: str) -> Command:
     return Command([script, *arguments], directory, {"XDG_CACHE_HOME": str(directory / "cache")})
 
 
+def _environment() -> dict[str, str]:
+    """Without what makes an interpreter run in another way than its user's: unbuffered, without compiled modules."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+
+
 def run(command: Command) -> Run:
     """Run it to its end; it must succeed."""
     began = time.perf_counter()
@@ -61,7 +66,7 @@ def run(command: Command) -> Run:
         subprocess.Popen(
             command.arguments,
             cwd=command.directory,
-            env={**os.environ, **command.environment},
+            env={**_environment(), **command.environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,
