@@ -5,21 +5,33 @@ from __future__ import annotations
 import contextlib
 import string
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mtls_runner.model.port import Material
-from mtls_runner.model.spec import ClientAuth, ClientSpec, Response, RevocationCheck, ServerSpec, VerifyFlag
+from mtls_runner.model.spec import ClientAuth, ClientSpec, RevocationCheck, ServerSpec, VerifyFlag
 from mtls_runner.servers.container.files import ContainerFile
 from mtls_runner.servers.nginx.access_log import DIRECTIVES, FORMAT_DEFINITION
+from mtls_runner.servers.nginx.locations import locations_of
 from mtls_runner.servers.nginx.responder import responder_relay
-from mtls_runner.servers.nginx.syntax import DOLLAR_DEFINITION, LONGEST, expanding, literal
+from mtls_runner.servers.nginx.syntax import DOLLAR_DEFINITION, LONGEST, Lines, literal
 
-__all__ = ["DIRECTORY", "MAIN_FILE", "Generated", "generate", "inexpressible", "port_inside"]
+__all__ = [
+    "DIRECTORY",
+    "FIRST_PORT",
+    "MAIN_FILE",
+    "Generated",
+    "generate",
+    "generate_together",
+    "inexpressible",
+    "port_inside",
+]
 
 DIRECTORY = "/etc/mtls-run"
 MAIN_FILE = f"{DIRECTORY}/nginx.conf"
+FIRST_PORT = 443
+"""Inside, of several servers in one container."""
 
 _VERIFY = {
     ClientAuth.NONE: "off",
@@ -38,10 +50,6 @@ _ALPN = ((), ("http/1.1",), ("h2", "http/1.1"))
 """What ``ngx_http_ssl_alpn_select`` answers with; without ALPN in a description, what nginx does of its own accord."""
 _OWN_HEADERS = frozenset(("connection", "content-length", "date", "server", "transfer-encoding"))
 _TOKEN = frozenset(string.ascii_letters + string.digits + "!#$%&'*+-.^_`|~")
-_FILED = 418
-"""Status by which a location hands over to the file that holds its body; it never leaves nginx."""
-_SPECIAL = frozenset((301, 302, 303, 307, 308, 444, *range(494, 500)))
-"""``return`` takes the text for an address, or the code has a meaning of nginx's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +89,8 @@ def _trust_inexpressible(server: ServerSpec) -> str | None:
     if server.advertise is None or server.advertise == server.trust:
         return None
     if not server.advertise:
-        return "nginx advertises at least one CA name (ssl_client_certificate)"
+        # ngx_http_ssl_merge_srv_conf; which version an image holds is not known before it runs
+        return "nginx before 1.27.2 advertises at least one CA name (ssl_client_certificate)"
     if not set(server.advertise) <= set(server.trust):
         return "nginx trusts every authority that it advertises (ssl_client_certificate)"
     return None
@@ -115,16 +124,54 @@ def generate(server: ServerSpec, material: Material) -> Generated:
     Raises:
         MaterialError: something can't be made.
     """
-    tls = _Lines()
+    return _configuration(
+        [_block(server, material, DIRECTORY, port_inside(server))], responder_relay(server.responders)
+    )
+
+
+def generate_together(servers: Sequence[ServerSpec], material: Material) -> Generated:
+    """One configuration for several servers, each with a directory and a port of its own: :data:`FIRST_PORT` and on.
+
+    Raises:
+        MaterialError: something can't be made.
+    """
+    return _configuration(
+        [
+            _block(server, material, f"{DIRECTORY}/{number}", FIRST_PORT + number)
+            for number, server in enumerate(servers)
+        ],
+        "",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """A ``server`` block and the files that it refers to."""
+
+    lines: tuple[str, ...]
+    files: tuple[ContainerFile, ...]
+
+
+def _block(server: ServerSpec, material: Material, directory: str, port: int) -> _Block:
+    tls = Lines(directory)
     files = [*_credential(server, material, tls), *_client_verification(server, material, tls)]
     files += _stapling(server, material, tls)
     _handshake(server, tls)
-    locations = _Lines()
-    files += _locations(server, locations)
-    needs_dollar = any("$" in line for line in locations.lines)
+    locations = Lines(directory)
+    files += locations_of(server, locations)
+    return _Block(
+        (f"listen {_listen(server, port)};", DIRECTIVES, "", *tls.lines, "", *locations.lines),
+        tuple(files),
+    )
+
+
+def _configuration(blocks: Sequence[_Block], relay: str) -> Generated:
+    needs_dollar = any("$" in line for block in blocks for line in block.lines if line != DIRECTIVES)
     text = "\n".join(
         (
-            "# Generated from the scenario's server.",
+            "# Generated from the scenario's server."
+            if len(blocks) == 1
+            else "# Generated from the scenario's servers.",
             "worker_processes 1;",
             "error_log stderr notice;",
             "pid /tmp/nginx.pid;",
@@ -137,35 +184,28 @@ def generate(server: ServerSpec, material: Material) -> Generated:
             f"    {FORMAT_DEFINITION}",
             *([f"    {DOLLAR_DEFINITION}"] if needs_dollar else []),
             "    server_tokens on;",
-            *([f"    {relay}"] if (relay := responder_relay(server.responders)) else []),
-            "",
-            "    server {",
-            f"        listen {_listen(server)};",
-            f"        {DIRECTIVES}",
-            "",
-            *(f"        {line}" for line in tls.lines),
-            "",
-            *(f"        {line}" if line else "" for line in locations.lines),
-            "    }",
+            *([f"    {relay}"] if relay else []),
+            *(
+                line
+                for block in blocks
+                for line in (
+                    "",
+                    "    server {",
+                    *(f"        {line}" if line else "" for line in block.lines),
+                    "    }",
+                )
+            ),
             "}",
             "",
         )
     )
+    files = [file for block in blocks for file in block.files]
     return Generated(text, (*files, ContainerFile(MAIN_FILE, text.encode())))
 
 
-def _listen(server: ServerSpec) -> str:
+def _listen(server: ServerSpec, port: int) -> str:
     # nginx knows `http2 on` from 1.25.1 on only; the older form works everywhere.
-    return f"{port_inside(server)} ssl{' http2' if 'h2' in server.alpn else ''}"
-
-
-class _Lines:
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def add(self, name: str, *arguments: str) -> None:
-        """A simple directive; its arguments are quoted already."""
-        self.lines.append(" ".join((name, *arguments)) + ";")
+    return f"{port} ssl{' http2' if 'h2' in server.alpn else ''}"
 
 
 def _file(path: str, source: Path, mode: int = 0o644) -> Iterator[ContainerFile]:
@@ -174,35 +214,35 @@ def _file(path: str, source: Path, mode: int = 0o644) -> Iterator[ContainerFile]
         yield ContainerFile(path, source.read_bytes(), mode)
 
 
-def _credential(server: ServerSpec, material: Material, out: _Lines) -> Iterator[ContainerFile]:
+def _credential(server: ServerSpec, material: Material, out: Lines) -> Iterator[ContainerFile]:
     if server.certificate is None:
         return
     credential = material.credential(server.certificate)
-    yield from _file(f"{DIRECTORY}/server.crt", material.chain(server.certificate, server.chain))
-    out.add("ssl_certificate", f"{DIRECTORY}/server.crt")
+    yield from _file(f"{out.directory}/server.crt", material.chain(server.certificate, server.chain))
+    out.add("ssl_certificate", f"{out.directory}/server.crt")
     # Without a key file of its own, the key lies beside the certificate.
-    yield from _file(f"{DIRECTORY}/server.key", credential.key_path or credential.certificate_path, 0o600)
-    out.add("ssl_certificate_key", f"{DIRECTORY}/server.key")
+    yield from _file(f"{out.directory}/server.key", credential.key_path or credential.certificate_path, 0o600)
+    out.add("ssl_certificate_key", f"{out.directory}/server.key")
     if server.passphrase is not None:
-        yield ContainerFile(f"{DIRECTORY}/server.pass", f"{server.passphrase.reveal()}\n".encode(), 0o600)
-        out.add("ssl_password_file", f"{DIRECTORY}/server.pass")
+        yield ContainerFile(f"{out.directory}/server.pass", f"{server.passphrase.reveal()}\n".encode(), 0o600)
+        out.add("ssl_password_file", f"{out.directory}/server.pass")
 
 
-def _client_verification(server: ServerSpec, material: Material, out: _Lines) -> Iterator[ContainerFile]:
+def _client_verification(server: ServerSpec, material: Material, out: Lines) -> Iterator[ContainerFile]:
     out.add("ssl_verify_client", _VERIFY[server.client_auth])
     if server.client_auth is ClientAuth.NONE:
         return
     out.add("ssl_verify_depth", str(_NO_LIMIT if server.verify_depth is None else server.verify_depth))
     advertised = server.trust if server.advertise is None else server.advertise
     if advertised:
-        yield from _file(f"{DIRECTORY}/client-ca.crt", material.bundle(advertised))
-        out.add("ssl_client_certificate", f"{DIRECTORY}/client-ca.crt")
+        yield from _file(f"{out.directory}/client-ca.crt", material.bundle(advertised))
+        out.add("ssl_client_certificate", f"{out.directory}/client-ca.crt")
     if set(server.trust) - set(advertised):
-        yield from _file(f"{DIRECTORY}/trusted.crt", material.bundle(server.trust))
-        out.add("ssl_trusted_certificate", f"{DIRECTORY}/trusted.crt")
+        yield from _file(f"{out.directory}/trusted.crt", material.bundle(server.trust))
+        out.add("ssl_trusted_certificate", f"{out.directory}/trusted.crt")
     if server.crl_check is RevocationCheck.CHAIN:
-        yield from _file(f"{DIRECTORY}/revoked.crl", material.crl(server.crl))
-        out.add("ssl_crl", f"{DIRECTORY}/revoked.crl")
+        yield from _file(f"{out.directory}/revoked.crl", material.crl(server.crl))
+        out.add("ssl_crl", f"{out.directory}/revoked.crl")
     if server.ocsp is not RevocationCheck.NONE:
         out.add("ssl_ocsp", _OCSP[server.ocsp])
         if server.ocsp_responder is not None:
@@ -211,14 +251,14 @@ def _client_verification(server: ServerSpec, material: Material, out: _Lines) ->
             out.add("ssl_ocsp_cache", "shared:mtls_run_ocsp:1m")
 
 
-def _stapling(server: ServerSpec, material: Material, out: _Lines) -> Iterator[ContainerFile]:
+def _stapling(server: ServerSpec, material: Material, out: Lines) -> Iterator[ContainerFile]:
     stapling = server.stapling
     if stapling is None:
         return
     out.add("ssl_stapling", "on")
     if server.client_auth is ClientAuth.NONE and server.trust:
-        yield from _file(f"{DIRECTORY}/trusted.crt", material.bundle(server.trust))
-        out.add("ssl_trusted_certificate", f"{DIRECTORY}/trusted.crt")
+        yield from _file(f"{out.directory}/trusted.crt", material.bundle(server.trust))
+        out.add("ssl_trusted_certificate", f"{out.directory}/trusted.crt")
     if stapling.responder is not None:
         out.add("ssl_stapling_responder", literal(stapling.responder))
     if stapling.verify:
@@ -226,11 +266,11 @@ def _stapling(server: ServerSpec, material: Material, out: _Lines) -> Iterator[C
     if stapling.file is not None and server.certificate is not None:
         request = material.ocsp_request(server.certificate)
         response = material.ocsp_response(stapling.file, request, stapling.file.answers[0])
-        yield ContainerFile(f"{DIRECTORY}/staple.der", response)
-        out.add("ssl_stapling_file", f"{DIRECTORY}/staple.der")
+        yield ContainerFile(f"{out.directory}/staple.der", response)
+        out.add("ssl_stapling_file", f"{out.directory}/staple.der")
 
 
-def _handshake(server: ServerSpec, out: _Lines) -> None:
+def _handshake(server: ServerSpec, out: Lines) -> None:
     out.add("ssl_protocols", *server.tls)
     out.add("ssl_ciphers", literal(f"{server.ciphers or 'DEFAULT'}:@SECLEVEL={server.security_level}"))
     if server.groups:
@@ -240,56 +280,3 @@ def _handshake(server: ServerSpec, out: _Lines) -> None:
     if server.signature_algorithms:
         algorithms = literal(":".join(server.signature_algorithms))
         out.add("ssl_conf_command", "SignatureAlgorithms", algorithms)
-
-
-def _locations(server: ServerSpec, out: _Lines) -> Iterator[ContainerFile]:
-    responses = {response.path: response for response in server.responses}
-    responses.setdefault(None, Response(status=404))
-    for number, (path, response) in enumerate(responses.items()):
-        if out.lines:
-            out.lines.append("")
-        match = "location /" if path is None else f"location = {literal(urllib.parse.unquote(path))}"
-        text = _plain_text(response)
-        if text is not None:
-            out.lines += [f"{match} {{", *_fields(response), f"    return {response.status} {text};", "}"]
-            continue
-        file = f"{DIRECTORY}/body/{number}"
-        inside = f"/.mtls-run/body/{number}"
-        yield ContainerFile(file, response.body)
-        out.lines += [
-            f"{match} {{",
-            f"    error_page {_FILED} ={response.status} {inside};",
-            f"    return {_FILED};",
-            "}",
-            f"location = {inside} {{",
-            "    internal;",
-            f"    alias {file};",
-            "    etag off;",
-            "    if_modified_since off;",
-            "    max_ranges 0;",
-            '    add_header Last-Modified "";',
-            *_fields(response),
-            "}",
-        ]
-
-
-def _plain_text(response: Response) -> str | None:
-    """The body as an argument of ``return``, where that sends exactly these bytes; ``None``: it needs a file."""
-    if response.status in _SPECIAL or b"$" in response.body or len(response.body) > LONGEST:
-        return None
-    if not response.body and response.status >= 400:  # nginx would send a page of its own
-        return None
-    try:
-        text = response.body.decode("ascii")
-    except UnicodeDecodeError:
-        return None
-    return literal(text) if text.isprintable() else None
-
-
-def _fields(response: Response) -> list[str]:
-    given = {name.lower(): value for name, value in response.headers}
-    lines = [f"    default_type {literal(given.pop('content-type', 'text/plain; charset=utf-8'))};"]
-    for name, value in response.headers:
-        if name.lower() in given:
-            lines.append(f"    add_header {literal(name)} {expanding(value)} always;")
-    return lines
