@@ -84,6 +84,10 @@ class Audience:
                     _closed(events)
                     return end
 
+    def tell(self, event: Event) -> None:
+        """Tell something at once, from within what the next event is waited for."""
+        self._tell(event)
+
     def close(self) -> None:
         """Finish every report that saw the end, and put it in place."""
         with self._stop.gently():

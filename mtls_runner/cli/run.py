@@ -87,7 +87,7 @@ def _run(plans: list[Plan], choice: Choice, manner: Manner, stream: TextIO, stop
     options = RunOptions(jobs=jobs, fail_fast=manner.fail_fast, keep=_keep(manner.keep, tree))
     with ExitStack() as stack:
         audience = Audience(_outlets(manner, stream, stack), stop, strict=choice.strict)
-        end = audience.follow(start(plans, options))
+        end = audience.follow(start(plans, options, audience.tell))
         audience.close()
     if audience.gone:
         return ExitCode.PIPE_CLOSED

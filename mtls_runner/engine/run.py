@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import queue
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,17 +54,27 @@ class _Stopped(Exception):
     """``fail_fast`` has seen enough."""
 
 
+Listener = Callable[[Progress], None]
+
+
 class _Run:
-    def __init__(self, plans: Sequence[Plan], options: RunOptions) -> None:
+    def __init__(self, plans: Sequence[Plan], options: RunOptions, listener: Listener | None) -> None:
         self.plans = plans
         self.options = options
+        self.listener = listener
+        self.thread = threading.get_ident()
         self.counts: Counter[Status] = Counter()
         self.versions: dict[str, str] = {}
         self.progress: queue.SimpleQueue[Progress] = queue.SimpleQueue()
         self.pool: KeyPool | None = None
 
     def report(self, doing: str, done: int, total: int) -> None:
-        self.progress.put(Progress(doing, done, total))
+        """From whichever thread does the work."""
+        event = Progress(doing, done, total)
+        if self.listener is not None and threading.get_ident() == self.thread:
+            self.listener(event)
+        else:
+            self.progress.put(event)
 
     def told(self) -> Iterator[Event]:
         while not self.progress.empty():
@@ -129,8 +140,14 @@ class _Run:
                     future.cancel()
 
 
-def run(plans: Sequence[Plan], options: RunOptions | None = None) -> Iterator[Event]:
+def run(plans: Sequence[Plan], options: RunOptions | None = None, listener: Listener | None = None) -> Iterator[Event]:
     """Run every case of every plan.
+
+    Args:
+        plans: what to run.
+        options: how.
+        listener: told of ``Progress`` while the work is being done that it tells of, by the thread that asks for the next
+            event and is waiting for it; those events are then not yielded. Without it, they come when the work is done.
 
     Ctrl-C (``KeyboardInterrupt``) while it works ends it: what was started is stopped, and ``RunFinished`` says so. A
     consumer that is interrupted itself throws the ``KeyboardInterrupt`` in, to the same effect.
@@ -138,7 +155,7 @@ def run(plans: Sequence[Plan], options: RunOptions | None = None) -> Iterator[Ev
     Yields:
         ``RunStarted``, then for each plan its events, and always ``RunFinished`` as the last one.
     """
-    state = _Run(plans, options or RunOptions())
+    state = _Run(plans, options or RunOptions(), listener)
     began = time.monotonic()
     interrupted, broke = False, ""
     try:

@@ -66,7 +66,9 @@ class ConsoleReporter:
             self._running[event.case.id] = event.case
             self._page.progress(self._doing(), self._done.total(), self._total)
         elif isinstance(event, Progress):
-            self._page.progress(one_line(event.doing), event.done, event.total)
+            counted = f", {event.done} of {event.total}" if event.total else ""
+            doing = "  ".join([*self._wrong_so_far(), one_line(event.doing) + counted])
+            self._page.progress(doing, self._done.total(), self._total)
         elif isinstance(event, Noted):
             self._page.line((one_line(f"  note: {event.text}"), Style.WARNING))
         elif isinstance(event, RunStarted):
@@ -90,9 +92,12 @@ class ConsoleReporter:
         self._page.progress(self._doing(), self._done.total(), self._total)
 
     def _doing(self) -> str:
-        wrong = [f"{self._done[status]} {word}" for status, word in _COUNTED[:2] if self._done[status]]
+        wrong = self._wrong_so_far()
         running = [one_line(case.name) for case in self._running.values()]
         return "  ".join([*wrong, *running[:1]] + ([f"and {len(running) - 1} more"] if len(running) > 1 else []))
+
+    def _wrong_so_far(self) -> list[str]:
+        return [f"{self._done[status]} {word}" for status, word in _COUNTED[:2] if self._done[status]]
 
     def _case(self, verdict: Verdict) -> None:
         if self._open:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections import deque
+from collections.abc import Callable
 from typing import TextIO
 
 from rich.console import Console
@@ -25,6 +27,12 @@ _LOOKS = {
 }
 
 
+_PACE = 2000
+"""How many of the last steps the pace is taken from."""
+_TELLING = 0.5
+"""Seconds; over less than that a pace says nothing."""
+
+
 class RichPage:
     """Lines through rich.
 
@@ -32,9 +40,10 @@ class RichPage:
         stream: where to.
         color: whether to colour (``NO_COLOR`` leaves the live line).
         live: whether to show the live line; only sensible on a terminal.
+        clock: seconds, monotonic.
     """
 
-    def __init__(self, stream: TextIO, *, color: bool, live: bool) -> None:
+    def __init__(self, stream: TextIO, *, color: bool, live: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self._color = color
         # An explicit terminal and colour system: the caller has decided, from --color, NO_COLOR and isatty().
         self._console = Console(
@@ -50,7 +59,8 @@ class RichPage:
         self._live: Live | None = None
         if live:
             self._live = Live(console=self._console, transient=True, auto_refresh=True, refresh_per_second=8)
-        self._started = time.monotonic()
+        self._clock = clock
+        self._pace: deque[tuple[float, int]] = deque(maxlen=_PACE)
 
     @property
     def color(self) -> bool:
@@ -74,10 +84,25 @@ class RichPage:
         parts = [doing]
         if total:
             parts.insert(0, f"{_bar(done, total)} {done}/{total}")
-            left = _seconds_left(time.monotonic() - self._started, done, total)
+            left = self._seconds_left(done, total)
             if left is not None:
                 parts.append(f"about {left:.0f} s left")
         self._live.update(Text("  " + "  ".join(parts), style="dim", no_wrap=True, overflow="ellipsis"))
+
+    def _seconds_left(self, done: int, total: int) -> float | None:
+        """At the pace of late; ``None`` while that says too little, or when it is not worth telling.
+
+        What came before the first of all is not part of the pace: keys are made then, servers started.
+        """
+        if done and (not self._pace or self._pace[-1][1] != done):
+            self._pace.append((self._clock(), done))
+        if len(self._pace) < 2:
+            return None
+        (began, first), (ended, last) = self._pace[0], self._pace[-1]
+        if last <= first or ended - began < _TELLING:
+            return None
+        left = (ended - began) / (last - first) * (total - last)
+        return left if left >= 1 else None
 
     def close(self) -> None:
         """Remove the live line."""
@@ -88,11 +113,3 @@ class RichPage:
 def _bar(done: int, total: int, cells: int = 16) -> str:
     full = cells * done // total
     return "━" * full + "╌" * (cells - full)
-
-
-def _seconds_left(elapsed: float, done: int, total: int) -> float | None:
-    """From the pace so far; ``None`` while that says too little, or when it is not worth telling."""
-    if done == 0 or elapsed < 1:
-        return None
-    left = elapsed / done * (total - done)
-    return left if left >= 1 else None
