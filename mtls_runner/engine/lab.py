@@ -76,6 +76,7 @@ class Lab(AbstractContextManager["Lab"]):
         self._material: Store | None = None
         self._servers: dict[ServerSpec, _Server] = {}
         self._backends: dict[str, ServerBackend] = {}
+        self._announced: set[str] = set()
         self._tools: dict[str, Client] = {}
         self._directory = Path()
 
@@ -121,6 +122,19 @@ class Lab(AbstractContextManager["Lab"]):
                 self._backends[name] = backend(name)
             return self._backends[name]
 
+    def _announce(self, name: str) -> None:
+        """Tell a backend, once, of all servers that it may have to start."""
+        chosen = self._backend(name)
+        with self._lock:
+            if name in self._announced:
+                return
+            self._announced.add(name)
+        cases = [case for case in self.plan.cases if case.server.backend == name]
+        # A server with an expectation of its own may be one that can't start: it is not to take others with it.
+        judged = {case.server for case in cases if case.client is None}
+        wanted = (case.server for case in cases if case.client is not None and self.cannot(case) is None)
+        chosen.expect(tuple(dict.fromkeys(server for server in wanted if server not in judged)))
+
     def _tool(self, name: str) -> Client:
         with self._lock:
             if name not in self._tools:
@@ -142,6 +156,7 @@ class Lab(AbstractContextManager["Lab"]):
             if server.running is None:
                 if self._report is not None and spec.backend != "python":
                     self._report(f"starting {spec.backend} server {spec.id}", 0, 0)
+                self._announce(spec.backend)
                 context = self._backend(spec.backend).serve(spec, self.material, Deadline.after(_START_SECONDS))
                 try:
                     running = context.__enter__()

@@ -112,6 +112,13 @@ class ServerBackend(Protocol):
         """
         ...
 
+    def expect(self, servers: Sequence[ServerSpec]) -> None:
+        """Told once, before the first ``serve``: all servers that cases may need, so that several can be started at once.
+
+        Nothing is started here, and a backend may ignore it.
+        """
+        ...
+
     def serve(
         self, server: ServerSpec, material: Material, deadline: Deadline
     ) -> AbstractContextManager[RunningServer]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from mtls_runner.deadline import Deadline
@@ -51,6 +51,9 @@ class ExternalBackend:
         if server.address is None:
             return "an external server needs an address"
         return "an external server is not started by the lab" if client is None else None
+
+    def expect(self, servers: Sequence[ServerSpec]) -> None:
+        """Nothing is gained by knowing."""
 
     @contextlib.contextmanager
     def serve(self, server: ServerSpec, material: Material, deadline: Deadline) -> Iterator[_Endpoint]:  # noqa: ARG002

@@ -7,7 +7,7 @@ import socket
 import ssl
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import h11
@@ -277,6 +277,9 @@ class PythonBackend:
         if server.advertise:
             return "Python's ssl can't choose the CA names that it advertises"
         return unsupported(server)
+
+    def expect(self, servers: Sequence[ServerSpec]) -> None:
+        """Nothing is gained by knowing."""
 
     @contextmanager
     def serve(self, server: ServerSpec, material: Material, deadline: Deadline) -> Iterator[_Server]:  # noqa: ARG002

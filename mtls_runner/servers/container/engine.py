@@ -11,7 +11,7 @@ import contextlib
 import itertools
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,6 +62,7 @@ class ContainerSpec:
         mounts: directories of this machine's and where they appear inside, read-only.
         memory: limit in bytes, swap included.
         pids: limit of processes and threads.
+        more_ports: published likewise.
     """
 
     image: str
@@ -75,16 +76,29 @@ class ContainerSpec:
     mounts: tuple[tuple[Path, str], ...] = ()
     memory: int = MEMORY
     pids: int = PIDS
+    more_ports: tuple[int, ...] = ()
 
 
 class Container:
-    """A started container. ``address`` is ``None`` when it ended so early that its port was never seen."""
+    """A started container. ``address`` is ``None`` when it ended so early that its port was never seen.
 
-    def __init__(self, client: APIClient, name: str, address: Address | None, log: LogStream) -> None:
+    Args:
+        more: where further ports came out, by their number inside.
+    """
+
+    def __init__(
+        self,
+        client: APIClient,
+        name: str,
+        address: Address | None,
+        log: LogStream,
+        more: Mapping[int, Address] | None = None,
+    ) -> None:
         self._client = client
         self.name = name
         self.address = address
         self.log = log
+        self.more = more or {}
 
     def exit_code(self) -> int | None:
         """``None`` while it runs."""
@@ -174,12 +188,12 @@ class Engine:
                 # Callbacks run last in, first out: the container goes first, and that ends its log.
                 stack.callback(self._remove, name)
                 _start(client, name)
-                address = _published(client, name, spec.port, log)
-            yield Container(client, name, address, log)
+                found = _published(client, name, (spec.port, *spec.more_ports), log)
+            yield Container(client, name, found.get(spec.port), log, found)
 
     def _create(self, client: APIClient, name: str, spec: ContainerSpec) -> None:
         host_config = client.create_host_config(
-            port_bindings={spec.port: ("127.0.0.1",)},
+            port_bindings=dict.fromkeys((spec.port, *spec.more_ports), ("127.0.0.1",)),
             cap_drop=["ALL"],
             cap_add=list(spec.capabilities),
             security_opt=["no-new-privileges"],
@@ -196,7 +210,7 @@ class Engine:
             command=list(spec.command) if spec.command is not None else None,
             entrypoint=list(spec.entrypoint) if spec.entrypoint is not None else None,
             name=name,
-            ports=[spec.port],
+            ports=[spec.port, *spec.more_ports],
             host_config=host_config,
             labels={RUN_LABEL: self.run_id, OWNER_LABEL: str(self._owner)},
         )
@@ -270,14 +284,14 @@ def _start(client: APIClient, name: str) -> None:
         raise
 
 
-def _published(client: APIClient, name: str, port: int, log: LogStream) -> Address | None:
-    """Where the port came out; ``None`` for a container that ended by now: it has none, and its log says why."""
+def _published(client: APIClient, name: str, wanted: Sequence[int], log: LogStream) -> dict[int, Address]:
+    """Where the ports came out; empty for a container that ended by now: it has none, and its log says why."""
     ports = client.inspect_container(name)["NetworkSettings"]["Ports"] or {}
-    bindings = ports.get(f"{port}/tcp") or []
-    if bindings:
-        return Address("127.0.0.1", int(bindings[0]["HostPort"]))
+    bindings = {port: ports.get(f"{port}/tcp") or [] for port in wanted}
+    if all(bindings.values()):
+        return {port: Address("127.0.0.1", int(found[0]["HostPort"])) for port, found in bindings.items()}
     if log.wait_ended(Deadline.after(_REMOVAL_SECONDS)):
-        return None
+        return {}
     raise EngineError("the engine published no port; is its networking set up (`docker network ls`)?")
 
 

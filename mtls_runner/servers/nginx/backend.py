@@ -6,15 +6,16 @@ import contextlib
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mtls_runner.deadline import Deadline
 from mtls_runner.errors import LabError
 from mtls_runner.model.port import Material
 from mtls_runner.model.spec import ClientSpec, ServerSpec
-from mtls_runner.servers.nginx.configuration import inexpressible, port_inside
+from mtls_runner.servers.nginx.configuration import FIRST_PORT, inexpressible, port_inside
 from mtls_runner.servers.nginx.prepare import prepare
+from mtls_runner.servers.nginx.together import Group, groups, prepare_together
 
 if TYPE_CHECKING:
     from mtls_runner.servers.container.engine import Container, Engine
@@ -46,6 +47,7 @@ class NginxBackend:
         self._engine: Engine | None = None
         self._versions: dict[str, str] = {}
         self._running: dict[Container, str] = {}
+        self._groups: dict[ServerSpec, Group] = {}
 
     def versions(self) -> Mapping[str, str]:
         """nginx's, its OpenSSL's (known while a server runs, and from then on) and the engine's."""
@@ -60,14 +62,63 @@ class NginxBackend:
         """What nginx has no directive for; the author's own configuration says everything itself."""
         return None if server.option("config") else inexpressible(server, client)
 
+    def expect(self, servers: Sequence[ServerSpec]) -> None:
+        """Servers that need nothing of their own but a port share a container."""
+        for group in groups(servers, _image):
+            self._groups.update(dict.fromkeys(group.members, group))
+
     @contextlib.contextmanager
     def serve(self, server: ServerSpec, material: Material, deadline: Deadline) -> Iterator[RunningNginx]:
-        """A container with the scenario's server; pulling its image doesn't count against the deadline.
+        """A container with the scenario's server, or one that it shares; pulling an image doesn't count as time.
 
         Raises:
             EngineError: no engine, no permission, no image.
             ServerUnusable: nginx can't start with what it was given.
         """
+        group = self._groups.get(server)
+        if group is not None:
+            with group.serve(server, lambda members: self._serve_together(members, material, deadline)) as running:
+                if running is not None:
+                    yield running
+                    return
+        with self._serve_alone(server, material, deadline) as alone:
+            yield alone
+
+    @contextlib.contextmanager
+    def _serve_together(
+        self, servers: Sequence[ServerSpec], material: Material, deadline: Deadline
+    ) -> Iterator[dict[int, RunningNginx]]:
+        from mtls_runner.servers.container.engine import ContainerSpec
+        from mtls_runner.servers.nginx.running import RunningNginx
+        from mtls_runner.servers.nginx.start import wait_until_ready
+
+        engine = self._connected()
+        seconds = deadline.remaining()
+        image = engine.image(_image(servers[0]), self._progress)
+        deadline = Deadline.after(seconds)
+        prepared = prepare_together(servers, material)
+        prepared.keep(material.directory / "nginx" / "+".join(server.id for server in servers))
+        ports = [FIRST_PORT + number for number in range(len(servers))]
+        spec = ContainerSpec(
+            image=image.reference,
+            port=ports[0],
+            entrypoint=prepared.entrypoint,
+            command=prepared.command,
+            files=prepared.files,
+            owner=image.user_id,
+            capabilities=_CAPABILITIES,
+            more_ports=tuple(ports[1:]),
+        )
+        with engine.run(spec, deadline) as container:
+            first = RunningNginx(wait_until_ready(container, prepared, spec.port, deadline), container.log)
+            self._running[container] = image.id
+            try:
+                yield {ports[0]: first, **{port: first.beside(container.more[port]) for port in ports[1:]}}
+            finally:
+                self._running.pop(container)
+
+    @contextlib.contextmanager
+    def _serve_alone(self, server: ServerSpec, material: Material, deadline: Deadline) -> Iterator[RunningNginx]:
         from mtls_runner.servers.container.engine import MEMORY, PIDS, ContainerSpec
         from mtls_runner.servers.nginx.priming import prime
         from mtls_runner.servers.nginx.responder import MOUNTED_AT as RESPONDERS_AT

@@ -11,9 +11,9 @@ from mtls_runner.servers.container.files import ContainerFile
 from mtls_runner.servers.nginx.configuration import MAIN_FILE, generate
 from mtls_runner.servers.nginx.responder import responder_relay
 
-__all__ = ["Prepared", "prepare"]
+__all__ = ["FOREGROUND", "Prepared", "prepare"]
 
-_FOREGROUND = ("-g", "daemon off;")
+FOREGROUND = ("-g", "daemon off;")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def prepare(server: ServerSpec, material: Material, image_command: tuple[str, ..
     """
     if not server.option("config"):
         generated = generate(server, material)
-        return Prepared(generated.files, ("nginx",), ("-c", MAIN_FILE, *_FOREGROUND), generated.text)
+        return Prepared(generated.files, ("nginx",), ("-c", MAIN_FILE, *FOREGROUND), generated.text)
     # crossplane is only needed here.
     from mtls_runner.servers.nginx.upstream import relay_configuration
     from mtls_runner.servers.nginx.user_config import read_user_configuration
@@ -79,6 +79,6 @@ def prepare(server: ServerSpec, material: Material, image_command: tuple[str, ..
 
 def _noticing(command: tuple[str, ...]) -> tuple[str, ...] | None:
     """The image's command with a main log that tells when the workers start, where it is nginx's usual one."""
-    if command[-2:] != _FOREGROUND:
+    if command[-2:] != FOREGROUND:
         return None
-    return (*command[:-1], f"{_FOREGROUND[-1]} error_log stderr notice;")
+    return (*command[:-1], f"{FOREGROUND[-1]} error_log stderr notice;")

@@ -7,7 +7,7 @@ directives that document it.
 
 from __future__ import annotations
 
-__all__ = ["DOLLAR", "DOLLAR_DEFINITION", "LONGEST", "expanding", "literal"]
+__all__ = ["DOLLAR", "DOLLAR_DEFINITION", "LONGEST", "Lines", "expanding", "literal"]
 
 DOLLAR = "mtls_run_dollar"
 DOLLAR_DEFINITION = f'geo ${DOLLAR} {{ default "$"; }}'
@@ -35,3 +35,15 @@ def expanding(text: str) -> str:
         ValueError: as :func:`literal`.
     """
     return literal(text).replace("$", f"${{{DOLLAR}}}")
+
+
+class Lines:
+    """Directives, line by line; what they refer to lies in ``directory``."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+        self.lines: list[str] = []
+
+    def add(self, name: str, *arguments: str) -> None:
+        """A simple directive; its arguments are quoted already."""
+        self.lines.append(" ".join((name, *arguments)) + ";")

@@ -134,12 +134,15 @@ def _beside(main: Path, relative: PurePosixPath, whole: bool) -> Iterator[Path]:
 
 
 def _mapped(path: str, what: str, server: ServerSpec, material: Material) -> Iterator[ContainerFile]:
-    """``<id>.certificate|chain|key|passphrase``, or ``file:<path>``."""
+    """``<id>.certificate|chain|key|passphrase|crl``, or ``file:<path>``."""
     if what.startswith("file:"):
         content = _read(Path(what.removeprefix("file:"))).encode("utf-8", "surrogateescape")
         yield ContainerFile(path, content, 0o600 if b"PRIVATE KEY-----" in content else 0o644)
         return
     certificate, _, part = what.rpartition(".")
+    if part == "crl":
+        yield ContainerFile(path, material.crl((certificate,)).read_bytes())
+        return
     credential = material.credential(certificate)
     sources = {"certificate": credential.certificate_path, "chain": credential.chain_path, "key": credential.key_path}
     if part == "passphrase":

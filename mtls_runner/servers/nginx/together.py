@@ -1,0 +1,118 @@
+"""Several servers of one plan in one container, each on a port of its own: starting a container is most of a server's cost."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from mtls_runner.errors import MaterialError, ServerUnusable
+from mtls_runner.model.port import Material
+from mtls_runner.model.spec import RevocationCheck, ServerSpec
+from mtls_runner.servers.nginx.configuration import FIRST_PORT, MAIN_FILE, generate_together
+from mtls_runner.servers.nginx.prepare import FOREGROUND, Prepared
+
+if TYPE_CHECKING:
+    from mtls_runner.servers.nginx.running import RunningNginx
+
+__all__ = ["Group", "groups", "prepare_together"]
+
+_MOST = 8
+"""Servers in one container: the engine takes longer to publish many ports than to start a second container."""
+
+
+def groups(servers: Sequence[ServerSpec], image: Callable[[ServerSpec], str]) -> Iterator[Group]:
+    """Servers that can share a container, at least two each.
+
+    Args:
+        servers: all that may be needed.
+        image: the image of each.
+    """
+    by_image: dict[str, list[ServerSpec]] = {}
+    for server in servers:
+        if _can_share(server):
+            by_image.setdefault(image(server), []).append(server)
+    for members in by_image.values():
+        for start in range(0, len(members), _MOST):
+            group = members[start : start + _MOST]
+            if len(group) > 1:
+                yield Group(group)
+
+
+def _can_share(server: ServerSpec) -> bool:
+    """Whether nothing of it reaches beyond its own ``server`` block."""
+    own = server.option("config") or server.files or server.upstreams or server.option("port")
+    asks = server.responders or server.stapling is not None or server.ocsp is not RevocationCheck.NONE
+    return not own and not asks
+
+
+def prepare_together(servers: Sequence[ServerSpec], material: Material) -> Prepared:
+    """The container that serves all of them.
+
+    Raises:
+        MaterialError: something can't be made.
+    """
+    generated = generate_together(servers, material)
+    return Prepared(generated.files, ("nginx",), ("-c", MAIN_FILE, *FOREGROUND), generated.text)
+
+
+class Group:
+    """Runs while one of its members is served.
+
+    If they can't start together, each is to be tried alone: whose fault it is shows then.
+    """
+
+    def __init__(self, members: Sequence[ServerSpec]) -> None:
+        self.members = tuple(members)
+        self._lock = threading.Lock()
+        self._served = 0
+        self._failed = False
+        self._context: AbstractContextManager[dict[int, RunningNginx]] | None = None
+        self._running: dict[int, RunningNginx] = {}
+
+    @contextlib.contextmanager
+    def serve(
+        self,
+        server: ServerSpec,
+        start: Callable[[Sequence[ServerSpec]], AbstractContextManager[dict[int, RunningNginx]]],
+    ) -> Iterator[RunningNginx | None]:
+        """The running member; ``None``: they can't start together.
+
+        Args:
+            server: one of the members.
+            start: starts them all; gives the running ones by their port inside.
+        """
+        running = self._enter(server, start)
+        try:
+            yield running
+        finally:
+            if running is not None:
+                self._leave()
+
+    def _enter(
+        self,
+        server: ServerSpec,
+        start: Callable[[Sequence[ServerSpec]], AbstractContextManager[dict[int, RunningNginx]]],
+    ) -> RunningNginx | None:
+        with self._lock:
+            if self._failed:
+                return None
+            if self._context is None:
+                context = start(self.members)
+                try:
+                    self._running = context.__enter__()
+                except (MaterialError, ServerUnusable):
+                    self._failed = True
+                    return None
+                self._context = context
+            self._served += 1
+            return self._running[FIRST_PORT + self.members.index(server)]
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._served -= 1
+            if self._served == 0 and self._context is not None:
+                context, self._context = self._context, None
+                context.__exit__(None, None, None)
