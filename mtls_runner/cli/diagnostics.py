@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
 
 from mtls_runner.cli.exit_code import ExitCode
+from mtls_runner.reporters.github import annotation, wanted, workspace
 from mtls_runner.snippet import render
 from mtls_runner.span import Diagnostic
 
@@ -16,10 +18,12 @@ __all__ = ["complain"]
 
 def complain(diagnostics: Iterable[Diagnostic], *, color: bool) -> ExitCode:
     """Show them all on standard error, and how many they are; the exit code that follows."""
-    texts = list(
-        _rendered(dict.fromkeys(diagnostics), color)
-    )  # a mistake in lab.yaml shows once, not for each scenario
+    once = dict.fromkeys(diagnostics)  # a mistake in lab.yaml shows once, not for each scenario
+    texts = list(_rendered(once, color))
     click.echo("\n\n".join(texts), err=True, color=True)
+    if wanted(os.environ):
+        for diagnostic in once:
+            click.echo(annotation(diagnostic, "mtls-run", workspace(os.environ)), err=True)
     count = "1 mistake" if len(texts) == 1 else f"{len(texts)} mistakes"
     click.echo(f"\nmtls-run: {count}; nothing was run", err=True)
     return ExitCode.USAGE

@@ -27,6 +27,7 @@ from mtls_runner.model.case import Plan
 from mtls_runner.model.event import RunFinished
 from mtls_runner.model.verdict import Status
 from mtls_runner.reporters.console import ConsoleReporter
+from mtls_runner.reporters.github import GithubReporter, wanted, workspace
 from mtls_runner.reporters.page import Page, PlainPage, marks_for
 
 __all__ = ["Choice", "Manner", "run"]
@@ -131,6 +132,8 @@ def _distinct(manner: Manner) -> None:
 def _outlets(manner: Manner, stream: TextIO, stack: ExitStack) -> list[Outlet]:
     """The console and the reports, their files opened now: a path that can't be written is told before the work."""
     outlets = [Outlet("the console", _console(manner, stream), stream)]
+    if wanted(os.environ):
+        outlets.append(Outlet("the annotations", GithubReporter(stream, workspace(os.environ)), stream))
     if manner.json_path is not None:
         from mtls_runner.reporters.json_report import JsonReporter
 
