@@ -10,6 +10,7 @@ import threading
 from dataclasses import replace
 
 from mtls_runner.deadline import Deadline
+from mtls_runner.errors import LabError
 from mtls_runner.model.observation import ClientView, Direction, HttpResponse, Phase
 from mtls_runner.model.port import Material
 from mtls_runner.model.spec import Address, ClientSpec
@@ -40,6 +41,7 @@ class _Exchange:
         "phase",
         "response",
         "resumed",
+        "session",
         "symbol",
         "timed_out",
         "tls_version",
@@ -62,6 +64,7 @@ class _Exchange:
         self.cipher: str | None = None
         self.alpn: str | None = None
         self.resumed: bool | None = None
+        self.session: ssl.SSLSession | None = None
         self.response: HttpResponse | None = None
 
     def failed(self, error: OSError) -> None:
@@ -112,6 +115,7 @@ class _Exchange:
             resumed=self.resumed,
             response=self.response,
             local_port=self.local_port,
+            session=self.session,
         )
         return replace(view, exit_code=predict(view))
 
@@ -154,6 +158,28 @@ class PythonClient:
         Raises:
             MaterialError: the lab could not make the client's material.
         """
+        return self._probe(client, address, material, deadline, None)
+
+    def resume(
+        self, client: ClientSpec, address: Address, material: Material, deadline: Deadline, session: object
+    ) -> ClientView:
+        """As :meth:`probe`, offering a session of an earlier exchange.
+
+        Raises:
+            LabError: the session is another client's, or of one with other TLS settings.
+        """
+        if not isinstance(session, ssl.SSLSession):
+            raise LabError("the session to resume is not one of Python's ssl")
+        return self._probe(client, address, material, deadline, session)
+
+    def _probe(
+        self,
+        client: ClientSpec,
+        address: Address,
+        material: Material,
+        deadline: Deadline,
+        session: ssl.SSLSession | None,
+    ) -> ClientView:
         context = self._context(client, material)
         if isinstance(context, Problem):
             return _unusable(context)
@@ -169,7 +195,12 @@ class PythonClient:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         name = client.server_name or target.host
         try:
-            tls = context.wrap_socket(sock, server_hostname=name, do_handshake_on_connect=False)
+            tls = context.wrap_socket(sock, server_hostname=name, do_handshake_on_connect=False, session=session)
+        except ValueError as error:
+            sock.close()
+            raise LabError(
+                f"Python's ssl resumes a session only with the settings that it was made with: {error}"
+            ) from error
         except OSError as error:  # the server was gone before a byte was sent
             sock.close()
             exchange.failed(error)
@@ -196,6 +227,7 @@ class PythonClient:
             exchange.resumed = tls.session_reused
             exchange.response = ask(tls, client.request, host, deadline)
             exchange.phase = Phase.DONE
+            exchange.session = tls.session  # on TLS 1.3 its ticket came with the response at the latest
         except HttpError as error:
             exchange.error = str(error)
             exchange.response = error.partial

@@ -70,7 +70,8 @@ def _summary(judgement: Judgement, view: ClientView) -> str:
         return "nothing that the lab recognises: no outcome fits what was seen"
     if outcome is Outcome.ACCEPTED:
         status = f", status {view.response.status}" if view.response else ""
-        version = f" ({view.tls_version})" if view.tls_version else ""
+        spoken = [view.tls_version or "", "a resumed session" if view.resumed else ""]
+        version = f" ({', '.join(filter(None, spoken))})" if any(spoken) else ""
         return f"accepted{status}{version}"
     why = MEANINGS[reason] if reason is not None else "the reason was not observed"
     how = ""
@@ -124,6 +125,9 @@ def observe(
         upstream_headers=upstream.headers if upstream else None,
         handshake=tuple(m.name for m in client.messages if not m.alert),
         resumed=client.resumed,
+        server_name=server.server_name if server else None,
+        server_signature_algorithm=client.signature_algorithms[0],
+        client_signature_algorithm=client.signature_algorithms[1],
         server_log=server.log if server else None,
         client=client,
         server=server,

@@ -194,6 +194,11 @@ class Checks(Strict):
         "Handshake messages that must appear, in order.", ["CertificateRequest", "CertificateVerify"]
     )
     resumed: Flag = about("Whether a session was resumed.", False)
+    server_name: Texts = about("The name that the server received (SNI); null for none.", "www.example.com")
+    server_signature_algorithm: Texts = about(
+        "By which the server proved to have its key, as RFC 8446 §4.2.3 names it.", "ecdsa_secp256r1_sha256"
+    )
+    client_signature_algorithm: Texts = about("The same for the client.", {"matches": "^rsa_pss_"})
     server_log: Texts = about("A line of the server's log.", {"contains": "client sent no required SSL certificate"})
 
 

@@ -11,7 +11,7 @@ from mtls_runner.model.revocation import CrlSpec
 from mtls_runner.model.spec import CertificateSpec, ClientSpec, ServerSpec, TlsVersion
 from mtls_runner.span import Diagnostic, Span
 
-__all__ = ["Case", "Check", "Expectation", "Match", "Matcher", "Plan"]
+__all__ = ["Action", "Case", "Check", "Expectation", "Match", "Matcher", "Plan", "Step"]
 
 
 class Match(StrEnum):
@@ -60,6 +60,43 @@ class Expectation:
     checks: tuple[Check, ...]
 
 
+class Action(StrEnum):
+    """What a step does."""
+
+    CONNECT = "connect"
+    WAIT = "wait"
+    REPLACE = "replace"
+    """The files that the server was given are replaced, as by rename; it reads them when it is reloaded."""
+    RELOAD = "reload"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a case.
+
+    Args:
+        name: as people are told it (``connect``, ``resume``, ``replace crl``, or the author's own).
+        action: what is done.
+        span: where it is written.
+        client: who connects; only of a connection.
+        expect: what must be seen of a connection, or of a reload.
+        resume: number of the step, from 0, whose session is offered; ``None``: a fresh connection.
+        seconds: how long it waits.
+        server: what the server's files say from now on; only where they are replaced.
+        tls: as :attr:`Case.tls`.
+    """
+
+    name: str
+    action: Action
+    span: Span
+    client: ClientSpec | None = None
+    expect: Expectation = Expectation(())
+    resume: int | None = None
+    seconds: float = 0.0
+    server: ServerSpec | None = None
+    tls: TlsVersion | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """One thing to run.
@@ -73,6 +110,8 @@ class Case:
         span: where the case begins.
         tls: the one version that it is planned to speak; ``None`` when several are possible, or none.
         tags: of the file.
+        steps: done one after the other, each with its own expectation; then ``expect`` has no checks, and ``client`` is what
+            they have in common.
     """
 
     id: str
@@ -83,6 +122,7 @@ class Case:
     span: Span
     tls: TlsVersion | None = None
     tags: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -194,6 +194,9 @@ class ClientView:
         response: what came back.
         local_port: its TCP port, which the server sees as the peer's; ``None``: never connected.
         command: what a person types to repeat it, without a secret.
+        session: what the tool can resume it with; opaque to everybody else. ``None``: nothing.
+        signature_algorithms: by which the server, then the client proved to have its key (RFC 8446 §4.2.3 names);
+            ``None``: it did not, or not seen.
     """
 
     tool: str
@@ -220,6 +223,8 @@ class ClientView:
     local_port: int | None = None
     command: str = ""
     ocsp: Reason | None = None
+    session: object | None = field(default=None, repr=False, compare=False)
+    signature_algorithms: tuple[str | None, str | None] = (None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +284,8 @@ class Observation:
         client_chain: ids (or subjects, where the lab doesn't know the certificate) that the client really sent.
         server_chain: the same for the server.
         handshake: names of the handshake messages in order, as the client saw them.
+        server_name: the name that the server received (SNI); ``None``: none, or it doesn't tell.
+        server_signature_algorithm, client_signature_algorithm: by which either end proved to have its key.
         client, server: the two views; ``server`` is ``None`` where the server can't be asked or never saw it.
     """
 
@@ -310,3 +317,6 @@ class Observation:
     server_log: tuple[str, ...] | None = None
     client: ClientView | None = None
     server: ServerView | None = None
+    server_name: str | None = None
+    server_signature_algorithm: str | None = None
+    client_signature_algorithm: str | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from mtls_runner.deadline import Deadline
 from mtls_runner.model.credential import Credential
@@ -14,7 +14,7 @@ from mtls_runner.model.observation import ClientView, ServerView
 from mtls_runner.model.revocation import OcspAnswer, ResponderSpec
 from mtls_runner.model.spec import Address, ChainSpec, ClientSpec, ServerSpec
 
-__all__ = ["Client", "Material", "Reporter", "RunningServer", "ServerBackend", "Watch"]
+__all__ = ["Client", "Material", "Reloadable", "Reporter", "ResumingClient", "RunningServer", "ServerBackend", "Watch"]
 
 
 class Material(Protocol):
@@ -98,6 +98,28 @@ class RunningServer(Protocol):
         ...
 
 
+@runtime_checkable
+class Reloadable(RunningServer, Protocol):
+    """A running server whose files can be replaced, and that can be told to read them again."""
+
+    def replace(self, server: ServerSpec) -> None:
+        """From now on its files are those of this description; what it has loaded stays what it was.
+
+        Raises:
+            LabError: they can't be made or put there.
+        """
+        ...
+
+    def reload(self, deadline: Deadline) -> None:
+        """Have it read its files again; whoever connects after this returns meets the new configuration.
+
+        Raises:
+            ServerUnusable: it can't use them, and goes on with what it had.
+            LabError: it doesn't say that it is done.
+        """
+        ...
+
+
 class ServerBackend(Protocol):
     """A way to run servers."""
 
@@ -148,6 +170,21 @@ class Client(Protocol):
 
     def probe(self, client: ClientSpec, address: Address, material: Material, deadline: Deadline) -> ClientView:
         """One exchange. A refusal is a return value; an exception means that the lab is broken."""
+        ...
+
+
+@runtime_checkable
+class ResumingClient(Client, Protocol):
+    """A client that can resume a session of an earlier exchange."""
+
+    def resume(
+        self, client: ClientSpec, address: Address, material: Material, deadline: Deadline, session: object
+    ) -> ClientView:
+        """As :meth:`Client.probe`, offering the session of an earlier view of this client's.
+
+        Raises:
+            LabError: the session is another client's, or of one with other TLS settings.
+        """
         ...
 
 

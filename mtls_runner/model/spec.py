@@ -43,6 +43,7 @@ __all__ = [
     "SignatureSpec",
     "TlsVersion",
     "VerifyFlag",
+    "VirtualHost",
 ]
 
 
@@ -365,6 +366,13 @@ class ServerSpec:
         ocsp_cache: whether it remembers what they said (nginx ``ssl_ocsp_cache``).
         stapling: whether it sends an OCSP response with its own certificate.
         responders: those that it can reach.
+        names: those of its own name-based host, the default one; others it serves too, unless one of ``hosts`` has them.
+        hosts: name-based virtual hosts on the same port.
+        reject_handshake: it ends a handshake for its own names by the alert unrecognized_name (nginx ``ssl_reject_handshake``).
+        other_certificates: ids of leaves with keys of other types, presented to clients that can't use the first one's.
+        session_cache: nginx ``ssl_session_cache``; ``None``: what the backend does of its own accord.
+        session_tickets: whether sessions are kept by clients, in tickets (RFC 5077), rather than in its cache.
+        session_ticket_key: name of the key that encrypts tickets; hosts with equal names share it. ``None``: a random one.
     """
 
     id: str
@@ -396,10 +404,47 @@ class ServerSpec:
     ocsp_cache: bool = False
     stapling: StaplingSpec | None = None
     responders: tuple[ResponderSpec, ...] = ()
+    names: tuple[str, ...] = ()
+    hosts: tuple[VirtualHost, ...] = ()
+    reject_handshake: bool = False
+    other_certificates: tuple[str, ...] = ()
+    session_cache: str | None = None
+    session_tickets: bool = True
+    session_ticket_key: str | None = None
+
+    def host(self, name: str | None) -> ServerSpec:
+        """The description that counts for a name (SNI or Host): of the virtual host that has it, or its own."""
+        if name is not None and self.hosts:
+            wanted = name.lower().rstrip(".")
+            for fits in (str.__eq__, _wildcard):
+                for host in self.hosts:
+                    if any(fits(wanted, known.lower()) for known in host.names):
+                        return host.server
+        return self
 
     def option(self, name: str, default: str = "") -> str:
         """The backend's own setting ``name``."""
         return dict(self.options).get(name, default)
+
+
+def _wildcard(name: str, known: str) -> bool:
+    """``*.example.com`` has any name below it (nginx ``server_name``)."""
+    return known.startswith("*.") and name.endswith(known[1:])
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualHost:
+    """A name-based host on a server's port.
+
+    Args:
+        id: unique on its server.
+        names: what clients call it (SNI, Host); ``*.example.com`` has any name below.
+        server: its description, with the server's own where it says nothing itself; it has no hosts.
+    """
+
+    id: str
+    names: tuple[str, ...]
+    server: ServerSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mtls_runner.model.case import Case
+from mtls_runner.model.case import Case, Step
 from mtls_runner.model.observation import Observation
 from mtls_runner.span import Span
 
-__all__ = ["Mismatch", "Status", "Verdict"]
+__all__ = ["Mismatch", "Status", "StepVerdict", "Verdict"]
 
 
 class Status(StrEnum):
@@ -33,6 +33,27 @@ class Mismatch:
 
 
 @dataclass(frozen=True, slots=True)
+class StepVerdict:
+    """The result of one step.
+
+    Args:
+        step: which.
+        status: pass, fail or error; steps after one that did not pass are not done.
+        observation: ``None`` where there is nothing to observe.
+        mismatches: why it failed.
+        error: why there is no verdict, or ``""``.
+        duration: seconds, monotonic.
+    """
+
+    step: Step
+    status: Status
+    observation: Observation | None = None
+    mismatches: tuple[Mismatch, ...] = ()
+    error: str = ""
+    duration: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """The result of one case.
 
@@ -44,6 +65,7 @@ class Verdict:
         skip_reason: why it was skipped, or ``""``.
         error: why there is no verdict, or ``""``; the whole text for people, without a traceback.
         duration: seconds, monotonic, without waiting for others.
+        steps: of a case with steps, those that were done; ``observation`` and ``mismatches`` are then the last one's.
     """
 
     case: Case
@@ -53,3 +75,4 @@ class Verdict:
     skip_reason: str = ""
     error: str = ""
     duration: float = 0.0
+    steps: tuple[StepVerdict, ...] = ()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import TextIO
 
-from mtls_runner.model.case import Check, Expectation, Match, Matcher
+from mtls_runner.model.case import Check, Expectation, Match, Matcher, Step
 from mtls_runner.model.event import CaseFinished, Event, RunFinished, RunStarted
 from mtls_runner.model.observation import ClientView, Observation, ServerView
-from mtls_runner.model.verdict import Status, Verdict
+from mtls_runner.model.verdict import Mismatch, Status, StepVerdict, Verdict
 
 __all__ = ["JsonReporter"]
 
@@ -82,19 +82,44 @@ def _case(verdict: Verdict) -> Json:
         "duration_s": round(verdict.duration, 6),
         "expected": _expected(case.expect),
         "observed": _observed(seen) if seen is not None else None,
-        "mismatches": [
-            {
-                "path": mismatch.path,
-                "expected": mismatch.expected,
-                "observed": mismatch.observed,
-                "file": str(mismatch.span.path),
-                "line": mismatch.span.line,
-                "column": mismatch.span.column,
-            }
-            for mismatch in verdict.mismatches
-        ],
+        "mismatches": _mismatches(verdict.mismatches),
         "skip_reason": verdict.skip_reason or None,
         "error": verdict.error or None,
+        "steps": [
+            _step(step, verdict.steps[number] if number < len(verdict.steps) else None)
+            for number, step in enumerate(case.steps)
+        ],
+    }
+
+
+def _mismatches(mismatches: Sequence[Mismatch]) -> list[Json]:
+    return [
+        {
+            "path": mismatch.path,
+            "expected": mismatch.expected,
+            "observed": mismatch.observed,
+            "file": str(mismatch.span.path),
+            "line": mismatch.span.line,
+            "column": mismatch.span.column,
+        }
+        for mismatch in mismatches
+    ]
+
+
+def _step(step: Step, done: StepVerdict | None) -> Json:
+    """``done`` is ``None`` for a step that was not come to."""
+    seen = done.observation if done is not None else None
+    return {
+        "name": step.name,
+        "action": str(step.action),
+        "line": step.span.line,
+        "resume": step.resume + 1 if step.resume is not None else None,
+        "verdict": str(done.status) if done is not None else None,
+        "duration_s": round(done.duration, 6) if done is not None else None,
+        "expected": _expected(step.expect),
+        "observed": _observed(seen) if seen is not None else None,
+        "mismatches": _mismatches(done.mismatches) if done is not None else [],
+        "error": (done.error or None) if done is not None else None,
     }
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from enum import StrEnum
 
+from mtls_runner.model.case import Action
 from mtls_runner.model.observation import Outcome, Phase, Reason
 from mtls_runner.model.spec import TlsVersion
 from mtls_runner.model.verdict import Status
@@ -19,6 +20,15 @@ _PAIRS: Schema = {
     "items": {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 2},
 }
 _TEXTS: dict[str, Schema] = {"type": "array", "items": {"type": "string"}}
+
+
+_EXPECTED: dict[str, Schema] = {
+    "type": "object",
+    "description": (
+        "What the scenario expects, by field of `observed`: a value, `{contains|matches|in-order: …}`, or a "
+        "list of alternatives. Under `where`: what counts for some versions of the tool only."
+    ),
+}
 
 
 def _text(description: str) -> dict[str, Schema]:
@@ -92,16 +102,31 @@ def _case() -> Schema:
             "tags": _TEXTS | {"description": "Of the file."},
             "verdict": _one_of(Status, "error: the lab itself broke, or what happened fits no outcome."),
             "duration_s": _seconds("Seconds that the case took."),
-            "expected": {
-                "type": "object",
-                "description": (
-                    "What the scenario expects, by field of `observed`: a value, `{contains|matches|in-order: …}`, or a "
-                    "list of alternatives. Under `where`: what counts for some versions of the tool only."
-                ),
-            },
-            "observed": _or_null(_observed(), "What both ends saw; null when nothing was run."),
+            "expected": _EXPECTED,
+            "observed": _or_null(
+                _observed(), "What both ends saw (of steps: the last one's); null when nothing was run."
+            ),
             "mismatches": {"type": "array", "description": "Why it failed.", "items": _mismatch()},
             "skip_reason": _or_null({"type": "string"}, "Why it was skipped."),
+            "error": _or_null({"type": "string"}, "Why there is no verdict."),
+            "steps": {"type": "array", "description": "Of a case that has some, in order.", "items": _step()},
+        },
+    )
+
+
+def _step() -> Schema:
+    return _object(
+        "One step of a case.",
+        {
+            "name": _text("As people are told it."),
+            "action": _one_of(Action, "What it does."),
+            "line": _whole("Where in the file it is written, from 1.", 1),
+            "resume": _or_null(_whole("Number of the step, from 1, whose session it offers.", 1), "Null: a fresh one."),
+            "verdict": _or_null(_one_of(Status, ""), "Null: an earlier one did not pass, so that it was not done."),
+            "duration_s": _or_null({"type": "number", "minimum": 0}, "Seconds that it took."),
+            "expected": _EXPECTED,
+            "observed": _or_null(_observed(), "What both ends saw; null where there is nothing to see."),
+            "mismatches": {"type": "array", "description": "Why it failed.", "items": _mismatch()},
             "error": _or_null({"type": "string"}, "Why there is no verdict."),
         },
     )
@@ -149,6 +174,11 @@ def _observed() -> Schema:
             "upstream_headers": _or_null(_PAIRS, "Headers of the request that the server forwarded."),
             "handshake": _or_null(_TEXTS, "Handshake messages in order, as the client saw them."),
             "resumed": _or_null(_flag("A session was resumed.")),
+            "server_name": _or_null(_text("The name that the server received (SNI); null: none, or it doesn't tell.")),
+            "server_signature_algorithm": _or_null(
+                _text("By which the server proved to have its key, as RFC 8446 §4.2.3 names it.")
+            ),
+            "client_signature_algorithm": _or_null(_text("The same for the client.")),
             "server_log": _or_null(_TEXTS, "The server's log lines of this connection."),
             "body": _or_null(
                 _text("The response's body as text, its first 64 KiB; other bytes than UTF-8's as \\xNN.")
