@@ -82,11 +82,21 @@ def _asked(view: ClientView) -> bool:
 
 
 def _readable(der: bytes) -> bool:
-    """Whether a certificate's extensions can be decoded; one that can't leaves errors of its own in OpenSSL's queue."""
-    from cryptography import x509  # only where a client refused a server: it takes long to load
+    """Whether OpenSSL can decode a certificate's extensions and key; else there are errors of its own in the queue."""
+    from asn1crypto import x509  # both only where a client refused a server: they take long to load
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_der_public_key
 
     try:
-        x509.load_der_x509_certificate(der).extensions  # noqa: B018 - decoded when it is asked for
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        # cryptography's own reader of extensions is stricter than OpenSSL's: it takes no empty extendedKeyUsage
+        body = x509.Certificate.load(der)["tbs_certificate"]
+        kinds = [extension["extn_id"] for extension in body["extensions"]]
+        for kind, extension in zip(kinds, body["extensions"], strict=True):
+            if kind.native != kind.dotted:  # it is a known one; what nobody knows is not decoded
+                _ = extension["extn_value"].parsed.native
+        load_der_public_key(body["subject_public_key_info"].dump())
+    except UnsupportedAlgorithm:
+        return True
+    except (ValueError, TypeError, KeyError):
         return False
-    return True
+    return len(kinds) == len({kind.dotted for kind in kinds})

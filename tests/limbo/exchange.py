@@ -208,8 +208,7 @@ def _expected(case: Case, way: str, code: int) -> str:
         return "accepted"
     if not case.server:
         return f"{{outcome: server-refused, reason: {WORDS[code]}, server_verify_code: {code}}}"
-    number = f", ssl_verify_result: {code}" if way != "curl" else ""  # curl doesn't tell all of them
-    return f"{{outcome: client-refused, reason: {WORDS[code]}{number}}}"
+    return f"{{outcome: client-refused, reason: {WORDS[code]}}}"
 
 
 def _servers(case: Case, trust: str, unusable: str, permissive: bool) -> list[str]:
