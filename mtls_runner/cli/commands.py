@@ -122,6 +122,42 @@ def forge(file: str, output: str, forms: tuple[str, ...]) -> int:
 
 
 @root.command()
+@click.argument("directory", default=".", type=click.Path(file_okay=False), metavar="[DIR]")
+@click.option(
+    "--from-nginx", "nginx", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="Test this configuration."
+)
+@click.option("--image", metavar="IMAGE", help="With --from-nginx: the container image; lab.yaml's, or nginx:1.27.")
+@click.option(
+    "--certificate", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="Try this certificate (PEM)."
+)
+@click.option("--key", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="Its private key.")
+@click.option("--ca", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="The authority that issued it.")
+@click.option(
+    "--passphrase-file",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Holds the key's passphrase, if it has one.",
+)
+def init(
+    directory: str,
+    nginx: str | None,
+    image: str | None,
+    certificate: str | None,
+    key: str | None,
+    ca: str | None,
+    passphrase_file: str | None,
+) -> int:
+    """Write a first scenario and lab.yaml; nothing is overwritten.
+
+    It runs at once. With --from-nginx it tests an nginx configuration against good and bad client certificates, with
+    --certificate certificates that you have.
+    """
+    from mtls_runner.cli import init as command
+
+    return command.init(command.Wish(directory, nginx, image, certificate, key, ca, passphrase_file))
+
+
+@root.command()
 def clean() -> int:
     """Remove what killed runs left: directories, containers."""
     from mtls_runner.cli import clean as command

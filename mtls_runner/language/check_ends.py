@@ -16,7 +16,7 @@ from mtls_runner.model.spec import ChainKind, ChainSpec
 
 __all__ = ["check_ends"]
 
-_PARTS = ("certificate", "chain", "key", "passphrase")
+_PARTS = ("certificate", "chain", "key", "passphrase", "crl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,12 @@ class _EndCheck:
         else:
             self._certificates.use(given)
 
+    def _crl(self, given: str, *loc: str | int) -> None:
+        if given not in self._crls.ids:
+            self._context.problems.unknown(
+                self._context.document, (*self._place.loc, *loc), "CRL or authority", given, self._crls.ids
+            )
+
     def _error(self, loc: Loc, message: str, expected: str = "", *, key: bool = False) -> None:
         self._context.problems.error(self._context.document, (*self._place.loc, *loc), message, expected, key=key)
 
@@ -85,14 +91,7 @@ class _EndCheck:
         for index, given in enumerate(model.trust or ()):
             self._id(given, "trust", index)
         for index, given in enumerate(model.crl or ()):
-            if given not in self._crls.ids:
-                self._context.problems.unknown(
-                    self._context.document,
-                    (*self._place.loc, "crl", index),
-                    "CRL or authority",
-                    given,
-                    self._crls.ids,
-                )
+            self._crl(given, "crl", index)
         chain: ChainSpec | None = model.chain
         if chain is not None and chain.kind is ChainKind.IDS:
             for index, given in enumerate(chain.ids):
@@ -126,8 +125,11 @@ class _EndCheck:
             self._error(
                 ("files", inside),
                 "this is not a piece of the lab's material",
-                "ca.certificate, leaves.<id>.key, … (certificate, chain, key, passphrase), or {file: path}",
+                "ca.certificate, leaves.<id>.key, … (certificate, chain, key, passphrase, crl), or {file: path}",
             )
+            return
+        if part == "crl":
+            self._crl(id_, "files", inside)
             return
         self._id(id_, "files", inside)
         merged = self._certificates.merged(id_)

@@ -178,7 +178,7 @@ def _file(value: Value) -> str | OwnFile:
 
 _FILE_SCHEMA = {
     "anyOf": [
-        {"type": "string", "pattern": r"\.(certificate|chain|key|passphrase)$"},
+        {"type": "string", "pattern": r"\.(certificate|chain|key|passphrase|crl)$"},
         {
             "type": "object",
             "properties": {"file": {"type": "string"}},

@@ -76,7 +76,7 @@ class Ends:
                 self._certificates.use(known.certificate)
             for authority in known.trust:
                 self._certificates.use(authority)
-            for crl in known.crl:
+            for crl in (*known.crl, *(what.removesuffix(".crl") for _, what in known.files if what.endswith(".crl"))):
                 self._crls.use(crl)
         return known
 

@@ -1,0 +1,73 @@
+"""``mtls-run init``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mtls_runner.cli.exit_code import ExitCode
+from mtls_runner.errors import UsageError
+from mtls_runner.init.write import write
+from mtls_runner.reporters.escape import one_line
+
+if TYPE_CHECKING:
+    from mtls_runner.init.write import Draft
+
+__all__ = ["Wish", "init"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What to begin with, as typed."""
+
+    directory: str
+    nginx: str | None = None
+    image: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+    ca: str | None = None
+    passphrase_file: str | None = None
+
+
+def init(wish: Wish) -> ExitCode:
+    """Write a scenario, and say what it is and what comes next.
+
+    Raises:
+        UsageError: the options don't fit together, a file can't be read, or the scenario is there already.
+    """
+    directory = Path(wish.directory)
+    draft = _draft(wish, directory)
+    written = write(draft, directory)
+    for path in written.made:
+        click.echo(f"wrote {one_line(str(path))}")
+    for path in written.left:
+        click.echo(f"left {one_line(str(path))} as it is")
+    for note in draft.notes:
+        click.echo(f"note: {one_line(note)}")
+    click.echo(f"next: mtls-run {click.format_filename(str(written.scenario))}")
+    return ExitCode.OK
+
+
+def _draft(wish: Wish, directory: Path) -> Draft:
+    own = (wish.certificate, wish.key, wish.ca, wish.passphrase_file)
+    if wish.nginx is not None and any(own):
+        raise UsageError("--from-nginx and --certificate are two ways to begin: take one")
+    if wish.nginx is not None:
+        from mtls_runner.init.nginx_scenario import from_nginx
+
+        return from_nginx(Path(wish.nginx), directory, wish.image)
+    if wish.image is not None:
+        raise UsageError("--image goes with --from-nginx")
+    if any(own):
+        if wish.certificate is None:
+            raise UsageError("--key, --ca and --passphrase-file go with --certificate")
+        from mtls_runner.init.own_scenario import OwnPaths, from_own
+
+        paths = (None if path is None else Path(path) for path in (wish.key, wish.ca, wish.passphrase_file))
+        return from_own(OwnPaths(Path(wish.certificate), *paths), directory)
+    from mtls_runner.init.first import first
+
+    return first()

@@ -1,0 +1,199 @@
+"""What an nginx configuration says about TLS, with everything that it includes.
+
+The tokens are read as for a run (:mod:`mtls_runner.servers.nginx.statements`); what an ``include`` reaches is looked for
+where a run looks, and then where an ``/etc/nginx`` of this machine, or a checkout of one, has it.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from mtls_runner.errors import UsageError
+from mtls_runner.servers.nginx.instrument import is_whole
+from mtls_runner.servers.nginx.statements import Unreadable, statements
+
+__all__ = ["ROOT", "Directive", "Reading", "ServerBlock", "read"]
+
+ROOT = PurePosixPath("/etc/nginx")
+"""What relative paths of a configuration start from."""
+
+_MAGIC = frozenset("*?[")
+_OF_THE_IMAGE = frozenset(
+    ("mime.types", "fastcgi_params", "fastcgi.conf", "uwsgi_params", "scgi_params", "proxy_params")
+)
+_DEEPEST = 16
+"""Includes within includes; nginx has no limit but the number of open files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Directive:
+    """One directive, and where it stands.
+
+    Args:
+        name, arguments: without quotes.
+        path: names of the blocks around it, outermost first, those of the including files too.
+        block: number of the innermost block around it; ``around`` are the numbers of all of them, outermost first.
+        place: file and line, for people.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    path: tuple[str, ...]
+    around: tuple[int, ...]
+    place: str
+
+
+@dataclass(slots=True)
+class ServerBlock:
+    """One ``server`` of ``http``: its own directives, those of its blocks, and what it inherits."""
+
+    place: str
+    number: int
+    inherited: dict[str, list[Directive]]
+    own: dict[str, list[Directive]] = field(default_factory=dict)
+    inside: list[Directive] = field(default_factory=list)
+    """Everything in it, its locations' directives too."""
+
+    def all(self, name: str) -> list[Directive]:
+        """Directives of that name that hold for the block: its own, or else those of ``http``."""
+        return self.own.get(name) or self.inherited.get(name, [])
+
+    def one(self, name: str) -> Directive | None:
+        """The one that holds, where only one can be."""
+        return next(iter(self.all(name)), None)
+
+    def value(self, name: str, default: str = "") -> str:
+        """Its first argument."""
+        found = self.one(name)
+        return found.arguments[0] if found is not None and found.arguments else default
+
+
+@dataclass(slots=True)
+class Reading:
+    """Everything that was found.
+
+    Args:
+        main: the file.
+        whole: whether it is a whole ``nginx.conf``, or a file for ``conf.d``.
+        servers: of ``http``, in order.
+        directives: all, in order.
+        files: path in the container → file here, of what a run does not find by itself.
+        notes: what can't be carried over.
+    """
+
+    main: Path
+    whole: bool
+    servers: list[ServerBlock] = field(default_factory=list)
+    directives: list[Directive] = field(default_factory=list)
+    files: dict[str, Path] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def read(main: Path) -> Reading:
+    """Read a configuration.
+
+    Raises:
+        UsageError: it can't be read, or is no nginx configuration.
+    """
+    text = _text(main)
+    try:
+        whole = is_whole(statements(text))
+    except Unreadable as error:
+        raise UsageError(f"{main}: this is no nginx configuration: {error}") from error
+    reading = Reading(main, whole)
+    walk = _Walk(reading)
+    inherited: dict[str, list[Directive]] = {}
+    servers: dict[int, ServerBlock] = {}
+    for directive in walk.file(main, () if whole else ("http",), (), 0):
+        reading.directives.append(directive)
+        if directive.path == ("http",):
+            if directive.name == "server" and not directive.arguments:
+                number = walk.opened
+                servers[number] = ServerBlock(directive.place, number, inherited)
+            else:
+                inherited.setdefault(directive.name, []).append(directive)
+        elif directive.path[:2] == ("http", "server"):
+            owner = next(servers[number] for number in directive.around if number in servers)
+            owner.inside.append(directive)
+            if len(directive.path) == 2:
+                owner.own.setdefault(directive.name, []).append(directive)
+    reading.servers = list(servers.values())
+    return reading
+
+
+class _Walk:
+    """Through a file and what it includes; blocks are numbered in the order in which they open."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self.opened = 0
+        """Number of the block that opened last."""
+
+    def file(self, file: Path, inside: tuple[str, ...], around: tuple[int, ...], deep: int) -> Iterator[Directive]:
+        text = _text(file)
+        try:
+            found = statements(text)
+        except Unreadable as error:
+            self._reading.notes.append(f"{file}: this can't be read as an nginx configuration: {error}")
+            return
+        blocks: dict[int, tuple[int, ...]] = {0: around}
+        for statement in found:
+            place = f"{file}:{text.count(chr(10), 0, statement.start) + 1}"
+            here = blocks[statement.block]
+            path = (*inside, *statement.path)
+            directive = Directive(statement.name, statement.arguments, path, here, place)
+            if statement.opens:
+                self.opened += 1
+                blocks[statement.end] = (*here, self.opened)
+            if statement.name != "include" or not statement.arguments:
+                yield directive
+            elif deep < _DEEPEST:
+                for included in self._included(directive):
+                    yield from self.file(included, path, here, deep + 1)
+
+    def _included(self, directive: Directive) -> Iterator[Path]:
+        pattern = directive.arguments[0]
+        target = ROOT / pattern
+        found = list(_reached(self._reading.main, target, self._reading.whole))
+        for inside, local, by_itself in found:
+            if not by_itself:
+                self._reading.files[inside] = local
+            yield local
+        missing = not found and not _MAGIC.intersection(pattern) and target.name not in _OF_THE_IMAGE
+        if missing:
+            self._reading.notes.append(
+                f"{directive.place}: {pattern} is not here; nginx will not start without it unless the image has it "
+                f"(bring it in with `files: {{{target}: {{file: …}}}}`)"
+            )
+
+
+def _reached(main: Path, target: PurePosixPath, whole: bool) -> Iterator[tuple[str, Path, bool]]:
+    """Files that an include names: path in the container, file here, and whether a run finds it by itself.
+
+    A run takes the configuration's folder for ``/etc/nginx`` (and for ``conf.d``). Here the folders above it are tried
+    too, as in a checkout with ``sites-available/`` beside ``snippets/``; then the path itself, on this machine.
+    """
+    if target.is_relative_to(ROOT) and ".." not in target.parts:
+        relative = target.relative_to(ROOT)
+        tries = [(main.parent / relative, True)]
+        if not whole and relative.parts[:1] == ("conf.d",):
+            tries.append((main.parent / PurePosixPath(*relative.parts[1:]), True))
+        tries += [(folder / relative, False) for folder in list(main.resolve().parent.parents)[:2]]
+    else:
+        tries = []
+    for pattern, by_itself in (*tries, (Path(target), False)):
+        files = [Path(name) for name in sorted(glob.glob(str(pattern))) if Path(name).is_file()]  # noqa: PTH207 - absolute
+        files = [file for file in files if file.resolve() != main.resolve()]
+        if files:
+            yield from ((str(target.parent / file.name), file, by_itself) for file in files)
+            return
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_bytes().decode("utf-8", "surrogateescape")
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror}") from error

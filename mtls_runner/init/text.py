@@ -1,0 +1,59 @@
+"""Templates → YAML texts."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+__all__ = ["rendered"]
+
+_PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./@+-]*( [A-Za-z0-9_./@+=-]+)*")
+_WORDS = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
+
+
+def rendered(template: str, values: Mapping[str, object]) -> str:
+    """The text that the template makes of the values.
+
+    Raises:
+        jinja2.UndefinedError: the template names a value that there is not.
+    """
+    return _environment().get_template(template).render(values)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("mtls_runner.init"),
+        undefined=StrictUndefined,
+        autoescape=False,  # noqa: S701 - YAML, quoted by the filters below
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["scalar"] = _scalar
+    environment.filters["sequence"] = _sequence
+    environment.filters["comment"] = _comment
+    environment.filters["inline"] = _printable
+    return environment
+
+
+def _scalar(text: str) -> str:
+    """Plain where YAML reads nothing else into it; otherwise double-quoted, of which JSON's strings are a part."""
+    return text if _PLAIN.fullmatch(text) and text.lower() not in _WORDS else json.dumps(text, ensure_ascii=False)
+
+
+def _sequence(texts: list[str] | tuple[str, ...]) -> str:
+    return "[" + ", ".join(map(_scalar, texts)) + "]"
+
+
+def _comment(text: str) -> str:
+    """A text on one comment line, whatever is in it."""
+    return f"# {_printable(text)}"
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else " " for char in text)

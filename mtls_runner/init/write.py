@@ -1,0 +1,73 @@
+"""Where first scenarios are written: nothing is ever overwritten."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mtls_runner.errors import UsageError
+from mtls_runner.init.text import rendered
+
+__all__ = ["Draft", "Written", "write"]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A scenario to write.
+
+    Args:
+        name: of its file.
+        text: YAML.
+        notes: what a person should know, line by line.
+        beside: name → text of what it needs beside it.
+    """
+
+    name: str
+    text: str
+    notes: Sequence[str] = ()
+    beside: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(slots=True)
+class Written:
+    """What was written, and what was there already and left alone."""
+
+    scenario: Path
+    made: list[Path] = field(default_factory=list)
+    left: list[Path] = field(default_factory=list)
+
+
+def write(draft: Draft, directory: Path) -> Written:
+    """Write the scenario, what it needs, and a lab.yaml where there is none.
+
+    Raises:
+        UsageError: the scenario is there already, or nothing can be written there.
+    """
+    scenario = directory / draft.name
+    result = Written(scenario)
+    if scenario.exists():
+        raise UsageError(
+            f"{scenario} is there already, and nothing is overwritten: name another directory, or move it away"
+        )
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, text in draft.beside:
+            _new(directory / name, text, result)
+        _new(scenario, draft.text, result)
+        _new(directory / "lab.yaml", rendered("lab.yaml", {}), result)
+    except OSError as error:
+        raise UsageError(f"{error.filename or directory}: {error.strerror}") from error
+    return result
+
+
+def _new(path: Path, text: str, result: Written) -> None:
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        if path == result.scenario:
+            raise
+        result.left.append(path)
+    else:
+        result.made.append(path)
