@@ -14,7 +14,17 @@ from mtls_runner.model.observation import ClientView, ServerView
 from mtls_runner.model.revocation import OcspAnswer, ResponderSpec
 from mtls_runner.model.spec import Address, ChainSpec, ClientSpec, ServerSpec
 
-__all__ = ["Client", "Material", "Reloadable", "Reporter", "ResumingClient", "RunningServer", "ServerBackend", "Watch"]
+__all__ = [
+    "Client",
+    "Material",
+    "Recording",
+    "Reloadable",
+    "Reporter",
+    "ResumingClient",
+    "RunningServer",
+    "ServerBackend",
+    "Watch",
+]
 
 
 class Material(Protocol):
@@ -95,6 +105,23 @@ class RunningServer(Protocol):
 
     def watch(self) -> AbstractContextManager[Watch]:
         """Open it before the client connects. A backend that can't tell connections apart lets one in at a time."""
+        ...
+
+
+@runtime_checkable
+class Recording(RunningServer, Protocol):
+    """A running server that tells of every connection, whoever made it: the lab's clients or somebody else's."""
+
+    def arrived(self) -> int:
+        """Number of the last connection so far; 0: none yet."""
+        ...
+
+    def seen(self, after: int, deadline: Deadline) -> tuple[ServerView, ...]:
+        """What it saw of the connections that came after that number, in order.
+
+        Waits until there is one and the server is done with all of them, at most until the deadline; one that is not done
+        by then is among them as far as it came.
+        """
         ...
 
 

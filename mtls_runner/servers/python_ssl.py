@@ -6,7 +6,6 @@ import errno
 import socket
 import ssl
 import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -14,82 +13,21 @@ import h11
 
 from mtls_runner.deadline import Deadline
 from mtls_runner.errors import LabError, ServerUnusable
-from mtls_runner.model.observation import ClientView, HttpRequest, ServerView
+from mtls_runner.model.observation import ClientView, ServerView
 from mtls_runner.model.port import Material
 from mtls_runner.model.spec import Address, ClientAuth, ClientSpec, RevocationCheck, ServerSpec
+from mtls_runner.servers.connections import Connection, Connections
 from mtls_runner.tls.closing import close_after_alert
 from mtls_runner.tls.context import server_context, unsupported
 from mtls_runner.tls.http import HttpError, Reply, next_request, reply
 from mtls_runner.tls.material import Problem
-from mtls_runner.tls.messages import subject
-from mtls_runner.tls.transcript import RecordingSocket, Transcript
+from mtls_runner.tls.transcript import RecordingSocket
 
 __all__ = ["PythonBackend"]
 
 _IDLE_SECONDS = 30.0
 """How long a connection may say nothing before the server gives it up."""
 _LINGER_SECONDS = 2.0
-_UNCLAIMED = 1024
-"""Connections kept for a watch that never asks."""
-
-
-class _Connection:
-    """What the server saw of one connection; written by its thread, read once ``settled``."""
-
-    __slots__ = (
-        "cipher",
-        "complete",
-        "error",
-        "peer",
-        "request",
-        "resumed",
-        "server_name",
-        "settled",
-        "symbol",
-        "tls_version",
-        "transcript",
-        "verify_code",
-    )
-
-    def __init__(self, transcript: Transcript) -> None:
-        self.transcript = transcript
-        self.complete = False
-        self.settled = False
-        self.error = ""
-        self.symbol = ""
-        self.verify_code: int | None = None
-        self.peer: bytes | None = None
-        self.request: HttpRequest | None = None
-        self.server_name: str | None = None
-        self.tls_version: str | None = None
-        self.cipher: str | None = None
-        self.resumed: bool | None = None
-
-    def view(self, *, asks: bool) -> ServerView:
-        """As the lab's own noun; ``asks``: the server asks for a client certificate."""
-        verify_code = self.verify_code
-        client_verify = None
-        if verify_code is not None:
-            client_verify = f"FAILED:{verify_code}"
-        elif self.complete and asks:
-            client_verify = "SUCCESS" if self.peer else "NONE"
-            verify_code = 0 if self.peer else None
-        return ServerView(
-            source="python ssl",
-            handshake_complete=self.complete,
-            error=self.error,
-            error_symbol=self.symbol,
-            verify_code=verify_code,
-            client_verify=client_verify,
-            client_subject=subject(self.peer) if self.peer else None,
-            alerts=self.transcript.alerts(),
-            messages=self.transcript.messages(),
-            request=self.request,
-            server_name=self.server_name,
-            tls_version=self.tls_version,
-            cipher=self.cipher,
-            resumed=self.resumed,
-        )
 
 
 class _Server:
@@ -99,8 +37,8 @@ class _Server:
         self._spec = spec
         self._context = context
         self._replies = Reply.by_path(spec.responses)
-        self._lock = threading.Condition()
-        self._seen: OrderedDict[int, _Connection] = OrderedDict()
+        self._lock = threading.Lock()
+        self._connections = Connections()
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
         self._idle = 0
@@ -123,12 +61,21 @@ class _Server:
         port = client.local_port
         if port is None:
             return None
-        with self._lock:
-            while (connection := self._seen.get(port)) is None or not connection.settled:
-                if not self._lock.wait(deadline.remaining()) and deadline.passed:
-                    break
-            connection = self._seen.pop(port, None)
-        return connection.view(asks=self._spec.client_auth is not ClientAuth.NONE) if connection else None
+        connection = self._connections.take(port, deadline)
+        return self._view(connection) if connection is not None else None
+
+    def _view(self, connection: Connection) -> ServerView:
+        return connection.view(asks=self._spec.client_auth is not ClientAuth.NONE)
+
+    # --- as Recording: whichever clients connect ---
+
+    def arrived(self) -> int:
+        """Number of the last connection; 0: none yet."""
+        return self._connections.number
+
+    def seen(self, after: int, deadline: Deadline) -> tuple[ServerView, ...]:
+        """Of the connections after that number, in order."""
+        return tuple(map(self._view, self._connections.since(after, deadline)))
 
     # --- serving ---
 
@@ -159,12 +106,7 @@ class _Server:
                     self._idle += 1
 
     def _serve(self, sock: socket.socket, port: int) -> None:
-        transcript = Transcript()
-        connection = _Connection(transcript)
-        with self._lock:
-            self._seen[port] = connection
-            if len(self._seen) > _UNCLAIMED:
-                self._seen.popitem(last=False)
+        connection = self._connections.opened(port)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.settimeout(_IDLE_SECONDS)
         plain = sock
@@ -172,7 +114,7 @@ class _Server:
             tls = self._context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
         except OSError as error:  # the client is gone already
             connection.error = str(error)
-            self._settle(connection)
+            self._connections.settle(connection)
             self._forget(plain, sock)
             return
         with self._lock:
@@ -181,7 +123,7 @@ class _Server:
             if self._stopping:
                 tls.close()
         if isinstance(tls, RecordingSocket):
-            tls.transcript = transcript
+            tls.transcript = connection.transcript
         try:
             tls.do_handshake()
             self._handshake_done(tls, connection)
@@ -191,7 +133,7 @@ class _Server:
             if isinstance(error, ssl.SSLCertVerificationError):
                 connection.verify_code = error.verify_code
             connection.error = connection.symbol or str(error)
-            self._settle(connection)
+            self._connections.settle(connection)
             close_after_alert(tls, Deadline.after(_LINGER_SECONDS))
         except OSError as error:
             connection.symbol = errno.errorcode.get(error.errno or 0, "")
@@ -199,10 +141,10 @@ class _Server:
         except HttpError as error:
             connection.error = str(error)
         finally:
-            self._settle(connection)
+            self._connections.settle(connection)
             self._forget(tls)
 
-    def _handshake_done(self, tls: ssl.SSLSocket, connection: _Connection) -> None:
+    def _handshake_done(self, tls: ssl.SSLSocket, connection: Connection) -> None:
         connection.complete = True
         connection.peer = tls.getpeercert(binary_form=True)
         connection.tls_version = tls.version()
@@ -210,7 +152,7 @@ class _Server:
         connection.cipher = cipher[0] if cipher else None
         connection.resumed = tls.session_reused
 
-    def _http(self, tls: ssl.SSLSocket, connection: _Connection) -> None:
+    def _http(self, tls: ssl.SSLSocket, connection: Connection) -> None:
         http = h11.Connection(h11.SERVER)
         more = True
         while more:
@@ -219,13 +161,7 @@ class _Server:
                 return
             connection.request = request
             more = reply(tls, http, request, self._replies)
-            self._settle(connection)
-
-    def _settle(self, connection: _Connection) -> None:
-        if not connection.settled:
-            with self._lock:
-                connection.settled = True
-                self._lock.notify_all()
+            self._connections.settle(connection)
 
     def _forget(self, *sockets: socket.socket) -> None:
         for sock in sockets:

@@ -1,0 +1,133 @@
+"""What the embedded server saw of its connections: told apart by the client's port, counted in the order they came."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+
+from mtls_runner.deadline import Deadline
+from mtls_runner.model.observation import HttpRequest, ServerView
+from mtls_runner.tls.messages import subject
+from mtls_runner.tls.transcript import Transcript
+
+__all__ = ["Connection", "Connections"]
+
+_KEPT = 1024
+"""Connections that nobody has asked for."""
+
+
+class Connection:
+    """One connection; written by its thread, read once ``settled``."""
+
+    __slots__ = (
+        "cipher",
+        "complete",
+        "error",
+        "number",
+        "peer",
+        "request",
+        "resumed",
+        "server_name",
+        "settled",
+        "symbol",
+        "tls_version",
+        "transcript",
+        "verify_code",
+    )
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.transcript = Transcript()
+        self.complete = False
+        self.settled = False
+        self.error = ""
+        self.symbol = ""
+        self.verify_code: int | None = None
+        self.peer: bytes | None = None
+        self.request: HttpRequest | None = None
+        self.server_name: str | None = None
+        self.tls_version: str | None = None
+        self.cipher: str | None = None
+        self.resumed: bool | None = None
+
+    def view(self, *, asks: bool) -> ServerView:
+        """As the lab's own noun; ``asks``: the server asks for a client certificate."""
+        verify_code = self.verify_code
+        client_verify = None
+        if verify_code is not None:
+            client_verify = f"FAILED:{verify_code}"
+        elif self.complete and asks:
+            client_verify = "SUCCESS" if self.peer else "NONE"
+            verify_code = 0 if self.peer else None
+        return ServerView(
+            source="python ssl",
+            handshake_complete=self.complete,
+            error=self.error,
+            error_symbol=self.symbol,
+            verify_code=verify_code,
+            client_verify=client_verify,
+            client_subject=subject(self.peer) if self.peer else None,
+            alerts=self.transcript.alerts(),
+            messages=self.transcript.messages(),
+            request=self.request,
+            server_name=self.server_name,
+            tls_version=self.tls_version,
+            cipher=self.cipher,
+            resumed=self.resumed,
+        )
+
+
+class Connections:
+    """All of one server, the oldest forgotten first where nobody asks."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._by_port: OrderedDict[int, Connection] = OrderedDict()
+        self._number = 0
+
+    @property
+    def number(self) -> int:
+        """Of the last one that came; 0: none yet."""
+        return self._number
+
+    def opened(self, port: int) -> Connection:
+        """A client has connected from this port."""
+        with self._changed:
+            self._number += 1
+            connection = Connection(self._number)
+            self._by_port.pop(port, None)  # the same port again is a later connection
+            self._by_port[port] = connection
+            if len(self._by_port) > _KEPT:
+                self._by_port.popitem(last=False)
+            self._changed.notify_all()
+        return connection
+
+    def settle(self, connection: Connection) -> None:
+        """What matters of it is known."""
+        if not connection.settled:
+            with self._changed:
+                connection.settled = True
+                self._changed.notify_all()
+
+    def take(self, port: int, deadline: Deadline) -> Connection | None:
+        """The one from a client's port, once it has settled, or as it is when the deadline passes; it is then forgotten."""
+        with self._changed:
+            while (connection := self._by_port.get(port)) is None or not connection.settled:
+                if not self._changed.wait(deadline.remaining()) and deadline.passed:
+                    break
+            return self._by_port.pop(port, None)
+
+    def since(self, number: int, deadline: Deadline) -> tuple[Connection, ...]:
+        """Those that came after that number, in order.
+
+        Waits until there is one and all have settled, at most until the deadline; what has not settled by then is among
+        them as it is.
+        """
+        with self._changed:
+            while not (found := self._after(number)) or not all(connection.settled for connection in found):
+                if not self._changed.wait(deadline.remaining()) and deadline.passed:
+                    break
+            return found
+
+    def _after(self, number: int) -> tuple[Connection, ...]:
+        return tuple(connection for connection in self._by_port.values() if connection.number > number)
