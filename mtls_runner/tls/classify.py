@@ -13,7 +13,17 @@ from mtls_runner.model.observation import Alert, ClientView, Direction, Outcome,
 from mtls_runner.model.spec import ClientAuth, ClientSpec, ServerSpec, TlsVersion
 from mtls_runner.tls.names import ALERT_REASONS, verify_reason
 
-__all__ = ["ISSUER_NAME_EMPTY", "Judgement", "classify", "usable_versions"]
+__all__ = [
+    "ALERT_DISAGREEMENTS",
+    "DISAGREEMENTS",
+    "ENDS",
+    "ISSUER_NAME_EMPTY",
+    "NOT_TLS",
+    "RESETS",
+    "Judgement",
+    "classify",
+    "usable_versions",
+]
 
 #: A client's ``error_symbol`` where it refuses a certificate without an issuer's name by itself, as curl does.
 ISSUER_NAME_EMPTY = "ISSUER_NAME_EMPTY"
@@ -21,7 +31,7 @@ ISSUER_NAME_EMPTY = "ISSUER_NAME_EMPTY"
 _OLD = (TlsVersion.V1_0, TlsVersion.V1_1)
 
 #: OpenSSL's symbolic reasons (``include/openssl/sslerr.h``) for an end that finds nothing in common with the other.
-_DISAGREEMENTS = {
+DISAGREEMENTS = {
     "UNSUPPORTED_PROTOCOL": Reason.PROTOCOL_VERSION,
     "NO_PROTOCOLS_AVAILABLE": Reason.PROTOCOL_VERSION,
     "NO_CIPHERS_AVAILABLE": Reason.PROTOCOL_VERSION,
@@ -40,16 +50,19 @@ _DISAGREEMENTS = {
     "WRONG_SIGNATURE_TYPE": Reason.SIGNATURE_ALGORITHM,
     "NO_APPLICATION_PROTOCOL": Reason.ALPN,
 }
-_ALERT_DISAGREEMENTS = {
+#: Alerts that say the same (RFC 8446 §6.2).
+ALERT_DISAGREEMENTS = {
     "protocol_version": Reason.PROTOCOL_VERSION,
     "insufficient_security": Reason.CIPHER,
     "no_application_protocol": Reason.ALPN,
     "unrecognized_name": Reason.SERVER_NAME,
 }
 #: What OpenSSL says of bytes that are no TLS record.
-_NOT_TLS = frozenset(("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "PACKET_LENGTH_TOO_LONG"))
-_ENDS = frozenset(("EOF", "UNEXPECTED_EOF_WHILE_READING"))
-_RESETS = frozenset(("ECONNRESET", "EPIPE", "ECONNABORTED"))
+NOT_TLS = frozenset(("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "PACKET_LENGTH_TOO_LONG"))
+#: How OpenSSL, and the lab's own clients and servers, name a connection that was closed.
+ENDS = frozenset(("EOF", "UNEXPECTED_EOF_WHILE_READING"))
+#: Names of the errno values of one that was reset.
+RESETS = frozenset(("ECONNRESET", "EPIPE", "ECONNABORTED"))
 _REFUSALS_BY_STATUS = (401, 403)
 
 
@@ -78,7 +91,7 @@ def _fatal(alerts: tuple[Alert, ...]) -> Alert | None:
 
 def _causes(alerts: tuple[Alert, ...], symbol: str) -> tuple[Alert, ...]:
     """Without those that an end sent since the connection ended in the middle (OpenSSL says decode_error then)."""
-    if symbol in _ENDS or symbol in _RESETS:
+    if symbol in ENDS or symbol in RESETS:
         return tuple(alert for alert in alerts if alert.direction is Direction.RECEIVED)
     return alerts
 
@@ -135,7 +148,7 @@ def _before_the_handshake(client: ClientView) -> _Rule | None:
         return Outcome.TIMED_OUT, Reason.CONNECT
     if client.error_symbol == "ENOTFOUND":
         return Outcome.NO_CONNECTION, Reason.NAME_NOT_RESOLVED
-    return Outcome.NO_CONNECTION, Reason.RESET if client.error_symbol in _RESETS else Reason.REFUSED
+    return Outcome.NO_CONNECTION, Reason.RESET if client.error_symbol in RESETS else Reason.REFUSED
 
 
 def _client_refused(client: ClientView, alert: Alert | None, sender: str | None) -> _Rule | None:
@@ -186,17 +199,17 @@ def _no_agreement(
 ) -> _Rule | None:
     if client.phase is not Phase.HANDSHAKE or client.timed_out:
         return None
-    if client.error_symbol in _NOT_TLS and alert is None:
+    if client.error_symbol in NOT_TLS and alert is None:
         return Outcome.NO_CONNECTION, Reason.NOT_TLS
-    if alert is None and client.error_symbol not in _DISAGREEMENTS and server is None:
+    if alert is None and client.error_symbol not in DISAGREEMENTS and server is None:
         return None
     if not usable_versions(server_spec, client_spec):
         return Outcome.NO_AGREEMENT, Reason.PROTOCOL_VERSION
     for symbol in (server.error_symbol if server else "", client.error_symbol):
-        if symbol in _DISAGREEMENTS:
-            return Outcome.NO_AGREEMENT, _DISAGREEMENTS[symbol]
-    if alert is not None and alert.name in _ALERT_DISAGREEMENTS:
-        return Outcome.NO_AGREEMENT, _ALERT_DISAGREEMENTS[alert.name]
+        if symbol in DISAGREEMENTS:
+            return Outcome.NO_AGREEMENT, DISAGREEMENTS[symbol]
+    if alert is not None and alert.name in ALERT_DISAGREEMENTS:
+        return Outcome.NO_AGREEMENT, ALERT_DISAGREEMENTS[alert.name]
     return None
 
 
@@ -257,7 +270,7 @@ def _ended(client: ClientView, alert: Alert | None) -> _Rule | None:
         return Outcome.TIMED_OUT, Reason.HANDSHAKE if client.phase is Phase.HANDSHAKE else Reason.RESPONSE
     if alert is not None:
         return None  # an alert that says nothing which the lab knows: never guessed away as a closed connection
-    if client.error_symbol in _RESETS:
+    if client.error_symbol in RESETS:
         return Outcome.NO_CONNECTION, Reason.RESET
     if client.error_symbol == "EOF":
         return Outcome.NO_CONNECTION, Reason.CLOSED
