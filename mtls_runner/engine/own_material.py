@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["client_told", "notes", "server_told", "with_notes"]
 
+#: What OpenSSL holds against a certificate that it can read.
+_VERDICTS = frozenset((Reason.WEAK_KEY, Reason.WEAK_DIGEST))
 #: What a client or server says of settings, not of material.
 _SETTINGS = frozenset((Reason.CIPHER, Reason.PROTOCOL_VERSION, Reason.ADDRESS_IN_USE))
 
@@ -49,10 +51,15 @@ def server_told(error: ServerUnusable, spec: ServerSpec, store: Store) -> Server
     """The error of a server that can't use its material, with what is wrong with the user's files."""
     if spec.certificate is None or error.reason in _SETTINGS:
         return error
+    if error.reason == Reason.BAD_CONFIG and spec.option("config"):
+        return error  # the user's own configuration, which may not even use it
     problem = store.users_files.problem(spec.certificate, spec.passphrase)
     if problem is not None:
         return ServerUnusable(problem.text, reason=problem.reason, log=error.log)
     text = _in_users_words(spec.certificate, str(error), store)
+    name = store.users_files.name(spec.certificate)
+    if error.reason in _VERDICTS and name not in text:  # a container knows it by another name
+        text = f"{name}: {text}"
     return ServerUnusable(text, reason=error.reason, log=error.log) if text != str(error) else error
 
 

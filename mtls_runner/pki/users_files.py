@@ -40,6 +40,11 @@ class UsersFiles:
         """What a person should know though it stops nothing: what is expired, and such."""
         return tuple(dict.fromkeys(note for own in self._own.values() for note in own.notes))
 
+    def name(self, certificate: str) -> str:
+        """Of the file of a certificate; ``""`` for one that the lab made."""
+        own = self._own.get(certificate)
+        return own.path.name if own is not None and own.path is not None else ""
+
     def notes_on(self, certificate: str) -> tuple[str, ...]:
         """Those of :attr:`notes` that are about one certificate; of what the lab made there are none."""
         own = self._own.get(certificate)

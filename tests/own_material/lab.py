@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mtls_runner import Lab, Observation, Verdict, load
+from mtls_runner import Lab, Observation, Overrides, Verdict, load
 
 from .issuer import Form, Issuer
 
@@ -31,10 +31,10 @@ def case(name: str, client: str, expect: str, server: str = "own") -> str:
     return f"  - {{name: {name}, server: {server}, client: {client}, expect: {expect}}}\n"
 
 
-def run(mine: Issuer, name: str, text: str) -> dict[str, Verdict]:
+def run(mine: Issuer, name: str, text: str, overrides: Overrides | None = None) -> dict[str, Verdict]:
     path = mine.path(f"{name}.yaml")
     path.write_text(text)
-    with Lab(load(path)) as lab:
+    with Lab(load(path, overrides or Overrides())) as lab:
         return {one.name: lab.run(one) for one in lab.plan.cases}
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pytest
 
-from mtls_runner import Outcome, Reason, Status, Verdict
+from mtls_runner import EngineError, Outcome, Overrides, Reason, Status, Verdict
+from mtls_runner.servers.container.engine import Engine
 
+from ..nginx.conftest import IMAGE, not_here
 from .issuer import PASSPHRASE, Form, Issuer, bom, crlf, indented, old_mac, utf_16
 from .lab import TOOLS, case, observed, run, scenario
 
@@ -118,8 +120,8 @@ def test_a_form_is_presented(form: str, tool: str, verdicts: dict[str, Verdict])
     assert observed(elsewhere).reason is Reason.UNKNOWN_CA
 
 
-def test_the_server_presents_them_too(mine: Issuer) -> None:
-    forms = {name: make(mine) for name, make in FORMS.items()}
+def _served(mine: Issuer, names: Iterable[str], overrides: Overrides | None = None) -> dict[str, Verdict]:
+    forms = {name: FORMS[name](mine) for name in names}
     text = (
         "authorities:\n  root: {certificate: root.crt}\n  stranger: {certificate: stranger.crt}\nleaves:\n"
         + "".join(f"  {name}: {form.written()}\n" for name, form in forms.items())
@@ -127,11 +129,28 @@ def test_the_server_presents_them_too(mine: Issuer) -> None:
         + "".join(f"  {name}: {{certificate: {name}, client_auth: none, expect: {{starts: true}}}}\n" for name in forms)
         + "cases:\n"
         + "".join(case(name, "{trust: [root]}", "accepted", name) for name in forms)
-        + case("a stranger's", "{trust: [stranger]}", "{client-refused: unknown-ca}", "tidy")
+        + "".join(
+            case(f"{name} elsewhere", "{trust: [stranger]}", "{client-refused: unknown-ca}", name) for name in forms
+        )
     )
-    verdicts = run(mine, "servers", text)
+    return run(mine, "servers", text, overrides)
+
+
+def test_the_server_presents_them_too(mine: Issuer) -> None:
+    verdicts = _served(mine, FORMS)
     assert {name: verdict.status for name, verdict in verdicts.items()} == dict.fromkeys(verdicts, Status.PASS)
-    assert len(verdicts) == 2 * len(FORMS) + 1
+    assert len(verdicts) == 3 * len(FORMS)
+
+
+def test_nginx_presents_them_too(mine: Issuer) -> None:
+    try:
+        Engine.connect().image(IMAGE)
+    except EngineError as error:
+        not_here(str(error))
+    some = ("wrong-order", "bom", "der", "trusted-certificate", "pkcs12")
+    verdicts = _served(mine, some, Overrides(backend="nginx", image=IMAGE))
+    assert {name: verdict.status for name, verdict in verdicts.items()} == dict.fromkeys(verdicts, Status.PASS)
+    assert len(verdicts) == 3 * len(some)
 
 
 def test_a_chain_is_completed_from_the_scenarios_authorities(mine: Issuer) -> None:

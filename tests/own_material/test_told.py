@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from mtls_runner import Outcome, Reason, Status, Verdict
+from mtls_runner import EngineError, Outcome, Overrides, Reason, Status, Verdict
+from mtls_runner.servers.container.engine import Engine
 
+from ..nginx.conftest import IMAGE, not_here
 from .issuer import PASSPHRASE, Form, Issuer
 from .lab import TOOLS, case, observed, run, scenario
 
@@ -118,16 +121,30 @@ def test_a_client_says_what_is_wrong_with_the_file(name: str, tool: str, clients
     assert seen.curl_exit in {58, 43}
 
 
-def test_a_server_says_what_is_wrong_with_the_file(files: Issuer) -> None:
-    text = "ca: {}\nleaves:\n" + "".join(f"  {name}: {form.written()}\n" for name, (form, _, _) in BROKEN.items())
+def _unusable(files: Issuer, names: Iterable[str], overrides: Overrides | None = None) -> None:
+    text = "ca: {}\nleaves:\n" + "".join(f"  {name}: {BROKEN[name][0].written()}\n" for name in names)
     text += "servers:\n"
-    for name, (_, reason, _) in BROKEN.items():
-        text += f"  {name}: {{certificate: {name}, expect: {{starts: false, reason: {reason}}}}}\n"
-    verdicts = run(files, "unusable-servers", text)
+    for name in names:
+        text += f"  {name}: {{certificate: {name}, expect: {{starts: false, reason: {BROKEN[name][1]}}}}}\n"
+    verdicts = run(files, "unusable-servers", text, overrides)
     assert [name for name, verdict in verdicts.items() if verdict.status is not Status.PASS] == []
-    for name, (_, _, said) in BROKEN.items():
+    for name in names:
+        said = BROKEN[name][2] if overrides is None or name != "weak" else "weak.crt: "  # nginx's own words
         (sentence, *_) = observed(verdicts[f"server.{name}"]).evidence
         assert sentence.startswith(f"server: {said}")
+
+
+def test_a_server_says_what_is_wrong_with_the_file(files: Issuer) -> None:
+    _unusable(files, BROKEN)
+
+
+def test_nginx_says_it_too(files: Issuer) -> None:
+    try:
+        Engine.connect().image(IMAGE)
+    except EngineError as error:
+        not_here(str(error))
+    some = ("other-key", "no-certificate", "no-key", "words", "pem-as-pkcs12", "weak", "wrong")
+    _unusable(files, some, Overrides(backend="nginx", image=IMAGE))
 
 
 @pytest.mark.parametrize("tool", TOOLS)
