@@ -370,6 +370,7 @@ class ServerSpec:
         hosts: name-based virtual hosts on the same port.
         reject_handshake: it ends a handshake for its own names by the alert unrecognized_name (nginx ``ssl_reject_handshake``).
         other_certificates: ids of leaves with keys of other types, presented to clients that can't use the first one's.
+        alone: its files are replaced while it runs, so that it shares neither process nor container with another.
         session_cache: nginx ``ssl_session_cache``; ``None``: what the backend does of its own accord.
         session_tickets: whether sessions are kept by clients, in tickets (RFC 5077), rather than in its cache.
         session_ticket_key: name of the key that encrypts tickets; hosts with equal names share it. ``None``: a random one.
@@ -411,6 +412,7 @@ class ServerSpec:
     session_cache: str | None = None
     session_tickets: bool = True
     session_ticket_key: str | None = None
+    alone: bool = False
 
     def host(self, name: str | None) -> ServerSpec:
         """The description that counts for a name (SNI or Host): of the virtual host that has it, or its own."""

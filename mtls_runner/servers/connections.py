@@ -20,11 +20,13 @@ class Connection:
     """One connection; written by its thread, read once ``settled``."""
 
     __slots__ = (
+        "asks",
         "cipher",
         "complete",
         "error",
         "number",
         "peer",
+        "refused_status",
         "request",
         "resumed",
         "server_name",
@@ -49,14 +51,17 @@ class Connection:
         self.tls_version: str | None = None
         self.cipher: str | None = None
         self.resumed: bool | None = None
+        self.refused_status: int | None = None
+        self.asks = False
+        """Whether the host that it came to asks for a client certificate."""
 
-    def view(self, *, asks: bool) -> ServerView:
-        """As the lab's own noun; ``asks``: the server asks for a client certificate."""
+    def view(self) -> ServerView:
+        """As the lab's own noun."""
         verify_code = self.verify_code
         client_verify = None
         if verify_code is not None:
             client_verify = f"FAILED:{verify_code}"
-        elif self.complete and asks:
+        elif self.complete and (self.asks or self.refused_status is not None):
             client_verify = "SUCCESS" if self.peer else "NONE"
             verify_code = 0 if self.peer else None
         return ServerView(
@@ -74,6 +79,7 @@ class Connection:
             tls_version=self.tls_version,
             cipher=self.cipher,
             resumed=self.resumed,
+            refused_status=self.refused_status,
         )
 
 

@@ -12,15 +12,15 @@ from contextlib import contextmanager
 import h11
 
 from mtls_runner.deadline import Deadline
-from mtls_runner.errors import LabError, ServerUnusable
+from mtls_runner.errors import LabError
 from mtls_runner.model.observation import ClientView, ServerView
 from mtls_runner.model.port import Material
 from mtls_runner.model.spec import Address, ClientAuth, ClientSpec, RevocationCheck, ServerSpec
 from mtls_runner.servers.connections import Connection, Connections
+from mtls_runner.servers.python_hosts import Greeting, Hosts
 from mtls_runner.tls.closing import close_after_alert
-from mtls_runner.tls.context import server_context, unsupported
-from mtls_runner.tls.http import HttpError, Reply, next_request, reply
-from mtls_runner.tls.material import Problem
+from mtls_runner.tls.context import unsupported
+from mtls_runner.tls.http import HttpError, next_request, reply
 from mtls_runner.tls.transcript import RecordingSocket
 
 __all__ = ["PythonBackend"]
@@ -33,10 +33,10 @@ _LINGER_SECONDS = 2.0
 class _Server:
     """Accepts on one loopback port; threads are added while all of them are busy, and live until :meth:`close`."""
 
-    def __init__(self, spec: ServerSpec, context: ssl.SSLContext) -> None:
+    def __init__(self, spec: ServerSpec, material: Material) -> None:
         self._spec = spec
-        self._context = context
-        self._replies = Reply.by_path(spec.responses)
+        self._material = material
+        self._hosts = Hosts(spec, material)
         self._lock = threading.Lock()
         self._connections = Connections()
         self._open: set[socket.socket] = set()
@@ -62,10 +62,7 @@ class _Server:
         if port is None:
             return None
         connection = self._connections.take(port, deadline)
-        return self._view(connection) if connection is not None else None
-
-    def _view(self, connection: Connection) -> ServerView:
-        return connection.view(asks=self._spec.client_auth is not ClientAuth.NONE)
+        return connection.view() if connection is not None else None
 
     # --- as Recording: whichever clients connect ---
 
@@ -75,7 +72,21 @@ class _Server:
 
     def seen(self, after: int, deadline: Deadline) -> tuple[ServerView, ...]:
         """Of the connections after that number, in order."""
-        return tuple(map(self._view, self._connections.since(after, deadline)))
+        return tuple(connection.view() for connection in self._connections.since(after, deadline))
+
+    # --- as Reloadable ---
+
+    def replace(self, server: ServerSpec) -> None:
+        """The files of the new description are the ones that the next reload reads."""
+        self._spec = server
+
+    def reload(self, deadline: Deadline) -> None:  # noqa: ARG002
+        """Read the files again; sessions of before are forgotten with the contexts that had made them.
+
+        Raises:
+            ServerUnusable: they can't be used; what was loaded before goes on.
+        """
+        self._hosts = Hosts(self._spec, self._material)
 
     # --- serving ---
 
@@ -110,8 +121,11 @@ class _Server:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.settimeout(_IDLE_SECONDS)
         plain = sock
+        hosts = self._hosts
         try:
-            tls = self._context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+            greeting = hosts.greet(sock, Deadline.after(_IDLE_SECONDS))
+            connection.asks, connection.server_name = greeting.host.asks, greeting.server_name
+            tls = greeting.host.context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
         except OSError as error:  # the client is gone already
             connection.error = str(error)
             self._connections.settle(connection)
@@ -127,7 +141,7 @@ class _Server:
         try:
             tls.do_handshake()
             self._handshake_done(tls, connection)
-            self._http(tls, connection)
+            self._http(tls, connection, hosts, greeting)
         except ssl.SSLError as error:
             connection.symbol = error.reason or ""
             if isinstance(error, ssl.SSLCertVerificationError):
@@ -152,7 +166,7 @@ class _Server:
         connection.cipher = cipher[0] if cipher else None
         connection.resumed = tls.session_reused
 
-    def _http(self, tls: ssl.SSLSocket, connection: Connection) -> None:
+    def _http(self, tls: ssl.SSLSocket, connection: Connection, hosts: Hosts, greeting: Greeting) -> None:
         http = h11.Connection(h11.SERVER)
         more = True
         while more:
@@ -160,7 +174,10 @@ class _Server:
             if request is None:
                 return
             connection.request = request
-            more = reply(tls, http, request, self._replies)
+            answer = hosts.answer(greeting, request, connection.peer)
+            connection.error = answer.error
+            connection.refused_status = 400 if answer.no_certificate else None
+            more = reply(tls, http, request, answer.replies)
             self._connections.settle(connection)
 
     def _forget(self, *sockets: socket.socket) -> None:
@@ -198,7 +215,7 @@ class PythonBackend:
         """Of the OpenSSL that Python's ``ssl`` is linked with."""
         return {"python ssl": ssl.OPENSSL_VERSION.removeprefix("OpenSSL ").partition(" ")[0]}
 
-    def cannot(self, server: ServerSpec, client: ClientSpec | None) -> str | None:  # noqa: ARG002
+    def cannot(self, server: ServerSpec, client: ClientSpec | None) -> str | None:
         """What Python's ``ssl`` has no setting for."""
         if server.option("config") or server.files or server.upstreams:
             return "the scenario brings nginx's own configuration"
@@ -212,6 +229,12 @@ class PythonBackend:
             return "Python's ssl can't staple OCSP responses"
         if server.advertise:
             return "Python's ssl can't choose the CA names that it advertises"
+        if server.session_ticket_key is not None:
+            return "Python's ssl has no setting for the key of session tickets"
+        for host in server.hosts:
+            reason = self.cannot(host.server, client)
+            if reason is not None:
+                return reason
         return unsupported(server)
 
     def expect(self, servers: Sequence[ServerSpec]) -> None:
@@ -222,10 +245,7 @@ class PythonBackend:
         """Bind a free loopback port. It is ready when it listens: the kernel queues connections from then on, and the
         context has loaded its material.
         """
-        context = server_context(server, material)
-        if isinstance(context, Problem):
-            raise ServerUnusable(context.text, reason=context.reason)
-        running = _Server(server, context)
+        running = _Server(server, material)
         try:
             yield running
         finally:

@@ -25,7 +25,7 @@ from mtls_runner.errors import DeadlineExceeded, EngineError, ServerUnusable
 from mtls_runner.model.observation import Reason
 from mtls_runner.model.spec import Address
 from mtls_runner.servers.container.connection import Connection, translated
-from mtls_runner.servers.container.files import ContainerFile, archive
+from mtls_runner.servers.container.files import ContainerFile, archive, replacement
 from mtls_runner.servers.container.image import Image, PullProgress, find_image
 from mtls_runner.servers.container.log_stream import LogStream
 from mtls_runner.servers.container.owner import Owner
@@ -99,6 +99,7 @@ class Container:
         self.address = address
         self.log = log
         self.more = more or {}
+        self._replacements = itertools.count(1)
 
     def exit_code(self) -> int | None:
         """``None`` while it runs."""
@@ -114,6 +115,18 @@ class Container:
             except docker_errors.APIError:
                 return ()
         return tuple(row[-1] for row in listing.get("Processes") or [])
+
+    def replace(self, files: Sequence[ContainerFile], owner: int = 0) -> None:
+        """Files in the place of others, as by rename; see :func:`~mtls_runner.servers.container.files.replacement`."""
+        if files:
+            number = next(self._replacements)
+            with translated("replacing files in the container"):
+                self._client.put_archive(self.name, "/", replacement(files, number, owner))
+
+    def signal(self, name: str) -> None:
+        """Send a signal (``HUP``) to its first process."""
+        with translated("sending a signal to the container"):
+            self._client.kill(self.name, signal=name)
 
     def output_of(self, *command: str) -> str:
         """Both streams of a command run inside; ``""`` when it can't be run."""

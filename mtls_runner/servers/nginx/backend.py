@@ -121,9 +121,9 @@ class NginxBackend:
     def _serve_alone(self, server: ServerSpec, material: Material, deadline: Deadline) -> Iterator[RunningNginx]:
         from mtls_runner.servers.container.engine import MEMORY, PIDS, ContainerSpec
         from mtls_runner.servers.nginx.priming import prime
+        from mtls_runner.servers.nginx.reloading import ReloadableNginx
         from mtls_runner.servers.nginx.responder import MOUNTED_AT as RESPONDERS_AT
         from mtls_runner.servers.nginx.responder import responder_stub
-        from mtls_runner.servers.nginx.running import RunningNginx
         from mtls_runner.servers.nginx.start import wait_until_ready
         from mtls_runner.servers.nginx.upstream import MOUNTED_AT, relay_hosts, upstream_stub
 
@@ -159,8 +159,14 @@ class NginxBackend:
             if server.stapling is not None and responders is not None:
                 prime(server, address, responders, deadline)
                 responders.check()
-            yield RunningNginx(
-                address, container.log, stub.take if stub else None, responders.check if responders else None
+            yield ReloadableNginx(
+                address,
+                container,
+                prepared,
+                image.user_id,
+                lambda changed: prepare(changed, material, image.command),
+                stub.take if stub else None,
+                responders.check if responders else None,
             )
 
     def configuration(self, server: ServerSpec, material: Material) -> str:

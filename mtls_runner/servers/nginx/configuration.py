@@ -15,6 +15,7 @@ from mtls_runner.servers.container.files import ContainerFile
 from mtls_runner.servers.nginx.access_log import DIRECTIVES, FORMAT_DEFINITION
 from mtls_runner.servers.nginx.locations import locations_of
 from mtls_runner.servers.nginx.responder import responder_relay
+from mtls_runner.servers.nginx.sessions import sessions_of
 from mtls_runner.servers.nginx.syntax import DOLLAR_DEFINITION, LONGEST, Lines, literal
 
 __all__ = [
@@ -71,6 +72,10 @@ def inexpressible(server: ServerSpec, client: ClientSpec | None) -> str | None:
         return f"nginx has no directive for {_FLAGS[flag]}"
     if server.passphrase is not None and set(server.passphrase.reveal()) & set("\r\n"):
         return "nginx reads one passphrase from each line of its password file, so none can hold a line break"
+    for host in server.hosts:
+        reason = inexpressible(host.server, None)
+        if reason is not None:
+            return reason
     return _trust_inexpressible(server) or _alpn_inexpressible(server, client) or _responses_inexpressible(server)
 
 
@@ -125,7 +130,7 @@ def generate(server: ServerSpec, material: Material) -> Generated:
         MaterialError: something can't be made.
     """
     return _configuration(
-        [_block(server, material, DIRECTORY, port_inside(server))], responder_relay(server.responders)
+        list(_blocks(server, material, DIRECTORY, port_inside(server))), responder_relay(server.responders)
     )
 
 
@@ -137,8 +142,9 @@ def generate_together(servers: Sequence[ServerSpec], material: Material) -> Gene
     """
     return _configuration(
         [
-            _block(server, material, f"{DIRECTORY}/{number}", FIRST_PORT + number)
+            block
             for number, server in enumerate(servers)
+            for block in _blocks(server, material, f"{DIRECTORY}/{number}", FIRST_PORT + number)
         ],
         "",
     )
@@ -152,10 +158,22 @@ class _Block:
     files: tuple[ContainerFile, ...]
 
 
-def _block(server: ServerSpec, material: Material, directory: str, port: int) -> _Block:
+def _blocks(server: ServerSpec, material: Material, directory: str, port: int) -> Iterator[_Block]:
+    """The server's own, which is the default one of its port, and one for each virtual host."""
+    yield _block(server, material, directory, port, server.names)
+    for host in server.hosts:
+        yield _block(host.server, material, f"{directory}/hosts/{host.id}", port, host.names)
+
+
+def _block(server: ServerSpec, material: Material, directory: str, port: int, names: Sequence[str]) -> _Block:
     tls = Lines(directory)
+    if names:
+        tls.add("server_name", *map(literal, names))
+    if server.reject_handshake:
+        tls.add("ssl_reject_handshake", "on")
     files = [*_credential(server, material, tls), *_client_verification(server, material, tls)]
     files += _stapling(server, material, tls)
+    files += sessions_of(server, material, tls, port)
     _handshake(server, tls)
     locations = Lines(directory)
     files += locations_of(server, locations)
@@ -223,8 +241,20 @@ def _credential(server: ServerSpec, material: Material, out: Lines) -> Iterator[
     # Without a key file of its own, the key lies beside the certificate.
     yield from _file(f"{out.directory}/server.key", credential.key_path or credential.certificate_path, 0o600)
     out.add("ssl_certificate_key", f"{out.directory}/server.key")
-    if server.passphrase is not None:
-        yield ContainerFile(f"{out.directory}/server.pass", f"{server.passphrase.reveal()}\n".encode(), 0o600)
+    passphrases = [server.passphrase]
+    for number, other in enumerate(server.other_certificates, 2):
+        credential = material.credential(other)
+        yield from _file(f"{out.directory}/server-{number}.crt", credential.chain_path)
+        out.add("ssl_certificate", f"{out.directory}/server-{number}.crt")
+        yield from _file(
+            f"{out.directory}/server-{number}.key", credential.key_path or credential.certificate_path, 0o600
+        )
+        out.add("ssl_certificate_key", f"{out.directory}/server-{number}.key")
+        passphrases.append(credential.passphrase)
+    # nginx tries every line with every key
+    lines = [passphrase.reveal() for passphrase in dict.fromkeys(passphrases) if passphrase is not None]
+    if lines:
+        yield ContainerFile(f"{out.directory}/server.pass", "".join(f"{line}\n" for line in lines).encode(), 0o600)
         out.add("ssl_password_file", f"{out.directory}/server.pass")
 
 

@@ -45,7 +45,7 @@ def _can_share(server: ServerSpec) -> bool:
     """Whether nothing of it reaches beyond its own ``server`` block."""
     own = server.option("config") or server.files or server.upstreams or server.option("port")
     asks = server.responders or server.stapling is not None or server.ocsp is not RevocationCheck.NONE
-    return not own and not asks
+    return not own and not asks and not server.alone
 
 
 def prepare_together(servers: Sequence[ServerSpec], material: Material) -> Prepared:

@@ -1,0 +1,96 @@
+"""An nginx whose files are replaced while it runs, and that is told to read them again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from mtls_runner.deadline import Deadline
+from mtls_runner.errors import LabError
+from mtls_runner.model.observation import HttpRequest
+from mtls_runner.model.spec import Address, ServerSpec
+from mtls_runner.servers.container.engine import Container
+from mtls_runner.servers.container.files import ContainerFile
+from mtls_runner.servers.nginx.log import parse_line
+from mtls_runner.servers.nginx.prepare import Prepared
+from mtls_runner.servers.nginx.running import RunningNginx
+from mtls_runner.servers.nginx.start_failure import start_failure
+
+__all__ = ["ReloadableNginx"]
+
+# ngx_master_process_cycle, ngx_process_get_status
+_READS = "reconfiguring"
+_STARTS = re.compile(r"start worker process \d+")
+_GONE = re.compile(r"worker process \d+ exited ")
+_FATAL = ("emerg", "alert")
+_WORKER = "nginx: worker process"
+
+
+class ReloadableNginx(RunningNginx):
+    """Implements :class:`mtls_runner.model.port.Reloadable`.
+
+    Args:
+        address, upstream, check: as for its base.
+        container: its own, shared with no other server.
+        prepared: what the container was given.
+        owner: user id that files for their owner only belong to.
+        prepare: what it would be given for another description.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        container: Container,
+        prepared: Prepared,
+        owner: int,
+        prepare: Callable[[ServerSpec], Prepared],
+        upstream: Callable[[], HttpRequest | None] | None = None,
+        check: Callable[[], None] | None = None,
+    ) -> None:
+        super().__init__(address, container.log, upstream, check)
+        self._container = container
+        self._prepared = prepared
+        self._owner = owner
+        self._prepare = prepare
+        self._files = {file.path: file for file in prepared.files}
+
+    def replace(self, server: ServerSpec) -> None:
+        """Put the files in place that differ; nginx goes on with what it has read.
+
+        Raises:
+            MaterialError: something can't be made.
+            EngineError: the engine does not put it there.
+        """
+        self._prepared = self._prepare(server)
+        changed: list[ContainerFile] = [file for file in self._prepared.files if self._files.get(file.path) != file]
+        self._container.replace(changed, self._owner)
+        self._files.update((file.path, file) for file in changed)
+
+    def reload(self, deadline: Deadline) -> None:
+        """SIGHUP, and then until every worker of before is gone: from then on only the new configuration answers.
+
+        Raises:
+            ServerUnusable: nginx says why it can't use what it has read; it goes on as before.
+            LabError: it says nothing in time.
+        """
+        with self._state.one_at_a_time:
+            before = sum(_WORKER in command for command in self._container.processes())
+            self._container.signal("HUP")
+            said: list[str] = []
+            reads, started, gone = False, False, 0
+            while gone < before or not started:
+                text = self._container.log.take(deadline)
+                if text is None:
+                    raise LabError(
+                        "nginx does not say that it has read its files again" + "".join(f"\n  {s}" for s in said)
+                    )
+                line = parse_line(text)
+                reads = reads or line.message.endswith(_READS)
+                if not reads:
+                    continue
+                said.append(text)
+                if not started and line.level in _FATAL and line.connection is None:
+                    raise start_failure(said, self._prepared.files, None, self._prepared.names)
+                started = started or _STARTS.match(line.message) is not None
+                gone += _GONE.match(line.message) is not None
+            self._state.unsettled = True

@@ -1,0 +1,160 @@
+"""The name-based hosts of an embedded server: which one's settings a connection gets, and which one answers a request.
+
+The name is read off the ClientHello before OpenSSL sees it, so that each host's context, with its verify mode and trust,
+serves the whole handshake. ``SSLContext.sni_callback`` comes too late for that: what it sets brings another certificate
+(``SSL_set_SSL_CTX``), but leaves the verify mode that the connection began with.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mtls_runner.deadline import Deadline
+from mtls_runner.errors import ServerUnusable
+from mtls_runner.model.observation import HttpRequest
+from mtls_runner.model.port import Material
+from mtls_runner.model.spec import ClientAuth, Response, ServerSpec
+from mtls_runner.tls.client_hello import read_hello
+from mtls_runner.tls.context import server_context
+from mtls_runner.tls.http import Reply
+from mtls_runner.tls.material import Problem
+from mtls_runner.tls.patience import limit
+
+__all__ = ["Answer", "Greeting", "Host", "Hosts"]
+
+_MOST = 1 << 16
+
+_MISDIRECTED: Mapping[str | None, Reply] = {None: Reply(Response(status=421, body=b"421 Misdirected Request\n"))}
+_NO_CERTIFICATE: Mapping[str | None, Reply] = {
+    None: Reply(Response(status=400, body=b"400 No required SSL certificate was sent\n"))
+}
+
+
+class Host:
+    """One of them, ready to serve."""
+
+    __slots__ = ("context", "replies", "spec")
+
+    def __init__(self, spec: ServerSpec, context: ssl.SSLContext) -> None:
+        self.spec = spec
+        self.context = context
+        self.replies = Reply.by_path(spec.responses)
+
+    @property
+    def asks(self) -> bool:
+        """Whether it asks for a client certificate."""
+        return self.spec.client_auth is not ClientAuth.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What a connection began with.
+
+    Args:
+        host: whose settings it gets.
+        server_name: as received; ``None``: none.
+        known: whether one of the server's hosts has that name.
+    """
+
+    host: Host
+    server_name: str | None
+    known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a request gets.
+
+    Args:
+        replies: by path.
+        error: why it is not what the request asks for, or ``""``.
+        no_certificate: it is refused since its host demands a certificate, and the handshake was another one's.
+    """
+
+    replies: Mapping[str | None, Reply]
+    error: str = ""
+    no_certificate: bool = False
+
+
+class Hosts:
+    """All hosts of one server, as of its last (re)load.
+
+    Raises:
+        ServerUnusable: one of them can't be served with what it was given.
+    """
+
+    def __init__(self, spec: ServerSpec, material: Material) -> None:
+        self._spec = spec
+        everybody = (spec, *(host.server for host in spec.hosts))
+        # by identity: a description is looked up for every connection, and its hash is made of all that it says
+        self._by_spec = {id(one): Host(one, _context(one, material)) for one in everybody}
+        self.default = self._by_spec[id(spec)]
+
+    def greet(self, sock: socket.socket, deadline: Deadline) -> Greeting:
+        """Look at the ClientHello without taking it from the socket.
+
+        Raises:
+            OSError: the client is gone, or says nothing.
+        """
+        data = b""
+        try:
+            while True:
+                limit(sock, deadline)
+                more = sock.recv(_MOST, socket.MSG_PEEK)
+                hello = read_hello(more)
+                if hello.whole or len(more) == len(data) or len(more) == _MOST:
+                    break
+                data = more
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, len(data) + 1)
+        finally:
+            if data:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+        name = hello.server_name
+        chosen = self._spec.host(name)
+        return Greeting(self._by_spec[id(chosen)], name, self._knows(name))
+
+    def _knows(self, name: str | None) -> bool:
+        return name is not None and (self._spec.host(name) is not self._spec or name in self._spec.names)
+
+    def answer(self, greeting: Greeting, request: HttpRequest, peer: bytes | None) -> Answer:
+        """What a request gets whose Host field may name another host than the handshake did.
+
+        As nginx does (``ngx_http_set_virtual_server``, ``ngx_http_process_request``): a host that verifies clients answers no
+        request on a connection that was made for another name (421, RFC 9110 §15.5.20). Where the handshake named no
+        host, the request's goes, and demands what it demands.
+        """
+        if not self._spec.hosts:
+            return Answer(greeting.host.replies)
+        asked = _host_of(request)
+        if asked is None or asked == greeting.server_name:
+            return Answer(greeting.host.replies)
+        host = self._by_spec[id(self._spec.host(asked))]
+        if greeting.known and host.asks:
+            return Answer(_MISDIRECTED, "the request is for another name than the handshake was")
+        if host.spec.client_auth is ClientAuth.REQUIRED and peer is None:
+            return Answer(_NO_CERTIFICATE, "client sent no required SSL certificate", no_certificate=True)
+        return Answer(host.replies)
+
+
+def _host_of(request: HttpRequest) -> str | None:
+    for name, value in request.headers:
+        if name.lower() == "host":
+            host, colon, port = value.strip().lower().rpartition(":")
+            return host if colon and port.isdigit() else value.strip().lower()
+    return None
+
+
+def _context(spec: ServerSpec, material: Material) -> ssl.SSLContext:
+    context = server_context(spec, material)
+    if isinstance(context, Problem):
+        raise ServerUnusable(context.text, reason=context.reason)
+    if spec.reject_handshake:
+        context.sni_callback = _reject  # OpenSSL asks whether a name came or not
+    return context
+
+
+def _reject(tls: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> int:  # noqa: ARG001 - ssl's signature
+    return int(ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME)
