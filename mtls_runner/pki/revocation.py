@@ -50,6 +50,7 @@ class Revocations:
         self._ders = ders
         self._start = start
         self._files: dict[tuple[str, ...], Path] = {}
+        self._crl_pems: dict[str, bytes] = {}
         self._lock = threading.Lock()
 
     def file(self, crls: tuple[str, ...]) -> Path:
@@ -70,14 +71,15 @@ class Revocations:
         name = "+".join(crls)
         if not 0 < len(name) <= _LONGEST_NAME:
             name = f"{len(crls)}+{hashlib.sha256(repr(crls).encode()).hexdigest()[:16]}"
-        return write_private(self._directory / f"crl={name}.pem", b"".join(map(self.crl, crls)))
+        return write_private(self._directory / f"crl={name}.pem", b"".join(map(self._crl, crls)))
 
-    def crl(self, crl: str) -> bytes:
-        """PEM text of a CRL; of the user's own, what the file holds.
+    def _crl(self, crl: str) -> bytes:
+        """PEM text of a CRL, made once; of the user's own, what the file holds."""
+        if crl not in self._crl_pems:
+            self._crl_pems[crl] = self._made(crl)
+        return self._crl_pems[crl]
 
-        Raises:
-            MaterialError: it can't be made or read, or there is none of that id.
-        """
+    def _made(self, crl: str) -> bytes:
         spec = self._crls.get(crl)
         if spec is None:
             raise MaterialError(f"there is no CRL {crl!r}")

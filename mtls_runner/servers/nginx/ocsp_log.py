@@ -17,6 +17,12 @@ _VERDICTS: Mapping[str, Reason | None] = {
     "certificate status request failed": None,
 }
 _ASKING = " while requesting certificate status"
+# ngx_ssl_ocsp_responder: before it asks anybody, as if the handshake were still going on
+_UNASKED = (
+    "no OCSP responder URL in certificate",
+    "invalid URL prefix in OCSP responder",
+    "empty host in OCSP responder",
+)
 # The rest of that file; whatever else it logs there means that no answer came.
 _INVALID = (
     "OCSP_basic_verify() failed",
@@ -54,9 +60,13 @@ def ocsp_held(verdict: str, messages: Sequence[str]) -> Held | None:
     known = _VERDICTS[verdict]
     if known is not None:
         return Held(known, "")
-    causes = [message.partition(_ASKING)[0] for message in messages if _ASKING in message]
+    causes = [
+        message.partition(_ASKING)[0].partition(" while SSL handshaking")[0]
+        for message in messages
+        if _ASKING in message or message.startswith(_UNASKED)
+    ]
     for cause in causes:
         if cause.startswith(_INVALID):
             dates = (_DATES.get(error.reason) for error in openssl_errors(cause) if error.library == _OCSP_LIBRARY)
             return Held(next((reason for reason in dates if reason is not None), Reason.OCSP_INVALID), cause)
-    return Held(Reason.OCSP_UNAVAILABLE, causes[-1] if causes else "")
+    return Held(Reason.OCSP_UNAVAILABLE, causes[0] if causes else "")

@@ -1,0 +1,54 @@
+"""The project's own revocation scenarios, and their material."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from mtls_runner import Case, Lab, Overrides, Plan, Status, Verdict, load
+from mtls_runner.pki.keys import KeyPool
+from mtls_runner.pki.store import Store
+
+from ..container_engine import IMAGE
+
+SCENARIOS = Path(__file__).parents[2] / "scenarios"
+
+
+def plan_of(name: str, backend: str = "python", tool: str = "python") -> Plan:
+    return load(SCENARIOS / name, Overrides(backend=backend, tool=tool, image=IMAGE))
+
+
+def expected(case: Case, path: str) -> object:
+    """What a case expects there, as it is planned."""
+    found = [check.alternatives[0].value for check in case.expect.checks if check.path == path]
+    return found[-1] if found else None
+
+
+def each_once(plan: Plan) -> dict[str, Case]:
+    """Cases by name, without their variants."""
+    return {case.name.partition("[")[0]: case for case in plan.cases}
+
+
+def verdicts(plan: Plan, cases: Mapping[str, Case]) -> dict[str, Verdict]:
+    """Run those that can be run."""
+    with Lab(replace(plan, cases=tuple(cases.values()))) as lab:
+        found = {name: lab.run(case) for name, case in cases.items()}
+    return {name: verdict for name, verdict in found.items() if verdict.status is not Status.SKIP}
+
+
+MakeStore = Callable[[Plan], Store]
+
+
+@pytest.fixture(scope="module")
+def make_store(tmp_path_factory: pytest.TempPathFactory) -> MakeStore:
+    pool = KeyPool()
+
+    def make(plan: Plan) -> Store:
+        directory = tmp_path_factory.mktemp("material")
+        return Store(directory, plan.certificates, start=datetime.now(UTC), pool=pool, crls=plan.crls)
+
+    return make
