@@ -11,6 +11,16 @@ __all__ = ["root"]
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 
+_color = click.option(
+    "--color",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    is_flag=False,
+    flag_value="always",
+    help="Colours: on a terminal (auto), always or never. NO_COLOR is honoured.",
+)
+
+
 def _print_versions(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
     if not wanted or ctx.resilient_parsing:
         return
@@ -62,14 +72,7 @@ def root() -> None:
 @click.option("--junit", "junit_path", metavar="FILE", help="Write a JUnit XML report.")
 @click.option("--html", "html_path", metavar="FILE", help="Write one HTML page to read, print and send.")
 @click.option("--list", "list_only", is_flag=True, help="Show the ids of the cases, run nothing.")
-@click.option(
-    "--color",
-    type=click.Choice(["auto", "always", "never"]),
-    default="auto",
-    is_flag=False,
-    flag_value="always",
-    help="Colours: on a terminal (auto), always or never. NO_COLOR is honoured.",
-)
+@_color
 def run(
     paths: tuple[str, ...],
     expression: str | None,
@@ -100,6 +103,24 @@ def run(
 
 @root.command()
 @click.argument("file", type=click.Path())
+@click.argument("case", required=False)
+@click.option("--backend", metavar="NAME", help="As for run.")
+@click.option("--tool", metavar="NAME", help="As for run.")
+@_color
+def explain(file: str, case: str | None, backend: str | None, tool: str | None, color: str) -> int:
+    """Say what a scenario is and what should happen, and why; run nothing.
+
+    The PKI as a tree, what each server demands, what each case presents, and at which step it should end. With CASE (its
+    name, with or without the matrix's parameters) every step of that one.
+    """
+    from mtls_runner.cli import explain as command
+    from mtls_runner.cli.choose import Choice
+
+    return command.explain(Choice((file,), backend=backend, tool=tool, commands=tuple(root.commands)), case, color)
+
+
+@root.command()
+@click.argument("file", type=click.Path())
 @click.option("-o", "--output", required=True, metavar="DIR", help="Where to; made when it is not there.")
 @click.option(
     "--format",
@@ -124,14 +145,20 @@ def forge(file: str, output: str, forms: tuple[str, ...]) -> int:
 @root.command()
 @click.argument("directory", default=".", type=click.Path(file_okay=False), metavar="[DIR]")
 @click.option(
-    "--from-nginx", "nginx", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="Test this configuration."
+    "--from-nginx",
+    "nginx",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Test this configuration.",
 )
 @click.option("--image", metavar="IMAGE", help="With --from-nginx: the container image; lab.yaml's, or nginx:1.27.")
 @click.option(
     "--certificate", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="Try this certificate (PEM)."
 )
 @click.option("--key", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="Its private key.")
-@click.option("--ca", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="The authority that issued it.")
+@click.option(
+    "--ca", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="The authority that issued it."
+)
 @click.option(
     "--passphrase-file",
     type=click.Path(exists=True, dir_okay=False),

@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-__all__ = ["DefaultCommandGroup"]
+__all__ = ["DefaultCommandGroup", "output_width"]
 
 _WIDEST = 100
 """Columns of help text; longer lines are hard to read."""
@@ -24,7 +24,7 @@ class DefaultCommandGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put the default command in front where none was named."""
-        ctx.terminal_width = _width()
+        ctx.terminal_width = output_width()
         own = {option for parameter in self.get_params(ctx) for option in parameter.opts}
         if args and args[0] not in self.commands and args[0] not in own:
             args = [self.default, *args]
@@ -65,8 +65,8 @@ class DefaultCommandGroup(click.Group):
         self.format_commands(ctx, formatter)
 
 
-def _width() -> int:
-    """Of the terminal, as click finds it, but without loading shutil and all its archive formats for it."""
+def output_width() -> int:
+    """Columns of the terminal, as click finds it, but without loading shutil and all its archive formats for it."""
     columns = os.environ.get("COLUMNS", "")
     if columns.isdigit() and int(columns) > 0:
         return min(int(columns), _WIDEST)

@@ -10,8 +10,11 @@ from mtls_runner.cli.choose import Choice, chosen
 from mtls_runner.cli.color import colored, is_terminal
 from mtls_runner.errors import UsageError
 from mtls_runner.model.case import Plan
-from mtls_runner.pki.keys import Progress
 from mtls_runner.reporters.escape import one_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mtls_runner.pki.keys import Progress
 
 __all__ = ["live_progress", "one_plan"]
 

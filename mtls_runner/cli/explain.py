@@ -1,0 +1,79 @@
+"""``mtls-run explain``."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+import textwrap
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import click
+
+from mtls_runner.cli.choose import Choice
+from mtls_runner.cli.color import colored
+from mtls_runner.cli.diagnostics import complain
+from mtls_runner.cli.exit_code import ExitCode
+from mtls_runner.cli.group import output_width
+from mtls_runner.cli.one_file import one_plan
+from mtls_runner.cli.select import named
+from mtls_runner.errors import ScenarioError, UsageError
+from mtls_runner.explain.explanation import explain as paragraphs
+from mtls_runner.explain.words import Line
+from mtls_runner.model.case import Plan
+from mtls_runner.reporters.escape import one_line, width
+
+__all__ = ["explain"]
+
+_NARROWEST = 30
+"""Columns of text beside a mark, on however small a terminal."""
+
+
+def explain(choice: Choice, case: str | None, color: str) -> ExitCode:
+    """Say what a scenario is and what should happen; nothing is run.
+
+    Raises:
+        UsageError: what was typed is wrong, or no case is called that.
+    """
+    try:
+        plan = one_plan(choice)
+    except ScenarioError as error:
+        return complain(error.diagnostics, color=colored(color, sys.stderr))
+    in_full = case is not None or any("::" in path for path in choice.paths)
+    if case is not None:
+        plan = _only(plan, case)
+    bold = colored(color, sys.stdout)
+    columns = output_width()
+    for line in paragraphs(plan, datetime.now(UTC), in_full=in_full):
+        for text in _broken(line, columns):
+            click.echo(click.style(text, bold=True) if line.heading and bold else text, color=bold)
+    return ExitCode.OK
+
+
+def _only(plan: Plan, wanted: str) -> Plan:
+    cases = tuple(case for case in plan.cases if named(case.name, (wanted,)) or case.id == wanted)
+    if not cases:
+        names = list(dict.fromkeys(case.name.partition("[")[0] for case in plan.cases))
+        close = difflib.get_close_matches(wanted, names, n=1)
+        meant = f"; did you mean {close[0]!r}?" if close else f"; there are: {', '.join(map(repr, names))}"
+        raise UsageError(f"no case of {plan.path} is called {wanted!r}{meant}")
+    return replace(plan, cases=cases)
+
+
+def _broken(line: Line, columns: int) -> Iterator[str]:
+    """The lines of a paragraph; what follows a mark is set beside it."""
+    if not line.text:
+        yield ""
+        return
+    margin = " " * line.indent
+    first = margin + one_line(line.mark)
+    under = margin + line.under if line.under is not None else " " * width(first)
+    yield from textwrap.wrap(
+        one_line(line.text),
+        max(columns, width(first) + _NARROWEST),
+        initial_indent=first,
+        subsequent_indent=under,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

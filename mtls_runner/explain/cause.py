@@ -1,0 +1,87 @@
+"""Why one end should refuse, from what the scenario says of both."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from mtls_runner.explain.expected import Expected
+from mtls_runner.explain.servers import sent
+from mtls_runner.explain.words import listed, quoted, tls_names
+from mtls_runner.model.case import Case, Plan
+from mtls_runner.model.observation import Observation, Outcome, Reason
+from mtls_runner.model.spec import ClientAuth, ClientSpec, ServerSpec
+from mtls_runner.reporters.html.chains import chains
+from mtls_runner.tls.hints import MEANINGS
+
+__all__ = ["cause"]
+
+_NOTHING = "OpenSSL's own choice"
+
+
+def cause(plan: Plan, case: Case, wanted: Expected, now: datetime) -> str:
+    """A clause without a full stop; ``""`` where the scenario names no reason."""
+    if wanted.reason is None or wanted.outcome is None:
+        return ""
+    client, server = case.client, case.server
+    if client is not None:
+        special = _special(plan, client, server, wanted)
+        if special:
+            return special
+    facts = _broken(plan, case, wanted, now)
+    meaning = MEANINGS[wanted.reason]
+    return f"{meaning} ({facts})" if facts else meaning
+
+
+def _special(plan: Plan, client: ClientSpec, server: ServerSpec, wanted: Expected) -> str:
+    match wanted.reason:
+        case Reason.NO_CERTIFICATE | Reason.CERTIFICATE_WITHHELD:
+            return "it demands one" if server.client_auth is ClientAuth.REQUIRED else "it wants one for this"
+        case Reason.NAME_MISMATCH:
+            spec = plan.certificates.get(server.certificate or "")
+            asked = client.server_name or "the address that it connects to"
+            if spec is None or spec.files is not None:
+                return f"the server's certificate does not name {asked}"
+            names = listed(spec.san) if spec.san else f"nothing but its subject, {spec.subject}"
+            return f"the client wants {asked}, and the certificate names {names}"
+        case Reason.PROTOCOL_VERSION:
+            both = f"the client allows {tls_names(client.tls)}, the server {tls_names(server.tls)}"
+            if set(client.tls) & set(server.tls):
+                return f"{both}, and what they share OpenSSL does not speak at security level 1 or above"
+            return both
+        case Reason.CIPHER:
+            return _pair("ciphers", client.ciphers or client.ciphersuites, server.ciphers or server.ciphersuites)
+        case Reason.GROUP:
+            return _pair("groups", ":".join(client.groups), ":".join(server.groups))
+        case Reason.SIGNATURE_ALGORITHM:
+            return _pair(
+                "signature algorithms", ":".join(client.signature_algorithms), ":".join(server.signature_algorithms)
+            )
+        case Reason.ALPN:
+            return _pair("application protocols", ", ".join(client.alpn), ", ".join(server.alpn))
+        case _:
+            return ""
+
+
+def _pair(what: str, client: str | None, server: str | None) -> str:
+    return f"{what}: the client has {client or _NOTHING}, the server {server or _NOTHING}"
+
+
+def _broken(plan: Plan, case: Case, wanted: Expected, now: datetime) -> str:
+    """The certificate, or the link above it, that is to blame."""
+    client, server = case.client, case.server
+    if client is None:
+        return ""
+    seen = Observation(
+        wanted.outcome,
+        wanted.reason,
+        client_chain=sent(client.certificate, client.chain, plan.certificates) if client.certificate else None,
+        server_chain=sent(server.certificate, server.chain, plan.certificates) if server.certificate else None,
+    )
+    refused = "server" if wanted.outcome is Outcome.CLIENT_REFUSED else "client"
+    for chain in chains(plan, case, seen, now):
+        if chain.holder == refused and chain.broken is not None:
+            if wanted.reason is not None and chain.broken.why == MEANINGS[wanted.reason]:
+                return quoted(chain.broken.certificate)
+            certificate, why = chain.broken.certificate, chain.broken.why
+            return why if why.startswith(f"{certificate} is ") else f"{quoted(certificate)}: {why}"
+    return ""

@@ -1,0 +1,106 @@
+"""What a case expects, as one outcome to tell the story by, and the rest in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mtls_runner.explain.words import either
+from mtls_runner.model.case import Case, Check, Match, Matcher
+from mtls_runner.model.observation import Outcome, Reason
+
+__all__ = ["Expected", "expected"]
+
+_SENTENCES = {
+    Outcome.ACCEPTED: "the client gets its answer",
+    Outcome.SERVER_REFUSED: "the server refuses the client",
+    Outcome.CLIENT_REFUSED: "the client refuses the server",
+    Outcome.NO_AGREEMENT: "the two find nothing in common",
+    Outcome.CLIENT_UNUSABLE: "the client can't use its own material, and never connects",
+    Outcome.NO_CONNECTION: "no connection comes about that either end could explain",
+    Outcome.TIMED_OUT: "the time limit passes",
+    Outcome.SERVER_STARTED: "the server starts",
+    Outcome.SERVER_UNUSABLE: "the server does not start",
+}
+_KINDS = {
+    Match.EQUALS: "",
+    Match.CONTAINS: "containing ",
+    Match.MATCHES: "matching ",
+    Match.IN_ORDER: "in this order: ",
+}
+_LONGEST = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """A case's expectation.
+
+    Args:
+        outcome: the first of those that will do; ``None``: it names none.
+        reason: likewise.
+        alert, status: what the scenario says that the refusal looks like; ``None``: it does not say.
+        sentence: outcome and reasons in words.
+        details: what else is checked, each a few words.
+    """
+
+    outcome: Outcome | None
+    reason: Reason | None
+    alert: str | None
+    status: int | None
+    sentence: str
+    details: tuple[str, ...]
+
+
+def expected(case: Case) -> Expected:
+    """Of a case."""
+    checks = case.expect.checks
+    outcomes = _values(checks, "outcome")
+    reasons = _values(checks, "reason")
+    outcome = Outcome(outcomes[0]) if outcomes else None
+    sentence = either(_SENTENCES[Outcome(each)] for each in outcomes) if outcomes else "whatever happens"
+    if reasons:
+        sentence += f": {either(reasons)}"
+    alerts, statuses = _values(checks, "alert"), _values(checks, "status")
+    return Expected(
+        outcome=outcome,
+        reason=Reason(reasons[0]) if reasons else None,
+        alert=alerts[0] if alerts else None,
+        status=int(statuses[0]) if statuses and statuses[0].isdigit() else None,
+        sentence=sentence,
+        details=tuple(_details(checks)),
+    )
+
+
+def _values(checks: tuple[Check, ...], path: str) -> list[str]:
+    """What the check that always counts asks for, as far as it is exact."""
+    found: list[str] = []
+    for check in checks:
+        if check.path == path and not check.tool_version:
+            found = [
+                str(each.value) for each in check.alternatives if each.kind is Match.EQUALS and each.value is not None
+            ]
+    return found
+
+
+def _details(checks: tuple[Check, ...]) -> Iterator[str]:
+    for check in checks:
+        if check.path not in ("outcome", "reason"):
+            condition = f" (version {check.tool_version})" if check.tool_version else ""
+            yield f"{check.path} {either(map(_matcher, check.alternatives))}{condition}"
+
+
+def _matcher(matcher: Matcher) -> str:
+    value = matcher.value
+    if value is None:
+        return "absent"
+    if isinstance(value, tuple):
+        text = ", ".join(value) or "empty"
+    elif isinstance(value, bool):
+        text = str(value).lower()
+    else:
+        text = str(value)
+        if len(text) > _LONGEST:
+            text = text[: _LONGEST - 1] + "…"
+        if isinstance(value, str) and (not text or not text.isprintable() or " " in text):
+            text = repr(text)
+    return _KINDS[matcher.kind] + text

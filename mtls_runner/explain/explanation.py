@@ -1,0 +1,103 @@
+"""A whole scenario, or one case of it, as paragraphs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from mtls_runner.explain.expected import expected
+from mtls_runner.explain.pki import pki
+from mtls_runner.explain.servers import server
+from mtls_runner.explain.steps import presents, steps
+from mtls_runner.explain.words import Line, quoted
+from mtls_runner.model.case import Case, Plan
+from mtls_runner.model.spec import ServerSpec
+from mtls_runner.tls.hints import HINTS, MEANINGS
+
+__all__ = ["explain"]
+
+_BLANK = Line("")
+
+
+def explain(plan: Plan, now: datetime, *, in_full: bool) -> Iterator[Line]:
+    """The plan's cases and what they rest on.
+
+    Args:
+        plan: with the cases that are to be explained.
+        now: relative times count from it; aware.
+        in_full: every step of each case, not only the one where it ends.
+    """
+    yield Line(f"{plan.path}: {plan.name}", heading=True)
+    if plan.description.strip():
+        yield Line(" ".join(plan.description.split()), indent=2)
+    yield _BLANK
+    yield from pki(plan, now)
+    numbered = _numbered(plan)
+    for spec, name in numbered.items():
+        yield _BLANK
+        yield from server(spec, plan.certificates, name)
+    yield _BLANK
+    yield Line("Cases", heading=True)
+    for alike in _alike(plan.cases):
+        yield _BLANK
+        yield from _cases(plan, alike, numbered, now, in_full=in_full)
+
+
+def _numbered(plan: Plan) -> dict[ServerSpec, str]:
+    """What each server is called: its id, with a number where a matrix or a case makes several of one."""
+    specs = dict.fromkeys(case.server for case in plan.cases)
+    names: dict[ServerSpec, str] = {}
+    for spec in specs:
+        same = [other for other in specs if other.id == spec.id]
+        names[spec] = quoted(spec.id) + (f" ({same.index(spec) + 1})" if len(same) > 1 else "")
+    return names
+
+
+def _alike(cases: Sequence[Case]) -> Iterator[tuple[str, list[Case]]]:
+    """What a matrix made of one case, together."""
+    groups: dict[str, list[Case]] = {}
+    for case in cases:
+        groups.setdefault(case.name.partition("[")[0], []).append(case)
+    yield from groups.items()
+
+
+def _cases(
+    plan: Plan, alike: tuple[str, list[Case]], servers: dict[ServerSpec, str], now: datetime, *, in_full: bool
+) -> Iterator[Line]:
+    name, cases = alike
+    bodies: dict[tuple[Line, ...], list[Case]] = {}
+    for case in cases:
+        bodies.setdefault(tuple(_case(plan, case, servers, now, in_full=in_full)), []).append(case)
+    yield Line(name, indent=2, heading=True)
+    for body, same in bodies.items():
+        if len(bodies) > 1:
+            yield Line(_variants(same, name), indent=4)
+            yield from (replace(line, indent=line.indent + 2) for line in body)
+        else:
+            yield from body
+
+
+def _variants(cases: Sequence[Case], name: str) -> str:
+    return " ".join(case.name.removeprefix(name) or "(as it is)" for case in cases)
+
+
+def _case(plan: Plan, case: Case, servers: dict[ServerSpec, str], now: datetime, *, in_full: bool) -> Iterator[Line]:
+    wanted = expected(case)
+    if len(servers) > 1:
+        yield Line(servers[case.server], 4, "server   ")
+    if case.client is None:
+        yield Line(wanted.sentence + ".", 4, "expected ")
+        if wanted.reason is not None:
+            yield Line(MEANINGS[wanted.reason] + ".", 4, "because  ")
+    else:
+        yield Line(presents(plan, case.client) + ".", 4, "client   ")
+        yield Line(wanted.sentence + ".", 4, "expected ")
+        for step in steps(plan, case, wanted, now):
+            if in_full or step.ends:
+                yield Line(step.text, 4, f"step {step.number}   ")
+    if wanted.details:
+        yield Line(", ".join(wanted.details) + ".", 4, "checked  ")
+    hint = HINTS.get(wanted.reason, "") if wanted.reason is not None else ""
+    if in_full and hint:
+        yield Line(hint, 4, "hint     ")

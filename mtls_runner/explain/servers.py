@@ -1,0 +1,130 @@
+"""What a server is, what it demands of its clients, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import PurePath
+
+from mtls_runner.explain.words import Line, either, listed, quoted, titled, tls_names
+from mtls_runner.model.spec import (
+    CertificateSpec,
+    ChainKind,
+    ChainSpec,
+    ClientAuth,
+    Response,
+    RevocationCheck,
+    ServerSpec,
+    VerifyFlag,
+)
+
+__all__ = ["demand", "sent", "server"]
+
+_BACKENDS = {
+    "python": "embedded in the lab (Python's ssl)",
+    "nginx": "nginx in a container",
+    "external": "one that already runs; the lab starts nothing",
+}
+_SHOWN = 60
+
+
+def server(spec: ServerSpec, certificates: Mapping[str, CertificateSpec], name: str) -> Iterator[Line]:
+    """Its paragraphs, the heading first.
+
+    Args:
+        spec: the server.
+        certificates: the plan's, by id.
+        name: what to call it.
+    """
+    where = f" at {spec.address}" if spec.address is not None else ""
+    yield Line(f"Server {name}: {_BACKENDS.get(spec.backend, spec.backend)}{where}", heading=True)
+    config = spec.option("config")
+    if config:
+        yield Line(
+            f"Its configuration is your own {PurePath(config).name}, which has the last word on all of this.", indent=2
+        )
+    if spec.certificate is not None:
+        yield Line(f"It {_shows(spec, certificates)}, and speaks {tls_names(spec.tls)}.", indent=2)
+    yield Line(f"It {demand(spec, certificates)}", indent=2)
+    for sentence in _checks(spec):
+        yield Line(sentence, indent=2)
+    if spec.responses != (Response(),) or config:
+        yield Line(_answers(spec), indent=2)
+
+
+def _shows(spec: ServerSpec, certificates: Mapping[str, CertificateSpec]) -> str:
+    name = spec.certificate or ""
+    chain = sent(name, spec.chain, certificates)
+    more = f", then {listed(map(quoted, chain[1:]))}" if len(chain) > 1 else ""
+    return f"shows {titled(certificates, name)}{more}"
+
+
+def sent(leaf: str, chain: ChainSpec, certificates: Mapping[str, CertificateSpec]) -> tuple[str, ...]:
+    """Ids of what an end is told to send, its own certificate first (RFC 8446 §4.4.2 lets the root be left out)."""
+    if chain.kind is ChainKind.LEAF:
+        return (leaf,)
+    if chain.kind is ChainKind.IDS:
+        return (leaf, *chain.ids)
+    path = [leaf]
+    while (spec := certificates.get(path[-1])) is not None and spec.issuer is not None:
+        issuer = certificates.get(spec.issuer)
+        if issuer is None or issuer.issuer is None or issuer.id in path:
+            break
+        path.append(issuer.id)
+    return tuple(path)
+
+
+def demand(spec: ServerSpec, certificates: Mapping[str, CertificateSpec]) -> str:
+    """What it wants of a client, as the end of a sentence that begins with it."""
+    trusted = either(titled(certificates, name) for name in spec.trust) if spec.trust else "nobody: it trusts none"
+    match spec.client_auth:
+        case ClientAuth.NONE:
+            return "asks for no client certificate: this is TLS, not mutual TLS."
+        case ClientAuth.OPTIONAL_NO_CA:
+            return "asks for a client certificate and takes any, whoever issued it, and none; the application has to judge."
+        case ClientAuth.OPTIONAL:
+            return f"asks for a client certificate and can do without; one that comes has to lead to {trusted}."
+        case ClientAuth.REQUIRED:
+            return f"demands a client certificate that leads to {trusted}."
+
+
+def _checks(spec: ServerSpec) -> Iterator[str]:
+    if spec.verify_depth is not None:
+        yield f"Between a client's certificate and the root it allows {spec.verify_depth} issuers (verify depth)."
+    if VerifyFlag.PARTIAL_CHAIN in spec.verify_flags:
+        yield "A trusted intermediate is enough; the chain need not reach a root (partial_chain)."
+    if VerifyFlag.STRICT in spec.verify_flags:
+        yield "It holds chains to every rule of RFC 5280 (x509_strict)."
+    whose = {RevocationCheck.LEAF: "the client's own certificate", RevocationCheck.CHAIN: "the client's whole chain"}
+    if spec.crl_check is not RevocationCheck.NONE:
+        crls = listed(map(quoted, spec.crl)) if spec.crl else "no CRL at all"
+        yield f"It looks up {whose[spec.crl_check]} in {crls}."
+    if spec.ocsp is not RevocationCheck.NONE:
+        yield f"It asks OCSP responders about {whose[spec.ocsp]}."
+    if spec.stapling is not None:
+        yield "It sends an OCSP response with its own certificate (stapling)."
+    if spec.advertise is not None:
+        names = listed(map(quoted, spec.advertise)) if spec.advertise else "nobody"
+        yield f"As authorities whose certificates it takes it names {names}."
+    settings = {
+        "TLS 1.2 ciphers": spec.ciphers,
+        "TLS 1.3 cipher suites": spec.ciphersuites,
+        "groups": ":".join(spec.groups),
+        "signature algorithms": ":".join(spec.signature_algorithms),
+        "ALPN": ", ".join(spec.alpn),
+        "security level": str(spec.security_level) if spec.security_level != 2 else "",
+    }
+    narrowed = [f"{name} {value}" for name, value in settings.items() if value]
+    if narrowed:
+        yield f"Set for it: {'; '.join(narrowed)}."
+
+
+def _answers(spec: ServerSpec) -> str:
+    if spec.option("config") or spec.address is not None:
+        return "What it answers is its own affair."
+    told = []
+    for response in spec.responses:
+        body = response.body.decode("utf-8", "backslashreplace")
+        body = body if len(body) <= _SHOWN else body[: _SHOWN - 1] + "…"
+        path = f"{response.path} with " if response.path is not None else ""
+        told.append(f"{path}status {response.status}" + (f' and "{body}"' if body else " and an empty body"))
+    return f"Whom it takes, it answers {'; '.join(told)}."

@@ -1,0 +1,206 @@
+"""``explain``: what it says will happen is what happens, and it says so without running anything."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from mtls_runner.engine.run import run
+from mtls_runner.explain.expected import expected
+from mtls_runner.explain.steps import Stage, steps
+from mtls_runner.language import load
+from mtls_runner.model.event import CaseFinished
+from mtls_runner.model.observation import Outcome, Phase
+from mtls_runner.model.verdict import Status, Verdict
+from tests.cli.conftest import SMALL, Cli
+
+Write = Callable[[str, str], Path]
+
+SCENARIOS = Path(__file__).parents[2] / "scenarios"
+
+CHAIN = """\
+name: chain
+description: A chain of three, and what goes wrong with it.
+authorities:
+  root: {subject: CN=Root}
+  inter: {subject: CN=Issuing CA, issuer: root}
+  other: {subject: CN=Somebody Else}
+leaves:
+  server: {issuer: root, usage: server, passphrase: s3cret-in-no-output}
+  client: {issuer: inter, subject: CN=client.test, usage: client}
+  expired: {like: client, not_before: -10d, not_after: -1d}
+  foreign: {like: client, issuer: other}
+  for-servers: {like: client, usage: server}
+server: {certificate: server, trust: [root]}
+cases:
+  - {name: good, client: client, expect: {outcome: accepted, status: 200}}
+  - {name: expired, client: expired, expect: {server-refused: expired}}
+  - {name: foreign, client: foreign, expect: {server-refused: unknown-ca}}
+  - {name: leaf only, client: {certificate: client, chain: leaf}, expect: {server-refused: unknown-ca}}
+  - {name: for servers, client: for-servers, expect: {server-refused: wrong-purpose}}
+  - {name: other name, client: {certificate: client, server_name: other.test}, expect: {client-refused: name-mismatch}}
+  - {name: old, client: {certificate: client, tls: TLSv1.1}, expect: {no-agreement: protocol-version}}
+"""
+
+
+def said(cli: Cli, *arguments: str) -> str:
+    """In one line, so that it does not matter where lines were broken."""
+    done = cli("explain", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("case", "why"),
+    [
+        ("good", "It takes the client's certificate: `client` ← `inter` ← `root`, which it trusts."),
+        ("expired", "its certificate has expired (`expired`: expired "),
+        ("foreign", "(other is not among what the server trusts)"),
+        ("leaf only", "(`client`: inter was not sent)"),
+        ("for servers", "(`for-servers`: its usage is serverAuth, not clientAuth)"),
+        ("other name", "the client wants other.test, and the certificate names DNS:localhost"),
+        ("old", "the client allows TLS 1.1, the server TLS 1.2 and 1.3"),
+    ],
+)
+def test_each_case_has_its_own_reason(cli: Cli, write: Write, case: str, why: str) -> None:
+    write("chain.yaml", CHAIN)
+    whole = said(cli, "chain.yaml")
+    assert whole.count(why) == 1
+    alone = said(cli, "chain.yaml", case)
+    assert why in alone
+    assert "step 1 The client loads" in alone, "every step of the one that was asked for"
+    assert "step 1 The client loads" not in whole
+
+
+def test_the_pki_is_a_tree(cli: Cli, write: Write) -> None:
+    write("chain.yaml", CHAIN)
+    done = cli("explain", "chain.yaml")
+    lines = done.stdout.splitlines()
+    tree = [line for line in lines if re.match(r"  (│  |   )*[├└]─ \S", line) or re.match(r"  (root|other): ", line)]
+    names = [line.partition(":")[0] for line in tree]
+    assert names == [
+        "  root", "  ├─ inter", "  │  ├─ client", "  │  ├─ expired", "  │  └─ for-servers", "  └─ server",
+        "  other", "  └─ foreign",
+    ]  # fmt: skip
+    assert "PKI: 3 authorities, 5 leaves" in lines
+    assert all(len(line) <= 80 for line in lines)
+    assert "s3cret-in-no-output" not in done.stdout
+
+
+def test_the_server_s_demand_is_told(cli: Cli, write: Write) -> None:
+    small = write("small.yaml", SMALL)
+    assert "It demands a client certificate that leads to `ca` (CN=Lab CA)." in said(cli, "small.yaml")
+    small.write_text(SMALL.replace("client_auth: required", "client_auth: optional").replace(
+        "{server-refused: no-certificate}", "accepted"))  # fmt: skip
+    told = said(cli, "small.yaml")
+    assert "asks for a client certificate and can do without" in told
+    assert "demands" not in told
+    assert "It goes without a client certificate." in told
+
+
+def test_how_a_refusal_travels_depends_on_version_and_backend(cli: Cli, write: Write) -> None:
+    write("small.yaml", SMALL)
+    told = said(cli, "small.yaml", "without a certificate")
+    assert "in the middle of the handshake" in told
+    assert "For the client the TLS 1.3 handshake is complete now" in told
+    assert "which reaches the client where it waits for an answer" in told
+    nginx = said(cli, "small.yaml", "without a certificate", "--backend", "nginx")
+    assert "nginx completes the handshake all the same, and says so by HTTP, status 400." in nginx
+    assert "in the middle of the handshake" not in nginx
+
+
+def test_one_case_by_name_with_or_without_its_parameters(cli: Cli, write: Write) -> None:
+    write("small.yaml", SMALL)
+    both = said(cli, "small.yaml", "with the certificate")
+    assert "without a certificate" not in both
+    assert "TLS 1.2" in both
+    one = said(cli, "small.yaml", "with the certificate[client.tls=TLSv1.3]")
+    assert "the server chooses TLS 1.3" in one
+    assert "the server chooses TLS 1.2" not in one
+    assert said(cli, "small.yaml::with the certificate[client.tls=TLSv1.3]") == one
+    done = cli("explain", "small.yaml", "with the certificat")
+    assert done.returncode == 2
+    assert "did you mean 'with the certificate'?" in done.stderr
+
+
+def test_nothing_is_run(cli: Cli, write: Write, tmp_path: Path) -> None:
+    write("chain.yaml", CHAIN.replace("key: ec-p256", "key: rsa-4096"))
+    (tmp_path / "tmp").mkdir()
+    code = (
+        "import sys\nfrom mtls_runner.cli import main\n"
+        "main(['explain', 'chain.yaml'])\n"
+        "print([name for name in ('cryptography', 'ssl', 'docker', 'jinja2') if name in sys.modules], file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=cli.directory,
+        env=cli.environment(TMPDIR=str(tmp_path / "tmp"), XDG_CACHE_HOME=str(tmp_path / "cache")),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stderr.strip() == "[]"
+    assert not list((tmp_path / "tmp").iterdir())
+    assert not (tmp_path / "cache").exists()
+
+
+def test_invalid_files_are_shown(cli: Cli, write: Write) -> None:
+    write("wrong.yaml", SMALL.replace("client_auth", "clientauth"))
+    done = cli("explain", "wrong.yaml")
+    assert done.returncode == 2
+    assert "did you mean 'client_auth'?" in done.stderr
+    assert done.stdout == ""
+
+
+# --- against what really happens ---
+
+_PHASES = {
+    Stage.PREPARE: {Phase.PREPARE},
+    Stage.CONNECT: {Phase.CONNECT},
+    Stage.HELLO: {Phase.PREPARE, Phase.HANDSHAKE},  # who can offer no version notices before or while offering
+    Stage.AGREE: {Phase.HANDSHAKE},
+    Stage.CHECK_SERVER: {Phase.HANDSHAKE},
+    Stage.CHECK_CLIENT: {Phase.HANDSHAKE, Phase.REQUEST},
+    Stage.ANSWER: {Phase.DONE},
+}
+
+
+def _verdicts(path: Path) -> Iterator[Verdict]:
+    for event in run([load(path)]):
+        if isinstance(event, CaseFinished):
+            yield event.verdict
+
+
+@pytest.mark.parametrize("name", ["basic", "client-view", "wrong-certificates", "passphrases", "tls-versions"])
+def test_it_ends_where_explain_says(name: str) -> None:
+    path = SCENARIOS / f"{name}.yaml"
+    plan = load(path)
+    told = 0
+    for verdict in _verdicts(path):
+        seen, case = verdict.observation, verdict.case
+        if case.client is None or seen is None:
+            continue
+        assert verdict.status is Status.PASS
+        wanted = expected(case)
+        assert (wanted.outcome, wanted.reason) == (seen.outcome, seen.reason)
+        last = steps(plan, case, wanted, datetime.now(UTC))[-1]
+        assert last.ends
+        assert seen.client is not None
+        assert seen.client.phase in _PHASES[last.stage], case.id
+        if last.stage is Stage.CHECK_CLIENT and case.tls is not None:
+            early = case.tls != "TLSv1.3"
+            assert seen.client.phase is (Phase.HANDSHAKE if early else Phase.REQUEST), case.id
+            assert ("in the middle of the handshake" in last.text) is early
+        assert ("It takes the client's certificate" in last.text) is (
+            seen.outcome is Outcome.ACCEPTED and bool(seen.client_chain)
+        )
+        told += 1
+    assert told > 3
