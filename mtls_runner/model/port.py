@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -15,6 +15,7 @@ from mtls_runner.model.revocation import OcspAnswer, ResponderSpec
 from mtls_runner.model.spec import Address, ChainSpec, ClientSpec, ServerSpec
 
 __all__ = [
+    "Attended",
     "Client",
     "Material",
     "Recording",
@@ -23,6 +24,7 @@ __all__ = [
     "ResumingClient",
     "RunningServer",
     "ServerBackend",
+    "TakingTime",
     "Watch",
 ]
 
@@ -126,6 +128,19 @@ class Recording(RunningServer, Protocol):
 
 
 @runtime_checkable
+class Attended(RunningServer, Protocol):
+    """A running server that somebody sits beside, who wants to see everyone that comes."""
+
+    def settled(self) -> Iterator[ServerView]:
+        """What it saw of each connection from this call on, as soon as it knows what matters, whoever connects.
+
+        Waits for the next one as long as it takes, and ends when the server does. For a server that shares its log with
+        others, it is everyone who comes to any of them.
+        """
+        ...
+
+
+@runtime_checkable
 class Reloadable(RunningServer, Protocol):
     """A running server whose files can be replaced, and that can be told to read them again."""
 
@@ -177,6 +192,15 @@ class ServerBackend(Protocol):
             ServerUnusable: on entering, when it can't start with what it was given.
             LabError: on entering, when the lab is broken.
         """
+        ...
+
+
+@runtime_checkable
+class TakingTime(Protocol):
+    """A backend whose servers take time to start, for other reasons than their own work: an image is pulled."""
+
+    def report_to(self, listener: Callable[[str, int, int], None]) -> None:
+        """From now on tell of such work: doing what, how much is done, of how much (0: not known)."""
         ...
 
 
