@@ -20,7 +20,7 @@ from mtls_runner.engine.workdir import kept_directory, private_directory
 from mtls_runner.errors import LabError, MaterialError, ServerUnusable
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.observation import Observation, Reason
-from mtls_runner.model.port import Client, RunningServer, ServerBackend
+from mtls_runner.model.port import Client, RunningServer, ServerBackend, TakingTime
 from mtls_runner.model.spec import ClientSpec, ServerSpec
 from mtls_runner.model.verdict import Status, Verdict
 from mtls_runner.registry import backend, tool
@@ -59,15 +59,23 @@ class Lab(AbstractContextManager["Lab"]):
         keep: a directory to leave the material and generated files in; ``None``: a private one, removed at the end.
         pool: where keys come from; ``None``: a pool of its own (and the user's RSA keys on disk).
         report: told about work that takes time.
+        apart: each server by itself, so that its log is only its own; otherwise several may share a container.
 
     Raises:
         LabError: on entering, when there is no place to work in.
     """
 
     def __init__(
-        self, plan: Plan, keep: Path | None = None, *, pool: KeyPool | None = None, report: Report | None = None
+        self,
+        plan: Plan,
+        keep: Path | None = None,
+        *,
+        pool: KeyPool | None = None,
+        report: Report | None = None,
+        apart: bool = False,
     ) -> None:
         self.plan = plan
+        self._apart = apart
         self._keep = keep
         self._pool = pool
         self._report = report
@@ -119,7 +127,9 @@ class Lab(AbstractContextManager["Lab"]):
     def _backend(self, name: str) -> ServerBackend:
         with self._lock:
             if name not in self._backends:
-                self._backends[name] = backend(name)
+                made = self._backends[name] = backend(name)
+                if self._report is not None and isinstance(made, TakingTime):
+                    made.report_to(self._report)
             return self._backends[name]
 
     def _announce(self, name: str) -> None:
@@ -156,7 +166,8 @@ class Lab(AbstractContextManager["Lab"]):
             if server.running is None:
                 if self._report is not None and spec.backend != "python":
                     self._report(f"starting {spec.backend} server {spec.id}", 0, 0)
-                self._announce(spec.backend)
+                if not self._apart:
+                    self._announce(spec.backend)
                 context = self._backend(spec.backend).serve(spec, self.material, Deadline.after(_START_SECONDS))
                 try:
                     running = context.__enter__()

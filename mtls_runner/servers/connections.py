@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 
 from mtls_runner.deadline import Deadline
 from mtls_runner.model.observation import HttpRequest, ServerView
@@ -90,6 +92,8 @@ class Connections:
         self._changed = threading.Condition()
         self._by_port: OrderedDict[int, Connection] = OrderedDict()
         self._number = 0
+        self._followers: list[queue.SimpleQueue[Connection | None]] = []
+        self._closed = False
 
     @property
     def number(self) -> int:
@@ -114,6 +118,24 @@ class Connections:
             with self._changed:
                 connection.settled = True
                 self._changed.notify_all()
+                for follower in self._followers:
+                    follower.put(connection)
+
+    def follow(self) -> Iterator[Connection]:
+        """Those that settle from this call on, in that order; it waits for each, and ends at :meth:`close`."""
+        follower: queue.SimpleQueue[Connection | None] = queue.SimpleQueue()
+        with self._changed:
+            self._followers.append(follower)
+            if self._closed:
+                follower.put(None)
+        return iter(follower.get, None)
+
+    def close(self) -> None:
+        """No more will come."""
+        with self._changed:
+            self._closed = True
+            for follower in self._followers:
+                follower.put(None)
 
     def take(self, port: int, deadline: Deadline) -> Connection | None:
         """The one from a client's port, once it has settled, or as it is when the deadline passes; it is then forgotten."""

@@ -74,6 +74,13 @@ class _Server:
         """Of the connections after that number, in order."""
         return tuple(connection.view() for connection in self._connections.since(after, deadline))
 
+    # --- as Attended ---
+
+    def settled(self) -> Iterator[ServerView]:
+        """Of everyone who comes, once it is known what came of it."""
+        connections = self._connections.follow()
+        return (connection.view() for connection in connections)
+
     # --- as Reloadable ---
 
     def replace(self, server: ServerSpec) -> None:
@@ -202,10 +209,13 @@ class _Server:
             except OSError:
                 break
         self._listener.close()
-        for thread in threads:
-            thread.join(_LINGER_SECONDS + 1)
-            if thread.is_alive():
-                raise LabError(f"a thread of server {self._spec.id} does not end")
+        try:
+            for thread in threads:
+                thread.join(_LINGER_SECONDS + 1)
+                if thread.is_alive():
+                    raise LabError(f"a thread of server {self._spec.id} does not end")
+        finally:
+            self._connections.close()
 
 
 class PythonBackend:

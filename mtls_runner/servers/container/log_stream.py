@@ -78,6 +78,12 @@ class LogStream:
         """Whether the container ended (all of its output has then arrived)."""
         return self._ended
 
+    @property
+    def drained(self) -> bool:
+        """Whether the container ended and every line of it was taken."""
+        with self._changed:
+            return self._ended and not self._lines
+
     def wait_ended(self, deadline: Deadline) -> bool:
         """Until the container ended; whether it did before the deadline."""
         with self._changed:

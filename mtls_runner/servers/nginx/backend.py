@@ -62,6 +62,10 @@ class NginxBackend:
         """What nginx has no directive for; the author's own configuration says everything itself."""
         return None if server.option("config") else inexpressible(server, client)
 
+    def report_to(self, listener: Callable[[str, int, int], None]) -> None:
+        """Tell of images that are pulled, in MiB."""
+        self._progress = lambda doing, done, total: listener(f"{doing} (MiB)", done >> 20, total >> 20)
+
     def expect(self, servers: Sequence[ServerSpec]) -> None:
         """Servers that need nothing of their own but a port share a container."""
         for group in groups(servers, _image):

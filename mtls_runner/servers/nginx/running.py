@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import socket
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -22,6 +23,12 @@ _VIEW_SECONDS = 5.0
 """nginx logs a connection's end within milliseconds of it; a line that is not there by then never comes."""
 _TIMED_OUT_SECONDS = 0.5
 """Of a connection that nginx itself waits with, it logs nothing until it is done waiting."""
+
+_AS_LONG_AS_IT_TAKES = 3600.0
+_UNFINISHED = 1024
+"""Connections that nginx has begun to write about and that are not over."""
+_SOMEBODY = ClientView(tool="", tool_version="", phase=Phase.DONE)
+"""A client of which only the server knows."""
 
 _ANSWERED = (Phase.RESPONSE, Phase.DONE)
 _NEVER_CONNECTED = (Phase.PREPARE, Phase.CONNECT)
@@ -106,6 +113,27 @@ class RunningNginx:
                 self._state.past = line.connection
                 self._state.unsettled = False
                 return
+
+    def settled(self) -> Iterator[ServerView]:
+        """Of everyone who comes, once the log says what came of it; of a connection with several requests, each."""
+        self._settle(Deadline.after(_FENCE_SECONDS))
+        return self._settled(self._state.past)
+
+    def _settled(self, past: int) -> Iterator[ServerView]:
+        unfinished: OrderedDict[int, list[LogLine]] = OrderedDict()
+        while not self._log.drained:
+            text = self._log.take(Deadline.after(_AS_LONG_AS_IT_TAKES))
+            line = parse_line(text) if text is not None else None
+            if line is None or line.connection is None or line.connection <= past:
+                continue
+            lines = unfinished.setdefault(line.connection, [])
+            lines.append(line)
+            if line.access is not None or line.ends_connection:
+                unfinished.pop(line.connection)
+                view = server_view(lines, _SOMEBODY)
+                yield replace(view, upstream_request=self._upstream()) if self._upstream is not None else view
+            elif len(unfinished) > _UNFINISHED:
+                unfinished.popitem(last=False)
 
     def _view(self, client: ClientView, deadline: Deadline) -> ServerView | None:
         if client.phase in _NEVER_CONNECTED:
