@@ -143,6 +143,23 @@ def forge(file: str, output: str, forms: tuple[str, ...]) -> int:
 
 
 @root.command()
+@click.argument("file", type=click.Path())
+@click.option("-o", "--output", required=True, metavar="DIR", help="Where to; made when it is not there.")
+@click.option("--backend", metavar="NAME", help="Every server on this backend: python (as openssl s_server) or nginx.")
+@click.option("--image", metavar="IMAGE", help="The container image for nginx.")
+def export(file: str, output: str, backend: str | None, image: str | None) -> int:
+    """Write a scenario as a shell script of plain openssl, nginx and curl.
+
+    DIR/run.sh makes the keys and certificates, starts the servers, runs one curl for each case and compares. It says what
+    it can't show, and why. DIR may be exported into again, as with forge.
+    """
+    from mtls_runner.cli import export as command
+    from mtls_runner.cli.choose import Choice
+
+    return command.export(Choice((file,), backend=backend, image=image, commands=tuple(root.commands)), output)
+
+
+@root.command()
 @click.argument("directory", default=".", type=click.Path(file_okay=False), metavar="[DIR]")
 @click.option(
     "--from-nginx",

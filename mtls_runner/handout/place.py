@@ -18,21 +18,20 @@ from pathlib import Path, PurePosixPath
 from mtls_runner.errors import UsageError
 from mtls_runner.pki.private_files import make_private, write_private
 
-__all__ = ["MARKER", "fill"]
+__all__ = ["fill"]
 
-MARKER = ".mtls-run-forge.json"
-_MADE_BY = "mtls-run forge"
 _SHOWN = 5
 
 _Sums = Mapping[str, frozenset[str]]
 
 
-def fill(directory: Path, files: Mapping[str, bytes]) -> tuple[str, ...]:
+def fill(directory: Path, files: Mapping[str, bytes], *, command: str = "forge") -> tuple[str, ...]:
     """Write the files, 0600 in directories that are 0700, and remove those of an earlier time that are not among them.
 
     Args:
         directory: made where it is not there; one that holds anything has to be of an earlier time.
         files: contents by name, relative to the directory, with ``/``.
+        command: whose directory it is; that of one is somebody else's to another.
 
     Returns:
         Files of an earlier time that somebody changed and that are left alone, since nothing has to go in their place.
@@ -41,29 +40,30 @@ def fill(directory: Path, files: Mapping[str, bytes]) -> tuple[str, ...]:
         UsageError: somebody else's file is in the way, or the directory is somebody else's; nothing was written.
         MaterialError: writing failed in the middle; the next time finishes it.
     """
-    _prepare(directory)
+    marker = directory / f".mtls-run-{command}.json"
+    _prepare(directory, marker)
     with _alone(directory):
-        known = _known(directory)
+        known = _known(marker, command)
         _refuse_conflicts(directory, files, known)
         new = {name: frozenset((_sum(content),)) for name, content in files.items()}
         # Before anything else: what is interrupted in the middle is still known as one's own.
-        _mark(directory, {name: known.get(name, frozenset()) | new.get(name, frozenset()) for name in {*known, *new}})
+        _mark(marker, command, {name: known.get(name, frozenset()) | new.get(name, frozenset()) for name in {*known, *new}})
         for name, content in files.items():
             path = directory / name
             if path.parent != directory:
                 make_private(path.parent)
             write_private(path, content)
         left = tuple(sorted(_removed(directory, {name: sums for name, sums in known.items() if name not in new})))
-        _mark(directory, new)
+        _mark(marker, command, new)
         return left
 
 
-def _prepare(directory: Path) -> None:
+def _prepare(directory: Path, marker: Path) -> None:
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if any(directory.iterdir()) and not (directory / MARKER).is_file():
+        if any(directory.iterdir()) and not marker.is_file():
             raise UsageError(
-                f"{directory} is not empty, and nothing in it was forged: name a new directory, or an empty one"
+                f"{directory} is not empty, and nothing in it was made by this command: name a new directory, or an empty one"
             )
         directory.chmod(0o700)
     except OSError as error:
@@ -82,17 +82,16 @@ def _alone(directory: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _known(directory: Path) -> _Sums:
-    path = directory / MARKER
+def _known(marker: Path, command: str) -> _Sums:
     try:
-        told = json.loads(path.read_bytes())
-        if told["made_by"] == _MADE_BY:
+        told = json.loads(marker.read_bytes())
+        if told["made_by"] == f"mtls-run {command}":
             return {str(name): frozenset(map(str, sums)) for name, sums in told["files"].items() if _inside(name)}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass
-    raise UsageError(f"{path} can't be read, so that nobody knows what in {directory} was forged: name a new directory")
+    raise UsageError(f"{marker} can't be read, so that nobody knows what beside it may be replaced: name a new directory")
 
 
 def _inside(name: str) -> bool:
@@ -100,9 +99,10 @@ def _inside(name: str) -> bool:
     return not path.is_absolute() and ".." not in path.parts and bool(path.parts)
 
 
-def _mark(directory: Path, sums: _Sums) -> None:
+def _mark(marker: Path, command: str, sums: _Sums) -> None:
     listed = {name: sorted(sums[name]) for name in sorted(sums)}
-    write_private(directory / MARKER, json.dumps({"made_by": _MADE_BY, "files": listed}, indent=1).encode() + b"\n")
+    made = {"made_by": f"mtls-run {command}", "files": listed}
+    write_private(marker, json.dumps(made, indent=1).encode() + b"\n")
 
 
 def _refuse_conflicts(directory: Path, files: Mapping[str, bytes], known: _Sums) -> None:
@@ -110,7 +110,7 @@ def _refuse_conflicts(directory: Path, files: Mapping[str, bytes], known: _Sums)
     if conflicts:
         shown = ", ".join(conflicts[:_SHOWN]) + (f" and {len(conflicts) - _SHOWN} more" * (len(conflicts) > _SHOWN))
         raise UsageError(
-            f"{directory} holds files that were not forged, or were changed since: {shown}; nothing was written. "
+            f"{directory} holds files that this command did not make, or that were changed since: {shown}; nothing was written. "
             "Move them away, or name another directory"
         )
 

@@ -1,0 +1,48 @@
+"""``mtls-run export``."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from mtls_runner.cli.choose import Choice
+from mtls_runner.cli.color import colored
+from mtls_runner.cli.diagnostics import complain
+from mtls_runner.cli.exit_code import ExitCode
+from mtls_runner.cli.one_file import live_progress, one_plan
+from mtls_runner.cli.stop import Stop
+from mtls_runner.errors import ScenarioError
+from mtls_runner.export.script import export as make
+from mtls_runner.reporters.escape import one_line
+
+__all__ = ["export"]
+
+
+def export(choice: Choice, directory: str) -> ExitCode:
+    """Write a scenario as a shell script into a directory, and say what it does not show.
+
+    Raises:
+        UsageError: what was typed is wrong, nothing can be exported, or somebody else's files are in the way.
+        LabError: material can't be made, or nothing can be written.
+    """
+    with Stop().listening():
+        try:
+            plan = one_plan(replace(choice, tool="curl"))
+        except ScenarioError as error:
+            return complain(error.diagnostics, color=colored("auto", sys.stderr))
+        with live_progress() as progress:
+            made = make(plan, Path(directory), progress)
+    cases = f"{len(made.names)} case" + ("s" if len(made.names) != 1 else "")
+    click.echo(f"wrote {one_line(str(made.script))}: {cases}; run it with: bash {one_line(str(made.script))}")
+    for line in made.forged:
+        click.echo(f"made here, since openssl can't: {one_line(line)}")
+    if made.not_compared:
+        click.echo(f"not compared: {', '.join(made.not_compared)}")
+    for name, why in made.left_out:
+        click.echo(f"left out: {one_line(name)}: {one_line(why)}")
+    for name in made.left:
+        click.echo(one_line(f"note: left alone, changed since it was exported: {name}"), err=True)
+    return ExitCode.OK

@@ -1,0 +1,1 @@
+"""A scenario as a shell script of plain openssl, nginx and curl."""

@@ -1,0 +1,86 @@
+"""Each case's client as a curl command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from mtls_runner.clients.curl_command import Files, build, openssl_settings
+from mtls_runner.export.material import Workshop
+from mtls_runner.export.shell import PORT, word
+from mtls_runner.model.spec import Address, ClientSpec, ServerSpec
+
+__all__ = ["curl"]
+
+NOBODY = "pki/nobody.crt"
+"""Trusting it means trusting nobody: curl takes no empty file."""
+
+
+def curl(client: ClientSpec, server: ServerSpec, shop: Workshop, generated: dict[str, bytes]) -> list[str]:
+    """Its words, quoted.
+
+    Args:
+        client: what to do.
+        server: whom it connects to.
+        shop: names the files.
+        generated: small files that options name, by name relative to the script; more are added.
+    """
+    address = client.connect or server.address or Address("127.0.0.1", PORT)
+    command = build(client, address, _files(client, shop, generated))
+    options = list(command.options)
+    if client.certificate is not None and client.passphrase is None and _locked(client, shop):
+        options += ["--pass", ""]  # otherwise curl would ask on the terminal
+    words = ["env", f"OPENSSL_CONF={command.settings}"] if command.settings is not None else []
+    words += ["curl", *(["-K", str(command.config)] if command.config is not None else [])]
+    return [*map(word, words), *_quoted([*options, command.url])]
+
+
+def _quoted(words: list[str]) -> Iterator[str]:
+    before = ""
+    for number, text in enumerate(words):
+        yield word(text, port=before == "--connect-to" or number == len(words) - 1)
+        before = text
+
+
+def _locked(client: ClientSpec, shop: Workshop) -> bool:
+    key = client.key
+    if key is not None and key.file is not None:
+        return True
+    spec = shop.plan.certificates[(key.id if key is not None else None) or client.certificate or ""]
+    return spec.passphrase is not None or spec.files is not None
+
+
+def _files(client: ClientSpec, shop: Workshop, generated: dict[str, bytes]) -> Files:
+    config = None
+    if client.certificate is not None and client.passphrase is not None:
+        config = Path(shop.curl_settings(client.passphrase, client.certificate))
+    plain = client.security_level == 2 and not client.signature_algorithms
+    settings = "none" if plain else _generated("openssl.cnf", openssl_settings(client).encode(), generated)
+    body = client.request.body
+    return Files(
+        certificate=Path(shop.chain(client.certificate, client.chain)) if client.certificate is not None else None,
+        key=_key(client, shop),
+        trust=Path(shop.bundle(client.trust) if client.trust else NOBODY),
+        empty=Path("empty"),
+        settings=Path(settings),
+        config=config,
+        body=Path(_generated("body", body, generated)) if body else None,
+        crl=Path(shop.crl(client.crl)) if client.crl else None,
+    )
+
+
+def _key(client: ClientSpec, shop: Workshop) -> Path | None:
+    if client.certificate is None:
+        return None
+    if client.key is not None and client.key.file is not None:
+        return Path(shop.bring(client.key.file))
+    return Path(shop.key((client.key.id if client.key is not None else None) or client.certificate))
+
+
+def _generated(name: str, content: bytes, generated: dict[str, bytes]) -> str:
+    stem, dot, ending = name.partition(".")
+    number = 1
+    while generated.get(path := f"files/{stem}{f'-{number}' if number > 1 else ''}{dot}{ending}", content) != content:
+        number += 1
+    generated[path] = content
+    return path

@@ -1,0 +1,120 @@
+"""What the script compares for a case: outcome and reason, curl's exit, the HTTP status."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mtls_runner.model.case import Case, Check, Match
+from mtls_runner.model.observation import Outcome, Reason
+from mtls_runner.model.spec import ClientAuth, ClientSpec, Response, ServerSpec, TlsVersion
+from mtls_runner.tls.curl_exit import UNUSABLE_SINCE_8_16
+
+__all__ = ["ANY", "COMPARED", "Expected", "expected"]
+
+ANY = "-"
+"""Stands for what is not compared."""
+COMPARED = frozenset(("outcome", "reason", "status", "curl_exit"))
+
+_WITH_REASON = frozenset((Outcome.SERVER_REFUSED, Outcome.CLIENT_REFUSED))
+#: Reasons that curl meets as an error of cryptography, before its verification's verdict.
+_SIGNATURES = frozenset((Reason.BAD_SIGNATURE, Reason.CRL_INVALID, Reason.MALFORMED, Reason.NOT_COMPLIANT))
+_OCSP = frozenset(reason for reason in Reason if reason.startswith("ocsp-"))
+_OF_OUTCOME = {
+    Outcome.ACCEPTED: "0",
+    Outcome.NO_AGREEMENT: "35|59",
+    Outcome.CLIENT_UNUSABLE: f"58|{UNUSABLE_SINCE_8_16}|77|82",
+    Outcome.TIMED_OUT: "28",
+}
+_OF_REASON = {
+    Reason.REFUSED: "7",
+    Reason.NAME_NOT_RESOLVED: "6",
+    Reason.RESET: "35|56",
+    Reason.CLOSED: "35|52|56",
+    Reason.NOT_TLS: "35",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """As the shell compares it: alternatives with ``|`` between them, or :data:`ANY`."""
+
+    outcome: str
+    exits: str
+    status: str
+
+
+def expected(case: Case, client: ClientSpec) -> Expected:
+    """From the case's own expectation; what it leaves open follows from the outcome, where that is certain."""
+    checks = {check.path: check for check in case.expect.checks if not check.tool_version}
+    versioned = any(check.path == "curl_exit" and check.tool_version for check in case.expect.checks)
+    outcomes = _values(checks.get("outcome"))
+    reasons = _values(checks.get("reason"))
+    told = [
+        outcome if not reasons or Outcome(outcome) not in _WITH_REASON else f"{outcome}: {_visible(reason)}"
+        for outcome in outcomes
+        for reason in (reasons or [""])
+    ]
+    exits = [] if versioned else _values(checks.get("curl_exit"))
+    statuses = _values(checks.get("status"))
+    if len(outcomes) == 1 and not versioned:
+        reason = Reason(reasons[0]) if len(reasons) == 1 else None
+        outcome = Outcome(outcomes[0])
+        exits = exits or _exits(outcome, reason, case, client)
+        statuses = statuses or _statuses(outcome, reason, case.server, client)
+    return Expected("|".join(dict.fromkeys(told)) or ANY, "|".join(exits) or ANY, "|".join(statuses) or ANY)
+
+
+def _values(check: Check | None) -> list[str]:
+    if check is None or any(one.kind is not Match.EQUALS or one.value is None for one in check.alternatives):
+        return []
+    return [str(one.value) for one in check.alternatives]
+
+
+def _visible(reason: str) -> str:
+    """From outside, a certificate that the client withheld looks like none."""
+    return Reason.NO_CERTIFICATE if reason == Reason.CERTIFICATE_WITHHELD else reason
+
+
+def _exits(outcome: Outcome, reason: Reason | None, case: Case, client: ClientSpec) -> list[str]:
+    if outcome is Outcome.CLIENT_REFUSED:
+        return ["91"] if reason in _OCSP else ["35|60" if reason in _SIGNATURES or reason is None else "60"]
+    if outcome is Outcome.NO_CONNECTION:
+        return [_OF_REASON[reason]] if reason in _OF_REASON else []
+    if outcome is Outcome.SERVER_REFUSED:
+        return _refused(reason, case, client)
+    return [_OF_OUTCOME[outcome]] if outcome in _OF_OUTCOME else []
+
+
+def _refused(reason: Reason | None, case: Case, client: ClientSpec) -> list[str]:
+    server = case.server
+    if server.backend == "external":
+        return []
+    if server.backend != "python" or reason is Reason.NOT_AUTHORIZED or _by_status(reason, server):
+        return ["0"]
+    if TlsVersion.V1_3 in client.tls and TlsVersion.V1_3 in server.tls:
+        return ["56"]
+    return ["60" if reason is Reason.EXPIRED else "35"]  # curl takes the alert certificate_expired for its own verdict
+
+
+def _by_status(reason: Reason | None, server: ServerSpec) -> bool:
+    """Whether a server that does not demand a certificate answers 401 or 403 where there is none."""
+    return reason is Reason.NO_CERTIFICATE and server.client_auth is not ClientAuth.REQUIRED
+
+
+def _statuses(outcome: Outcome, reason: Reason | None, server: ServerSpec, client: ClientSpec) -> list[str]:
+    if server.option("config") or server.backend == "external":
+        return ["000"] if outcome in (Outcome.CLIENT_REFUSED, Outcome.NO_AGREEMENT, Outcome.CLIENT_UNUSABLE) else []
+    if outcome is Outcome.ACCEPTED:
+        return [str(answer(server, client).status)]
+    if outcome is Outcome.SERVER_REFUSED:
+        if reason is Reason.NOT_AUTHORIZED or _by_status(reason, server):
+            return [str(answer(server, client).status)]
+        return ["400" if server.backend == "nginx" else "000"]
+    return ["000"] if outcome is not Outcome.TIMED_OUT else []
+
+
+def answer(server: ServerSpec, client: ClientSpec) -> Response:
+    """What the server answers to this request."""
+    path = client.request.path.partition("?")[0]
+    responses = {response.path: response for response in server.responses}
+    return responses.get(path) or responses.get(None) or Response(status=404)

@@ -1,0 +1,299 @@
+"""What the script makes, and in what order; what the lab forges for it, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mtls_runner.export.recipe import days, extension_lines, key_command, openssl_cannot, subject_option
+from mtls_runner.export.shell import word, wrapped
+from mtls_runner.model.case import Plan
+from mtls_runner.model.credential import Secret
+from mtls_runner.model.revocation import CrlSpec
+from mtls_runner.model.spec import CertificateSpec, ChainKind, ChainSpec, Defect
+from mtls_runner.pki.lineage import Lineage
+from mtls_runner.pki.private_files import file_names
+
+__all__ = ["CertificateStep", "Workshop"]
+
+_NOT_THEIR_OWN = frozenset((Defect.KEY_MISMATCH, Defect.KEY_TYPE_MISMATCH))
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateStep:
+    """How the script makes one certificate: what it is (a comment), its extensions, and commands."""
+
+    what: str
+    name: str
+    extensions: tuple[str, ...]
+    commands: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Workshop:
+    """Names every file that cases and servers ask for, relative to the script's working directory, and notes what it takes.
+
+    Args:
+        plan: whose.
+    """
+
+    plan: Plan
+    secrets: dict[str, bytes] = field(default_factory=dict)
+    """Name below ``secrets/`` → content."""
+    brought: dict[str, Path] = field(default_factory=dict)
+    """Name below ``files/`` → file of the author's."""
+    bundles: dict[str, str] = field(default_factory=dict)
+    """File → the command that makes it."""
+    wanted: set[str] = field(default_factory=set)
+    crls: set[str] = field(default_factory=set)
+    _names: Mapping[str, str] = field(init=False)
+    _crl_names: Mapping[str, str] = field(init=False)
+    _lineage: Lineage = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._names = file_names(self.plan.certificates)
+        self._crl_names = file_names(self.plan.crls)
+        self._lineage = Lineage(self.plan.certificates, {}, frozenset())
+
+    # --- files that are asked for ---
+
+    def certificate(self, id_: str) -> str:
+        """The certificate alone."""
+        self._want(id_)
+        return f"pki/{self._names[id_]}.crt"
+
+    def key(self, id_: str) -> str:
+        """Its private key, as encrypted as the scenario says."""
+        self._want(id_)
+        return f"pki/{self._names[id_]}.key"
+
+    def passphrase(self, secret: Secret, name: str) -> str:
+        """A file that holds it."""
+        content = f"{secret.reveal()}\n".encode()
+        return f"secrets/{self._secret(name, '.pass', content)}"
+
+    def curl_settings(self, secret: Secret, name: str) -> str:
+        """A file for ``curl -K`` that gives the key's passphrase."""
+        text = secret.reveal()
+        for character, letter in (("\\", "\\"), ('"', '"'), ("\t", "t"), ("\n", "n"), ("\r", "r"), ("\v", "v")):
+            text = text.replace(character, f"\\{letter}")
+        line = f'pass = "{text}"\n'
+        return f"secrets/{self._secret(name, '.curlrc', line.encode())}"
+
+    def _secret(self, name: str, ending: str, content: bytes) -> str:
+        base = self._names.get(name, name)
+        number = 1
+        while self.secrets.get(file := f"{base}{f'-{number}' if number > 1 else ''}{ending}", content) != content:
+            number += 1
+        self.secrets[file] = content
+        return file
+
+    def bring(self, path: Path) -> str:
+        """A file of the author's; it may be missing on purpose."""
+        number = 1
+        while self.brought.get(name := f"{f'{number}-' if number > 1 else ''}{path.name}", path) != path:
+            number += 1
+        self.brought[name] = path
+        return f"files/{name}"
+
+    def bundle(self, ids: Sequence[str]) -> str:
+        """These certificates in one file."""
+        if len(ids) == 1 and self.plan.certificates[ids[0]].files is None:
+            return self.certificate(ids[0])
+        return self._joined("trust", [self._all_of(id_) for id_ in ids], ids)
+
+    def _all_of(self, id_: str) -> str:
+        """Of an own authority: all that its file holds."""
+        spec = self.plan.certificates[id_]
+        self._want(id_)
+        if spec.files is not None:
+            self.bundles[f"pki/{self._names[id_]}.all.pem"] = ""
+            return f"pki/{self._names[id_]}.all.pem"
+        return self.certificate(id_)
+
+    def chain(self, id_: str, chain: ChainSpec) -> str:
+        """The certificate and what comes after it."""
+        if chain.kind is ChainKind.FULL and self.plan.certificates[id_].files is not None:
+            self._want(id_)
+            return f"pki/{self._names[id_]}.chain.pem"
+        more = self._lineage.intermediates(id_) if chain.kind is ChainKind.FULL else chain.ids
+        if chain.kind is ChainKind.LEAF or not more:
+            return self.certificate(id_)
+        return self._joined("chain", [self.certificate(one) for one in (id_, *more)], (id_, *more))
+
+    def crl(self, ids: Sequence[str]) -> str:
+        """These CRLs in one file."""
+        for id_ in ids:
+            self.crls.add(id_)
+            self._want_crl(self.plan.crls[id_])
+        files = [f"pki/{self._crl_names[id_]}.crl" for id_ in ids]
+        return files[0] if len(files) == 1 else self._joined("crls", files, ids)
+
+    def joined(self, kind: str, files: Sequence[str]) -> str:
+        """Any of these files in one."""
+        return self._joined(kind, files, [Path(file).stem for file in files])
+
+    def _joined(self, kind: str, files: Sequence[str], ids: Sequence[str]) -> str:
+        base = "+".join(self._names.get(id_, id_) for id_ in ids)[:80]
+        number = 1
+        command = f"cat {' '.join(map(word, files))}"
+        while (
+            self.bundles.get(path := f"bundles/{kind}-{base}{f'-{number}' if number > 1 else ''}.pem", command)
+            != command
+        ):
+            number += 1
+        self.bundles[path] = command
+        return path
+
+    # --- what it takes ---
+
+    def _want(self, id_: str) -> None:
+        if id_ in self.wanted:
+            return
+        self.wanted.add(id_)
+        spec = self.plan.certificates[id_]
+        for other in (spec.issuer, spec.key.same_as):
+            if other is not None and other in self.plan.certificates:
+                self._want(other)
+
+    def _want_crl(self, crl: CrlSpec) -> None:
+        for id_ in (crl.issuer, *crl.revoked) if crl.file is None else ():
+            self._want(id_)
+
+    def reasons(self) -> dict[str, str]:
+        """What the lab forges, and why: what openssl can't make, and whoever signed that (its key is needed)."""
+        specs = self.plan.certificates
+        found: dict[str, str] = {}
+        order = {id_: number for number, id_ in enumerate(specs)}
+        for id_ in specs:
+            if id_ not in self.wanted:
+                continue
+            spec, issuer = specs[id_], specs.get(specs[id_].issuer or "")
+            reason = openssl_cannot(spec)
+            if reason is None and issuer is not None:
+                reason = _issuer_cannot(spec, issuer, order[issuer.id] > order[id_])
+            if reason is None and spec.authority_key_identifier and not (issuer or spec).subject_key_identifier:
+                reason = "it names an issuer's key that has no identifier"
+            if reason is not None:
+                found[id_] = reason
+        for id_ in self.crls:
+            if _forged_crl(self.plan.crls[id_]) is not None and self.plan.crls[id_].file is None:
+                found.setdefault(self.plan.crls[id_].issuer, "it signs a CRL that openssl can't make")
+        for id_ in list(found):
+            for other in (*self._lineage.ancestors(id_), specs[id_].key.same_as):
+                if other in self.wanted:
+                    found.setdefault(other, "it signs one of these, or shares a key with one")
+        return {id_: found[id_] for id_ in specs if id_ in found}
+
+    def forged_crls(self) -> dict[str, str]:
+        """CRLs that the lab makes, and why."""
+        reasons = {id_: _forged_crl(self.plan.crls[id_]) for id_ in sorted(self.crls)}
+        return {id_: reason for id_, reason in reasons.items() if reason is not None}
+
+    def steps(self, forged: Iterable[str]) -> Iterator[CertificateStep]:
+        """The certificates that openssl makes, issuers first."""
+        left_out = frozenset(forged)
+        for id_, spec in self.plan.certificates.items():
+            if id_ in self.wanted and id_ not in left_out:
+                yield self._step(id_, spec)
+
+    def _step(self, id_: str, spec: CertificateSpec) -> CertificateStep:
+        name = self._names[id_]
+        base = f"pki/{name}"
+        locked = self.passphrase(spec.passphrase, id_) if spec.passphrase is not None else None
+        opened = ["-passin", f"file:{locked}"] if locked else []
+        request = [
+            "-new",
+            "-utf8",
+            "-key",
+            f"{base}.key",
+            *opened,
+            "-subj",
+            subject_option(spec.subject),
+            "-out",
+            f"{base}.csr",
+        ]
+        commands = [key_command(spec, f"{base}.key", locked), wrapped("openssl req", map(word, request))]
+        length = days(spec)
+        issuer = self.plan.certificates.get(spec.issuer or "")
+        issued_by = self._issuing(issuer) if issuer is not None else []
+        digest = [f"-{spec.signature.hash}"] if spec.signature.hash is not None else []
+        if length is not None:
+            signing = issued_by if issuer is not None else ["-key", f"{base}.key", *opened]
+            serial = (
+                ["-set_serial", str(spec.serial)]
+                if spec.serial
+                else (["-CAcreateserial"] if issuer is not None else [])
+            )
+            options = ["-req", "-in", f"{base}.csr", *signing, *serial, "-days", str(length), *digest]
+            options += ["-extfile", f"{base}.ext", "-out", f"{base}.crt"]
+            commands.append(wrapped("openssl x509", map(word, options)))
+        else:
+            signing = issued_by or ["-selfsign", "-key", f"{base}.key", *opened]
+            signing = [
+                {"-CA": "-cert", "-CAkey": "-keyfile", "-key": "-keyfile"}.get(option, option) for option in signing
+            ]
+            hash_ = ["-md", spec.signature.hash] if spec.signature.hash is not None else []
+            options = ["-batch", "-config", "ca.cnf", "-notext", "-preserveDN", "-in", f"{base}.csr", *signing, *hash_]
+            begin, end = int(spec.not_before.offset.total_seconds()), int(spec.not_after.offset.total_seconds())
+            options += ["-extfile", f"{base}.ext", "-out", f"{base}.crt"]
+            dates = [f'-startdate "$(from_now {begin})"', f'-enddate "$(from_now {end})"']
+            number = (
+                f"echo {spec.serial.to_bytes((spec.serial.bit_length() + 7) // 8).hex()} > serial"
+                if spec.serial
+                else "openssl rand -hex 16 > serial"
+            )
+            commands += [number, wrapped("openssl ca", [*map(word, options), *dates])]
+        return CertificateStep(_what(spec), base, tuple(extension_lines(spec)), tuple(commands))
+
+    def _issuing(self, issuer: CertificateSpec) -> list[str]:
+        base = f"pki/{self._names[issuer.id]}"
+        words = ["-CA", f"{base}.crt", "-CAkey", f"{base}.key"]
+        if issuer.passphrase is not None:
+            words += ["-passin", f"file:{self.passphrase(issuer.passphrase, issuer.id)}"]
+        return words
+
+    def crl_steps(self, forged: Iterable[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """The CRLs that openssl makes: a comment, and commands."""
+        left_out = frozenset(forged)
+        for id_ in sorted(self.crls - left_out):
+            crl = self.plan.crls[id_]
+            issuer = self.plan.certificates[crl.issuer]
+            signing = [{"-CA": "-cert", "-CAkey": "-keyfile"}.get(one, one) for one in self._issuing(issuer)]
+            commands = ["true > index.txt"]
+            for revoked in crl.revoked:
+                given = self.plan.certificates[revoked].revoked
+                why = ["-crl_reason", given.reason.value] if given is not None and given.reason != "unspecified" else []
+                options = ["-config", "ca.cnf", *signing, "-revoke", self.certificate(revoked), *why]
+                commands.append(wrapped("openssl ca", map(word, options)))
+            options = ["-config", "ca.cnf", *signing, "-gencrl", "-out", f"pki/{self._crl_names[id_]}.crl"]
+            begin, end = int(crl.this_update.offset.total_seconds()), int(crl.next_update.offset.total_seconds())
+            dates = [f'-crl_lastupdate "$(from_now {begin})"', f'-crl_nextupdate "$(from_now {end})"']
+            commands.append(wrapped("openssl ca", [*map(word, options), *dates]))
+            yield f"CRL {id_}, by {crl.issuer}", tuple(commands)
+
+
+def _forged_crl(crl: CrlSpec) -> str | None:
+    if crl.file is not None:
+        return "it is your own"
+    if crl.defects:
+        return f"it is wrong on purpose ({crl.defects[0]})"
+    if crl.this_update.absolute is not None or crl.next_update.absolute is not None:
+        return "it has absolute dates"
+    return None
+
+
+def _issuer_cannot(spec: CertificateSpec, issuer: CertificateSpec, later: bool) -> str | None:
+    if issuer.files is not None:
+        return f"{issuer.id}, which is your own, issues it"
+    if _NOT_THEIR_OWN.intersection(issuer.defects):
+        return f"{issuer.id} comes with another's key"
+    return f"{issuer.id} and {spec.id} issue each other" if later else None
+
+
+def _what(spec: CertificateSpec) -> str:
+    kind = "authority" if spec.authority else "leaf"
+    return f"{spec.id}: {kind}, {spec.subject or 'no subject'}, " + (
+        f"issued by {spec.issuer}" if spec.issuer is not None else "signed by itself"
+    )

@@ -1,0 +1,205 @@
+"""A server as nginx in a container: the scenario's own configuration, or one as a person would write it."""
+
+from __future__ import annotations
+
+import re
+import urllib.parse
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+
+from mtls_runner.errors import MaterialError
+from mtls_runner.export.material import Workshop
+from mtls_runner.model.port import Material
+from mtls_runner.model.spec import ClientAuth, Response, RevocationCheck, ServerSpec
+from mtls_runner.servers.nginx.syntax import LONGEST, literal
+from mtls_runner.servers.nginx.upstream import relay_hosts
+from mtls_runner.servers.nginx.user_config import read_user_configuration
+
+__all__ = ["Container", "cannot", "container"]
+
+_VERIFY = {
+    ClientAuth.NONE: "off",
+    ClientAuth.OPTIONAL: "optional",
+    ClientAuth.OPTIONAL_NO_CA: "optional_no_ca",
+    ClientAuth.REQUIRED: "on",
+}
+_PLACE = PurePosixPath("/etc/nginx/lab")
+_NO_LIMIT = 100
+_SPECIAL = frozenset((301, 302, 303, 307, 308, 444, *range(494, 500)))
+
+
+@dataclass(slots=True)
+class Container:
+    """What ``docker run`` needs.
+
+    Args:
+        port: that nginx listens on inside.
+        mounts: path inside → file, relative to the script's working directory.
+        hosts: names that nginx looks up, with their addresses.
+        configurations: name below ``nginx/`` → text.
+    """
+
+    port: int
+    mounts: dict[str, str] = field(default_factory=dict)
+    hosts: tuple[tuple[str, str], ...] = ()
+    configurations: dict[str, bytes] = field(default_factory=dict)
+
+
+def cannot(server: ServerSpec) -> str | None:
+    """What of the description takes more than nginx, openssl and curl; ``None``: nothing."""
+    if server.ocsp is not RevocationCheck.NONE or server.stapling is not None or server.responders:
+        return "it needs an OCSP responder that answers as the scenario says"
+    return None
+
+
+def container(server: ServerSpec, shop: Workshop, material: Material) -> Container:
+    """Write its configuration, and say what goes where.
+
+    Raises:
+        MaterialError: a file of the author's can't be read.
+    """
+    made = Container(int(server.option("port", "443")))
+    if server.option("config"):
+        _own(server, shop, material, made)
+    else:
+        name = f"{server.id}.conf"
+        made.configurations[name] = _written(server, shop, made).encode()
+        made.mounts["/etc/nginx/nginx.conf"] = f"nginx/{name}"
+    return made
+
+
+# --- the author's own configuration ---
+
+
+def _own(server: ServerSpec, shop: Workshop, material: Material, made: Container) -> None:
+    brought = tuple((path, what) for path, what in server.files if what.startswith("file:"))
+    bare = replace(server, files=brought)
+    own = read_user_configuration(bare, material)
+    if server.upstreams:
+        own = read_user_configuration(bare, material, _stubs(server, own.texts))
+    made.hosts = relay_hosts(server.upstreams)
+    for file in own.files:
+        name = f"{server.id}/{PurePosixPath(file.path).relative_to('/')}"
+        made.configurations[name] = file.content
+        made.mounts[file.path] = f"nginx/{name}"
+    for path, what in server.files:
+        if what.startswith("file:"):
+            continue
+        id_, _, part = what.rpartition(".")
+        made.mounts[path] = _piece(server, shop, id_, part)
+
+
+def _piece(server: ServerSpec, shop: Workshop, id_: str, part: str) -> str:
+    if part == "key":
+        return shop.key(id_)
+    if part == "crl":
+        return shop.crl((id_,))
+    if part == "passphrase":
+        given = server.passphrase if id_ == server.certificate else None
+        secret = given or shop.plan.certificates[id_].passphrase
+        if secret is None:
+            raise MaterialError(f"{id_} has no passphrase")
+        return shop.passphrase(secret, id_)
+    if part == "chain":
+        return shop.chain(id_, replace(server.chain, kind=type(server.chain.kind).FULL))
+    return shop.certificate(id_)
+
+
+def _stubs(server: ServerSpec, texts: list[str]) -> str:
+    """In place of the applications behind it: nginx itself, on the ports that the configuration names."""
+    status = next((response.status for response in server.responses if response.path is None), 200)
+    found = []
+    for name, address in relay_hosts(server.upstreams):
+        ports = {80} | {int(port) for text in texts for port in re.findall(rf"\b{re.escape(name)}:(\d{{1,5}})\b", text)}
+        listens = " ".join(f"listen {address}:{port};" for port in sorted(ports) if 0 < port < 65536)
+        found.append(f"server {{ {listens} access_log off; error_log /dev/null; return {status}; }}")
+    return " ".join(found)
+
+
+# --- one for the description ---
+
+
+def _written(server: ServerSpec, shop: Workshop, made: Container) -> str:
+    lines = [
+        "# What the scenario's server is, as an nginx.conf.",
+        "error_log stderr info;",
+        "events {}",
+        "http {",
+        "    access_log off;",
+        "    server {",
+        f"        listen {made.port} ssl;",
+        "        error_log stderr info;              # at info, nginx says why it refuses a client certificate",
+        "",
+        *(f"        {line}" for line in _tls(server, shop, made)),
+        "",
+        *(f"        {line}" for response in _responses(server) for line in _location(response)),
+        "    }",
+        "}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _mount(made: Container, name: str, file: str) -> str:
+    made.mounts[str(_PLACE / name)] = file
+    return str(_PLACE / name)
+
+
+def _tls(server: ServerSpec, shop: Workshop, made: Container) -> Iterator[str]:
+    if server.certificate is not None:
+        chain = _mount(made, "server.crt", shop.chain(server.certificate, server.chain))
+        yield f"ssl_certificate        {chain};"
+        yield f"ssl_certificate_key    {_mount(made, 'server.key', shop.key(server.certificate))};"
+        if server.passphrase is not None:
+            file = shop.passphrase(server.passphrase, f"server-{server.id}")
+            yield f"ssl_password_file      {_mount(made, 'server.pass', file)};"
+    yield from _verification(server, shop, made)
+    yield f"ssl_protocols          {' '.join(server.tls)};"
+    if server.ciphers is not None or server.security_level != 2:
+        ciphers = f"{server.ciphers or 'DEFAULT'}:@SECLEVEL={server.security_level}"
+        yield f"ssl_ciphers            {literal(ciphers)};"
+    if server.groups:
+        yield f"ssl_ecdh_curve         {literal(':'.join(server.groups))};"
+    if server.ciphersuites is not None:
+        yield f"ssl_conf_command       Ciphersuites {literal(server.ciphersuites)};"
+    if server.signature_algorithms:
+        yield f"ssl_conf_command       SignatureAlgorithms {literal(':'.join(server.signature_algorithms))};"
+    if "h2" in server.alpn:
+        yield "http2 on;"
+
+
+def _verification(server: ServerSpec, shop: Workshop, made: Container) -> Iterator[str]:
+    yield f"ssl_verify_client      {_VERIFY[server.client_auth]};"
+    if server.client_auth is ClientAuth.NONE:
+        return
+    yield f"ssl_verify_depth       {_NO_LIMIT if server.verify_depth is None else server.verify_depth};"
+    advertised = server.trust if server.advertise is None else server.advertise
+    if advertised:
+        yield f"ssl_client_certificate {_mount(made, 'client-ca.crt', shop.bundle(advertised))};"
+    if set(server.trust) - set(advertised):
+        yield f"ssl_trusted_certificate {_mount(made, 'trusted.crt', shop.bundle(server.trust))};"
+    if server.crl_check is RevocationCheck.CHAIN:
+        yield f"ssl_crl                {_mount(made, 'revoked.crl', shop.crl(server.crl))};"
+
+
+def _responses(server: ServerSpec) -> list[Response]:
+    responses = {response.path: response for response in server.responses}
+    responses.setdefault(None, Response(status=404))
+    return list(responses.values())
+
+
+def _location(response: Response) -> Iterator[str]:
+    match = "location /" if response.path is None else f"location = {literal(urllib.parse.unquote(response.path))}"
+    text = _text(response)
+    yield f"{match} {{ default_type text/plain; return {response.status}{f' {text}' if text else ''}; }}"
+
+
+def _text(response: Response) -> str:
+    """The body, where ``return`` takes it as it is; bodies are not compared."""
+    if response.status in _SPECIAL or b"$" in response.body or len(response.body) > LONGEST:
+        return ""
+    try:
+        text = response.body.decode("ascii")
+    except UnicodeDecodeError:
+        return ""
+    return literal(text) if text.isprintable() and text else ""

@@ -1,0 +1,215 @@
+"""A plan → the files of a directory whose ``run.sh`` does the same by hand."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from mtls_runner.engine.workdir import private_directory
+from mtls_runner.errors import MaterialError, UsageError
+from mtls_runner.export.curl import NOBODY
+from mtls_runner.export.material import Workshop
+from mtls_runner.export.servers import sections
+from mtls_runner.export.shell import word
+from mtls_runner.handout.place import fill
+from mtls_runner.model.case import Plan
+from mtls_runner.model.observation import Reason
+from mtls_runner.pki.keys import KeyPool, Progress
+from mtls_runner.pki.store import Store
+from mtls_runner.tls.names import VERIFY_CODES
+
+__all__ = ["SCRIPT", "Exported", "export"]
+
+SCRIPT = "run.sh"
+_LIBRARY = "lab.sh"
+_SERVES = {
+    "python": (
+        "The embedded servers are `openssl s_server` here: like them it refuses in TLS, where nginx would answer 400. Its "
+        "bodies are its own."
+    ),
+    "nginx": "nginx runs in a container; `IMAGE=… bash run.sh` takes another image.",
+    "external": "Servers that run already are only connected to.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What came of it.
+
+    Args:
+        script: to run.
+        names: of the cases in it, in their order.
+        left_out: names of cases that these tools can't show, and why.
+        forged: what the lab made since openssl can't, and why.
+        not_compared: what cases expect and the script does not look at.
+        left: files of an earlier time that somebody changed; they were left alone.
+    """
+
+    script: Path
+    names: tuple[str, ...]
+    left_out: tuple[tuple[str, str], ...]
+    forged: tuple[str, ...]
+    not_compared: tuple[str, ...]
+    left: tuple[str, ...]
+
+
+def export(plan: Plan, directory: Path, progress: Progress | None = None) -> Exported:
+    """Write the directory.
+
+    Args:
+        plan: loaded with curl as every case's client.
+        directory: see :func:`mtls_runner.handout.place.fill`.
+        progress: told about keys that take time.
+
+    Raises:
+        UsageError: no case can be shown; or something that this command did not make is in the way.
+        LabError: material can't be made, or nothing can be written.
+    """
+    with private_directory() as private:
+        used = replace(plan, certificates=plan.certificates)
+        shop = Workshop(used)
+        store = _Lazily(plan, private, progress)
+        made = sections(plan, shop, store.material)
+        if not made.names:
+            why = "; ".join(dict.fromkeys(reason for _, reason in made.left_out)) or "it has no cases"
+            raise UsageError(f"{plan.path}: nothing of it can be exported: {why}")
+        forged, forged_crls = shop.reasons(), shop.forged_crls()
+        steps, crl_steps = list(shop.steps(forged)), list(shop.crl_steps(forged_crls))
+        files = dict(made.files)
+        copies = [
+            *_forged(shop, store.material, forged, files),
+            *_forged_crls(shop, store.material, forged_crls, files),
+        ]
+    files |= {f"secrets/{name}": content for name, content in shop.secrets.items()}
+    files |= _brought(shop)
+    reasons = [f"{id_}: {reason}" for id_, reason in forged.items()]
+    reasons += [f"CRL {id_}: {reason}" for id_, reason in forged_crls.items()]
+    values = {
+        "title": f"{plan.name}, from {plan.path.name}",
+        "description": textwrap.wrap(plan.description, 114),
+        "docker": "nginx" in made.backends,
+        "s_server": "python" in made.backends,
+        "serves": [line for name in sorted(made.backends) for line in textwrap.wrap(_SERVES[name], 114)],
+        "not_compared": sorted(made.not_compared),
+        "reasons": [line for reason in reasons for line in textwrap.wrap(reason, 110, subsequent_indent="  ")],
+        "left_out": [f"{name}: {why}" for name, why in made.left_out],
+        "image": word(min(made.images)) if made.images else "",
+        "copied": sorted({name.partition("/")[0] for name in files if "/" in name} - {"forged"}),
+        "openssl_ca": bool(crl_steps) or any("openssl ca" in line for step in steps for line in step.commands),
+        "dates": bool(crl_steps) or any("from_now" in line for step in steps for line in step.commands),
+        "forged": copies,
+        "steps": steps,
+        "crls": crl_steps,
+        "nobody": any(NOBODY in case for server in made.servers for case in server.cases),
+        "bundles": [(word(path), line) for path, line in shop.bundles.items() if line],
+        "total": len(made.names),
+        "servers": made.servers,
+        "verify_codes": _verify_codes(),
+    }
+    files[SCRIPT] = _rendered("run.sh", values)
+    files[_LIBRARY] = _rendered("lab.sh", values)
+    left = fill(directory, files, command="export")
+    script = directory / SCRIPT
+    try:
+        script.chmod(0o700)
+    except OSError as error:
+        raise MaterialError(f"{script}: {error.strerror}") from error
+    return Exported(
+        script, tuple(made.names), tuple(made.left_out), tuple(reasons), tuple(sorted(made.not_compared)), left
+    )
+
+
+class _Lazily:
+    """The plan's material."""
+
+    def __init__(self, plan: Plan, private: Path, progress: Progress | None) -> None:
+        self.material = Store(
+            private,
+            plan.certificates,
+            start=datetime.now(UTC),
+            pool=KeyPool.of_user(),
+            progress=progress,
+            crls=plan.crls,
+        )
+
+
+def _forged(shop: Workshop, store: Store, ids: Iterable[str], files: dict[str, bytes]) -> list[str]:
+    commands: list[str] = []
+    for id_ in ids:
+        credential = store.credential(id_)
+        certificate = shop.certificate(id_)
+        pieces = {certificate: credential.certificate_path, shop.key(id_): credential.key_path}
+        if shop.plan.certificates[id_].files is not None:
+            base = certificate.removesuffix(".crt")
+            pieces[f"{base}.chain.pem"] = credential.chain_path
+            pieces[f"{base}.all.pem"] = store.bundle((id_,))
+        for target, source in pieces.items():
+            content = _content(source)
+            if content is not None:
+                files[target.replace("pki/", "forged/", 1)] = content
+    if any(name.startswith("forged/") for name in files):
+        commands.append('cp "$here"/forged/* pki/')
+    return commands
+
+
+def _forged_crls(shop: Workshop, store: Store, ids: Iterable[str], files: dict[str, bytes]) -> list[str]:
+    before = any(name.startswith("forged/") for name in files)
+    for id_ in ids:
+        content = _content(store.crl((id_,)))
+        if content is not None:
+            files[shop.crl((id_,)).replace("pki/", "forged/", 1)] = content
+    return [] if before or not any(name.startswith("forged/") for name in files) else ['cp "$here"/forged/* pki/']
+
+
+def _content(path: Path | None) -> bytes | None:
+    """``None``: it is missing, on purpose."""
+    try:
+        return path.read_bytes() if path is not None else None
+    except OSError:
+        return None
+
+
+def _brought(shop: Workshop) -> dict[str, bytes]:
+    contents = {f"files/{name}": _content(path) for name, path in shop.brought.items()}
+    return {name: content for name, content in contents.items() if content is not None}
+
+
+def _verify_codes() -> list[tuple[str, str]]:
+    """Codes that mean the same, as alternatives of a shell pattern."""
+    classes: dict[Reason, list[str]] = {}
+    for code, known in VERIFY_CODES.items():
+        if known.reason is not None and known.reason is not Reason.OTHER:
+            classes.setdefault(known.reason, []).append(str(code))
+    return [(" | ".join(codes), reason.value) for reason, codes in classes.items()]
+
+
+def _rendered(template: str, values: Mapping[str, object]) -> bytes:
+    environment = Environment(
+        loader=PackageLoader("mtls_runner.export"),
+        undefined=StrictUndefined,
+        autoescape=False,  # noqa: S701 - a shell script: every word is quoted as such
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["comment"] = _comment
+    environment.filters["quoted"] = _printable_word
+    return environment.get_template(template).render(values).encode()
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
+def _comment(text: str) -> str:
+    """A text on one comment line, whatever is in it."""
+    return f"# {_printable(text)}".rstrip()
+
+
+def _printable_word(text: str) -> str:
+    return word(_printable(text))

@@ -1,0 +1,159 @@
+"""The servers of a script: what starts each, and which cases they have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from mtls_runner.engine.completion import completed
+from mtls_runner.errors import LabError
+from mtls_runner.export import nginx, s_server
+from mtls_runner.export.curl import curl
+from mtls_runner.export.expected import COMPARED, Expected, expected
+from mtls_runner.export.material import Workshop
+from mtls_runner.export.shell import word, wrapped
+from mtls_runner.model.case import Case, Plan
+from mtls_runner.model.observation import Outcome
+from mtls_runner.model.port import Material
+from mtls_runner.model.spec import ServerSpec
+from mtls_runner.registry import backend, tool
+
+__all__ = ["Section", "Sections", "sections"]
+
+
+@dataclass(slots=True)
+class Section:
+    """One server: a comment, the command that starts it, and its cases."""
+
+    comment: str
+    start: str
+    cases: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Sections:
+    """All servers of a script.
+
+    Args:
+        servers: in the order of their first case.
+        names: of the cases, in the script's order.
+        left_out: name of the case, and why.
+        not_compared: what the cases expect and the script can't see, as the scenario calls it.
+        files: name → content, of what goes beside the script.
+        backends: that take part.
+        images: of containers.
+    """
+
+    servers: list[Section] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    not_compared: set[str] = field(default_factory=set)
+    files: dict[str, bytes] = field(default_factory=dict)
+    backends: set[str] = field(default_factory=set)
+    images: set[str] = field(default_factory=set)
+
+
+def sections(plan: Plan, shop: Workshop, material: Material) -> Sections:
+    """Everything but the material.
+
+    Args:
+        plan: all cases with curl as their client.
+        shop: names the files.
+        material: only asked for what is the author's own.
+    """
+    made = Sections()
+    grouped: dict[ServerSpec, list[Case]] = {}
+    for case in plan.cases:
+        why = _left_out(case, plan)
+        if why is not None:
+            made.left_out.append((case.name, why))
+        else:
+            grouped.setdefault(case.server, []).append(case)
+    for server, cases in grouped.items():
+        made.servers.append(_section(server, cases, shop, material, made))
+    return made
+
+
+def _left_out(case: Case, plan: Plan) -> str | None:
+    if case.steps:
+        return "it has several steps: sessions are resumed, or files replaced and read again"
+    server = case.server
+    try:
+        why = backend(server.backend).cannot(server, case.client) or completed(case, plan.certificates)
+        if why is None and case.client is not None:
+            why = tool(case.client.tool).cannot(case.client)
+    except LabError:
+        why = None  # no curl here: the script's curl will say what it can't do
+    if why is None and not server.option("config") and (server.hosts or server.reject_handshake):
+        why = "its server has virtual hosts"
+    if why is None and not server.option("config") and server.other_certificates:
+        why = "its server has several certificates"
+    if why is None and server.backend == "python":
+        why = s_server.cannot(server, case.client)
+    if why is None and server.backend == "nginx":
+        why = nginx.cannot(server)
+    if why is None and case.client is not None and case.client.cert_status:
+        why = "it needs an OCSP responder that answers as the scenario says"
+    return why
+
+
+def _section(server: ServerSpec, cases: Sequence[Case], shop: Workshop, material: Material, made: Sections) -> Section:
+    made.backends.add(server.backend)
+    starter = {"python": _s_server, "nginx": _nginx}.get(server.backend)
+    start = starter(server, cases, shop, material, made) if starter is not None else ""
+    section = Section(
+        f"server {server.id}" if start else f"server {server.id}: it runs already, at {server.address}", ""
+    )
+    starts = [case for case in cases if case.client is None]
+    for case in starts:
+        unusable = any(
+            check.path == "outcome" and check.alternatives[0].value == Outcome.SERVER_UNUSABLE
+            for check in case.expect.checks
+        )
+        made.names.append(case.name)
+        section.cases.append(f'report {word(case.name)} {"server_is_down" if unusable else "server_is_up"} "$state"')
+    section.start = (
+        start
+        if not starts
+        else f"if {start}; then state='the server started'; else state='the server did not start'; fi"
+    )
+    for case in cases:
+        if case.client is None:
+            continue
+        told = expected(case, case.client)
+        made.not_compared |= {check.path for check in case.expect.checks} - COMPARED
+        for number in range(case.client.repeat):
+            name = case.name if case.client.repeat == 1 else f"{case.name} ({number + 1} of {case.client.repeat})"
+            made.names.append(name)
+            section.cases.append(_case(name, told, curl(case.client, server, shop, made.files), case))
+    return section
+
+
+def _case(name: str, told: Expected, command: list[str], case: Case) -> str:
+    head = f"expect {word(name)} {word(told.outcome)} {word(told.exits)} {word(told.status)}"
+    timeout = case.client.timeout if case.client is not None else 10.0
+    options = [*command, "--max-time", f"{timeout:g}"]
+    return f"{head} \\\n  " + wrapped(options[0], options[1:]).replace("\n", "\n  ")
+
+
+def _s_server(server: ServerSpec, cases: Sequence[Case], shop: Workshop, material: Material, made: Sections) -> str:
+    del material
+    clients = [case.client for case in cases if case.client is not None]
+    pages = s_server.pages(server, clients)
+    made.files.update({f"pages-{server.id}/{name}": content for name, content in pages.items()})
+    words = s_server.arguments(server, shop, by_page=bool(pages))
+    start = wrapped("start_s_server", map(word, words))
+    return f"cp {word(f'pages-{server.id}')}/* . && {start}" if pages else start
+
+
+def _nginx(server: ServerSpec, cases: Sequence[Case], shop: Workshop, material: Material, made: Sections) -> str:
+    del cases
+    container = nginx.container(server, shop, material)
+    made.images.add(server.option("image"))
+    made.files.update({f"nginx/{name}": content for name, content in container.configurations.items()})
+    words = [word(str(container.port))]
+    for name, address in container.hosts:
+        words.append(f"--add-host {word(f'{name}:{address}')}")
+    for inside, file in container.mounts.items():
+        words.append(f'--volume "$work"/{word(f"{file}:{inside}:ro")}')
+    return wrapped("start_nginx", words)

@@ -1,0 +1,156 @@
+# What run.sh uses: its temporary directory, the servers, and what is made of curl's and their words.
+# shellcheck shell=bash disable=SC2154
+
+server='' container='' count=0 failed=0
+
+clean_up() {
+  stop
+  [ -z "${KEEP:-}" ] || { mkdir -p "$KEEP" && cp -R "$work/." "$KEEP/"; }
+  rm -rf "$work"
+}
+stop() {
+  [ -z "$server" ] || { kill "$server" && wait "$server"; } 2>/dev/null || true
+  [ -z "$container" ] || docker rm --force --volumes "$container" >/dev/null
+  server='' container=''
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+{% if dates %}
+
+# A moment, in seconds from now, as openssl reads it; `date` of GNU, or of BSD.
+from_now() {
+  local at=$(($(date +%s) + $1))
+  date -u -d "@$at" +%Y%m%d%H%M%SZ 2>/dev/null || date -u -r "$at" +%Y%m%d%H%M%SZ
+}
+{% endif %}
+
+# --- servers -----------------------------------------------------------------------------------------------------------
+
+log() {
+  if [ -n "$container" ]; then docker logs "$container" 2>&1; else cat server.log; fi
+}
+wait_for() { # PATTERN: in the server's log, for as long as the server lives, 30 seconds at most
+  local tries=300
+  until log | grep -Eq "$1"; do
+    if [ -n "$container" ]; then
+      [ "$(docker inspect --format '{{ "{{" }}.State.Running{{ "}}" }}' "$container")" = true ] || return 1
+    else
+      kill -0 "$server" 2>/dev/null || return 1
+    fi
+    tries=$((tries - 1))
+    [ "$tries" -gt 0 ] || return 1
+    sleep 0.1
+  done
+}
+{% if s_server %}
+start_s_server() { # OPTIONS of openssl s_server
+  stop
+  openssl s_server -accept 127.0.0.1:0 "$@" </dev/null >server.log 2>&1 &
+  server=$!
+  wait_for '^ACCEPT' || { log | tail -n 5 | sed 's/^/# /' && return 1; }
+  port=$(sed -n 's/^ACCEPT.*:\([0-9][0-9]*\)$/\1/p' server.log)
+}
+{% endif %}
+{% if docker %}
+start_nginx() { # PORT inside, OPTIONS of docker run
+  stop
+  local inside=$1
+  shift
+  container=$(docker run --detach --publish "127.0.0.1::$inside" "$@" "$image" nginx -g 'daemon off; error_log stderr notice;') || return 1
+  wait_for 'start worker process' || { log | tail -n 5 | sed 's/^/# /' && return 1; }
+  port=$(docker port "$container" "$inside/tcp" | sed -n '1s/.*://p')
+}
+{% endif %}
+
+# --- what happened -----------------------------------------------------------------------------------------------------
+
+reason_of() { # CODE of OpenSSL's verification (X509_V_ERR_…)
+  case $1 in
+{% for codes, reason in verify_codes %}
+  {{ codes }}) echo {{ reason }} ;;
+{% endfor %}
+  *) echo other ;;
+  esac
+}
+alert_of() { # IN | OUT: the number of the alert in curl's words, which end in (level * 256 + number)
+  sed -n "s/^.*($1), TLS alert, .*(\([0-9]*\)):*\$/\1/p" curl.log | while read -r number; do
+    [ "$number" -lt 512 ] || echo $((number - 512)) # fatal ones
+  done | head -n 1
+}
+said() { log | tail -n "+$((mark + 1))"; } # what the server said since this case began
+refused_by_server() {
+  local code
+  if said | grep -Eq 'peer did not return a certificate|client sent no required SSL certificate'; then
+    echo 'server-refused: no-certificate'
+    return
+  fi
+  code=$(said | sed -n -e 's/^verify error:num=\([0-9]*\):.*/\1/p' -e 's/.*client SSL certificate verify error: (\([0-9]*\):.*/\1/p' | tail -n 1)
+  [ -n "$code" ] && echo "server-refused: $(reason_of "$code")"
+}
+observed() { # curl's EXIT, STATUS, VERIFY RESULT
+  local in out
+  in=$(alert_of IN) out=$(alert_of OUT)
+  case $1 in
+  58 | 43 | 77 | 82) echo client-unusable && return ;;
+  59) echo 'no-agreement' && return ;;
+  6 | 7) echo no-connection && return ;;
+  28) echo timed-out && return ;;
+  91) echo "client-refused: ocsp-${ocsp:-unavailable}" && return ;;
+  esac
+  # The server's log may come a moment later than its answer.
+  if [ "$1" != 60 ] || [ -n "$in" ]; then
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+      refused_by_server && return
+      [ "$1" != 0 ] || [ "$2" -ge 400 ] || break
+      sleep 0.1
+    done
+  fi
+  case $1:$2:$in in
+  0:401:* | 0:403:*) if presented; then echo 'server-refused: not-authorized'; else echo 'server-refused: no-certificate'; fi ;;
+  0:*) echo accepted ;;
+  60:*:) if grep -Eq 'subject name|does not match' curl.err; then echo 'client-refused: name-mismatch'; else echo "client-refused: $(reason_of "$3")"; fi ;;
+  35:*:) if [ "$out" = 51 ]; then echo 'client-refused: bad-signature'; elif [ -n "$out" ]; then echo no-agreement; else echo no-connection; fi ;;
+  *:*:116) echo 'server-refused: no-certificate' ;;
+  *:*:4[2-9]) echo 'server-refused: other' ;;
+  35:*) echo no-agreement ;;
+  *) echo no-connection ;;
+  esac
+}
+presented() { printf '%s\n' "$command" | grep -q -- ' --cert '; }
+one_of() { # VALUE, ALTERNATIVES with | between them; an outcome without a reason takes any
+  local alternative
+  [ "$2" != - ] || return 0
+  while read -r alternative; do
+    case $1 in "$alternative" | "$alternative: "*) return 0 ;; esac
+  done < <(printf '%s\n' "$2" | tr '|' '\n')
+  return 1
+}
+server_is_up() { [ "$state" = 'the server started' ]; }
+server_is_down() { ! server_is_up; }
+report() { # NAME, PASSED, WHAT
+  count=$((count + 1))
+  if "$2"; then echo "ok $count - $1 # $3"; else
+    failed=$((failed + 1))
+    echo "not ok $count - $1 # $3"
+  fi
+}
+expect() { # NAME, OUTCOME, EXITS, STATUS, curl and its options; - is not compared
+  local name=$1 outcome=$2 exits=$3 status=$4 mark told exit=0 http verify seen passed=true command
+  shift 4
+  command="$*"
+  mark=$( ([ -n "$container$server" ] && log || true) | wc -l)
+  # Nobody's .curlrc is read.
+  told=$(HOME="$work/empty" CURL_HOME="$work/empty" "$@" --silent --show-error --verbose --noproxy '*' --globoff --stderr curl.log --output body \
+    --write-out '%{http_code} %{ssl_verify_result}' </dev/null) || exit=$?
+  read -r http verify <<<"$told"
+  grep '^curl: ' curl.log >curl.err || true
+  seen=$(observed "$exit" "${http:-000}" "${verify:-0}")
+  one_of "$seen" "$outcome" && one_of "$exit" "$exits" && one_of "${http:-000}" "$status" || passed=false
+  report "$name" "$passed" "$seen, curl exit $exit, status ${http:-000}"
+  if ! $passed; then
+    echo "# expected: $outcome, curl exit $exits, status $status; curl and the server said:"
+    { cat curl.err && said | tail -n 5; } 2>/dev/null | sed 's/^/#   /' || true
+  fi
+}
