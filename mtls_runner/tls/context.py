@@ -17,9 +17,10 @@ from mtls_runner.model.spec import ClientAuth, ClientSpec, RevocationCheck, Serv
 from mtls_runner.tls.material import Problem, load, load_crls, load_trust
 from mtls_runner.tls.transcript import record
 
-__all__ = ["client_context", "server_context", "unsupported"]
+__all__ = ["VERSIONS", "client_context", "server_context", "unsupported"]
 
-_VERSIONS = {
+#: Of the model → of the ``ssl`` module.
+VERSIONS = {
     TlsVersion.V1_0: ssl.TLSVersion.TLSv1,
     TlsVersion.V1_1: ssl.TLSVersion.TLSv1_1,
     TlsVersion.V1_2: ssl.TLSVersion.TLSv1_2,
@@ -82,8 +83,8 @@ def _context(protocol: int, spec: ServerSpec | ClientSpec) -> ssl.SSLContext:
     with _quiet, warnings.catch_warnings():
         # TLS 1.0 and 1.1 are deprecated; a lab asks for them on purpose.
         warnings.simplefilter("ignore", DeprecationWarning)
-        context.minimum_version = _VERSIONS[lowest]
-        context.maximum_version = _VERSIONS[highest]
+        context.minimum_version = VERSIONS[lowest]
+        context.maximum_version = VERSIONS[highest]
         for version, option in _EXCLUSIONS.items():
             if lowest < version < highest and version not in spec.tls:
                 context.options |= option

@@ -172,4 +172,6 @@ def test_importing_it_costs_those_nothing_who_do_not_use_it() -> None:
         "print(json.dumps(sorted(name for name in set(sys.modules) - before if not name.startswith('json'))))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert json.loads(done.stdout) == ["mtls_runner", "mtls_runner.pytest_plugin"]
+    plugin = "mtls_runner.pytest_plugin"
+    parts = [f"{plugin}.{name}" for name in ("fixtures", "loading", "scenario_file")]
+    assert json.loads(done.stdout) == ["mtls_runner", plugin, *parts]

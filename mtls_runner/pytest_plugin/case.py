@@ -1,0 +1,133 @@
+"""One case of a scenario, to be run by somebody's own client."""
+
+from __future__ import annotations
+
+import ssl
+
+from mtls_runner.engine.compare import compare
+from mtls_runner.engine.lab import Lab
+from mtls_runner.errors import UsageError
+from mtls_runner.model.case import Case, Expectation
+from mtls_runner.model.observation import Observation, Outcome
+from mtls_runner.model.spec import ClientSpec
+from mtls_runner.model.verdict import Status, Verdict
+from mtls_runner.pytest_plugin.client_material import ClientMaterial, trusting
+from mtls_runner.pytest_plugin.connection import Connection
+from mtls_runner.pytest_plugin.lab import Find, MtlsLab
+from mtls_runner.reporters.failure import explain, headline
+
+__all__ = ["MtlsCase", "expected_outcome", "not_for_others"]
+
+#: What a server can tell, whoever its client is.
+_SEEN_BY_SERVERS = frozenset(
+    ("outcome", "reason", "client_subject", "client_verify", "server_verify_code", "tls_version", "cipher")
+)
+_NO_HANDSHAKE = frozenset((Outcome.CLIENT_UNUSABLE, Outcome.NO_CONNECTION, Outcome.TIMED_OUT))
+
+
+def expected_outcome(case: Case) -> str | None:
+    """The outcome that a case expects, where it expects exactly one."""
+    for check in case.expect.checks:
+        if check.path == "outcome" and len(check.alternatives) == 1:
+            return str(check.alternatives[0].value)
+    return None
+
+
+def not_for_others(case: Case) -> str | None:
+    """Why a case can't be run by somebody's own client; ``None``: it can."""
+    if case.client is None:
+        return "it is about the server alone"
+    if expected_outcome(case) in _NO_HANDSHAKE:
+        return f"it expects {expected_outcome(case)}, which the server does not see"
+    return None
+
+
+class MtlsCase:
+    """The fixture ``mtls_case``: what the case's client presents, trusts and offers, and whether the server saw what it should.
+
+    Args:
+        case: one that :func:`not_for_others` has nothing against.
+        lab: opened.
+        find: as of :class:`MtlsLab`.
+    """
+
+    def __init__(self, case: Case, lab: Lab, find: Find) -> None:
+        if case.client is None:
+            raise UsageError(f"{case.id} has no client")
+        self.case = case
+        self.lab = MtlsLab(find, (lab, case.server))
+        self._client: ClientSpec = case.client
+        self._opened = lab
+
+    @property
+    def url(self) -> str:
+        """Where the client asks for its page, ``https://localhost:PORT/…``."""
+        return self.lab.url.removesuffix("/") + self._client.request.path
+
+    @property
+    def client(self) -> ClientMaterial | None:
+        """What the client presents; ``None``: nothing."""
+        return ClientMaterial(self._client, self._opened.material) if self._client.certificate is not None else None
+
+    @property
+    def cert(self) -> tuple[str, str] | None:
+        """The ``cert=`` of requests: certificate and key, or nothing."""
+        client = self.client
+        return client.paths if client is not None else None
+
+    @property
+    def trust(self) -> str:
+        """The ``verify=`` of requests: what the client trusts."""
+        return str(self._opened.material.bundle(self._client.trust))
+
+    @property
+    def server_name(self) -> str:
+        """The name that the client asks for and checks (SNI); the address, where the case has none."""
+        return self._client.server_name or self.lab.host
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the case expects that the server lets the client in."""
+        return expected_outcome(self.case) == Outcome.ACCEPTED
+
+    def context(self) -> ssl.SSLContext:
+        """A new ``ssl.SSLContext`` with the client's certificate, trust and TLS versions."""
+        client = self.client
+        return client.context() if client is not None else trusting(self._client, self._opened.material)
+
+    def check(self) -> Connection:
+        """Hold what the server saw of the last connection against the expectation, as far as a server can tell.
+
+        Raises:
+            AssertionError: they differ; the text is the one that ``mtls-run`` shows.
+            DeadlineExceeded: no connection came.
+        """
+        connection = self.lab.last
+        view = connection.view
+        observation = Observation(
+            outcome=connection.outcome,
+            reason=connection.reason,
+            summary=str(connection),
+            alert=connection.alert,
+            alert_from=connection.alert_from,
+            server_verify_code=view.verify_code,
+            client_subject=view.client_subject,
+            client_verify=view.client_verify,
+            tls_version=view.tls_version,
+            cipher=view.cipher,
+            server=view,
+        )
+        checks = tuple(check for check in self.case.expect.checks if self._tells(check.path, connection))
+        mismatches = compare(Expectation(checks), observation, "")
+        if mismatches:
+            verdict = Verdict(self.case, Status.FAIL, observation, mismatches)
+            raise AssertionError(f"{headline(verdict)}\n\n{explain(verdict, self._opened.plan.text)}")
+        return connection
+
+    def _tells(self, path: str, connection: Connection) -> bool:
+        if path == "reason" and connection.outcome is Outcome.CLIENT_REFUSED:
+            return False  # several reasons share an alert
+        return path in _SEEN_BY_SERVERS
+
+    def __repr__(self) -> str:
+        return f"<case {self.case.id}>"

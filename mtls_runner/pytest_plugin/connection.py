@@ -1,0 +1,82 @@
+"""One connection of the client under test, as the server saw it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mtls_runner.model.observation import HttpRequest, Outcome, Reason, ServerView
+from mtls_runner.tls.one_sided import classify_server
+
+__all__ = ["Connection"]
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What became of a connection. Outcomes and reasons are a scenario's words, and equal to their texts.
+
+    Args:
+        outcome: who refused whom; ``accepted``: the handshake was completed and nobody was refused. ``None``: nothing that
+            the lab recognises.
+        reason: why; ``None``: nobody refused, or the client did and its alert does not say why.
+        alert, alert_from: the fatal alert that ended it (RFC 8446 §6 name), and the end that sent it (``client``,
+            ``server``).
+        view: all that the server saw.
+    """
+
+    outcome: Outcome | None
+    reason: Reason | None
+    alert: str | None
+    alert_from: str | None
+    view: ServerView
+
+    @classmethod
+    def of(cls, view: ServerView) -> Connection:
+        """What follows from a server's view alone."""
+        judged = classify_server(view)
+        alert = judged.alert.name if judged.alert is not None else None
+        return cls(judged.outcome, judged.reason, alert, judged.alert_from, view)
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the server let the client in."""
+        return self.outcome is Outcome.ACCEPTED
+
+    @property
+    def refused_because(self) -> Reason | None:
+        """Why the server refused the client; ``None``: it did not."""
+        return self.reason if self.outcome is Outcome.SERVER_REFUSED else None
+
+    @property
+    def refused_by_client_because(self) -> Reason | None:
+        """Why the client refused the server, as far as its alert says; ``None``: it does not say, or did not refuse."""
+        return self.reason if self.outcome is Outcome.CLIENT_REFUSED else None
+
+    @property
+    def client_subject(self) -> str | None:
+        """Subject of the client's certificate, RFC 4514; ``None``: the server has seen none that verified."""
+        return self.view.client_subject
+
+    @property
+    def request(self) -> HttpRequest | None:
+        """The HTTP request that came; ``None``: none did."""
+        return self.view.request
+
+    @property
+    def server_name(self) -> str | None:
+        """The name that the client asked for (SNI, RFC 6066 §3)."""
+        return self.view.server_name
+
+    @property
+    def tls_version(self) -> str | None:
+        """As negotiated (``TLSv1.3``); ``None``: it never came so far."""
+        return self.view.tls_version
+
+    def __str__(self) -> str:
+        words = [str(self.outcome or "nothing that the lab recognises")]
+        if self.reason is not None:
+            words.append(f": {self.reason}")
+        if self.alert is not None:
+            words.append(f" (alert {self.alert} from the {self.alert_from})")
+        if self.view.error:
+            words.append(f"; the server says: {self.view.error}")
+        return "".join(words)

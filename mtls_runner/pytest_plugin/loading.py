@@ -1,0 +1,88 @@
+"""Scenario files under pytest's options; their mistakes as collection errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from mtls_runner.language import Overrides
+    from mtls_runner.model.case import Plan
+
+__all__ = ["as_shown", "find", "load_plan"]
+
+
+def as_shown(path: Path) -> Path:
+    """Relative to where pytest was started, as a person types it, where it lies below."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def load_plan(path: Path, config: pytest.Config, *, tool: str | None = None) -> Plan:
+    """A scenario file, resolved.
+
+    Args:
+        path: as it is to be shown.
+        config: its options set the backend, the tool and the image, and say whether warnings are errors.
+        tool: set for all cases, whatever the options say.
+
+    Raises:
+        CollectError: the file is invalid, with every mistake that is in it; or an option names what there is not.
+    """
+    from dataclasses import replace
+
+    from mtls_runner.errors import ScenarioError, UsageError
+    from mtls_runner.language import load
+    from mtls_runner.snippet import render
+    from mtls_runner.span import Severity
+
+    try:
+        plan = load(path, _overrides(config, tool))
+        if config.getoption("mtls_strict") and plan.warnings:
+            raise ScenarioError([replace(warning, severity=Severity.ERROR) for warning in plan.warnings])
+    except UsageError as error:
+        raise pytest.Collector.CollectError(str(error)) from None
+    except ScenarioError as error:
+        texts: dict[Path, str] = {}
+        for diagnostic in error.diagnostics:
+            if diagnostic.span is not None and diagnostic.span.path not in texts:
+                texts[diagnostic.span.path] = diagnostic.span.path.read_text("utf-8-sig", "replace")
+        parts = [
+            render(diagnostic, texts[diagnostic.span.path] if diagnostic.span is not None else "")
+            for diagnostic in error.diagnostics
+        ]
+        raise pytest.Collector.CollectError("\n\n".join(part.rstrip("\n") for part in parts)) from None
+    return plan
+
+
+def _overrides(config: pytest.Config, tool: str | None) -> Overrides:
+    from mtls_runner.language import Overrides
+
+    option = config.getoption
+    return Overrides(backend=option("mtls_backend"), tool=tool or option("mtls_tool"), image=option("mtls_image"))
+
+
+def find(pattern: str, beside: Path, root: Path) -> list[Path]:
+    """The scenario files that a test names: beside it, or in the first directory above it that has them.
+
+    Args:
+        pattern: a path, or a glob pattern (``labs/*.yaml``; ``**`` is any number of directories).
+        beside: the test's file.
+        root: the last directory to look in, pytest's root directory.
+
+    Raises:
+        FileNotFoundError: there is none; the text says where was looked.
+    """
+    if Path(pattern).is_absolute():
+        if Path(pattern).is_file():
+            return [Path(pattern)]
+        raise FileNotFoundError(f"there is no scenario {pattern!r}")
+    for directory in beside.parents:
+        found = sorted(path for path in directory.glob(pattern) if path.is_file() and path.stem != "lab")
+        if found:
+            return found
+        if directory == root:
+            break
+    raise FileNotFoundError(f"there is no scenario {pattern!r} beside {beside.name} nor above it, up to {root}")
