@@ -85,8 +85,22 @@ class Crls:
                 found.append(id_)
         return found
 
-    def check(self) -> None:
-        """What can't be, and what nobody loads."""
+    def check(self, *, asked: bool) -> None:
+        """What can't be, what nobody loads, and who is revoked without anybody looking.
+
+        Args:
+            asked: somebody asks OCSP responders, who know too.
+        """
+        listed = {id_ for spec in self.specs().values() for id_ in spec.revoked}
+        for id_, declared in self._certificates.own.items():
+            if declared.model.revoked is not None and id_ not in listed and not asked:
+                self._context.problems.warning(
+                    declared.document,
+                    (*declared.loc, "revoked"),
+                    f"'{id_}' is revoked, and nothing in this file looks whether it is",
+                    "a server or client with crl, or a server that asks a responder (ocsp)",
+                    key=True,
+                )
         for id_, model in self._declared.items():
             self._check(id_, model, ("crls", id_))
             if id_ not in self._used:

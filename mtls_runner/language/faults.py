@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from mtls_runner.language.certificates import Certificates
 from mtls_runner.language.context import Context
 from mtls_runner.model.case import Case
-from mtls_runner.model.spec import CertificateSpec, ClientAuth, Defect, KeyAlgorithm
+from mtls_runner.model.spec import CertificateSpec, ClientAuth, Defect, KeyAlgorithm, RevocationCheck
 
 __all__ = ["check_faults"]
 
@@ -20,7 +20,7 @@ def check_faults(
 ) -> None:
     """A warning for each certificate that would be refused for two reasons, unless the author allows for both."""
     warned: set[str] = set()
-    known: dict[tuple[str, tuple[str, ...], str], tuple[str, ...]] = {}
+    known: dict[tuple[str, tuple[str, ...], str, bool], tuple[str, ...]] = {}
     now = datetime.now(UTC)
     for case in cases:
         client, server = case.client, case.server
@@ -28,15 +28,18 @@ def check_faults(
             continue
         presented = []
         if client.certificate is not None and server.client_auth is not ClientAuth.NONE:
-            presented.append((client.certificate, server.trust, "clientAuth"))
+            checked = any(check is not RevocationCheck.NONE for check in (server.crl_check, server.ocsp))
+            presented.append((client.certificate, server.trust, "clientAuth", checked))
         if server.certificate is not None and not client.insecure:
-            presented.append((server.certificate, client.trust, "serverAuth"))
-        for id_, trust, purpose in presented:
+            checked = client.crl_check is not RevocationCheck.NONE
+            presented.append((server.certificate, client.trust, "serverAuth", checked))
+        for id_, trust, purpose, checked in presented:
             if id_ in warned or id_ not in specs:
                 continue
-            key = (id_, trust, purpose)
+            key = (id_, trust, purpose, checked)
             if key not in known:
-                known[key] = tuple(_faults(certificates, specs, id_, trust, purpose, now))
+                revoked = ("revoked",) if checked and specs[id_].revoked is not None else ()
+                known[key] = (*_faults(certificates, specs, id_, trust, purpose, now), *revoked)
             faults = known[key]
             if len(faults) < 2 or _allows_both(case):
                 continue

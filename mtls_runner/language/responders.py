@@ -69,6 +69,11 @@ class Responders:
             awaited=answers[0] not in _NEVER_ANSWER,
         )
 
+    @property
+    def named(self) -> bool:
+        """Whether anybody names one."""
+        return bool(self._named)
+
     def check(self) -> None:
         """Whom they name, and whether anybody names them."""
         for id_ in self._certificates.ids:

@@ -141,6 +141,20 @@ def test_what_nothing_uses_is_a_warning(read: Read) -> None:
     assert "nothing asks the responder 'idle'" in warned(plan)
 
 
+def test_a_revocation_that_nobody_looks_at_is_a_warning(read: Read) -> None:
+    message = "'bad' is revoked, and nothing in this file looks whether it is"
+    assert message in warned(read(SMALL.replace("{crl: ca}", "{}")))
+    assert message not in warned(read(SMALL))
+    responder = "responders: {r: {}}\nserver: {ocsp: leaf, ocsp_responder: r}"
+    assert message not in warned(read(SMALL.replace("server: {crl: ca}", responder)))
+
+
+def test_an_expired_certificate_that_is_revoked_has_two_faults_where_somebody_looks(read: Read) -> None:
+    text = SMALL.replace("revoked: keyCompromise", "revoked: keyCompromise, not_before: -2d, not_after: -1d")
+    assert any("(expired, revoked)" in message for message in warned(read(text)))
+    assert not any("independent faults" in message for message in warned(read(text.replace("{crl: ca}", "{}"))))
+
+
 def test_a_responder_has_its_place_before_anything_runs(read: Read) -> None:
     more = (
         "responders: {r: {answer: [good, revoked]}, gone: {answer: nobody}}\nserver: {ocsp: leaf, ocsp_responder: gone}"
