@@ -37,9 +37,10 @@ _NEVER_CONNECTED = (Phase.PREPARE, Phase.CONNECT)
 class _State:
     """What is known of the connections of one nginx process, however many servers it has."""
 
-    __slots__ = ("fences", "one_at_a_time", "past", "unsettled")
+    __slots__ = ("fences", "lines", "one_at_a_time", "past", "unsettled")
 
     def __init__(self) -> None:
+        self.lines: OrderedDict[int, list[LogLine]] = OrderedDict()
         self.one_at_a_time = threading.Lock()
         self.past = 0
         self.unsettled = True
@@ -94,6 +95,35 @@ class RunningNginx:
             self._state.unsettled = True
             yield _Watch(self)
 
+    def arrived(self) -> int:
+        """Number of the last connection, the fence's own."""
+        with self._state.one_at_a_time:
+            self._settle(Deadline.after(_FENCE_SECONDS))
+            self._state.lines.clear()
+            return self._state.past
+
+    def seen(self, after: int, deadline: Deadline) -> tuple[ServerView, ...]:
+        """Of the connections after that number whose end nginx has logged, to this server or to others of the same nginx."""
+        with self._state.one_at_a_time:
+            self._settle(deadline.within(_FENCE_SECONDS))
+            while not (views := self._recorded(after)) and (text := self._log.take(deadline)) is not None:
+                self._record(parse_line(text))
+        return views
+
+    def _record(self, line: LogLine) -> None:
+        if line.connection is not None:
+            self._state.lines.setdefault(line.connection, []).append(line)
+            if len(self._state.lines) > _UNFINISHED:
+                self._state.lines.popitem(last=False)
+
+    def _recorded(self, after: int) -> tuple[ServerView, ...]:
+        over = (
+            lines
+            for number, lines in sorted(self._state.lines.items())
+            if number > after and any(line.access is not None or line.ends_connection for line in lines)
+        )
+        return tuple(server_view(lines, _SOMEBODY) for lines in over)
+
     def _settle(self, deadline: Deadline) -> None:
         """Make a connection that the log can't confuse with another; all that went before it is past."""
         token = f"/mtls-run-fence-{next(self._state.fences)}"
@@ -109,7 +139,9 @@ class RunningNginx:
             return
         while (text := self._log.take(deadline)) is not None:
             line = parse_line(text)
+            self._record(line)
             if line.access is not None and f" {token} " in line.access.get("request", "") and line.connection:
+                self._state.lines.pop(line.connection, None)
                 self._state.past = line.connection
                 self._state.unsettled = False
                 return
