@@ -22,8 +22,9 @@ from bench.process import Broken
 def _row(figure: Figure) -> tuple[str, ...]:
     peer = "" if figure.peer is None else f"{figure.peer:.2f} {figure.unit}"
     ratio = "" if figure.ratio is None else f"{figure.ratio:.2f}"
-    goal = f"≤ {figure.goal:g}" + ("" if figure.peer is not None else f" {figure.unit}")
-    told = "yes" if figure.good else "NO"
+    unit = "" if figure.peer is not None else f" {figure.unit}"
+    goal = "" if figure.goal is None else f"≤ {figure.goal:g}{unit}"
+    told = "" if figure.goal is None else "yes" if figure.good else "NO"
     return (
         figure.name,
         f"{figure.ours:.2f} {figure.unit}",

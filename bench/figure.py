@@ -18,7 +18,7 @@ class Figure:
         ours, peer: in ``unit``; ``peer`` is ``None`` where the goal is an absolute one.
         unit: ``s``, ``ms``, ``MiB``.
         peer_name: against what.
-        goal: the highest ratio (or, without a peer, the highest figure) that is good.
+        goal: the highest ratio (or, without a peer, the highest figure) that is good; ``None``: only shown.
         samples: what the medians were taken of.
     """
 
@@ -27,7 +27,7 @@ class Figure:
     peer: float | None
     unit: str
     peer_name: str
-    goal: float
+    goal: float | None
     samples: int = 1
 
     @property
@@ -37,8 +37,8 @@ class Figure:
 
     @property
     def good(self) -> bool:
-        """Whether the goal is reached."""
-        return (self.ours if self.ratio is None else self.ratio) <= self.goal
+        """Whether the goal is reached, where there is one."""
+        return self.goal is None or (self.ours if self.ratio is None else self.ratio) <= self.goal
 
 
 Benchmark = Callable[[Path, int], Iterator[Figure]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import cycle, islice
 
 __all__ = ["KINDS", "VERSIONS", "mix", "scenario"]
@@ -27,9 +28,9 @@ cases:
 _NONE = {"TLSv1.2": "handshake_failure", "TLSv1.3": "certificate_required"}
 
 
-def mix(count: int) -> list[tuple[str, str]]:
+def mix(count: int, kinds: Sequence[str] = KINDS) -> list[tuple[str, str]]:
     """Kind of client certificate and TLS version of each case."""
-    pairs = [(kind, version) for kind in KINDS for version in VERSIONS]
+    pairs = [(kind, version) for kind in kinds for version in VERSIONS]
     return list(islice(cycle(pairs), count))
 
 

@@ -19,20 +19,21 @@ def cases_2000(directory: Path, times: int) -> Iterator[Figure]:
     """The lab's share is its whole process, start included; the peer's is its loop alone."""
     for count in (_FEW, _MANY):
         (directory / f"mix-{count}.yaml").write_text(scenario(count))
-    root = Path(__file__).parent.parent.parent
+    bare = [sys.executable, "-m", "bench.cases_2000.bare", str(_MANY)]
+    environment = {"PYTHONPATH": str(Path(__file__).parent.parent.parent)}
     columns = interleave(
         [
             mtls_run(directory, f"mix-{_MANY}.yaml"),
             mtls_run(directory, f"mix-{_FEW}.yaml"),
-            Command([sys.executable, "-m", "bench.cases_2000.bare", str(_MANY)], directory, {"PYTHONPATH": str(root)}),
+            Command([*bare, "good"], directory, environment),
+            Command([*bare, "mix"], directory, environment),
         ],
         max(3, times // 2),
     )
-    many, few, _ = medians(columns)
-    bare = median(float(run.output) for run in columns[2])
+    many, few = (seconds * 1e3 / count for seconds, count in zip(medians(columns), (_MANY, _FEW), strict=False))
+    exchange, mixed = (median(float(run.output) for run in column) * 1e3 / _MANY for column in columns[2:])
     runs = len(columns[0])
-    yield Figure(
-        "2,000 cases, per case", many / _MANY * 1e3, bare / _MANY * 1e3, "ms", "bare ssl handshake + HTTP", 1.3, runs
-    )
+    yield Figure("2,000 cases, per case", many, exchange, "ms", "bare handshake, request, response", 1.3, runs)
+    yield Figure("2,000 cases, per case", many, mixed, "ms", "bare handshakes in the same mix", None, runs)
+    yield Figure("2,000 cases, per case", many, few, "ms", "500 cases, per case", 1.05, runs)
     yield Figure("2,000 cases, peak memory", median(run.peak for run in columns[0]), None, "MiB", "", 150, runs)
-    yield Figure("2,000 cases, per case", many / _MANY * 1e3, few / _FEW * 1e3, "ms", "500 cases, per case", 1.05, runs)
