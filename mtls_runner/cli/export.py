@@ -41,8 +41,8 @@ def export(choice: Choice, directory: str) -> ExitCode:
         click.echo(f"made here, since openssl can't: {one_line(line)}")
     if made.not_compared:
         click.echo(f"not compared: {', '.join(made.not_compared)}")
-    for name, why in made.left_out:
-        click.echo(f"left out: {one_line(name)}: {one_line(why)}")
+    for why, names in made.left_out:
+        click.echo(f"left out ({len(names)}), since {one_line(why)}: {one_line('; '.join(names))}")
     for name in made.left:
         click.echo(one_line(f"note: left alone, changed since it was exported: {name}"), err=True)
     return ExitCode.OK

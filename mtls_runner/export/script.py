@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from mtls_runner.engine.workdir import private_directory
 from mtls_runner.errors import MaterialError, UsageError
 from mtls_runner.export.curl import NOBODY
 from mtls_runner.export.material import Workshop
-from mtls_runner.export.servers import sections
+from mtls_runner.export.servers import Sections, sections
 from mtls_runner.export.shell import word
 from mtls_runner.handout.place import fill
 from mtls_runner.model.case import Plan
@@ -44,7 +44,7 @@ class Exported:
     Args:
         script: to run.
         names: of the cases in it, in their order.
-        left_out: names of cases that these tools can't show, and why.
+        left_out: why these tools can't show some cases, and the names of those.
         forged: what the lab made since openssl can't, and why.
         not_compared: what cases expect and the script does not look at.
         left: files of an earlier time that somebody changed; they were left alone.
@@ -52,7 +52,7 @@ class Exported:
 
     script: Path
     names: tuple[str, ...]
-    left_out: tuple[tuple[str, str], ...]
+    left_out: tuple[tuple[str, tuple[str, ...]], ...]
     forged: tuple[str, ...]
     not_compared: tuple[str, ...]
     left: tuple[str, ...]
@@ -71,10 +71,16 @@ def export(plan: Plan, directory: Path, progress: Progress | None = None) -> Exp
         LabError: material can't be made, or nothing can be written.
     """
     with private_directory() as private:
-        used = replace(plan, certificates=plan.certificates)
-        shop = Workshop(used)
-        store = _Lazily(plan, private, progress)
-        made = sections(plan, shop, store.material)
+        shop = Workshop(plan)
+        store = Store(
+            private,
+            plan.certificates,
+            start=datetime.now(UTC),
+            pool=KeyPool.of_user(),
+            progress=progress,
+            crls=plan.crls,
+        )
+        made = sections(plan, shop, store)
         if not made.names:
             why = "; ".join(dict.fromkeys(reason for _, reason in made.left_out)) or "it has no cases"
             raise UsageError(f"{plan.path}: nothing of it can be exported: {why}")
@@ -82,11 +88,12 @@ def export(plan: Plan, directory: Path, progress: Progress | None = None) -> Exp
         steps, crl_steps = list(shop.steps(forged)), list(shop.crl_steps(forged_crls))
         files = dict(made.files)
         copies = [
-            *_forged(shop, store.material, forged, files),
-            *_forged_crls(shop, store.material, forged_crls, files),
+            *_forged(shop, store, forged, files),
+            *_forged_crls(shop, store, forged_crls, files),
         ]
     files |= {f"secrets/{name}": content for name, content in shop.secrets.items()}
     files |= _brought(shop)
+    left_out = _by_reason(made)
     reasons = [f"{id_}: {reason}" for id_, reason in forged.items()]
     reasons += [f"CRL {id_}: {reason}" for id_, reason in forged_crls.items()]
     values = {
@@ -97,7 +104,7 @@ def export(plan: Plan, directory: Path, progress: Progress | None = None) -> Exp
         "serves": [line for name in sorted(made.backends) for line in textwrap.wrap(_SERVES[name], 114)],
         "not_compared": sorted(made.not_compared),
         "reasons": [line for reason in reasons for line in textwrap.wrap(reason, 110, subsequent_indent="  ")],
-        "left_out": [f"{name}: {why}" for name, why in made.left_out],
+        "left_out": [f"{why}: {'; '.join(names)}" for why, names in left_out],
         "image": word(min(made.images)) if made.images else "",
         "copied": sorted({name.partition("/")[0] for name in files if "/" in name} - {"forged"}),
         "openssl_ca": bool(crl_steps) or any("openssl ca" in line for step in steps for line in step.commands),
@@ -119,23 +126,14 @@ def export(plan: Plan, directory: Path, progress: Progress | None = None) -> Exp
         script.chmod(0o700)
     except OSError as error:
         raise MaterialError(f"{script}: {error.strerror}") from error
-    return Exported(
-        script, tuple(made.names), tuple(made.left_out), tuple(reasons), tuple(sorted(made.not_compared)), left
-    )
+    return Exported(script, tuple(made.names), left_out, tuple(reasons), tuple(sorted(made.not_compared)), left)
 
 
-class _Lazily:
-    """The plan's material."""
-
-    def __init__(self, plan: Plan, private: Path, progress: Progress | None) -> None:
-        self.material = Store(
-            private,
-            plan.certificates,
-            start=datetime.now(UTC),
-            pool=KeyPool.of_user(),
-            progress=progress,
-            crls=plan.crls,
-        )
+def _by_reason(made: Sections) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    grouped: dict[str, list[str]] = {}
+    for name, why in made.left_out:
+        grouped.setdefault(why, []).append(name)
+    return tuple((why, tuple(names)) for why, names in grouped.items())
 
 
 def _forged(shop: Workshop, store: Store, ids: Iterable[str], files: dict[str, bytes]) -> list[str]:

@@ -47,7 +47,8 @@ wait_for() { # PATTERN: in the server's log, for as long as the server lives, 30
 {% if s_server %}
 start_s_server() { # OPTIONS of openssl s_server
   stop
-  openssl s_server -accept 127.0.0.1:0 "$@" </dev/null >server.log 2>&1 &
+  true >server.log # not the last one's, in which ACCEPT stands already
+  openssl s_server -accept 127.0.0.1:0 "$@" </dev/null >>server.log 2>&1 &
   server=$!
   wait_for '^ACCEPT' || { log | tail -n 5 | sed 's/^/# /' && return 1; }
   port=$(sed -n 's/^ACCEPT.*:\([0-9][0-9]*\)$/\1/p' server.log)
