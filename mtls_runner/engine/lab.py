@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -16,11 +17,12 @@ from mtls_runner.engine.compare import compare
 from mtls_runner.engine.completion import completed
 from mtls_runner.engine.observe import observe, server_started, server_unusable
 from mtls_runner.engine.own_material import client_told, notes, server_told, with_notes
+from mtls_runner.engine.steps import as_cases, changes_server, run_steps
 from mtls_runner.engine.workdir import kept_directory, private_directory
 from mtls_runner.errors import LabError, MaterialError, ServerUnusable
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.observation import Observation, Reason
-from mtls_runner.model.port import Client, RunningServer, ServerBackend, TakingTime
+from mtls_runner.model.port import Client, ResumingClient, RunningServer, ServerBackend, TakingTime
 from mtls_runner.model.spec import ClientSpec, ServerSpec
 from mtls_runner.model.verdict import Status, Verdict
 from mtls_runner.registry import backend, tool
@@ -145,7 +147,8 @@ class Lab(AbstractContextManager["Lab"]):
         wanted = (case.server for case in cases if case.client is not None and self.cannot(case) is None)
         chosen.expect(tuple(dict.fromkeys(server for server in wanted if server not in judged)))
 
-    def _tool(self, name: str) -> Client:
+    def tool(self, name: str) -> Client:
+        """The client of that name, made once."""
         with self._lock:
             if name not in self._tools:
                 self._tools[name] = tool(name)
@@ -205,8 +208,19 @@ class Lab(AbstractContextManager["Lab"]):
         """Why this case is skipped; ``None``: it can be run."""
         reason = self._backend(case.server.backend).cannot(case.server, case.client)
         if reason is None and case.client is not None:
-            reason = self._tool(case.client.tool).cannot(case.client)
-        return reason or completed(case, self.plan.certificates)
+            reason = self.tool(case.client.tool).cannot(case.client)
+        reason = reason or completed(case, self.plan.certificates)
+        for one in as_cases(case) if reason is None else ():
+            reason = reason or self.cannot(one)
+        return reason or self._no_session(case)
+
+    def _no_session(self, case: Case) -> str | None:
+        for step in case.steps:
+            if step.resume is not None and step.client is not None:
+                client = self.tool(step.client.tool)
+                if not isinstance(client, ResumingClient):
+                    return f"{step.client.tool} takes no session along from one process to the next"
+        return None
 
     def prepare(self, case: Case) -> None:
         """Start what the case needs, so that what fails then is the lab and not the case.
@@ -214,8 +228,26 @@ class Lab(AbstractContextManager["Lab"]):
         Raises:
             LabError: the lab is broken, or the server can't start and the case does not expect that.
         """
-        if case.client is not None and self.cannot(case) is None:
+        if case.client is not None and not changes_server(case) and self.cannot(case) is None:
             self.server(case.server)
+
+    @contextmanager
+    def own_server(self, spec: ServerSpec) -> Iterator[RunningServer]:
+        """A server that nobody else connects to.
+
+        Raises:
+            LabError: as :meth:`server`.
+        """
+        if self._report is not None and spec.backend != "python":
+            self._report(f"starting {spec.backend} server {spec.id}", 0, 0)
+        context = self._backend(spec.backend).serve(spec, self.material, Deadline.after(_START_SECONDS))
+        try:
+            running = context.__enter__()
+        except ServerUnusable as error:
+            raise server_told(error, spec, self.material) from error
+        with ExitStack() as stack:
+            stack.push(context.__exit__)
+            yield running
 
     def run(self, case: Case) -> Verdict:
         """Run one case. The one barrier: whatever goes wrong in here is this case's verdict."""
@@ -227,15 +259,7 @@ class Lab(AbstractContextManager["Lab"]):
         except Exception as error:  # noqa: BLE001 - a bug of the lab's own must not take the other cases with it
             verdict = Verdict(case, Status.ERROR, error=f"internal error: {type(error).__name__}: {error}")
         duration = time.monotonic() - began
-        return Verdict(
-            case,
-            verdict.status,
-            verdict.observation,
-            verdict.mismatches,
-            verdict.skip_reason,
-            verdict.error,
-            duration,
-        )
+        return replace(verdict, duration=duration)
 
     def _run(self, case: Case) -> Verdict:
         reason = self.cannot(case)
@@ -243,12 +267,14 @@ class Lab(AbstractContextManager["Lab"]):
             return Verdict(case, Status.SKIP, skip_reason=reason)
         if case.client is None:
             return self._judge(case, with_notes(self._start(case), case, self.material), "")
-        client = self._tool(case.client.tool)
+        if case.steps:
+            return run_steps(self, case)
+        client = self.tool(case.client.tool)
         version = client.version()
         server = self.server(case.server)
         verdict = None
         for _ in range(case.client.repeat):
-            observation = self._exchange(case, case.client, client, server)
+            observation = self.exchange(case, case.client, client, server)
             verdict = self._judge(case, observation, version)
             if verdict.status is not Status.PASS:
                 break
@@ -263,12 +289,22 @@ class Lab(AbstractContextManager["Lab"]):
             return server_unusable(Reason(error.reason), str(error), error.log)
         return server_started()
 
-    def _exchange(self, case: Case, spec: ClientSpec, client: Client, server: RunningServer) -> Observation:
+    def exchange(
+        self, case: Case, spec: ClientSpec, client: Client, server: RunningServer, session: object | None = None
+    ) -> Observation:
+        """One connection, seen from both ends; ``session`` is what the client offers to resume."""
         material = self.material
         with server.watch() as watch:
-            seen = client.probe(spec, server.address, material, Deadline.after(spec.timeout))
+            deadline = Deadline.after(spec.timeout)
+            if session is not None and isinstance(client, ResumingClient):
+                seen = client.resume(spec, server.address, material, deadline, session)
+            else:
+                seen = client.probe(spec, server.address, material, deadline)
             told = watch.view(seen, Deadline.after(_VIEW_SECONDS)) if seen.local_port is not None else None
         seen = client_told(seen, spec, material)
+        host = case.server.host(spec.server_name)
+        if host is not case.server:
+            case = replace(case, server=host)
         return with_notes(observe(case, spec, seen, told, material.name), case, material)
 
     def _judge(self, case: Case, observation: Observation, version: str) -> Verdict:

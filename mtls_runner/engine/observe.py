@@ -13,7 +13,7 @@ from mtls_runner.tls.hints import HINTS, MEANINGS
 from mtls_runner.tls.messages import subject
 from mtls_runner.tls.names import VERIFY_CODES
 
-__all__ = ["observe", "server_started", "server_unusable"]
+__all__ = ["observe", "reloaded", "server_started", "server_unusable"]
 
 _WHO = {
     Outcome.SERVER_REFUSED: "server refused the client",
@@ -137,6 +137,11 @@ def observe(
 def server_started() -> Observation:
     """A server's own case: it started."""
     return Observation(outcome=Outcome.SERVER_STARTED, summary="the server started")
+
+
+def reloaded() -> Observation:
+    """A reload: the server goes on with what its files hold now."""
+    return Observation(outcome=Outcome.SERVER_STARTED, summary="the server has read its files again")
 
 
 def server_unusable(reason: Reason, text: str, log: tuple[str, ...]) -> Observation:

@@ -9,9 +9,11 @@ from mtls_runner.language.crls import Crls
 from mtls_runner.language.document import Loc
 from mtls_runner.language.endpoint import Client, OwnFile, Server
 from mtls_runner.language.ends import material_id
+from mtls_runner.language.hosts import host_server
 from mtls_runner.language.matrix import Axis
 from mtls_runner.language.responders import Responders
 from mtls_runner.language.servers import Servers
+from mtls_runner.language.step_models import Expired
 from mtls_runner.model.spec import ChainKind, ChainSpec
 
 __all__ = ["check_ends"]
@@ -28,6 +30,14 @@ class _Place:
 
 
 def _places(context: Context, servers: Servers, axes: Sequence[Axis]) -> Iterator[_Place]:
+    for place in _written(context, servers, axes):
+        yield place
+        if isinstance(place.model, Server):
+            for id_, host in (place.model.virtual_hosts or {}).items():
+                yield _Place(host_server(Server(), host), (*place.loc, "virtual_hosts", id_))
+
+
+def _written(context: Context, servers: Servers, axes: Sequence[Axis]) -> Iterator[_Place]:
     for declared in servers.declared.values():
         yield _Place(declared.model, declared.loc)
     for index, case in enumerate(context.scenario.cases or ()):
@@ -39,9 +49,22 @@ def _places(context: Context, servers: Servers, axes: Sequence[Axis]) -> Iterato
             yield _Place(case.server, ("cases", place, "server"))
         if case.client is not None:
             yield _Place(case.client, ("cases", place, "client"))
+        for number, step in enumerate(case.steps or ()):
+            if step.connect is not None:
+                yield _Place(step.connect, ("cases", place, "steps", number, "connect"))
+            if step.replace is not None:
+                yield _Place(step.replace, ("cases", place, "steps", number, "replace"))
     for axis in axes:
         for setting in axis.settings:
             yield _Place(setting.patch, setting.loc)
+
+
+def _waits(context: Context, certificates: Certificates) -> None:
+    for index, case in enumerate(context.scenario.cases or ()):
+        for number, step in enumerate(case.steps or ()):
+            if isinstance(step.wait, Expired) and certificates.get(step.wait.id) is None:
+                loc = ("cases", context.case_index(index), "steps", number, "wait", "expired")
+                context.problems.unknown(context.document, loc, "authority or leaf", step.wait.id, certificates.ids)
 
 
 def check_ends(
@@ -53,6 +76,7 @@ def check_ends(
     axes: Sequence[Axis],
 ) -> None:
     """Every description of a server or client, also those of a case or of a matrix's axis."""
+    _waits(context, certificates)
     for place in _places(context, servers, axes):
         _EndCheck(context, certificates, crls, place).run()
         if isinstance(place.model, Server):
@@ -107,6 +131,8 @@ class _EndCheck:
     def _server(self, model: Server) -> None:
         for index, given in enumerate(model.advertise or ()):
             self._id(given, "advertise", index)
+        for index, given in enumerate(model.other_certificates or ()):
+            self._id(given, "other_certificates", index)
         for inside, source in (model.files or {}).items():
             if isinstance(source, OwnFile):
                 self._file(source.path, "files", inside)

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from mtls_runner.language.certificates import Certificates
 from mtls_runner.language.check_cases import Planned
 from mtls_runner.language.context import Context
+from mtls_runner.language.document import Loc
+from mtls_runner.language.hosts import check_hosts
 from mtls_runner.language.servers import DeclaredServer, Servers
 from mtls_runner.model.case import Case
 from mtls_runner.model.observation import Outcome
@@ -25,6 +27,7 @@ def check_declared(context: Context, servers: Servers) -> None:
             key=True,
         )
     for declared in servers.declared.values():
+        check_hosts(context, declared.model, declared.loc)
         like = declared.model.like
         if like is not None:
             if like not in servers.declared:
@@ -66,6 +69,17 @@ def check_spec(
         )
     own_config = any(name == "config" for name, _ in spec.options)
     if own_config:
+        return
+    for host in spec.hosts:
+        _check_host(context, certificates, host.server, (*loc, "virtual_hosts", host.id))
+    if spec.reject_handshake:
+        return
+    _check_host(context, certificates, spec, loc)
+
+
+def _check_host(context: Context, certificates: Certificates, spec: ServerSpec, loc: Loc) -> None:
+    problems, document = context.problems, context.document
+    if spec.reject_handshake:
         return
     if spec.certificate is None:
         leaves = certificates.leaves()

@@ -8,6 +8,7 @@ from typing import Annotated
 from mtls_runner.language.certificate import PassphraseField
 from mtls_runner.language.document import Value
 from mtls_runner.language.expectation import ServerExpect
+from mtls_runner.language.http_models import Path, RequestModel, ResponseModel
 from mtls_runner.language.protocol import BACKEND, TOOL, Tls
 from mtls_runner.language.revocation import CHECKS, ResponderRef, Stapling, stapling_short
 from mtls_runner.language.values import (
@@ -15,13 +16,11 @@ from mtls_runner.language.values import (
     Id,
     Many,
     Maybe,
-    OneOrMore,
     Parsed,
     Seconds,
     Short,
     Strict,
     Text,
-    Token,
     about,
     bounded,
     fail,
@@ -31,7 +30,16 @@ from mtls_runner.language.values import (
 )
 from mtls_runner.model.spec import Address, ChainKind, ChainSpec, ClientAuth, RevocationCheck
 
-__all__ = ["Client", "ClientSettings", "OwnFile", "RequestModel", "ResponseModel", "Server", "ServerSettings"]
+__all__ = [
+    "Client",
+    "ClientSettings",
+    "OwnFile",
+    "RequestModel",
+    "ResponseModel",
+    "Server",
+    "ServerSettings",
+    "VirtualHost",
+]
 
 _CLIENT_AUTH: Mapping[str, ClientAuth] = {mode.value: mode for mode in ClientAuth}
 
@@ -39,10 +47,10 @@ _HOST_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.%]+)\]|([^\s:/\[\]]+)):([0-9]{1,5})"
 _MEMORY = re.compile(r"([0-9]{1,12})([kKmMgG])")
 _UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _LEAST_MEMORY, _MOST_MEMORY = 6 << 20, 1 << 40  # Docker's own least
-_METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NAMES = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
 _KEY_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "object", "properties": {"file": {"type": "string"}}}]}
 _ADDRESS_SCHEMA = {"type": "string", "pattern": r"^(\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]+):[0-9]{1,5}$"}
+_CACHE = re.compile(r"off|none|builtin(:[0-9]{1,7})?|shared:[A-Za-z0-9_]{1,32}:[0-9]{1,6}[kKmM]")
 _CHAIN_SCHEMA = {
     "anyOf": [{"enum": ["full", "leaf"]}, {"type": "string"}, {"type": "array", "items": {"type": "string"}}]
 }
@@ -64,33 +72,19 @@ def _chain(value: Value) -> ChainSpec:
     return ChainSpec(ChainKind.IDS, tuple(text_value(one) for one in ids))
 
 
-def _header_value(value: Value) -> str:
-    text = text_value(value)
-    if any((ord(c) < 32 and c != "\t") or ord(c) == 127 for c in text):
-        raise fail("a header can't hold control characters", "one line of text (RFC 9110 §5.5)")
-    return text
-
-
-def _path(value: Value) -> str:
-    text = text_value(value)
-    if not re.fullmatch(r"/[\x21-\x7e]*", text):
-        raise fail("this is not a path", "a path that begins with / and holds no blanks; others are %-encoded")
-    return text
-
-
-def _method(value: Value) -> str:
-    text = text_value(value)
-    if not _METHOD.fullmatch(text):
-        raise fail("this is not a method as HTTP has them", "GET, POST, … (RFC 9110 §9)")
-    return text
-
-
 def _server_name(value: Value) -> str | None:
     if value is None:
         return None
     text = text_value(value)
     if not text or any(c.isspace() for c in text):
         raise fail("this is not a name", "a DNS name, or null to send none")
+    return text
+
+
+def _cache(value: Value) -> str:
+    text = text_value(value)
+    if not _CACHE.fullmatch(text):
+        raise fail("this is not a cache of sessions", "off, none, builtin, builtin:1000 or shared:NAME:1m")
     return text
 
 
@@ -106,34 +100,12 @@ def _optional_id(value: Value) -> str | None:
     return None if value is None else text_value(value)
 
 
-_Header = Annotated[list[Annotated[str, Parsed(_header_value, {"type": ["string", "number", "boolean"]})]], OneOrMore()]
-Headers = Maybe[dict[Token, _Header]]
-Path = Annotated[str, Parsed(_path, {"type": "string", "pattern": "^/"})]
 IdRef = Annotated[str, Parsed(text_value, {"type": "string"})]
 AddressField = Annotated[Address | None, Parsed(_address, _ADDRESS_SCHEMA)]
 ChainField = Annotated[ChainSpec | None, Parsed(_chain, _CHAIN_SCHEMA)]
 #: Bytes.
 MemoryField = Annotated[int | None, Parsed(_memory, {"type": "string", "pattern": "^[0-9]{1,12}[kKmMgG]$"})]
 Joined = Annotated[str | None, separated(":")]
-
-
-class ResponseModel(Strict):
-    """What a server answers."""
-
-    status: Annotated[int | None, bounded(200, 599)] = about("HTTP status; 200 by default.", 200)
-    headers: Headers = about("Header fields; one with several values takes a list.", {"Content-Type": "text/plain"})
-    body: Maybe[Text] = about("The body, UTF-8.", "hello")
-
-
-class RequestModel(Strict):
-    """What a client asks for."""
-
-    method: Annotated[str | None, Parsed(_method, {"type": "string"})] = about("HTTP method; GET by default.", "POST")
-    path: Annotated[str | None, Parsed(_path, {"type": "string", "pattern": "^/"})] = about(
-        "Path and query.", "/orders?n=1"
-    )
-    headers: Headers = about("Header fields; Host is added where it is not given.", {"X-Request-Id": "1"})
-    body: Maybe[Text] = about("The body, UTF-8.", "hello")
 
 
 class _Endpoint(Strict):
@@ -196,6 +168,38 @@ class Options(Strict):
     pids: Annotated[int | None, bounded(16, 32768)] = about("Limit of processes and threads.", 512)
 
 
+SessionCache = Annotated[str | None, Parsed(_cache, {"type": "string", "pattern": f"^({_CACHE.pattern})$"})]
+
+
+class VirtualHost(Strict):
+    """A name-based host on a server's port: what it says itself, and the server's own description for the rest."""
+
+    names: Many[IdRef] = about(
+        "What clients call it (SNI and Host); its id by default. *.example.com has every name below.",
+        ["www.example.com", "*.example.com"],
+    )
+    reject_handshake: Maybe[Bool] = about("Whether it ends handshakes for its names (unrecognized_name).", True)
+    certificate: Maybe[IdRef] = about("The id of the leaf it presents.", "server")
+    other_certificates: Many[IdRef] = about("Leaves with keys of other types, beside `certificate`.", ["server-rsa"])
+    passphrase: PassphraseField = about("What it opens its key with.", "secret", None)
+    chain: ChainField = about("What it sends after its certificate.", "leaf")
+    client_auth: Annotated[ClientAuth | None, word(_CLIENT_AUTH, "a mode of client_auth")] = about(
+        "Whether it asks for a client certificate and demands one.", "optional"
+    )
+    verify_depth: Annotated[int | None, bounded(0, 100)] = about("nginx's ssl_verify_depth.", 2)
+    trust: Many[IdRef] = about("Authorities that client certificates are checked against.", ["ca"])
+    advertise: Many[IdRef] = about("Whose names it sends as acceptable authorities.", ["ca"])
+    crl: Many[IdRef] = about("CRLs that client certificates are looked up in.", ["ca"])
+    crl_check: Annotated[RevocationCheck | None, word(CHECKS, "a part of a chain")] = about(
+        "Which certificates of a client's chain must not be on a CRL.", "leaf"
+    )
+    response: Maybe[ResponseModel] = about("What it answers.", {"status": 200, "body": "hello"})
+    responses: Maybe[dict[Path, ResponseModel]] = about("What it answers on some paths.", {"/health": {"body": "ok"}})
+    session_cache: SessionCache = about("nginx's ssl_session_cache.", "shared:one:1m")
+    session_tickets: Maybe[Bool] = about("nginx's ssl_session_tickets.", False)
+    session_ticket_key: Maybe[Id] = about("Name of the key that encrypts its tickets.", "first")
+
+
 class ServerSettings(_Endpoint):
     """What lab.yaml may set for every server."""
 
@@ -237,6 +241,26 @@ class Server(ServerSettings):
     ] = about("Whether it sends an OCSP response with its certificate, and where it has it from.", True, "ocsp")
     advertise: Many[IdRef] = about(
         "Whose names it sends as acceptable authorities; those of `trust` by default.", ["ca"]
+    )
+    other_certificates: Many[IdRef] = about(
+        "Leaves with keys of other types, for clients that can't use the first one's.", ["server-rsa"]
+    )
+    names: Many[IdRef] = about(
+        "Names of its own, where it has virtual hosts; it serves all names that none of them has.", ["www.example.com"]
+    )
+    virtual_hosts: Maybe[dict[Id, VirtualHost]] = about(
+        "Name-based hosts on its port, by id.", {"shop": {"names": ["shop.example.com"], "client_auth": "none"}}
+    )
+    reject_handshake: Maybe[Bool] = about(
+        "Whether it ends handshakes for names that no virtual host has, and without a name (unrecognized_name).", True
+    )
+    session_cache: SessionCache = about(
+        "nginx's ssl_session_cache: what the server keeps of sessions; nothing by default.", "shared:one:1m"
+    )
+    session_tickets: Maybe[Bool] = about("Whether clients keep sessions, in tickets; true by default.", False)
+    session_ticket_key: Maybe[Id] = about(
+        "Name of the key that encrypts tickets, the same after a reload and for all that name it; a random one by default.",
+        "first",
     )
     address: AddressField = about("Where an external server listens.", "127.0.0.1:8443")
     image: Maybe[IdRef] = about("The container's image; lab.yaml's by default.", "nginx:1.27")

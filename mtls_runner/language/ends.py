@@ -1,12 +1,14 @@
 """Descriptions of servers and clients → :class:`~mtls_runner.model.spec.ServerSpec` and ``ClientSpec``."""
 
 import os
+from collections.abc import Iterator
 
 from mtls_runner.language.certificates import Certificates
 from mtls_runner.language.context import Context
 from mtls_runner.language.crls import Crls
 from mtls_runner.language.document import Loc
 from mtls_runner.language.endpoint import Client, OwnFile, ResponseModel, Server
+from mtls_runner.language.hosts import host_server, presented
 from mtls_runner.language.lab import DEFAULT_IMAGE, IMAGE_VARIABLE
 from mtls_runner.language.responders import Responders
 from mtls_runner.model.credential import Secret
@@ -21,9 +23,10 @@ from mtls_runner.model.spec import (
     ServerSpec,
     TlsVersion,
     VerifyFlag,
+    VirtualHost,
 )
 
-__all__ = ["Ends", "planned_version"]
+__all__ = ["Ends", "material_id", "planned_version"]
 
 _ORDER = {version: number for number, version in enumerate(TlsVersion)}
 _DEFAULT_TLS = (TlsVersion.V1_2, TlsVersion.V1_3)
@@ -71,12 +74,16 @@ class Ends:
             number = self._taken[id_] = self._taken.get(id_, 0) + 1
             known = spec if number == 1 else self._server(f"{id_}.{number}", model)
             self._servers[spec] = known
-            if known.certificate is not None:
-                self.presented.add(known.certificate)
-                self._certificates.use(known.certificate)
-            for authority in known.trust:
+            for certificate in presented(known):
+                self.presented.add(certificate)
+                self._certificates.use(certificate)
+            for authority in (id_ for one in (known, *(host.server for host in known.hosts)) for id_ in one.trust):
                 self._certificates.use(authority)
-            for crl in (*known.crl, *(what.removesuffix(".crl") for _, what in known.files if what.endswith(".crl"))):
+            for crl in (
+                *known.crl,
+                *(id_ for host in known.hosts for id_ in host.server.crl),
+                *(what.removesuffix(".crl") for _, what in known.files if what.endswith(".crl")),
+            ):
                 self._crls.use(crl)
         return known
 
@@ -123,7 +130,19 @@ class Ends:
             ocsp_cache=bool(model.ocsp_cache),
             stapling=self._responders.stapling(model, certificate),
             responders=self._responders.reachable(model),
+            names=tuple(name.lower() for name in model.names or ()),
+            hosts=tuple(self._hosts(id_, model)),
+            reject_handshake=bool(model.reject_handshake),
+            other_certificates=tuple(model.other_certificates or ()),
+            session_cache=model.session_cache,
+            session_tickets=model.session_tickets is not False,
+            session_ticket_key=model.session_ticket_key,
         )
+
+    def _hosts(self, id_: str, model: Server) -> Iterator[VirtualHost]:
+        for name, host in (model.virtual_hosts or {}).items():
+            names = tuple(one.lower() for one in host.names or [name])
+            yield VirtualHost(name, names, self._server(f"{id_}.{name}", host_server(model, host)))
 
     def _options(self, model: Server) -> tuple[tuple[str, str], ...]:
         """The backend's own settings as texts: scenario over lab.yaml, the command line over both."""
@@ -164,11 +183,13 @@ class Ends:
     def client(self, model: Client, server: ServerSpec) -> ClientSpec:
         """The client that ``model`` describes, connecting to ``server``."""
         trust = tuple(model.trust or ())
-        if model.trust is None and server.certificate is not None:
-            trust = (self._certificates.root(server.certificate),)
+        server_name = model.server_name if "server_name" in model.model_fields_set else "localhost"
+        its_own = server.host(server_name).certificate
+        if model.trust is None and its_own is not None:
+            trust = (self._certificates.root(its_own),)
             self._certificates.use(trust[0])
-            if not model.insecure and self._certificates.is_issuer_unknown(server.certificate):
-                self._unknown_root(server.certificate)
+            if not model.insecure and self._certificates.is_issuer_unknown(its_own):
+                self._unknown_root(its_own)
         key = model.key
         if "passphrase" in model.model_fields_set:
             passphrase = self._secret(model)
@@ -184,7 +205,7 @@ class Ends:
             chain=model.chain or ChainSpec(),
             trust=trust,
             insecure=bool(model.insecure),
-            server_name=model.server_name if "server_name" in model.model_fields_set else "localhost",
+            server_name=server_name,
             connect=model.connect,
             tls=_versions(model.tls, server.tls),
             ciphers=model.ciphers,

@@ -258,7 +258,7 @@ class Expect(Checks):
     )
 
 
-ExpectField = Annotated[Expect, Short(_outcome_forms, _EXPECT_SHORT)]
+ExpectField = Annotated[Expect | None, Short(_outcome_forms, _EXPECT_SHORT)]
 
 
 class ServerChecks(Strict):

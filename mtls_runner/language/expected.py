@@ -109,7 +109,7 @@ def _place(document: Document, loc: Loc, name: str) -> Span:
     return span
 
 
-def server_expected(document: Document, model: ServerExpect, loc: Loc) -> Expected:
+def server_expected(document: Document, model: ServerChecks, loc: Loc) -> Expected:
     """A server's own expectation."""
     entries = tuple(
         Entry(
@@ -117,7 +117,7 @@ def server_expected(document: Document, model: ServerExpect, loc: Loc) -> Expect
             tuple(_server_checks(document, where.expect, (*loc, "where", index, "expect"))),
             (*loc, "where", index, "when"),
         )
-        for index, where in enumerate(model.where or ())
+        for index, where in enumerate((model.where if isinstance(model, ServerExpect) else None) or ())
     )
     return Expected(tuple(_server_checks(document, model, loc)), entries)
 

@@ -42,6 +42,7 @@ def schema(name: str) -> Json:
         definitions["Matrix"] = _axes(definitions)
         for holder in (made, definitions["Case"]):
             holder["properties"]["matrix"] |= {"$ref": "#/definitions/Matrix"}
+        definitions["Case"]["oneOf"] = [{"required": ["expect"]}, {"required": ["steps"]}]
     return {
         "$schema": _DRAFT,
         "title": f"mtls-run {name} file",

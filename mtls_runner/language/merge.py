@@ -32,10 +32,14 @@ def within(base: M, top: M) -> M:
         if isinstance(new, Strict) and type(new) is type(old):
             changes[name] = within(old, new)
         elif isinstance(new, dict) and isinstance(old, dict):
-            changes[name] = old | new
+            changes[name] = old | {key: _entry(old.get(key), entry) for key, entry in new.items()}
         else:
             changes[name] = new
     return _built(base, changes)
+
+
+def _entry(old: object, new: object) -> object:
+    return within(old, new) if isinstance(old, Strict) and isinstance(new, Strict) and type(old) is type(new) else new
 
 
 def _built(base: M, changes: dict[str, object]) -> M:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TypeAlias
 
 from mtls_runner.language.certificates import Certificates
@@ -11,7 +12,7 @@ from mtls_runner.language.check_material import check_certificates, check_unused
 from mtls_runner.language.check_servers import check_acceptance, check_declared, check_spec
 from mtls_runner.language.context import Context
 from mtls_runner.language.crls import Crls
-from mtls_runner.language.document import Loc
+from mtls_runner.language.document import Document, Loc
 from mtls_runner.language.endpoint import Client, Server
 from mtls_runner.language.ends import Ends, planned_version
 from mtls_runner.language.expected import expected, server_expected
@@ -21,6 +22,7 @@ from mtls_runner.language.merge import over
 from mtls_runner.language.responders import Responders
 from mtls_runner.language.scenario import Case as CaseModel
 from mtls_runner.language.servers import Servers
+from mtls_runner.language.steps import CaseSteps
 from mtls_runner.model.case import Case, Expectation, Plan
 from mtls_runner.model.spec import ServerSpec, TlsVersion
 from mtls_runner.span import Span
@@ -135,12 +137,49 @@ class _Planner:
                 continue
             id_, server = found
             own = file_cells if case.matrix is None else self._own_cells(case, at)
+            changed = case.server is not None and bool(case.server.model_fields_set - {"like"})
+            if case.steps is not None:
+                yield from self._stepped(case, id_, server, own, place, None if changed else id_)
+                continue
+            if case.expect is None:
+                self._context.problems.absent(document, ("cases", at), "'expect' is missing: a case needs it")
+                continue
             wanted = expected(place, case.expect, ("expect",))
             made = tuple(self._case_cells(case, id_, server, own, wanted.resolve, place.span(())))
-            changed = case.server is not None and bool(case.server.model_fields_set - {"like"})
             self._planned.append(Planned(place, ("expect",), None if changed else id_, wanted, made))
             self._connected.setdefault(id_, []).extend(made)
             yield from made
+
+    def _stepped(
+        self, case: CaseModel, id_: str, server: Server, own: Sequence[Cell], place: Document, declared: str | None
+    ) -> Iterator[Case]:
+        """A case with steps, in each cell."""
+        if case.expect is not None:
+            self._context.problems.error(
+                place, ("expect",), "'expect' and 'steps' exclude each other", "each step's own expect", key=True
+            )
+        if not case.steps:
+            self._context.problems.error(place, ("steps",), "there are no steps")
+        steps = CaseSteps(self._context, place, case.steps or (), partial(self._replaced, id_), self._ends)
+        client = self._client(case)
+        for cell, made in zip(
+            own, self._case_cells(case, id_, server, own, _unconditional, place.span(())), strict=True
+        ):
+            whole = replace(made, server=replace(made.server, alone=True)) if steps.changes_server else made
+            yield replace(whole, steps=steps.steps(whole, applied(server, cell.server), applied(client, cell.client)))
+        for planned in steps.planned(declared):
+            self._planned.append(planned)
+            self._connected.setdefault(id_, []).extend(planned.cells)
+
+    def _replaced(self, id_: str, model: Server) -> ServerSpec:
+        spec = self._ends.server(id_, model)
+        check_spec(self._context, self._certificates, self._servers.declared[id_], spec, model.backend or "python")
+        return spec
+
+    def _client(self, case: CaseModel) -> Client:
+        client = case.client or Client()
+        defaults = self._context.lab.defaults.client
+        return client if defaults is None else over(defaults, client)
 
     def _own_cells(self, case: CaseModel, at: int) -> Sequence[Cell]:
         loc: Loc = ("cases", at, "matrix")
@@ -152,10 +191,7 @@ class _Planner:
         self, case: CaseModel, id_: str, server: Server, own: Sequence[Cell], resolve: Resolve, span: Span
     ) -> Iterator[Case]:
         path = str(self._context.document.path)
-        client = case.client or Client()
-        defaults = self._context.lab.defaults.client
-        if defaults is not None:
-            client = over(defaults, client)
+        client = self._client(case)
         for cell in own:
             spec = self._server(id_, server, cell)
             client_spec = self._ends.client(applied(client, cell.client) if cell.client else client, spec)
@@ -171,3 +207,8 @@ class _Planner:
                 tls,
                 self._tags,
             )
+
+
+def _unconditional(backend: str, tool: str, tls: TlsVersion | None) -> Expectation:  # noqa: ARG001 - a Resolve
+    """Of a case whose steps have the expectations."""
+    return Expectation(())

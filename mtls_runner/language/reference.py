@@ -24,11 +24,12 @@ from mtls_runner.language.certificate import (
     Signature,
     Usage,
 )
-from mtls_runner.language.endpoint import Client, Options, RequestModel, ResponseModel, Server
+from mtls_runner.language.endpoint import Client, Options, RequestModel, ResponseModel, Server, VirtualHost
 from mtls_runner.language.expectation import Checks, Expect, ServerExpect, When, Where
 from mtls_runner.language.lab import Defaults, EngineSettings, LabFile
 from mtls_runner.language.revocation import Crl, Responder, Revoked, Stapling
 from mtls_runner.language.scenario import Case, Scenario
+from mtls_runner.language.step_models import Reload, Step
 from mtls_runner.model.observation import Outcome
 from mtls_runner.tls.names import REASONS
 
@@ -61,11 +62,13 @@ TABLES: Mapping[str, type[BaseModel]] = {
         ServerExpect,
         Stapling,
         Signature,
+        Step,
+        VirtualHost,
         When,
     )
 }
 #: Models whose keys the text itself explains.
-IN_WORDS: tuple[type[BaseModel], ...] = (Expect, KeyUsage, San, Usage, Where)
+IN_WORDS: tuple[type[BaseModel], ...] = (Expect, KeyUsage, Reload, San, Usage, Where)
 _BLOCK = re.compile(r"(<!-- (keys|reasons)(?:: (\w+))? -->\n).*?(<!-- end -->)", re.DOTALL)
 _PLAIN = re.compile(r"[A-Za-z0-9_./*][A-Za-z0-9_./*=+:-]*(?: [A-Za-z0-9_./*=+-]+)*")
 _NOT_TEXT = frozenset({"true", "false", "null", "yes", "no", "on", "off"})

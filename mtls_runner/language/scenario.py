@@ -9,6 +9,7 @@ from mtls_runner.language.document import Value
 from mtls_runner.language.endpoint import Client, Server
 from mtls_runner.language.expectation import ExpectField
 from mtls_runner.language.revocation import Crl, Responder
+from mtls_runner.language.step_models import StepField
 from mtls_runner.language.values import Id, Many, Maybe, Parsed, Short, Strict, Text, about, fail, found, text_value
 
 __all__ = ["Case", "Matrix", "Scenario"]
@@ -53,9 +54,14 @@ class Case(Strict):
     client: Annotated[Client | None, Short(_client_short, {"type": ["string", "null"]})] = about(
         "The client; a bare id is the certificate that it presents.", "good", {"certificate": "good", "tool": "curl"}
     )
-    expect: ExpectField = Field(
-        description="What must be seen; a bare word is the outcome, {server-refused: expired} outcome and reason.",
-        examples=["accepted", {"server-refused": "expired"}],
+    expect: ExpectField = about(
+        "What must be seen; a bare word is the outcome, {server-refused: expired} outcome and reason.",
+        "accepted",
+        {"server-refused": "expired"},
+    )
+    steps: Maybe[list[StepField]] = about(
+        "In the place of `expect`: connections and what is done to the server between them, each with its own expectation.",
+        [{"expect": "accepted"}, {"replace": {"crl": "after"}}, "reload", {"expect": {"server-refused": "revoked"}}],
     )
     matrix: Matrix = about("Takes the place of the file's matrix.", {"client.tool": ["python", "curl"]})
 

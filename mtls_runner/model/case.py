@@ -82,6 +82,7 @@ class Step:
         expect: what must be seen of a connection, or of a reload.
         resume: number of the step, from 0, whose session is offered; ``None``: a fresh connection.
         seconds: how long it waits.
+        until_expired: id of a certificate that it waits for to expire, instead.
         server: what the server's files say from now on; only where they are replaced.
         tls: as :attr:`Case.tls`.
     """
@@ -93,6 +94,7 @@ class Step:
     expect: Expectation = Expectation(())
     resume: int | None = None
     seconds: float = 0.0
+    until_expired: str | None = None
     server: ServerSpec | None = None
     tls: TlsVersion | None = None
 

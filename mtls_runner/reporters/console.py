@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from mtls_runner.model.case import Case, Plan
@@ -19,9 +20,9 @@ from mtls_runner.model.event import (
     RunStarted,
 )
 from mtls_runner.model.verdict import Mismatch, Status, Verdict
-from mtls_runner.reporters.escape import one_line
-from mtls_runner.reporters.failure import explain, headline
-from mtls_runner.reporters.layout import Layout
+from mtls_runner.reporters.escape import one_line, width
+from mtls_runner.reporters.failure import explain, headline, said_of
+from mtls_runner.reporters.layout import WIDEST_NAME, Layout
 from mtls_runner.reporters.page import Marks, Page, Piece, Style
 from mtls_runner.reporters.transcript import transcript
 from mtls_runner.span import Severity
@@ -115,7 +116,9 @@ class ConsoleReporter:
         if verdict.duration >= _TELLING:
             pieces.append((f"  ({verdict.duration:.1f} s)", Style.DIM))
         self._page.line(*pieces)
-        if self._verbose and verdict.observation is not None:
+        if verdict.steps:
+            self._steps(verdict)
+        elif self._verbose and verdict.observation is not None:
             for line in transcript(verdict.case, verdict.observation):
                 self._page.line(("      " + line, Style.TEXT))
             self._open = True
@@ -124,6 +127,26 @@ class ConsoleReporter:
                 self._wrong.append((self._plan, verdict))
         elif verdict.status is Status.SKIP:
             self._skipped[verdict.skip_reason] += 1
+
+    def _steps(self, verdict: Verdict) -> None:
+        """Each step that was done, and that others were not."""
+        names = [one_line(step.name) for step in verdict.case.steps]
+        widest = min(max(map(width, names)), WIDEST_NAME)
+        for number, done in enumerate(verdict.steps, 1):
+            style = _STYLES[done.status]
+            name = names[number - 1]
+            self._page.line(
+                (f"      {self._marks[style]:<{self._mark_width}} ", style),
+                (f"{number:>2} {name}{' ' * max(0, widest - width(name))}  ", Style.TEXT),
+                (said_of(done), Style.DIM if done.status is Status.PASS else style),
+            )
+            if self._verbose and done.observation is not None:
+                case = replace(verdict.case, client=done.step.client)
+                for line in transcript(case, done.observation):
+                    self._page.line(("          " + line, Style.TEXT))
+        left = len(names) - len(verdict.steps)
+        if left:
+            self._page.line((f"        {left} more not done", Style.SKIP))
 
     def _heading(self, plan: Plan) -> None:
         if self._plan is not None:

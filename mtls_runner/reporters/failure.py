@@ -5,12 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from mtls_runner.model.verdict import Mismatch, Status, Verdict
+from mtls_runner.model.verdict import Mismatch, Status, StepVerdict, Verdict
 from mtls_runner.reporters.escape import one_line, visible
 from mtls_runner.snippet import render
 from mtls_runner.span import Diagnostic
 
-__all__ = ["explain", "headline"]
+__all__ = ["explain", "headline", "said_of"]
 
 
 def headline(verdict: Verdict) -> str:
@@ -25,7 +25,19 @@ def headline(verdict: Verdict) -> str:
         first, *others = verdict.mismatches
         more = f" (and {len(others)} more)" if others else ""
         return one_line(f"{_sentence(first)}{more}")
+    if verdict.steps:
+        return f"{len(verdict.steps)} steps" if len(verdict.steps) > 1 else "1 step"
     return one_line(verdict.observation.summary) if verdict.observation is not None else ""
+
+
+def said_of(done: StepVerdict) -> str:
+    """One line about a step: what was seen, or what went wrong instead; ``""`` where there is nothing to see."""
+    if done.error:
+        return one_line(done.error.strip().partition("\n")[0])
+    if done.mismatches:
+        more = f" (and {len(done.mismatches) - 1} more)" if len(done.mismatches) > 1 else ""
+        return one_line(f"{_sentence(done.mismatches[0])}{more}")
+    return one_line(done.observation.summary) if done.observation is not None else "done"
 
 
 def explain(verdict: Verdict, text: str, *, color: bool = False, by_hand: bool = False) -> str:
@@ -48,6 +60,8 @@ def _parts(verdict: Verdict, text: str, color: bool, by_hand: bool) -> Iterator[
         first, _, more = visible(message).partition("\n")
         yield render(Diagnostic(first, verdict.case.span), text, color=color).rstrip("\n")
         yield from (f"    {line}" for line in more.splitlines())
+    for number, done in enumerate(verdict.steps[:-1], 1):
+        yield f"  {'' if number > 1 else 'before:':<9} {number} {one_line(done.step.name)}: {said_of(done)}"
     seen = verdict.observation
     if seen is not None:
         if seen.summary:

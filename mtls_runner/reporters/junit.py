@@ -18,7 +18,7 @@ from mtls_runner.model.case import Plan
 from mtls_runner.model.event import CaseFinished, Event, PlanStarted, RunFinished
 from mtls_runner.model.verdict import Status, Verdict
 from mtls_runner.reporters.escape import for_xml
-from mtls_runner.reporters.failure import explain, headline
+from mtls_runner.reporters.failure import explain, headline, said_of
 
 __all__ = ["JunitReporter"]
 
@@ -105,7 +105,8 @@ def _case(verdict: Verdict, plan: Plan) -> ET.Element:
         if tag != "skipped":
             outcome.set("type", "mismatch" if tag == "failure" else "lab")
             outcome.text = for_xml(explain(verdict, plan.text))
-    ET.SubElement(element, "system-out").text = for_xml(f"{case.id}\n{headline(verdict)}\n")
+    steps = "".join(f"{number} {done.step.name}: {said_of(done)}\n" for number, done in enumerate(verdict.steps, 1))
+    ET.SubElement(element, "system-out").text = for_xml(f"{case.id}\n{headline(verdict)}\n{steps}")
     return element
 
 

@@ -1,0 +1,81 @@
+"""A client that got in although the server has reason to refuse it: why nobody looked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from mtls_runner.model.case import Plan
+from mtls_runner.model.credential import Credential
+from mtls_runner.model.observation import Observation
+from mtls_runner.model.spec import ClientAuth, ClientSpec, RevocationCheck, ServerSpec
+
+if TYPE_CHECKING:
+    from mtls_runner.pki.store import Store
+
+__all__ = ["not_after", "overlooked"]
+
+
+def overlooked(
+    seen: Observation, client: ClientSpec, loaded: ServerSpec, files: ServerSpec, material: Store, plan: Plan
+) -> Observation:
+    """An accepted exchange with what the server did not hold against its client, in summary and evidence.
+
+    Args:
+        seen: what happened.
+        client: who got in.
+        loaded: what the server has read.
+        files: what its files hold by now.
+        material: the plan's.
+        plan: for the certificates that are on each CRL.
+    """
+    if client.certificate is None or loaded.host(client.server_name).client_auth is ClientAuth.NONE:
+        return seen
+    said = tuple(_said(seen, client, loaded, files, material, plan))
+    if not said:
+        return seen
+    return replace(seen, summary=f"{seen.summary}, {said[0]}", evidence=(*seen.evidence, *said))
+
+
+def _said(
+    seen: Observation, client: ClientSpec, loaded: ServerSpec, files: ServerSpec, material: Store, plan: Plan
+) -> Iterator[str]:
+    resumed = "a resumed session is not verified again"
+    now = _revoked_by(client, loaded, material, plan)
+    if now is not None and seen.resumed:
+        yield f"though its certificate is revoked (CRL {now}): {resumed}"
+    soon = _revoked_by(client, files, material, plan)
+    if now is None and soon is not None:
+        yield f"though its certificate is revoked (CRL {soon}): the server has not read its new files"
+    if seen.resumed and _expired(client, material):
+        yield f"though its certificate has expired: {resumed}"
+
+
+def _revoked_by(client: ClientSpec, server: ServerSpec, material: Store, plan: Plan) -> str | None:
+    """The first of the server's CRLs that the client, or an authority that the server would look up, is on."""
+    host = server.host(client.server_name)
+    if host.crl_check is RevocationCheck.NONE or client.certificate is None:
+        return None
+    chain = [client.certificate]
+    if host.crl_check is RevocationCheck.CHAIN:
+        chain += material.credential(client.certificate).ancestors
+    for id_ in host.crl:
+        crl = plan.crls.get(id_)
+        if crl is not None and not set(crl.revoked).isdisjoint(chain):
+            return id_
+    return None
+
+
+def _expired(client: ClientSpec, material: Store) -> bool:
+    if client.certificate is None:
+        return False
+    return not_after(material.credential(client.certificate)) < datetime.now(UTC)
+
+
+def not_after(credential: Credential) -> datetime:
+    """When a certificate's validity ends."""
+    from cryptography import x509
+
+    return x509.load_der_x509_certificate(credential.der).not_valid_after_utc

@@ -1,0 +1,188 @@
+"""``steps:`` → :class:`~mtls_runner.model.case.Step`, for each cell of a case's matrix."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields, replace
+
+from mtls_runner.language.check_cases import Planned
+from mtls_runner.language.context import Context
+from mtls_runner.language.document import Document, Loc
+from mtls_runner.language.endpoint import Client, Server
+from mtls_runner.language.ends import Ends, planned_version
+from mtls_runner.language.expected import Expected, expected, server_expected
+from mtls_runner.language.merge import within
+from mtls_runner.language.step_models import Expired
+from mtls_runner.language.step_models import Step as Model
+from mtls_runner.model.case import Action, Case, Check, Match, Matcher, Step
+from mtls_runner.model.observation import Outcome
+from mtls_runner.model.spec import ClientSpec, ServerSpec
+
+__all__ = ["CaseSteps"]
+
+_ACTIONS = ("connect", "resume", "wait", "replace", "reload")
+#: What a client may change and still resume a session.
+_FREE = frozenset(("server_name", "request", "timeout", "repeat", "connect"))
+#: What can't be replaced while a server runs.
+_FIXED = ("like", "expect", "backend", "address", "image", "config", "port", "options", "upstreams")
+
+
+class CaseSteps:
+    """The steps of one case as written.
+
+    Args:
+        context: of the file.
+        place: the document at the case.
+        models: its steps.
+        server: the id of its server.
+        make_server: makes a description's server, checked.
+        ends: makes clients.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        place: Document,
+        models: Sequence[Model],
+        make_server: Callable[[Server], ServerSpec],
+        ends: Ends,
+    ) -> None:
+        self._context = context
+        self._place = place
+        self._models = models
+        self._make_server = make_server
+        self._ends = ends
+        self._actions = tuple(self._action(number, model) for number, model in enumerate(models))
+        self._resumes = tuple(self._resumed(number, model) for number, model in enumerate(models))
+        self._expected = tuple(self._wanted(number, model) for number, model in enumerate(models))
+        self._connections: dict[int, list[Case]] = {}
+
+    @property
+    def changes_server(self) -> bool:
+        """Whether the server needs to be this case's own."""
+        return any(action in (Action.REPLACE, Action.RELOAD) for action in self._actions)
+
+    def planned(self, server: str | None) -> Iterator[Planned]:
+        """Each connection as a case of its own, for those who check cases."""
+        for number, cases in self._connections.items():
+            yield Planned(self._place, ("steps", number, "expect"), server, self._expected[number], cases)
+
+    def steps(self, case: Case, server: Server, client: Client) -> tuple[Step, ...]:
+        """For one cell.
+
+        Args:
+            case: the case without its steps.
+            server, client: the descriptions that it was made of.
+        """
+        made: list[Step] = []
+        spec = case.server
+        for number, (model, action) in enumerate(zip(self._models, self._actions, strict=True)):
+            step = Step(
+                model.name or self._name(number, model, action),
+                action,
+                self._place.span(("steps", number)),
+                seconds=model.wait if isinstance(model.wait, float) else 0.0,
+                until_expired=model.wait.id if isinstance(model.wait, Expired) else None,
+                expect=self._expected[number].resolve(spec.backend, "", None),
+            )
+            if action is Action.REPLACE and model.replace is not None:
+                server = within(server, model.replace)
+                spec = replace(self._make_server(server), alone=True)
+                step = replace(step, server=spec)
+            elif action is Action.CONNECT:
+                step = self._connection(number, model, step, replace(case, server=spec), client)
+            made.append(step)
+            self._same_settings(number, made)
+        return tuple(made)
+
+    def _connection(self, number: int, model: Model, step: Step, case: Case, client: Client) -> Step:
+        described = within(client, model.connect) if model.connect is not None else client
+        spec = self._ends.client(described, case.server)
+        tls = planned_version(case.server, spec)
+        expect = self._expected[number].resolve(case.server.backend, spec.tool, tls)
+        self._connections.setdefault(number, []).append(replace(case, client=spec, expect=expect, tls=tls))
+        return replace(step, client=spec, expect=expect, resume=self._resumes[number], tls=tls)
+
+    def _error(self, loc: Loc, message: str, wanted: str = "", *, key: bool = False) -> None:
+        self._context.problems.error(self._place, ("steps", *loc), message, wanted, key=key)
+
+    def _action(self, number: int, model: Model) -> Action:
+        given = [name for name in _ACTIONS if name in model.model_fields_set]
+        things = [name for name in given if name != "resume" or "connect" not in given]
+        if len(things) > 1:
+            self._error(
+                (number, things[1]), "a step does one thing", f"steps of their own: {', '.join(things)}", key=True
+            )
+        action = Action.CONNECT
+        if things and things[0] not in ("connect", "resume"):
+            action = Action(things[0])
+        if action is Action.CONNECT and model.expect is None:
+            self._error((number,), "'expect' is missing: a connection needs it", "what must be seen")
+        elif action is not Action.CONNECT and model.expect is not None:
+            self._error(
+                (number, "expect"), "only connections are expected to end in some way", "reload: {starts: …}", key=True
+            )
+        if model.replace is not None:
+            for name in _FIXED:
+                if name in model.replace.model_fields_set:
+                    self._error(
+                        (number, "replace", name), f"'{name}' can't be replaced while the server runs", key=True
+                    )
+        return action
+
+    def _resumed(self, number: int, model: Model) -> int | None:
+        if model.resume is None:
+            return None
+        before = [at for at in range(number) if self._actions[at] is Action.CONNECT]
+        if model.resume is True:
+            if not before:
+                self._error((number, "resume"), "there is no connection before this one to resume", key=True)
+                return None
+            return before[-1]
+        named = {self._models[at].name: at for at in before if self._models[at].name}
+        if model.resume not in named:
+            names = ", ".join(str(name) for name in named)
+            self._error((number, "resume"), "no connection before this one has that name", f"true, or one of: {names}")
+            return None
+        return named[str(model.resume)]
+
+    def _wanted(self, number: int, model: Model) -> Expected:
+        if model.expect is not None:
+            return expected(self._place, model.expect, ("steps", number, "expect"))
+        if self._actions[number] is not Action.RELOAD:
+            return Expected((), ())
+        if model.reload is not None and model.reload.model_fields_set:
+            wanted = server_expected(self._place, model.reload, ("steps", number, "reload"))
+            if model.reload.starts is not None:
+                return wanted
+        span = self._place.span(("steps", number))
+        starts = Check("outcome", (Matcher(Match.EQUALS, Outcome.SERVER_STARTED.value),), span)
+        return Expected((starts,), ())
+
+    def _same_settings(self, number: int, made: Sequence[Step]) -> None:
+        step = made[number]
+        if step.resume is None or step.client is None:
+            return
+        earlier = made[step.resume].client
+        if earlier is None:
+            return
+        differing = [name for name in _BOUND if getattr(earlier, name) != getattr(step.client, name)]
+        if differing:
+            self._error(
+                (number,),
+                f"a session is resumed with the settings that it was made with: {', '.join(differing)} would differ",
+                "only server_name, request, timeout and connect may",
+            )
+
+    def _name(self, number: int, model: Model, action: Action) -> str:
+        if isinstance(model.wait, float):
+            return f"wait {model.wait:g} s"
+        if isinstance(model.wait, Expired):
+            return f"wait until {model.wait.id} has expired"
+        if action is Action.REPLACE and model.replace is not None:
+            given = model.replace.model_fields_set
+            return f"replace {', '.join(name for name in type(model.replace).model_fields if name in given)}"
+        if action is Action.CONNECT and self._resumes[number] is not None:
+            return f"resume step {(self._resumes[number] or 0) + 1}"
+        return str(action)
+
+
+_BOUND = tuple(field.name for field in fields(ClientSpec) if field.name not in _FREE)
