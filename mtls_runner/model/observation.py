@@ -240,6 +240,7 @@ class ServerView:
         client_verify: as nginx ``$ssl_client_verify``: ``SUCCESS``, ``NONE``, ``FAILED:…``; ``None``: unknown.
         client_subject: RFC 4514 subject of the client certificate it saw; ``None``: none, or unknown.
         ocsp: what it held against the client by OCSP, though the chain was good.
+        presented: subject of the certificate that the client sent, whatever became of it; ``None``: none, or unknown.
         refused_status: the HTTP status by which it refused the certificate itself (nginx 400/495/496/497), or ``None``.
         alerts, messages: from the server's side, in order; empty where it doesn't tell.
         request: the HTTP request it saw.
@@ -268,6 +269,7 @@ class ServerView:
     resumed: bool | None = None
     log: tuple[str, ...] = ()
     ocsp: Reason | None = None
+    presented: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
