@@ -121,6 +121,25 @@ def explain(file: str, case: str | None, backend: str | None, tool: str | None, 
 
 @root.command()
 @click.argument("file", type=click.Path())
+@click.option("-k", "expression", metavar="EXPR", help="As for run.")
+@click.option("--backend", metavar="NAME", help="As for run.")
+@click.option("--image", metavar="IMAGE", help="As for run.")
+@click.option("-v", "--verbose", is_flag=True, help="Show all that a server saw of each connection.")
+@_color
+def serve(file: str, expression: str | None, backend: str | None, image: str | None, verbose: bool, color: str) -> int:
+    """Keep a scenario's servers running, to be tried by hand.
+
+    Prints the curl and openssl commands of every case, shows each connection as it comes, and removes everything at Ctrl-C.
+    """
+    from mtls_runner.cli import serve as command
+    from mtls_runner.cli.choose import Choice
+
+    choice = Choice((file,), expression, backend=backend, image=image, commands=tuple(root.commands))
+    return command.serve(choice, verbose=verbose, color=color)
+
+
+@root.command()
+@click.argument("file", type=click.Path())
 @click.option("-o", "--output", required=True, metavar="DIR", help="Where to; made when it is not there.")
 @click.option(
     "--format",

@@ -44,9 +44,16 @@ def live_progress(color: str = "auto") -> Iterator[Progress | None]:
     from mtls_runner.reporters.live import RichPage
 
     page = RichPage(sys.stderr, color=colored(color, sys.stderr), live=True)
+    over = False
+
+    def told(doing: str, done: int, total: int) -> None:
+        if not over:  # somebody may still have it
+            page.progress(one_line(doing), done, total)
+
     try:
-        yield lambda doing, done, total: page.progress(one_line(doing), done, total)
+        yield told
     finally:
+        over = True
         page.close()
 
 

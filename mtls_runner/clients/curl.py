@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 from mtls_runner.clients.curl_binary import CurlBinary, Finished
-from mtls_runner.clients.curl_command import Command, Files, build, key_path, openssl_settings
+from mtls_runner.clients.curl_command import Command, Files, build, key_path, locked, openssl_settings
 from mtls_runner.clients.curl_outcome import READ_LATE, Written, view
 from mtls_runner.clients.curl_trace import parse
 from mtls_runner.deadline import Deadline
@@ -103,11 +103,10 @@ class CurlClient:
             LabError: curl is missing, rejects its options or died; or the material can't be made.
         """
         deadline.check("starting curl")
-        address = client.connect or address
         limit = deadline.within(client.timeout)
         place = self._place(material)
         files = self._files(place, client, material)
-        command = build(client, address, files)
+        command = build(client, client.connect or address, files)
         # Not the place itself: what is removed after the run must not mix with what --keep keeps.
         scratch = Path(tempfile.mkdtemp(prefix="probe-", dir=place.directory))
         try:
@@ -125,6 +124,15 @@ class CurlClient:
         untried = not trace.said_hello or finished.exit_code in READ_LATE
         problem = self._problem(finished.exit_code, client, files) if untried else None
         return view(self._binary.version, client, written, trace, response, problem, command.typed())
+
+    def command(self, client: ClientSpec, address: Address, material: Material) -> str:
+        """What a person types to do the same; curl itself need not be there.
+
+        Raises:
+            MaterialError: something can't be made.
+        """
+        files = self._files(self._place(material), client, material)
+        return build(client, client.connect or address, files).typed()
 
     def _run(self, command: Command, files: Files, scratch: Path, limit: Deadline) -> Finished:
         options = ["--silent", "--show-error", "--noproxy", "*", "--globoff"]
@@ -173,6 +181,7 @@ class CurlClient:
             config=config,
             body=self._keep(place, "body", body) if body else None,
             crl=material.crl(client.crl).absolute() if client.crl else None,
+            locked=locked(client, material),
         )
 
     def _keep(self, place: _Place, name: str, content: bytes) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import socket
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from mtls_runner.errors import LabError, MaterialError
 from mtls_runner.model.port import Material
 from mtls_runner.model.spec import Address, ClientSpec, Request, TlsVersion
 
-__all__ = ["Command", "Files", "build", "key_path", "openssl_settings"]
+__all__ = ["Command", "Files", "build", "key_path", "locked", "openssl_settings"]
 
 #: Ascending; curl takes the lowest as an option of its own and the highest for ``--tls-max``.
 _VERSIONS: Mapping[TlsVersion, tuple[str, str]] = {
@@ -22,6 +23,9 @@ _VERSIONS: Mapping[TlsVersion, tuple[str, str]] = {
     TlsVersion.V1_2: ("--tlsv1.2", "1.2"),
     TlsVersion.V1_3: ("--tlsv1.3", "1.3"),
 }
+
+#: curl's manual, ENVIRONMENT; ``http_proxy`` is for http:// only.
+_PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 
 #: Characters of a request target that curl's URL parser leaves as they are (RFC 3986 pchar, ``/`` and ``?``).
 _TARGET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@/?%")
@@ -40,6 +44,7 @@ class Files:
         settings: what OpenSSL reads instead of the system's ``openssl.cnf``.
         config: for ``--config``, with the passphrase in it; ``None``: there is none to hide.
         body: the request's body; ``None``: it has none.
+        locked: the key is encrypted, and there is no passphrase for it.
     """
 
     certificate: Path | None
@@ -50,6 +55,7 @@ class Files:
     config: Path | None
     body: Path | None
     crl: Path | None = None
+    locked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +66,17 @@ class Command:
     config: Path | None
     settings: Path | None
     url: str
+    locked: bool = False
 
     def typed(self) -> str:
         """What a person types to repeat it."""
         shown = ["curl", "--verbose"]
         if self.config is not None:
             shown += ["-K", str(self.config)]
+        if self.locked:
+            shown += ["--pass", ""]  # otherwise curl would ask for what the description withholds
+        if any(os.environ.get(name) for name in _PROXIES):
+            shown += ["--noproxy", "*"]
         line = shlex.join([*shown, *self.options, self.url])
         return f"OPENSSL_CONF={shlex.quote(str(self.settings))} {line}" if self.settings is not None else line
 
@@ -111,7 +122,7 @@ def build(client: ClientSpec, address: Address, files: Files) -> Command:
     options += where
     options += _request(client.request, files.body)
     plain = client.security_level == 2 and not client.signature_algorithms
-    return Command(tuple(options), files.config, None if plain else files.settings, url)
+    return Command(tuple(options), files.config, None if plain else files.settings, url, files.locked)
 
 
 def _tls(client: ClientSpec) -> list[str]:
@@ -194,3 +205,17 @@ def key_path(client: ClientSpec, material: Material) -> Path | None:
     if path is None:
         raise MaterialError(f"{other} has no private key of its own")
     return path
+
+
+def locked(client: ClientSpec, material: Material) -> bool:
+    """Whether the client's key is encrypted at rest, or may be, and it is given no passphrase.
+
+    Raises:
+        MaterialError: it can't be made.
+    """
+    if client.certificate is None or client.passphrase is not None:
+        return False
+    if client.key is not None and client.key.file is not None:
+        return True  # who knows
+    other = client.key.id if client.key is not None and client.key.id is not None else client.certificate
+    return material.credential(other).passphrase is not None

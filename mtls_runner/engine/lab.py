@@ -204,9 +204,13 @@ class Lab(AbstractContextManager["Lab"]):
 
     # --- cases ---
 
+    def server_cannot(self, case: Case) -> str | None:
+        """Why the backend can't give the case its server; ``None``: it can."""
+        return self._backend(case.server.backend).cannot(case.server, case.client)
+
     def cannot(self, case: Case) -> str | None:
         """Why this case is skipped; ``None``: it can be run."""
-        reason = self._backend(case.server.backend).cannot(case.server, case.client)
+        reason = self.server_cannot(case)
         if reason is None and case.client is not None:
             reason = self.tool(case.client.tool).cannot(case.client)
         reason = reason or completed(case, self.plan.certificates)

@@ -10,7 +10,7 @@ from mtls_runner.model.case import Case
 from mtls_runner.model.observation import ClientView, Direction, HttpRequest, Message, Observation, Phase, ServerView
 from mtls_runner.reporters.escape import one_line, visible
 
-__all__ = ["transcript"]
+__all__ = ["server_lines", "transcript"]
 
 _MOST_BODY = 4096
 """Characters of a body that are shown."""
@@ -31,7 +31,7 @@ def transcript(case: Case, seen: Observation) -> Iterator[str]:
     if seen.client is not None:
         yield from _client(case, seen.client, seen)
     if seen.server is not None:
-        yield from _server(seen.server)
+        yield from server_lines(seen.server)
     elif seen.client is not None:
         yield "server: not observed"
 
@@ -79,7 +79,8 @@ def _client(case: Case, client: ClientView, seen: Observation) -> Iterator[str]:
     yield f"* {ended}"
 
 
-def _server(server: ServerView) -> Iterator[str]:
+def server_lines(server: ServerView) -> Iterator[str]:
+    """What a server saw of one connection, without indentation."""
     yield one_line(f"server: {server.source}")
     if server.server_name is not None:
         yield one_line(f"* asked for by the name {server.server_name}")

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 
 from mtls_runner.deadline import Deadline
-from mtls_runner.model.observation import HttpRequest, ServerView
+from mtls_runner.model.observation import Direction, HttpRequest, ServerView
 from mtls_runner.tls.messages import subject
 from mtls_runner.tls.transcript import Transcript
 
@@ -82,7 +82,15 @@ class Connection:
             cipher=self.cipher,
             resumed=self.resumed,
             refused_status=self.refused_status,
+            presented=self._presented(),
         )
+
+    def _presented(self) -> str | None:
+        """Python's ``ssl`` hands out no certificate that it has refused, but the message went by."""
+        if self.peer is not None:
+            return subject(self.peer)
+        chain = self.transcript.chain(Direction.RECEIVED)
+        return subject(chain[0]) if chain else None
 
 
 class Connections:

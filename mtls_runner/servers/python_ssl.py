@@ -18,7 +18,7 @@ from mtls_runner.model.port import Material
 from mtls_runner.model.spec import Address, ClientAuth, ClientSpec, RevocationCheck, ServerSpec
 from mtls_runner.servers.connections import Connection, Connections
 from mtls_runner.servers.python_hosts import Greeting, Hosts
-from mtls_runner.tls.closing import close_after_alert
+from mtls_runner.tls.closing import close_after_alert, say_goodbye
 from mtls_runner.tls.context import unsupported
 from mtls_runner.tls.http import HttpError, next_request, reply
 from mtls_runner.tls.transcript import RecordingSocket
@@ -149,6 +149,7 @@ class _Server:
             tls.do_handshake()
             self._handshake_done(tls, connection)
             self._http(tls, connection, hosts, greeting)
+            say_goodbye(tls)
         except ssl.SSLError as error:
             connection.symbol = error.reason or ""
             if isinstance(error, ssl.SSLCertVerificationError):

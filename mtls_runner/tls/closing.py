@@ -8,11 +8,12 @@ makes it arrive every time.
 from __future__ import annotations
 
 import socket
+import ssl
 
 from mtls_runner.deadline import Deadline
 from mtls_runner.tls.patience import limit
 
-__all__ = ["close_after_alert"]
+__all__ = ["close_after_alert", "say_goodbye"]
 
 
 def close_after_alert(sock: socket.socket, deadline: Deadline) -> None:
@@ -30,3 +31,15 @@ def close_after_alert(sock: socket.socket, deadline: Deadline) -> None:
         pass  # it is gone already, or the deadline passed
     finally:
         sock.close()
+
+
+def say_goodbye(sock: ssl.SSLSocket) -> None:
+    """Send close_notify, without waiting for the other end's (RFC 8446 §6.1).
+
+    Without it an end that reads on can't tell the end of the data from an attacker's cut; OpenSSL 3 calls it an error.
+    """
+    try:
+        sock.setblocking(False)
+        sock.unwrap()
+    except (OSError, ValueError):
+        pass  # its close_notify has not come, which is fine; or it is gone already

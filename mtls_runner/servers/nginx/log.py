@@ -115,6 +115,7 @@ def server_view(lines: Sequence[LogLine], client: ClientView) -> ServerView:
         verify_code=_verify_code(refusal, verify),
         client_verify=verify,
         client_subject=_subject(access, client) if access else None,
+        presented=_subject(access, client) if access else None,
         refused_status=_status(access) if refusal else None,
         alerts=_alerts(lines),
         request=_request(access) if access else None,

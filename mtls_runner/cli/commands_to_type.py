@@ -1,0 +1,110 @@
+"""For each case, the commands that do by hand what its client does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from mtls_runner.clients import s_client
+from mtls_runner.clients.curl import CurlClient
+from mtls_runner.engine.completion import completed
+from mtls_runner.engine.lab import Lab
+from mtls_runner.errors import LabError, MaterialError
+from mtls_runner.explain.expected import expected
+from mtls_runner.model.case import Action, Case, Plan
+from mtls_runner.model.port import RunningServer
+from mtls_runner.model.spec import ClientSpec, ServerSpec
+
+__all__ = ["Entry", "entries"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One case, or several that differ in nothing that a command shows.
+
+    Args:
+        title: their names.
+        server: which one they are about.
+        expected: in words.
+        commands: to be typed into a POSIX shell, one line each; no secret is in them.
+        reasons: why there is no such command, for people.
+    """
+
+    title: str
+    server: ServerSpec
+    expected: str
+    commands: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+
+def entries(plan: Plan, lab: Lab, running: Mapping[ServerSpec, RunningServer]) -> Iterator[Entry]:
+    """Of all cases with a client, in the file's order.
+
+    Raises:
+        LabError: the lab is broken.
+    """
+    curl = CurlClient()
+    found: dict[tuple[ServerSpec, str, tuple[str, ...], tuple[str, ...]], list[str]] = {}
+    for case in plan.cases:
+        for name, one in _exchanges(case):
+            if one.client is None:
+                continue
+            server = running.get(case.server)
+            commands: tuple[str, ...] = ()
+            reasons: tuple[str, ...] = (lab.server_cannot(case) or "its server does not start",)
+            if server is not None:
+                commands, reasons = _commands(one, one.client, plan, lab, server, curl)
+            found.setdefault((case.server, expected(one).sentence, commands, reasons), []).append(name)
+    for (spec, sentence, commands, reasons), names in found.items():
+        yield Entry(_together(names), spec, sentence, commands, reasons)
+
+
+def _exchanges(case: Case) -> Iterator[tuple[str, Case]]:
+    """The case, or each of its steps that connects, as a case of its own."""
+    if not case.steps:
+        yield case.name, case
+    for number, step in enumerate(case.steps, 1):
+        if step.action is Action.CONNECT:
+            yield (
+                f"{case.name}, step {number}: {step.name}",
+                replace(case, client=step.client or case.client, expect=step.expect, tls=step.tls, steps=()),
+            )
+
+
+def _commands(
+    case: Case, client: ClientSpec, plan: Plan, lab: Lab, server: RunningServer, curl: CurlClient
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    commands: list[str] = []
+    reasons: list[str] = []
+    more = completed(replace(case, client=replace(client, tool="curl")), plan.certificates)
+    if more is not None:
+        return (), (more,)
+    try:
+        reason = _curl_cannot(curl, client)
+        if reason is None:
+            commands.append(curl.command(client, server.address, lab.material))
+        else:
+            reasons.append(reason)
+        reason = s_client.cannot(client)
+        if reason is None:
+            commands.append(s_client.command(client, server.address, lab.material))
+        else:
+            reasons.append(reason)
+    except MaterialError as error:
+        reasons.append(str(error))
+    return tuple(commands), tuple(reasons)
+
+
+def _curl_cannot(curl: CurlClient, client: ClientSpec) -> str | None:
+    try:
+        return curl.cannot(client)
+    except LabError as error:  # there is none here; the command may still be typed where there is one
+        return str(error)
+
+
+def _together(names: list[str]) -> str:
+    """``name [a] [b]`` for names that differ in a matrix's parameters only."""
+    first = names[0].partition("[")[0]
+    if len(names) > 1 and all(name.partition("[")[0] == first for name in names):
+        return " ".join([first, *(name.removeprefix(first) for name in names)])
+    return ", ".join(names)

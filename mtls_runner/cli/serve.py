@@ -1,0 +1,181 @@
+"""``mtls-run serve``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from datetime import datetime
+
+from mtls_runner.cli.choose import Choice
+from mtls_runner.cli.color import colored
+from mtls_runner.cli.commands_to_type import Entry, entries
+from mtls_runner.cli.diagnostics import complain
+from mtls_runner.cli.exit_code import ExitCode
+from mtls_runner.cli.one_file import live_progress, one_plan
+from mtls_runner.cli.stop import Stop
+from mtls_runner.engine.attend import Attendance, Ended, Visit
+from mtls_runner.engine.lab import Lab
+from mtls_runner.errors import ScenarioError, ServerUnusable
+from mtls_runner.explain.expected import expected
+from mtls_runner.model.case import Plan
+from mtls_runner.model.observation import Outcome
+from mtls_runner.model.port import RunningServer
+from mtls_runner.model.spec import ServerSpec
+from mtls_runner.reporters.escape import one_line
+from mtls_runner.reporters.page import Page, PlainPage, Style
+from mtls_runner.reporters.transcript import server_lines
+from mtls_runner.reporters.visit import visit
+
+__all__ = ["serve"]
+
+_Servers = dict[ServerSpec, "RunningServer | ServerUnusable"]
+
+
+def serve(choice: Choice, *, verbose: bool, color: str) -> ExitCode:
+    """Start a scenario's servers, say how to reach them, and tell who comes, until a signal ends it.
+
+    Raises:
+        UsageError: what was typed is wrong.
+        LabError: the lab is broken.
+        KeyboardInterrupt: a signal came before anything was served.
+    """
+    with Stop().listening():
+        try:
+            plan = one_plan(choice)
+        except ScenarioError as error:
+            return complain(error.diagnostics, color=colored(color, sys.stderr))
+        page = _page(color)
+        code = _serve(plan, page, verbose=verbose)
+        if code is ExitCode.OK:
+            page.line(("stopped; servers and material are gone", Style.TEXT))
+        return code
+
+
+def _page(color: str) -> Page:
+    if not colored(color, sys.stdout):
+        return PlainPage(sys.stdout)
+    from mtls_runner.reporters.live import RichPage
+
+    return RichPage(sys.stdout, color=True, live=False)
+
+
+def _serve(plan: Plan, page: Page, *, verbose: bool) -> ExitCode:
+    with ExitStack() as stack:
+        with live_progress() as progress:
+            lab = Lab(plan, report=progress, apart=True)
+            attendance = stack.enter_context(Attendance(lab))
+            stack.enter_context(lab)
+            notes = lab.notes()
+            servers = _started(plan, lab, attendance)
+        names = _named(list(servers))
+        material = f"  material in {lab.material.directory}"
+        page.line((one_line(f"{plan.path}: {plan.name}"), Style.STRONG), (material, Style.DIM))
+        for note in notes:
+            page.line((one_line(f"  note: {note}"), Style.WARNING))
+        _tell_servers(plan, servers, names, page)
+        running = {spec: server for spec, server in servers.items() if not isinstance(server, ServerUnusable)}
+        if not running:
+            return ExitCode.BROKEN
+        for entry in entries(plan, lab, running):
+            _tell_entry(entry, names, page)
+        page.line()
+        scribe = _Scribe(page, names if len(running) > 1 else {}, verbose=verbose)
+        code = _attend(attendance, len(running), scribe)
+    for visitor in attendance.rest():
+        scribe.tell(visitor)
+    return code
+
+
+def _started(plan: Plan, lab: Lab, attendance: Attendance) -> _Servers:
+    servers: _Servers = {}
+    for case in plan.cases:
+        if case.server not in servers and lab.server_cannot(case) is None:
+            try:
+                servers[case.server] = attendance.start(case.server)
+            except ServerUnusable as error:
+                servers[case.server] = error
+    return servers
+
+
+def _named(specs: Sequence[ServerSpec]) -> dict[ServerSpec, str]:
+    """By id, with a number where a matrix or a case makes several of one."""
+    names = {}
+    for spec in specs:
+        alike = [other for other in specs if other.id == spec.id]
+        names[spec] = one_line(spec.id) + (f" ({alike.index(spec) + 1})" if len(alike) > 1 else "")
+    return names
+
+
+def _tell_servers(plan: Plan, servers: _Servers, names: dict[ServerSpec, str], page: Page) -> None:
+    expected_to_fail = {
+        case.server for case in plan.cases if case.client is None and expected(case).outcome is Outcome.SERVER_UNUSABLE
+    }
+    for spec, server in servers.items():
+        if isinstance(server, ServerUnusable):
+            as_expected = spec in expected_to_fail
+            said = "does not start, as the scenario expects" if as_expected else "does not start"
+            style = Style.TEXT if as_expected else Style.ERROR
+            page.line((f"  {names[spec]}  {spec.backend}  {said}: {one_line(str(server))}", style))
+        else:
+            page.line((f"  {names[spec]}  {spec.backend}  https://{_host(server)}/", Style.TEXT))
+
+
+def _host(server: RunningServer) -> str:
+    address = str(server.address)
+    return address.replace("127.0.0.1", "localhost", 1)
+
+
+def _tell_entry(entry: Entry, names: dict[ServerSpec, str], page: Page) -> None:
+    page.line()
+    server = f"  (server {names[entry.server]})" if len(names) > 1 else ""
+    page.line((one_line(entry.title), Style.STRONG), (server, Style.DIM))
+    page.line((f"  expected: {one_line(entry.expected)}", Style.TEXT))
+    for command in entry.commands:
+        page.line((f"  {command}", Style.TEXT))
+    for reason in entry.reasons:
+        page.line((f"  not by hand: {one_line(reason)}", Style.SKIP))
+
+
+class _Scribe:
+    """Writes down who comes.
+
+    Args:
+        page: where to.
+        names: of servers, where there are several.
+        verbose: with all that the server saw.
+    """
+
+    def __init__(self, page: Page, names: dict[ServerSpec, str], *, verbose: bool) -> None:
+        self._page = page
+        self._names = names
+        self._verbose = verbose
+
+    def begin(self) -> None:
+        """From now on."""
+        self._page.line(("Serving until Ctrl-C, which removes it all. Whoever comes is shown here:", Style.STRONG))
+
+    def tell(self, event: Visit | Ended) -> None:
+        """One line, or more when verbose."""
+        now = datetime.now().astimezone().strftime("%H:%M:%S")
+        if isinstance(event, Ended):
+            self._page.line((f"{now}  server {one_line(event.server.id)} ended by itself", Style.ERROR))
+            return
+        name = f"{self._names[event.server]}  " if event.server in self._names else ""
+        self._page.line((f"{now}  ", Style.DIM), (name, Style.TEXT), *visit(event.view))
+        if self._verbose:
+            for line in server_lines(event.view):
+                self._page.line((f"      {line}", Style.TEXT))
+
+
+def _attend(attendance: Attendance, running: int, scribe: _Scribe) -> ExitCode:
+    """Until a signal comes, or the last server ends by itself."""
+    try:
+        scribe.begin()
+        while running:
+            event = attendance.next()
+            running -= isinstance(event, Ended)
+            scribe.tell(event)
+    except KeyboardInterrupt:
+        return ExitCode.OK
+    return ExitCode.BROKEN

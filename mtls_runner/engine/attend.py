@@ -1,0 +1,89 @@
+"""Servers that stay up, and everyone who comes to them."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from types import TracebackType
+
+from mtls_runner.engine.lab import Lab
+from mtls_runner.model.observation import ServerView
+from mtls_runner.model.port import Attended, RunningServer
+from mtls_runner.model.spec import ServerSpec
+
+__all__ = ["Attendance", "Ended", "Visit"]
+
+_JOIN_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """Somebody came to a server, and it knows what came of it."""
+
+    server: ServerSpec
+    view: ServerView
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A server ended that nobody stopped."""
+
+    server: ServerSpec
+
+
+class Attendance(AbstractContextManager["Attendance"]):
+    """Listens to the servers of a lab; one thread waits for each.
+
+    Leave the lab's context before this one: the threads end when their servers do.
+
+    Args:
+        lab: whose servers.
+    """
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self._told: queue.SimpleQueue[Visit | Ended] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for thread in self._threads:
+            thread.join(_JOIN_SECONDS)
+
+    def start(self, spec: ServerSpec) -> RunningServer:
+        """Start a server and listen to it, as far as it tells anything.
+
+        Raises:
+            ServerUnusable: it can't start with what it was given.
+            LabError: the lab is broken.
+        """
+        running = self._lab.server(spec)
+        if isinstance(running, Attended):
+            visits = running.settled()  # from here on, not from when the thread has its turn
+            name = f"mtls-run-attend-{spec.id}"
+            thread = threading.Thread(target=self._attend, args=(spec, visits), name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        return running
+
+    def next(self) -> Visit | Ended:
+        """What comes next, from whichever server; waits for it as long as it takes."""
+        return self._told.get()
+
+    def rest(self) -> Iterator[Visit]:
+        """Once all is over: who came and was not told of yet."""
+        while not self._told.empty():
+            event = self._told.get()
+            if isinstance(event, Visit):
+                yield event
+
+    def _attend(self, spec: ServerSpec, visits: Iterator[ServerView]) -> None:
+        try:
+            for view in visits:
+                self._told.put(Visit(spec, view))
+        finally:
+            self._told.put(Ended(spec))

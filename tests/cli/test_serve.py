@@ -1,0 +1,375 @@
+"""``serve``: every command that it prints does by hand what the case says, and every connection is shown."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import socket
+import stat
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import SMALL, UNAVAILABLE, Cli
+from tests.container_engine import IMAGE
+
+Write = Callable[[str, str], Path]
+
+SECRET = "s3cret-in-no-output"
+SCENARIO = f"""\
+name: by-hand
+authorities:
+  root: {{subject: CN=Root}}
+  inter: {{subject: CN=Issuing CA, issuer: root}}
+  other: {{subject: CN=Somebody Else}}
+leaves:
+  server: {{issuer: root, subject: CN=server.test, usage: server, passphrase: {SECRET}}}
+  good: {{issuer: inter, subject: CN=good.test, usage: client}}
+  locked: {{like: good, subject: CN=locked.test, passphrase: {SECRET}}}
+  expired: {{like: good, subject: CN=expired.test, not_before: -10d, not_after: -1d}}
+  foreign: {{like: good, subject: CN=foreign.test, issuer: other}}
+server:
+  certificate: server
+  trust: [root]
+  verify_depth: DEPTH
+  response: {{status: 200, body: "hello, you"}}
+cases:
+  - {{name: nothing, expect: {{server-refused: no-certificate}}}}
+  - {{name: good, client: good, expect: {{outcome: accepted, status: 200}}}}
+  - {{name: locked, client: locked, expect: accepted}}
+  - {{name: no passphrase, client: {{certificate: locked, passphrase: null}}, expect: {{client-unusable: passphrase-needed}}}}
+  - name: wrong passphrase
+    client: {{certificate: locked, passphrase: wr0ng-in-no-output}}
+    expect: {{client-unusable: wrong-passphrase}}
+  - {{name: expired, client: expired, expect: {{server-refused: expired}}}}
+  - {{name: foreign, client: foreign, expect: {{server-refused: unknown-ca}}}}
+  - {{name: leaf only, client: {{certificate: good, chain: leaf}}, expect: {{server-refused: unknown-ca}}}}
+  - {{name: distrustful, client: {{certificate: good, trust: [other]}}, expect: {{client-refused: unknown-ca}}}}
+  - {{name: other name, client: {{certificate: good, server_name: other.test}}, expect: {{client-refused: name-mismatch}}}}
+  - {{name: insecure, client: {{certificate: good, insecure: true, server_name: other.test}}, expect: accepted}}
+  - {{name: by address, client: {{certificate: good, server_name: null}}, expect: accepted}}
+  - name: posted
+    client:
+      certificate: good
+      request: {{method: POST, path: "/a%20b?c='d'", headers: {{X-Odd: "100% 'quoted' \\\\"}}, body: "it's 5 %"}}
+    expect: accepted
+matrix:
+  client.tls: [TLSv1.2, TLSv1.3]
+"""
+
+
+@dataclass
+class Entry:
+    """One case, as printed."""
+
+    title: str
+    expected: str = ""
+    commands: list[str] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Serving:
+    process: subprocess.Popen[str]
+    head: list[str]
+    entries: list[Entry]
+
+    def line(self) -> str:
+        """The next connection."""
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().rstrip("\n")
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> tuple[int, str]:
+        self.process.send_signal(number)
+        told, _ = self.process.communicate(timeout=60)
+        return self.process.returncode, told
+
+
+@contextmanager
+def serving(cli: Cli, *arguments: str) -> Iterator[Serving]:
+    """Until everything is printed; the process is gone afterwards in any case."""
+    tmp = cli.directory / "tmp"
+    tmp.mkdir(exist_ok=True)
+    environment = {name: os.environ[name] for name in ("MTLS_RUN_IMAGE", "DOCKER_HOST") if name in os.environ}
+    process = subprocess.Popen(
+        [cli.command, "serve", *arguments],
+        cwd=cli.directory,
+        env=cli.environment(TMPDIR=str(tmp), **environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield _read(process)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.communicate(timeout=60)
+
+
+def _read(process: subprocess.Popen[str]) -> Serving:
+    assert process.stdout is not None
+    head: list[str] = []
+    entries: list[Entry] = []
+    fresh = False
+    for line in process.stdout:
+        text = line.rstrip("\n")
+        if text.startswith("Serving until"):
+            return Serving(process, head, entries)
+        if not text:
+            fresh = True
+        elif fresh:
+            entries.append(Entry(text))
+            fresh = False
+        elif not entries:
+            head.append(text)
+        elif text.startswith("  expected: "):
+            entries[-1].expected = text.removeprefix("  expected: ")
+        elif text.startswith("  not by hand: "):
+            entries[-1].reasons.append(text.removeprefix("  not by hand: "))
+        else:
+            entries[-1].commands.append(text.strip())
+    pytest.fail("\n".join(head) or "nothing was served")
+
+
+def typed(command: str) -> subprocess.CompletedProcess[str]:
+    """As a person types it, elsewhere, and without a terminal to ask for anything."""
+    return subprocess.run(
+        ["sh", "-c", command],
+        cwd="/",
+        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        start_new_session=True,
+        check=False,
+    )
+
+
+ALERTS = {
+    "no-certificate": "handshake.failure|certificate.required",
+    "expired": "certificate.expired",
+    "unknown-ca": "unknown.ca",
+}
+
+
+def check_curl(entry: Entry, done: subprocess.CompletedProcess[str], *, nginx: bool) -> None:
+    outcome, _, reason = entry.expected.partition(": ")
+    if outcome == "the client gets its answer":
+        assert (done.returncode, done.stdout) == (0, "hello, you"), done.stderr
+    elif outcome == "the server refuses the client" and nginx:
+        assert done.returncode == 0, done.stderr
+        assert "< HTTP/1.1 400" in done.stderr
+    elif outcome == "the server refuses the client":
+        assert done.returncode in ((60,) if "TLSv1.2" in entry.title and reason == "expired" else (35, 56))
+        assert re.search(f"alert,? ({ALERTS[reason]})", done.stderr), done.stderr
+    elif outcome == "the client refuses the server":
+        assert done.returncode == 60, done.stderr
+    else:
+        assert outcome == "the client can't use its own material, and never connects"
+        assert done.returncode in (58, 43), done.stderr
+
+
+def check_openssl(entry: Entry, done: subprocess.CompletedProcess[str], *, nginx: bool) -> None:
+    outcome, _, reason = entry.expected.partition(": ")
+    if outcome == "the client gets its answer":
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("HTTP/1.1 200")
+        assert done.stdout.endswith("hello, you")
+    elif outcome == "the server refuses the client" and nginx:
+        assert done.stdout.startswith("HTTP/1.1 400"), done.stderr
+    elif outcome == "the server refuses the client":
+        assert done.returncode != 0
+        assert re.search(f"alert ({ALERTS[reason]})", done.stderr), done.stderr
+    elif outcome == "the client refuses the server":
+        assert done.returncode != 0
+        assert "certificate verify failed" in done.stderr
+    else:
+        assert done.returncode != 0
+        assert "unable to load" in done.stderr.lower() or "could not" in done.stderr.lower(), done.stderr
+    if outcome != "the client gets its answer":
+        assert "hello, you" not in done.stdout
+
+
+def check_all(serving: Serving, *, nginx: bool) -> None:
+    """Every command does what its case says."""
+    assert len(serving.entries) == 26
+    for entry in serving.entries:
+        assert entry.reasons == []
+        by_curl, by_openssl = entry.commands
+        check_curl(entry, typed(by_curl), nginx=nginx)
+        check_openssl(entry, typed(by_openssl), nginx=nginx)
+        for command in entry.commands:
+            assert "in-no-output" not in command
+
+
+def files(serving: Serving) -> Path:
+    return Path(serving.head[0].rpartition("material in ")[2])
+
+
+def test_every_command_does_by_hand_what_its_case_says(cli: Cli, write: Write) -> None:
+    write("by-hand.yaml", SCENARIO.replace("  verify_depth: DEPTH\n", ""))
+    with serving(cli, "by-hand.yaml") as running:
+        check_all(running, nginx=False)
+        material = files(running)
+        assert material.is_relative_to(cli.directory / "tmp")
+        kept = [path for path in material.rglob("*") if path.is_file()]
+        assert kept
+        assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in kept)
+        code, told = running.stop()
+    assert code == 0
+    assert told.endswith("stopped; servers and material are gone\n")
+    assert not material.exists()
+    assert "in-no-output" not in told
+    lines = [line for line in told.splitlines() if re.match(r"\d\d:\d\d:\d\d  ", line)]
+    # two commands for each case; openssl looks at its key before it connects, curl afterwards
+    assert len(lines) == 2 * 26 - 4
+    assert sum(" accepted  " in line for line in lines) == 2 * 10
+
+
+@pytest.mark.usefixtures("nginx_engine")
+def test_every_command_does_with_nginx_what_its_case_says(cli: Cli, write: Write) -> None:
+    write("by-hand.yaml", SCENARIO.replace("DEPTH", "5"))
+    with serving(cli, "by-hand.yaml", "--backend", "nginx", "--image", IMAGE) as running:
+        check_all(running, nginx=True)
+        code, told = running.stop()
+    assert code == 0
+    lines = [line for line in told.splitlines() if re.match(r"\d\d:\d\d:\d\d  ", line)]
+    assert sum("accepted  " in line for line in lines) == 2 * 10
+    refused = [line for line in lines if "refused: " in line]
+    assert len(refused) == 2 * 8
+    assert all("(HTTP 400)" in line for line in refused)
+    assert sum("CN=expired.test  refused: expired, its certificate has expired" in line for line in refused) == 4
+
+
+def test_each_connection_is_shown_as_it_comes(cli: Cli, write: Write) -> None:
+    write("by-hand.yaml", SCENARIO.replace("  verify_depth: DEPTH\n", ""))
+    with serving(cli, "by-hand.yaml") as running:
+        by_name = {entry.title: entry for entry in running.entries}
+
+        def shown(case: str) -> str:
+            typed(by_name[f"{case}[client.tls=TLSv1.3]"].commands[0])
+            return running.line()
+
+        line = shown("good")
+        assert re.match(r"\d\d:\d\d:\d\d  CN=good.test  accepted  TLSv1.3  \S+  for localhost  GET /$", line)
+        assert "somebody without a certificate  refused: no-certificate, no certificate was sent" in shown("nothing")
+        assert "CN=expired.test  refused: expired, its certificate has expired" in shown("expired")
+        assert "(alert certificate_expired from the server)" in shown("expired")
+        assert "CN=foreign.test  refused: unknown-ca" in shown("foreign")
+        assert "somebody  the client refused the server: unknown-ca" in shown("distrustful")
+        host, _, port = running.head[1].rpartition("https://")[2].rstrip("/").partition(":")
+        with socket.create_connection((host, int(port)), 10) as plain:
+            plain.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            line = running.line()
+        assert "somebody  came and went: not-tls" in line
+        # one that says nothing holds nobody up
+        with socket.create_connection((host, int(port)), 10):
+            assert "accepted" in shown("good")
+        assert "came and went" in running.line()
+
+
+def test_all_that_a_server_saw(cli: Cli, write: Write) -> None:
+    write("small.yaml", SMALL)
+    with serving(cli, "small.yaml", "-v") as running:
+        by_name = {entry.title: entry for entry in running.entries}
+        typed(by_name["with the certificate[client.tls=TLSv1.3]"].commands[0])
+        told = [running.line() for _ in range(12)]
+    assert "accepted" in told[0]
+    assert told[1] == "      server: python ssl"
+    assert any(line.startswith("      < ClientHello") for line in told)
+    assert any(line.startswith("      > CertificateRequest") for line in told)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_other_signals_end_it_as_cleanly(cli: Cli, write: Write, number: signal.Signals) -> None:
+    write("small.yaml", SMALL)
+    with serving(cli, "small.yaml") as running:
+        material = files(running)
+        assert material.exists()
+        assert running.stop(number)[0] == 0
+    assert not material.exists()
+
+
+def test_what_curl_or_openssl_can_t_do_is_said(cli: Cli, write: Write) -> None:
+    text = SMALL.replace("client: client\n", "client: {certificate: client, tls: [TLSv1.1, TLSv1.3]}\n")
+    write("gap.yaml", text.replace("matrix:\n  client.tls: [TLSv1.2, TLSv1.3]\n", ""))
+    with serving(cli, "gap.yaml") as running:
+        without, with_ = running.entries
+        assert len(without.commands) == 2
+        assert without.reasons == []
+        assert with_.commands == []
+        assert [reason.split(" takes ")[0] for reason in with_.reasons] == ["curl", "openssl s_client"]
+
+
+def test_servers_that_do_not_start_are_said_and_the_others_serve(cli: Cli, write: Write) -> None:
+    text = SMALL.replace("key: ec-p256}\n  client", f"key: ec-p256, passphrase: {SECRET}}}\n  client")
+    text = text.replace("server: {certificate", "servers:\n  good: {certificate")
+    text = text.replace("cases:", "  bad: {certificate: server, passphrase: other, expect: {starts: false}}\ncases:")
+    text = text.replace("  - name:", "  - server: good\n    name:")
+    write("two.yaml", text)
+    with serving(cli, "two.yaml") as running:
+        told = "\n".join(running.head)
+        assert re.search(r"  good  python  https://localhost:\d+/", told)
+        assert "  bad  python  does not start, as the scenario expects: " in told
+        assert all(len(entry.commands) == 2 for entry in running.entries)
+        assert running.stop()[0] == 0
+
+
+def test_a_broken_lab_is_told(cli: Cli, write: Write) -> None:
+    write("broken.yaml", UNAVAILABLE)
+    done = cli("serve", "broken.yaml")
+    assert done.returncode == 3
+    assert "no-such-image:0" in done.stderr
+    write("locked.yaml", SMALL.replace("certificate: server,", "certificate: server, passphrase: x,").replace(
+        "usage: server, key: ec-p256", f"usage: server, key: ec-p256, passphrase: {SECRET}"))  # fmt: skip
+    done = cli("serve", "locked.yaml")
+    assert done.returncode == 3
+    assert "does not start: " in done.stdout
+    done = cli("serve", "small.yaml")
+    assert done.returncode == 2
+    assert "no such file" in done.stderr
+
+
+def test_the_proxy_of_this_machine_is_not_asked(cli: Cli, write: Write) -> None:
+    write("small.yaml", SMALL)
+    process = subprocess.Popen(
+        [cli.command, "serve", "small.yaml"],
+        cwd=cli.directory,
+        env=cli.environment(https_proxy="http://127.0.0.1:1"),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    running = _read(process)
+    command = next(entry for entry in running.entries if entry.title.startswith("with the")).commands[0]
+    assert "--noproxy '*'" in command
+    proxied = f"https_proxy=http://127.0.0.1:1 {command}"
+    assert typed(proxied).returncode == 0
+    assert typed(proxied.replace("--noproxy '*' ", "")).returncode != 0, "that proxy is none"
+    assert shlex.split(command)[0] == "curl"
+    assert running.stop()[0] == 0
+
+
+@pytest.mark.usefixtures("nginx_engine")
+def test_a_server_that_ends_by_itself_ends_it(cli: Cli, write: Write) -> None:
+    write("small.yaml", SMALL)
+    with serving(cli, "small.yaml", "--backend", "nginx", "--image", IMAGE) as running:
+        port = running.head[1].rpartition(":")[2].rstrip("/")
+        found = subprocess.run(
+            ["docker", "ps", "--quiet", "--filter", f"publish={port}"], capture_output=True, text=True, check=True
+        ).stdout.split()
+        assert len(found) == 1
+        subprocess.run(["docker", "kill", *found], capture_output=True, check=True)
+        told, _ = running.process.communicate(timeout=60)
+    assert running.process.returncode == 3
+    assert "server server ended by itself" in told
