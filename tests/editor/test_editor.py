@@ -1,0 +1,91 @@
+"""What an editor offers, says and shows in a scenario: yaml-language-server itself, with the schema of this project."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mtls_runner.model.observation import Outcome
+
+from .language_server import LanguageServer, absent, language_server
+
+ROOT = Path(__file__).parents[2]
+SCENARIOS = sorted([*(ROOT / "scenarios").rglob("*.yaml"), *(ROOT / "docs").rglob("*.yaml")])
+CATALOGUE = sorted((ROOT / "mtls_runner/conformance/catalogue").glob("*.yaml"))
+MODELINE = "# yaml-language-server: $schema=schema/scenario.schema.json\n"
+HERE = ROOT / "unsaved.yaml"
+"""Where the edited text would be saved."""
+
+HEAD = MODELINE + "ca: {subject: CN=My CA}\nleaves:\n  server: {}\nserver: {certificate: server}\n"
+#: What a scenario says of the server's own start, never of a connection.
+OF_A_SERVER = {Outcome.SERVER_STARTED, Outcome.SERVER_UNUSABLE}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[LanguageServer]:
+    reason = absent()
+    if reason is not None and os.environ.get("CI"):
+        pytest.fail(reason)
+    if reason is not None:
+        pytest.skip(f"no editor was tried: {reason}")
+    with language_server() as running:
+        yield running
+
+
+def test_it_offers_the_outcomes(server: LanguageServer) -> None:
+    offered = server.completions(HERE, HEAD + "cases:\n  - name: x\n    expect:\n      outcome: |\n")
+    assert {str(outcome) for outcome in Outcome if outcome not in OF_A_SERVER} <= offered
+    assert "no-certificate" not in offered
+
+
+def test_it_offers_keys_and_reasons(server: LanguageServer) -> None:
+    assert {"ca", "leaves", "server", "cases", "matrix"} <= server.completions(HERE, MODELINE + "name: x\n|\n")
+    offered = server.completions(HERE, HEAD + "cases:\n  - name: x\n    expect:\n      reason: |\n")
+    assert {"no-certificate", "expired", "unknown-ca"} <= offered
+    assert "accepted" not in offered
+    assert {"required", "optional", "none"} <= server.completions(HERE, MODELINE + "server:\n  client_auth: |\n")
+
+
+def test_it_flags_an_unknown_key_and_an_unknown_word(server: LanguageServer) -> None:
+    case = "cases:\n  - name: x\n    expect: {outcome: accepted}\n"
+    assert server.diagnostics(HERE, HEAD + case) == []
+    problems = server.diagnostics(HERE, HEAD + case.replace("name:", "nmae:"))
+    assert {problem.partition(": ")[0] for problem in problems} == {"7"}
+    assert "nmae" in "".join(problems)
+    problems = server.diagnostics(HERE, HEAD + case.replace("accepted", "acepted"))
+    assert {problem.partition(": ")[0] for problem in problems} == {"8"}
+
+
+def test_hovering_shows_the_description_and_an_example(server: LanguageServer) -> None:
+    shown = server.hover(HERE, MODELINE + "server:\n  client_|auth: required\n")
+    assert "client certificate" in shown
+    assert "optional_no_ca" in shown
+    assert server.hover(HERE, MODELINE + "server:\n  nothing_|here: 1\n") != shown
+
+
+@pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_it_accepts_every_scenario(server: LanguageServer, path: Path) -> None:
+    text = path.read_text()
+    assert "yaml-language-server: $schema=" in text, "an editor finds the schema by this line"
+    assert server.diagnostics(path, text) == []
+
+
+@pytest.mark.parametrize("path", CATALOGUE, ids=lambda path: path.name)
+def test_it_accepts_the_conformance_catalogue(server: LanguageServer, path: Path) -> None:
+    assert server.diagnostics(ROOT / path.name, MODELINE + path.read_text()) == []
+
+
+def test_it_has_the_schema_of_what_it_accepts(server: LanguageServer) -> None:
+    """A schema that is not found accepts everything."""
+    for path in SCENARIOS:
+        lines = path.read_text().rstrip().splitlines()
+        assert server.diagnostics(path, "\n".join([*lines, "unheard_of: 1"])), path
+
+
+def test_it_accepts_lab_yaml(server: LanguageServer) -> None:
+    path = ROOT / "lab.yaml"
+    assert server.diagnostics(path, path.read_text()) == []
+    assert server.diagnostics(path, path.read_text() + "unheard_of: 1\n") != []
