@@ -14,7 +14,7 @@ from mtls_runner.errors import LabError
 from mtls_runner.model.observation import ClientView, Direction, HttpResponse, Phase
 from mtls_runner.model.port import Material
 from mtls_runner.model.spec import Address, ClientSpec
-from mtls_runner.tls.closing import close_after_alert
+from mtls_runner.tls.closing import close_after_alert, say_goodbye
 from mtls_runner.tls.context import client_context, unsupported
 from mtls_runner.tls.curl_exit import predict
 from mtls_runner.tls.http import HttpError, ask, host_header
@@ -228,6 +228,7 @@ class PythonClient:
             exchange.response = ask(tls, client.request, host, deadline)
             exchange.phase = Phase.DONE
             exchange.session = tls.session  # on TLS 1.3 its ticket came with the response at the latest
+            say_goodbye(tls)
         except HttpError as error:
             exchange.error = str(error)
             exchange.response = error.partial
