@@ -18,6 +18,8 @@ COMPARED = frozenset(("outcome", "reason", "status", "curl_exit"))
 _WITH_REASON = frozenset((Outcome.SERVER_REFUSED, Outcome.CLIENT_REFUSED))
 #: Reasons that curl meets as an error of cryptography, before its verification's verdict.
 _SIGNATURES = frozenset((Reason.BAD_SIGNATURE, Reason.CRL_INVALID, Reason.MALFORMED, Reason.NOT_COMPLIANT))
+#: Their alert is certificate_expired, which curl takes for a verdict of its own.
+_EXPIRED = frozenset((Reason.EXPIRED, Reason.CRL_EXPIRED))
 _OCSP = frozenset(reason for reason in Reason if reason.startswith("ocsp-"))
 _OF_OUTCOME = {
     Outcome.ACCEPTED: "0",
@@ -93,7 +95,7 @@ def _refused(reason: Reason | None, case: Case, client: ClientSpec) -> list[str]
         return ["0"]
     if TlsVersion.V1_3 in client.tls and TlsVersion.V1_3 in server.tls:
         return ["56"]
-    return ["60" if reason is Reason.EXPIRED else "35"]  # curl takes the alert certificate_expired for its own verdict
+    return ["60" if reason in _EXPIRED else "35"]
 
 
 def _by_status(reason: Reason | None, server: ServerSpec) -> bool:

@@ -17,6 +17,7 @@ from mtls_runner.pki.private_files import file_names
 
 __all__ = ["CertificateStep", "Workshop"]
 
+_BARE = frozenset((Defect.NO_KEY_IDENTIFIERS, Defect.VERSION_1))
 _NOT_THEIR_OWN = frozenset((Defect.KEY_MISMATCH, Defect.KEY_TYPE_MISMATCH))
 
 
@@ -173,7 +174,7 @@ class Workshop:
             reason = openssl_cannot(spec)
             if reason is None and issuer is not None:
                 reason = _issuer_cannot(spec, issuer, order[issuer.id] > order[id_])
-            if reason is None and spec.authority_key_identifier and not (issuer or spec).subject_key_identifier:
+            if reason is None and _names_a_key(spec) and not _has_identifier(issuer or spec):
                 reason = "it names an issuer's key that has no identifier"
             if reason is not None:
                 found[id_] = reason
@@ -272,6 +273,14 @@ class Workshop:
             dates = [f'-crl_lastupdate "$(from_now {begin})"', f'-crl_nextupdate "$(from_now {end})"']
             commands.append(wrapped("openssl ca", [*map(word, options), *dates]))
             yield f"CRL {id_}, by {crl.issuer}", tuple(commands)
+
+
+def _names_a_key(spec: CertificateSpec) -> bool:
+    return spec.authority_key_identifier and Defect.NO_KEY_IDENTIFIERS not in spec.defects
+
+
+def _has_identifier(spec: CertificateSpec) -> bool:
+    return spec.subject_key_identifier and not _BARE.intersection(spec.defects)
 
 
 def _forged_crl(crl: CrlSpec) -> str | None:

@@ -111,7 +111,7 @@ observed() { # curl's EXIT, STATUS, VERIFY RESULT
   case $1:$2:$in in
   0:401:* | 0:403:*) if presented; then echo 'server-refused: not-authorized'; else echo 'server-refused: no-certificate'; fi ;;
   0:*) echo accepted ;;
-  60:*:) if grep -Eq 'subject name|does not match' curl.err; then echo 'client-refused: name-mismatch'; else echo "client-refused: $(reason_of "$3")"; fi ;;
+  60:*:) if grep -q 'issuer name' curl.err; then echo 'client-refused: not-compliant'; elif grep -Eq 'subject name|does not match' curl.err; then echo 'client-refused: name-mismatch'; else echo "client-refused: $(reason_of "$3")"; fi ;;
   35:*:) if [ "$out" = 51 ]; then echo 'client-refused: bad-signature'; elif [ -n "$out" ]; then echo no-agreement; else echo no-connection; fi ;;
   *:*:116) echo 'server-refused: no-certificate' ;;
   *:*:4[2-9]) echo 'server-refused: other' ;;
