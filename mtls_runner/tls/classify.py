@@ -168,8 +168,9 @@ def _client_refused(client: ClientView, alert: Alert | None, sender: str | None)
 
 
 def _missing(client_spec: ClientSpec, client: ClientView) -> Reason:
-    """None was sent: by the author's will, or since its key fits nothing that the server offers."""
-    withheld = client_spec.certificate is not None and not client.sent_chain
+    """None was sent: by the author's will, since nobody asked, or since its key fits nothing that the server offers."""
+    asked = client.certificate_requested is not False
+    withheld = client_spec.certificate is not None and not client.sent_chain and asked
     return Reason.CERTIFICATE_WITHHELD if withheld else Reason.NO_CERTIFICATE
 
 
@@ -222,6 +223,9 @@ def _refused_by_alert(
     if sender == "client":
         reason = ALERT_REASONS.get(alert.name)
         return (Outcome.CLIENT_REFUSED, reason) if reason and client.phase is Phase.HANDSHAKE else None
+    if alert.name == "access_denied":
+        # RFC 8446 §6.2: access control, not the certificate; so nginx ends a session that is carried to another host
+        return Outcome.SERVER_REFUSED, Reason.NOT_AUTHORIZED
     if alert.name == "certificate_required":
         return Outcome.SERVER_REFUSED, _missing(client_spec, client)
     if alert.name == "handshake_failure":
