@@ -8,6 +8,7 @@ from datetime import datetime
 
 from mtls_runner.explain.expected import expected
 from mtls_runner.explain.pki import pki
+from mtls_runner.explain.sequence import seen_by, sequence
 from mtls_runner.explain.servers import server
 from mtls_runner.explain.steps import presents, steps
 from mtls_runner.explain.words import Line, quoted
@@ -90,10 +91,12 @@ def _case(plan: Plan, case: Case, servers: dict[ServerSpec, str], now: datetime,
         yield Line(wanted.sentence + ".", 4, "expected ")
         if wanted.reason is not None:
             yield Line(MEANINGS[wanted.reason] + ".", 4, "because  ")
+    elif case.steps:
+        yield from sequence(plan, case, now)
     else:
         yield Line(presents(plan, case.client) + ".", 4, "client   ")
         yield Line(wanted.sentence + ".", 4, "expected ")
-        for step in steps(plan, case, wanted, now):
+        for step in steps(plan, seen_by(case), wanted, now):
             if in_full or step.ends:
                 yield Line(step.text, 4, f"step {step.number}   ")
     if wanted.details:

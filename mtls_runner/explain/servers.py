@@ -15,6 +15,7 @@ from mtls_runner.model.spec import (
     RevocationCheck,
     ServerSpec,
     VerifyFlag,
+    VirtualHost,
 )
 
 __all__ = ["demand", "sent", "server"]
@@ -47,8 +48,18 @@ def server(spec: ServerSpec, certificates: Mapping[str, CertificateSpec], name: 
     yield Line(f"It {demand(spec, certificates)}", indent=2)
     for sentence in _checks(spec):
         yield Line(sentence, indent=2)
+    for host in spec.hosts:
+        yield from _host(host, spec, certificates)
     if spec.responses != (Response(),) or config:
         yield Line(_answers(spec), indent=2)
+
+
+def _host(host: VirtualHost, spec: ServerSpec, certificates: Mapping[str, CertificateSpec]) -> Iterator[Line]:
+    """What is different for those who ask for one of its names."""
+    told = [demand(host.server, certificates).rstrip(".")]
+    if host.server.certificate is not None and host.server.certificate != spec.certificate:
+        told.insert(0, _shows(host.server, certificates))
+    yield Line(f"Asked for {either(host.names)} it {', and '.join(told)}.", indent=2)
 
 
 def _shows(spec: ServerSpec, certificates: Mapping[str, CertificateSpec]) -> str:

@@ -13,6 +13,7 @@ import pytest
 
 from mtls_runner.engine.run import run
 from mtls_runner.explain.expected import expected
+from mtls_runner.explain.explanation import explain as paragraphs
 from mtls_runner.explain.steps import Stage, steps
 from mtls_runner.language import load
 from mtls_runner.model.event import CaseFinished
@@ -204,3 +205,59 @@ def test_it_ends_where_explain_says(name: str) -> None:
         )
         told += 1
     assert told > 3
+
+
+STEPS = """\
+name: steps
+ca: {subject: CN=Lab CA}
+leaves:
+  server: {usage: server}
+  client: {usage: client, revoked: keyCompromise}
+crls:
+  before: {issuer: ca, revoked: []}
+  after: {issuer: ca, revoked: [client]}
+server: {certificate: server, crl: before, tls: TLSv1.3}
+cases:
+  - name: withdrawn
+    client: client
+    steps:
+      - expect: accepted
+      - replace: {crl: after}
+      - {name: too early, expect: accepted}
+      - reload
+      - {name: afresh, expect: {server-refused: revoked}}
+"""
+
+
+def test_a_case_of_several_steps_is_told_step_by_step(cli: Cli, write: Write) -> None:
+    write("steps.yaml", STEPS)
+    told = said(cli, "steps.yaml")
+    first, second, third, fourth, fifth = (told.index(f"step {number} ") for number in range(1, 6))
+    assert "It takes the client's certificate: `client` ← `ca`" in told[first:second]
+    assert "the server's files change; it has not read them yet" in told[second:third]
+    assert "too early: " in told[third:fourth]
+    assert "It takes the client's certificate" in told[third:fourth]
+    assert "the server reads its files again." in told[fourth:fifth]
+    assert "afresh: " in told[fifth:]
+    assert "(`client`: revoked: keyCompromise)" in told[fifth:]
+    assert "It takes the client's certificate" not in told[fifth:]
+
+
+def _files() -> list[Path]:
+    catalogue = Path(__file__).parents[2] / "mtls_runner" / "conformance" / "catalogue"
+    return sorted(path for folder in (SCENARIOS, catalogue) for path in folder.rglob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", _files(), ids=lambda path: path.stem)
+def test_every_scenario_can_be_explained(path: Path) -> None:
+    plan = load(path)
+    lines = list(paragraphs(plan, datetime.now(UTC), in_full=False))
+    headings = {line.text for line in lines if line.heading}
+    texts = " ".join(line.mark + line.text for line in lines)
+    for name in plan.certificates:
+        assert f"{name}: " in texts
+    for case in plan.cases:
+        assert case.name.partition("[")[0] in headings
+        if case.client is not None and not case.steps:
+            assert steps(plan, case, expected(case), datetime.now(UTC))[-1].ends
+    assert "whatever happens" not in texts

@@ -1,0 +1,68 @@
+"""A case of several steps: connections, and what is done to the server between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+
+from mtls_runner.explain.expected import expected
+from mtls_runner.explain.steps import presents, steps
+from mtls_runner.explain.words import Line, plural, quoted
+from mtls_runner.model.case import Action, Case, Plan, Step
+
+__all__ = ["sequence", "seen_by"]
+
+_INDENT = 4
+
+
+def seen_by(case: Case) -> Case:
+    """The case with the host that its client asks for by name in the server's place."""
+    name = case.client.server_name if case.client is not None else None
+    return replace(case, server=case.server.host(name)) if case.server.hosts else case
+
+
+def sequence(plan: Plan, case: Case, now: datetime) -> Iterator[Line]:
+    """A paragraph for each step.
+
+    Args:
+        plan: the case's.
+        case: one with steps.
+        now: relative times count from it; aware.
+    """
+    server = pending = case.server
+    for number, step in enumerate(case.steps, 1):
+        mark = f"step {number}   "
+        if step.action is Action.CONNECT:
+            one = replace(
+                case, server=server, client=step.client or case.client, expect=step.expect, tls=step.tls, steps=()
+            )
+            yield Line(f"{step.name}: {_connection(plan, seen_by(one), step, now)}", _INDENT, mark)
+        elif step.action is Action.WAIT:
+            yield Line(f"{_wait(step)}.", _INDENT, mark)
+        elif step.action is Action.REPLACE:
+            pending = step.server or pending
+            yield Line(f"{step.name}: the server's files change; it has not read them yet.", _INDENT, mark)
+        else:
+            reads = expected(replace(case, expect=step.expect))
+            refused = reads.reason is not None
+            server = server if refused else pending
+            why = f", which fails ({reads.reason}), so that it goes on with what it had" if refused else ""
+            yield Line(f"{step.name}: the server reads its files again{why}.", _INDENT, mark)
+
+
+def _connection(plan: Plan, case: Case, step: Step, now: datetime) -> str:
+    wanted = expected(case)
+    offered = f" It offers the session of step {step.resume + 1}." if step.resume is not None else ""
+    resumed = "resumed true" in wanted.details
+    told = f"{presents(plan, case.client)}." if case.client is not None else ""
+    if resumed:
+        return f"{told}{offered} Expected: {wanted.sentence}, since the session is resumed, where nobody looks at certificates."
+    last = next((each.text for each in steps(plan, case, wanted, now) if each.ends), "")
+    return f"{told}{offered} Expected: {wanted.sentence}. {last}".rstrip()
+
+
+def _wait(step: Step) -> str:
+    if step.until_expired is not None:
+        return f"Time passes until {quoted(step.until_expired)} has expired"
+    return f"Time passes: {plural(1, 'second') if step.seconds == 1 else f'{step.seconds:g} seconds'}"
