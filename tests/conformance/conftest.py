@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from .results import Results, run_catalogue
+from .results import Results, catalogue_results
 
 
 @pytest.fixture(scope="session")
 def on_python(tmp_path_factory: pytest.TempPathFactory) -> Results:
     """The embedded server's."""
-    return run_catalogue("python", tmp_path_factory.mktemp("python") / "kept")
+    return catalogue_results("python", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def on_nginx(nginx_engine: None, tmp_path_factory: pytest.TempPathFactory) -> Results:  # noqa: ARG001
     """nginx's."""
-    return run_catalogue("nginx", tmp_path_factory.mktemp("nginx") / "kept")
+    return catalogue_results("nginx", tmp_path_factory)

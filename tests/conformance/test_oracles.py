@@ -26,6 +26,9 @@ OWN_RULES = {
     ("curl", "the server's intermediate has no name"),
 }
 
+#: ``openssl verify`` stops after some errors that nginx goes on after (40, proxies): what nginx meets last there.
+GOES_ON = {"the client's certificate is a proxy certificate": 72}
+
 
 def trust_file(results: Results, cell: Cell, ids: Iterable[str]) -> Path:
     path = results.directories[cell.group.plan.name] / "bundles" / f"{'+'.join(ids)}.pem"
@@ -64,6 +67,9 @@ def check_client_chains(results: Results, scratch: Path, *, first: bool) -> int:
             assert found == (), cell
             continue
         assert found, cell
+        if not first and cell.entry.name in GOES_ON:
+            found = (*found, GOES_ON[cell.entry.name])
+            assert cell.seen.server_verify_code == found[-1], cell
         reasons = {verify_reason(code) for code in (found[:1] if first else found)}
         assert cell.seen.reason in reasons, (str(cell), found)
         if first:
