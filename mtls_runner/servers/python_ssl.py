@@ -12,10 +12,10 @@ from contextlib import contextmanager
 import h11
 
 from mtls_runner.deadline import Deadline
-from mtls_runner.errors import LabError
 from mtls_runner.model.observation import ClientView, ServerView
 from mtls_runner.model.port import Material
 from mtls_runner.model.spec import Address, ClientAuth, ClientSpec, RevocationCheck, ServerSpec
+from mtls_runner.servers.acceptors import Acceptors
 from mtls_runner.servers.connections import Connection, Connections
 from mtls_runner.servers.python_hosts import Greeting, Hosts
 from mtls_runner.tls.closing import close_after_alert, say_goodbye
@@ -31,7 +31,7 @@ _LINGER_SECONDS = 2.0
 
 
 class _Server:
-    """Accepts on one loopback port; threads are added while all of them are busy, and live until :meth:`close`."""
+    """Serves on one loopback port until :meth:`close`."""
 
     def __init__(self, spec: ServerSpec, material: Material) -> None:
         self._spec = spec
@@ -40,21 +40,19 @@ class _Server:
         self._lock = threading.Lock()
         self._connections = Connections()
         self._open: set[socket.socket] = set()
-        self._threads: list[threading.Thread] = []
-        self._idle = 0
         self._stopping = False
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-        host, port = self._listener.getsockname()
+        listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        host, port = listener.getsockname()
         self.address = Address(host, port)
-        with self._lock:
-            self._add_thread()
+        self._acceptors = Acceptors(listener, self._serve, f"mtls-run-{spec.id}")
 
     # --- as RunningServer and Watch: connections are told apart by the client's port ---
 
     @contextmanager
     def watch(self) -> Iterator[_Server]:
         """Nothing needs to be opened: every connection is recorded under its peer's port."""
-        yield self
+        with self._acceptors.expect():
+            yield self
 
     def view(self, client: ClientView, deadline: Deadline) -> ServerView | None:
         """What it saw of the connection from the client's port, once it has settled."""
@@ -97,33 +95,12 @@ class _Server:
 
     # --- serving ---
 
-    def _add_thread(self) -> None:
-        thread = threading.Thread(target=self._accept, name=f"mtls-run-{self._spec.id}", daemon=True)
-        self._threads.append(thread)
-        self._idle += 1
-        thread.start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                sock, peer = self._listener.accept()
-            except OSError:
-                return  # the listener is closed
-            with self._lock:
-                if self._stopping:
-                    sock.close()
-                    return
-                self._open.add(sock)
-                self._idle -= 1
-                if not self._idle:
-                    self._add_thread()
-            try:
-                self._serve(sock, peer[1])
-            finally:
-                with self._lock:
-                    self._idle += 1
-
     def _serve(self, sock: socket.socket, port: int) -> None:
+        with self._lock:
+            if self._stopping:
+                sock.close()
+                return
+            self._open.add(sock)
         connection = self._connections.opened(port)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.settimeout(_IDLE_SECONDS)
@@ -198,23 +175,13 @@ class _Server:
         """Stop accepting, end what is open, and wait for every thread."""
         with self._lock:
             self._stopping = True
-            threads = list(self._threads)
             for sock in self._open:
                 try:
                     socket.socket.shutdown(sock, socket.SHUT_RDWR)
                 except OSError:
                     continue  # gone already
-        for _ in threads:  # a blocked accept() is not woken by closing its socket: give each thread a connection
-            try:
-                socket.create_connection((self.address.host, self.address.port), 0.2).close()
-            except OSError:
-                break
-        self._listener.close()
         try:
-            for thread in threads:
-                thread.join(_LINGER_SECONDS + 1)
-                if thread.is_alive():
-                    raise LabError(f"a thread of server {self._spec.id} does not end")
+            self._acceptors.close(_LINGER_SECONDS + 1)
         finally:
             self._connections.close()
 
