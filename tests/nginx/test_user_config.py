@@ -184,6 +184,13 @@ def test_lua_is_passed_over() -> None:
     assert copy.replace(f" {DIRECTIVES}", "") == text.replace("access_log off;", "")
 
 
+@pytest.mark.parametrize("comment", ["# ends in a backslash \\\n", "#\\\n", '# \\"quoted\\" \\\n'])
+def test_a_comment_ends_with_its_line(comment: str) -> None:
+    text = f'{comment}server {{\n  set $x "# no comment \\\\";\n}}\n'
+    assert [statement.name for statement in statements(text)] == ["server", "set"]
+    assert instrument(text, ("http",)).replace(f" {DIRECTIVES}", "", 1) == text
+
+
 WORD = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20)
 
 

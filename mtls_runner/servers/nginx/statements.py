@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -70,8 +71,14 @@ def statements(text: str) -> list[Statement]:
     return found
 
 
+#: At the beginning of a word only, as nginx reads them. A comment ends with its line.
+_COMMENT_OR_QUOTED = re.compile(r"""(?:(?<=[\s;{}])|\A)(?:\#[^\n]*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')""", re.DOTALL)
+
+
 def _words(text: str) -> Iterator[tuple[str, bool, int, int]]:
     """Tokens with their offsets: the library gives only their lines, so the text is walked along with it."""
+    # For the library a backslash escapes a comment's end, for nginx (ngx_conf_read_token) nothing does.
+    text = _COMMENT_OR_QUOTED.sub(lambda found: found[0].replace("\\", " ") if found[0][0] == "#" else found[0], text)
     at = 0
     lua = False
     try:
