@@ -115,6 +115,7 @@ def view(
         cipher=trace.cipher,
         alpn=trace.alpn,
         resumed=trace.resumed,
+        signature_algorithms=transcript.signature_algorithms(),
         response=response,
         local_port=written.local_port if written.local_port > 0 else None,
         command=command,

@@ -116,6 +116,7 @@ class _Exchange:
             response=self.response,
             local_port=self.local_port,
             session=self.session,
+            signature_algorithms=transcript.signature_algorithms(),
         )
         return replace(view, exit_code=predict(view))
 

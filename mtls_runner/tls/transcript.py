@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mtls_runner.model.observation import Alert, Direction, Message
 from mtls_runner.tls.messages import alert, certificate_authorities, certificates, stapled
 from mtls_runner.tls.names import HANDSHAKE_TYPES
+from mtls_runner.tls.signatures import key_exchange_scheme, verify_scheme
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +23,8 @@ __all__ = ["AVAILABLE", "RecordingSocket", "Transcript", "record"]
 
 _CHANGE_CIPHER_SPEC, _ALERT, _HANDSHAKE = 20, 21, 22
 _CERTIFICATE, _CERTIFICATE_REQUEST, _CERTIFICATE_STATUS = 11, 13, 22
-_KEPT = frozenset((_CERTIFICATE, _CERTIFICATE_REQUEST, _CERTIFICATE_STATUS))
+_SERVER_KEY_EXCHANGE, _CERTIFICATE_VERIFY = 12, 15
+_KEPT = frozenset((_CERTIFICATE, _CERTIFICATE_REQUEST, _CERTIFICATE_STATUS, _SERVER_KEY_EXCHANGE, _CERTIFICATE_VERIFY))
 _TLS_1_3 = 0x0304
 _RECORDED = frozenset((_CHANGE_CIPHER_SPEC, _ALERT, _HANDSHAKE))
 
@@ -81,6 +83,21 @@ class Transcript:
             if way == "read" and content_type == _HANDSHAKE and message_type == carrier:
                 return stapled(data, version)
         return None
+
+    def signature_algorithms(self) -> tuple[str | None, str | None]:
+        """By which the server, then the client proved to have its key, seen from the client."""
+        server: str | None = None
+        client: str | None = None
+        for direction, version, content_type, message_type, _, data in self._entries:
+            if content_type != _HANDSHAKE:
+                continue
+            if message_type == _SERVER_KEY_EXCHANGE:
+                server = key_exchange_scheme(data, version)
+            elif message_type == _CERTIFICATE_VERIFY and direction == "write":
+                client = verify_scheme(data, version)
+            elif message_type == _CERTIFICATE_VERIFY:
+                server = verify_scheme(data, version)
+        return server, client
 
     def requested(self) -> bool:
         """Whether a CertificateRequest went by."""
