@@ -12,6 +12,8 @@ from pathlib import Path
 
 import bench.cases_200
 import bench.cases_2000
+import bench.conformance
+import bench.forge
 import bench.nginx
 import bench.startup
 import bench.tutorial  # noqa: F401 - each registers itself
