@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from datetime import datetime
 
 from mtls_runner.cli.choose import Choice
-from mtls_runner.cli.color import colored
+from mtls_runner.cli.color import colored, is_terminal
 from mtls_runner.cli.commands_to_type import Entry, entries
 from mtls_runner.cli.diagnostics import complain
 from mtls_runner.cli.exit_code import ExitCode
@@ -48,6 +48,8 @@ def serve(choice: Choice, *, verbose: bool, color: str) -> ExitCode:
         page = _page(color)
         code = _serve(plan, page, verbose=verbose)
         if code is ExitCode.OK:
+            if is_terminal(sys.stdout):
+                page.line()  # which has echoed ^C
             page.line(("stopped; servers and material are gone", Style.TEXT))
         return code
 

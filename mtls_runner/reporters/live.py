@@ -81,12 +81,13 @@ class RichPage:
             return
         if not self._live.is_started:
             self._live.start()
-        parts = [doing]
+        parts = []
         if total:
-            parts.insert(0, f"{_bar(done, total)} {done}/{total}")
+            parts.append(f"{_bar(done, total)} {done}/{total}")
             left = self._seconds_left(done, total)
             if left is not None:
                 parts.append(f"about {left:.0f} s left")
+        parts.append(doing)  # last: it may be too long for the line
         self._live.update(Text("  " + "  ".join(parts), style="dim", no_wrap=True, overflow="ellipsis"))
 
     def _seconds_left(self, done: int, total: int) -> float | None:
