@@ -16,6 +16,7 @@ import bench.conformance
 import bench.forge
 import bench.nginx
 import bench.startup
+import bench.steps
 import bench.tutorial  # noqa: F401 - each registers itself
 from bench.figure import BENCHMARKS, Figure
 from bench.process import Broken
