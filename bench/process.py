@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import BinaryIO
 
 __all__ = ["Broken", "Command", "Run", "interleave", "medians", "mtls_run"]
 
@@ -61,29 +62,33 @@ def _environment() -> dict[str, str]:
 def run(command: Command) -> Run:
     """Run it to its end; it must succeed."""
     began = time.perf_counter()
-    with (
-        (command.directory / "errors").open("w+b") as errors,
-        subprocess.Popen(
+    # Into files: a reader at the other end of a pipe would take turns with what is measured.
+    with (command.directory / "output").open("w+b") as told, (command.directory / "errors").open("w+b") as errors:
+        process = subprocess.Popen(
             command.arguments,
             cwd=command.directory,
             env={**_environment(), **command.environment},
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=told,
             stderr=errors,
-        ) as process,
-    ):
-        assert process.stdout is not None
-        output = process.stdout.read().decode("utf-8", "replace")
-        _, status, usage = os.wait4(process.pid, 0)
+        )
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
         seconds = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode != 0:
-            errors.seek(0)
-            told = errors.read().decode("utf-8", "replace")
-            raise Broken(
-                f"{' '.join(command.arguments)} ended with {process.returncode}:\n{output[-4000:]}{told[-4000:]}"
-            )
+        output, error = (_text(file) for file in (told, errors))
+    if process.returncode != 0:
+        raise Broken(f"{' '.join(command.arguments)} ended with {process.returncode}:\n{output[-4000:]}{error[-4000:]}")
     return Run(seconds, usage.ru_maxrss / _MIB, output)
+
+
+def _text(file: BinaryIO) -> str:
+    file.seek(0)
+    return file.read().decode("utf-8", "replace")
 
 
 def interleave(commands: Sequence[Command], times: int) -> list[list[Run]]:
