@@ -8,7 +8,7 @@ from mtls_runner.engine.compare import compare
 from mtls_runner.engine.lab import Lab
 from mtls_runner.errors import UsageError
 from mtls_runner.model.case import Case, Expectation
-from mtls_runner.model.observation import Observation, Outcome
+from mtls_runner.model.observation import Observation, Outcome, Reason
 from mtls_runner.model.spec import ClientSpec
 from mtls_runner.model.verdict import Status, Verdict
 from mtls_runner.pytest_plugin.client_material import ClientMaterial, trusting
@@ -16,7 +16,7 @@ from mtls_runner.pytest_plugin.connection import Connection
 from mtls_runner.pytest_plugin.lab import Find, MtlsLab
 from mtls_runner.reporters.failure import explain, headline
 
-__all__ = ["MtlsCase", "expected_outcome", "not_for_others"]
+__all__ = ["MtlsCase", "expected", "not_for_others"]
 
 #: What a server can tell, whoever its client is.
 _SEEN_BY_SERVERS = frozenset(
@@ -25,10 +25,10 @@ _SEEN_BY_SERVERS = frozenset(
 _NO_HANDSHAKE = frozenset((Outcome.CLIENT_UNUSABLE, Outcome.NO_CONNECTION, Outcome.TIMED_OUT))
 
 
-def expected_outcome(case: Case) -> str | None:
-    """The outcome that a case expects, where it expects exactly one."""
+def expected(case: Case, path: str) -> str | None:
+    """The value that a case expects of a field, where it expects exactly one."""
     for check in case.expect.checks:
-        if check.path == "outcome" and len(check.alternatives) == 1:
+        if check.path == path and len(check.alternatives) == 1:
             return str(check.alternatives[0].value)
     return None
 
@@ -37,8 +37,12 @@ def not_for_others(case: Case) -> str | None:
     """Why a case can't be run by somebody's own client; ``None``: it can."""
     if case.client is None:
         return "it is about the server alone"
-    if expected_outcome(case) in _NO_HANDSHAKE:
-        return f"it expects {expected_outcome(case)}, which the server does not see"
+    if case.steps:
+        return "it has several steps"
+    if expected(case, "outcome") in _NO_HANDSHAKE:
+        return f"it expects {expected(case, 'outcome')}, which the server does not see"
+    if expected(case, "reason") == Reason.NOT_AUTHORIZED:
+        return f"it expects {Reason.NOT_AUTHORIZED}, which is in the answer and not in the handshake"
     return None
 
 
@@ -88,7 +92,7 @@ class MtlsCase:
     @property
     def accepted(self) -> bool:
         """Whether the case expects that the server lets the client in."""
-        return expected_outcome(self.case) == Outcome.ACCEPTED
+        return expected(self.case, "outcome") == Outcome.ACCEPTED
 
     def context(self) -> ssl.SSLContext:
         """A new ``ssl.SSLContext`` with the client's certificate, trust and TLS versions."""
@@ -104,9 +108,12 @@ class MtlsCase:
         """
         connection = self.lab.last
         view = connection.view
+        reason = connection.reason
+        if reason is Reason.NO_CERTIFICATE and self._client.certificate is not None:
+            reason = Reason.CERTIFICATE_WITHHELD  # the server does not know that there is one
         observation = Observation(
             outcome=connection.outcome,
-            reason=connection.reason,
+            reason=reason,
             summary=str(connection),
             alert=connection.alert,
             alert_from=connection.alert_from,

@@ -57,13 +57,28 @@ def test_workers_share_the_cases(project: pytest.Pytester) -> None:
     run(project, CASES, "-n", "2").assert_outcomes(passed=2, failed=4)
 
 
-def test_cases_that_no_other_client_can_run_are_skipped(project: pytest.Pytester) -> None:
-    text = (HERE / "clients.yaml").read_text()
-    text += "  - {name: unusable, client: {certificate: sealed, passphrase: wrong}, expect: client-unusable}\n"
-    (project.path / "clients.yaml").write_text(text)
-    result = run(project, CASES, "-rs", "-k", "unusable")
+@pytest.mark.parametrize(
+    ("case", "reason"),
+    [
+        (
+            "{name: x, client: {certificate: sealed, passphrase: wrong}, expect: client-unusable}",
+            "expects client-unusable",
+        ),
+        ("{name: x, client: good, steps: [{expect: accepted}, reload, {expect: accepted}]}", "several steps"),
+    ],
+)
+def test_cases_that_no_other_client_can_run_are_skipped(project: pytest.Pytester, case: str, reason: str) -> None:
+    with (project.path / "clients.yaml").open("a") as file:
+        file.write(f"  - {case}\n")
+    result = run(project, CASES, "-rs", "-k", "x]")
     result.assert_outcomes(skipped=1, deselected=6)
-    result.stdout.fnmatch_lines(["SKIPPED*can't run this case: it expects client-unusable*"])
+    result.stdout.fnmatch_lines([f"SKIPPED*can't run this case: it *{reason}*"])
+
+
+def test_a_client_that_presents_nothing_though_it_should_is_found_out(project: pytest.Pytester) -> None:
+    result = run(project, CASES.replace('context("good")', "context()"), "-k", "good or none")
+    result.assert_outcomes(passed=1, failed=1, deselected=4)
+    result.stdout.fnmatch_lines(["*outcome: expected accepted, observed server-refused*"])
 
 
 def test_what_the_backend_cannot_do_is_skipped(project: pytest.Pytester) -> None:

@@ -81,10 +81,11 @@ def test_no_version_in_common_and_no_tls_at_all(mtls_lab: MtlsLab) -> None:
         plain.sendall(b"GET / HTTP/1.0\r\n\r\n")
         plain.recv(100)
     assert (mtls_lab.last.outcome, mtls_lab.last.reason) == ("no-connection", "not-tls")
-    with socket.create_connection((mtls_lab.host, mtls_lab.port), 10):
-        pass
-    closed = mtls_lab.connections()[2]
-    assert (closed.outcome, closed.reason) == ("no-connection", "closed")
+    with socket.create_connection((mtls_lab.host, mtls_lab.port), 10) as plain:
+        plain.shutdown(socket.SHUT_WR)
+        assert plain.recv(100) == b""  # the server has accepted it, and is done with it
+    assert (mtls_lab.last.outcome, mtls_lab.last.reason) == ("no-connection", "closed")
+    assert len(mtls_lab.connections()) == 3
 
 
 @pytest.mark.mtls_scenario(CLIENTS)
