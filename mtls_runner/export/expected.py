@@ -45,8 +45,15 @@ class Expected:
     status: str
 
 
-def expected(case: Case, client: ClientSpec) -> Expected:
-    """From the case's own expectation; what it leaves open follows from the outcome, where that is certain."""
+def expected(case: Case, client: ClientSpec, *, odd_chain: bool = False) -> Expected:
+    """From the case's own expectation; what it leaves open follows from the outcome, where that is certain.
+
+    Args:
+        case: its server and expectation.
+        client: its client.
+        odd_chain: the server's chain has extensions of the author's own: where OpenSSL can't read one, that is the first
+            error that curl meets.
+    """
     checks = {check.path: check for check in case.expect.checks if not check.tool_version}
     versioned = any(check.path == "curl_exit" and check.tool_version for check in case.expect.checks)
     outcomes = _values(checks.get("outcome"))
@@ -62,6 +69,8 @@ def expected(case: Case, client: ClientSpec) -> Expected:
         reason = Reason(reasons[0]) if len(reasons) == 1 else None
         outcome = Outcome(outcomes[0])
         exits = exits or _exits(outcome, reason, case, client)
+        if odd_chain and exits == ["60"]:
+            exits = ["35|60"]
         statuses = statuses or _statuses(outcome, reason, case.server, client)
     return Expected("|".join(dict.fromkeys(told)) or ANY, "|".join(exits) or ANY, "|".join(statuses) or ANY)
 

@@ -21,7 +21,7 @@ from mtls_runner.model.case import Plan
 from mtls_runner.model.observation import Reason
 from mtls_runner.pki.keys import KeyPool, Progress
 from mtls_runner.pki.store import Store
-from mtls_runner.tls.names import VERIFY_CODES
+from mtls_runner.tls.names import ALERT_REASONS, ALERTS, VERIFY_CODES
 
 __all__ = ["SCRIPT", "Exported", "export"]
 
@@ -117,6 +117,7 @@ def export(plan: Plan, directory: Path, progress: Progress | None = None) -> Exp
         "total": len(made.names),
         "servers": made.servers,
         "verify_codes": _verify_codes(),
+        "alerts": [(code, ALERT_REASONS[name].value) for code, name in ALERTS.items() if name in ALERT_REASONS],
     }
     files[SCRIPT] = _rendered("run.sh", values)
     files[_LIBRARY] = _rendered("lab.sh", values)

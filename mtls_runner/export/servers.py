@@ -16,6 +16,7 @@ from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.observation import Outcome
 from mtls_runner.model.port import Material
 from mtls_runner.model.spec import ServerSpec
+from mtls_runner.pki.lineage import Lineage
 from mtls_runner.registry import backend, tool
 
 __all__ = ["Section", "Sections", "sections"]
@@ -97,7 +98,14 @@ def _left_out(case: Case, plan: Plan) -> str | None:
     return why
 
 
+def _odd(server: ServerSpec, plan: Plan) -> bool:
+    """Whether a certificate of its chain has extensions of the author's own."""
+    chain = (server.certificate, *Lineage(plan.certificates, {}, frozenset()).ancestors(server.certificate or ""))
+    return any(plan.certificates[id_].extensions for id_ in chain if id_ is not None)
+
+
 def _section(server: ServerSpec, cases: Sequence[Case], shop: Workshop, material: Material, made: Sections) -> Section:
+    plan = shop.plan
     made.backends.add(server.backend)
     starter = {"python": _s_server, "nginx": _nginx}.get(server.backend)
     start = starter(server, cases, shop, material, made) if starter is not None else ""
@@ -120,7 +128,7 @@ def _section(server: ServerSpec, cases: Sequence[Case], shop: Workshop, material
     for case in cases:
         if case.client is None:
             continue
-        told = expected(case, case.client)
+        told = expected(case, case.client, odd_chain=_odd(server, plan))
         made.not_compared |= {check.path for check in case.expect.checks} - COMPARED
         for number in range(case.client.repeat):
             name = case.name if case.client.repeat == 1 else f"{case.name} ({number + 1} of {case.client.repeat})"

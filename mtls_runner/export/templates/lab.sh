@@ -112,11 +112,20 @@ observed() { # curl's EXIT, STATUS, VERIFY RESULT
   0:401:* | 0:403:*) if presented; then echo 'server-refused: not-authorized'; else echo 'server-refused: no-certificate'; fi ;;
   0:*) echo accepted ;;
   60:*:) if grep -q 'issuer name' curl.err; then echo 'client-refused: not-compliant'; elif grep -Eq 'subject name|does not match' curl.err; then echo 'client-refused: name-mismatch'; else echo "client-refused: $(reason_of "$3")"; fi ;;
-  35:*:) if [ "$out" = 51 ]; then echo 'client-refused: bad-signature'; elif [ -n "$out" ]; then echo no-agreement; else echo no-connection; fi ;;
+  35:*:) by_alert "$out" ;;
   *:*:116) echo 'server-refused: no-certificate' ;;
   *:*:4[2-9]) echo 'server-refused: other' ;;
   35:*) echo no-agreement ;;
   *) echo no-connection ;;
+  esac
+}
+by_alert() { # what a client holds against a server's certificate, by the number of its alert (RFC 8446, section 6)
+  case $1 in
+{% for codes, reason in alerts %}
+  {{ codes }}) echo 'client-refused: {{ reason }}' ;;
+{% endfor %}
+  '') echo no-connection ;;
+  *) echo no-agreement ;;
   esac
 }
 presented() { printf '%s\n' "$command" | grep -q -- ' --cert '; }
