@@ -21,6 +21,7 @@ __all__ = [
     "NOT_TLS",
     "RESETS",
     "Judgement",
+    "causes",
     "classify",
     "usable_versions",
 ]
@@ -89,7 +90,7 @@ def _fatal(alerts: tuple[Alert, ...]) -> Alert | None:
     return next((alert for alert in alerts if alert.fatal), None)
 
 
-def _causes(alerts: tuple[Alert, ...], symbol: str) -> tuple[Alert, ...]:
+def causes(alerts: tuple[Alert, ...], symbol: str) -> tuple[Alert, ...]:
     """Without those that an end sent since the connection ended in the middle (OpenSSL says decode_error then)."""
     if symbol in ENDS or symbol in RESETS:
         return tuple(alert for alert in alerts if alert.direction is Direction.RECEIVED)
@@ -102,10 +103,10 @@ def _ending_alert(client: ClientView, server: ServerView | None) -> tuple[Alert 
             None,
             None,
         )  # it has its answer; an end without close_notify makes OpenSSL send decode_error, by luck in time
-    alert = _fatal(_causes(client.alerts, client.error_symbol))
+    alert = _fatal(causes(client.alerts, client.error_symbol))
     if alert is not None:
         return alert, "client" if alert.direction is Direction.SENT else "server"
-    alert = _fatal(_causes(server.alerts, server.error_symbol)) if server is not None else None
+    alert = _fatal(causes(server.alerts, server.error_symbol)) if server is not None else None
     if alert is not None:
         return alert, "server" if alert.direction is Direction.SENT else "client"
     return None, None

@@ -7,7 +7,7 @@ such a reason can be missing: ``bad_certificate`` is sent for a wrong name as we
 from __future__ import annotations
 
 from mtls_runner.model.observation import Alert, Direction, Outcome, Reason, ServerView
-from mtls_runner.tls.classify import ALERT_DISAGREEMENTS, DISAGREEMENTS, ENDS, NOT_TLS, RESETS, Judgement
+from mtls_runner.tls.classify import ALERT_DISAGREEMENTS, DISAGREEMENTS, ENDS, NOT_TLS, RESETS, Judgement, causes
 from mtls_runner.tls.names import ALERT_REASONS, verify_reason
 
 __all__ = ["classify_server"]
@@ -20,7 +20,7 @@ def classify_server(server: ServerView) -> Judgement:
 
     ``accepted`` means that the handshake was completed and the client's certificate, or the lack of one, was not refused.
     """
-    fatal = next((alert for alert in server.alerts if alert.fatal), None)
+    fatal = next((alert for alert in causes(server.alerts, server.error_symbol) if alert.fatal), None)
     sender = None
     if fatal is not None:
         sender = "server" if fatal.direction is Direction.SENT else "client"
