@@ -92,21 +92,12 @@ def _section(text: str, place: Path) -> str:
     return _BLOCK.sub(fill, text)
 
 
-def filled(page: str, *, engine: bool = True) -> str:
-    """The page with every block as it is now.
-
-    Args:
-        page: its text.
-        engine: run what needs a container engine too.
-    """
+def filled(page: str) -> str:
+    """The page, or a step of it, with every block as it is now."""
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory)
         shutil.copy(ROOT / "lab.yaml", place)
-        sections = re.split(r"(?m)^(?=## )", page)
-        return "".join(
-            _section(section, place) if engine or not section.startswith(ENGINE_STEP) else section
-            for section in sections
-        )
+        return "".join(_section(section, place) for section in re.split(r"(?m)^(?=## )", page))
 
 
 def main() -> int:

@@ -10,21 +10,25 @@ import pytest
 from .__main__ import ENGINE_STEP, PAGE, ROOT, filled, without_figures
 
 PAGE_TEXT = PAGE.read_text()
+SECTIONS = re.split(r"(?m)^(?=## )", PAGE_TEXT)
+STEPS = [section for section in SECTIONS if re.match(r"## \d", section) and not section.startswith(ENGINE_STEP)]
 FILES = sorted((ROOT / "docs/tutorial").glob("*.yaml"))
 
 
-def test_the_page_is_what_running_it_prints() -> None:
-    assert filled(PAGE_TEXT, engine=False) == PAGE_TEXT
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: str(step).partition("\n")[0])
+def test_a_step_is_what_running_it_prints(step: str) -> None:
+    assert "\n$ mtls-run " in step
+    assert filled(step) == step
 
 
 @pytest.mark.usefixtures("nginx_engine")
-def test_the_lab_on_nginx_too() -> None:
-    step = next(section for section in re.split(r"(?m)^(?=## )", PAGE_TEXT) if section.startswith(ENGINE_STEP))
+def test_the_step_on_nginx_too() -> None:
+    (step,) = (section for section in SECTIONS if section.startswith(ENGINE_STEP))
     assert filled(step) == step
 
 
 def test_a_page_that_shows_something_else_is_found_out() -> None:
-    step = next(section for section in re.split(r"(?m)^(?=## )", PAGE_TEXT) if section.startswith("## 1."))
+    step = STEPS[0]
     for wrong in (step.replace("accepted, status 200", "accepted, status 201"), step.replace("hello", "bye")):
         assert wrong != step
         assert filled(wrong) != wrong
