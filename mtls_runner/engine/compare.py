@@ -15,6 +15,7 @@ __all__ = ["compare", "counting", "version_satisfies"]
 _Value = str | int | bool | tuple[str, ...] | None
 _UNOBSERVED = "not observed"
 _SHOWN = 200
+_NONE_SENT = "PEER_DID_NOT_RETURN_A_CERTIFICATE"
 
 
 @lru_cache(maxsize=256)
@@ -59,12 +60,32 @@ def _field(observation: Observation, path: str) -> _Value:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
+def _absence_was_seen(observation: Observation, path: str) -> bool:
+    """Whether a ``None`` under this path says that there was nothing, and not that nobody could look."""
+    name = path.partition(".")[0]
+    server = observation.server
+    match name:
+        case "headers" | "upstream_headers":
+            return getattr(observation, name) is not None
+        case "client_verify" | "server_verify_code" | "server_log":
+            return server is not None
+        case "client_subject":
+            # An embedded server that refuses a certificate has seen one, but can't be asked for it.
+            return server is not None and (bool(server.handshake_complete) or server.error_symbol == _NONE_SENT)
+        case "server_name":
+            return server is not None and (bool(server.handshake_complete) or bool(server.messages))
+        case "alpn":
+            return observation.tls_version is not None
+        case _:
+            return True
+
+
 def _in_order(wanted: Sequence[str], seen: Iterable[str]) -> bool:
     rest = iter(seen)
     return all(any(item == other for other in rest) for item in wanted)
 
 
-def _matches(matcher: Matcher, value: _Value) -> bool:
+def _matches(matcher: Matcher, value: _Value, *, lines: bool) -> bool:
     wanted = matcher.value
     if value is None:
         return wanted is None and matcher.kind is Match.EQUALS
@@ -77,7 +98,7 @@ def _matches(matcher: Matcher, value: _Value) -> bool:
         case Match.CONTAINS:
             if isinstance(value, tuple):
                 # A log is searched line by line, a list of names for a member.
-                return any(str(wanted) == item or str(wanted) in item for item in value)
+                return any(str(wanted) in line for line in value) if lines else str(wanted) in value
             return str(wanted) in str(value)
         case Match.MATCHES:
             texts = value if isinstance(value, tuple) else (str(value),)
@@ -111,7 +132,9 @@ def compare(expectation: Expectation, observation: Observation, tool_version: st
     mismatches = []
     for check in counting(expectation, tool_version):
         value = _field(observation, check.path)
-        if not any(_matches(matcher, value) for matcher in check.alternatives):
+        unseen = value is None and not _absence_was_seen(observation, check.path)
+        lines = check.path == "server_log"
+        if unseen or not any(_matches(matcher, value, lines=lines) for matcher in check.alternatives):
             observed = _UNOBSERVED if value is None else _show(value)
             mismatches.append(Mismatch(check.path, _wanted(check), observed, check.span))
     return tuple(mismatches)
