@@ -12,7 +12,7 @@ from pathlib import Path
 from mtls_runner.errors import UsageError
 from mtls_runner.init.dh import PARAMETERS
 from mtls_runner.init.nginx_cases import CaseDraft, demands
-from mtls_runner.init.nginx_material import Material, material, names_of
+from mtls_runner.init.nginx_material import CLIENT_CA, SERVER_CA, Material, material, names_of
 from mtls_runner.init.nginx_reading import ROOT, Directive, Reading, ServerBlock, read
 from mtls_runner.init.nginx_upstreams import upstreams
 from mtls_runner.init.text import rendered
@@ -81,7 +81,7 @@ def from_nginx(main: Path, directory: Path, image: str | None) -> Draft:
         "config_shown": main.name,
         "image": image or "",
         "notes": notes,
-        "authorities": list(dict.fromkeys(made.authorities.values())),
+        "authorities": list(dict.fromkeys(made.authorities.values())) or [CLIENT_CA] * asks,
         "asks": asks,
         "revoked": any(server.crl for server in servers),
         "deepest": max(depths, default=0),
@@ -178,7 +178,7 @@ def _server(block: ServerBlock, port: int, made: Material, notes: list[str], tak
         name="" if name in ("", "localhost") else name,
         certificate=leaf.id,
         client_auth=found.client_auth,
-        trust=trust or ["server-ca"],
+        trust=trust or [CLIENT_CA if found.client_auth != "none" else SERVER_CA],
         tls=versions,
         crl=[crl] if crl is not None else [],
         depth=found.depth,
