@@ -14,6 +14,9 @@ from mtls_runner.model.verdict import Status, Verdict
 __all__ = ["Control", "Entry", "Group", "gathered"]
 
 
+_SOUND = (Outcome.ACCEPTED, Outcome.SERVER_STARTED)
+
+
 @dataclass(frozen=True, slots=True)
 class Control:
     """The accepted case of the same file that differs least, and in what."""
@@ -40,8 +43,8 @@ class Entry:
 
     @property
     def is_fault(self) -> bool:
-        """Whether something else than acceptance is expected in any place."""
-        return any(expected_outcome(verdict.case) is not Outcome.ACCEPTED for verdict in self.verdicts.values())
+        """Whether something else than acceptance (or, of a server, its start) is expected in any place."""
+        return any(expected_outcome(verdict.case) not in _SOUND for verdict in self.verdicts.values())
 
     @property
     def skipped(self) -> Mapping[Place, str]:

@@ -16,6 +16,12 @@ _AXES: tuple[tuple[Callable[[Place], str], Mapping[str, str]], ...] = (
     (lambda where: where.tool, {"python": "python client", "curl": "curl"}),
 )
 
+_WITHOUT_HANDSHAKE = {
+    Outcome.CLIENT_UNUSABLE: "no handshake",
+    Outcome.SERVER_UNUSABLE: "it does not start",
+    Outcome.SERVER_STARTED: "it starts",
+}
+
 
 def outcome(seen: Observation) -> str:
     """Outcome and reason, as a scenario writes them."""
@@ -30,9 +36,7 @@ def how(seen: Observation) -> str:
         return f"alert {seen.alert}"
     if seen.status is not None:
         return f"HTTP {seen.status}"
-    if seen.outcome is Outcome.CLIENT_UNUSABLE:
-        return "no handshake"
-    return "-"
+    return _WITHOUT_HANDSHAKE.get(seen.outcome or Outcome.ACCEPTED, "-")
 
 
 def curl_exit(seen: Observation) -> str:

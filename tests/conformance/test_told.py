@@ -1,0 +1,122 @@
+"""How results are told: collapsed over places, as Markdown, HTML, JSON and lines."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from mtls_runner.conformance.catalogue import Place, plans
+from mtls_runner.conformance.collector import Collector
+from mtls_runner.conformance.console import lines
+from mtls_runner.conformance.document import Document, document
+from mtls_runner.conformance.facts import collapsed
+from mtls_runner.conformance.json_form import json_form
+from mtls_runner.conformance.markdown import markdown, same
+from mtls_runner.conformance.page import page
+from mtls_runner.engine.run import RunOptions, run
+from mtls_runner.model.observation import Reason
+
+
+@pytest.fixture(scope="module")
+def collector() -> Collector:
+    """One file of the catalogue, really run."""
+    collector = Collector()
+    for event in run([next(plans(("python",), ("python",)))], RunOptions(jobs=2)):
+        collector.handle(event)
+    return collector
+
+
+@pytest.fixture(scope="module")
+def told(collector: Collector) -> Document:
+    return document(collector.groups, collector.versions)
+
+
+def places(**values: str) -> dict[Place, str]:
+    """``python_curl_2="35"``: backend, tool, TLS 1.2."""
+    return {
+        Place(backend, tool, f"TLSv1.{minor}"): value
+        for key, value in values.items()
+        for backend, tool, minor in [key.split("_")]
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({}, "-"),
+        ({"python_curl_2": "35", "nginx_curl_2": "35"}, "35"),
+        ({"python_curl_2": "35", "nginx_curl_2": "0"}, "python server 35, nginx 0"),
+        ({"nginx_curl_2": "35", "nginx_curl_3": "56"}, "TLS 1.2 35, TLS 1.3 56"),
+        ({"nginx_curl_2": "1", "nginx_python_2": "62"}, "curl 1, python client 62"),
+        (
+            {"python_curl_2": "35", "python_curl_3": "56", "nginx_curl_2": "0", "nginx_curl_3": "0"},
+            "python server: TLS 1.2 35, TLS 1.3 56; nginx: 0",
+        ),
+    ],
+)
+def test_a_fact_is_told_by_what_it_hangs_on(values: dict[str, str], text: str) -> None:
+    assert collapsed(places(**values)) == text
+
+
+def test_markdown_has_a_row_for_every_case_and_every_reason(told: Document) -> None:
+    text = markdown(told)
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    assert sum(row.count(" | ") == 5 for row in rows) >= 2 + len(told.sections[0].rows)
+    assert {len(re.split(r"(?<!\\)\|", row)) for row in rows} <= {4, 5, 7, 8}
+    for reason in Reason:
+        assert f"| `{reason.value}` |" in text
+    assert "| **the client's authority is not trusted** | server-refused: unknown-ca |" in text
+
+
+def test_pages_are_the_same_whatever_they_were_made_with(collector: Collector, told: Document) -> None:
+    other = document(collector.groups, {"curl": "99.9"})
+    assert markdown(other) != markdown(told)
+    assert same(markdown(other), markdown(told))
+    assert not same(markdown(told), markdown(told).replace("unknown-ca", "expired", 1))
+
+
+class Cells(HTMLParser):
+    """Rows of the tables, and tags that a self-contained page has no business with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows = 0
+        self.foreign: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.rows += tag == "tr"
+        if tag in ("script", "link", "img", "iframe") or any(name in ("src", "onclick") for name, _ in attrs):
+            self.foreign.append(tag)
+
+
+def test_html_has_the_rows_and_nothing_from_elsewhere(told: Document) -> None:
+    cells = Cells()
+    text = page(told)
+    cells.feed(text)
+    assert cells.rows >= len(told.sections[0].rows) + len(Reason)
+    assert cells.foreign == []
+    assert "the client&#39;s authority is not trusted" in text  # escaped
+
+
+def test_json_has_every_cell_with_what_was_seen(collector: Collector) -> None:
+    form = json.loads(json.dumps(json_form(collector.groups, collector.versions)))
+    (group,) = form["groups"]
+    entry = next(entry for entry in group["entries"] if entry["name"] == "the client's authority is not trusted")
+    assert entry["fault"] is True
+    assert entry["control"] == "both ends trust the other's authority"
+    assert [change["here"] for change in entry["changes"]] == ["stranger"]
+    assert [cell["tls"] for cell in entry["cells"]] == ["TLSv1.2", "TLSv1.3"]
+    assert {cell["observed"]["reason"] for cell in entry["cells"]} == {"unknown-ca"}
+    assert {cell["observed"]["server_verify_code"] for cell in entry["cells"]} == {20}
+    assert form["summary"]["pass"] == len(collector.verdicts)
+    assert form["summary"]["faults"] == sum(entry["fault"] for entry in group["entries"]) > 5
+
+
+def test_lines_show_each_case_with_its_control(told: Document) -> None:
+    text = "\n".join(lines(told))
+    assert "  ✓ the client's authority is not trusted\n      server-refused: unknown-ca\n" in text
+    assert 'against "both ends trust the other\'s authority": client.certificate.issuer: root → stranger' in text
+    assert "✗" not in text
