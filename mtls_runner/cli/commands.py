@@ -255,17 +255,17 @@ def schema(name: str) -> int:
     "--backend",
     "backends",
     multiple=True,
+    type=click.Choice(["python", "nginx"]),
     default=("python", "nginx"),
-    metavar="NAME",
-    help="May be repeated; python and nginx.",
+    help="May be repeated; both when not given.",
 )
 @click.option(
     "--tool",
     "tools",
     multiple=True,
+    type=click.Choice(["python", "curl"]),
     default=("python", "curl"),
-    metavar="NAME",
-    help="May be repeated; python and curl.",
+    help="May be repeated; both when not given.",
 )
 @click.option("--image", metavar="IMAGE", help="As for run.")
 @click.option("-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="Cases at once; one for each processor.")

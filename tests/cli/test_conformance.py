@@ -1,0 +1,58 @@
+"""``mtls-run conformance``, on the embedded server with the Python client."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from .conftest import Cli
+
+pytestmark = pytest.mark.timeout(300)
+
+QUICK = ("conformance", "--backend", "python", "--tool", "python", "--jobs", "2")
+
+
+def test_it_says_where_the_catalogue_is(cli: Cli) -> None:
+    result = cli("conformance", "--where")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert sorted(path.stem for path in Path(result.stdout.strip()).glob("*.yaml"))[:2] == ["chain", "constraints"]
+
+
+def test_a_file_of_the_catalogue_is_a_scenario_like_any_other(cli: Cli) -> None:
+    directory = Path(cli("conformance", "--where").stdout.strip())
+    result = cli(str(directory / "names.yaml"), "--tool", "python", "-k", "wildcard")
+    assert result.returncode == 0
+    assert "client refused the server: name-mismatch" in result.stdout
+
+
+def test_it_writes_every_form_and_checks_one(cli: Cli) -> None:
+    result = cli(*QUICK, "--json", "told.json", "--html", "told.html", "--markdown", "told.md")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert " 0 failed, 0 broken" in result.stdout
+    assert "where ends differ" in result.stdout
+    summary = json.loads((cli.directory / "told.json").read_text())["summary"]
+    assert summary["faults"] >= 60
+    assert summary["fail"] == summary["error"] == 0
+    assert (cli.directory / "told.html").read_text().startswith("<!DOCTYPE html>")
+
+    page = cli.directory / "told.md"
+    current = cli(*QUICK, "--check", "told.md")
+    assert current.returncode == 0
+    assert "told.md is current" in current.stdout
+    page.write_text(page.read_text().replace("server-refused: expired", "accepted", 1))
+    stale = cli(*QUICK, "--check", "told.md", "--json", "-")
+    assert stale.returncode == 1
+    assert "told.md is not current" in stale.stderr
+    assert json.loads(stale.stdout)["summary"] == {**summary, "versions": summary["versions"]}
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--backend", "apache"), ("--tool", "wget"), ("--check", "absent.md"), ("-j", "0")]
+)
+def test_what_it_cannot_do_is_a_mistake_of_usage_before_any_work(cli: Cli, arguments: tuple[str, str]) -> None:
+    result = cli("conformance", *arguments)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert arguments[1] in result.stderr
