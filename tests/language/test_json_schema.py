@@ -16,7 +16,8 @@ from mtls_runner.model.observation import Outcome, Reason
 from tests.language.conftest import MINIMAL
 
 ROOT = Path(__file__).parents[2]
-SCENARIOS = sorted([*(ROOT / "scenarios").rglob("*.yaml"), *(ROOT / "mtls_runner").rglob("*.yaml")])
+CATALOGUE = ROOT / "mtls_runner" / "conformance" / "catalogue"
+SCENARIOS = sorted([*(ROOT / "scenarios").rglob("*.yaml"), *CATALOGUE.glob("*.yaml")])
 
 
 def as_json(value: Value) -> object:
