@@ -73,6 +73,13 @@ def test_every_refusal_by_nginx_has_an_accepted_control(on_nginx: Results) -> No
     assert check_controls(on_nginx) > 400
 
 
+def test_no_alert_is_shown_where_none_ended_the_handshake(on_python: Results) -> None:
+    """OpenSSL answers a connection's end without close_notify by decode_error, by luck in time: that ended nothing."""
+    sound = [cell for cell in on_python.ran if cell.seen.outcome in (Outcome.ACCEPTED, Outcome.CLIENT_UNUSABLE)]
+    assert len(sound) > 300
+    assert {cell.seen.alert for cell in sound} == {None}
+
+
 def test_a_skip_says_why(on_python: Results, on_nginx: Results) -> None:
     skipped = [cell for results in (on_python, on_nginx) for cell in results.all if cell.verdict.status is Status.SKIP]
     assert skipped
