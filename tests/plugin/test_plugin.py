@@ -71,7 +71,8 @@ def test_a_mismatch_is_a_failure_with_the_scenarios_lines_and_no_traceback(pytes
     assert set(snippet) <= set(result.outlines)
 
 
-def test_a_broken_lab_is_an_error_and_not_a_failure(pytester: pytest.Pytester) -> None:
+def test_a_broken_lab_is_an_error_and_not_a_failure(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MTLS_RUN_IMAGE", raising=False)  # it would replace the image that there is not
     write(pytester, "unavailable.yaml", UNAVAILABLE)
     result = run(pytester, "unavailable.yaml", "--junit-xml=report.xml")
     result.assert_outcomes(errors=4)
