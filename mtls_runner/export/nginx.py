@@ -128,7 +128,7 @@ def _written(server: ServerSpec, shop: Workshop, made: Container) -> str:
         "http {",
         "    access_log off;",
         "    server {",
-        f"        listen {made.port} ssl;",
+        f"        listen {made.port} ssl{' http2' if 'h2' in server.alpn else ''};",  # as every nginx takes it
         "        error_log stderr info;              # at info, nginx says why it refuses a client certificate",
         "",
         *(f"        {line}" for line in _tls(server, shop, made)),
@@ -164,8 +164,6 @@ def _tls(server: ServerSpec, shop: Workshop, made: Container) -> Iterator[str]:
         yield f"ssl_conf_command       Ciphersuites {literal(server.ciphersuites)};"
     if server.signature_algorithms:
         yield f"ssl_conf_command       SignatureAlgorithms {literal(':'.join(server.signature_algorithms))};"
-    if "h2" in server.alpn:
-        yield "http2 on;"
 
 
 def _verification(server: ServerSpec, shop: Workshop, made: Container) -> Iterator[str]:
