@@ -27,8 +27,10 @@ _EARLY = re.compile(r"nginx: \[(?P<level>[a-z]+)\] (?P<message>.*)", re.DOTALL)
 
 # What a connection was doing when something ended it before any request: ngx_http_ssl_handshake sets the first,
 # ngx_http_wait_request_handler the second. A request ends in an access line instead.
-_ENDINGS = (" while SSL handshaking", " while waiting for request")
-_HANDSHAKING = _ENDINGS[0]
+# With an upstream it also handshakes (`… to upstream`), as a client: that ends nothing here.
+_ENDINGS = re.compile(r" while (?:SSL handshaking|waiting for request)(?:,|$)")
+_HANDSHAKING = re.compile(r" while SSL handshaking(?:,|$)")
+_TO_UPSTREAM = " while SSL handshaking to upstream"
 # ngx_ssl_clear_error: an OpenSSL error that somebody left behind (a failed verification does); the connection goes on.
 _STALE = "ignoring stale global SSL error"
 
@@ -70,12 +72,19 @@ class LogLine:
     @property
     def ends_connection(self) -> bool:
         """Whether nothing that matters follows about this connection, as long as it had no request."""
-        return self.access is not None or (not self.is_stale and any(ending in self.message for ending in _ENDINGS))
+        return self.access is not None or (not self.is_stale and _ENDINGS.search(self.message) is not None)
 
     @property
     def is_stale(self) -> bool:
         """Whether it tells of no event of its own connection."""
         return self.message.startswith(_STALE)
+
+    @property
+    def client_alerts(self) -> tuple[int, ...]:
+        """Numbers of the alerts that the client sent, as far as it tells of any."""
+        if self.is_stale or _TO_UPSTREAM in self.message:
+            return ()
+        return tuple(int(found[1]) for found in _ALERT_NUMBER.finditer(self.message))
 
 
 def parse_line(text: str) -> LogLine:
@@ -99,7 +108,7 @@ def server_view(lines: Sequence[LogLine], client: ClientView) -> ServerView:
     access = next((line.access for line in lines if line.access is not None), None)
     refusal = next((line for line in lines if _is_refusal(line)), None)
     telling = [line for line in lines if not line.is_stale]
-    failure = next((line for line in telling if _HANDSHAKING in line.message), None)
+    failure = next((line for line in telling if _HANDSHAKING.search(line.message)), None)
     word = refusal or failure or next((line for line in telling if line.level not in ("", "info", "notice")), None)
     verify = (access or {}).get("verify") or None
     errors = openssl_errors(failure.message) if failure else ()
@@ -174,7 +183,7 @@ def _sha1(data: bytes) -> str:
 
 def _alerts(lines: Sequence[LogLine]) -> tuple[Alert, ...]:
     """Alerts that came from the client; nginx does not log the ones it sends."""
-    numbers = [int(found[1]) for line in lines for found in _ALERT_NUMBER.finditer(line.message)]
+    numbers = [number for line in lines for number in line.client_alerts]
     return tuple(Alert(Direction.RECEIVED, alert_name(number), number) for number in dict.fromkeys(numbers))
 
 

@@ -14,6 +14,7 @@ from mtls_runner.deadline import Deadline
 from mtls_runner.model.observation import ClientView, HttpRequest, Phase, ServerView
 from mtls_runner.model.spec import Address
 from mtls_runner.servers.container.log_stream import LogStream
+from mtls_runner.servers.nginx.attribution import can_be_of
 from mtls_runner.servers.nginx.log import LogLine, parse_line, server_view
 
 __all__ = ["RunningNginx"]
@@ -30,7 +31,6 @@ _UNFINISHED = 1024
 _SOMEBODY = ClientView(tool="", tool_version="", phase=Phase.DONE)
 """A client of which only the server knows."""
 
-_ANSWERED = (Phase.RESPONSE, Phase.DONE)
 _NEVER_CONNECTED = (Phase.PREPARE, Phase.CONNECT)
 
 
@@ -90,10 +90,18 @@ class RunningNginx:
         with self._state.one_at_a_time:
             if self._state.unsettled:
                 self._settle(Deadline.after(_FENCE_SECONDS))
+            self._forget_strangers()
             if self._upstream is not None:
                 self._upstream()
             self._state.unsettled = True
             yield _Watch(self)
+
+    def _forget_strangers(self) -> None:
+        """Nobody is watched now: whatever the log tells of is somebody else's."""
+        for text in self._log.take_ready():
+            line = parse_line(text)
+            self._record(line)
+            self._state.past = max(self._state.past, line.connection or 0)
 
     def arrived(self) -> int:
         """Number of the last connection, the fence's own."""
@@ -171,26 +179,29 @@ class RunningNginx:
         if client.phase in _NEVER_CONNECTED:
             self._state.unsettled = client.local_port is not None
             return None
-        lines: list[LogLine] = []
         limit = deadline.within(_TIMED_OUT_SECONDS if client.timed_out else _VIEW_SECONDS)
-        while (text := self._log.take(limit)) is not None:
-            line = parse_line(text)
-            if line.connection is None or line.connection <= self._state.past:
-                continue
-            if lines and line.connection != lines[0].connection:
-                continue
-            lines.append(line)
-            # A client that got an answer asked for something, and a request ends in an access line.
-            if line.access is not None or (line.ends_connection and client.phase not in _ANSWERED):
-                self._state.past = line.connection
-                self._state.unsettled = False
-                break
+        lines = self._lines_of(client, limit)
         if self._check is not None:
             self._check()
         if not lines:
             return None
         view = server_view(lines, client)
         return replace(view, upstream_request=self._upstream()) if self._upstream is not None else view
+
+    def _lines_of(self, client: ClientView, deadline: Deadline) -> list[LogLine]:
+        """Of the first connection that can be this client's; as far as they came, where its end does not come."""
+        by_number: dict[int, list[LogLine]] = {}
+        while (text := self._log.take(deadline)) is not None:
+            line = parse_line(text)
+            if line.connection is None or line.connection <= self._state.past:
+                continue
+            lines = by_number.setdefault(line.connection, [])
+            lines.append(line)
+            if (line.access is not None or line.ends_connection) and can_be_of(client, lines):
+                self._state.past = line.connection
+                self._state.unsettled = False
+                return lines
+        return next((lines for _, lines in sorted(by_number.items()) if can_be_of(client, lines)), [])
 
 
 class _Watch:

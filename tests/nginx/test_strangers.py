@@ -1,0 +1,128 @@
+"""Whoever else connects: an editor that looks at every port that opens, a scanner. What they do is nobody's evidence."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+
+import pytest
+
+from mtls_runner.clients.python_ssl import PythonClient
+from mtls_runner.deadline import Deadline
+from mtls_runner.model.observation import Alert, ClientView, Direction, Message, Outcome, Phase, Reason
+from mtls_runner.model.spec import Address, ClientSpec, ServerSpec
+from mtls_runner.servers.nginx.attribution import can_be_of
+from mtls_runner.servers.nginx.log import parse_line, server_view
+from mtls_runner.servers.nginx.running import RunningNginx
+from mtls_runner.tls.classify import classify
+
+from .conftest import Lab, MakeServer
+
+GOOD = ClientSpec(certificate="good", trust=("ca",))
+NOBODY = ClientSpec(certificate=None, trust=("ca",))
+_SECONDS = 5
+
+
+def asks(address: Address, context: ssl.SSLContext | None) -> None:
+    with suppress(OSError), ExitStack() as stack:
+        sock = stack.enter_context(socket.create_connection((address.host, address.port), _SECONDS))
+        if context is not None:
+            sock = stack.enter_context(context.wrap_socket(sock))
+        sock.sendall(b"GET /stranger HTTP/1.0\r\n\r\n")
+        while sock.recv(4096):
+            pass
+
+
+def by_tls(lab: Lab, address: Address, certificate: str | None = None) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if certificate is not None:
+        credential = lab.store.credential(certificate)
+        context.load_cert_chain(credential.certificate_path, credential.key_path)
+    asks(address, context)
+
+
+def with_a_good_certificate(lab: Lab, address: Address) -> None:
+    by_tls(lab, address, "good")
+
+
+def in_plain_text(lab: Lab, address: Address) -> None:  # noqa: ARG001
+    asks(address, None)
+
+
+def in_silence(lab: Lab, address: Address) -> None:  # noqa: ARG001
+    socket.create_connection((address.host, address.port), _SECONDS).close()
+
+
+STRANGERS = [by_tls, with_a_good_certificate, in_plain_text, in_silence]
+Stranger = Callable[[Lab, Address], None]
+
+
+@pytest.fixture(scope="module")
+def spec(make_server: MakeServer) -> ServerSpec:
+    return make_server()
+
+
+@pytest.fixture(scope="module")
+def running(lab: Lab, spec: ServerSpec) -> Iterator[RunningNginx]:
+    with lab.serve(spec) as running:
+        yield running
+
+
+@pytest.mark.parametrize("stranger", STRANGERS)
+def test_who_comes_between_two_connections(
+    lab: Lab, running: RunningNginx, spec: ServerSpec, stranger: Stranger
+) -> None:
+    for _ in range(2):  # one line too many would be everybody's after it
+        assert lab.probe(running, spec, GOOD).judgement.outcome is Outcome.ACCEPTED
+        stranger(lab, running.address)
+        assert lab.probe(running, spec, NOBODY).judgement.reason is Reason.NO_CERTIFICATE
+        stranger(lab, running.address)
+
+
+@pytest.mark.parametrize("stranger", STRANGERS)
+@pytest.mark.parametrize(
+    ("client", "outcome", "verify"), [(GOOD, Outcome.ACCEPTED, "SUCCESS"), (NOBODY, Outcome.SERVER_REFUSED, "NONE")]
+)
+def test_who_comes_while_one_is_watched(
+    lab: Lab,
+    running: RunningNginx,
+    spec: ServerSpec,
+    stranger: Stranger,
+    client: ClientSpec,
+    outcome: Outcome,
+    verify: str,
+) -> None:
+    with running.watch() as watch:
+        stranger(lab, running.address)
+        seen = PythonClient().probe(client, running.address, lab.store, Deadline.after(10))
+        told = watch.view(seen, Deadline.after(10))
+    assert told is not None
+    assert (classify(spec, client, seen, told).outcome, told.client_verify) == (outcome, verify)
+
+
+def test_an_alert_that_the_client_did_not_send_is_another_ones() -> None:
+    line = parse_line(
+        "2026/11/24 10:00:00 [info] 7#7: *5 SSL_do_handshake() failed (SSL: error:0A000418:SSL routines::tlsv1 alert unknown"
+        " ca:SSL alert number 48) while SSL handshaking, client: 172.17.0.1, server: 0.0.0.0:443"
+    )
+    hello = (Message(Direction.SENT, "ClientHello", 512),)
+    silent = ClientView("python", "3", Phase.HANDSHAKE, error_symbol="EOF", messages=hello)
+    refusing = ClientView(
+        "python", "3", Phase.HANDSHAKE, alerts=(Alert(Direction.SENT, "unknown_ca", 48),), messages=hello
+    )
+    assert can_be_of(refusing, [line])
+    assert not can_be_of(silent, [line])
+
+
+def test_a_handshake_with_an_upstream_is_not_the_clients() -> None:
+    line = parse_line(
+        "2026/11/24 10:00:00 [error] 7#7: *5 SSL_do_handshake() failed (SSL: error:0A000410:SSL routines::sslv3 alert"
+        " handshake failure:SSL alert number 40) while SSL handshaking to upstream, client: 172.17.0.1, server: _"
+    )
+    view = server_view([line], ClientView("python", "3", Phase.DONE))
+    assert not line.ends_connection
+    assert (view.error_symbol, view.alerts, view.handshake_complete) == ("", (), None)
