@@ -78,7 +78,7 @@ def collapsed(values: Mapping[Place, str]) -> str:
     """A value that is the same everywhere stands alone; another one is told by what it hangs on.
 
     >>> collapsed({Place("python", "curl", "TLSv1.2"): "35", Place("nginx", "curl", "TLSv1.2"): "0"})
-    'python server 35, nginx 0'
+    '35 (python server), 0 (nginx)'
     """
     distinct = list(dict.fromkeys(values.values()))
     if len(distinct) <= 1:
@@ -88,7 +88,7 @@ def collapsed(values: Mapping[Place, str]) -> str:
         for where, value in values.items():
             parts.setdefault(axis(where), {})[where] = value
         if len(parts) > 1 and all(len(set(part.values())) == 1 for part in parts.values()):
-            return ", ".join(f"{labels.get(name, name)} {collapsed(part)}" for name, part in parts.items())
+            return ", ".join(f"{collapsed(part)} ({labels.get(name, name)})" for name, part in parts.items())
     for axis, labels in _AXES:
         parts = {}
         for where, value in values.items():

@@ -48,12 +48,12 @@ def places(**values: str) -> dict[Place, str]:
     [
         ({}, "-"),
         ({"python_curl_2": "35", "nginx_curl_2": "35"}, "35"),
-        ({"python_curl_2": "35", "nginx_curl_2": "0"}, "python server 35, nginx 0"),
-        ({"nginx_curl_2": "35", "nginx_curl_3": "56"}, "TLS 1.2 35, TLS 1.3 56"),
-        ({"nginx_curl_2": "1", "nginx_python_2": "62"}, "curl 1, python client 62"),
+        ({"python_curl_2": "35", "nginx_curl_2": "0"}, "35 (python server), 0 (nginx)"),
+        ({"nginx_curl_2": "35", "nginx_curl_3": "56"}, "35 (TLS 1.2), 56 (TLS 1.3)"),
+        ({"nginx_curl_2": "1", "nginx_python_2": "62"}, "1 (curl), 62 (python client)"),
         (
             {"python_curl_2": "35", "python_curl_3": "56", "nginx_curl_2": "0", "nginx_curl_3": "0"},
-            "python server: TLS 1.2 35, TLS 1.3 56; nginx: 0",
+            "python server: 35 (TLS 1.2), 56 (TLS 1.3); nginx: 0",
         ),
     ],
 )

@@ -90,7 +90,7 @@ def measured() -> dict[int, set[str]]:
     found: dict[int, set[str]] = {}
     for line in PAGE.read_text("utf-8").splitlines():
         row = _ROW.fullmatch(line)
-        for number in re.findall(r"\b\d+(?= *(?:,|;|$))", row["codes"]) if row else ():
+        for number in re.findall(r"(?<![\d.])\d+(?= \(|,|;|$)", row["codes"]) if row else ():
             if number not in ("1", "62", "64"):  # names: the Python client's codes, held against openssl elsewhere
                 found.setdefault(int(number), set()).add(row["reason"] if row else "")
     return found
