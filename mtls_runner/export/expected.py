@@ -113,7 +113,7 @@ def _by_status(reason: Reason | None, server: ServerSpec) -> bool:
 
 
 def _statuses(outcome: Outcome, reason: Reason | None, server: ServerSpec, client: ClientSpec) -> list[str]:
-    if server.option("config") or server.backend == "external":
+    if server.option("config") or server.hosts or server.backend == "external":
         return ["000"] if outcome in (Outcome.CLIENT_REFUSED, Outcome.NO_AGREEMENT, Outcome.CLIENT_UNUSABLE) else []
     if outcome is Outcome.ACCEPTED:
         return [str(answer(server, client).status)]

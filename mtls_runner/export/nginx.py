@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from mtls_runner.errors import MaterialError
 from mtls_runner.export.material import Workshop
 from mtls_runner.model.port import Material
-from mtls_runner.model.spec import ClientAuth, Response, RevocationCheck, ServerSpec
+from mtls_runner.model.spec import ChainSpec, ClientAuth, Response, RevocationCheck, ServerSpec
 from mtls_runner.servers.nginx.syntax import LONGEST, literal
 from mtls_runner.servers.nginx.upstream import relay_hosts
 from mtls_runner.servers.nginx.user_config import read_user_configuration
@@ -48,6 +48,10 @@ class Container:
 
 def cannot(server: ServerSpec) -> str | None:
     """What of the description takes more than nginx, openssl and curl; ``None``: nothing."""
+    for host in server.hosts:
+        reason = cannot(host.server)
+        if reason is not None:
+            return reason
     if server.ocsp is not RevocationCheck.NONE or server.stapling is not None or server.responders:
         return "it needs an OCSP responder that answers as the scenario says"
     return None
@@ -127,33 +131,53 @@ def _written(server: ServerSpec, shop: Workshop, made: Container) -> str:
         "events {}",
         "http {",
         "    access_log off;",
-        "    server {",
-        f"        listen {made.port} ssl{' http2' if 'h2' in server.alpn else ''};",  # as every nginx takes it
-        "        error_log stderr info;              # at info, nginx says why it refuses a client certificate",
-        "",
-        *(f"        {line}" for line in _tls(server, shop, made)),
-        "",
-        *(f"        {line}" for response in _responses(server) for line in _location(response)),
-        "    }",
-        "}",
+        *_block(server, server.names, _Folder(made, _PLACE), shop),
     ]
-    return "\n".join(lines) + "\n"
+    for host in server.hosts:
+        lines += _block(host.server, host.names, _Folder(made, _PLACE / host.id), shop)
+    return "\n".join((*lines, "}")) + "\n"
 
 
-def _mount(made: Container, name: str, file: str) -> str:
-    made.mounts[str(_PLACE / name)] = file
-    return str(_PLACE / name)
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """Where one ``server`` block has its files inside."""
+
+    made: Container
+    place: PurePosixPath
+
+    def mount(self, name: str, file: str) -> str:
+        """The path inside."""
+        self.made.mounts[str(self.place / name)] = file
+        return str(self.place / name)
 
 
-def _tls(server: ServerSpec, shop: Workshop, made: Container) -> Iterator[str]:
+def _block(server: ServerSpec, names: tuple[str, ...], folder: _Folder, shop: Workshop) -> Iterator[str]:
+    yield "    server {"
+    yield f"        listen {folder.made.port} ssl{' http2' if 'h2' in server.alpn else ''};"  # as every nginx takes it
+    if names:
+        yield f"        server_name {' '.join(map(literal, names))};"
+    yield "        error_log stderr info;              # at info, nginx says why it refuses a client certificate"
+    yield ""
+    yield from (f"        {line}" for line in _tls(server, shop, folder))
+    yield ""
+    yield from (f"        {line}" for response in _responses(server) for line in _location(response))
+    yield "    }"
+
+
+def _tls(server: ServerSpec, shop: Workshop, folder: _Folder) -> Iterator[str]:
+    if server.reject_handshake:
+        yield "ssl_reject_handshake   on;"
     if server.certificate is not None:
-        chain = _mount(made, "server.crt", shop.chain(server.certificate, server.chain))
+        chain = folder.mount("server.crt", shop.chain(server.certificate, server.chain))
         yield f"ssl_certificate        {chain};"
-        yield f"ssl_certificate_key    {_mount(made, 'server.key', shop.key(server.certificate))};"
+        yield f"ssl_certificate_key    {folder.mount('server.key', shop.key(server.certificate))};"
         if server.passphrase is not None:
             file = shop.passphrase(server.passphrase, f"server-{server.id}")
-            yield f"ssl_password_file      {_mount(made, 'server.pass', file)};"
-    yield from _verification(server, shop, made)
+            yield f"ssl_password_file      {folder.mount('server.pass', file)};"
+    for number, other in enumerate(server.other_certificates, 2):
+        yield f"ssl_certificate        {folder.mount(f'server-{number}.crt', shop.chain(other, ChainSpec()))};"
+        yield f"ssl_certificate_key    {folder.mount(f'server-{number}.key', shop.key(other))};"
+    yield from _verification(server, shop, folder)
     yield f"ssl_protocols          {' '.join(server.tls)};"
     if server.ciphers is not None or server.security_level != 2:
         ciphers = f"{server.ciphers or 'DEFAULT'}:@SECLEVEL={server.security_level}"
@@ -166,18 +190,18 @@ def _tls(server: ServerSpec, shop: Workshop, made: Container) -> Iterator[str]:
         yield f"ssl_conf_command       SignatureAlgorithms {literal(':'.join(server.signature_algorithms))};"
 
 
-def _verification(server: ServerSpec, shop: Workshop, made: Container) -> Iterator[str]:
+def _verification(server: ServerSpec, shop: Workshop, folder: _Folder) -> Iterator[str]:
     yield f"ssl_verify_client      {_VERIFY[server.client_auth]};"
     if server.client_auth is ClientAuth.NONE:
         return
     yield f"ssl_verify_depth       {_NO_LIMIT if server.verify_depth is None else server.verify_depth};"
     advertised = server.trust if server.advertise is None else server.advertise
     if advertised:
-        yield f"ssl_client_certificate {_mount(made, 'client-ca.crt', shop.bundle(advertised))};"
+        yield f"ssl_client_certificate {folder.mount('client-ca.crt', shop.bundle(advertised))};"
     if set(server.trust) - set(advertised):
-        yield f"ssl_trusted_certificate {_mount(made, 'trusted.crt', shop.bundle(server.trust))};"
+        yield f"ssl_trusted_certificate {folder.mount('trusted.crt', shop.bundle(server.trust))};"
     if server.crl_check is RevocationCheck.CHAIN:
-        yield f"ssl_crl                {_mount(made, 'revoked.crl', shop.crl(server.crl))};"
+        yield f"ssl_crl                {folder.mount('revoked.crl', shop.crl(server.crl))};"
 
 
 def _responses(server: ServerSpec) -> list[Response]:

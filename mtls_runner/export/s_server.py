@@ -23,6 +23,8 @@ def cannot(server: ServerSpec, client: ClientSpec | None) -> str | None:
     """What ``openssl s_server`` can't do that the case needs; ``None``: nothing."""
     versions = tuple(TlsVersion)
     first = versions.index(server.tls[0])
+    if server.hosts or server.reject_handshake or server.other_certificates:
+        return "openssl s_server has no virtual hosts and one certificate"
     if server.tls != versions[first : first + len(server.tls)]:
         return "openssl s_server takes a lowest and a highest TLS version, and can't leave out one between them"
     if client is None:

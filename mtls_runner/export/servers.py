@@ -85,10 +85,9 @@ def _left_out(case: Case, plan: Plan) -> str | None:
             why = tool(case.client.tool).cannot(case.client)
     except LabError:
         why = None  # no curl here: the script's curl will say what it can't do
-    if why is None and not server.option("config") and (server.hosts or server.reject_handshake):
-        why = "its server has virtual hosts"
-    if why is None and not server.option("config") and server.other_certificates:
-        why = "its server has several certificates"
+    locked = any(plan.certificates[id_].passphrase is not None for id_ in server.other_certificates)
+    if why is None and not server.option("config") and locked:
+        why = "its server has several keys that are encrypted"
     if why is None and server.backend == "python":
         why = s_server.cannot(server, case.client)
     if why is None and server.backend == "nginx":
