@@ -4,18 +4,20 @@
 server='' container='' count=0 failed=0
 
 clean_up() {
+  trap '' INT TERM HUP
   stop
   [ -z "${KEEP:-}" ] || { mkdir -p "$KEEP" && cp -R "$work/." "$KEEP/"; }
   rm -rf "$work"
 }
 stop() {
   [ -z "$server" ] || { kill "$server" && wait "$server"; } 2>/dev/null || true
-  [ -z "$container" ] || docker rm --force --volumes "$container" >/dev/null
+  [ -z "$container" ] || docker rm --force --volumes "$container" >/dev/null 2>&1 || true
   server='' container=''
 }
 trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
+trap 'exit 129' HUP
 
 {% if dates %}
 
@@ -59,7 +61,8 @@ start_nginx() { # PORT inside, OPTIONS of docker run
   stop
   local inside=$1
   shift
-  container=$(docker run --detach --publish "127.0.0.1::$inside" "$@" "$image" nginx -g 'daemon off; error_log stderr notice;') || return 1
+  container=mtls-run-export-$$ # known before there is one, so that nothing that stops the script leaves it behind
+  docker run --detach --name "$container" --publish "127.0.0.1::$inside" "$@" "$image" nginx -g 'daemon off; error_log stderr notice;' >/dev/null || return 1
   wait_for 'start worker process' || { log | tail -n 5 | sed 's/^/# /' && return 1; }
   port=$(docker port "$container" "$inside/tcp" | sed -n '1s/.*://p')
 }
