@@ -145,13 +145,23 @@ class Connections:
             for follower in self._followers:
                 follower.put(None)
 
-    def take(self, port: int, deadline: Deadline) -> Connection | None:
-        """The one from a client's port, once it has settled, or as it is when the deadline passes; it is then forgotten."""
+    def take(self, port: int, after: int, deadline: Deadline) -> Connection | None:
+        """The one from a client's port, once it has settled, or as it is when the deadline passes; it is then forgotten.
+
+        Args:
+            port: the client's.
+            after: number of the last one that came before the client; the kernel gives ports out again.
+        """
         with self._changed:
-            while (connection := self._by_port.get(port)) is None or not connection.settled:
+            while (connection := self._from(port, after)) is None or not connection.settled:
                 if not self._changed.wait(deadline.remaining()) and deadline.passed:
                     break
-            return self._by_port.pop(port, None)
+            found = self._from(port, after)
+            return self._by_port.pop(port) if found is not None else None
+
+    def _from(self, port: int, after: int) -> Connection | None:
+        found = self._by_port.get(port)
+        return found if found is not None and found.number > after else None
 
     def since(self, number: int, deadline: Deadline) -> tuple[Connection, ...]:
         """Those that came after that number, in order.

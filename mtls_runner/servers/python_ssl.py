@@ -46,21 +46,14 @@ class _Server:
         self.address = Address(host, port)
         self._acceptors = Acceptors(listener, self._serve, f"mtls-run-{spec.id}")
 
-    # --- as RunningServer and Watch: connections are told apart by the client's port ---
+    # --- as RunningServer: connections are told apart by the client's port ---
 
     @contextmanager
-    def watch(self) -> Iterator[_Server]:
-        """Nothing needs to be opened: every connection is recorded under its peer's port."""
+    def watch(self) -> Iterator[_Watch]:
+        """Every connection is recorded under its peer's port; those of before are other clients'."""
+        after = self._connections.number
         with self._acceptors.expect():
-            yield self
-
-    def view(self, client: ClientView, deadline: Deadline) -> ServerView | None:
-        """What it saw of the connection from the client's port, once it has settled."""
-        port = client.local_port
-        if port is None:
-            return None
-        connection = self._connections.take(port, deadline)
-        return connection.view() if connection is not None else None
+            yield _Watch(self._connections, after)
 
     # --- as Recording: whichever clients connect ---
 
@@ -184,6 +177,24 @@ class _Server:
             self._acceptors.close(_LINGER_SECONDS + 1)
         finally:
             self._connections.close()
+
+
+class _Watch:
+    """Implements :class:`mtls_runner.model.port.Watch`."""
+
+    __slots__ = ("_after", "_connections")
+
+    def __init__(self, connections: Connections, after: int) -> None:
+        self._connections = connections
+        self._after = after
+
+    def view(self, client: ClientView, deadline: Deadline) -> ServerView | None:
+        """What the server saw of the connection from the client's port, once it has settled."""
+        port = client.local_port
+        if port is None:
+            return None
+        connection = self._connections.take(port, self._after, deadline)
+        return connection.view() if connection is not None else None
 
 
 class PythonBackend:
