@@ -128,13 +128,18 @@ def _print(told: Document, groups: Sequence[Group]) -> None:
     marks = marks_for(sys.stdout)
     for line in lines(told, passed=marks[Style.PASS], failed=marks[Style.FAIL]):
         click.echo(line)
+    broken: dict[str, list[Verdict]] = {}
     for verdict in _verdicts(groups):
-        if verdict.status in (Status.FAIL, Status.ERROR):
-            click.echo(f"\n{verdict.status.value.upper()} {verdict.case.id} ({verdict.case.server.backend})")
+        if verdict.status is Status.FAIL:
+            click.echo(f"\nFAIL {verdict.case.id} ({verdict.case.server.backend})")
             for mismatch in verdict.mismatches:
                 click.echo(f"  {mismatch.path}: expected {mismatch.expected}, observed {mismatch.observed}")
-            if verdict.error:
-                click.echo(f"  {verdict.error}")
+        elif verdict.status is Status.ERROR:
+            broken.setdefault(verdict.error, []).append(verdict)
+    for error, verdicts in broken.items():
+        first = f"{verdicts[0].case.id} ({verdicts[0].case.server.backend})"
+        click.echo(f"\nERROR {first}" + (f" and {len(verdicts) - 1} more" if len(verdicts) > 1 else ""))
+        click.echo(f"  {error}")
     counts = {status: sum(verdict.status is status for verdict in _verdicts(groups)) for status in Status}
     click.echo(
         f"\n{told.faults} faults: {counts[Status.PASS]} passed, {counts[Status.FAIL]} failed, "
