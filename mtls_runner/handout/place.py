@@ -47,7 +47,11 @@ def fill(directory: Path, files: Mapping[str, bytes], *, command: str = "forge")
         _refuse_conflicts(directory, files, known)
         new = {name: frozenset((_sum(content),)) for name, content in files.items()}
         # Before anything else: what is interrupted in the middle is still known as one's own.
-        _mark(marker, command, {name: known.get(name, frozenset()) | new.get(name, frozenset()) for name in {*known, *new}})
+        _mark(
+            marker,
+            command,
+            {name: known.get(name, frozenset()) | new.get(name, frozenset()) for name in {*known, *new}},
+        )
         for name, content in files.items():
             path = directory / name
             if path.parent != directory:
@@ -91,7 +95,9 @@ def _known(marker: Path, command: str) -> _Sums:
         return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass
-    raise UsageError(f"{marker} can't be read, so that nobody knows what beside it may be replaced: name a new directory")
+    raise UsageError(
+        f"{marker} can't be read, so that nobody knows what beside it may be replaced: name a new directory"
+    )
 
 
 def _inside(name: str) -> bool:
