@@ -1,10 +1,11 @@
 """What an author may write under ``expect:``."""
 
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from mtls_runner.language.document import Plain, Value
 from mtls_runner.language.protocol import BACKEND, TOOL, Tls
@@ -42,10 +43,23 @@ _TOOL_VERSION = re.compile(
     r"\s*(==|!=|>=|<=|>|<)\s*[0-9]+(\.[0-9]+)*(\s*,\s*(==|!=|>=|<=|>|<)\s*[0-9]+(\.[0-9]+)*)*\s*"
 )
 _NULL = Matcher(Match.EQUALS, None)
+_SOMETHING = "{matches: .} for any text that is not empty"
+#: Texts that have nothing in common: what is found in all of them says nothing.
+_UNLIKE = ("", "\0", "\uffff\n\U0010ffff")
 
 
 def _equals(value: str | int | bool | tuple[str, ...]) -> Matcher:
     return Matcher(Match.EQUALS, value)
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", FutureWarning)  # for what later versions will read otherwise
+            return re.compile(pattern)
+    except (re.error, OverflowError, RecursionError, FutureWarning) as error:
+        why = error.msg if isinstance(error, re.error) else str(error)
+        raise fail(f"this regular expression is broken: {why}", "Python's syntax (re)") from None
 
 
 def _searched(value: Mapping[str, Value]) -> Matcher:
@@ -53,13 +67,15 @@ def _searched(value: Mapping[str, Value]) -> Matcher:
     if len(value) == 1:
         (kind, text), *_ = value.items()
         if kind == "contains":
-            return Matcher(Match.CONTAINS, text_value(text))
+            part = text_value(text)
+            if not part:
+                raise fail("every text contains this", _SOMETHING)
+            return Matcher(Match.CONTAINS, part)
         if kind == "matches":
             pattern = text_value(text)
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                raise fail(f"this regular expression is broken: {error.msg}", "Python's syntax (re)") from None
+            compiled = _compiled(pattern)
+            if all(compiled.search(sample) for sample in _UNLIKE):
+                raise fail("every text matches this", _SOMETHING)
             return Matcher(Match.MATCHES, pattern)
     raise fail("this is not a way to compare", "a text, {contains: text} or {matches: regular expression}")
 
@@ -114,9 +130,17 @@ def _listed(kind: Match) -> Callable[[Value], tuple[Matcher, ...]]:
         if isinstance(value, dict):
             return (_searched(value),)
         items = value if isinstance(value, list) else [value]
+        if kind is Match.IN_ORDER and not items:
+            raise fail("nothing is expected here", "at least one name")
         return (Matcher(kind, tuple(text_value(item) for item in items)),)
 
     return parse
+
+
+def _some(fields: dict[str, list[Matcher]]) -> dict[str, list[Matcher]]:
+    if not fields:
+        raise fail("nothing is expected here", "at least one field, such as {content-type: text/plain}")
+    return fields
 
 
 _TEXT_SCHEMA = {
@@ -158,7 +182,7 @@ Wholes = Annotated[list[Annotated[Matcher, Parsed(_whole, _INT_SCHEMA)]] | None,
 _Texts = Annotated[list[Annotated[Matcher, Parsed(_text, _TEXT_SCHEMA)]], OneOrMore(null=True)]
 Texts = Annotated[list[Annotated[Matcher, Parsed(_text, _TEXT_SCHEMA)]] | None, OneOrMore(null=True)]
 Flag = Annotated[Matcher | None, Parsed(_flag, {"type": ["boolean", "null"]})]
-HeaderTexts = Maybe[dict[Token, _Texts]]
+HeaderTexts = Maybe[Annotated[dict[Token, _Texts], AfterValidator(_some)]]
 Listed = Annotated[tuple[Matcher, ...] | None, Parsed(_listed(Match.EQUALS), _LIST_SCHEMA)]
 InOrder = Annotated[tuple[Matcher, ...] | None, Parsed(_listed(Match.IN_ORDER), _LIST_SCHEMA)]
 

@@ -178,6 +178,21 @@ def test_equal_expectations_are_resolved_once(load_text: Load) -> None:
         ("{outcome: accepted, status: '200'}", "a whole number is expected here, not text"),
         ("{outcome: accepted, body: {contains: a, matches: b}}", "this is not a way to compare"),
         ("{outcome: accepted, body: {contians: a}}", "this is not a way to compare"),
+        ("{outcome: accepted, body: {contains: ''}}", "every text contains this"),
+        ("{outcome: accepted, body: {matches: ''}}", "every text matches this"),
+        ("{outcome: accepted, headers: {a: {matches: '.*'}}}", "every text matches this"),
+        ("{outcome: accepted, cipher: {matches: 'x*'}}", "every text matches this"),
+        ("{outcome: accepted, handshake: []}", "nothing is expected here"),
+        ("{outcome: accepted, headers: {}}", "nothing is expected here"),
+        ("{outcome: accepted, upstream_headers: {}}", "nothing is expected here"),
+        (
+            "{outcome: accepted, body: {matches: 'a{99999999999999999999}'}}",
+            "this regular expression is broken: the repetition number is too large",
+        ),
+        (
+            "{outcome: accepted, body: {matches: '[[a]'}}",
+            "this regular expression is broken: Possible nested set at position 1",
+        ),
         ("{outcome: accepted, alert: unkown_ca}", "this is not an alert of RFC 8446"),
         ("{outcome: accepted, alert_from: me}", "this is not an end"),
         ("{outcome: accepted, resumed: yes}", "true or false is expected here, not text"),
@@ -201,6 +216,12 @@ def test_equal_expectations_are_resolved_once(load_text: Load) -> None:
 )
 def test_what_can_not_be_expected(broken: Broken, typed: str, message: str) -> None:
     assert [one.message for one in broken(MINIMAL.replace("expect: accepted", f"expect: {typed}"))] == [message]
+
+
+@pytest.mark.parametrize("pattern", [".", "^$", "a|$^", "\\\\d*x", "(?s).+"])
+def test_a_pattern_that_not_every_text_matches(load_text: Load, pattern: str) -> None:
+    found = expecting(load_text, f"{{outcome: accepted, body: {{matches: '{pattern}'}}}}")
+    assert found["body"] == [("matches", pattern)]
 
 
 def test_a_version_that_the_case_can_not_speak(broken: Broken, load_text: Load) -> None:
