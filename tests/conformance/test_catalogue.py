@@ -10,6 +10,7 @@ import yaml
 
 from mtls_runner.conformance.catalogue import CATALOGUE, ORDER, entry_name, plans, scenario_files
 from mtls_runner.conformance.entry import Control, Entry, expected_outcome, gathered
+from mtls_runner.language import Overrides, load
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.observation import Outcome
 from mtls_runner.model.spec import Defect
@@ -127,6 +128,18 @@ def test_names_are_without_their_parameters(catalogue: tuple[Plan, ...]) -> None
     for plan in catalogue:
         for case in plan.cases:
             assert case.client is None or entry_name(case) == case.name.partition("[client.tls=")[0]
+
+
+def test_a_lab_file_above_changes_nothing(tmp_path: Path, catalogue: tuple[Plan, ...]) -> None:
+    copy = tmp_path / "deep" / "catalogue"
+    copy.mkdir(parents=True)
+    for path in CATALOGUE.glob("*.yaml"):
+        (copy / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "lab.yaml").write_text("defaults: {server: {security_level: 0}}\n")
+    trust = load(copy / "trust.yaml", Overrides(backend="python"))
+    assert [case.server for case in trust.cases] == [case.server for case in catalogue[0].cases]
+    (copy / "lab.yaml").unlink()
+    assert load(copy / "trust.yaml", Overrides(backend="python")).cases[0].server.security_level == 0
 
 
 def test_the_files_come_with_the_package() -> None:
