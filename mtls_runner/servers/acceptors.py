@@ -87,16 +87,20 @@ class Acceptors:
 
     def _add(self) -> None:
         thread = threading.Thread(target=self._accept, name=self._name, daemon=True)
+        thread.start()  # where the system has no more of them it raises, and nothing has changed
         self._threads.add(thread)
         self._accepting += 1
-        thread.start()
 
     def _accept(self) -> None:
         while True:
             try:
                 sock, peer = self._listener.accept()
             except OSError:
-                return  # the listener is closed
+                with self._changed:
+                    if self._stopping or self._listener.fileno() < 0:
+                        return
+                    self._changed.wait(PATIENCE)  # no file descriptor is free: the client waits in the kernel's queue
+                continue
             with self._changed:
                 if self._stopping:
                     sock.close()
@@ -120,8 +124,9 @@ class Acceptors:
 
     def _watch_over(self) -> None:
         if self._relief is None:
-            self._relief = threading.Thread(target=self._relieve, name=f"{self._name}-relief", daemon=True)
-            self._relief.start()
+            relief = threading.Thread(target=self._relieve, name=f"{self._name}-relief", daemon=True)
+            relief.start()
+            self._relief = relief
         elif self._resting:
             self._resting = False
             self._changed.notify_all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -137,3 +138,20 @@ def test_a_thread_that_goes_on_is_told() -> None:
         end.set()
     threads[0].join(_SECONDS)
     assert not threads[0].is_alive()
+
+
+def test_a_client_waits_until_a_file_descriptor_is_free() -> None:
+    with accepting(echo) as (_, address, by), socket.socket() as first, socket.socket() as second:
+        for client in (first, second):
+            client.settimeout(_SECONDS)
+        first.connect(address)
+        assert answered(first)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))  # standard input, output and errors are there
+        try:
+            first.close()
+            second.connect(address)
+            by[0].join(10 * acceptors.PATIENCE)  # accept() fails: EMFILE
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert answered(second)
