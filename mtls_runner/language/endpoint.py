@@ -19,6 +19,7 @@ from mtls_runner.language.values import (
     Parsed,
     Seconds,
     Short,
+    Some,
     Strict,
     Text,
     about,
@@ -114,7 +115,7 @@ class _Endpoint(Strict):
     chain: ChainField = about(
         "What it sends after its certificate: full (without the root), leaf, or ids in order.", "leaf"
     )
-    tls: Many[Tls] = about("Protocol versions that it offers.", ["TLSv1.2", "TLSv1.3"])
+    tls: Some[Tls] = about("Protocol versions that it offers.", ["TLSv1.2", "TLSv1.3"])
     ciphers: Joined = about("OpenSSL cipher list for TLS 1.2 and older.", "ECDHE+AESGCM")
     ciphersuites: Joined = about("TLS 1.3 cipher suites.", "TLS_AES_256_GCM_SHA384")
     groups: Joined = about("Key exchange groups in order of preference, under OpenSSL's names.", ["X25519", "P-256"])

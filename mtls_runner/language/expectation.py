@@ -17,6 +17,7 @@ from mtls_runner.language.values import (
     OneOrMore,
     Parsed,
     Short,
+    Some,
     Strict,
     Token,
     about,
@@ -173,14 +174,14 @@ _ALERT = Parsed(_named(_ALERTS, "an alert of RFC 8446", nullable=True), _named_s
 _END = Parsed(_named(_ENDS, "an end", nullable=True), _named_schema(_ENDS, nullable=True))
 _VERSION = Parsed(_named(_VERSIONS, "a TLS version", nullable=True), _named_schema(_VERSIONS, nullable=True))
 
-Outcomes = Annotated[list[Annotated[Matcher, _OUTCOME]] | None, OneOrMore()]
-Reasons = Annotated[list[Annotated[Matcher, _REASON]] | None, OneOrMore(null=True)]
-Alerts = Annotated[list[Annotated[Matcher, _ALERT]] | None, OneOrMore(null=True)]
-Ends = Annotated[list[Annotated[Matcher, _END]] | None, OneOrMore(null=True)]
-Versions = Annotated[list[Annotated[Matcher, _VERSION]] | None, OneOrMore(null=True)]
-Wholes = Annotated[list[Annotated[Matcher, Parsed(_whole, _INT_SCHEMA)]] | None, OneOrMore(null=True)]
-_Texts = Annotated[list[Annotated[Matcher, Parsed(_text, _TEXT_SCHEMA)]], OneOrMore(null=True)]
-Texts = Annotated[list[Annotated[Matcher, Parsed(_text, _TEXT_SCHEMA)]] | None, OneOrMore(null=True)]
+Outcomes = Annotated[list[Annotated[Matcher, _OUTCOME]] | None, OneOrMore(empty=False)]
+Reasons = Annotated[list[Annotated[Matcher, _REASON]] | None, OneOrMore(null=True, empty=False)]
+Alerts = Annotated[list[Annotated[Matcher, _ALERT]] | None, OneOrMore(null=True, empty=False)]
+Ends = Annotated[list[Annotated[Matcher, _END]] | None, OneOrMore(null=True, empty=False)]
+Versions = Annotated[list[Annotated[Matcher, _VERSION]] | None, OneOrMore(null=True, empty=False)]
+Wholes = Annotated[list[Annotated[Matcher, Parsed(_whole, _INT_SCHEMA)]] | None, OneOrMore(null=True, empty=False)]
+_Texts = Annotated[list[Annotated[Matcher, Parsed(_text, _TEXT_SCHEMA)]], OneOrMore(null=True, empty=False)]
+Texts = Annotated[list[Annotated[Matcher, Parsed(_text, _TEXT_SCHEMA)]] | None, OneOrMore(null=True, empty=False)]
 Flag = Annotated[Matcher | None, Parsed(_flag, {"type": ["boolean", "null"]})]
 HeaderTexts = Maybe[Annotated[dict[Token, _Texts], AfterValidator(_some)]]
 Listed = Annotated[tuple[Matcher, ...] | None, Parsed(_listed(Match.EQUALS), _LIST_SCHEMA)]
@@ -256,12 +257,12 @@ _EXPECT_SHORT = {
 class When(Strict):
     """Where an expectation counts. Each key is a value or a list of alternatives."""
 
-    backend: Many[Annotated[str, BACKEND]] = about("On these backends.", "nginx")
-    tool: Many[Annotated[str, TOOL]] = about("With these clients.", "curl")
+    backend: Some[Annotated[str, BACKEND]] = about("On these backends.", "nginx")
+    tool: Some[Annotated[str, TOOL]] = about("With these clients.", "curl")
     tool_version: Annotated[str | None, Parsed(_tool_version, {"type": "string"})] = about(
         "With these versions of the client.", ">=8.16"
     )
-    tls: Many[Tls] = about("In cases that are planned to speak this version.", "TLSv1.2")
+    tls: Some[Tls] = about("In cases that are planned to speak this version.", "TLSv1.2")
 
 
 class Where(Strict):

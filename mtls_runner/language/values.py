@@ -31,6 +31,7 @@ __all__ = [
     "RESERVED_IDS",
     "Seconds",
     "Short",
+    "Some",
     "Strict",
     "Text",
     "Token",
@@ -137,23 +138,31 @@ class Short:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OneOrMore:
-    """Annotation of a list: a single value will do; with ``null``, nothing is a value too."""
+    """Annotation of a list: a single value will do; with ``null``, nothing is a value too; ``empty``: ``[]`` is one."""
 
     null: bool = False
+    empty: bool = True
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         """The list, behind a function that makes one."""
         as_list = _as_list_with_null if self.null else _as_list
-        return core_schema.no_info_before_validator_function(as_list, _without_none(source, handler))
+        schema = core_schema.no_info_before_validator_function(as_list, _without_none(source, handler))
+        return schema if self.empty else core_schema.no_info_before_validator_function(_not_empty, schema)
 
     def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> Json:
         """One or a list."""
         several = handler(schema)
-        return {"anyOf": [several["items"], several]}
+        return {"anyOf": [several["items"], several if self.empty else several | {"minItems": 1}]}
 
 
 def _as_list_with_null(value: Value) -> Value:
     return value if isinstance(value, list) else [value]
+
+
+def _not_empty(value: Value) -> Value:
+    if value == []:
+        raise fail("nothing is listed here", "at least one")
+    return value
 
 
 def _as_list(value: Value) -> Value:
@@ -241,6 +250,8 @@ Token = Annotated[str, Parsed(_token, {"type": "string"})]
 Maybe = Annotated[T | None, Given()]
 #: An optional key that takes a list or a single value.
 Many = Annotated[list[T] | None, OneOrMore()]
+#: The same, where a list of none would say nothing.
+Some = Annotated[list[T] | None, OneOrMore(empty=False)]
 
 
 def about(description: str, *examples: object) -> Any:

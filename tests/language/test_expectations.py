@@ -183,6 +183,10 @@ def test_equal_expectations_are_resolved_once(load_text: Load) -> None:
         ("{outcome: accepted, headers: {a: {matches: '.*'}}}", "every text matches this"),
         ("{outcome: accepted, cipher: {matches: 'x*'}}", "every text matches this"),
         ("{outcome: accepted, handshake: []}", "nothing is expected here"),
+        ("[]", "nothing is listed here"),
+        ("{outcome: accepted, status: []}", "nothing is listed here"),
+        ("{outcome: accepted, headers: {a: []}}", "nothing is listed here"),
+        ("{outcome: accepted, where: {when: {backend: []}, expect: {status: 200}}}", "nothing is listed here"),
         ("{outcome: accepted, headers: {}}", "nothing is expected here"),
         ("{outcome: accepted, upstream_headers: {}}", "nothing is expected here"),
         (
@@ -222,6 +226,14 @@ def test_what_can_not_be_expected(broken: Broken, typed: str, message: str) -> N
 def test_a_pattern_that_not_every_text_matches(load_text: Load, pattern: str) -> None:
     found = expecting(load_text, f"{{outcome: accepted, body: {{matches: '{pattern}'}}}}")
     assert found["body"] == [("matches", pattern)]
+
+
+@pytest.mark.parametrize(
+    "end", ["server: {certificate: server, tls: []}", "server: {certificate: server}\nmatrix: {client.tls: [[]]}"]
+)
+def test_no_version_at_all_is_none(broken: Broken, end: str) -> None:
+    text = MINIMAL.replace("server: {certificate: server}", end)
+    assert [one.message for one in broken(text)] == ["nothing is listed here"]
 
 
 def test_a_version_that_the_case_can_not_speak(broken: Broken, load_text: Load) -> None:
