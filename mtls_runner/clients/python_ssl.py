@@ -117,8 +117,9 @@ class _Exchange:
             local_port=self.local_port,
             session=self.session,
             signature_algorithms=transcript.signature_algorithms(),
+            exit_code=0 if self.phase is Phase.DONE else None,
         )
-        return replace(view, exit_code=predict(view))
+        return view if self.phase is Phase.DONE else replace(view, exit_code=predict(view))
 
 
 _VERSION = platform.python_version()

@@ -85,6 +85,7 @@ class Lab(AbstractContextManager["Lab"]):
         self._lock = threading.Lock()
         self._material: Store | None = None
         self._servers: dict[ServerSpec, _Server] = {}
+        self._by_identity: dict[int, tuple[ServerSpec, _Server]] = {}
         self._backends: dict[str, ServerBackend] = {}
         self._announced: set[str] = set()
         self._tools: dict[str, Client] = {}
@@ -162,7 +163,11 @@ class Lab(AbstractContextManager["Lab"]):
             LabError: the lab is broken.
         """
         with self._lock:
-            server = self._servers.setdefault(spec, _Server())
+            # Cases share one object for equal servers: it is found without hashing all that it holds.
+            known = self._by_identity.get(id(spec))
+            if known is None:
+                known = self._by_identity[id(spec)] = (spec, self._servers.setdefault(spec, _Server()))
+            server = known[1]
         with server.lock:
             if server.failure is not None:
                 raise server.failure
