@@ -14,7 +14,9 @@ from .language_server import LanguageServer, absent, language_server
 
 ROOT = Path(__file__).parents[2]
 SCENARIOS = sorted([*(ROOT / "scenarios").rglob("*.yaml"), *(ROOT / "docs").rglob("*.yaml")])
-CATALOGUE = sorted((ROOT / "mtls_runner/conformance/catalogue").glob("*.yaml"))
+CATALOGUE = sorted(
+    path for path in (ROOT / "mtls_runner/conformance/catalogue").glob("*.yaml") if path.name != "lab.yaml"
+)
 MODELINE = "# yaml-language-server: $schema=schema/scenario.schema.json\n"
 HERE = ROOT / "unsaved.yaml"
 """Where the edited text would be saved."""
