@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import click
@@ -15,16 +16,23 @@ from mtls_runner.span import Diagnostic
 
 __all__ = ["complain"]
 
+_SHOWN = 100
+"""Mistakes that are shown; nobody reads more."""
+_MOST = 1 << 20
+"""Characters of a file that are read to show lines of it: no scenario has more."""
+
 
 def complain(diagnostics: Iterable[Diagnostic], *, color: bool) -> ExitCode:
     """Show them all on standard error, and how many they are; the exit code that follows."""
     once = dict.fromkeys(diagnostics)  # a mistake in lab.yaml shows once, not for each scenario
-    texts = list(_rendered(once, color))
+    texts = list(_rendered(islice(once, _SHOWN), color))
+    if len(once) > _SHOWN:
+        texts.append(f"… and {len(once) - _SHOWN} more")
     click.echo("\n\n".join(texts), err=True, color=True)
     if wanted(os.environ):
         for diagnostic in once:
             click.echo(annotation(diagnostic, "mtls-run", workspace(os.environ)), err=True)
-    count = "1 mistake" if len(texts) == 1 else f"{len(texts)} mistakes"
+    count = "1 mistake" if len(once) == 1 else f"{len(once)} mistakes"
     click.echo(f"\nmtls-run: {count}; nothing was run", err=True)
     return ExitCode.USAGE
 
@@ -42,8 +50,11 @@ def _rendered(diagnostics: Iterable[Diagnostic], color: bool) -> Iterator[str]:
 
 
 def _text(path: Path) -> str:
-    """What can be read of it; a file that is no UTF-8 is still to be shown."""
+    """What can be read of it; a file that is no UTF-8 is still to be shown. A pipe has been read already."""
     try:
-        return path.read_text(encoding="utf-8-sig", errors="replace")
+        if not path.is_file():
+            return ""
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
+            return file.read(_MOST)
     except OSError:
         return ""

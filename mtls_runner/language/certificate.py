@@ -84,6 +84,8 @@ def _passphrase(value: Value) -> Passphrase | None:
         return Passphrase(text=Secret(str(value)))
     if isinstance(value, dict) and len(value) == 1:
         ((kind, name),) = value.items()
+        if kind == "env" and isinstance(name, str) and ("=" in name or "\0" in name):
+            raise fail("no environment variable can have this name", "a name without '='")
         if kind in ("file", "env") and isinstance(name, str) and name:
             return Passphrase(file=str(name)) if kind == "file" else Passphrase(env=str(name))
     raise fail("this can't be a passphrase", "a text, {file: path}, {env: NAME}, or null for none")

@@ -35,8 +35,10 @@ class Context:
         return index if self.case_indices is None else self.case_indices[index]
 
     def beside(self, document: Document, path: str) -> Path:
-        """An absolute path; a relative one starts at the file that it is written in."""
-        return (document.path.parent / path).resolve()
+        """An absolute path; a relative one starts at the file that it is written in. A NUL byte, which no path can hold,
+        stands in it as it was written, so that there is no such file.
+        """
+        return (document.path.parent / path.replace("\0", "\\0")).resolve()
 
     def secret(self, passphrase: Passphrase, document: Document, loc: Loc) -> Secret | None:
         """The passphrase itself; ``None`` when it can't be had, which is then among the problems."""

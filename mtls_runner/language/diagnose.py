@@ -115,6 +115,9 @@ class _Mistake:
         if self._hidden:
             return Diagnostic("this key is not known here", self._span)
         owner, key = self._owner(), str(self._path[-1])
+        head, colon, _ = key.partition(":")
+        if colon and is_secret(head):  # what follows is what nobody may see
+            return Diagnostic(f"a space is missing behind '{head}:'", self._span)
         names = tuple(owner.model_fields) if owner is not None else ()
         more: tuple[str, ...] = getattr(owner, "more_keys", ())
         close = _key_meant(key, (*names, *more))

@@ -47,6 +47,7 @@ class Document:
     root: Node
     value: Value
     problems: list[Diagnostic] = field(default_factory=list)
+    _by_key: dict[int, dict[str, tuple[Node, Node]]] = field(default_factory=dict, repr=False)
 
     def items(self, loc: Sequence[str | int]) -> Sequence[Node]:
         """The nodes of the list at ``loc``; none where there is no list."""
@@ -67,7 +68,7 @@ class Document:
         node, at, whole = self.root, self.root, True
         own_place = True
         for number, element in enumerate(loc, 1):
-            found = _child(node, element)
+            found = self._child(node, element)
             whole = found is not None
             if found is None:
                 continue
@@ -84,6 +85,29 @@ class Document:
                 own_place = not aliased
             node = child
         return self.node_span(at), node, whole
+
+    def _child(self, node: Node, element: str | int) -> tuple[Node | None, Node, int] | None:
+        """Key node, value node, and the index in the text before which nothing of the value's own can begin."""
+        if isinstance(node, MappingNode):
+            entry = self._entries(node).get(element) if isinstance(element, str) else None
+            return (*entry, entry[0].end_mark.index) if entry is not None else None
+        if isinstance(node, SequenceNode) and isinstance(element, int) and element < len(node.value):
+            floor = node.start_mark.index
+            for item in node.value[:element]:
+                if item.start_mark.index >= floor:
+                    floor = item.end_mark.index
+            return None, node.value[element], floor
+        return None
+
+    def _entries(self, node: MappingNode) -> dict[str, tuple[Node, Node]]:
+        """By key; of equal ones the first."""
+        known = self._by_key.get(id(node))
+        if known is None:
+            known = self._by_key[id(node)] = {}
+            for key_node, value_node in node.value:
+                if isinstance(key_node, ScalarNode):
+                    known.setdefault(key_node.value, (key_node, value_node))
+        return known
 
     def node_span(self, node: Node) -> Span:
         """A scalar's or flow collection's range; of a block one only its first key or dash."""
@@ -105,18 +129,3 @@ _COLLECTIONS = (MappingNode, SequenceNode)
 
 def _is_block(node: Node) -> bool:
     return isinstance(node, _COLLECTIONS) and not node.flow_style
-
-
-def _child(node: Node, element: str | int) -> tuple[Node | None, Node, int] | None:
-    """Key node, value node, and the index in the text before which nothing of the value's own can begin."""
-    if isinstance(node, MappingNode):
-        for key_node, value_node in node.value:
-            if key_node.value == element:
-                return key_node, value_node, key_node.end_mark.index
-    elif isinstance(node, SequenceNode) and isinstance(element, int) and element < len(node.value):
-        floor = node.start_mark.index
-        for item in node.value[:element]:
-            if item.start_mark.index >= floor:
-                floor = item.end_mark.index
-        return None, node.value[element], floor
-    return None

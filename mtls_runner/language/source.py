@@ -168,9 +168,8 @@ class _Converter:
         return text
 
     def _tag(self, node: Node) -> None:
-        self._problem(
-            f"the tag {node.tag.replace('tag:yaml.org,2002:', '!!')} is not known here", node, "a value without a tag"
-        )
+        # It is not named: a passphrase that begins with `!` is one, without quotes.
+        self._problem("this tag is not known here", node, "a value without a tag, or quotes around it")
 
     def _sequence(self, node: SequenceNode) -> _Measure:
         if node.tag != SEQ:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from difflib import SequenceMatcher
 from functools import lru_cache
 
@@ -19,7 +20,8 @@ _FAR = 3
 _SLIPS = 2
 _SHORT = 6
 
-_KEY = re.compile(r"""(?P<key>[^\W\d][\w.\-]*)(?P<quote>["']?)(?P<sign>[ \t]*(?:\r?\n[ \t]*(?=:))?[:=])""")
+# Only whole words: within a long one, looking for a key at each letter would take forever.
+_KEY = re.compile(r"""(?<![\w.\-])(?P<key>[\w.\-]+)(?P<quote>["']?)(?P<sign>[ \t]*(?:\r?\n[ \t]*(?=:))?[:=])""")
 _BARE = re.compile(r"(?m)^[ \t]*(?:[-?] +)*(?P<key>[^\W\d][\w.\-]*)[ \t]+(?=[^\s:=#])")
 _COMMENT = re.compile(r"(?:^|[ \t])#")
 _DOUBLE = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
@@ -29,6 +31,9 @@ _ONLY_CLOSERS = re.compile(r"[\s,}\]]*(?:#.*)?$")
 _STRUCTURE = re.compile(r"""[ \t]*(?:- |-$|#|[\]}]|["']?[^\W\d][\w.\-/ ]*["']?[ \t]*:(?:\s|$))""")
 _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----(.*?)(?:-----END|\Z)", re.DOTALL)
 _ALIAS = re.compile(r"\s*\*([^\s,\[\]{}]+)")
+_ANCHOR = re.compile(r"&([^\s,\[\]{}]+)")
+_LONGEST = 2000
+"""Columns up to which a line is looked at closely; from a secret key behind them on, the rest of the line is masked."""
 
 
 @lru_cache(maxsize=4096)
@@ -75,16 +80,46 @@ def _is_compound(key: str) -> bool:
     return len(plain) > len("passphrase") + _FAR or not _near(plain)
 
 
+class _Patience:
+    """How many characters are still looked at for closing brackets: a text of nothing but opening ones must not take forever."""
+
+    def __init__(self) -> None:
+        self.left = 5_000_000
+
+
 @lru_cache(maxsize=8)
 def masked(text: str) -> tuple[tuple[int, int], ...]:
     """Half-open ranges of ``text`` that are not to be shown, in order."""
     found: list[tuple[int, int]] = []
+    patience = _Patience()
     for match in _KEY.finditer(text):
         if is_secret(match["key"]):
-            found.extend(_value(text, match["key"], match.start("key"), match.end()))
+            found.extend(_value(text, match["key"], match.start("key"), match.end(), patience))
     found.extend((bare.end(), _line_end(text, bare.end())) for bare in _BARE.finditer(text) if is_secret(bare["key"]))
     found.extend(match.span(1) for match in _PRIVATE_KEY.finditer(text))
-    return tuple(sorted(_trimmed(text, low, high) for low, high in found))
+    return tuple(_merged(sorted(_trimmed(text, low, high) for low, high in found)))
+
+
+def _merged(ranges: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Ranges that overlap or touch as one, so that a text has no more of them than it has characters."""
+    start, stop = -1, -1
+    for low, high in ranges:
+        if low > stop:
+            if start >= 0:
+                yield start, stop
+            start, stop = low, high
+        stop = max(stop, high)
+    if start >= 0:
+        yield start, stop
+
+
+@lru_cache(maxsize=8)
+def _anchors(text: str) -> dict[str, list[int]]:
+    """Where the values of all anchors begin, by name."""
+    found: dict[str, list[int]] = {}
+    for anchor in _ANCHOR.finditer(text):
+        found.setdefault(anchor[1], []).append(anchor.end())
+    return found
 
 
 def _trimmed(text: str, low: int, high: int) -> tuple[int, int]:
@@ -97,10 +132,12 @@ def _line_end(text: str, at: int) -> int:
     return min((found for found in (text.find("\n", at), text.find("\r", at)) if found >= 0), default=len(text))
 
 
-def _value(text: str, key: str, key_at: int, at: int) -> list[tuple[int, int]]:
+def _value(text: str, key: str, key_at: int, at: int, patience: _Patience) -> list[tuple[int, int]]:
     """Where the value behind a secret key stands; ``at`` is behind its colon."""
     line_at = max(text.rfind("\n", 0, key_at), text.rfind("\r", 0, key_at)) + 1
     end = _line_end(text, at)
+    if key_at - line_at > _LONGEST:
+        return [(at, end), *_following(text, end, 0, empty=True)]
     before, rest = text[line_at:key_at], text[at:end]
     value = rest.strip()
     if _COMMENT.search(before):
@@ -112,14 +149,13 @@ def _value(text: str, key: str, key_at: int, at: int) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     alias = _ALIAS.match(text, at)
     if alias is not None:
-        anchor = re.compile(rf"&{re.escape(alias[1])}(?=[\s,\[\]{{}}]|$)")
-        found += [(match.end(), _line_end(text, match.end())) for match in anchor.finditer(text)]
+        found += [(value_at, _line_end(text, value_at)) for value_at in _anchors(text).get(alias[1], ())]
     if value[:1] in ('"', "'"):
         quoted = (_DOUBLE if value[0] == '"' else _SINGLE).match(text, at + rest.index(value[0]))
         if quoted is not None:
             return [*found, (at, quoted.end()), *_tail(text, quoted.end())]
     elif value[:1] in ("{", "["):
-        closed = _closing(text, at + rest.index(value[0]))
+        closed = _closing(text, at + rest.index(value[0]), patience)
         if closed is not None:
             return [*found, (at, closed), *_tail(text, closed)]
     elif before.count("{") + before.count("[") > before.count("}") + before.count("]"):
@@ -144,9 +180,12 @@ def _tail(text: str, at: int) -> list[tuple[int, int]]:
     return [(at + comment.start(), end)] if comment else []
 
 
-def _closing(text: str, at: int) -> int | None:
+def _closing(text: str, at: int, patience: _Patience) -> int | None:
     depth = 0
     while at < len(text):
+        patience.left -= 1
+        if patience.left < 0:
+            return len(text)
         character = text[at]
         if character in "\"'":
             quoted = (_DOUBLE if character == '"' else _SINGLE).match(text, at)
@@ -162,30 +201,30 @@ def _closing(text: str, at: int) -> int | None:
 
 
 def _is_mapping(text: str, end: int, column: int) -> bool:
-    for _, low, high in _lines_after(text, end):
+    for low, high in _lines_after(text, end):
         line = text[low:high]
         if line.strip():
             return len(line) - len(line.lstrip(" ")) > column and bool(_STRUCTURE.match(line))
     return False
 
 
-def _lines_after(text: str, end: int) -> list[tuple[int, int, int]]:
-    """(number, start, end) of the lines behind the line that ends at ``end``; only as many as any value has."""
-    found: list[tuple[int, int, int]] = []
+def _lines_after(text: str, end: int) -> Iterator[tuple[int, int]]:
+    """Where the lines behind the line that ends at ``end`` start and end; only as many as any value has."""
     at = end
-    while at < len(text) and len(found) < 500:
+    for _ in range(500):
+        if at >= len(text):
+            return
         at += 2 if text.startswith("\r\n", at) else 1
         stop = _line_end(text, at)
-        found.append((len(found), at, stop))
+        yield at, stop
         at = stop
-    return found
 
 
 def _following(text: str, end: int, column: int, *, empty: bool) -> list[tuple[int, int]]:
     """The lines that belong to a value: those that are indented more than its key, and, where nothing stood behind the
     key, a list in the key's own column and lines that look like no structure at all."""
     found: list[tuple[int, int]] = []
-    for _, low, high in _lines_after(text, end):
+    for low, high in _lines_after(text, end):
         line = text[low:high]
         if not line.strip():
             continue

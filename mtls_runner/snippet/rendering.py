@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from operator import itemgetter
 
 from mtls_runner.snippet.masking import masked
 from mtls_runner.span import Diagnostic, Severity, Span
@@ -18,6 +21,8 @@ __all__ = ["render"]
 
 #: Columns of source that are shown; longer lines are cut around the caret.
 WIDTH = 100
+#: Characters on either side of the caret that are looked at, of lines that are much longer.
+_NEAR = 1000
 #: Lines of a span that are shown.
 _MAX_LINES = 3
 _TAB = "    "
@@ -81,24 +86,41 @@ def _source(text: str, span: Span) -> Iterator[_Shown]:
         span.end_line if span.end_column > 1 or span.end_line == span.line else span.end_line - 1,
         span.line + _MAX_LINES - 1,
     )
-    for number, match in enumerate(_LINE.finditer(text), 1):
-        if number > last:
-            return
-        line = match[0].rstrip("\r\n")
-        if number < span.line or (not line and match.start() == len(text)):
-            continue
+    lines = _lines_of(text)
+    for number in range(span.line, min(last, len(lines)) + 1):
+        at, line = lines[number - 1]
         end = span.end_column - 1 if number == span.end_line else len(line)
         start = span.column - 1 if number == span.line else 0
-        yield _shown(line, match.start(), masked(text), start, end)
+        far = 0
+        if len(line) > 4 * _NEAR:
+            far = max(0, start - _NEAR)
+            line = line[far : far + 2 * _NEAR]
+        yield _shown(line, at + far, masked(text), start - far, end - far)
+
+
+@lru_cache(maxsize=4)
+def _lines_of(text: str) -> list[tuple[int, str]]:
+    """Where each line starts, and the line without its break; none for the empty rest behind the last break."""
+    return [
+        (match.start(), match[0].rstrip("\r\n"))
+        for match in _LINE.finditer(text)
+        if match[0] or match.start() < len(text)
+    ]
 
 
 def _shown(line: str, offset: int, masks: tuple[tuple[int, int], ...], start: int, end: int) -> _Shown:
     cells: list[str] = []
     columns: list[int] = []  # of each character of the line, in the line shown
     width, hidden = 0, False
-    here = [mask for mask in masks if mask[0] < offset + len(line) and mask[1] > offset]
+    secret = bytearray(len(line))
+    for low, high in masks[bisect_right(masks, offset, key=itemgetter(1)) :]:
+        if low >= offset + len(line):
+            break
+        low, high = max(low - offset, 0), min(high - offset, len(line))
+        if low < high:
+            secret[low:high] = b"\1" * (high - low)
     for index, character in enumerate(line):
-        if any(low <= offset + index < high for low, high in here):
+        if secret[index]:
             columns.append(width if not hidden else width - len(_MASK))
             if not hidden:
                 cells.append(_MASK)

@@ -345,3 +345,18 @@ def test_a_run_on_the_embedded_backend_loads_no_container_engine_and_no_colours(
     heavy = loaded(cli, "small.yaml")
     assert not heavy & {"docker", "rich", "jinja2", "pytest"}
     assert {"yaml", "ssl"} <= heavy
+
+
+def test_of_very_many_mistakes_the_first_are_shown_and_all_counted(cli: Cli, write: Write) -> None:
+    write("twice.yaml", SMALL + "tags: []\n" * 300)
+    done = cli("twice.yaml")
+    assert done.returncode == 2
+    assert done.stderr.count("error: duplicate key") == 100
+    assert "and 200 more" in done.stderr
+    assert "300 mistakes" in done.stderr
+
+
+def test_what_never_ends_is_no_scenario(cli: Cli) -> None:
+    done = cli("/dev/zero")
+    assert done.returncode == 2
+    assert "the file is larger than 1 MiB" in done.stderr

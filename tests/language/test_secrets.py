@@ -15,7 +15,7 @@ from mtls_runner.errors import ScenarioError
 from mtls_runner.language import Overrides, load
 from mtls_runner.language.settings import settings_for
 from mtls_runner.snippet import render
-from tests.language.conftest import MINIMAL, Load
+from tests.language.conftest import MINIMAL, Load, Shown
 from tests.language.test_snippet import misspellings
 
 SECRET = "hunter2"
@@ -89,3 +89,28 @@ def test_a_secret_from_the_environment_is_not_shown_either(load_text: Load, monk
     plan = load_text(MINIMAL.replace("{certificate: server}", "{passphrase: {env: LAB_PW}}"))
     assert plan.cases[0].server.passphrase is not None
     assert SECRET not in repr(plan)
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("passphrase:hunter2", "a space is missing behind 'passphrase:'"),
+        ("pasphrase:hunter2", "a space is missing behind 'pasphrase:'"),
+        ("passphrase: !hunter2 x", "this tag is not known here"),
+    ],
+)
+def test_a_slip_that_makes_a_key_or_a_tag_of_a_passphrase(shown: Shown, typed: str, message: str) -> None:
+    text = shown(MINIMAL.replace("{subject: CN=Root}", f"{{{typed}}}"))
+    assert message in text
+    assert SECRET not in text
+
+
+@pytest.mark.parametrize("name", ["A=B", "A\\0B"])
+def test_a_name_that_no_environment_variable_can_have(shown: Shown, name: str) -> None:
+    text = shown(MINIMAL.replace("{subject: CN=Root}", f'{{passphrase: {{env: "{name}"}}}}'))
+    assert "no environment variable can have this name" in text
+
+
+def test_a_path_with_a_nul_byte_is_of_no_file(shown: Shown) -> None:
+    broken = MINIMAL.replace("{subject: CN=Root}", '{passphrase: {file: "a\\0b"}}')
+    assert "the file that is named here can't be read" in shown(broken)

@@ -187,3 +187,35 @@ def misspellings() -> st.SearchStrategy[str]:
 def test_a_misspelt_passphrase_never_shows_its_value(key: str, tail: str) -> None:
     for text in (f"{key}: {SECRET}{tail}", f"a: {{{key}: {SECRET}}}{tail}", f"  {key}: |\n    {SECRET}{tail}"):
         assert SECRET not in every_line(text), key
+
+
+LONG = 1 << 20
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"passphrase: {SECRET}\nbody: {'x' * LONG}\n",
+        f"{{{f'passphrase: {SECRET}, ' * (LONG // 20)}}}\n",
+        f"passphrase: {SECRET}\n" * (LONG // 20),
+        "passphrase: [\n" * (LONG // 14),
+        "".join(f"k{number}: &a{number} {{passphrase: *b{number}}}\n" for number in range(LONG // 40)),
+        f"passphrase:{' ' * LONG}{SECRET}\n",
+    ],
+    ids=["a long word", "a long line", "many lines", "brackets without an end", "aliases", "a far value"],
+)
+def test_however_long_a_file_is_its_lines_are_shown_at_once(text: str) -> None:
+    """What is tried at each letter, or for each key over the whole file, does not end within a test's time."""
+    last = text.count("\n")
+    shown = at(text, 1, 1, 5) + at(text, last, max(1, len(text.split("\n")[last - 1]) - 3), 3)
+    assert SECRET not in shown
+    assert all(len(line) < 300 for line in shown.splitlines())
+
+
+def test_of_a_long_line_the_part_at_the_caret_is_shown() -> None:
+    line = f"{'a, ' * 20_000}here, {'b, ' * 20_000}"
+    shown = at(line, 1, line.index("here") + 1, 4).splitlines()
+    assert shown[1].startswith(" 1 | …")
+    assert shown[1].endswith("…")
+    mark = shown[2].index("^")
+    assert shown[1][mark : mark + 4] == "here"

@@ -110,7 +110,7 @@ def test_merge_keys_are_refused_and_quoted_ones_are_keys(fast: bool) -> None:
 @pytest.mark.parametrize("tag", ["!mine", "!!binary", "!!set", "!!timestamp", "!!python/object/apply:os.system"])
 def test_tags_are_refused(tag: str, fast: bool) -> None:
     (problem,) = problems(f"a: {tag} x\n", fast)
-    assert problem == f"scenario.yaml:1:4: the tag {tag} is not known here"
+    assert problem == "scenario.yaml:1:4: this tag is not known here"
     assert problems("a: !!str x\n", fast) == []
 
 
