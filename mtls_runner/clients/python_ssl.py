@@ -186,6 +186,11 @@ class PythonClient:
         if isinstance(context, Problem):
             return _unusable(context)
         target = client.connect or address
+        name = client.server_name or target.host
+        try:
+            name.encode("idna")  # as ssl does, which then leaves its socket open
+        except UnicodeError as error:
+            raise LabError(f"Python's ssl can't ask for the server name {name!r}: {error}") from error
         exchange = _Exchange(verifies=not client.insecure)
         try:
             sock = socket.create_connection((target.host, target.port), max(deadline.remaining(), 0.001))
@@ -195,7 +200,6 @@ class PythonClient:
         exchange.local_port = sock.getsockname()[1]
         exchange.phase = Phase.HANDSHAKE
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        name = client.server_name or target.host
         try:
             tls = context.wrap_socket(sock, server_hostname=name, do_handshake_on_connect=False, session=session)
         except ValueError as error:

@@ -21,7 +21,6 @@ from mtls_runner.language.values import (
     Short,
     Some,
     Strict,
-    Text,
     about,
     bounded,
     fail,
@@ -46,6 +45,9 @@ _CLIENT_AUTH: Mapping[str, ClientAuth] = {mode.value: mode for mode in ClientAut
 
 _HOST_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.%]+)\]|([^\s:/\[\]]+)):([0-9]{1,5})")
 _MEMORY = re.compile(r"([0-9]{1,12})([kKmMgG])")
+_NOT_IN_NAMES = frozenset(" /?#@\\")
+_LONGEST_NAME, _LONGEST_LABEL = 253, 63
+_LONGEST_PROTOCOL = 255
 _UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _LEAST_MEMORY, _MOST_MEMORY = 6 << 20, 1 << 40  # Docker's own least
 _NAMES = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
@@ -58,8 +60,9 @@ _CHAIN_SCHEMA = {
 
 
 def _address(value: Value) -> Address:
-    match = _HOST_PORT.fullmatch(text_value(value))
-    if match is None or not 0 < int(match[3]) < 65536:
+    text = text_value(value)
+    match = _HOST_PORT.fullmatch(text)
+    if match is None or not text.isprintable() or not 0 < int(match[3]) < 65536:
         raise fail("this is not an address", "host:port, with a port from 1 to 65535; [::1]:8443 for IPv6")
     return Address(match[1] or match[2], int(match[3]))
 
@@ -77,8 +80,10 @@ def _server_name(value: Value) -> str | None:
     if value is None:
         return None
     text = text_value(value)
-    if not text or any(c.isspace() for c in text):
+    if not text or not text.isprintable() or not _NOT_IN_NAMES.isdisjoint(text):
         raise fail("this is not a name", "a DNS name, or null to send none")
+    if len(text) > _LONGEST_NAME or any(len(label) > _LONGEST_LABEL for label in text.split(".")):
+        raise fail("this is too long for a name", "63 characters between dots, 253 together (RFC 1035 §2.3.4)")
     return text
 
 
@@ -106,6 +111,16 @@ AddressField = Annotated[Address | None, Parsed(_address, _ADDRESS_SCHEMA)]
 ChainField = Annotated[ChainSpec | None, Parsed(_chain, _CHAIN_SCHEMA)]
 #: Bytes.
 MemoryField = Annotated[int | None, Parsed(_memory, {"type": "string", "pattern": "^[0-9]{1,12}[kKmMgG]$"})]
+
+
+def _protocol(value: Value) -> str:
+    text = text_value(value)
+    if not text.isascii() or not text.isprintable() or not 0 < len(text) <= _LONGEST_PROTOCOL:
+        raise fail("this is not a protocol's name", "such as http/1.1: 1 to 255 characters of ASCII (RFC 7301)")
+    return text
+
+
+Protocol = Annotated[str, Parsed(_protocol, {"type": "string", "minLength": 1, "maxLength": _LONGEST_PROTOCOL})]
 Joined = Annotated[str | None, separated(":")]
 
 
@@ -121,7 +136,7 @@ class _Endpoint(Strict):
     groups: Joined = about("Key exchange groups in order of preference, under OpenSSL's names.", ["X25519", "P-256"])
     signature_algorithms: Joined = about("Signature algorithms, under OpenSSL's names.", "ECDSA+SHA256")
     security_level: Annotated[int | None, bounded(0, 5)] = about("OpenSSL's security level; 2 by default.", 0)
-    alpn: Many[Text] = about("ALPN protocol names in order of preference.", ["http/1.1"])
+    alpn: Many[Protocol] = about("ALPN protocol names in order of preference.", ["http/1.1"])
     crl_check: Annotated[RevocationCheck | None, word(CHECKS, "a part of a chain")] = about(
         "Which certificates of the other end's chain must not be on a CRL: none, leaf, or chain; chain where `crl` is given.",
         "leaf",

@@ -266,6 +266,9 @@ def separated(separator: str) -> Parsed:
         parts = value if isinstance(value, list) else [value]
         if not parts:
             raise fail("nothing is listed here", f"names, in a list or with '{separator}' between them")
-        return separator.join(text_value(part) for part in parts)
+        joined = separator.join(text_value(part) for part in parts)
+        if not joined.isascii() or not joined.isprintable():
+            raise fail("OpenSSL has no such name", "letters, digits and signs of ASCII")
+        return joined
 
     return Parsed(parse, {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]})

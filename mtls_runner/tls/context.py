@@ -53,6 +53,7 @@ _CURVES = {
     "x25519": "X25519",
     "x448": "X448",
 }
+_NO_CIPHER = "NO_CIPHER_MATCH"
 # warnings.catch_warnings is not thread-safe before 3.14.
 _quiet = threading.Lock()
 
@@ -117,8 +118,8 @@ def server_context(spec: ServerSpec, material: Material) -> ssl.SSLContext | Pro
     """
     try:
         context = _context(ssl.PROTOCOL_TLS_SERVER, spec)
-    except ssl.SSLError as error:
-        return Problem(Reason.CIPHER, error.reason or "", f"no cipher can be selected from {spec.ciphers!r}")
+    except ssl.SSLError:  # of Python's own making, without OpenSSL's reason
+        return Problem(Reason.CIPHER, _NO_CIPHER, f"no cipher can be selected from {spec.ciphers!r}")
     except ValueError as error:
         return Problem(Reason.BAD_CONFIG, "", str(error))
     if spec.certificate is not None:
@@ -147,8 +148,8 @@ def client_context(spec: ClientSpec, material: Material) -> ssl.SSLContext | Pro
     """
     try:
         context = _context(ssl.PROTOCOL_TLS_CLIENT, spec)
-    except ssl.SSLError as error:
-        return Problem(Reason.CIPHER, error.reason or "", f"no cipher can be selected from {spec.ciphers!r}")
+    except ssl.SSLError:  # of Python's own making, without OpenSSL's reason
+        return Problem(Reason.CIPHER, _NO_CIPHER, f"no cipher can be selected from {spec.ciphers!r}")
     except ValueError as error:
         return Problem(Reason.CIPHER, "", str(error))
     if spec.insecure:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import h11
 
 from mtls_runner.deadline import Deadline
+from mtls_runner.errors import LabError
 from mtls_runner.model.observation import HttpRequest, HttpResponse
 from mtls_runner.model.spec import Request, Response
 from mtls_runner.tls.patience import limit
@@ -16,6 +17,8 @@ __all__ = ["HttpError", "Reply", "ask", "host_header", "next_request", "reply"]
 
 _CHUNK = 65536
 _AGENT = "mtls-run"
+_BODILESS = frozenset((204, 304))
+"""Statuses whose responses have no body (RFC 9110 §6.4.1)."""
 
 
 class HttpError(Exception):
@@ -46,6 +49,11 @@ def _text(headers: list[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:
     return tuple((name.decode("ascii"), value.decode("latin-1")) for name, value in headers)
 
 
+def _octets(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    """Field values as curl and nginx send them: the octets that were written, in UTF-8 (obs-text, RFC 9110 §5.5)."""
+    return [(name.encode("ascii"), value.encode()) for name, value in headers]
+
+
 def _receive(sock: socket.socket, connection: h11.Connection, deadline: Deadline) -> bool:
     """Whether something came; ``False``: the other end closed."""
     limit(sock, deadline)
@@ -58,6 +66,7 @@ def ask(sock: socket.socket, request: Request, host: str, deadline: Deadline) ->
     """Send a request and read the whole response.
 
     Raises:
+        LabError: the request contradicts itself (a Content-Length that is not its body's).
         HttpError: the response is cut short or not HTTP.
         OSError: from the socket (``ssl.SSLError`` when the server refuses by an alert after the handshake).
         TimeoutError: the deadline passed.
@@ -69,10 +78,14 @@ def ask(sock: socket.socket, request: Request, host: str, deadline: Deadline) ->
     headers += request.headers
     if request.body and not given & {"content-length", "transfer-encoding"}:
         headers.append(("Content-Length", str(len(request.body))))
-    data = connection.send(h11.Request(method=request.method, target=request.path, headers=headers)) or b""
-    if request.body:
-        data += connection.send(h11.Data(data=request.body)) or b""
-    data += connection.send(h11.EndOfMessage()) or b""
+    try:
+        head = h11.Request(method=request.method, target=request.path, headers=_octets(headers))
+        data = connection.send(head) or b""
+        if request.body:
+            data += connection.send(h11.Data(data=request.body)) or b""
+        data += connection.send(h11.EndOfMessage()) or b""
+    except h11.LocalProtocolError as error:
+        raise LabError(f"Python's client can't send this request: {error}") from error
     limit(sock, deadline)
     sock.sendall(data)
     status = 0
@@ -101,16 +114,19 @@ def ask(sock: socket.socket, request: Request, host: str, deadline: Deadline) ->
 class Reply:
     """A server's answer, encoded once and sent many times; ``by_path`` is what a server says for each path."""
 
-    __slots__ = ("_headers", "_response")
+    __slots__ = ("_body", "_headers", "_response")
 
     def __init__(self, response: Response) -> None:
         self._response = response
+        self._body = b"" if response.status in _BODILESS else response.body
         given = {name.lower() for name, _ in response.headers}
-        self._headers = list(response.headers)
-        if "content-type" not in given:
-            self._headers.append(("Content-Type", "text/plain; charset=utf-8"))
-        if "content-length" not in given:
-            self._headers.append(("Content-Length", str(len(response.body))))
+        headers = list(response.headers)
+        if response.status not in _BODILESS:
+            if "content-type" not in given:
+                headers.append(("Content-Type", "text/plain; charset=utf-8"))
+            if "content-length" not in given:
+                headers.append(("Content-Length", str(len(response.body))))
+        self._headers = _octets(headers)
 
     @staticmethod
     def by_path(responses: tuple[Response, ...]) -> Mapping[str | None, Reply]:
@@ -122,8 +138,8 @@ class Reply:
     def encode(self, connection: h11.Connection, *, head: bool) -> bytes:
         """The bytes that answer the request that ``connection`` has just read."""
         data = connection.send(h11.Response(status_code=self._response.status, headers=self._headers)) or b""
-        if self._response.body and not head:
-            data += connection.send(h11.Data(data=self._response.body)) or b""
+        if self._body and not head:
+            data += connection.send(h11.Data(data=self._body)) or b""
         return data + (connection.send(h11.EndOfMessage()) or b"")
 
 
@@ -160,10 +176,19 @@ def reply(
     request: HttpRequest,
     replies: Mapping[str | None, Reply],
 ) -> bool:
-    """Answer a request; whether the connection can carry another one."""
+    """Answer a request; whether the connection can carry another one.
+
+    Raises:
+        HttpError: the answer contradicts itself (a Content-Length that is not its body's), or answers a CONNECT.
+        OSError: from the socket.
+    """
     path = request.path.partition("?")[0]
     answer = replies.get(path) or replies[None]
-    sock.sendall(answer.encode(connection, head=request.method == "HEAD"))
+    try:
+        data = answer.encode(connection, head=request.method == "HEAD")
+    except h11.LocalProtocolError as error:
+        raise HttpError(f"this response can't be sent: {error}") from error
+    sock.sendall(data)
     if connection.our_state is h11.DONE and connection.their_state is h11.DONE:
         connection.start_next_cycle()
         return True
