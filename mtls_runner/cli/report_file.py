@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import os
 import stat
 import sys
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
@@ -15,6 +18,9 @@ from mtls_runner.errors import UsageError
 __all__ = ["STANDARD_OUTPUT", "ReportFile"]
 
 STANDARD_OUTPUT = "-"
+_SUFFIX = ".unfinished"
+_LEAST_AGE = 60.0
+"""Seconds; a younger one may be in the making, and not be locked yet."""
 
 
 class ReportFile:
@@ -42,8 +48,12 @@ class ReportFile:
             return self._target.open("w", encoding="utf-8")
         if self._target.exists() and not os.access(self._target, os.W_OK):
             raise PermissionError(0, "it is write-protected")
-        handle, name = tempfile.mkstemp(prefix=f".{self._target.name}.", dir=self._target.parent)
+        prefix = f".{self._target.name}."
+        _sweep(self._target.parent, prefix)
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=_SUFFIX, dir=self._target.parent)
         self._temporary = Path(name)
+        with suppress(OSError):  # a file system without locks: nothing is swept there
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.fchmod(handle, self._mode())
         return os.fdopen(handle, "w", encoding="utf-8")
 
@@ -69,3 +79,12 @@ class ReportFile:
         if self._temporary is not None:
             self._temporary.unlink(missing_ok=True)
             self._temporary = None
+
+
+def _sweep(directory: Path, prefix: str) -> None:
+    """Remove what killed runs left of this report: the kernel has dropped their locks."""
+    for left in directory.glob(f"{glob.escape(prefix)}*{_SUFFIX}"):
+        with suppress(OSError), left.open("rb") as file:
+            if time.time() - os.fstat(file.fileno()).st_mtime > _LEAST_AGE:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                left.unlink()

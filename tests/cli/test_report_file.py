@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import stat
+import time
 from pathlib import Path
 
 import pytest
@@ -58,3 +60,24 @@ def test_a_path_that_cannot_be_written_is_told_at_once(tmp_path: Path, name: str
     with pytest.raises(UsageError, match="can't write the report"):
         ReportFile(str(tmp_path / name))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_run_left_is_removed_and_what_others_write_is_not(tmp_path: Path) -> None:
+    def left(name: str, age: float) -> Path:
+        path = tmp_path / name
+        path.write_text("half")
+        os.utime(path, (time.time() - age, time.time() - age))
+        return path
+
+    dead, young = left(".report.json.abc.unfinished", 3600), left(".report.json.def.unfinished", 0)
+    another, no_report = left(".other.json.abc.unfinished", 3600), left(".report.json.swp", 3600)
+    alive = ReportFile(str(tmp_path / "report.json"))
+    assert not dead.exists()
+    (written,) = (one for one in tmp_path.glob(".report.json.*.unfinished") if one != young)
+    os.utime(written, (0, 0))
+    second = ReportFile(str(tmp_path / "report.json"))
+    assert all(path.exists() for path in (young, another, no_report, written))
+    second.discard()
+    alive.keep()
+    assert not written.exists()
+    assert (tmp_path / "report.json").exists()
