@@ -36,6 +36,7 @@ class _Exchange:
         "alpn",
         "cipher",
         "error",
+        "keeps_session",
         "local_port",
         "name_mismatch",
         "phase",
@@ -50,7 +51,7 @@ class _Exchange:
         "verify_code",
     )
 
-    def __init__(self, *, verifies: bool) -> None:
+    def __init__(self, *, verifies: bool, keeps_session: bool) -> None:
         self.phase = Phase.CONNECT
         self.transcript = Transcript()
         self.error = ""
@@ -59,6 +60,7 @@ class _Exchange:
         self.verify_code: int | None = None
         self.name_mismatch = False
         self.verifies = verifies
+        self.keeps_session = keeps_session
         self.local_port: int | None = None
         self.tls_version: str | None = None
         self.cipher: str | None = None
@@ -162,17 +164,17 @@ class PythonClient:
         """
         return self._probe(client, address, material, deadline, None)
 
-    def resume(
-        self, client: ClientSpec, address: Address, material: Material, deadline: Deadline, session: object
+    def probe_keeping_session(
+        self, client: ClientSpec, address: Address, material: Material, deadline: Deadline, session: object | None
     ) -> ClientView:
-        """As :meth:`probe`, offering a session of an earlier exchange.
+        """As :meth:`probe`, with the session in the view; offers one of an earlier exchange, if given.
 
         Raises:
             LabError: the session is another client's, or of one with other TLS settings.
         """
-        if not isinstance(session, ssl.SSLSession):
+        if not isinstance(session, ssl.SSLSession | None):
             raise LabError("the session to resume is not one of Python's ssl")
-        return self._probe(client, address, material, deadline, session)
+        return self._probe(client, address, material, deadline, session, keep_session=True)
 
     def _probe(
         self,
@@ -181,6 +183,8 @@ class PythonClient:
         material: Material,
         deadline: Deadline,
         session: ssl.SSLSession | None,
+        *,
+        keep_session: bool = False,
     ) -> ClientView:
         context = self._context(client, material)
         if isinstance(context, Problem):
@@ -191,7 +195,7 @@ class PythonClient:
             name.encode("idna")  # as ssl does, which then leaves its socket open
         except UnicodeError as error:
             raise LabError(f"Python's ssl can't ask for the server name {name!r}: {error}") from error
-        exchange = _Exchange(verifies=not client.insecure)
+        exchange = _Exchange(verifies=not client.insecure, keeps_session=keep_session)
         try:
             sock = socket.create_connection((target.host, target.port), max(deadline.remaining(), 0.001))
         except OSError as error:
@@ -233,7 +237,8 @@ class PythonClient:
             exchange.resumed = tls.session_reused
             exchange.response = ask(tls, client.request, host, deadline)
             exchange.phase = Phase.DONE
-            exchange.session = tls.session  # on TLS 1.3 its ticket came with the response at the latest
+            if exchange.keeps_session:  # a copy of it costs as much as a tenth of the exchange
+                exchange.session = tls.session  # on TLS 1.3 its ticket came with the response at the latest
             say_goodbye(tls)
         except HttpError as error:
             exchange.error = str(error)

@@ -299,14 +299,27 @@ class Lab(AbstractContextManager["Lab"]):
         return server_started()
 
     def exchange(
-        self, case: Case, spec: ClientSpec, client: Client, server: RunningServer, session: object | None = None
+        self,
+        case: Case,
+        spec: ClientSpec,
+        client: Client,
+        server: RunningServer,
+        *,
+        keep_session: bool = False,
+        session: object | None = None,
     ) -> Observation:
-        """One connection, seen from both ends; ``session`` is what the client offers to resume."""
+        """One connection, seen from both ends.
+
+        Args:
+            case, spec, client, server: what is run.
+            keep_session: a later connection may resume this one's session, where the client can.
+            session: what the client offers to resume.
+        """
         material = self.material
         with server.watch() as watch:
             deadline = Deadline.after(spec.timeout)
-            if session is not None and isinstance(client, ResumingClient):
-                seen = client.resume(spec, server.address, material, deadline, session)
+            if keep_session and isinstance(client, ResumingClient):
+                seen = client.probe_keeping_session(spec, server.address, material, deadline, session)
             else:
                 seen = client.probe(spec, server.address, material, deadline)
             told = watch.view(seen, Deadline.after(_VIEW_SECONDS)) if seen.local_port is not None else None

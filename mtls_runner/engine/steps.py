@@ -141,7 +141,7 @@ class _Steps:
         # as the server is, not as its files are
         here = replace(self._case, server=self._loaded, client=step.client, expect=step.expect, tls=step.tls)
         for _ in range(step.client.repeat):
-            seen = self._lab.exchange(here, step.client, client, self._running, session)
+            seen = self._lab.exchange(here, step.client, client, self._running, keep_session=True, session=session)
             if seen.outcome is Outcome.ACCEPTED:
                 seen = overlooked(seen, step.client, self._loaded, self._files, self._lab.material, self._lab.plan)
             self._seen[number] = seen

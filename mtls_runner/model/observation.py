@@ -194,7 +194,7 @@ class ClientView:
         response: what came back.
         local_port: its TCP port, which the server sees as the peer's; ``None``: never connected.
         command: what a person types to repeat it, without a secret.
-        session: what the tool can resume it with; opaque to everybody else. ``None``: nothing.
+        session: what the tool can resume it with, if it was told to keep that; opaque to everybody else.
         signature_algorithms: by which the server, then the client proved to have its key (RFC 8446 §4.2.3 names);
             ``None``: it did not, or not seen.
     """

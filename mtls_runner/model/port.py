@@ -226,12 +226,12 @@ class Client(Protocol):
 
 @runtime_checkable
 class ResumingClient(Client, Protocol):
-    """A client that can resume a session of an earlier exchange."""
+    """A client that can keep the session of an exchange and resume it in a later one."""
 
-    def resume(
-        self, client: ClientSpec, address: Address, material: Material, deadline: Deadline, session: object
+    def probe_keeping_session(
+        self, client: ClientSpec, address: Address, material: Material, deadline: Deadline, session: object | None
     ) -> ClientView:
-        """As :meth:`Client.probe`, offering the session of an earlier view of this client's.
+        """As :meth:`Client.probe`, with the session in the view; offers one of an earlier view of this client's, if given.
 
         Raises:
             LabError: the session is another client's, or of one with other TLS settings.
