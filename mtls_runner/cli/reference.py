@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 import click
 
 from mtls_runner.cli.commands import root
+from mtls_runner.generated_page import keep_current
 
 __all__ = ["PAGE", "filled", "main"]
 
@@ -42,20 +42,7 @@ def _help(name: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Writes or checks the page; the exit code is 1 where it is not current."""
-    parser = argparse.ArgumentParser(prog="python -m mtls_runner.cli.reference", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if the page is not current")
-    parser.add_argument("--page", type=Path, default=PAGE, help="the page")
-    options = parser.parse_args(arguments)
-    text = options.page.read_text(encoding="utf-8")
-    current = filled(text)
-    if text == current:
-        return 0
-    if options.check:
-        sys.stderr.write(f"{options.page} is not current: run python -m mtls_runner.cli.reference\n")
-        return 1
-    options.page.write_text(current, encoding="utf-8")
-    sys.stdout.write(f"{options.page}\n")
-    return 0
+    return keep_current(arguments, module="mtls_runner.cli.reference", description=__doc__, page=PAGE, filled=filled)
 
 
 if __name__ == "__main__":

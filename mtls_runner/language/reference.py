@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from mtls_runner.generated_page import keep_current
 from mtls_runner.language.certificate import (
     Basic,
     Certificate,
@@ -119,20 +119,9 @@ def _flow(value: object) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Writes or checks the page; the exit code is 1 where it is not current."""
-    parser = argparse.ArgumentParser(prog="python -m mtls_runner.language.reference", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if the page is not current")
-    parser.add_argument("--page", type=Path, default=PAGE, help="the page")
-    options = parser.parse_args(arguments)
-    text = options.page.read_text(encoding="utf-8")
-    current = filled(text)
-    if text == current:
-        return 0
-    if options.check:
-        sys.stderr.write(f"{options.page} is not current: run python -m mtls_runner.language.reference\n")
-        return 1
-    options.page.write_text(current, encoding="utf-8")
-    sys.stdout.write(f"{options.page}\n")
-    return 0
+    return keep_current(
+        arguments, module="mtls_runner.language.reference", description=__doc__, page=PAGE, filled=filled
+    )
 
 
 if __name__ == "__main__":
