@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from mtls_runner.model.observation import Alert, ClientView, Direction, HttpRequest, ServerView
 from mtls_runner.servers.nginx.access_log import MARK
 from mtls_runner.servers.nginx.ocsp_log import Held, ocsp_held
-from mtls_runner.servers.nginx.openssl_errors import openssl_errors
 from mtls_runner.tls.messages import subject
 from mtls_runner.tls.names import alert_name
+from mtls_runner.tls.openssl_errors import openssl_errors
 
 __all__ = ["LogLine", "parse_line", "server_view"]
 

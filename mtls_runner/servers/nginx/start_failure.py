@@ -10,7 +10,7 @@ from mtls_runner.errors import ServerUnusable
 from mtls_runner.model.observation import Reason
 from mtls_runner.servers.container.files import ContainerFile
 from mtls_runner.servers.nginx.log import parse_line
-from mtls_runner.servers.nginx.openssl_errors import SYSTEM_LIBRARY, openssl_errors
+from mtls_runner.tls.openssl_errors import SYSTEM_LIBRARY, openssl_errors
 
 __all__ = ["start_failure"]
 

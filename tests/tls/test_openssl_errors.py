@@ -6,7 +6,7 @@ import ssl
 
 import pytest
 
-from mtls_runner.servers.nginx.openssl_errors import openssl_errors
+from mtls_runner.tls.openssl_errors import openssl_errors
 
 
 def test_openssl_3_has_no_function_and_its_own_packing() -> None:
