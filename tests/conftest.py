@@ -8,7 +8,7 @@ import pytest
 
 from mtls_runner.pytest_plugin import CaseItem
 
-from .container_engine import absent
+from .container_engine import absent, not_here
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -24,7 +24,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def nginx_engine() -> None:
     """An engine and an image, or a skip that says so; a failure in CI."""
     reason = absent()
-    if reason is not None and os.environ.get("CI"):
-        pytest.fail(reason)
     if reason is not None:
-        pytest.skip(f"nginx was not run: {reason}")
+        not_here(reason)

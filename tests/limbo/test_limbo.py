@@ -15,7 +15,7 @@ from mtls_runner import EngineError, Overrides, Status
 from mtls_runner.pki.keys import KeyPool
 from mtls_runner.servers.container.engine import Engine
 
-from ..nginx.conftest import IMAGE, not_here
+from ..container_engine import IMAGE, not_here
 from .exchange import BEYOND, ONLY_NGINX, UNREACHED, WAYS, Result, run, why_not
 from .oracle import disagreeing_versions, version
 from .suite import ABSENT, Case, cases

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
@@ -35,17 +33,10 @@ from mtls_runner.servers.nginx.backend import NginxBackend
 from mtls_runner.servers.nginx.running import RunningNginx
 from mtls_runner.tls.classify import Judgement, classify
 
+from ..container_engine import IMAGE, not_here
 from ..pki.describe import authority, leaf, plan
 
-IMAGE = os.environ.get("MTLS_RUN_IMAGE", "mtls-run/nginx:debian")
 PASSPHRASE = Secret('a "quoted" \\ passphrase: #1')
-
-
-def not_here(message: str) -> NoReturn:
-    """Without an engine a laptop runs everything else; CI must have one."""
-    if os.environ.get("CI"):
-        pytest.fail(message)
-    pytest.skip(f"nginx tests were not run: {message}")
 
 
 @pytest.fixture(scope="session")

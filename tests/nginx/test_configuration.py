@@ -17,7 +17,8 @@ from mtls_runner.pki.store import Store
 from mtls_runner.servers.nginx.configuration import DIRECTORY, MAIN_FILE, generate, inexpressible
 from mtls_runner.servers.nginx.syntax import DOLLAR, expanding, literal
 
-from .conftest import PASSPHRASE, Lab, MakeServer, not_here
+from ..container_engine import not_here
+from .conftest import PASSPHRASE, Lab, MakeServer
 
 NASTY = (
     "",

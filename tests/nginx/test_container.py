@@ -31,7 +31,8 @@ from mtls_runner.servers.container.engine import (
 from mtls_runner.servers.container.files import ContainerFile
 from mtls_runner.servers.container.owner import Owner
 
-from .conftest import IMAGE, PASSPHRASE, Lab, MakeServer
+from ..container_engine import IMAGE
+from .conftest import PASSPHRASE, Lab, MakeServer
 
 CONFIG = b"events {} http { server { listen 443; return 200; } }"
 SPEC = ContainerSpec(

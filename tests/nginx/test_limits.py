@@ -13,7 +13,7 @@ from mtls_runner.pki.store import Store
 from mtls_runner.servers.container.engine import MEMORY, PIDS, Engine
 from mtls_runner.servers.nginx.backend import NginxBackend
 
-from .conftest import IMAGE
+from ..container_engine import IMAGE
 
 SERVER = ServerSpec(id="limits", backend="nginx", certificate="server", passphrase=None, trust=("ca",))
 

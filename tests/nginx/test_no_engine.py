@@ -126,7 +126,7 @@ def test_docker_and_crossplane_are_only_loaded_when_they_are_needed() -> None:
 
 def test_the_engine_that_is_here_is_found() -> None:
     """The twin of all the above; the default socket needs no settings."""
-    from .conftest import not_here
+    from ..container_engine import not_here
 
     try:
         found = Connection.find()

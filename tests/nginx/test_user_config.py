@@ -14,7 +14,8 @@ from mtls_runner.servers.nginx.access_log import ACCESS_LOG, DIRECTIVES, ERROR_L
 from mtls_runner.servers.nginx.instrument import instrument
 from mtls_runner.servers.nginx.statements import Unreadable, statements
 
-from .conftest import IMAGE, Lab, MakeServer
+from ..container_engine import IMAGE
+from .conftest import Lab, MakeServer
 
 ARTICLE = Path(__file__).parents[2] / "scenarios" / "article" / "nginx.conf"
 GREETING = b"This is an mTLS connection!  \\(^o^)/  "

@@ -9,7 +9,7 @@ import pytest
 from mtls_runner import EngineError, Outcome, Overrides, Reason, Status, Verdict
 from mtls_runner.servers.container.engine import Engine
 
-from ..nginx.conftest import IMAGE, not_here
+from ..container_engine import IMAGE, not_here
 from .issuer import PASSPHRASE, Form, Issuer, bom, crlf, indented, old_mac, utf_16
 from .lab import TOOLS, case, observed, run, scenario
 
