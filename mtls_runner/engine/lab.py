@@ -20,6 +20,7 @@ from mtls_runner.engine.own_material import client_told, notes, server_told, wit
 from mtls_runner.engine.steps import as_cases, changes_server, run_steps
 from mtls_runner.engine.workdir import kept_directory, private_directory
 from mtls_runner.errors import LabError, MaterialError, ServerUnusable
+from mtls_runner.identity import ByIdentity
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.observation import Observation, Reason
 from mtls_runner.model.port import Client, ResumingClient, RunningServer, ServerBackend, TakingTime
@@ -85,7 +86,7 @@ class Lab(AbstractContextManager["Lab"]):
         self._lock = threading.Lock()
         self._material: Store | None = None
         self._servers: dict[ServerSpec, _Server] = {}
-        self._by_identity: dict[int, tuple[ServerSpec, _Server]] = {}
+        self._by_identity: ByIdentity[ServerSpec, _Server] = ByIdentity()
         self._backends: dict[str, ServerBackend] = {}
         self._announced: set[str] = set()
         self._tools: dict[str, Client] = {}
@@ -164,10 +165,9 @@ class Lab(AbstractContextManager["Lab"]):
         """
         with self._lock:
             # Cases share one object for equal servers: it is found without hashing all that it holds.
-            known = self._by_identity.get(id(spec))
-            if known is None:
-                known = self._by_identity[id(spec)] = (spec, self._servers.setdefault(spec, _Server()))
-            server = known[1]
+            server = self._by_identity.get(spec)
+            if server is None:
+                server = self._by_identity.set(spec, self._servers.setdefault(spec, _Server()))
         with server.lock:
             if server.failure is not None:
                 raise server.failure

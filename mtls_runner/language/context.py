@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mtls_runner.identity import ByIdentity
 from mtls_runner.language.certificate import Passphrase
 from mtls_runner.language.document import Document, Loc
 from mtls_runner.language.lab import Lab
@@ -28,7 +29,7 @@ class Context:
     overrides: Overrides
     problems: Problems = field(default_factory=Problems)
     case_indices: Sequence[int] | None = None
-    _secrets: dict[int, Secret | None] = field(default_factory=dict)
+    _secrets: ByIdentity[Passphrase, tuple[Secret | None]] = field(default_factory=ByIdentity)
 
     def case_index(self, index: int) -> int:
         """Where in the file's list of cases the scenario's case stands: invalid ones may have been left out."""
@@ -42,10 +43,10 @@ class Context:
 
     def secret(self, passphrase: Passphrase, document: Document, loc: Loc) -> Secret | None:
         """The passphrase itself; ``None`` when it can't be had, which is then among the problems."""
-        key = id(passphrase)
-        if key not in self._secrets:
-            self._secrets[key] = self._found(passphrase, document, loc)
-        return self._secrets[key]
+        known = self._secrets.get(passphrase)
+        if known is None:
+            known = self._secrets.set(passphrase, (self._found(passphrase, document, loc),))
+        return known[0]
 
     def _found(self, passphrase: Passphrase, document: Document, loc: Loc) -> Secret | None:
         if passphrase.text is not None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
 
+from mtls_runner.identity import ByIdentity
 from mtls_runner.language.certificates import Certificates
 from mtls_runner.language.check_cases import Planned, check_cases
 from mtls_runner.language.check_ends import check_ends
@@ -47,7 +48,7 @@ class _Planner:
         self._ends = Ends(context, self._certificates, self._crls, self._responders)
         self._file_axes = axes(context, context.scenario.matrix, ("matrix",))
         self._own_axes: list[Axis] = []
-        self._specs: dict[tuple[int, tuple[Setting, ...]], ServerSpec] = {}
+        self._specs: ByIdentity[Server, dict[tuple[Setting, ...], ServerSpec]] = ByIdentity()
         self._planned: list[Planned] = []
         self._connected: dict[str, list[Case]] = {}
         self._tags = tuple(context.scenario.tags or ())
@@ -106,11 +107,13 @@ class _Planner:
                 )
 
     def _server(self, id_: str, model: Server, cell: Cell) -> ServerSpec:
-        key = (id(model), cell.server)
-        known = self._specs.get(key)
+        specs = self._specs.get(model)
+        if specs is None:
+            specs = self._specs.set(model, {})
+        known = specs.get(cell.server)
         if known is None:
             described = applied(model, cell.server)
-            known = self._specs[key] = self._ends.server(id_, described)
+            known = specs[cell.server] = self._ends.server(id_, described)
             backend = described.backend or "python"
             check_spec(self._context, self._certificates, self._servers.declared[id_], known, backend)
         return known
