@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 import pytest
 
 from mtls_runner.pytest_plugin import CaseItem
 
 from .container_engine import absent, not_here
+from .once import Answers
+from .once import answers as answers_of
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Twice the processors with ``-n auto``: much of a test's time it waits for containers, clocks and other processes."""
+    return 2 * len(os.sched_getaffinity(0))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -26,3 +34,9 @@ def nginx_engine() -> None:
     reason = absent()
     if reason is not None:
         not_here(reason)
+
+
+@pytest.fixture(scope="session")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> Answers:
+    """What a scenario file's cases end in, measured once a session."""
+    return partial(answers_of, tmp_path_factory)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pickle
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -20,6 +17,7 @@ from mtls_runner.model.observation import Observation
 from mtls_runner.model.verdict import Status, Verdict
 
 from ..container_engine import IMAGE
+from ..once import for_sharing, once
 
 __all__ = ["Cell", "Results", "catalogue_results"]
 
@@ -76,16 +74,7 @@ class Results:
 
 def catalogue_results(backend: str, factory: pytest.TempPathFactory) -> Results:
     """Run it with both clients, material kept; once, however many workers the tests are spread over."""
-    shared = factory.getbasetemp().parent if os.environ.get("PYTEST_XDIST_WORKER") else factory.getbasetemp()
-    kept = shared / f"catalogue-on-{backend}.pickle"
-    with kept.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if kept.exists():
-            found: Results = pickle.loads(kept.read_bytes())  # noqa: S301 - written by the line below
-            return found
-        results = _run(backend, kept.with_suffix(""))
-        kept.write_bytes(pickle.dumps(results))
-    return results
+    return once(factory, f"catalogue-on-{backend}", lambda keep: _run(backend, keep))
 
 
 def _run(backend: str, keep: Path) -> Results:
@@ -95,17 +84,9 @@ def _run(backend: str, keep: Path) -> Results:
     for event in run(chosen, RunOptions(jobs=2, keep=keep)):
         match event:
             case CaseFinished():
-                verdicts.append(_for_sharing(event.verdict))
+                verdicts.append(for_sharing(event.verdict))
             case RunFinished():
                 assert not event.error, event.error
                 versions.update(event.versions)
     directories = {plan.name: keep / f"{number:02}-{plan.path.stem}" for number, plan in enumerate(chosen, start=1)}
     return Results(gathered(chosen, verdicts), versions, directories)
-
-
-def _for_sharing(verdict: Verdict) -> Verdict:
-    """Without the TLS session, which stays in its process."""
-    seen = verdict.observation
-    if seen is None or seen.client is None:
-        return verdict
-    return replace(verdict, observation=replace(seen, client=replace(seen.client, session=None)))

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from ..inner_pytest import run_pytest
+
 pytest_plugins = ["pytester"]
 
 HERE = Path(__file__).parent
@@ -30,9 +32,7 @@ def project(pytester: pytest.Pytester) -> pytest.Pytester:
 
 def run(project: pytest.Pytester, test: str, *arguments: str) -> pytest.RunResult:
     (project.path / "test_it.py").write_text(CLIENT + test)
-    return project.runpytest_subprocess(
-        "-p", "no:cacheprovider", "-W", "error", "--strict-markers", *arguments, timeout=100
-    )
+    return run_pytest(project, *arguments)
 
 
 CASES = """

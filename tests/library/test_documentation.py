@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from ..inner_pytest import run_pytest
+
 pytest_plugins = ["pytester"]
 
 TEXT = (Path(__file__).parents[2] / "docs/pytest.md").read_text()
@@ -24,10 +26,6 @@ def project(pytester: pytest.Pytester) -> pytest.Pytester:
     return pytester
 
 
-def run(project: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    return project.runpytest_subprocess("-p", "no:cacheprovider", "-W", "error", *arguments, timeout=100)
-
-
 def test_each_library_has_its_example() -> None:
     imported = {
         name.name
@@ -41,7 +39,7 @@ def test_each_library_has_its_example() -> None:
 
 @pytest.mark.parametrize("name", TESTS)
 def test_an_example_passes(project: pytest.Pytester, name: str) -> None:
-    result = run(project, name)
+    result = run_pytest(project, name)
     outcomes = result.parseoutcomes()
     assert set(outcomes) == {"passed"}, outcomes
     assert outcomes["passed"] >= FILES[name].count("\ndef test_")
@@ -51,16 +49,16 @@ def test_an_example_passes(project: pytest.Pytester, name: str) -> None:
 def test_an_example_fails_where_nobody_is_refused(project: pytest.Pytester, name: str) -> None:
     path = project.path / "labs/clients.yaml"
     path.write_text(path.read_text().replace("not_before: -10d, not_after: -1d", "not_after: 10d"))
-    assert run(project, name).ret == pytest.ExitCode.TESTS_FAILED
+    assert run_pytest(project, name).ret == pytest.ExitCode.TESTS_FAILED
 
 
 def test_the_output_is_the_one_that_is_shown(project: pytest.Pytester) -> None:
     shown = re.search(r"```\n(test_every_case.*?)```", TEXT, re.DOTALL)
     assert shown is not None
-    result = run(project, "test_every_case.py", "-v", "-p", "no:xdist")
+    result = run_pytest(project, "test_every_case.py", "-v", "-p", "no:xdist")
     seen = [re.sub(r" +\[ *\d+%\]", "", line) for line in result.outlines if " PASSED" in line]
     assert seen == shown[1].splitlines()
 
 
 def test_the_scenario_passes(project: pytest.Pytester) -> None:
-    run(project, "labs/clients.yaml").assert_outcomes(passed=4)
+    run_pytest(project, "labs/clients.yaml").assert_outcomes(passed=4)

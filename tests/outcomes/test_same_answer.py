@@ -10,23 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from mtls_runner import Lab, Overrides, Plan, Status, Verdict, load
+from mtls_runner import Status, Verdict
 
-from ..container_engine import IMAGE
+from ..once import Answers
 
 SCENARIOS = sorted(
     path for path in (Path(__file__).parents[2] / "scenarios").rglob("*.yaml") if path.name != "lab.yaml"
 )
 ENDS = [("python", "curl"), ("nginx", "python"), ("nginx", "curl")]
-
-
-def verdicts(plan: Plan) -> dict[str, Verdict]:
-    with Lab(plan) as lab:
-        return {case.id: lab.run(case) for case in plan.cases}
-
-
-def answers(path: Path, backend: str, tool: str) -> dict[str, Verdict]:
-    return verdicts(load(path, Overrides(backend=backend, tool=tool, image=IMAGE)))
 
 
 def told(verdict: Verdict) -> tuple[str | None, str | None]:
@@ -42,7 +33,7 @@ def reasons(verdict: Verdict) -> list[object]:
 @pytest.mark.parametrize(("backend", "tool"), ENDS)
 @pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
 def test_outcome_and_reason_are_those_of_the_embedded_backend(
-    path: Path, backend: str, tool: str, request: pytest.FixtureRequest
+    path: Path, backend: str, tool: str, answers: Answers, request: pytest.FixtureRequest
 ) -> None:
     if backend == "nginx":
         request.getfixturevalue("nginx_engine")

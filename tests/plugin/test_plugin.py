@@ -12,6 +12,8 @@ import pytest
 
 from tests.cli.conftest import FAILING, SKIPPED, SMALL, UNAVAILABLE, Cli
 
+from ..inner_pytest import run_pytest
+
 pytest_plugins = ["pytester"]
 
 IDS = [
@@ -20,10 +22,6 @@ IDS = [
     "small.yaml::with the certificate[client.tls=TLSv1.2]",
     "small.yaml::with the certificate[client.tls=TLSv1.3]",
 ]
-
-
-def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    return pytester.runpytest_subprocess("-p", "no:cacheprovider", "-W", "error", *arguments, timeout=100)
 
 
 def write(pytester: pytest.Pytester, name: str, text: str) -> Path:
@@ -35,7 +33,7 @@ def write(pytester: pytest.Pytester, name: str, text: str) -> Path:
 
 def test_a_named_file_is_one_test_a_case_under_the_consoles_ids(pytester: pytest.Pytester) -> None:
     write(pytester, "small.yaml", SMALL)
-    result = run(pytester, "small.yaml", "-v")
+    result = run_pytest(pytester, "small.yaml", "-v")
     result.assert_outcomes(passed=4)
     shown = [line.rpartition(" PASSED")[0] for line in result.outlines if " PASSED" in line]
     assert shown == IDS
@@ -44,14 +42,14 @@ def test_a_named_file_is_one_test_a_case_under_the_consoles_ids(pytester: pytest
 
 def test_one_case_is_chosen_by_id_and_by_expression(pytester: pytest.Pytester) -> None:
     write(pytester, "small.yaml", SMALL)
-    run(pytester, IDS[3]).assert_outcomes(passed=1)
-    run(pytester, "small.yaml::with the certificate").assert_outcomes(passed=2)
-    run(pytester, "small.yaml", "-k", "TLSv1.3 and without").assert_outcomes(passed=1, deselected=3)
+    run_pytest(pytester, IDS[3]).assert_outcomes(passed=1)
+    run_pytest(pytester, "small.yaml::with the certificate").assert_outcomes(passed=2)
+    run_pytest(pytester, "small.yaml", "-k", "TLSv1.3 and without").assert_outcomes(passed=1, deselected=3)
 
 
 def test_a_mismatch_is_a_failure_with_the_scenarios_lines_and_no_traceback(pytester: pytest.Pytester) -> None:
     path = write(pytester, "failing.yaml", FAILING)
-    result = run(pytester, "failing.yaml")
+    result = run_pytest(pytester, "failing.yaml")
     result.assert_outcomes(passed=2, failed=2)
     line = FAILING.splitlines().index("    expect: {server-refused: expired}") + 1
     result.stdout.fnmatch_lines(
@@ -74,7 +72,7 @@ def test_a_mismatch_is_a_failure_with_the_scenarios_lines_and_no_traceback(pytes
 def test_a_broken_lab_is_an_error_and_not_a_failure(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MTLS_RUN_IMAGE", raising=False)  # it would replace the image that there is not
     write(pytester, "unavailable.yaml", UNAVAILABLE)
-    result = run(pytester, "unavailable.yaml", "--junit-xml=report.xml")
+    result = run_pytest(pytester, "unavailable.yaml", "--junit-xml=report.xml")
     result.assert_outcomes(errors=4)
     result.stdout.no_fnmatch_line("*Traceback*")
     suite = ET.parse(pytester.path / "report.xml").getroot()[0]  # noqa: S314 - our own
@@ -83,17 +81,17 @@ def test_a_broken_lab_is_an_error_and_not_a_failure(pytester: pytest.Pytester, m
 
 def test_a_skip_has_its_reason_and_place_and_is_a_failure_under_strict(pytester: pytest.Pytester) -> None:
     write(pytester, "skipped.yaml", SKIPPED)
-    result = run(pytester, "skipped.yaml", "-rs")
+    result = run_pytest(pytester, "skipped.yaml", "-rs")
     result.assert_outcomes(skipped=4)
     result.stdout.fnmatch_lines(["SKIPPED*skipped.yaml:*depth*"])
-    run(pytester, "skipped.yaml", "--mtls-strict").assert_outcomes(failed=4)
+    run_pytest(pytester, "skipped.yaml", "--mtls-strict").assert_outcomes(failed=4)
 
 
 def test_an_invalid_file_is_a_collection_error_with_every_mistake(pytester: pytest.Pytester) -> None:
     write(
         pytester, "bad.yaml", SMALL.replace("client_auth", "clientauth").replace("expect: accepted", "expect: acepted")
     )
-    result = run(pytester, "bad.yaml")
+    result = run_pytest(pytester, "bad.yaml")
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*bad.yaml:7:*", "*bad.yaml:13:*"])
@@ -103,8 +101,8 @@ def test_an_invalid_file_is_a_collection_error_with_every_mistake(pytester: pyte
 def test_warnings_are_errors_under_strict_only(pytester: pytest.Pytester) -> None:
     text = SMALL.replace("leaves:\n", "leaves:\n  idle: {subject: CN=idle.test, key: ec-p256}\n")
     write(pytester, "unused.yaml", text)
-    run(pytester, "unused.yaml").assert_outcomes(passed=4)
-    result = run(pytester, "unused.yaml", "--mtls-strict")
+    run_pytest(pytester, "unused.yaml").assert_outcomes(passed=4)
+    result = run_pytest(pytester, "unused.yaml", "--mtls-strict")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*unused.yaml:5:*idle*"])
 
@@ -113,8 +111,8 @@ def test_other_peoples_yaml_stays_untouched(pytester: pytest.Pytester) -> None:
     write(pytester, "compose.yaml", "services: {web: {image: x}}\n")
     write(pytester, "small.yaml", SMALL)
     write(pytester, "test_it.py", "def test_it(): pass\n")
-    run(pytester).assert_outcomes(passed=1)
-    named = run(pytester, "compose.yaml")
+    run_pytest(pytester).assert_outcomes(passed=1)
+    named = run_pytest(pytester, "compose.yaml")
     assert named.ret == pytest.ExitCode.USAGE_ERROR
     named.stderr.fnmatch_lines(["*not found*compose.yaml*"])
 
@@ -130,7 +128,7 @@ def test_the_ini_option_names_scenarios(pytester: pytest.Pytester) -> None:
         "top.yaml",
     ):
         write(pytester, name, "defaults: {client: {timeout: 9}}\n" if name.endswith("lab.yaml") else SMALL)
-    result = run(pytester, "--collect-only", "-q")
+    result = run_pytest(pytester, "--collect-only", "-q")
     files = {line.partition("::")[0] for line in result.outlines if "::" in line}
     assert files == {"labs/one.yaml", "labs/deep/er/two.yaml", "extra/a.yaml"}
 
@@ -138,15 +136,15 @@ def test_the_ini_option_names_scenarios(pytester: pytest.Pytester) -> None:
 def test_a_file_that_is_named_and_matches_is_collected_once(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\nmtls_scenarios = *.yaml\n")
     write(pytester, "small.yaml", SMALL)
-    run(pytester, "small.yaml").assert_outcomes(passed=4)
+    run_pytest(pytester, "small.yaml").assert_outcomes(passed=4)
 
 
 def test_the_tool_can_be_set_for_all(pytester: pytest.Pytester) -> None:
     write(pytester, "small.yaml", SMALL.replace("client.tls: [TLSv1.2, TLSv1.3]", "client.tool: [python, curl]"))
-    run(pytester, "small.yaml", "--collect-only").assert_outcomes()
-    result = run(pytester, "small.yaml", "--mtls-tool", "python")
+    run_pytest(pytester, "small.yaml", "--collect-only").assert_outcomes()
+    result = run_pytest(pytester, "small.yaml", "--mtls-tool", "python")
     result.assert_outcomes(passed=2)
-    refused = run(pytester, "small.yaml", "--mtls-tool", "crul")
+    refused = run_pytest(pytester, "small.yaml", "--mtls-tool", "crul")
     refused.stdout.fnmatch_lines(["there is no tool 'crul'*curl*"])
     refused.stdout.no_fnmatch_line("*pytest_plugin.py*")
     refused.assert_outcomes(errors=1)
@@ -155,7 +153,7 @@ def test_the_tool_can_be_set_for_all(pytester: pytest.Pytester) -> None:
 def test_workers_share_the_cases(pytester: pytest.Pytester) -> None:
     write(pytester, "small.yaml", SMALL)
     write(pytester, "failing.yaml", FAILING)
-    run(pytester, "small.yaml", "failing.yaml", "-n", "2").assert_outcomes(passed=6, failed=2)
+    run_pytest(pytester, "small.yaml", "failing.yaml", "-n", "2").assert_outcomes(passed=6, failed=2)
 
 
 def test_nothing_is_left_behind(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +161,7 @@ def test_nothing_is_left_behind(pytester: pytest.Pytester, monkeypatch: pytest.M
     place.mkdir()
     monkeypatch.setenv("TMPDIR", str(place))
     write(pytester, "failing.yaml", FAILING)
-    run(pytester, "failing.yaml").assert_outcomes(passed=2, failed=2)
+    run_pytest(pytester, "failing.yaml").assert_outcomes(passed=2, failed=2)
     assert not [path for path in place.rglob("*") if path.name.startswith("run-") or path.suffix == ".pem"]
 
 

@@ -1,7 +1,7 @@
 # What run.sh uses: its temporary directory, the servers, and what is made of curl's and their words.
 # shellcheck shell=bash disable=SC2154
 
-server='' container='' count=0 failed=0
+server='' container='' follower='' count=0 failed=0
 
 clean_up() {
   trap '' INT TERM HUP
@@ -12,7 +12,8 @@ clean_up() {
 stop() {
   [ -z "$server" ] || { kill "$server" && wait "$server"; } 2>/dev/null || true
   [ -z "$container" ] || docker rm --force --volumes "$container" >/dev/null 2>&1 || true
-  server='' container=''
+  [ -z "$follower" ] || { kill "$follower" && wait "$follower"; } 2>/dev/null || true
+  server='' container='' follower=''
 }
 trap clean_up EXIT
 trap 'exit 130' INT
@@ -30,20 +31,13 @@ from_now() {
 
 # --- servers -----------------------------------------------------------------------------------------------------------
 
-log() {
-  if [ -n "$container" ]; then docker logs "$container" 2>&1; else cat server.log; fi
-}
-wait_for() { # PATTERN: in the server's log, for as long as the server lives, 30 seconds at most
-  local tries=300
-  until log | grep -Eq "$1"; do
-    if [ -n "$container" ]; then
-      [ "$(docker inspect --format '{{ "{{" }}.State.Running{{ "}}" }}' "$container")" = true ] || return 1
-    else
-      kill -0 "$server" 2>/dev/null || return 1
-    fi
+wait_for() { # PATTERN: in the server's log, for as long as the server, or what follows its log, lives; 30 seconds at most
+  local tries=300 lives=true
+  until grep -Eq "$1" server.log; do
+    $lives && [ "$tries" -gt 0 ] || return 1
     tries=$((tries - 1))
-    [ "$tries" -gt 0 ] || return 1
     sleep 0.1
+    kill -0 "${follower:-$server}" 2>/dev/null || lives=false # its last words are in the log by now
   done
 }
 {% if s_server %}
@@ -52,7 +46,7 @@ start_s_server() { # OPTIONS of openssl s_server
   true >server.log # not the last one's, in which ACCEPT stands already
   openssl s_server -accept 127.0.0.1:0 "$@" </dev/null >>server.log 2>&1 &
   server=$!
-  wait_for '^ACCEPT' || { log | tail -n 5 | sed 's/^/# /' && return 1; }
+  wait_for '^ACCEPT' || { tail -n 5 server.log | sed 's/^/# /' && return 1; }
   port=$(sed -n 's/^ACCEPT.*:\([0-9][0-9]*\)$/\1/p' server.log)
 }
 {% endif %}
@@ -63,7 +57,10 @@ start_nginx() { # PORT inside, OPTIONS of docker run
   shift
   container=mtls-run-export-$$ # known before there is one, so that nothing that stops the script leaves it behind
   docker run --detach --name "$container" --publish "127.0.0.1::$inside" "$@" "$image" nginx -g 'daemon off; error_log stderr notice;' >/dev/null || return 1
-  wait_for 'start worker process' || { log | tail -n 5 | sed 's/^/# /' && return 1; }
+  true >server.log
+  docker logs --follow "$container" >>server.log 2>&1 &
+  follower=$!
+  wait_for 'start worker process' || { tail -n 5 server.log | sed 's/^/# /' && return 1; }
   port=$(docker port "$container" "$inside/tcp" | sed -n '1s/.*://p')
 }
 {% endif %}
@@ -83,7 +80,7 @@ alert_of() { # IN | OUT: the number of the alert in curl's words, which end in (
     [ "$number" -lt 512 ] || echo $((number - 512)) # fatal ones
   done | head -n 1
 }
-said() { log | tail -n "+$((mark + 1))"; } # what the server said since this case began
+said() { [ ! -e server.log ] || tail -n "+$((mark + 1))" server.log; } # what the server said since this case began
 refused_by_server() {
   local code
   if said | grep -Eq 'peer did not return a certificate|client sent no required SSL certificate'; then
@@ -94,7 +91,7 @@ refused_by_server() {
   [ -n "$code" ] && echo "server-refused: $(reason_of "$code")"
 }
 observed() { # curl's EXIT, STATUS, VERIFY RESULT
-  local in out
+  local in out over=false
   in=$(alert_of IN) out=$(alert_of OUT)
   case $1 in
   58 | 43 | 77 | 82) echo client-unusable && return ;;
@@ -106,8 +103,10 @@ observed() { # curl's EXIT, STATUS, VERIFY RESULT
   # The server's log may come a moment later than its answer.
   if [ "$1" != 60 ] || [ -n "$in" ]; then
     for _ in 1 2 3 4 5 6 7 8 9 10; do
+      # It says why it refuses before it says that the handshake failed.
+      if said | grep -Eq 'SSL_do_handshake\(\) failed|:error:'; then over=true; fi
       refused_by_server && return
-      [ "$1" != 0 ] || [ "$2" -ge 400 ] || break
+      if $over || { [ "$1" = 0 ] && [ "$2" -lt 400 ]; }; then break; fi
       sleep 0.1
     done
   fi
@@ -153,7 +152,8 @@ expect() { # NAME, OUTCOME, EXITS, STATUS, curl and its options; - is not compar
   local name=$1 outcome=$2 exits=$3 status=$4 mark told exit=0 http verify seen passed=true command
   shift 4
   command="$*"
-  mark=$( ([ -n "$container$server" ] && log || true) | wc -l)
+  mark=0
+  [ ! -e server.log ] || mark=$(wc -l <server.log)
   # Nobody's .curlrc is read.
   told=$(HOME="$work/empty" CURL_HOME="$work/empty" "$@" --silent --show-error --verbose --noproxy '*' --globoff --stderr curl.log --output body \
     --write-out '%{http_code} %{ssl_verify_result}' </dev/null) || exit=$?

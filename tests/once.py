@@ -1,0 +1,69 @@
+"""What is measured once a session, however many workers the tests are spread over."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pickle
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeAlias, TypeVar
+
+import pytest
+
+from mtls_runner import Overrides, Verdict, load
+from mtls_runner.engine.run import RunOptions, run
+from mtls_runner.model.event import CaseFinished, RunFinished
+from mtls_runner.model.observation import Observation
+
+from .container_engine import IMAGE
+
+__all__ = ["Answers", "answers", "for_sharing", "once"]
+
+T = TypeVar("T")
+
+#: Of a scenario file on a backend with a client: every case's verdict, by id.
+Answers: TypeAlias = Callable[[Path, str, str], Mapping[str, Verdict]]
+
+
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], T]) -> T:
+    """What ``make`` returned to whoever asked first; it gets a path that is its own, with nothing there yet."""
+    shared = factory.getbasetemp().parent if os.environ.get("PYTEST_XDIST_WORKER") else factory.getbasetemp()
+    kept = shared / f"{name}.pickle"
+    with kept.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if kept.exists():
+            found: T = pickle.loads(kept.read_bytes())  # noqa: S301 - written by the line below
+            return found
+        made = make(kept.with_suffix(""))
+        kept.write_bytes(pickle.dumps(made))
+    return made
+
+
+def answers(factory: pytest.TempPathFactory, file: Path, backend: str, tool: str) -> Mapping[str, Verdict]:
+    """Every case of a scenario file with these ends."""
+    return once(factory, f"{file.parent.name}-{file.stem}-{backend}-{tool}", lambda _: _run(file, backend, tool))
+
+
+def _run(file: Path, backend: str, tool: str) -> Mapping[str, Verdict]:
+    verdicts = {}
+    for event in run([load(file, Overrides(backend=backend, tool=tool, image=IMAGE))], RunOptions(jobs=2)):
+        match event:
+            case CaseFinished():
+                verdicts[event.verdict.case.id] = for_sharing(event.verdict)
+            case RunFinished():
+                assert not event.error, event.error
+    return verdicts
+
+
+def for_sharing(verdict: Verdict) -> Verdict:
+    """Without TLS sessions, which stay in their process."""
+    steps = tuple(replace(step, observation=_without_session(step.observation)) for step in verdict.steps)
+    return replace(verdict, observation=_without_session(verdict.observation), steps=steps)
+
+
+def _without_session(seen: Observation | None) -> Observation | None:
+    if seen is None or seen.client is None:
+        return seen
+    return replace(seen, client=replace(seen.client, session=None))
