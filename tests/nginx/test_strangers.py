@@ -11,6 +11,7 @@ import pytest
 
 from mtls_runner.clients.python_ssl import PythonClient
 from mtls_runner.deadline import Deadline
+from mtls_runner.errors import LabError
 from mtls_runner.model.observation import Alert, ClientView, Direction, Message, Outcome, Phase, Reason
 from mtls_runner.model.spec import Address, ClientSpec, ServerSpec
 from mtls_runner.servers.nginx.attribution import can_be_of
@@ -102,6 +103,25 @@ def test_who_comes_while_one_is_watched(
         told = watch.view(seen, Deadline.after(10))
     assert told is not None
     assert (classify(spec, client, seen, told).outcome, told.client_verify) == (outcome, verify)
+
+
+def test_what_the_log_lost_is_no_evidence(lab: Lab, running: RunningNginx, spec: ServerSpec) -> None:
+    """Nobody knows then whether the server asked for a certificate; the next connection is told of as ever."""
+    with running.watch() as watch:
+        seen = PythonClient().probe(GOOD, running.address, lab.store, Deadline.after(10))
+        while (line := running._log.take(Deadline.after(10))) is not None and parse_line(line).access is None:
+            pass
+        with pytest.raises(LabError, match="how this connection ended"):
+            watch.view(seen, Deadline.after(1))
+    assert lab.probe(running, spec, NOBODY).judgement.reason is Reason.NO_CERTIFICATE
+
+
+def test_who_can_not_be_told_from_others_is_not_connected(lab: Lab, spec: ServerSpec) -> None:
+    with lab.serve(spec) as stopped:
+        assert lab.probe(stopped, spec, GOOD).judgement.outcome is Outcome.ACCEPTED
+        stopped._state.unsettled = True
+    with pytest.raises(LabError, match="did not log a request of the lab's own"), stopped.watch():
+        pass
 
 
 def test_an_alert_that_the_client_did_not_send_is_another_ones() -> None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from mtls_runner.model.observation import ClientView, Direction, Phase
 from mtls_runner.servers.nginx.log import LogLine
 
-__all__ = ["can_be_of"]
+__all__ = ["can_be_of", "is_told"]
 
 _COMPLETE = (Phase.REQUEST, Phase.RESPONSE, Phase.DONE)
 _ANSWERED = (Phase.RESPONSE, Phase.DONE)
@@ -28,6 +28,13 @@ def can_be_of(client: ClientView, lines: Sequence[LogLine]) -> bool:
         return _same_exchange(client, access)
     # A client that got an answer asked for something, and a request ends in an access line.
     return client.phase not in _ANSWERED or not any(line.ends_connection for line in lines)
+
+
+def is_told(client: ClientView, lines: Sequence[LogLine]) -> bool:
+    """Whether the lines, where every connection is logged, tell of the client's: an answered request has its access line."""
+    if client.phase in _ANSWERED:
+        return any(line.access is not None for line in lines)
+    return bool(lines)
 
 
 def _same_exchange(client: ClientView, access: Mapping[str, str]) -> bool:

@@ -114,7 +114,8 @@ class NginxBackend:
             more_ports=tuple(ports[1:]),
         )
         with engine.run(spec, deadline) as container:
-            first = RunningNginx(wait_until_ready(container, prepared, spec.port, deadline), container.log)
+            address = wait_until_ready(container, prepared, spec.port, deadline)
+            first = RunningNginx(address, container.log, prepared.log_is_whole)
             self._running[container] = image.id
             try:
                 yield {ports[0]: first, **{port: first.beside(container.more[port]) for port in ports[1:]}}

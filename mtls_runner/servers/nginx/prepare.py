@@ -26,6 +26,7 @@ class Prepared:
         shown: for people: the generated configuration, or what the lab changes in its copy of the author's.
         names: path in the container → the author's file.
         listens: what the author's ``listen`` directives say, for messages.
+        log_is_whole: whether the log tells of every connection; an author's configuration may leave some out.
     """
 
     files: tuple[ContainerFile, ...]
@@ -34,6 +35,7 @@ class Prepared:
     shown: str
     names: tuple[tuple[str, str], ...] = ()
     listens: tuple[str, ...] = ()
+    log_is_whole: bool = False
 
     def keep(self, directory: Path) -> None:
         """Write the configuration files where people may look at them or use them by hand; no keys, no passphrases."""
@@ -57,7 +59,8 @@ def prepare(server: ServerSpec, material: Material, image_command: tuple[str, ..
     """
     if not server.option("config"):
         generated = generate(server, material)
-        return Prepared(generated.files, ("nginx",), ("-c", MAIN_FILE, *FOREGROUND), generated.text)
+        command = ("-c", MAIN_FILE, *FOREGROUND)
+        return Prepared(generated.files, ("nginx",), command, generated.text, log_is_whole=True)
     # crossplane is only needed here.
     from mtls_runner.servers.nginx.upstream import relay_configuration
     from mtls_runner.servers.nginx.user_config import read_user_configuration

@@ -47,7 +47,7 @@ class ReloadableNginx(RunningNginx):
         upstream: Callable[[], HttpRequest | None] | None = None,
         check: Callable[[], None] | None = None,
     ) -> None:
-        super().__init__(address, container.log, upstream, check)
+        super().__init__(address, container.log, prepared.log_is_whole, upstream, check)
         self._container = container
         self._prepared = prepared
         self._owner = owner

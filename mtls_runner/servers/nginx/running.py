@@ -11,15 +11,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from mtls_runner.deadline import Deadline
+from mtls_runner.errors import LabError
 from mtls_runner.model.observation import ClientView, HttpRequest, Phase, ServerView
 from mtls_runner.model.spec import Address
 from mtls_runner.servers.container.log_stream import LogStream
-from mtls_runner.servers.nginx.attribution import can_be_of
+from mtls_runner.servers.nginx.attribution import can_be_of, is_told
 from mtls_runner.servers.nginx.log import LogLine, parse_line, server_view
 
 __all__ = ["RunningNginx"]
 
-_FENCE_SECONDS = 2.0
+_FENCE_SECONDS = 5.0
 _VIEW_SECONDS = 5.0
 """nginx logs a connection's end within milliseconds of it; a line that is not there by then never comes."""
 _TIMED_OUT_SECONDS = 0.5
@@ -56,6 +57,7 @@ class RunningNginx:
     Args:
         address: where it is published.
         log: its lines from now on.
+        log_is_whole: whether it tells of every connection: then silence about one is no evidence, but a broken lab.
         upstream: takes the request that was last forwarded to a stub, if there was one.
         check: raises ``LabError`` where what nginx depends on has broken.
     """
@@ -64,18 +66,20 @@ class RunningNginx:
         self,
         address: Address,
         log: LogStream,
+        log_is_whole: bool,
         upstream: Callable[[], HttpRequest | None] | None = None,
         check: Callable[[], None] | None = None,
     ) -> None:
         self._address = address
         self._log = log
+        self._log_is_whole = log_is_whole
         self._upstream = upstream
         self._check = check
         self._state = _State()
 
     def beside(self, address: Address) -> RunningNginx:
         """Another server of the same nginx: one log, one connection at a time for both."""
-        other = RunningNginx(address, self._log)
+        other = RunningNginx(address, self._log, self._log_is_whole)
         other._state = self._state
         return other
 
@@ -86,10 +90,19 @@ class RunningNginx:
 
     @contextlib.contextmanager
     def watch(self) -> Iterator[_Watch]:
-        """Waits for the connection before to be done with."""
+        """Waits for the connection before to be done with.
+
+        Raises:
+            LabError: it can't be told what of the log belongs to which connection.
+        """
         with self._state.one_at_a_time:
             if self._state.unsettled:
                 self._settle(Deadline.after(_FENCE_SECONDS))
+            if self._state.unsettled and self._log_is_whole:
+                raise LabError(
+                    f"nginx did not log a request of the lab's own within {_FENCE_SECONDS:g} s: what it logs next could be "
+                    "about any connection"
+                )
             self._forget_strangers()
             if self._upstream is not None:
                 self._upstream()
@@ -183,6 +196,10 @@ class RunningNginx:
         lines = self._lines_of(client, limit)
         if self._check is not None:
             self._check()
+        if self._log_is_whole and not client.timed_out and not is_told(client, lines):
+            raise LabError(
+                f"nginx's log does not tell within {_VIEW_SECONDS:g} s how this connection ended: nobody knows what it saw"
+            )
         if not lines:
             return None
         view = server_view(lines, client)
