@@ -22,12 +22,26 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; ``None``: the process's own arguments. Returns the exit code."""
+    _open_closed_streams()
     with Barrier("the program") as barrier:
         return _guarded(arguments)
     return barrier.code or 0
 
 
+def _open_closed_streams() -> None:
+    """What goes to a standard stream that the caller closed goes nowhere; else the next socket would get its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            number = os.open(os.devnull, os.O_RDWR)  # the lowest that is free, which is the closed one's
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
+
+
 def _guarded(arguments: Sequence[str] | None) -> int:
+    try:
+        os.getcwd()  # noqa: PTH109 - a plain call; relative paths start there, reports and lab.yaml too
+    except FileNotFoundError:
+        click.echo("mtls-run: the working directory is gone; go to one that exists", err=True)
+        return 2
     try:
         code = root.main(arguments, prog_name="mtls-run", standalone_mode=False)
         sys.stdout.flush()

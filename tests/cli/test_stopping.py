@@ -113,3 +113,36 @@ def test_a_case_that_is_stuck_does_not_hold_up_the_end(cli: Cli, write: Write) -
             connection.close()
     assert process.returncode == 130
     assert "interrupted: " in told
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_change_nothing(cli: Cli, write: Write, closed: str) -> None:
+    write("small.yaml", SMALL)
+    done = subprocess.run(
+        ["sh", "-c", f'"$0" small.yaml --json told.json {closed}', cli.command],
+        cwd=cli.directory,
+        env=cli.environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads((cli.directory / "told.json").read_text())["summary"]["pass"] == 4
+    assert ("4 passed" in done.stdout) is (">&-" not in closed.replace("2>&-", ""))
+
+
+def test_a_directory_that_is_gone_is_said(cli: Cli, write: Write) -> None:
+    scenario = write("small.yaml", SMALL)
+    command = 'mkdir gone && cd gone && rmdir ../gone && "$0" "$1"'
+    done = subprocess.run(
+        ["sh", "-c", command, cli.command, str(scenario)],
+        cwd=cli.directory,
+        env=cli.environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "mtls-run: the working directory is gone; go to one that exists\n"
