@@ -89,7 +89,7 @@ def main() -> int:
     """Try them all; 1 when one survives."""
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
-    for name in ("mtls_runner.model.observation", "mtls_runner.model.spec", "tests.tls"):
+    for name in ("mtls_runner.model.observation", "mtls_runner.model.endpoint", "tests.tls"):
         importlib.import_module(name)  # once, not in every child
     lines = SOURCE.read_text("utf-8").splitlines()
     if not survives("\n".join(lines) + "\n"):

@@ -12,8 +12,9 @@ from mtls_runner.engine.lab import Lab
 from mtls_runner.errors import LabError, MaterialError
 from mtls_runner.explain.expected import expected
 from mtls_runner.model.case import Action, Case, Plan
+from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.port import RunningServer
-from mtls_runner.model.spec import ClientSpec, ServerSpec
+from mtls_runner.model.server import ServerSpec
 
 __all__ = ["Entry", "entries"]
 

@@ -21,7 +21,7 @@ from mtls_runner.explain.expected import expected
 from mtls_runner.model.case import Plan
 from mtls_runner.model.observation import Outcome
 from mtls_runner.model.port import RunningServer
-from mtls_runner.model.spec import ServerSpec
+from mtls_runner.model.server import ServerSpec
 from mtls_runner.reporters.escape import one_line
 from mtls_runner.reporters.page import Page, PlainPage, Style
 from mtls_runner.reporters.transcript import server_lines

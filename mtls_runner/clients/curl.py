@@ -19,9 +19,11 @@ from mtls_runner.clients.curl_outcome import READ_LATE, Written, view
 from mtls_runner.clients.curl_trace import parse
 from mtls_runner.deadline import Deadline
 from mtls_runner.errors import LabError
+from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.endpoint import Address, TlsVersion, VerifyFlag
 from mtls_runner.model.observation import ClientView, HttpResponse, Reason
 from mtls_runner.model.port import Material
-from mtls_runner.model.spec import Address, ClientSpec, RevocationCheck, TlsVersion, VerifyFlag
+from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.tls.material import Problem, load, load_crls, load_trust
 
 __all__ = ["CurlClient"]

@@ -11,8 +11,9 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from mtls_runner.errors import LabError, MaterialError
+from mtls_runner.model.client import ClientSpec, Request
+from mtls_runner.model.endpoint import Address, TlsVersion
 from mtls_runner.model.port import Material
-from mtls_runner.model.spec import Address, ClientSpec, Request, TlsVersion
 
 __all__ = ["Command", "Files", "build", "key_path", "locked", "openssl_settings"]
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from mtls_runner.clients.curl_status import status_reason
 from mtls_runner.clients.curl_trace import CurlTrace
+from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.observation import ClientView, Direction, HttpResponse, Phase
-from mtls_runner.model.spec import ClientSpec
 from mtls_runner.tls.classify import ISSUER_NAME_EMPTY
 from mtls_runner.tls.material import Problem
 from mtls_runner.tls.messages import issuer

@@ -11,9 +11,10 @@ from dataclasses import replace
 
 from mtls_runner.deadline import Deadline
 from mtls_runner.errors import LabError
+from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.endpoint import Address
 from mtls_runner.model.observation import ClientView, Direction, HttpResponse, Phase
 from mtls_runner.model.port import Material
-from mtls_runner.model.spec import Address, ClientSpec
 from mtls_runner.tls.closing import close_after_alert, say_goodbye
 from mtls_runner.tls.context import client_context, unsupported
 from mtls_runner.tls.curl_exit import predict

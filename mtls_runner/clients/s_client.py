@@ -14,8 +14,10 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from mtls_runner.clients.curl_command import key_path, locked
+from mtls_runner.model.client import ClientSpec, Request
+from mtls_runner.model.endpoint import Address, TlsVersion, VerifyFlag
 from mtls_runner.model.port import Material
-from mtls_runner.model.spec import Address, ClientSpec, Request, RevocationCheck, TlsVersion, VerifyFlag
+from mtls_runner.model.revocation import RevocationCheck
 
 __all__ = ["cannot", "command"]
 

@@ -7,21 +7,19 @@ from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 
 from mtls_runner.model.case import Case
-from mtls_runner.model.credential import Secret
-from mtls_runner.model.spec import (
+from mtls_runner.model.certificate import (
     BasicConstraints,
     CertificateSpec,
-    ChainKind,
-    ChainSpec,
-    ClientSpec,
     Extension,
-    KeySource,
     KeySpec,
     Moment,
     NameConstraints,
-    ServerSpec,
     SignatureSpec,
 )
+from mtls_runner.model.client import ClientSpec, KeySource
+from mtls_runner.model.credential import Secret
+from mtls_runner.model.endpoint import ChainKind, ChainSpec
+from mtls_runner.model.server import ServerSpec
 
 __all__ = ["Change", "changes"]
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from mtls_runner.model.case import Case
-from mtls_runner.model.spec import CertificateSpec, ChainKind, ChainSpec, Defect
+from mtls_runner.model.certificate import CertificateSpec, Defect
+from mtls_runner.model.endpoint import ChainKind, ChainSpec
 
 __all__ = ["completed"]
 

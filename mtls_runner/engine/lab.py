@@ -22,9 +22,10 @@ from mtls_runner.engine.workdir import kept_directory, private_directory
 from mtls_runner.errors import LabError, MaterialError, ServerUnusable
 from mtls_runner.identity import ByIdentity
 from mtls_runner.model.case import Case, Plan
+from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.observation import Observation, Reason
 from mtls_runner.model.port import Client, ResumingClient, RunningServer, ServerBackend, TakingTime
-from mtls_runner.model.spec import ClientSpec, ServerSpec
+from mtls_runner.model.server import ServerSpec
 from mtls_runner.model.verdict import Status, Verdict
 from mtls_runner.registry import backend, tool
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mtls_runner.model.case import Case
+from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.observation import ClientView, Observation, Outcome, Phase, Reason, ServerView
-from mtls_runner.model.spec import ClientSpec
 from mtls_runner.tls.classify import Judgement, classify
 from mtls_runner.tls.curl_exit import verify_result
 from mtls_runner.tls.hints import HINTS, MEANINGS

@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from mtls_runner.model.case import Plan
+from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.credential import Credential
 from mtls_runner.model.observation import Observation
-from mtls_runner.model.spec import ClientAuth, ClientSpec, RevocationCheck, ServerSpec
+from mtls_runner.model.revocation import RevocationCheck
+from mtls_runner.model.server import ClientAuth, ServerSpec
 
 if TYPE_CHECKING:
     from mtls_runner.pki.store import Store

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from mtls_runner.errors import ServerUnusable
 from mtls_runner.model.case import Case, Plan
+from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.observation import ClientView, Observation, Outcome, Phase, Reason
-from mtls_runner.model.spec import ClientSpec, ServerSpec
+from mtls_runner.model.server import ServerSpec
 
 if TYPE_CHECKING:
     from mtls_runner.pki.store import Store

@@ -17,7 +17,7 @@ from mtls_runner.errors import LabError, ServerUnusable
 from mtls_runner.model.case import Action, Case, Step
 from mtls_runner.model.observation import Observation, Outcome, Reason
 from mtls_runner.model.port import Reloadable, RunningServer
-from mtls_runner.model.spec import ServerSpec
+from mtls_runner.model.server import ServerSpec
 from mtls_runner.model.verdict import Status, StepVerdict, Verdict
 
 if TYPE_CHECKING:

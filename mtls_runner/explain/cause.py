@@ -8,8 +8,9 @@ from mtls_runner.explain.expected import Expected
 from mtls_runner.explain.servers import sent
 from mtls_runner.explain.words import listed, quoted, tls_names
 from mtls_runner.model.case import Case, Plan
+from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.observation import Observation, Outcome, Reason
-from mtls_runner.model.spec import ClientAuth, ClientSpec, ServerSpec
+from mtls_runner.model.server import ClientAuth, ServerSpec
 from mtls_runner.reporters.html.chains import chains
 from mtls_runner.tls.hints import MEANINGS
 

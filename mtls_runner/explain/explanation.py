@@ -13,7 +13,7 @@ from mtls_runner.explain.servers import server
 from mtls_runner.explain.steps import presents, steps
 from mtls_runner.explain.words import Line, quoted
 from mtls_runner.model.case import Case, Plan
-from mtls_runner.model.spec import ServerSpec
+from mtls_runner.model.server import ServerSpec
 from mtls_runner.tls.hints import HINTS, MEANINGS
 
 __all__ = ["explain"]

@@ -6,17 +6,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 
 from mtls_runner.explain.words import Line, either, listed, quoted, titled, tls_names
-from mtls_runner.model.spec import (
-    CertificateSpec,
-    ChainKind,
-    ChainSpec,
-    ClientAuth,
-    Response,
-    RevocationCheck,
-    ServerSpec,
-    VerifyFlag,
-    VirtualHost,
-)
+from mtls_runner.model.certificate import CertificateSpec
+from mtls_runner.model.endpoint import ChainKind, ChainSpec, VerifyFlag
+from mtls_runner.model.revocation import RevocationCheck
+from mtls_runner.model.server import ClientAuth, Response, ServerSpec, VirtualHost
 
 __all__ = ["demand", "sent", "server"]
 

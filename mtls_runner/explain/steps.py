@@ -13,8 +13,10 @@ from mtls_runner.explain.expected import Expected
 from mtls_runner.explain.servers import sent
 from mtls_runner.explain.words import either, listed, plural, quoted, titled, tls_names
 from mtls_runner.model.case import Case, Plan
+from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.endpoint import TlsVersion
 from mtls_runner.model.observation import Outcome, Reason
-from mtls_runner.model.spec import ClientAuth, ClientSpec, ServerSpec, TlsVersion
+from mtls_runner.model.server import ClientAuth, ServerSpec
 from mtls_runner.reporters.html.chains import lineage
 from mtls_runner.tls.classify import usable_versions
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mtls_runner.model.spec import CertificateSpec, TlsVersion
+from mtls_runner.model.certificate import CertificateSpec
+from mtls_runner.model.endpoint import TlsVersion
 
 __all__ = ["Line", "either", "listed", "plural", "quoted", "tls_names", "titled"]
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from mtls_runner.clients.curl_command import Files, build, openssl_settings
 from mtls_runner.export.material import Workshop
 from mtls_runner.export.shell import PORT, word
-from mtls_runner.model.spec import Address, ClientSpec, ServerSpec
+from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.endpoint import Address
+from mtls_runner.model.server import ServerSpec
 
 __all__ = ["curl"]
 

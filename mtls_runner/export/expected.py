@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mtls_runner.model.case import Case, Check, Match
+from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.endpoint import TlsVersion
 from mtls_runner.model.observation import Outcome, Reason
-from mtls_runner.model.spec import ClientAuth, ClientSpec, Response, ServerSpec, TlsVersion
+from mtls_runner.model.server import ClientAuth, Response, ServerSpec
 from mtls_runner.tls.curl_exit import UNUSABLE_SINCE_8_16
 
 __all__ = ["ANY", "COMPARED", "Expected", "expected"]

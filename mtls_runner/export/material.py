@@ -9,9 +9,10 @@ from pathlib import Path
 from mtls_runner.export.recipe import days, extension_lines, key_command, openssl_cannot, subject_option
 from mtls_runner.export.shell import word, wrapped
 from mtls_runner.model.case import Plan
+from mtls_runner.model.certificate import CertificateSpec, Defect
 from mtls_runner.model.credential import Secret
+from mtls_runner.model.endpoint import ChainKind, ChainSpec
 from mtls_runner.model.revocation import CrlSpec
-from mtls_runner.model.spec import CertificateSpec, ChainKind, ChainSpec, Defect
 from mtls_runner.pki.lineage import Lineage
 from mtls_runner.pki.private_files import file_names
 

@@ -10,8 +10,10 @@ from pathlib import PurePosixPath
 
 from mtls_runner.errors import MaterialError
 from mtls_runner.export.material import Workshop
+from mtls_runner.model.endpoint import ChainSpec
 from mtls_runner.model.port import Material
-from mtls_runner.model.spec import ChainSpec, ClientAuth, Response, RevocationCheck, ServerSpec
+from mtls_runner.model.revocation import RevocationCheck
+from mtls_runner.model.server import ClientAuth, Response, ServerSpec
 from mtls_runner.servers.nginx.syntax import LONGEST, literal
 from mtls_runner.servers.nginx.upstream import relay_hosts
 from mtls_runner.servers.nginx.user_config import read_user_configuration

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from cryptography import x509
 
-from mtls_runner.model.spec import CertificateSpec, Defect, KeyAlgorithm, KeyCipher, KeyFormat
+from mtls_runner.model.certificate import CertificateSpec, Defect, KeyAlgorithm, KeyCipher, KeyFormat
 from mtls_runner.pki.names import distinguished_name
 
 __all__ = ["extension_lines", "days", "key_command", "openssl_cannot", "subject_option"]

@@ -15,7 +15,7 @@ from mtls_runner.export.shell import word, wrapped
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.observation import Outcome
 from mtls_runner.model.port import Material
-from mtls_runner.model.spec import ServerSpec
+from mtls_runner.model.server import ServerSpec
 from mtls_runner.pki.lineage import Lineage
 from mtls_runner.registry import backend, tool
 

@@ -43,8 +43,8 @@ from mtls_runner.language.x509_words import (
     key_usage,
     usages,
 )
+from mtls_runner.model.certificate import Defect, KeyAlgorithm, KeyCipher, KeyFormat, Moment
 from mtls_runner.model.credential import Secret
-from mtls_runner.model.spec import Defect, KeyAlgorithm, KeyCipher, KeyFormat, Moment
 
 __all__ = [
     "ABSENT",

@@ -1,11 +1,10 @@
-"""One description of a certificate, whole → :class:`~mtls_runner.model.spec.CertificateSpec`, defaults in place."""
+"""One description of a certificate, whole → :class:`~mtls_runner.model.certificate.CertificateSpec`, defaults in place."""
 
 from datetime import timedelta
 from pathlib import Path
 
 from mtls_runner.language.certificate import Absent, Basic, Certificate, Constraints
-from mtls_runner.model.credential import Secret
-from mtls_runner.model.spec import (
+from mtls_runner.model.certificate import (
     BasicConstraints,
     CertificateSpec,
     Extension,
@@ -16,10 +15,10 @@ from mtls_runner.model.spec import (
     Moment,
     NameConstraints,
     OwnFiles,
-    Revocation,
-    RevocationReason,
     SignatureSpec,
 )
+from mtls_runner.model.credential import Secret
+from mtls_runner.model.revocation import Revocation, RevocationReason
 
 __all__ = ["certificate_spec"]
 

@@ -1,4 +1,4 @@
-"""Descriptions of authorities and leaves → :class:`~mtls_runner.model.spec.CertificateSpec`."""
+"""Descriptions of authorities and leaves → :class:`~mtls_runner.model.certificate.CertificateSpec`."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from mtls_runner.language.context import Context
 from mtls_runner.language.document import Document, Loc
 from mtls_runner.language.merge import over, without
 from mtls_runner.language.revocation import responder_uri
-from mtls_runner.model.spec import CertificateSpec, KeyAlgorithm
+from mtls_runner.model.certificate import CertificateSpec, KeyAlgorithm
 
 __all__ = ["Certificates", "Declared"]
 

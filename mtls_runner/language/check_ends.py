@@ -14,7 +14,7 @@ from mtls_runner.language.matrix import Axis
 from mtls_runner.language.responders import Responders
 from mtls_runner.language.servers import Servers
 from mtls_runner.language.step_models import Expired
-from mtls_runner.model.spec import ChainKind, ChainSpec
+from mtls_runner.model.endpoint import ChainKind, ChainSpec
 
 __all__ = ["check_ends"]
 

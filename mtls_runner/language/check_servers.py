@@ -10,7 +10,7 @@ from mtls_runner.language.hosts import check_hosts
 from mtls_runner.language.servers import DeclaredServer, Servers
 from mtls_runner.model.case import Case
 from mtls_runner.model.observation import Outcome
-from mtls_runner.model.spec import ClientAuth, ServerSpec
+from mtls_runner.model.server import ClientAuth, ServerSpec
 
 __all__ = ["check_acceptance", "check_declared", "check_spec"]
 

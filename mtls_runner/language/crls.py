@@ -7,8 +7,8 @@ from mtls_runner.language.certificates import Certificates
 from mtls_runner.language.context import Context
 from mtls_runner.language.document import Loc
 from mtls_runner.language.revocation import Crl
+from mtls_runner.model.certificate import Moment
 from mtls_runner.model.revocation import CrlSpec
-from mtls_runner.model.spec import Moment
 
 __all__ = ["Crls"]
 

@@ -28,7 +28,9 @@ from mtls_runner.language.values import (
     text_value,
     word,
 )
-from mtls_runner.model.spec import Address, ChainKind, ChainSpec, ClientAuth, RevocationCheck
+from mtls_runner.model.endpoint import Address, ChainKind, ChainSpec
+from mtls_runner.model.revocation import RevocationCheck
+from mtls_runner.model.server import ClientAuth
 
 __all__ = [
     "Client",

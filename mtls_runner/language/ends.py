@@ -1,4 +1,4 @@
-"""Descriptions of servers and clients → :class:`~mtls_runner.model.spec.ServerSpec` and ``ClientSpec``."""
+"""Descriptions of servers and clients → :class:`~mtls_runner.model.server.ServerSpec`, ``model.client.ClientSpec``."""
 
 import os
 from collections.abc import Iterator
@@ -11,20 +11,11 @@ from mtls_runner.language.endpoint import Client, OwnFile, ResponseModel, Server
 from mtls_runner.language.hosts import host_server, presented
 from mtls_runner.language.lab import DEFAULT_IMAGE, IMAGE_VARIABLE
 from mtls_runner.language.responders import Responders
+from mtls_runner.model.client import ClientSpec, KeySource, Request
 from mtls_runner.model.credential import Secret
-from mtls_runner.model.spec import (
-    ChainSpec,
-    ClientAuth,
-    ClientSpec,
-    KeySource,
-    Request,
-    Response,
-    RevocationCheck,
-    ServerSpec,
-    TlsVersion,
-    VerifyFlag,
-    VirtualHost,
-)
+from mtls_runner.model.endpoint import ChainSpec, TlsVersion, VerifyFlag
+from mtls_runner.model.revocation import RevocationCheck
+from mtls_runner.model.server import ClientAuth, Response, ServerSpec, VirtualHost
 
 __all__ = ["Ends", "material_id", "planned_version"]
 

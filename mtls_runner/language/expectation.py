@@ -26,8 +26,8 @@ from mtls_runner.language.values import (
     text_value,
 )
 from mtls_runner.model.case import Match, Matcher
+from mtls_runner.model.endpoint import TlsVersion
 from mtls_runner.model.observation import Outcome, Reason
-from mtls_runner.model.spec import TlsVersion
 from mtls_runner.tls.names import ALERTS
 
 __all__ = ["CASE_OUTCOMES", "Expect", "ServerExpect", "ExpectField", "When", "Where"]

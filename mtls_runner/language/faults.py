@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from mtls_runner.language.certificates import Certificates
 from mtls_runner.language.context import Context
 from mtls_runner.model.case import Case
-from mtls_runner.model.spec import CertificateSpec, ClientAuth, Defect, KeyAlgorithm, RevocationCheck
+from mtls_runner.model.certificate import CertificateSpec, Defect, KeyAlgorithm
+from mtls_runner.model.revocation import RevocationCheck
+from mtls_runner.model.server import ClientAuth
 
 __all__ = ["check_faults"]
 

@@ -7,7 +7,7 @@ from mtls_runner.language.document import Loc
 from mtls_runner.language.endpoint import Server
 from mtls_runner.language.endpoint import VirtualHost as HostModel
 from mtls_runner.language.merge import over, without
-from mtls_runner.model.spec import ServerSpec
+from mtls_runner.model.server import ServerSpec
 
 __all__ = ["check_hosts", "host_server", "presented"]
 

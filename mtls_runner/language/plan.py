@@ -25,7 +25,8 @@ from mtls_runner.language.scenario import Case as CaseModel
 from mtls_runner.language.servers import Servers
 from mtls_runner.language.steps import CaseSteps
 from mtls_runner.model.case import Case, Expectation, Plan
-from mtls_runner.model.spec import ServerSpec, TlsVersion
+from mtls_runner.model.endpoint import TlsVersion
+from mtls_runner.model.server import ServerSpec
 from mtls_runner.span import Span
 
 __all__ = ["plan"]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated
 
 from mtls_runner.language.values import word
-from mtls_runner.model.spec import TlsVersion
+from mtls_runner.model.endpoint import TlsVersion
 
 __all__ = ["BACKEND", "BACKENDS", "TLS_VERSIONS", "TOOL", "TOOLS", "Tls"]
 

@@ -7,8 +7,7 @@ from mtls_runner.language.context import Context
 from mtls_runner.language.document import Loc
 from mtls_runner.language.endpoint import Server
 from mtls_runner.language.revocation import Responder, Stapling, responder_uri
-from mtls_runner.model.revocation import OcspAnswer, ResponderSpec, StaplingSpec
-from mtls_runner.model.spec import RevocationCheck
+from mtls_runner.model.revocation import OcspAnswer, ResponderSpec, RevocationCheck, StaplingSpec
 
 __all__ = ["Responders"]
 

@@ -19,8 +19,8 @@ from mtls_runner.language.values import (
     word,
 )
 from mtls_runner.language.x509_words import MOMENT
-from mtls_runner.model.revocation import OcspAnswer
-from mtls_runner.model.spec import Defect, Moment, RevocationCheck, RevocationReason
+from mtls_runner.model.certificate import Defect, Moment
+from mtls_runner.model.revocation import OcspAnswer, RevocationCheck, RevocationReason
 
 __all__ = [
     "CHECKS",

@@ -13,8 +13,9 @@ from mtls_runner.language.merge import within
 from mtls_runner.language.step_models import Expired
 from mtls_runner.language.step_models import Step as Model
 from mtls_runner.model.case import Action, Case, Check, Match, Matcher, Step
+from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.observation import Outcome
-from mtls_runner.model.spec import ClientSpec, ServerSpec
+from mtls_runner.model.server import ServerSpec
 
 __all__ = ["CaseSteps"]
 

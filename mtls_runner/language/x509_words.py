@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from mtls_runner.language.document import Plain, Value
 from mtls_runner.language.values import Parsed, fail, text_value
-from mtls_runner.model.spec import Defect, KeyAlgorithm, KeyCipher, KeyFormat, Moment
+from mtls_runner.model.certificate import Defect, KeyAlgorithm, KeyCipher, KeyFormat, Moment
 
 __all__ = [
     "CIPHERS",

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from mtls_runner.model.certificate import CertificateSpec
+from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.endpoint import TlsVersion
 from mtls_runner.model.revocation import CrlSpec
-from mtls_runner.model.spec import CertificateSpec, ClientSpec, ServerSpec, TlsVersion
+from mtls_runner.model.server import ServerSpec
 from mtls_runner.span import Diagnostic, Span
 
 __all__ = ["Action", "Case", "Check", "Expectation", "Match", "Matcher", "Plan", "Step"]

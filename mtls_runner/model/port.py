@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from mtls_runner.deadline import Deadline
+from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.credential import Credential
+from mtls_runner.model.endpoint import Address, ChainSpec
 from mtls_runner.model.event import Event
 from mtls_runner.model.observation import ClientView, ServerView
 from mtls_runner.model.revocation import OcspAnswer, ResponderSpec
-from mtls_runner.model.spec import Address, ChainSpec, ClientSpec, ServerSpec
+from mtls_runner.model.server import ServerSpec
 
 __all__ = [
     "Attended",

@@ -7,12 +7,54 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from mtls_runner.model.spec import Defect, Moment
+from mtls_runner.model.certificate import Defect, Moment
 
-__all__ = ["CrlSpec", "OcspAnswer", "ResponderSpec", "StaplingSpec"]
+__all__ = [
+    "CrlSpec",
+    "OcspAnswer",
+    "ResponderSpec",
+    "Revocation",
+    "RevocationCheck",
+    "RevocationReason",
+    "StaplingSpec",
+]
 
 _AN_HOUR_AGO = Moment(timedelta(hours=-1))
 _IN_A_WEEK = Moment(timedelta(days=7))
+
+
+class RevocationReason(StrEnum):
+    """CRLReason (RFC 5280 §5.3.1)."""
+
+    UNSPECIFIED = "unspecified"
+    KEY_COMPROMISE = "keyCompromise"
+    CA_COMPROMISE = "cACompromise"
+    AFFILIATION_CHANGED = "affiliationChanged"
+    SUPERSEDED = "superseded"
+    CESSATION_OF_OPERATION = "cessationOfOperation"
+    CERTIFICATE_HOLD = "certificateHold"
+    REMOVE_FROM_CRL = "removeFromCRL"
+    """Taken off hold: a verifier lets it in again (RFC 5280 has it in delta CRLs only)."""
+    PRIVILEGE_WITHDRAWN = "privilegeWithdrawn"
+    AA_COMPROMISE = "aACompromise"
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """That a certificate's issuer has withdrawn it: why, and since when."""
+
+    reason: RevocationReason = RevocationReason.UNSPECIFIED
+    date: Moment = Moment(timedelta(hours=-1))
+
+
+class RevocationCheck(StrEnum):
+    """Which certificates of a chain a verifier wants to know not revoked."""
+
+    NONE = "none"
+    LEAF = "leaf"
+    """The end entity's only (``X509_V_FLAG_CRL_CHECK``)."""
+    CHAIN = "chain"
+    """All, the root's own among them (with ``X509_V_FLAG_CRL_CHECK_ALL``)."""
 
 
 @dataclass(frozen=True, slots=True)

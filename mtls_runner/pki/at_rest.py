@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from mtls_runner.errors import MaterialError
+from mtls_runner.model.certificate import KeyCipher, KeyFormat
 from mtls_runner.model.credential import Secret
-from mtls_runner.model.spec import KeyCipher, KeyFormat
 from mtls_runner.pki.keys import PrivateKey
 from mtls_runner.pki.pem import pem_block
 

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from mtls_runner.errors import MaterialError
-from mtls_runner.model.revocation import CrlSpec
-from mtls_runner.model.spec import Defect, Revocation, RevocationReason, SignatureSpec
+from mtls_runner.model.certificate import Defect, SignatureSpec
+from mtls_runner.model.revocation import CrlSpec, Revocation, RevocationReason
 from mtls_runner.pki.identities import Issuer
 from mtls_runner.pki.keys import PrivateKey
 from mtls_runner.pki.names import distinguished_name

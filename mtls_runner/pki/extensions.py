@@ -8,7 +8,7 @@ from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 
 from mtls_runner.errors import MaterialError
-from mtls_runner.model.spec import CertificateSpec, Defect
+from mtls_runner.model.certificate import CertificateSpec, Defect
 from mtls_runner.pki.names import constraint, general_name
 
 __all__ = ["EXTENDED_KEY_USAGES", "KEY_USAGES", "extensions"]

@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from mtls_runner.errors import MaterialError
-from mtls_runner.model.spec import CertificateSpec, Defect
+from mtls_runner.model.certificate import CertificateSpec, Defect
 from mtls_runner.pki.extensions import extensions
 from mtls_runner.pki.identities import Identities, Issuer
 from mtls_runner.pki.keys import KeyPool, PrivateKey, Progress

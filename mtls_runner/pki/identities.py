@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 
 from mtls_runner.errors import MaterialError
-from mtls_runner.model.spec import CertificateSpec, Defect, KeyAlgorithm
+from mtls_runner.model.certificate import CertificateSpec, Defect, KeyAlgorithm
 from mtls_runner.pki.keys import RSA_BITS, KeyPair, KeyPool, Progress, PublicKey
 
 __all__ = ["Identities", "Issuer"]

@@ -17,7 +17,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from mtls_runner.model.spec import KeyAlgorithm
+from mtls_runner.model.certificate import KeyAlgorithm
 from mtls_runner.pki.key_files import KeyFiles
 
 __all__ = ["KeyPair", "KeyPool", "PrivateKey", "Progress", "PublicKey", "subject_public_key", "user_key_directory"]

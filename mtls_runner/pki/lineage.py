@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mtls_runner.model.spec import CertificateSpec
+from mtls_runner.model.certificate import CertificateSpec
 
 __all__ = ["Lineage"]
 

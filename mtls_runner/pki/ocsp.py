@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 
 from mtls_runner.errors import MaterialError
-from mtls_runner.model.revocation import OcspAnswer, ResponderSpec
-from mtls_runner.model.spec import Defect, Revocation, RevocationReason, SignatureSpec
+from mtls_runner.model.certificate import Defect, SignatureSpec
+from mtls_runner.model.revocation import OcspAnswer, ResponderSpec, Revocation, RevocationReason
 from mtls_runner.pki.crl import REASONS, stranger
 from mtls_runner.pki.identities import Issuer
 from mtls_runner.pki.keys import PrivateKey, subject_public_key

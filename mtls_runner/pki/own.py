@@ -11,9 +11,9 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from mtls_runner.model.certificate import CertificateSpec, KeyCipher, KeyFormat, OwnFiles
 from mtls_runner.model.credential import Secret
 from mtls_runner.model.observation import Reason
-from mtls_runner.model.spec import CertificateSpec, KeyCipher, KeyFormat, OwnFiles
 from mtls_runner.pki.at_rest import pem_key
 from mtls_runner.pki.certificate_facts import facts, loads, subject_name
 from mtls_runner.pki.identities import Issuer

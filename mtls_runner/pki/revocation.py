@@ -10,8 +10,8 @@ from datetime import datetime
 from pathlib import Path
 
 from mtls_runner.errors import MaterialError
-from mtls_runner.model.revocation import CrlSpec, OcspAnswer, ResponderSpec
-from mtls_runner.model.spec import CertificateSpec, Revocation
+from mtls_runner.model.certificate import CertificateSpec
+from mtls_runner.model.revocation import CrlSpec, OcspAnswer, ResponderSpec, Revocation
 from mtls_runner.pki.crl import Entry, crl_pem, make_crl
 from mtls_runner.pki.forge import Forge
 from mtls_runner.pki.identities import Issuer

@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from mtls_runner.model.spec import CertificateSpec, Defect
+from mtls_runner.model.certificate import CertificateSpec, Defect
 from mtls_runner.pki.keys import PrivateKey
 from mtls_runner.pki.signing import Scheme
 

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from mtls_runner.errors import MaterialError
-from mtls_runner.model.spec import SignatureSpec
+from mtls_runner.model.certificate import SignatureSpec
 from mtls_runner.pki.keys import PrivateKey
 
 __all__ = ["Scheme", "scheme"]

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mtls_runner.errors import MaterialError
+from mtls_runner.model.certificate import CertificateSpec
 from mtls_runner.model.credential import Credential, Secret
+from mtls_runner.model.endpoint import ChainKind, ChainSpec
 from mtls_runner.model.revocation import CrlSpec, OcspAnswer, ResponderSpec
-from mtls_runner.model.spec import CertificateSpec, ChainKind, ChainSpec
 from mtls_runner.pki.at_rest import pem_key
 from mtls_runner.pki.forge import Forge, Forged
 from mtls_runner.pki.keys import KeyPool, Progress

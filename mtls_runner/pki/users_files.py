@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from mtls_runner.model.certificate import CertificateSpec
 from mtls_runner.model.credential import Credential, Secret
-from mtls_runner.model.spec import CertificateSpec
 from mtls_runner.tls.material import Problem
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from mtls_runner.pytest_plugin.loading import as_shown, find, load_plan
 if TYPE_CHECKING:
     from mtls_runner.engine.lab import Lab
     from mtls_runner.model.case import Case, Plan
-    from mtls_runner.model.spec import ServerSpec
+    from mtls_runner.model.server import ServerSpec
     from mtls_runner.pytest_plugin.case import MtlsCase
     from mtls_runner.pytest_plugin.lab import MtlsLab
 

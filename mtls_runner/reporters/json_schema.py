@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from mtls_runner.model.case import Action
+from mtls_runner.model.endpoint import TlsVersion
 from mtls_runner.model.observation import Outcome, Phase, Reason
-from mtls_runner.model.spec import TlsVersion
 from mtls_runner.model.verdict import Status
 
 __all__ = ["report_schema", "report_schema_text"]

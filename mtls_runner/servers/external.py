@@ -8,9 +8,11 @@ from types import MappingProxyType
 
 from mtls_runner.deadline import Deadline
 from mtls_runner.errors import LabError
+from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.endpoint import Address
 from mtls_runner.model.observation import ClientView, ServerView
 from mtls_runner.model.port import Material
-from mtls_runner.model.spec import Address, ClientSpec, ServerSpec
+from mtls_runner.model.server import ServerSpec
 
 __all__ = ["ExternalBackend"]
 

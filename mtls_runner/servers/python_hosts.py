@@ -16,7 +16,7 @@ from mtls_runner.deadline import Deadline
 from mtls_runner.errors import ServerUnusable
 from mtls_runner.model.observation import HttpRequest
 from mtls_runner.model.port import Material
-from mtls_runner.model.spec import ClientAuth, Response, ServerSpec
+from mtls_runner.model.server import ClientAuth, Response, ServerSpec
 from mtls_runner.tls.client_hello import read_hello
 from mtls_runner.tls.context import server_context
 from mtls_runner.tls.http import Reply

@@ -12,9 +12,12 @@ from contextlib import contextmanager
 import h11
 
 from mtls_runner.deadline import Deadline
+from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.endpoint import Address
 from mtls_runner.model.observation import ClientView, ServerView
 from mtls_runner.model.port import Material
-from mtls_runner.model.spec import Address, ClientAuth, ClientSpec, RevocationCheck, ServerSpec
+from mtls_runner.model.revocation import RevocationCheck
+from mtls_runner.model.server import ClientAuth, ServerSpec
 from mtls_runner.servers.acceptors import Acceptors
 from mtls_runner.servers.connections import Connection, Connections
 from mtls_runner.servers.python_hosts import Greeting, Hosts

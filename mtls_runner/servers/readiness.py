@@ -7,7 +7,7 @@ import ssl
 from enum import Enum
 
 from mtls_runner.deadline import Deadline
-from mtls_runner.model.spec import Address
+from mtls_runner.model.endpoint import Address
 
 __all__ = ["Answer", "knock"]
 

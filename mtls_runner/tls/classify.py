@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.endpoint import TlsVersion
 from mtls_runner.model.observation import Alert, ClientView, Direction, Outcome, Phase, Reason, ServerView
-from mtls_runner.model.spec import ClientAuth, ClientSpec, ServerSpec, TlsVersion
+from mtls_runner.model.server import ClientAuth, ServerSpec
 from mtls_runner.tls.names import ALERT_REASONS, verify_reason
 
 __all__ = [

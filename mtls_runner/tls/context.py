@@ -11,9 +11,12 @@ import ssl
 import threading
 import warnings
 
+from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.endpoint import TlsVersion, VerifyFlag
 from mtls_runner.model.observation import Reason
 from mtls_runner.model.port import Material
-from mtls_runner.model.spec import ClientAuth, ClientSpec, RevocationCheck, ServerSpec, TlsVersion, VerifyFlag
+from mtls_runner.model.revocation import RevocationCheck
+from mtls_runner.model.server import ClientAuth, ServerSpec
 from mtls_runner.tls.material import Problem, load, load_crls, load_trust
 from mtls_runner.tls.transcript import record
 

@@ -9,8 +9,9 @@ import h11
 
 from mtls_runner.deadline import Deadline
 from mtls_runner.errors import LabError
+from mtls_runner.model.client import Request
 from mtls_runner.model.observation import HttpRequest, HttpResponse
-from mtls_runner.model.spec import Request, Response
+from mtls_runner.model.server import Response
 from mtls_runner.tls.patience import limit
 
 __all__ = ["HttpError", "Reply", "ask", "host_header", "next_request", "reply"]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from mtls_runner.clients.curl import CurlClient
+from mtls_runner.model.certificate import Defect, KeyAlgorithm, KeySpec, Moment, OwnFiles, SignatureSpec
 from mtls_runner.model.credential import Secret
-from mtls_runner.model.spec import Defect, KeyAlgorithm, KeySpec, Moment, OwnFiles, SignatureSpec
 from mtls_runner.pki.keys import KeyPool
 from mtls_runner.pki.store import Store
 

@@ -10,9 +10,10 @@ import pytest
 
 from mtls_runner.clients.curl import CurlClient
 from mtls_runner.deadline import Deadline
+from mtls_runner.model.client import ClientSpec, KeySource
 from mtls_runner.model.credential import Secret
+from mtls_runner.model.endpoint import Address, ChainKind, ChainSpec, TlsVersion
 from mtls_runner.model.observation import Alert, ClientView, Direction, Phase, Reason
-from mtls_runner.model.spec import Address, ChainKind, ChainSpec, ClientSpec, KeySource, TlsVersion
 from mtls_runner.pki.store import Store
 
 from .conftest import PASSPHRASE

@@ -14,8 +14,9 @@ import pytest
 from mtls_runner.clients.curl import CurlClient
 from mtls_runner.deadline import Deadline
 from mtls_runner.errors import DeadlineExceeded, LabError
+from mtls_runner.model.client import ClientSpec, Request
+from mtls_runner.model.endpoint import Address, TlsVersion, VerifyFlag
 from mtls_runner.model.observation import ClientView, Phase
-from mtls_runner.model.spec import Address, ClientSpec, Request, TlsVersion, VerifyFlag
 from mtls_runner.pki.store import Store
 
 from ..outcomes import peers

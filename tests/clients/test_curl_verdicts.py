@@ -9,8 +9,10 @@ import pytest
 
 from mtls_runner.clients.curl import CurlClient
 from mtls_runner.deadline import Deadline
+from mtls_runner.model.certificate import NameConstraints
+from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.observation import ClientView, Outcome, Phase, Reason
-from mtls_runner.model.spec import ClientSpec, NameConstraints, ServerSpec
+from mtls_runner.model.server import ServerSpec
 from mtls_runner.pki.keys import KeyPool
 from mtls_runner.pki.store import Store
 from mtls_runner.tls.classify import classify

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from mtls_runner.model.credential import Credential
-from mtls_runner.model.spec import Address
+from mtls_runner.model.endpoint import Address
 
 from ..outcomes.peers import peer
 

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from mtls_runner.model.spec import ClientSpec, ServerSpec, VerifyFlag
+from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.endpoint import VerifyFlag
+from mtls_runner.model.server import ServerSpec
 
 from ..pki.openssl import run
 

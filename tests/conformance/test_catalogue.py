@@ -12,8 +12,8 @@ from mtls_runner.conformance.catalogue import CATALOGUE, ORDER, entry_name, plan
 from mtls_runner.conformance.entry import Control, Entry, expected_outcome, gathered
 from mtls_runner.language import Overrides, load
 from mtls_runner.model.case import Case, Plan
+from mtls_runner.model.certificate import Defect
 from mtls_runner.model.observation import Outcome
-from mtls_runner.model.spec import Defect
 from mtls_runner.model.verdict import Status, Verdict
 from mtls_runner.tls.names import REASONS
 

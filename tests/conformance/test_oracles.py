@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mtls_runner.model.observation import Outcome, Reason
-from mtls_runner.model.spec import ClientAuth
+from mtls_runner.model.server import ClientAuth
 from mtls_runner.tls.names import verify_reason
 
 from .openssl_verify import client_asks, errors, server_asks

@@ -8,21 +8,21 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mtls_runner.model.case import Case, Plan
-from mtls_runner.model.observation import Observation, Outcome, Reason
-from mtls_runner.model.spec import (
+from mtls_runner.model.certificate import (
     BasicConstraints,
     CertificateSpec,
-    ClientSpec,
     Defect,
     Extension,
     KeyAlgorithm,
     KeySpec,
     Moment,
     NameConstraints,
-    Revocation,
-    ServerSpec,
     SignatureSpec,
 )
+from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.observation import Observation, Outcome, Reason
+from mtls_runner.model.revocation import Revocation
+from mtls_runner.model.server import ServerSpec
 from mtls_runner.reporters.html.chains import Break, Chain, chains
 from mtls_runner.reporters.html.tree import Node, forest
 from tests.reporters import samples

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mtls_runner.model.credential import Secret
-from mtls_runner.model.spec import (
+from mtls_runner.model.certificate import (
     BasicConstraints,
     CertificateSpec,
     Defect,
@@ -22,6 +21,7 @@ from mtls_runner.model.spec import (
     OwnFiles,
     SignatureSpec,
 )
+from mtls_runner.model.credential import Secret
 from tests.language.conftest import MINIMAL, Broken, Load, summary
 
 

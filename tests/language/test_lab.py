@@ -10,7 +10,8 @@ from mtls_runner.errors import ScenarioError
 from mtls_runner.language import Overrides, load
 from mtls_runner.language.lab import DEFAULT_IMAGE, find_lab
 from mtls_runner.language.settings import settings_for, tree_settings
-from mtls_runner.model.spec import KeyAlgorithm, TlsVersion
+from mtls_runner.model.certificate import KeyAlgorithm
+from mtls_runner.model.endpoint import TlsVersion
 from mtls_runner.servers.nginx import backend
 from tests.language.conftest import MINIMAL, Broken, Load, summary
 

@@ -6,7 +6,7 @@ import pytest
 
 from mtls_runner.language import Overrides
 from mtls_runner.model.case import Case
-from mtls_runner.model.spec import TlsVersion
+from mtls_runner.model.endpoint import TlsVersion
 from tests.language.conftest import MINIMAL, Broken, Load, summary
 
 V2, V3 = TlsVersion.V1_2, TlsVersion.V1_3

@@ -11,21 +11,12 @@ import pytest
 from mtls_runner.clients.python_ssl import PythonClient
 from mtls_runner.deadline import Deadline
 from mtls_runner.errors import EngineError
+from mtls_runner.model.certificate import Defect, KeyAlgorithm, KeyCipher, KeyFormat, KeySpec, Moment
+from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.credential import Secret
 from mtls_runner.model.observation import ClientView, ServerView
-from mtls_runner.model.revocation import CrlSpec
-from mtls_runner.model.spec import (
-    ClientSpec,
-    Defect,
-    KeyAlgorithm,
-    KeyCipher,
-    KeyFormat,
-    KeySpec,
-    Moment,
-    Revocation,
-    RevocationReason,
-    ServerSpec,
-)
+from mtls_runner.model.revocation import CrlSpec, Revocation, RevocationReason
+from mtls_runner.model.server import ServerSpec
 from mtls_runner.pki.keys import KeyPool
 from mtls_runner.pki.store import Store
 from mtls_runner.servers.container.engine import Engine

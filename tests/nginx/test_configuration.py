@@ -11,8 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mtls_runner.model.client import ClientSpec, Request
 from mtls_runner.model.credential import Secret
-from mtls_runner.model.spec import ClientAuth, ClientSpec, Request, Response, RevocationCheck, TlsVersion, VerifyFlag
+from mtls_runner.model.endpoint import TlsVersion, VerifyFlag
+from mtls_runner.model.revocation import RevocationCheck
+from mtls_runner.model.server import ClientAuth, Response
 from mtls_runner.pki.store import Store
 from mtls_runner.servers.nginx.configuration import DIRECTORY, MAIN_FILE, generate, inexpressible
 from mtls_runner.servers.nginx.syntax import DOLLAR, expanding, literal

@@ -17,8 +17,8 @@ import pytest
 
 from mtls_runner.deadline import Deadline
 from mtls_runner.errors import EngineError, ServerUnusable
+from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.observation import Reason
-from mtls_runner.model.spec import ClientSpec
 from mtls_runner.servers.container.connection import Connection
 from mtls_runner.servers.container.engine import (
     OWNER_LABEL,

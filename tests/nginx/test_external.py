@@ -10,8 +10,10 @@ import pytest
 from mtls_runner.clients.python_ssl import PythonClient
 from mtls_runner.deadline import Deadline
 from mtls_runner.errors import LabError
+from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.endpoint import Address
 from mtls_runner.model.observation import Outcome, Reason
-from mtls_runner.model.spec import Address, ClientSpec, ServerSpec
+from mtls_runner.model.server import ServerSpec
 from mtls_runner.pki.store import Store
 from mtls_runner.servers.external import ExternalBackend
 from mtls_runner.servers.nginx.running import RunningNginx

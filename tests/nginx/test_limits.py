@@ -8,7 +8,7 @@ import docker
 import pytest
 
 from mtls_runner.deadline import Deadline
-from mtls_runner.model.spec import ServerSpec
+from mtls_runner.model.server import ServerSpec
 from mtls_runner.pki.store import Store
 from mtls_runner.servers.container.engine import MEMORY, PIDS, Engine
 from mtls_runner.servers.nginx.backend import NginxBackend

@@ -12,8 +12,10 @@ import pytest
 from mtls_runner.clients.python_ssl import PythonClient
 from mtls_runner.deadline import Deadline
 from mtls_runner.errors import LabError
+from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.endpoint import Address
 from mtls_runner.model.observation import Alert, ClientView, Direction, Message, Outcome, Phase, Reason
-from mtls_runner.model.spec import Address, ClientSpec, ServerSpec
+from mtls_runner.model.server import ServerSpec
 from mtls_runner.servers.nginx.attribution import can_be_of
 from mtls_runner.servers.nginx.log import parse_line, server_view
 from mtls_runner.servers.nginx.running import RunningNginx

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.endpoint import TlsVersion
 from mtls_runner.model.observation import Outcome, Reason
-from mtls_runner.model.spec import ClientSpec, TlsVersion
 from mtls_runner.servers.nginx.access_log import ACCESS_LOG, DIRECTIVES, ERROR_LOG
 from mtls_runner.servers.nginx.instrument import instrument
 from mtls_runner.servers.nginx.statements import Unreadable, statements

@@ -7,17 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from mtls_runner.model.client import ClientSpec, Request
+from mtls_runner.model.endpoint import ChainKind, ChainSpec, TlsVersion
 from mtls_runner.model.observation import Alert, Direction, Outcome, Phase, Reason
-from mtls_runner.model.spec import (
-    ChainKind,
-    ChainSpec,
-    ClientAuth,
-    ClientSpec,
-    Request,
-    RevocationCheck,
-    ServerSpec,
-    TlsVersion,
-)
+from mtls_runner.model.revocation import RevocationCheck
+from mtls_runner.model.server import ClientAuth, ServerSpec
 from mtls_runner.servers.nginx.running import RunningNginx
 
 from .conftest import Lab, MakeServer

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from mtls_runner.model.spec import Address
+from mtls_runner.model.endpoint import Address
 
 __all__ = ["Behaviour", "closed_port", "peer"]
 

@@ -14,18 +14,12 @@ import pytest
 from mtls_runner.clients.curl import CurlClient
 from mtls_runner.clients.python_ssl import PythonClient
 from mtls_runner.deadline import Deadline
+from mtls_runner.model.certificate import BasicConstraints, CertificateSpec, KeySpec, Moment
+from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.endpoint import Address, TlsVersion
 from mtls_runner.model.observation import ClientView
 from mtls_runner.model.port import Client, Material
-from mtls_runner.model.spec import (
-    Address,
-    BasicConstraints,
-    CertificateSpec,
-    ClientSpec,
-    KeySpec,
-    Moment,
-    ServerSpec,
-    TlsVersion,
-)
+from mtls_runner.model.server import ServerSpec
 from mtls_runner.pki.keys import KeyPool
 from mtls_runner.pki.store import Store
 from mtls_runner.tls.classify import classify

@@ -7,8 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TypedDict, Unpack
 
-from mtls_runner.model.credential import Secret
-from mtls_runner.model.spec import (
+from mtls_runner.model.certificate import (
     BasicConstraints,
     CertificateSpec,
     Defect,
@@ -20,6 +19,7 @@ from mtls_runner.model.spec import (
     OwnFiles,
     SignatureSpec,
 )
+from mtls_runner.model.credential import Secret
 
 
 class Fields(TypedDict, total=False):

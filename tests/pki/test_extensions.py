@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from mtls_runner.errors import MaterialError
-from mtls_runner.model.spec import BasicConstraints, CertificateSpec, Extension, NameConstraints
+from mtls_runner.model.certificate import BasicConstraints, CertificateSpec, Extension, NameConstraints
 
 from . import openssl
 from .conftest import MakeStore

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from mtls_runner.errors import MaterialError
-from mtls_runner.model.spec import (
+from mtls_runner.model.certificate import (
     BasicConstraints,
     CertificateSpec,
-    ChainSpec,
     KeyAlgorithm,
     KeySpec,
     Moment,
     SignatureSpec,
 )
+from mtls_runner.model.endpoint import ChainSpec
 from mtls_runner.pki.keys import KeyPool
 from mtls_runner.pki.store import Store
 

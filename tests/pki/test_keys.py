@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from mtls_runner.model.spec import KeyAlgorithm
+from mtls_runner.model.certificate import KeyAlgorithm
 from mtls_runner.pki.key_files import KeyFiles
 from mtls_runner.pki.keys import KeyPair, KeyPool, user_key_directory
 
@@ -165,7 +165,7 @@ def test_threads_get_the_same_keys() -> None:
 def test_several_runs_at_once_leave_whole_keys_and_nothing_else(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from mtls_runner.pki.keys import KeyPool;"
-        "from mtls_runner.model.spec import KeyAlgorithm as A; sys.stdin.readline();"
+        "from mtls_runner.model.certificate import KeyAlgorithm as A; sys.stdin.readline();"
         "print(len(KeyPool(Path(sys.argv[1])).take({A.RSA_1024: 6})[A.RSA_1024]))"
     )
     directory = tmp_path / "keys"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from mtls_runner.errors import MaterialError
+from mtls_runner.model.certificate import KeyAlgorithm, KeyFormat, KeySpec, OwnFiles
 from mtls_runner.model.credential import Secret
-from mtls_runner.model.spec import KeyAlgorithm, KeyFormat, KeySpec, OwnFiles
 from mtls_runner.pki.at_rest import pem_key
 from mtls_runner.pki.keys import KeyPool
 from mtls_runner.pki.own import problem, read_own

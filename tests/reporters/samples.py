@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mtls_runner.model.case import Case, Check, Expectation, Match, Matcher, Plan
+from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.endpoint import TlsVersion
 from mtls_runner.model.event import CaseFinished, CaseStarted, Event, PlanFinished, PlanStarted, RunFinished, RunStarted
 from mtls_runner.model.observation import (
     Alert,
@@ -21,7 +23,7 @@ from mtls_runner.model.observation import (
     Reason,
     ServerView,
 )
-from mtls_runner.model.spec import ClientSpec, ServerSpec, TlsVersion
+from mtls_runner.model.server import ServerSpec
 from mtls_runner.model.verdict import Mismatch, Status, Verdict
 from mtls_runner.span import Diagnostic, Severity, Span
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from mtls_runner.model.case import Plan
+from mtls_runner.model.endpoint import TlsVersion
 from mtls_runner.model.event import Progress, RunStarted
-from mtls_runner.model.spec import TlsVersion
 from mtls_runner.model.verdict import Mismatch, Verdict
 from mtls_runner.reporters.console import ConsoleReporter
 from mtls_runner.reporters.live import RichPage

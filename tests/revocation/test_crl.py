@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from mtls_runner import Case, Plan, Status
-from mtls_runner.model.spec import ClientSpec, RevocationCheck, ServerSpec
+from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.revocation import RevocationCheck
+from mtls_runner.model.server import ServerSpec
 from mtls_runner.pki.store import Store
 from mtls_runner.tls.names import verify_reason
 

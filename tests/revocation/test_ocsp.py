@@ -15,8 +15,7 @@ from urllib.parse import quote
 import pytest
 
 from mtls_runner import Lab, LabError, Plan, Status
-from mtls_runner.model.revocation import OcspAnswer, ResponderSpec
-from mtls_runner.model.spec import RevocationCheck
+from mtls_runner.model.revocation import OcspAnswer, ResponderSpec, RevocationCheck
 from mtls_runner.pki.store import Store
 from mtls_runner.servers.nginx.responder import ResponderStub, responder_stub
 

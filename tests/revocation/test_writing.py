@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from mtls_runner import Lab, Plan, ScenarioError, Status, load
-from mtls_runner.model.revocation import OcspAnswer
-from mtls_runner.model.spec import Defect, Moment, Revocation, RevocationCheck, RevocationReason
+from mtls_runner.model.certificate import Defect, Moment
+from mtls_runner.model.revocation import OcspAnswer, Revocation, RevocationCheck, RevocationReason
 
 SMALL = """\
 ca: {}

@@ -8,8 +8,8 @@ from datetime import datetime
 from itertools import pairwise
 
 from mtls_runner.model.case import Case, Plan
+from mtls_runner.model.certificate import CertificateSpec, Defect, KeyAlgorithm
 from mtls_runner.model.observation import Observation, Outcome, Reason
-from mtls_runner.model.spec import CertificateSpec, Defect, KeyAlgorithm
 from mtls_runner.reporters.html.moments import moment
 from mtls_runner.tls.hints import MEANINGS
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mtls_runner.model.case import Plan
-from mtls_runner.model.spec import CertificateSpec
+from mtls_runner.model.certificate import CertificateSpec
 from mtls_runner.reporters.html.chains import Break
 from mtls_runner.reporters.html.moments import moment
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from mtls_runner.deadline import Deadline
 from mtls_runner.errors import LabError
+from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.port import Material
-from mtls_runner.model.spec import ClientSpec, ServerSpec
+from mtls_runner.model.server import ServerSpec
 from mtls_runner.servers.nginx.configuration import FIRST_PORT, inexpressible, port_inside
 from mtls_runner.servers.nginx.prepare import prepare
 from mtls_runner.servers.nginx.together import Group, groups, prepare_together

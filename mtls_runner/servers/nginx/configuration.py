@@ -9,8 +9,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.endpoint import VerifyFlag
 from mtls_runner.model.port import Material
-from mtls_runner.model.spec import ClientAuth, ClientSpec, RevocationCheck, ServerSpec, VerifyFlag
+from mtls_runner.model.revocation import RevocationCheck
+from mtls_runner.model.server import ClientAuth, ServerSpec
 from mtls_runner.servers.container.files import ContainerFile
 from mtls_runner.servers.nginx.access_log import DIRECTIVES, FORMAT_DEFINITION
 from mtls_runner.servers.nginx.locations import locations_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import urllib.parse
 from collections.abc import Iterator
 
-from mtls_runner.model.spec import Response, ServerSpec
+from mtls_runner.model.server import Response, ServerSpec
 from mtls_runner.servers.container.files import ContainerFile
 from mtls_runner.servers.nginx.syntax import LONGEST, Lines, expanding, literal
 

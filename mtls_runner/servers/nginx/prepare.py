@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtls_runner.model.port import Material
-from mtls_runner.model.spec import ServerSpec
+from mtls_runner.model.server import ServerSpec
 from mtls_runner.servers.container.files import ContainerFile
 from mtls_runner.servers.nginx.configuration import MAIN_FILE, generate
 from mtls_runner.servers.nginx.responder import responder_relay

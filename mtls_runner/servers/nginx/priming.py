@@ -12,7 +12,8 @@ import ssl
 import warnings
 
 from mtls_runner.deadline import Deadline
-from mtls_runner.model.spec import Address, ServerSpec, TlsVersion
+from mtls_runner.model.endpoint import Address, TlsVersion
+from mtls_runner.model.server import ServerSpec
 from mtls_runner.servers.nginx.responder import ResponderStub
 from mtls_runner.tls.patience import limit
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 from mtls_runner.deadline import Deadline
 from mtls_runner.errors import LabError
+from mtls_runner.model.endpoint import Address
 from mtls_runner.model.observation import HttpRequest
-from mtls_runner.model.spec import Address, ServerSpec
+from mtls_runner.model.server import ServerSpec
 from mtls_runner.servers.container.engine import Container
 from mtls_runner.servers.container.files import ContainerFile
 from mtls_runner.servers.nginx.log import parse_line

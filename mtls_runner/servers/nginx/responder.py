@@ -22,7 +22,7 @@ from mtls_runner.errors import LabError
 from mtls_runner.model.observation import HttpRequest
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import OcspAnswer, ResponderSpec
-from mtls_runner.model.spec import Response
+from mtls_runner.model.server import Response
 from mtls_runner.servers.nginx.unix_server import UnixServer, mountable
 from mtls_runner.tls.http import Reply
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mtls_runner.deadline import Deadline
 from mtls_runner.errors import ServerUnusable
+from mtls_runner.model.endpoint import Address
 from mtls_runner.model.observation import Reason
-from mtls_runner.model.spec import Address
 from mtls_runner.servers.container.engine import Container
 from mtls_runner.servers.nginx.log import parse_line
 from mtls_runner.servers.nginx.prepare import Prepared

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from mtls_runner.errors import MaterialError, ServerUnusable
 from mtls_runner.model.port import Material
-from mtls_runner.model.spec import RevocationCheck, ServerSpec
+from mtls_runner.model.revocation import RevocationCheck
+from mtls_runner.model.server import ServerSpec
 from mtls_runner.servers.nginx.configuration import FIRST_PORT, MAIN_FILE, generate_together
 from mtls_runner.servers.nginx.prepare import FOREGROUND, Prepared
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import h11
 
 from mtls_runner.model.observation import HttpRequest
-from mtls_runner.model.spec import ServerSpec
+from mtls_runner.model.server import ServerSpec
 from mtls_runner.servers.nginx.unix_server import UnixServer, mountable
 from mtls_runner.tls.http import Reply, reply
 

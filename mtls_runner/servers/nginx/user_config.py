@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from mtls_runner.errors import MaterialError
 from mtls_runner.model.port import Material
-from mtls_runner.model.spec import ServerSpec
+from mtls_runner.model.server import ServerSpec
 from mtls_runner.servers.container.files import ContainerFile
 from mtls_runner.servers.nginx.access_log import FORMAT_DEFINITION
 from mtls_runner.servers.nginx.instrument import instrument, is_whole

@@ -1,0 +1,216 @@
+"""Certificates as a scenario describes them, once defaults, short forms and ``like:`` are resolved.
+
+They refer to each other by id; all ids of one plan (authorities and leaves) share one namespace.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mtls_runner.model.credential import Secret
+
+if TYPE_CHECKING:
+    from mtls_runner.model.revocation import Revocation
+
+__all__ = [
+    "BasicConstraints",
+    "CertificateSpec",
+    "Defect",
+    "Extension",
+    "KeyAlgorithm",
+    "KeyCipher",
+    "KeyFormat",
+    "KeySpec",
+    "Moment",
+    "NameConstraints",
+    "OwnFiles",
+    "SignatureSpec",
+]
+
+
+class KeyAlgorithm(StrEnum):
+    """Key algorithms and sizes that the lab can make."""
+
+    RSA_1024 = "rsa-1024"
+    RSA_2048 = "rsa-2048"
+    RSA_3072 = "rsa-3072"
+    RSA_4096 = "rsa-4096"
+    EC_P256 = "ec-p256"
+    EC_P384 = "ec-p384"
+    EC_P521 = "ec-p521"
+    ED25519 = "ed25519"
+    ED448 = "ed448"
+
+
+class KeyFormat(StrEnum):
+    """How a private key lies on disk."""
+
+    PKCS8 = "pkcs8"
+    """``BEGIN (ENCRYPTED) PRIVATE KEY``, what OpenSSL 3 writes."""
+    TRADITIONAL = "traditional"
+    """``BEGIN RSA PRIVATE KEY`` with ``Proc-Type``/``DEK-Info`` headers, what OpenSSL 1.1's ``genrsa -des3`` wrote."""
+
+
+class KeyCipher(StrEnum):
+    """What encrypts a private key at rest, under OpenSSL's names."""
+
+    AES_256_CBC = "aes-256-cbc"
+    DES_EDE3_CBC = "des-ede3-cbc"
+
+
+@dataclass(frozen=True, slots=True)
+class KeySpec:
+    """A private key: what it is, and how it lies on disk. ``cipher`` counts only with a passphrase."""
+
+    algorithm: KeyAlgorithm = KeyAlgorithm.EC_P256
+    format: KeyFormat = KeyFormat.PKCS8
+    cipher: KeyCipher = KeyCipher.AES_256_CBC
+    same_as: str | None = None
+    """Id of another certificate whose key this one shares (cross-signing); ``algorithm`` is then that one's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A point in time: absolute (aware, UTC), or an offset from the start of the run."""
+
+    offset: timedelta = timedelta(0)
+    absolute: datetime | None = None
+
+    def resolve(self, start: datetime) -> datetime:
+        """The absolute time for a run that began at ``start`` (aware)."""
+        return self.absolute if self.absolute is not None else start + self.offset
+
+
+@dataclass(frozen=True, slots=True)
+class BasicConstraints:
+    """RFC 5280 §4.2.1.9."""
+
+    ca: bool
+    path_length: int | None = None
+    critical: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class NameConstraints:
+    """RFC 5280 §4.2.1.10; names as ``DNS:…``, ``IP:10.0.0.0/8``, ``email:…``, ``URI:…``, ``dirName:<RFC 4514>``."""
+
+    permitted: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
+    critical: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """An extension given by OID with its DER value (RFC 5280 §4.2)."""
+
+    oid: str
+    value: bytes
+    critical: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureSpec:
+    """How a certificate is signed (by its issuer's key). ``hash``: sha256/384/512, or sha1/md5 (weak, on purpose).
+
+    ``None``: SHA-256, or what EdDSA prescribes. ``pss``: RSASSA-PSS instead of PKCS #1 v1.5 (RFC 4055).
+    """
+
+    hash: str | None = None
+    pss: bool = False
+
+
+class Defect(StrEnum):
+    """What no sane issuer would make; each changes one thing in an otherwise good certificate."""
+
+    WRONG_SIGNATURE_KEY = "wrong-signature-key"
+    """Signed by a key that is not the issuer's, under the issuer's name and key identifier."""
+    CORRUPTED_SIGNATURE = "corrupted-signature"
+    """One bit of the signature value is flipped."""
+    KEY_MISMATCH = "key-mismatch"
+    """The private key handed out belongs to another certificate, of the same type."""
+    KEY_TYPE_MISMATCH = "key-type-mismatch"
+    """The private key handed out is of another type (RSA where the certificate is EC, and the reverse)."""
+    WRONG_ISSUER_NAME = "wrong-issuer-name"
+    """The issuer field names nobody in the lab; the signature is the issuer's."""
+    NO_BASIC_CONSTRAINTS = "no-basic-constraints"
+    """An authority without basicConstraints."""
+    BASIC_CONSTRAINTS_NOT_CRITICAL = "basic-constraints-not-critical"
+    NEGATIVE_SERIAL = "negative-serial"
+    """RFC 5280 §4.1.2.2 demands a positive serial."""
+    DUPLICATE_SERIAL = "duplicate-serial"
+    """The same serial as the issuer's first other certificate."""
+    NO_KEY_IDENTIFIERS = "no-key-identifiers"
+    """Neither subjectKeyIdentifier nor authorityKeyIdentifier."""
+    VERSION_1 = "version-1"
+    """An X.509 v1 certificate: no extensions at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnFiles:
+    """The user's own material, by absolute path, instead of a generated certificate."""
+
+    certificate: Path | None = None
+    key: Path | None = None
+    chain: Path | None = None
+    pkcs12: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateSpec:
+    """One authority or leaf.
+
+    Args:
+        id: unique within the plan.
+        authority: declared under ``ca:``/``authorities:`` (may issue), or a leaf.
+        subject: RFC 4514 text.
+        issuer: id of the certificate that signs this one (a leaf on purpose is allowed); ``None``: self-signed.
+        key: the private key.
+        passphrase: encrypts the key at rest; ``None``: not encrypted.
+        serial: ``None``: random, 20 octets at most, positive.
+        not_before, not_after: validity.
+        san: ``DNS:…``/``IP:…``/``URI:…``/``email:…``/``dirName:…``/``RID:…`` entries; ``None``: no extension at all.
+        san_critical: marks it critical.
+        extended_key_usage: EKU names (``serverAuth``, ``clientAuth``, ``anyExtendedKeyUsage``, …) or OIDs; ``None``: absent.
+        key_usage: RFC 5280 names (``digitalSignature``, ``keyCertSign``, …); ``None``: absent.
+        basic_constraints: ``None``: absent.
+        name_constraints: ``None``: absent.
+        subject_key_identifier, authority_key_identifier: present or absent.
+        signature: how the issuer signs it.
+        extensions: more extensions, by OID.
+        defects: things wrong on purpose.
+        revoked: its issuer has withdrawn it, and says so in CRLs and OCSP responses.
+        ocsp: URIs of responders in its authorityInfoAccess (RFC 5280 §4.2.2.1).
+        must_staple: the TLS feature extension with status_request (RFC 7633).
+        files: the user's own material; then everything above but ``id``, ``authority``, ``issuer``, ``passphrase`` is unused.
+    """
+
+    id: str
+    authority: bool
+    subject: str
+    issuer: str | None
+    key: KeySpec
+    passphrase: Secret | None
+    not_before: Moment
+    not_after: Moment
+    serial: int | None = None
+    san: tuple[str, ...] | None = None
+    san_critical: bool = False
+    extended_key_usage: tuple[str, ...] | None = None
+    extended_key_usage_critical: bool = False
+    key_usage: tuple[str, ...] | None = None
+    key_usage_critical: bool = True
+    basic_constraints: BasicConstraints | None = None
+    name_constraints: NameConstraints | None = None
+    subject_key_identifier: bool = True
+    authority_key_identifier: bool = True
+    signature: SignatureSpec = field(default_factory=SignatureSpec)
+    extensions: tuple[Extension, ...] = ()
+    defects: tuple[Defect, ...] = ()
+    revoked: Revocation | None = None
+    ocsp: tuple[str, ...] = ()
+    must_staple: bool = False
+    files: OwnFiles | None = None

@@ -1,0 +1,153 @@
+"""A server as a scenario describes it, once defaults, short forms and ``like:`` are resolved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mtls_runner.model.credential import Secret
+from mtls_runner.model.endpoint import Address, ChainSpec, TlsVersion, VerifyFlag
+from mtls_runner.model.revocation import ResponderSpec, RevocationCheck, StaplingSpec
+
+__all__ = [
+    "ClientAuth",
+    "Response",
+    "ServerSpec",
+    "VirtualHost",
+]
+
+
+class ClientAuth(StrEnum):
+    """nginx ``ssl_verify_client``: off, optional, optional_no_ca, on."""
+
+    NONE = "none"
+    OPTIONAL = "optional"
+    OPTIONAL_NO_CA = "optional_no_ca"
+    REQUIRED = "required"
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What a server answers: for one path, or (``path`` is ``None``) for every other."""
+
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSpec:
+    """One server.
+
+    Args:
+        id: unique within the plan; ``server`` for the only one.
+        backend: a name that the registry knows (``python``, ``nginx``, ``external``).
+        certificate: id of the leaf it presents; ``None`` only where the backend brings its own (external, ``config``).
+        passphrase: what it is given to open its key with; ``None``: nothing.
+        chain: what it is configured to send.
+        client_auth: whether it asks for and demands a client certificate.
+        trust: ids of the authorities that client certificates are checked against, in order.
+        advertise: ids whose subjects go into CertificateRequest's certificate_authorities; ``None``: those of ``trust``.
+        verify_depth: nginx ``ssl_verify_depth``; ``None``: the lab's default, no limit that matters.
+        verify_flags: OpenSSL verification flags.
+        tls: protocol versions that it offers, ascending.
+        ciphers: OpenSSL cipher string for TLS 1.2 and below; ``None``: OpenSSL's default.
+        ciphersuites: TLS 1.3 cipher suites, colon-separated; ``None``: OpenSSL's default.
+        groups: key exchange groups in order of preference; empty: OpenSSL's default.
+        signature_algorithms: what it accepts and uses; empty: OpenSSL's default.
+        security_level: OpenSSL security level, 0 to 5.
+        alpn: ALPN protocol names in order of preference.
+        responses: what it answers; the entry whose ``path`` is ``None`` is for every path not named.
+        address: where an ``external`` server listens.
+        options: the backend's own settings (``image``, ``config``, ``port``, …), each a name with a text.
+        files: for a container: path inside → ``<id>.certificate|chain|key|passphrase|crl`` or ``file:<absolute path>``.
+        upstreams: names that ``proxy_pass`` uses.
+        crl: ids of the CRLs that it has loaded.
+        crl_check: which certificates of a client's chain must not be on them.
+        ocsp: which certificates of a client's chain it asks OCSP responders about (nginx ``ssl_ocsp``).
+        ocsp_responder: URI that it asks; ``None``: the one in each certificate.
+        ocsp_cache: whether it remembers what they said (nginx ``ssl_ocsp_cache``).
+        stapling: whether it sends an OCSP response with its own certificate.
+        responders: those that it can reach.
+        names: those of its own name-based host, the default one; others it serves too, unless one of ``hosts`` has them.
+        hosts: name-based virtual hosts on the same port.
+        reject_handshake: it ends a handshake for its own names by the alert unrecognized_name (nginx ``ssl_reject_handshake``).
+        other_certificates: ids of leaves with keys of other types, presented to clients that can't use the first one's.
+        alone: its files are replaced while it runs, so that it shares neither process nor container with another.
+        session_cache: nginx ``ssl_session_cache``; ``None``: what the backend does of its own accord.
+        session_tickets: whether sessions are kept by clients, in tickets (RFC 5077), rather than in its cache.
+        session_ticket_key: name of the key that encrypts tickets; hosts with equal names share it. ``None``: a random one.
+    """
+
+    id: str
+    backend: str
+    certificate: str | None
+    passphrase: Secret | None
+    chain: ChainSpec = ChainSpec()
+    client_auth: ClientAuth = ClientAuth.REQUIRED
+    trust: tuple[str, ...] = ()
+    advertise: tuple[str, ...] | None = None
+    verify_depth: int | None = None
+    verify_flags: frozenset[VerifyFlag] = frozenset()
+    tls: tuple[TlsVersion, ...] = (TlsVersion.V1_2, TlsVersion.V1_3)
+    ciphers: str | None = None
+    ciphersuites: str | None = None
+    groups: tuple[str, ...] = ()
+    signature_algorithms: tuple[str, ...] = ()
+    security_level: int = 2
+    alpn: tuple[str, ...] = ()
+    responses: tuple[Response, ...] = (Response(),)
+    address: Address | None = None
+    options: tuple[tuple[str, str], ...] = ()
+    files: tuple[tuple[str, str], ...] = ()
+    upstreams: tuple[str, ...] = ()
+    crl: tuple[str, ...] = ()
+    crl_check: RevocationCheck = RevocationCheck.NONE
+    ocsp: RevocationCheck = RevocationCheck.NONE
+    ocsp_responder: str | None = None
+    ocsp_cache: bool = False
+    stapling: StaplingSpec | None = None
+    responders: tuple[ResponderSpec, ...] = ()
+    names: tuple[str, ...] = ()
+    hosts: tuple[VirtualHost, ...] = ()
+    reject_handshake: bool = False
+    other_certificates: tuple[str, ...] = ()
+    session_cache: str | None = None
+    session_tickets: bool = True
+    session_ticket_key: str | None = None
+    alone: bool = False
+
+    def host(self, name: str | None) -> ServerSpec:
+        """The description that counts for a name (SNI or Host): of the virtual host that has it, or its own."""
+        if name is not None and self.hosts:
+            wanted = name.lower().rstrip(".")
+            for fits in (str.__eq__, _wildcard):
+                for host in self.hosts:
+                    if any(fits(wanted, known.lower()) for known in host.names):
+                        return host.server
+        return self
+
+    def option(self, name: str, default: str = "") -> str:
+        """The backend's own setting ``name``."""
+        return dict(self.options).get(name, default)
+
+
+def _wildcard(name: str, known: str) -> bool:
+    """``*.example.com`` has any name below it (nginx ``server_name``)."""
+    return known.startswith("*.") and name.endswith(known[1:])
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualHost:
+    """A name-based host on a server's port.
+
+    Args:
+        id: unique on its server.
+        names: what clients call it (SNI, Host); ``*.example.com`` has any name below.
+        server: its description, with the server's own where it says nothing itself; it has no hosts.
+    """
+
+    id: str
+    names: tuple[str, ...]
+    server: ServerSpec
