@@ -239,6 +239,49 @@ def test_expected_against_observed_line_by_line() -> None:
         assert text in page.text
 
 
+STEPS = """\
+ca: {}
+leaves: {server: {}, good: {usage: client}}
+server: {certificate: server, trust: ca, tls: TLSv1.2}
+cases:
+  - name: several steps
+    client: good
+    steps:
+      - {name: "<b>first</b>", expect: {outcome: accepted, resumed: false}}
+      - wait: 0.01
+      - {connect: {certificate: null}, expect: {server-refused: no-certificate}}
+      - expect: {server-refused: expired}
+      - expect: accepted
+"""
+
+
+def test_each_step_is_told_with_its_own_handshake(tmp_path: Path) -> None:
+    html = labs.page(tmp_path, STEPS)
+    page = Page(html)
+    assert [found["class"] for tag, found in page.elements if tag == "li" and "step" in found.get("class", "")] == [
+        "step pass",
+        "step pass",
+        "step pass",
+        "step fail",
+        "step skip",
+    ]
+    assert "<b>first</b>" in page.text
+    assert [found["class"] for tag, found in page.elements if tag == "tr" and "class" in found] == [
+        *("yes", "yes"),  # outcome and resumed of the first
+        *("yes", "yes"),  # outcome and reason of the second
+        *("no", "no"),
+    ]
+    drawn = [found["href"] for tag, found in page.elements if tag == "use"]
+    assert len(drawn) == 3
+    assert drawn[0] != drawn[1]  # without a certificate the handshake is another one
+    assert drawn[0] == drawn[2]  # drawn once
+    for text in ("not done", "server refused the client: no-certificate", "1 <b>first</b>", "4 connect"):
+        assert text in page.text, text
+    once = Page(labs.page(tmp_path, STEPS.partition("      - wait")[0]))
+    assert len(once.with_class("step")) == 1
+    assert "Evidence of the last step" in once.text
+
+
 def test_a_check_for_other_versions_only_is_not_said_to_hold() -> None:
     case = samples.case(checks=[samples.check("curl_exit", 1, tool_version=">=99")])
     page = of(samples.passed(case))

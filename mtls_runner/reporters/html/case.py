@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
 from jinja2 import Template
 from markupsafe import Markup
 
-from mtls_runner.model.case import Plan
-from mtls_runner.model.observation import ServerView
+from mtls_runner.model.case import Case, Plan
+from mtls_runner.model.observation import Observation
 from mtls_runner.model.verdict import Status, Verdict
 from mtls_runner.reporters.escape import one_line
 from mtls_runner.reporters.failure import headline
@@ -21,6 +22,7 @@ from mtls_runner.reporters.html.environment import Lines
 from mtls_runner.reporters.html.gathered import WORDS, File, Piece
 from mtls_runner.reporters.html.held import held
 from mtls_runner.reporters.html.ladder import steps
+from mtls_runner.reporters.html.stages import of_step, stages
 from mtls_runner.reporters.transcript import transcript
 from mtls_runner.snippet import render
 from mtls_runner.span import Diagnostic
@@ -71,13 +73,13 @@ class CasePage:
         said = _said(verdict)
         shown = chains(plan, case, seen, self._now)
         client = seen.client if seen is not None else None
-        server = seen.server if seen is not None else None
-        ladder = steps(case, seen) if seen is not None else ()
+        done = tuple(stages(verdict, self._shelf))
+        ladder = steps(case, seen) if seen is not None and not done else ()
         self.commands |= client is not None and bool(client.command)
         log = told = ""
         omitted = seen is not None and room is not None and room < _LEAST
         if not omitted:
-            log, told = _log(server), _transcript(verdict, plan)
+            log, told = _log(verdict), Lines("\n".join(_transcripts(verdict, plan)))
             omitted = room is not None and _FIXED + len(told) + len(log) > room
         html = self._template.render(
             status=verdict.status,
@@ -91,7 +93,8 @@ class CasePage:
             summary=_summary(verdict),
             hint=seen.hint if seen is not None else "",
             trouble=Lines(_trouble(verdict, plan.text)),
-            held=held(verdict),
+            held=held(case.expect, verdict.mismatches, seen),
+            stages=done,
             chains=shown,
             anchors=file.anchors,
             evidence=seen.evidence if seen is not None else (),
@@ -141,11 +144,18 @@ def _trouble(verdict: Verdict, text: str) -> str:
     return verdict.error.strip()
 
 
-def _transcript(verdict: Verdict, plan: Plan) -> str:
+def _transcripts(verdict: Verdict, plan: Plan) -> Iterator[str]:
+    """Of every step, or of the one exchange that there is."""
+    if not verdict.case.steps and verdict.observation is not None:
+        yield from _transcript(verdict.case, verdict.observation, plan)
+    for number, done in enumerate(verdict.steps):
+        if done.observation is not None and done.observation.client is not None:
+            yield f"{'' if number == 0 else chr(10)}{number + 1} {one_line(done.step.name)}"
+            yield from _transcript(of_step(verdict.case, number), done.observation, plan)
+
+
+def _transcript(case: Case, seen: Observation, plan: Plan) -> Iterator[str]:
     """Without what the page shows in other places: the command, the log, and certificates that are in the tree."""
-    seen = verdict.observation
-    if seen is None:
-        return ""
     client, server = seen.client, seen.server
     if client is not None:
         sent = None if _known(seen.client_chain, plan) else client.sent_chain
@@ -153,13 +163,15 @@ def _transcript(verdict: Verdict, plan: Plan) -> str:
         client = replace(client, command="", sent_chain=sent, received_chain=received)
     if server is not None and server.log:
         server = replace(server, log=())
-    return Lines("\n".join(transcript(verdict.case, replace(seen, client=client, server=server))))
+    return transcript(case, replace(seen, client=client, server=server))
 
 
 def _known(chain: tuple[str, ...] | None, plan: Plan) -> bool:
     return bool(chain) and all(name in plan.certificates for name in chain or ())
 
 
-def _log(server: ServerView | None) -> str:
-    text = "\n".join(server.log) if server is not None else ""
+def _log(verdict: Verdict) -> str:
+    observations = [done.observation for done in verdict.steps] or [verdict.observation]
+    servers = [seen.server for seen in observations if seen is not None and seen.server is not None]
+    text = "\n".join(line for server in servers for line in server.log)
     return Lines(text if len(text) <= _MOST_LOG else f"…{text[-_MOST_LOG:]}")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mtls_runner.model.case import Check, Match
+from mtls_runner.model.case import Check, Expectation, Match
 from mtls_runner.model.observation import Observation
-from mtls_runner.model.verdict import Verdict
+from mtls_runner.model.verdict import Mismatch
 
 __all__ = ["Held", "held"]
 
@@ -33,12 +33,11 @@ class Held:
     holds: bool | None
 
 
-def held(verdict: Verdict) -> tuple[Held, ...]:
+def held(expect: Expectation, mismatches: Iterable[Mismatch], seen: Observation | None) -> tuple[Held, ...]:
     """One line for each path; alternatives for versions of the tool stand together, since one of them counts."""
-    wrong = {mismatch.path: mismatch for mismatch in verdict.mismatches}
-    seen = verdict.observation
+    wrong = {mismatch.path: mismatch for mismatch in mismatches}
     checks: dict[str, list[Check]] = {}
-    for check in verdict.case.expect.checks:
+    for check in expect.checks:
         checks.setdefault(check.path, []).append(check)
     lines = []
     for path, written in checks.items():

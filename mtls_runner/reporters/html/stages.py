@@ -1,0 +1,69 @@
+"""The steps of a case, each with what was expected, what was seen and its handshake."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from mtls_runner.model.case import Case
+from mtls_runner.model.verdict import Status, Verdict
+from mtls_runner.reporters.failure import said_of
+from mtls_runner.reporters.html.drawing import Drawing, Shelf
+from mtls_runner.reporters.html.gathered import WORDS
+from mtls_runner.reporters.html.held import Held, held
+from mtls_runner.reporters.html.ladder import steps as rungs
+
+__all__ = ["Stage", "of_step", "stages"]
+
+_NOT_DONE = "not done"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step.
+
+    Args:
+        name: as people are told it.
+        status, word: of its verdict; ``skip`` where it was not done.
+        said: what came of it, in a line.
+        summary: who refused whom, and why, where ``said`` is about something else; else ``""``.
+        held: expected against observed.
+        drawing: of its handshake.
+        client: who connected, with its version.
+    """
+
+    name: str
+    status: str
+    word: str
+    said: str
+    summary: str = ""
+    held: tuple[Held, ...] = ()
+    drawing: Drawing | None = None
+    client: str = ""
+
+
+def of_step(case: Case, number: int) -> Case:
+    """The case as if this step's client were its only one."""
+    return replace(case, client=case.steps[number].client)
+
+
+def stages(verdict: Verdict, shelf: Shelf) -> Iterator[Stage]:
+    """Every step in order, those that were not done too."""
+    for number, step in enumerate(verdict.case.steps):
+        if number >= len(verdict.steps):
+            yield Stage(step.name, "skip", _NOT_DONE, "")
+            continue
+        done = verdict.steps[number]
+        seen = done.observation
+        drawn = rungs(of_step(verdict.case, number), seen) if seen is not None else ()
+        client = seen.client if seen is not None else None
+        yield Stage(
+            name=step.name,
+            status=done.status,
+            word=WORDS[done.status],
+            said=said_of(done),
+            summary=seen.summary if seen is not None and done.status is not Status.PASS else "",
+            held=held(step.expect, done.mismatches, seen),
+            drawing=shelf.of(drawn) if drawn else None,
+            client=f"{client.tool} {client.tool_version}" if client is not None else "",
+        )
