@@ -211,6 +211,11 @@ class VirtualHost(Strict):
     crl_check: Annotated[RevocationCheck | None, word(CHECKS, "a part of a chain")] = about(
         "Which certificates of a client's chain must not be on a CRL.", "leaf"
     )
+    ocsp: Annotated[RevocationCheck | None, word(CHECKS, "a part of a chain")] = about(
+        "Which certificates of a client's chain it asks OCSP responders about.", "leaf"
+    )
+    ocsp_responder: Maybe[ResponderRef] = about("Whom it asks.", "ocsp")
+    ocsp_cache: Maybe[Bool] = about("Whether it remembers what they said.", True)
     response: Maybe[ResponseModel] = about("What it answers.", {"status": 200, "body": "hello"})
     responses: Maybe[dict[Path, ResponseModel]] = about("What it answers on some paths.", {"/health": {"body": "ok"}})
     session_cache: SessionCache = about("nginx's ssl_session_cache.", "shared:one:1m")

@@ -45,7 +45,9 @@ class Responders:
 
     def reachable(self, model: Server) -> tuple[ResponderSpec, ...]:
         """What a server can reach: everybody, if it asks at all, or may since its configuration is the author's own."""
-        asks = model.ocsp not in (None, RevocationCheck.NONE) or model.stapling is not None or model.config is not None
+        asks = model.stapling is not None or model.config is not None
+        checks = [model.ocsp, *(host.ocsp for host in (model.virtual_hosts or {}).values())]
+        asks |= any(check not in (None, RevocationCheck.NONE) for check in checks)
         return tuple(self._specs.values()) if asks else ()
 
     def stapling(self, model: Server, certificate: str | None) -> StaplingSpec | None:

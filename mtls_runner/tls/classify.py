@@ -182,9 +182,11 @@ def _server_refused(client_spec: ClientSpec, client: ClientView, server: ServerV
         return None
     if server.error_symbol == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
         return Outcome.SERVER_REFUSED, _missing(client_spec, client)
-    failed = server.verify_code is not None and server.verify_code != 0
-    if failed and (server.error_symbol == "CERTIFICATE_VERIFY_FAILED" or server.refused_status is not None):
-        return Outcome.SERVER_REFUSED, verify_reason(server.verify_code or 0)
+    ended = server.error_symbol == "CERTIFICATE_VERIFY_FAILED"
+    if server.verify_code and (ended or server.refused_status is not None):
+        return Outcome.SERVER_REFUSED, verify_reason(server.verify_code)
+    if ended:
+        return Outcome.SERVER_REFUSED, Reason.OTHER
     if server.refused_status is not None:
         if server.ocsp is not None:
             return Outcome.SERVER_REFUSED, server.ocsp

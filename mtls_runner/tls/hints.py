@@ -41,7 +41,7 @@ MEANINGS: Mapping[Reason, str] = {
     _R.MALFORMED: "its certificate can't be read",
     _R.NOT_COMPLIANT: "its chain breaks a rule of RFC 5280 that strict checking enforces",
     _R.NOT_AUTHORIZED: "its certificate verified, but its holder is not authorized",
-    _R.OTHER: "verification failed with a code of no known class",
+    _R.OTHER: "verification failed, with a code of no known class or none",
     _R.PROTOCOL_VERSION: "no TLS version that both allow and can use",
     _R.CIPHER: "no cipher that both allow and can use",
     _R.GROUP: "no key exchange group in common",

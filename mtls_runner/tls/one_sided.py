@@ -37,8 +37,11 @@ _Rule = tuple[Outcome, Reason | None]
 def _refused(server: ServerView) -> _Rule | None:
     if server.error_symbol == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
         return Outcome.SERVER_REFUSED, Reason.NO_CERTIFICATE
-    if server.verify_code and (server.error_symbol == "CERTIFICATE_VERIFY_FAILED" or server.refused_status is not None):
+    ended = server.error_symbol == "CERTIFICATE_VERIFY_FAILED"
+    if server.verify_code and (ended or server.refused_status is not None):
         return Outcome.SERVER_REFUSED, verify_reason(server.verify_code)
+    if ended:
+        return Outcome.SERVER_REFUSED, Reason.OTHER
     if server.refused_status is None:
         return None
     if server.ocsp is not None:

@@ -16,6 +16,7 @@ import pytest
 
 from mtls_runner import Lab, LabError, Plan, Status
 from mtls_runner.model.revocation import OcspAnswer, ResponderSpec, RevocationCheck
+from mtls_runner.model.server import ServerSpec
 from mtls_runner.pki.store import Store
 from mtls_runner.servers.nginx.responder import ResponderStub, responder_stub
 
@@ -246,11 +247,16 @@ def test_the_cause_behind_the_one_message_is_named() -> None:
         assert verdict.observation.client_verify == "FAILED:certificate status request failed"
 
 
+def _asking_nobody(server: ServerSpec) -> ServerSpec:
+    hosts = tuple(replace(host, server=_asking_nobody(host.server)) for host in server.hosts)
+    return replace(server, id="unchecked", ocsp=RevocationCheck.NONE, ocsp_responder=None, hosts=hosts)
+
+
 @pytest.mark.usefixtures("nginx_engine")
 def test_every_refusal_is_gone_where_nobody_asks() -> None:
     plan = plan_of("nginx/ocsp.yaml", "nginx")
     refused = {
-        name: replace(case, server=replace(case.server, id="unchecked", ocsp=RevocationCheck.NONE, ocsp_responder=None))
+        name: replace(case, server=_asking_nobody(case.server))
         for name, case in each_once(plan).items()
         if expected(case, "outcome") in ("server-refused", "timed-out") and name != "no certificate at all"
     }

@@ -34,6 +34,10 @@ _TO_UPSTREAM = " while SSL handshaking to upstream"
 # ngx_ssl_clear_error: an OpenSSL error that somebody left behind (a failed verification does); the connection goes on.
 _STALE = "ignoring stale global SSL error"
 
+# ngx_ssl_ocsp_validate in src/event/ngx_event_openssl_stapling.c: a resumed session has no verified chain, so that nginx builds
+# one from the certificate that is in the session and from what it trusts; it does not log OpenSSL's code for what is wrong.
+_NOT_VERIFIED_ANEW = "X509_verify_cert() failed"
+
 # ngx_http_process_request in src/http/ngx_http_request.c.
 _VERIFY_ERROR = re.compile(r"client SSL certificate verify error: (?:\((?P<code>\d+):)?(?P<text>[^,)]*)")
 _NO_CERTIFICATE = "client sent no required SSL certificate"
@@ -120,7 +124,9 @@ def server_view(lines: Sequence[LogLine], client: ClientView) -> ServerView:
         source="nginx log",
         handshake_complete=bool(access.get("protocol")) if access is not None else None if failure is None else False,
         error="; ".join(words),
-        error_symbol=next((error.symbol for error in errors if error.symbol), ""),
+        error_symbol="CERTIFICATE_VERIFY_FAILED"
+        if failure and failure.message.startswith(_NOT_VERIFIED_ANEW)
+        else next((error.symbol for error in errors if error.symbol), ""),
         verify_code=_verify_code(refusal, verify),
         client_verify=verify,
         client_subject=_subject(access, client) if access else None,
