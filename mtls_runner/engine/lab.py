@@ -323,7 +323,9 @@ class Lab(AbstractContextManager["Lab"]):
                 seen = client.probe_keeping_session(spec, server.address, material, deadline, session)
             else:
                 seen = client.probe(spec, server.address, material, deadline)
-            told = watch.view(seen, Deadline.after(_VIEW_SECONDS)) if seen.local_port is not None else None
+            elsewhere = spec.connect is not None and spec.connect.port != server.address.port
+            met = seen.local_port is not None and not elsewhere
+            told = watch.view(seen, Deadline.after(_VIEW_SECONDS)) if met else None
         seen = client_told(seen, spec, material)
         host = case.server.host(spec.server_name)
         if host is not case.server:

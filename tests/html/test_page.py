@@ -279,7 +279,27 @@ def test_each_step_is_told_with_its_own_handshake(tmp_path: Path) -> None:
         assert text in page.text, text
     once = Page(labs.page(tmp_path, STEPS.partition("      - wait")[0]))
     assert len(once.with_class("step")) == 1
-    assert "Evidence of the last step" in once.text
+    assert "Evidence of step 1" in once.text
+
+
+def test_what_broke_is_the_certificate_of_the_step_in_which_it_was_shown(tmp_path: Path) -> None:
+    """Not that of the case's own client; and a wait at the end has no evidence of its own."""
+    text = STEPS.partition("    steps:")[0]
+    for old, new in (
+        ("ca: {}\n", "authorities: {ca: {}, other: {}}\n"),
+        ("server: {}, good: {", "server: {issuer: ca}, foreign: {issuer: other, usage: client}, good: {issuer: ca, "),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    text += (
+        "    steps:\n      - expect: accepted\n"
+        "      - {connect: {certificate: foreign}, expect: {server-refused: unknown-ca}}\n      - wait: 0.01\n"
+    )
+    page = Page(labs.page(tmp_path, text))
+    assert "Evidence of step 2" in page.text
+    told = page.text.partition("Certificates of step 2")[2].partition("Evidence")[0]
+    assert "client: foreign" in " ".join(told.split())
+    assert "sent: foreign" in told
 
 
 def test_a_check_for_other_versions_only_is_not_said_to_hold() -> None:

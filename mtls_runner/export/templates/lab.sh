@@ -106,7 +106,11 @@ observed() { # curl's EXIT, STATUS, VERIFY RESULT
       # It says why it refuses before it says that the handshake failed.
       if said | grep -Eq 'SSL_do_handshake\(\) failed|:error:'; then over=true; fi
       refused_by_server && return
-      if $over || { [ "$1" = 0 ] && [ "$2" -lt 400 ]; }; then break; fi
+      if [ "$1" = 0 ]; then
+        [ "$2" -ge 400 ] || break
+      elif $over; then
+        break # with a status, a failed handshake in the log is another connection's
+      fi
       sleep 0.1
     done
   fi

@@ -22,7 +22,7 @@ from mtls_runner.reporters.html.environment import Lines
 from mtls_runner.reporters.html.gathered import WORDS, File, Piece
 from mtls_runner.reporters.html.held import held
 from mtls_runner.reporters.html.ladder import steps
-from mtls_runner.reporters.html.stages import of_step, stages
+from mtls_runner.reporters.html.stages import last_seen, of_step, stages
 from mtls_runner.reporters.transcript import transcript
 from mtls_runner.snippet import render
 from mtls_runner.span import Diagnostic
@@ -71,8 +71,13 @@ class CasePage:
         name, variant = _parted(case.name)
         plan = file.plan
         said = _said(verdict)
-        shown = chains(plan, case, seen, self._now)
+        last = last_seen(verdict)
+        if last is not None:
+            seen = verdict.steps[last].observation
+        shown = chains(plan, case if last is None else of_step(case, last), seen, self._now)
         client = seen.client if seen is not None else None
+        # The words at the top are the last step's, if there somebody connected.
+        told_last = last is None or last == len(verdict.steps) - 1
         done = tuple(stages(verdict, self._shelf))
         ladder = steps(case, seen) if seen is not None and not done else ()
         self.commands |= client is not None and bool(client.command)
@@ -90,11 +95,12 @@ class CasePage:
             said=said,
             number=number,
             file=file.number,
-            summary=_summary(verdict),
-            hint=seen.hint if seen is not None else "",
+            summary=_summary(verdict) if told_last else "",
+            hint=seen.hint if seen is not None and told_last else "",
             trouble=Lines(_trouble(verdict, plan.text)),
             held=held(case.expect, verdict.mismatches, seen),
             stages=done,
+            step="" if last is None else f"of step {last + 1}",
             chains=shown,
             anchors=file.anchors,
             evidence=seen.evidence if seen is not None else (),

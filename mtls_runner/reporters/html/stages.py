@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from mtls_runner.model.case import Case
+from mtls_runner.model.case import Action, Case
 from mtls_runner.model.verdict import Status, Verdict
 from mtls_runner.reporters.failure import said_of
 from mtls_runner.reporters.html.drawing import Drawing, Shelf
@@ -13,7 +13,7 @@ from mtls_runner.reporters.html.gathered import WORDS
 from mtls_runner.reporters.html.held import Held, held
 from mtls_runner.reporters.html.ladder import steps as rungs
 
-__all__ = ["Stage", "of_step", "stages"]
+__all__ = ["Stage", "last_seen", "of_step", "stages"]
 
 _NOT_DONE = "not done"
 
@@ -43,8 +43,24 @@ class Stage:
 
 
 def of_step(case: Case, number: int) -> Case:
-    """The case as if this step's client were its only one."""
-    return replace(case, client=case.steps[number].client)
+    """The case as if this step's client were its only one, and its server what it had read by then."""
+    server = written = case.server
+    for step in case.steps[:number]:
+        if step.action is Action.REPLACE and step.server is not None:
+            written = step.server
+        elif step.action is Action.RELOAD:
+            server = written
+    return replace(case, client=case.steps[number].client, server=server)
+
+
+def last_seen(verdict: Verdict) -> int | None:
+    """The number of the last step, from 0, in which somebody connected."""
+    connected = [
+        number
+        for number, done in enumerate(verdict.steps)
+        if done.observation is not None and done.observation.client is not None
+    ]
+    return connected[-1] if connected else None
 
 
 def stages(verdict: Verdict, shelf: Shelf) -> Iterator[Stage]:

@@ -31,10 +31,13 @@ def can_be_of(client: ClientView, lines: Sequence[LogLine]) -> bool:
 
 
 def is_told(client: ClientView, lines: Sequence[LogLine]) -> bool:
-    """Whether the lines, where every connection is logged, tell of the client's: an answered request has its access line."""
+    """Whether the lines, where every connection is logged, tell of the client's: an answered request has its access line.
+
+    Of one that ends before its first request nginx logs nothing once HTTP/2 was agreed upon.
+    """
     if client.phase in _ANSWERED:
         return any(line.access is not None for line in lines)
-    return bool(lines)
+    return bool(lines) or client.alpn == "h2"
 
 
 def _same_exchange(client: ClientView, access: Mapping[str, str]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import string
 import urllib.parse
 from collections.abc import Iterator, Sequence
@@ -281,7 +282,13 @@ def _client_verification(server: ServerSpec, material: Material, out: Lines) -> 
         if server.ocsp_responder is not None:
             out.add("ssl_ocsp_responder", literal(server.ocsp_responder))
         if server.ocsp_cache:
-            out.add("ssl_ocsp_cache", "shared:mtls_run_ocsp:1m")
+            # nginx's key of an answer does not tell who gave it: each block has a cache of its own.
+            out.add("ssl_ocsp_cache", f"shared:mtls_run_ocsp{_zone(out.directory)}:1m")
+
+
+def _zone(directory: str) -> str:
+    """What tells a shared memory zone of one block from another's, the same after a reload."""
+    return f"_{hashlib.sha256(directory.encode()).hexdigest()[:12]}"
 
 
 def _stapling(server: ServerSpec, material: Material, out: Lines) -> Iterator[ContainerFile]:

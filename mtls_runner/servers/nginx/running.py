@@ -21,6 +21,8 @@ from mtls_runner.servers.nginx.log import LogLine, parse_line, server_view
 __all__ = ["RunningNginx"]
 
 _FENCE_SECONDS = 5.0
+_LAST_WORDS = 5
+"""Lines of the log of an nginx that ended."""
 _VIEW_SECONDS = 5.0
 """nginx logs a connection's end within milliseconds of it; a line that is not there by then never comes."""
 _TIMED_OUT_SECONDS = 0.5
@@ -96,12 +98,15 @@ class RunningNginx:
             LabError: it can't be told what of the log belongs to which connection.
         """
         with self._state.one_at_a_time:
+            if self._log.ended:
+                last = "".join(f"\n  {line}" for line in self._log.tail()[-_LAST_WORDS:])
+                raise LabError(f"nginx ended; its last words:{last}")
             if self._state.unsettled:
                 self._settle(Deadline.after(_FENCE_SECONDS))
             if self._state.unsettled and self._log_is_whole:
                 raise LabError(
-                    f"nginx did not log a request of the lab's own within {_FENCE_SECONDS:g} s: what it logs next could be "
-                    "about any connection"
+                    f"nginx did not answer and log a request of the lab's own (at most {_FENCE_SECONDS:g} s were given): what "
+                    "it logs next could be about any connection"
                 )
             self._forget_strangers()
             if self._upstream is not None:

@@ -45,7 +45,8 @@ def groups(servers: Sequence[ServerSpec], image: Callable[[ServerSpec], str]) ->
 def _can_share(server: ServerSpec) -> bool:
     """Whether nothing of it reaches beyond its own ``server`` block."""
     own = server.option("config") or server.files or server.upstreams or server.option("port")
-    asks = server.responders or server.stapling is not None or server.ocsp is not RevocationCheck.NONE
+    checks = (server.ocsp, *(host.server.ocsp for host in server.hosts))
+    asks = server.responders or server.stapling is not None or any(each is not RevocationCheck.NONE for each in checks)
     return not own and not asks and not server.alone
 
 
@@ -56,7 +57,7 @@ def prepare_together(servers: Sequence[ServerSpec], material: Material) -> Prepa
         MaterialError: something can't be made.
     """
     generated = generate_together(servers, material)
-    return Prepared(generated.files, ("nginx",), ("-c", MAIN_FILE, *FOREGROUND), generated.text)
+    return Prepared(generated.files, ("nginx",), ("-c", MAIN_FILE, *FOREGROUND), generated.text, log_is_whole=True)
 
 
 class Group:
