@@ -41,7 +41,7 @@ def _stop(backend: str, number: signal.Signals, tmp_path: Path) -> int:
         os.killpg(process.pid, number)
         process.stdout.read()  # to its end: the script's and its servers'
         assert process.wait(timeout=60) == 128 + number
-    assert list(temporary.iterdir()) == []
+    assert [str(path) for path in temporary.rglob("*")] == []
     return process.pid
 
 

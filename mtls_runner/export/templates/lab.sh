@@ -7,7 +7,8 @@ clean_up() {
   trap '' INT TERM HUP
   stop
   [ -z "${KEEP:-}" ] || { mkdir -p "$KEEP" && cp -R "$work/." "$KEEP/"; }
-  rm -rf "$work"
+  # What was started in the moment of the signal may still write there.
+  for _ in 1 2 3 4 5; do rm -rf "$work" 2>/dev/null && return; sleep 0.2; done
 }
 stop() {
   [ -z "$server" ] || { kill "$server" && wait "$server"; } 2>/dev/null || true
