@@ -21,7 +21,7 @@ _SCENARIO = f"ca: {{}}\nleaves: {{server: {{}}, client: {{usage: client}}}}\nser
 
 
 def _stop(backend: str, number: signal.Signals, tmp_path: Path) -> int:
-    """Stops it after its first case, as a terminal would: the whole process group. Its process id."""
+    """Stops it after its first case, as a terminal would: the process group in the foreground. Its process id."""
     file = tmp_path / "mine.yaml"
     file.write_text(_SCENARIO)
     made = export(load(file, Overrides(backend=backend, tool="curl", image=IMAGE)), tmp_path / "out")
@@ -39,37 +39,37 @@ def _stop(backend: str, number: signal.Signals, tmp_path: Path) -> int:
         assert any(line.startswith("ok 1 ") for line in process.stdout)
         assert list(temporary.iterdir())
         os.killpg(process.pid, number)
+        assert process.wait(timeout=60) == (-number if number == signal.SIGKILL else 128 + number)
         process.stdout.read()  # to its end: the script's and its servers'
-        assert process.wait(timeout=60) == 128 + number
+    deadline = Deadline.after(20)  # what was told to end may take its moment
+    while (left := _living(process.pid)) and not deadline.passed:
+        Event().wait(0.05)
+    assert left == []
     assert [str(path) for path in temporary.rglob("*")] == []
     return process.pid
 
 
-def _living(group: int) -> list[str]:
-    """Commands of a process group's living members; one that is dead and not yet reaped by its parent is not there."""
+def _living(session: int) -> list[str]:
+    """Commands of a session's living members; one that is dead and not yet reaped by its parent is not there."""
     found = []
     for directory in Path("/proc").glob("[0-9]*"):
         try:
             name, _, rest = (directory / "stat").read_text().partition("(")[2].rpartition(")")
         except OSError:
             continue  # ended meanwhile
-        state, _, its_group = rest.split()[:3]
-        if int(its_group) == group and state not in "ZX":
+        state, _, _, its_session = rest.split()[:4]
+        if int(its_session) == session and state not in "ZX":
             found.append(name)
     return found
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_openssl_s_server(number: signal.Signals, tmp_path: Path) -> None:
-    pid = _stop("python", number, tmp_path)
-    deadline = Deadline.after(20)  # a server that was told to end may take its moment
-    while (left := _living(pid)) and not deadline.passed:
-        Event().wait(0.05)
-    assert left == []
+    _stop("python", number, tmp_path)
 
 
 @pytest.mark.usefixtures("nginx_engine")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_nginx(number: signal.Signals, tmp_path: Path) -> None:
     pid = _stop("nginx", number, tmp_path)
     names = subprocess.run(

@@ -1,26 +1,55 @@
 # What run.sh uses: its temporary directory, the servers, and what is made of curl's and their words.
 # shellcheck shell=bash disable=SC2154
 
-server='' container='' follower='' count=0 failed=0
+# --- two processes, so that nothing is left behind ----------------------------------------------------------------------
 
+# The one that is run waits, and cleans up, whatever ends it. The other does the work, in a process group of its own: a
+# bash that starts commands all the time may miss a signal that it traps.
 clean_up() {
-  trap '' INT TERM HUP
-  stop
-  [ -z "${KEEP:-}" ] || { mkdir -p "$KEEP" && cp -R "$work/." "$KEEP/"; }
-  # What was started in the moment of the signal may still write there.
-  for _ in 1 2 3 4 5; do rm -rf "$work" 2>/dev/null && return; sleep 0.2; done
+  trap : INT TERM HUP # one that came already changes nothing any more,
+  trap '' INT TERM HUP # and nothing that is started from here on hears of the next
+  local tries=100
+  if [ -n "$worker" ]; then
+    { kill -- "-$worker" && wait "$worker"; } 2>/dev/null || true
+    while kill -0 -- "-$worker" 2>/dev/null && [ "$tries" -gt 0 ]; do tries=$((tries - 1)) && sleep 0.1; done
+  fi
+{% if docker %}
+  docker rm --force --volumes "$container" >/dev/null 2>&1 || true
+{% endif %}
+  [ -z "${KEEP:-}" ] || [ ! -d "$work" ] || { mkdir -p "$KEEP" && cp -R "$work/." "$KEEP/"; }
+  rm -rf "$work"
 }
-stop() {
-  [ -z "$server" ] || { kill "$server" && wait "$server"; } 2>/dev/null || true
-  [ -z "$container" ] || docker rm --force --volumes "$container" >/dev/null 2>&1 || true
-  [ -z "$follower" ] || { kill "$follower" && wait "$follower"; } 2>/dev/null || true
-  server='' container='' follower=''
-}
-trap clean_up EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-trap 'exit 129' HUP
+if [ "${1:-}" != --work-in ]; then
+  work='' worker='' status=0
+{% if docker %}
+  container=mtls-run-export-$$ # known before there is one, so that nothing that stops the script leaves it behind
+{% endif %}
+  trap clean_up EXIT
+  # Each cleans up, too: in the middle of what EXIT does, it would be the end of that.
+  trap 'clean_up || true; exit 130' INT
+  trap 'clean_up || true; exit 143' TERM
+  trap 'clean_up || true; exit 129' HUP
+  work=$(mktemp -d)
+  set -m
+  bash "$here/run.sh" --work-in "$work"{{ ' "$container"' if docker else '' }} &
+  worker=$!
+  set +m
+  wait "$worker" || status=$?
+  exit "$status"
+fi
+work=$2{{ " container=$3 used=false" if docker else '' }} server='' follower='' count=0 failed=0
 
+alone() { ! kill -0 "$PPID" 2>/dev/null; } # the one that cleans up was killed
+trap '! alone || { stop; rm -rf "$work"; }' EXIT
+
+stop() { # the server that there is
+  [ -z "$server" ] || { kill "$server" && wait "$server"; } 2>/dev/null || true
+{% if docker %}
+  ! $used || docker rm --force --volumes "$container" >/dev/null 2>&1 || true
+  [ -z "$follower" ] || { kill "$follower" && wait "$follower"; } 2>/dev/null || true
+{% endif %}
+  server='' follower=''{{ " used=false" if docker else '' }}
+}
 {% if dates %}
 
 # A moment, in seconds from now, as openssl reads it; `date` of GNU, or of BSD.
@@ -56,7 +85,7 @@ start_nginx() { # PORT inside, OPTIONS of docker run
   stop
   local inside=$1
   shift
-  container=mtls-run-export-$$ # known before there is one, so that nothing that stops the script leaves it behind
+  used=true # from now on, even if it does not start
   docker run --detach --name "$container" --publish "127.0.0.1::$inside" "$@" "$image" nginx -g 'daemon off; error_log stderr notice;' >/dev/null || return 1
   true >server.log
   docker logs --follow "$container" >>server.log 2>&1 &
@@ -157,6 +186,7 @@ expect() { # NAME, OUTCOME, EXITS, STATUS, curl and its options; - is not compar
   local name=$1 outcome=$2 exits=$3 status=$4 mark told exit=0 http verify seen passed=true command
   shift 4
   command="$*"
+  ! alone || exit 1
   mark=0
   [ ! -e server.log ] || mark=$(wc -l <server.log)
   # Nobody's .curlrc is read.

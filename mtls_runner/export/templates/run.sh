@@ -35,8 +35,7 @@ image=${IMAGE:-{{ image }}}
 {% endif %}
 unset SSL_CERT_FILE SSL_CERT_DIR SSLKEYLOGFILE CURL_CA_BUNDLE CURL_SSL_BACKEND OPENSSL_CONF
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-work=$(mktemp -d)
-. "$here/lab.sh" # starts servers, and holds what happened against what should have
+. "$here/lab.sh" # starts servers, holds what happened against what should have, and cleans up
 
 cd "$work"
 mkdir empty pki bundles
