@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from functools import partial
 
 import pytest
@@ -12,6 +13,13 @@ from mtls_runner.pytest_plugin import CaseItem
 from .container_engine import absent, not_here
 from .once import Answers
 from .once import answers as answers_of
+
+
+def pytest_configure() -> None:
+    """In the background of a shell, or under nohup, signals are ignored, and so they are in every process that tests start."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL if number != signal.SIGINT else signal.default_int_handler)
 
 
 def pytest_xdist_auto_num_workers() -> int:
