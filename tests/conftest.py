@@ -16,10 +16,13 @@ from .once import answers as answers_of
 
 
 def pytest_configure() -> None:
-    """In the background of a shell, or under nohup, signals are ignored, and so they are in every process that tests start."""
+    """In the background of a shell, or under nohup, signals are ignored, and would be in every process that tests start.
+
+    What is caught, a new program does not ignore (signal(7)).
+    """
     for number in (signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL if number != signal.SIGINT else signal.default_int_handler)
+            signal.signal(number, lambda *_: None)
 
 
 def pytest_xdist_auto_num_workers() -> int:

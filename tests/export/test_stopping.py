@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 
@@ -20,15 +21,28 @@ _CASES = "".join(f"  - {{name: case {number}, client: client, expect: accepted}}
 _SCENARIO = f"ca: {{}}\nleaves: {{server: {{}}, client: {{usage: client}}}}\nserver: {{}}\ncases:\n{_CASES}"
 
 
-def _stop(backend: str, number: signal.Signals, tmp_path: Path) -> int:
-    """Stops it after its first case, as a terminal would: the process group in the foreground. Its process id."""
+def _exported(backend: str, tmp_path: Path) -> Path:
     file = tmp_path / "mine.yaml"
     file.write_text(_SCENARIO)
-    made = export(load(file, Overrides(backend=backend, tool="curl", image=IMAGE)), tmp_path / "out")
+    return export(load(file, Overrides(backend=backend, tool="curl", image=IMAGE)), tmp_path / "out").script
+
+
+def _kill(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    """As a terminal would: the process group in the foreground."""
+    os.killpg(process.pid, number)
+
+
+def _stop(
+    script: Path,
+    number: signal.Signals,
+    tmp_path: Path,
+    kill: Callable[[subprocess.Popen[str], signal.Signals], None] = _kill,
+) -> int:
+    """Stops it after its first case. Its process id."""
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     with subprocess.Popen(
-        ["bash", str(made.script)],
+        ["bash", str(script)],
         stdout=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
         text=True,
@@ -38,9 +52,9 @@ def _stop(backend: str, number: signal.Signals, tmp_path: Path) -> int:
         assert process.stdout is not None
         assert any(line.startswith("ok 1 ") for line in process.stdout)
         assert list(temporary.iterdir())
-        os.killpg(process.pid, number)
-        assert process.wait(timeout=60) == (-number if number == signal.SIGKILL else 128 + number)
+        kill(process, number)
         process.stdout.read()  # to its end: the script's and its servers'
+        assert process.wait(timeout=60) == (-number if number == signal.SIGKILL else 128 + number)
     deadline = Deadline.after(20)  # what was told to end may take its moment
     while (left := _living(process.pid)) and not deadline.passed:
         Event().wait(0.05)
@@ -65,14 +79,49 @@ def _living(session: int) -> list[str]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_openssl_s_server(number: signal.Signals, tmp_path: Path) -> None:
-    _stop("python", number, tmp_path)
+    _stop(_exported("python", tmp_path), number, tmp_path)
+
+
+def test_what_is_suspended_ends_too(tmp_path: Path) -> None:
+    def kill(process: subprocess.Popen[str], number: signal.Signals) -> None:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        for child in children:
+            os.killpg(int(child), signal.SIGSTOP)
+        assert children
+        process.send_signal(number)
+
+    _stop(_exported("python", tmp_path), signal.SIGTERM, tmp_path, kill)
+
+
+def test_what_can_not_be_kept_is_not_left_where_it_was(tmp_path: Path) -> None:
+    script = _exported("python", tmp_path)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    result = subprocess.run(
+        ["bash", str(script)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"TMPDIR": str(temporary), "KEEP": f"{script}/no directory"},
+        check=False,
+    )
+    assert "# all 60 as expected" in result.stdout
+    assert f"not all is in {script}/no directory" in result.stderr
+    assert list(temporary.iterdir()) == []
+
+
+def test_an_edited_copy_is_what_runs(tmp_path: Path) -> None:
+    script = _exported("python", tmp_path)
+    mine = script.with_name("mine.sh")
+    mine.write_text(script.read_text().replace("expect 'case 0'", "expect 'one of mine'"))
+    result = subprocess.run(["bash", mine.name], cwd=mine.parent, capture_output=True, text=True, check=True)
+    assert "ok 1 - one of mine #" in result.stdout
 
 
 @pytest.mark.usefixtures("nginx_engine")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_nginx(number: signal.Signals, tmp_path: Path) -> None:
-    pid = _stop("nginx", number, tmp_path)
+    pid = _stop(_exported("nginx", tmp_path), number, tmp_path)
     names = subprocess.run(
         ["docker", "ps", "--all", "--format", "{{.Names}}"], capture_output=True, text=True, check=True
     ).stdout.split()
-    assert f"mtls-run-export-{pid}" not in names
+    assert [name for name in names if name.startswith(f"mtls-run-export-{pid}-")] == []

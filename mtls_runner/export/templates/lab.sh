@@ -7,22 +7,23 @@
 # bash that starts commands all the time may miss a signal that it traps.
 clean_up() {
   trap : INT TERM HUP # one that came already changes nothing any more,
-  trap '' INT TERM HUP # and nothing that is started from here on hears of the next
-  local tries=100
+  trap '' INT TERM HUP PIPE # and nothing that is started from here on hears of the next
+  local tries=20 # one that nobody reaps does not go away
   if [ -n "$worker" ]; then
-    { kill -- "-$worker" && wait "$worker"; } 2>/dev/null || true
+    { kill -- "-$worker" && kill -CONT -- "-$worker" && wait "$worker"; } 2>/dev/null || true
     while kill -0 -- "-$worker" 2>/dev/null && [ "$tries" -gt 0 ]; do tries=$((tries - 1)) && sleep 0.1; done
+    worker=''
   fi
 {% if docker %}
   docker rm --force --volumes "$container" >/dev/null 2>&1 || true
 {% endif %}
-  [ -z "${KEEP:-}" ] || [ ! -d "$work" ] || { mkdir -p "$KEEP" && cp -R "$work/." "$KEEP/"; }
+  [ -z "${KEEP:-}" ] || [ ! -d "$work" ] || { mkdir -p "$KEEP" && cp -R "$work/." "$KEEP/"; } || echo "run.sh: not all is in $KEEP" >&2 || true
   rm -rf "$work"
 }
 if [ "${1:-}" != --work-in ]; then
   work='' worker='' status=0
 {% if docker %}
-  container=mtls-run-export-$$ # known before there is one, so that nothing that stops the script leaves it behind
+  container=mtls-run-export-$$-$RANDOM$RANDOM # known before there is one, so that nothing that stops the script leaves it behind
 {% endif %}
   trap clean_up EXIT
   # Each cleans up, too: in the middle of what EXIT does, it would be the end of that.
@@ -31,15 +32,20 @@ if [ "${1:-}" != --work-in ]; then
   trap 'clean_up || true; exit 129' HUP
   work=$(mktemp -d)
   set -m
-  bash "$here/run.sh" --work-in "$work"{{ ' "$container"' if docker else '' }} &
+  "$BASH" "${BASH_SOURCE[1]:-$here/run.sh}" --work-in "$work" $${{ ' "$container"' if docker else '' }} &
   worker=$!
   set +m
   wait "$worker" || status=$?
   exit "$status"
 fi
-work=$2{{ " container=$3 used=false" if docker else '' }} server='' follower='' count=0 failed=0
+trap '' TTOU # `stty tostop` stops nothing
+work=$2 waiter=$3{{ " container=$4 used=false" if docker else '' }} server='' follower='' count=0 failed=0
 
-alone() { ! kill -0 "$PPID" 2>/dev/null; } # the one that cleans up was killed
+alone() { # the one that cleans up was killed: this one's parent is another
+  local parent
+  if [ -r "/proc/$$/stat" ]; then read -r _ _ _ parent _ <"/proc/$$/stat"; else parent=$(ps -o ppid= -p $$); fi
+  [ "$((parent))" -ne "$waiter" ]
+}
 trap '! alone || { stop; rm -rf "$work"; }' EXIT
 
 stop() { # the server that there is

@@ -33,7 +33,7 @@ umask 077
 {% if docker %}
 image=${IMAGE:-{{ image }}}
 {% endif %}
-unset SSL_CERT_FILE SSL_CERT_DIR SSLKEYLOGFILE CURL_CA_BUNDLE CURL_SSL_BACKEND OPENSSL_CONF
+unset CDPATH SSL_CERT_FILE SSL_CERT_DIR SSLKEYLOGFILE CURL_CA_BUNDLE CURL_SSL_BACKEND OPENSSL_CONF
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/lab.sh" # starts servers, holds what happened against what should have, and cleans up
 
