@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 import click
@@ -10,7 +11,10 @@ TYPE_CHECKING = False  # typing's own costs an import
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["Barrier"]
+__all__ = ["FULL", "Barrier"]
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""There is no room for what is written: nothing that a program can break by itself."""
 
 
 class Barrier:
@@ -49,6 +53,8 @@ class Barrier:
             import traceback
 
             click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+        elif isinstance(error, OSError) and error.errno in FULL:
+            click.echo(f"mtls-run: not all could be written: {error.strerror} ({self._what})", err=True)
         elif ours:
             click.echo(f"mtls-run: {error}", err=True)
         else:

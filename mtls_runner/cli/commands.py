@@ -66,7 +66,7 @@ def root() -> None:
     is_flag=False,
     flag_value="",
     metavar="[DIR]",
-    help="Leave keys, certificates and logs there; without DIR, in a new directory where lab.yaml says.",
+    help="Leave keys, certificates and configurations there; without DIR, in a new directory where lab.yaml says.",
 )
 @click.option("--json", "json_path", metavar="FILE", help="Write a JSON report; - is standard output.")
 @click.option("--junit", "junit_path", metavar="FILE", help="Write a JUnit XML report.")

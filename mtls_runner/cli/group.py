@@ -9,12 +9,18 @@ import click
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from click.shell_completion import CompletionItem
 
-__all__ = ["DefaultCommandGroup", "output_width"]
+__all__ = ["DefaultCommandGroup", "NobodyReads", "output_width"]
 
 _WIDEST = 100
 """Columns of help text; longer lines are hard to read."""
+
+
+class NobodyReads(Exception):
+    """Whoever read the output is gone; click would make exit code 1 of a ``BrokenPipeError``, as if a case had failed."""
 
 
 class DefaultCommandGroup(click.Group):
@@ -29,6 +35,30 @@ class DefaultCommandGroup(click.Group):
         if args and args[0] not in self.commands and args[0] not in own:
             args = [self.default, *args]
         return super().parse_args(ctx, args)
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Which is where ``--help`` and ``--version`` write.
+
+        Raises:
+            NobodyReads: standard output is closed at its other end.
+        """
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except BrokenPipeError as error:
+            raise NobodyReads from error
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command.
+
+        Raises:
+            NobodyReads: standard output is closed at its other end.
+        """
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise NobodyReads from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """In the order in which they are declared: what is used most comes first."""

@@ -7,8 +7,9 @@ import sys
 
 import click
 
-from mtls_runner.cli.barrier import Barrier
+from mtls_runner.cli.barrier import FULL, Barrier
 from mtls_runner.cli.commands import root
+from mtls_runner.cli.group import NobodyReads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,9 +52,13 @@ def _guarded(arguments: Sequence[str] | None) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("mtls-run: interrupted", err=True)
         return 130
-    except BrokenPipeError:
+    except (NobodyReads, BrokenPipeError):
         _silence_stdout()
         return 141
+    except OSError as error:
+        if error.errno in FULL:
+            _silence_stdout()
+        raise
     return code if isinstance(code, int) else 0
 
 

@@ -32,7 +32,7 @@ from mtls_runner.model.verdict import Status, Verdict
 if TYPE_CHECKING:
     from mtls_runner.pki.keys import KeyPool
 
-__all__ = ["RunOptions", "run"]
+__all__ = ["RunOptions", "places", "run"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,13 @@ class RunOptions:
     jobs: int = 1
     fail_fast: bool = False
     keep: Path | None = None
+
+
+def places(keep: Path, plans: Sequence[Plan]) -> list[Path]:
+    """Where each plan's material is left."""
+    if len(plans) == 1:
+        return [keep]
+    return [keep / f"{number:02}-{plan.path.stem}" for number, plan in enumerate(plans, 1)]
 
 
 class _Stopped(Exception):
@@ -88,8 +95,8 @@ class _Run:
 
     def plan(self, plan: Plan) -> Iterator[Event]:
         keep = self.options.keep
-        if keep is not None and len(self.plans) > 1:
-            keep /= f"{self.plans.index(plan) + 1:02}-{plan.path.stem}"
+        if keep is not None:
+            keep = places(keep, self.plans)[self.plans.index(plan)]
         yield PlanStarted(plan)
         lab = Lab(plan, keep, pool=self._pool(), report=self.report)
         with lab:

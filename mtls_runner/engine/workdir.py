@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mtls_runner.errors import LabError
+from mtls_runner.errors import LabError, UsageError
 
-__all__ = ["kept_directory", "private_directory", "sweep"]
+__all__ = ["claim", "kept_directory", "private_directory", "sweep"]
 
 _LOCK = ".lock"
 
@@ -68,20 +68,31 @@ def private_directory() -> Iterator[Path]:
             os.close(descriptor)
 
 
-@contextmanager
-def kept_directory(directory: Path) -> Iterator[Path]:
-    """A directory that the user asked to keep; made 0700 when it is not there.
+def claim(directory: Path) -> None:
+    """Make a directory that the user asked to keep, 0700, or take one that is there and empty.
 
     Raises:
-        LabError: it holds something already, which is never overwritten.
+        UsageError: it holds something already, which is never overwritten, or can't be made.
     """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         if any(directory.iterdir()):
-            raise LabError(f"{directory} is not empty: nothing in it is overwritten; name another one to keep files in")
+            raise UsageError(
+                f"{directory} is not empty: nothing in it is overwritten; name another one to keep files in"
+            )
         directory.chmod(0o700)
     except OSError as error:
-        raise LabError(f"{directory}: {error.strerror}") from error
+        raise UsageError(f"{directory}: {error.strerror}") from error
+
+
+@contextmanager
+def kept_directory(directory: Path) -> Iterator[Path]:
+    """A directory that the user asked to keep.
+
+    Raises:
+        UsageError: it can't be claimed.
+    """
+    claim(directory)
     yield directory
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from mtls_runner.errors import ScenarioError
 from mtls_runner.language.diagnose import diagnose
 from mtls_runner.language.document import Document, Loc
+from mtls_runner.language.endpoint import Server
 from mtls_runner.language.lab import DEFAULT_IMAGE, IMAGE_VARIABLE, Lab, load_lab
 from mtls_runner.language.overrides import Overrides
 from mtls_runner.language.scenario import Scenario
@@ -104,12 +105,13 @@ class _Source:
 def _all(document: Document, scenario: Scenario, lab: Lab, overrides: Overrides) -> Iterator[Setting]:
     yield Setting("lab.yaml", str(lab.document.path) if lab.document else "none", "above the scenario")
     servers = {"server": scenario.server} if scenario.server is not None else {}
-    for id_, model in {**servers, **(scenario.servers or {})}.items():
-        name = "server" if scenario.server is model else f"servers.{id_}"
-        own = _Source(model, document, tuple(name.split(".")))
-        shared = _Source(lab.defaults.server, lab.document, ("defaults", "server"))
-        yield from _chosen(name, _SERVER, (own, shared), {"backend": (overrides.backend, "--backend")})
-        yield _image(name, own, lab, overrides)
+    servers |= scenario.servers or {}
+    shared = _Source(lab.defaults.server, lab.document, ("defaults", "server"))
+    for id_ in servers:
+        family = [_Source(servers[each], document, _place(each, scenario)) for each in _family(id_, servers)]
+        name = ".".join(_place(id_, scenario))
+        yield from _chosen(name, _SERVER, (*family, shared), {"backend": (overrides.backend, "--backend")})
+        yield _image(name, family, lab, overrides)
     shared = _Source(lab.defaults.client, lab.document, ("defaults", "client"))
     yield from _chosen("client", _CLIENT, (shared,), {"tool": (overrides.tool, "--tool")})
     shared = _Source(lab.defaults.certificate, lab.document, ("defaults", "certificate"))
@@ -120,13 +122,28 @@ def _all(document: Document, scenario: Scenario, lab: Lab, overrides: Overrides)
     yield from _chosen("", {"jobs": "1", "artifacts": "none"}, (_Source(lab.file, lab.document, ()),), {})
 
 
-def _image(name: str, own: _Source, lab: Lab, overrides: Overrides) -> Setting:
+def _place(id_: str, scenario: Scenario) -> tuple[str, ...]:
+    return ("server",) if id_ == "server" and scenario.server is not None else ("servers", id_)
+
+
+def _family(id_: str, servers: Mapping[str, Server]) -> list[str]:
+    """A server, what it is ``like``, and so on; the scenario may be wrong, and this lead nowhere or round in a circle."""
+    found: list[str] = []
+    at: str | None = id_
+    while at is not None and at in servers and at not in found:
+        found.append(at)
+        at = servers[at].like
+    return found
+
+
+def _image(name: str, family: Sequence[_Source], lab: Lab, overrides: Overrides) -> Setting:
     key = f"{name}.image"
     if overrides.image:
         return Setting(key, overrides.image, "--image")
     if os.environ.get(IMAGE_VARIABLE):
         return Setting(key, os.environ[IMAGE_VARIABLE], IMAGE_VARIABLE)
-    given = own.given("image") or _Source(lab.file.engine, lab.document, ("engine",)).given("image")
+    engine = _Source(lab.file.engine, lab.document, ("engine",))
+    given = next((given for source in (*family, engine) if (given := source.given("image"))), None)
     return Setting(key, *(given or (DEFAULT_IMAGE, BUILT_IN)))
 
 

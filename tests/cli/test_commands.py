@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 
 from tests.cli.conftest import FAILING, SKIPPED, SMALL, UNAVAILABLE, Cli
+from tests.container_engine import IMAGE
 
 Write = Callable[[str, str], Path]
 
@@ -305,12 +307,75 @@ def test_keep_leaves_the_material_private_and_never_overwrites(cli: Cli, write: 
     assert stat.S_IMODE((cli.directory / "kept").stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in files if "key" in path.name} == {0o600}
     again = cli("small.yaml", "--keep", "kept")
-    assert again.returncode == 3
-    assert "not empty" in again.stdout
+    assert (again.returncode, again.stdout) == (2, "")
+    assert "kept is not empty" in again.stderr
+    assert "small.yaml/in: Not a directory" in cli("small.yaml", "--keep", "small.yaml/in").stderr
     assert cli("small.yaml").returncode == 0
     write("lab.yaml", "artifacts: out\n")
     assert cli("small.yaml", "--keep").returncode == 0
     assert len(list((cli.directory / "out").iterdir())) == 1
+
+
+@pytest.mark.usefixtures("nginx_engine")
+def test_what_is_kept_beside_where_it_is_typed_serves_an_upstream_too(cli: Cli) -> None:
+    """The engine knows no directory that one is in."""
+    scenario = Path(__file__).parents[2] / "scenarios" / "nginx" / "escaped-cert.yaml"
+    done = cli(str(scenario), "--keep", "kept", "--image", IMAGE)
+    assert done.returncode == 0, done.stdout
+    assert any((cli.directory / "kept").iterdir())
+
+
+def test_config_follows_what_a_server_is_like(cli: Cli, write: Write) -> None:
+    servers = "servers:\n  first: {backend: nginx, certificate: server}\n  second: {like: first, client_auth: none}\n"
+    write(
+        "small.yaml",
+        "ca: {}\nleaves: {server: {}}\n" + servers + "cases: [{name: it, server: second, expect: accepted}]\n",
+    )
+    rows = [line.split() for line in cli("config", "small.yaml").stdout.splitlines()]
+    assert ["servers.second.backend", "nginx", "small.yaml:4:11"] in rows
+    assert ["servers.second.client_auth", "none", "small.yaml:5:25"] in rows
+    assert ["servers.first.client_auth", "required", "built", "in"] in rows
+
+
+@pytest.mark.parametrize(
+    "line", ["explain small.yaml", "config small.yaml", "--list small.yaml", "schema", "--help", "--version"]
+)
+def test_whatever_nobody_reads_ends_as_any_program_does(cli: Cli, write: Write, line: str) -> None:
+    write("small.yaml", SMALL)
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [cli.command, *line.split()],
+            cwd=cli.directory,
+            env=cli.environment(),
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("line", ["explain small.yaml", "small.yaml"])
+def test_a_full_disk_is_no_bug(cli: Cli, write: Write, line: str) -> None:
+    write("small.yaml", SMALL)
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [cli.command, *line.split()],
+            cwd=cli.directory,
+            env=cli.environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 3
+    assert done.stderr.startswith("mtls-run: not all could be written: No space left on device (")
+    assert "Traceback" not in done.stderr
+    assert "DEBUG" not in done.stderr
 
 
 HEAVY = ("pydantic", "docker", "rich", "cryptography", "jinja2", "yaml", "h11", "ssl", "pytest")

@@ -110,6 +110,7 @@ class UnixServer:
 @contextlib.contextmanager
 def mountable(private: Path) -> Iterator[Path]:
     """A directory to mount, in ``private``, a 0700 directory; gone afterwards."""
+    private = private.absolute()  # what the engine mounts has no other name
     outer = private
     if len(os.fsencode(private)) > 70:  # sun_path holds 108 bytes
         outer = Path(tempfile.mkdtemp(prefix="mtls-run-"))
