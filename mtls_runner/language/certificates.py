@@ -186,7 +186,7 @@ class Certificates:
             return None
         passphrase = None
         if model.passphrase is not None:
-            passphrase = self._context.secret(model.passphrase, declared.document, (*declared.loc, "passphrase"))
+            passphrase = self._context.secret(model.passphrase, declared.document)
         try:
             return certificate_spec(
                 id_,

@@ -121,7 +121,7 @@ class _EndCheck:
             for index, given in enumerate(chain.ids):
                 self._id(given, "chain", index)
         if model.passphrase is not None:
-            self._context.secret(model.passphrase, self._context.document, (*self._place.loc, "passphrase"))
+            self._context.check_secret(model.passphrase, self._context.document, (*self._place.loc, "passphrase"))
         if isinstance(model, Client):
             if isinstance(model.key, str):
                 self._id(model.key, "key")

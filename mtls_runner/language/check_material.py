@@ -60,7 +60,7 @@ class _CertificateCheck:
                     key=True,
                 )
         if model.passphrase is not None:
-            self._context.secret(model.passphrase, self._document, self._loc("passphrase"))
+            self._context.check_secret(model.passphrase, self._document, self._loc("passphrase"))
         merged = self._certificates.merged(self._declared.id)
         if merged is not None:
             self._own(merged)

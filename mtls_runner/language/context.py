@@ -29,7 +29,7 @@ class Context:
     overrides: Overrides
     problems: Problems = field(default_factory=Problems)
     case_indices: Sequence[int] | None = None
-    _secrets: ByIdentity[Passphrase, tuple[Secret | None]] = field(default_factory=ByIdentity)
+    _secrets: ByIdentity[Passphrase, Secret | str] = field(default_factory=ByIdentity)
 
     def case_index(self, index: int) -> int:
         """Where in the file's list of cases the scenario's case stands: invalid ones may have been left out."""
@@ -41,31 +41,34 @@ class Context:
         """
         return (document.path.parent / path.replace("\0", "\\0")).resolve()
 
-    def secret(self, passphrase: Passphrase, document: Document, loc: Loc) -> Secret | None:
-        """The passphrase itself; ``None`` when it can't be had, which is then among the problems."""
-        known = self._secrets.get(passphrase)
-        if known is None:
-            known = self._secrets.set(passphrase, (self._found(passphrase, document, loc),))
-        return known[0]
+    def secret(self, passphrase: Passphrase, document: Document) -> Secret | None:
+        """The passphrase itself; ``None`` when it can't be had, which :meth:`check_secret` says where it is written."""
+        found = self._looked_up(passphrase, document)
+        return found if isinstance(found, Secret) else None
 
-    def _found(self, passphrase: Passphrase, document: Document, loc: Loc) -> Secret | None:
+    def check_secret(self, passphrase: Passphrase, document: Document, loc: Loc) -> None:
+        """That the passphrase which is written at ``loc`` can be had."""
+        found = self._looked_up(passphrase, document)
+        if isinstance(found, str):
+            self.problems.error(document, loc, found)
+
+    def _looked_up(self, passphrase: Passphrase, document: Document) -> Secret | str:
+        """Once: whoever comes first knows the file that a path is relative to."""
+        known = self._secrets.get(passphrase)
+        return self._secrets.set(passphrase, self._found(passphrase, document)) if known is None else known
+
+    def _found(self, passphrase: Passphrase, document: Document) -> Secret | str:
+        """The passphrase, or why it can't be had."""
         if passphrase.text is not None:
             return passphrase.text
         if passphrase.env is not None:
             value = os.environ.get(passphrase.env)
-            if value:
-                return Secret(value)
-            self.problems.error(document, loc, "the environment variable that is named here is not set, or empty")
-            return None
+            return Secret(value) if value else "the environment variable that is named here is not set, or empty"
         path = self.beside(document, passphrase.file or "")
         try:
             with path.open(encoding="utf-8") as file:
                 line = file.readline(_MAX_PASSPHRASE).rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "not UTF-8"
-            self.problems.error(document, loc, f"the file that is named here can't be read: {why}")
-            return None
-        if not line:
-            self.problems.error(document, loc, "the first line of the file that is named here is empty")
-            return None
-        return Secret(line)
+            return f"the file that is named here can't be read: {why}"
+        return Secret(line) if line else "the first line of the file that is named here is empty"

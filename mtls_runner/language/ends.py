@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from mtls_runner.language.certificates import Certificates
 from mtls_runner.language.context import Context
 from mtls_runner.language.crls import Crls
-from mtls_runner.language.document import Loc
 from mtls_runner.language.endpoint import Client, OwnFile, ResponseModel, Server
 from mtls_runner.language.hosts import host_server, presented
 from mtls_runner.language.lab import DEFAULT_IMAGE, IMAGE_VARIABLE
@@ -159,17 +158,17 @@ class Ends:
             for inside, source in (model.files or {}).items()
         )
 
-    def _secret(self, model: Server | Client, loc: Loc = ()) -> Secret | None:
+    def _secret(self, model: Server | Client) -> Secret | None:
         if model.passphrase is None:
             return None
-        return self._context.secret(model.passphrase, self._context.document, loc)
+        return self._context.secret(model.passphrase, self._context.document)
 
     def _own_passphrase(self, certificate: str | None) -> Secret | None:
         declared = self._certificates.get(certificate) if certificate is not None else None
         merged = self._certificates.merged(certificate) if certificate is not None else None
         if declared is None or merged is None or merged.passphrase is None:
             return None
-        return self._context.secret(merged.passphrase, declared.document, (*declared.loc, "passphrase"))
+        return self._context.secret(merged.passphrase, declared.document)
 
     def client(self, model: Client, server: ServerSpec) -> ClientSpec:
         """The client that ``model`` describes, connecting to ``server``."""

@@ -15,7 +15,7 @@ from mtls_runner.errors import ScenarioError
 from mtls_runner.language import Overrides, load
 from mtls_runner.language.settings import settings_for
 from mtls_runner.snippet import render
-from tests.language.conftest import MINIMAL, Load, Shown
+from tests.language.conftest import MINIMAL, Broken, Load, Shown, summary
 from tests.language.test_snippet import misspellings
 
 SECRET = "hunter2"
@@ -114,3 +114,48 @@ def test_a_name_that_no_environment_variable_can_have(shown: Shown, name: str) -
 def test_a_path_with_a_nul_byte_is_of_no_file(shown: Shown) -> None:
     broken = MINIMAL.replace("{subject: CN=Root}", '{passphrase: {file: "a\\0b"}}')
     assert "the file that is named here can't be read" in shown(broken)
+
+
+PASSPHRASES_THAT_CAN_NOT_BE_HAD = """\
+ca: {}
+leaves:
+  server: {passphrase: {env: NOT_SET_X}}
+  client: {usage: client, passphrase: {file: gone}}
+  another: {like: client}
+server:
+  passphrase: {env: NOT_SET_Y}
+  virtual_hosts: {shop: {passphrase: {env: NOT_SET_Y}}}
+cases:
+  - {name: a, client: {certificate: client, passphrase: {env: NOT_SET_Z}}, expect: accepted}
+  - {name: b, client: {certificate: another, passphrase: {file: gone}}, expect: accepted}
+  - {name: c, server: {passphrase: {file: gone}}, client: client, expect: accepted}
+  - name: d
+    matrix: {server.passphrase: [x, {file: gone}]}
+    expect: accepted
+  - name: e
+    steps:
+      - replace: {passphrase: {env: NOT_SET_Y}}
+      - {connect: {passphrase: {env: NOT_SET_Z}}, expect: accepted}
+matrix:
+  client.passphrase:
+    - x
+    - {env: NOT_SET_Z}
+"""
+
+
+def test_each_passphrase_that_can_not_be_had_is_said_where_it_is_written(broken: Broken) -> None:
+    unset = "the environment variable that is named here is not set, or empty"
+    gone = "the file that is named here can't be read: No such file or directory"
+    assert summary(broken(PASSPHRASES_THAT_CAN_NOT_BE_HAD)) == [
+        f"3:24 {unset}",
+        f"4:39 {gone}",
+        f"7:15 {unset}",
+        f"8:38 {unset}",
+        f"10:57 {unset}",
+        f"11:58 {gone}",
+        f"12:36 {gone}",
+        f"14:37 {gone}",
+        f"18:31 {unset}",
+        f"19:32 {unset}",
+        f"23:7 {unset}",
+    ]
