@@ -7,6 +7,7 @@ from mtls_runner.language.certificates import Certificates
 from mtls_runner.language.context import Context
 from mtls_runner.language.document import Loc
 from mtls_runner.language.revocation import Crl
+from mtls_runner.language.x509_words import FIRST_MOMENT
 from mtls_runner.model.certificate import Moment
 from mtls_runner.model.revocation import CrlSpec
 
@@ -14,6 +15,7 @@ __all__ = ["Crls"]
 
 _BEFORE = timedelta(hours=-1)
 _DAYS = timedelta(days=7)
+_LAST_MOMENT = datetime.max.replace(microsecond=0, tzinfo=UTC)
 
 
 class Crls:
@@ -139,7 +141,7 @@ class Crls:
 
 
 def _updates(model: Crl) -> tuple[Moment, Moment]:
-    """Dates that are not given keep a week's distance from the one that is."""
+    """Dates that are not given keep a week's distance from the one that is, as far as there are dates."""
     begin, end = model.this_update, model.next_update
     if begin is None and end is not None:
         now = datetime.now(UTC)
@@ -152,5 +154,8 @@ def _updates(model: Crl) -> tuple[Moment, Moment]:
 
 def _later(moment: Moment, by: timedelta) -> Moment:
     if moment.absolute is not None:
-        return Moment(absolute=moment.absolute + by)
+        try:
+            return Moment(absolute=max(moment.absolute + by, FIRST_MOMENT))
+        except OverflowError:
+            return Moment(absolute=_LAST_MOMENT)
     return Moment(moment.offset + by)

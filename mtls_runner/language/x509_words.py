@@ -3,7 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, UTC, datetime, timedelta
 
 from mtls_runner.language.document import Plain, Value
 from mtls_runner.language.values import Parsed, fail, text_value
@@ -14,6 +14,7 @@ __all__ = [
     "DEFECTS",
     "DER",
     "EXTENDED_KEY_USAGES",
+    "FIRST_MOMENT",
     "FORMATS",
     "HASHES",
     "KEY_ALGORITHMS",
@@ -89,6 +90,8 @@ _PART = re.compile(r"([0-9]+)([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _GENERAL_NAMES = {name.lower(): name for name in ("DNS", "IP", "URI", "email", "dirName", "RID")}
 _TEXT_OR_NUMBER: Mapping[str, object] = {"type": ["string", "number"]}
+#: Where UTCTime begins; certificates and CRLs have no earlier one.
+FIRST_MOMENT = datetime(1950, 1, 1, tzinfo=UTC)
 _MAX_SERIAL = 1 << 159  # RFC 5280 §4.1.2.2: at most 20 octets, positive
 
 
@@ -163,7 +166,9 @@ def _moment(value: Value) -> Moment:
             amounts[_UNITS[unit]] = amounts.get(_UNITS[unit], 0) + int(amount)
         offset = timedelta(**amounts)
         if abs(offset) <= timedelta(days=366 * 1000):
-            return Moment(offset=-offset if text[0] == "-" else offset)
+            offset = -offset if text[0] == "-" else offset
+            _not_too_early(datetime.now(UTC) + offset)
+            return Moment(offset=offset)
     try:
         absolute = datetime.fromisoformat(text)
     except ValueError:
@@ -171,7 +176,19 @@ def _moment(value: Value) -> Moment:
             "this is not a time",
             "relative to the run (-10d, +30d, -1h30m), now, or absolute (2026-01-31, 2026-01-31T12:00:00Z)",
         ) from None
-    return Moment(absolute=absolute.replace(tzinfo=UTC) if absolute.tzinfo is None else absolute.astimezone(UTC))
+    try:
+        absolute = absolute.replace(tzinfo=UTC) if absolute.tzinfo is None else absolute.astimezone(UTC)
+    except OverflowError:  # of the first year or the last one, and in UTC of none
+        absolute = absolute.replace(tzinfo=UTC)
+        if absolute.year == MAXYEAR:
+            raise fail("this is after the year 9999", "9999-12-31T23:59:59Z or earlier") from None
+    _not_too_early(absolute)
+    return Moment(absolute=absolute)
+
+
+def _not_too_early(moment: datetime) -> None:
+    if moment < FIRST_MOMENT:
+        raise fail("this is before the year 1950", "1950-01-01 or later (RFC 5280 §4.1.2.5)")
 
 
 def alternative_name(value: Value) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -90,6 +90,17 @@ def test_dates_keep_a_week_between_them(read: Read) -> None:
     old, new = plan.crls["old"], plan.crls["new"]
     assert old.next_update.offset - old.this_update.offset == timedelta(days=7)
     assert new.next_update.offset == timedelta(days=8)
+
+
+def test_a_week_from_the_first_date_and_the_last_that_there_are(read: Read) -> None:
+    plan = read(
+        SMALL.replace(
+            "server: {crl: ca}",
+            "crls: {old: {next_update: 1950-01-03}, new: {this_update: 9999-12-30}}\nserver: {crl: [old, new]}",
+        )
+    )
+    assert plan.crls["old"].this_update.absolute == datetime(1950, 1, 1, tzinfo=UTC)
+    assert plan.crls["new"].next_update.absolute == datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 
 def test_an_authority_s_own_crl_can_be_described_under_its_id(read: Read) -> None:
