@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, get_args
 
@@ -12,7 +13,7 @@ from mtls_runner.language.document import Document, Loc
 from mtls_runner.language.expectation import CASE_OUTCOMES
 from mtls_runner.language.problems import meant
 from mtls_runner.language.yaml_nodes import BOOL, FLOAT, INT, NULL
-from mtls_runner.snippet import is_secret
+from mtls_runner.snippet import is_secret, without_secrets
 from mtls_runner.span import Diagnostic, Span
 
 if TYPE_CHECKING:
@@ -120,8 +121,10 @@ class _Mistake:
             return Diagnostic(f"a space is missing behind '{head}:'", self._span)
         names = tuple(owner.model_fields) if owner is not None else ()
         more: tuple[str, ...] = getattr(owner, "more_keys", ())
-        close = _key_meant(key, (*names, *more))
-        return Diagnostic(f"there is no key '{key}' here", self._span, _listed(names, close), close)
+        quoted = without_secrets(key)
+        typed = key if quoted == key else re.split(r"[\s.=:]", key, maxsplit=1)[0]
+        close = _key_meant(typed, (*names, *more))
+        return Diagnostic(f"there is no key '{quoted}' here", self._span, _listed(names, close), close)
 
     def _wrong_value(self) -> Diagnostic:
         choices = self._context["choices"]

@@ -12,7 +12,7 @@ from mtls_runner.language.diagnose import diagnose
 from mtls_runner.language.document import Loc, Plain, Value
 from mtls_runner.language.endpoint import Client, Server
 from mtls_runner.language.merge import within
-from mtls_runner.snippet import is_secret
+from mtls_runner.snippet import is_secret, without_secrets
 
 __all__ = ["MAX_CELLS", "Axis", "Cell", "Setting", "applied", "axes", "cells"]
 
@@ -81,7 +81,7 @@ def _axis(context: Context, path: str, values: list[Value], loc: Loc) -> Axis | 
         )
         return None
     if parts[0] in _NOT_AN_AXIS:
-        context.problems.error(context.document, loc, f"{path} can't be varied", key=True)
+        context.problems.error(context.document, loc, f"{without_secrets(path)} can't be varied", key=True)
         return None
     if not values:
         context.problems.error(

@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Iterable
 
 from mtls_runner.language.document import Document, Loc
+from mtls_runner.snippet import without_secrets
 from mtls_runner.span import Diagnostic, Severity
 
 __all__ = ["Problems", "meant"]
@@ -47,7 +48,7 @@ class Problems:
         """An id that names nothing."""
         names = list(choices)
         expected = f"one of: {', '.join(names)}" if names else "there is none in this file"
-        self.error(document, loc, f"there is no {what} '{given}'", expected, meant(given, names))
+        self.error(document, loc, f"there is no {what} '{without_secrets(given)}'", expected, meant(given, names))
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:

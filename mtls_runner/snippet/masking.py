@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from difflib import SequenceMatcher
 from functools import lru_cache
 
-__all__ = ["is_secret", "masked"]
+__all__ = ["MASK", "is_secret", "masked", "without_secrets"]
+
+MASK = "***"
 
 _WHOLE = frozenset(
     {"pass", "pw", "pwd", "pin", "passwd", "secret", "secrets", "token", "authorization", "proxyauthorization"}
@@ -22,7 +24,17 @@ _SHORT = 6
 
 # Only whole words: within a long one, looking for a key at each letter would take forever.
 _KEY = re.compile(r"""(?<![\w.\-])(?P<key>[\w.\-]+)(?P<quote>["']?)(?P<sign>[ \t]*(?:\r?\n[ \t]*(?=:))?[:=])""")
-_BARE = re.compile(r"(?m)^[ \t]*(?:[-?] +)*(?P<key>[^\W\d][\w.\-]*)[ \t]+(?=[^\s:=#])")
+# Where a key could stand: at the start of a line, in a flow collection, or as a value, where a colon was forgotten.
+_START = r"""(?m)(?:^[ \t]*(?:[-?] +)*|[{\[,][ \t]*|:[ \t]+)["']?"""
+_BARE = re.compile(_START + r"(?P<key>[^\W\d][\w.\-]*+)[ \t]++(?=[^\s:=#,}\]])")
+_DOTTED = re.compile(_START + r"(?P<key>[\w\-]++(?:\.[^\s.,:=\[\]{}\"']++)+)")
+#: What may be called after a secret, and how a secret may be given.
+_ENDINGS = frozenset(
+    "cer conf crt der env file json key p12 pem pfx text toml txt yaml yml".split()  # noqa: SIM905 - words
+)
+#: Free texts: what they begin with is no key.
+_FREE = re.compile(r"""(?<![\w.\-])(?:name|description)["']?$""")
+_LONGEST_FREE = 16
 _COMMENT = re.compile(r"(?:^|[ \t])#")
 _DOUBLE = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _SINGLE = re.compile(r"'(?:[^']|'')*'", re.DOTALL)
@@ -44,8 +56,11 @@ def is_secret(key: str) -> bool:
 
 def _near(word: str) -> bool:
     plain = re.sub(r"[^a-z0-9]", "", word)
-    if plain in _WHOLE or any(part in plain for part in _WITHIN):
-        return True
+    return plain in _WHOLE or any(part in plain for part in _WITHIN) or _is_slip(plain)
+
+
+def _is_slip(plain: str) -> bool:
+    """Whether it is, or nearly is, ``passphrase`` or a word for it."""
     if not plain.isascii() or len(plain) < 4:
         return False
     return any(abs(len(plain) - len(like)) <= _FAR and _alike(plain, like) for like in _LIKE)
@@ -95,9 +110,46 @@ def masked(text: str) -> tuple[tuple[int, int], ...]:
     for match in _KEY.finditer(text):
         if is_secret(match["key"]):
             found.extend(_value(text, match["key"], match.start("key"), match.end(), patience))
-    found.extend((bare.end(), _line_end(text, bare.end())) for bare in _BARE.finditer(text) if is_secret(bare["key"]))
+    for match in _BARE.finditer(text):
+        if is_secret(match["key"]) and not _is_free(text, match.start()):
+            found.extend(_behind(text, match, patience))
+    for match in _DOTTED.finditer(text):
+        if not _is_free(text, match.start()):
+            found.extend(_within(match["key"], match.start("key")))
     found.extend(match.span(1) for match in _PRIVATE_KEY.finditer(text))
     return tuple(_merged(sorted(_trimmed(text, low, high) for low, high in found)))
+
+
+def without_secrets(text: str) -> str:
+    """What an author typed, as a message may quote it."""
+    shown, at = "", 0
+    for low, high in masked(text):
+        shown, at = f"{shown}{text[at:low]}{MASK}", high
+    return shown + text[at:]
+
+
+def _is_free(text: str, at: int) -> bool:
+    """Whether the colon there stands behind the key of a free text."""
+    return text.startswith(":", at) and bool(_FREE.search(text[max(0, at - _LONGEST_FREE) : at]))
+
+
+def _behind(text: str, bare: re.Match[str], patience: _Patience) -> list[tuple[int, int]]:
+    """Where the value behind a secret key without a colon stands."""
+    line_at = max(text.rfind("\n", 0, bare.start("key")), text.rfind("\r", 0, bare.start("key"))) + 1
+    if text[line_at : bare.start("key")].strip(" \t-?"):
+        return _value(text, bare["key"], bare.start("key"), bare.end(), patience)
+    return [(bare.end(), _line_end(text, bare.end()))]
+
+
+def _within(key: str, at: int) -> Iterator[tuple[int, int]]:
+    """What stands behind the dot of ``passphrase.hunter2``; a matrix's ``client.passphrase`` has nothing there."""
+    part, rest = key.partition(".")[::2]
+    while rest:
+        at += len(part) + 1
+        if _is_slip(re.sub(r"[^a-z0-9]", "", part.lower())) and rest.lower() not in _ENDINGS:
+            yield at, at + len(rest)
+            return
+        part, _, rest = rest.partition(".")
 
 
 def _merged(ranges: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from operator import itemgetter
 
-from mtls_runner.snippet.masking import masked
+from mtls_runner.snippet.masking import MASK, masked
 from mtls_runner.span import Diagnostic, Severity, Span
 
 __all__ = ["render"]
@@ -26,7 +26,6 @@ _NEAR = 1000
 #: Lines of a span that are shown.
 _MAX_LINES = 3
 _TAB = "    "
-_MASK = "***"
 _CUT = "…"
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r|$)")
 _RESET, _BOLD, _RED, _YELLOW, _BLUE = "\x1b[0m", "\x1b[1m", "\x1b[31m", "\x1b[33m", "\x1b[34m"
@@ -121,10 +120,10 @@ def _shown(line: str, offset: int, masks: tuple[tuple[int, int], ...], start: in
             secret[low:high] = b"\1" * (high - low)
     for index, character in enumerate(line):
         if secret[index]:
-            columns.append(width if not hidden else width - len(_MASK))
+            columns.append(width if not hidden else width - len(MASK))
             if not hidden:
-                cells.append(_MASK)
-                width += len(_MASK)
+                cells.append(MASK)
+                width += len(MASK)
             hidden = True
             continue
         hidden = False

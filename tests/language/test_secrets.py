@@ -105,6 +105,33 @@ def test_a_slip_that_makes_a_key_or_a_tag_of_a_passphrase(shown: Shown, typed: s
     assert SECRET not in text
 
 
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("{passphrase=hunter2x, usage: client}", "there is no key 'passphrase=***' here"),
+        ("{password=hunter2x, usage: client}", "there is no key 'password=***' here"),
+        ("{key_passphrase hunter2x, usage: client}", "there is no key 'key_passphrase ***' here"),
+        ("{passhrase.hunter2x, usage: client}", "there is no key 'passhrase.***' here"),
+        ("{passphrase hunter2x}", "there is no key 'passphrase ***' here"),
+        ("{'passphrase hunter2x': 3}", "there is no key 'passphrase ***' here"),
+        ("passphrase hunter2x", "a mapping (key: value) is expected here"),
+        ("{issuer: passphrase hunter2x}", "there is no authority or leaf 'passphrase ***'"),
+    ],
+)
+def test_a_passphrase_that_became_part_of_a_key_or_of_an_id(shown: Shown, typed: str, message: str) -> None:
+    text = shown(MINIMAL.replace("{usage: client}", typed))
+    assert message in text
+    assert SECRET not in text
+    again = shown(MINIMAL.replace("client: client\n", f"client: {typed}\n"))
+    assert SECRET not in again
+
+
+def test_what_was_meant_by_a_key_with_a_passphrase_in_it(shown: Shown) -> None:
+    assert "did you mean 'passphrase'?" in shown(
+        MINIMAL.replace("{usage: client}", "{pasphrase=hunter2, usage: client}")
+    )
+
+
 @pytest.mark.parametrize("name", ["A=B", "A\\0B"])
 def test_a_name_that_no_environment_variable_can_have(shown: Shown, name: str) -> None:
     text = shown(MINIMAL.replace("{subject: CN=Root}", f'{{passphrase: {{env: "{name}"}}}}'))

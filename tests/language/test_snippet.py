@@ -118,6 +118,15 @@ def test_a_long_line_is_cut_around_the_caret() -> None:
         f"passphrase: {{text: {SECRET}}}",
         f"? passphrase\n: {SECRET}",
         f"passphrase: !!str {SECRET}",
+        f"a: {{passphrase {SECRET}}}",
+        f"a: {{passphrase {SECRET}, tls: x}}",
+        f"- {{name: b, client: {{pasphrase {SECRET}}}, expect: accepted}}",
+        f"a: {{tls: x, key_passphrase {SECRET}, days: 3}}",
+        f"c4: passphrase {SECRET}",
+        f"c4: {{'passphrase {SECRET}': 3}}",
+        f"a: {{passhrase.{SECRET}, tls: x}}",
+        f"passhrase.{SECRET}: 3",
+        f"a: {{passphrase={SECRET}, tls: x}}",
     ],
 )
 def test_secrets_are_masked_in_every_line(text: str) -> None:
@@ -140,6 +149,12 @@ def test_secrets_are_masked_in_every_line(text: str) -> None:
         "path_length: shown",
         "token_binding_of_path: shown",
         "passphrase:\nname: shown",
+        "name: passphrase of somebody else, shown",
+        "- {name: passphrase is shown, client: x}",
+        "a: {passphrase x, tls: shown}",
+        "passphrase: {file: passphrase.txt}\nname: shown",
+        "server_name: secret.shown",
+        "client: {key: passphrase.key, tls: shown}",
     ],
 )
 def test_what_is_no_secret_is_shown(text: str) -> None:
@@ -201,8 +216,21 @@ LONG = 1 << 20
         "passphrase: [\n" * (LONG // 14),
         "".join(f"k{number}: &a{number} {{passphrase: *b{number}}}\n" for number in range(LONG // 40)),
         f"passphrase:{' ' * LONG}{SECRET}\n",
+        f"{{{f'passphrase {SECRET}, ' * (LONG // 20)}}}\n",
+        f"a: passphrase {SECRET}\n" * (LONG // 24),
+        f"a: {'passphrase.' * (LONG // 11)}{SECRET}\n",
     ],
-    ids=["a long word", "a long line", "many lines", "brackets without an end", "aliases", "a far value"],
+    ids=[
+        "a long word",
+        "a long line",
+        "many lines",
+        "brackets without an end",
+        "aliases",
+        "a far value",
+        "no colons",
+        "lines without colons",
+        "dots",
+    ],
 )
 def test_however_long_a_file_is_its_lines_are_shown_at_once(text: str) -> None:
     """What is tried at each letter, or for each key over the whole file, does not end within a test's time."""
