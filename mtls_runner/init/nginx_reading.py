@@ -15,7 +15,7 @@ from mtls_runner.errors import UsageError
 from mtls_runner.servers.nginx.instrument import is_whole
 from mtls_runner.servers.nginx.statements import Unreadable, statements
 
-__all__ = ["ROOT", "Directive", "Reading", "ServerBlock", "read"]
+__all__ = ["ROOT", "Directive", "Reading", "ServerBlock", "places", "read"]
 
 ROOT = PurePosixPath("/etc/nginx")
 """What relative paths of a configuration start from."""
@@ -37,6 +37,7 @@ class Directive:
         path: names of the blocks around it, outermost first, those of the including files too.
         block: number of the innermost block around it; ``around`` are the numbers of all of them, outermost first.
         place: file and line, for people.
+        opens: number of the block that it opens; 0: it opens none.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Directive:
     path: tuple[str, ...]
     around: tuple[int, ...]
     place: str
+    opens: int = 0
 
 
 @dataclass(slots=True)
@@ -111,8 +113,7 @@ def read(main: Path) -> Reading:
         reading.directives.append(directive)
         if directive.path == ("http",):
             if directive.name == "server" and not directive.arguments:
-                number = walk.opened
-                servers[number] = ServerBlock(directive.place, number, inherited)
+                servers[directive.opens] = ServerBlock(directive.place, directive.opens, inherited)
             else:
                 inherited.setdefault(directive.name, []).append(directive)
         elif directive.path[:2] == ("http", "server"):
@@ -129,8 +130,7 @@ class _Walk:
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
-        self.opened = 0
-        """Number of the block that opened last."""
+        self._opened = 0
 
     def file(self, file: Path, inside: tuple[str, ...], around: tuple[int, ...], deep: int) -> Iterator[Directive]:
         text = _text(file)
@@ -144,10 +144,11 @@ class _Walk:
             place = f"{file}:{text.count(chr(10), 0, statement.start) + 1}"
             here = blocks[statement.block]
             path = (*inside, *statement.path)
-            directive = Directive(statement.name, statement.arguments, path, here, place)
+            self._opened += statement.opens
+            opens = self._opened if statement.opens else 0
+            directive = Directive(statement.name, statement.arguments, path, here, place, opens)
             if statement.opens:
-                self.opened += 1
-                blocks[statement.end] = (*here, self.opened)
+                blocks[statement.end] = (*here, opens)
             if statement.name != "include" or not statement.arguments:
                 yield directive
             elif deep < _DEEPEST:
@@ -171,25 +172,29 @@ class _Walk:
 
 
 def _reached(main: Path, target: PurePosixPath, whole: bool) -> Iterator[tuple[str, Path, bool]]:
-    """Files that an include names: path in the container, file here, and whether a run finds it by itself.
-
-    A run takes the configuration's folder for ``/etc/nginx`` (and for ``conf.d``). Here the folders above it are tried
-    too, as in a checkout with ``sites-available/`` beside ``snippets/``; then the path itself, on this machine.
-    """
-    if target.is_relative_to(ROOT) and ".." not in target.parts:
-        relative = target.relative_to(ROOT)
-        tries = [(main.parent / relative, True)]
-        if not whole and relative.parts[:1] == ("conf.d",):
-            tries.append((main.parent / PurePosixPath(*relative.parts[1:]), True))
-        tries += [(folder / relative, False) for folder in list(main.resolve().parent.parents)[:2]]
-    else:
-        tries = []
-    for pattern, by_itself in (*tries, (Path(target), False)):
+    """Files that an include names: path in the container, file here, and whether a run finds it by itself."""
+    for pattern, by_itself in places(main, target, whole):
         files = [Path(name) for name in sorted(glob.glob(str(pattern))) if Path(name).is_file()]  # noqa: PTH207 - absolute
         files = [file for file in files if file.resolve() != main.resolve()]
         if files:
             yield from ((str(target.parent / file.name), file, by_itself) for file in files)
             return
+
+
+def places(main: Path, target: PurePosixPath, whole: bool) -> list[tuple[Path, bool]]:
+    """Where something of that path in the container may be here, and whether a run takes an ``include`` from there.
+
+    A run takes the configuration's folder for ``/etc/nginx`` (and for ``conf.d``). Here the folders above it are tried
+    too, as in a checkout with ``sites-available/`` beside ``snippets/``; then the path itself, on this machine.
+    """
+    tries: list[tuple[Path, bool]] = []
+    if target.is_relative_to(ROOT) and ".." not in target.parts:
+        relative = target.relative_to(ROOT)
+        tries.append((main.parent / relative, True))
+        if not whole and relative.parts[:1] == ("conf.d",):
+            tries.append((main.parent / PurePosixPath(*relative.parts[1:]), True))
+        tries += [(folder / relative, False) for folder in list(main.resolve().parent.parents)[:2]]
+    return [*tries, (Path(target), False)]
 
 
 def _text(file: Path) -> str:

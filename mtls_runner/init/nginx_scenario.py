@@ -13,6 +13,7 @@ from mtls_runner.errors import UsageError
 from mtls_runner.init.dh import PARAMETERS
 from mtls_runner.init.nginx_cases import CaseDraft, demands
 from mtls_runner.init.nginx_material import CLIENT_CA, SERVER_CA, Material, material, names_of
+from mtls_runner.init.nginx_pages import pages
 from mtls_runner.init.nginx_reading import ROOT, Directive, Reading, ServerBlock, read
 from mtls_runner.init.nginx_upstreams import upstreams
 from mtls_runner.init.text import rendered
@@ -67,7 +68,9 @@ def from_nginx(main: Path, directory: Path, image: str | None) -> Draft:
         servers += [server] if server is not None else []
     if not servers:
         raise UsageError(f"{main}: there is nothing to test: {'; '.join((*notes, *made.notes))}")
-    notes += [*made.notes, *behind.notes, *_elsewhere(reading)]
+    sent = pages(reading, [block for block, _ in blocks])
+    own = {path: file for path, file in sent.files.items() if path not in made.files} | made.own
+    notes += [*made.notes, *behind.notes, *sent.notes, *_elsewhere(reading)]
     asks = any(server.client_auth != "none" for server in servers)
     if not asks:
         notes.append("no `server` asks for a client certificate (ssl_verify_client): there is no mutual TLS to test")
@@ -98,9 +101,7 @@ def from_nginx(main: Path, directory: Path, image: str | None) -> Draft:
         ],
         "servers": servers,
         "files": made.files,
-        "own": {
-            path: str(file) if str(file) == made.dh else _relative(file, directory) for path, file in made.own.items()
-        },
+        "own": {path: str(file) if str(file) == made.dh else _relative(file, directory) for path, file in own.items()},
         "upstreams": behind.names,
         "matrix": list(min(versions)) if len(versions) == 1 and len(min(versions)) > 1 else [],
     }
