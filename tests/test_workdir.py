@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mtls_runner.engine.workdir import kept_directory, private_directory, sweep
-from mtls_runner.errors import LabError
+from mtls_runner.errors import LabError, UsageError
 
 
 @pytest.fixture(autouse=True)
@@ -74,6 +74,6 @@ def test_kept_files_never_overwrite_anything(tmp_path: Path) -> None:
     with kept_directory(kept) as directory:
         (directory / "a").write_text("mine")
     assert kept.stat().st_mode & 0o777 == 0o700
-    with pytest.raises(LabError, match="not empty"), kept_directory(kept):
+    with pytest.raises(UsageError, match="not empty"), kept_directory(kept):
         pass
     assert (kept / "a").read_text() == "mine"
