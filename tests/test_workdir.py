@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from mtls_runner.engine.run import RunOptions, run
 from mtls_runner.engine.workdir import kept_directory, private_directory, sweep
 from mtls_runner.errors import LabError, UsageError
+from mtls_runner.language import Overrides, load
+from mtls_runner.model.event import RunFinished
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +41,7 @@ def test_it_is_gone_after_an_exception() -> None:
 KILLED = """
 import sys, tempfile
 tempfile.tempdir = sys.argv[1]
+from mtls_runner.engine.run import RunOptions, run
 from mtls_runner.engine.workdir import private_directory
 with private_directory() as directory:
     (directory / "key").write_text("secret")
@@ -77,3 +81,13 @@ def test_kept_files_never_overwrite_anything(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not empty"), kept_directory(kept):
         pass
     assert (kept / "a").read_text() == "mine"
+
+
+def test_a_run_says_what_is_in_the_way_as_its_last_event(tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "a").write_text("mine")
+    plan = load(Path(__file__).parents[1] / "scenarios" / "basic.yaml", Overrides())
+    *_, last = run([plan], RunOptions(keep=tmp_path / "kept"))
+    assert isinstance(last, RunFinished)
+    assert "not empty" in last.error
+    assert (tmp_path / "kept" / "a").read_text() == "mine"

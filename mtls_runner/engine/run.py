@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from mtls_runner.engine.lab import Lab
 from mtls_runner.engine.workdir import sweep
-from mtls_runner.errors import LabError
+from mtls_runner.errors import LabError, UsageError
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.event import (
     CaseFinished,
@@ -50,10 +50,10 @@ class RunOptions:
     keep: Path | None = None
 
 
-def places(keep: Path, plans: Sequence[Plan]) -> list[Path]:
-    """Where each plan's material is left."""
-    if len(plans) == 1:
-        return [keep]
+def places(keep: Path | None, plans: Sequence[Plan]) -> Sequence[Path | None]:
+    """Where each plan's material is left; ``None``: nowhere."""
+    if keep is None or len(plans) == 1:
+        return [keep] * len(plans)
     return [keep / f"{number:02}-{plan.path.stem}" for number, plan in enumerate(plans, 1)]
 
 
@@ -93,10 +93,7 @@ class _Run:
         if self.options.fail_fast and verdict.status in (Status.FAIL, Status.ERROR):
             raise _Stopped
 
-    def plan(self, plan: Plan) -> Iterator[Event]:
-        keep = self.options.keep
-        if keep is not None:
-            keep = places(keep, self.plans)[self.plans.index(plan)]
+    def plan(self, plan: Plan, keep: Path | None) -> Iterator[Event]:
         yield PlanStarted(plan)
         lab = Lab(plan, keep, pool=self._pool(), report=self.report)
         with lab:
@@ -168,12 +165,12 @@ def run(plans: Sequence[Plan], options: RunOptions | None = None, listener: List
     try:
         yield RunStarted(tuple(plans), sum(len(plan.cases) for plan in plans))
         sweep()
-        for plan in plans:
-            yield from state.plan(plan)
+        for plan, keep in zip(plans, places(state.options.keep, plans), strict=True):
+            yield from state.plan(plan, keep)
     except KeyboardInterrupt:
         interrupted = True
     except _Stopped:
         pass
-    except LabError as error:
+    except (LabError, UsageError) as error:
         broke = str(error)
     yield RunFinished(dict(state.counts), time.monotonic() - began, interrupted, broke, state.versions)

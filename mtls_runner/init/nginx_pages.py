@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from mtls_runner.init.nginx_reading import ROOT, Directive, Reading, ServerBlock, places
+from mtls_runner.init.nginx_reading import ROOT, Directive, Reading, ServerBlock, bring_in, places
 
 __all__ = ["Pages", "pages"]
 
@@ -92,8 +92,7 @@ def pages(reading: Reading, blocks: Sequence[ServerBlock]) -> Pages:
 
 def _error_pages(reading: Reading, block: ServerBlock, found: Pages, single: set[int]) -> None:
     """Those that are internal URIs; ``single`` gets the blocks of locations that are there for nothing else."""
-    nested = [directive for directive in block.inside if directive.name == "error_page" and len(directive.path) > 2]
-    for directive in (*block.all("error_page"), *nested):
+    for directive in (*block.all("error_page"), *block.nested("error_page")):
         uri = directive.arguments[-1].partition("?")[0] if directive.arguments else ""
         if not uri.startswith("/"):
             continue
@@ -109,7 +108,7 @@ def _error_pages(reading: Reading, block: ServerBlock, found: Pages, single: set
             path = target.paths[0]
             found.notes.append(
                 f"{told}: {path} is not here; nginx will answer 404 in its place unless the image has it "
-                f"(bring it in with `files: {{{path}: {{file: …}}}}`)"
+                f"({bring_in(path)})"
             )
 
 
@@ -129,10 +128,7 @@ def _indexes(reading: Reading, block: ServerBlock, found: Pages) -> None:
 
 def _directories(reading: Reading, block: ServerBlock, found: Pages, single: set[int]) -> None:
     """A note on each ``root`` and ``alias``, unless all of it came along."""
-    nested = [
-        directive for directive in block.inside if directive.name in ("root", "alias") and len(directive.path) > 2
-    ]
-    for directive in (*block.all("root"), *nested):
+    for directive in (*block.all("root"), *block.nested("root", "alias")):
         if not directive.arguments or (directive.around and directive.around[-1] in single):
             continue
         value = directive.arguments[0]

@@ -15,7 +15,7 @@ from mtls_runner.errors import UsageError
 from mtls_runner.servers.nginx.instrument import is_whole
 from mtls_runner.servers.nginx.statements import Unreadable, statements
 
-__all__ = ["ROOT", "Directive", "Reading", "ServerBlock", "places", "read"]
+__all__ = ["ROOT", "Directive", "Reading", "ServerBlock", "bring_in", "places", "read"]
 
 ROOT = PurePosixPath("/etc/nginx")
 """What relative paths of a configuration start from."""
@@ -58,6 +58,10 @@ class ServerBlock:
     own: dict[str, list[Directive]] = field(default_factory=dict)
     inside: list[Directive] = field(default_factory=list)
     """Everything in it, its locations' directives too."""
+
+    def nested(self, *names: str) -> list[Directive]:
+        """Directives of these names in blocks within it: its locations, mostly."""
+        return [directive for directive in self.inside if directive.name in names and len(directive.path) > 2]
 
     def all(self, name: str) -> list[Directive]:
         """Directives of that name that hold for the block: its own, or else those of ``http``."""
@@ -167,8 +171,13 @@ class _Walk:
         if missing:
             self._reading.notes.append(
                 f"{directive.place}: {pattern} is not here; nginx will not start without it unless the image has it "
-                f"(bring it in with `files: {{{target}: {{file: …}}}}`)"
+                f"({bring_in(target)})"
             )
+
+
+def bring_in(path: object) -> str:
+    """What an author can do about a file that the container does not have."""
+    return f"bring it in with `files: {{{path}: {{file: …}}}}`"
 
 
 def _reached(main: Path, target: PurePosixPath, whole: bool) -> Iterator[tuple[str, Path, bool]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -11,12 +11,13 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from mtls_runner.errors import ScenarioError
+from mtls_runner.language.context import Context
 from mtls_runner.language.diagnose import diagnose
 from mtls_runner.language.document import Document, Loc
-from mtls_runner.language.endpoint import Server
 from mtls_runner.language.lab import DEFAULT_IMAGE, IMAGE_VARIABLE, Lab, load_lab
 from mtls_runner.language.overrides import Overrides
 from mtls_runner.language.scenario import Scenario
+from mtls_runner.language.servers import Servers
 from mtls_runner.language.source import read
 from mtls_runner.language.values import Strict
 
@@ -104,12 +105,12 @@ class _Source:
 
 def _all(document: Document, scenario: Scenario, lab: Lab, overrides: Overrides) -> Iterator[Setting]:
     yield Setting("lab.yaml", str(lab.document.path) if lab.document else "none", "above the scenario")
-    servers = {"server": scenario.server} if scenario.server is not None else {}
-    servers |= scenario.servers or {}
+    servers = Servers(Context(document, scenario, lab, overrides))
     shared = _Source(lab.defaults.server, lab.document, ("defaults", "server"))
-    for id_ in servers:
-        family = [_Source(servers[each], document, _place(each, scenario)) for each in _family(id_, servers)]
-        name = ".".join(_place(id_, scenario))
+    for id_, declared in servers.declared.items():
+        relatives = [servers.declared[each] for each in servers.family(id_)]
+        family = [_Source(each.model, document, each.loc) for each in relatives]
+        name = ".".join(map(str, declared.loc))
         yield from _chosen(name, _SERVER, (*family, shared), {"backend": (overrides.backend, "--backend")})
         yield _image(name, family, lab, overrides)
     shared = _Source(lab.defaults.client, lab.document, ("defaults", "client"))
@@ -120,20 +121,6 @@ def _all(document: Document, scenario: Scenario, lab: Lab, overrides: Overrides)
         "engine", {"memory": "512m", "pids": "512"}, (_Source(lab.file.engine, lab.document, ("engine",)),), {}
     )
     yield from _chosen("", {"jobs": "1", "artifacts": "none"}, (_Source(lab.file, lab.document, ()),), {})
-
-
-def _place(id_: str, scenario: Scenario) -> tuple[str, ...]:
-    return ("server",) if id_ == "server" and scenario.server is not None else ("servers", id_)
-
-
-def _family(id_: str, servers: Mapping[str, Server]) -> list[str]:
-    """A server, what it is ``like``, and so on; the scenario may be wrong, and this lead nowhere or round in a circle."""
-    found: list[str] = []
-    at: str | None = id_
-    while at is not None and at in servers and at not in found:
-        found.append(at)
-        at = servers[at].like
-    return found
 
 
 def _image(name: str, family: Sequence[_Source], lab: Lab, overrides: Overrides) -> Setting:

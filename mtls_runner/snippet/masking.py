@@ -30,7 +30,24 @@ _BARE = re.compile(_START + r"(?P<key>[^\W\d][\w.\-]*+)[ \t]++(?=[^\s:=#,}\]])")
 _DOTTED = re.compile(_START + r"(?P<key>[\w\-]++(?:\.[^\s.,:=\[\]{}\"']++)+)")
 #: What may be called after a secret, and how a secret may be given.
 _ENDINGS = frozenset(
-    "cer conf crt der env file json key p12 pem pfx text toml txt yaml yml".split()  # noqa: SIM905 - words
+    {
+        "cer",
+        "conf",
+        "crt",
+        "der",
+        "env",
+        "file",
+        "json",
+        "key",
+        "p12",
+        "pem",
+        "pfx",
+        "text",
+        "toml",
+        "txt",
+        "yaml",
+        "yml",
+    }
 )
 #: Free texts: what they begin with is no key.
 _FREE = re.compile(r"""(?<![\w.\-])(?:name|description)["']?$""")
@@ -55,8 +72,12 @@ def is_secret(key: str) -> bool:
 
 
 def _near(word: str) -> bool:
-    plain = re.sub(r"[^a-z0-9]", "", word)
+    plain = _plain(word)
     return plain in _WHOLE or any(part in plain for part in _WITHIN) or _is_slip(plain)
+
+
+def _plain(word: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", word.lower())
 
 
 def _is_slip(plain: str) -> bool:
@@ -91,7 +112,7 @@ def _slips(word: str, like: str) -> int:
 def _is_compound(key: str) -> bool:
     """``wrong-passphrase`` may be an id with a description behind it; ``passphrase`` has a secret behind it."""
     last = key.lower().rpartition(".")[2]
-    plain = re.sub(r"[^a-z0-9]", "", last)
+    plain = _plain(last)
     return len(plain) > len("passphrase") + _FAR or not _near(plain)
 
 
@@ -115,7 +136,7 @@ def masked(text: str) -> tuple[tuple[int, int], ...]:
             found.extend(_behind(text, match, patience))
     for match in _DOTTED.finditer(text):
         if not _is_free(text, match.start()):
-            found.extend(_within(match["key"], match.start("key")))
+            found.extend(_behind_dot(match["key"], match.start("key")))
     found.extend(match.span(1) for match in _PRIVATE_KEY.finditer(text))
     return tuple(_merged(sorted(_trimmed(text, low, high) for low, high in found)))
 
@@ -135,18 +156,17 @@ def _is_free(text: str, at: int) -> bool:
 
 def _behind(text: str, bare: re.Match[str], patience: _Patience) -> list[tuple[int, int]]:
     """Where the value behind a secret key without a colon stands."""
-    line_at = max(text.rfind("\n", 0, bare.start("key")), text.rfind("\r", 0, bare.start("key"))) + 1
-    if text[line_at : bare.start("key")].strip(" \t-?"):
+    if text[bare.start()] in "{[,:":  # not at the start of its line
         return _value(text, bare["key"], bare.start("key"), bare.end(), patience)
     return [(bare.end(), _line_end(text, bare.end()))]
 
 
-def _within(key: str, at: int) -> Iterator[tuple[int, int]]:
+def _behind_dot(key: str, at: int) -> Iterator[tuple[int, int]]:
     """What stands behind the dot of ``passphrase.hunter2``; a matrix's ``client.passphrase`` has nothing there."""
     part, rest = key.partition(".")[::2]
     while rest:
         at += len(part) + 1
-        if _is_slip(re.sub(r"[^a-z0-9]", "", part.lower())) and rest.lower() not in _ENDINGS:
+        if _is_slip(_plain(part)) and rest.lower() not in _ENDINGS:
             yield at, at + len(rest)
             return
         part, _, rest = rest.partition(".")

@@ -53,13 +53,16 @@ class Cli:
         kept = {name: os.environ[name] for name in ("HOME", "PATH", "TMPDIR", "XDG_CACHE_HOME") if name in os.environ}
         return {**kept, "LANG": "C.UTF-8", "PYTHONWARNINGS": "error", **more}
 
-    def __call__(self, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    def __call__(
+        self, *arguments: str, env: dict[str, str] | None = None, stdout: int = subprocess.PIPE
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [self.command, *arguments],
             cwd=self.directory,
             env=self.environment(**(env or {})),
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
             text=True,
             timeout=100,
             check=False,

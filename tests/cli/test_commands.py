@@ -345,15 +345,7 @@ def test_whatever_nobody_reads_ends_as_any_program_does(cli: Cli, write: Write, 
     reader, writer = os.pipe()
     os.close(reader)
     try:
-        done = subprocess.run(
-            [cli.command, *line.split()],
-            cwd=cli.directory,
-            env=cli.environment(),
-            stdout=writer,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
+        done = cli(*line.split(), stdout=writer)
     finally:
         os.close(writer)
     assert (done.returncode, done.stderr) == (141, "")
@@ -363,15 +355,7 @@ def test_whatever_nobody_reads_ends_as_any_program_does(cli: Cli, write: Write, 
 def test_a_full_disk_is_no_bug(cli: Cli, write: Write, line: str) -> None:
     write("small.yaml", SMALL)
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            [cli.command, *line.split()],
-            cwd=cli.directory,
-            env=cli.environment(),
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
+        done = cli(*line.split(), stdout=full.fileno())
     assert done.returncode == 3
     assert done.stderr.startswith("mtls-run: not all could be written: No space left on device (")
     assert "Traceback" not in done.stderr

@@ -64,6 +64,10 @@ matrix:
 """
 
 
+#: How a line about somebody who came begins: with the time.
+CONNECTION = re.compile(r"\d\d:\d\d:\d\d  ")
+
+
 @dataclass
 class Entry:
     """One case, as printed."""
@@ -90,7 +94,7 @@ class Serving:
         lines: list[str] = []
         while sum(of in line for line in lines) < number:
             lines.append(self.line())
-            assert re.match(r"\d\d:\d\d:\d\d  ", lines[-1]), lines
+            assert CONNECTION.match(lines[-1]), lines
         return lines
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> tuple[int, str]:
@@ -248,8 +252,10 @@ def test_every_command_does_with_nginx_what_its_case_says(cli: Cli, write: Write
     with serving(cli, "by-hand.yaml", "--backend", "nginx", "--image", IMAGE) as running:
         check_all(running, nginx=True)
         lines = running.connections(2 * 10, "accepted  ")
-        code, _ = running.stop()
+        code, told = running.stop()
     assert code == 0
+    lines += [line for line in told.splitlines() if CONNECTION.match(line)]
+    assert sum("accepted  " in line for line in lines) == 2 * 10
     refused = [line for line in lines if "refused: " in line]
     assert len(refused) == 2 * 8
     assert all("(HTTP 400)" in line for line in refused)
