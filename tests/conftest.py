@@ -8,8 +8,6 @@ from functools import partial
 
 import pytest
 
-from mtls_runner.pytest_plugin import CaseItem
-
 from .container_engine import absent, not_here
 from .once import Answers
 from .once import answers as answers_of
@@ -28,15 +26,6 @@ def pytest_configure() -> None:
 def pytest_xdist_auto_num_workers() -> int:
     """Twice the processors with ``-n auto``: much of a test's time it waits for containers, clocks and other processes."""
     return 2 * len(os.sched_getaffinity(0))
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Without an engine, say which scenarios were not run; in CI leave them to fail."""
-    for item in items:
-        if isinstance(item, CaseItem) and item.case.server.backend == "nginx" and not os.environ.get("CI"):
-            reason = absent(item.case.server.option("image"))
-            if reason is not None:
-                item.add_marker(pytest.mark.skip(reason=f"nginx was not run: {reason}"))
 
 
 @pytest.fixture(scope="session")

@@ -12,16 +12,17 @@ from typing import TypeAlias, TypeVar
 
 import pytest
 
-from mtls_runner import Overrides, Verdict, load
+from mtls_runner import Overrides, Plan, Verdict, load
 from mtls_runner.engine.run import RunOptions, run
 from mtls_runner.model.event import CaseFinished, RunFinished
 from mtls_runner.model.observation import Observation
 
 from .container_engine import IMAGE
 
-__all__ = ["Answers", "answers", "for_sharing", "once"]
+__all__ = ["TOOLS", "Answers", "answers", "for_sharing", "once"]
 
 T = TypeVar("T")
+TOOLS = ("python", "curl")
 
 #: Of a scenario file on a backend with a client: every case's verdict, by id.
 Answers: TypeAlias = Callable[[Path, str, str], Mapping[str, Verdict]]
@@ -42,19 +43,26 @@ def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], T]) 
 
 
 def answers(factory: pytest.TempPathFactory, file: Path, backend: str, tool: str) -> Mapping[str, Verdict]:
-    """Every case of a scenario file with these ends."""
-    return once(factory, f"{file.parent.name}-{file.stem}-{backend}-{tool}", lambda _: _run(file, backend, tool))
+    """Every case of a scenario file with these ends; all clients meet the same servers, started once."""
+    return once(factory, f"{file.parent.name}-{file.stem}-{backend}", lambda _: _run(file, backend))[tool]
 
 
-def _run(file: Path, backend: str, tool: str) -> Mapping[str, Verdict]:
-    verdicts = {}
-    for event in run([load(file, Overrides(backend=backend, tool=tool, image=IMAGE))], RunOptions(jobs=2)):
+def _run(file: Path, backend: str) -> Mapping[str, Mapping[str, Verdict]]:
+    plans = {tool: load(file, Overrides(backend=backend, tool=tool, image=IMAGE)) for tool in TOOLS}
+    verdicts: dict[str, dict[str, Verdict]] = {tool: {} for tool in TOOLS}
+    for event in run([_together(plans)], RunOptions(jobs=2)):
         match event:
             case CaseFinished():
-                verdicts[event.verdict.case.id] = for_sharing(event.verdict)
+                id_, _, tool = event.verdict.case.id.rpartition(" with ")
+                verdicts[tool][id_] = for_sharing(event.verdict)
             case RunFinished():
                 assert not event.error, event.error
     return verdicts
+
+
+def _together(plans: Mapping[str, Plan]) -> Plan:
+    cases = [replace(case, id=f"{case.id} with {tool}") for tool, plan in plans.items() for case in plan.cases]
+    return replace(plans["python"], cases=tuple(cases))
 
 
 def for_sharing(verdict: Verdict) -> Verdict:
