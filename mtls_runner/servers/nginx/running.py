@@ -14,7 +14,7 @@ from mtls_runner.deadline import Deadline
 from mtls_runner.errors import LabError
 from mtls_runner.model.endpoint import Address
 from mtls_runner.model.observation import ClientView, HttpRequest, Phase, ServerView
-from mtls_runner.servers.container.log_stream import LogStream
+from mtls_runner.runtimes.log_stream import LogStream
 from mtls_runner.servers.nginx.attribution import can_be_of, is_told
 from mtls_runner.servers.nginx.log import LogLine, parse_line, server_view
 

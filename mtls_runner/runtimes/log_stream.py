@@ -1,4 +1,4 @@
-"""A container's output as lines, read by a thread of its own, so that a reader waits on a condition and never polls."""
+"""A program's output as lines, read by a thread of its own, so that a reader waits on a condition and never polls."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _TAIL = 200
 
 
 class LogStream:
-    """Lines of one container, in the order in which they were written to each of its two streams.
+    """Lines of one program or container, in the order in which they were written to each of its two streams.
 
     Args:
-        chunks: yields ``(stdout, stderr)``, either of them ``None``; ends when the container does.
+        chunks: yields ``(stdout, stderr)``, either of them ``None``; ends when the program does.
         name: of the thread.
     """
 
@@ -61,7 +61,7 @@ class LogStream:
         self._tail.append(text)
 
     def take(self, deadline: Deadline) -> str | None:
-        """The next line nobody took yet; ``None`` when the deadline passed, or the container ended and all are taken."""
+        """The next line nobody took yet; ``None`` when the deadline passed, or the program ended and all are taken."""
         with self._changed:
             self._changed.wait_for(lambda: self._lines or self._ended, deadline.remaining())
             return self._lines.popleft() if self._lines else None
@@ -75,17 +75,17 @@ class LogStream:
 
     @property
     def ended(self) -> bool:
-        """Whether the container ended (all of its output has then arrived)."""
+        """Whether the program ended (all of its output has then arrived)."""
         return self._ended
 
     @property
     def drained(self) -> bool:
-        """Whether the container ended and every line of it was taken."""
+        """Whether the program ended and every line of it was taken."""
         with self._changed:
             return self._ended and not self._lines
 
     def wait_ended(self, deadline: Deadline) -> bool:
-        """Until the container ended; whether it did before the deadline."""
+        """Until the program ended; whether it did before the deadline."""
         with self._changed:
             return self._changed.wait_for(lambda: self._ended, deadline.remaining())
 
@@ -95,5 +95,5 @@ class LogStream:
             return tuple(self._tail)
 
     def join(self, seconds: float) -> None:
-        """Until the thread ended, which it does when the container does; at most so many seconds."""
+        """Until the thread ended, which it does when the program does; at most so many seconds."""
         self._thread.join(seconds)

@@ -1,0 +1,115 @@
+"""Programs: started, read, ended, and gone with the lab."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mtls_runner.deadline import Deadline
+from mtls_runner.errors import LabError
+from mtls_runner.runtimes.ports import reserved_port
+from mtls_runner.runtimes.process import Unfinished, find_program, finish, start
+
+_LIMIT = 20.0
+
+
+def _running(group: int) -> list[str]:
+    """Commands of a process group, zombies aside."""
+    listing = subprocess.run(["ps", "-eo", "pgid=,stat=,args="], capture_output=True, text=True, check=True).stdout
+    rows = (line.split(None, 2) for line in listing.splitlines())
+    return [row[-1] for row in rows if int(row[0]) == group and not row[1].startswith("Z")]
+
+
+def _all_gone(group: int) -> bool:
+    deadline = Deadline.after(_LIMIT)
+    while _running(group) and not deadline.passed:
+        pass
+    return not _running(group)
+
+
+def test_a_program_is_read_and_ended_with_all_its_children(tmp_path: Path) -> None:
+    script = 'read -r line; echo "$PWD $line"; (trap "" TERM; sleep 1000) & echo ready >&2; sleep 1000'
+    (tmp_path / "input").write_text("from a file\n")
+    with start(["/bin/sh", "-c", script], tmp_path, standard_input=tmp_path / "input") as program:
+        assert program.log.take(Deadline.after(_LIMIT)) == f"{tmp_path} from a file"
+        assert program.log.take(Deadline.after(_LIMIT)) == "ready"
+        assert program.exit_code() is None
+        assert len(_running(program.pid)) >= 2
+        assert program.log.take(Deadline.after(0)) is None
+    assert _all_gone(program.pid)
+    assert program.log.ended
+
+
+@pytest.mark.parametrize("how", ["SIGKILL", "SIGTERM", "os._exit"])
+def test_a_program_ends_with_the_lab_however_that_ends(tmp_path: Path, how: str) -> None:
+    """It ignores every signal that can be ignored, and so do its children."""
+    lab = f"""
+import os, sys, time
+from pathlib import Path
+from mtls_runner.deadline import Deadline
+from mtls_runner.runtimes.process import start
+with start(["/bin/sh", "-c", "trap '' HUP INT TERM; echo up; sleep 1000 & sleep 1000"], Path({str(tmp_path)!r})) as program:
+    program.log.take(Deadline.after({_LIMIT}))
+    print(program.pid, flush=True)
+    {"os._exit(0)" if how == "os._exit" else "time.sleep(1000)"}
+"""
+    with subprocess.Popen([sys.executable, "-c", lab], stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        group = int(running.stdout.readline())
+        if how != "os._exit":
+            assert len(_running(group)) == 3
+            running.send_signal(signal.Signals[how])
+        running.wait(_LIMIT)
+    assert _all_gone(group)
+
+
+def test_programs_that_end_are_told_apart(tmp_path: Path) -> None:
+    done = finish(["/bin/sh", "-c", "cat; echo no >&2; exit 7"], tmp_path, Deadline.after(_LIMIT))
+    assert (done.exit_code, done.output, done.errors) == (7, b"", b"no\n")
+    killed = finish(["/bin/sh", "-c", "kill -9 $$"], tmp_path, Deadline.after(_LIMIT))
+    assert killed.exit_code == -signal.SIGKILL
+    with pytest.raises(Unfinished) as hanging:
+        finish(["/bin/sh", "-c", "echo begun; sleep 1000"], tmp_path, Deadline.after(0.3))
+    assert hanging.value.partial.output == b"begun\n"
+    with start(["/bin/sh", "-c", "exit 3"], tmp_path) as program:
+        assert program.log.wait_ended(Deadline.after(_LIMIT))
+        with pytest.raises(LabError, match="sh ended with exit code 3"):
+            program.signal("HUP")
+    assert not list(tmp_path.iterdir())
+
+
+def test_programs_are_found_where_servers_and_pythons_scripts_lie(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert find_program("mtls-run") == str(Path(sys.executable).parent / "mtls-run")
+    assert find_program("no-such-program") is None
+
+
+def test_ports_are_locked_and_outside_the_range_of_clients(tmp_path: Path) -> None:
+    low, high = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    with reserved_port(tmp_path) as port, socket.create_server(("127.0.0.1", port)):
+        assert not low <= port <= high
+        asking = """
+import sys
+from pathlib import Path
+import mtls_runner.runtimes.ports as ports
+wanted = int(sys.argv[2])
+ports._candidates = lambda: range(wanted, wanted + 1)
+try:
+    with ports.reserved_port(Path(sys.argv[1])):
+        print("free")
+except ports.LabError as error:
+    print(error)
+"""
+
+        def asked(locks: Path) -> str:
+            command = [sys.executable, "-c", asking, str(locks), str(port)]
+            return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+        assert "no TCP port is free" in asked(tmp_path)
+        assert "no TCP port is free" in asked(tmp_path / "other")  # somebody listens there
+    assert asked(tmp_path) == "free\n"
+    assert os.listdir(tmp_path)
