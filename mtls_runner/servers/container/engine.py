@@ -24,10 +24,10 @@ from mtls_runner.deadline import Deadline
 from mtls_runner.errors import DeadlineExceeded, EngineError, ServerUnusable
 from mtls_runner.model.endpoint import Address
 from mtls_runner.model.observation import Reason
+from mtls_runner.runtimes.log_stream import LogStream
 from mtls_runner.servers.container.connection import Connection, translated
 from mtls_runner.servers.container.files import ContainerFile, archive, replacement
 from mtls_runner.servers.container.image import Image, PullProgress, find_image
-from mtls_runner.runtimes.log_stream import LogStream
 from mtls_runner.servers.container.owner import Owner
 
 if TYPE_CHECKING:
