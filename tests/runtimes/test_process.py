@@ -51,7 +51,7 @@ import os, sys, time
 from pathlib import Path
 from mtls_runner.deadline import Deadline
 from mtls_runner.runtimes.process import start
-with start(["/bin/sh", "-c", "trap '' HUP INT TERM; echo up; sleep 1000 & sleep 1000"], Path({str(tmp_path)!r})) as program:
+with start(["/bin/sh", "-c", "trap '' INT TERM; sleep 1000 & sleep 1000 & echo up; wait"], Path({str(tmp_path)!r})) as program:
     program.log.take(Deadline.after({_LIMIT}))
     print(program.pid, flush=True)
     {"os._exit(0)" if how == "os._exit" else "time.sleep(1000)"}
