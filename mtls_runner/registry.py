@@ -12,7 +12,7 @@ from mtls_runner.model.port import Client, ServerBackend
 __all__ = ["BACKENDS", "TOOLS", "backend", "tool"]
 
 BACKENDS = {
-    "python": "mtls_runner.servers.python_ssl:PythonBackend",
+    "python": "mtls_runner.servers.python.backend:PythonBackend",
     "nginx": "mtls_runner.servers.nginx.backend:NginxBackend",
     "external": "mtls_runner.servers.external:ExternalBackend",
 }

@@ -17,7 +17,7 @@ from mtls_runner.model.server import ServerSpec
 from mtls_runner.pki.store import Store
 from mtls_runner.servers.external import ExternalBackend
 from mtls_runner.servers.nginx.running import RunningNginx
-from mtls_runner.servers.python_ssl import PythonBackend
+from mtls_runner.servers.python.backend import PythonBackend
 from mtls_runner.tls.classify import classify
 
 from .conftest import Lab, MakeServer

@@ -11,8 +11,8 @@ from contextlib import ExitStack, closing, contextmanager
 import pytest
 
 from mtls_runner.errors import LabError
-from mtls_runner.servers import acceptors
-from mtls_runner.servers.acceptors import Acceptors
+from mtls_runner.servers.python import acceptors
+from mtls_runner.servers.python.acceptors import Acceptors
 
 _SECONDS = 20.0
 Serve = Callable[[socket.socket], None]

@@ -13,7 +13,7 @@ from mtls_runner.model.observation import ClientView, Phase
 from mtls_runner.model.server import ServerSpec
 from mtls_runner.pki.keys import KeyPool
 from mtls_runner.pki.store import Store
-from mtls_runner.servers.python_ssl import PythonBackend
+from mtls_runner.servers.python.backend import PythonBackend
 
 from ..pki.describe import authority, leaf, plan
 

@@ -18,9 +18,9 @@ from mtls_runner.model.observation import ClientView, ServerView
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.server import ClientAuth, ServerSpec
-from mtls_runner.servers.acceptors import Acceptors
-from mtls_runner.servers.connections import Connection, Connections
-from mtls_runner.servers.python_hosts import Greeting, Hosts
+from mtls_runner.servers.python.acceptors import Acceptors
+from mtls_runner.servers.python.connections import Connection, Connections
+from mtls_runner.servers.python.virtual_hosts import Greeting, Hosts
 from mtls_runner.tls.closing import close_after_alert, say_goodbye
 from mtls_runner.tls.context import unsupported
 from mtls_runner.tls.http import HttpError, next_request, reply
