@@ -18,7 +18,7 @@ BACKENDS = {
 }
 TOOLS = {
     "python": "mtls_runner.clients.python_ssl:PythonClient",
-    "curl": "mtls_runner.clients.curl:CurlClient",
+    "curl": "mtls_runner.clients.curl.client:CurlClient",
 }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from mtls_runner.clients import s_client
-from mtls_runner.clients.curl import CurlClient
+from mtls_runner.clients.curl.client import CurlClient
 from mtls_runner.engine.completion import completed
 from mtls_runner.engine.lab import Lab
 from mtls_runner.errors import LabError, MaterialError

@@ -13,7 +13,7 @@ import shlex
 from ipaddress import ip_address
 from pathlib import Path
 
-from mtls_runner.clients.curl_command import key_path, locked
+from mtls_runner.clients.curl.command import key_path, locked
 from mtls_runner.model.client import ClientSpec, Request
 from mtls_runner.model.endpoint import Address, TlsVersion, VerifyFlag
 from mtls_runner.model.port import Material

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from mtls_runner.clients.curl_command import Files, build, openssl_settings
+from mtls_runner.clients.curl.command import Files, build, openssl_settings
 from mtls_runner.export.material import Workshop
 from mtls_runner.export.shell import PORT, word
 from mtls_runner.model.client import ClientSpec

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mtls_runner.clients.curl import CurlClient
+from mtls_runner.clients.curl.client import CurlClient
 from mtls_runner.model.certificate import Defect, KeyAlgorithm, KeySpec, Moment, OwnFiles, SignatureSpec
 from mtls_runner.model.credential import Secret
 from mtls_runner.pki.keys import KeyPool

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from mtls_runner.clients.curl import CurlClient
+from mtls_runner.clients.curl.client import CurlClient
 from mtls_runner.deadline import Deadline
 from mtls_runner.model.client import ClientSpec, KeySource
 from mtls_runner.model.credential import Secret

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mtls_runner.clients.curl import CurlClient
+from mtls_runner.clients.curl.client import CurlClient
 from mtls_runner.deadline import Deadline
 from mtls_runner.errors import DeadlineExceeded, LabError
 from mtls_runner.model.client import ClientSpec, Request

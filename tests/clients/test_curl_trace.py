@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtls_runner.clients.curl_trace import parse
+from mtls_runner.clients.curl.trace import parse
 from mtls_runner.model.observation import Alert, Direction
 
 

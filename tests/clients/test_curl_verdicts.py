@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mtls_runner.clients.curl import CurlClient
+from mtls_runner.clients.curl.client import CurlClient
 from mtls_runner.deadline import Deadline
 from mtls_runner.model.certificate import NameConstraints
 from mtls_runner.model.client import ClientSpec

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mtls_runner.clients.curl import CurlClient
+from mtls_runner.clients.curl.client import CurlClient
 from mtls_runner.clients.python_ssl import PythonClient
 from mtls_runner.deadline import Deadline
 from mtls_runner.engine.completion import completed

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mtls_runner.clients.curl import CurlClient
+from mtls_runner.clients.curl.client import CurlClient
 from mtls_runner.clients.python_ssl import PythonClient
 from mtls_runner.deadline import Deadline
 from mtls_runner.model.certificate import BasicConstraints, CertificateSpec, KeySpec, Moment

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from mtls_runner import Case, Lab, Plan, Status
-from mtls_runner.clients.curl_status import status_reason
+from mtls_runner.clients.curl.stapled_status import status_reason
 from mtls_runner.model.endpoint import TlsVersion
 from mtls_runner.model.observation import Reason
 from mtls_runner.model.revocation import OcspAnswer, ResponderSpec, StaplingSpec

@@ -7,8 +7,8 @@ import os
 import re
 from dataclasses import dataclass
 
-from mtls_runner.clients.curl_status import status_reason
-from mtls_runner.clients.curl_trace import CurlTrace
+from mtls_runner.clients.curl.stapled_status import status_reason
+from mtls_runner.clients.curl.trace import CurlTrace
 from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.observation import ClientView, Direction, HttpResponse, Phase
 from mtls_runner.tls.classify import ISSUER_NAME_EMPTY

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from mtls_runner.clients.curl_binary import CurlBinary, Finished
-from mtls_runner.clients.curl_command import Command, Files, build, key_path, locked, openssl_settings
-from mtls_runner.clients.curl_outcome import READ_LATE, Written, view
-from mtls_runner.clients.curl_trace import parse
+from mtls_runner.clients.curl.binary import CurlBinary, Finished
+from mtls_runner.clients.curl.command import Command, Files, build, key_path, locked, openssl_settings
+from mtls_runner.clients.curl.outcome import READ_LATE, Written, view
+from mtls_runner.clients.curl.trace import parse
 from mtls_runner.deadline import Deadline
 from mtls_runner.errors import LabError
 from mtls_runner.model.client import ClientSpec

@@ -1,0 +1,1 @@
+"""The curl client: its command line, the traces that it writes, and what they say."""
