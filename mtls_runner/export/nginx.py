@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -14,9 +13,9 @@ from mtls_runner.model.endpoint import ChainSpec
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.server import ClientAuth, Response, ServerSpec
-from mtls_runner.servers.nginx.syntax import LONGEST, literal
-from mtls_runner.servers.nginx.upstream import relay_hosts
-from mtls_runner.servers.nginx.user_config import read_user_configuration
+from mtls_runner.servers.nginx.read.copy import read_user_configuration
+from mtls_runner.servers.nginx.write.relays import listens, relay_hosts
+from mtls_runner.servers.nginx.write.syntax import LONGEST, literal
 
 __all__ = ["Container", "cannot", "container"]
 
@@ -115,12 +114,10 @@ def _piece(server: ServerSpec, shop: Workshop, id_: str, part: str) -> str:
 def _stubs(server: ServerSpec, texts: list[str]) -> str:
     """In place of the applications behind it: nginx itself, on the ports that the configuration names."""
     status = next((response.status for response in server.responses if response.path is None), 200)
-    found = []
-    for name, address in relay_hosts(server.upstreams):
-        ports = {80} | {int(port) for text in texts for port in re.findall(rf"\b{re.escape(name)}:(\d{{1,5}})\b", text)}
-        listens = " ".join(f"listen {address}:{port};" for port in sorted(ports) if 0 < port < 65536)
-        found.append(f"server {{ {listens} access_log off; error_log /dev/null; return {status}; }}")
-    return " ".join(found)
+    return " ".join(
+        f"server {{ {listen} access_log off; error_log /dev/null; return {status}; }}"
+        for listen in listens(server.upstreams, texts)
+    )
 
 
 # --- one for the description ---

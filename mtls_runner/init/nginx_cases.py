@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from mtls_runner.init.nginx_reading import ServerBlock
+from mtls_runner.servers.nginx.read.configuration import ServerBlock
 
 __all__ = ["Answer", "CaseDraft", "Demands", "demands"]
 
@@ -80,7 +80,7 @@ def demands(block: ServerBlock, *, has_crl: bool) -> Demands:
     """Read them out of a block that speaks TLS.
 
     Args:
-        block: see :mod:`mtls_runner.init.nginx_reading`.
+        block: see :mod:`mtls_runner.servers.nginx.read.configuration`.
         has_crl: it looks clients up in a CRL of the lab's.
     """
     auth = _AUTH.get(block.value("ssl_verify_client", "off"), "none")

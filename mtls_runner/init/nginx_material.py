@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mtls_runner.init.nginx_reading import ROOT, Directive, Reading, ServerBlock
+from mtls_runner.servers.nginx.read.configuration import ROOT, Directive, Reading, ServerBlock
 
 __all__ = ["CLIENT_CA", "SERVER_CA", "Leaf", "Material", "material", "names_of"]
 

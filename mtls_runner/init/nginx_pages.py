@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from mtls_runner.init.nginx_reading import ROOT, Directive, Reading, ServerBlock, bring_in, places
+from mtls_runner.servers.nginx.read.configuration import ROOT, Directive, Reading, ServerBlock, bring_in, places
 
 __all__ = ["Pages", "pages"]
 

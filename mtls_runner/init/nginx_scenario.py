@@ -14,10 +14,10 @@ from mtls_runner.init.dh import PARAMETERS
 from mtls_runner.init.nginx_cases import CaseDraft, demands
 from mtls_runner.init.nginx_material import CLIENT_CA, SERVER_CA, Material, material, names_of
 from mtls_runner.init.nginx_pages import pages
-from mtls_runner.init.nginx_reading import ROOT, Directive, Reading, ServerBlock, read
 from mtls_runner.init.nginx_upstreams import upstreams
 from mtls_runner.init.text import rendered
 from mtls_runner.init.write import Draft
+from mtls_runner.servers.nginx.read.configuration import ROOT, Directive, Reading, ServerBlock, read
 
 __all__ = ["from_nginx"]
 

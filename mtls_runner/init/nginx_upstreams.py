@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
-from mtls_runner.init.nginx_reading import Directive, Reading
+from mtls_runner.servers.nginx.read.configuration import Directive, Reading
 
 __all__ = ["Upstreams", "upstreams"]
 

@@ -17,8 +17,8 @@ from mtls_runner.model.endpoint import TlsVersion, VerifyFlag
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.server import ClientAuth, Response
 from mtls_runner.pki.store import Store
-from mtls_runner.servers.nginx.configuration import DIRECTORY, MAIN_FILE, generate, inexpressible
-from mtls_runner.servers.nginx.syntax import DOLLAR, expanding, literal
+from mtls_runner.servers.nginx.write.configuration import DIRECTORY, MAIN_FILE, generate, inexpressible
+from mtls_runner.servers.nginx.write.syntax import DOLLAR, expanding, literal
 
 from ..container_engine import not_here
 from .conftest import PASSPHRASE, Lab, MakeServer

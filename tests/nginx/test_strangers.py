@@ -16,8 +16,8 @@ from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.endpoint import Address
 from mtls_runner.model.observation import Alert, ClientView, Direction, Message, Outcome, Phase, Reason
 from mtls_runner.model.server import ServerSpec
-from mtls_runner.servers.nginx.attribution import can_be_of
-from mtls_runner.servers.nginx.log import LogLine, parse_line, server_view
+from mtls_runner.servers.nginx.log.attribution import can_be_of
+from mtls_runner.servers.nginx.log.lines import LogLine, parse_line, server_view
 from mtls_runner.servers.nginx.running import RunningNginx
 from mtls_runner.tls.classify import classify
 

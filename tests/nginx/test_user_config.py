@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.endpoint import TlsVersion
 from mtls_runner.model.observation import Outcome, Reason
-from mtls_runner.servers.nginx.access_log import ACCESS_LOG, DIRECTIVES, ERROR_LOG
-from mtls_runner.servers.nginx.instrument import instrument
-from mtls_runner.servers.nginx.statements import Unreadable, statements
+from mtls_runner.servers.nginx.read.instrument import instrument
+from mtls_runner.servers.nginx.read.statements import Unreadable, statements
+from mtls_runner.servers.nginx.write.access_log import ACCESS_LOG, DIRECTIVES, ERROR_LOG
 
 from ..container_engine import IMAGE
 from .conftest import Lab, MakeServer

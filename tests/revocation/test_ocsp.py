@@ -18,7 +18,7 @@ from mtls_runner import Lab, LabError, Plan, Status
 from mtls_runner.model.revocation import OcspAnswer, ResponderSpec, RevocationCheck
 from mtls_runner.model.server import ServerSpec
 from mtls_runner.pki.store import Store
-from mtls_runner.servers.nginx.responder import ResponderStub, responder_stub
+from mtls_runner.servers.stubs.ocsp_responder import ResponderStub, responder_stub
 
 from ..pki import openssl
 from .conftest import MakeStore, each_once, expected, plan_of, verdicts

@@ -13,7 +13,7 @@ from mtls_runner.model.endpoint import TlsVersion
 from mtls_runner.model.observation import Reason
 from mtls_runner.model.revocation import OcspAnswer, ResponderSpec, StaplingSpec
 from mtls_runner.pki.store import Store
-from mtls_runner.servers.nginx.priming import status_hello
+from mtls_runner.servers.nginx.staple_priming import status_hello
 from mtls_runner.tls.messages import stapled
 
 from ..pki import openssl

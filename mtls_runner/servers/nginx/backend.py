@@ -14,9 +14,9 @@ from mtls_runner.errors import LabError
 from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.port import Material
 from mtls_runner.model.server import ServerSpec
-from mtls_runner.servers.nginx.configuration import FIRST_PORT, inexpressible, port_inside
 from mtls_runner.servers.nginx.prepare import prepare
-from mtls_runner.servers.nginx.together import Group, groups, prepare_together
+from mtls_runner.servers.nginx.shared_container import Group, groups, prepare_together
+from mtls_runner.servers.nginx.write.configuration import FIRST_PORT, inexpressible, port_inside
 
 if TYPE_CHECKING:
     from mtls_runner.servers.container.engine import Container, Engine
@@ -126,12 +126,12 @@ class NginxBackend:
     @contextlib.contextmanager
     def _serve_alone(self, server: ServerSpec, material: Material, deadline: Deadline) -> Iterator[RunningNginx]:
         from mtls_runner.servers.container.engine import MEMORY, PIDS, ContainerSpec
-        from mtls_runner.servers.nginx.priming import prime
         from mtls_runner.servers.nginx.reloading import ReloadableNginx
-        from mtls_runner.servers.nginx.responder import MOUNTED_AT as RESPONDERS_AT
-        from mtls_runner.servers.nginx.responder import responder_stub
+        from mtls_runner.servers.nginx.staple_priming import prime
         from mtls_runner.servers.nginx.start import wait_until_ready
-        from mtls_runner.servers.nginx.upstream import MOUNTED_AT, relay_hosts, upstream_stub
+        from mtls_runner.servers.nginx.write.relays import RESPONDERS_AT, UPSTREAM_AT, relay_hosts
+        from mtls_runner.servers.stubs.ocsp_responder import responder_stub
+        from mtls_runner.servers.stubs.upstream import upstream_stub
 
         engine = self._connected()
         seconds = deadline.remaining()
@@ -152,7 +152,7 @@ class NginxBackend:
                 capabilities=_CAPABILITIES,
                 hosts=relay_hosts(server.upstreams),
                 mounts=(
-                    *([(stub.directory, MOUNTED_AT)] if stub else ()),
+                    *([(stub.directory, UPSTREAM_AT)] if stub else ()),
                     *([(responders.directory, RESPONDERS_AT)] if responders else ()),
                 ),
                 memory=int(server.option("memory") or MEMORY),

@@ -8,8 +8,8 @@ from pathlib import Path
 from mtls_runner.model.port import Material
 from mtls_runner.model.server import ServerSpec
 from mtls_runner.servers.container.files import ContainerFile
-from mtls_runner.servers.nginx.configuration import MAIN_FILE, generate
-from mtls_runner.servers.nginx.responder import responder_relay
+from mtls_runner.servers.nginx.write.configuration import MAIN_FILE, generate
+from mtls_runner.servers.nginx.write.relays import responder_relay, upstream_relay
 
 __all__ = ["FOREGROUND", "Prepared", "prepare"]
 
@@ -62,13 +62,12 @@ def prepare(server: ServerSpec, material: Material, image_command: tuple[str, ..
         command = ("-c", MAIN_FILE, *FOREGROUND)
         return Prepared(generated.files, ("nginx",), command, generated.text, log_is_whole=True)
     # crossplane is only needed here.
-    from mtls_runner.servers.nginx.upstream import relay_configuration
-    from mtls_runner.servers.nginx.user_config import read_user_configuration
+    from mtls_runner.servers.nginx.read.copy import read_user_configuration
 
     ocsp = responder_relay(server.responders)
     own = read_user_configuration(server, material, ocsp)
     if server.upstreams:
-        relay = relay_configuration(server.upstreams, own.texts)
+        relay = upstream_relay(server.upstreams, own.texts)
         own = read_user_configuration(server, material, f"{relay} {ocsp}".rstrip())
     return Prepared(
         files=tuple(own.files),

@@ -12,10 +12,10 @@ from mtls_runner.model.observation import HttpRequest
 from mtls_runner.model.server import ServerSpec
 from mtls_runner.servers.container.engine import Container
 from mtls_runner.servers.container.files import ContainerFile
-from mtls_runner.servers.nginx.log import parse_line
+from mtls_runner.servers.nginx.log.lines import parse_line
+from mtls_runner.servers.nginx.log.start_failure import start_failure
 from mtls_runner.servers.nginx.prepare import Prepared
 from mtls_runner.servers.nginx.running import RunningNginx
-from mtls_runner.servers.nginx.start_failure import start_failure
 
 __all__ = ["ReloadableNginx"]
 

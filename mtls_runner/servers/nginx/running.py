@@ -15,8 +15,8 @@ from mtls_runner.errors import LabError
 from mtls_runner.model.endpoint import Address
 from mtls_runner.model.observation import ClientView, HttpRequest, Phase, ServerView
 from mtls_runner.runtimes.log_stream import LogStream
-from mtls_runner.servers.nginx.attribution import can_be_of, is_told
-from mtls_runner.servers.nginx.log import LogLine, parse_line, server_view
+from mtls_runner.servers.nginx.log.attribution import can_be_of, is_told
+from mtls_runner.servers.nginx.log.lines import LogLine, parse_line, server_view
 
 __all__ = ["RunningNginx"]
 

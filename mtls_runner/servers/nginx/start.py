@@ -7,9 +7,9 @@ from mtls_runner.errors import ServerUnusable
 from mtls_runner.model.endpoint import Address
 from mtls_runner.model.observation import Reason
 from mtls_runner.servers.container.engine import Container
-from mtls_runner.servers.nginx.log import parse_line
+from mtls_runner.servers.nginx.log.lines import parse_line
+from mtls_runner.servers.nginx.log.start_failure import start_failure
 from mtls_runner.servers.nginx.prepare import Prepared
-from mtls_runner.servers.nginx.start_failure import start_failure
 from mtls_runner.servers.readiness import Answer, knock
 
 __all__ = ["wait_until_ready"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from mtls_runner.model.server import Response, ServerSpec
 from mtls_runner.servers.container.files import ContainerFile
-from mtls_runner.servers.nginx.syntax import LONGEST, Lines, expanding, literal
+from mtls_runner.servers.nginx.write.syntax import LONGEST, Lines, expanding, literal
 
 __all__ = ["locations_of"]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import crossplane  # type: ignore[import-untyped]
 from crossplane.errors import NgxParserBaseException  # type: ignore[import-untyped]
 
-__all__ = ["Statement", "Unreadable", "statements"]
+__all__ = ["Statement", "Unreadable", "is_whole", "statements"]
 
 
 class Unreadable(Exception):
@@ -69,6 +69,11 @@ def statements(text: str) -> list[Statement]:
                 start = begin
             words.append(word)
     return found
+
+
+def is_whole(found: list[Statement]) -> bool:
+    """Whether it is a whole ``nginx.conf`` (it has ``http`` or ``events``), not a file for ``conf.d``."""
+    return any(statement.opens and not statement.path and statement.name in {"http", "events"} for statement in found)
 
 
 #: At the beginning of a word only, as nginx reads them. A comment ends with its line.

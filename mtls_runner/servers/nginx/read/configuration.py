@@ -1,6 +1,6 @@
 """What an nginx configuration says about TLS, with everything that it includes.
 
-The tokens are read as for a run (:mod:`mtls_runner.servers.nginx.statements`); what an ``include`` reaches is looked for
+The tokens are read as for a run (:mod:`mtls_runner.servers.nginx.read.statements`); what an ``include`` reaches is looked for
 where a run looks, and then where an ``/etc/nginx`` of this machine, or a checkout of one, has it.
 """
 
@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from mtls_runner.errors import UsageError
-from mtls_runner.servers.nginx.instrument import is_whole
-from mtls_runner.servers.nginx.statements import Unreadable, statements
+from mtls_runner.servers.nginx.read.statements import Unreadable, is_whole, statements
 
 __all__ = ["ROOT", "Directive", "Reading", "ServerBlock", "bring_in", "places", "read"]
 

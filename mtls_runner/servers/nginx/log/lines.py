@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mtls_runner.model.observation import Alert, ClientView, Direction, HttpRequest, ServerView
-from mtls_runner.servers.nginx.access_log import MARK
-from mtls_runner.servers.nginx.ocsp_log import Held, ocsp_held
+from mtls_runner.servers.nginx.log.ocsp import Held, ocsp_held
+from mtls_runner.servers.nginx.write.access_log import MARK
 from mtls_runner.tls.messages import subject
 from mtls_runner.tls.names import alert_name
 from mtls_runner.tls.openssl_errors import openssl_errors

@@ -13,9 +13,9 @@ from mtls_runner.errors import MaterialError
 from mtls_runner.model.port import Material
 from mtls_runner.model.server import ServerSpec
 from mtls_runner.servers.container.files import ContainerFile
-from mtls_runner.servers.nginx.access_log import FORMAT_DEFINITION
-from mtls_runner.servers.nginx.instrument import instrument, is_whole
-from mtls_runner.servers.nginx.statements import Statement, Unreadable, statements
+from mtls_runner.servers.nginx.read.instrument import instrument
+from mtls_runner.servers.nginx.read.statements import Statement, Unreadable, is_whole, statements
+from mtls_runner.servers.nginx.write.access_log import FORMAT_DEFINITION
 
 __all__ = ["UserConfiguration", "read_user_configuration"]
 

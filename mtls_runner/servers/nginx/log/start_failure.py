@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from mtls_runner.errors import ServerUnusable
 from mtls_runner.model.observation import Reason
 from mtls_runner.servers.container.files import ContainerFile
-from mtls_runner.servers.nginx.log import parse_line
+from mtls_runner.servers.nginx.log.lines import parse_line
 from mtls_runner.tls.openssl_errors import SYSTEM_LIBRARY, openssl_errors
 
 __all__ = ["start_failure"]

@@ -16,11 +16,11 @@ from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.server import ClientAuth, ServerSpec
 from mtls_runner.servers.container.files import ContainerFile
-from mtls_runner.servers.nginx.access_log import DIRECTIVES, FORMAT_DEFINITION
-from mtls_runner.servers.nginx.locations import locations_of
-from mtls_runner.servers.nginx.responder import responder_relay
-from mtls_runner.servers.nginx.sessions import sessions_of
-from mtls_runner.servers.nginx.syntax import DOLLAR_DEFINITION, LONGEST, Lines, literal
+from mtls_runner.servers.nginx.write.access_log import DIRECTIVES, FORMAT_DEFINITION
+from mtls_runner.servers.nginx.write.locations import locations_of
+from mtls_runner.servers.nginx.write.relays import responder_relay
+from mtls_runner.servers.nginx.write.sessions import sessions_of
+from mtls_runner.servers.nginx.write.syntax import DOLLAR_DEFINITION, LONGEST, Lines, literal
 
 __all__ = [
     "DIRECTORY",

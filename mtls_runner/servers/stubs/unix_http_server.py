@@ -23,13 +23,13 @@ from mtls_runner.errors import LabError
 from mtls_runner.model.observation import HttpRequest
 from mtls_runner.tls.http import HttpError, next_request
 
-__all__ = ["UnixServer", "mountable"]
+__all__ = ["UnixHttpServer", "mountable"]
 
 _IDLE_SECONDS = 30.0
 _STOP_SECONDS = 2.0
 
 
-class UnixServer:
+class UnixHttpServer:
     """Answers requests, each connection in a thread of its own, until :meth:`close`.
 
     Args:
@@ -46,7 +46,7 @@ class UnixServer:
         self._stopping = False
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(self._path))
-        # nginx's workers are nobody in particular; whoever else is on this machine can't enter the directory above.
+        # A server's workers are nobody in particular; whoever else is on this machine can't enter the directory above.
         self._path.chmod(0o666)
         self._listener.listen(16)
         self._add_thread(self._accept)
@@ -84,7 +84,7 @@ class UnixServer:
                     return
                 more = self.respond(sock, connection, request)
         except (OSError, HttpError):
-            return  # nginx hung up, or the run ends
+            return  # the other end hung up, or the run ends
         finally:
             sock.close()
             with self._lock:

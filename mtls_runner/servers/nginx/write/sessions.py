@@ -10,7 +10,7 @@ from pathlib import Path
 from mtls_runner.model.port import Material
 from mtls_runner.model.server import ServerSpec
 from mtls_runner.servers.container.files import ContainerFile
-from mtls_runner.servers.nginx.syntax import Lines, literal
+from mtls_runner.servers.nginx.write.syntax import Lines, literal
 
 __all__ = ["sessions_of"]
 

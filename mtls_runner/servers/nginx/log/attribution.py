@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 
 from mtls_runner.model.observation import ClientView, Direction, Phase
-from mtls_runner.servers.nginx.log import LogLine
+from mtls_runner.servers.nginx.log.lines import LogLine
 
 __all__ = ["can_be_of", "is_told"]
 

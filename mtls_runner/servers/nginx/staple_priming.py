@@ -14,7 +14,7 @@ import warnings
 from mtls_runner.deadline import Deadline
 from mtls_runner.model.endpoint import Address, TlsVersion
 from mtls_runner.model.server import ServerSpec
-from mtls_runner.servers.nginx.responder import ResponderStub
+from mtls_runner.servers.stubs.ocsp_responder import ResponderStub
 from mtls_runner.tls.patience import limit
 
 __all__ = ["prime", "status_hello"]

@@ -12,8 +12,8 @@ from mtls_runner.errors import MaterialError, ServerUnusable
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.server import ServerSpec
-from mtls_runner.servers.nginx.configuration import FIRST_PORT, MAIN_FILE, generate_together
 from mtls_runner.servers.nginx.prepare import FOREGROUND, Prepared
+from mtls_runner.servers.nginx.write.configuration import FIRST_PORT, MAIN_FILE, generate_together
 
 if TYPE_CHECKING:
     from mtls_runner.servers.nginx.running import RunningNginx

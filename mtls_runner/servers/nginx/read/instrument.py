@@ -7,17 +7,12 @@ own: a line number in nginx's messages is the author's.
 
 from __future__ import annotations
 
-from mtls_runner.servers.nginx.access_log import ACCESS_LOG, DIRECTIVES, ERROR_LOG
-from mtls_runner.servers.nginx.statements import Statement, statements
+from mtls_runner.servers.nginx.read.statements import statements
+from mtls_runner.servers.nginx.write.access_log import ACCESS_LOG, DIRECTIVES, ERROR_LOG
 
-__all__ = ["instrument", "is_whole"]
+__all__ = ["instrument"]
 
 _OURS = {"access_log": ACCESS_LOG, "error_log": ERROR_LOG}
-
-
-def is_whole(found: list[Statement]) -> bool:
-    """Whether it is a whole ``nginx.conf`` (it has ``http`` or ``events``), not a file for ``conf.d``."""
-    return any(s.opens and not s.path and s.name in {"http", "events"} for s in found)
 
 
 def instrument(text: str, inside: tuple[str, ...], http: str = "") -> str:

@@ -1,8 +1,4 @@
-"""The lab's OCSP responders, as nginx in its container reaches them.
-
-Their URIs lie on the container's own loopback, where nginx relays to the socket that
-:mod:`~mtls_runner.servers.nginx.unix_server` describes; so a certificate can name its responder before anything runs.
-"""
+"""The lab's OCSP responders: one server for all that a scenario declares, each at the path that its URI has."""
 
 from __future__ import annotations
 
@@ -23,13 +19,13 @@ from mtls_runner.model.observation import HttpRequest
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import OcspAnswer, ResponderSpec
 from mtls_runner.model.server import Response
-from mtls_runner.servers.nginx.unix_server import UnixServer, mountable
+from mtls_runner.servers.stubs.unix_http_server import UnixHttpServer, mountable
 from mtls_runner.tls.http import Reply
 
-__all__ = ["MOUNTED_AT", "ResponderStub", "responder_relay", "responder_stub"]
+__all__ = ["SOCKET", "ResponderStub", "responder_stub"]
 
-MOUNTED_AT = "/run/mtls-run-ocsp"
-_SOCKET = "ocsp.sock"
+SOCKET = "ocsp.sock"
+"""In the stub's directory."""
 _MEDIA_TYPE = (("Content-Type", "application/ocsp-response"),)  # RFC 6960 appendix A.2
 _FOREIGN = {
     OcspAnswer.GARBAGE: Reply(Response(headers=_MEDIA_TYPE, body=b"this is no OCSP response")),
@@ -39,22 +35,8 @@ _FOREIGN = {
 _NOT_FOUND = Reply(Response(status=404))
 
 
-def responder_relay(responders: Sequence[ResponderSpec]) -> str:
-    """One line for the ``http`` level: a server at every address where somebody answers."""
-    somebody = (one for one in responders if one.answers != (OcspAnswer.NOBODY,))
-    addresses = sorted({urlsplit(one.uri).netloc for one in somebody})
-    if not addresses:
-        return ""
-    listens = " ".join(f"listen {address};" for address in addresses)
-    return (
-        f"server {{ {listens} access_log off; error_log /dev/null crit; location / {{ "
-        f"proxy_pass http://unix:{MOUNTED_AT}/{_SOCKET}:; proxy_read_timeout 1h; error_page 502 @closed; }} "
-        "location @closed { return 444; } }"  # a responder that hangs up: so does the relay
-    )
-
-
-class ResponderStub(UnixServer):
-    """See :func:`responder_stub`. ``directory`` is what the container gets as :data:`MOUNTED_AT`."""
+class ResponderStub(UnixHttpServer):
+    """See :func:`responder_stub`. ``directory`` is what a container gets to see."""
 
     def __init__(self, responders: Sequence[ResponderSpec], material: Material, directory: Path) -> None:
         self._responders = {urlsplit(one.uri).path.strip("/"): one for one in responders}
@@ -62,7 +44,7 @@ class ResponderStub(UnixServer):
         self._asked: Counter[str] = Counter()
         self._answered = 0
         self._trouble: LabError | None = None
-        super().__init__(directory, _SOCKET)
+        super().__init__(directory, SOCKET)
 
     @property
     def answered(self) -> int:

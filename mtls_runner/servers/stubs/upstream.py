@@ -1,0 +1,55 @@
+"""Stands in for the applications behind a server: answers, and records what was forwarded.
+
+It is the lab's own HTTP server, since only a server that reads the whole head can say what was in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import h11
+
+from mtls_runner.model.observation import HttpRequest
+from mtls_runner.model.server import ServerSpec
+from mtls_runner.servers.stubs.unix_http_server import UnixHttpServer, mountable
+from mtls_runner.tls.http import Reply, reply
+
+__all__ = ["SOCKET", "UpstreamStub", "upstream_stub"]
+
+SOCKET = "upstream.sock"
+"""In the stub's directory."""
+
+
+class UpstreamStub(UnixHttpServer):
+    """See :func:`upstream_stub`. ``directory`` is what a container gets to see."""
+
+    def __init__(self, server: ServerSpec, directory: Path) -> None:
+        self._replies = Reply.by_path(server.responses)
+        self._last: HttpRequest | None = None
+        super().__init__(directory, SOCKET)
+
+    def take(self) -> HttpRequest | None:
+        """The request that came last since somebody asked; ``None``: none came."""
+        with self._lock:
+            last, self._last = self._last, None
+            return last
+
+    def respond(self, sock: socket.socket, connection: h11.Connection, request: HttpRequest) -> bool:
+        """The scenario's response for the path."""
+        with self._lock:
+            self._last = request
+        return reply(sock, connection, request, self._replies)
+
+
+@contextlib.contextmanager
+def upstream_stub(server: ServerSpec, private: Path) -> Iterator[UpstreamStub]:
+    """A stub that answers with the server's responses; ``private`` is a 0700 directory."""
+    with mountable(private) as directory:
+        stub = UpstreamStub(server, directory)
+        try:
+            yield stub
+        finally:
+            stub.close()
