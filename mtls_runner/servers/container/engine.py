@@ -27,7 +27,7 @@ from mtls_runner.model.observation import Reason
 from mtls_runner.runtimes.log_stream import LogStream
 from mtls_runner.servers.container.connection import Connection, translated
 from mtls_runner.servers.container.files import ContainerFile, archive, replacement
-from mtls_runner.servers.container.image import Image, PullProgress, find_image
+from mtls_runner.servers.container.image import Image, PullProgress, find_image, user_id
 from mtls_runner.servers.container.owner import Owner
 
 if TYPE_CHECKING:
@@ -45,6 +45,12 @@ MEMORY = 512 * 1024 * 1024
 """Bytes."""
 PIDS = 512
 
+_NO_WAY_OUT = {"net.ipv4.ip_default_ttl": "1"}
+"""What is sent with this time to live gets as far as this machine and its neighbours on the bridge: the kernel, which would
+forward everything else, drops it and says "no route to host" (RFC 1812 §5.3.1). Published ports work as ever."""
+_NO_NAME_SERVER = ["127.0.0.1"]
+"""Otherwise the container would ask this machine's, which asks the world."""
+
 
 @dataclass(frozen=True, slots=True)
 class ContainerSpec:
@@ -56,7 +62,7 @@ class ContainerSpec:
         entrypoint: instead of the image's own; ``None``: the image's.
         command: instead of the image's own; ``None``: the image's.
         files: laid in before the start.
-        owner: user id that files for their owner only belong to.
+        user: whom the image runs its command as (``Image.user``); files for their owner only belong to this user.
         capabilities: the only ones it keeps.
         hosts: names that resolve inside (``/etc/hosts``).
         mounts: directories of this machine's and where they appear inside, read-only.
@@ -70,7 +76,7 @@ class ContainerSpec:
     entrypoint: tuple[str, ...] | None = None
     command: tuple[str, ...] | None = None
     files: tuple[ContainerFile, ...] = ()
-    owner: int = 0
+    user: str = ""
     capabilities: tuple[str, ...] = ()
     hosts: tuple[tuple[str, str], ...] = ()
     mounts: tuple[tuple[Path, str], ...] = ()
@@ -83,6 +89,7 @@ class Container:
     """A started container. ``address`` is ``None`` when it ended so early that its port was never seen.
 
     Args:
+        owner: user id that files for their owner only belong to.
         more: where further ports came out, by their number inside.
     """
 
@@ -92,9 +99,11 @@ class Container:
         name: str,
         address: Address | None,
         log: LogStream,
+        owner: int = 0,
         more: Mapping[int, Address] | None = None,
     ) -> None:
         self._client = client
+        self._owner = owner
         self.name = name
         self.address = address
         self.log = log
@@ -116,12 +125,12 @@ class Container:
                 return ()
         return tuple(row[-1] for row in listing.get("Processes") or [])
 
-    def replace(self, files: Sequence[ContainerFile], owner: int = 0) -> None:
+    def replace(self, files: Sequence[ContainerFile]) -> None:
         """Files in the place of others, as by rename; see :func:`~mtls_runner.servers.container.files.replacement`."""
         if files:
             number = next(self._replacements)
             with translated("replacing files in the container"):
-                self._client.put_archive(self.name, "/", replacement(files, number, owner))
+                self._client.put_archive(self.name, "/", replacement(files, number, self._owner))
 
     def signal(self, name: str) -> None:
         """Send a signal (``HUP``) to its first process."""
@@ -193,7 +202,7 @@ class Engine:
             self._alive.add(name)
             stack.callback(self._remove, name)
             with translated("starting a container"):
-                self._create(client, name, spec)
+                owner = self._create(client, name, spec)
                 chunks = client.attach(name, stream=True, logs=False, demux=True)
                 stack.callback(_close, chunks)
                 log = LogStream(chunks, name=f"log of {name}")
@@ -202,9 +211,10 @@ class Engine:
                 stack.callback(self._remove, name)
                 _start(client, name)
                 found = _published(client, name, (spec.port, *spec.more_ports), log)
-            yield Container(client, name, found.get(spec.port), log, found)
+            yield Container(client, name, found.get(spec.port), log, owner, found)
 
-    def _create(self, client: APIClient, name: str, spec: ContainerSpec) -> None:
+    def _create(self, client: APIClient, name: str, spec: ContainerSpec) -> int:
+        """Returns the user id that files for their owner only belong to."""
         host_config = client.create_host_config(
             port_bindings=dict.fromkeys((spec.port, *spec.more_ports), ("127.0.0.1",)),
             cap_drop=["ALL"],
@@ -213,6 +223,8 @@ class Engine:
             mem_limit=spec.memory,
             memswap_limit=spec.memory,
             pids_limit=spec.pids,
+            sysctls=_NO_WAY_OUT,
+            dns=_NO_NAME_SERVER,
             extra_hosts=dict(spec.hosts),
             binds=[f"{outside}:{inside}:ro" for outside, inside in spec.mounts],
             # All of the output is read as it comes; the engine need not keep a second copy.
@@ -227,8 +239,10 @@ class Engine:
             host_config=host_config,
             labels={RUN_LABEL: self.run_id, OWNER_LABEL: str(self._owner)},
         )
+        owner = user_id(client, name, spec.user)
         if spec.files:
-            client.put_archive(name, "/", archive(spec.files, spec.owner))
+            client.put_archive(name, "/", archive(spec.files, owner))
+        return owner
 
     def _remove(self, name: str) -> None:
         try:
@@ -298,8 +312,18 @@ def _start(client: APIClient, name: str) -> None:
 
 
 def _published(client: APIClient, name: str, wanted: Sequence[int], log: LogStream) -> dict[int, Address]:
-    """Where the ports came out; empty for a container that ended by now: it has none, and its log says why."""
-    ports = client.inspect_container(name)["NetworkSettings"]["Ports"] or {}
+    """Where the ports came out; empty for a container that ended by now: it has none, and its log says why.
+
+    Raises:
+        EngineError: the container is not cut off from other machines, or has no published port.
+    """
+    network = client.inspect_container(name)["NetworkSettings"]
+    if network.get("GlobalIPv6Address"):
+        raise EngineError(
+            "the container engine gives containers addresses of IPv6, by which they would reach other machines. "
+            'Next: take "ipv6" out of its daemon.json, or use another engine (`docker context use`)'
+        )
+    ports = network["Ports"] or {}
     bindings = {port: ports.get(f"{port}/tcp") or [] for port in wanted}
     if all(bindings.values()):
         return {port: Address("127.0.0.1", int(found[0]["HostPort"])) for port, found in bindings.items()}

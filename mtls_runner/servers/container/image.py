@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,7 +15,7 @@ from mtls_runner.errors import EngineError
 if TYPE_CHECKING:
     from docker.api.client import APIClient
 
-__all__ = ["Image", "PullProgress", "find_image"]
+__all__ = ["Image", "PullProgress", "find_image", "user_id"]
 
 PullProgress = Callable[[str, int, int], None]
 """Called with what is being done, and bytes done of bytes in total, as far as they are known."""
@@ -28,12 +30,6 @@ class Image:
     entrypoint: tuple[str, ...]
     command: tuple[str, ...]
     user: str
-
-    @property
-    def user_id(self) -> int:
-        """Root's where the image gives a name: only its own ``/etc/passwd`` knows the number."""
-        number = self.user.partition(":")[0]
-        return int(number) if number.isdecimal() else 0
 
 
 def find_image(client: APIClient, reference: str, progress: PullProgress | None = None) -> Image:
@@ -82,3 +78,25 @@ def _absent(reference: str, message: str) -> str:
         f"image {reference} is not here and can't be pulled: {message.strip()}. "
         f"Next: `docker pull {reference}`, or name another image with --image or MTLS_RUN_IMAGE"
     )
+
+def user_id(client: APIClient, container: str, user: str) -> int:
+    """The number of an image's ``USER``, which may be a name that only the image's own ``passwd(5)`` knows.
+
+    Args:
+        client: of the engine.
+        container: by name; it need not run.
+        user: number or name, perhaps with a group behind a colon; ``""`` is root. So is a name that nobody knows: the engine
+            itself refuses to start such an image, and says why.
+    """
+    name = user.partition(":")[0]
+    if name.isdecimal() or name in ("", "root"):
+        return int(name) if name.isdecimal() else 0
+    try:
+        chunks, _ = client.get_archive(container, "/etc/passwd")
+        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
+            file = tar.extractfile(tar.next() or "")
+            lines = file.read().decode("utf-8", "replace").splitlines() if file is not None else []
+    except (docker_errors.NotFound, KeyError, tarfile.TarError):
+        return 0
+    entries = (line.split(":") for line in lines)
+    return next((int(entry[2]) for entry in entries if entry[0] == name and entry[2:] and entry[2].isdecimal()), 0)

@@ -27,8 +27,11 @@ __all__ = ["DEFAULT_IMAGE", "NginxBackend"]
 DEFAULT_IMAGE = "nginx:1.27"
 IMAGE_VARIABLE = "MTLS_RUN_IMAGE"
 
-# What nginx's master needs to become its workers' user and to make its temporary directories; ports below 1024.
-_CAPABILITIES = ("CHOWN", "NET_BIND_SERVICE", "SETGID", "SETUID")
+# What nginx's master needs to become its workers' user, to make its temporary directories and to write logs, though their
+# places belong to that user (Debian's package); ports below 1024. Workers keep none.
+_CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "NET_BIND_SERVICE", "SETGID", "SETUID")
+# With the author's configuration the image's own start script runs, and may set modes of what belongs to others.
+_IMAGES_CAPABILITIES = (*_CAPABILITIES, "FOWNER")
 _NGINX = re.compile(r"nginx version: \w+/(\S+)")
 _OPENSSL = re.compile(r"OpenSSL (\d\S+)")
 _VERSIONS_OF: dict[str, dict[str, str]] = {}
@@ -110,7 +113,7 @@ class NginxBackend:
             entrypoint=prepared.entrypoint,
             command=prepared.command,
             files=prepared.files,
-            owner=image.user_id,
+            user=image.user,
             capabilities=_CAPABILITIES,
             more_ports=tuple(ports[1:]),
         )
@@ -148,8 +151,8 @@ class NginxBackend:
                 entrypoint=prepared.entrypoint,
                 command=prepared.command,
                 files=prepared.files,
-                owner=image.user_id,
-                capabilities=_CAPABILITIES,
+                user=image.user,
+                capabilities=_IMAGES_CAPABILITIES if server.option("config") else _CAPABILITIES,
                 hosts=relay_hosts(server.upstreams),
                 mounts=(
                     *([(stub.directory, UPSTREAM_AT)] if stub else ()),
@@ -169,7 +172,6 @@ class NginxBackend:
                 address,
                 container,
                 prepared,
-                image.user_id,
                 lambda changed: prepare(changed, material, image.command),
                 stub.take if stub else None,
                 responders.check if responders else None,

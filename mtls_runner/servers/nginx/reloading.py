@@ -34,7 +34,6 @@ class ReloadableNginx(RunningNginx):
         address, upstream, check: as for its base.
         container: its own, shared with no other server.
         prepared: what the container was given.
-        owner: user id that files for their owner only belong to.
         prepare: what it would be given for another description.
     """
 
@@ -43,7 +42,6 @@ class ReloadableNginx(RunningNginx):
         address: Address,
         container: Container,
         prepared: Prepared,
-        owner: int,
         prepare: Callable[[ServerSpec], Prepared],
         upstream: Callable[[], HttpRequest | None] | None = None,
         check: Callable[[], None] | None = None,
@@ -51,7 +49,6 @@ class ReloadableNginx(RunningNginx):
         super().__init__(address, container.log, prepared.log_is_whole, upstream, check)
         self._container = container
         self._prepared = prepared
-        self._owner = owner
         self._prepare = prepare
         self._files = {file.path: file for file in prepared.files}
 
@@ -64,7 +61,7 @@ class ReloadableNginx(RunningNginx):
         """
         self._prepared = self._prepare(server)
         changed: list[ContainerFile] = [file for file in self._prepared.files if self._files.get(file.path) != file]
-        self._container.replace(changed, self._owner)
+        self._container.replace(changed)
         self._files.update((file.path, file) for file in changed)
 
     def reload(self, deadline: Deadline) -> None:

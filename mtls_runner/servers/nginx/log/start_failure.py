@@ -89,7 +89,10 @@ def _reason(message: str, files: Sequence[ContainerFile]) -> Reason:
     if any(error.library in (_ASN1, _DECODER) for error in errors):
         return Reason.MALFORMED
     number = _ERRNO.search(message)
-    return _ERRNOS.get(int(number[1]), Reason.BAD_CONFIG) if number else Reason.BAD_CONFIG
+    # nginx's own files (a log, a directory, a port) that it has no permission for are there.
+    if number is None or int(number[1]) == errno.EACCES:
+        return Reason.BAD_CONFIG
+    return _ERRNOS.get(int(number[1]), Reason.BAD_CONFIG)
 
 
 def _short(message: str) -> str:
