@@ -217,7 +217,9 @@ def _elsewhere(reading: Reading) -> list[str]:
         elif directive.name == "load_module":
             found.append(f"{directive.place}: load_module: nginx will not start unless the image has that module")
         elif directive.name == "resolver" and directive.arguments and not _local(directive.arguments[0]):
-            found.append(f"{directive.place}: a container of the lab reaches no other machine: the resolver will not answer")
+            found.append(
+                f"{directive.place}: a container of the lab reaches no other machine: the resolver will not answer"
+            )
     return found
 
 

@@ -79,6 +79,7 @@ def _absent(reference: str, message: str) -> str:
         f"Next: `docker pull {reference}`, or name another image with --image or MTLS_RUN_IMAGE"
     )
 
+
 def user_id(client: APIClient, container: str, user: str) -> int:
     """The number of an image's ``USER``, which may be a name that only the image's own ``passwd(5)`` knows.
 
