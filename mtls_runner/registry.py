@@ -1,50 +1,212 @@
-"""Names of backends and tools → where they live; nothing is imported before it is needed."""
+"""Names of backends, clients and reporters → what they say of themselves; nothing is loaded before it is asked for.
+
+Those that come with the lab stand in three tables here, one line each. An installed distribution adds its own by entry points of
+the groups ``mtls_run.backends``, ``mtls_run.clients`` and ``mtls_run.reporters``, each naming an object of
+:mod:`mtls_runner.model.traits`.
+"""
 
 from __future__ import annotations
 
-import difflib
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from importlib import import_module
-from typing import cast
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from mtls_runner.errors import UsageError
-from mtls_runner.model.port import Client, ServerBackend
 
-__all__ = ["BACKENDS", "TOOLS", "backend", "tool"]
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
-BACKENDS = {
-    "python": "mtls_runner.servers.python.backend:PythonBackend",
-    "nginx": "mtls_runner.servers.nginx.backend:NginxBackend",
-    "external": "mtls_runner.servers.external:ExternalBackend",
+    from mtls_runner.model.traits import BackendTraits, ClientTraits, ReporterTraits
+
+__all__ = ["Registry", "Table", "reporters", "registry"]
+
+_BACKENDS = {
+    "python": "mtls_runner.servers.python.traits:TRAITS",
+    "nginx": "mtls_runner.servers.nginx.traits:TRAITS",
+    "external": "mtls_runner.servers.external_traits:TRAITS",
 }
-TOOLS = {
-    "python": "mtls_runner.clients.python_ssl:PythonClient",
-    "curl": "mtls_runner.clients.curl.client:CurlClient",
+_CLIENTS = {
+    "python": "mtls_runner.clients.python_traits:TRAITS",
+    "curl": "mtls_runner.clients.curl.traits:TRAITS",
 }
+_REPORTERS = {
+    "json": "mtls_runner.reporters.traits:JSON",
+    "junit": "mtls_runner.reporters.traits:JUNIT",
+    "html": "mtls_runner.reporters.traits:HTML",
+}
+_GROUP = "mtls_run."
+
+T = TypeVar("T", "BackendTraits", "ClientTraits", "ReporterTraits")
 
 
-def _make(kind: str, table: dict[str, str], name: str) -> object:
-    try:
-        module, _, attribute = table[name].partition(":")
-    except KeyError:
-        close = difflib.get_close_matches(name, table, 1)
-        meant = f"; did you mean {close[0]!r}?" if close else ""
-        raise UsageError(f"unknown {kind} {name!r}: one of {', '.join(table)}{meant}") from None
-    return getattr(import_module(module), attribute)()
+class Table(Mapping[str, T], Generic[T]):
+    """Traits by name, in the order in which people are told of them; each is loaded once, when it is first asked for.
 
-
-def backend(name: str) -> ServerBackend:
-    """A new server backend.
-
-    Raises:
-        UsageError: no backend has that name.
+    Args:
+        noun: what one of them is called in a message.
+        loaders: name → what loads its traits.
     """
-    return cast("ServerBackend", _make("backend", BACKENDS, name))
+
+    def __init__(self, noun: str, loaders: Mapping[str, Callable[[], T]]) -> None:
+        self._noun = noun
+        self._loaders: dict[str, Callable[[], T]] = dict(loaders)
+        self._loaded: dict[str, T] = {}
+
+    def __getitem__(self, name: str) -> T:
+        if name not in self._loaded:
+            self._loaded[name] = self._loaders[name]()
+        return self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._loaders)
+
+    def __len__(self) -> int:
+        return len(self._loaders)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._loaders
+
+    @property
+    def default(self) -> T:
+        """The one that counts where a scenario names none: the first."""
+        return self[next(iter(self))]
+
+    def named(self, name: str) -> T:
+        """The one of that name.
+
+        Raises:
+            UsageError: there is none, or it can't be loaded.
+        """
+        if name not in self._loaders:
+            import difflib
+
+            close = difflib.get_close_matches(name, self._loaders, 1)
+            meant = f"; did you mean '{close[0]}'?" if close else ""
+            raise UsageError(f"there is no {self._noun} '{name}', one of: {', '.join(self._loaders)}{meant}")
+        return self[name]
+
+    def extended(self, loaders: Mapping[str, Callable[[], T]]) -> Table[T]:
+        """A table with more names, for one scenario's tree; what is loaded already is loaded for both.
+
+        Raises:
+            UsageError: a name is taken.
+        """
+        for name in loaders:
+            if name in self._loaders:
+                raise UsageError(f"there is a {self._noun} '{name}' already, which no other can take the place of")
+        made = Table(self._noun, {**{name: self._loader(name) for name in self._loaders}, **loaders})
+        made._loaded.update(self._loaded)
+        return made
+
+    def _loader(self, name: str) -> Callable[[], T]:
+        return lambda: self[name]
 
 
-def tool(name: str) -> Client:
-    """A new client.
+class Registry:
+    """What a scenario can name.
 
-    Raises:
-        UsageError: no tool has that name.
+    Args:
+        backends: by what ``backend:`` calls them.
+        clients: by what ``tool:`` calls them.
     """
-    return cast("Client", _make("tool", TOOLS, name))
+
+    __slots__ = ("backends", "clients")
+
+    def __init__(self, backends: Table[BackendTraits], clients: Table[ClientTraits]) -> None:
+        self.backends = backends
+        self.clients = clients
+
+
+@lru_cache(maxsize=1)
+def registry() -> Registry:
+    """What comes with the lab, and what installed distributions add."""
+    return Registry(
+        Table("backend", _loaders(_BACKENDS, _Kind["BackendTraits"]("backend", "backends", "BackendTraits"))),
+        Table("tool", _loaders(_CLIENTS, _Kind["ClientTraits"]("tool", "clients", "ClientTraits"))),
+    )
+
+
+@lru_cache(maxsize=1)
+def reporters() -> Table[ReporterTraits]:
+    """Those that write files: with the lab, and of installed distributions."""
+    return Table("reporter", _loaders(_REPORTERS, _Kind["ReporterTraits"]("reporter", "reporters", "ReporterTraits")))
+
+
+class _Kind(Generic[T]):
+    """What a table has.
+
+    Args:
+        noun: what one of them is called in a message.
+        group: the last part of the entry points' group.
+        traits: the class in :mod:`mtls_runner.model.traits`, which is not loaded to know the names.
+    """
+
+    __slots__ = ("group", "noun", "traits")
+
+    def __init__(self, noun: str, group: str, traits: str) -> None:
+        self.noun = noun
+        self.group = group
+        self.traits = traits
+
+    def shipped(self, place: str) -> Callable[[], T]:
+        """What loads the lab's own."""
+        module, _, attribute = place.partition(":")
+        return lambda: cast("T", getattr(import_module(module), attribute))
+
+    def installed(self, point: EntryPoint) -> Callable[[], T]:
+        """What loads a distribution's; it raises UsageError where that can't be done."""
+
+        def load() -> T:
+            of = f"the {self.noun} '{point.name}'" + (f" of {point.dist.name}" if point.dist is not None else "")
+            try:
+                found = point.load()
+            except Exception as error:  # a distribution's own code, which may fail in any way
+                raise UsageError(f"{of} can't be loaded: {type(error).__name__}: {error}") from error
+            if type(found).__name__ != self.traits or found.name != point.name:
+                raise UsageError(f"{of}: {point.value} is no {self.traits} of that name (mtls_runner.model.traits)")
+            return cast("T", found)
+
+        return load
+
+
+def _loaders(shipped: Mapping[str, str], kind: _Kind[T]) -> dict[str, Callable[[], T]]:
+    """The lab's own, then those of distributions, which never take the place of one of the lab's."""
+    found: dict[str, Callable[[], T]] = {name: kind.shipped(place) for name, place in shipped.items()}
+    for point in _entry_points(_GROUP + kind.group):
+        found.setdefault(point.name, kind.installed(point))
+    return found
+
+
+def _entry_points(group: str) -> tuple[EntryPoint, ...]:
+    """Of all installed distributions. The standard library's reader is only loaded where there is something to read."""
+    if not any(group in text for text in _declarations()):
+        return ()
+    from importlib.metadata import entry_points
+
+    return tuple(sorted(entry_points(group=group), key=lambda point: point.name))
+
+
+@lru_cache(maxsize=1)
+def _declarations() -> tuple[str, ...]:
+    """The ``entry_points.txt`` of all distributions on the path that mention the lab."""
+    found: dict[str, str] = {}
+    for directory in dict.fromkeys(sys.path):
+        try:
+            names = os.listdir(directory or ".")  # noqa: PTH208 - in every start: pathlib is several times slower
+        except OSError:
+            continue
+        for name in names:
+            if not name.endswith((".dist-info", ".egg-info")):
+                continue
+            path = f"{directory or '.'}/{name}/entry_points.txt"
+            try:
+                with open(path, encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+                    text = file.read()
+            except OSError:
+                continue
+            if _GROUP in text:
+                found[path] = text
+    return tuple(found.values())

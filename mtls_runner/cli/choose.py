@@ -13,7 +13,7 @@ from mtls_runner.cli.select import compile_expression, named
 from mtls_runner.errors import ScenarioError, UsageError
 from mtls_runner.language import Overrides, load
 from mtls_runner.model.case import Plan
-from mtls_runner.registry import BACKENDS, TOOLS
+from mtls_runner.registry import registry
 from mtls_runner.span import Diagnostic, Severity
 
 __all__ = ["Choice", "chosen", "targets"]
@@ -39,8 +39,8 @@ def targets(choice: Choice) -> list[Target]:
     Raises:
         UsageError: a path or a name is wrong.
     """
-    _known("--backend", choice.backend, BACKENDS)
-    _known("--tool", choice.tool, TOOLS)
+    _known("--backend", choice.backend, registry().backends)
+    _known("--tool", choice.tool, registry().clients)
     return discover(choice.paths, choice.commands)
 
 

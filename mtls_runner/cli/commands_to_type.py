@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from mtls_runner.clients import s_client
 from mtls_runner.clients.curl.client import CurlClient
+from mtls_runner.clients.curl.traits import TRAITS as CURL
 from mtls_runner.engine.completion import completed
 from mtls_runner.engine.lab import Lab
 from mtls_runner.errors import LabError, MaterialError
@@ -77,7 +78,7 @@ def _commands(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     commands: list[str] = []
     reasons: list[str] = []
-    more = completed(replace(case, client=replace(client, tool="curl")), plan.certificates)
+    more = completed(replace(case, client=replace(client, tool=CURL)), plan.certificates)
     if more is not None:
         return (), (more,)
     try:

@@ -14,6 +14,7 @@ from mtls_runner.cli.diagnostics import complain
 from mtls_runner.cli.exit_code import ExitCode
 from mtls_runner.cli.one_file import live_progress, one_plan
 from mtls_runner.cli.stop import Stop
+from mtls_runner.clients.curl.traits import TRAITS as CURL
 from mtls_runner.errors import ScenarioError
 from mtls_runner.export.script import export as make
 from mtls_runner.reporters.escape import one_line
@@ -30,7 +31,7 @@ def export(choice: Choice, directory: str) -> ExitCode:
     """
     with Stop().listening():
         try:
-            plan = one_plan(replace(choice, tool="curl"))
+            plan = one_plan(replace(choice, tool=CURL.name))
         except ScenarioError as error:
             return complain(error.diagnostics, color=colored("auto", sys.stderr))
         with live_progress() as progress:

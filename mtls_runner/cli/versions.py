@@ -7,7 +7,7 @@ import ssl
 
 from mtls_runner import __version__
 from mtls_runner.errors import LabError
-from mtls_runner.registry import TOOLS, tool
+from mtls_runner.registry import registry
 
 __all__ = ["versions"]
 
@@ -19,10 +19,10 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         "openssl": ssl.OPENSSL_VERSION.removeprefix("OpenSSL ").partition(" ")[0],
     }
-    for name in TOOLS:
+    for name, traits in registry().clients.items():
         if name not in found:
             try:
-                found[name] = tool(name).version()
+                found[name] = traits.make().version()
             except LabError as error:
                 found[name] = f"not usable: {error}"
     return found

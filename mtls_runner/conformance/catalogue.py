@@ -45,8 +45,8 @@ class Place:
 def place(case: Case) -> Place:
     """Where a case runs."""
     return Place(
-        case.server.backend,
-        case.client.tool if case.client is not None else "",
+        case.server.backend.name,
+        case.client.tool.name if case.client is not None else "",
         case.tls.value if case.tls is not None else "",
     )
 
@@ -73,7 +73,7 @@ def plans(backends: Sequence[str], tools: Sequence[str], image: str | None = Non
     for path in scenario_files():
         for backend in backends:
             plan = load(path, Overrides(backend=backend, image=image))
-            cases = tuple(case for case in plan.cases if case.client is None or case.client.tool in tools)
+            cases = tuple(case for case in plan.cases if case.client is None or case.client.tool.name in tools)
             yield Plan(
                 plan.path, plan.name, plan.description, plan.tags, plan.certificates, cases, plan.text, plan.warnings
             )

@@ -39,7 +39,7 @@ class Collector:
             case CaseFinished():
                 self.verdicts.append(event.verdict)
                 if self._told is not None:
-                    self._told(event.verdict.case.server.backend, len(self.verdicts), self._total)
+                    self._told(event.verdict.case.server.backend.name, len(self.verdicts), self._total)
             case RunFinished():
                 self.end = event
 

@@ -1,8 +1,8 @@
 """Whether an end would send more of its chain than its description says.
 
 OpenSSL completes a chain for which it was given no intermediates, from the certificates that the same context trusts
-(``ssl_add_cert_chain`` in ``ssl/statem/statem_lib.c``). curl, Python's clients and Python's servers let it; nginx switches
-that off (``SSL_MODE_NO_AUTO_CHAIN``).
+(``ssl_add_cert_chain`` in ``ssl/statem/statem_lib.c``), unless that is switched off, as nginx does. The traits of each end say
+which it is.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from mtls_runner.model.endpoint import ChainKind, ChainSpec
 
 __all__ = ["completed"]
 
-_COMPLETING_BACKENDS = frozenset(("python",))
-
 
 def completed(case: Case, certificates: Mapping[str, CertificateSpec]) -> str | None:
     """Why a case that asks for a bare leaf can't have one, for people; ``None``: it can, or does not ask for it.
@@ -26,11 +24,13 @@ def completed(case: Case, certificates: Mapping[str, CertificateSpec]) -> str | 
         certificates: the plan's, by id.
     """
     server, client = case.server, case.client
-    if server.backend in _COMPLETING_BACKENDS and server.certificate is not None and _alone(server.chain):
+    if server.backend.completes_chains and server.certificate is not None and _alone(server.chain):
         issuer = _trusted_issuer(server.certificate, server.trust, certificates)
         if issuer is not None:
             return f"OpenSSL would send more than the server's leaf: the server trusts its issuer, {issuer!r}"
     if client is None or client.certificate is None or not _alone(client.chain):
+        return None
+    if not client.tool.completes_chains:
         return None
     if client.insecure:
         return None  # no trusted certificates are loaded then

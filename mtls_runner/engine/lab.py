@@ -26,8 +26,8 @@ from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.observation import Observation, Reason
 from mtls_runner.model.port import Client, ResumingClient, RunningServer, ServerBackend, TakingTime
 from mtls_runner.model.server import ServerSpec
+from mtls_runner.model.traits import BackendTraits, ClientTraits, Runtime
 from mtls_runner.model.verdict import Status, Verdict
-from mtls_runner.registry import backend, tool
 
 if TYPE_CHECKING:
     from mtls_runner.pki.keys import KeyPool
@@ -88,9 +88,9 @@ class Lab(AbstractContextManager["Lab"]):
         self._material: Store | None = None
         self._servers: dict[ServerSpec, _Server] = {}
         self._by_identity: ByIdentity[ServerSpec, _Server] = ByIdentity()
-        self._backends: dict[str, ServerBackend] = {}
-        self._announced: set[str] = set()
-        self._tools: dict[str, Client] = {}
+        self._backends: dict[BackendTraits, ServerBackend] = {}
+        self._announced: set[BackendTraits] = set()
+        self._tools: dict[ClientTraits, Client] = {}
         self._directory = Path()
 
     def __enter__(self) -> Lab:
@@ -129,33 +129,33 @@ class Lab(AbstractContextManager["Lab"]):
                 )
             return self._material
 
-    def _backend(self, name: str) -> ServerBackend:
+    def _backend(self, traits: BackendTraits) -> ServerBackend:
         with self._lock:
-            if name not in self._backends:
-                made = self._backends[name] = backend(name)
+            if traits not in self._backends:
+                made = self._backends[traits] = traits.make()
                 if self._report is not None and isinstance(made, TakingTime):
                     made.report_to(self._report)
-            return self._backends[name]
+            return self._backends[traits]
 
-    def _announce(self, name: str) -> None:
+    def _announce(self, traits: BackendTraits) -> None:
         """Tell a backend, once, of all servers that it may have to start."""
-        chosen = self._backend(name)
+        chosen = self._backend(traits)
         with self._lock:
-            if name in self._announced:
+            if traits in self._announced:
                 return
-            self._announced.add(name)
-        cases = [case for case in self.plan.cases if case.server.backend == name]
+            self._announced.add(traits)
+        cases = [case for case in self.plan.cases if case.server.backend is traits]
         # A server with an expectation of its own may be one that can't start: it is not to take others with it.
         judged = {case.server for case in cases if case.client is None}
         wanted = (case.server for case in cases if case.client is not None and self.cannot(case) is None)
         chosen.expect(tuple(dict.fromkeys(server for server in wanted if server not in judged)))
 
-    def tool(self, name: str) -> Client:
-        """The client of that name, made once."""
+    def tool(self, traits: ClientTraits) -> Client:
+        """The client with these traits, made once."""
         with self._lock:
-            if name not in self._tools:
-                self._tools[name] = tool(name)
-            return self._tools[name]
+            if traits not in self._tools:
+                self._tools[traits] = traits.make()
+            return self._tools[traits]
 
     def server(self, spec: ServerSpec) -> RunningServer:
         """The running server of a description, started at the first call.
@@ -173,8 +173,7 @@ class Lab(AbstractContextManager["Lab"]):
             if server.failure is not None:
                 raise server.failure
             if server.running is None:
-                if self._report is not None and spec.backend != "python":
-                    self._report(f"starting {spec.backend} server {spec.id}", 0, 0)
+                self._tell_start(spec)
                 if not self._apart:
                     self._announce(spec.backend)
                 context = self._backend(spec.backend).serve(spec, self.material, Deadline.after(_START_SECONDS))
@@ -191,6 +190,12 @@ class Lab(AbstractContextManager["Lab"]):
                 server.running = running
             return server.running
 
+    def _tell_start(self, spec: ServerSpec) -> None:
+        """Of servers that take time: all but the lab's own."""
+        runtimes = spec.backend.runtimes
+        if self._report is not None and runtimes and Runtime.EMBEDDED not in runtimes:
+            self._report(f"starting {spec.backend} server {spec.id}", 0, 0)
+
     def notes(self) -> tuple[str, ...]:
         """What a person should know about the user's own material before it is used; makes the material, if there is any."""
         if all(spec.files is None for spec in self.plan.certificates.values()):
@@ -203,7 +208,7 @@ class Lab(AbstractContextManager["Lab"]):
     def versions(self) -> dict[str, str]:
         """Of everything that took part so far."""
         with self._lock:
-            found = {name: client.version() for name, client in self._tools.items()}
+            found = {traits.name: client.version() for traits, client in self._tools.items()}
             for server in self._backends.values():
                 found.update(server.versions())
         return found
@@ -212,13 +217,14 @@ class Lab(AbstractContextManager["Lab"]):
 
     def server_cannot(self, case: Case) -> str | None:
         """Why the backend can't give the case its server; ``None``: it can."""
-        return self._backend(case.server.backend).cannot(case.server, case.client)
+        backend = case.server.backend
+        return backend.missing() or self._backend(backend).cannot(case.server, case.client)
 
     def cannot(self, case: Case) -> str | None:
         """Why this case is skipped; ``None``: it can be run."""
         reason = self.server_cannot(case)
         if reason is None and case.client is not None:
-            reason = self.tool(case.client.tool).cannot(case.client)
+            reason = case.client.tool.missing() or self.tool(case.client.tool).cannot(case.client)
         reason = reason or completed(case, self.plan.certificates)
         for one in as_cases(case) if reason is None else ():
             reason = reason or self.cannot(one)
@@ -248,8 +254,7 @@ class Lab(AbstractContextManager["Lab"]):
         Raises:
             LabError: as :meth:`server`.
         """
-        if self._report is not None and spec.backend != "python":
-            self._report(f"starting {spec.backend} server {spec.id}", 0, 0)
+        self._tell_start(spec)
         context = self._backend(spec.backend).serve(spec, self.material, Deadline.after(_START_SECONDS))
         try:
             running = context.__enter__()

@@ -13,11 +13,6 @@ from mtls_runner.model.server import ClientAuth, Response, ServerSpec, VirtualHo
 
 __all__ = ["demand", "sent", "server"]
 
-_BACKENDS = {
-    "python": "embedded in the lab (Python's ssl)",
-    "nginx": "nginx in a container",
-    "external": "one that already runs; the lab starts nothing",
-}
 _SHOWN = 60
 
 
@@ -30,7 +25,7 @@ def server(spec: ServerSpec, certificates: Mapping[str, CertificateSpec], name: 
         name: what to call it.
     """
     where = f" at {spec.address}" if spec.address is not None else ""
-    yield Line(f"Server {name}: {_BACKENDS.get(spec.backend, spec.backend)}{where}", heading=True)
+    yield Line(f"Server {name}: {spec.backend.summary}{where}", heading=True)
     config = spec.option("config")
     if config:
         yield Line(

@@ -17,6 +17,7 @@ from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.endpoint import TlsVersion
 from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.model.server import ClientAuth, ServerSpec
+from mtls_runner.model.traits import Refusal
 from mtls_runner.reporters.html.chains import lineage
 from mtls_runner.tls.classify import usable_versions
 
@@ -275,9 +276,11 @@ def _refusal(case: Case, wanted: Expected) -> str:
     """How a refusal travels: what differs most between servers, and surprises most."""
     if wanted.reason is Reason.NOT_AUTHORIZED:
         return f"It says so by HTTP{f', status {wanted.status}' if wanted.status else ''}."
-    if case.server.backend == "nginx":
-        return f"nginx completes the handshake all the same, and says so by HTTP, status {wanted.status or 400}."
-    if case.server.backend != "python":
+    backend = case.server.backend
+    if backend.refusal is Refusal.STATUS:
+        status = wanted.status or backend.refusal_status
+        return f"{backend} completes the handshake all the same, and says so by HTTP, status {status}."
+    if backend.refusal is not Refusal.ALERT:
         return ""
     alert = f"by an alert{_named(wanted.alert)}"
     if case.tls is TlsVersion.V1_2:

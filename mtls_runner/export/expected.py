@@ -9,6 +9,7 @@ from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.endpoint import TlsVersion
 from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.model.server import ClientAuth, Response, ServerSpec
+from mtls_runner.model.traits import Refusal
 from mtls_runner.tls.curl_exit import UNUSABLE_SINCE_8_16
 
 __all__ = ["ANY", "COMPARED", "Expected", "expected"]
@@ -100,9 +101,9 @@ def _exits(outcome: Outcome, reason: Reason | None, case: Case, client: ClientSp
 
 def _refused(reason: Reason | None, case: Case, client: ClientSpec) -> list[str]:
     server = case.server
-    if server.backend == "external":
+    if server.backend.refusal is None:
         return []
-    if server.backend != "python" or reason is Reason.NOT_AUTHORIZED or _by_status(reason, server):
+    if server.backend.refusal is Refusal.STATUS or reason is Reason.NOT_AUTHORIZED or _by_status(reason, server):
         return ["0"]
     if TlsVersion.V1_3 in client.tls and TlsVersion.V1_3 in server.tls:
         return ["56"]
@@ -115,14 +116,14 @@ def _by_status(reason: Reason | None, server: ServerSpec) -> bool:
 
 
 def _statuses(outcome: Outcome, reason: Reason | None, server: ServerSpec, client: ClientSpec) -> list[str]:
-    if server.option("config") or server.hosts or server.backend == "external":
+    if server.option("config") or server.hosts or server.backend.runs_already:
         return ["000"] if outcome in (Outcome.CLIENT_REFUSED, Outcome.NO_AGREEMENT, Outcome.CLIENT_UNUSABLE) else []
     if outcome is Outcome.ACCEPTED:
         return [str(answer(server, client).status)]
     if outcome is Outcome.SERVER_REFUSED:
         if reason is Reason.NOT_AUTHORIZED or _by_status(reason, server):
             return [str(answer(server, client).status)]
-        return ["400" if server.backend == "nginx" else "000"]
+        return [str(server.backend.refusal_status or "000")]
     return ["000"] if outcome is not Outcome.TIMED_OUT else []
 
 

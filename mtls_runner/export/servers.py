@@ -17,7 +17,8 @@ from mtls_runner.model.observation import Outcome
 from mtls_runner.model.port import Material
 from mtls_runner.model.server import ServerSpec
 from mtls_runner.pki.lineage import Lineage
-from mtls_runner.registry import backend, tool
+from mtls_runner.servers.nginx.traits import TRAITS as NGINX
+from mtls_runner.servers.python.traits import TRAITS as PYTHON
 
 __all__ = ["Section", "Sections", "sections"]
 
@@ -80,17 +81,17 @@ def _left_out(case: Case, plan: Plan) -> str | None:
         return "it has several steps: sessions are resumed, or files replaced and read again"
     server = case.server
     try:
-        why = backend(server.backend).cannot(server, case.client) or completed(case, plan.certificates)
+        why = server.backend.make().cannot(server, case.client) or completed(case, plan.certificates)
         if why is None and case.client is not None:
-            why = tool(case.client.tool).cannot(case.client)
+            why = case.client.tool.make().cannot(case.client)
     except LabError:
         why = None  # no curl here: the script's curl will say what it can't do
     locked = any(plan.certificates[id_].passphrase is not None for id_ in server.other_certificates)
     if why is None and not server.option("config") and locked:
         why = "its server has several keys that are encrypted"
-    if why is None and server.backend == "python":
+    if why is None and server.backend is PYTHON:
         why = s_server.cannot(server, case.client)
-    if why is None and server.backend == "nginx":
+    if why is None and server.backend is NGINX:
         why = nginx.cannot(server)
     if why is None and case.client is not None and case.client.cert_status:
         why = "it needs an OCSP responder that answers as the scenario says"
@@ -105,8 +106,8 @@ def _odd(server: ServerSpec, plan: Plan) -> bool:
 
 def _section(server: ServerSpec, cases: Sequence[Case], shop: Workshop, material: Material, made: Sections) -> Section:
     plan = shop.plan
-    made.backends.add(server.backend)
-    starter = {"python": _s_server, "nginx": _nginx}.get(server.backend)
+    made.backends.add(server.backend.name)
+    starter = {PYTHON: _s_server, NGINX: _nginx}.get(server.backend)
     start = starter(server, cases, shop, material, made) if starter is not None else ""
     section = Section(
         f"server {server.id}" if start else f"server {server.id}: it runs already, at {server.address}", ""

@@ -11,6 +11,7 @@ from mtls_runner.language.servers import DeclaredServer, Servers
 from mtls_runner.model.case import Case
 from mtls_runner.model.observation import Outcome
 from mtls_runner.model.server import ClientAuth, ServerSpec
+from mtls_runner.model.traits import BackendTraits
 
 __all__ = ["check_acceptance", "check_declared", "check_spec"]
 
@@ -53,19 +54,24 @@ def _never_starts(declared: DeclaredServer) -> bool:
 
 
 def check_spec(
-    context: Context, certificates: Certificates, declared: DeclaredServer, spec: ServerSpec, backend: str
+    context: Context, certificates: Certificates, declared: DeclaredServer, spec: ServerSpec, written: BackendTraits
 ) -> None:
-    """A server with its defaults in place. ``backend`` is what the file says, whatever the command line sets."""
+    """A server with its defaults in place. ``written`` is the backend that the file says, whatever the command line sets."""
     problems, document, loc = context.problems, context.document, declared.loc
-    if backend == "external":
+    if written.runs_already:
         if spec.address is None:
             problems.absent(
-                document, loc, "'address' is missing: an external server listens somewhere", "address: host:port"
+                document, loc, f"'address' is missing: an {written} server listens somewhere", "address: host:port"
             )
         return
     if spec.address is not None and context.overrides.backend is None:
+        running = " or ".join(name for name, known in context.registry.backends.items() if known.runs_already)
         problems.error(
-            document, (*loc, "address"), "'address' is for an external server", "backend: external beside it", key=True
+            document,
+            (*loc, "address"),
+            f"'address' is for an {running} server",
+            f"backend: {running} beside it",
+            key=True,
         )
     own_config = any(name == "config" for name, _ in spec.options)
     if own_config:

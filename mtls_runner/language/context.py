@@ -13,6 +13,7 @@ from mtls_runner.language.overrides import Overrides
 from mtls_runner.language.problems import Problems
 from mtls_runner.language.scenario import Scenario
 from mtls_runner.model.credential import Secret
+from mtls_runner.registry import Registry
 
 __all__ = ["Context"]
 
@@ -27,6 +28,7 @@ class Context:
     scenario: Scenario
     lab: Lab
     overrides: Overrides
+    registry: Registry
     problems: Problems = field(default_factory=Problems)
     case_indices: Sequence[int] | None = None
     _secrets: ByIdentity[Passphrase, Secret | str] = field(default_factory=ByIdentity)

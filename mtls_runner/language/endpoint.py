@@ -9,7 +9,7 @@ from mtls_runner.language.certificate import PassphraseField
 from mtls_runner.language.document import Value
 from mtls_runner.language.expectation import ServerExpect
 from mtls_runner.language.http_models import Path, RequestModel, ResponseModel
-from mtls_runner.language.protocol import BACKEND, TOOL, Tls
+from mtls_runner.language.protocol import BACKEND, TOOL, Tls, told
 from mtls_runner.language.revocation import CHECKS, ResponderRef, Stapling, stapling_short
 from mtls_runner.language.values import (
     Bool,
@@ -31,6 +31,7 @@ from mtls_runner.language.values import (
 from mtls_runner.model.endpoint import Address, ChainKind, ChainSpec
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.server import ClientAuth
+from mtls_runner.registry import registry
 
 __all__ = [
     "Client",
@@ -226,9 +227,7 @@ class VirtualHost(Strict):
 class ServerSettings(_Endpoint):
     """What lab.yaml may set for every server."""
 
-    backend: Annotated[str | None, BACKEND] = about(
-        "What serves: python (embedded), nginx (a container), external (already runs at `address`).", "nginx"
-    )
+    backend: Annotated[str | None, BACKEND] = about(f"What serves: {told(registry().backends)}.", "nginx")
     client_auth: Annotated[ClientAuth | None, word(_CLIENT_AUTH, "a mode of client_auth")] = about(
         "Whether it asks for a client certificate and demands one; required by default.", "optional"
     )
@@ -300,7 +299,9 @@ class Server(ServerSettings):
 class ClientSettings(_Endpoint):
     """What lab.yaml may set for every client."""
 
-    tool: Annotated[str | None, TOOL] = about("What connects: python or curl; python by default.", "curl")
+    tool: Annotated[str | None, TOOL] = about(
+        f"What connects: {told(registry().clients)}; {registry().clients.default} by default.", "curl"
+    )
     insecure: Maybe[Bool] = about("As curl --insecure: neither chain nor name is checked.", True)
     server_name: Annotated[str | None, Parsed(_server_name, {"type": ["string", "null"]})] = about(
         "Name for SNI and for the check; localhost by default, null for none.", "www.example.com"

@@ -15,6 +15,7 @@ from mtls_runner.model.credential import Secret
 from mtls_runner.model.endpoint import ChainSpec, TlsVersion, VerifyFlag
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.server import ClientAuth, Response, ServerSpec, VirtualHost
+from mtls_runner.model.traits import BackendTraits, ClientTraits
 
 __all__ = ["Ends", "material_id", "planned_version"]
 
@@ -78,9 +79,9 @@ class Ends:
         return known
 
     def _server(self, id_: str, model: Server) -> ServerSpec:
-        certificates, overrides = self._certificates, self._context.overrides
+        certificates = self._certificates
         certificate = model.certificate
-        if certificate is None and model.backend != "external":
+        if certificate is None and not self.backend(model.backend).runs_already:
             certificate = self.default_certificate(model)
         client_auth = model.client_auth or ClientAuth.REQUIRED
         trust = tuple(model.trust or ())
@@ -92,7 +93,7 @@ class Ends:
         )
         return ServerSpec(
             id=id_,
-            backend=overrides.backend or model.backend or "python",
+            backend=self.backend(self._context.overrides.backend or model.backend),
             certificate=certificate,
             passphrase=passphrase,
             chain=model.chain or ChainSpec(),
@@ -128,6 +129,15 @@ class Ends:
             session_tickets=model.session_tickets is not False,
             session_ticket_key=model.session_ticket_key,
         )
+
+    def backend(self, name: str | None) -> BackendTraits:
+        """The backend of that name; the default one where there is none."""
+        known = self._context.registry.backends
+        return known.default if name is None else known.named(name)
+
+    def _tool(self, name: str | None) -> ClientTraits:
+        known = self._context.registry.clients
+        return known.default if name is None else known.named(name)
 
     def _hosts(self, id_: str, model: Server) -> Iterator[VirtualHost]:
         for name, host in (model.virtual_hosts or {}).items():
@@ -188,7 +198,7 @@ class Ends:
         else:
             passphrase = self._own_passphrase(key or model.certificate)
         spec = ClientSpec(
-            tool=self._context.overrides.tool or model.tool or "python",
+            tool=self._tool(self._context.overrides.tool or model.tool),
             certificate=model.certificate,
             key=self._key_source(key),
             passphrase=passphrase,

@@ -10,6 +10,7 @@ from mtls_runner.language.expectation import CASE_OUTCOMES, Checks, Expect, Serv
 from mtls_runner.model.case import Check, Expectation, Match, Matcher
 from mtls_runner.model.endpoint import TlsVersion
 from mtls_runner.model.observation import Outcome
+from mtls_runner.model.traits import BackendTraits, ClientTraits
 from mtls_runner.span import Span
 
 __all__ = ["Entry", "Expected", "expected", "server_expected"]
@@ -25,12 +26,12 @@ class Entry:
     checks: tuple[Check, ...]
     loc: Loc
 
-    def counts(self, backend: str, tool: str, tls: TlsVersion | None) -> bool:
+    def counts(self, backend: BackendTraits, tool: ClientTraits | None, tls: TlsVersion | None) -> bool:
         """Whether it applies to a case, whatever version its tool has."""
         when = self.when
         return (
-            (when.backend is None or backend in when.backend)
-            and (when.tool is None or tool in when.tool)
+            (when.backend is None or backend.name in when.backend)
+            and (when.tool is None or (tool is not None and tool.name in when.tool))
             and (when.tls is None or tls in when.tls)
         )
 
@@ -43,7 +44,7 @@ class Expected:
         self.entries = entries
         self._resolved: dict[tuple[bool, ...], Expectation] = {}
 
-    def resolve(self, backend: str, tool: str, tls: TlsVersion | None) -> Expectation:
+    def resolve(self, backend: BackendTraits, tool: ClientTraits | None, tls: TlsVersion | None) -> Expectation:
         """What counts there."""
         key = tuple(entry.counts(backend, tool, tls) for entry in self.entries)
         known = self._resolved.get(key)

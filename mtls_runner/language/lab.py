@@ -14,6 +14,7 @@ from mtls_runner.language.document import Document
 from mtls_runner.language.endpoint import ClientSettings, MemoryField, ServerSettings
 from mtls_runner.language.source import read
 from mtls_runner.language.values import Id, Maybe, Strict, Text, about, bounded
+from mtls_runner.registry import Registry
 
 __all__ = [
     "DEFAULT_IMAGE",
@@ -102,8 +103,12 @@ def find_lab(start: Path) -> Path | None:
     return None
 
 
-def load_lab(start: Path) -> Lab:
+def load_lab(start: Path, known: Registry) -> Lab:
     """The lab.yaml above a scenario; an empty one where there is none.
+
+    Args:
+        start: the scenario.
+        known: what it can name.
 
     Raises:
         ScenarioError: it is invalid; with every mistake that is in it.
@@ -112,7 +117,7 @@ def load_lab(start: Path) -> Lab:
     if path is None:
         return Lab()
     status = path.stat()
-    return _load(_shown(path), path, status.st_mtime_ns, status.st_size)
+    return _load(_shown(path), path, status.st_mtime_ns, status.st_size, known)
 
 
 def _shown(path: Path) -> Path:
@@ -122,11 +127,11 @@ def _shown(path: Path) -> Path:
 
 
 @lru_cache(maxsize=16)
-def _load(shown: Path, path: Path, modified: int, size: int) -> Lab:
+def _load(shown: Path, path: Path, modified: int, size: int, known: Registry) -> Lab:
     del path, modified, size  # only what the cache tells files apart by
     document = read(shown)
     try:
-        file = LabFile.model_validate(document.value)
+        file = LabFile.model_validate(document.value, context=known)
     except ValidationError as error:
         raise ScenarioError([*document.problems, *diagnose(error, document, LabFile)]) from None
     if document.problems:

@@ -96,7 +96,7 @@ def _axis(context: Context, path: str, values: list[Value], loc: Loc) -> Axis | 
             raw = {part: raw}
         place = (*loc, index)
         try:
-            patch = model.model_validate(raw)
+            patch = model.model_validate(raw, context=context.registry)
         except ValidationError as error:
             context.problems.add(diagnose(error, context.document, model, place, len(parts)))
         else:

@@ -27,11 +27,12 @@ from mtls_runner.language.steps import CaseSteps
 from mtls_runner.model.case import Case, Expectation, Plan
 from mtls_runner.model.endpoint import TlsVersion
 from mtls_runner.model.server import ServerSpec
+from mtls_runner.model.traits import BackendTraits, ClientTraits
 from mtls_runner.span import Span
 
 __all__ = ["plan"]
 
-Resolve: TypeAlias = Callable[[str, str, TlsVersion | None], Expectation]
+Resolve: TypeAlias = Callable[[BackendTraits, ClientTraits | None, TlsVersion | None], Expectation]
 
 
 def plan(context: Context) -> Plan:
@@ -102,7 +103,7 @@ class _Planner:
                     name=f"{name}{cell.suffix}",
                     server=spec,
                     client=None,
-                    expect=wanted.resolve(spec.backend, "", None),
+                    expect=wanted.resolve(spec.backend, None, None),
                     span=document.span(loc, key=True),
                     tags=self._tags,
                 )
@@ -115,8 +116,7 @@ class _Planner:
         if known is None:
             described = applied(model, cell.server)
             known = specs[cell.server] = self._ends.server(id_, described)
-            backend = described.backend or "python"
-            check_spec(self._context, self._certificates, self._servers.declared[id_], known, backend)
+            self._check(id_, described, known)
         return known
 
     def _cases(self, taken: frozenset[str]) -> Iterator[Case]:
@@ -177,8 +177,12 @@ class _Planner:
 
     def _replaced(self, id_: str, model: Server) -> ServerSpec:
         spec = self._ends.server(id_, model)
-        check_spec(self._context, self._certificates, self._servers.declared[id_], spec, model.backend or "python")
+        self._check(id_, model, spec)
         return spec
+
+    def _check(self, id_: str, model: Server, spec: ServerSpec) -> None:
+        written = self._ends.backend(model.backend)
+        check_spec(self._context, self._certificates, self._servers.declared[id_], spec, written)
 
     def _client(self, case: CaseModel) -> Client:
         client = case.client or Client()
@@ -213,6 +217,6 @@ class _Planner:
             )
 
 
-def _unconditional(backend: str, tool: str, tls: TlsVersion | None) -> Expectation:  # noqa: ARG001 - a Resolve
+def _unconditional(*_: object) -> Expectation:
     """Of a case whose steps have the expectations."""
     return Expectation(())

@@ -1,18 +1,49 @@
 """Words that servers, clients and expectations share: backends, tools, TLS versions."""
 
-from collections.abc import Mapping
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-from mtls_runner.language.values import word
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
+from pydantic_core import core_schema
+
+from mtls_runner.language.document import Value
+from mtls_runner.language.values import Json, fail, word
 from mtls_runner.model.endpoint import TlsVersion
+from mtls_runner.registry import Registry, Table, registry
 
-__all__ = ["BACKEND", "BACKENDS", "TLS_VERSIONS", "TOOL", "TOOLS", "Tls"]
+__all__ = ["BACKEND", "TLS_VERSIONS", "TOOL", "Tls", "told"]
 
-#: The backends and tools that the lab knows by name; the registry says what stands behind each.
-BACKENDS = ("python", "nginx", "external")
-TOOLS = ("python", "curl")
 TLS_VERSIONS: Mapping[str, TlsVersion] = {version.value: version for version in TlsVersion}
 
-BACKEND = word(dict(zip(BACKENDS, BACKENDS, strict=True)), "a backend")
-TOOL = word(dict(zip(TOOLS, TOOLS, strict=True)), "a tool")
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Registered:
+    """Annotation: a name in a table of the registry that counts for the file (the validation's context)."""
+
+    noun: str
+    table: Callable[[Registry], Table[Any]]
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """Only the name is looked at: what stands behind it is loaded when it is needed."""
+        return core_schema.with_info_plain_validator_function(self._parse)
+
+    def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> Json:
+        """The names that are known now."""
+        return {"enum": list(self.table(registry()))}
+
+    def _parse(self, value: Value, info: ValidationInfo) -> str:
+        known = self.table(info.context if isinstance(info.context, Registry) else registry())
+        if not isinstance(value, str) or value not in known:
+            raise fail(f"this is not {self.noun}", choices=known)
+        return str(value)
+
+
+BACKEND = Registered("a backend", lambda known: known.backends)
+TOOL = Registered("a tool", lambda known: known.clients)
 Tls = Annotated[TlsVersion, word(TLS_VERSIONS, "a TLS version")]
+
+
+def told(table: Table[Any]) -> str:
+    """The names with what each says of itself: ``python (embedded), nginx (a container)``."""
+    return ", ".join(f"{name} ({traits.sentence})" if traits.sentence else name for name, traits in table.items())

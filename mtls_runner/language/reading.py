@@ -4,40 +4,41 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from mtls_runner.errors import ScenarioError, UsageError
+from mtls_runner.errors import ScenarioError
 from mtls_runner.language.context import Context
 from mtls_runner.language.diagnose import diagnose
 from mtls_runner.language.lab import Lab, load_lab
 from mtls_runner.language.overrides import Overrides
 from mtls_runner.language.plan import plan
-from mtls_runner.language.problems import Problems, meant
-from mtls_runner.language.protocol import BACKENDS, TOOLS
+from mtls_runner.language.problems import Problems
 from mtls_runner.language.salvage import salvage
 from mtls_runner.language.scenario import Scenario
 from mtls_runner.language.source import read
 from mtls_runner.model.case import Plan
+from mtls_runner.registry import Registry, registry
 
 __all__ = ["load_plan"]
 
 
 def load_plan(path: Path, overrides: Overrides) -> Plan:
     """See :func:`mtls_runner.language.load`."""
-    _check_names(overrides)
+    known = registry()
+    _check_names(overrides, known)
     document = read(path)
     found = list(document.problems)
     lab, scenario, indices = Lab(), None, None
     try:
-        lab = load_lab(path)
+        lab = load_lab(path, known)
     except ScenarioError as error:
         found += error.diagnostics
     try:
-        scenario = Scenario.model_validate(document.value)
+        scenario = Scenario.model_validate(document.value, context=known)
     except ValidationError as error:
         found += diagnose(error, document, Scenario)
-        scenario, indices = salvage(document.value, error)
+        scenario, indices = salvage(document.value, error, known)
     if scenario is None:
         raise ScenarioError(found)
-    context = Context(document, scenario, lab, overrides, Problems(partial=bool(found)), indices)
+    context = Context(document, scenario, lab, overrides, known, Problems(partial=bool(found)), indices)
     context.problems.add(found)
     result = plan(context)
     if context.problems.errors:
@@ -45,11 +46,8 @@ def load_plan(path: Path, overrides: Overrides) -> Plan:
     return result
 
 
-def _check_names(overrides: Overrides) -> None:
-    for name, given, known in (("backend", overrides.backend, BACKENDS), ("tool", overrides.tool, TOOLS)):
-        if given is not None and given not in known:
-            close = meant(given, known)
-            raise UsageError(
-                f"there is no {name} '{given}', one of: {', '.join(known)}"
-                + (f"; did you mean '{close}'?" if close else "")
-            )
+def _check_names(overrides: Overrides, known: Registry) -> None:
+    if overrides.backend is not None:
+        known.backends.named(overrides.backend)
+    if overrides.tool is not None:
+        known.clients.named(overrides.tool)

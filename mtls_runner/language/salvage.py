@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from mtls_runner.language.document import Value
 from mtls_runner.language.scenario import Scenario
+from mtls_runner.registry import Registry
 
 __all__ = ["salvage"]
 
@@ -13,10 +14,10 @@ __all__ = ["salvage"]
 _ROUNDS = 4
 
 
-def salvage(value: Value, error: ValidationError) -> tuple[Scenario | None, Sequence[int]]:
+def salvage(value: Value, error: ValidationError, known: Registry) -> tuple[Scenario | None, Sequence[int]]:
     """The scenario without the parts that ``error`` names, and where in the file each of its cases stood.
 
-    ``value`` is changed. ``None`` where nothing sensible is left.
+    ``value`` is changed; ``known`` is what a scenario can name. ``None`` where nothing sensible is left.
     """
     indices = list(range(len(_cases(value) or ())))
     for _ in range(_ROUNDS):
@@ -28,7 +29,7 @@ def salvage(value: Value, error: ValidationError) -> tuple[Scenario | None, Sequ
             cases[:] = [case for number, case in enumerate(cases) if number not in dropped]
             indices = [at for number, at in enumerate(indices) if number not in dropped]
         try:
-            return Scenario.model_validate(value), indices
+            return Scenario.model_validate(value, context=known), indices
         except ValidationError as again:
             error = again
     return None, indices

@@ -20,14 +20,14 @@ from mtls_runner.language.scenario import Scenario
 from mtls_runner.language.servers import Servers
 from mtls_runner.language.source import read
 from mtls_runner.language.values import Strict
+from mtls_runner.registry import registry
 
 __all__ = ["BUILT_IN", "Setting", "TreeSettings", "settings_for", "tree_settings"]
 
 BUILT_IN = "built in"
 #: Defaults of every server and client, as the reference names them.
-_SERVER = {"backend": "python", "client_auth": "required", "tls": "TLSv1.2, TLSv1.3", "security_level": "2"}
+_SERVER = {"client_auth": "required", "tls": "TLSv1.2, TLSv1.3", "security_level": "2"}
 _CLIENT = {
-    "tool": "python",
     "tls": "what the server offers",
     "server_name": "localhost",
     "insecure": "false",
@@ -65,7 +65,7 @@ def tree_settings(path: Path) -> TreeSettings:
     Raises:
         ScenarioError: lab.yaml is invalid.
     """
-    lab = load_lab(path)
+    lab = load_lab(path, registry())
     artifacts = lab.file.artifacts
     if lab.document is None:
         return TreeSettings()
@@ -79,12 +79,13 @@ def settings_for(path: Path, overrides: Overrides) -> list[Setting]:
         ScenarioError: the scenario or its lab.yaml is invalid.
     """
     document = read(path)
-    lab = load_lab(path)
+    known = registry()
+    lab = load_lab(path, known)
     try:
-        scenario = Scenario.model_validate(document.value)
+        scenario = Scenario.model_validate(document.value, context=known)
     except ValidationError as error:
         raise ScenarioError([*document.problems, *diagnose(error, document, Scenario)]) from None
-    return list(_all(document, scenario, lab, overrides))
+    return list(_all(Context(document, scenario, lab, overrides, known)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,18 +104,26 @@ class _Source:
         return _text(getattr(self.model, key)), str(self.document.span(place, key=True))
 
 
-def _all(document: Document, scenario: Scenario, lab: Lab, overrides: Overrides) -> Iterator[Setting]:
+def _all(context: Context) -> Iterator[Setting]:
+    document, lab, overrides, known = context.document, context.lab, context.overrides, context.registry
     yield Setting("lab.yaml", str(lab.document.path) if lab.document else "none", "above the scenario")
-    servers = Servers(Context(document, scenario, lab, overrides))
+    servers = Servers(context)
     shared = _Source(lab.defaults.server, lab.document, ("defaults", "server"))
     for id_, declared in servers.declared.items():
         relatives = [servers.declared[each] for each in servers.family(id_)]
         family = [_Source(each.model, document, each.loc) for each in relatives]
         name = ".".join(map(str, declared.loc))
-        yield from _chosen(name, _SERVER, (*family, shared), {"backend": (overrides.backend, "--backend")})
+        yield from _chosen(
+            name,
+            {"backend": known.backends.default.name} | _SERVER,
+            (*family, shared),
+            {"backend": (overrides.backend, "--backend")},
+        )
         yield _image(name, family, lab, overrides)
     shared = _Source(lab.defaults.client, lab.document, ("defaults", "client"))
-    yield from _chosen("client", _CLIENT, (shared,), {"tool": (overrides.tool, "--tool")})
+    yield from _chosen(
+        "client", {"tool": known.clients.default.name} | _CLIENT, (shared,), {"tool": (overrides.tool, "--tool")}
+    )
     shared = _Source(lab.defaults.certificate, lab.document, ("defaults", "certificate"))
     yield from _chosen("certificate", _CERTIFICATE, (shared,), {})
     yield from _chosen(

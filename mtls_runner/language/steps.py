@@ -82,7 +82,7 @@ class CaseSteps:
                 self._place.span(("steps", number)),
                 seconds=model.wait if isinstance(model.wait, float) else 0.0,
                 until_expired=model.wait.id if isinstance(model.wait, Expired) else None,
-                expect=self._expected[number].resolve(spec.backend, "", None),
+                expect=self._expected[number].resolve(spec.backend, None, None),
             )
             if action is Action.REPLACE and model.replace is not None:
                 server = within(server, model.replace)

@@ -24,6 +24,7 @@ __all__ = [
     "ID_PATTERN",
     "Id",
     "Int",
+    "Json",
     "Many",
     "Maybe",
     "OneOrMore",

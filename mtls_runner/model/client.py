@@ -8,6 +8,7 @@ from pathlib import Path
 from mtls_runner.model.credential import Secret
 from mtls_runner.model.endpoint import Address, ChainSpec, TlsVersion, VerifyFlag
 from mtls_runner.model.revocation import RevocationCheck
+from mtls_runner.model.traits import ClientTraits
 
 __all__ = [
     "ClientSpec",
@@ -39,7 +40,7 @@ class ClientSpec:
     """One client.
 
     Args:
-        tool: a name that the registry knows (``python``, ``curl``).
+        tool: what connects.
         certificate: id of the leaf to present; ``None``: none.
         key: another key than the certificate's own; ``None``: its own.
         passphrase: what the client is given to open the key with; ``None``: nothing.
@@ -57,7 +58,7 @@ class ClientSpec:
         cert_status: as ``curl --cert-status``: asks for a stapled OCSP response, and takes none for a refusal.
     """
 
-    tool: str = "python"
+    tool: ClientTraits
     certificate: str | None = None
     key: KeySource | None = None
     passphrase: Secret | None = None

@@ -8,6 +8,7 @@ from enum import StrEnum
 from mtls_runner.model.credential import Secret
 from mtls_runner.model.endpoint import Address, ChainSpec, TlsVersion, VerifyFlag
 from mtls_runner.model.revocation import ResponderSpec, RevocationCheck, StaplingSpec
+from mtls_runner.model.traits import BackendTraits
 
 __all__ = [
     "ClientAuth",
@@ -42,7 +43,7 @@ class ServerSpec:
 
     Args:
         id: unique within the plan; ``server`` for the only one.
-        backend: a name that the registry knows (``python``, ``nginx``, ``external``).
+        backend: what runs it.
         certificate: id of the leaf it presents; ``None`` only where the backend brings its own (external, ``config``).
         passphrase: what it is given to open its key with; ``None``: nothing.
         chain: what it is configured to send.
@@ -81,7 +82,7 @@ class ServerSpec:
     """
 
     id: str
-    backend: str
+    backend: BackendTraits
     certificate: str | None
     passphrase: Secret | None
     chain: ChainSpec = ChainSpec()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mtls_runner.clients.python_traits import TRAITS as PYTHON
 from mtls_runner.pytest_plugin.loading import as_shown, find, load_plan
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def _plan(path: Path, config: pytest.Config) -> Plan:
     """A file's plan, read once; a client of one's own takes the tool's place, so a matrix over tools is no matrix here."""
     plans = config.stash.setdefault(_PLANS, {})
     if path not in plans:
-        plans[path] = load_plan(as_shown(path), config, tool="python")
+        plans[path] = load_plan(as_shown(path), config, tool=PYTHON.name)
     return plans[path]
 
 

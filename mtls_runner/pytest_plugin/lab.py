@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Callable
 from pathlib import Path
 
+from mtls_runner.clients.python_traits import TRAITS as PYTHON
 from mtls_runner.deadline import Deadline
 from mtls_runner.engine.lab import Lab
 from mtls_runner.errors import DeadlineExceeded, UsageError
@@ -120,7 +121,7 @@ class MtlsLab:
         if leaf not in self._lab.plan.certificates:
             known = ", ".join(self._lab.plan.certificates)
             raise UsageError(f"{self.scenario}: there is no authority or leaf {leaf!r}: one of {known}")
-        return ClientMaterial(ClientSpec(certificate=leaf, trust=self._trusted()), self._lab.material)
+        return ClientMaterial(ClientSpec(tool=PYTHON, certificate=leaf, trust=self._trusted()), self._lab.material)
 
     def context(self, leaf: str | None = None) -> ssl.SSLContext:
         """A new ``ssl.SSLContext`` that trusts the server's authority, and presents a leaf or nothing.
@@ -131,7 +132,7 @@ class MtlsLab:
         """
         if leaf is not None:
             return self.client(leaf).context()
-        return trusting(ClientSpec(trust=self._trusted()), self._lab.material)
+        return trusting(ClientSpec(tool=PYTHON, trust=self._trusted()), self._lab.material)
 
     def _trusted(self) -> tuple[str, ...]:
         if self._spec.certificate is not None:

@@ -15,11 +15,11 @@ WIDEST_NAME = 72
 
 
 def _backend(case: Case) -> str:
-    return case.server.backend
+    return case.server.backend.name
 
 
 def _tool(case: Case) -> str:
-    return case.client.tool if case.client is not None else ""
+    return case.client.tool.name if case.client is not None else ""
 
 
 def _tls(case: Case) -> str:

@@ -75,7 +75,8 @@ def _client(case: Case, client: ClientView, seen: Observation) -> Iterator[str]:
         yield one_line(f"* {client.error}" + (f" ({client.error_symbol})" if client.error_symbol else ""))
     ended = _PHASES[client.phase]
     if client.exit_code is not None:
-        ended += f"; {'curl exit' if client.tool == 'curl' else 'curl would exit with'} {client.exit_code}"
+        own = case.client is not None and case.client.tool.own_exit_code
+        ended += f"; {'curl exit' if own else 'curl would exit with'} {client.exit_code}"
     yield f"* {ended}"
 
 

@@ -15,11 +15,12 @@ from mtls_runner.model.credential import Secret
 from mtls_runner.model.endpoint import Address, ChainKind, ChainSpec, TlsVersion
 from mtls_runner.model.observation import Alert, ClientView, Direction, Phase, Reason
 from mtls_runner.pki.store import Store
+from tests.named import tool
 
 from .conftest import PASSPHRASE
 from .tls_peer import Seen, context, tls_peer
 
-SPEC = ClientSpec(tool="curl", trust=("ca",))
+SPEC = ClientSpec(tool=tool("curl"), trust=("ca",))
 V1_2 = replace(SPEC, tls=(TlsVersion.V1_2,))
 V1_3 = replace(SPEC, tls=(TlsVersion.V1_3,))
 VERSIONS = pytest.mark.parametrize("spec", [V1_2, V1_3], ids=["TLSv1.2", "TLSv1.3"])

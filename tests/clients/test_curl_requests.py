@@ -18,12 +18,13 @@ from mtls_runner.model.client import ClientSpec, Request
 from mtls_runner.model.endpoint import Address, TlsVersion, VerifyFlag
 from mtls_runner.model.observation import ClientView, Phase
 from mtls_runner.pki.store import Store
+from tests.named import tool
 
 from ..outcomes import peers
 from .conftest import PASSPHRASE
 from .tls_peer import context, tls_peer
 
-SPEC = ClientSpec(tool="curl", trust=("ca",))
+SPEC = ClientSpec(tool=tool("curl"), trust=("ca",))
 
 
 def probe(curl: CurlClient, spec: ClientSpec, address: Address, store: Store) -> ClientView:

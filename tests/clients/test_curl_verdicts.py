@@ -16,6 +16,7 @@ from mtls_runner.model.server import ServerSpec
 from mtls_runner.pki.keys import KeyPool
 from mtls_runner.pki.store import Store
 from mtls_runner.tls.classify import classify
+from tests.named import backend, tool
 
 from ..pki import openssl
 from ..pki.describe import authority, leaf, plan
@@ -48,10 +49,12 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def judged(
     curl: CurlClient, store: Store, certificate: str, trust: str
 ) -> tuple[ClientView, Outcome | None, Reason | None]:
-    spec = ClientSpec(tool="curl", trust=(trust,))
+    spec = ClientSpec(tool=tool("curl"), trust=(trust,))
     with tls_peer(context(store.credential(certificate))) as (address, _):
         view = curl.probe(spec, address, store, Deadline.after(10))
-    judgement = classify(ServerSpec(id="s", backend="external", certificate=None, passphrase=None), spec, view, None)
+    judgement = classify(
+        ServerSpec(id="s", backend=backend("external"), certificate=None, passphrase=None), spec, view, None
+    )
     return view, judgement.outcome, judgement.reason
 
 

@@ -57,7 +57,7 @@ def server_asks(server: ServerSpec) -> tuple[str, ...]:
 def client_asks(client: ClientSpec) -> tuple[str, ...]:
     """How a client verifies a server's chain; curl checks names itself, and takes any trusted certificate for an anchor."""
     arguments = ["-purpose", "sslserver", "-auth_level", str(client.security_level)]
-    if client.tool == "curl":
+    if client.tool.name == "curl":
         return (*arguments, "-partial_chain")
     if client.server_name is None:
         return (*arguments, "-verify_ip", "127.0.0.1", *_flags(client.verify_flags))

@@ -25,6 +25,7 @@ from mtls_runner.model.revocation import Revocation
 from mtls_runner.model.server import ServerSpec
 from mtls_runner.reporters.html.chains import Break, Chain, chains
 from mtls_runner.reporters.html.tree import Node, forest
+from tests.named import backend, tool
 from tests.reporters import samples
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -64,8 +65,8 @@ def plan_of(*specs: CertificateSpec) -> Plan:
 
 CASE: Case = replace(
     samples.case(),
-    server=ServerSpec("server", "python", "server", None, trust=("root",)),
-    client=ClientSpec(certificate="leaf", trust=("root",)),
+    server=ServerSpec("server", backend("python"), "server", None, trust=("root",)),
+    client=ClientSpec(tool("python"), certificate="leaf", trust=("root",)),
 )
 
 

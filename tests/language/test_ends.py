@@ -13,6 +13,7 @@ from mtls_runner.model.credential import Secret
 from mtls_runner.model.endpoint import Address, ChainKind, ChainSpec, TlsVersion, VerifyFlag
 from mtls_runner.model.server import ClientAuth, Response, ServerSpec
 from tests.language.conftest import MINIMAL, Broken, Load, summary
+from tests.named import backend, tool
 
 IMAGE = ("image", "nginx:1.27")
 V2, V3 = TlsVersion.V1_2, TlsVersion.V1_3
@@ -33,7 +34,7 @@ def client(load_text: Load, typed: str, more: str = "") -> ClientSpec:
 def test_the_defaults_of_a_server(load_text: Load) -> None:
     assert server(load_text, "") == ServerSpec(
         id="server",
-        backend="python",
+        backend=backend("python"),
         certificate="server",
         passphrase=None,
         client_auth=ClientAuth.REQUIRED,
@@ -44,8 +45,8 @@ def test_the_defaults_of_a_server(load_text: Load) -> None:
 
 
 def test_the_defaults_of_a_client(load_text: Load) -> None:
-    assert client(load_text, "null") == ClientSpec(trust=("ca",), tls=(V2, V3))
-    assert client(load_text, "client") == ClientSpec(certificate="client", trust=("ca",), tls=(V2, V3))
+    assert client(load_text, "null") == ClientSpec(tool("python"), trust=("ca",), tls=(V2, V3))
+    assert client(load_text, "client") == ClientSpec(tool("python"), certificate="client", trust=("ca",), tls=(V2, V3))
     assert client(load_text, "client") == client(load_text, "{certificate: client}")
 
 
@@ -60,7 +61,7 @@ def test_every_key_of_a_server(load_text: Load) -> None:
     )
     assert spec == ServerSpec(
         id="server",
-        backend="python",
+        backend=backend("python"),
         certificate="client",
         passphrase=None,
         chain=ChainSpec(ChainKind.LEAF),
@@ -91,7 +92,7 @@ def test_every_key_of_a_client(load_text: Load, tmp_path: Path) -> None:
         "request: {method: POST, path: /a?b, headers: {H: 0777}, body: hello}}",
     )
     assert spec == ClientSpec(
-        tool="curl",
+        tool("curl"),
         certificate="client",
         key=KeySource(file=tmp_path / "a.key"),
         passphrase=Secret("x"),
@@ -184,7 +185,7 @@ def test_an_own_configuration(load_text: Load, tmp_path: Path, monkeypatch: pyte
     text = "backend: nginx, config: nginx.conf, port: 443, image: my/nginx, files: {/a.crt: ca.certificate, "
     text += "/b.key: leaves.server.key, /c: {file: error.html}}"
     spec = server(load_text, text)
-    assert spec.backend == "nginx"
+    assert spec.backend.name == "nginx"
     assert spec.options == (("image", "my/nginx"), ("config", str(tmp_path / "nginx.conf")), ("port", "443"))
     assert spec.files == (
         ("/a.crt", "ca.certificate"),
@@ -199,7 +200,7 @@ def test_an_own_configuration(load_text: Load, tmp_path: Path, monkeypatch: pyte
 
 def test_an_external_server(load_text: Load, broken: Broken) -> None:
     spec = server(load_text, "backend: external, address: 'lab.test:443'")
-    assert (spec.backend, spec.address, spec.certificate) == ("external", Address("lab.test", 443), None)
+    assert (spec.backend.name, spec.address, spec.certificate) == ("external", Address("lab.test", 443), None)
     text = MINIMAL.replace("{certificate: server}", "{backend: external}")
     assert "'address' is missing: an external server listens somewhere" in summary(broken(text))[0]
     text = MINIMAL.replace("{certificate: server}", "{address: 'lab.test:443'}")

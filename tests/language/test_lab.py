@@ -42,27 +42,27 @@ def lab(load_text: Load, tmp_path: Path) -> Load:
 def test_defaults_are_overridden_by_the_scenario_and_both_by_the_command_line(lab: Load) -> None:
     (case,) = lab(MINIMAL).cases
     assert case.client is not None
-    assert (case.server.backend, case.server.tls, case.server.responses[0].body) == (
+    assert (case.server.backend.name, case.server.tls, case.server.responses[0].body) == (
         "nginx",
         (TlsVersion.V1_3,),
         b"from lab",
     )
-    assert (case.client.tool, case.client.timeout) == ("curl", 3.0)
+    assert (case.client.tool.name, case.client.timeout) == ("curl", 3.0)
     assert (case.server.option("image"), case.server.option("pids")) == ("lab/image", "99")
     text = MINIMAL.replace("{certificate: server}", "{backend: python, image: my/image}").replace(
         "client: client\n", "client: {certificate: client, timeout: 4}\n"
     )
     (case,) = lab(text).cases
     assert case.client is not None
-    assert (case.server.backend, case.server.option("image"), case.server.tls) == (
+    assert (case.server.backend.name, case.server.option("image"), case.server.tls) == (
         "python",
         "my/image",
         (TlsVersion.V1_3,),
     )
-    assert (case.client.tool, case.client.timeout) == ("curl", 4.0)
+    assert (case.client.tool.name, case.client.timeout) == ("curl", 4.0)
     (case,) = lab(text, Overrides(backend="nginx", tool="python", image="x/y")).cases
     assert case.client is not None
-    assert (case.server.backend, case.client.tool, case.server.option("image")) == ("nginx", "python", "x/y")
+    assert (case.server.backend.name, case.client.tool.name, case.server.option("image")) == ("nginx", "python", "x/y")
 
 
 def test_certificates_start_from_the_lab_s_defaults(lab: Load) -> None:
@@ -109,9 +109,9 @@ def test_its_mistakes_are_said_with_its_own_name(broken: Broken, tmp_path: Path)
 
 
 def test_a_changed_lab_yaml_is_read_again(lab: Load, tmp_path: Path) -> None:
-    assert lab(MINIMAL).cases[0].server.backend == "nginx"
+    assert lab(MINIMAL).cases[0].server.backend.name == "nginx"
     (tmp_path / "lab.yaml").write_text("defaults: {server: {backend: python}}\n")
-    assert lab(MINIMAL).cases[0].server.backend == "python"
+    assert lab(MINIMAL).cases[0].server.backend.name == "python"
 
 
 def test_the_command_line_s_part(lab: Load, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from mtls_runner.servers.container.engine import Engine
 from mtls_runner.servers.nginx.backend import NginxBackend
 from mtls_runner.servers.nginx.running import RunningNginx
 from mtls_runner.tls.classify import Judgement, classify
+from tests.named import backend
 
 from ..container_engine import IMAGE, not_here
 from ..pki.describe import authority, leaf, plan
@@ -124,7 +125,12 @@ MakeServer = Callable[..., ServerSpec]
 def make_server() -> MakeServer:
     """A server that demands certificates of ``ca``; fields by keyword."""
     usual = ServerSpec(
-        id="server", backend="nginx", certificate="server", passphrase=None, trust=("ca",), options=(("image", IMAGE),)
+        id="server",
+        backend=backend("nginx"),
+        certificate="server",
+        passphrase=None,
+        trust=("ca",),
+        options=(("image", IMAGE),),
     )
 
     def make(config: Path | None = None, **fields: object) -> ServerSpec:

@@ -19,6 +19,7 @@ from mtls_runner.model.server import ClientAuth, Response
 from mtls_runner.pki.store import Store
 from mtls_runner.servers.nginx.write.configuration import DIRECTORY, MAIN_FILE, generate, inexpressible
 from mtls_runner.servers.nginx.write.syntax import DOLLAR, expanding, literal
+from tests.named import tool
 
 from ..container_engine import not_here
 from .conftest import PASSPHRASE, Lab, MakeServer
@@ -142,14 +143,18 @@ def test_every_answer_arrives_as_it_was_written(lab: Lab, make_server: MakeServe
         for response in responses:
             path = (response.path or "").replace("%", "%25").replace(" ", "%20").replace('"', "%22")
             for method in ("GET", "POST"):
-                client = ClientSpec(certificate="good", trust=("ca",), request=Request(method=method, path=path))
+                client = ClientSpec(
+                    tool("python"), certificate="good", trust=("ca",), request=Request(method=method, path=path)
+                )
                 seen = lab.probe(running, spec, client)
                 assert (seen.status, seen.body) == (response.status, response.body), (path, method)
                 assert seen.client.response is not None
                 headers = seen.client.response.headers
                 for name, value in response.headers:
                     assert [v for n, v in headers if n == name.lower()] == [value] * bool(value), (path, method)
-        other = lab.probe(running, spec, ClientSpec(certificate="good", trust=("ca",), request=Request(path="/other")))
+        other = lab.probe(
+            running, spec, ClientSpec(tool("python"), certificate="good", trust=("ca",), request=Request(path="/other"))
+        )
         assert (other.status, other.body) == (410, b"elsewhere")
 
 
@@ -181,7 +186,7 @@ def test_secrets_and_settings_go_where_they_belong(store: Store, make_server: Ma
 
 
 def test_what_nginx_can_not_do_is_declared(make_server: MakeServer) -> None:
-    usual = ClientSpec()
+    usual = ClientSpec(tool("python"))
     for fields, client, text in (
         ({"verify_flags": frozenset((VerifyFlag.PARTIAL_CHAIN,))}, usual, "PARTIAL_CHAIN"),
         ({"verify_flags": frozenset((VerifyFlag.STRICT,))}, usual, "STRICT"),
@@ -192,7 +197,7 @@ def test_what_nginx_can_not_do_is_declared(make_server: MakeServer) -> None:
         ({"crl": ("ca",), "crl_check": RevocationCheck.LEAF}, usual, "ssl_crl"),
         ({"crl_check": RevocationCheck.CHAIN}, usual, "ssl_crl"),
         ({"alpn": ("h2",)}, usual, "ALPN"),
-        ({}, ClientSpec(alpn=("acme",)), "ALPN"),
+        ({}, ClientSpec(tool("python"), alpn=("acme",)), "ALPN"),
         ({"responses": (Response(headers=(("X\r\nY", "a"),)),)}, usual, "response field"),
         ({"responses": (Response(headers=(("X", "a\nY: b"),)),)}, usual, "response field"),
         ({"responses": (Response(headers=(("Server", "a"),)),)}, usual, "Server"),

@@ -19,17 +19,18 @@ from mtls_runner.servers.external import ExternalBackend
 from mtls_runner.servers.nginx.running import RunningNginx
 from mtls_runner.servers.python.backend import PythonBackend
 from mtls_runner.tls.classify import classify
+from tests.named import backend, tool
 
 from .conftest import Lab, MakeServer
 
 
 def external(address: Address | None) -> ServerSpec:
-    return ServerSpec(id="there", backend="external", certificate=None, passphrase=None, address=address)
+    return ServerSpec(id="there", backend=backend("external"), certificate=None, passphrase=None, address=address)
 
 
 def probe(store: Store, address: Address, certificate: str | None) -> tuple[Outcome | None, Reason | None]:
     spec = external(address)
-    client = ClientSpec(certificate=certificate, trust=("ca",))
+    client = ClientSpec(tool("python"), certificate=certificate, trust=("ca",))
     backend = ExternalBackend()
     assert backend.cannot(spec, client) is None
     with backend.serve(spec, store, Deadline.after(10)) as there, there.watch() as watch:
@@ -70,6 +71,6 @@ def test_what_can_not_be_asked_of_it(store: Store) -> None:
     address = Address("127.0.0.1", 1)
     assert backend.versions() == {}
     assert "not started" in (backend.cannot(external(address), None) or "")
-    assert "address" in (backend.cannot(external(None), ClientSpec()) or "")
+    assert "address" in (backend.cannot(external(None), ClientSpec(tool("python"))) or "")
     with pytest.raises(LabError, match="address"), backend.serve(external(None), store, Deadline.after(1)):
         pass

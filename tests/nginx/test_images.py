@@ -18,6 +18,7 @@ from mtls_runner.errors import ServerUnusable
 from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.observation import Reason
 from mtls_runner.servers.container.connection import Connection
+from tests.named import tool
 
 from ..container_engine import IMAGE, not_here
 from .conftest import ARTICLE_FILES, PASSPHRASE, Lab, MakeServer
@@ -155,7 +156,8 @@ def test_what_docker_run_starts_starts_here(
         )
         with lab.serve(spec) as running:
             good, bad = (
-                lab.probe(running, spec, ClientSpec(certificate=c, trust=("ca",))) for c in ("good", "expired")
+                lab.probe(running, spec, ClientSpec(tool("python"), certificate=c, trust=("ca",)))
+                for c in ("good", "expired")
             )
     assert good.status == 200
     assert (bad.status, bad.judgement.reason) == (400, Reason.EXPIRED)

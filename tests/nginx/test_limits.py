@@ -12,10 +12,11 @@ from mtls_runner.model.server import ServerSpec
 from mtls_runner.pki.store import Store
 from mtls_runner.servers.container.engine import MEMORY, PIDS, Engine
 from mtls_runner.servers.nginx.backend import NginxBackend
+from tests.named import backend
 
 from ..container_engine import IMAGE
 
-SERVER = ServerSpec(id="limits", backend="nginx", certificate="server", passphrase=None, trust=("ca",))
+SERVER = ServerSpec(id="limits", backend=backend("nginx"), certificate="server", passphrase=None, trust=("ca",))
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ def test_no_permission() -> None:
 
 def test_docker_and_crossplane_are_only_loaded_when_they_are_needed() -> None:
     program = (
-        "import sys; from mtls_runner.registry import backend; backend('nginx').versions(); "
+        "import sys; from mtls_runner.registry import registry; registry().backends['nginx'].make().versions(); "
         "print([name for name in ('docker', 'requests', 'crossplane') if name in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)

@@ -20,11 +20,12 @@ from mtls_runner.servers.nginx.log.attribution import can_be_of
 from mtls_runner.servers.nginx.log.lines import LogLine, parse_line, server_view
 from mtls_runner.servers.nginx.running import RunningNginx
 from mtls_runner.tls.classify import classify
+from tests.named import tool
 
 from .conftest import Lab, MakeServer
 
-GOOD = ClientSpec(certificate="good", trust=("ca",))
-NOBODY = ClientSpec(certificate=None, trust=("ca",))
+GOOD = ClientSpec(tool("python"), certificate="good", trust=("ca",))
+NOBODY = ClientSpec(tool("python"), certificate=None, trust=("ca",))
 _SECONDS = 5
 
 

@@ -14,6 +14,7 @@ from mtls_runner.model.server import ClientAuth, ServerSpec
 from mtls_runner.pki.store import Store
 from mtls_runner.servers.container.engine import RUN_LABEL, Engine
 from mtls_runner.servers.nginx.backend import NginxBackend
+from tests.named import tool
 
 from .conftest import Lab, MakeServer
 
@@ -48,7 +49,7 @@ def test_servers_that_were_expected_share_a_container_and_keep_their_settings(
         assert len({server.address.port for server in running.values()}) == 3
 
         def judged(spec: ServerSpec, certificate: str | None) -> tuple[Outcome | None, Reason | None, str | None]:
-            seen = lab.probe(running[spec.id], spec, ClientSpec(certificate=certificate, trust=("ca",)))
+            seen = lab.probe(running[spec.id], spec, ClientSpec(tool("python"), certificate=certificate, trust=("ca",)))
             assert seen.server is not None
             return seen.judgement.outcome, seen.judgement.reason, seen.server.client_verify
 
@@ -77,7 +78,7 @@ def test_one_that_cannot_start_takes_no_other_with_it(
     good, bad = make_server(id="good"), make_server(id="bad", certificate="mismatch")
     backend.expect((good, bad))
     with backend.serve(good, store, Deadline.after(60)) as running:
-        seen = lab.probe(running, good, ClientSpec(certificate="good", trust=("ca",)))
+        seen = lab.probe(running, good, ClientSpec(tool("python"), certificate="good", trust=("ca",)))
         assert seen.judgement.outcome is Outcome.ACCEPTED
         with pytest.raises(ServerUnusable) as told, backend.serve(bad, store, Deadline.after(60)):
             pytest.fail("a server started with another certificate's key")

@@ -14,6 +14,7 @@ from mtls_runner.errors import ServerUnusable
 from mtls_runner.model.client import ClientSpec, Request
 from mtls_runner.model.server import Response, ServerSpec
 from mtls_runner.servers.nginx.running import RunningNginx
+from tests.named import tool
 
 from .conftest import Lab, MakeServer
 from .test_user_config import TLS
@@ -50,7 +51,9 @@ def running(lab: Lab, spec: ServerSpec) -> Iterator[RunningNginx]:
 
 
 def ask(certificate: str | None, path: str = "/", *headers: tuple[str, str]) -> ClientSpec:
-    return ClientSpec(certificate=certificate, trust=("ca",), request=Request(path=path, headers=headers))
+    return ClientSpec(
+        tool("python"), certificate=certificate, trust=("ca",), request=Request(path=path, headers=headers)
+    )
 
 
 def test_what_nginx_forwards_is_recorded(lab: Lab, running: RunningNginx, spec: ServerSpec) -> None:

@@ -13,6 +13,7 @@ from mtls_runner.model.observation import Alert, Direction, Outcome, Phase, Reas
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.server import ClientAuth, ServerSpec
 from mtls_runner.servers.nginx.running import RunningNginx
+from tests.named import tool
 
 from .conftest import Lab, MakeServer
 
@@ -40,7 +41,7 @@ def running(lab: Lab, spec: ServerSpec) -> Iterator[RunningNginx]:
 
 
 def client(certificate: str | None, *versions: TlsVersion, **fields: object) -> ClientSpec:
-    return ClientSpec(certificate=certificate, trust=("ca",), tls=versions or VERSIONS, **fields)  # type: ignore[arg-type]
+    return ClientSpec(tool("python"), certificate=certificate, trust=("ca",), tls=versions or VERSIONS, **fields)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -90,7 +91,7 @@ def test_a_name_that_nginx_spells_differently_is_told_as_the_lab_tells_it(
 
 
 def test_a_client_that_refuses_is_seen_by_its_alert(lab: Lab, running: RunningNginx, spec: ServerSpec) -> None:
-    seen = lab.probe(running, spec, ClientSpec(certificate="good", trust=("other",)))
+    seen = lab.probe(running, spec, ClientSpec(tool("python"), certificate="good", trust=("other",)))
     assert (seen.judgement.outcome, seen.judgement.reason) == (Outcome.CLIENT_REFUSED, Reason.UNKNOWN_CA)
     assert seen.server is not None
     assert seen.server.alerts == (Alert(Direction.RECEIVED, "unknown_ca", 48),)

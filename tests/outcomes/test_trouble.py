@@ -23,11 +23,12 @@ from mtls_runner.model.server import ServerSpec
 from mtls_runner.pki.keys import KeyPool
 from mtls_runner.pki.store import Store
 from mtls_runner.tls.classify import classify
+from tests.named import backend, tool
 
 from . import peers
 
-SERVER = ServerSpec(id="server", backend="external", certificate=None, passphrase=None)
-CLIENT = ClientSpec(trust=("ca",), timeout=5.0)
+SERVER = ServerSpec(id="server", backend=backend("external"), certificate=None, passphrase=None)
+CLIENT = ClientSpec(tool("python"), trust=("ca",), timeout=5.0)
 
 
 def _certificate(name: str, issuer: str | None, *, ca: bool) -> CertificateSpec:

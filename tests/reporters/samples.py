@@ -25,6 +25,7 @@ from mtls_runner.model.observation import (
 )
 from mtls_runner.model.server import ServerSpec
 from mtls_runner.model.verdict import Mismatch, Status, Verdict
+from mtls_runner.registry import registry
 from mtls_runner.span import Diagnostic, Severity, Span
 
 TEXT = """\
@@ -109,8 +110,8 @@ def case(
     return Case(
         id=f"{path}::{name}",
         name=name,
-        server=ServerSpec("server", backend, "server", None),
-        client=ClientSpec(tool=tool) if tool is not None else None,
+        server=ServerSpec("server", registry().backends[backend], "server", None),
+        client=ClientSpec(registry().clients[tool]) if tool is not None else None,
         expect=Expectation(tuple(checks) or (check("outcome", "server-refused"), check("reason", "expired"))),
         span=span(line, path=path),
         tls=tls,

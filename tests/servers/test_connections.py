@@ -14,6 +14,7 @@ from mtls_runner.model.server import ServerSpec
 from mtls_runner.pki.keys import KeyPool
 from mtls_runner.pki.store import Store
 from mtls_runner.servers.python.backend import PythonBackend
+from tests.named import backend, tool
 
 from ..pki.describe import authority, leaf, plan
 
@@ -22,11 +23,14 @@ _SECONDS = 10.0
 
 def test_a_port_that_somebody_else_had_before(tmp_path: Path) -> None:
     store = Store(tmp_path, plan(authority("ca"), leaf("one")), start=datetime.now(UTC), pool=KeyPool())
-    spec = ServerSpec("server", "python", "one", None, trust=("ca",))
+    spec = ServerSpec("server", backend("python"), "one", None, trust=("ca",))
     with PythonBackend().serve(spec, store, Deadline.after(_SECONDS)) as server:
         with server.watch() as watch:
             seen = PythonClient().probe(
-                ClientSpec(certificate="one", trust=("ca",)), server.address, store, Deadline.after(_SECONDS)
+                ClientSpec(tool("python"), certificate="one", trust=("ca",)),
+                server.address,
+                store,
+                Deadline.after(_SECONDS),
             )
             before = watch.view(seen, Deadline.after(_SECONDS))
         assert before is not None

@@ -18,12 +18,13 @@ from mtls_runner.model.server import Response, ServerSpec
 from mtls_runner.pki.keys import KeyPool
 from mtls_runner.pki.store import Store
 from mtls_runner.servers.python.backend import PythonBackend
+from tests.named import backend, tool
 
 from ..pki.describe import authority, leaf, plan
 
 _SECONDS = 10.0
-SPEC = ServerSpec("server", "python", "one", None, trust=("ca",))
-CLIENT = ClientSpec(certificate="one", trust=("ca",))
+SPEC = ServerSpec("server", backend("python"), "one", None, trust=("ca",))
+CLIENT = ClientSpec(tool("python"), certificate="one", trust=("ca",))
 Exchange = Callable[[ClientSpec], tuple[ClientView, ServerView | None]]
 
 

@@ -106,7 +106,7 @@ class CasePage:
             evidence=seen.evidence if seen is not None else (),
             drawing=self._shelf.of(ladder) if ladder else None,
             client_name=f"{client.tool} {client.tool_version}" if client is not None else "",
-            server_name=case.server.backend,
+            server_name=case.server.backend.name,
             omitted=omitted,
             transcript="" if omitted else told,
             log="" if omitted else log,

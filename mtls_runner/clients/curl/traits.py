@@ -1,0 +1,29 @@
+"""What curl says of itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mtls_runner.model.traits import ClientTraits, Runtime
+
+if TYPE_CHECKING:
+    from mtls_runner.model.port import Client
+
+__all__ = ["TRAITS"]
+
+
+def _make() -> Client:
+    from mtls_runner.clients.curl.client import CurlClient
+
+    return CurlClient()
+
+
+TRAITS = ClientTraits(
+    name="curl",
+    sentence="",
+    make=_make,
+    library="openssl",
+    completes_chains=True,
+    runtimes=(Runtime.PROCESS,),
+    own_exit_code=True,
+)

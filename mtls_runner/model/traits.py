@@ -1,0 +1,127 @@
+"""What a backend, a client or a reporter says of itself, for whoever has to know it without running it.
+
+Each of them declares its traits beside its code, in a module that loads nothing heavy: language, command line help, ``explain``,
+``conformance``, ``export``, reporters and engine read them there, and none of them knows any by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from mtls_runner.model.port import Client, Reporter, ServerBackend
+
+__all__ = ["BackendTraits", "ClientTraits", "Refusal", "ReporterTraits", "Runtime"]
+
+
+class Runtime(StrEnum):
+    """How a program is run."""
+
+    EMBEDDED = "embedded"
+    """In the lab's own process."""
+    PROCESS = "process"
+    """As a process on this machine."""
+    CONTAINER = "container"
+    """In a container."""
+
+
+class Refusal(StrEnum):
+    """How a server tells a client that it does not take its certificate."""
+
+    ALERT = "alert"
+    """By a TLS alert, in the handshake or, in TLS 1.3, behind it."""
+    STATUS = "status"
+    """By an HTTP status, once the handshake is complete."""
+
+
+def _nothing() -> str | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class BackendTraits:
+    """A backend. Each is only equal to itself, and there is one for each name.
+
+    Args:
+        name: what ``backend:`` calls it.
+        sentence: a few words behind the name in the reference and in editors (``nginx``: "a container").
+        summary: what ``explain`` says it is ("nginx in a container").
+        make: a new one, with whatever has to be loaded for it.
+        library: the TLS library, and so the dialect of its refusals: openssl, boringssl, go, jsse, rustls, nss, gnutls; ``""``
+            where nobody knows.
+        completes_chains: its TLS library sends the issuers that it finds among the trusted certificates, where it was given no
+            intermediates (OpenSSL's ``ssl_add_cert_chain``).
+        refusal: how it refuses a client's certificate; ``None``: nobody knows.
+        refusal_status: the HTTP status, where that is how.
+        runtimes: how it can be run, what it does unless told otherwise first; none where the lab does not run it.
+        runs_already: somebody else started it, at the address that the scenario gives.
+        verify_depth: issuers that it allows between a client's certificate and the root where the scenario doesn't say
+            (``ssl_verify_depth``); ``None``: nobody knows.
+        options: the model of its own ``options:``, loaded when a scenario has some; ``None``: it has none.
+        missing: what has to be installed before it can be used, as the sentence that a skipped case shows; ``None``: nothing.
+    """
+
+    name: str
+    sentence: str
+    summary: str
+    make: Callable[[], ServerBackend]
+    library: str = ""
+    completes_chains: bool = False
+    refusal: Refusal | None = None
+    refusal_status: int | None = None
+    runtimes: tuple[Runtime, ...] = ()
+    runs_already: bool = False
+    verify_depth: int | None = None
+    options: Callable[[], type[BaseModel]] | None = None
+    missing: Callable[[], str | None] = _nothing
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class ClientTraits:
+    """A client. Each is only equal to itself, and there is one for each name.
+
+    Args:
+        name: what ``tool:`` calls it.
+        sentence: a few words behind the name in the reference and in editors; ``""``: the name says it.
+        make: a new one, with whatever has to be loaded for it.
+        library, completes_chains, runtimes, missing: as for a backend.
+        own_exit_code: it is a program that exits with curl's codes; of another client it is told what curl would exit with.
+    """
+
+    name: str
+    sentence: str
+    make: Callable[[], Client]
+    library: str = ""
+    completes_chains: bool = False
+    runtimes: tuple[Runtime, ...] = ()
+    own_exit_code: bool = False
+    missing: Callable[[], str | None] = _nothing
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class ReporterTraits:
+    """A reporter that writes a file.
+
+    Args:
+        name: what ``--report NAME=FILE`` calls it.
+        sentence: what it writes ("a JUnit XML report").
+        make: a new one that writes to this stream, which the caller opens and closes.
+    """
+
+    name: str
+    sentence: str
+    make: Callable[[TextIO], Reporter]
+
+    def __str__(self) -> str:
+        return self.name

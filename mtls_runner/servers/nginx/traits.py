@@ -1,0 +1,32 @@
+"""What nginx says of itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mtls_runner.model.traits import BackendTraits, Refusal, Runtime
+
+if TYPE_CHECKING:
+    from mtls_runner.model.port import ServerBackend
+
+__all__ = ["TRAITS"]
+
+
+def _make() -> ServerBackend:
+    from mtls_runner.servers.nginx.backend import NginxBackend
+
+    return NginxBackend()
+
+
+# nginx switches OpenSSL's completing of chains off (SSL_MODE_NO_AUTO_CHAIN, in ngx_ssl_create).
+TRAITS = BackendTraits(
+    name="nginx",
+    sentence="a container",
+    summary="nginx in a container",
+    make=_make,
+    library="openssl",
+    refusal=Refusal.STATUS,
+    refusal_status=400,
+    runtimes=(Runtime.CONTAINER,),
+    verify_depth=1,
+)
