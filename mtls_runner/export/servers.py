@@ -18,6 +18,7 @@ from mtls_runner.model.port import Material
 from mtls_runner.model.server import ServerSpec
 from mtls_runner.pki.lineage import Lineage
 from mtls_runner.servers.nginx.traits import TRAITS as NGINX
+from mtls_runner.servers.nginx.write.plain import without_lab
 from mtls_runner.servers.python.traits import TRAITS as PYTHON
 
 __all__ = ["Section", "Sections", "sections"]
@@ -92,7 +93,7 @@ def _left_out(case: Case, plan: Plan) -> str | None:
     if why is None and server.backend is PYTHON:
         why = s_server.cannot(server, case.client)
     if why is None and server.backend is NGINX:
-        why = nginx.cannot(server)
+        why = without_lab(server)
     if why is None and case.client is not None and case.client.cert_status:
         why = "it needs an OCSP responder that answers as the scenario says"
     return why

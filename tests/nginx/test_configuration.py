@@ -17,7 +17,8 @@ from mtls_runner.model.endpoint import TlsVersion, VerifyFlag
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.server import ClientAuth, Response
 from mtls_runner.pki.store import Store
-from mtls_runner.servers.nginx.write.configuration import DIRECTORY, MAIN_FILE, generate, inexpressible
+from mtls_runner.servers.nginx.write.configuration import FIRST_PORT, Surroundings, generate
+from mtls_runner.servers.nginx.write.inexpressible import inexpressible
 from mtls_runner.servers.nginx.write.syntax import DOLLAR, expanding, literal
 from tests.named import tool
 
@@ -92,7 +93,7 @@ def test_no_text_becomes_a_directive(
     store: Store, make_server: MakeServer, responses: list[Response], ciphers: str, group: str
 ) -> None:
     spec = make_server(responses=tuple(responses), ciphers=ciphers, ciphersuites=ciphers, groups=(group,))
-    parsed = crossplane.parse_string(generate(spec, store).text, check_ctx=False, check_args=False)
+    parsed = crossplane.parse_string(generate({FIRST_PORT: spec}, store).text, check_ctx=False, check_args=False)
     assert parsed["status"] == "ok", parsed["errors"]
     (tree,) = parsed["config"]
     (http,) = (d for d in tree["parsed"] if d["directive"] == "http")
@@ -113,13 +114,14 @@ def test_nginx_itself_takes_every_configuration(
 ) -> None:
     if NGINX is None:
         not_here("no nginx on this machine to check configurations with")
-    generated = generate(make_server(responses=tuple(responses)), store)
-    for file in generated.files:
-        path = tmp_path / file.path.lstrip("/")
+    here = Surroundings(
+        str(tmp_path / 'in "quotes"'), "127.0.0.1:", (f"pid {tmp_path}/pid;", f"error_log {tmp_path}/log;")
+    )
+    for file in generate({FIRST_PORT: make_server(responses=tuple(responses))}, store, here).files:
+        path = Path(file.path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(file.content.replace(DIRECTORY.encode(), f"{tmp_path}{DIRECTORY}".encode()))
-    command = [NGINX, "-t", "-e", "stderr", "-p", str(tmp_path), "-c", f"{tmp_path}{MAIN_FILE}"]
-    command += ["-g", f"error_log {tmp_path}/log;"]
+        path.write_bytes(file.content)
+    command = [NGINX, "-t", "-e", "stderr", "-p", str(tmp_path), "-c", here.main_file]
     run = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False, errors="replace")
     assert run.returncode == 0, run.stderr
 
@@ -169,7 +171,7 @@ def test_secrets_and_settings_go_where_they_belong(store: Store, make_server: Ma
         verify_depth=2,
         tls=(TlsVersion.V1_3,),
     )
-    generated = generate(spec, store)
+    generated = generate({FIRST_PORT: spec}, store)
     assert PASSPHRASE.reveal() not in generated.text
     assert "PRIVATE" not in generated.text + repr(generated)
     modes = {file.path.rpartition(".")[2]: file.mode for file in generated.files}

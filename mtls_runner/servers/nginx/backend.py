@@ -14,9 +14,10 @@ from mtls_runner.errors import LabError
 from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.port import Material
 from mtls_runner.model.server import ServerSpec
-from mtls_runner.servers.nginx.prepare import prepare
-from mtls_runner.servers.nginx.shared_container import Group, groups, prepare_together
-from mtls_runner.servers.nginx.write.configuration import FIRST_PORT, inexpressible, port_inside
+from mtls_runner.servers.nginx.prepare import prepare, prepare_generated
+from mtls_runner.servers.nginx.shared_container import Group, groups
+from mtls_runner.servers.nginx.write.configuration import FIRST_PORT, port_inside
+from mtls_runner.servers.nginx.write.inexpressible import inexpressible
 
 if TYPE_CHECKING:
     from mtls_runner.servers.container.engine import Container, Engine
@@ -104,9 +105,9 @@ class NginxBackend:
         seconds = deadline.remaining()
         image = engine.image(_image(servers[0]), self._progress)
         deadline = Deadline.after(seconds)
-        prepared = prepare_together(servers, material)
-        prepared.keep(material.directory / "nginx" / "+".join(server.id for server in servers))
         ports = [FIRST_PORT + number for number in range(len(servers))]
+        prepared = prepare_generated(dict(zip(ports, servers, strict=True)), material)
+        prepared.keep(material.directory / "nginx" / "+".join(server.id for server in servers))
         spec = ContainerSpec(
             image=image.reference,
             port=ports[0],

@@ -1,19 +1,20 @@
-"""What a container needs to be the scenario's nginx, whoever wrote its configuration."""
+"""What a container or a process needs to be the scenario's nginx, whoever wrote its configuration."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from mtls_runner.model.port import Material
 from mtls_runner.model.server import ServerSpec
 from mtls_runner.servers.container.files import ContainerFile
-from mtls_runner.servers.nginx.write.configuration import MAIN_FILE, generate
+from mtls_runner.servers.nginx.write.configuration import IN_CONTAINER, Surroundings, generate, port_inside
 from mtls_runner.servers.nginx.write.relays import responder_relay, upstream_relay
 
-__all__ = ["FOREGROUND", "Prepared", "prepare"]
+__all__ = ["Prepared", "prepare", "prepare_generated"]
 
-FOREGROUND = ("-g", "daemon off;")
+_FOREGROUND = ("-g", "daemon off;")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Prepared:
     Args:
         files: for the container.
         entrypoint, command: ``None``: the image's own.
+        generated: where the generated configuration is; ``""``: it is the author's.
         shown: for people: the generated configuration, or what the lab changes in its copy of the author's.
         names: path in the container → the author's file.
         listens: what the author's ``listen`` directives say, for messages.
@@ -33,6 +35,7 @@ class Prepared:
     entrypoint: tuple[str, ...] | None
     command: tuple[str, ...] | None
     shown: str
+    generated: str = ""
     names: tuple[tuple[str, str], ...] = ()
     listens: tuple[str, ...] = ()
     log_is_whole: bool = False
@@ -40,14 +43,32 @@ class Prepared:
     def keep(self, directory: Path) -> None:
         """Write the configuration files where people may look at them or use them by hand; no keys, no passphrases."""
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        configurations = {MAIN_FILE, *(inside for inside, _ in self.names)}
+        configurations = {self.generated, *(inside for inside, _ in self.names)}
         for file in self.files:
             if file.path in configurations:
                 (directory / Path(file.path).name).write_bytes(file.content)
 
 
+def prepare_generated(
+    servers: Mapping[int, ServerSpec], material: Material, surroundings: Surroundings = IN_CONTAINER
+) -> Prepared:
+    """For servers that bring no configuration of their own.
+
+    Args:
+        servers: by port.
+        material: the plan's.
+        surroundings: where it will run.
+
+    Raises:
+        MaterialError: something can't be made.
+    """
+    made = generate(servers, material, surroundings)
+    command = ("-c", surroundings.main_file, *_FOREGROUND)
+    return Prepared(made.files, ("nginx",), command, made.text, surroundings.main_file, log_is_whole=True)
+
+
 def prepare(server: ServerSpec, material: Material, image_command: tuple[str, ...]) -> Prepared:
-    """Generate or read the configuration.
+    """What a container of its own needs: generate or read the configuration.
 
     Args:
         server: what to run.
@@ -58,9 +79,7 @@ def prepare(server: ServerSpec, material: Material, image_command: tuple[str, ..
         MaterialError: something can't be made or read.
     """
     if not server.option("config"):
-        generated = generate(server, material)
-        command = ("-c", MAIN_FILE, *FOREGROUND)
-        return Prepared(generated.files, ("nginx",), command, generated.text, log_is_whole=True)
+        return prepare_generated({port_inside(server): server}, material)
     # crossplane is only needed here.
     from mtls_runner.servers.nginx.read.copy import read_user_configuration
 
@@ -81,6 +100,6 @@ def prepare(server: ServerSpec, material: Material, image_command: tuple[str, ..
 
 def _noticing(command: tuple[str, ...]) -> tuple[str, ...] | None:
     """The image's command with a main log that tells when the workers start, where it is nginx's usual one."""
-    if command[-2:] != FOREGROUND:
+    if command[-2:] != _FOREGROUND:
         return None
-    return (*command[:-1], f"{FOREGROUND[-1]} error_log stderr notice;")
+    return (*command[:-1], f"{_FOREGROUND[-1]} error_log stderr notice;")

@@ -9,16 +9,14 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from mtls_runner.errors import MaterialError, ServerUnusable
-from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.server import ServerSpec
-from mtls_runner.servers.nginx.prepare import FOREGROUND, Prepared
-from mtls_runner.servers.nginx.write.configuration import FIRST_PORT, MAIN_FILE, generate_together
+from mtls_runner.servers.nginx.write.configuration import FIRST_PORT
 
 if TYPE_CHECKING:
     from mtls_runner.servers.nginx.running import RunningNginx
 
-__all__ = ["Group", "groups", "prepare_together"]
+__all__ = ["Group", "groups"]
 
 _MOST = 8
 """Servers in one container: the engine takes longer to publish many ports than to start a second container."""
@@ -48,16 +46,6 @@ def _can_share(server: ServerSpec) -> bool:
     checks = (server.ocsp, *(host.server.ocsp for host in server.hosts))
     asks = server.responders or server.stapling is not None or any(each is not RevocationCheck.NONE for each in checks)
     return not own and not asks and not server.alone
-
-
-def prepare_together(servers: Sequence[ServerSpec], material: Material) -> Prepared:
-    """The container that serves all of them.
-
-    Raises:
-        MaterialError: something can't be made.
-    """
-    generated = generate_together(servers, material)
-    return Prepared(generated.files, ("nginx",), ("-c", MAIN_FILE, *FOREGROUND), generated.text, log_is_whole=True)
 
 
 class Group:

@@ -6,10 +6,10 @@ import urllib.parse
 from collections.abc import Iterator
 
 from mtls_runner.model.server import Response, ServerSpec
-from mtls_runner.servers.container.files import ContainerFile
-from mtls_runner.servers.nginx.write.syntax import LONGEST, Lines, expanding, literal
+from mtls_runner.servers.nginx.write.files import Copies
+from mtls_runner.servers.nginx.write.syntax import LONGEST, expanding, literal
 
-__all__ = ["locations_of"]
+__all__ = ["locations_of", "matches", "plain_text"]
 
 _FILED = 418
 """Status by which a location hands over to the file that holds its body; it never leaves nginx."""
@@ -17,22 +17,27 @@ _SPECIAL = frozenset((301, 302, 303, 307, 308, 444, *range(494, 500)))
 """``return`` takes the text for an address, or the code has a meaning of nginx's own."""
 
 
-def locations_of(server: ServerSpec, out: Lines) -> Iterator[ContainerFile]:
-    """One for each path that has a response of its own, and one for the rest; bodies that need it as files."""
+def matches(server: ServerSpec) -> dict[str, Response]:
+    """What a ``location`` begins with → what it answers: one for each path with a response of its own, one for the rest."""
     responses = {response.path: response for response in server.responses}
     responses.setdefault(None, Response(status=404))
-    for number, (path, response) in enumerate(responses.items()):
-        if out.lines:
-            out.lines.append("")
-        match = "location /" if path is None else f"location = {literal(urllib.parse.unquote(path))}"
-        text = _plain_text(response)
+    return {
+        "location /" if path is None else f"location = {literal(urllib.parse.unquote(path))}": response
+        for path, response in responses.items()
+    }
+
+
+def locations_of(server: ServerSpec, files: Copies) -> Iterator[str]:
+    """Lines that answer byte for byte; bodies that need it are files."""
+    for number, (match, response) in enumerate(matches(server).items()):
+        yield ""
+        text = plain_text(response)
         if text is not None:
-            out.lines += [f"{match} {{", *_fields(response), f"    return {response.status} {text};", "}"]
+            yield from (f"{match} {{", *_fields(response), f"    return {response.status} {text};", "}")
             continue
-        file = f"{out.directory}/body/{number}"
         inside = f"/.mtls-run/body/{number}"
-        yield ContainerFile(file, response.body)
-        out.lines += [
+        file = files.put(f"body/{number}", response.body)
+        yield from (
             f"{match} {{",
             f"    error_page {_FILED} ={response.status} {inside};",
             f"    return {_FILED};",
@@ -46,10 +51,10 @@ def locations_of(server: ServerSpec, out: Lines) -> Iterator[ContainerFile]:
             '    add_header Last-Modified "";',
             *_fields(response),
             "}",
-        ]
+        )
 
 
-def _plain_text(response: Response) -> str | None:
+def plain_text(response: Response) -> str | None:
     """The body as an argument of ``return``, where that sends exactly these bytes; ``None``: it needs a file."""
     if response.status in _SPECIAL or b"$" in response.body or len(response.body) > LONGEST:
         return None

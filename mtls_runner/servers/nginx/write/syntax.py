@@ -7,7 +7,15 @@ directives that document it.
 
 from __future__ import annotations
 
-__all__ = ["DOLLAR", "DOLLAR_DEFINITION", "LONGEST", "Lines", "expanding", "literal"]
+import re
+from typing import TypeAlias
+
+__all__ = ["DOLLAR", "DOLLAR_DEFINITION", "LONGEST", "Directive", "expanding", "literal", "path_argument", "rendered"]
+
+Directive: TypeAlias = tuple[str, ...]
+"""A simple directive: its name and its arguments, quoted already."""
+
+_PLAIN = re.compile(r"[A-Za-z0-9_./:@%+,=-]+")
 
 DOLLAR = "mtls_run_dollar"
 DOLLAR_DEFINITION = f'geo ${DOLLAR} {{ default "$"; }}'
@@ -37,13 +45,16 @@ def expanding(text: str) -> str:
     return literal(text).replace("$", f"${{{DOLLAR}}}")
 
 
-class Lines:
-    """Directives, line by line; what they refer to lies in ``directory``."""
+def path_argument(path: str) -> str:
+    """A path as an argument; one that holds a ``$`` can't be written for every directive.
 
-    def __init__(self, directory: str) -> None:
-        self.directory = directory
-        self.lines: list[str] = []
+    Raises:
+        ValueError: as :func:`literal`.
+    """
+    return path if _PLAIN.fullmatch(path) else literal(path)
 
-    def add(self, name: str, *arguments: str) -> None:
-        """A simple directive; its arguments are quoted already."""
-        self.lines.append(" ".join((name, *arguments)) + ";")
+
+def rendered(directive: Directive, width: int = 0) -> str:
+    """A simple directive; its name padded to that width."""
+    name, *arguments = directive
+    return " ".join((name.ljust(width), *arguments)) + ";"
