@@ -87,8 +87,7 @@ def demand(spec: ServerSpec, certificates: Mapping[str, CertificateSpec]) -> str
 
 
 def _checks(spec: ServerSpec) -> Iterator[str]:
-    if spec.verify_depth is not None:
-        yield f"Between a client's certificate and the root it allows {spec.verify_depth} issuers (verify depth)."
+    yield from _depth(spec)
     if VerifyFlag.PARTIAL_CHAIN in spec.verify_flags:
         yield "A trusted intermediate is enough; the chain need not reach a root (partial_chain)."
     if VerifyFlag.STRICT in spec.verify_flags:
@@ -115,6 +114,15 @@ def _checks(spec: ServerSpec) -> Iterator[str]:
     narrowed = [f"{name} {value}" for name, value in settings.items() if value]
     if narrowed:
         yield f"Set for it: {'; '.join(narrowed)}."
+
+
+def _depth(spec: ServerSpec) -> Iterator[str]:
+    own = spec.verify_depth is None
+    depth = spec.backend.verify_depth if own else spec.verify_depth
+    if depth is not None and spec.client_auth is not ClientAuth.NONE and not spec.option("config"):
+        allowed = "1 intermediate" if depth == 1 else f"{depth} intermediates"
+        whose = f", {spec.backend}'s own default" if own else ""
+        yield f"Between a client's certificate and the root it allows {allowed} (verify depth{whose})."
 
 
 def _answers(spec: ServerSpec) -> str:

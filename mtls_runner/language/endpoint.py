@@ -205,7 +205,9 @@ class VirtualHost(Strict):
     client_auth: Annotated[ClientAuth | None, word(_CLIENT_AUTH, "a mode of client_auth")] = about(
         "Whether it asks for a client certificate and demands one.", "optional"
     )
-    verify_depth: Annotated[int | None, bounded(0, 100)] = about("nginx's ssl_verify_depth.", 2)
+    verify_depth: Annotated[int | None, bounded(0, 100)] = about(
+        "nginx's ssl_verify_depth; its own default is 1, OpenSSL's 100.", 2
+    )
     trust: Many[IdRef] = about("Authorities that client certificates are checked against.", ["ca"])
     advertise: Many[IdRef] = about("Whose names it sends as acceptable authorities.", ["ca"])
     crl: Many[IdRef] = about("CRLs that client certificates are looked up in.", ["ca"])
@@ -231,7 +233,9 @@ class ServerSettings(_Endpoint):
     client_auth: Annotated[ClientAuth | None, word(_CLIENT_AUTH, "a mode of client_auth")] = about(
         "Whether it asks for a client certificate and demands one; required by default.", "optional"
     )
-    verify_depth: Annotated[int | None, bounded(0, 100)] = about("nginx's ssl_verify_depth.", 2)
+    verify_depth: Annotated[int | None, bounded(0, 100)] = about(
+        "nginx's ssl_verify_depth; its own default is 1, OpenSSL's 100.", 2
+    )
     response: Maybe[ResponseModel] = about("What it answers.", {"status": 200, "body": "hello"})
     responses: Maybe[dict[Path, ResponseModel]] = about("What it answers on some paths.", {"/health": {"body": "ok"}})
     options: Maybe[Options] = about("The backend's own settings.", {"memory": "256m"})

@@ -50,10 +50,10 @@ class ServerSpec:
         client_auth: whether it asks for and demands a client certificate.
         trust: ids of the authorities that client certificates are checked against, in order.
         advertise: ids whose subjects go into CertificateRequest's certificate_authorities; ``None``: those of ``trust``.
-        verify_depth: nginx ``ssl_verify_depth``; ``None``: the lab's default, no limit that matters.
+        verify_depth: nginx ``ssl_verify_depth``; ``None``: the program's own default (nginx: 1).
         verify_flags: OpenSSL verification flags.
         tls: protocol versions that it offers, ascending.
-        ciphers: OpenSSL cipher string for TLS 1.2 and below; ``None``: OpenSSL's default.
+        ciphers: OpenSSL cipher string for TLS 1.2 and below; ``None``: the program's own default.
         ciphersuites: TLS 1.3 cipher suites, colon-separated; ``None``: OpenSSL's default.
         groups: key exchange groups in order of preference; empty: OpenSSL's default.
         signature_algorithms: what it accepts and uses; empty: OpenSSL's default.

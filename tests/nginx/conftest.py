@@ -62,6 +62,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
         replace(good, id="revoked", revoked=Revocation(RevocationReason.KEY_COMPROMISE)),
         replace(good, id="wrong_usage", extended_key_usage=("serverAuth",)),
         replace(good, id="own", issuer=None),
+        replace(good, id="below", issuer="inter1"),
         replace(good, id="deep", issuer="inter2"),
         replace(good, id="email", subject="1.2.840.113549.1.9.1=a@b.test,CN=good"),
         server,

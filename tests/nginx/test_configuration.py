@@ -178,13 +178,15 @@ def test_secrets_and_settings_go_where_they_belong(store: Store, make_server: Ma
     assert (modes["key"], modes["pass"], modes["crt"]) == (0o600, 0o600, 0o644)
     for line in (
         "ssl_protocols TLSv1.3;",
-        'ssl_ciphers "DEFAULT:@SECLEVEL=1";',
+        'ssl_ciphers "HIGH:!aNULL:!MD5:@SECLEVEL=1";',
         'ssl_ecdh_curve "X25519:prime256v1";',
         'ssl_conf_command Ciphersuites "TLS_AES_128_GCM_SHA256";',
         'ssl_conf_command SignatureAlgorithms "ECDSA+SHA256:RSA+SHA256";',
         "ssl_verify_depth 2;",
     ):
         assert line in generated.text
+    # what the description leaves open is nginx's own affair
+    assert "ssl_verify_depth" not in generate(make_server(), store).text
 
 
 def test_what_nginx_can_not_do_is_declared(make_server: MakeServer) -> None:

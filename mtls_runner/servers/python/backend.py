@@ -20,6 +20,7 @@ from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.server import ClientAuth, ServerSpec
 from mtls_runner.servers.python.acceptors import Acceptors
 from mtls_runner.servers.python.connections import Connection, Connections
+from mtls_runner.servers.python.traits import TRAITS
 from mtls_runner.servers.python.virtual_hosts import Greeting, Hosts
 from mtls_runner.tls.closing import close_after_alert, say_goodbye
 from mtls_runner.tls.context import unsupported
@@ -211,8 +212,8 @@ class PythonBackend:
         """What Python's ``ssl`` has no setting for."""
         if server.option("config") or server.files or server.upstreams:
             return "the scenario brings nginx's own configuration"
-        if server.verify_depth is not None:
-            return "Python's ssl has no setting for the verify depth"
+        if server.verify_depth not in (None, TRAITS.verify_depth):
+            return f"Python's ssl has no setting for the verify depth: it is {TRAITS.verify_depth}"
         if server.client_auth is ClientAuth.OPTIONAL_NO_CA:
             return "Python's ssl can't accept a certificate that does not verify (optional_no_ca)"
         if server.ocsp is not RevocationCheck.NONE:

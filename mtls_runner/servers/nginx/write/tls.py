@@ -20,8 +20,8 @@ VERIFY_CLIENT = {
     ClientAuth.REQUIRED: "on",
 }
 _OCSP = {RevocationCheck.NONE: "off", RevocationCheck.LEAF: "leaf", RevocationCheck.CHAIN: "on"}
-_NO_LIMIT = 100
-"""``ssl_verify_depth`` where none is asked for: OpenSSL's own default; nginx's is 1."""
+_CIPHERS = "HIGH:!aNULL:!MD5"
+"""nginx's own ``ssl_ciphers``; written out since the security level stands in the same directive."""
 
 
 def listen(server: ServerSpec, address: str) -> Directive:
@@ -68,7 +68,8 @@ def _client_verification(server: ServerSpec, files: Files) -> Iterator[Directive
     yield ("ssl_verify_client", VERIFY_CLIENT[server.client_auth])
     if server.client_auth is ClientAuth.NONE:
         return
-    yield ("ssl_verify_depth", str(_NO_LIMIT if server.verify_depth is None else server.verify_depth))
+    if server.verify_depth is not None:
+        yield ("ssl_verify_depth", str(server.verify_depth))
     advertised = server.trust if server.advertise is None else server.advertise
     if advertised:
         yield ("ssl_client_certificate", files.bundle("client-ca.crt", advertised))
@@ -115,7 +116,7 @@ def _sessions(server: ServerSpec, files: Files, zone: str) -> Iterator[Directive
 
 def _handshake(server: ServerSpec) -> Iterator[Directive]:
     yield ("ssl_protocols", *server.tls)
-    yield ("ssl_ciphers", literal(f"{server.ciphers or 'DEFAULT'}:@SECLEVEL={server.security_level}"))
+    yield ("ssl_ciphers", literal(f"{server.ciphers or _CIPHERS}:@SECLEVEL={server.security_level}"))
     if server.groups:
         yield ("ssl_ecdh_curve", literal(":".join(server.groups)))
     if server.ciphersuites is not None:
