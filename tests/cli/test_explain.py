@@ -262,3 +262,16 @@ def test_every_scenario_can_be_explained(path: Path) -> None:
         if case.client is not None and not case.steps:
             assert steps(plan, case, expected(case), datetime.now(UTC))[-1].ends
     assert "whatever happens" not in texts
+
+
+def test_a_default_is_the_programs_own_and_is_told(cli: Cli, write: Write) -> None:
+    nginx = CHAIN.replace("server: {certificate: server,", "server: {backend: nginx, certificate: server,")
+    for text, told in (
+        (CHAIN, "it allows 100 intermediates (verify depth, python's own default)"),
+        (nginx, "it allows 1 intermediate (verify depth, nginx's own default)"),
+        (nginx.replace("trust: [root]", "trust: [root], verify_depth: 3"), "it allows 3 intermediates (verify depth)"),
+    ):
+        write("chain.yaml", text)
+        assert told in said(cli, "chain.yaml")
+    write("chain.yaml", CHAIN.replace("trust: [root]", "client_auth: none"))
+    assert "verify depth" not in said(cli, "chain.yaml")
