@@ -186,7 +186,7 @@ def test_secrets_and_settings_go_where_they_belong(store: Store, make_server: Ma
     ):
         assert line in generated.text
     # what the description leaves open is nginx's own affair
-    assert "ssl_verify_depth" not in generate(make_server(), store).text
+    assert "ssl_verify_depth" not in generate({443: make_server()}, store).text
 
 
 def test_what_nginx_can_not_do_is_declared(make_server: MakeServer) -> None:
