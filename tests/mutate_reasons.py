@@ -23,7 +23,6 @@ SOURCE = ROOT / "mtls_runner" / "tls" / "names.py"
 TESTS = ("tests.tls.test_reason_table", "tests.tls.test_names")
 
 _CODE = re.compile(r'(?P<before>\s+\((?P<number>\d+), "(?P<symbol>\w+)", )(?P<reason>None|r\.\w+)(?P<after>\),.*)')
-_ALERT = re.compile(r'(?P<before>\s+"(?P<alert>\w+)": )(?P<reason>Reason\.\w+)(?P<after>,.*)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +41,12 @@ class Mutant:
 def mutants(lines: list[str]) -> Iterator[Mutant]:
     """For each line of a table: another reason, another key, another symbol, and the line left out."""
     for number, line in enumerate(lines):
-        code, alert = _CODE.fullmatch(line), _ALERT.fullmatch(line)
+        code = _CODE.fullmatch(line)
         if code is not None:
             other = "r.OTHER" if code["reason"] != "r.OTHER" else "r.POLICY"
             yield Mutant(number, line, f"{code['before']}{other}{code['after']}")
             yield Mutant(number, line, line.replace(f'"{code["symbol"]}"', f'"{code["symbol"]}_X"'))
             yield Mutant(number, line, line.replace(f"({code['number']},", f"({int(code['number']) + 1000},"))
-            yield Mutant(number, line, "")
-        elif alert is not None:
-            other = "Reason.OTHER" if alert["reason"] != "Reason.OTHER" else "Reason.POLICY"
-            yield Mutant(number, line, f"{alert['before']}{other}{alert['after']}")
-            yield Mutant(number, line, line.replace(f'"{alert["alert"]}"', '"close_notify"'))
             yield Mutant(number, line, "")
 
 

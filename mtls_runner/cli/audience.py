@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TextIO
 
 from mtls_runner.cli.barrier import Barrier
 from mtls_runner.cli.report_file import ReportFile
 from mtls_runner.cli.stop import Stop
-from mtls_runner.model.event import CaseFinished, Event, RunFinished
+from mtls_runner.model.event import Event, RunFinished
 from mtls_runner.model.port import Reporter
-from mtls_runner.model.verdict import Status
 
 __all__ = ["Audience", "Outlet"]
 
@@ -40,13 +39,11 @@ class Audience:
     Args:
         outlets: who is told.
         stop: what keeps a signal from tearing a line apart.
-        strict: skips count, and are told, as failures.
     """
 
-    def __init__(self, outlets: Sequence[Outlet], stop: Stop, *, strict: bool = False) -> None:
+    def __init__(self, outlets: Sequence[Outlet], stop: Stop) -> None:
         self._outlets = list(outlets)
         self._stop = stop
-        self._strict = strict
         self.broken = False
         """A reporter raised."""
         self.gone = False
@@ -71,7 +68,6 @@ class Audience:
                     event = next(events, None)
                 if event is None:
                     return end
-                event = self._judged(event)
                 if isinstance(event, RunFinished):
                     end = event
                 try:
@@ -112,18 +108,6 @@ class Audience:
                 self._outlets.remove(outlet)
                 with Barrier(outlet.name):
                     outlet.reporter.close()
-
-    def _judged(self, event: Event) -> Event:
-        if not self._strict:
-            return event
-        if isinstance(event, CaseFinished) and event.verdict.status is Status.SKIP:
-            return CaseFinished(replace(event.verdict, status=Status.FAIL))
-        if isinstance(event, RunFinished):
-            counts = dict(event.counts)
-            skipped = counts.pop(Status.SKIP, 0)
-            counts[Status.FAIL] = counts.get(Status.FAIL, 0) + skipped
-            return replace(event, counts=counts)
-        return event
 
 
 def _thrown_into(events: Iterator[Event]) -> Event | None:

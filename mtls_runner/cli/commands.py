@@ -59,7 +59,7 @@ def root() -> None:
 @click.option("--image", metavar="IMAGE", help="The container image for every container server.")
 @click.option("-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="Cases at once; lab.yaml's, or 1.")
 @click.option("-x", "--fail-fast", is_flag=True, help="Stop at the first case that fails.")
-@click.option("--strict", is_flag=True, help="Warnings are errors, skips are failures.")
+@click.option("--strict", is_flag=True, help="Warnings are errors; what is skipped or undetermined is a failure.")
 @click.option("-v", "--verbose", is_flag=True, help="Show both ends' handshakes, as curl -v does.")
 @click.option(
     "--keep",

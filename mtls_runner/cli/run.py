@@ -86,12 +86,12 @@ def _run(plans: list[Plan], choice: Choice, manner: Manner, stream: TextIO, stop
 
     tree = [tree_settings(plan.path) for plan in plans]
     jobs = manner.jobs or min((each.jobs for each in tree if each.jobs is not None), default=1)
-    options = RunOptions(jobs=jobs, fail_fast=manner.fail_fast, keep=_keep(manner.keep, tree))
+    options = RunOptions(jobs=jobs, fail_fast=manner.fail_fast, keep=_keep(manner.keep, tree), strict=choice.strict)
     for place in places(options.keep, plans):
         if place is not None:
             claim(place)
     with ExitStack() as stack:
-        audience = Audience(_outlets(manner, stream, stack), stop, strict=choice.strict)
+        audience = Audience(_outlets(manner, stream, stack), stop)
         end = audience.follow(start(plans, options, audience.tell))
         audience.close()
     if audience.gone:

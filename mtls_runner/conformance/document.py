@@ -10,8 +10,9 @@ from mtls_runner.conformance.entry import Entry, Group
 from mtls_runner.conformance.facts import FACTS, collapsed, facts
 from mtls_runner.model.observation import Reason
 from mtls_runner.model.verdict import Status
+from mtls_runner.tls.alert_reasons import OPENSSL, alert_reasons
 from mtls_runner.tls.hints import HINTS, MEANINGS
-from mtls_runner.tls.names import ALERT_REASONS, VERIFY_CODES
+from mtls_runner.tls.names import ALERTS, VERIFY_CODES
 
 __all__ = ["COLUMNS", "Document", "ReasonRow", "Row", "Section", "document"]
 
@@ -151,5 +152,5 @@ def _reasons() -> Iterator[ReasonRow]:
             MEANINGS[reason],
             HINTS.get(reason, ""),
             tuple(f"{code} {entry.symbol}" for code, entry in VERIFY_CODES.items() if entry.reason is reason),
-            tuple(alert for alert, meant in ALERT_REASONS.items() if meant is reason),
+            tuple(alert for alert in ALERTS.values() if reason in alert_reasons(alert, OPENSSL)),
         )

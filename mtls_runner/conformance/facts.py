@@ -25,9 +25,7 @@ _WITHOUT_HANDSHAKE = {
 
 def outcome(seen: Observation) -> str:
     """Outcome and reason, as a scenario writes them."""
-    if seen.outcome is None:
-        return "not recognised"
-    return f"{seen.outcome}: {seen.reason}" if seen.reason is not None else str(seen.outcome)
+    return seen.written
 
 
 def how(seen: Observation) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 from mtls_runner.model.case import Check, Expectation, Match, Matcher
-from mtls_runner.model.observation import Observation
-from mtls_runner.model.verdict import Mismatch
+from mtls_runner.model.observation import Observation, Reason
+from mtls_runner.model.verdict import Mismatch, Undetermined
+from mtls_runner.tls.hints import listed
 
-__all__ = ["compare", "counting", "version_satisfies"]
+__all__ = ["Comparison", "compare", "counting", "version_satisfies"]
 
 _Value = str | int | bool | tuple[str, ...] | None
 _UNOBSERVED = "not observed"
@@ -121,8 +123,16 @@ def _wanted(check: Check) -> str:
     return " or ".join(words[m.kind] + _show(m.value) for m in check.alternatives)
 
 
-def compare(expectation: Expectation, observation: Observation, tool_version: str) -> tuple[Mismatch, ...]:
-    """What does not match, in the order in which the author wrote it.
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What does not match, in the order in which the author wrote it, and what does as one possibility of several."""
+
+    mismatches: tuple[Mismatch, ...] = ()
+    undetermined: Undetermined | None = None
+
+
+def compare(expectation: Expectation, observation: Observation, tool_version: str) -> Comparison:
+    """What was expected against what was seen.
 
     Args:
         expectation: of the case.
@@ -130,11 +140,38 @@ def compare(expectation: Expectation, observation: Observation, tool_version: st
         tool_version: of the client, for checks that count for some versions only.
     """
     mismatches = []
+    undetermined = None
     for check in counting(expectation, tool_version):
+        if check.path == "reason":
+            found = _reason(check, observation)
+            if isinstance(found, Mismatch):
+                mismatches.append(found)
+            else:
+                undetermined = found
+            continue
         value = _field(observation, check.path)
         unseen = value is None and not _absence_was_seen(observation, check.path)
         lines = check.path == "server_log"
         if unseen or not any(_matches(matcher, value, lines=lines) for matcher in check.alternatives):
             observed = _UNOBSERVED if value is None else _show(value)
             mismatches.append(Mismatch(check.path, _wanted(check), observed, check.span))
-    return tuple(mismatches)
+    return Comparison(tuple(mismatches), undetermined if not mismatches else None)
+
+
+def _reason(check: Check, observation: Observation) -> Mismatch | Undetermined | None:
+    """What the evidence allows has to be among what is expected; where only some of it is, nobody can tell."""
+    allowed = observation.reasons
+    wanted = {matcher.value for matcher in check.alternatives}
+    if not allowed:
+        if observation.determined and None in wanted:
+            return None
+        return Mismatch(check.path, _wanted(check), "none" if observation.determined else _UNTOLD, check.span)
+    common = tuple(reason for reason in allowed if reason in wanted)
+    if not common:
+        one = str(allowed[0]) if len(allowed) == 1 else f"one of {listed(allowed)}"
+        return Mismatch(check.path, _wanted(check), one, check.span)
+    others = tuple(reason for reason in allowed if reason not in wanted)
+    return Undetermined(common, others, check.span) if others else None
+
+
+_UNTOLD = f"{Reason.OTHER}, nothing says why"

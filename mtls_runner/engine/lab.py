@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 from mtls_runner.deadline import Deadline
 from mtls_runner.engine.compare import compare
 from mtls_runner.engine.completion import completed
+from mtls_runner.engine.despite import despite
 from mtls_runner.engine.observe import observe, server_started, server_unusable
-from mtls_runner.engine.own_material import client_told, notes, server_told, with_notes
+from mtls_runner.engine.own_material import client_told, notes, notes_on, server_told
 from mtls_runner.engine.steps import as_cases, changes_server, run_steps
 from mtls_runner.engine.workdir import kept_directory, private_directory
 from mtls_runner.errors import LabError, MaterialError, ServerUnusable
@@ -28,6 +29,7 @@ from mtls_runner.model.port import Client, ResumingClient, RunningServer, Server
 from mtls_runner.model.server import ServerSpec
 from mtls_runner.model.traits import BackendTraits, ClientTraits, Runtime
 from mtls_runner.model.verdict import Status, Verdict
+from mtls_runner.tls.facts import Facts
 
 if TYPE_CHECKING:
     from mtls_runner.pki.keys import KeyPool
@@ -281,7 +283,7 @@ class Lab(AbstractContextManager["Lab"]):
         if reason is not None:
             return Verdict(case, Status.SKIP, skip_reason=reason)
         if case.client is None:
-            return self._judge(case, with_notes(self._start(case), case, self.material), "")
+            return self._judge(case, self._start(case), "")
         if case.steps:
             return run_steps(self, case)
         client = self.tool(case.client.tool)
@@ -301,7 +303,9 @@ class Lab(AbstractContextManager["Lab"]):
         try:
             self.server(case.server)
         except ServerUnusable as error:
-            return server_unusable(Reason(error.reason), str(error), error.log)
+            return server_unusable(
+                Reason(error.reason), str(error), error.log, notes=notes_on(self.material, case.server)
+            )
         return server_started()
 
     def exchange(
@@ -311,13 +315,15 @@ class Lab(AbstractContextManager["Lab"]):
         client: Client,
         server: RunningServer,
         *,
+        files: ServerSpec | None = None,
         keep_session: bool = False,
         session: object | None = None,
     ) -> Observation:
         """One connection, seen from both ends.
 
         Args:
-            case, spec, client, server: what is run.
+            case, spec, client, server: what is run; ``case.server`` is what the server has read.
+            files: what the server's files hold by now; ``None``: what it has read.
             keep_session: a later connection may resume this one's session, where the client can.
             session: what the client offers to resume.
         """
@@ -331,17 +337,23 @@ class Lab(AbstractContextManager["Lab"]):
             elsewhere = spec.connect is not None and spec.connect.port != server.address.port
             met = seen.local_port is not None and not elsewhere
             told = watch.view(seen, Deadline.after(_VIEW_SECONDS)) if met else None
-        seen = client_told(seen, spec, material)
         host = case.server.host(spec.server_name)
-        if host is not case.server:
-            case = replace(case, server=host)
-        return with_notes(observe(case, spec, seen, told, material.name), case, material)
+        facts = Facts(
+            server=host,
+            client=spec,
+            seen=client_told(seen, spec, material),
+            told=told,
+            notes=notes_on(material, spec, host),
+            despite=despite(spec, case.server, files or case.server, material, self.plan, resumed=bool(seen.resumed)),
+        )
+        return observe(facts, material.name)
 
     def _judge(self, case: Case, observation: Observation, version: str) -> Verdict:
         if observation.outcome is None:
             return Verdict(case, Status.ERROR, observation, error=observation.summary)
-        mismatches = compare(case.expect, observation, version)
-        return Verdict(case, Status.FAIL if mismatches else Status.PASS, observation, mismatches)
+        held = compare(case.expect, observation, version)
+        status = Status.FAIL if held.mismatches else Status.PASS
+        return Verdict(case, status, observation, held.mismatches, undetermined=held.undetermined)
 
 
 def _explain(error: LabError) -> str:

@@ -1,15 +1,14 @@
-"""Two views of one exchange → one :class:`Observation`."""
+"""What is known of one exchange → one :class:`Observation`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from mtls_runner.model.case import Case
-from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.observation import ClientView, Observation, Outcome, Phase, Reason, ServerView
-from mtls_runner.tls.classify import Judgement, classify
+from mtls_runner.tls.classify import classify
 from mtls_runner.tls.curl_exit import verify_result
-from mtls_runner.tls.hints import HINTS, MEANINGS
+from mtls_runner.tls.facts import Facts, Judgement
+from mtls_runner.tls.hints import HINTS, MEANINGS, because
 from mtls_runner.tls.messages import subject
 from mtls_runner.tls.names import VERIFY_CODES
 
@@ -24,6 +23,9 @@ _WHO = {
     Outcome.TIMED_OUT: "timed out",
     Outcome.SERVER_UNUSABLE: "server did not start",
 }
+
+_SOMEBODY = ClientView(tool="", tool_version="", phase=Phase.CONNECT)
+"""A client of which only the server tells."""
 
 
 def _code(number: int) -> str:
@@ -64,45 +66,43 @@ def _server_evidence(view: ServerView, judgement: Judgement) -> str:
     return f"server ({view.source}): {'; '.join(parts)}"
 
 
-def _summary(judgement: Judgement, view: ClientView) -> str:
-    outcome, reason = judgement.outcome, judgement.reason
+def _summary(judgement: Judgement, facts: Facts) -> str:
+    outcome, view = judgement.outcome, facts.seen
+    status = view.response.status if view is not None and view.response is not None else None
     if outcome is None:
         return "nothing that the lab recognises: no outcome fits what was seen"
     if outcome is Outcome.ACCEPTED:
-        status = f", status {view.response.status}" if view.response else ""
-        spoken = [view.tls_version or "", "a resumed session" if view.resumed else ""]
+        answer = f", status {status}" if status is not None else ""
+        spoken = [view.tls_version or "", "a resumed session" if view.resumed else ""] if view is not None else []
         version = f" ({', '.join(filter(None, spoken))})" if any(spoken) else ""
-        return f"accepted{status}{version}"
-    why = MEANINGS[reason] if reason is not None else "the reason was not observed"
+        return ", ".join([f"accepted{answer}{version}", *facts.despite[:1]])
     how = ""
     if judgement.alert is not None:
         how = f" (alert {judgement.alert.name})"
-    elif outcome is Outcome.SERVER_REFUSED and view.response is not None:
-        how = f" (HTTP {view.response.status})"
-    return f"{_WHO[outcome]}: {reason or 'unknown'}, {why}{how}"
+    elif outcome is Outcome.SERVER_REFUSED and status is not None:
+        how = f" (HTTP {status})"
+    return f"{_WHO[outcome]}: {because(judgement)}{how}"
 
 
-def observe(
-    case: Case, spec: ClientSpec, client: ClientView, server: ServerView | None, name: Callable[[bytes], str]
-) -> Observation:
+def observe(facts: Facts, name: Callable[[bytes], str]) -> Observation:
     """The outcome of one exchange, with everything that was seen.
 
     Args:
-        case: what was run.
-        spec: its client.
-        client, server: the two views.
+        facts: of both ends, or of the server alone.
         name: a certificate's id in the scenario, or its subject.
     """
-    judgement = classify(case.server, spec, client, server)
-    evidence = [_client_evidence(client, judgement)]
+    judgement = classify(facts)
+    client, server = facts.seen or _SOMEBODY, facts.told
+    evidence = [_client_evidence(client, judgement)] if facts.seen is not None else []
     if server is not None:
         evidence.append(_server_evidence(server, judgement))
+    evidence += facts.despite if judgement.outcome is Outcome.ACCEPTED else facts.notes
     reason = judgement.reason
     upstream = server.upstream_request if server is not None else None
     return Observation(
         outcome=judgement.outcome,
-        reason=reason,
-        summary=_summary(judgement, client),
+        reasons=judgement.reasons,
+        summary=_summary(judgement, facts),
         hint=HINTS.get(reason, "") if reason is not None else "",
         evidence=tuple(evidence),
         status=client.response.status if client.response else None,
@@ -123,13 +123,13 @@ def observe(
         server_chain=tuple(map(name, client.received_chain)) if client.received_chain is not None else None,
         client_ca_names=client.ca_names,
         upstream_headers=upstream.headers if upstream else None,
-        handshake=tuple(m.name for m in client.messages if not m.alert),
+        handshake=tuple(m.name for m in client.messages if not m.alert) if facts.seen is not None else None,
         resumed=client.resumed,
         server_name=server.server_name if server else None,
         server_signature_algorithm=client.signature_algorithms[0],
         client_signature_algorithm=client.signature_algorithms[1],
         server_log=server.log if server else None,
-        client=client,
+        client=facts.seen,
         server=server,
     )
 
@@ -144,13 +144,22 @@ def reloaded() -> Observation:
     return Observation(outcome=Outcome.SERVER_STARTED, summary="the server has read its files again")
 
 
-def server_unusable(reason: Reason, text: str, log: tuple[str, ...]) -> Observation:
-    """A server's own case: it could not start."""
+def server_unusable(
+    reason: Reason, text: str, log: tuple[str, ...], *, notes: tuple[str, ...] = (), reload: bool = False
+) -> Observation:
+    """It could not start, or not read its files again: of a server's own case, or of a step.
+
+    Args:
+        reason, text, log: why, and what it says.
+        notes: what is known of the user's own material that takes part, as sentences.
+        reload: it goes on with what it had.
+    """
+    what = "the reload failed, the server goes on as before" if reload else _WHO[Outcome.SERVER_UNUSABLE]
     return Observation(
         outcome=Outcome.SERVER_UNUSABLE,
-        reason=reason,
-        summary=f"{_WHO[Outcome.SERVER_UNUSABLE]}: {reason}, {MEANINGS[reason]}",
+        reasons=(reason,),
+        summary=f"{what}: {reason}, {MEANINGS[reason]}",
         hint=HINTS.get(reason, ""),
-        evidence=(f"server: {text}",),
+        evidence=(f"server: {text}", *notes),
         server_log=log or None,
     )

@@ -5,20 +5,20 @@ The end that was to present it has the last word on whether it can be used; this
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mtls_runner.errors import ServerUnusable
-from mtls_runner.model.case import Case, Plan
+from mtls_runner.model.case import Plan
 from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.observation import ClientView, Observation, Outcome, Phase, Reason
+from mtls_runner.model.observation import ClientView, Phase, Reason
 from mtls_runner.model.server import ServerSpec
 
 if TYPE_CHECKING:
     from mtls_runner.pki.store import Store
 
-__all__ = ["client_told", "notes", "server_told", "with_notes"]
+__all__ = ["client_told", "notes", "notes_on", "server_told"]
 
 #: What OpenSSL holds against a certificate that it can read.
 _VERDICTS = frozenset((Reason.WEAK_KEY, Reason.WEAK_DIGEST))
@@ -68,17 +68,13 @@ def _in_users_words(certificate: str, text: str, store: Store) -> str:
     return store.users_files.in_users_words(store.credential(certificate), text)
 
 
-def with_notes(observation: Observation, case: Case, store: Store) -> Observation:
-    """A refusal, with what is known of the own material that took part."""
-    if observation.outcome in (Outcome.ACCEPTED, Outcome.SERVER_STARTED):
-        return observation
-    notes = dict.fromkeys(
-        note for certificate in _taking_part(case) for note in store.users_files.notes_on(certificate)
-    )
-    return replace(observation, evidence=(*observation.evidence, *notes)) if notes else observation
+def notes_on(store: Store, *ends: ClientSpec | ServerSpec | None) -> tuple[str, ...]:
+    """What is known of the own material that takes part at these ends."""
+    found = (note for certificate in _taking_part(ends) for note in store.users_files.notes_on(certificate))
+    return tuple(dict.fromkeys(found))
 
 
-def _taking_part(case: Case) -> Iterator[str]:
-    for end in (case.client, case.server):
+def _taking_part(ends: Iterable[ClientSpec | ServerSpec | None]) -> Iterator[str]:
+    for end in ends:
         if end is not None:
             yield from (one for one in (end.certificate, *end.trust) if one is not None)

@@ -27,7 +27,7 @@ from mtls_runner.model.event import (
     RunFinished,
     RunStarted,
 )
-from mtls_runner.model.verdict import Status, Verdict
+from mtls_runner.model.verdict import Status, Verdict, strictly
 
 if TYPE_CHECKING:
     from mtls_runner.pki.keys import KeyPool
@@ -43,11 +43,13 @@ class RunOptions:
         jobs: cases at a time.
         fail_fast: stop after the first case that does not pass (and is not skipped).
         keep: a directory to leave the material in; with several files, one directory for each in it.
+        strict: what is skipped, or holds as undetermined only, has failed.
     """
 
     jobs: int = 1
     fail_fast: bool = False
     keep: Path | None = None
+    strict: bool = False
 
 
 def places(keep: Path | None, plans: Sequence[Plan]) -> Sequence[Path | None]:
@@ -71,6 +73,7 @@ class _Run:
         self.listener = listener
         self.thread = threading.get_ident()
         self.counts: Counter[Status] = Counter()
+        self.undetermined = 0
         self.versions: dict[str, str] = {}
         self.progress: queue.SimpleQueue[Progress] = queue.SimpleQueue()
         self.pool: KeyPool | None = None
@@ -88,7 +91,10 @@ class _Run:
             yield self.progress.get()
 
     def finished(self, verdict: Verdict) -> Iterator[Event]:
+        if self.options.strict:
+            verdict = strictly(verdict)
         self.counts[verdict.status] += 1
+        self.undetermined += verdict.undetermined is not None
         yield CaseFinished(verdict)
         if self.options.fail_fast and verdict.status in (Status.FAIL, Status.ERROR):
             raise _Stopped
@@ -173,4 +179,6 @@ def run(plans: Sequence[Plan], options: RunOptions | None = None, listener: List
         pass
     except (LabError, UsageError) as error:
         broke = str(error)
-    yield RunFinished(dict(state.counts), time.monotonic() - began, interrupted, broke, state.versions)
+    yield RunFinished(
+        dict(state.counts), time.monotonic() - began, interrupted, broke, state.versions, state.undetermined
+    )

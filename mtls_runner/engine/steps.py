@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from mtls_runner.deadline import Deadline
 from mtls_runner.engine.compare import compare
+from mtls_runner.engine.despite import not_after
 from mtls_runner.engine.observe import reloaded, server_unusable
-from mtls_runner.engine.overlooked import not_after, overlooked
 from mtls_runner.errors import LabError, ServerUnusable
 from mtls_runner.model.case import Action, Case, Step
-from mtls_runner.model.observation import Observation, Outcome, Reason
+from mtls_runner.model.observation import Observation, Reason
 from mtls_runner.model.port import Reloadable, RunningServer
 from mtls_runner.model.server import ServerSpec
 from mtls_runner.model.verdict import Status, StepVerdict, Verdict
@@ -69,7 +69,9 @@ def _verdict(case: Case, done: tuple[StepVerdict, ...]) -> Verdict:
     place = f"step {len(done)} ({last.step.name})"
     mismatches = tuple(replace(mismatch, path=f"{place}, {mismatch.path}") for mismatch in last.mismatches)
     error = f"{place}: {last.error}" if last.error else ""
-    return Verdict(case, last.status, seen, mismatches, error=error, steps=done)
+    doubts = [one.undetermined for one in done if one.undetermined is not None]
+    undetermined = doubts[0] if doubts and last.status is Status.PASS else None
+    return Verdict(case, last.status, seen, mismatches, error=error, steps=done, undetermined=undetermined)
 
 
 class _Steps:
@@ -123,8 +125,7 @@ class _Steps:
         try:
             self._running.reload(Deadline.after(_RELOAD_SECONDS))
         except ServerUnusable as error:
-            seen = server_unusable(Reason(error.reason), str(error), error.log)
-            return replace(seen, summary=f"the reload failed, the server goes on as before: {error.reason}")
+            return server_unusable(Reason(error.reason), str(error), error.log, reload=True)
         self._loaded = self._files
         return reloaded()
 
@@ -141,9 +142,9 @@ class _Steps:
         # as the server is, not as its files are
         here = replace(self._case, server=self._loaded, client=step.client, expect=step.expect, tls=step.tls)
         for _ in range(step.client.repeat):
-            seen = self._lab.exchange(here, step.client, client, self._running, keep_session=True, session=session)
-            if seen.outcome is Outcome.ACCEPTED:
-                seen = overlooked(seen, step.client, self._loaded, self._files, self._lab.material, self._lab.plan)
+            seen = self._lab.exchange(
+                here, step.client, client, self._running, files=self._files, keep_session=True, session=session
+            )
             self._seen[number] = seen
             verdict = self._judge(step, seen, client.version())
             if verdict.status is not Status.PASS:
@@ -154,5 +155,6 @@ class _Steps:
     def _judge(step: Step, seen: Observation, version: str) -> StepVerdict:
         if seen.outcome is None:
             return StepVerdict(step, Status.ERROR, seen, error=seen.summary)
-        mismatches = compare(step.expect, seen, version)
-        return StepVerdict(step, Status.FAIL if mismatches else Status.PASS, seen, mismatches)
+        held = compare(step.expect, seen, version)
+        status = Status.FAIL if held.mismatches else Status.PASS
+        return StepVerdict(step, status, seen, held.mismatches, undetermined=held.undetermined)

@@ -74,7 +74,7 @@ def _broken(plan: Plan, case: Case, wanted: Expected, now: datetime) -> str:
         return ""
     seen = Observation(
         wanted.outcome,
-        wanted.reason,
+        (wanted.reason,) if wanted.reason is not None else (),
         client_chain=sent(client.certificate, client.chain, plan.certificates) if client.certificate else None,
         server_chain=sent(server.certificate, server.chain, plan.certificates) if server.certificate else None,
     )

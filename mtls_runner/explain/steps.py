@@ -19,7 +19,7 @@ from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.model.server import ClientAuth, ServerSpec
 from mtls_runner.model.traits import Refusal
 from mtls_runner.reporters.html.chains import lineage
-from mtls_runner.tls.classify import usable_versions
+from mtls_runner.tls.agreement import usable_versions
 
 __all__ = ["Stage", "Step", "presents", "steps"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +21,8 @@ from mtls_runner.model.case import Plan
 from mtls_runner.model.observation import Reason
 from mtls_runner.pki.keys import KeyPool, Progress
 from mtls_runner.pki.store import Store
-from mtls_runner.tls.names import ALERT_REASONS, ALERTS, VERIFY_CODES
+from mtls_runner.tls.alert_reasons import OPENSSL, alert_reasons
+from mtls_runner.tls.names import ALERTS, VERIFY_CODES
 
 __all__ = ["SCRIPT", "Exported", "export"]
 
@@ -117,7 +118,7 @@ def export(plan: Plan, directory: Path, progress: Progress | None = None) -> Exp
         "total": len(made.names),
         "servers": made.servers,
         "verify_codes": _verify_codes(),
-        "alerts": [(code, ALERT_REASONS[name].value) for code, name in ALERTS.items() if name in ALERT_REASONS],
+        "alerts": list(_alerts()),
     }
     files[SCRIPT] = _rendered("run.sh", values)
     files[_LIBRARY] = _rendered("lab.sh", values)
@@ -128,6 +129,14 @@ def export(plan: Plan, directory: Path, progress: Progress | None = None) -> Exp
     except OSError as error:
         raise MaterialError(f"{script}: {error.strerror}") from error
     return Exported(script, tuple(made.names), left_out, tuple(reasons), tuple(sorted(made.not_compared)), left)
+
+
+def _alerts() -> Iterator[tuple[int, str]]:
+    """What a client built on OpenSSL may hold against a server by an alert, as the shell compares it."""
+    for code, name in ALERTS.items():
+        allowed = alert_reasons(name, OPENSSL)
+        if allowed:
+            yield code, "|".join(reason for reason in Reason if reason in allowed)
 
 
 def _by_reason(made: Sections) -> tuple[tuple[str, tuple[str, ...]], ...]:

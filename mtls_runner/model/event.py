@@ -86,6 +86,7 @@ class RunFinished:
         interrupted: by Ctrl-C or SIGTERM.
         error: what broke the run as a whole, or ``""``.
         versions: of everything that took part (``curl`` → ``7.88.1``).
+        undetermined: how many cases the evidence fits, and other reasons too.
     """
 
     counts: Mapping[Status, int]
@@ -93,6 +94,7 @@ class RunFinished:
     interrupted: bool = False
     error: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
+    undetermined: int = 0
 
 
 Event = RunStarted | PlanStarted | Noted | Progress | CaseStarted | CaseFinished | PlanFinished | RunFinished

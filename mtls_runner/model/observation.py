@@ -12,6 +12,7 @@ from enum import StrEnum
 __all__ = [
     "Alert",
     "ClientView",
+    "Conclusion",
     "Direction",
     "HttpRequest",
     "HttpResponse",
@@ -40,6 +41,9 @@ class Outcome(StrEnum):
     """A server's own expectation: it could not start (``server.expect: {starts: false, reason: …}``)."""
 
 
+_WITHOUT_REASON = (Outcome.ACCEPTED, Outcome.SERVER_STARTED)
+
+
 class Reason(StrEnum):
     """Why. Which reasons an outcome can have: ``mtls_runner.tls.names.REASONS``."""
 
@@ -62,6 +66,8 @@ class Reason(StrEnum):
     OCSP_EXPIRED = "ocsp-expired"
     OCSP_NOT_YET_VALID = "ocsp-not-yet-valid"
     WRONG_PURPOSE = "wrong-purpose"
+    WRONG_CURVE = "wrong-curve"
+    """Its key's curve is not among the groups that the verifier allows (TLS 1.2, RFC 8422 §5.1)."""
     BAD_SIGNATURE = "bad-signature"
     INVALID_CA = "invalid-ca"
     PATH_LENGTH = "path-length"
@@ -76,7 +82,8 @@ class Reason(StrEnum):
     """Refused by strict checking of RFC 5280 only (``X509_V_FLAG_X509_STRICT``)."""
     NOT_AUTHORIZED = "not-authorized"
     OTHER = "other"
-    """The verifier's own code is known and shown, but belongs to no class above (internal errors, rarely seen features)."""
+    """The verifier's own code is known and shown, but belongs to no class above (internal errors, rarely seen features); or
+    nothing says why, which no expectation matches."""
 
     PROTOCOL_VERSION = "protocol-version"
     CIPHER = "cipher"
@@ -197,6 +204,8 @@ class ClientView:
         session: what the tool can resume it with, if it was told to keep that; opaque to everybody else.
         signature_algorithms: by which the server, then the client proved to have its key (RFC 8446 §4.2.3 names);
             ``None``: it did not, or not seen.
+        reasons: what its own words allow as the reason why it ended the exchange, where they give no code: of a refusal
+            (``client-refused``) or of a disagreement (``no-agreement``). Empty: they don't say.
     """
 
     tool: str
@@ -225,6 +234,7 @@ class ClientView:
     ocsp: Reason | None = None
     session: object | None = field(default=None, repr=False, compare=False)
     signature_algorithms: tuple[str | None, str | None] = (None, None)
+    reasons: frozenset[Reason] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +259,8 @@ class ServerView:
         tls_version, cipher: as negotiated.
         resumed: the session was resumed.
         log: its log lines of this connection.
+        reasons: what its own words allow as the reason why it ended the exchange, where they give no code: of a refusal
+            (``server-refused``) or of a disagreement (``no-agreement``). Empty: they don't say.
     """
 
     source: str
@@ -270,15 +282,49 @@ class ServerView:
     log: tuple[str, ...] = ()
     ocsp: Reason | None = None
     presented: str | None = None
+    reasons: frozenset[Reason] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
-class Observation:
-    """The outcome of one exchange, and all that was seen. Field names are those of ``expect:`` in a scenario.
+class Conclusion:
+    """Who refused whom, and why, as far as the evidence carries.
 
     Args:
         outcome: exactly one; ``None``: nothing that the lab recognises (an error, never a pass).
-        reason: why; ``None`` for ``accepted`` and ``server-started``.
+        reasons: what the evidence allows, in the order of :class:`Reason`: one, or several where it can't tell them apart;
+            empty where the outcome has none, or nothing says why.
+    """
+
+    outcome: Outcome | None
+    reasons: tuple[Reason, ...] = ()
+
+    @property
+    def reason(self) -> Reason | None:
+        """The one that the evidence allows; ``other`` where nothing says why; ``None``: several are possible, or none is due."""
+        if len(self.reasons) == 1:
+            return self.reasons[0]
+        return Reason.OTHER if not self.determined and not self.reasons else None
+
+    @property
+    def determined(self) -> bool:
+        """Whether the evidence allows exactly one reason, or the outcome has none."""
+        return len(self.reasons) == 1 or self.outcome in (None, *_WITHOUT_REASON)
+
+    @property
+    def written(self) -> str:
+        """As a scenario writes it: ``accepted``, ``server-refused: expired``, ``server-refused: [unknown-ca, self-signed]``."""
+        if self.outcome is None:
+            return "not recognised"
+        if len(self.reasons) > 1:
+            return f"{self.outcome}: [{', '.join(self.reasons)}]"
+        return f"{self.outcome}: {self.reason}" if self.reason is not None else str(self.outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class Observation(Conclusion):
+    """The outcome of one exchange, and all that was seen. Field names are those of ``expect:`` in a scenario.
+
+    Args:
         summary: one sentence for people: who refused whom, and why.
         hint: what usually causes it or what to do; ``""``.
         evidence: one short sentence for each fact that the outcome and reason rest on, client's and server's.
@@ -291,8 +337,6 @@ class Observation:
         client, server: the two views; ``server`` is ``None`` where the server can't be asked or never saw it.
     """
 
-    outcome: Outcome | None
-    reason: Reason | None = None
     summary: str = ""
     hint: str = ""
     evidence: tuple[str, ...] = ()

@@ -62,7 +62,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--mtls-tool", metavar="NAME", help="use this client in every scenario")
     group.addoption("--mtls-image", metavar="IMAGE", help="the container image for every container server")
     group.addoption(
-        "--mtls-strict", action="store_true", help="a scenario's warnings are errors, skipped cases are failures"
+        "--mtls-strict",
+        action="store_true",
+        help="warnings are errors, what is skipped or undetermined is a failure",
     )
     parser.addini(
         "mtls_scenarios",

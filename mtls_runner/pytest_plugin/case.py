@@ -6,15 +6,17 @@ import ssl
 
 from mtls_runner.engine.compare import compare
 from mtls_runner.engine.lab import Lab
+from mtls_runner.engine.observe import observe
 from mtls_runner.errors import UsageError
 from mtls_runner.model.case import Case, Expectation
 from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.observation import Observation, Outcome, Reason
-from mtls_runner.model.verdict import Status, Verdict
+from mtls_runner.model.observation import Outcome, Reason
+from mtls_runner.model.verdict import Status, Verdict, strictly
 from mtls_runner.pytest_plugin.client_material import ClientMaterial, trusting
 from mtls_runner.pytest_plugin.connection import Connection
 from mtls_runner.pytest_plugin.lab import Find, MtlsLab
 from mtls_runner.reporters.failure import explain, headline
+from mtls_runner.tls.facts import Facts
 
 __all__ = ["MtlsCase", "expected", "not_for_others"]
 
@@ -53,15 +55,17 @@ class MtlsCase:
         case: one that :func:`not_for_others` has nothing against.
         lab: opened.
         find: as of :class:`MtlsLab`.
+        strict: a reason that the server can't tell from others does not hold (``--mtls-strict``).
     """
 
-    def __init__(self, case: Case, lab: Lab, find: Find) -> None:
+    def __init__(self, case: Case, lab: Lab, find: Find, *, strict: bool = False) -> None:
         if case.client is None:
             raise UsageError(f"{case.id} has no client")
         self.case = case
         self.lab = MtlsLab(find, (lab, case.server))
         self._client: ClientSpec = case.client
         self._opened = lab
+        self._strict = strict
 
     @property
     def url(self) -> str:
@@ -107,34 +111,18 @@ class MtlsCase:
             DeadlineExceeded: no connection came.
         """
         connection = self.lab.last
-        view = connection.view
-        reason = connection.reason
-        if reason is Reason.NO_CERTIFICATE and self._client.certificate is not None:
-            reason = Reason.CERTIFICATE_WITHHELD  # the server does not know that there is one
-        observation = Observation(
-            outcome=connection.outcome,
-            reason=reason,
-            summary=str(connection),
-            alert=connection.alert,
-            alert_from=connection.alert_from,
-            server_verify_code=view.verify_code,
-            client_subject=view.client_subject,
-            client_verify=view.client_verify,
-            tls_version=view.tls_version,
-            cipher=view.cipher,
-            server=view,
-        )
-        checks = tuple(check for check in self.case.expect.checks if self._tells(check.path, connection))
-        mismatches = compare(Expectation(checks), observation, "")
-        if mismatches:
-            verdict = Verdict(self.case, Status.FAIL, observation, mismatches)
+        server = self.case.server.host(self._client.server_name)
+        facts = Facts(server, self._client, None, connection.view)
+        observation = observe(facts, self._opened.material.name)
+        checks = tuple(check for check in self.case.expect.checks if check.path in _SEEN_BY_SERVERS)
+        held = compare(Expectation(checks), observation, "")
+        status = Status.FAIL if held.mismatches else Status.PASS
+        verdict = Verdict(self.case, status, observation, held.mismatches, undetermined=held.undetermined)
+        if self._strict:
+            verdict = strictly(verdict)
+        if verdict.status is not Status.PASS:
             raise AssertionError(f"{headline(verdict)}\n\n{explain(verdict, self._opened.plan.text)}")
         return connection
-
-    def _tells(self, path: str, connection: Connection) -> bool:
-        if path == "reason" and connection.outcome is Outcome.CLIENT_REFUSED:
-            return False  # several reasons share an alert
-        return path in _SEEN_BY_SERVERS
 
     def __repr__(self) -> str:
         return f"<case {self.case.id}>"

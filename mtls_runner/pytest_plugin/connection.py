@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from mtls_runner.model.observation import HttpRequest, Outcome, Reason, ServerView
-from mtls_runner.tls.one_sided import classify_server
+from mtls_runner.model.observation import Conclusion, HttpRequest, Outcome, Reason, ServerView
+from mtls_runner.tls.classify import classify
+from mtls_runner.tls.facts import Facts
 
 __all__ = ["Connection"]
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
+class Connection(Conclusion):
     """What became of a connection. Outcomes and reasons are a scenario's words, and equal to their texts.
 
+    ``outcome`` is who refused whom; ``accepted``: the handshake was completed and nobody was refused; ``None``: nothing that
+    the lab recognises. ``reason`` is why, where the evidence allows one reason, and ``reasons`` all that it allows: of a client
+    that refused, the server has the alert alone.
+
     Args:
-        outcome: who refused whom; ``accepted``: the handshake was completed and nobody was refused. ``None``: nothing that
-            the lab recognises.
-        reason: why; ``None``: nobody refused, or the client did and its alert does not say why.
         alert, alert_from: the fatal alert that ended it (RFC 8446 §6 name), and the end that sent it (``client``,
             ``server``).
         view: all that the server saw.
     """
 
-    outcome: Outcome | None
-    reason: Reason | None
-    alert: str | None
-    alert_from: str | None
-    view: ServerView
+    alert: str | None = None
+    alert_from: str | None = None
+    view: ServerView = field(kw_only=True)
 
     @classmethod
     def of(cls, view: ServerView) -> Connection:
         """What follows from a server's view alone."""
-        judged = classify_server(view)
+        judged = classify(Facts(None, None, None, view))
         alert = judged.alert.name if judged.alert is not None else None
-        return cls(judged.outcome, judged.reason, alert, judged.alert_from, view)
+        return cls(judged.outcome, judged.reasons, alert, judged.alert_from, view=view)
 
     @property
     def accepted(self) -> bool:
@@ -48,7 +48,7 @@ class Connection:
 
     @property
     def refused_by_client_because(self) -> Reason | None:
-        """Why the client refused the server, as far as its alert says; ``None``: it does not say, or did not refuse."""
+        """Why the client refused the server, where its alert allows one reason; ``None``: it allows several, or it did not."""
         return self.reason if self.outcome is Outcome.CLIENT_REFUSED else None
 
     @property
@@ -72,9 +72,7 @@ class Connection:
         return self.view.tls_version
 
     def __str__(self) -> str:
-        words = [str(self.outcome or "nothing that the lab recognises")]
-        if self.reason is not None:
-            words.append(f": {self.reason}")
+        words = [self.written]
         if self.alert is not None:
             words.append(f" (alert {self.alert} from the {self.alert_from})")
         if self.view.error:

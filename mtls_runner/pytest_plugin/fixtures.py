@@ -128,7 +128,8 @@ def mtls_case(_mtls_labs: Labs, request: pytest.FixtureRequest) -> MtlsCase:
     if reason is not None:
         pytest.skip(f"somebody's own client can't run this case: {reason}")
     _skip_what_cannot_be(lab, case)
-    return MtlsCase(case, lab, _Finder(_mtls_labs, request))
+    strict: bool = request.config.getoption("mtls_strict")
+    return MtlsCase(case, lab, _Finder(_mtls_labs, request), strict=strict)
 
 
 def _skip_what_cannot_be(lab: Lab, case: Case) -> None:

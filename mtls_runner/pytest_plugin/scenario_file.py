@@ -82,17 +82,19 @@ class CaseItem(pytest.Item):
 
     def runtest(self) -> None:
         """Probe, and compare."""
-        from mtls_runner.model.verdict import Status
-        from mtls_runner.reporters.failure import explain, headline
+        from mtls_runner.model.verdict import Status, strictly
+        from mtls_runner.reporters.failure import doubt, explain, headline
         from mtls_runner.reporters.transcript import transcript
 
         verdict = self._scenario.opened().run(self.case)
+        if self.config.getoption("mtls_strict"):
+            verdict = strictly(verdict)
         if verdict.observation is not None and verdict.status is not Status.PASS:
             self.add_report_section("call", "handshake", "\n".join(transcript(self.case, verdict.observation)))
-        if verdict.status is Status.SKIP and not self.config.getoption("mtls_strict"):
-            pytest.skip(verdict.skip_reason)
         if verdict.status is Status.SKIP:
-            raise CaseFailed(f"skipped, which --mtls-strict forbids: {verdict.skip_reason}")
+            pytest.skip(verdict.skip_reason)
+        if verdict.undetermined is not None:
+            self.add_report_section("call", "verdict", doubt(verdict.undetermined))
         self.broken = verdict.status is Status.ERROR
         if verdict.status is not Status.PASS:
             raise CaseFailed(f"{headline(verdict)}\n\n{explain(verdict, self.plan.text)}")

@@ -19,7 +19,7 @@ from mtls_runner.model.event import (
     RunFinished,
     RunStarted,
 )
-from mtls_runner.model.verdict import Mismatch, Status, Verdict
+from mtls_runner.model.verdict import Mismatch, Status, StepVerdict, Verdict
 from mtls_runner.reporters.escape import one_line, width
 from mtls_runner.reporters.failure import explain, headline, said_of
 from mtls_runner.reporters.layout import WIDEST_NAME, Layout
@@ -111,7 +111,7 @@ class ConsoleReporter:
             (f"  {self._marks[style]:<{self._mark_width}} ", style),
             (f"{name}  ", Style.TEXT),
             (columns, Style.DIM),
-            (said, Style.DIM if verdict.status is Status.PASS else style),
+            (said, _look(verdict)),
         ]
         if verdict.duration >= _TELLING:
             pieces.append((f"  ({verdict.duration:.1f} s)", Style.DIM))
@@ -138,7 +138,7 @@ class ConsoleReporter:
             self._page.line(
                 (f"      {self._marks[style]:<{self._mark_width}} ", style),
                 (f"{number:>2} {name}{' ' * max(0, widest - width(name))}  ", Style.TEXT),
-                (said_of(done), Style.DIM if done.status is Status.PASS else style),
+                (said_of(done), _look(done)),
             )
             if self._verbose and done.observation is not None:
                 case = replace(verdict.case, client=done.step.client)
@@ -205,7 +205,16 @@ class ConsoleReporter:
         not_run = self._total - sum(event.counts.values())
         if not_run:
             parts.append((f"{not_run} not run", Style.SKIP))
+        if event.undetermined:
+            parts.append((f"{event.undetermined} undetermined", Style.WARNING))
         for part in parts or [("nothing was run", Style.SKIP)]:
             pieces.extend([part, (", ", Style.TEXT)])
         cases = "1 case" if self._total == 1 else f"{self._total} cases"
         return [*pieces[:-1], (f" of {cases} in {event.duration:.2f} s", Style.TEXT)]
+
+
+def _look(done: Verdict | StepVerdict) -> Style:
+    """What is as it should be stands back; what only may be shows."""
+    if done.status is not Status.PASS:
+        return _STYLES[done.status]
+    return Style.DIM if done.undetermined is None else Style.WARNING

@@ -5,12 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from mtls_runner.model.verdict import Mismatch, Status, StepVerdict, Verdict
+from mtls_runner.model.verdict import Mismatch, Status, StepVerdict, Undetermined, Verdict
 from mtls_runner.reporters.escape import one_line, visible
 from mtls_runner.snippet import render
 from mtls_runner.span import Diagnostic
+from mtls_runner.tls.hints import listed
 
-__all__ = ["explain", "headline", "said_of"]
+__all__ = ["doubt", "explain", "headline", "said_of"]
 
 
 def headline(verdict: Verdict) -> str:
@@ -21,13 +22,29 @@ def headline(verdict: Verdict) -> str:
         return one_line(verdict.error.strip().partition("\n")[0] or "the lab broke")
     if verdict.status is Status.FAIL:
         if not verdict.mismatches:
-            return one_line(f"skipped, which --strict forbids: {verdict.skip_reason}")
+            why = doubt(verdict.undetermined) if verdict.undetermined is not None else f"skipped: {verdict.skip_reason}"
+            return one_line(f"{why}, which --strict forbids")
         first, *others = verdict.mismatches
         more = f" (and {len(others)} more)" if others else ""
         return one_line(f"{_sentence(first)}{more}")
     if verdict.steps:
-        return f"{len(verdict.steps)} steps" if len(verdict.steps) > 1 else "1 step"
-    return one_line(verdict.observation.summary) if verdict.observation is not None else ""
+        steps = f"{len(verdict.steps)} steps" if len(verdict.steps) > 1 else "1 step"
+        return f"{steps}, undetermined" if verdict.undetermined is not None else steps
+    return _seen(verdict)
+
+
+def doubt(undetermined: Undetermined) -> str:
+    """``undetermined: this end can't tell unknown-ca from self-signed, path-length``."""
+    return f"undetermined: this end can't tell {' or '.join(undetermined.expected)} from {listed(undetermined.others)}"
+
+
+def _seen(done: Verdict | StepVerdict) -> str:
+    if done.observation is None:
+        return ""
+    if done.undetermined is None:
+        return one_line(done.observation.summary)
+    alert = f" (alert {done.observation.alert})" if done.observation.alert else ""
+    return one_line(f"{done.observation.outcome}{alert}, {doubt(done.undetermined)}")
 
 
 def said_of(done: StepVerdict) -> str:
@@ -37,7 +54,7 @@ def said_of(done: StepVerdict) -> str:
     if done.mismatches:
         more = f" (and {len(done.mismatches) - 1} more)" if len(done.mismatches) > 1 else ""
         return one_line(f"{_sentence(done.mismatches[0])}{more}")
-    return one_line(done.observation.summary) if done.observation is not None else "done"
+    return _seen(done) or "done"
 
 
 def explain(verdict: Verdict, text: str, *, color: bool = False, by_hand: bool = False) -> str:

@@ -12,10 +12,12 @@ from mtls_runner.model.event import CaseFinished, Event, RunFinished, RunStarted
 from mtls_runner.model.observation import ClientView, Observation, ServerView
 from mtls_runner.model.verdict import Mismatch, Status, StepVerdict, Verdict
 
-__all__ = ["JsonReporter"]
+__all__ = ["FORMAT", "JsonReporter"]
 
 Json = str | int | float | bool | None | list["Json"] | Mapping[str, "Json"]
 
+FORMAT = 2
+"""Of the report; what each has is in ``schema/report.schema.json``."""
 _MOST_BODY = 65536
 """Bytes of a body that go into the report."""
 _VIEWS = frozenset({"client", "server", "body"})
@@ -32,7 +34,7 @@ class JsonReporter:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._total = 0
-        self._separator = '{"cases": ['
+        self._separator = f'{{"format": {FORMAT}, "cases": ['
 
     def handle(self, event: Event) -> None:
         """One event."""
@@ -57,6 +59,7 @@ class JsonReporter:
         summary: Json = {
             "total": self._total,
             **counts,
+            "undetermined": event.undetermined,
             "not_run": self._total - sum(counts.values()),
             "duration_s": round(event.duration, 6),
             "interrupted": event.interrupted,
@@ -83,6 +86,7 @@ def _case(verdict: Verdict) -> Json:
         "expected": _expected(case.expect),
         "observed": _observed(seen) if seen is not None else None,
         "mismatches": _mismatches(verdict.mismatches),
+        "undetermined": _undetermined(verdict),
         "skip_reason": verdict.skip_reason or None,
         "error": verdict.error or None,
         "steps": [
@@ -106,6 +110,10 @@ def _mismatches(mismatches: Sequence[Mismatch]) -> list[Json]:
     ]
 
 
+def _undetermined(done: Verdict | StepVerdict) -> Json:
+    return _plain(done.undetermined.others) if done.undetermined is not None else None
+
+
 def _step(step: Step, done: StepVerdict | None) -> Json:
     """``done`` is ``None`` for a step that was not come to."""
     seen = done.observation if done is not None else None
@@ -119,6 +127,7 @@ def _step(step: Step, done: StepVerdict | None) -> Json:
         "expected": _expected(step.expect),
         "observed": _observed(seen) if seen is not None else None,
         "mismatches": _mismatches(done.mismatches) if done is not None else [],
+        "undetermined": _undetermined(done) if done is not None else None,
         "error": (done.error or None) if done is not None else None,
     }
 
@@ -149,6 +158,8 @@ def _matcher(matcher: Matcher) -> Json:
 
 def _observed(seen: Observation) -> Json:
     observed: dict[str, Json] = {name: _plain(getattr(seen, name)) for name in _OBSERVED}
+    observed["reason"] = _plain(seen.reason)
+    observed["determined"] = seen.determined
     observed["body"] = seen.body[:_MOST_BODY].decode("utf-8", "backslashreplace") if seen.body is not None else None
     observed["body_size"] = len(seen.body) if seen.body is not None else None
     observed["client"] = _client(seen.client) if seen.client is not None else None

@@ -74,6 +74,7 @@ def report_schema() -> dict[str, Schema]:
         **_object(
             "What `mtls-run --json FILE` writes: every case that got a verdict, in the files' order, and a summary.",
             {
+                "format": {"const": 2, "description": "Of this report."},
                 "cases": {"type": "array", "items": _case()},
                 "summary": _summary(),
             },
@@ -107,6 +108,7 @@ def _case() -> Schema:
                 _observed(), "What both ends saw (of steps: the last one's); null when nothing was run."
             ),
             "mismatches": {"type": "array", "description": "Why it failed.", "items": _mismatch()},
+            "undetermined": _undetermined(),
             "skip_reason": _or_null({"type": "string"}, "Why it was skipped."),
             "error": _or_null({"type": "string"}, "Why there is no verdict."),
             "steps": {"type": "array", "description": "Of a case that has some, in order.", "items": _step()},
@@ -127,8 +129,16 @@ def _step() -> Schema:
             "expected": _EXPECTED,
             "observed": _or_null(_observed(), "What both ends saw; null where there is nothing to see."),
             "mismatches": {"type": "array", "description": "Why it failed.", "items": _mismatch()},
+            "undetermined": _undetermined(),
             "error": _or_null({"type": "string"}, "Why there is no verdict."),
         },
+    )
+
+
+def _undetermined() -> Schema:
+    return _or_null(
+        {"type": "array", "items": _one_of(Reason, ""), "minItems": 1},
+        "The expected reason holds, but the evidence allows these too; null: it allows no other.",
     )
 
 
@@ -151,7 +161,13 @@ def _observed() -> Schema:
         "What happened. What could not be observed is null.",
         {
             "outcome": _or_null(_one_of(Outcome, ""), "The one word for it; null: nothing that the lab recognises."),
-            "reason": _or_null(_one_of(Reason, ""), "Why; null when nothing was refused."),
+            "reason": _or_null(
+                _one_of(Reason, ""),
+                "Why, where the evidence allows one reason; other: nothing says why; null: nothing was refused, or it allows "
+                "several.",
+            ),
+            "reasons": {"type": "array", "items": _one_of(Reason, ""), "description": "What the evidence allows."},
+            "determined": _flag("The evidence allows exactly one reason, or the outcome has none."),
             "summary": _text("One sentence: who refused whom, and why."),
             "hint": _text("What usually causes it or what to do; may be empty."),
             "evidence": _TEXTS | {"description": "The facts that outcome and reason rest on, of both ends."},
@@ -224,7 +240,10 @@ def _summary() -> Schema:
         {
             "total": _whole("Cases that were chosen."),
             "pass": _whole("Passed."),
-            "fail": _whole("Failed; under --strict also those that were skipped."),
+            "undetermined": _whole(
+                "Hold by a reason that the evidence allows among others; they passed, under --strict failed."
+            ),
+            "fail": _whole("Failed; under --strict also what was skipped or is undetermined."),
             "error": _whole("Without a verdict, since the lab broke."),
             "skip": _whole("Skipped."),
             "not_run": _whole("Never came to run."),

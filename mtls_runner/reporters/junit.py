@@ -30,6 +30,7 @@ class _Suite:
     plan: Plan
     cases: list[ET.Element] = field(default_factory=list)
     counts: Counter[Status] = field(default_factory=Counter)
+    undetermined: int = 0
     seconds: float = 0.0
 
 
@@ -51,6 +52,7 @@ class JunitReporter:
             suite = self._suites[-1]
             suite.cases.append(_case(event.verdict, suite.plan))
             suite.counts[event.verdict.status] += 1
+            suite.undetermined += event.verdict.undetermined is not None
             suite.seconds += event.verdict.duration
         elif isinstance(event, PlanStarted):
             self._suites.append(_Suite(event.plan))
@@ -71,10 +73,9 @@ class JunitReporter:
             element.set("skipped", str(suite.counts[Status.SKIP]))
             element.set("timestamp", self._started.strftime("%Y-%m-%dT%H:%M:%S"))
             element.set("hostname", for_xml(platform.node() or "localhost"))
-            if event.versions:
-                properties = ET.SubElement(element, "properties")
-                for name, version in event.versions.items():
-                    ET.SubElement(properties, "property", name=for_xml(name), value=for_xml(version))
+            properties = ET.SubElement(element, "properties")
+            for name, value in {**event.versions, "undetermined": str(suite.undetermined)}.items():
+                ET.SubElement(properties, "property", name=for_xml(name), value=for_xml(value))
             element.extend(suite.cases)
         ET.indent(root)
         self._stream.write('<?xml version="1.0" encoding="UTF-8"?>\n')

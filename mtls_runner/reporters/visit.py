@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from mtls_runner.model.observation import Outcome, Reason, ServerView
+from mtls_runner.model.observation import Conclusion, Outcome, Reason, ServerView
 from mtls_runner.reporters.escape import one_line
 from mtls_runner.reporters.page import Piece, Style
-from mtls_runner.tls.hints import MEANINGS
-from mtls_runner.tls.one_sided import classify_server
+from mtls_runner.tls.classify import classify
+from mtls_runner.tls.facts import Facts
+from mtls_runner.tls.hints import because
 
 __all__ = ["visit"]
 
@@ -22,11 +23,11 @@ _ENDED = ("came and went", Style.WARNING)
 
 def visit(view: ServerView) -> list[Piece]:
     """Of one connection, as far as its server can tell."""
-    judged = classify_server(view)
+    judged = classify(Facts(None, None, None, view))
     word, style = _WORDS.get(judged.outcome, _ENDED) if judged.outcome is not None else _ENDED
     pieces: list[Piece] = [(_who(view, judged.reason), Style.STRONG), ("  ", Style.TEXT), (word, style)]
-    if judged.reason is not None:
-        pieces.append((f": {judged.reason}, {_meaning(judged.outcome, judged.reason)}", style))
+    if judged.reasons or not judged.determined:
+        pieces.append((f": {_because(judged)}", style))
     elif judged.outcome is None and view.error:
         pieces.append((f": {one_line(view.error)}", style))
     elif judged.outcome is Outcome.ACCEPTED and view.request is None:
@@ -53,8 +54,8 @@ def _who(view: ServerView, reason: Reason | None) -> str:
     )
 
 
-def _meaning(outcome: Outcome | None, reason: Reason) -> str:
-    meaning = MEANINGS[reason]
+def _because(judged: Conclusion) -> str:
+    why = because(judged)
     return (
-        meaning.replace("its certificate", "the server's certificate") if outcome is Outcome.CLIENT_REFUSED else meaning
+        why.replace("its certificate", "the server's certificate") if judged.outcome is Outcome.CLIENT_REFUSED else why
     )

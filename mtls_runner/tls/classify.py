@@ -1,286 +1,252 @@
-"""Facts from both ends → exactly one outcome, its reason, and the evidence for both. Pure.
+"""Facts from both ends, or from one → exactly one outcome, the reasons that they allow, and the evidence for both. Pure.
 
 The rules go from what is certain to what is inferred: what a client says about its own material and its own verification,
-then what the server says about the client, then alerts by their direction, then how the connection ended. An exit code, a
-status or a title alone decides nothing (a custom error page can show a refusal as 200, and not every 400 is one).
+then what the server says about the client, then alerts by their direction, then how it was answered or how it ended. An exit
+code, a status or a title alone decides nothing (a custom error page can show a refusal as 200, and not every 400 is one).
+One rule, one function of :data:`RULES`; the first that has something to say counts.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
-from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.endpoint import TlsVersion
-from mtls_runner.model.observation import Alert, ClientView, Direction, Outcome, Phase, Reason, ServerView
-from mtls_runner.model.server import ClientAuth, ServerSpec
-from mtls_runner.tls.names import ALERT_REASONS, verify_reason
+from mtls_runner.model.observation import (
+    Alert,
+    ClientView,
+    Direction,
+    Outcome,
+    Phase,
+    Reason,
+    ServerView,
+)
+from mtls_runner.model.revocation import RevocationCheck
+from mtls_runner.model.server import ClientAuth
+from mtls_runner.tls.agreement import NOT_TLS, PARAMETERS, no_agreement
+from mtls_runner.tls.alert_reasons import VERDICTS, alert_reasons
+from mtls_runner.tls.facts import Facts, Found, Judgement
+from mtls_runner.tls.names import REASONS, verify_reason
 
-__all__ = [
-    "ALERT_DISAGREEMENTS",
-    "DISAGREEMENTS",
-    "ENDS",
-    "ISSUER_NAME_EMPTY",
-    "NOT_TLS",
-    "RESETS",
-    "Judgement",
-    "causes",
-    "classify",
-    "usable_versions",
-]
+__all__ = ["ISSUER_NAME_EMPTY", "RULES", "classify"]
 
 #: A client's ``error_symbol`` where it refuses a certificate without an issuer's name by itself, as curl does.
 ISSUER_NAME_EMPTY = "ISSUER_NAME_EMPTY"
 
-_OLD = (TlsVersion.V1_0, TlsVersion.V1_1)
-
-#: OpenSSL's symbolic reasons (``include/openssl/sslerr.h``) for an end that finds nothing in common with the other.
-DISAGREEMENTS = {
-    "UNSUPPORTED_PROTOCOL": Reason.PROTOCOL_VERSION,
-    "NO_PROTOCOLS_AVAILABLE": Reason.PROTOCOL_VERSION,
-    "NO_CIPHERS_AVAILABLE": Reason.PROTOCOL_VERSION,
-    "TLSV1_ALERT_PROTOCOL_VERSION": Reason.PROTOCOL_VERSION,
-    "WRONG_SSL_VERSION": Reason.PROTOCOL_VERSION,
-    "VERSION_TOO_LOW": Reason.PROTOCOL_VERSION,
-    "NO_SHARED_CIPHER": Reason.CIPHER,
-    "NO_CIPHER_MATCH": Reason.CIPHER,
-    "NO_SUITABLE_KEY_SHARE": Reason.GROUP,
-    "NO_SUITABLE_GROUPS": Reason.GROUP,
-    "WRONG_CURVE": Reason.GROUP,
-    "BAD_KEY_SHARE": Reason.GROUP,
-    "NO_SHARED_GROUPS": Reason.GROUP,
-    "NO_SUITABLE_SIGNATURE_ALGORITHM": Reason.SIGNATURE_ALGORITHM,
-    "NO_SHARED_SIGNATURE_ALGORITHMS": Reason.SIGNATURE_ALGORITHM,
-    "WRONG_SIGNATURE_TYPE": Reason.SIGNATURE_ALGORITHM,
-    "NO_APPLICATION_PROTOCOL": Reason.ALPN,
-}
-#: Alerts that say the same (RFC 8446 §6.2).
-ALERT_DISAGREEMENTS = {
-    "protocol_version": Reason.PROTOCOL_VERSION,
-    "insufficient_security": Reason.CIPHER,
-    "no_application_protocol": Reason.ALPN,
-    "unrecognized_name": Reason.SERVER_NAME,
-}
-#: What OpenSSL says of bytes that are no TLS record.
-NOT_TLS = frozenset(("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "PACKET_LENGTH_TOO_LONG"))
 #: How OpenSSL, and the lab's own clients and servers, name a connection that was closed.
-ENDS = frozenset(("EOF", "UNEXPECTED_EOF_WHILE_READING"))
+_ENDS = frozenset(("EOF", "UNEXPECTED_EOF_WHILE_READING"))
 #: Names of the errno values of one that was reset.
-RESETS = frozenset(("ECONNRESET", "EPIPE", "ECONNABORTED"))
+_RESETS = frozenset(("ECONNRESET", "EPIPE", "ECONNABORTED"))
 _REFUSALS_BY_STATUS = (401, 403)
+_CRL_REASONS = frozenset((Reason.NO_CRL, Reason.CRL_EXPIRED, Reason.CRL_NOT_YET_VALID, Reason.CRL_INVALID))
+#: What a server can hold against a certificate that it was sent.
+_HELD = VERDICTS - {Reason.NAME_MISMATCH}
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """What follows from the two views. ``outcome`` is ``None`` where nothing that the lab recognises happened."""
+def classify(facts: Facts) -> Judgement:
+    """Who refused whom, and why.
 
-    outcome: Outcome | None
-    reason: Reason | None = None
-    alert: Alert | None = None
-    alert_from: str | None = None
-
-
-def usable_versions(server: ServerSpec, client: ClientSpec) -> tuple[TlsVersion, ...]:
-    """The TLS versions that both ends allow and can use.
-
-    OpenSSL 3 has no signature algorithm for TLS 1.0 and 1.1 (MD5 and SHA-1 only) above security level 0.
+    Where only the server can be asked, ``accepted`` means that the handshake was completed and the client's certificate, or
+    the lack of one, was not refused.
     """
-    level = max(server.security_level, client.security_level)
-    return tuple(v for v in client.tls if v in server.tls and (v not in _OLD or level == 0))
+    alert, sender = _ending_alert(facts)
+    found = next((found for rule in RULES if (found := rule(facts, alert, sender)) is not None), None)
+    if found is None:
+        return Judgement(None, (), alert, sender)
+    outcome, reasons = found
+    return Judgement(outcome, tuple(sorted(set(reasons), key=_ORDER.index)), alert, sender)
 
 
-def _fatal(alerts: tuple[Alert, ...]) -> Alert | None:
-    return next((alert for alert in alerts if alert.fatal), None)
+_ORDER = tuple(Reason)
 
 
-def causes(alerts: tuple[Alert, ...], symbol: str) -> tuple[Alert, ...]:
+def _fatal(alerts: Sequence[Alert], symbol: str) -> Alert | None:
     """Without those that an end sent since the connection ended in the middle (OpenSSL says decode_error then)."""
-    if symbol in ENDS or symbol in RESETS:
-        return tuple(alert for alert in alerts if alert.direction is Direction.RECEIVED)
-    return alerts
+    ended = symbol in _ENDS or symbol in _RESETS
+    return next((a for a in alerts if a.fatal and not (ended and a.direction is Direction.SENT)), None)
 
 
-def _ending_alert(client: ClientView, server: ServerView | None) -> tuple[Alert | None, str | None]:
-    if client.phase is Phase.DONE:
-        return (
-            None,
-            None,
-        )  # it has its answer; an end without close_notify makes OpenSSL send decode_error, by luck in time
-    alert = _fatal(causes(client.alerts, client.error_symbol))
-    if alert is not None:
-        return alert, "client" if alert.direction is Direction.SENT else "server"
-    alert = _fatal(causes(server.alerts, server.error_symbol)) if server is not None else None
-    if alert is not None:
-        return alert, "server" if alert.direction is Direction.SENT else "client"
+def _ending_alert(facts: Facts) -> tuple[Alert | None, str | None]:
+    for view, own, other in ((facts.seen, "client", "server"), (facts.told, "server", "client")):
+        if view is None:
+            continue
+        if isinstance(view, ClientView) and view.phase is Phase.DONE:
+            break  # it has its answer; an end without close_notify makes OpenSSL send decode_error, by luck in time
+        if isinstance(view, ServerView) and facts.seen is None and view.handshake_complete:
+            break
+        alert = _fatal(view.alerts, view.error_symbol)
+        if alert is not None:
+            return alert, own if alert.direction is Direction.SENT else other
     return None, None
 
 
-def classify(
-    server_spec: ServerSpec, client_spec: ClientSpec, client: ClientView, server: ServerView | None
-) -> Judgement:
-    """Who refused whom, and why.
-
-    Args:
-        server_spec, client_spec: what was declared; only used for what can't be seen (which versions could have been
-            used, whether a certificate was configured that was then withheld, whether one was asked for at all).
-        client, server: the two views; ``server`` is ``None`` where it never saw the connection or can't be asked.
-    """
-    alert, sender = _ending_alert(client, server)
-    rule = (
-        _before_the_handshake(client)
-        or _client_refused(client, alert, sender)
-        or _server_refused(client_spec, client, server)
-        or _no_agreement(server_spec, client_spec, client, server, alert)
-        or _refused_by_alert(client_spec, client, alert, sender)
-        or _answered(server_spec, client_spec, client, server)
-        or _ended(client, alert)
-    )
-    outcome, reason = rule or (None, None)
-    return Judgement(outcome, reason, alert, sender)
+def _one(outcome: Outcome, reason: Reason | None) -> Found:
+    return outcome, () if reason is None else (reason,)
 
 
-_Rule = tuple[Outcome, Reason | None]
+def _missing(facts: Facts) -> Found:
+    """None was sent: by the author's will, since nobody asked, or since its key fits nothing that the server offers."""
+    configured = facts.client is not None and facts.client.certificate is not None
+    if facts.seen is None:
+        # somebody else's client was meant to have one: whether it was given it, the server does not know
+        return Outcome.SERVER_REFUSED, (Reason.NO_CERTIFICATE, *([Reason.CERTIFICATE_WITHHELD] * configured))
+    asked = facts.seen.certificate_requested is not False
+    withheld = configured and not facts.seen.sent_chain and asked
+    return _one(Outcome.SERVER_REFUSED, Reason.CERTIFICATE_WITHHELD if withheld else Reason.NO_CERTIFICATE)
 
 
-def _before_the_handshake(client: ClientView) -> _Rule | None:
+# --- the rules ---------------------------------------------------------------------------------------------------------
+
+
+def _before_the_handshake(facts: Facts, _alert: Alert | None, _sender: str | None) -> Found | None:
+    client = facts.seen
+    if client is None:
+        return None
     if client.problem is not None:
         agreed = client.problem in (Reason.PROTOCOL_VERSION, Reason.CIPHER)
-        return Outcome.NO_AGREEMENT if agreed else Outcome.CLIENT_UNUSABLE, client.problem
+        return _one(Outcome.NO_AGREEMENT if agreed else Outcome.CLIENT_UNUSABLE, client.problem)
     if client.phase is not Phase.CONNECT:
         return None
     if client.timed_out:
-        return Outcome.TIMED_OUT, Reason.CONNECT
+        return _one(Outcome.TIMED_OUT, Reason.CONNECT)
     if client.error_symbol == "ENOTFOUND":
-        return Outcome.NO_CONNECTION, Reason.NAME_NOT_RESOLVED
-    return Outcome.NO_CONNECTION, Reason.RESET if client.error_symbol in RESETS else Reason.REFUSED
+        return _one(Outcome.NO_CONNECTION, Reason.NAME_NOT_RESOLVED)
+    return _one(Outcome.NO_CONNECTION, Reason.RESET if client.error_symbol in _RESETS else Reason.REFUSED)
 
 
-def _client_refused(client: ClientView, alert: Alert | None, sender: str | None) -> _Rule | None:
+def _client_refused(facts: Facts, alert: Alert | None, sender: str | None) -> Found | None:
+    """By its own words."""
+    client = facts.seen
+    if client is None:
+        return None
     if client.ocsp is not None:
-        return Outcome.CLIENT_REFUSED, client.ocsp
+        return _one(Outcome.CLIENT_REFUSED, client.ocsp)
     if client.phase is not Phase.HANDSHAKE or sender == "server":
         return None
     if client.name_mismatch:
-        return Outcome.CLIENT_REFUSED, Reason.NAME_MISMATCH
+        return _one(Outcome.CLIENT_REFUSED, Reason.NAME_MISMATCH)
     if client.verify_code:
-        return Outcome.CLIENT_REFUSED, verify_reason(client.verify_code)
+        return _one(Outcome.CLIENT_REFUSED, verify_reason(client.verify_code))
     if client.error_symbol == ISSUER_NAME_EMPTY:
-        return Outcome.CLIENT_REFUSED, Reason.NOT_COMPLIANT
+        return _one(Outcome.CLIENT_REFUSED, Reason.NOT_COMPLIANT)
+    if client.reasons and client.reasons <= REASONS[Outcome.CLIENT_REFUSED]:
+        return Outcome.CLIENT_REFUSED, client.reasons
     if client.error_symbol == "CERTIFICATE_VERIFY_FAILED" and alert is not None:
-        return Outcome.CLIENT_REFUSED, ALERT_REASONS.get(alert.name, Reason.OTHER)
+        return Outcome.CLIENT_REFUSED, _by_alert(facts, alert, "client")
     return None
 
 
-def _missing(client_spec: ClientSpec, client: ClientView) -> Reason:
-    """None was sent: by the author's will, since nobody asked, or since its key fits nothing that the server offers."""
-    asked = client.certificate_requested is not False
-    withheld = client_spec.certificate is not None and not client.sent_chain and asked
-    return Reason.CERTIFICATE_WITHHELD if withheld else Reason.NO_CERTIFICATE
-
-
-def _server_refused(client_spec: ClientSpec, client: ClientView, server: ServerView | None) -> _Rule | None:
+def _server_refused(facts: Facts, _alert: Alert | None, _sender: str | None) -> Found | None:
+    """By its own words."""
+    server = facts.told
     if server is None:
         return None
     if server.error_symbol == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
-        return Outcome.SERVER_REFUSED, _missing(client_spec, client)
+        return _missing(facts)
+    if server.error_symbol == "WRONG_CURVE":
+        # of a certificate, which TLS 1.2 holds against the groups, too (``tls12_check_peer_sigalg`` in ssl/t1_lib.c)
+        return _one(Outcome.SERVER_REFUSED, Reason.WRONG_CURVE)
     ended = server.error_symbol == "CERTIFICATE_VERIFY_FAILED"
     if server.verify_code and (ended or server.refused_status is not None):
-        return Outcome.SERVER_REFUSED, verify_reason(server.verify_code)
+        return _one(Outcome.SERVER_REFUSED, verify_reason(server.verify_code))
+    if server.reasons and server.reasons <= REASONS[Outcome.SERVER_REFUSED]:
+        nothing = server.reasons <= {Reason.NO_CERTIFICATE, Reason.CERTIFICATE_WITHHELD}
+        return _missing(facts) if nothing else (Outcome.SERVER_REFUSED, server.reasons)
     if ended:
-        return Outcome.SERVER_REFUSED, Reason.OTHER
+        return Outcome.SERVER_REFUSED, ()
     if server.refused_status is not None:
         if server.ocsp is not None:
-            return Outcome.SERVER_REFUSED, server.ocsp
-        if server.client_verify == "NONE":
-            return Outcome.SERVER_REFUSED, _missing(client_spec, client)
-        return Outcome.SERVER_REFUSED, Reason.OTHER if server.client_verify else None
+            return _one(Outcome.SERVER_REFUSED, server.ocsp)
+        return _missing(facts) if server.client_verify == "NONE" else (Outcome.SERVER_REFUSED, ())
     return None
 
 
-def _no_agreement(
-    server_spec: ServerSpec,
-    client_spec: ClientSpec,
-    client: ClientView,
-    server: ServerView | None,
-    alert: Alert | None,
-) -> _Rule | None:
-    if client.phase is not Phase.HANDSHAKE or client.timed_out:
-        return None
-    if client.error_symbol in NOT_TLS and alert is None:
-        return Outcome.NO_CONNECTION, Reason.NOT_TLS
-    if alert is None and client.error_symbol not in DISAGREEMENTS and server is None:
-        return None
-    if not usable_versions(server_spec, client_spec):
-        return Outcome.NO_AGREEMENT, Reason.PROTOCOL_VERSION
-    for symbol in (server.error_symbol if server else "", client.error_symbol):
-        if symbol in DISAGREEMENTS:
-            return Outcome.NO_AGREEMENT, DISAGREEMENTS[symbol]
-    if alert is not None and alert.name in ALERT_DISAGREEMENTS:
-        return Outcome.NO_AGREEMENT, ALERT_DISAGREEMENTS[alert.name]
-    return None
+def _by_alert(facts: Facts, alert: Alert, sender: str) -> frozenset[Reason]:
+    if sender == "server":
+        library = facts.server.backend.library if facts.server is not None else ""
+        return alert_reasons(alert.name, library) - {Reason.NAME_MISMATCH}
+    own = facts.client if facts.seen is not None else None
+    allowed = alert_reasons(alert.name, own.tool.library if own is not None else "") - {Reason.NOT_AUTHORIZED}
+    # the lab's own client looks no CRL up unless it is told to
+    return allowed - _CRL_REASONS if own is not None and own.crl_check is RevocationCheck.NONE else allowed
 
 
-def _refused_by_alert(
-    client_spec: ClientSpec, client: ClientView, alert: Alert | None, sender: str | None
-) -> _Rule | None:
+def _refused_by_alert(facts: Facts, alert: Alert | None, sender: str | None) -> Found | None:
     """The refuser can't be asked, but its alert came."""
     if alert is None:
         return None
     if sender == "client":
-        reason = ALERT_REASONS.get(alert.name)
-        return (Outcome.CLIENT_REFUSED, reason) if reason and client.phase is Phase.HANDSHAKE else None
-    if alert.name == "access_denied":
-        # RFC 8446 §6.2: access control, not the certificate; so nginx ends a session that is carried to another host
-        return Outcome.SERVER_REFUSED, Reason.NOT_AUTHORIZED
+        reasons = _by_alert(facts, alert, "client")
+        return (Outcome.CLIENT_REFUSED, reasons) if reasons and facts.in_handshake else None
     if alert.name == "certificate_required":
-        return Outcome.SERVER_REFUSED, _missing(client_spec, client)
+        return _missing(facts)
     if alert.name == "handshake_failure":
         # RFC 5246 §7.4.6: what a TLS 1.2 server sends that demands a certificate and gets none. Otherwise it says only
-        # that no acceptable set of parameters was found.
-        if client.certificate_requested and not client.sent_chain:
-            return Outcome.SERVER_REFUSED, _missing(client_spec, client)
-        return (Outcome.NO_AGREEMENT, Reason.CIPHER) if client.phase is Phase.HANDSHAKE else None
-    if alert.name in ALERT_REASONS and client.sent_chain:
-        return Outcome.SERVER_REFUSED, ALERT_REASONS[alert.name]
-    return None
+        # that no acceptable set of parameters was found; a client that has sent its certificate had agreed on them.
+        if facts.seen is not None and facts.seen.certificate_requested:
+            return (Outcome.SERVER_REFUSED, _HELD) if facts.seen.sent_chain else _missing(facts)
+        return (Outcome.NO_AGREEMENT, PARAMETERS) if facts.in_handshake else None
+    reasons = _by_alert(facts, alert, "server")
+    if alert.name == "access_denied" or (reasons and not facts.nothing_sent):
+        # RFC 8446 §6.2: access control, not the certificate; so nginx ends a session that is carried to another host
+        return Outcome.SERVER_REFUSED, {Reason.NOT_AUTHORIZED} if facts.nothing_sent else reasons
+    return _missing(facts) if reasons and facts.seen is not None and facts.seen.certificate_requested else None
 
 
-def _answered(
-    server_spec: ServerSpec, client_spec: ClientSpec, client: ClientView, server: ServerView | None
-) -> _Rule | None:
+def _answered(facts: Facts, _alert: Alert | None, _sender: str | None) -> Found | None:
+    client, server = facts.seen, facts.told
+    if client is None:
+        return (Outcome.ACCEPTED, ()) if server is not None and server.handshake_complete else None
     if client.phase is not Phase.DONE or client.response is None:
         return None
     status = client.response.status
-    asked = client.certificate_requested if server is None else server_spec.client_auth is not ClientAuth.NONE
+    declared = facts.server is not None and facts.server.client_auth is not ClientAuth.NONE
+    asked = client.certificate_requested if server is None else declared
     if status in _REFUSALS_BY_STATUS and (asked or client.sent_chain):
         verify = server.client_verify if server is not None else None
         if verify == "NONE" or (verify is None and not client.sent_chain):
-            return Outcome.SERVER_REFUSED, _missing(client_spec, client)
+            return _missing(facts)
         if verify is not None and verify.startswith("FAILED") and server is not None and server.verify_code:
-            return Outcome.SERVER_REFUSED, verify_reason(server.verify_code)
-        return Outcome.SERVER_REFUSED, Reason.NOT_AUTHORIZED if verify == "SUCCESS" or verify is None else None
+            return _one(Outcome.SERVER_REFUSED, verify_reason(server.verify_code))
+        return _one(Outcome.SERVER_REFUSED, Reason.NOT_AUTHORIZED if verify == "SUCCESS" or verify is None else None)
     if server is None and status == 400:
-        return _nginx_page(client_spec, client)
-    return Outcome.ACCEPTED, None
+        return _nginx_page(facts, client)
+    return Outcome.ACCEPTED, ()
 
 
-def _nginx_page(client_spec: ClientSpec, client: ClientView) -> _Rule:
+def _nginx_page(facts: Facts, client: ClientView) -> Found:
     """nginx's own error pages, where its log can't be read (``ngx_http_special_response.c``)."""
     body = client.response.body if client.response else b""
     if client.certificate_requested is not False:
         if b"400 No required SSL certificate was sent" in body:
-            return Outcome.SERVER_REFUSED, _missing(client_spec, client)
+            return _missing(facts)
         if b"400 The SSL certificate error" in body:
-            return Outcome.SERVER_REFUSED, None
-    return Outcome.ACCEPTED, None
+            return Outcome.SERVER_REFUSED, _HELD
+    return Outcome.ACCEPTED, ()
 
 
-def _ended(client: ClientView, alert: Alert | None) -> _Rule | None:
-    if client.timed_out:
-        return Outcome.TIMED_OUT, Reason.HANDSHAKE if client.phase is Phase.HANDSHAKE else Reason.RESPONSE
+def _ended(facts: Facts, alert: Alert | None, _sender: str | None) -> Found | None:
+    client = facts.seen
+    if client is not None and client.timed_out:
+        return _one(Outcome.TIMED_OUT, Reason.HANDSHAKE if client.phase is Phase.HANDSHAKE else Reason.RESPONSE)
     if alert is not None:
         return None  # an alert that says nothing which the lab knows: never guessed away as a closed connection
-    if client.error_symbol in RESETS:
-        return Outcome.NO_CONNECTION, Reason.RESET
-    if client.error_symbol == "EOF":
-        return Outcome.NO_CONNECTION, Reason.CLOSED
+    symbol = client.error_symbol if client is not None else facts.told.error_symbol if facts.told is not None else ""
+    if client is None and symbol in NOT_TLS:
+        return _one(Outcome.NO_CONNECTION, Reason.NOT_TLS)
+    if symbol in _RESETS:
+        return _one(Outcome.NO_CONNECTION, Reason.RESET)
+    if symbol == "EOF" or (client is None and symbol in _ENDS):
+        return _one(Outcome.NO_CONNECTION, Reason.CLOSED)
     return None
+
+
+_Rule = Callable[[Facts, Alert | None, str | None], Found | None]
+
+RULES: tuple[_Rule, ...] = (
+    _before_the_handshake,
+    _client_refused,
+    _server_refused,
+    no_agreement,
+    _refused_by_alert,
+    _answered,
+    _ended,
+)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from mtls_runner.model.observation import Reason
+from mtls_runner.model.observation import Conclusion, Reason
 
-__all__ = ["HINTS", "MEANINGS"]
+__all__ = ["HINTS", "MEANINGS", "because", "listed"]
 
 _R = Reason
 
@@ -29,6 +29,7 @@ MEANINGS: Mapping[Reason, str] = {
     _R.OCSP_EXPIRED: "the OCSP response about its certificate has expired",
     _R.OCSP_NOT_YET_VALID: "the OCSP response about its certificate is not yet valid",
     _R.WRONG_PURPOSE: "its certificate is not for this purpose",
+    _R.WRONG_CURVE: "the key of its certificate is on a curve that the verifier does not allow",
     _R.BAD_SIGNATURE: "a signature in its chain does not verify",
     _R.INVALID_CA: "its certificate was issued by a certificate that may not issue",
     _R.PATH_LENGTH: "its chain is longer than a path length constraint allows",
@@ -84,6 +85,7 @@ HINTS: Mapping[Reason, str] = {
     _R.OCSP_EXPIRED: "Look at the responder and at caches between: nextUpdate has passed.",
     _R.OCSP_NOT_YET_VALID: "Look at the clocks: the response's thisUpdate lies in the future.",
     _R.WRONG_PURPOSE: "A client certificate needs the EKU clientAuth (or none at all), a server's serverAuth.",
+    _R.WRONG_CURVE: "TLS 1.2 holds a certificate's curve against the groups, too (RFC 8422 §5.1): allow it, or issue on another.",
     _R.BAD_SIGNATURE: "An authority of the same name with another key signed it, or the certificate was changed afterwards.",
     _R.INVALID_CA: "An issuer lacks basicConstraints CA:TRUE or the key usage keyCertSign.",
     _R.PATH_LENGTH: "An authority's pathLenConstraint allows fewer intermediates below it.",
@@ -109,3 +111,21 @@ HINTS: Mapping[Reason, str] = {
     _R.REFUSED: "Is the server running, and on that port?",
     _R.NOT_TLS: "Is it the plain HTTP port?",
 }
+
+_SHOWN = 5
+"""Of many reasons."""
+
+
+def because(conclusion: Conclusion) -> str:
+    """The reason and what it means; where the evidence allows several, which."""
+    if len(conclusion.reasons) == 1:
+        return f"{conclusion.reasons[0]}, {MEANINGS[conclusion.reasons[0]]}"
+    if not conclusion.reasons:
+        return f"{Reason.OTHER}, nothing says why"
+    return f"one of {listed(conclusion.reasons)}, which can't be told apart"
+
+
+def listed(reasons: Sequence[Reason]) -> str:
+    """``unknown-ca, self-signed``; of many the first ones, and how many more there are."""
+    shown = ", ".join(reasons[:_SHOWN])
+    return shown if len(reasons) <= _SHOWN else f"{shown} and {len(reasons) - _SHOWN} more"

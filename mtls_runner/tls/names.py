@@ -13,7 +13,6 @@ from mtls_runner.model.observation import Outcome, Reason
 
 __all__ = [
     "ALERTS",
-    "ALERT_REASONS",
     "CURL_EXITS",
     "HANDSHAKE_TYPES",
     "REASONS",
@@ -227,22 +226,6 @@ def verify_reason(code: int) -> Reason | None:
     return known.reason if known else Reason.OTHER
 
 
-#: What an alert alone says about the certificate that its receiver presented (RFC 8446 §6.2; the inverse of OpenSSL's
-#: ``ssl_x509err2alert``). Only used where the refusing end can't be asked for its verify code, since several faults share
-#: an alert: unknown_ca is also path-length and invalid-ca, bad_certificate also name-mismatch, …
-ALERT_REASONS: Mapping[str, Reason] = {
-    "certificate_required": Reason.NO_CERTIFICATE,
-    "unknown_ca": Reason.UNKNOWN_CA,
-    "certificate_expired": Reason.EXPIRED,
-    "certificate_revoked": Reason.REVOKED,
-    "unsupported_certificate": Reason.WRONG_PURPOSE,
-    "decrypt_error": Reason.BAD_SIGNATURE,
-    "bad_certificate": Reason.MALFORMED,
-    "certificate_unknown": Reason.OTHER,
-    "access_denied": Reason.NOT_AUTHORIZED,
-    "bad_certificate_status_response": Reason.OCSP_INVALID,
-}
-
 #: curl's exit codes that this lab meets (curl's manual, EXIT CODES).
 CURL_EXITS: Mapping[int, str] = {
     0: "OK",
@@ -269,7 +252,7 @@ _VERDICTS = frozenset(entry.reason for entry in VERIFY_CODES.values() if entry.r
 REASONS: Mapping[Outcome, frozenset[Reason]] = {
     Outcome.ACCEPTED: frozenset(),
     Outcome.SERVER_REFUSED: (_VERDICTS - {Reason.NAME_MISMATCH})
-    | {Reason.NO_CERTIFICATE, Reason.CERTIFICATE_WITHHELD, Reason.NOT_AUTHORIZED},
+    | {Reason.NO_CERTIFICATE, Reason.CERTIFICATE_WITHHELD, Reason.NOT_AUTHORIZED, Reason.WRONG_CURVE},
     Outcome.CLIENT_REFUSED: _VERDICTS,
     Outcome.NO_AGREEMENT: frozenset(
         {

@@ -14,7 +14,7 @@ from mtls_runner.cli.report_file import ReportFile
 from mtls_runner.cli.stop import Stop
 from mtls_runner.model.case import Plan
 from mtls_runner.model.event import CaseFinished, Event, RunFinished, RunStarted
-from mtls_runner.model.verdict import Status, Verdict
+from mtls_runner.model.verdict import Verdict
 from tests.reporters import samples
 
 
@@ -75,17 +75,6 @@ def test_without_trouble_nothing_is_broken(tmp_path: Path, capsys: pytest.Captur
     assert not audience.broken
     assert not audience.gone
     assert capsys.readouterr().err == ""
-
-
-def test_strict_makes_skips_failures_for_everybody(tmp_path: Path) -> None:
-    good, listener = outlet(tmp_path / "good")
-    audience = Audience([good], Stop(), strict=True)
-    end = audience.follow(samples.events(*sample()))
-    assert end is not None
-    assert end.counts == {Status.PASS: 1, Status.FAIL: 1}
-    told = [event.verdict.status for event in listener.events if isinstance(event, CaseFinished)]
-    assert told == [Status.PASS, Status.FAIL]
-    audience.close()
 
 
 def test_a_closed_pipe_ends_the_run_only_when_it_was_the_last_reader(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from mtls_runner.model.server import ServerSpec
 from mtls_runner.pki.keys import KeyPool
 from mtls_runner.pki.store import Store
 from mtls_runner.tls.classify import classify
+from mtls_runner.tls.facts import Facts
 from tests.named import backend, tool
 
 from ..pki import openssl
@@ -53,7 +54,7 @@ def judged(
     with tls_peer(context(store.credential(certificate))) as (address, _):
         view = curl.probe(spec, address, store, Deadline.after(10))
     judgement = classify(
-        ServerSpec(id="s", backend=backend("external"), certificate=None, passphrase=None), spec, view, None
+        Facts(ServerSpec(id="s", backend=backend("external"), certificate=None, passphrase=None), spec, view, None)
     )
     return view, judgement.outcome, judgement.reason
 

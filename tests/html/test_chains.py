@@ -78,7 +78,9 @@ def chain(
     sent: tuple[str, ...] = ("leaf", "middle"),
 ) -> Chain:
     """The client's, refused for a reason."""
-    found, _ = chains(plan_of(*specs), case, Observation(outcome, reason, client_chain=sent), NOW)
+    found, _ = chains(
+        plan_of(*specs), case, Observation(outcome, (reason,) if reason is not None else (), client_chain=sent), NOW
+    )
     assert found.holder == "client"
     return found
 
@@ -186,7 +188,7 @@ def test_an_intermediate_that_was_not_sent() -> None:
 
 
 def test_only_the_chain_that_was_refused_is_broken() -> None:
-    observation = Observation(Outcome.CLIENT_REFUSED, Reason.EXPIRED)
+    observation = Observation(Outcome.CLIENT_REFUSED, (Reason.EXPIRED,))
     wrong = replace(SERVER, not_after=Moment(-5 * DAY))
     client, server = chains(plan_of(wrong, replace(LEAF, not_after=Moment(-5 * DAY))), CASE, observation, NOW)
     assert client.broken is None
@@ -216,7 +218,7 @@ def test_a_chain_is_verified_only_when_the_verifier_says_so() -> None:
 def test_no_certificate_is_a_chain_too() -> None:
     assert CASE.client is not None
     case = replace(CASE, client=replace(CASE.client, certificate=None))
-    demanded, _ = chains(plan_of(), case, Observation(Outcome.SERVER_REFUSED, Reason.NO_CERTIFICATE), NOW)
+    demanded, _ = chains(plan_of(), case, Observation(Outcome.SERVER_REFUSED, (Reason.NO_CERTIFICATE,)), NOW)
     assert (demanded.path, demanded.missed) == ((), "the server demands one")
     allowed, _ = chains(plan_of(), case, Observation(Outcome.ACCEPTED), NOW)
     assert (allowed.path, allowed.missed) == ((), "")

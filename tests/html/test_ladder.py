@@ -42,7 +42,7 @@ def seen(
 ) -> Observation:
     response = HttpResponse(status) if status is not None else None
     view = ClientView("python", "3", phase, messages=client, response=response)
-    return Observation(outcome, Reason.UNKNOWN_CA, alert=alert, client=view, server=ServerView("x", messages=server))
+    return Observation(outcome, (Reason.UNKNOWN_CA,), alert=alert, client=view, server=ServerView("x", messages=server))
 
 
 def drawn(observation: Observation) -> list[str]:
@@ -128,19 +128,21 @@ def test_an_alert_that_did_not_end_it_is_a_notice() -> None:
 
 def test_alerts_stand_in_for_messages_that_an_end_does_not_tell() -> None:
     view = ClientView("curl", "8", Phase.HANDSHAKE, alerts=(Alert(RECEIVED, "unknown_ca", 48),))
-    observation = Observation(Outcome.SERVER_REFUSED, Reason.UNKNOWN_CA, alert="unknown_ca", client=view)
+    observation = Observation(Outcome.SERVER_REFUSED, (Reason.UNKNOWN_CA,), alert="unknown_ca", client=view)
     assert drawn(observation) == ["<unknown_ca (alert)"]
 
 
 def test_an_end_without_a_word() -> None:
     told = messages(">ClientHello")
-    assert drawn(replace(seen(told, outcome=Outcome.NO_CONNECTION), reason=Reason.RESET))[-1] == (
+    assert drawn(replace(seen(told, outcome=Outcome.NO_CONNECTION), reasons=(Reason.RESET,)))[-1] == (
         "-connection ended: reset (end)"
     )
     view = ClientView("python", "3", Phase.CONNECT, timed_out=True)
-    assert drawn(Observation(Outcome.TIMED_OUT, Reason.CONNECT, client=view)) == ["-time limit passed: connect (end)"]
+    assert drawn(Observation(Outcome.TIMED_OUT, (Reason.CONNECT,), client=view)) == [
+        "-time limit passed: connect (end)"
+    ]
     unusable = ClientView("python", "3", Phase.PREPARE, problem=Reason.WRONG_PASSPHRASE)
-    assert drawn(Observation(Outcome.CLIENT_UNUSABLE, Reason.WRONG_PASSPHRASE, client=unusable)) == [
+    assert drawn(Observation(Outcome.CLIENT_UNUSABLE, (Reason.WRONG_PASSPHRASE,), client=unusable)) == [
         "-no handshake was tried (end)"
     ]
 

@@ -22,7 +22,8 @@ from mtls_runner.pki.store import Store
 from mtls_runner.servers.container.engine import Engine
 from mtls_runner.servers.nginx.backend import NginxBackend
 from mtls_runner.servers.nginx.running import RunningNginx
-from mtls_runner.tls.classify import Judgement, classify
+from mtls_runner.tls.classify import classify
+from mtls_runner.tls.facts import Facts, Judgement
 from tests.named import backend
 
 from ..container_engine import IMAGE, not_here
@@ -110,7 +111,7 @@ class Lab:
         with running.watch() as watch:
             view = self._client.probe(client, running.address, self.store, Deadline.after(10))
             server = watch.view(view, Deadline.after(10))
-        return Seen(view, server, classify(spec, client, view, server))
+        return Seen(view, server, classify(Facts(spec, client, view, server)))
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ from mtls_runner.servers.external import ExternalBackend
 from mtls_runner.servers.nginx.running import RunningNginx
 from mtls_runner.servers.python.backend import PythonBackend
 from mtls_runner.tls.classify import classify
+from mtls_runner.tls.facts import Facts
 from tests.named import backend, tool
 
 from .conftest import Lab, MakeServer
@@ -37,7 +38,7 @@ def probe(store: Store, address: Address, certificate: str | None) -> tuple[Outc
         assert there.address == address
         seen = PythonClient().probe(client, there.address, store, Deadline.after(10))
         assert watch.view(seen, Deadline.after(10)) is None
-    judgement = classify(spec, client, seen, None)
+    judgement = classify(Facts(spec, client, seen, None))
     return judgement.outcome, judgement.reason
 
 

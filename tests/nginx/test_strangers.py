@@ -20,6 +20,7 @@ from mtls_runner.servers.nginx.log.attribution import can_be_of
 from mtls_runner.servers.nginx.log.lines import LogLine, parse_line, server_view
 from mtls_runner.servers.nginx.running import RunningNginx
 from mtls_runner.tls.classify import classify
+from mtls_runner.tls.facts import Facts
 from tests.named import tool
 
 from .conftest import Lab, MakeServer
@@ -105,7 +106,7 @@ def test_who_comes_while_one_is_watched(
         seen = PythonClient().probe(client, running.address, lab.store, Deadline.after(10))
         told = watch.view(seen, Deadline.after(10))
     assert told is not None
-    assert (classify(spec, client, seen, told).outcome, told.client_verify) == (outcome, verify)
+    assert (classify(Facts(spec, client, seen, told)).outcome, told.client_verify) == (outcome, verify)
 
 
 def test_what_the_log_lost_is_no_evidence(lab: Lab, running: RunningNginx, spec: ServerSpec) -> None:

@@ -23,6 +23,7 @@ from mtls_runner.model.server import ServerSpec
 from mtls_runner.pki.keys import KeyPool
 from mtls_runner.pki.store import Store
 from mtls_runner.tls.classify import classify
+from mtls_runner.tls.facts import Facts
 from tests.named import backend, tool
 
 from . import peers
@@ -63,7 +64,7 @@ def context(material: Material) -> ssl.SSLContext:
 
 def probe(client: Client, spec: ClientSpec, address: Address, material: Material) -> tuple[ClientView, str]:
     view = client.probe(spec, address, material, Deadline.after(spec.timeout))
-    judgement = classify(SERVER, spec, view, None)
+    judgement = classify(Facts(SERVER, spec, view, None))
     return view, f"{judgement.outcome}: {judgement.reason}"
 
 

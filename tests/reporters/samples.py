@@ -76,7 +76,7 @@ ACCEPTED = Observation(
 )
 REFUSED = Observation(
     Outcome.SERVER_REFUSED,
-    Reason.UNKNOWN_CA,
+    (Reason.UNKNOWN_CA,),
     summary="server refused the client: unknown-ca (alert unknown_ca)",
     hint="add the issuer to trust",
     evidence=("client: received alert unknown_ca (48)", "server: verify code 20"),

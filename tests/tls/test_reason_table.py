@@ -8,7 +8,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from mtls_runner.tls.names import ALERT_REASONS, VERIFY_CODES
+from mtls_runner.model.observation import Reason
+from mtls_runner.tls.alert_reasons import OPENSSL, VERDICTS, alert_reasons
+from mtls_runner.tls.names import VERIFY_CODES
 
 #: Made by ``mtls-run conformance`` of real handshakes whose reasons the catalogue's authors wrote down.
 PAGE = Path(__file__).parents[2] / "docs" / "outcomes.md"
@@ -66,20 +68,6 @@ NEWER = {
     101: "ERR_CRL_VERIFY_FAILED",
 }
 
-#: RFC 8446 §6.2, in its own order and words (RFC 6066 §8 for the last one).
-ALERT_MEANINGS = {
-    "bad_certificate": "malformed",  # "a certificate was corrupt, contained signatures that did not verify correctly, etc."
-    "unsupported_certificate": "wrong-purpose",  # "a certificate was of an unsupported type"
-    "certificate_revoked": "revoked",  # "a certificate was revoked by its signer"
-    "certificate_expired": "expired",  # "a certificate has expired or is not currently valid"
-    "certificate_unknown": "other",  # "some other (unspecified) issue arose"
-    "unknown_ca": "unknown-ca",  # "the CA certificate could not be located or could not be matched with a known trust anchor"
-    "access_denied": "not-authorized",  # "a valid certificate was received, but […] the sender decided not to proceed"
-    "decrypt_error": "bad-signature",  # "unable to correctly verify a signature"
-    "certificate_required": "no-certificate",  # "a client certificate is desired but none was provided"
-    "bad_certificate_status_response": "ocsp-invalid",  # "an invalid or unacceptable OCSP response"
-}
-
 _ROW = re.compile(
     r"\| \*\*(?P<name>[^|]+)\*\* \| (?:server|client)-refused: (?P<reason>[a-z-]+) \|.*\| (?P<codes>[^|]+) \|"
 )
@@ -120,5 +108,29 @@ def test_codes_of_newer_versions_have_their_symbols() -> None:
     assert {code: entry.symbol for code, entry in VERIFY_CODES.items() if code > 94} == NEWER
 
 
-def test_alerts_mean_what_the_rfc_says() -> None:
-    assert {alert: str(reason) for alert, reason in ALERT_REASONS.items()} == ALERT_MEANINGS
+_BY_ALERT = re.compile(
+    r"\| \*\*[^|]+\*\* \| (?P<outcome>server|client)-refused: (?P<reason>[a-z-]+) \|[^|]*\| alert (?P<alert>[a-z_]+)[ ,|]"
+)
+
+
+def test_an_alert_allows_every_reason_that_a_handshake_showed_with_it() -> None:
+    """The page's alerts are OpenSSL's: of its server in Python, and of both clients."""
+    found: dict[str, set[str]] = {}
+    for line in PAGE.read_text("utf-8").splitlines():
+        row = _BY_ALERT.match(line)
+        if row is not None and row["reason"] not in ("no-certificate", "certificate-withheld"):
+            found.setdefault(row["alert"], set()).add(row["reason"])
+    assert len(found) >= 6
+    assert len(found["unknown_ca"]) >= 4
+    for alert, reasons in found.items():
+        assert reasons <= set(alert_reasons(alert, OPENSSL)), alert
+        assert reasons <= set(alert_reasons(alert, "")), alert
+    assert Reason.EXPIRED not in alert_reasons("unknown_ca", OPENSSL)
+    assert Reason.BAD_SIGNATURE not in alert_reasons("certificate_expired", "")
+
+
+def test_what_says_little_allows_nearly_all_and_what_says_nothing_none() -> None:
+    for alert in ("bad_certificate", "certificate_unknown", "access_denied"):
+        assert alert_reasons(alert, "") >= VERDICTS
+    assert alert_reasons("certificate_revoked", "") == {Reason.REVOKED}
+    assert alert_reasons("close_notify", "") == alert_reasons("internal_error", OPENSSL) == frozenset()

@@ -171,12 +171,16 @@ by_alert() { # what a client holds against a server's certificate, by the number
   esac
 }
 presented() { printf '%s\n' "$command" | grep -q -- ' --cert '; }
-one_of() { # VALUE, ALTERNATIVES with | between them; an outcome without a reason takes any
-  local alternative
+one_of() { # VALUE, ALTERNATIVES with | between them; an outcome without a reason takes any; a VALUE can be several, too
+  local alternative outcome reason
   [ "$2" != - ] || return 0
-  while read -r alternative; do
-    case $1 in "$alternative" | "$alternative: "*) return 0 ;; esac
-  done < <(printf '%s\n' "$2" | tr '|' '\n')
+  outcome=${1%%: *}
+  while read -r reason; do
+    [ "$1" = "$outcome" ] || reason="$outcome: $reason"
+    while read -r alternative; do
+      case $reason in "$alternative" | "$alternative: "*) return 0 ;; esac
+    done < <(printf '%s\n' "$2" | tr '|' '\n')
+  done < <(printf '%s\n' "${1#*: }" | tr '|' '\n')
   return 1
 }
 server_is_up() { [ "$state" = 'the server started' ]; }

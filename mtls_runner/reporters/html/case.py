@@ -130,7 +130,9 @@ def _said(verdict: Verdict) -> str:
     seen = verdict.observation
     if verdict.status is not Status.PASS or seen is None or seen.outcome is None:
         return headline(verdict)
-    return f"{seen.outcome}: {seen.reason}" if seen.reason is not None else str(seen.outcome)
+    if verdict.undetermined is not None:
+        return f"{seen.outcome}: {' or '.join(verdict.undetermined.expected)}, undetermined"
+    return seen.written
 
 
 def _summary(verdict: Verdict) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mtls_runner.model.case import Check, Expectation, Match
 from mtls_runner.model.observation import Observation
 from mtls_runner.model.verdict import Mismatch
+from mtls_runner.tls.hints import listed
 
 __all__ = ["Held", "held"]
 
@@ -59,6 +60,8 @@ def _wanted(check: Check) -> str:
 
 def _observed(seen: Observation, path: str) -> _Value:
     name, _, inner = path.partition(".")
+    if path == "reason" and len(seen.reasons) > 1:
+        return f"one of {listed(seen.reasons)}"
     if not inner:
         value: _Value = getattr(seen, name)
         return value

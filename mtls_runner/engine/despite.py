@@ -1,58 +1,53 @@
-"""A client that got in although the server has reason to refuse it: why nobody looked."""
+"""What a server has to hold against its client, and why it does not: a session is resumed, new files are not read yet."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from mtls_runner.model.case import Plan
 from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.credential import Credential
-from mtls_runner.model.observation import Observation
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.server import ClientAuth, ServerSpec
 
 if TYPE_CHECKING:
     from mtls_runner.pki.store import Store
 
-__all__ = ["not_after", "overlooked"]
+__all__ = ["despite", "not_after"]
 
 
-def overlooked(
-    seen: Observation, client: ClientSpec, loaded: ServerSpec, files: ServerSpec, material: Store, plan: Plan
-) -> Observation:
-    """An accepted exchange with what the server did not hold against its client, in summary and evidence.
+def despite(
+    client: ClientSpec, loaded: ServerSpec, files: ServerSpec, material: Store, plan: Plan, *, resumed: bool
+) -> tuple[str, ...]:
+    """Sentences that go on where "accepted" ends.
 
     Args:
-        seen: what happened.
-        client: who got in.
+        client: who connects.
         loaded: what the server has read.
         files: what its files hold by now.
         material: the plan's.
         plan: for the certificates that are on each CRL.
+        resumed: the client went on with an earlier session.
     """
     if client.certificate is None or loaded.host(client.server_name).client_auth is ClientAuth.NONE:
-        return seen
-    said = tuple(_said(seen, client, loaded, files, material, plan))
-    if not said:
-        return seen
-    return replace(seen, summary=f"{seen.summary}, {said[0]}", evidence=(*seen.evidence, *said))
+        return ()
+    return tuple(_said(client, loaded, files, material, plan, resumed=resumed))
 
 
 def _said(
-    seen: Observation, client: ClientSpec, loaded: ServerSpec, files: ServerSpec, material: Store, plan: Plan
+    client: ClientSpec, loaded: ServerSpec, files: ServerSpec, material: Store, plan: Plan, *, resumed: bool
 ) -> Iterator[str]:
-    resumed = "a resumed session is not verified again"
+    unverified = "a resumed session is not verified again"
     now = _revoked_by(client, loaded, material, plan)
-    if now is not None and seen.resumed:
-        yield f"though its certificate is revoked (CRL {now}): {resumed}"
+    if now is not None and resumed:
+        yield f"though its certificate is revoked (CRL {now}): {unverified}"
     soon = _revoked_by(client, files, material, plan)
     if now is None and soon is not None:
         yield f"though its certificate is revoked (CRL {soon}): the server has not read its new files"
-    if seen.resumed and _expired(client, material):
-        yield f"though its certificate has expired: {resumed}"
+    if resumed and _expired(client, material):
+        yield f"though its certificate has expired: {unverified}"
 
 
 def _revoked_by(client: ClientSpec, server: ServerSpec, material: Store, plan: Plan) -> str | None:
