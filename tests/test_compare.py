@@ -87,3 +87,44 @@ def test_contains_looks_for_a_member(path: str, whole: str, part: str) -> None:
 def test_contains_looks_within_the_lines_of_a_log() -> None:
     assert not differ(ANSWERED, "server_log", Match.CONTAINS, "no required")
     assert differ(ANSWERED, "server_log", Match.CONTAINS, "no such thing")
+
+
+BLURRED = Observation(Outcome.SERVER_REFUSED, (Reason.UNKNOWN_CA, Reason.SELF_SIGNED, Reason.PATH_LENGTH))
+TOLD = Observation(Outcome.SERVER_REFUSED, (Reason.UNKNOWN_CA,))
+UNTOLD = Observation(Outcome.SERVER_REFUSED)
+OPAQUE = Observation(Outcome.SERVER_REFUSED, (Reason.OTHER,))
+
+
+@pytest.mark.parametrize(
+    ("observation", "expected", "holds", "others"),
+    [
+        (TOLD, (Reason.UNKNOWN_CA,), True, ()),
+        (TOLD, (Reason.UNKNOWN_CA, Reason.EXPIRED), True, ()),
+        (TOLD, (Reason.SELF_SIGNED,), False, ()),
+        (BLURRED, (Reason.UNKNOWN_CA,), True, (Reason.SELF_SIGNED, Reason.PATH_LENGTH)),
+        (BLURRED, (Reason.SELF_SIGNED, Reason.EXPIRED), True, (Reason.UNKNOWN_CA, Reason.PATH_LENGTH)),
+        (BLURRED, (Reason.PATH_LENGTH, Reason.SELF_SIGNED, Reason.UNKNOWN_CA, Reason.EXPIRED), True, ()),
+        (BLURRED, (Reason.EXPIRED,), False, ()),
+        (BLURRED, (None,), False, ()),
+        (UNTOLD, (Reason.OTHER,), False, ()),
+        (UNTOLD, (None,), False, ()),
+        (OPAQUE, (Reason.OTHER,), True, ()),
+        (Observation(Outcome.ACCEPTED), (None,), True, ()),
+        (Observation(Outcome.ACCEPTED), (Reason.EXPIRED,), False, ()),
+    ],
+)
+def test_a_reason_holds_as_far_as_the_evidence_carries(
+    observation: Observation, expected: tuple[Reason | None, ...], holds: bool, others: tuple[Reason, ...]
+) -> None:
+    check = Check("reason", tuple(Matcher(Match.EQUALS, reason) for reason in expected), NOWHERE)
+    held = compare(Expectation((check,)), observation, "")
+    assert (not held.mismatches) is holds
+    assert (held.undetermined.others if held.undetermined is not None else ()) == others
+
+
+def test_one_reason_or_none_is_told_as_such() -> None:
+    assert (TOLD.reason, TOLD.determined, TOLD.written) == (Reason.UNKNOWN_CA, True, "server-refused: unknown-ca")
+    assert (BLURRED.reason, BLURRED.determined) == (None, False)
+    assert BLURRED.written == "server-refused: [unknown-ca, self-signed, path-length]"
+    assert (UNTOLD.reason, UNTOLD.determined) == (Reason.OTHER, False)
+    assert (OPAQUE.reason, OPAQUE.determined) == (Reason.OTHER, True)
