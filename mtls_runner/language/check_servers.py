@@ -58,6 +58,15 @@ def check_spec(
 ) -> None:
     """A server with its defaults in place. ``written`` is the backend that the file says, whatever the command line sets."""
     problems, document, loc = context.problems, context.document, declared.loc
+    own_config = bool(spec.option("config"))
+    if spec.option("port") and not own_config:
+        problems.error(
+            document,
+            (*loc, "port"),
+            "'port' says where an own configuration listens in its container: there is no 'config'",
+            "no 'port': the lab takes a free one; or address: host:port of a server that already runs",
+            key=True,
+        )
     if written.runs_already:
         if spec.address is None:
             problems.absent(
@@ -73,7 +82,6 @@ def check_spec(
             f"backend: {running} beside it",
             key=True,
         )
-    own_config = any(name == "config" for name, _ in spec.options)
     if own_config:
         return
     for host in spec.hosts:

@@ -291,7 +291,9 @@ class Server(ServerSettings):
     address: AddressField = about("Where an external server listens.", "127.0.0.1:8443")
     image: Maybe[IdRef] = about("The container's image; lab.yaml's by default.", "nginx:1.27")
     config: Maybe[IdRef] = about("An own configuration, relative to the scenario.", "nginx.conf")
-    port: Annotated[int | None, bounded(1, 65535)] = about("The port that `config` listens on in the container.", 443)
+    port: Annotated[int | None, bounded(1, 65535)] = about(
+        "The port that `config` listens on in the container; only beside it.", 443
+    )
     files: Maybe[dict[Path, Annotated[str | OwnFile, Parsed(_file, _FILE_SCHEMA)]]] = about(
         "Where the configuration expects the lab's material, or own files.",
         {"/etc/nginx/certs/tls.key": "leaves.server.key", "/etc/nginx/error.html": {"file": "error.html"}},

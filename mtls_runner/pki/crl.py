@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import itertools
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from cryptography import x509
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from mtls_runner.errors import MaterialError
 from mtls_runner.model.certificate import Defect, SignatureSpec
 from mtls_runner.model.revocation import CrlSpec, Revocation, RevocationReason
+from mtls_runner.pki.forge import is_proper_serial
 from mtls_runner.pki.identities import Issuer
 from mtls_runner.pki.keys import PrivateKey
 from mtls_runner.pki.names import distinguished_name
@@ -67,12 +69,25 @@ def _make(spec: CrlSpec, issuer: Issuer, entries: Sequence[Entry], start: dateti
         .add_extension(x509.AuthorityKeyIdentifier(issuer.identifier, None, None), critical=False)
         .add_extension(x509.CRLNumber(spec.number), critical=False)
     )
-    for entry in {entry.serial: entry for entry in entries}.values():  # certificates may share a serial
+    listed = {entry.serial: entry for entry in entries}  # certificates may share a serial
+    odd: dict[int, int] = {}
+    for serial, entry in listed.items():
+        if not is_proper_serial(serial):  # cryptography builds none with it: one that nobody has stands for it
+            odd[_unused(listed.keys() | odd.keys())] = serial
+            entry = replace(entry, serial=next(reversed(odd)))
         builder = builder.add_revoked_certificate(_revoked(entry, start))
     der = builder.sign(signer, how.hash).public_bytes(Encoding.DER)
+    if odd:
+        from mtls_runner.pki.rework import rework_crl
+
+        der = rework_crl(der, odd, signer, how)
     if Defect.CORRUPTED_SIGNATURE in spec.defects:
         return der[:-1] + bytes((der[-1] ^ 1,))  # the signature is what a CertificateList ends with
     return der
+
+
+def _unused(serials: Set[int]) -> int:
+    return next(serial for serial in itertools.count(1) if serial not in serials)
 
 
 def _revoked(entry: Entry, start: datetime) -> x509.RevokedCertificate:

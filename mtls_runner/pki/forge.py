@@ -21,12 +21,15 @@ from mtls_runner.pki.keys import KeyPool, PrivateKey, Progress
 from mtls_runner.pki.names import distinguished_name
 from mtls_runner.pki.signing import Scheme, scheme
 
-__all__ = ["Forge", "Forged"]
+__all__ = ["Forge", "Forged", "is_proper_serial"]
 
 _STRANGER = "CN=Nobody in this lab"
 """The issuer field of a certificate with a wrong issuer name."""
 
-_LARGEST_SERIAL = 1 << 159  # a 20-octet INTEGER whose sign bit is clear (RFC 5280 §4.1.2.2)
+
+def is_proper_serial(serial: int) -> bool:
+    """A positive INTEGER of at most 20 octets (RFC 5280 §4.1.2.2): ``cryptography`` builds nothing with another one."""
+    return 0 < serial < 1 << 159
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,7 @@ class Forge:
             .subject_name(subject)
             .issuer_name(distinguished_name(_STRANGER) if Defect.WRONG_ISSUER_NAME in spec.defects else issuer.name)
             .public_key(key.public)
-            .serial_number(serial if 0 < serial < _LARGEST_SERIAL else 1)
+            .serial_number(serial if is_proper_serial(serial) else 1)
             .not_valid_before(min(begin, end))
             .not_valid_after(max(begin, end))
         )
@@ -148,7 +151,7 @@ def _odd(spec: CertificateSpec, how: Scheme, serial: int) -> bool:
     """Whether ``cryptography`` refuses to build it as described."""
     return (
         how.weak is not None
-        or not 0 < serial < _LARGEST_SERIAL
+        or not is_proper_serial(serial)
         or Defect.VERSION_1 in spec.defects
         or Defect.CORRUPTED_SIGNATURE in spec.defects
     )

@@ -15,6 +15,7 @@ from mtls_runner.errors import MaterialError
 from mtls_runner.model.certificate import Defect, SignatureSpec
 from mtls_runner.model.revocation import OcspAnswer, ResponderSpec, Revocation, RevocationReason
 from mtls_runner.pki.crl import REASONS, stranger
+from mtls_runner.pki.forge import is_proper_serial
 from mtls_runner.pki.identities import Issuer
 from mtls_runner.pki.keys import PrivateKey, subject_public_key
 from mtls_runner.pki.signing import scheme
@@ -75,8 +76,16 @@ def asked(request: bytes) -> Asked | None:
 def ocsp_request(issuer: Issuer, serial: int) -> bytes:
     """A request about one certificate, DER, with SHA-1 hashes as OpenSSL and nginx make them."""
     algorithm = hashes.SHA1()  # noqa: S303 - only names the issuer
-    builder = ocsp.OCSPRequestBuilder().add_certificate_by_hash(*_hashes(issuer, algorithm), serial, algorithm)
-    return builder.build().public_bytes(Encoding.DER)
+    placeholder = serial if is_proper_serial(serial) else 1
+    builder = ocsp.OCSPRequestBuilder().add_certificate_by_hash(*_hashes(issuer, algorithm), placeholder, algorithm)
+    der = builder.build().public_bytes(Encoding.DER)
+    if placeholder == serial:
+        return der
+    from asn1crypto.ocsp import OCSPRequest  # only needed here
+
+    request = OCSPRequest.load(der)
+    request["tbs_request"]["request_list"][0]["req_cert"]["serial_number"] = serial
+    return bytes(request.dump(force=True))
 
 
 def error_response(answer: OcspAnswer) -> bytes:
@@ -109,6 +118,9 @@ def ocsp_response(
         der = _made(spec, answer, subject, signer, algorithm, start)
     except (ValueError, TypeError, OverflowError) as error:
         raise MaterialError(f"OCSP responder {spec.id!r}: {error}") from error
+    if not is_proper_serial(subject.serial):
+        own = scheme(signer.key, SignatureSpec())
+        der = _resigned(der, lambda data, _: own.sign(signer.key, data), serial=subject.serial)
     if Defect.WRONG_SIGNATURE_KEY in spec.defects:
         other = stranger(signer.key)
         der = _resigned(der, lambda data, _: scheme(other, SignatureSpec()).sign(other, data))
@@ -132,7 +144,7 @@ def _made(
         ocsp.OCSPResponseBuilder()
         .add_response_by_hash(
             *_hashes(subject.issuer, algorithm),
-            subject.serial,
+            subject.serial if is_proper_serial(subject.serial) else 1,  # another one is put there afterwards
             algorithm,
             status,
             spec.this_update.resolve(start),
@@ -167,15 +179,17 @@ def _hashes(issuer: Issuer, algorithm: hashes.HashAlgorithm) -> tuple[bytes, byt
     return digest(issuer.name.public_bytes()), digest(subject_public_key(issuer.key.public))
 
 
-def _resigned(der: bytes, sign: Callable[[bytes, bytes], bytes]) -> bytes:
+def _resigned(der: bytes, sign: Callable[[bytes, bytes], bytes], serial: int | None = None) -> bytes:
     """The response with the signature that ``sign`` makes of the signed bytes and the present signature.
 
-    The builder signs with no key but the signer's own.
+    The builder signs with no key but the signer's own, and about no certificate with another ``serial`` than a proper one.
     """
     from asn1crypto.ocsp import OCSPResponse  # only needed here
 
     parsed = OCSPResponse.load(der)
     basic = parsed["response_bytes"]["response"].parsed
-    basic["signature"] = sign(basic["tbs_response_data"].dump(), basic["signature"].native)
+    if serial is not None:
+        basic["tbs_response_data"]["responses"][0]["cert_id"]["serial_number"] = serial
+    basic["signature"] = sign(basic["tbs_response_data"].dump(force=serial is not None), basic["signature"].native)
     parsed["response_bytes"]["response"] = basic.untag()
     return bytes(parsed.dump(force=True))

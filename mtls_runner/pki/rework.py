@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from asn1crypto import algos
+from asn1crypto import algos, crl
 from asn1crypto import x509 as asn1
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -15,7 +15,7 @@ from mtls_runner.model.certificate import CertificateSpec, Defect
 from mtls_runner.pki.keys import PrivateKey
 from mtls_runner.pki.signing import Scheme
 
-__all__ = ["rework"]
+__all__ = ["rework", "rework_crl"]
 
 
 def rework(
@@ -66,6 +66,25 @@ def rework(
         }
     )
     encoded: bytes = certificate.dump()
+    return encoded
+
+
+def rework_crl(der: bytes, serials: Mapping[int, int], signer: PrivateKey, how: Scheme) -> bytes:
+    """A CRL whose entries have other serial numbers.
+
+    Args:
+        der: the list, signed.
+        serials: what an entry has → what it is to have, any integer.
+        signer, how: sign the result.
+    """
+    made = crl.CertificateList.load(der)
+    tbs = made["tbs_cert_list"]
+    for entry in tbs["revoked_certificates"]:
+        number = entry["user_certificate"].native
+        entry["user_certificate"] = serials.get(number, number)
+    signed = tbs.dump(force=True)
+    made["signature"] = how.sign(signer, signed)
+    encoded: bytes = made.dump(force=True)
     return encoded
 
 

@@ -220,6 +220,15 @@ def test_an_external_server(load_text: Load, broken: Broken) -> None:
         ("files: {/a: leaves.server.kez}", "this is not a piece of the lab's material"),
         ("files: {/a: leaves.server.passphrase}", "'server' has no passphrase"),
         ("files: {a: ca.certificate}", "this is not a path"),
+        ("port: 8443", "'port' says where an own configuration listens in its container: there is no 'config'"),
+        (
+            "backend: nginx, port: 8443",
+            "'port' says where an own configuration listens in its container: there is no 'config'",
+        ),
+        (
+            "backend: external, address: 'lab.test:443', port: 8443",
+            "'port' says where an own configuration listens in its container: there is no 'config'",
+        ),
         ("port: 0", "this number is out of range"),
         ("port: 65536", "this number is out of range"),
         ("security_level: 6", "this number is out of range"),
