@@ -15,10 +15,12 @@ from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.endpoint import Address
 from mtls_runner.model.observation import ClientView, Direction, HttpResponse, Phase
 from mtls_runner.model.port import Material
+from mtls_runner.tls.broken_protocol import NOT_HTTP
 from mtls_runner.tls.closing import close_after_alert, say_goodbye
 from mtls_runner.tls.context import client_context, unsupported
 from mtls_runner.tls.curl_exit import predict
-from mtls_runner.tls.http import HttpError, ask, host_header
+from mtls_runner.tls.http import ask, host_header
+from mtls_runner.tls.http_response import HttpError
 from mtls_runner.tls.material import Problem
 from mtls_runner.tls.patience import limit
 from mtls_runner.tls.transcript import RecordingSocket, Transcript
@@ -73,11 +75,11 @@ class _Exchange:
     def failed(self, error: OSError) -> None:
         """Take down why the socket, or TLS on it, failed."""
         if isinstance(error, TimeoutError) and not isinstance(error, ssl.SSLError):
-            self.timed_out = True
-            self.error = "the time limit passed"
+            self.cut_off()
             return
         if isinstance(error, ssl.SSLError):
-            self.symbol = "EOF" if isinstance(error, ssl.SSLEOFError) else error.reason or ""
+            ended = isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError)
+            self.symbol = "EOF" if ended else error.reason or ""
             self.error = self.symbol or str(error)
             if isinstance(error, ssl.SSLCertVerificationError):
                 self.verify_code = error.verify_code or self.verify_code
@@ -89,6 +91,12 @@ class _Exchange:
         else:
             self.symbol = errno.errorcode.get(error.errno or 0, "")
         self.error = error.strerror or str(error)
+
+    def cut_off(self) -> None:
+        """The time limit passed, whatever the socket says of it."""
+        self.timed_out = True
+        self.symbol = ""
+        self.error = "the time limit passed"
 
     def view(self) -> ClientView:
         """As the lab's own noun."""
@@ -120,6 +128,7 @@ class _Exchange:
             local_port=self.local_port,
             session=self.session,
             signature_algorithms=transcript.signature_algorithms(),
+            messages_left_out=transcript.more,
             exit_code=0 if self.phase is Phase.DONE else None,
         )
         return view if self.phase is Phase.DONE else replace(view, exit_code=predict(view))
@@ -215,6 +224,8 @@ class PythonClient:
         except OSError as error:  # the server was gone before a byte was sent
             sock.close()
             exchange.failed(error)
+            if isinstance(error, ssl.SSLError):  # CPython, where data came before the reset
+                exchange.symbol, exchange.error = "ECONNRESET", "reset before the handshake"
             return exchange.view()
         try:
             self._talk(tls, exchange, client, host_header(name, target.port), deadline)
@@ -236,7 +247,7 @@ class PythonClient:
             exchange.cipher = cipher[0] if cipher else None
             exchange.alpn = tls.selected_alpn_protocol()
             exchange.resumed = tls.session_reused
-            exchange.response = ask(tls, client.request, host, deadline)
+            exchange.response = ask(tls, client.request, host, deadline, client.body_limit)
             exchange.phase = Phase.DONE
             if exchange.keeps_session:  # a copy of it costs as much as a tenth of the exchange
                 exchange.session = tls.session  # on TLS 1.3 its ticket came with the response at the latest
@@ -246,10 +257,13 @@ class PythonClient:
             exchange.response = error.partial
             if not error.silent:
                 exchange.phase = Phase.RESPONSE
-            if error.ended:
-                exchange.symbol = "EOF"
+            exchange.symbol = "EOF" if error.ended else NOT_HTTP
+            if isinstance(tls, RecordingSocket) and tls.overran:
+                exchange.cut_off()
         except OSError as error:
             exchange.failed(error)
+            if isinstance(tls, RecordingSocket) and tls.overran:
+                exchange.cut_off()
             if isinstance(error, ssl.SSLError) and not exchange.timed_out:
                 close_after_alert(tls, deadline.within(_LINGER_SECONDS))
 

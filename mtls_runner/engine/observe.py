@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mtls_runner.model.observation import ClientView, Observation, Outcome, Phase, Reason, ServerView
+from mtls_runner.model.observation import ClientView, HttpResponse, Observation, Outcome, Phase, Reason, ServerView
 from mtls_runner.tls.classify import classify
 from mtls_runner.tls.curl_exit import verify_result
 from mtls_runner.tls.facts import Facts, Judgement
@@ -20,6 +20,7 @@ _WHO = {
     Outcome.NO_AGREEMENT: "no agreement",
     Outcome.CLIENT_UNUSABLE: "client unusable",
     Outcome.NO_CONNECTION: "no connection",
+    Outcome.PROTOCOL_ERROR: "protocol error",
     Outcome.TIMED_OUT: "timed out",
     Outcome.SERVER_UNUSABLE: "server did not start",
 }
@@ -33,6 +34,10 @@ def _code(number: int) -> str:
     return f"verify code {number} (X509_V_{known.symbol})" if known else f"verify code {number}"
 
 
+def _cut(response: HttpResponse) -> str:
+    return f"{len(response.body)} of {response.size} bytes of the body kept (body_limit)"
+
+
 def _client_evidence(view: ClientView, judgement: Judgement) -> str:
     parts = []
     if judgement.alert is not None and judgement.alert in view.alerts:
@@ -43,6 +48,10 @@ def _client_evidence(view: ClientView, judgement: Judgement) -> str:
         parts.append(_code(view.verify_code))
     if view.response is not None:
         parts.append(f"HTTP status {view.response.status}")
+        if view.response.cut:
+            parts.append(_cut(view.response))
+    if view.messages_left_out:
+        parts.append(f"{view.messages_left_out} TLS messages more than are told")
     if view.error and not view.verify_code:
         parts.append(view.error)
     if not parts:
@@ -75,7 +84,8 @@ def _summary(judgement: Judgement, facts: Facts) -> str:
         answer = f", status {status}" if status is not None else ""
         spoken = [view.tls_version or "", "a resumed session" if view.resumed else ""] if view is not None else []
         version = f" ({', '.join(filter(None, spoken))})" if any(spoken) else ""
-        return ", ".join([f"accepted{answer}{version}", *facts.despite[:1]])
+        cut = [_cut(view.response)] if view is not None and view.response is not None and view.response.cut else []
+        return ", ".join([f"accepted{answer}{version}", *cut, *facts.despite[:1]])
     how = ""
     if judgement.alert is not None:
         how = f" (alert {judgement.alert.name})"

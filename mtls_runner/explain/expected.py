@@ -18,6 +18,7 @@ _SENTENCES = {
     Outcome.NO_AGREEMENT: "the two find nothing in common",
     Outcome.CLIENT_UNUSABLE: "the client can't use its own material, and never connects",
     Outcome.NO_CONNECTION: "no connection comes about that either end could explain",
+    Outcome.PROTOCOL_ERROR: "the other end breaks TLS or HTTP",
     Outcome.TIMED_OUT: "the time limit passes",
     Outcome.SERVER_STARTED: "the server starts",
     Outcome.SERVER_UNUSABLE: "the server does not start",

@@ -99,6 +99,8 @@ def _end(case: Case, client: ClientSpec, wanted: Expected) -> Stage:
     match wanted.outcome:
         case Outcome.CLIENT_UNUSABLE:
             return Stage.PREPARE
+        case Outcome.PROTOCOL_ERROR:
+            return Stage.ANSWER if wanted.reason is Reason.HTTP else Stage.AGREE
         case Outcome.NO_CONNECTION | Outcome.TIMED_OUT:
             return _CONNECTION_ENDS.get(wanted.reason, Stage.AGREE) if wanted.reason else Stage.CONNECT
         case Outcome.NO_AGREEMENT:
@@ -250,6 +252,8 @@ def _ending(plan: Plan, case: Case, wanted: Expected, now: datetime) -> str:
             return f"That fails{because}. It never connects."
         case Outcome.NO_CONNECTION:
             return f"It ends here{because}."
+        case Outcome.PROTOCOL_ERROR:
+            return f"The other end breaks the protocol here{because}."
         case Outcome.TIMED_OUT:
             return "The time limit passes here."
         case _:

@@ -314,6 +314,10 @@ class ClientSettings(_Endpoint):
     )
     request: Maybe[RequestModel] = about("What it asks for.", {"path": "/orders"})
     timeout: Maybe[Seconds] = about("Seconds for the whole exchange; 10 by default.", 2.5)
+    body_limit: Annotated[int | None, bounded(1, 1 << 30)] = about(
+        "Bytes of a response's body that are kept to compare and report, 1 MiB by default; the rest is read and dropped.",
+        10485760,
+    )
     repeat: Annotated[int | None, bounded(1, 1000)] = about("Connections, one after the other; all must end alike.", 3)
 
 

@@ -10,7 +10,7 @@ from mtls_runner.language.endpoint import Client, OwnFile, ResponseModel, Server
 from mtls_runner.language.hosts import host_server, presented
 from mtls_runner.language.lab import DEFAULT_IMAGE, IMAGE_VARIABLE
 from mtls_runner.language.responders import Responders
-from mtls_runner.model.client import ClientSpec, KeySource, Request
+from mtls_runner.model.client import DEFAULT_BODY_LIMIT, ClientSpec, KeySource, Request
 from mtls_runner.model.credential import Secret
 from mtls_runner.model.endpoint import ChainSpec, TlsVersion, VerifyFlag
 from mtls_runner.model.revocation import RevocationCheck
@@ -217,6 +217,7 @@ class Ends:
             verify_flags=_flags(model),
             request=_request(model),
             timeout=model.timeout or 10.0,
+            body_limit=model.body_limit or DEFAULT_BODY_LIMIT,
             repeat=model.repeat or 1,
             crl=tuple(model.crl or ()),
             crl_check=_crl_check(model),

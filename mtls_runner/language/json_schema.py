@@ -74,6 +74,7 @@ _SENTENCES: Mapping[Outcome, str] = {
     Outcome.NO_AGREEMENT: "The two ends have nothing in common that both could use.",
     Outcome.CLIENT_UNUSABLE: "The client's own key, certificate or passphrase can't be used; nothing is sent.",
     Outcome.NO_CONNECTION: "Nothing listened, or the connection ended and neither end says why.",
+    Outcome.PROTOCOL_ERROR: "The other end broke TLS or HTTP, in this way.",
     Outcome.TIMED_OUT: "The time limit passed, in this phase.",
 }
 

@@ -20,6 +20,7 @@ from mtls_runner.language.scenario import Scenario
 from mtls_runner.language.servers import Servers
 from mtls_runner.language.source import read
 from mtls_runner.language.values import Strict
+from mtls_runner.model.client import DEFAULT_BODY_LIMIT
 from mtls_runner.registry import registry
 
 __all__ = ["BUILT_IN", "Setting", "TreeSettings", "settings_for", "tree_settings"]
@@ -33,6 +34,7 @@ _CLIENT = {
     "insecure": "false",
     "security_level": "2",
     "timeout": "10",
+    "body_limit": str(DEFAULT_BODY_LIMIT),
     "repeat": "1",
 }
 _CERTIFICATE = {"key": "ec-p256", "days": "365"}

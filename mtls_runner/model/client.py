@@ -11,10 +11,14 @@ from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.traits import ClientTraits
 
 __all__ = [
+    "DEFAULT_BODY_LIMIT",
     "ClientSpec",
     "KeySource",
     "Request",
 ]
+
+DEFAULT_BODY_LIMIT = 1 << 20
+"""Bytes of a response's body that are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ class ClientSpec:
         ciphers, ciphersuites, groups, signature_algorithms, security_level, alpn, verify_flags: as for a server.
         request: what it asks for.
         timeout: seconds for the whole exchange.
+        body_limit: bytes of a response's body that are kept; what comes after them is read and dropped.
         repeat: connections, one after the other; all must end alike.
         crl, crl_check: as for a server, about the server's chain.
         cert_status: as ``curl --cert-status``: asks for a stapled OCSP response, and takes none for a refusal.
@@ -77,6 +82,7 @@ class ClientSpec:
     verify_flags: frozenset[VerifyFlag] = frozenset()
     request: Request = Request()
     timeout: float = 10.0
+    body_limit: int = DEFAULT_BODY_LIMIT
     repeat: int = 1
     crl: tuple[str, ...] = ()
     crl_check: RevocationCheck = RevocationCheck.NONE

@@ -34,6 +34,8 @@ class Outcome(StrEnum):
     NO_AGREEMENT = "no-agreement"
     CLIENT_UNUSABLE = "client-unusable"
     NO_CONNECTION = "no-connection"
+    PROTOCOL_ERROR = "protocol-error"
+    """The other end broke TLS or HTTP."""
     TIMED_OUT = "timed-out"
     SERVER_STARTED = "server-started"
     """A server's own expectation: it started (``server.expect: {starts: true}``)."""
@@ -106,8 +108,13 @@ class Reason(StrEnum):
     NOT_TLS = "not-tls"
     NAME_NOT_RESOLVED = "name-not-resolved"
 
+    ALERT = "alert"
+    RECORD = "record"
+    HTTP = "http"
+
     CONNECT = "connect"
     HANDSHAKE = "handshake"
+    """Of ``timed-out``: the phase; of ``protocol-error``: a handshake message is broken, or comes out of turn."""
     RESPONSE = "response"
 
 
@@ -167,11 +174,20 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """A response as the client saw it; header names in lower case."""
+    """A response as the client saw it; header names in lower case.
+
+    ``body`` is what was kept of ``size`` bytes that came: all, or the first of them (``ClientSpec.body_limit``).
+    """
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+    size: int = 0
+
+    @property
+    def cut(self) -> bool:
+        """Whether more came of the body than was kept."""
+        return self.size > len(self.body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +201,8 @@ class ClientView:
             ``protocol-version``, that it allows no version that its security level can speak; or ``cipher``.
         error: the tool's own last word (an exception's reason, curl's message); for people, never matched.
         error_symbol: OpenSSL's symbolic reason (``CERTIFICATE_VERIFY_FAILED``), an errno name (``ECONNREFUSED``), ``ENOTFOUND``
-            (the name can't be resolved) or ``EOF`` (the connection was closed, with close_notify or without); ``""``.
+            (the name can't be resolved), ``EOF`` (the connection was closed, with close_notify or without) or ``HTTP`` (what came
+            is not HTTP/1.1); ``""``.
         timed_out: the time limit passed in ``phase``.
         exit_code: curl's exit, or for another client what curl of a named version would have exited with.
         verify_code: OpenSSL's result for the server's chain (``X509_V_*``; 0 is OK); ``None``: never came so far.
@@ -206,6 +223,7 @@ class ClientView:
             ``None``: it did not, or not seen.
         reasons: what its own words allow as the reason why it ended the exchange, where they give no code: of a refusal
             (``client-refused``) or of a disagreement (``no-agreement``). Empty: they don't say.
+        messages_left_out: how many came after those that were kept.
     """
 
     tool: str
@@ -235,6 +253,7 @@ class ClientView:
     session: object | None = field(default=None, repr=False, compare=False)
     signature_algorithms: tuple[str | None, str | None] = (None, None)
     reasons: frozenset[Reason] = frozenset()
+    messages_left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)

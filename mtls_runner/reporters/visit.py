@@ -17,6 +17,7 @@ _WORDS = {
     Outcome.CLIENT_REFUSED: ("the client refused the server", Style.FAIL),
     Outcome.NO_AGREEMENT: ("no agreement", Style.FAIL),
     Outcome.NO_CONNECTION: ("came and went", Style.WARNING),
+    Outcome.PROTOCOL_ERROR: ("broke the protocol", Style.FAIL),
 }
 _ENDED = ("came and went", Style.WARNING)
 

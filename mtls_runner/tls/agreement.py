@@ -28,7 +28,6 @@ _DISAGREEMENTS = {
     "NO_SUITABLE_KEY_SHARE": Reason.GROUP,
     "NO_SUITABLE_GROUPS": Reason.GROUP,
     "WRONG_CURVE": Reason.GROUP,  # at a client: of the server's key exchange
-    "BAD_KEY_SHARE": Reason.GROUP,
     "NO_SHARED_GROUPS": Reason.GROUP,
     "NO_SUITABLE_SIGNATURE_ALGORITHM": Reason.SIGNATURE_ALGORITHM,
     "NO_SHARED_SIGNATURE_ALGORITHMS": Reason.SIGNATURE_ALGORITHM,
@@ -75,7 +74,10 @@ def no_agreement(facts: Facts, alert: Alert | None, sender: str | None) -> Found
     for view in (server, client):
         if view is not None and view.reasons and view.reasons <= REASONS[Outcome.NO_AGREEMENT]:
             return Outcome.NO_AGREEMENT, view.reasons
-    if alert is not None and alert.name in _ALERT_DISAGREEMENTS:
+    broken = (
+        client is not None and client.error_symbol in NOT_TLS
+    )  # amid TLS, which OpenSSL answers with protocol_version
+    if alert is not None and alert.name in _ALERT_DISAGREEMENTS and not broken:
         return Outcome.NO_AGREEMENT, (_ALERT_DISAGREEMENTS[alert.name],)
     return None
 

@@ -21,8 +21,9 @@ from mtls_runner.model.observation import (
 )
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.server import ClientAuth
-from mtls_runner.tls.agreement import NOT_TLS, PARAMETERS, no_agreement
+from mtls_runner.tls.agreement import PARAMETERS, no_agreement
 from mtls_runner.tls.alert_reasons import VERDICTS, alert_reasons
+from mtls_runner.tls.broken_protocol import ENDS, RESETS, broken_protocol
 from mtls_runner.tls.facts import Facts, Found, Judgement
 from mtls_runner.tls.names import REASONS, verify_reason
 
@@ -31,10 +32,6 @@ __all__ = ["ISSUER_NAME_EMPTY", "RULES", "classify"]
 #: A client's ``error_symbol`` where it refuses a certificate without an issuer's name by itself, as curl does.
 ISSUER_NAME_EMPTY = "ISSUER_NAME_EMPTY"
 
-#: How OpenSSL, and the lab's own clients and servers, name a connection that was closed.
-_ENDS = frozenset(("EOF", "UNEXPECTED_EOF_WHILE_READING"))
-#: Names of the errno values of one that was reset.
-_RESETS = frozenset(("ECONNRESET", "EPIPE", "ECONNABORTED"))
 _REFUSALS_BY_STATUS = (401, 403)
 _CRL_REASONS = frozenset((Reason.NO_CRL, Reason.CRL_EXPIRED, Reason.CRL_NOT_YET_VALID, Reason.CRL_INVALID))
 #: What a server can hold against a certificate that it was sent.
@@ -60,7 +57,7 @@ _ORDER = tuple(Reason)
 
 def _fatal(alerts: Sequence[Alert], symbol: str) -> Alert | None:
     """Without those that an end sent since the connection ended in the middle (OpenSSL says decode_error then)."""
-    ended = symbol in _ENDS or symbol in _RESETS
+    ended = symbol in ENDS or symbol in RESETS
     return next((a for a in alerts if a.fatal and not (ended and a.direction is Direction.SENT)), None)
 
 
@@ -109,7 +106,7 @@ def _before_the_handshake(facts: Facts, _alert: Alert | None, _sender: str | Non
         return _one(Outcome.TIMED_OUT, Reason.CONNECT)
     if client.error_symbol == "ENOTFOUND":
         return _one(Outcome.NO_CONNECTION, Reason.NAME_NOT_RESOLVED)
-    return _one(Outcome.NO_CONNECTION, Reason.RESET if client.error_symbol in _RESETS else Reason.REFUSED)
+    return _one(Outcome.NO_CONNECTION, Reason.RESET if client.error_symbol in RESETS else Reason.REFUSED)
 
 
 def _client_refused(facts: Facts, alert: Alert | None, sender: str | None) -> Found | None:
@@ -223,18 +220,14 @@ def _nginx_page(facts: Facts, client: ClientView) -> Found:
     return Outcome.ACCEPTED, ()
 
 
-def _ended(facts: Facts, alert: Alert | None, _sender: str | None) -> Found | None:
+def _ended(facts: Facts, _alert: Alert | None, _sender: str | None) -> Found | None:
     client = facts.seen
     if client is not None and client.timed_out:
         return _one(Outcome.TIMED_OUT, Reason.HANDSHAKE if client.phase is Phase.HANDSHAKE else Reason.RESPONSE)
-    if alert is not None:
-        return None  # an alert that says nothing which the lab knows: never guessed away as a closed connection
     symbol = client.error_symbol if client is not None else facts.told.error_symbol if facts.told is not None else ""
-    if client is None and symbol in NOT_TLS:
-        return _one(Outcome.NO_CONNECTION, Reason.NOT_TLS)
-    if symbol in _RESETS:
+    if symbol in RESETS:
         return _one(Outcome.NO_CONNECTION, Reason.RESET)
-    if symbol == "EOF" or (client is None and symbol in _ENDS):
+    if symbol == "EOF" or (client is None and symbol in ENDS):
         return _one(Outcome.NO_CONNECTION, Reason.CLOSED)
     return None
 
@@ -248,5 +241,6 @@ RULES: tuple[_Rule, ...] = (
     no_agreement,
     _refused_by_alert,
     _answered,
+    broken_protocol,
     _ended,
 )

@@ -15,7 +15,7 @@ __all__ = ["UNUSABLE_SINCE_8_16", "predict", "verify_result"]
 #: CURLE_BAD_FUNCTION_ARGUMENT: the client's own key or certificate can't be used, from 8.16 on; 58 before.
 UNUSABLE_SINCE_8_16 = 43
 
-_OK, _RESOLVE, _CONNECT, _WEIRD, _PARTIAL, _TIMEOUT = 0, 6, 7, 1, 18, 28
+_OK, _RESOLVE, _CONNECT, _PARTIAL, _TIMEOUT = 0, 6, 7, 18, 28
 _SSL_CONNECT, _EMPTY, _RECV, _CERT_PROBLEM, _CIPHER, _VERIFY, _CA_FILE = 35, 52, 56, 58, 59, 60, 77
 _CRL_FILE = 82
 
@@ -55,7 +55,9 @@ def predict(view: ClientView, *, trust_unusable: bool = False, crl_unusable: boo
             # curl sets SSL_OP_IGNORE_UNEXPECTED_EOF: with close_notify or without, nothing came.
             return _EMPTY if view.error_symbol == "EOF" else _RECV
         case Phase.RESPONSE:
-            return _PARTIAL if view.response is not None else _WEIRD
+            if view.error_symbol == "EOF":
+                return _PARTIAL if view.response is not None else None
+            return _RECV if view.response is not None else None  # 1, 8 or 61, by what is wrong with the head
         case Phase.DONE:
             return _OK
 

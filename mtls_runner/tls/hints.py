@@ -61,6 +61,9 @@ MEANINGS: Mapping[Reason, str] = {
     _R.CLOSED: "the connection was closed and neither end says why",
     _R.NOT_TLS: "what answers there does not speak TLS",
     _R.NAME_NOT_RESOLVED: "the host name can't be resolved",
+    _R.ALERT: "an alert ended it that says nothing about a certificate or what the two have in common",
+    _R.RECORD: "a TLS record that can't be read, or that does not belong there",
+    _R.HTTP: "the answer is not HTTP/1.1",
     _R.CONNECT: "while connecting",
     _R.HANDSHAKE: "during the handshake",
     _R.RESPONSE: "while waiting for the response",
@@ -109,7 +112,14 @@ HINTS: Mapping[Reason, str] = {
     _R.KEY_MISMATCH: "Compare openssl x509 -pubkey with openssl pkey -pubout.",
     _R.MISSING_FILE: "Look at the path and its permissions.",
     _R.REFUSED: "Is the server running, and on that port?",
+    _R.RESET: (
+        "A server that refuses a client and closes at once resets the connection, which can take its alert away from curl; "
+        "the Python client (--tool python) reads it all the same."
+    ),
     _R.NOT_TLS: "Is it the plain HTTP port?",
+    _R.ALERT: "Look at the log of the end that sent it.",
+    _R.RECORD: "Something between the two may change or cut the bytes: a proxy, a port forwarding, another protocol.",
+    _R.HTTP: "Is it a server of HTTP/1.1? Without ALPN a server of HTTP/2 must still answer in HTTP/1.1.",
 }
 
 _SHOWN = 5

@@ -1,8 +1,9 @@
-"""HTTP/1.1 by h11 over a blocking socket, at both ends."""
+"""HTTP/1.1 over a blocking socket, at both ends: h11 reads requests and writes everything."""
 
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Iterable, Mapping
 
 import h11
@@ -12,32 +13,15 @@ from mtls_runner.errors import LabError
 from mtls_runner.model.client import Request
 from mtls_runner.model.observation import HttpRequest, HttpResponse
 from mtls_runner.model.server import Response
-from mtls_runner.tls.patience import limit
+from mtls_runner.tls.http_response import HttpError, ResponseReader
+from mtls_runner.tls.patience import limit, send_all
 
-__all__ = ["HttpError", "Reply", "ask", "host_header", "next_request", "reply"]
+__all__ = ["Reply", "ask", "host_header", "next_request", "reply"]
 
 _CHUNK = 65536
 _AGENT = "mtls-run"
 _BODILESS = frozenset((204, 304))
 """Statuses whose responses have no body (RFC 9110 §6.4.1)."""
-
-
-class HttpError(Exception):
-    """The other end broke the connection or the protocol.
-
-    Args:
-        partial: what had arrived of the response, if its head had.
-        ended: it closed the connection; otherwise what it sent is not HTTP.
-        silent: it closed without a byte of a message.
-    """
-
-    def __init__(
-        self, message: str, *, partial: HttpResponse | None = None, ended: bool = False, silent: bool = False
-    ) -> None:
-        self.partial = partial
-        self.ended = ended
-        self.silent = silent
-        super().__init__(message)
 
 
 def host_header(name: str, port: int) -> str:
@@ -55,16 +39,25 @@ def _octets(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
     return [(name.encode("ascii"), value.encode()) for name, value in headers]
 
 
-def _receive(sock: socket.socket, connection: h11.Connection, deadline: Deadline) -> bool:
-    """Whether something came; ``False``: the other end closed."""
+def _receive(sock: socket.socket, connection: h11.Connection, deadline: Deadline) -> bytes:
+    """What came; nothing: the other end closed."""
     limit(sock, deadline)
     data = sock.recv(_CHUNK)
     connection.receive_data(data)
-    return bool(data)
+    return data
 
 
-def ask(sock: socket.socket, request: Request, host: str, deadline: Deadline) -> HttpResponse:
+def ask(sock: socket.socket, request: Request, host: str, deadline: Deadline, body_limit: int) -> HttpResponse:
     """Send a request and read the whole response.
+
+    A server may answer, or refuse by an alert, and close before it has read the request: what it said is read all the same.
+
+    Args:
+        sock: connected.
+        request: what is asked for.
+        host: the Host field's value.
+        deadline: for everything.
+        body_limit: bytes of the body that are kept; the rest is counted.
 
     Raises:
         LabError: the request contradicts itself (a Content-Length that is not its body's).
@@ -87,29 +80,21 @@ def ask(sock: socket.socket, request: Request, host: str, deadline: Deadline) ->
         data += connection.send(h11.EndOfMessage()) or b""
     except h11.LocalProtocolError as error:
         raise LabError(f"Python's client can't send this request: {error}") from error
-    limit(sock, deadline)
-    sock.sendall(data)
-    status = 0
-    fields: tuple[tuple[str, str], ...] = ()
-    body = bytearray()
-    silent, ended = True, False
+    unsent: OSError | None = None
     try:
-        while True:
-            event = connection.next_event()
-            if event is h11.NEED_DATA:
-                ended = not _receive(sock, connection, deadline)
-                silent = silent and ended
-            elif type(event) is h11.Response:
-                status, fields = event.status_code, _text(list(event.headers))
-            elif type(event) is h11.Data:
-                body += event.data
-            elif type(event) is h11.EndOfMessage:
-                return HttpResponse(status, fields, bytes(body))
-            elif type(event) is h11.ConnectionClosed:
-                raise HttpError("the server closed the connection without a response", ended=True, silent=True)
-    except h11.RemoteProtocolError as error:
-        partial = HttpResponse(status, fields, bytes(body)) if status else None
-        raise HttpError(str(error), partial=partial, ended=ended, silent=silent) from error
+        send_all(sock, data, deadline)
+    except TimeoutError:
+        raise
+    except OSError as error:
+        unsent = error
+    try:
+        return ResponseReader(sock, body_limit).read(request.method, deadline, upgrade="upgrade" in given)
+    except (ConnectionError, ssl.SSLEOFError) as error:
+        raise unsent or error from None  # nothing was there to be read
+    except HttpError as error:
+        if unsent is not None and error.silent:
+            raise unsent from None
+        raise
 
 
 class Reply:
@@ -157,7 +142,8 @@ def next_request(sock: socket.socket, connection: h11.Connection, deadline: Dead
             event = connection.next_event()
             if event is h11.NEED_DATA:
                 if connection.they_are_waiting_for_100_continue:
-                    sock.sendall(connection.send(h11.InformationalResponse(status_code=100, headers=[])) or b"")
+                    proceed = connection.send(h11.InformationalResponse(status_code=100, headers=[])) or b""
+                    send_all(sock, proceed, deadline)
                 _receive(sock, connection, deadline)
             elif type(event) is h11.Request:
                 request = HttpRequest(
@@ -168,7 +154,7 @@ def next_request(sock: socket.socket, connection: h11.Connection, deadline: Dead
             elif type(event) is h11.ConnectionClosed:
                 return None
     except h11.RemoteProtocolError as error:
-        raise HttpError(str(error)) from error
+        raise HttpError("the request can't be read as HTTP/1.1") from error
 
 
 def reply(
@@ -176,6 +162,7 @@ def reply(
     connection: h11.Connection,
     request: HttpRequest,
     replies: Mapping[str | None, Reply],
+    deadline: Deadline,
 ) -> bool:
     """Answer a request; whether the connection can carry another one.
 
@@ -189,7 +176,7 @@ def reply(
         data = answer.encode(connection, head=request.method == "HEAD")
     except h11.LocalProtocolError as error:
         raise HttpError(f"this response can't be sent: {error}") from error
-    sock.sendall(data)
+    send_all(sock, data, deadline)
     if connection.our_state is h11.DONE and connection.their_state is h11.DONE:
         connection.start_next_cycle()
         return True

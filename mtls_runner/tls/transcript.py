@@ -7,7 +7,11 @@ used below its Python wrapper on purpose: the wrapper reads a record header's ty
 
 from __future__ import annotations
 
+import contextlib
+import math
+import socket
 import ssl
+import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +23,7 @@ from mtls_runner.tls.signatures import key_exchange_scheme, verify_scheme
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["AVAILABLE", "RecordingSocket", "Transcript", "record"]
+__all__ = ["AVAILABLE", "LONGEST", "RecordingSocket", "Transcript", "record"]
 
 _CHANGE_CIPHER_SPEC, _ALERT, _HANDSHAKE = 20, 21, 22
 _CERTIFICATE, _CERTIFICATE_REQUEST, _CERTIFICATE_STATUS = 11, 13, 22
@@ -42,16 +46,25 @@ _HOOK = _find_hook()
 AVAILABLE = _HOOK is not None
 
 
-class Transcript:
-    """The messages of one connection, in order. Only the bytes that are read later are kept."""
+LONGEST = 4096
+"""Messages that are kept of one connection; an exchange has some twenty."""
 
-    __slots__ = ("_entries",)
+
+class Transcript:
+    """The messages of one connection, in order: the first :data:`LONGEST`. Only the bytes that are read later are kept."""
+
+    __slots__ = ("_entries", "more")
 
     def __init__(self) -> None:
         self._entries: list[tuple[str, int, int, int, int, bytes]] = []
+        self.more = 0
+        """Messages that came after those."""
 
     def add(self, direction: str, version: int, content_type: int, message_type: int, data: bytes) -> None:
         """One call of OpenSSL's message callback."""
+        if len(self._entries) >= LONGEST and content_type != _ALERT:
+            self.more += 1
+            return
         keep = content_type == _ALERT or message_type in _KEPT
         self._entries.append((direction, version, content_type, message_type, len(data), data if keep else b""))
 
@@ -137,6 +150,10 @@ class RecordingSocket(ssl.SSLSocket):
     """
 
     transcript: Transcript | None = None
+    until = math.inf
+    """When the operation that goes on has to end, on the monotonic clock."""
+    overran = False
+    """It went on for longer, record after record, and was cut off: what it raises then is the cut, not the cause."""
 
 
 def _callback(
@@ -148,6 +165,11 @@ def _callback(
     data: bytes,
 ) -> None:
     # A raise in here would replace the SSLError that the caller must see: nothing here can raise.
+    if isinstance(conn, RecordingSocket) and not conn.overran and time.monotonic() > conn.until:
+        # OpenSSL reads on for as long as records come that it gives to nobody (empty ones, session tickets, …).
+        conn.overran = True
+        with contextlib.suppress(OSError):  # the other end was faster
+            socket.socket.shutdown(conn, socket.SHUT_RDWR)
     if content_type in _RECORDED:
         transcript = getattr(conn, "transcript", None)
         if transcript is not None:

@@ -140,10 +140,10 @@ def test_a_name_that_cannot_be_resolved(client: Client, material: Material) -> N
     assert (seen, view.exit_code) == ("no-connection: name-not-resolved", 6), view
 
 
-def test_an_alert_that_says_nothing_known_is_no_outcome(client: Client, material: Material) -> None:
+def test_an_alert_that_says_nothing_of_a_certificate(client: Client, material: Material) -> None:
     with peers.peer(peers.send_alert(2, 80)) as address:
         _, seen = probe(client, CLIENT, address, material)
-    assert seen == "not recognised"
+    assert seen == "protocol-error: alert"
 
 
 def test_the_negative_twin_a_server_that_answers(client: Client, material: Material, context: ssl.SSLContext) -> None:

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import os
 import re
+import selectors
 import shutil
 import signal
 import subprocess
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from mtls_runner.deadline import Deadline
 from mtls_runner.errors import DeadlineExceeded, LabError
 
-__all__ = ["CurlBinary", "Finished"]
+__all__ = ["CurlBinary", "Finished", "Kept", "Sink"]
+
+Sink = Callable[[bytes], object]
+"""Takes what comes, some at a time."""
 
 _FIRST_LINE = re.compile(r"curl (\d+\.\d+\.\d+)\S* \([^)]*\) libcurl/\S+ (.*)")
 #: What a child may inherit: where libraries and programs lie. Everything else could change an outcome (``SSL_CERT_FILE``,
 #: ``CURL_CA_BUNDLE``, ``OPENSSL_CONF``, ``https_proxy``, ``SSLKEYLOGFILE``, …).
 _INHERITED = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 _VERSION_LIMIT = 10.0
-_GRACE = 2.0
+_GRACE = 1.0
+_READ = 1 << 16
+_WORDS = 1 << 20
+"""Bytes of what curl says itself that are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,30 @@ class Finished:
     exit_code: int
     output: str
     errors: str
+
+
+class Kept:
+    """The first bytes of what comes, and how many came.
+
+    Args:
+        limit: how many are kept.
+    """
+
+    __slots__ = ("data", "limit", "size")
+
+    def __init__(self, limit: int) -> None:
+        self.data = bytearray()
+        self.limit = limit
+        self.size = 0
+
+    def add(self, data: bytes) -> None:
+        """More of it."""
+        self.size += len(data)
+        self.data += data[: self.limit - len(self.data)]
+
+    def text(self) -> str:
+        """As UTF-8."""
+        return self.data.decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,42 +112,97 @@ class CurlBinary:
         """Whether it speaks TLS through OpenSSL itself (not LibreSSL, BoringSSL, GnuTLS, …)."""
         return self.tls.startswith("OpenSSL/")
 
-    def run(self, options: Sequence[str], *, home: Path, settings: Path, deadline: Deadline) -> Finished:
-        """Run it once. ``home`` is an empty directory, ``settings`` an ``openssl.cnf``.
+    def run(
+        self,
+        options: Sequence[str],
+        *,
+        home: Path,
+        settings: Path,
+        deadline: Deadline,
+        outputs: Mapping[str, Sink] | None = None,
+    ) -> Finished:
+        """Run it once.
+
+        Args:
+            options: curl's.
+            home: an empty directory.
+            settings: an ``openssl.cnf``.
+            deadline: when it is killed, somewhat later.
+            outputs: what takes each output that an option with a file's name makes (``--trace``), read as it comes, so that
+                no file and no memory has to hold it all.
 
         Raises:
             LabError: it died by a signal.
             DeadlineExceeded: it did not stop in time although it was told to.
         """
         environment = {**_environment(), "HOME": str(home), "OPENSSL_CONF": str(settings)}
-        return _run([str(self.path), "--disable", *options], environment, deadline)
+        return _run([str(self.path), "--disable", *options], environment, deadline, outputs or {})
 
 
 def _environment() -> dict[str, str]:
     return {"LC_ALL": "C"} | {name: os.environ[name] for name in _INHERITED if name in os.environ}
 
 
-def _run(arguments: list[str], environment: dict[str, str], deadline: Deadline) -> Finished:
-    try:
-        process = subprocess.Popen(
-            arguments,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,  # no terminal to ask on, and Ctrl-C is the lab's to handle
-        )
-    except OSError as error:
-        raise LabError(f"{arguments[0]} can't be run: {error.strerror}") from error
-    try:
-        output, errors = process.communicate(timeout=deadline.remaining() + _GRACE)
-    except subprocess.TimeoutExpired as error:
-        raise DeadlineExceeded(f"time limit passed, and {arguments[0]} did not stop by itself") from error
-    finally:
-        if process.poll() is None:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+def _run(
+    arguments: list[str], environment: dict[str, str], deadline: Deadline, outputs: Mapping[str, Sink] | None = None
+) -> Finished:
+    said, errors = Kept(_WORDS), Kept(_WORDS)
+    with ExitStack() as pipes:
+        sinks: dict[int, Sink] = {}
+        inherited = []
+        for option, sink in (outputs or {}).items():
+            reading, writing = os.pipe()
+            pipes.callback(os.close, reading)
+            sinks[reading] = sink
+            inherited.append(pipes.enter_context(os.fdopen(writing, "wb", buffering=0)))
+            arguments += [option, f"/dev/fd/{writing}"]
+        try:
+            process = subprocess.Popen(
+                arguments,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=[pipe.fileno() for pipe in inherited],
+                start_new_session=True,  # no terminal to ask on, and Ctrl-C is the lab's to handle
+            )
+        except OSError as error:
+            raise LabError(f"{arguments[0]} can't be run: {error.strerror}") from error
+        for pipe in inherited:
+            pipe.close()
+        with process:
+            try:
+                if process.stdout is not None and process.stderr is not None:
+                    sinks |= {process.stdout.fileno(): said.add, process.stderr.fileno(): errors.add}
+                _pump(sinks, deadline.remaining() + _GRACE)
+                process.wait(_GRACE)
+            except (TimeoutError, subprocess.TimeoutExpired) as error:
+                raise DeadlineExceeded(f"time limit passed, and {arguments[0]} did not stop by itself") from error
+            finally:
+                if process.poll() is None:
+                    with suppress(ProcessLookupError):
+                        os.killpg(process.pid, signal.SIGKILL)
     if process.returncode < 0:
         raise LabError(f"{arguments[0]} died by signal {-process.returncode}")
-    return Finished(process.returncode, output.decode("utf-8", "replace"), errors.decode("utf-8", "replace"))
+    return Finished(process.returncode, said.text(), errors.text())
+
+
+def _pump(sinks: Mapping[int, Sink], seconds: float) -> None:
+    """Read every descriptor to its end.
+
+    Raises:
+        TimeoutError: they are open for longer than that.
+    """
+    deadline = Deadline.after(seconds)
+    with selectors.DefaultSelector() as selector:
+        for descriptor in sinks:
+            selector.register(descriptor, selectors.EVENT_READ)
+        while selector.get_map():
+            if deadline.passed:
+                raise TimeoutError
+            for key, _ in selector.select(deadline.remaining()):
+                data = os.read(key.fd, _READ)
+                if data:
+                    sinks[key.fd](data)
+                else:
+                    selector.unregister(key.fd)

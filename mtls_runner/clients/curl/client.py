@@ -5,25 +5,26 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import ssl
-import tempfile
 import threading
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from mtls_runner.clients.curl.binary import CurlBinary, Finished
+from mtls_runner.clients.curl.binary import CurlBinary, Finished, Kept, Sink
 from mtls_runner.clients.curl.command import Command, Files, build, key_path, locked, openssl_settings
-from mtls_runner.clients.curl.outcome import READ_LATE, Written, view
-from mtls_runner.clients.curl.trace import parse
+from mtls_runner.clients.curl.head import Head
+from mtls_runner.clients.curl.outcome import OUT_OF_MEMORY, READ_LATE, Written, stopped, view
+from mtls_runner.clients.curl.trace import TraceReader
 from mtls_runner.deadline import Deadline
-from mtls_runner.errors import LabError
+from mtls_runner.errors import DeadlineExceeded, LabError
 from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.endpoint import Address, TlsVersion, VerifyFlag
-from mtls_runner.model.observation import ClientView, HttpResponse, Reason
+from mtls_runner.model.observation import ClientView, Reason
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import RevocationCheck
+from mtls_runner.tls.http_response import LONGEST_HEAD
 from mtls_runner.tls.material import Problem, load, load_crls, load_trust
 
 __all__ = ["CurlClient"]
@@ -109,22 +110,24 @@ class CurlClient:
         place = self._place(material)
         files = self._files(place, client, material)
         command = build(client, client.connect or address, files)
-        # Not the place itself: what is removed after the run must not mix with what --keep keeps.
-        scratch = Path(tempfile.mkdtemp(prefix="probe-", dir=place.directory))
+        reader, headers, body = TraceReader(), Kept(LONGEST_HEAD), Kept(client.body_limit)
+        outputs = {"--trace": reader.feed, "--dump-header": headers.add, "--output": body.add}
+        trace = reader.found
         try:
-            finished = self._run(command, files, scratch, limit)
-            if finished.exit_code in _LAB_TROUBLE:
+            finished = self._run(command, files, limit, outputs)
+        except DeadlineExceeded as error:
+            written = stopped(str(error), trace)
+        else:
+            if finished.exit_code in _LAB_TROUBLE and not (finished.exit_code == OUT_OF_MEMORY and trace.finished):
                 raise LabError(f"curl gave up (exit {finished.exit_code}): {finished.errors.strip()}")
             written = _written(finished)
-            trace = parse(_read(scratch / "trace"))
-            _held(client, trace.offered_signature_algorithms)
-            # With --head the output is the head once more.
-            body = b"" if client.request.method == "HEAD" else _read(scratch / "body")
-            response = _response(written.http_code, _read(scratch / "headers"), body)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-        untried = not trace.said_hello or finished.exit_code in READ_LATE
-        problem = self._problem(finished.exit_code, client, files) if untried else None
+        _held(client, trace.offered_signature_algorithms)
+        head = Head.last(bytes(headers.data), whole=headers.size <= LONGEST_HEAD)
+        written = replace(written, not_http=head.fault(client, trace), cut=head.cut)
+        # With --head the output is the head once more.
+        response = head.response(written.http_code, body if client.request.method != "HEAD" else Kept(0))
+        untried = not trace.said_hello or written.exit_code in READ_LATE
+        problem = self._problem(written.exit_code, client, files) if untried else None
         return view(self._binary.version, client, written, trace, response, problem, command.typed())
 
     def command(self, client: ClientSpec, address: Address, material: Material) -> str:
@@ -136,17 +139,17 @@ class CurlClient:
         files = self._files(self._place(material), client, material)
         return build(client, client.connect or address, files).typed()
 
-    def _run(self, command: Command, files: Files, scratch: Path, limit: Deadline) -> Finished:
+    def _run(self, command: Command, files: Files, limit: Deadline, outputs: Mapping[str, Sink]) -> Finished:
         options = ["--silent", "--show-error", "--noproxy", "*", "--globoff"]
         options += ["--max-time", f"{max(limit.remaining(), 0.001):.3f}"]
-        options += ["--trace", str(scratch / "trace"), "--dump-header", str(scratch / "headers")]
-        options += ["--output", str(scratch / "body"), "--write-out", "%{json}"]
+        options += ["--write-out", "%{json}"]
         if command.config is not None:
             options += ["--config", str(command.config)]
         elif files.certificate is not None:
             options += ["--pass", ""]  # otherwise curl asks on the terminal, whatever its time limit
         options += command.options
-        return self._binary.run([*options, command.url], home=files.empty, settings=files.settings, deadline=limit)
+        options.append(command.url)
+        return self._binary.run(options, home=files.empty, settings=files.settings, deadline=limit, outputs=outputs)
 
     def _place(self, material: Material) -> _Place:
         directory = material.directory.absolute() / "curl"
@@ -237,27 +240,6 @@ def _written(finished: Finished) -> Written:
         )
     except (ValueError, AttributeError) as error:
         raise LabError(f"curl (exit {finished.exit_code}) wrote no result: {finished.errors.strip()}") from error
-
-
-def _response(status: int, headers: bytes, body: bytes) -> HttpResponse | None:
-    """The last response of those in ``--dump-header`` (informational ones come before it, RFC 9110 §15.2)."""
-    if not status:
-        return None
-    lines: list[tuple[str, str]] = []
-    for line in headers.decode("latin-1").splitlines():
-        name, colon, value = line.partition(":")
-        if line.startswith("HTTP/"):
-            lines = []
-        elif colon:
-            lines.append((name.strip().lower(), value.strip()))
-    return HttpResponse(status, tuple(lines), body)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return b""
 
 
 def _write(path: Path, content: bytes) -> None:

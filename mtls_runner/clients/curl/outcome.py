@@ -11,15 +11,21 @@ from mtls_runner.clients.curl.stapled_status import status_reason
 from mtls_runner.clients.curl.trace import CurlTrace
 from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.observation import ClientView, Direction, HttpResponse, Phase
+from mtls_runner.tls.broken_protocol import NOT_HTTP
 from mtls_runner.tls.classify import ISSUER_NAME_EMPTY
 from mtls_runner.tls.material import Problem
 from mtls_runner.tls.messages import issuer
 from mtls_runner.tls.openssl_errors import openssl_errors
 
-__all__ = ["READ_LATE", "Written", "view"]
+__all__ = ["OUT_OF_MEMORY", "READ_LATE", "Written", "stopped", "view"]
 
 _OK, _RESOLVE, _CONNECT, _PARTIAL, _TIMEOUT, _EMPTY, _VERIFY = 0, 6, 7, 18, 28, 52, 60
-_STATUS = 91
+_STATUS, _RECV = 91, 56
+#: UNSUPPORTED_PROTOCOL (HTTP/0.9, a version that nobody knows), WEIRD_SERVER_REPLY, OUT_OF_MEMORY (a line of more than 100 kB),
+#: BAD_CONTENT_ENCODING (a transfer coding), TOO_LARGE.
+OUT_OF_MEMORY = 27
+_NOT_HTTP = frozenset((1, 8, OUT_OF_MEMORY, 61, 100))
+_ENDS = ("SSL_ERROR_SYSCALL", "SSL_ERROR_ZERO_RETURN")
 _PREPARE = frozenset((43, 58, 59, 77, 82))
 #: CAs and CRLs are read after the ClientHello was sent, from 7.87 on (``ossl_connect_step2`` in lib/vtls/openssl.c).
 READ_LATE = frozenset((77, 82))
@@ -47,6 +53,8 @@ class Written:
         local_port: its TCP port; 0 or -1: it never connected.
         http_code: 0: no response.
         handshake_took: seconds until its handshake was complete; 0: it never was.
+        not_http: what the lab finds wrong with the response where curl does not mind it; ``""``.
+        cut: the response's head is not whole, which curl does not mind either.
     """
 
     exit_code: int
@@ -55,6 +63,14 @@ class Written:
     local_port: int
     http_code: int
     handshake_took: float
+    not_http: str = ""
+    cut: bool = False
+
+
+def stopped(error: str, trace: CurlTrace) -> Written:
+    """What it would have written, had it stopped by itself when its time was over."""
+    took = 1.0 if Direction.SENT in trace.finished else 0.0
+    return Written(_TIMEOUT, error, _NOT_YET, local_port=0, http_code=0, handshake_took=took)
 
 
 def view(
@@ -101,7 +117,7 @@ def view(
         problem=problem.reason if problem is not None else None,
         error=_told(written, problem),
         error_symbol=symbol,
-        timed_out=written.exit_code == _TIMEOUT,
+        timed_out=written.exit_code == _TIMEOUT and not written.not_http,
         exit_code=written.exit_code,
         verify_code=verify_code,
         name_mismatch=mismatch,
@@ -117,6 +133,7 @@ def view(
         resumed=trace.resumed,
         signature_algorithms=transcript.signature_algorithms(),
         response=response,
+        messages_left_out=transcript.more,
         local_port=written.local_port if written.local_port > 0 else None,
         command=command,
         ocsp=status_reason(written.error, transcript.stapled()) if written.exit_code == _STATUS else None,
@@ -124,11 +141,13 @@ def view(
 
 
 def _phase(written: Written, trace: CurlTrace) -> Phase:
+    if written.not_http or (written.exit_code in _NOT_HTTP and trace.finished):
+        return Phase.RESPONSE
     if written.exit_code == _OK:
-        return Phase.DONE
+        return Phase.RESPONSE if written.cut else Phase.DONE
     if trace.answered or written.http_code:
         return Phase.RESPONSE
-    if written.exit_code not in (_VERIFY, _STATUS) and written.handshake_took > 0:
+    if written.exit_code not in (_VERIFY, _STATUS) and (written.handshake_took > 0):
         return Phase.REQUEST
     if trace.said_hello and written.exit_code not in READ_LATE:
         return Phase.HANDSHAKE
@@ -138,6 +157,10 @@ def _phase(written: Written, trace: CurlTrace) -> Phase:
 
 
 def _told(written: Written, problem: Problem | None) -> str:
+    if written.not_http:
+        return f"{written.not_http} (curl: {written.error})" if written.error else written.not_http
+    if written.cut and written.exit_code == _OK:
+        return "the server closed the connection within the head of its response"
     if problem is not None and problem.text:
         return f"{problem.text} (curl: {written.error})"
     return written.error
@@ -145,12 +168,16 @@ def _told(written: Written, problem: Problem | None) -> str:
 
 def _symbol(written: Written, trace: CurlTrace) -> str:
     """OpenSSL's symbolic reason, an errno's name, or ``EOF``; by code wherever curl gives one."""
+    if written.not_http:
+        return NOT_HTTP
     if written.exit_code == _OK:
-        return ""
+        return "EOF" if written.cut else ""
     if written.exit_code == _RESOLVE:
         return "ENOTFOUND"
     if written.exit_code in (_EMPTY, _PARTIAL):
         return "EOF"
+    if written.exit_code in _NOT_HTTP and trace.finished:
+        return NOT_HTTP
     coded = openssl_errors(written.error)
     if coded:
         return "EOF" if coded[0].symbol == "UNEXPECTED_EOF_WHILE_READING" else coded[0].symbol
@@ -163,5 +190,7 @@ def _symbol(written: Written, trace: CurlTrace) -> str:
         for text, name in texts.items():
             if text in said:
                 return name
+    if written.exit_code == _RECV and trace.answered:
+        return NOT_HTTP  # neither TLS nor the socket has anything against it: it is a chunk that can't be read
     # SSL_get_error(3): without an errno, the peer closed the connection.
-    return "EOF" if "SSL_ERROR_SYSCALL" in written.error else ""
+    return "EOF" if any(name in written.error for name in _ENDS) else ""

@@ -17,11 +17,13 @@ from mtls_runner.model.observation import Direction
 from mtls_runner.tls.names import WIRE_VERSIONS
 from mtls_runner.tls.transcript import Transcript
 
-__all__ = ["CurlTrace", "parse"]
+__all__ = ["CurlTrace", "TraceReader", "parse"]
 
 _SECTION = re.compile(rb"(=>|<=) (Send|Recv) (SSL data|header|data), (\d+) bytes \(0x[0-9a-f]+\)")
 _INFO = b"== Info: "
 _WIDTH = 16
+_NOTES = 1024
+"""Remarks of curl's that are kept."""
 
 # RFC 8446 §5.1; 0x17 stands in the headers of encrypted TLS 1.3 records, whose real type follows.
 _CHANGE_CIPHER_SPEC, _ALERT, _HANDSHAKE, _APPLICATION_DATA = 20, 21, 22, 23
@@ -66,32 +68,63 @@ class CurlTrace:
         return named.value if named is not None else None
 
 
+class TraceReader:
+    """Reads a trace as it comes; of what people exchanged (``data``) no byte is looked at or kept."""
+
+    def __init__(self) -> None:
+        self.found = CurlTrace()
+        self._kinds = {b"=>": 0, b"<=": 0}
+        self._rest = b""
+        self._skip = 0
+
+    def feed(self, data: bytes) -> None:
+        """The next bytes, however they are cut."""
+        if self._skip >= len(data):
+            self._skip -= len(data)
+            return
+        text = self._rest + data[self._skip :]
+        self._skip = 0
+        at = 0
+        while (end := text.find(b"\n", at)) >= 0:
+            line = text[at:end]
+            section = _SECTION.fullmatch(line)
+            if section is None:
+                if line.startswith(_INFO) and len(self.found.notes) < _NOTES:
+                    self.found.notes.append(line[len(_INFO) :].decode("utf-8", "replace").strip())
+                at = end + 1
+                continue
+            arrow, _, what, count = section.groups()
+            size = int(count)
+            height = _dumped(size)
+            if what == b"SSL data":
+                if end + 1 + height > len(text):
+                    break  # the rest of it is still to come
+                content = _bytes(text[end + 1 : end + 1 + height].split(b"\n"), size)
+                if len(content) == size:
+                    self._kinds[arrow] = _take(self.found, arrow, self._kinds[arrow], content)
+            elif arrow == b"<=":
+                self.found.answered = True
+            at = end + 1 + height
+        self._rest = text[at:]
+        self._skip = max(0, at - len(text))
+
+
+def _dumped(size: int) -> int:
+    """How many bytes the hex dump of so many takes: in each line offset, colon, blank, hex, the same as text, line feed."""
+    offsets = 4 * -(-size // _WIDTH)
+    digits, first = 5, 1 << 16
+    while first < size:  # offsets from 0x10000 on take five digits, and so on
+        offsets += -(-(size - first) // _WIDTH)
+        digits, first = digits + 1, first << 4
+    lines = -(-size // _WIDTH)
+    return offsets + lines * (2 + 3 * _WIDTH + 1) + size
+
+
 def parse(trace: bytes) -> CurlTrace:
     """Read a whole trace, or as much of one as a killed curl left."""
-    found = CurlTrace()
-    kinds = {b"=>": 0, b"<=": 0}
-    lines = trace.split(b"\n")
-    at = 0
-    while at < len(lines):
-        line = lines[at]
-        at += 1
-        if line.startswith(_INFO):
-            found.notes.append(line[len(_INFO) :].decode("utf-8", "replace").strip())
-            continue
-        section = _SECTION.fullmatch(line)
-        if section is None:
-            continue
-        arrow, _, what, count = section.groups()
-        size = int(count)
-        height = -(-size // _WIDTH)
-        if what == b"SSL data":
-            data = _bytes(lines[at : at + height], size)
-            if len(data) == size:
-                kinds[arrow] = _take(found, arrow, kinds[arrow], data)
-        elif arrow == b"<=":
-            found.answered = True
-        at += height
-    return found
+    reader = TraceReader()
+    reader.feed(trace)
+    return reader.found
 
 
 def _bytes(lines: list[bytes], size: int) -> bytes:

@@ -171,6 +171,8 @@ def _ending(seen: Observation) -> str:
         return f"time limit passed: {seen.client.phase}"
     if seen.outcome is Outcome.NO_CONNECTION:
         return f"connection ended: {seen.reason}" if seen.reason is not None else "connection ended"
+    if seen.outcome is Outcome.PROTOCOL_ERROR:
+        return f"protocol error: {seen.reason}"
     if seen.outcome is Outcome.CLIENT_UNUSABLE:
         return "no handshake was tried"
     return ""

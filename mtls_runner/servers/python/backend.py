@@ -24,7 +24,9 @@ from mtls_runner.servers.python.traits import TRAITS
 from mtls_runner.servers.python.virtual_hosts import Greeting, Hosts
 from mtls_runner.tls.closing import close_after_alert, say_goodbye
 from mtls_runner.tls.context import unsupported
-from mtls_runner.tls.http import HttpError, next_request, reply
+from mtls_runner.tls.http import next_request, reply
+from mtls_runner.tls.http_response import HttpError
+from mtls_runner.tls.patience import limit
 from mtls_runner.tls.transcript import RecordingSocket
 
 __all__ = ["PythonBackend"]
@@ -103,8 +105,9 @@ class _Server:
         sock.settimeout(_IDLE_SECONDS)
         plain = sock
         hosts = self._hosts
+        greeted = Deadline.after(_IDLE_SECONDS)
         try:
-            greeting = hosts.greet(sock, Deadline.after(_IDLE_SECONDS))
+            greeting = hosts.greet(sock, greeted)
             connection.asks, connection.server_name = greeting.host.asks, greeting.server_name
             tls = greeting.host.context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
         except OSError as error:  # the client is gone already
@@ -120,6 +123,7 @@ class _Server:
         if isinstance(tls, RecordingSocket):
             tls.transcript = connection.transcript
         try:
+            limit(tls, greeted)
             tls.do_handshake()
             self._handshake_done(tls, connection)
             self._http(tls, connection, hosts, greeting)
@@ -159,7 +163,7 @@ class _Server:
             answer = hosts.answer(greeting, request, connection.peer)
             connection.error = answer.error
             connection.refused_status = 400 if answer.no_certificate else None
-            more = reply(tls, http, request, answer.replies)
+            more = reply(tls, http, request, answer.replies, Deadline.after(_IDLE_SECONDS))
             self._connections.settle(connection)
 
     def _forget(self, *sockets: socket.socket) -> None:

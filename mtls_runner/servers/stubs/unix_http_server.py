@@ -21,11 +21,13 @@ import h11
 from mtls_runner.deadline import Deadline
 from mtls_runner.errors import LabError
 from mtls_runner.model.observation import HttpRequest
-from mtls_runner.tls.http import HttpError, next_request
+from mtls_runner.tls.http import next_request
+from mtls_runner.tls.http_response import HttpError
 
-__all__ = ["UnixHttpServer", "mountable"]
+__all__ = ["IDLE_SECONDS", "UnixHttpServer", "mountable"]
 
-_IDLE_SECONDS = 30.0
+IDLE_SECONDS = 30.0
+"""How long a request may take to come, or an answer to be read."""
 _STOP_SECONDS = 2.0
 
 
@@ -79,7 +81,7 @@ class UnixHttpServer:
         try:
             more = True
             while more:
-                request = next_request(sock, connection, Deadline.after(_IDLE_SECONDS))
+                request = next_request(sock, connection, Deadline.after(IDLE_SECONDS))
                 if request is None:
                     return
                 more = self.respond(sock, connection, request)

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import h11
 
+from mtls_runner.deadline import Deadline
 from mtls_runner.model.observation import HttpRequest
 from mtls_runner.model.server import ServerSpec
-from mtls_runner.servers.stubs.unix_http_server import UnixHttpServer, mountable
+from mtls_runner.servers.stubs.unix_http_server import IDLE_SECONDS, UnixHttpServer, mountable
 from mtls_runner.tls.http import Reply, reply
 
 __all__ = ["SOCKET", "UpstreamStub", "upstream_stub"]
@@ -41,7 +42,7 @@ class UpstreamStub(UnixHttpServer):
         """The scenario's response for the path."""
         with self._lock:
             self._last = request
-        return reply(sock, connection, request, self._replies)
+        return reply(sock, connection, request, self._replies, Deadline.after(IDLE_SECONDS))
 
 
 @contextlib.contextmanager

@@ -1,0 +1,251 @@
+"""Reads HTTP/1.1 responses off a connection, as forgiving as curl, with a limit for everything that could go on without end.
+
+Source: RFC 9112, and where it leaves the client a choice curl's ``lib/http.c`` and ``lib/http_chunks.c``.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import socket
+from collections.abc import Iterator
+
+from mtls_runner.deadline import Deadline
+from mtls_runner.model.observation import HttpResponse
+from mtls_runner.tls.closing import was_reset
+from mtls_runner.tls.patience import limit
+
+__all__ = ["LONGEST_HEAD", "HttpError", "ResponseReader"]
+
+LONGEST_HEAD = 300 * 1024
+"""Bytes of a response's head, interim responses and trailers included: curl's ``MAX_HTTP_RESP_HEADER_SIZE``."""
+_CHUNK = 65536
+_SHOWN = 32
+_MOST_DIGITS = 16
+"""Of a chunk's size, in hexadecimal: 64 bits."""
+_MOST_LENGTH = 1 << 63
+_PREFIX = b"HTTP/1."
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] +([1-9][0-9]{2})(?: .*)?")
+_SIZE = re.compile(rb"([0-9A-Fa-f]+)[ \t]*(?:;.*)?")
+_BODILESS = frozenset((204, 304))
+_SWITCHING = 101
+_Fields = tuple[tuple[str, str], ...]
+
+
+class HttpError(Exception):
+    """The other end broke the connection or the protocol.
+
+    Args:
+        message: how, in words of our own.
+        partial: what had arrived of the response, if its head had.
+        ended: it closed the connection; otherwise what it sent is not HTTP.
+        silent: it closed without a byte of a message.
+    """
+
+    def __init__(
+        self, message: str, *, partial: HttpResponse | None = None, ended: bool = False, silent: bool = False
+    ) -> None:
+        self.partial = partial
+        self.ended = ended
+        self.silent = silent
+        super().__init__(message)
+
+
+class _Ended(Exception):
+    """The other end closed the connection where more should have come."""
+
+
+class ResponseReader:
+    """Of one connection; what comes after a response is kept for the next one.
+
+    Args:
+        sock: connected.
+        body_limit: bytes of a body that are kept; the rest is counted.
+    """
+
+    def __init__(self, sock: socket.socket, body_limit: int) -> None:
+        self._sock = sock
+        self._body_limit = body_limit
+        self._buffer = bytearray()
+        self._deadline = Deadline(0)
+        self._head = 0
+
+    def read(self, method: str, deadline: Deadline, *, upgrade: bool = False) -> HttpResponse:
+        """The next response, whole.
+
+        Args:
+            method: of its request.
+            deadline: for all of it.
+            upgrade: the request offered another protocol, so that 101 is a response to it.
+
+        Raises:
+            HttpError: it is cut short, or is not HTTP/1.1.
+            OSError: from the socket.
+            TimeoutError: the deadline passed.
+        """
+        self._deadline, self._head = deadline, 0
+        response: HttpResponse | None = None
+        body, size = bytearray(), 0
+        try:
+            status, fields = self._final_head(upgrade=upgrade)
+            response = HttpResponse(status, fields)
+            if method == "HEAD" or status in _BODILESS or status == _SWITCHING:
+                return response
+            for data in self._body(fields):
+                size += len(data)
+                body += data[: self._body_limit - len(body)]
+            return HttpResponse(status, fields, bytes(body), size)
+        except (_Ended, HttpError) as error:
+            if response is not None:
+                response = HttpResponse(response.status, response.headers, bytes(body), size)
+            if isinstance(error, HttpError):
+                error.partial = response
+                raise
+            if not self._head and not self._buffer:
+                raise HttpError(
+                    "the server closed the connection without a response", ended=True, silent=True
+                ) from None
+            within = "head" if response is None else "body"
+            raise HttpError(
+                f"the server closed the connection within the {within} of its response", partial=response, ended=True
+            ) from None
+
+    # --- bytes ---
+
+    def _more(self) -> None:
+        """Wait for some.
+
+        Raises:
+            _Ended: no more will come.
+        """
+        limit(self._sock, self._deadline)
+        data = self._sock.recv(_CHUNK)
+        if not data:
+            if was_reset(self._sock):
+                raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+            raise _Ended
+        self._buffer += data
+
+    def _take(self, count: int) -> bytes:
+        taken = bytes(self._buffer[:count])
+        del self._buffer[:count]
+        return taken
+
+    def _line(self) -> bytes:
+        """The next one of a head, without its line break, which may lack its carriage return (RFC 9112 §2.2)."""
+        searched = 0
+        while (end := self._buffer.find(b"\n", searched)) < 0:
+            searched = len(self._buffer)
+            if self._head + searched > LONGEST_HEAD:
+                raise _too_long()
+            self._more()
+        self._head += end + 1
+        if self._head > LONGEST_HEAD:
+            raise _too_long()
+        return self._take(end + 1)[:-1].removesuffix(b"\r")
+
+    # --- head ---
+
+    def _final_head(self, *, upgrade: bool) -> tuple[int, _Fields]:
+        """Of the response that is no interim one (RFC 9110 §15.2)."""
+        while True:
+            while not self._buffer.startswith(_PREFIX):
+                if not _PREFIX.startswith(bytes(self._buffer)):
+                    shown = bytes(self._buffer[:_SHOWN])
+                    raise HttpError(f"the answer does not begin as HTTP/1.1 does, but with {shown!r}")
+                self._more()
+            line = self._line()
+            match = _STATUS_LINE.fullmatch(line)
+            if match is None or b"\0" in line:
+                raise HttpError(f"{line[:_SHOWN]!r} is not a status line of HTTP/1.1")
+            status, fields = int(match[1]), tuple(self._fields())
+            if status == _SWITCHING and not upgrade:
+                raise HttpError("the server switches to another protocol (101), which nobody offered")
+            if status >= 200 or status == _SWITCHING:
+                return status, fields
+
+    def _fields(self) -> Iterator[tuple[str, str]]:
+        name, value = "", ""
+        while line := self._line():
+            if b"\0" in line:
+                raise HttpError(f"a NUL in the head of the response: {line[:_SHOWN]!r}")
+            if line[:1] in (b" ", b"\t") and name:
+                value = f"{value} {_text(line)}"  # obs-fold, RFC 9112 §5.2
+                continue
+            if name:
+                yield name, value
+            before, colon, after = line.partition(b":")
+            if not colon:
+                raise HttpError(f"a line without a colon in the head of the response: {line[:_SHOWN]!r}")
+            name, value = _text(before).lower(), _text(after)
+        if name:
+            yield name, value
+
+    # --- body ---
+
+    def _body(self, fields: _Fields) -> Iterator[bytes]:
+        """RFC 9112 §6.3."""
+        codings = [
+            one.strip().lower() for name, value in fields if name == "transfer-encoding" for one in value.split(",")
+        ]
+        unknown = [one for one in codings if one not in ("chunked", "identity", "")]
+        if unknown:
+            raise HttpError(f"the response's transfer coding {unknown[0]!r} is none that was offered")
+        if "chunked" in codings:
+            return self._chunks()
+        length = None
+        for name, value in fields:
+            if name == "content-length":
+                if not (value.isascii() and value.isdecimal()):
+                    raise HttpError(f"the response's Content-Length is {value[:_SHOWN]!r}")
+                length = int(value.lstrip("0")[: len(str(_MOST_LENGTH)) + 1] or "0")
+        if length is None or length >= _MOST_LENGTH:  # curl takes a length that no file can have for none
+            return self._rest()
+        return self._bytes(length)
+
+    def _bytes(self, count: int) -> Iterator[bytes]:
+        while count:
+            if not self._buffer:
+                self._more()
+            data = self._take(count)
+            count -= len(data)
+            yield data
+
+    def _rest(self) -> Iterator[bytes]:
+        try:
+            while True:
+                yield self._take(len(self._buffer))
+                self._more()
+        except _Ended:
+            return
+
+    def _chunks(self) -> Iterator[bytes]:
+        """RFC 9112 §7.1."""
+        while size := self._chunk_size():
+            yield from self._bytes(size)
+            while b"\n" not in self._buffer[:2] and len(self._buffer) < 2:
+                self._more()
+            if not self._buffer.startswith((b"\r\n", b"\n")):
+                raise HttpError(f"a chunk of the response's body is longer than the {size} bytes that it says")
+            self._take(self._buffer.index(b"\n") + 1)
+        for _ in self._fields():  # trailers
+            pass
+
+    def _chunk_size(self) -> int:
+        while (end := self._buffer.find(b"\n")) < 0:
+            del self._buffer[_CHUNK:]  # an extension: whatever it says, nobody has asked for it
+            self._more()
+        line = self._take(end + 1)[:-1].removesuffix(b"\r")
+        match = _SIZE.fullmatch(line)
+        if match is None or len(match[1].lstrip(b"0")) > _MOST_DIGITS:
+            raise HttpError(f"a chunk of the response's body begins with {line[:_SHOWN]!r} where its size should be")
+        return int(match[1], 16)
+
+
+def _text(octets: bytes) -> str:
+    return octets.decode("latin-1").strip(" \t")
+
+
+def _too_long() -> HttpError:
+    return HttpError(f"the head of the response is longer than {LONGEST_HEAD} bytes")
