@@ -116,6 +116,8 @@ class CurlClient:
         try:
             finished = self._run(command, files, limit, outputs)
         except DeadlineExceeded as error:
+            if not trace.said_hello:
+                raise
             written = stopped(str(error), trace)
         else:
             if finished.exit_code in _LAB_TROUBLE and not (finished.exit_code == OUT_OF_MEMORY and trace.finished):
