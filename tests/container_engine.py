@@ -10,10 +10,12 @@ import pytest
 
 from mtls_runner.errors import EngineError
 
-__all__ = ["IMAGE", "absent", "not_here"]
+__all__ = ["DEBIAN", "IMAGE", "absent", "not_here"]
 
-#: What ``.ci/nginx-image`` makes; ``MTLS_RUN_IMAGE`` names another one.
-IMAGE = os.environ.get("MTLS_RUN_IMAGE", "mtls-run/nginx:debian")
+#: What ``.ci/nginx-image`` makes of the Debian package that this machine has, too.
+DEBIAN = "mtls-run/nginx:debian"
+#: ``MTLS_RUN_IMAGE`` names another one.
+IMAGE = os.environ.get("MTLS_RUN_IMAGE", DEBIAN)
 
 
 @cache

@@ -16,8 +16,10 @@ from mtls_runner import Overrides, Plan, Verdict, load
 from mtls_runner.engine.run import RunOptions, run
 from mtls_runner.model.event import CaseFinished, RunFinished
 from mtls_runner.model.observation import Observation
+from mtls_runner.model.traits import Runtime
+from mtls_runner.runtimes.process import find_program
 
-from .container_engine import IMAGE
+from .container_engine import DEBIAN, IMAGE
 
 __all__ = ["TOOLS", "Answers", "answers", "for_sharing", "once"]
 
@@ -48,7 +50,10 @@ def answers(factory: pytest.TempPathFactory, file: Path, backend: str, tool: str
 
 
 def _run(file: Path, backend: str) -> Mapping[str, Mapping[str, Verdict]]:
-    plans = {tool: load(file, Overrides(backend=backend, tool=tool, image=IMAGE)) for tool in TOOLS}
+    """nginx as a process where the container's is the same Debian package; what asks OCSP responders is in a container only."""
+    same = IMAGE == DEBIAN and find_program("nginx") is not None and file.stem not in ("ocsp", "stapling")
+    runtime = Runtime.PROCESS if same else None
+    plans = {tool: load(file, Overrides(backend=backend, tool=tool, image=IMAGE, runtime=runtime)) for tool in TOOLS}
     verdicts: dict[str, dict[str, Verdict]] = {tool: {} for tool in TOOLS}
     for event in run([_together(plans)], RunOptions(jobs=2)):
         match event:

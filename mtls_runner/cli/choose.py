@@ -13,10 +13,11 @@ from mtls_runner.cli.select import compile_expression, named
 from mtls_runner.errors import ScenarioError, UsageError
 from mtls_runner.language import Overrides, load
 from mtls_runner.model.case import Plan
+from mtls_runner.model.traits import Runtime
 from mtls_runner.registry import registry
 from mtls_runner.span import Diagnostic, Severity
 
-__all__ = ["Choice", "chosen", "targets"]
+__all__ = ["Choice", "chosen", "overrides", "targets"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Choice:
     backend: str | None = None
     tool: str | None = None
     image: str | None = None
+    runtime: str | None = None
     strict: bool = False
     commands: Sequence[str] = ()
 
@@ -54,7 +56,7 @@ def chosen(choice: Choice) -> list[Plan]:
     wanted = compile_expression(choice.expression) if choice.expression is not None else None
     files = targets(choice)
     with _no_collection():
-        plans = _loaded(files, Overrides(backend=choice.backend, tool=choice.tool, image=choice.image), choice.strict)
+        plans = _loaded(files, overrides(choice), choice.strict)
     selected: list[Plan] = []
     for target, plan in zip(files, plans, strict=True):
         cases = tuple(
@@ -67,6 +69,12 @@ def chosen(choice: Choice) -> list[Plan]:
         if cases:
             selected.append(replace(plan, cases=cases) if len(cases) < len(plan.cases) else plan)
     return selected
+
+
+def overrides(choice: Choice) -> Overrides:
+    """What was typed that counts for every case."""
+    runtime = Runtime(choice.runtime) if choice.runtime is not None else None
+    return Overrides(backend=choice.backend, tool=choice.tool, image=choice.image, runtime=runtime)
 
 
 @contextmanager
@@ -89,13 +97,13 @@ def _known(option: str, name: str | None, names: Collection[str]) -> None:
         raise UsageError(f"{option}: unknown name {name!r}, one of {', '.join(names)}{meant}")
 
 
-def _loaded(files: Sequence[Target], overrides: Overrides, strict: bool) -> list[Plan]:
+def _loaded(files: Sequence[Target], given: Overrides, strict: bool) -> list[Plan]:
     plans: list[Plan] = []
     wrong: list[Diagnostic] = []
     warnings: list[Diagnostic] = []
     for target in files:
         try:
-            plan = load(target.path, overrides)
+            plan = load(target.path, given)
         except ScenarioError as error:
             wrong.extend(error.diagnostics)
         else:

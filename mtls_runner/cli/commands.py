@@ -21,6 +21,13 @@ _color = click.option(
 )
 
 
+_runtime = click.option(
+    "--runtime",
+    type=click.Choice(["process", "container"]),
+    help="Run servers as processes of this machine, or in containers, where the backend has a choice (nginx).",
+)
+
+
 def _print_versions(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
     if not wanted or ctx.resilient_parsing:
         return
@@ -57,6 +64,7 @@ def root() -> None:
 @click.option("--backend", metavar="NAME", help="Run every server on this backend (python, nginx).")
 @click.option("--tool", metavar="NAME", help="Use this client everywhere (python, curl).")
 @click.option("--image", metavar="IMAGE", help="The container image for every container server.")
+@_runtime
 @click.option("-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="Cases at once; lab.yaml's, or 1.")
 @click.option("-x", "--fail-fast", is_flag=True, help="Stop at the first case that fails.")
 @click.option("--strict", is_flag=True, help="Warnings are errors; what is skipped or undetermined is a failure.")
@@ -80,6 +88,7 @@ def run(
     backend: str | None,
     tool: str | None,
     image: str | None,
+    runtime: str | None,
     jobs: int | None,
     fail_fast: bool,
     strict: bool,
@@ -95,7 +104,7 @@ def run(
     from mtls_runner.cli import run as command
 
     return command.run(
-        command.Choice(paths, expression, tags, backend, tool, image, strict, commands=tuple(root.commands)),
+        command.Choice(paths, expression, tags, backend, tool, image, runtime, strict, commands=tuple(root.commands)),
         command.Manner(jobs, fail_fast, verbose, keep, json_path, junit_path, html_path, color),
         list_only=list_only,
     )
@@ -106,8 +115,9 @@ def run(
 @click.argument("case", required=False)
 @click.option("--backend", metavar="NAME", help="As for run.")
 @click.option("--tool", metavar="NAME", help="As for run.")
+@_runtime
 @_color
-def explain(file: str, case: str | None, backend: str | None, tool: str | None, color: str) -> int:
+def explain(file: str, case: str | None, backend: str | None, tool: str | None, runtime: str | None, color: str) -> int:
     """Say what a scenario is and what should happen, and why; run nothing.
 
     The PKI as a tree, what each server demands, what each case presents, and at which step it should end. With CASE (its
@@ -116,7 +126,8 @@ def explain(file: str, case: str | None, backend: str | None, tool: str | None, 
     from mtls_runner.cli import explain as command
     from mtls_runner.cli.choose import Choice
 
-    return command.explain(Choice((file,), backend=backend, tool=tool, commands=tuple(root.commands)), case, color)
+    choice = Choice((file,), backend=backend, tool=tool, runtime=runtime, commands=tuple(root.commands))
+    return command.explain(choice, case, color)
 
 
 @root.command()
@@ -124,9 +135,18 @@ def explain(file: str, case: str | None, backend: str | None, tool: str | None, 
 @click.option("-k", "expression", metavar="EXPR", help="As for run.")
 @click.option("--backend", metavar="NAME", help="As for run.")
 @click.option("--image", metavar="IMAGE", help="As for run.")
+@_runtime
 @click.option("-v", "--verbose", is_flag=True, help="Show all that a server saw of each connection.")
 @_color
-def serve(file: str, expression: str | None, backend: str | None, image: str | None, verbose: bool, color: str) -> int:
+def serve(
+    file: str,
+    expression: str | None,
+    backend: str | None,
+    image: str | None,
+    runtime: str | None,
+    verbose: bool,
+    color: str,
+) -> int:
     """Keep a scenario's servers running, to be tried by hand.
 
     Prints the curl and openssl commands of every case, shows each connection as it comes, and removes everything at Ctrl-C.
@@ -134,7 +154,7 @@ def serve(file: str, expression: str | None, backend: str | None, image: str | N
     from mtls_runner.cli import serve as command
     from mtls_runner.cli.choose import Choice
 
-    choice = Choice((file,), expression, backend=backend, image=image, commands=tuple(root.commands))
+    choice = Choice((file,), expression, backend=backend, image=image, runtime=runtime, commands=tuple(root.commands))
     return command.serve(choice, verbose=verbose, color=color)
 
 
@@ -233,12 +253,17 @@ def clean() -> int:
 @click.option("--backend", metavar="NAME", help="As for run.")
 @click.option("--tool", metavar="NAME", help="As for run.")
 @click.option("--image", metavar="IMAGE", help="As for run.")
-def config(paths: tuple[str, ...], backend: str | None, tool: str | None, image: str | None) -> int:
+@_runtime
+def config(
+    paths: tuple[str, ...], backend: str | None, tool: str | None, image: str | None, runtime: str | None
+) -> int:
     """Show which value every setting has, and where it came from."""
     from mtls_runner.cli import config as command
     from mtls_runner.cli.choose import Choice
 
-    return command.config(Choice(paths, backend=backend, tool=tool, image=image, commands=tuple(root.commands)))
+    return command.config(
+        Choice(paths, backend=backend, tool=tool, image=image, runtime=runtime, commands=tuple(root.commands))
+    )
 
 
 @root.command()

@@ -6,12 +6,11 @@ import sys
 
 import click
 
-from mtls_runner.cli.choose import Choice, targets
+from mtls_runner.cli.choose import Choice, overrides, targets
 from mtls_runner.cli.color import colored
 from mtls_runner.cli.diagnostics import complain
 from mtls_runner.cli.exit_code import ExitCode
 from mtls_runner.errors import ScenarioError
-from mtls_runner.language import Overrides
 from mtls_runner.language.settings import settings_for
 from mtls_runner.reporters.escape import one_line
 from mtls_runner.span import Diagnostic
@@ -25,12 +24,12 @@ def config(choice: Choice) -> ExitCode:
     Raises:
         UsageError: a path or a name is wrong.
     """
-    overrides = Overrides(backend=choice.backend, tool=choice.tool, image=choice.image)
+    given = overrides(choice)
     wrong: list[Diagnostic] = []
     pages: list[str] = []
     for target in targets(choice):
         try:
-            settings = settings_for(target.path, overrides)
+            settings = settings_for(target.path, given)
         except ScenarioError as error:
             wrong.extend(error.diagnostics)
             continue

@@ -219,7 +219,9 @@ class Lab(AbstractContextManager["Lab"]):
 
     def server_cannot(self, case: Case) -> str | None:
         """Why the backend can't give the case its server; ``None``: it can."""
-        backend = case.server.backend
+        backend, runtime = case.server.backend, case.server.runtime
+        if runtime is not None and runtime not in backend.runtimes:
+            return f"{backend} does not run {runtime.told}"
         return backend.missing() or self._backend(backend).cannot(case.server, case.client)
 
     def cannot(self, case: Case) -> str | None:

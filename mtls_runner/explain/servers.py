@@ -25,7 +25,8 @@ def server(spec: ServerSpec, certificates: Mapping[str, CertificateSpec], name: 
         name: what to call it.
     """
     where = f" at {spec.address}" if spec.address is not None else ""
-    yield Line(f"Server {name}: {spec.backend.summary}{where}", heading=True)
+    summary = spec.backend.summary if spec.runtime is None else f"{spec.backend} {spec.runtime.told}"
+    yield Line(f"Server {name}: {summary}{where}", heading=True)
     config = spec.option("config")
     if config:
         yield Line(

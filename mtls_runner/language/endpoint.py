@@ -9,7 +9,7 @@ from mtls_runner.language.certificate import PassphraseField
 from mtls_runner.language.document import Value
 from mtls_runner.language.expectation import ServerExpect
 from mtls_runner.language.http_models import Path, RequestModel, ResponseModel
-from mtls_runner.language.protocol import BACKEND, TOOL, Tls, told
+from mtls_runner.language.protocol import BACKEND, RUNTIME, TOOL, Tls, told
 from mtls_runner.language.revocation import CHECKS, ResponderRef, Stapling, stapling_short
 from mtls_runner.language.values import (
     Bool,
@@ -31,6 +31,7 @@ from mtls_runner.language.values import (
 from mtls_runner.model.endpoint import Address, ChainKind, ChainSpec
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.server import ClientAuth
+from mtls_runner.model.traits import Runtime
 from mtls_runner.registry import registry
 
 __all__ = [
@@ -202,6 +203,9 @@ class VirtualHost(Strict):
     other_certificates: Many[IdRef] = about("Leaves with keys of other types, beside `certificate`.", ["server-rsa"])
     passphrase: PassphraseField = about("What it opens its key with.", "secret", None)
     chain: ChainField = about("What it sends after its certificate.", "leaf")
+    runtime: Annotated[Runtime | None, RUNTIME] = about(
+        "How its program is run, where the backend has a choice: process (of this machine) or container.", "process"
+    )
     client_auth: Annotated[ClientAuth | None, word(_CLIENT_AUTH, "a mode of client_auth")] = about(
         "Whether it asks for a client certificate and demands one.", "optional"
     )
@@ -230,6 +234,9 @@ class ServerSettings(_Endpoint):
     """What lab.yaml may set for every server."""
 
     backend: Annotated[str | None, BACKEND] = about(f"What serves: {told(registry().backends)}.", "nginx")
+    runtime: Annotated[Runtime | None, RUNTIME] = about(
+        "How its program is run, where the backend has a choice: process (of this machine) or container.", "process"
+    )
     client_auth: Annotated[ClientAuth | None, word(_CLIENT_AUTH, "a mode of client_auth")] = about(
         "Whether it asks for a client certificate and demands one; required by default.", "optional"
     )

@@ -15,7 +15,7 @@ from mtls_runner.model.credential import Secret
 from mtls_runner.model.endpoint import ChainSpec, TlsVersion, VerifyFlag
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.server import ClientAuth, Response, ServerSpec, VirtualHost
-from mtls_runner.model.traits import BackendTraits, ClientTraits
+from mtls_runner.model.traits import BackendTraits, ClientTraits, Runtime
 
 __all__ = ["Ends", "material_id", "planned_version"]
 
@@ -91,9 +91,11 @@ class Ends:
         passphrase = (
             self._secret(model) if "passphrase" in model.model_fields_set else self._own_passphrase(certificate)
         )
+        backend = self.backend(self._context.overrides.backend or model.backend)
         return ServerSpec(
             id=id_,
-            backend=self.backend(self._context.overrides.backend or model.backend),
+            backend=backend,
+            runtime=self._runtime(model, backend),
             certificate=certificate,
             passphrase=passphrase,
             chain=model.chain or ChainSpec(),
@@ -134,6 +136,12 @@ class Ends:
         """The backend of that name; the default one where there is none."""
         known = self._context.registry.backends
         return known.default if name is None else known.named(name)
+
+    def _runtime(self, model: Server, backend: BackendTraits) -> Runtime | None:
+        """What was asked for, where there is something to choose: not of what is embedded, or runs already."""
+        if not backend.runtimes or Runtime.EMBEDDED in backend.runtimes:
+            return None
+        return self._context.overrides.runtime or model.runtime
 
     def _tool(self, name: str | None) -> ClientTraits:
         known = self._context.registry.clients

@@ -60,6 +60,7 @@ def axes(context: Context, matrix: dict[str, list[Value]] | None, loc: Loc) -> t
         "server.backend": overrides.backend,
         "client.tool": overrides.tool,
         "server.image": overrides.image,
+        "server.runtime": overrides.runtime,
     }
     found: list[Axis] = []
     for path, values in (matrix or {}).items():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mtls_runner.model.traits import Runtime
+
 __all__ = ["Overrides"]
 
 
@@ -15,8 +17,10 @@ class Overrides:
         backend: of every server.
         tool: of every client.
         image: of every container.
+        runtime: of every server whose backend has a choice.
     """
 
     backend: str | None = None
     tool: str | None = None
     image: str | None = None
+    runtime: Runtime | None = None

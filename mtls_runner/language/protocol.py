@@ -1,4 +1,4 @@
-"""Words that servers, clients and expectations share: backends, tools, TLS versions."""
+"""Words that servers, clients and expectations share: backends, tools, runtimes, TLS versions."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,9 +10,10 @@ from pydantic_core import core_schema
 from mtls_runner.language.document import Value
 from mtls_runner.language.values import Json, fail, word
 from mtls_runner.model.endpoint import TlsVersion
+from mtls_runner.model.traits import Runtime
 from mtls_runner.registry import Registry, Table, registry
 
-__all__ = ["BACKEND", "TLS_VERSIONS", "TOOL", "Tls", "told"]
+__all__ = ["BACKEND", "RUNTIME", "TLS_VERSIONS", "TOOL", "Tls", "told"]
 
 TLS_VERSIONS: Mapping[str, TlsVersion] = {version.value: version for version in TlsVersion}
 
@@ -41,6 +42,7 @@ class Registered:
 
 BACKEND = Registered("a backend", lambda known: known.backends)
 TOOL = Registered("a tool", lambda known: known.clients)
+RUNTIME = word({runtime.value: runtime for runtime in (Runtime.PROCESS, Runtime.CONTAINER)}, "a runtime")
 Tls = Annotated[TlsVersion, word(TLS_VERSIONS, "a TLS version")]
 
 

@@ -117,9 +117,9 @@ def _all(context: Context) -> Iterator[Setting]:
         name = ".".join(map(str, declared.loc))
         yield from _chosen(
             name,
-            {"backend": known.backends.default.name} | _SERVER,
+            {"backend": known.backends.default.name, "runtime": "the backend's own"} | _SERVER,
             (*family, shared),
-            {"backend": (overrides.backend, "--backend")},
+            {"backend": (overrides.backend, "--backend"), "runtime": (overrides.runtime, "--runtime")},
         )
         yield _image(name, family, lab, overrides)
     shared = _Source(lab.defaults.client, lab.document, ("defaults", "client"))

@@ -23,7 +23,7 @@ _ACTIONS = ("connect", "resume", "wait", "replace", "reload")
 #: What a client may change and still resume a session.
 _FREE = frozenset(("server_name", "request", "timeout", "body_limit", "repeat", "connect"))
 #: What can't be replaced while a server runs.
-_FIXED = ("like", "expect", "backend", "address", "image", "config", "port", "options", "upstreams")
+_FIXED = ("like", "expect", "backend", "runtime", "address", "image", "config", "port", "options", "upstreams")
 
 
 class CaseSteps:

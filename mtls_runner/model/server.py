@@ -8,7 +8,7 @@ from enum import StrEnum
 from mtls_runner.model.credential import Secret
 from mtls_runner.model.endpoint import Address, ChainSpec, TlsVersion, VerifyFlag
 from mtls_runner.model.revocation import ResponderSpec, RevocationCheck, StaplingSpec
-from mtls_runner.model.traits import BackendTraits
+from mtls_runner.model.traits import BackendTraits, Runtime
 
 __all__ = [
     "ClientAuth",
@@ -44,6 +44,7 @@ class ServerSpec:
     Args:
         id: unique within the plan; ``server`` for the only one.
         backend: what runs it.
+        runtime: how its program is run, where the backend has a choice; ``None``: as it does of its own accord.
         certificate: id of the leaf it presents; ``None`` only where the backend brings its own (external, ``config``).
         passphrase: what it is given to open its key with; ``None``: nothing.
         chain: what it is configured to send.
@@ -118,6 +119,7 @@ class ServerSpec:
     session_tickets: bool = True
     session_ticket_key: str | None = None
     alone: bool = False
+    runtime: Runtime | None = None
 
     def host(self, name: str | None) -> ServerSpec:
         """The description that counts for a name (SNI or Host): of the virtual host that has it, or its own."""

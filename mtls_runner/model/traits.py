@@ -29,6 +29,15 @@ class Runtime(StrEnum):
     CONTAINER = "container"
     """In a container."""
 
+    @property
+    def told(self) -> str:
+        """For people, behind a name."""
+        return {
+            "embedded": "in the lab itself",
+            "process": "as a process of this machine",
+            "container": "in a container",
+        }[self.value]
+
 
 class Refusal(StrEnum):
     """How a server tells a client that it does not take its certificate."""

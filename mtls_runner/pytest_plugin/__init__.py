@@ -60,6 +60,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("mtls-run", "mutual TLS scenarios")
     group.addoption("--mtls-backend", metavar="NAME", help="run every scenario's servers on this backend")
     group.addoption("--mtls-tool", metavar="NAME", help="use this client in every scenario")
+    group.addoption(
+        "--mtls-runtime",
+        choices=["process", "container"],
+        help="run servers as processes or in containers, where the backend has a choice",
+    )
     group.addoption("--mtls-image", metavar="IMAGE", help="the container image for every container server")
     group.addoption(
         "--mtls-strict",

@@ -25,7 +25,7 @@ def load_plan(path: Path, config: pytest.Config, *, tool: str | None = None) -> 
 
     Args:
         path: as it is to be shown.
-        config: its options set the backend, the tool and the image, and say whether warnings are errors.
+        config: its options set the backend, the tool, the image and the runtime, and say whether warnings are errors.
         tool: set for all cases, whatever the options say.
 
     Raises:
@@ -59,9 +59,15 @@ def load_plan(path: Path, config: pytest.Config, *, tool: str | None = None) -> 
 
 def _overrides(config: pytest.Config, tool: str | None) -> Overrides:
     from mtls_runner.language import Overrides
+    from mtls_runner.model.traits import Runtime
 
     option = config.getoption
-    return Overrides(backend=option("mtls_backend"), tool=tool or option("mtls_tool"), image=option("mtls_image"))
+    return Overrides(
+        backend=option("mtls_backend"),
+        tool=tool or option("mtls_tool"),
+        image=option("mtls_image"),
+        runtime=Runtime(option("mtls_runtime")) if option("mtls_runtime") else None,
+    )
 
 
 def find(pattern: str, beside: Path, root: Path) -> list[Path]:

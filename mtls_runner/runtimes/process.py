@@ -53,6 +53,7 @@ def _popen(
     standard_input: Path | None,
     output: int,
     errors: int,
+    inherited: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
     waiting = [_SHELL, "-c", _WAIT_AND_RUN, "mtls-run", str(standard_input or os.devnull), *command]
     try:
@@ -64,6 +65,7 @@ def _popen(
             stdout=output,
             stderr=errors,
             start_new_session=True,
+            pass_fds=tuple(inherited),
         )
     except OSError as error:
         raise LabError(f"{command[0]} can't be started: {error.strerror}") from error
@@ -131,6 +133,7 @@ def start(
     environment: Mapping[str, str] | None = None,
     standard_input: Path | None = None,
     stop: str = "TERM",
+    inherited: Sequence[int] = (),
 ) -> Iterator[Program]:
     """Run a program until the block ends. It is started, not ready: that is for the caller to find out.
 
@@ -139,12 +142,15 @@ def start(
         directory: its working directory, private to it.
         environment: variables beside the lab's own.
         standard_input: a file or FIFO; nothing is there to read when not given.
+        inherited: descriptors that it gets, under their own numbers; the caller closes its own.
         stop: the signal that ends it; what does not end by it within three seconds is killed.
 
     Raises:
         LabError: it can't be started.
     """
-    process = _popen(command, directory, environment or {}, standard_input, subprocess.PIPE, subprocess.STDOUT)
+    process = _popen(
+        command, directory, environment or {}, standard_input, subprocess.PIPE, subprocess.STDOUT, inherited
+    )
     try:
         program = Program(process, Path(command[0]).name)
         try:

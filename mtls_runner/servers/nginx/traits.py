@@ -21,12 +21,12 @@ def _make() -> ServerBackend:
 # nginx switches OpenSSL's completing of chains off (SSL_MODE_NO_AUTO_CHAIN, in ngx_ssl_create).
 TRAITS = BackendTraits(
     name="nginx",
-    sentence="a container",
+    sentence="a container, or a process",
     summary="nginx in a container",
     make=_make,
     library="openssl",
     refusal=Refusal.STATUS,
     refusal_status=400,
-    runtimes=(Runtime.CONTAINER,),
+    runtimes=(Runtime.CONTAINER, Runtime.PROCESS),
     verify_depth=1,
 )

@@ -1,0 +1,37 @@
+"""What ``nginx -V`` says: versions, and which modules were left out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+__all__ = ["Build"]
+
+_NGINX = re.compile(r"nginx version: \w+/(\S+)")
+_OPENSSL = re.compile(r"OpenSSL (\d\S+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """One nginx.
+
+    Args:
+        told: all of its words.
+    """
+
+    told: str
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """nginx's and its OpenSSL's: it names the one that it was built with, then the one that it runs with, if they differ."""
+        found = {"nginx": _NGINX.findall(self.told), "openssl (nginx)": _OPENSSL.findall(self.told)}
+        return {name: versions[-1] for name, versions in found.items() if versions}
+
+    def is_at_least(self, *version: int) -> bool:
+        """Whether it is of that version (``1, 19, 5``) or a later one; not, where it doesn't say."""
+        return tuple(map(int, re.findall(r"\d+", self.versions.get("nginx", ""))[:3])) >= version
+
+    def has(self, module: str) -> bool:
+        """Whether a module that is there by default (``http_proxy``) was not left out."""
+        return f"--without-{module}_module" not in self.told

@@ -1,0 +1,44 @@
+"""One nginx that was started, whatever it runs in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from mtls_runner.model.endpoint import Address
+from mtls_runner.runtimes.log_stream import LogStream
+from mtls_runner.servers.container.files import ContainerFile
+
+__all__ = ["Instance"]
+
+
+class Instance(Protocol):
+    """Implemented by :class:`mtls_runner.servers.container.engine.Container` and by
+    :class:`mtls_runner.servers.nginx.process.NginxProcess`.
+    """
+
+    @property
+    def log(self) -> LogStream:
+        """All that it writes."""
+        ...
+
+    @property
+    def address(self) -> Address | None:
+        """Where to connect; ``None``: it ended before that was known."""
+        ...
+
+    def exit_code(self) -> int | None:
+        """``None`` while it runs."""
+        ...
+
+    def processes(self) -> tuple[str, ...]:
+        """Command lines of its processes; empty when it no longer runs."""
+        ...
+
+    def replace(self, files: Sequence[ContainerFile]) -> None:
+        """Put files in the place of others, as by rename."""
+        ...
+
+    def signal(self, name: str) -> None:
+        """Send a signal (``HUP``) to the master."""
+        ...

@@ -1,0 +1,191 @@
+"""nginx as a process of this machine: the one that is installed, run by the user who runs the lab, in a directory of its own.
+
+The lab binds the port and hands the socket over, as an nginx does to the next one when it is replaced by a newer binary (the
+variable ``NGINX``, ``ngx_add_inherited_sockets``): so no port is chosen that somebody else could take, and whoever connects
+before nginx is ready waits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import socket
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from mtls_runner.deadline import Deadline
+from mtls_runner.errors import LabError
+from mtls_runner.model.endpoint import Address
+from mtls_runner.model.port import Material
+from mtls_runner.model.server import ServerSpec
+from mtls_runner.runtimes.log_stream import LogStream
+from mtls_runner.runtimes.process import Program, find_program, finish, start
+from mtls_runner.servers.container.files import ContainerFile
+from mtls_runner.servers.nginx.build import Build
+from mtls_runner.servers.nginx.prepare import prepare_generated
+from mtls_runner.servers.nginx.reloading import ReloadableNginx
+from mtls_runner.servers.nginx.start import wait_until_ready
+from mtls_runner.servers.nginx.write.configuration import Surroundings
+from mtls_runner.servers.nginx.write.syntax import path_argument
+
+__all__ = ["Installed", "NginxProcess", "installed", "serve_as_process"]
+
+_HOST = "127.0.0.1"
+_BACKLOG = 511
+"""nginx's own (``NGX_LISTEN_BACKLOG``)."""
+_ASKING_SECONDS = 10.0
+_TEMPORARY = {
+    "client_body_temp_path": "http",
+    "proxy_temp_path": "http_proxy",
+    "fastcgi_temp_path": "http_fastcgi",
+    "uwsgi_temp_path": "http_uwsgi",
+    "scgi_temp_path": "http_scgi",
+}
+"""Directories that nginx makes when it starts, wherever it was built for, and the module of each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """The nginx of this machine.
+
+    Args:
+        path: of the program.
+        build: what it says of itself.
+    """
+
+    path: str
+    build: Build
+
+
+@lru_cache(maxsize=4)
+def _ask(path: str) -> Installed:
+    with tempfile.TemporaryDirectory(prefix="mtls-run-") as directory:
+        return Installed(path, Build(finish([path, "-V"], Path(directory), Deadline.after(_ASKING_SECONDS)).text()))
+
+
+def installed() -> Installed | None:
+    """The one on PATH, where servers lie, or among the scripts of this Python; asked once.
+
+    Raises:
+        LabError: it can't be run.
+    """
+    path = find_program("nginx")
+    return _ask(path) if path is not None else None
+
+
+class NginxProcess:
+    """Implements :class:`mtls_runner.servers.nginx.instance.Instance`."""
+
+    def __init__(self, program: Program, address: Address) -> None:
+        self._program = program
+        self._address = address
+
+    @property
+    def log(self) -> LogStream:
+        """Both streams."""
+        return self._program.log
+
+    @property
+    def address(self) -> Address:
+        """The socket that it was given."""
+        return self._address
+
+    def exit_code(self) -> int | None:
+        """Of the master."""
+        return self._program.exit_code()
+
+    def processes(self) -> tuple[str, ...]:
+        """Of its process group."""
+        ps = find_program("ps")
+        if ps is None:
+            return tuple(_commands_in_proc(self._program.pid))
+        with tempfile.TemporaryDirectory(prefix="mtls-run-") as directory:
+            listing = finish([ps, "-A", "-o", "pgid=", "-o", "args="], Path(directory), Deadline.after(_ASKING_SECONDS))
+        rows = (line.strip().partition(" ") for line in listing.output.decode("utf-8", "replace").splitlines())
+        return tuple(command.strip() for group, _, command in rows if group == str(self._program.pid))
+
+    def replace(self, files: Sequence[ContainerFile]) -> None:
+        """By rename: whoever opens one gets a whole file."""
+        for file in files:
+            _write(file)
+
+    def signal(self, name: str) -> None:
+        """To the master."""
+        self._program.signal(name)
+
+
+def _commands_in_proc(group: int) -> Iterator[str]:
+    for directory in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if os.getpgid(int(directory.name)) == group:
+                yield (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
+
+
+def _write(file: ContainerFile) -> None:
+    path = Path(file.path)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(file.content)
+        os.fchmod(descriptor, file.mode)
+    Path(temporary).rename(path)
+
+
+def _surroundings(directory: Path, nginx: Installed) -> Surroundings:
+    """Everything below the directory; root's workers stay root's, who alone can enter it."""
+    main = [f"pid {path_argument(f'{directory}/nginx.pid')};"]
+    if os.geteuid() == 0:
+        main.append(f"user {pwd.getpwuid(0).pw_name};")
+    temporary = tuple(
+        f"{directive} {path_argument(f'{directory}/{directive}')};"
+        for directive, module in _TEMPORARY.items()
+        if nginx.build.has(module)
+    )
+    return Surroundings(str(directory), f"{_HOST}:", tuple(main), temporary)
+
+
+@contextlib.contextmanager
+def serve_as_process(
+    server: ServerSpec, material: Material, nginx: Installed, deadline: Deadline
+) -> Iterator[ReloadableNginx]:
+    """The scenario's server, ready.
+
+    Raises:
+        MaterialError: something can't be made.
+        ServerUnusable: nginx can't start with what it was given.
+        LabError: it can't be started at all.
+    """
+    above = material.directory.absolute() / "nginx"
+    above.mkdir(mode=0o700, exist_ok=True)
+    directory = Path(tempfile.mkdtemp(prefix=f"{server.id}-", dir=above))
+    if "$" in str(directory):
+        raise LabError(f"nginx would take the $ in {directory} for a variable: set TMPDIR to another directory")
+    surroundings = _surroundings(directory, nginx)
+    options = ["-e", "stderr"] if nginx.build.is_at_least(1, 19, 5) else []
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server((_HOST, 0), backlog=_BACKLOG))
+        address = Address(_HOST, listener.getsockname()[1])
+        prepared = prepare_generated({address.port: server}, material, surroundings)
+        for file in prepared.files:
+            _write(file)
+        program = stack.enter_context(
+            start(
+                [nginx.path, "-p", f"{directory}/", *options, *(prepared.command or ())],
+                directory,
+                environment={"NGINX": f"{listener.fileno()};"},
+                inherited=(listener.fileno(),),
+            )
+        )
+        listener.close()  # its own is nginx's now: it ends with it
+        process = NginxProcess(program, address)
+        wait_until_ready(process, prepared, address.port, deadline)
+        yield ReloadableNginx(
+            address,
+            process,
+            prepared,
+            lambda changed: prepare_generated({address.port: changed}, material, surroundings),
+        )
