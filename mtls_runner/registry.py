@@ -74,6 +74,15 @@ class Table(Mapping[str, T], Generic[T]):
         """The one that counts where a scenario names none: the first."""
         return self[next(iter(self))]
 
+    def usable(self) -> Iterator[T]:
+        """All that can be loaded. What is wrong with another one is told to whoever names it, and stops nobody else."""
+        for name in self._loaders:
+            try:
+                found = self[name]
+            except UsageError:
+                continue
+            yield found
+
     def named(self, name: str) -> T:
         """The one of that name.
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import click
 
 from mtls_runner.cli.group import DefaultCommandGroup
+from mtls_runner.registry import registry, reporters
 
 __all__ = ["root"]
 
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
+_BACKENDS, _CLIENTS, _REPORTERS = (", ".join(table) for table in (registry().backends, registry().clients, reporters()))
 
 
 _color = click.option(
@@ -61,8 +63,8 @@ def root() -> None:
     "-k", "expression", metavar="EXPR", help="Only cases whose id matches, as pytest's -k: 'expired and not curl'."
 )
 @click.option("--tag", "tags", multiple=True, metavar="TAG", help="Only files with this tag; may be repeated.")
-@click.option("--backend", metavar="NAME", help="Run every server on this backend (python, nginx).")
-@click.option("--tool", metavar="NAME", help="Use this client everywhere (python, curl).")
+@click.option("--backend", metavar="NAME", help=f"Run every server on this backend ({_BACKENDS}).")
+@click.option("--tool", metavar="NAME", help=f"Use this client everywhere ({_CLIENTS}).")
 @click.option("--image", metavar="IMAGE", help="The container image for every container server.")
 @_runtime
 @click.option("-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="Cases at once; lab.yaml's, or 1.")
@@ -79,6 +81,13 @@ def root() -> None:
 @click.option("--json", "json_path", metavar="FILE", help="Write a JSON report; - is standard output.")
 @click.option("--junit", "junit_path", metavar="FILE", help="Write a JUnit XML report.")
 @click.option("--html", "html_path", metavar="FILE", help="Write one HTML page to read, print and send.")
+@click.option(
+    "--report",
+    "reports",
+    multiple=True,
+    metavar="NAME=FILE",
+    help=f"Write a report of this kind ({_REPORTERS}); may be repeated.",
+)
 @click.option("--list", "list_only", is_flag=True, help="Show the ids of the cases, run nothing.")
 @_color
 def run(
@@ -97,6 +106,7 @@ def run(
     json_path: str | None,
     junit_path: str | None,
     html_path: str | None,
+    reports: tuple[str, ...],
     list_only: bool,
     color: str,
 ) -> int:
@@ -105,7 +115,14 @@ def run(
 
     return command.run(
         command.Choice(paths, expression, tags, backend, tool, image, runtime, strict, commands=tuple(root.commands)),
-        command.Manner(jobs, fail_fast, verbose, keep, json_path, junit_path, html_path, color),
+        command.Manner(
+            jobs,
+            fail_fast,
+            verbose,
+            keep,
+            command.reports(reports, json=json_path, junit=junit_path, html=html_path),
+            color,
+        ),
         list_only=list_only,
     )
 
@@ -280,17 +297,15 @@ def schema(name: str) -> int:
     "--backend",
     "backends",
     multiple=True,
-    type=click.Choice(["python", "nginx"]),
-    default=("python", "nginx"),
-    help="May be repeated; both when not given.",
+    metavar="NAME",
+    help=f"May be repeated ({_BACKENDS}); all that the catalogue is made for when not given.",
 )
 @click.option(
     "--tool",
     "tools",
     multiple=True,
-    type=click.Choice(["python", "curl"]),
-    default=("python", "curl"),
-    help="May be repeated; both when not given.",
+    metavar="NAME",
+    help=f"May be repeated ({_CLIENTS}); all that the catalogue is made for when not given.",
 )
 @click.option("--image", metavar="IMAGE", help="As for run.")
 @click.option("-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="Cases at once; one for each processor.")

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from mtls_runner.clients import s_client
-from mtls_runner.clients.curl.client import CurlClient
-from mtls_runner.clients.curl.traits import TRAITS as CURL
 from mtls_runner.engine.completion import completed
 from mtls_runner.engine.lab import Lab
 from mtls_runner.errors import LabError, MaterialError
 from mtls_runner.explain.expected import expected
 from mtls_runner.model.case import Action, Case, Plan
 from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.port import RunningServer
+from mtls_runner.model.port import RunningServer, TypedCommand
 from mtls_runner.model.server import ServerSpec
+from mtls_runner.model.traits import ClientTraits, Runtime
+from mtls_runner.registry import registry
 
 __all__ = ["Entry", "entries"]
 
@@ -45,7 +44,8 @@ def entries(plan: Plan, lab: Lab, running: Mapping[ServerSpec, RunningServer]) -
     Raises:
         LabError: the lab is broken.
     """
-    curl = CurlClient()
+    known = sorted(registry().clients.usable(), key=lambda traits: Runtime.PROCESS not in traits.runtimes)
+    writers = [(traits, traits.typed()) for traits in known if traits.typed is not None]
     found: dict[tuple[ServerSpec, str, tuple[str, ...], tuple[str, ...]], list[str]] = {}
     for case in plan.cases:
         for name, one in _exchanges(case):
@@ -55,7 +55,7 @@ def entries(plan: Plan, lab: Lab, running: Mapping[ServerSpec, RunningServer]) -
             commands: tuple[str, ...] = ()
             reasons: tuple[str, ...] = (lab.server_cannot(case) or "its server does not start",)
             if server is not None:
-                commands, reasons = _commands(one, one.client, plan, lab, server, curl)
+                commands, reasons = _commands(one, one.client, plan, lab, server, writers)
             found.setdefault((case.server, expected(one).sentence, commands, reasons), []).append(name)
     for (spec, sentence, commands, reasons), names in found.items():
         yield Entry(_together(names), spec, sentence, commands, reasons)
@@ -74,32 +74,31 @@ def _exchanges(case: Case) -> Iterator[tuple[str, Case]]:
 
 
 def _commands(
-    case: Case, client: ClientSpec, plan: Plan, lab: Lab, server: RunningServer, curl: CurlClient
+    case: Case,
+    client: ClientSpec,
+    plan: Plan,
+    lab: Lab,
+    server: RunningServer,
+    writers: Sequence[tuple[ClientTraits, TypedCommand]],
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    commands: list[str] = []
-    reasons: list[str] = []
-    more = completed(replace(case, client=replace(client, tool=CURL)), plan.certificates)
-    if more is not None:
-        return (), (more,)
-    try:
-        reason = _curl_cannot(curl, client)
-        if reason is None:
-            commands.append(curl.command(client, server.address, lab.material))
-        else:
-            reasons.append(reason)
-        reason = s_client.cannot(client)
-        if reason is None:
-            commands.append(s_client.command(client, server.address, lab.material))
-        else:
-            reasons.append(reason)
-    except MaterialError as error:
-        reasons.append(str(error))
+    commands: dict[str, None] = {}
+    reasons: dict[str, None] = {}
+    for traits, writer in writers:
+        reason = completed(replace(case, client=replace(client, tool=traits)), plan.certificates)
+        try:
+            reason = reason or _cannot(writer, client)
+            if reason is None:
+                commands[writer.command(client, server.address, lab.material)] = None
+            else:
+                reasons[reason] = None
+        except MaterialError as error:
+            reasons[str(error)] = None
     return tuple(commands), tuple(reasons)
 
 
-def _curl_cannot(curl: CurlClient, client: ClientSpec) -> str | None:
+def _cannot(writer: TypedCommand, client: ClientSpec) -> str | None:
     try:
-        return curl.cannot(client)
+        return writer.cannot(client)
     except LabError as error:  # there is none here; the command may still be typed where there is one
         return str(error)
 

@@ -17,6 +17,7 @@ from mtls_runner.cli.stop import Stop
 from mtls_runner.clients.curl.traits import TRAITS as CURL
 from mtls_runner.errors import ScenarioError
 from mtls_runner.export.script import export as make
+from mtls_runner.model.case import Plan
 from mtls_runner.reporters.escape import one_line
 
 __all__ = ["export"]
@@ -31,11 +32,11 @@ def export(choice: Choice, directory: str) -> ExitCode:
     """
     with Stop().listening():
         try:
-            plan = one_plan(replace(choice, tool=CURL.name))
+            plan, without = _with_curl(choice)
         except ScenarioError as error:
             return complain(error.diagnostics, color=colored("auto", sys.stderr))
         with live_progress() as progress:
-            made = make(plan, Path(directory), progress)
+            made = make(plan, Path(directory), progress, without=without)
     cases = f"{len(made.names)} case" + ("s" if len(made.names) != 1 else "")
     click.echo(f"wrote {one_line(str(made.script))}: {cases}; run it with: bash {one_line(str(made.script))}")
     for line in made.forged:
@@ -47,3 +48,18 @@ def export(choice: Choice, directory: str) -> ExitCode:
     for name in made.left:
         click.echo(one_line(f"note: left alone, changed since it was exported: {name}"), err=True)
     return ExitCode.OK
+
+
+def _with_curl(choice: Choice) -> tuple[Plan, list[tuple[str, str]]]:
+    """The plan with curl for every client that curl can stand for, and the cases of the others with the reason why not."""
+    written = one_plan(choice)
+    plan = one_plan(replace(choice, tool=CURL.name))
+    others = [case for case in written.cases if case.client is not None and not case.client.tool.like_curl]
+    if not others:
+        return plan, []
+    alone = {case.span for case in others} - {case.span for case in written.cases if case not in others}
+    kept = tuple(case for case in plan.cases if case.span not in alone)
+    why = "there is no plain command that connects as {} does"
+    return replace(plan, cases=kept), [
+        (case.name, why.format(case.client.tool)) for case in others if case.client is not None
+    ]

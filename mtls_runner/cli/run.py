@@ -25,26 +25,64 @@ from mtls_runner.errors import ScenarioError, UsageError
 from mtls_runner.language.settings import TreeSettings, tree_settings
 from mtls_runner.model.case import Plan
 from mtls_runner.model.event import RunFinished
+from mtls_runner.model.traits import ReporterTraits
 from mtls_runner.model.verdict import Status
+from mtls_runner.registry import reporters
 from mtls_runner.reporters.console import ConsoleReporter
 from mtls_runner.reporters.github import GithubReporter, wanted, workspace
 from mtls_runner.reporters.page import Page, PlainPage, marks_for
 
-__all__ = ["Choice", "Manner", "run"]
+__all__ = ["Choice", "Manner", "Report", "reports", "run"]
 
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How to run and what to tell, as typed; ``keep`` is ``""`` for the place that lab.yaml names."""
+    """How to run and what to tell, as typed.
+
+    Args:
+        jobs, fail_fast, verbose, color: as the options.
+        keep: where material is left; ``""`` is the place that lab.yaml names.
+        reports: what is written, each with its file.
+    """
 
     jobs: int | None = None
     fail_fast: bool = False
     verbose: bool = False
     keep: str | None = None
-    json_path: str | None = None
-    junit_path: str | None = None
-    html_path: str | None = None
+    reports: Sequence[Report] = ()
     color: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A report that is to be written, and the option that asked for it."""
+
+    option: str
+    traits: ReporterTraits
+    path: str
+
+
+def reports(typed: Sequence[str], **paths: str | None) -> list[Report]:
+    """What ``--report NAME=FILE`` asks for, and the options that are called as a reporter.
+
+    Raises:
+        UsageError: no such reporter, no file, or two reports in one file.
+    """
+    known = reporters()
+    found = [Report(f"--{name}", known[name], path) for name, path in paths.items() if path is not None]
+    for text in typed:
+        name, equals, path = text.partition("=")
+        if not (name and equals and path):
+            raise UsageError(
+                f"--report {text}: NAME=FILE is expected, such as {next(iter(known))}=report.{name or 'json'}"
+            )
+        found.append(Report(f"--report {name}", known.named(name), path))
+    written: dict[str, str] = {}
+    for report in found:
+        if report.path in written:
+            raise UsageError(f"{written[report.path]} and {report.option} both write {report.path}")
+        written[report.path] = report.option
+    return found
 
 
 def run(choice: Choice, manner: Manner, *, list_only: bool = False) -> ExitCode:
@@ -59,10 +97,9 @@ def run(choice: Choice, manner: Manner, *, list_only: bool = False) -> ExitCode:
 
 
 def _chosen(choice: Choice, manner: Manner, stop: Stop, list_only: bool) -> ExitCode:
-    _distinct(manner)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a name that the encoding lacks stops nothing
-    stream = sys.stderr if STANDARD_OUTPUT in (manner.json_path, manner.junit_path, manner.html_path) else sys.stdout
+    stream = sys.stderr if any(report.path == STANDARD_OUTPUT for report in manner.reports) else sys.stdout
     try:
         plans = chosen(choice)
     except ScenarioError as error:
@@ -123,43 +160,16 @@ def _code(end: RunFinished) -> ExitCode:
     return worst(*codes)
 
 
-def _distinct(manner: Manner) -> None:
-    written: dict[str, str] = {}
-    reports = (("--json", manner.json_path), ("--junit", manner.junit_path), ("--html", manner.html_path))
-    for option, path in reports:
-        if path is not None and path in written:
-            raise UsageError(f"{written[path]} and {option} both write {path}")
-        if path is not None:
-            written[path] = option
-
-
 def _outlets(manner: Manner, stream: TextIO, stack: ExitStack) -> list[Outlet]:
     """The console and the reports, their files opened now: a path that can't be written is told before the work."""
     outlets = [Outlet("the console", _console(manner, stream), stream)]
     if wanted(os.environ):
         outlets.append(Outlet("the annotations", GithubReporter(stream, workspace(os.environ)), stream))
-    if manner.json_path is not None:
-        from mtls_runner.reporters.json_report import JsonReporter
-
-        file = _report(manner.json_path, stack)
-        outlets.append(Outlet("the JSON report", JsonReporter(file.stream), file.stream, file))
-    if manner.junit_path is not None:
-        from mtls_runner.reporters.junit import JunitReporter
-
-        file = _report(manner.junit_path, stack)
-        outlets.append(Outlet("the JUnit report", JunitReporter(file.stream), file.stream, file))
-    if manner.html_path is not None:
-        from mtls_runner.reporters.html.report import HtmlReporter
-
-        file = _report(manner.html_path, stack)
-        outlets.append(Outlet("the HTML report", HtmlReporter(file.stream), file.stream, file))
+    for report in manner.reports:
+        file = ReportFile(report.path)
+        stack.callback(file.discard)
+        outlets.append(Outlet(f"the {report.traits} report", report.traits.make(file.stream), file.stream, file))
     return outlets
-
-
-def _report(path: str, stack: ExitStack) -> ReportFile:
-    file = ReportFile(path)
-    stack.callback(file.discard)
-    return file
 
 
 def _console(manner: Manner, stream: TextIO) -> ConsoleReporter:

@@ -19,7 +19,8 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         "openssl": ssl.OPENSSL_VERSION.removeprefix("OpenSSL ").partition(" ")[0],
     }
-    for name, traits in registry().clients.items():
+    for traits in registry().clients.usable():
+        name = traits.name
         if name not in found:
             try:
                 found[name] = traits.make().version()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mtls_runner.model.traits import ClientTraits, Runtime
 
 if TYPE_CHECKING:
-    from mtls_runner.model.port import Client
+    from mtls_runner.model.port import Client, TypedCommand
 
 __all__ = ["TRAITS"]
 
@@ -18,6 +18,12 @@ def _make() -> Client:
     return PythonClient()
 
 
+def _typed() -> TypedCommand:
+    from mtls_runner.clients import s_client
+
+    return s_client
+
+
 TRAITS = ClientTraits(
     name="python",
     sentence="",
@@ -25,4 +31,6 @@ TRAITS = ClientTraits(
     library="openssl",
     completes_chains=True,
     runtimes=(Runtime.EMBEDDED,),
+    like_curl=True,
+    typed=_typed,
 )

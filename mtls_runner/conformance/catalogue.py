@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mtls_runner.language import Overrides, load
 from mtls_runner.model.case import Case, Plan
+from mtls_runner.model.traits import ClientTraits
+from mtls_runner.registry import registry
 
 __all__ = ["CATALOGUE", "ORDER", "Place", "entry_name", "place", "plans", "scenario_files"]
 
@@ -66,14 +68,36 @@ def scenario_files() -> tuple[Path, ...]:
 def plans(backends: Sequence[str], tools: Sequence[str], image: str | None = None) -> Iterator[Plan]:
     """One plan for each file and backend, with only the tools' cases.
 
+    Args:
+        backends, tools: by name; none: those that the catalogue is made for.
+        image: of containers.
+
     Raises:
         ScenarioError: a file is invalid.
-        UsageError: there is no such backend.
+        UsageError: there is no such backend or tool.
     """
+    known = registry()
+    chosen = [known.clients.named(name) for name in tools] or [
+        one for one in known.clients.usable() if one.in_catalogue
+    ]
+    servers = [known.backends.named(name) for name in backends] or [
+        one for one in known.backends.usable() if one.in_catalogue
+    ]
     for path in scenario_files():
-        for backend in backends:
-            plan = load(path, Overrides(backend=backend, image=image))
-            cases = tuple(case for case in plan.cases if case.client is None or case.client.tool.name in tools)
-            yield Plan(
-                plan.path, plan.name, plan.description, plan.tags, plan.certificates, cases, plan.text, plan.warnings
-            )
+        for backend in servers:
+            plan = load(path, Overrides(backend=backend.name, image=image))
+            cases = [case for case in plan.cases if case.client is None or case.client.tool in chosen]
+            there = {case.client.tool for case in plan.cases if case.client is not None}
+            for tool in chosen:
+                if tool not in there:  # the files name the two that they were made with
+                    cases += _with_tool(load(path, Overrides(backend=backend.name, tool=tool.name, image=image)), tool)
+            yield replace(plan, cases=tuple(cases))
+
+
+def _with_tool(plan: Plan, tool: ClientTraits) -> Iterator[Case]:
+    """The cases with a client, called as those are whose tool the file's matrix names."""
+    for case in plan.cases:
+        if case.client is not None:
+            suffix = f",client.tool={tool}]" if case.name.endswith("]") else f"[client.tool={tool}]"
+            name = case.name.removesuffix("]") + suffix
+            yield replace(case, name=name, id=case.id.removesuffix(case.name) + name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mtls_runner.conformance.catalogue import Place
@@ -69,6 +69,7 @@ class Document:
 
     Args:
         versions: of what took part.
+        ends: the servers and clients that did, as a phrase.
         sections: in the catalogue's order.
         differences: cases whose outcome or reason is not the same everywhere: section, case, how it differs.
         skips: why something was not run, and how many cases (by case and place) it was.
@@ -76,6 +77,7 @@ class Document:
     """
 
     versions: Mapping[str, str]
+    ends: str
     sections: tuple[Section, ...]
     differences: tuple[tuple[str, str, str], ...]
     skips: tuple[tuple[str, str], ...]
@@ -96,6 +98,7 @@ def document(groups: Sequence[Group], versions: Mapping[str, str]) -> Document:
     """
     return Document(
         versions,
+        _ends(groups),
         tuple(
             Section(group.plan.name, " ".join(group.plan.description.split()), tuple(map(_row, group.entries)))
             for group in groups
@@ -109,6 +112,18 @@ def document(groups: Sequence[Group], versions: Mapping[str, str]) -> Document:
         tuple(_skips(groups)),
         tuple(_reasons()),
     )
+
+
+def _ends(groups: Sequence[Group]) -> str:
+    cases = [verdict.case for group in groups for entry in group.entries for verdict in entry.verdicts.values()]
+    servers = dict.fromkeys(f"{case.server.backend} ({case.server.backend.sentence})" for case in cases)
+    clients = dict.fromkeys(str(case.client.tool) for case in cases if case.client is not None)
+    return f"against {_listed(servers)}, with {'the client' if len(clients) == 1 else 'the clients'} {_listed(clients)}"
+
+
+def _listed(names: Iterable[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _row(entry: Entry) -> Row:

@@ -7,13 +7,24 @@ from collections.abc import Callable, Mapping
 from mtls_runner.conformance.catalogue import Place
 from mtls_runner.model.observation import Observation, Outcome
 from mtls_runner.model.verdict import Status, Verdict
+from mtls_runner.registry import registry
 
 __all__ = ["FACTS", "collapsed", "facts"]
 
-_AXES: tuple[tuple[Callable[[Place], str], Mapping[str, str]], ...] = (
-    (lambda where: where.backend, {"python": "python server", "nginx": "nginx"}),
-    (lambda where: where.tls, {"TLSv1.2": "TLS 1.2", "TLSv1.3": "TLS 1.3"}),
-    (lambda where: where.tool, {"python": "python client", "curl": "curl"}),
+
+def _server(name: str) -> str:
+    """What people call it where a client has the same name."""
+    return f"{name} server" if name in registry().clients else name
+
+
+def _client(name: str) -> str:
+    return f"{name} client" if name in registry().backends else name
+
+
+_AXES: tuple[tuple[Callable[[Place], str], Callable[[str], str]], ...] = (
+    (lambda where: where.backend, _server),
+    (lambda where: where.tls, lambda version: version.replace("TLSv", "TLS ")),
+    (lambda where: where.tool, _client),
 )
 
 _WITHOUT_HANDSHAKE = {
@@ -81,16 +92,16 @@ def collapsed(values: Mapping[Place, str]) -> str:
     distinct = list(dict.fromkeys(values.values()))
     if len(distinct) <= 1:
         return distinct[0] if distinct else "-"
-    for axis, labels in _AXES:
+    for axis, label in _AXES:
         parts: dict[str, dict[Place, str]] = {}
         for where, value in values.items():
             parts.setdefault(axis(where), {})[where] = value
         if len(parts) > 1 and all(len(set(part.values())) == 1 for part in parts.values()):
-            return ", ".join(f"{collapsed(part)} ({labels.get(name, name)})" for name, part in parts.items())
-    for axis, labels in _AXES:
+            return ", ".join(f"{collapsed(part)} ({label(name)})" for name, part in parts.items())
+    for axis, label in _AXES:
         parts = {}
         for where, value in values.items():
             parts.setdefault(axis(where), {})[where] = value
         if len(parts) > 1:
-            return "; ".join(f"{labels.get(name, name)}: {collapsed(part)}" for name, part in parts.items())
+            return "; ".join(f"{label(name)}: {collapsed(part)}" for name, part in parts.items())
     return " or ".join(distinct)

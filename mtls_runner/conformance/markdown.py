@@ -12,8 +12,8 @@ _MADE_WITH = "Made with "
 _HEADINGS = {"outcome": "outcome", "how": "how it shows", "curl exit": "curl exits with", "verify code": "verify code"}
 
 _HOW_TO_READ = """\
-Every line below is a real handshake, run by `mtls-run conformance` over TLS 1.2 and 1.3, against a Python server and an
-nginx in a container, with a Python client and curl. The scenario files are the product's own catalogue; they are commented,
+Every line below is a real handshake, run by `mtls-run conformance` over TLS 1.2 and 1.3,
+{ends}. The scenario files are the product's own catalogue; they are commented,
 and `mtls-run conformance --where` says where they are installed, so that they can be read, copied and run one by one.
 
 Each fault stands beside a *control*: a case that is accepted and differs from it in what the third column says, and in
@@ -51,7 +51,7 @@ def _lines(document: Document) -> Iterator[str]:
     yield ""
     yield "<!-- Made by mtls-run conformance --markdown docs/outcomes.md; not to be changed by hand. -->"
     yield ""
-    yield _HOW_TO_READ
+    yield _HOW_TO_READ.replace("{ends}", document.ends)
     versions = ", ".join(f"{name} {version}" for name, version in sorted(document.versions.items()))
     yield f"{_MADE_WITH}{versions}."
     yield ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from mtls_runner.export.shell import word
 from mtls_runner.handout.place import fill
 from mtls_runner.model.case import Plan
 from mtls_runner.model.observation import Reason
+from mtls_runner.model.traits import PlainServer
 from mtls_runner.pki.keys import KeyPool, Progress
 from mtls_runner.pki.store import Store
 from mtls_runner.tls.alert_reasons import OPENSSL, alert_reasons
@@ -29,12 +30,12 @@ __all__ = ["SCRIPT", "Exported", "export"]
 SCRIPT = "run.sh"
 _LIBRARY = "lab.sh"
 _SERVES = {
-    "python": (
+    PlainServer.S_SERVER: (
         "The embedded servers are `openssl s_server` here: like them it refuses in TLS, where nginx would answer 400. Its "
         "bodies are its own."
     ),
-    "nginx": "nginx runs in a container; `IMAGE=… bash run.sh` takes another image.",
-    "external": "Servers that run already are only connected to.",
+    PlainServer.NGINX: "nginx runs in a container; `IMAGE=… bash run.sh` takes another image.",
+    PlainServer.RUNNING: "Servers that run already are only connected to.",
 }
 
 
@@ -59,13 +60,20 @@ class Exported:
     left: tuple[str, ...]
 
 
-def export(plan: Plan, directory: Path, progress: Progress | None = None) -> Exported:
+def export(
+    plan: Plan,
+    directory: Path,
+    progress: Progress | None = None,
+    *,
+    without: Sequence[tuple[str, str]] = (),
+) -> Exported:
     """Write the directory.
 
     Args:
         plan: loaded with curl as every case's client.
         directory: see :func:`mtls_runner.handout.place.fill`.
         progress: told about keys that take time.
+        without: cases that are not in the plan, and why.
 
     Raises:
         UsageError: no case can be shown; or something that this command did not make is in the way.
@@ -82,6 +90,7 @@ def export(plan: Plan, directory: Path, progress: Progress | None = None) -> Exp
             crls=plan.crls,
         )
         made = sections(plan, shop, store)
+        made.left_out.extend(without)
         if not made.names:
             why = "; ".join(dict.fromkeys(reason for _, reason in made.left_out)) or "it has no cases"
             raise UsageError(f"{plan.path}: nothing of it can be exported: {why}")
@@ -100,9 +109,9 @@ def export(plan: Plan, directory: Path, progress: Progress | None = None) -> Exp
     values = {
         "title": f"{plan.name}, from {plan.path.name}",
         "description": textwrap.wrap(plan.description, 114),
-        "docker": "nginx" in made.backends,
-        "s_server": "python" in made.backends,
-        "serves": [line for name in sorted(made.backends) for line in textwrap.wrap(_SERVES[name], 114)],
+        "docker": PlainServer.NGINX in made.started,
+        "s_server": PlainServer.S_SERVER in made.started,
+        "serves": [line for name in sorted(made.started) for line in textwrap.wrap(_SERVES[name], 114)],
         "not_compared": sorted(made.not_compared),
         "reasons": [line for reason in reasons for line in textwrap.wrap(reason, 110, subsequent_indent="  ")],
         "left_out": [f"{why}: {'; '.join(names)}" for why, names in left_out],

@@ -16,10 +16,9 @@ from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.observation import Outcome
 from mtls_runner.model.port import Material
 from mtls_runner.model.server import ServerSpec
+from mtls_runner.model.traits import PlainServer
 from mtls_runner.pki.lineage import Lineage
-from mtls_runner.servers.nginx.traits import TRAITS as NGINX
 from mtls_runner.servers.nginx.write.plain import without_lab
-from mtls_runner.servers.python.traits import TRAITS as PYTHON
 
 __all__ = ["Section", "Sections", "sections"]
 
@@ -43,7 +42,7 @@ class Sections:
         left_out: name of the case, and why.
         not_compared: what the cases expect and the script can't see, as the scenario calls it.
         files: name → content, of what goes beside the script.
-        backends: that take part.
+        started: what takes the servers' places.
         images: of containers.
     """
 
@@ -52,7 +51,7 @@ class Sections:
     left_out: list[tuple[str, str]] = field(default_factory=list)
     not_compared: set[str] = field(default_factory=set)
     files: dict[str, bytes] = field(default_factory=dict)
-    backends: set[str] = field(default_factory=set)
+    started: set[PlainServer] = field(default_factory=set)
     images: set[str] = field(default_factory=set)
 
 
@@ -90,9 +89,11 @@ def _left_out(case: Case, plan: Plan) -> str | None:
     locked = any(plan.certificates[id_].passphrase is not None for id_ in server.other_certificates)
     if why is None and not server.option("config") and locked:
         why = "its server has several keys that are encrypted"
-    if why is None and server.backend is PYTHON:
+    if why is None and server.backend.plain is None:
+        why = f"there is no plain command that serves as {server.backend} does"
+    if why is None and server.backend.plain is PlainServer.S_SERVER:
         why = s_server.cannot(server, case.client)
-    if why is None and server.backend is NGINX:
+    if why is None and server.backend.plain is PlainServer.NGINX:
         why = without_lab(server)
     if why is None and case.client is not None and case.client.cert_status:
         why = "it needs an OCSP responder that answers as the scenario says"
@@ -107,8 +108,9 @@ def _odd(server: ServerSpec, plan: Plan) -> bool:
 
 def _section(server: ServerSpec, cases: Sequence[Case], shop: Workshop, material: Material, made: Sections) -> Section:
     plan = shop.plan
-    made.backends.add(server.backend.name)
-    starter = {PYTHON: _s_server, NGINX: _nginx}.get(server.backend)
+    plain = server.backend.plain or PlainServer.RUNNING
+    made.started.add(plain)
+    starter = {PlainServer.S_SERVER: _s_server, PlainServer.NGINX: _nginx}.get(plain)
     start = starter(server, cases, shop, material, made) if starter is not None else ""
     section = Section(
         f"server {server.id}" if start else f"server {server.id}: it runs already, at {server.address}", ""

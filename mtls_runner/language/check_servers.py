@@ -74,7 +74,7 @@ def check_spec(
             )
         return
     if spec.address is not None and context.overrides.backend is None:
-        running = " or ".join(name for name, known in context.registry.backends.items() if known.runs_already)
+        running = " or ".join(one.name for one in context.registry.backends.usable() if one.runs_already)
         problems.error(
             document,
             (*loc, "address"),

@@ -59,6 +59,15 @@ _KINDS: Mapping[str, str] = {
     "dict_type": "a mapping (key: value)",
     "list_type": "a list",
     "string_type": "text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+}
+_LIMITS: Mapping[str, str] = {
+    "greater_than": "more than {gt}",
+    "greater_than_equal": "{ge} or more",
+    "less_than": "less than {lt}",
+    "less_than_equal": "{le} or less",
 }
 
 
@@ -106,6 +115,11 @@ class _Mistake:
             return Diagnostic(f"'{self._path[-1]}' is missing: {noun} needs it", self._span)
         if self._kind == "mtls":
             return self._wrong_value()
+        if self._kind == "value_error":  # a backend's own validator: what is wrong, and perhaps what would be right
+            message, *expected = map(str, self._context["error"].args or ("this value is not possible",))
+            return Diagnostic(message, self._span, "; ".join(expected))
+        if self._kind in _LIMITS:
+            return Diagnostic("this number is out of range", self._span, _LIMITS[self._kind].format(**self._context))
         wanted = _KINDS.get(self._kind, "something else")
         return Diagnostic(f"{wanted} is expected here, not {_what(self._node)}", self._span)
 

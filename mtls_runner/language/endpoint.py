@@ -9,6 +9,7 @@ from mtls_runner.language.certificate import PassphraseField
 from mtls_runner.language.document import Value
 from mtls_runner.language.expectation import ServerExpect
 from mtls_runner.language.http_models import Path, RequestModel, ResponseModel
+from mtls_runner.language.options import Options
 from mtls_runner.language.protocol import BACKEND, RUNTIME, TOOL, Tls, told
 from mtls_runner.language.revocation import CHECKS, ResponderRef, Stapling, stapling_short
 from mtls_runner.language.values import (
@@ -48,12 +49,9 @@ __all__ = [
 _CLIENT_AUTH: Mapping[str, ClientAuth] = {mode.value: mode for mode in ClientAuth}
 
 _HOST_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.%]+)\]|([^\s:/\[\]]+)):([0-9]{1,5})")
-_MEMORY = re.compile(r"([0-9]{1,12})([kKmMgG])")
 _NOT_IN_NAMES = frozenset(" /?#@\\")
 _LONGEST_NAME, _LONGEST_LABEL = 253, 63
 _LONGEST_PROTOCOL = 255
-_UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
-_LEAST_MEMORY, _MOST_MEMORY = 6 << 20, 1 << 40  # Docker's own least
 _NAMES = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
 _KEY_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "object", "properties": {"file": {"type": "string"}}}]}
 _ADDRESS_SCHEMA = {"type": "string", "pattern": r"^(\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]+):[0-9]{1,5}$"}
@@ -98,14 +96,6 @@ def _cache(value: Value) -> str:
     return text
 
 
-def _memory(value: Value) -> int:
-    match = _MEMORY.fullmatch(text_value(value))
-    size = int(match[1]) * _UNITS[match[2].lower()] if match else 0
-    if not _LEAST_MEMORY <= size <= _MOST_MEMORY:
-        raise fail("this is not an amount of memory", "a whole number with k, m or g behind it, from 6m to 1024g")
-    return size
-
-
 def _optional_id(value: Value) -> str | None:
     return None if value is None else text_value(value)
 
@@ -113,8 +103,6 @@ def _optional_id(value: Value) -> str | None:
 IdRef = Annotated[str, Parsed(text_value, {"type": "string"})]
 AddressField = Annotated[Address | None, Parsed(_address, _ADDRESS_SCHEMA)]
 ChainField = Annotated[ChainSpec | None, Parsed(_chain, _CHAIN_SCHEMA)]
-#: Bytes.
-MemoryField = Annotated[int | None, Parsed(_memory, {"type": "string", "pattern": "^[0-9]{1,12}[kKmMgG]$"})]
 
 
 def _protocol(value: Value) -> str:
@@ -179,13 +167,6 @@ _FILE_SCHEMA = {
         },
     ]
 }
-
-
-class Options(Strict):
-    """A container's settings."""
-
-    memory: MemoryField = about("Memory limit, swap included; lab.yaml's by default.", "512m")
-    pids: Annotated[int | None, bounded(16, 32768)] = about("Limit of processes and threads.", 512)
 
 
 SessionCache = Annotated[str | None, Parsed(_cache, {"type": "string", "pattern": f"^({_CACHE.pattern})$"})]

@@ -9,6 +9,7 @@ from mtls_runner.language.crls import Crls
 from mtls_runner.language.endpoint import Client, OwnFile, ResponseModel, Server
 from mtls_runner.language.hosts import host_server, presented
 from mtls_runner.language.lab import DEFAULT_IMAGE, IMAGE_VARIABLE
+from mtls_runner.language.options import chosen
 from mtls_runner.language.responders import Responders
 from mtls_runner.model.client import DEFAULT_BODY_LIMIT, ClientSpec, KeySource, Request
 from mtls_runner.model.credential import Secret
@@ -113,7 +114,7 @@ class Ends:
             alpn=tuple(model.alpn or ()),
             responses=_responses(model),
             address=model.address,
-            options=self._options(model),
+            options=self._options(model, backend),
             files=self._files(model),
             upstreams=tuple(model.upstreams or ()),
             crl=tuple(model.crl or ()),
@@ -152,17 +153,18 @@ class Ends:
             names = tuple(one.lower() for one in host.names or [name])
             yield VirtualHost(name, names, self._server(f"{id_}.{name}", host_server(model, host)))
 
-    def _options(self, model: Server) -> tuple[tuple[str, str], ...]:
+    def _options(self, model: Server, backend: BackendTraits) -> tuple[tuple[str, str], ...]:
         """The backend's own settings as texts: scenario over lab.yaml, the command line over both."""
         engine = self._context.lab.engine
         image = self._context.overrides.image or os.environ.get(IMAGE_VARIABLE)
         options = {
             "image": image or model.image or engine.image or DEFAULT_IMAGE,
-            "memory": (model.options and model.options.memory) or engine.memory,
-            "pids": (model.options and model.options.pids) or engine.pids,
+            **dict(chosen(model.options, engine, backend)),
             "config": self._context.beside(self._context.document, model.config) if model.config else None,
             "port": model.port,
         }
+        if Runtime.CONTAINER not in backend.runtimes:
+            del options["image"]
         return tuple((name, str(value)) for name, value in options.items() if value is not None)
 
     def _files(self, model: Server) -> tuple[tuple[str, str], ...]:

@@ -5,16 +5,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
 from mtls_runner.errors import ScenarioError
 from mtls_runner.language.certificate import Certificate, CertificateSettings
 from mtls_runner.language.diagnose import diagnose
 from mtls_runner.language.document import Document
-from mtls_runner.language.endpoint import ClientSettings, MemoryField, ServerSettings
+from mtls_runner.language.endpoint import ClientSettings, ServerSettings
+from mtls_runner.language.options import native
 from mtls_runner.language.source import read
 from mtls_runner.language.values import Id, Maybe, Strict, Text, about, bounded
 from mtls_runner.registry import Registry
+from mtls_runner.runtimes.container_options import ContainerOptions
 
 __all__ = [
     "DEFAULT_IMAGE",
@@ -43,12 +45,17 @@ class Defaults(Strict):
     )
 
 
-class EngineSettings(Strict):
+class EngineSettings(Strict, ContainerOptions):
     """Containers."""
 
     image: Maybe[Text] = about("The image of containers.", "nginx:1.27")
-    memory: MemoryField = about("Memory limit of a container, swap included.", "512m")
-    pids: Annotated[int | None, bounded(16, 32768)] = about("Limit of a container's processes and threads.", 512)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_python_has_it(cls, value: object) -> object:
+        if not isinstance(value, dict):
+            return value
+        return {key: native(item) if key in ContainerOptions.model_fields else item for key, item in value.items()}
 
 
 class LabFile(Strict):

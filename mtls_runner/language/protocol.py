@@ -48,4 +48,4 @@ Tls = Annotated[TlsVersion, word(TLS_VERSIONS, "a TLS version")]
 
 def told(table: Table[Any]) -> str:
     """The names with what each says of itself: ``python (embedded), nginx (a container)``."""
-    return ", ".join(f"{name} ({traits.sentence})" if traits.sentence else name for name, traits in table.items())
+    return ", ".join(f"{one} ({one.sentence})" if one.sentence else one.name for one in table.usable())

@@ -24,9 +24,10 @@ from mtls_runner.language.certificate import (
     Signature,
     Usage,
 )
-from mtls_runner.language.endpoint import Client, Options, RequestModel, ResponseModel, Server, VirtualHost
+from mtls_runner.language.endpoint import Client, RequestModel, ResponseModel, Server, VirtualHost
 from mtls_runner.language.expectation import Checks, Expect, ServerExpect, When, Where
 from mtls_runner.language.lab import Defaults, EngineSettings, LabFile
+from mtls_runner.language.options import Options
 from mtls_runner.language.revocation import Crl, Responder, Revoked, Stapling
 from mtls_runner.language.scenario import Case, Scenario
 from mtls_runner.language.step_models import Reload, Step

@@ -27,6 +27,7 @@ __all__ = [
     "RunningServer",
     "ServerBackend",
     "TakingTime",
+    "TypedCommand",
     "Watch",
 ]
 
@@ -223,6 +224,26 @@ class Client(Protocol):
 
     def probe(self, client: ClientSpec, address: Address, material: Material, deadline: Deadline) -> ClientView:
         """One exchange. A refusal is a return value; an exception means that the lab is broken."""
+        ...
+
+
+class TypedCommand(Protocol):
+    """Writes what a person would type to do what a client does."""
+
+    def cannot(self, client: ClientSpec) -> str | None:
+        """Why no such command can do as described, for people; ``None``: one can.
+
+        Raises:
+            LabError: the program is not here, so that nobody knows.
+        """
+        ...
+
+    def command(self, client: ClientSpec, address: Address, material: Material) -> str:
+        """For a POSIX shell, on one line, with no secret in it.
+
+        Raises:
+            MaterialError: a file that it names can't be made.
+        """
         ...
 
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from mtls_runner.model.port import Client, Reporter, ServerBackend
+    from mtls_runner.model.port import Client, Reporter, ServerBackend, TypedCommand
 
-__all__ = ["BackendTraits", "ClientTraits", "Refusal", "ReporterTraits", "Runtime"]
+__all__ = ["BackendTraits", "ClientTraits", "PlainServer", "Refusal", "ReporterTraits", "Runtime"]
 
 
 class Runtime(StrEnum):
@@ -48,11 +48,19 @@ class Refusal(StrEnum):
     """By an HTTP status, once the handshake is complete."""
 
 
+class PlainServer(StrEnum):
+    """What a person would start in a server's place."""
+
+    S_SERVER = "openssl s_server"
+    NGINX = "nginx"
+    RUNNING = "a server that runs already"
+
+
 def _nothing() -> str | None:
     return None
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
 class BackendTraits:
     """A backend. Each is only equal to itself, and there is one for each name.
 
@@ -73,6 +81,8 @@ class BackendTraits:
             (``ssl_verify_depth``); ``None``: nobody knows.
         options: the model of its own ``options:``, loaded when a scenario has some; ``None``: it has none.
         missing: what has to be installed before it can be used, as the sentence that a skipped case shows; ``None``: nothing.
+        plain: what stands for it in a script of plain tools (``export``); ``None``: nothing does.
+        in_catalogue: ``conformance`` runs it unless it is told what to run.
     """
 
     name: str
@@ -88,12 +98,17 @@ class BackendTraits:
     verify_depth: int | None = None
     options: Callable[[], type[BaseModel]] | None = None
     missing: Callable[[], str | None] = _nothing
+    plain: PlainServer | None = None
+    in_catalogue: bool = True
 
     def __str__(self) -> str:
         return self.name
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
 class ClientTraits:
     """A client. Each is only equal to itself, and there is one for each name.
 
@@ -101,8 +116,10 @@ class ClientTraits:
         name: what ``tool:`` calls it.
         sentence: a few words behind the name in the reference and in editors; ``""``: the name says it.
         make: a new one, with whatever has to be loaded for it.
-        library, completes_chains, runtimes, missing: as for a backend.
+        library, completes_chains, runtimes, missing, in_catalogue: as for a backend.
         own_exit_code: it is a program that exits with curl's codes; of another client it is told what curl would exit with.
+        like_curl: a curl command line does what it does, so that curl stands for it in a script of plain tools (``export``).
+        typed: what writes the command that a person would type in its place; ``None``: there is none.
     """
 
     name: str
@@ -112,13 +129,19 @@ class ClientTraits:
     completes_chains: bool = False
     runtimes: tuple[Runtime, ...] = ()
     own_exit_code: bool = False
+    like_curl: bool = False
+    typed: Callable[[], TypedCommand] | None = None
     missing: Callable[[], str | None] = _nothing
+    in_catalogue: bool = True
 
     def __str__(self) -> str:
         return self.name
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
 class ReporterTraits:
     """A reporter that writes a file.
 
@@ -134,3 +157,6 @@ class ReporterTraits:
 
     def __str__(self) -> str:
         return self.name
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"

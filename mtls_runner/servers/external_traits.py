@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mtls_runner.model.traits import BackendTraits
+from mtls_runner.model.traits import BackendTraits, PlainServer
 
 if TYPE_CHECKING:
     from mtls_runner.model.port import ServerBackend
@@ -24,4 +24,6 @@ TRAITS = BackendTraits(
     summary="one that already runs; the lab starts nothing",
     make=_make,
     runs_already=True,
+    plain=PlainServer.RUNNING,
+    in_catalogue=False,
 )

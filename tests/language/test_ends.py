@@ -40,7 +40,6 @@ def test_the_defaults_of_a_server(load_text: Load) -> None:
         client_auth=ClientAuth.REQUIRED,
         trust=("ca",),
         tls=(V2, V3),
-        options=(IMAGE,),
     )
 
 
@@ -53,15 +52,15 @@ def test_the_defaults_of_a_client(load_text: Load) -> None:
 def test_every_key_of_a_server(load_text: Load) -> None:
     spec = server(
         load_text,
-        "certificate: client, chain: leaf, client_auth: optional_no_ca, trust: ca, advertise: [], verify_depth: 3, "
-        "tls: [TLSv1.3, TLSv1], ciphers: [A, B], ciphersuites: 'C:D', groups: 'X25519:P-256', "
+        "backend: nginx, certificate: client, chain: leaf, client_auth: optional_no_ca, trust: ca, advertise: [], "
+        "verify_depth: 3, tls: [TLSv1.3, TLSv1], ciphers: [A, B], ciphersuites: 'C:D', groups: 'X25519:P-256', "
         "signature_algorithms: [ed25519], security_level: 0, alpn: [h2, http/1.1], partial_chain: true, "
         "x509_strict: true, response: {status: 403, headers: {X: [a, b]}, body: 1.10}, "
         "responses: {/ok: {body: fine}}, options: {memory: 64m, pids: 32}, upstreams: app",
     )
     assert spec == ServerSpec(
         id="server",
-        backend=backend("python"),
+        backend=backend("nginx"),
         certificate="client",
         passphrase=None,
         chain=ChainSpec(ChainKind.LEAF),
@@ -236,6 +235,8 @@ def test_an_external_server(load_text: Load, broken: Broken) -> None:
         ("response: {headers: {'a b': c}}", "this is not a name as HTTP has them"),
         ('response: {headers: {a: "x\\r\\ny"}}', "a header can't hold control characters"),
         ("options: {memory: 1m}", "this is not an amount of memory"),
+        ("options: {pids: 1}", "this number is out of range"),
+        ("options: {pids: many}", "a whole number is expected here, not text"),
         ("options: {worker_processes: 1}", "there is no key 'worker_processes' here"),
         ("alpn: {}", "text is expected here, not a mapping"),
         ("partial_chain: yes", "true or false is expected here, not text"),

@@ -56,7 +56,7 @@ def test_defaults_are_overridden_by_the_scenario_and_both_by_the_command_line(la
     assert case.client is not None
     assert (case.server.backend.name, case.server.option("image"), case.server.tls) == (
         "python",
-        "my/image",
+        "",
         (TlsVersion.V1_3,),
     )
     assert (case.client.tool.name, case.client.timeout) == ("curl", 4.0)

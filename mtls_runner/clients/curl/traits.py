@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING
 from mtls_runner.model.traits import ClientTraits, Runtime
 
 if TYPE_CHECKING:
-    from mtls_runner.model.port import Client
+    from mtls_runner.model.port import Client, TypedCommand
 
 __all__ = ["TRAITS"]
 
 
 def _make() -> Client:
+    from mtls_runner.clients.curl.client import CurlClient
+
+    return CurlClient()
+
+
+def _typed() -> TypedCommand:
     from mtls_runner.clients.curl.client import CurlClient
 
     return CurlClient()
@@ -26,4 +32,6 @@ TRAITS = ClientTraits(
     completes_chains=True,
     runtimes=(Runtime.PROCESS,),
     own_exit_code=True,
+    like_curl=True,
+    typed=_typed,
 )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mtls_runner.model.traits import BackendTraits, Refusal, Runtime
+from mtls_runner.model.traits import BackendTraits, PlainServer, Refusal, Runtime
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from mtls_runner.model.port import ServerBackend
 
 __all__ = ["TRAITS"]
@@ -16,6 +18,12 @@ def _make() -> ServerBackend:
     from mtls_runner.servers.nginx.backend import NginxBackend
 
     return NginxBackend()
+
+
+def _options() -> type[BaseModel]:
+    from mtls_runner.runtimes.container_options import ContainerOptions
+
+    return ContainerOptions
 
 
 # nginx switches OpenSSL's completing of chains off (SSL_MODE_NO_AUTO_CHAIN, in ngx_ssl_create).
@@ -29,4 +37,6 @@ TRAITS = BackendTraits(
     refusal_status=400,
     runtimes=(Runtime.CONTAINER, Runtime.PROCESS),
     verify_depth=1,
+    plain=PlainServer.NGINX,
+    options=_options,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mtls_runner.model.traits import BackendTraits, Refusal, Runtime
+from mtls_runner.model.traits import BackendTraits, PlainServer, Refusal, Runtime
 
 if TYPE_CHECKING:
     from mtls_runner.model.port import ServerBackend
@@ -28,4 +28,5 @@ TRAITS = BackendTraits(
     refusal=Refusal.ALERT,
     runtimes=(Runtime.EMBEDDED,),
     verify_depth=100,
+    plain=PlainServer.S_SERVER,
 )

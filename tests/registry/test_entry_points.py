@@ -1,0 +1,187 @@
+"""A backend, a client and a reporter of one file each, installed as any distribution would be, take part in everything."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TOYS = Path(__file__).parent
+SCENARIO = """\
+ca: {}
+leaves: {server: {}, client: {}, expired: {not_before: -2d, not_after: -1d}}
+server: {backend: toy, options: {greeting: hey, volume: 2}}
+cases:
+  - {name: good, client: {certificate: client, tool: toy}, expect: {outcome: accepted, body: heyhey}}
+  - name: expired
+    client: {certificate: expired, tool: toy}
+    expect: {server-refused: expired, where: [{when: {backend: toy, tool: toy}, expect: {status: null}}]}
+  - {name: what a toy can't, client: {certificate: client, tool: toy, ciphers: AES128-SHA}, expect: accepted}
+  - {name: curl too, client: {certificate: client, tool: curl}, expect: {outcome: accepted, body: heyhey}}
+matrix: {client.tls: [TLSv1.2, TLSv1.3]}
+"""
+
+
+class Installed:
+    """The program beside a distribution that was installed into a directory of its own."""
+
+    def __init__(self, directory: Path, entry_points: str) -> None:
+        self.directory = directory
+        site = directory / "site"
+        metadata = site / "mtls_toys-1.0.dist-info"
+        metadata.mkdir(parents=True)
+        (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: mtls-toys\nVersion: 1.0\n")
+        (metadata / "entry_points.txt").write_text(entry_points)
+        for toy in TOYS.glob("toy_*.py"):
+            shutil.copy(toy, site)
+        (directory / "toys.yaml").write_text(SCENARIO)
+        self._environment = {**os.environ, "PYTHONPATH": str(site), "PYTHONWARNINGS": "error", "COLUMNS": "100"}
+
+    def __call__(self, *arguments: str, code: int = 0, program: str = "") -> str:
+        script = Path(sys.executable).with_name("mtls-run")
+        done = subprocess.run(
+            [sys.executable, "-c", program] if program else [script, *arguments],
+            cwd=self.directory,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Installed:
+    return Installed(
+        tmp_path,
+        "[mtls_run.backends]\ntoy = toy_server:TRAITS\n"
+        "[mtls_run.clients]\ntoy = toy_client:TRAITS\n"
+        "[mtls_run.reporters]\ntoy = toy_reporter:TRAITS\n",
+    )
+
+
+def test_the_toys_run_and_every_report_has_them(installed: Installed) -> None:
+    told = installed("toys.yaml", "-v", "--report", "toy=cases.txt", "--report", "json=r.json", "--html", "r.html")
+    assert "a toy knows no ciphers" in told
+    assert "client: toy 1.0" in told
+    assert "toy server 1.0" in told.splitlines()[-1]
+    lines = (installed.directory / "cases.txt").read_text().splitlines()
+    assert lines[0] == "pass toy toy good[client.tls=TLSv1.2]"
+    assert [line.partition(" ")[0] for line in lines] == [*["pass"] * 4, *["skip"] * 2, *["pass"] * 2, "the"]
+    report = json.loads((installed.directory / "r.json").read_text())
+    assert {(case["backend"], case["tool"]) for case in report["cases"]} == {("toy", "toy"), ("toy", "curl")}
+    assert "toy 1.0" in (installed.directory / "r.html").read_text()
+
+
+def test_language_schema_help_explain_and_versions_know_them(installed: Installed) -> None:
+    schema = json.loads(installed("schema"))["definitions"]
+    assert "toy" in schema["Server"]["properties"]["backend"]["enum"]
+    assert "toy" in schema["Client"]["properties"]["tool"]["enum"]
+    assert schema["Options"]["properties"]["volume"] == {
+        "description": "How loudly.",
+        "examples": [11],
+        "maximum": 11,
+        "minimum": 1,
+        "type": "integer",
+    }
+    assert (
+        "nginx (a container), external (already runs at `address`), toy (a toy)"
+        in schema["Server"]["properties"]["backend"]["description"]
+    )
+    told = installed("run", "--help")
+    assert re.search(r"Run every server on this backend\s+\(python, nginx, external, toy\)", told)
+    assert re.search(r"this kind\s+\(json, junit, html, toy\)", told)
+    assert "Server `server`: a toy that greets people" in installed("explain", "toys.yaml")
+    told = installed("explain", "toys.yaml", "expired")
+    assert "It says so by an alert in the middle of the handshake." in " ".join(told.split())
+    assert "toy 1.0" in installed("--version")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("backend: toy", "backend: toi", "toys.yaml:3:19: error: this is not a backend\n"),
+        ("volume: 2", "volume: 12", "toys.yaml:3:57: error: this number is out of range\n"),
+        ("volume: 2", "volume: loud", "a whole number is expected here, not text"),
+        ("volume: 2", "volum: 2", "did you mean 'volume'?"),
+        ("greeting: hey", "greeting: {a: b}", "text is expected here, not a mapping"),
+    ],
+)
+def test_mistakes_are_told_where_they_are(installed: Installed, old: str, new: str, message: str) -> None:
+    (installed.directory / "toys.yaml").write_text(SCENARIO.replace(old, new))
+    told = installed("toys.yaml", code=2)
+    assert message in told
+    assert "Traceback" not in told
+
+
+_ONE_FILE = """
+import os, sys
+from mtls_runner.conformance.catalogue import plans
+from mtls_runner.conformance.document import document
+from mtls_runner.conformance.entry import gathered
+from mtls_runner.conformance.markdown import markdown
+from mtls_runner.engine.run import run
+from mtls_runner.model.event import CaseFinished
+chosen = [plan for plan in plans(("toy", "python"), ("toy", "curl")) if plan.name == "trust"]
+verdicts = [event.verdict for event in run(chosen) if isinstance(event, CaseFinished)]
+groups = gathered(chosen, verdicts)
+places = {(at.backend, at.tool) for group in groups for entry in group.entries for at in entry.verdicts}
+assert places - {("toy", ""), ("python", "")} == {(b, t) for b in ("toy", "python") for t in ("toy", "curl")}, places
+seen = [(verdict.case.id, verdict.error, [m for m in verdict.mismatches if m.observed != "not observed"]) for verdict in verdicts]
+wrong = [one for one in seen if one[1] or one[2]]
+assert not wrong, wrong
+print(markdown(document(groups, {"toy": "1.0"})))
+"""
+
+
+def test_conformance_has_a_column_for_them(installed: Installed) -> None:
+    told = installed(program=_ONE_FILE)
+    assert "against toy (a toy) and python (embedded), with the clients curl and toy." in told
+    assert "| **the server's authority is not trusted** | client-refused: unknown-ca |" in told
+    assert "60 (curl), - (toy client)" in told
+    assert "--backend NAME" in installed("conformance", "--help")
+    assert "there is no tool 'toi', one of: python, curl, toy; did you mean 'toy'?" in installed(
+        "conformance", "--tool", "toi", code=2
+    )
+
+
+def test_export_leaves_them_out_and_says_so(installed: Installed) -> None:
+    told = installed("export", "toys.yaml", "-o", "out", "--backend", "python")
+    assert "left out (6), since there is no plain command that connects as toy does: good[client.tls=TLSv1.2]" in told
+    assert "wrote out/run.sh: 2 cases" in told
+    told = installed("export", "toys.yaml", "-o", "other", code=2)
+    assert "nothing of it can be exported: there is no plain command that serves as toy does" in told
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("toy = no_such_module:TRAITS", "the backend 'toy' of mtls-toys can't be loaded: ModuleNotFoundError"),
+        ("toy = toy_client:TRAITS", "toy_client:TRAITS is no BackendTraits of that name"),
+        ("other = toy_server:TRAITS", "unknown name 'toy', one of python, nginx, external, other"),
+    ],
+)
+def test_a_broken_distribution_is_named(tmp_path: Path, line: str, message: str) -> None:
+    installed = Installed(tmp_path, f"[mtls_run.backends]\n{line}\n")
+    assert "conformance" in installed("--help")
+    told = installed("toys.yaml", "--backend", "toy", code=2)
+    assert message in told
+    assert "Traceback" not in told
+
+
+def test_no_distribution_takes_the_place_of_what_comes_with_the_lab(tmp_path: Path) -> None:
+    installed = Installed(tmp_path, "[mtls_run.reporters]\njson = toy_reporter:TRAITS\n")
+    (tmp_path / "toys.yaml").write_text(SCENARIO.replace("backend: toy, options: {greeting: hey, volume: 2}", ""))
+    (tmp_path / "toys.yaml").write_text(
+        "ca: {}\nleaves: {server: {}}\nserver: {}\ncases: [{name: a, expect: {server-refused: no-certificate}}]\n"
+    )
+    installed("toys.yaml", "--report", "json=r.json")
+    assert json.loads((tmp_path / "r.json").read_text())["cases"]
