@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from mtls_runner.model.case import Check, Expectation, Match, Matcher
+from mtls_runner.model.distinguished_name import same_form
 from mtls_runner.model.observation import Observation, Reason
 from mtls_runner.model.verdict import Mismatch, Undetermined
 from mtls_runner.tls.hints import listed
@@ -17,6 +18,8 @@ __all__ = ["Comparison", "compare", "counting", "version_satisfies"]
 _Value = str | int | bool | tuple[str, ...] | None
 _UNOBSERVED = "not observed"
 _SHOWN = 200
+_NAMES = frozenset(("client_subject", "server_subject", "client_ca_names"))
+"""Distinguished names: equal where they mean the same, whatever they are written like."""
 _NONE_SENT = "PEER_DID_NOT_RETURN_A_CERTIFICATE"
 
 
@@ -87,8 +90,16 @@ def _in_order(wanted: Sequence[str], seen: Iterable[str]) -> bool:
     return all(any(item == other for other in rest) for item in wanted)
 
 
-def _matches(matcher: Matcher, value: _Value, *, lines: bool) -> bool:
+def _same_name(value: _Value) -> _Value:
+    if isinstance(value, tuple):
+        return tuple(map(same_form, value))
+    return same_form(value) if isinstance(value, str) else value
+
+
+def _matches(matcher: Matcher, value: _Value, *, lines: bool, names: bool) -> bool:
     wanted = matcher.value
+    if names and (matcher.kind is Match.EQUALS or (matcher.kind is Match.CONTAINS and isinstance(value, tuple))):
+        value, wanted = _same_name(value), _same_name(wanted)
     if value is None:
         return wanted is None and matcher.kind is Match.EQUALS
     match matcher.kind:
@@ -151,8 +162,8 @@ def compare(expectation: Expectation, observation: Observation, tool_version: st
             continue
         value = _field(observation, check.path)
         unseen = value is None and not _absence_was_seen(observation, check.path)
-        lines = check.path == "server_log"
-        if unseen or not any(_matches(matcher, value, lines=lines) for matcher in check.alternatives):
+        lines, names = check.path == "server_log", check.path in _NAMES
+        if unseen or not any(_matches(matcher, value, lines=lines, names=names) for matcher in check.alternatives):
             observed = _UNOBSERVED if value is None else _show(value)
             mismatches.append(Mismatch(check.path, _wanted(check), observed, check.span))
     return Comparison(tuple(mismatches), undetermined if not mismatches else None)

@@ -15,6 +15,7 @@ from mtls_runner.model.certificate import CertificateSpec
 from mtls_runner.model.credential import Credential
 from mtls_runner.model.revocation import CrlSpec
 from mtls_runner.pki.certificate_facts import facts
+from mtls_runner.tls.messages import issuer
 
 __all__ = ["CertificateEntry", "CrlEntry", "Index", "certificate_entry", "crl_entry", "index_json"]
 
@@ -139,8 +140,7 @@ def _read(der: bytes) -> tuple[str, str, str]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what is odd on purpose
             certificate = x509.load_der_x509_certificate(der)
-            issuer, serial = certificate.issuer.rfc4514_string(), f"{certificate.serial_number:X}"
-            return issuer, serial, certificate.fingerprint(SHA256()).hex()
+            return issuer(der), f"{certificate.serial_number:X}", certificate.fingerprint(SHA256()).hex()
     except ValueError:
         return "", "", ""
 

@@ -8,6 +8,7 @@ from datetime import MAXYEAR, UTC, datetime, timedelta
 from mtls_runner.language.document import Plain, Value
 from mtls_runner.language.values import Parsed, fail, text_value
 from mtls_runner.model.certificate import Defect, KeyAlgorithm, KeyCipher, KeyFormat, Moment
+from mtls_runner.model.distinguished_name import parse
 
 __all__ = [
     "CIPHERS",
@@ -68,23 +69,7 @@ _USAGE_WORDS: Mapping[str, tuple[str, ...]] = {
     "both": ("serverAuth", "clientAuth"),
     "none": (),
 }
-#: RFC 4514 §3, and those of RFC 4519, PKCS #9 and X.520 that OpenSSL prints under these names.
-_ATTRIBUTES = frozenset(
-    {"CN", "L", "ST", "O", "OU", "C", "STREET", "DC", "UID", "emailAddress", "serialNumber", "SN"}
-) | {
-    "GN",
-    "title",
-    "initials",
-    "pseudonym",
-    "generationQualifier",
-    "dnQualifier",
-    "postalCode",
-    "organizationIdentifier",
-}
-
 _OID = re.compile(r"[0-2](\.(0|[1-9][0-9]{0,39})){1,40}")
-_PAIR = r"\\(?:[ \"#+,;<=>\\]|[0-9a-fA-F]{2})"
-_RDN = re.compile(rf"\s*([A-Za-z][A-Za-z0-9-]*|[0-9][0-9.]*)\s*=\s*((?:{_PAIR}|[^\\\"+,;<>\x00])*)")
 _RELATIVE = re.compile(r"[+-]?(?:[0-9]{1,7}[smhdw])+")
 _PART = re.compile(r"([0-9]+)([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -97,25 +82,10 @@ _MAX_SERIAL = 1 << 159  # RFC 5280 §4.1.2.2: at most 20 octets, positive
 
 def subject_fault(text: str) -> str:
     """Why ``text`` is no distinguished name of RFC 4514; ``""``: it is one (so is the empty text)."""
-    at = 0
-    while text.strip():
-        match = _RDN.match(text, at)
-        if match is None:
-            return "CN=name,O=organization is the form; a comma or quote within a value takes a backslash"
-        name, value = match[1], match[2]
-        if name[0].isdigit():
-            if not _OID.fullmatch(name):
-                return f"{name} is not an OID"
-        elif name not in _ATTRIBUTES:
-            return f"{name} is not a name of RFC 4514; any other attribute can be written by its OID"
-        if name == "C" and len(value.strip()) != 2:
-            return "C takes the two letters of a country"
-        at = match.end()
-        if at == len(text):
-            return ""
-        if text[at] not in ",+":
-            return "a character here takes a backslash before it (RFC 4514 §2.4)"
-        at += 1
+    try:
+        parse(text)
+    except ValueError as error:
+        return str(error)
     return ""
 
 

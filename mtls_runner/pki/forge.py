@@ -20,6 +20,7 @@ from mtls_runner.pki.identities import Identities, Issuer
 from mtls_runner.pki.keys import KeyPool, PrivateKey, Progress
 from mtls_runner.pki.names import distinguished_name
 from mtls_runner.pki.signing import Scheme, scheme
+from mtls_runner.tls.messages import subject as subject_of
 
 __all__ = ["Forge", "Forged", "is_proper_serial"]
 
@@ -144,7 +145,7 @@ class Forge:
         wrong = self._identities.wrong_key(spec.id, Defect.KEY_MISMATCH) or self._identities.wrong_key(
             spec.id, Defect.KEY_TYPE_MISMATCH
         )
-        return Forged(spec, der, subject.rfc4514_string(), (wrong or key).private)
+        return Forged(spec, der, subject_of(der), (wrong or key).private)
 
 
 def _odd(spec: CertificateSpec, how: Scheme, serial: int) -> bool:

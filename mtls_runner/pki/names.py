@@ -3,35 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
-import re
-from collections.abc import Mapping
+import warnings
 from functools import lru_cache
 
 from cryptography import x509
-from cryptography.x509.oid import NameOID
 
 from mtls_runner.errors import MaterialError
+from mtls_runner.model.distinguished_name import parse
 
 __all__ = ["constraint", "distinguished_name", "general_name"]
-
-_MORE_ATTRIBUTES: Mapping[str, x509.ObjectIdentifier] = {
-    # OpenSSL's and RFC 4519's names beside the nine of RFC 4514 §3
-    "emailAddress": NameOID.EMAIL_ADDRESS,
-    "serialNumber": NameOID.SERIAL_NUMBER,
-    "SN": NameOID.SURNAME,
-    "GN": NameOID.GIVEN_NAME,
-    "title": NameOID.TITLE,
-    "initials": NameOID.INITIALS,
-    "pseudonym": NameOID.PSEUDONYM,
-    "generationQualifier": NameOID.GENERATION_QUALIFIER,
-    "dnQualifier": NameOID.DN_QUALIFIER,
-    "postalCode": NameOID.POSTAL_CODE,
-    "organizationIdentifier": NameOID.ORGANIZATION_IDENTIFIER,
-}
-
-# An escaped character stays; around a separator, and around the first "=" after it, blanks are dropped, since OpenSSL
-# prints "CN = a, O = b" and people write it.
-_BLANKS = re.compile(r"(\\.)|\s*([,+])\s*(?:([A-Za-z][A-Za-z0-9-]*|[0-9.]+)\s*(=)\s*)?", re.DOTALL)
 
 
 @lru_cache(maxsize=4096)
@@ -41,14 +21,23 @@ def distinguished_name(text: str) -> x509.Name:
     Raises:
         MaterialError: it is none.
     """
-    tight = _BLANKS.sub(lambda match: "".join(group or "" for group in match.groups()), f",{text.strip()}")[1:]
     try:
-        return x509.Name.from_rfc4514_string(tight, dict(_MORE_ATTRIBUTES))
+        return x509.Name(x509.RelativeDistinguishedName(map(_attribute, rdn)) for rdn in reversed(parse(text)))
     except ValueError as error:
         raise MaterialError(
-            f"{text!r} is not a distinguished name as RFC 4514 writes it (CN=name,O=organization)"
-            + (f": {error}" if str(error) else "")
+            f"{text!r} is not a distinguished name as RFC 4514 writes it (CN=name,O=organization): {error}"
         ) from error
+
+
+def _attribute(pair: tuple[str, str]) -> x509.NameAttribute[str]:
+    oid, value = x509.ObjectIdentifier(pair[0]), pair[1]
+    try:
+        return x509.NameAttribute(oid, value)
+    except ValueError:
+        # X.520 gives most attributes a character at the least and 64 at most; OpenSSL reads others, too.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return x509.NameAttribute(oid, value, _validate=False)
 
 
 def _ascii(text: str) -> str:

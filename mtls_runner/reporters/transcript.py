@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from mtls_runner.model.case import Case
 from mtls_runner.model.observation import ClientView, Direction, HttpRequest, Message, Observation, Phase, ServerView
 from mtls_runner.reporters.escape import one_line, visible
+from mtls_runner.tls.messages import issuer, subject
 
 __all__ = ["server_lines", "transcript"]
 
@@ -154,8 +155,8 @@ def _described(der: bytes) -> Iterator[str]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             certificate = x509.load_der_x509_certificate(der)
-            yield f"subject: {certificate.subject.rfc4514_string() or '(empty)'}"
-            yield f"issuer:  {certificate.issuer.rfc4514_string() or '(empty)'}"
+            yield f"subject: {subject(der) or '(empty)'}"
+            yield f"issuer:  {issuer(der) or '(empty)'}"
             yield f"valid:   {_moment(certificate.not_valid_before_utc)} to {_moment(certificate.not_valid_after_utc)}"
     except ValueError as error:
         yield f"unreadable, {len(der)} bytes: {error}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 
+from mtls_runner.model.distinguished_name import NAMES, escaped
 from mtls_runner.model.observation import Alert, Direction
 from mtls_runner.tls.names import alert_name
 
@@ -18,18 +19,6 @@ _TLS_1_3 = 0x0304
 _CERTIFICATE_AUTHORITIES = 47  # RFC 8446 §4.2.4
 _STATUS_REQUEST = 5  # RFC 6066 §8
 
-#: RFC 4514 §3's table of attribute types, and the others that cryptography's ``rfc4514_string`` names.
-_ATTRIBUTES = {
-    "2.5.4.3": "CN",
-    "2.5.4.7": "L",
-    "2.5.4.8": "ST",
-    "2.5.4.10": "O",
-    "2.5.4.11": "OU",
-    "2.5.4.6": "C",
-    "2.5.4.9": "STREET",
-    "0.9.2342.19200300.100.1.25": "DC",
-    "0.9.2342.19200300.100.1.1": "UID",
-}
 _ENCODINGS = {0x0C: "utf-8", 0x13: "utf-8", 0x16: "utf-8", 0x14: "latin-1", 0x1E: "utf-16-be", 0x1C: "utf-32-be"}
 
 
@@ -179,24 +168,14 @@ def _oid(content: bytes) -> str:
     return ".".join(map(str, arcs))
 
 
-def _escape(text: str) -> str:
-    """RFC 4514 §2.4."""
-    escaped = "".join(f"\\{c}" if c in '\\"+,;<>' else "\\00" if c == "\0" else c for c in text)
-    if escaped[:1] in {"#", " "}:
-        escaped = "\\" + escaped
-    if escaped.endswith(" ") and not escaped.endswith("\\ "):
-        escaped = escaped[:-1] + "\\ "
-    return escaped
-
-
 def _attribute(content: bytes) -> str:
     (_, oid), (tag, value) = list(_elements(content))[:2]
     kind = _oid(oid)
-    name = _ATTRIBUTES.get(kind, kind)
+    name = NAMES.get(kind, kind)
     encoding = _ENCODINGS.get(tag)
     if encoding is None:
         return f"{name}=#{value.hex()}"
-    return f"{name}={_escape(value.decode(encoding, 'replace'))}"
+    return f"{name}={escaped(value.decode(encoding, 'replace'))}"
 
 
 @lru_cache(maxsize=1024)

@@ -87,7 +87,7 @@ def test_a_name_that_nginx_spells_differently_is_told_as_the_lab_tells_it(
 ) -> None:
     seen = lab.probe(running, spec, client("email"))
     assert seen.server is not None
-    assert seen.server.client_subject == "1.2.840.113549.1.9.1=a@b.test,CN=good"
+    assert seen.server.client_subject == "emailAddress=a@b.test,CN=good"
 
 
 def test_a_client_that_refuses_is_seen_by_its_alert(lab: Lab, running: RunningNginx, spec: ServerSpec) -> None:

@@ -178,9 +178,11 @@ def _subject(access: Mapping[str, str], client: ClientView) -> str | None:
     """nginx's fingerprint proves which certificate it saw; its own text of a name spells rarer attributes differently."""
     name = access.get("subject") or None
     fingerprint = access.get("fingerprint")
-    if name and fingerprint and client.sent_chain and _sha1(client.sent_chain[0]) == fingerprint:
+    if not fingerprint:
+        return name
+    if client.sent_chain and _sha1(client.sent_chain[0]) == fingerprint:
         return subject(client.sent_chain[0])
-    return name
+    return name or ""  # a certificate's name may be empty
 
 
 def _sha1(data: bytes) -> str:
