@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from mtls_runner.errors import UsageError
@@ -19,9 +20,10 @@ from mtls_runner.errors import UsageError
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
+    from mtls_runner.model.implementation import Implementation
     from mtls_runner.model.traits import BackendTraits, ClientTraits, ReporterTraits
 
-__all__ = ["Registry", "Table", "reporters", "registry"]
+__all__ = ["Registry", "Table", "declared_backend", "declared_client", "registry", "reporters"]
 
 _BACKENDS = {
     "python": "mtls_runner.servers.python.traits:TRAITS",
@@ -38,6 +40,9 @@ _REPORTERS = {
     "html": "mtls_runner.reporters.traits:HTML",
 }
 _GROUP = "mtls_run."
+_DECLARED = os.path.join(os.path.dirname(__file__), "implementations")  # noqa: PTH118, PTH120 - in every start
+_DECLARATION = "implementation.yaml"
+_SERVES, _CONNECTS = b"\nserver:", b"\nclient:"
 
 T = TypeVar("T", "BackendTraits", "ClientTraits", "ReporterTraits")
 
@@ -48,11 +53,18 @@ class Table(Mapping[str, T], Generic[T]):
     Args:
         noun: what one of them is called in a message.
         loaders: name → what loads its traits.
+        declared: the same for those that a file declares, which has to be read for that.
     """
 
-    def __init__(self, noun: str, loaders: Mapping[str, Callable[[], T]]) -> None:
+    def __init__(
+        self, noun: str, loaders: Mapping[str, Callable[[], T]], declared: Mapping[str, Callable[[], T]] | None = None
+    ) -> None:
         self._noun = noun
-        self._loaders: dict[str, Callable[[], T]] = dict(loaders)
+        self._loaders: dict[str, Callable[[], T]] = {**loaders}
+        for name, load in (declared or {}).items():
+            self._loaders.setdefault(name, load)
+        #: Names of those that are declared.
+        self.declared = frozenset(self._loaders) - frozenset(loaders)
         self._loaded: dict[str, T] = {}
 
     def __getitem__(self, name: str) -> T:
@@ -75,8 +87,12 @@ class Table(Mapping[str, T], Generic[T]):
         return self[next(iter(self))]
 
     def usable(self) -> Iterator[T]:
-        """All that can be loaded. What is wrong with another one is told to whoever names it, and stops nobody else."""
+        """All that can be loaded, but for those that a file declares: they are many, and read when they are named. What is
+        wrong with another one is told to whoever names it, and stops nobody else.
+        """
         for name in self._loaders:
+            if name in self.declared:
+                continue
             try:
                 found = self[name]
             except UsageError:
@@ -98,7 +114,7 @@ class Table(Mapping[str, T], Generic[T]):
         return self[name]
 
     def extended(self, loaders: Mapping[str, Callable[[], T]]) -> Table[T]:
-        """A table with more names, for one scenario's tree; what is loaded already is loaded for both.
+        """A table with more declared names, for one scenario's tree; what is loaded already is loaded for both.
 
         Raises:
             UsageError: a name is taken.
@@ -106,7 +122,9 @@ class Table(Mapping[str, T], Generic[T]):
         for name in loaders:
             if name in self._loaders:
                 raise UsageError(f"there is a {self._noun} '{name}' already, which no other can take the place of")
-        made = Table(self._noun, {**{name: self._loader(name) for name in self._loaders}, **loaders})
+        own = [name for name in self._loaders if name not in self.declared]
+        declared = {**{name: self._loader(name) for name in self.declared}, **loaders}
+        made = Table(self._noun, {name: self._loader(name) for name in own}, declared)
         made._loaded.update(self._loaded)
         return made
 
@@ -133,8 +151,16 @@ class Registry:
 def registry() -> Registry:
     """What comes with the lab, and what installed distributions add."""
     return Registry(
-        Table("backend", _loaders(_BACKENDS, _Kind["BackendTraits"]("backend", "backends", "BackendTraits"))),
-        Table("tool", _loaders(_CLIENTS, _Kind["ClientTraits"]("tool", "clients", "ClientTraits"))),
+        Table(
+            "backend",
+            _loaders(_BACKENDS, _Kind["BackendTraits"]("backend", "backends", "BackendTraits")),
+            _declared(_SERVES, declared_backend),
+        ),
+        Table(
+            "tool",
+            _loaders(_CLIENTS, _Kind["ClientTraits"]("tool", "clients", "ClientTraits")),
+            _declared(_CONNECTS, declared_client),
+        ),
     )
 
 
@@ -179,6 +205,40 @@ class _Kind(Generic[T]):
             return cast("T", found)
 
         return load
+
+
+def declared_backend(implementation: Implementation, *, consent: bool = False) -> BackendTraits:
+    """Of a declaration that was read; ``consent``: commands that did not come with a package may run."""
+    made = import_module("mtls_runner.servers.declared.traits").traits(implementation, consent=consent)
+    return cast("BackendTraits", made)
+
+
+def declared_client(implementation: Implementation, *, consent: bool = False) -> ClientTraits:
+    """As :func:`declared_backend`."""
+    made = import_module("mtls_runner.clients.declared.traits").traits(implementation, consent=consent)
+    return cast("ClientTraits", made)
+
+
+def _declared(section: bytes, make: Callable[[Implementation], T]) -> dict[str, Callable[[], T]]:
+    """Declarations that come with the lab and have a section; they are read when one is asked for."""
+
+    def loader(path: str) -> Callable[[], T]:
+        def load() -> T:
+            reading = import_module("mtls_runner.language.implementations.reading")
+            return make(reading.shipped(Path(path)))
+
+        return load
+
+    found: dict[str, Callable[[], T]] = {}
+    for name in sorted(os.listdir(_DECLARED)):  # noqa: PTH208
+        path = f"{_DECLARED}/{name}/{_DECLARATION}"
+        try:
+            with open(path, "rb") as file:  # noqa: PTH123
+                if section in file.read():
+                    found[name] = loader(path)
+        except OSError:
+            continue
+    return found
 
 
 def _loaders(shipped: Mapping[str, str], kind: _Kind[T]) -> dict[str, Callable[[], T]]:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 import gc
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from mtls_runner.cli.discover import Target, discover
 from mtls_runner.cli.select import compile_expression, named
-from mtls_runner.errors import ScenarioError, UsageError
+from mtls_runner.errors import ScenarioError
 from mtls_runner.language import Overrides, load
 from mtls_runner.model.case import Plan
 from mtls_runner.model.traits import Runtime
-from mtls_runner.registry import registry
 from mtls_runner.span import Diagnostic, Severity
 
 __all__ = ["Choice", "chosen", "overrides", "targets"]
@@ -39,10 +37,8 @@ def targets(choice: Choice) -> list[Target]:
     """The scenario files.
 
     Raises:
-        UsageError: a path or a name is wrong.
+        UsageError: a path is wrong.
     """
-    _known("--backend", choice.backend, registry().backends)
-    _known("--tool", choice.tool, registry().clients)
     return discover(choice.paths, choice.commands)
 
 
@@ -88,13 +84,6 @@ def _no_collection() -> Iterator[None]:
         gc.freeze()
         if wanted:
             gc.enable()
-
-
-def _known(option: str, name: str | None, names: Collection[str]) -> None:
-    if name is not None and name not in names:
-        close = difflib.get_close_matches(name, names, n=1)
-        meant = f"; did you mean {close[0]!r}?" if close else ""
-        raise UsageError(f"{option}: unknown name {name!r}, one of {', '.join(names)}{meant}")
 
 
 def _loaded(files: Sequence[Target], given: Overrides, strict: bool) -> list[Plan]:

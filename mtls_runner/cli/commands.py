@@ -284,9 +284,9 @@ def config(
 
 
 @root.command()
-@click.argument("name", type=click.Choice(["scenario", "lab", "report"]), default="scenario")
+@click.argument("name", type=click.Choice(["scenario", "lab", "implementation", "report"]), default="scenario")
 def schema(name: str) -> int:
-    """Print a JSON Schema: of scenario files, lab.yaml or the report."""
+    """Print a JSON Schema: of scenario files, lab.yaml, implementation.yaml or the report."""
     from mtls_runner.cli import schema as command
 
     return command.schema(name)

@@ -42,7 +42,9 @@ def _help(name: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Writes or checks the page; the exit code is 1 where it is not current."""
-    return keep_current(arguments, module="mtls_runner.cli.reference", description=__doc__, page=PAGE, filled=filled)
+    return keep_current(
+        arguments, module="mtls_runner.cli.reference", description=__doc__, pages=(PAGE,), filled=filled
+    )
 
 
 if __name__ == "__main__":

@@ -14,21 +14,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mtls_runner.errors import LabError, UsageError
+from mtls_runner.errors import UsageError
+from mtls_runner.user_directory import user_directory
 
 __all__ = ["claim", "kept_directory", "private_directory", "sweep"]
 
 _LOCK = ".lock"
-
-
-def _base() -> Path:
-    """One directory for each user, 0700, owned by that user: others can neither read nor plant anything in it."""
-    base = Path(tempfile.gettempdir()) / f"mtls-run-{os.getuid()}"
-    base.mkdir(mode=0o700, exist_ok=True)
-    status = base.lstat()
-    if not base.is_dir() or base.is_symlink() or status.st_uid != os.getuid() or status.st_mode & 0o077:
-        raise LabError(f"{base} is not a private directory of this user: remove it, or set TMPDIR")
-    return base
 
 
 def _locked(directory: Path) -> int | None:
@@ -52,7 +43,7 @@ def private_directory() -> Iterator[Path]:
     Raises:
         LabError: there is no place that only this user can read.
     """
-    base = _base()
+    base = user_directory()
     guard = os.open(base / ".guard", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(guard, fcntl.LOCK_EX)  # no sweep may see the directory between its making and its locking
@@ -98,7 +89,7 @@ def kept_directory(directory: Path) -> Iterator[Path]:
 
 def sweep() -> list[Path]:
     """Remove directories of runs that were killed; what was removed."""
-    base = _base()
+    base = user_directory()
     removed = []
     guard = os.open(base / ".guard", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

@@ -1,4 +1,4 @@
-"""The JSON Schemas of the two files, for editors: made from the models, committed under ``schema/``.
+"""The JSON Schemas of the three files, for editors: made from the models, committed under ``schema/``.
 
 ``python -m mtls_runner.language.json_schema`` writes them, ``--check`` says whether they are current. They are draft-07,
 which YAML editors understand best.
@@ -15,6 +15,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from mtls_runner.language.expectation import CASE_OUTCOMES
+from mtls_runner.language.implementations.models import ImplementationModel
 from mtls_runner.language.lab import LabFile
 from mtls_runner.language.scenario import Scenario
 from mtls_runner.language.values import Json
@@ -24,7 +25,7 @@ from mtls_runner.tls.names import REASONS
 __all__ = ["SCHEMAS", "main", "schema", "schema_text"]
 
 #: Name → model; the file is ``<name>.schema.json``.
-SCHEMAS: Mapping[str, type[BaseModel]] = {"scenario": Scenario, "lab": LabFile}
+SCHEMAS: Mapping[str, type[BaseModel]] = {"scenario": Scenario, "lab": LabFile, "implementation": ImplementationModel}
 _DRAFT = "http://json-schema.org/draft-07/schema#"
 _DEEPER = r"^(client|server)\.[a-z0-9_]+(\.[A-Za-z0-9_/-]+)+$"
 #: Axes that are not possible: a case has one server, and its start is no case's matter.
@@ -32,7 +33,7 @@ _NOT_VARIED = frozenset({"server.like", "server.expect"})
 
 
 def schema(name: str) -> Json:
-    """The schema of ``scenario`` or ``lab``."""
+    """The schema of ``scenario``, ``lab`` or ``implementation``."""
     made = SCHEMAS[name].model_json_schema(ref_template="#/definitions/{model}")
     definitions = made.pop("$defs", {})
     for outcome_holder in ("Checks", "Expect"):

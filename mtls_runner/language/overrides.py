@@ -18,9 +18,11 @@ class Overrides:
         tool: of every client.
         image: of every container.
         runtime: of every server whose backend has a choice.
+        allow_commands: commands that a scenario's tree brings may run.
     """
 
     backend: str | None = None
     tool: str | None = None
     image: str | None = None
     runtime: Runtime | None = None
+    allow_commands: bool = False

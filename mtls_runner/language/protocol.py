@@ -47,5 +47,6 @@ Tls = Annotated[TlsVersion, word(TLS_VERSIONS, "a TLS version")]
 
 
 def told(table: Table[Any]) -> str:
-    """The names with what each says of itself: ``python (embedded), nginx (a container)``."""
-    return ", ".join(f"{one} ({one.sentence})" if one.sentence else one.name for one in table.usable())
+    """The names with what each says of itself (``python (embedded), nginx (a container)``); declared ones by name alone."""
+    said = [f"{one} ({one.sentence})" if one.sentence else one.name for one in table.usable()]
+    return ", ".join([*said, *(name for name in table if name in table.declared)])

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from mtls_runner.errors import ScenarioError
 from mtls_runner.language.context import Context
 from mtls_runner.language.diagnose import diagnose
+from mtls_runner.language.implementations.discovery import known_to
 from mtls_runner.language.lab import Lab, load_lab
 from mtls_runner.language.overrides import Overrides
 from mtls_runner.language.plan import plan
@@ -15,14 +16,16 @@ from mtls_runner.language.salvage import salvage
 from mtls_runner.language.scenario import Scenario
 from mtls_runner.language.source import read
 from mtls_runner.model.case import Plan
-from mtls_runner.registry import Registry, registry
+from mtls_runner.registry import Registry
+from mtls_runner.runtimes.consent import given
 
 __all__ = ["load_plan"]
 
 
 def load_plan(path: Path, overrides: Overrides) -> Plan:
     """See :func:`mtls_runner.language.load`."""
-    known = registry()
+    consent = overrides.allow_commands or given()
+    known = known_to(path, consent=consent)
     _check_names(overrides, known)
     document = read(path)
     found = list(document.problems)

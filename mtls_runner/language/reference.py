@@ -1,4 +1,5 @@
-"""The tables of keys in the users' reference: made from the models, between markers in ``docs/scenario-language.md``.
+"""The tables of keys in the users' references: made from the models, between markers in ``docs/scenario-language.md`` and
+``docs/implementations.md``.
 
 ``python -m mtls_runner.language.reference`` writes them, ``--check`` says whether they are current.
 """
@@ -26,6 +27,7 @@ from mtls_runner.language.certificate import (
 )
 from mtls_runner.language.endpoint import Client, RequestModel, ResponseModel, Server, VirtualHost
 from mtls_runner.language.expectation import Checks, Expect, ServerExpect, When, Where
+from mtls_runner.language.implementations.models import MODELS as IMPLEMENTATION_MODELS
 from mtls_runner.language.lab import Defaults, EngineSettings, LabFile
 from mtls_runner.language.options import Options
 from mtls_runner.language.revocation import Crl, Responder, Revoked, Stapling
@@ -34,9 +36,11 @@ from mtls_runner.language.step_models import Reload, Step
 from mtls_runner.model.observation import Outcome
 from mtls_runner.tls.names import REASONS
 
-__all__ = ["PAGE", "TABLES", "filled", "main"]
+__all__ = ["PAGE", "PAGES", "TABLES", "filled", "main"]
 
-PAGE = Path(__file__).parents[2] / "docs" / "scenario-language.md"
+_DOCS = Path(__file__).parents[2] / "docs"
+PAGE = _DOCS / "scenario-language.md"
+PAGES = (PAGE, _DOCS / "implementations.md")
 #: Marker → the model whose keys stand there.
 TABLES: Mapping[str, type[BaseModel]] = {
     model.__name__: model
@@ -66,6 +70,7 @@ TABLES: Mapping[str, type[BaseModel]] = {
         Step,
         VirtualHost,
         When,
+        *IMPLEMENTATION_MODELS,
     )
 }
 #: Models whose keys the text itself explains.
@@ -121,7 +126,7 @@ def _flow(value: object) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Writes or checks the page; the exit code is 1 where it is not current."""
     return keep_current(
-        arguments, module="mtls_runner.language.reference", description=__doc__, page=PAGE, filled=filled
+        arguments, module="mtls_runner.language.reference", description=__doc__, pages=PAGES, filled=filled
     )
 
 

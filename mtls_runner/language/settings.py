@@ -14,6 +14,7 @@ from mtls_runner.errors import ScenarioError
 from mtls_runner.language.context import Context
 from mtls_runner.language.diagnose import diagnose
 from mtls_runner.language.document import Document, Loc
+from mtls_runner.language.implementations.discovery import known_to
 from mtls_runner.language.lab import DEFAULT_IMAGE, IMAGE_VARIABLE, Lab, load_lab
 from mtls_runner.language.overrides import Overrides
 from mtls_runner.language.scenario import Scenario
@@ -21,7 +22,7 @@ from mtls_runner.language.servers import Servers
 from mtls_runner.language.source import read
 from mtls_runner.language.values import Strict
 from mtls_runner.model.client import DEFAULT_BODY_LIMIT
-from mtls_runner.registry import registry
+from mtls_runner.runtimes.consent import given
 
 __all__ = ["BUILT_IN", "Setting", "TreeSettings", "settings_for", "tree_settings"]
 
@@ -67,7 +68,7 @@ def tree_settings(path: Path) -> TreeSettings:
     Raises:
         ScenarioError: lab.yaml is invalid.
     """
-    lab = load_lab(path, registry())
+    lab = load_lab(path, known_to(path, consent=False))
     artifacts = lab.file.artifacts
     if lab.document is None:
         return TreeSettings()
@@ -81,7 +82,7 @@ def settings_for(path: Path, overrides: Overrides) -> list[Setting]:
         ScenarioError: the scenario or its lab.yaml is invalid.
     """
     document = read(path)
-    known = registry()
+    known = known_to(path, consent=overrides.allow_commands or given())
     lab = load_lab(path, known)
     try:
         scenario = Scenario.model_validate(document.value, context=known)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from mtls_runner.deadline import Deadline
 
@@ -19,10 +19,17 @@ class LogStream:
     Args:
         chunks: yields ``(stdout, stderr)``, either of them ``None``; ends when the program does.
         name: of the thread.
+        listener: told each line by the thread that reads, and at last ``None``; what it is told is not there to be taken.
     """
 
-    def __init__(self, chunks: Iterable[tuple[bytes | None, bytes | None]], name: str) -> None:
+    def __init__(
+        self,
+        chunks: Iterable[tuple[bytes | None, bytes | None]],
+        name: str,
+        listener: Callable[[str | None], None] | None = None,
+    ) -> None:
         self._chunks = chunks
+        self._listener = listener
         self._changed = threading.Condition()
         self._lines: deque[str] = deque()
         self._tail: deque[str] = deque(maxlen=_TAIL)
@@ -43,6 +50,8 @@ class LogStream:
                         self._append(rest)
                 self._ended = True
                 self._changed.notify_all()
+            if self._listener is not None:
+                self._listener(None)
 
     def _add(self, data: bytes | None, *, stderr: bool) -> None:
         if not data:
@@ -57,8 +66,11 @@ class LogStream:
 
     def _append(self, line: bytes) -> None:
         text = line.decode("utf-8", errors="replace").rstrip("\r")
-        self._lines.append(text)
         self._tail.append(text)
+        if self._listener is None:
+            self._lines.append(text)
+        else:
+            self._listener(text)
 
     def take(self, deadline: Deadline) -> str | None:
         """The next line nobody took yet; ``None`` when the deadline passed, or the program ended and all are taken."""

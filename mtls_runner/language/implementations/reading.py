@@ -1,0 +1,293 @@
+"""``implementation.yaml`` → :class:`~mtls_runner.model.implementation.Implementation`; a dialect's file → its patterns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from mtls_runner.errors import ScenarioError
+from mtls_runner.language.diagnose import diagnose
+from mtls_runner.language.document import Document, Loc
+from mtls_runner.language.implementations.models import (
+    BuildModel,
+    ClientHonoursModel,
+    ClientModel,
+    DialectModel,
+    FileModel,
+    HonoursModel,
+    ImplementationModel,
+    LogModel,
+    NeedsModel,
+    PatternModel,
+    ServerModel,
+    VersionModel,
+)
+from mtls_runner.language.problems import Problems
+from mtls_runner.language.source import read
+from mtls_runner.model.endpoint import TlsVersion
+from mtls_runner.model.implementation import (
+    Build,
+    DeclaredClient,
+    DeclaredFile,
+    DeclaredServer,
+    Dialect,
+    Honours,
+    Implementation,
+    Log,
+    Needs,
+    Pattern,
+    Reload,
+    ServerContainer,
+    Version,
+)
+from mtls_runner.model.server import ClientAuth
+
+__all__ = ["DIRECTORY", "FILE_NAME", "client_in_place", "dialect", "read_implementation", "server_in_place", "shipped"]
+
+#: Those that come with the package; dialects lie beside them.
+DIRECTORY = Path(__file__).parents[2] / "implementations"
+FILE_NAME = "implementation.yaml"
+_TLS = frozenset((TlsVersion.V1_2, TlsVersion.V1_3))
+_MAX_FILE = 1 << 20
+
+
+@lru_cache(maxsize=64)
+def shipped(path: Path) -> Implementation:
+    """One of an installed package."""
+    return read_implementation(path, shipped=True)
+
+
+@lru_cache(maxsize=16)
+def dialect(name: str) -> Dialect:
+    """One that comes with the package."""
+    document = read(DIRECTORY / "dialects" / f"{name}.yaml")
+    try:
+        model = DialectModel.model_validate(document.value)
+    except ValidationError as error:
+        raise ScenarioError(diagnose(error, document, DialectModel)) from None
+    return Dialect(
+        name,
+        model.library,
+        tuple(_patterns(document, model.lines, ("lines",))),
+        tuple(_patterns(document, model.start, ("start",))),
+    )
+
+
+def read_implementation(path: Path, *, name: str = "", shipped: bool = False) -> Implementation:
+    """A declaration.
+
+    Args:
+        path: of the file.
+        name: under which it is found; its directory's by default.
+        shipped: it belongs to an installed package.
+
+    Raises:
+        ScenarioError: it is invalid; with every mistake that is in it.
+    """
+    document = read(path)
+    try:
+        model = ImplementationModel.model_validate(document.value)
+    except ValidationError as error:
+        raise ScenarioError([*document.problems, *diagnose(error, document, ImplementationModel)]) from None
+    reader = _Reader(document)
+    made = reader.implementation(model, name or path.resolve().parent.name, shipped=shipped)
+    reader.problems.add(document.problems)
+    if reader.problems.errors:
+        raise ScenarioError(reader.problems.errors)
+    return made
+
+
+def server_in_place(document: Document, loc: Loc, model: ServerModel, problems: Problems) -> Implementation:
+    """What ``backend:`` holds where it is a mapping, at ``loc``."""
+    reader = _Reader(document, problems)
+    return Implementation(
+        name="command",
+        title=model.command[0],
+        library=model.dialect,
+        path=document.path,
+        server=reader.server(model, loc),
+    )
+
+
+def client_in_place(document: Document, loc: Loc, model: ClientModel, problems: Problems) -> Implementation:
+    """What ``tool:`` holds where it is a mapping, at ``loc``."""
+    reader = _Reader(document, problems)
+    return Implementation(
+        name="command",
+        title=model.command[0],
+        library=model.dialect,
+        path=document.path,
+        client=reader.client(model, loc),
+    )
+
+
+def _patterns(document: Document, models: Sequence[PatternModel] | None, loc: Loc) -> Iterator[Pattern]:
+    for index, model in enumerate(models or ()):
+        yield Pattern(
+            match=model.match,
+            reasons=tuple(model.reasons or ()),
+            code=model.code,
+            alert=model.alert,
+            source=model.source or "",
+            seen=model.seen or "",
+            place=document.span((*loc, index, "match")),
+        )
+
+
+class _Reader:
+    """Reads the files beside a declaration, too; what is wrong with them is said where they are named."""
+
+    def __init__(self, document: Document, problems: Problems | None = None) -> None:
+        self._document = document
+        self.problems = Problems() if problems is None else problems
+
+    def implementation(self, model: ImplementationModel, name: str, *, shipped: bool) -> Implementation:
+        if model.server is None and model.client is None:
+            self.problems.absent(self._document, (), "it neither serves nor connects", "server, client, or both")
+        end = model.server or model.client
+        return Implementation(
+            name=name,
+            title=model.name,
+            library=end.dialect if end is not None else "",
+            path=self._document.path,
+            about=model.description or "",
+            needs=_needs(model.needs),
+            version=_version(model.version),
+            build=_build(model.build),
+            server=self.server(model.server, ("server",)) if model.server is not None else None,
+            client=self.client(model.client, ("client",)) if model.client is not None else None,
+            shipped=shipped,
+            sources=dict(self._sources(model.build)),
+        )
+
+    def _sources(self, build: BuildModel | None) -> Iterator[tuple[str, str]]:
+        for index, name in enumerate(build.sources if build is not None else ()):
+            yield name, self._beside(name, ("build", "sources", index))
+
+    def _beside(self, name: str, loc: Loc) -> str:
+        path = self._document.path.parent / name
+        try:
+            with path.open("rb") as file:
+                return file.read(_MAX_FILE).decode("utf-8")
+        except OSError as error:
+            self.problems.error(self._document, loc, f"this file can't be read: {error.strerror}")
+        except UnicodeDecodeError:
+            self.problems.error(self._document, loc, "this file is not UTF-8")
+        return ""
+
+    def _files(self, files: Mapping[str, FileModel] | None, loc: Loc) -> Iterator[DeclaredFile]:
+        for name, model in (files or {}).items():
+            if (model.template is None) == (model.content is None):
+                self.problems.error(
+                    self._document,
+                    (*loc, name),
+                    "a file is a template or a content",
+                    "one of: template, content",
+                    key=True,
+                )
+                continue
+            text = model.content if model.template is None else self._beside(model.template, (*loc, name, "template"))
+            yield DeclaredFile(name, text or "", model.syntax or "plain", bool(model.executable))
+
+    def server(self, model: ServerModel, loc: Loc) -> DeclaredServer:
+        files = tuple(self._files(model.files, (*loc, "files")))
+        if model.config is not None and model.config not in {file.name for file in files}:
+            self.problems.unknown(self._document, (*loc, "config"), "file", model.config, [file.name for file in files])
+        log = model.log or LogModel()
+        if log.line is not None and "{{id}}" not in (log.connection or ""):
+            self.problems.error(
+                self._document,
+                (*loc, "log", "line"),
+                "no line tells which {{id}} has which port",
+                "{{id}} in `connection`, too",
+            )
+        container = model.container
+        return DeclaredServer(
+            command=tuple(model.command),
+            log=Log(
+                dialect=dialect(model.dialect),
+                connection=log.connection,
+                line=log.line,
+                refused=tuple(_patterns(self._document, log.refused, (*loc, "log", "refused"))),
+                facts=tuple(log.facts or ()),
+                ended=log.ended,
+            ),
+            honours=_server_honours(model.honours or HonoursModel()),
+            files=files,
+            check=tuple(model.check) if model.check else None,
+            environment=tuple((model.environment or {}).items()),
+            stop=model.stop or "TERM",
+            answers=model.answers or "config",
+            reload=Reload(model.reload.signal, model.reload.done, model.reload.failed) if model.reload else None,
+            config=model.config,
+            container=ServerContainer(
+                container.image, tuple(container.command) if container.command else None, container.user
+            )
+            if container
+            else None,
+            completes_chains=bool(model.completes_chains),
+            verify_depth=model.verify_depth,
+            start=tuple(_patterns(self._document, model.start, (*loc, "start"))),
+        )
+
+    def client(self, model: ClientModel, loc: Loc) -> DeclaredClient:
+        return DeclaredClient(
+            command=tuple(model.command),
+            dialect=dialect(model.dialect),
+            honours=_client_honours(model.honours or ClientHonoursModel()),
+            files=tuple(self._files(model.files, (*loc, "files"))),
+            environment=tuple((model.environment or {}).items()),
+            facts=tuple(model.facts or ()),
+            refused=tuple(_patterns(self._document, model.refused, (*loc, "refused"))),
+            start=tuple(_patterns(self._document, model.start, (*loc, "start"))),
+            completes_chains=bool(model.completes_chains),
+            transcript=model.transcript,
+            input=model.input,
+            response=model.response or "facts",
+        )
+
+
+def _needs(model: NeedsModel | None) -> Needs | None:
+    return None if model is None else Needs(model.command, model.debian, model.pypi)
+
+
+def _version(model: VersionModel | None) -> Version | None:
+    return None if model is None else Version(tuple(model.command), model.match, model.library)
+
+
+def _build(model: BuildModel | None) -> Build | None:
+    if model is None:
+        return None
+    needs = Needs(model.needs.command, model.needs.debian, model.needs.pypi)
+    return Build(tuple(model.command), needs, model.output, tuple((model.environment or {}).items()))
+
+
+def _alpn(lists: Sequence[str] | None) -> frozenset[tuple[str, ...]] | None:
+    if lists == ["any"]:
+        return None
+    return frozenset(tuple(name.strip() for name in one.split(",") if name.strip()) for one in lists or ())
+
+
+def _server_honours(model: HonoursModel) -> Honours:
+    return Honours(
+        client_auth=frozenset(model.client_auth or (ClientAuth.REQUIRED,)),
+        tls=frozenset(model.tls or _TLS),
+        gaps=bool(model.gaps),
+        crl_check=frozenset(model.crl_check or ()),
+        settings=frozenset(model.settings or ()),
+        statuses=frozenset(model.statuses) if model.statuses else None,
+        alpn=_alpn(model.alpn),
+    )
+
+
+def _client_honours(model: ClientHonoursModel) -> Honours:
+    return Honours(
+        tls=frozenset(model.tls or _TLS),
+        gaps=bool(model.gaps),
+        crl_check=frozenset(model.crl_check or ()),
+        settings=frozenset(model.settings or ()),
+        alpn=_alpn(model.alpn),
+    )

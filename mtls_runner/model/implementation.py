@@ -1,0 +1,292 @@
+"""A program that serves or connects, as a declaration says how: what to run, what it can be told, how to read its words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mtls_runner.model.endpoint import TlsVersion
+from mtls_runner.model.observation import Reason
+from mtls_runner.model.revocation import RevocationCheck
+from mtls_runner.model.server import ClientAuth
+from mtls_runner.span import Span
+
+__all__ = [
+    "Build",
+    "Command",
+    "DeclaredClient",
+    "DeclaredFile",
+    "DeclaredServer",
+    "Dialect",
+    "Honours",
+    "Implementation",
+    "Library",
+    "Log",
+    "Needs",
+    "Pattern",
+    "Reload",
+    "ServerContainer",
+    "Version",
+]
+
+#: TLS libraries, under the names that ``when: {library: …}`` takes.
+LIBRARIES = ("openssl", "boringssl", "go", "jsse", "rustls", "nss", "gnutls")
+Library = str
+
+#: Arguments; each is a template.
+Command = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pattern:
+    """What a line means.
+
+    Args:
+        match: a regular expression, searched for in a line. Named groups: ``code`` (``X509_V_*``), ``error`` (OpenSSL's packed
+            error, hexadecimal), ``alert`` (its number).
+        reasons: what the line allows; several where the program blurs them, none where a group tells, or the line is about
+            what the other end did.
+        code: OpenSSL's verify code that the words stand for.
+        alert: RFC 8446 name of the alert that the *other* end sent.
+        source: where the wording comes from.
+        seen: a line as the program wrote it.
+        place: where it is declared.
+    """
+
+    match: str
+    reasons: tuple[Reason, ...] = ()
+    code: int | None = None
+    alert: str | None = None
+    source: str = ""
+    seen: str = ""
+    place: Span | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dialect:
+    """How a TLS library words its refusals.
+
+    Args:
+        name: ``openssl``, ``boringssl``, ``go``, …
+        library: its name for people.
+        lines: of connections, the first that matches counts.
+        start: of programs that can't use what they were given.
+    """
+
+    name: str
+    library: str
+    lines: tuple[Pattern, ...]
+    start: tuple[Pattern, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What has to be installed: a command, and the packages that have it."""
+
+    command: str
+    debian: str | None = None
+    pypi: str | None = None
+
+    def sentence(self, name: str) -> str:
+        """Why a case is skipped where it is missing."""
+        ways = [
+            way
+            for way in (
+                f"apt install {self.debian}" if self.debian else "",
+                f"pip install {self.pypi}" if self.pypi else "",
+            )
+            if way
+        ]
+        how = f" ({' or '.join(ways)})" if ways else ""
+        return f"{name} is not installed: there is no {self.command!r} on PATH{how}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Version:
+    """How to ask for the program's version (``match``, one group) and its TLS library's (``library``)."""
+
+    command: Command
+    match: str
+    library: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Build:
+    """A command that makes the program from its sources, once for each version and source; ``output`` lies in ``{{cache}}``."""
+
+    command: Command
+    needs: Needs
+    output: str
+    environment: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DeclaredFile:
+    """A file that the program is given: a template, the syntax whose escapes its expressions get, and whether it is a program."""
+
+    name: str
+    text: str
+    syntax: str = "plain"
+    executable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Honours:
+    """What an end can be told: a positive list; what is not in it is never run as if it had been applied.
+
+    Args:
+        client_auth: modes.
+        tls: versions; ``gaps``: any set of them, not only from one to another.
+        crl_check: parts of a chain that it can look up in CRLs.
+        settings: names of other settings, of the scenario's language.
+        statuses: that it can answer with; ``None``: any.
+        alpn: lists that it can be given, as ``h2, http/1.1``; ``None``: any.
+    """
+
+    client_auth: frozenset[ClientAuth] = frozenset()
+    tls: frozenset[TlsVersion] = frozenset()
+    gaps: bool = False
+    crl_check: frozenset[RevocationCheck] = frozenset()
+    settings: frozenset[str] = frozenset()
+    statuses: frozenset[int] | None = None
+    alpn: frozenset[tuple[str, ...]] | None = frozenset()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Log:
+    """How to read what a program writes.
+
+    Args:
+        dialect: of its TLS library.
+        connection: the line that names a connection's client port (``{{client_port}}``), and perhaps an ``{{id}}``; ``None``:
+            lines don't tell connections apart, so that one is made at a time.
+        line: where an ``{{id}}`` stands in lines without a port.
+        refused: patterns of the program's own, before the dialect's.
+        facts: regular expressions whose named groups say what it saw: ``certificate`` (base64 of DER), ``subject``,
+            ``verify``, ``tls``, ``cipher``, ``server_name``, ``method``, ``path``, ``resumed``.
+        ended: a line after which nothing that matters comes about its connection.
+    """
+
+    dialect: Dialect
+    connection: str | None = None
+    line: str | None = None
+    refused: tuple[Pattern, ...] = ()
+    facts: tuple[str, ...] = ()
+    ended: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reload:
+    """The signal that has it read its files again, the line that says it has, and the one that says it could not."""
+
+    signal: str
+    done: str
+    failed: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ServerContainer:
+    """Its image, and its command there where that differs."""
+
+    image: str
+    command: Command | None = None
+    user: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DeclaredServer:
+    """How it serves.
+
+    Args:
+        command: what runs it, in the foreground.
+        log: how to read what it writes.
+        honours: what it can be told.
+        files: that it is given.
+        check: what says why it can't start; ``None``: its own last words do.
+        environment: variables; templates.
+        stop: the signal that ends it.
+        answers: ``config``: by its configuration; ``stdin``: the lab writes the answer to its standard input.
+        reload: how it reads its files again; ``None``: not at all.
+        config: where an own configuration goes; ``None``: nowhere.
+        container: how it runs in one; ``None``: only as a process.
+        completes_chains: it sends issuers that it finds among what it trusts, where it was given no intermediates.
+        verify_depth: intermediates that it allows where it is told nothing; ``None``: nobody knows.
+        start: patterns of lines that say why it can't start, before the dialect's.
+    """
+
+    command: Command
+    log: Log
+    honours: Honours
+    files: tuple[DeclaredFile, ...] = ()
+    check: Command | None = None
+    environment: tuple[tuple[str, str], ...] = ()
+    stop: str = "TERM"
+    answers: str = "config"
+    reload: Reload | None = None
+    config: str | None = None
+    container: ServerContainer | None = None
+    completes_chains: bool = False
+    verify_depth: int | None = None
+    start: tuple[Pattern, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DeclaredClient:
+    """How it connects, once.
+
+    Args:
+        command: what runs it, to its end.
+        dialect: of its TLS library.
+        honours: what it can be told.
+        files: that it is given.
+        facts: regular expressions, each searched for in all that it wrote; named groups as for a server, and ``status``,
+            ``header`` (name and value), ``body`` (base64), ``alpn``, ``local_port``, ``peer`` (base64 of DER).
+        refused: patterns of its own, before the dialect's.
+        transcript: ``openssl-msg``: it prints handshake messages as ``openssl s_client -msg`` does.
+        input: a template of what it reads; ``None``: nothing.
+        response: a regular expression behind which the raw response stands; ``None``: facts tell it.
+        start: patterns of lines that say that its own material can't be used, before the dialect's.
+        completes_chains: as for a server.
+    """
+
+    command: Command
+    dialect: Dialect
+    honours: Honours
+    files: tuple[DeclaredFile, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
+    facts: tuple[str, ...] = ()
+    refused: tuple[Pattern, ...] = ()
+    start: tuple[Pattern, ...] = ()
+    completes_chains: bool = False
+    transcript: str | None = None
+    input: str | None = None
+    response: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Implementation:
+    """One declaration. Compared by identity: each file is read once.
+
+    Args:
+        name: that ``backend:`` and ``tool:`` take.
+        title: for people.
+        about: one sentence.
+        library: its TLS library.
+        path: the file.
+        shipped: it came with an installed package, so that its commands need no consent.
+    """
+
+    name: str
+    title: str
+    library: Library
+    path: Path
+    about: str = ""
+    needs: Needs | None = None
+    version: Version | None = None
+    build: Build | None = None
+    server: DeclaredServer | None = None
+    client: DeclaredClient | None = None
+    shipped: bool = False
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """Names of files of its own → their texts: for ``build``."""

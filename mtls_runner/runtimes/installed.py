@@ -1,0 +1,135 @@
+"""What a declaration needs of this machine: the program itself, or what it is built with; its version; its build."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from mtls_runner.deadline import Deadline
+from mtls_runner.errors import LabError
+from mtls_runner.model.implementation import Command, Implementation
+from mtls_runner.runtimes.process import find_program, finish
+from mtls_runner.runtimes.template import render
+from mtls_runner.user_directory import user_cache
+
+__all__ = ["Installed", "missing_program"]
+
+_ASK_SECONDS = 20.0
+_BUILD_SECONDS = 300.0
+
+
+def missing_program(implementation: Implementation) -> str | None:
+    """What has to be installed, as the reason of a skip; ``None``: nothing."""
+    build = implementation.build
+    for needs in (implementation.needs, build.needs if build is not None else None):
+        if needs is not None and find_program(needs.command) is None:
+            return needs.sentence(implementation.title)
+    return None
+
+
+class Installed:
+    """One implementation on this machine; what is found out is kept.
+
+    Args:
+        implementation: the declaration. What is built from its sources is kept in the user's cache directory.
+    """
+
+    def __init__(self, implementation: Implementation) -> None:
+        self._implementation = implementation
+        self._cache = user_cache() / "implementations"
+        self._lock = threading.Lock()
+        self._versions: dict[str, str] | None = None
+        self._built: Path | None = None
+
+    def versions(self) -> Mapping[str, str]:
+        """The program's and its TLS library's, as far as it tells."""
+        with self._lock:
+            if self._versions is None:
+                self._versions = self._asked()
+            return self._versions
+
+    def _asked(self) -> dict[str, str]:
+        version, name = self._implementation.version, self._implementation.name
+        if version is None or missing_program(self._implementation) is not None:
+            return {}
+        cache = self.directory()
+        command = self.command(version.command, {}, cache)
+        told = finish(command, Path(cache), Deadline.after(_ASK_SECONDS)).text()
+        found = {name: re.search(version.match, told, re.MULTILINE)}
+        if version.library is not None:
+            found[f"{self._implementation.library} ({name})"] = re.search(version.library, told, re.MULTILINE)
+        return {key: match[1] for key, match in found.items() if match is not None}
+
+    def directory(self) -> str:
+        """``{{cache}}``: where its build lies; made when it has one, and not there yet.
+
+        Raises:
+            LabError: it can't be built.
+        """
+        with_build = self._implementation.build is not None
+        if not with_build:
+            self._cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return str(self._cache)
+        if self._built is None:
+            self._built = self._build()
+        return str(self._built)
+
+    def _build(self) -> Path:
+        build = self._implementation.build
+        compiler = find_program(build.needs.command) if build is not None else None
+        if build is None or compiler is None:
+            raise LabError(missing_program(self._implementation) or f"{self._implementation.title} has no build")
+        texts = sorted(self._implementation.sources.items())
+        facts = repr((texts, build.command, compiler, os.stat(compiler).st_mtime_ns))  # noqa: PTH116
+        directory = self._cache / f"{self._implementation.name}-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (directory / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # runs at the same time build it once
+            if not (directory / build.output).exists():
+                self._make(directory)
+        return directory
+
+    def _make(self, directory: Path) -> None:
+        build = self._implementation.build
+        if build is None:
+            return
+        sources = directory / "sources"
+        for name, text in self._implementation.sources.items():
+            path = sources / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        variables: dict[str, object] = {"cache": str(directory)}
+        environment = {name: render(text, "argument", variables, name) for name, text in build.environment}
+        command = self.command(build.command, variables, str(directory))
+        done = finish(command, sources, Deadline.after(_BUILD_SECONDS), environment=environment)
+        if done.exit_code != 0 or not (directory / build.output).exists():
+            raise LabError(f"{self._implementation.title} can't be built (exit code {done.exit_code}):\n{done.text()}")
+        shutil.rmtree(sources, ignore_errors=True)
+
+    def command(self, command: Command, variables: Mapping[str, object], cache: str) -> list[str]:
+        """Arguments with their expressions in place, without those that come out empty; the program by its absolute path.
+
+        Raises:
+            LabError: there is no such program, or a template is wrong.
+            Inexpressible: a value can't be an argument.
+        """
+        name = self._implementation.name
+        known = {**variables, "cache": cache}
+        arguments = [render(one, "argument", known, f"{name}'s command") for one in command]
+        return [self._program(arguments[0]), *(argument for argument in arguments[1:] if argument)]
+
+    def _program(self, name: str) -> str:
+        if "/" not in name:
+            found = find_program(name)
+        else:
+            path = self._implementation.path.resolve().parent / name
+            found = str(path) if path.is_file() and os.access(path, os.X_OK) else None
+        if found is None:
+            raise LabError(f"there is no program {name!r}")
+        return found

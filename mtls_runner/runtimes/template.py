@@ -1,0 +1,138 @@
+"""Templates of files and arguments: Jinja2 in its sandbox, where what comes out of ``{{ }}`` can't leave its place.
+
+Each syntax has a way to write a value. What a syntax can't hold is :class:`Inexpressible`, and the case is skipped.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from mtls_runner.errors import LabError
+
+if TYPE_CHECKING:
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+__all__ = ["SYNTAXES", "Inexpressible", "render"]
+
+_PLAIN = re.compile(r"[A-Za-z0-9./_:@%+=,~-]*")
+_NOT_IN_A_LINE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_HAPROXY_PLAIN = re.compile(r"[A-Za-z0-9./_:@+=,~*-]")
+
+
+class Inexpressible(Exception):
+    """A value that a syntax has no way to write."""
+
+
+def _plain(value: str) -> str:
+    if not _PLAIN.fullmatch(value):
+        raise Inexpressible(f"{value!r} has characters that its configuration might take for its own")
+    return value
+
+
+def _line(value: str) -> str:
+    if _NOT_IN_A_LINE.search(value) or value != value.strip():
+        raise Inexpressible(f"{value!r} does not fit on a line of its configuration")
+    return value
+
+
+def _haproxy(value: str) -> str:
+    """HAProxy's configuration manual, 2.2 Quoting and escaping."""
+    if _NOT_IN_A_LINE.search(value):
+        raise Inexpressible(f"HAProxy's configuration can't hold {value!r}")
+    escaped = "".join(one if _HAPROXY_PLAIN.match(one) or ord(one) > 0x7F else f"\\{one}" for one in value)
+    return escaped or '""'
+
+
+def _apache(value: str) -> str:
+    """``ap_getword_conf`` in server/util.c; ``${…}`` is expanded before that, and has no escape."""
+    if _NOT_IN_A_LINE.search(value) or "${" in value:
+        raise Inexpressible(f"Apache's configuration can't hold {value!r}")
+    if value and _PLAIN.fullmatch(value):
+        return value
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _argument(value: str) -> str:
+    if "\0" in value:
+        raise Inexpressible("an argument can't hold a NUL byte")
+    return value
+
+
+SYNTAXES: Mapping[str, Callable[[str], str]] = {
+    "plain": _plain,
+    "line": _line,
+    "haproxy": _haproxy,
+    "apache": _apache,
+    "argument": _argument,
+}
+
+
+def _written(syntax: str) -> Callable[[object], str]:
+    if syntax == "json":
+        return lambda value: json.dumps(value)
+    escape = SYNTAXES[syntax]
+
+    def write(value: object) -> str:
+        if value is None:
+            return ""
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        if isinstance(value, str | int | float):
+            return escape(str(value))
+        raise TypeError(f"a {type(value).__name__} can't be written here: join it, or choose one of it")
+
+    return write
+
+
+@lru_cache(maxsize=8)
+def _environment(syntax: str) -> ImmutableSandboxedEnvironment:
+    from jinja2 import StrictUndefined
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    environment = ImmutableSandboxedEnvironment(
+        undefined=StrictUndefined,
+        finalize=_written(syntax),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.globals["inexpressible"] = _refuse
+    environment.filters["regex"] = re.escape
+    return environment
+
+
+def _refuse(reason: str) -> str:
+    """What a template calls where the program can't be told something: the case is skipped with that reason."""
+    raise Inexpressible(reason)
+
+
+def render(text: str, syntax: str, variables: Mapping[str, object], name: str) -> str:
+    """The text with its expressions in place.
+
+    Args:
+        text: a Jinja2 template.
+        syntax: how values are written.
+        variables: what it may name.
+        name: of the file or argument, for messages.
+
+    Raises:
+        Inexpressible: a value has no way to be written.
+        LabError: the template itself is wrong.
+    """
+    if "{" not in text:
+        return text
+    from jinja2 import TemplateError
+
+    try:
+        return _environment(syntax).from_string(text).render(variables)
+    except TemplateError as error:
+        line = getattr(error, "lineno", None)
+        where = f"{name}, line {line}" if line else name
+        raise LabError(f"{where}: {error.message or error}") from error
+    except (TypeError, ValueError) as error:
+        raise LabError(f"{name}: {error}") from error

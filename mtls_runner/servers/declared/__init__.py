@@ -1,0 +1,1 @@
+"""Servers that an ``implementation.yaml`` declares."""

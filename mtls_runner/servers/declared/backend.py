@@ -1,0 +1,172 @@
+"""The backend of a declared server."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from mtls_runner.deadline import Deadline
+from mtls_runner.errors import LabError, ServerUnusable
+from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.endpoint import Address
+from mtls_runner.model.implementation import DeclaredServer, Implementation
+from mtls_runner.model.observation import Reason
+from mtls_runner.model.port import Material
+from mtls_runner.model.server import ServerSpec
+from mtls_runner.runtimes.installed import Installed
+from mtls_runner.runtimes.ports import reserved_port
+from mtls_runner.runtimes.process import Program, finish, start
+from mtls_runner.runtimes.template import Inexpressible, render
+from mtls_runner.servers.declared.answering import Answers
+from mtls_runner.servers.declared.connection_log import ConnectionLog
+from mtls_runner.servers.declared.honours import inexpressible
+from mtls_runner.servers.declared.running import RunningDeclared
+from mtls_runner.servers.declared.start import start_failure, wait_until_ready
+from mtls_runner.servers.declared.variables import Place, placeholders, variables
+from mtls_runner.user_directory import user_directory
+
+__all__ = ["DeclaredBackend"]
+
+_PORTS_TRIED = 5
+_CHECK_SECONDS = 20.0
+_HOST = "127.0.0.1"
+
+
+class DeclaredBackend:
+    """Implements :class:`mtls_runner.model.port.ServerBackend`.
+
+    Args:
+        implementation: the declaration.
+        declared: its server.
+        consent: whether commands that the scenario's tree brings may run, an own configuration among them.
+    """
+
+    def __init__(self, implementation: Implementation, declared: DeclaredServer, *, consent: bool = False) -> None:
+        self._implementation = implementation
+        self._declared = declared
+        self._title = implementation.title
+        self._installed = Installed(implementation)
+        self._consent = consent
+        self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
+        self._expressible: dict[ServerSpec, str | None] = {}
+
+    def versions(self) -> Mapping[str, str]:
+        """Of the program and of its TLS library."""
+        return self._installed.versions()
+
+    def cannot(self, server: ServerSpec, client: ClientSpec | None) -> str | None:  # noqa: ARG002 - as the protocol has it
+        """What it has no setting for, what its configuration can't hold."""
+        with self._lock:
+            if server not in self._expressible:
+                self._expressible[server] = inexpressible(server, self._declared, self._title) or self._unwritable(
+                    server
+                )
+            return self._expressible[server]
+
+    def _unwritable(self, server: ServerSpec) -> str | None:
+        known = placeholders(server)
+        try:
+            for file in self._declared.files:
+                render(file.text, file.syntax, known, file.name)
+        except Inexpressible as error:
+            return f"{self._title}: {error}"
+        return None
+
+    def expect(self, servers: Sequence[ServerSpec]) -> None:
+        """Nothing is gained by knowing."""
+
+    @contextlib.contextmanager
+    def serve(self, server: ServerSpec, material: Material, deadline: Deadline) -> Iterator[RunningDeclared]:
+        """A process in a directory of its own.
+
+        Raises:
+            ServerUnusable: it can't start with what it was given.
+            LabError: it is not installed, or does not answer.
+        """
+        for _ in range(_PORTS_TRIED):
+            with contextlib.ExitStack() as stack:
+                try:
+                    running = self._start(server, material, deadline, stack)
+                except ServerUnusable as error:
+                    if error.reason != Reason.ADDRESS_IN_USE:
+                        raise
+                    continue  # somebody was faster: another port
+                yield running
+                return
+        raise LabError(f"{self._title} found {_PORTS_TRIED} ports in use, one after the other")
+
+    def _start(
+        self, server: ServerSpec, material: Material, deadline: Deadline, stack: contextlib.ExitStack
+    ) -> RunningDeclared:
+        address = Address(_HOST, stack.enter_context(reserved_port(user_directory() / "ports", _HOST)))
+        here = self._directory(server, material)
+        cache = self._installed.directory()
+        known = variables(server, material, Place(here, str(here)), address, cache)
+        for file in self._declared.files:
+            content = render(file.text, file.syntax, known, file.name).encode()
+            Place(here, str(here)).write(file.name, content, executable=file.executable)
+        log = ConnectionLog(self._declared.log)
+        answers = self._answers(server, here, stack)
+        program = stack.enter_context(
+            start(
+                self._installed.command(self._declared.command, known, cache),
+                here,
+                environment=self._environment(known),
+                standard_input=answers.fifo if answers is not None else None,
+                stop=self._declared.stop,
+                listener=lambda line: _heard(line, log, answers),
+            )
+        )
+        certificate = material.credential(server.certificate).der if server.certificate is not None else None
+        if not wait_until_ready(program, self._declared, address, certificate, log, deadline):
+            raise self._failure(server, program, known, cache, here)
+        return RunningDeclared(self._implementation, self._declared, address, program, log)
+
+    def _directory(self, server: ServerSpec, material: Material) -> Path:
+        base = material.directory.absolute() / self._implementation.name
+        base.mkdir(mode=0o700, exist_ok=True)
+        directory = base / server.id
+        while True:
+            try:
+                directory.mkdir(mode=0o700)
+            except FileExistsError:
+                directory = base / f"{server.id}-{next(self._numbers)}"
+            else:
+                return directory
+
+    def _environment(self, known: Mapping[str, object]) -> dict[str, str]:
+        return {name: render(text, "argument", known, name) for name, text in self._declared.environment}
+
+    def _answers(self, server: ServerSpec, here: Path, stack: contextlib.ExitStack) -> Answers | None:
+        if self._declared.answers != "stdin":
+            return None
+        answers = Answers(server, self._declared, here / "standard-input")
+        stack.callback(answers.close)
+        return answers
+
+    def _failure(
+        self, server: ServerSpec, program: Program, known: Mapping[str, object], cache: str, here: Path
+    ) -> ServerUnusable:
+        program.log.join(1)
+        lines = list(program.log.tail())
+        if self._declared.check is not None:
+            command = self._installed.command(self._declared.check, known, cache)
+            done = finish(command, here, Deadline.after(_CHECK_SECONDS), environment=self._environment(known))
+            lines = [*done.text().splitlines(), *lines]
+        return start_failure(
+            self._title,
+            self._declared,
+            list(dict.fromkeys(lines)),
+            program.exit_code(),
+            passphrase=server.passphrase is not None,
+        )
+
+
+def _heard(line: str | None, log: ConnectionLog, answers: Answers | None) -> None:
+    log.feed(line)
+    if line is not None and answers is not None:
+        answers.feed(line)

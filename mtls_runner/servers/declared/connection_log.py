@@ -1,0 +1,98 @@
+"""Which line of a program's log belongs to which connection.
+
+By the client's port, where the program writes it; through a number of the program's own (``{{id}}``) that a line with the
+port introduces; otherwise by order, and then only one connection is made at a time.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+
+from mtls_runner.deadline import Deadline
+from mtls_runner.model.implementation import Log
+from mtls_runner.tls.dialects import compiled
+
+__all__ = ["ConnectionLog"]
+
+_KEPT = 1024
+"""Connections, or lines that belong to none, which nobody has asked for."""
+
+
+class ConnectionLog:
+    """Fed by the thread that reads the program's output."""
+
+    def __init__(self, log: Log) -> None:
+        self._connection = compiled(log.connection) if log.connection is not None else None
+        self._line = compiled(log.line) if log.line is not None else None
+        self._changed = threading.Condition()
+        self._lines: OrderedDict[int, list[tuple[int, str]]] = OrderedDict()
+        self._ports: dict[str, int] = {}
+        self._all: deque[tuple[int, str]] = deque(maxlen=_KEPT)
+        self._count = 0
+        self._ended = False
+
+    @property
+    def by_port(self) -> bool:
+        """Whether lines tell connections apart."""
+        return self._connection is not None
+
+    @property
+    def count(self) -> int:
+        """Lines so far."""
+        return self._count
+
+    def feed(self, line: str | None) -> None:
+        """A line, or that none comes any more."""
+        with self._changed:
+            if line is None:
+                self._ended = True
+            else:
+                self._count += 1
+                self._all.append((self._count, line))
+                port = self._port_of(line)
+                if port is not None:
+                    self._lines.setdefault(port, []).append((self._count, line))
+                    if len(self._lines) > _KEPT:
+                        self._lines.popitem(last=False)
+            self._changed.notify_all()
+
+    def _port_of(self, line: str) -> int | None:
+        if self._connection is None:
+            return None
+        found = self._connection.search(line)
+        groups = found.groupdict() if found is not None else {}
+        if groups.get("client_port"):
+            port = int(groups["client_port"])
+            if groups.get("id"):
+                self._ports[groups["id"]] = port
+                while len(self._ports) > _KEPT:
+                    del self._ports[next(iter(self._ports))]
+            return port
+        found = self._line.search(line) if self._line is not None else None
+        return self._ports.get(found["id"]) if found is not None else None
+
+    def wait(
+        self, port: int | None, after: int, done: Callable[[Sequence[str]], bool], deadline: Deadline
+    ) -> tuple[str, ...]:
+        """A connection's lines, once they are ``done``, or as far as they came when the deadline passes.
+
+        Args:
+            port: the client's; ``None``: all lines, whoever's they are.
+            after: how many lines there were before it connected.
+            done: whether nothing that matters is missing.
+            deadline: until when to wait.
+        """
+        with self._changed:
+            while not done(lines := self._of(port, after)) and not self._ended:
+                if not self._changed.wait(deadline.remaining()) and deadline.passed:
+                    break
+            lines = self._of(port, after)
+            if port is not None:
+                self._lines.pop(port, None)
+            return lines
+
+    def _of(self, port: int | None, after: int) -> tuple[str, ...]:
+        lines = self._all if port is None else self._lines.get(port, ())
+        return tuple(line for number, line in lines if number > after)

@@ -1,0 +1,84 @@
+"""What of a scenario's server a declared one can't honour: its declaration lists what it can, and nothing else is run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mtls_runner.model.endpoint import VerifyFlag
+from mtls_runner.model.implementation import DeclaredServer, Honours
+from mtls_runner.model.revocation import RevocationCheck
+from mtls_runner.model.server import ClientAuth, Response, ServerSpec
+from mtls_runner.tls.versions import gap
+
+__all__ = ["inexpressible"]
+
+_PLAIN_RESPONSE = Response()
+
+
+def inexpressible(server: ServerSpec, declared: DeclaredServer, title: str) -> str | None:
+    """The first thing that it can't honour, for people; ``None``: it can do all of it."""
+    if server.option("config") and declared.config is None:
+        return f"{title} takes no configuration of the scenario's own"
+    if server.option("config"):
+        return None  # it says everything itself
+    return next(_missing(server, declared.honours, title), None)
+
+
+def _missing(server: ServerSpec, honours: Honours, title: str) -> Iterator[str]:
+    if server.client_auth not in honours.client_auth:
+        yield f"{title} has no client_auth {server.client_auth}"
+    if not set(server.tls) <= honours.tls:
+        beyond = ", ".join(version for version in server.tls if version not in honours.tls)
+        yield f"{title} can't be told to speak {beyond}"
+    if gap(server.tls) and not honours.gaps:
+        yield f"{title} takes a lowest and a highest TLS version, and can't leave out one between them"
+    asks = server.client_auth is not ClientAuth.NONE
+    if asks and server.crl_check not in (RevocationCheck.NONE, *honours.crl_check):
+        yield f"{title} can't look up {_PARTS[server.crl_check]} in CRLs"
+    if asks and server.crl_check is not RevocationCheck.NONE and not server.crl:
+        yield f"{title} checks for revocation only with a CRL"
+    if server.alpn and honours.alpn is not None and server.alpn not in honours.alpn:
+        yield f"{title} can't be told to choose {', '.join(server.alpn)} by ALPN"
+    for setting, given in _given(server):
+        if given and setting not in honours.settings:
+            yield f"{title} can't be told {setting}"
+    if server.upstreams or server.files:
+        yield f"{title} has upstreams and files only in a configuration of its own"
+    for kind, wanted in (
+        ("ask OCSP responders", server.ocsp is not RevocationCheck.NONE),
+        ("staple OCSP responses", server.stapling is not None),
+        ("be given a session cache", server.session_cache is not None),
+        ("be given a key of session tickets", server.session_ticket_key is not None),
+    ):
+        if wanted:
+            yield f"{title} can't {kind}"
+    for response in server.responses:
+        if honours.statuses is not None and response.status not in honours.statuses:
+            yield f"{title} can't answer with status {response.status}"
+    for host in server.hosts:
+        yield from _missing(host.server, honours, title)
+
+
+_PARTS = {RevocationCheck.LEAF: "the leaf alone", RevocationCheck.CHAIN: "the whole chain", RevocationCheck.NONE: ""}
+
+
+def _given(server: ServerSpec) -> Iterator[tuple[str, bool]]:
+    """Settings under their names in a scenario, and whether this server has them at another value than the usual one."""
+    asks = server.client_auth is not ClientAuth.NONE
+    default = next((response for response in server.responses if response.path is None), _PLAIN_RESPONSE)
+    yield "advertise", asks and server.advertise is not None and server.advertise != server.trust
+    yield "ciphers", server.ciphers is not None
+    yield "ciphersuites", server.ciphersuites is not None
+    yield "groups", bool(server.groups)
+    yield "other_certificates", bool(server.other_certificates)
+    yield "partial_chain", VerifyFlag.PARTIAL_CHAIN in server.verify_flags
+    yield "passphrase", server.passphrase is not None
+    yield "reject_handshake", server.reject_handshake
+    yield "response", default != _PLAIN_RESPONSE
+    yield "responses", any(response.path is not None for response in server.responses)
+    yield "security_level", server.security_level != 2
+    yield "session_tickets", not server.session_tickets
+    yield "signature_algorithms", bool(server.signature_algorithms)
+    yield "verify_depth", asks and server.verify_depth is not None
+    yield "virtual_hosts", bool(server.hosts)
+    yield "x509_strict", VerifyFlag.STRICT in server.verify_flags

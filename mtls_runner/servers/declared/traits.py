@@ -1,0 +1,42 @@
+"""What a declared server says of itself."""
+
+from __future__ import annotations
+
+from mtls_runner.errors import LabError
+from mtls_runner.model.implementation import Implementation
+from mtls_runner.model.port import ServerBackend
+from mtls_runner.model.traits import BackendTraits, Refusal, Runtime
+from mtls_runner.runtimes.consent import NEEDED
+from mtls_runner.runtimes.installed import missing_program
+
+__all__ = ["traits"]
+
+
+def traits(implementation: Implementation, *, consent: bool = False) -> BackendTraits:
+    """Of a declaration; ``consent``: commands that did not come with a package may run."""
+    declared = implementation.server
+    if declared is None:
+        raise LabError(f"{implementation.title} is declared as a client only")
+
+    def make() -> ServerBackend:
+        from mtls_runner.servers.declared.backend import DeclaredBackend
+
+        return DeclaredBackend(implementation, declared, consent=consent)
+
+    def missing() -> str | None:
+        if not implementation.shipped and not consent:
+            return NEEDED.format(what=f"{implementation.title} runs a command that the scenario's tree brings")
+        return missing_program(implementation)
+
+    return BackendTraits(
+        name=implementation.name,
+        sentence=implementation.title,
+        summary=f"{implementation.title} as a process",
+        make=make,
+        library=implementation.library,
+        completes_chains=declared.completes_chains,
+        refusal=Refusal.ALERT,
+        runtimes=(Runtime.PROCESS,),
+        verify_depth=declared.verify_depth,
+        missing=missing,
+    )

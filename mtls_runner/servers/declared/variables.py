@@ -1,0 +1,181 @@
+"""What the templates of a declared server may name, and the files that these names stand for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mtls_runner.model.endpoint import Address, ChainKind, ChainSpec
+from mtls_runner.model.port import Material
+from mtls_runner.model.revocation import RevocationCheck
+from mtls_runner.model.server import ClientAuth, Response, ServerSpec
+
+__all__ = ["Place", "placeholders", "variables"]
+
+_FRAMING = frozenset(("connection", "content-length", "transfer-encoding"))
+_ANYWHERE = "/placeholder"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A server's private directory, as this machine sees it and as the program does."""
+
+    here: Path
+    there: str
+
+    def write(self, name: str, content: bytes, *, executable: bool = False) -> str:
+        """A file that only this user can read; its path for the program."""
+        path = self.here / name
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.new")
+        with os.fdopen(
+            os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o700 if executable else 0o600), "wb"
+        ) as file:
+            file.write(content)
+        temporary.rename(path)
+        return f"{self.there}/{name}"
+
+
+def variables(server: ServerSpec, material: Material, place: Place, address: Address, cache: str) -> dict[str, object]:
+    """All of them; what a description does not have is ``None``. Files are written anew at each call.
+
+    Raises:
+        MaterialError: something can't be made.
+    """
+    return {
+        "dir": place.there,
+        "cache": cache,
+        **_address(address),
+        **_settings(server),
+        **dict(_files(server, material, place, "")),
+        "responses": [
+            _answer(response, place.write(f"body-{number}", response.body) if response.body else None)
+            for number, response in enumerate(_responses(server))
+        ],
+        "hosts": [
+            {
+                "names": list(host.names),
+                **_settings(host.server),
+                **dict(_files(host.server, material, place, f"host-{host.id}-")),
+            }
+            for host in server.hosts
+        ],
+    }
+
+
+def placeholders(server: ServerSpec) -> dict[str, object]:
+    """The same without any file: to try whether a template can say all of it."""
+    return {
+        "dir": _ANYWHERE,
+        "cache": _ANYWHERE,
+        **_address(Address("127.0.0.1", 1)),
+        **_settings(server),
+        **_paths(server),
+        "responses": [_answer(one, _ANYWHERE if one.body else None) for one in _responses(server)],
+        "hosts": [
+            {"names": list(host.names), **_settings(host.server), **_paths(host.server)} for host in server.hosts
+        ],
+    }
+
+
+def _address(address: Address) -> dict[str, object]:
+    return {"address": str(address), "host": address.host, "port": address.port}
+
+
+def _settings(server: ServerSpec) -> dict[str, object]:
+    return {
+        "client_auth": server.client_auth.value,
+        "tls": [version.value for version in server.tls],
+        "tls_min": server.tls[0].value,
+        "tls_max": server.tls[-1].value,
+        "ciphers": server.ciphers,
+        "ciphersuites": server.ciphersuites,
+        "groups": list(server.groups),
+        "signature_algorithms": list(server.signature_algorithms),
+        "security_level": server.security_level,
+        "alpn": list(server.alpn),
+        "verify_depth": server.verify_depth,
+        "partial_chain": any(flag == "partial_chain" for flag in server.verify_flags),
+        "x509_strict": any(flag == "x509_strict" for flag in server.verify_flags),
+        "crl_check": server.crl_check.value,
+        "session_tickets": server.session_tickets,
+        "reject_handshake": server.reject_handshake,
+        "names": list(server.names),
+    }
+
+
+_FILES = (
+    "certificate",
+    "leaf",
+    "intermediates",
+    "key",
+    "combined",
+    "passphrase",
+    "trust",
+    "advertise",
+    "crl",
+    "trust_and_crl",
+)
+
+
+def _paths(server: ServerSpec) -> Mapping[str, object]:
+    there = dict.fromkeys(_FILES, _ANYWHERE)
+    return {
+        **there,
+        "crl": _ANYWHERE if _checks(server) else None,
+        "passphrase": _ANYWHERE if server.passphrase else None,
+    }
+
+
+def _checks(server: ServerSpec) -> bool:
+    return server.crl_check is not RevocationCheck.NONE and server.client_auth is not ClientAuth.NONE
+
+
+def _files(server: ServerSpec, material: Material, place: Place, prefix: str) -> Iterator[tuple[str, str | None]]:
+    yield from dict.fromkeys(_FILES).items()
+    if server.certificate is not None:
+        credential = material.credential(server.certificate)
+        chain = material.chain(server.certificate, server.chain).read_bytes()
+        leaf = material.chain(server.certificate, ChainSpec(ChainKind.LEAF)).read_bytes()
+        key = (credential.key_path or credential.certificate_path).read_bytes()
+        rest = chain.removeprefix(leaf) if chain.startswith(leaf) else b""
+        yield "certificate", place.write(f"{prefix}server.crt", chain)
+        yield "leaf", place.write(f"{prefix}leaf.crt", leaf)
+        yield "intermediates", place.write(f"{prefix}intermediates.crt", rest) if rest.strip() else None
+        yield "key", place.write(f"{prefix}server.key", key)
+        yield "combined", place.write(f"{prefix}server.pem", chain.rstrip() + b"\n" + key)
+    if server.passphrase is not None:
+        yield "passphrase", place.write(f"{prefix}passphrase", f"{server.passphrase.reveal()}\n".encode())
+    if server.trust:
+        trust = place.write(f"{prefix}trust.crt", material.bundle(server.trust).read_bytes())
+        yield "trust", trust
+        yield "advertise", trust
+    if server.advertise:
+        yield "advertise", place.write(f"{prefix}advertise.crt", material.bundle(server.advertise).read_bytes())
+    if _checks(server) and server.crl:
+        crls = material.crl(server.crl).read_bytes()
+        yield "crl", place.write(f"{prefix}revoked.crl", crls)
+        trusted = material.bundle(server.trust).read_bytes() if server.trust else b""
+        yield "trust_and_crl", place.write(f"{prefix}trust-and-crl.pem", trusted.rstrip() + b"\n" + crls)
+
+
+def _responses(server: ServerSpec) -> tuple[Response, ...]:
+    """Paths first, the one for all others last."""
+    own = [response for response in server.responses if response.path is not None]
+    default = next((response for response in server.responses if response.path is None), Response(status=404))
+    return (*own, default)
+
+
+def _answer(response: Response, body_file: str | None) -> dict[str, object]:
+    headers = [(name, value) for name, value in response.headers if name.lower() not in _FRAMING]
+    types = [value for name, value in headers if name.lower() == "content-type"]
+    return {
+        "path": response.path,
+        "status": response.status,
+        "headers": [(name, value) for name, value in headers if name.lower() != "content-type"],
+        "content_type": types[0] if types else None,
+        "body_file": body_file,
+        "body": response.body.decode("utf-8", "replace"),
+    }

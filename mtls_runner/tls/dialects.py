@@ -1,0 +1,141 @@
+"""What a program's line says, by a dialect: who refused whom, and why."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from mtls_runner.model.implementation import Pattern
+from mtls_runner.model.observation import Alert, Direction, Reason
+from mtls_runner.tls.names import ALERTS, alert_name
+from mtls_runner.tls.openssl_errors import OpensslError, openssl_errors
+
+__all__ = ["GROUPS", "PLACEHOLDERS", "Told", "compiled", "told"]
+
+_PORT = "{{client_port}}"
+_ID = "{{id}}"
+#: What stands for a connection's number in a regular expression.
+PLACEHOLDERS = (_PORT, _ID)
+#: Named groups that mean something, and what.
+GROUPS: dict[str, str] = {
+    "code": "OpenSSL's verify code, X509_V_*",
+    "error": "OpenSSL's packed error, hexadecimal",
+    "alert": "an alert's number",
+    "alert_name": "an alert's name",
+    "alpn": "the ALPN protocol",
+    "asked": "there when the server asked for a certificate",
+    "body": "the response's body, base64",
+    "certificate": "the client's certificate, base64 of DER",
+    "cipher": "the cipher suite",
+    "header_name": "a response field's name",
+    "header_value": "its value",
+    "local_port": "the client's port",
+    "method": "the request's",
+    "no_certificate": "there when the client sent none",
+    "path": "the request's",
+    "peer": "a certificate of the server's, base64 of DER",
+    "resumed": "1 for a resumed session",
+    "sent": "a certificate that the client sent, base64 of DER",
+    "server_name": "SNI",
+    "status": "of the response",
+    "subject": "the client certificate's, RFC 4514",
+    "tls": "the version",
+    "verified": "there when the client's certificate was verified",
+    "verify": "SUCCESS, NONE or FAILED",
+}
+_ALERT_NAMES = frozenset(ALERTS.values())
+_VERIFY_FAILED = "CERTIFICATE_VERIFY_FAILED"
+
+
+@lru_cache(maxsize=1024)
+def compiled(match: str) -> re.Pattern[str]:
+    """A declared regular expression, its placeholders in place.
+
+    Raises:
+        re.error: it is none.
+    """
+    text = match.replace(_PORT, r"(?P<client_port>\d{1,5})").replace(_ID, r"(?P<id>[^\[\]()]+?)")
+    return re.compile(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a line says.
+
+    Args:
+        line: as it came.
+        pattern: that matched it.
+        reasons: what it allows.
+        verify_code: OpenSSL's.
+        symbol: OpenSSL's symbolic reason, where the line has its error.
+        error: OpenSSL's error itself.
+        alert: that the other end sent.
+    """
+
+    line: str
+    pattern: Pattern
+    reasons: tuple[Reason, ...] = ()
+    verify_code: int | None = None
+    symbol: str = ""
+    error: OpensslError | None = None
+    alert: Alert | None = None
+
+
+def told(
+    patterns: Iterable[Pattern], lines: Sequence[str], wanted: Callable[[Told], bool] | None = None
+) -> Told | None:
+    """By the first pattern that matches any of the lines and says something; ``None``: none does.
+
+    Args:
+        patterns: in order.
+        lines: of one connection, or of one start.
+        wanted: whether what a line says is of use.
+    """
+    for pattern in patterns:
+        regex = compiled(pattern.match)
+        for line in lines:
+            for found in regex.finditer(line):
+                said = _told(line, pattern, found)
+                if said is not None and (wanted is None or wanted(said)):
+                    return said
+    return None
+
+
+def _told(line: str, pattern: Pattern, found: re.Match[str]) -> Told | None:
+    groups = {name: text for name, text in found.groupdict().items() if text}
+    if "code" in groups or pattern.code is not None:
+        code = pattern.code if pattern.code is not None else int(groups["code"])
+        return Told(line, pattern, verify_code=code, symbol=_VERIFY_FAILED) if code else None
+    if "error" in groups:
+        return _of_error(line, pattern, groups["error"])
+    alert = _alert(pattern, groups)
+    if alert is not None:
+        return Told(line, pattern, alert=alert)
+    return Told(line, pattern, reasons=pattern.reasons) if pattern.reasons else None
+
+
+def _of_error(line: str, pattern: Pattern, packed: str) -> Told | None:
+    errors = openssl_errors(f"error:{packed.zfill(8)}:::")
+    if not errors:
+        return None
+    symbol = errors[0].symbol
+    if symbol.startswith("ALERT_"):
+        name = symbol.removeprefix("ALERT_").lower()
+        return Told(line, pattern, symbol=symbol, error=errors[0], alert=_received(name))
+    return Told(line, pattern, symbol=symbol, error=errors[0])
+
+
+def _alert(pattern: Pattern, groups: dict[str, str]) -> Alert | None:
+    if pattern.alert is not None:
+        return _received(pattern.alert)
+    if "alert" in groups:
+        return _received(alert_name(int(groups["alert"])))
+    name = groups.get("alert_name", "").lower()
+    return _received(name) if name in _ALERT_NAMES else None
+
+
+def _received(name: str) -> Alert:
+    code = next((number for number, known in ALERTS.items() if known == name), 0)
+    return Alert(Direction.RECEIVED, name, code)

@@ -1,0 +1,130 @@
+"""What a person may write in an ``implementation.yaml``: mistakes have a place, names are found, commands need consent."""
+
+from pathlib import Path
+
+import pytest
+
+from mtls_runner import Overrides, ScenarioError, Status, UsageError, load, run
+from mtls_runner.cli import main
+from mtls_runner.model.event import CaseFinished
+
+SCENARIO = """\
+name: own
+ca: {subject: CN=Root}
+leaves: {server: {}, client: {usage: client}}
+server: {backend: tiny}
+cases:
+  - {name: good, client: client, expect: accepted}
+  - {name: none, expect: {server-refused: no-certificate}}
+"""
+
+DECLARATION = """\
+name: Tiny
+needs: {command: openssl}
+server:
+  command: [openssl, s_server, -brief, -accept, '{{address}}', -cert, '{{leaf}}', -key, '{{key}}', -CAfile, '{{trust}}',
+            -Verify, '9', -verify_return_error]
+  dialect: openssl
+  answers: stdin
+  log: {facts: ['^(?P<method>[A-Z]+) (?P<path>\\S+) HTTP/1\\.\\d$'], ended: ':error:|HTTP/1'}
+"""
+
+
+def _tree(directory: Path, declaration: str = DECLARATION, name: str = "tiny") -> Path:
+    folder = directory / "implementations" / name
+    folder.mkdir(parents=True)
+    (folder / "implementation.yaml").write_text(declaration)
+    below = directory / "scenarios"
+    below.mkdir()
+    (directory / ".git").mkdir()
+    (below / "own.yaml").write_text(SCENARIO.replace("tiny", name))
+    return below / "own.yaml"
+
+
+def _verdicts(path: Path, overrides: Overrides) -> list[tuple[Status, str]]:
+    events = run([load(path, overrides)])
+    return [(e.verdict.status, e.verdict.skip_reason) for e in events if isinstance(e, CaseFinished)]
+
+
+def test_a_trees_own_declaration_runs_with_consent_and_not_without(tmp_path: Path) -> None:
+    path = _tree(tmp_path)
+    assert _verdicts(path, Overrides(allow_commands=True)) == [(Status.PASS, "")] * 2
+    for status, why in _verdicts(path, Overrides()):
+        assert status is Status.SKIP
+        assert "--allow-commands" in why
+
+
+def test_consent_can_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = _tree(tmp_path)
+    monkeypatch.setenv("MTLS_RUN_ALLOW_COMMANDS", "1")
+    assert _verdicts(path, Overrides()) == [(Status.PASS, "")] * 2
+
+
+def test_a_shipped_name_can_not_be_taken(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="'curl' is taken"):
+        load(_tree(tmp_path, name="curl"))
+
+
+def test_what_it_does_not_honour_is_skipped(tmp_path: Path) -> None:
+    """Each setting that its list does not have, and one that it has."""
+    path = _tree(tmp_path)
+    for setting, why in (
+        ("client_auth: optional", "has no client_auth optional"),
+        ("verify_depth: 3", "can't be told verify_depth"),
+        ("ciphers: ECDHE+AESGCM", "can't be told ciphers"),
+        ("tls: [TLSv1.1]", "can't be told to speak TLSv1.1"),
+        ("crl: [ca]", "can't look up the whole chain in CRLs"),
+        ("response: {status: 204}", "can't be told response"),
+        ("alpn: [h2]", "can't be told to choose h2 by ALPN"),
+    ):
+        path.write_text(SCENARIO.replace("{backend: tiny}", f"{{backend: tiny, {setting}}}"))
+        for status, reason in _verdicts(path, Overrides(allow_commands=True)):
+            assert (status, why in reason) == (Status.SKIP, True), (setting, reason)
+
+
+MISTAKES = [
+    ("log: {connection: 'port=1'}", "log: {connection: 'port=1'}", "nothing in it tells connections apart"),
+    ("log: {facts: ['(?P<tlss>x)']}", "facts: ['(?P<tlss>x)']", "did you mean 'tls'"),
+    ("log: {facts: ['(unclosed']}", "facts: ['(unclosed']", "not a regular expression"),
+    ("log: {refused: [{match: x, reasons: expird}]}", "reasons: expird", "did you mean 'expired'"),
+    ("honours: {settings: [cipher]}", "settings: [cipher]", "did you mean 'ciphers'"),
+    ("files: {a.conf: {template: absent.j2}}", "template: absent.j2", "No such file"),
+    ("files: {a.conf: {}}", "a.conf: {}", "a template or a content"),
+    ("files: {../a: {content: x}}", "../a: {content: x}", "not the name of a file below"),
+    ("config: a.conf", "config: a.conf", "there is no file 'a.conf'"),
+    ("reload: {signal: HUPP, done: x}", "signal: HUPP", "did you mean 'HUP'"),
+    ("comand: [x]", "comand: [x]", "did you mean 'command'"),
+]
+
+
+@pytest.mark.parametrize(("line", "shown", "message"), MISTAKES)
+def test_mistakes_have_a_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str, shown: str, message: str
+) -> None:
+    declaration = DECLARATION.split("  answers:")[0] + f"  {line}\n"
+    path = _tree(tmp_path, declaration)
+    assert main(["run", str(path)]) == 2
+    told = "".join(capsys.readouterr())
+    number = declaration.splitlines().index(f"  {line}") + 1
+    assert f"implementations/tiny/implementation.yaml:{number}:" in told, told
+    assert shown in told
+    assert "^" in told
+    assert message in told
+
+
+def test_a_declaration_that_says_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match="neither serves nor connects"):
+        load(_tree(tmp_path, "name: Nothing\n"))
+
+
+def test_a_template_can_not_be_left(tmp_path: Path) -> None:
+    """What a scenario says stays a value, whatever characters it has; what can't be written is a skip."""
+    declaration = DECLARATION.replace(
+        "  answers:",
+        "  files: {lab.conf: {content: 'ciphers = {{ciphers}}', syntax: line}}\n  honours: {settings: [ciphers]}\n  answers:",
+    )
+    path = _tree(tmp_path, declaration)
+    path.write_text(SCENARIO.replace("{backend: tiny}", '{backend: tiny, ciphers: " exec = /bin/sh"}'))
+    for status, reason in _verdicts(path, Overrides(allow_commands=True)):
+        assert status is Status.SKIP
+        assert "does not fit on a line" in reason

@@ -1,0 +1,99 @@
+"""Dialects and patterns of those that come with the lab: each says what the line that it was written for means."""
+
+from pathlib import Path
+
+import pytest
+
+from mtls_runner.language.implementations.reading import DIRECTORY, dialect, shipped
+from mtls_runner.model.implementation import Pattern
+from mtls_runner.model.observation import Reason
+from mtls_runner.tls.dialects import told
+
+DIALECTS = sorted(path.stem for path in (DIRECTORY / "dialects").glob("*.yaml"))
+IMPLEMENTATIONS = sorted(DIRECTORY.glob("*/implementation.yaml"))
+
+
+def _lists(name: str) -> list[tuple[Pattern, ...]]:
+    return [dialect(name).lines, dialect(name).start]
+
+
+def _of(path: Path) -> list[tuple[Pattern, ...]]:
+    made = shipped(path)
+    found: list[tuple[Pattern, ...]] = []
+    if made.server is not None:
+        log = made.server.log
+        found += [(*log.refused, *log.dialect.lines), (*made.server.start, *log.dialect.start)]
+    if made.client is not None:
+        spoken = made.client.dialect
+        found += [(*made.client.refused, *spoken.lines), (*made.client.start, *spoken.start)]
+    return found
+
+
+LISTS = [
+    *((name, patterns) for name in DIALECTS for patterns in _lists(name)),
+    *((path.parent.name, patterns) for path in IMPLEMENTATIONS for patterns in _of(path)),
+]
+
+
+@pytest.mark.parametrize("patterns", [patterns for _, patterns in LISTS], ids=[name for name, _ in LISTS])
+def test_each_line_is_read_by_the_pattern_that_was_written_for_it(patterns: tuple[Pattern, ...]) -> None:
+    """None before it takes its line away, and none reads anything into a line that says nothing."""
+    for pattern in patterns:
+        if pattern.seen:
+            said = told(patterns, [pattern.seen])
+            assert said is not None, pattern.match
+            assert said.pattern is pattern, f"{pattern.match} comes after {said.pattern.match}"
+    assert (
+        told(patterns, ["", "GET / HTTP/1.1", "verify return:1", "port=1 status=200 verify=0 ca_verify=0 error=0"])
+        is None
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "meaning"),
+    [
+        ("openssl", "verify error:num=23:certificate revoked", 23),
+        ("openssl", "LOG4[0]: CERT: Pre-verification error: self signed certificate in certificate chain", 19),
+        ("openssl", "140:error:0A000418:SSL routines:ssl3_read_bytes:tlsv1 alert unknown ca:…", "unknown_ca"),
+        (
+            "boringssl",
+            "SSL_routines:OPENSSL_internal:SSLV3_ALERT_CERTIFICATE_EXPIRED:TLS_error_end",
+            "certificate_expired",
+        ),
+        (
+            "boringssl",
+            "verify_cert_failed:_X509_verify_cert:_certificate_verification_error_at_depth_0:_unable_to_get_local_issuer_certificate",
+            (Reason.UNKNOWN_CA, Reason.SELF_SIGNED, Reason.INVALID_CA),
+        ),
+        # the same main clause three times; the truth is in the parenthesis
+        (
+            "go",
+            'x509: certificate signed by unknown authority (possibly because of "x509: ECDSA verification failure" while trying…',
+            (Reason.BAD_SIGNATURE,),
+        ),
+        ("go", "x509: certificate signed by unknown authority", (Reason.UNKNOWN_CA, Reason.SELF_SIGNED)),
+        (
+            "go",
+            "x509: certificate has expired or is not yet valid: current time 2026-11-28T16:00:00Z is before 2026-11-29T16:00:00Z",
+            (Reason.NOT_YET_VALID,),
+        ),
+        ("go", "remote error: tls: unknown certificate authority", "unknown_ca"),
+        ("go", "remote error: tls: unknown certificate", "certificate_unknown"),
+    ],
+)
+def test_what_lines_mean(name: str, line: str, meaning: int | str | tuple[Reason, ...]) -> None:
+    said = told(dialect(name).lines, [line])
+    assert said is not None
+    found = said.verify_code or (said.alert.name if said.alert is not None else None) or said.reasons
+    assert found == meaning
+
+
+def test_codes_come_before_prose() -> None:
+    """What follows a verify code in the same log says less; the first pattern counts, whichever line comes first."""
+    lines = [
+        "80DB:error:0A000086:SSL routines:tls_process_client_certificate:certificate verify failed:…",
+        "verify error:num=10:certificate has expired",
+    ]
+    said = told(dialect("openssl").lines, lines)
+    assert said is not None
+    assert (said.verify_code, said.line) == (10, lines[1])
