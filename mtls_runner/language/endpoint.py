@@ -114,6 +114,7 @@ def _protocol(value: Value) -> str:
 
 Protocol = Annotated[str, Parsed(_protocol, {"type": "string", "minLength": 1, "maxLength": _LONGEST_PROTOCOL})]
 Joined = Annotated[str | None, separated(":")]
+Names = Annotated[tuple[str, ...] | None, separated(":", apart=True)]
 
 
 class _Endpoint(Strict):
@@ -125,8 +126,8 @@ class _Endpoint(Strict):
     tls: Some[Tls] = about("Protocol versions that it offers.", ["TLSv1.2", "TLSv1.3"])
     ciphers: Joined = about("OpenSSL cipher list for TLS 1.2 and older.", "ECDHE+AESGCM")
     ciphersuites: Joined = about("TLS 1.3 cipher suites.", "TLS_AES_256_GCM_SHA384")
-    groups: Joined = about("Key exchange groups in order of preference, under OpenSSL's names.", ["X25519", "P-256"])
-    signature_algorithms: Joined = about("Signature algorithms, under OpenSSL's names.", "ECDSA+SHA256")
+    groups: Names = about("Key exchange groups in order of preference, under OpenSSL's names.", ["X25519", "P-256"])
+    signature_algorithms: Names = about("Signature algorithms, under OpenSSL's names.", "ECDSA+SHA256")
     security_level: Annotated[int | None, bounded(0, 5)] = about("OpenSSL's security level; 2 by default.", 0)
     alpn: Many[Protocol] = about("ALPN protocol names in order of preference.", ["http/1.1"])
     crl_check: Annotated[RevocationCheck | None, word(CHECKS, "a part of a chain")] = about(

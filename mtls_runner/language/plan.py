@@ -8,18 +8,18 @@ from typing import TypeAlias
 from mtls_runner.identity import ByIdentity
 from mtls_runner.language.certificates import Certificates
 from mtls_runner.language.check_cases import Planned, check_cases
-from mtls_runner.language.check_ends import check_ends
+from mtls_runner.language.check_descriptions import check_descriptions
 from mtls_runner.language.check_material import check_certificates, check_unused
 from mtls_runner.language.check_servers import check_acceptance, check_declared, check_spec
 from mtls_runner.language.context import Context
 from mtls_runner.language.crls import Crls
 from mtls_runner.language.document import Document, Loc
 from mtls_runner.language.endpoint import Client, Server
-from mtls_runner.language.ends import Ends, planned_version
 from mtls_runner.language.expected import expected, server_expected
 from mtls_runner.language.faults import check_faults
 from mtls_runner.language.matrix import Axis, Cell, Setting, applied, axes, cells
 from mtls_runner.language.merge import over
+from mtls_runner.language.resolve import Resolver, planned_version
 from mtls_runner.language.responders import Responders
 from mtls_runner.language.scenario import Case as CaseModel
 from mtls_runner.language.servers import Servers
@@ -47,7 +47,7 @@ class _Planner:
         self._servers = Servers(context)
         self._crls = Crls(context, self._certificates)
         self._responders = Responders(context, self._certificates)
-        self._ends = Ends(context, self._certificates, self._crls, self._responders)
+        self._resolver = Resolver(context, self._certificates, self._crls, self._responders)
         self._file_axes = axes(context, context.scenario.matrix, ("matrix",))
         self._own_axes: list[Axis] = []
         self._specs: ByIdentity[Server, dict[tuple[Setting, ...], ServerSpec]] = ByIdentity()
@@ -62,7 +62,7 @@ class _Planner:
         check_declared(context, self._servers)
         starts = tuple(self._starts())
         cases = tuple(self._cases(frozenset(case.name.partition("[")[0] for case in starts)))
-        check_ends(
+        check_descriptions(
             context, certificates, self._crls, self._responders, self._servers, (*self._file_axes, *self._own_axes)
         )
         check_acceptance(context, self._servers, self._planned, self._connected)
@@ -70,7 +70,7 @@ class _Planner:
         self._responders.check()
         self._crls.check(asked=self._responders.named)
         check_unused(context, certificates)
-        specs = certificates.specs(frozenset(self._ends.presented))
+        specs = certificates.specs(frozenset(self._resolver.presented))
         check_faults(context, certificates, specs, cases)
         return Plan(
             path=document.path,
@@ -115,7 +115,7 @@ class _Planner:
         known = specs.get(cell.server)
         if known is None:
             described = applied(model, cell.server)
-            known = specs[cell.server] = self._ends.server(id_, described)
+            known = specs[cell.server] = self._resolver.server(id_, described)
             self._check(id_, described, known)
         return known
 
@@ -164,7 +164,7 @@ class _Planner:
             )
         if not case.steps:
             self._context.problems.error(place, ("steps",), "there are no steps")
-        steps = CaseSteps(self._context, place, case.steps or (), partial(self._replaced, id_), self._ends)
+        steps = CaseSteps(self._context, place, case.steps or (), partial(self._replaced, id_), self._resolver)
         client = self._client(case)
         for cell, made in zip(
             own, self._case_cells(case, id_, server, own, _unconditional, place.span(())), strict=True
@@ -176,12 +176,12 @@ class _Planner:
             self._connected.setdefault(id_, []).extend(planned.cells)
 
     def _replaced(self, id_: str, model: Server) -> ServerSpec:
-        spec = self._ends.server(id_, model)
+        spec = self._resolver.server(id_, model)
         self._check(id_, model, spec)
         return spec
 
     def _check(self, id_: str, model: Server, spec: ServerSpec) -> None:
-        written = self._ends.backend(model.backend)
+        written = self._resolver.backend(model.backend)
         check_spec(self._context, self._certificates, self._servers.declared[id_], spec, written)
 
     def _client(self, case: CaseModel) -> Client:
@@ -202,7 +202,7 @@ class _Planner:
         client = self._client(case)
         for cell in own:
             spec = self._server(id_, server, cell)
-            client_spec = self._ends.client(applied(client, cell.client) if cell.client else client, spec)
+            client_spec = self._resolver.client(applied(client, cell.client) if cell.client else client, spec)
             tls = planned_version(spec, client_spec)
             name = f"{case.name}{cell.suffix}"
             yield Case(

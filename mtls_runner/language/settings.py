@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,23 +21,16 @@ from mtls_runner.language.scenario import Scenario
 from mtls_runner.language.servers import Servers
 from mtls_runner.language.source import read
 from mtls_runner.language.values import Strict
-from mtls_runner.model.client import DEFAULT_BODY_LIMIT
+from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.server import ServerSpec
 from mtls_runner.runtimes.consent import given
 
 __all__ = ["BUILT_IN", "Setting", "TreeSettings", "settings_for", "tree_settings"]
 
 BUILT_IN = "built in"
-#: Defaults of every server and client, as the reference names them.
-_SERVER = {"client_auth": "required", "tls": "TLSv1.2, TLSv1.3", "security_level": "2"}
-_CLIENT = {
-    "tls": "what the server offers",
-    "server_name": "localhost",
-    "insecure": "false",
-    "security_level": "2",
-    "timeout": "10",
-    "body_limit": str(DEFAULT_BODY_LIMIT),
-    "repeat": "1",
-}
+#: What is shown of every server and client that has a default of its own.
+_SERVER = ("client_auth", "tls", "security_level")
+_CLIENT = ("tls", "server_name", "insecure", "security_level", "timeout", "body_limit", "repeat")
 _CERTIFICATE = {"key": "ec-p256", "days": "365"}
 
 
@@ -118,21 +111,25 @@ def _all(context: Context) -> Iterator[Setting]:
         name = ".".join(map(str, declared.loc))
         yield from _chosen(
             name,
-            {"backend": known.backends.default.name, "runtime": "the backend's own"} | _SERVER,
+            {"backend": known.backends.default.name, "runtime": "the backend's own"} | _defaults(ServerSpec, _SERVER),
             (*family, shared),
             {"backend": (overrides.backend, "--backend"), "runtime": (overrides.runtime, "--runtime")},
         )
         yield _image(name, family, lab, overrides)
     shared = _Source(lab.defaults.client, lab.document, ("defaults", "client"))
-    yield from _chosen(
-        "client", {"tool": known.clients.default.name} | _CLIENT, (shared,), {"tool": (overrides.tool, "--tool")}
-    )
+    defaults = {"tool": known.clients.default.name} | _defaults(ClientSpec, _CLIENT) | {"tls": "what the server offers"}
+    yield from _chosen("client", defaults, (shared,), {"tool": (overrides.tool, "--tool")})
     shared = _Source(lab.defaults.certificate, lab.document, ("defaults", "certificate"))
     yield from _chosen("certificate", _CERTIFICATE, (shared,), {})
     yield from _chosen(
         "engine", {"memory": "512m", "pids": "512"}, (_Source(lab.file.engine, lab.document, ("engine",)),), {}
     )
     yield from _chosen("", {"jobs": "1", "artifacts": "none"}, (_Source(lab.file, lab.document, ()),), {})
+
+
+def _defaults(spec: type, keys: Sequence[str]) -> dict[str, str]:
+    """As the resolved description has them."""
+    return {field.name: _text(field.default) for name in keys for field in fields(spec) if field.name == name}
 
 
 def _image(name: str, family: Sequence[_Source], lab: Lab, overrides: Overrides) -> Setting:
@@ -165,7 +162,7 @@ def _text(value: object) -> str:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return ", ".join(_text(item) for item in value)
     if isinstance(value, Strict):
         return ", ".join(f"{key}: {_text(getattr(value, key))}" for key in sorted(value.model_fields_set))

@@ -7,9 +7,9 @@ from mtls_runner.language.check_cases import Planned
 from mtls_runner.language.context import Context
 from mtls_runner.language.document import Document, Loc
 from mtls_runner.language.endpoint import Client, Server
-from mtls_runner.language.ends import Ends, planned_version
 from mtls_runner.language.expected import Expected, expected, server_expected
 from mtls_runner.language.merge import within
+from mtls_runner.language.resolve import Resolver, planned_version
 from mtls_runner.language.step_models import Expired
 from mtls_runner.language.step_models import Step as Model
 from mtls_runner.model.case import Action, Case, Check, Match, Matcher, Step
@@ -35,7 +35,7 @@ class CaseSteps:
         models: its steps.
         server: the id of its server.
         make_server: makes a description's server, checked.
-        ends: makes clients.
+        resolver: makes clients.
     """
 
     def __init__(
@@ -44,13 +44,13 @@ class CaseSteps:
         place: Document,
         models: Sequence[Model],
         make_server: Callable[[Server], ServerSpec],
-        ends: Ends,
+        resolver: Resolver,
     ) -> None:
         self._context = context
         self._place = place
         self._models = models
         self._make_server = make_server
-        self._ends = ends
+        self._resolver = resolver
         self._actions = tuple(self._action(number, model) for number, model in enumerate(models))
         self._resumes = tuple(self._resumed(number, model) for number, model in enumerate(models))
         self._expected = tuple(self._wanted(number, model) for number, model in enumerate(models))
@@ -96,7 +96,7 @@ class CaseSteps:
 
     def _connection(self, number: int, model: Model, step: Step, case: Case, client: Client) -> Step:
         described = within(client, model.connect) if model.connect is not None else client
-        spec = self._ends.client(described, case.server)
+        spec = self._resolver.client(described, case.server)
         tls = planned_version(case.server, spec)
         expect = self._expected[number].resolve(case.server.backend, spec.tool, tls)
         self._connections.setdefault(number, []).append(replace(case, client=spec, expect=expect, tls=tls))

@@ -1,7 +1,10 @@
 """Descriptions of servers and clients → :class:`~mtls_runner.model.server.ServerSpec`, ``model.client.ClientSpec``."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import fields
+from functools import cache
+from typing import Any
 
 from mtls_runner.language.certificates import Certificates
 from mtls_runner.language.context import Context
@@ -11,17 +14,17 @@ from mtls_runner.language.hosts import host_server, presented
 from mtls_runner.language.lab import DEFAULT_IMAGE, IMAGE_VARIABLE
 from mtls_runner.language.options import chosen
 from mtls_runner.language.responders import Responders
-from mtls_runner.model.client import DEFAULT_BODY_LIMIT, ClientSpec, KeySource, Request
+from mtls_runner.language.values import Strict
+from mtls_runner.model.client import ClientSpec, KeySource, Request
 from mtls_runner.model.credential import Secret
-from mtls_runner.model.endpoint import ChainSpec, TlsVersion, VerifyFlag
+from mtls_runner.model.endpoint import TlsVersion, VerifyFlag
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.server import ClientAuth, Response, ServerSpec, VirtualHost
 from mtls_runner.model.traits import BackendTraits, ClientTraits, Runtime
 
-__all__ = ["Ends", "material_id", "planned_version"]
+__all__ = ["Resolver", "material_id", "planned_version"]
 
 _ORDER = {version: number for number, version in enumerate(TlsVersion)}
-_DEFAULT_TLS = (TlsVersion.V1_2, TlsVersion.V1_3)
 
 
 def planned_version(server: ServerSpec, client: ClientSpec) -> TlsVersion | None:
@@ -35,7 +38,7 @@ def material_id(source: str) -> str:
     return source.removeprefix("leaves.").removeprefix("authorities.").rpartition(".")[0]
 
 
-class Ends:
+class Resolver:
     """Makes the servers and clients of one file; equal ones are one object, and a server's id is its own."""
 
     def __init__(self, context: Context, certificates: Certificates, crls: Crls, responders: Responders) -> None:
@@ -93,45 +96,26 @@ class Ends:
             self._secret(model) if "passphrase" in model.model_fields_set else self._own_passphrase(certificate)
         )
         backend = self.backend(self._context.overrides.backend or model.backend)
-        return ServerSpec(
-            id=id_,
-            backend=backend,
-            runtime=self._runtime(model, backend),
-            certificate=certificate,
-            passphrase=passphrase,
-            chain=model.chain or ChainSpec(),
-            client_auth=client_auth,
-            trust=trust,
-            advertise=tuple(model.advertise) if model.advertise is not None else None,
-            verify_depth=model.verify_depth,
-            verify_flags=_flags(model),
-            tls=_versions(model.tls, _DEFAULT_TLS),
-            ciphers=model.ciphers,
-            ciphersuites=model.ciphersuites,
-            groups=_names(model.groups),
-            signature_algorithms=_names(model.signature_algorithms),
-            security_level=2 if model.security_level is None else model.security_level,
-            alpn=tuple(model.alpn or ()),
-            responses=_responses(model),
-            address=model.address,
-            options=self._options(model, backend),
-            files=self._files(model),
-            upstreams=tuple(model.upstreams or ()),
-            crl=tuple(model.crl or ()),
-            crl_check=_crl_check(model),
-            ocsp=model.ocsp or RevocationCheck.NONE,
-            ocsp_responder=self._responders.uri(model.ocsp_responder) if model.ocsp_responder is not None else None,
-            ocsp_cache=bool(model.ocsp_cache),
-            stapling=self._responders.stapling(model, certificate),
-            responders=self._responders.reachable(model),
-            names=tuple(name.lower() for name in model.names or ()),
-            hosts=tuple(self._hosts(id_, model)),
-            reject_handshake=bool(model.reject_handshake),
-            other_certificates=tuple(model.other_certificates or ()),
-            session_cache=model.session_cache,
-            session_tickets=model.session_tickets is not False,
-            session_ticket_key=model.session_ticket_key,
-        )
+        given: dict[str, Any] = _by_name(model, ServerSpec) | {
+            "certificate": certificate,
+            "passphrase": passphrase,
+            "trust": trust,
+            "verify_flags": _flags(model),
+            "responses": _responses(model),
+            "options": self._options(model, backend),
+            "files": self._files(model),
+            "crl_check": _crl_check(model),
+            "ocsp_responder": self._responders.uri(model.ocsp_responder) if model.ocsp_responder is not None else None,
+            "stapling": self._responders.stapling(model, certificate),
+            "responders": self._responders.reachable(model),
+            "names": tuple(name.lower() for name in model.names or ()),
+            "hosts": tuple(self._hosts(id_, model)),
+            "runtime": self._runtime(model, backend),
+            "backend": backend,
+        }
+        if model.tls:
+            given["tls"] = _ascending(model.tls)
+        return ServerSpec(id=id_, **given)
 
     def backend(self, name: str | None) -> BackendTraits:
         """The backend of that name; the default one where there is none."""
@@ -207,32 +191,18 @@ class Ends:
             passphrase = None
         else:
             passphrase = self._own_passphrase(key or model.certificate)
-        spec = ClientSpec(
-            tool=self._tool(self._context.overrides.tool or model.tool),
-            certificate=model.certificate,
-            key=self._key_source(key),
-            passphrase=passphrase,
-            chain=model.chain or ChainSpec(),
-            trust=trust,
-            insecure=bool(model.insecure),
-            server_name=server_name,
-            connect=model.connect,
-            tls=_versions(model.tls, server.tls),
-            ciphers=model.ciphers,
-            ciphersuites=model.ciphersuites,
-            groups=_names(model.groups),
-            signature_algorithms=_names(model.signature_algorithms),
-            security_level=2 if model.security_level is None else model.security_level,
-            alpn=tuple(model.alpn or ()),
-            verify_flags=_flags(model),
-            request=_request(model),
-            timeout=model.timeout or 10.0,
-            body_limit=model.body_limit or DEFAULT_BODY_LIMIT,
-            repeat=model.repeat or 1,
-            crl=tuple(model.crl or ()),
-            crl_check=_crl_check(model),
-            cert_status=bool(model.cert_status),
-        )
+        given: dict[str, Any] = _by_name(model, ClientSpec) | {
+            "tool": self._tool(self._context.overrides.tool or model.tool),
+            "key": self._key_source(key),
+            "passphrase": passphrase,
+            "trust": trust,
+            "server_name": server_name,
+            "tls": _ascending(model.tls or server.tls),
+            "verify_flags": _flags(model),
+            "request": _request(model),
+            "crl_check": _crl_check(model),
+        }
+        spec = ClientSpec(**given)
         for crl in spec.crl:
             self._crls.use(crl)
         return self._clients.setdefault(spec, spec)
@@ -256,6 +226,21 @@ class Ends:
         return KeySource(id=key)
 
 
+@cache
+def _shared(model: type[Strict], spec: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(spec) if field.name in model.model_fields)
+
+
+def _by_name(model: Strict, spec: type) -> dict[str, Any]:
+    """What the author gave of those keys that the resolved description has under the same name; of all others, its own
+    defaults count.
+    """
+    given = {name: getattr(model, name) for name in _shared(type(model), spec)}
+    return {
+        name: tuple(value) if isinstance(value, list) else value for name, value in given.items() if value is not None
+    }
+
+
 def _flags(model: Server | Client) -> frozenset[VerifyFlag]:
     flags = {VerifyFlag.PARTIAL_CHAIN: model.partial_chain, VerifyFlag.STRICT: model.x509_strict}
     return frozenset(flag for flag, given in flags.items() if given)
@@ -265,12 +250,8 @@ def _crl_check(model: Server | Client) -> RevocationCheck:
     return model.crl_check or (RevocationCheck.CHAIN if model.crl else RevocationCheck.NONE)
 
 
-def _versions(given: list[TlsVersion] | None, default: tuple[TlsVersion, ...]) -> tuple[TlsVersion, ...]:
-    return tuple(sorted(set(given), key=_ORDER.__getitem__)) if given else default
-
-
-def _names(joined: str | None) -> tuple[str, ...]:
-    return tuple(part for part in joined.split(":") if part) if joined else ()
+def _ascending(versions: Collection[TlsVersion]) -> tuple[TlsVersion, ...]:
+    return tuple(sorted(set(versions), key=_ORDER.__getitem__))
 
 
 def _header_pairs(headers: dict[str, list[str]] | None) -> tuple[tuple[str, str], ...]:

@@ -8,15 +8,15 @@ from mtls_runner.language.context import Context
 from mtls_runner.language.crls import Crls
 from mtls_runner.language.document import Loc
 from mtls_runner.language.endpoint import Client, OwnFile, Server
-from mtls_runner.language.ends import material_id
 from mtls_runner.language.hosts import host_server
 from mtls_runner.language.matrix import Axis
+from mtls_runner.language.resolve import material_id
 from mtls_runner.language.responders import Responders
 from mtls_runner.language.servers import Servers
 from mtls_runner.language.step_models import Expired
 from mtls_runner.model.endpoint import ChainKind, ChainSpec
 
-__all__ = ["check_ends"]
+__all__ = ["check_descriptions"]
 
 _PARTS = ("certificate", "chain", "key", "passphrase", "crl")
 
@@ -67,7 +67,7 @@ def _waits(context: Context, certificates: Certificates) -> None:
                 context.problems.unknown(context.document, loc, "authority or leaf", step.wait.id, certificates.ids)
 
 
-def check_ends(
+def check_descriptions(
     context: Context,
     certificates: Certificates,
     crls: Crls,
@@ -78,12 +78,12 @@ def check_ends(
     """Every description of a server or client, also those of a case or of a matrix's axis."""
     _waits(context, certificates)
     for place in _places(context, servers, axes):
-        _EndCheck(context, certificates, crls, place).run()
+        _DescriptionCheck(context, certificates, crls, place).run()
         if isinstance(place.model, Server):
             responders.server(place.model, place.loc)
 
 
-class _EndCheck:
+class _DescriptionCheck:
     def __init__(self, context: Context, certificates: Certificates, crls: Crls, place: _Place) -> None:
         self._context = context
         self._certificates = certificates
