@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,26 @@ def test_kept_files_never_overwrite_anything(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not empty"), kept_directory(kept):
         pass
     assert (kept / "a").read_text() == "mine"
+
+
+def test_git_ignores_what_is_kept(tmp_path: Path) -> None:
+    repository = tmp_path / "repository"
+
+    def untracked() -> list[str]:
+        command = ["git", "status", "--porcelain", "--untracked-files=all"]
+        return subprocess.run(command, cwd=repository, check=True, capture_output=True, text=True).stdout.splitlines()
+
+    subprocess.run(["git", "init", "--quiet", str(repository)], check=True)
+    plan = load(Path(__file__).parents[1] / "scenarios" / "basic.yaml", Overrides())
+    plans = [replace(plan, cases=plan.cases[:1])] * 2
+    for keep in (repository / ".mtls-run" / "today", repository / "kept"):
+        *_, last = run(plans, RunOptions(keep=keep))
+        assert isinstance(last, RunFinished)
+        assert not last.error
+        assert len(list(keep.rglob("*.key"))) > 1
+    assert untracked() == []
+    (repository / "kept" / "01-basic" / ".gitignore").unlink()
+    assert any(line.endswith(".key") for line in untracked())
 
 
 def test_a_run_says_what_is_in_the_way_as_its_last_event(tmp_path: Path) -> None:

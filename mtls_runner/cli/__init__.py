@@ -1,5 +1,17 @@
-"""The command line. Importing it costs click and nothing else; each command loads what it needs when it runs."""
+"""The command line. Importing it costs nothing; each command loads what it needs when it runs."""
 
-from mtls_runner.cli.main import main
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["main"]
+
+
+def main(arguments: "Sequence[str] | None" = None) -> int:
+    """Run a command; ``None``: the process's own arguments. Returns the exit code."""
+    from mtls_runner.cli.stop import STOP
+
+    with STOP.listening(for_good=arguments is None):
+        from mtls_runner.cli.program import program
+
+        return program(arguments)

@@ -6,7 +6,6 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +14,8 @@ import click
 from mtls_runner.cli.audience import Audience, Outlet
 from mtls_runner.cli.color import is_terminal
 from mtls_runner.cli.exit_code import ExitCode, worst
-from mtls_runner.cli.report_file import STANDARD_OUTPUT, ReportFile
-from mtls_runner.cli.stop import Stop
+from mtls_runner.cli.report_file import STANDARD_OUTPUT, ReportFile, ReportFiles
+from mtls_runner.cli.stop import STOP
 from mtls_runner.conformance.catalogue import CATALOGUE, plans
 from mtls_runner.conformance.collector import Collector
 from mtls_runner.conformance.console import lines
@@ -58,14 +57,14 @@ def conformance(wish: Wish) -> ExitCode:
         ScenarioError: the catalogue itself is invalid.
     """
     chosen = list(plans(wish.backends, wish.tools, wish.image))
-    stop = Stop()
-    with stop.listening(), ExitStack() as stack:
-        reports = {path: _report(path, stack) for path in (wish.json_path, wish.html_path, wish.markdown_path) if path}
+    with STOP.cleanly(), ReportFiles(plan.path for plan in chosen) as files:
+        paths = {"--json": wish.json_path, "--html": wish.html_path, "--markdown": wish.markdown_path}
+        reports = {path: files.open(option, path) for option, path in paths.items() if path}
         expected = _expected(wish.check_path)
         live = sys.stderr if is_terminal(sys.stderr) else None
         collector = Collector(_show_progress if live is not None else None)
         outlet = Outlet("the collection of results", collector, sys.stdout)
-        audience = Audience([outlet], stop)
+        audience = Audience([outlet], STOP)
         end = audience.follow(run(chosen, RunOptions(jobs=wish.jobs or os.cpu_count() or 1)))
         audience.close()
         if live is not None:
@@ -84,12 +83,6 @@ def conformance(wish: Wish) -> ExitCode:
     if expected is not None:
         code = worst(code, _compared(told, expected, wish.check_path or ""))
     return code
-
-
-def _report(path: str, stack: ExitStack) -> ReportFile:
-    file = ReportFile(path)
-    stack.callback(file.discard)
-    return file
 
 
 def _expected(path: str | None) -> str | None:

@@ -21,7 +21,7 @@ class ExitCode(IntEnum):
     NOTHING_RUN = 5
     """Nothing was run: no case, none selected, or all skipped."""
     INTERRUPTED = 130
-    """By Ctrl-C or SIGTERM."""
+    """By Ctrl-C; the shell is told 143 for SIGTERM and 129 for SIGHUP (``stop.py``)."""
     PIPE_CLOSED = 141
     """Whoever read the output is gone (``| head``), as the shell reports it for any program: 128 + SIGPIPE."""
 

@@ -13,7 +13,7 @@ from mtls_runner.cli.color import colored
 from mtls_runner.cli.diagnostics import complain
 from mtls_runner.cli.exit_code import ExitCode
 from mtls_runner.cli.one_file import live_progress, one_plan
-from mtls_runner.cli.stop import Stop
+from mtls_runner.cli.stop import STOP
 from mtls_runner.clients.curl.traits import TRAITS as CURL
 from mtls_runner.errors import ScenarioError
 from mtls_runner.export.script import export as make
@@ -30,13 +30,12 @@ def export(choice: Choice, directory: str) -> ExitCode:
         UsageError: what was typed is wrong, nothing can be exported, or somebody else's files are in the way.
         LabError: material can't be made, or nothing can be written.
     """
-    with Stop().listening():
-        try:
-            plan, without = _with_curl(choice)
-        except ScenarioError as error:
-            return complain(error.diagnostics, color=colored("auto", sys.stderr))
-        with live_progress() as progress:
-            made = make(plan, Path(directory), progress, without=without)
+    try:
+        plan, without = _with_curl(choice)
+    except ScenarioError as error:
+        return complain(error.diagnostics, color=colored("auto", sys.stderr))
+    with STOP.cleanly(), live_progress() as progress:
+        made = make(plan, Path(directory), progress, without=without)
     cases = f"{len(made.names)} case" + ("s" if len(made.names) != 1 else "")
     click.echo(f"wrote {one_line(str(made.script))}: {cases}; run it with: bash {one_line(str(made.script))}")
     for line in made.forged:

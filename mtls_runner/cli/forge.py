@@ -13,7 +13,7 @@ from mtls_runner.cli.color import colored
 from mtls_runner.cli.diagnostics import complain
 from mtls_runner.cli.exit_code import ExitCode
 from mtls_runner.cli.one_file import live_progress, one_plan
-from mtls_runner.cli.stop import Stop
+from mtls_runner.cli.stop import STOP
 from mtls_runner.errors import ScenarioError
 from mtls_runner.handout.forge import INDEX, Forged
 from mtls_runner.handout.forge import forge as make
@@ -31,13 +31,12 @@ def forge(choice: Choice, directory: str, forms: Sequence[str]) -> ExitCode:
         UsageError: what was typed is wrong, or somebody else's files are in the way.
         MaterialError: nothing can be written.
     """
-    with Stop().listening():
-        try:
-            plan = one_plan(choice)
-        except ScenarioError as error:
-            return complain(error.diagnostics, color=colored("auto", sys.stderr))
-        with live_progress() as progress:
-            made = make(plan, Path(directory), frozenset(map(Form, forms)), progress)
+    try:
+        plan = one_plan(choice)
+    except ScenarioError as error:
+        return complain(error.diagnostics, color=colored("auto", sys.stderr))
+    with STOP.cleanly(), live_progress() as progress:
+        made = make(plan, Path(directory), frozenset(map(Form, forms)), progress)
     for line in _told(made):
         click.echo(line)
     click.echo(f"{Path(directory, INDEX)} says what is what; whoever holds the keys here is whom they name")

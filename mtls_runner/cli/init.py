@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mtls_runner.cli.exit_code import ExitCode
+from mtls_runner.cli.stop import STOP
 from mtls_runner.errors import UsageError
 from mtls_runner.init.write import write
 from mtls_runner.reporters.escape import one_line
@@ -40,7 +41,8 @@ def init(wish: Wish) -> ExitCode:
     """
     directory = Path(wish.directory)
     draft = _draft(wish, directory)
-    written = write(draft, directory)
+    with STOP.cleanly():
+        written = write(draft, directory)
     for path in written.made:
         click.echo(f"wrote {one_line(str(path))}")
     for path in written.left:

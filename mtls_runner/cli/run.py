@@ -6,7 +6,6 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,8 +18,8 @@ from mtls_runner.cli.choose import Choice, chosen
 from mtls_runner.cli.color import colored, is_terminal
 from mtls_runner.cli.diagnostics import complain
 from mtls_runner.cli.exit_code import ExitCode, worst
-from mtls_runner.cli.report_file import STANDARD_OUTPUT, ReportFile
-from mtls_runner.cli.stop import Stop
+from mtls_runner.cli.report_file import STANDARD_OUTPUT, ReportFiles
+from mtls_runner.cli.stop import STOP
 from mtls_runner.errors import ScenarioError, UsageError
 from mtls_runner.language.settings import TreeSettings, tree_settings
 from mtls_runner.model.case import Plan
@@ -66,7 +65,7 @@ def reports(typed: Sequence[str], **paths: str | None) -> list[Report]:
     """What ``--report NAME=FILE`` asks for, and the options that are called as a reporter.
 
     Raises:
-        UsageError: no such reporter, no file, or two reports in one file.
+        UsageError: no such reporter, or no file.
     """
     known = reporters()
     found = [Report(f"--{name}", known[name], path) for name, path in paths.items() if path is not None]
@@ -77,11 +76,6 @@ def reports(typed: Sequence[str], **paths: str | None) -> list[Report]:
                 f"--report {text}: NAME=FILE is expected, such as {next(iter(known))}=report.{name or 'json'}"
             )
         found.append(Report(f"--report {name}", known.named(name), path))
-    written: dict[str, str] = {}
-    for report in found:
-        if report.path in written:
-            raise UsageError(f"{written[report.path]} and {report.option} both write {report.path}")
-        written[report.path] = report.option
     return found
 
 
@@ -91,12 +85,6 @@ def run(choice: Choice, manner: Manner, *, list_only: bool = False) -> ExitCode:
     Raises:
         UsageError: nothing was run, since what was typed is wrong.
     """
-    stop = Stop()
-    with stop.listening():
-        return _chosen(choice, manner, stop, list_only)
-
-
-def _chosen(choice: Choice, manner: Manner, stop: Stop, list_only: bool) -> ExitCode:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a name that the encoding lacks stops nothing
     stream = sys.stderr if any(report.path == STANDARD_OUTPUT for report in manner.reports) else sys.stdout
@@ -113,10 +101,10 @@ def _chosen(choice: Choice, manner: Manner, stop: Stop, list_only: bool) -> Exit
     if not total:
         click.echo("mtls-run: no case matches", err=True)
         return ExitCode.NOTHING_RUN
-    return _run(plans, choice, manner, stream, stop)
+    return _run(plans, choice, manner, stream)
 
 
-def _run(plans: list[Plan], choice: Choice, manner: Manner, stream: TextIO, stop: Stop) -> ExitCode:
+def _run(plans: list[Plan], choice: Choice, manner: Manner, stream: TextIO) -> ExitCode:
     from mtls_runner.engine.run import RunOptions, places
     from mtls_runner.engine.run import run as start
     from mtls_runner.engine.workdir import claim
@@ -124,11 +112,12 @@ def _run(plans: list[Plan], choice: Choice, manner: Manner, stream: TextIO, stop
     tree = [tree_settings(plan.path) for plan in plans]
     jobs = manner.jobs or min((each.jobs for each in tree if each.jobs is not None), default=1)
     options = RunOptions(jobs=jobs, fail_fast=manner.fail_fast, keep=_keep(manner.keep, tree), strict=choice.strict)
-    for place in places(options.keep, plans):
-        if place is not None:
-            claim(place)
-    with ExitStack() as stack:
-        audience = Audience(_outlets(manner, stream, stack), stop)
+    inputs = [file for plan in plans for file in (plan.path, *plan.files)]
+    with STOP.cleanly(), ReportFiles(inputs) as files:
+        audience = Audience(_outlets(manner, stream, files), STOP)
+        for place in places(options.keep, plans):
+            if place is not None:
+                claim(place)
         end = audience.follow(start(plans, options, audience.tell))
         audience.close()
     if audience.gone:
@@ -160,14 +149,13 @@ def _code(end: RunFinished) -> ExitCode:
     return worst(*codes)
 
 
-def _outlets(manner: Manner, stream: TextIO, stack: ExitStack) -> list[Outlet]:
+def _outlets(manner: Manner, stream: TextIO, files: ReportFiles) -> list[Outlet]:
     """The console and the reports, their files opened now: a path that can't be written is told before the work."""
     outlets = [Outlet("the console", _console(manner, stream), stream)]
     if wanted(os.environ):
         outlets.append(Outlet("the annotations", GithubReporter(stream, workspace(os.environ)), stream))
     for report in manner.reports:
-        file = ReportFile(report.path)
-        stack.callback(file.discard)
+        file = files.open(report.option, report.path)
         outlets.append(Outlet(f"the {report.traits} report", report.traits.make(file.stream), file.stream, file))
     return outlets
 

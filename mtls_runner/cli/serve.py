@@ -13,7 +13,7 @@ from mtls_runner.cli.commands_to_type import Entry, entries
 from mtls_runner.cli.diagnostics import complain
 from mtls_runner.cli.exit_code import ExitCode
 from mtls_runner.cli.one_file import live_progress, one_plan
-from mtls_runner.cli.stop import Stop
+from mtls_runner.cli.stop import STOP
 from mtls_runner.engine.attend import Attendance, Ended, Visit
 from mtls_runner.engine.lab import Lab
 from mtls_runner.errors import ScenarioError, ServerUnusable
@@ -40,18 +40,18 @@ def serve(choice: Choice, *, verbose: bool, color: str) -> ExitCode:
         LabError: the lab is broken.
         KeyboardInterrupt: a signal came before anything was served.
     """
-    with Stop().listening():
-        try:
-            plan = one_plan(choice)
-        except ScenarioError as error:
-            return complain(error.diagnostics, color=colored(color, sys.stderr))
-        page = _page(color)
+    try:
+        plan = one_plan(choice)
+    except ScenarioError as error:
+        return complain(error.diagnostics, color=colored(color, sys.stderr))
+    page = _page(color)
+    with STOP.cleanly():
         code = _serve(plan, page, verbose=verbose)
-        if code is ExitCode.OK:
-            if is_terminal(sys.stdout):
-                page.line()  # which has echoed ^C
-            page.line(("stopped; servers and material are gone", Style.TEXT))
-        return code
+    if code is ExitCode.OK:
+        if is_terminal(sys.stdout):
+            page.line()  # which has echoed ^C
+        page.line(("stopped; servers and material are gone", Style.TEXT))
+    return code
 
 
 def _page(color: str) -> Page:

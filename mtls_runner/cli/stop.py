@@ -1,34 +1,60 @@
-"""Ctrl-C, SIGTERM and a closed terminal: all stop the program the same way, first gently, then at once."""
+"""Ctrl-C, SIGTERM and a closed terminal: all stop the program the same way, and leave nothing behind.
+
+Imported first of all, so that it holds from the beginning: ``signal`` and ``os`` are all that it needs.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
+import sys
+from contextlib import contextmanager, suppress
 
-__all__ = ["Stop"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+__all__ = ["STOP", "Stop"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _GRACE = 0.5
 """Seconds that work in hand may still take. A case that is not stuck is done long before."""
+_AGAIN = 0.001
+"""Seconds."""
 
 
 class Stop:
-    """Turns those signals into :class:`KeyboardInterrupt`.
+    """What a signal does, by what there is to clean up.
 
-    Raised at an arbitrary place, that exception can tear a report's line apart, leave a socket open or get lost (in a
-    destructor, in a callback that C calls). So there is :meth:`gently`, for code that looks at ``requested`` often.
+    At first nothing is: the program ends at once, in the middle of an import, too. :meth:`cleanly` is for code that has
+    something to remove: it gets a :class:`KeyboardInterrupt`. Raised at an arbitrary place, that exception can tear a
+    report's line apart, leave a socket open or get lost (in a destructor, in a callback that C calls). So there is
+    :meth:`gently`, for code that looks at ``requested`` often.
     """
 
     def __init__(self) -> None:
+        self._clean = False
         self._gentle = False
+        self._number = signal.SIGINT
         self.requested = False
 
+    @property
+    def exit_code(self) -> int:
+        """As a shell tells it: 128 and the signal's number."""
+        return 128 + self._number
+
     @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Take the signals in this block, but for those that the parent has ignored (``nohup``, a shell's ``&``)."""
+    def listening(self, *, for_good: bool = False) -> Iterator[None]:
+        """Take the signals in this block, but for those that the parent has ignored (``nohup``, a shell's ``&``).
+
+        Args:
+            for_good: and after it, too: the process does nothing else, and while it ends nobody else should be asked.
+        """
+        self._clean = self._gentle = self.requested = False
         before = {number: signal.getsignal(number) for number in (*_SIGNALS, signal.SIGALRM)}
+        lost = sys.unraisablehook
+        sys.unraisablehook = self._lost
         for number, handler in before.items():
             if handler is not signal.SIG_IGN:
                 signal.signal(number, self._signalled)
@@ -36,8 +62,19 @@ class Stop:
             yield
         finally:
             self.patience()
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            if not for_good:
+                sys.unraisablehook = lost
+                for number, handler in before.items():
+                    signal.signal(number, handler)
+
+    @contextmanager
+    def cleanly(self) -> Iterator[None]:
+        """There is something to clean up in this block: a signal raises :class:`KeyboardInterrupt`."""
+        self._clean = True
+        try:
+            yield
+        finally:
+            self._clean = False
 
     @contextmanager
     def gently(self) -> Iterator[None]:
@@ -54,8 +91,25 @@ class Stop:
 
     def _signalled(self, number: int, _frame: FrameType | None) -> None:
         first = not self.requested
-        self.requested = True
-        if self._gentle and first and number != signal.SIGALRM:
+        if number != signal.SIGALRM:
+            self.requested = True
+            self._number = signal.Signals(number)
+        if not (self._clean or self._gentle):
+            with suppress(OSError):
+                os.write(2, b"mtls-run: interrupted\n")
+            os._exit(self.exit_code)
+        if self._gentle and first:
             signal.setitimer(signal.ITIMER_REAL, _GRACE)
             return
         raise KeyboardInterrupt
+
+    def _lost(self, unraisable: sys.UnraisableHookArgs) -> None:
+        """Raised where nobody can catch it: raise it again, a moment later."""
+        if isinstance(unraisable.exc_value, KeyboardInterrupt):
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN)
+        else:
+            sys.__unraisablehook__(unraisable)
+
+
+STOP = Stop()
+"""Of this process, as its signals are."""

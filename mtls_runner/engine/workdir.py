@@ -20,6 +20,8 @@ from mtls_runner.user_directory import user_directory
 __all__ = ["claim", "kept_directory", "private_directory", "sweep"]
 
 _LOCK = ".lock"
+_IGNORED = ".gitignore"
+_ALL = b"*\n"
 
 
 def _locked(directory: Path) -> int | None:
@@ -54,26 +56,39 @@ def private_directory() -> Iterator[Path]:
     try:
         yield directory
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
-        if descriptor is not None:
-            os.close(descriptor)
+        try:
+            shutil.rmtree(directory, ignore_errors=True)
+        except BaseException:
+            # Interrupted in the middle: finish first, there are keys in it.
+            shutil.rmtree(directory, ignore_errors=True)
+            raise
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)
 
 
 def claim(directory: Path) -> None:
     """Make a directory that the user asked to keep, 0700, or take one that is there and empty.
+
+    git ignores what is in it (gitignore(5)): nobody commits private keys by ``git add .``.
 
     Raises:
         UsageError: it holds something already, which is never overwritten, or can't be made.
     """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if any(directory.iterdir()):
+        if any(not _is_ours(path) for path in directory.iterdir()):
             raise UsageError(
                 f"{directory} is not empty: nothing in it is overwritten; name another one to keep files in"
             )
         directory.chmod(0o700)
+        (directory / _IGNORED).write_bytes(_ALL)
     except OSError as error:
         raise UsageError(f"{directory}: {error.strerror}") from error
+
+
+def _is_ours(path: Path) -> bool:
+    return path.name == _IGNORED and path.is_file() and path.read_bytes() == _ALL
 
 
 @contextmanager

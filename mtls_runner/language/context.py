@@ -31,6 +31,8 @@ class Context:
     registry: Registry
     problems: Problems = field(default_factory=Problems)
     case_indices: Sequence[int] | None = None
+    files: set[Path] = field(default_factory=set)
+    """All that :meth:`beside` found the way to."""
     _secrets: ByIdentity[Passphrase, Secret | str] = field(default_factory=ByIdentity)
 
     def case_index(self, index: int) -> int:
@@ -41,7 +43,9 @@ class Context:
         """An absolute path; a relative one starts at the file that it is written in. A NUL byte, which no path can hold,
         stands in it as it was written, so that there is no such file.
         """
-        return (document.path.parent / path.replace("\0", "\\0")).resolve()
+        found = (document.path.parent / path.replace("\0", "\\0")).resolve()
+        self.files.add(found)
+        return found
 
     def secret(self, passphrase: Passphrase, document: Document) -> Secret | None:
         """The passphrase itself; ``None`` when it can't be had, which :meth:`check_secret` says where it is written."""

@@ -82,6 +82,7 @@ class _Planner:
             text=document.text,
             warnings=context.problems.warnings,
             crls=self._crls.specs(),
+            files=frozenset(context.files),
         )
 
     def _starts(self) -> Iterator[Case]:

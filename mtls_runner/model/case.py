@@ -141,6 +141,7 @@ class Plan:
         lines: the file's text, for snippets.
         warnings: unused certificates and the like; errors under ``--strict``.
         crls: by id, those that a server or client loads.
+        files: every other file that the scenario names, absolute; they may not be there.
     """
 
     path: Path
@@ -152,3 +153,4 @@ class Plan:
     text: str
     warnings: tuple[Diagnostic, ...] = ()
     crls: Mapping[str, CrlSpec] = field(default_factory=dict)
+    files: frozenset[Path] = frozenset()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -143,8 +144,23 @@ def test_a_signal_during_a_line_waits_for_its_end_and_reaches_the_engine(tmp_pat
 
 def test_signals_are_as_before_afterwards() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with Stop().listening():
+    stop = Stop()
+    with stop.listening(), stop.cleanly():
         assert signal.getsignal(signal.SIGTERM) is not before
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_an_interrupt_that_gets_lost_comes_again() -> None:
+    class Destroyed:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def destroyed() -> None:
+        Destroyed()
+        threading.Event().wait(30)
+
+    stop = Stop()
+    with stop.listening(), stop.cleanly(), pytest.raises(KeyboardInterrupt):
+        destroyed()

@@ -140,19 +140,29 @@ def test_an_empty_file_is_a_mistake(cli: Cli, write: Write) -> None:
         (["small.yaml", "--jsn", "x"], "--json"),
         (["small.yaml", "-j", "0"], "-j"),
         (["small.yaml", "--json", "no/where.json"], "can't write the report no/where.json"),
-        (["small.yaml", "--json", "same", "--junit", "same"], "both write same"),
+        (["small.yaml", "--json", "same", "--junit", "./x/../same"], "--json and --junit both write ./x/../same"),
+        (
+            ["--html", "other.yaml", "small.yaml"],
+            "--html other.yaml: a report does not go to a file that ends in .yaml",
+        ),
+        (["--html", "passphrase", "small.yaml"], "--html passphrase would replace"),
+        (["conformance", "--json", "same", "--html", "same"], "--json and --html both write same"),
         (["run"], "PATH"),
     ],
 )
 def test_a_mistake_on_the_command_line_is_one_clear_word(
     cli: Cli, write: Write, arguments: list[str], said: str
 ) -> None:
-    write("small.yaml", SMALL)
+    write("small.yaml", SMALL.replace("usage: client,", "usage: client, passphrase: {file: passphrase},"))
+    write("other.yaml", SMALL)
+    write("passphrase", "hunter2")
+    (cli.directory / "x").mkdir()
+    before = {path.name: path.read_bytes() for path in cli.directory.iterdir() if path.is_file()}
     done = cli(*arguments)
     assert done.returncode == 2
     assert said in done.stderr
     assert "Traceback" not in done.stderr
-    assert not (cli.directory / "same").exists()
+    assert {path.name: path.read_bytes() for path in cli.directory.iterdir() if path.is_file()} == before
 
 
 def test_nothing_selected_is_told_by_its_own_code(cli: Cli, write: Write) -> None:

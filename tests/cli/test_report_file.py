@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mtls_runner.cli.report_file import ReportFile
+from mtls_runner.cli.report_file import ReportFile, ReportFiles
 from mtls_runner.errors import UsageError
 
 
@@ -81,3 +81,35 @@ def test_what_a_killed_run_left_is_removed_and_what_others_write_is_not(tmp_path
     alive.keep()
     assert not written.exists()
     assert (tmp_path / "report.json").exists()
+
+
+def test_nothing_else_is_replaced_under_any_spelling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    scenario = tmp_path / "scenario"
+    scenario.write_text("mine")
+    Path("link").symlink_to("scenario")
+    Path("hard").hardlink_to("scenario")
+    Path("page.html").symlink_to("lab.yaml")
+    Path("inner").mkdir()
+    Path("again").symlink_to("report.json")
+    spellings = ["scenario", "./scenario", "inner/../scenario", str(scenario), "link", "hard"]
+    sources = ["a.yaml", "a.YML", "nginx.conf", "server.key", "page.html"]
+    with ReportFiles([Path("scenario")]) as reports:
+        for path in spellings:
+            with pytest.raises(UsageError, match="would replace scenario, which this command reads"):
+                reports.open("--json", path)
+        for path in sources:
+            with pytest.raises(UsageError, match="does not go to a file that ends in"):
+                reports.open("--json", path)
+        reports.open("--json", "report.json").keep()
+        for path in ("report.json", "./report.json", str(tmp_path / "inner" / ".." / "report.json"), "again"):
+            with pytest.raises(UsageError, match="--json and --html both write"):
+                reports.open("--html", path)
+        with open("out", "w") as out:  # noqa: PTH123
+            monkeypatch.setattr("sys.stdout", out)
+            with pytest.raises(UsageError, match="standard output goes there already"):
+                reports.open("--html", "out")
+        reports.open("--html", "other.html").stream.write("half")
+    assert scenario.read_text() == "mine"
+    names = {"scenario", "link", "hard", "page.html", "inner", "again", "out", "report.json"}
+    assert {entry.name for entry in tmp_path.iterdir()} == names

@@ -40,7 +40,7 @@ def wait_for_a_case(process: subprocess.Popen[str]) -> None:
     pytest.fail("no case was run")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("jobs", ["1", "4"])
 def test_a_signal_ends_with_a_summary_and_whole_reports(
     cli: Cli, write: Write, number: signal.Signals, jobs: str
@@ -52,7 +52,7 @@ def test_a_signal_ends_with_a_summary_and_whole_reports(
         wait_for_a_case(process)
         process.send_signal(number)
         told, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert "interrupted: " in told
     assert "not run of 4000 cases" in told
     assert errors == ""
@@ -146,3 +146,48 @@ def test_a_directory_that_is_gone_is_said(cli: Cli, write: Write) -> None:
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "mtls-run: the working directory is gone; go to one that exists\n"
+
+
+#: Python runs it first: at the given audit event (PEP 578) of that number it sends itself a signal.
+SITE = """
+import os, signal, sys
+event, number = os.environ["AT"].split(":")
+left = [int(number)]
+def hook(name, arguments):
+    if name == event and "mtls_runner.cli.stop" in sys.modules:
+        left[0] -= 1
+        if left[0] == 0:
+            open(os.environ["SENT"], "w").close()
+            os.kill(os.getpid(), int(os.environ["SIGNAL"]))
+sys.addaudithook(hook)
+"""
+
+
+def interrupted_at(cli: Cli, at: str, number: signal.Signals, *arguments: str) -> list[Path]:
+    """Run it until the event, and see it end as it should; what it left, but for empty files and what Python's tempfile
+    tries out first of all."""
+    (cli.directory / "site").mkdir(exist_ok=True)
+    (cli.directory / "site" / "sitecustomize.py").write_text(SITE)
+    tmp, sent = cli.directory / "tmp", cli.directory / "sent"
+    tmp.mkdir(exist_ok=True)
+    sent.unlink(missing_ok=True)
+    more = {"AT": at, "SIGNAL": str(int(number)), "SENT": str(sent)}
+    done = cli(*arguments, env={"PYTHONPATH": str(cli.directory / "site"), "TMPDIR": str(tmp), **more})
+    assert sent.exists(), f"{at} is never reached"
+    assert (done.returncode, done.stderr.strip()) == (128 + number, "mtls-run: interrupted"), at
+    return [path for path in tmp.rglob("*") if path.is_file() and path.read_bytes() not in (b"", b"blat")]
+
+
+@pytest.mark.parametrize("place", [1, 30, 90, 150, 210, 270, 330])
+def test_a_signal_while_the_program_is_still_loaded(cli: Cli, write: Write, place: int) -> None:
+    write("small.yaml", SMALL)
+    number = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)[place // 30 % 3]
+    assert interrupted_at(cli, f"import:{place}", number, "small.yaml", "--json", "report.json") == []
+    assert {path.name for path in cli.directory.iterdir()} == {"small.yaml", "site", "sent", "tmp"}
+
+
+@pytest.mark.parametrize("at", ["shutil.rmtree:1", "os.remove:2", "os.rmdir:1"])
+def test_a_signal_while_keys_are_removed(cli: Cli, write: Write, at: str) -> None:
+    write("small.yaml", SMALL)
+    assert interrupted_at(cli, at, signal.SIGINT, "forge", "small.yaml", "-o", "forged") == []
+    assert interrupted_at(cli, at, signal.SIGTERM, "export", "small.yaml", "-o", "exported") == []

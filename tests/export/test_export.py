@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mtls_runner.cli.main import main
+from mtls_runner.cli import main
 
 from .script import run
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mtls_runner.cli.main import main
+from mtls_runner.cli import main
 from mtls_runner.engine.lab import Lab
 from mtls_runner.language import Overrides, load
 from mtls_runner.model.verdict import Status

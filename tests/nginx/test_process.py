@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from mtls_runner import Lab, Overrides, Status, load
-from mtls_runner.cli.main import main
+from mtls_runner.cli import main
 from mtls_runner.runtimes.process import find_program
 
 from ..container_engine import not_here
@@ -105,7 +105,7 @@ def test_without_an_engine_the_message_says_that_this_exists(
 
 def test_no_docker_is_loaded(tmp_path: Path) -> None:
     code = (
-        f"import sys\nfrom mtls_runner.cli.main import main\nassert main([{str(scenario(tmp_path))!r}]) == 0\n"
+        f"import sys\nfrom mtls_runner.cli import main\nassert main([{str(scenario(tmp_path))!r}]) == 0\n"
         "assert not {'docker', 'requests', 'crossplane'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)

@@ -9,19 +9,21 @@ import click
 
 from mtls_runner.cli.barrier import FULL, Barrier
 from mtls_runner.cli.commands import root
+from mtls_runner.cli.exit_code import ExitCode
 from mtls_runner.cli.group import NobodyReads
+from mtls_runner.cli.stop import STOP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["main"]
+__all__ = ["program"]
 
 # The lab's models use no plug-in of pydantic's, and looking for some in every installed package takes a tenth of the start.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def program(arguments: Sequence[str] | None) -> int:
     """Run a command; ``None``: the process's own arguments. Returns the exit code."""
     _open_closed_streams()
     with Barrier("the program") as barrier:
@@ -51,7 +53,7 @@ def _guarded(arguments: Sequence[str] | None) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("mtls-run: interrupted", err=True)
-        return 130
+        return STOP.exit_code
     except (NobodyReads, BrokenPipeError):
         _silence_stdout()
         return 141
@@ -59,6 +61,8 @@ def _guarded(arguments: Sequence[str] | None) -> int:
         if error.errno in FULL:
             _silence_stdout()
         raise
+    if code == ExitCode.INTERRUPTED:
+        return STOP.exit_code
     return code if isinstance(code, int) else 0
 
 
