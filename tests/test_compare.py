@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mtls_runner.engine.compare import compare
-from mtls_runner.model.case import Check, Expectation, Match, Matcher
+from mtls_runner.model.expectation import Check, Expectation, Match, Matcher
 from mtls_runner.model.observation import Direction as Way
 from mtls_runner.model.observation import Message, Observation, Outcome, Reason, ServerView
 from mtls_runner.span import Span

@@ -7,15 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from mtls_runner.model.case import Check, Expectation, Match, Matcher
 from mtls_runner.model.distinguished_name import same_form
+from mtls_runner.model.expectation import Check, Expectation, Match, Matcher, Value
 from mtls_runner.model.observation import Observation, Reason
 from mtls_runner.model.verdict import Mismatch, Undetermined
 from mtls_runner.tls.hints import listed
 
 __all__ = ["Comparison", "compare", "counting", "version_satisfies"]
 
-_Value = str | int | bool | tuple[str, ...] | None
 _UNOBSERVED = "not observed"
 _SHOWN = 200
 _NAMES = frozenset(("client_subject", "server_subject", "client_ca_names"))
@@ -54,14 +53,14 @@ def counting(expectation: Expectation, tool_version: str) -> Sequence[Check]:
     return tuple(chosen.values())
 
 
-def _field(observation: Observation, path: str) -> _Value:
+def _field(observation: Observation, path: str) -> Value:
     """The observed value under an expectation's path."""
     name, _, inner = path.partition(".")
     if inner:
         pairs: Iterable[tuple[str, str]] | None = getattr(observation, name)
         found = [value for key, value in pairs or () if key.lower() == inner]
         return ", ".join(found) if found else None
-    value: _Value | bytes = getattr(observation, name)
+    value: Value | bytes = getattr(observation, name)
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
@@ -85,40 +84,19 @@ def _absence_was_seen(observation: Observation, path: str) -> bool:
             return True
 
 
-def _in_order(wanted: Sequence[str], seen: Iterable[str]) -> bool:
-    rest = iter(seen)
-    return all(any(item == other for other in rest) for item in wanted)
-
-
-def _same_name(value: _Value) -> _Value:
+def _same_name(value: Value) -> Value:
     if isinstance(value, tuple):
         return tuple(map(same_form, value))
     return same_form(value) if isinstance(value, str) else value
 
 
-def _matches(matcher: Matcher, value: _Value, *, lines: bool, names: bool) -> bool:
-    wanted = matcher.value
+def _fits(matcher: Matcher, value: Value, *, lines: bool, names: bool) -> bool:
     if names and (matcher.kind is Match.EQUALS or (matcher.kind is Match.CONTAINS and isinstance(value, tuple))):
-        value, wanted = _same_name(value), _same_name(wanted)
-    if value is None:
-        return wanted is None and matcher.kind is Match.EQUALS
-    match matcher.kind:
-        case Match.EQUALS:
-            # True == 1 in Python, but not for the author of a scenario.
-            return value == wanted and isinstance(value, bool) == isinstance(wanted, bool)
-        case Match.IN_ORDER:
-            return isinstance(value, tuple) and isinstance(wanted, tuple) and _in_order(wanted, value)
-        case Match.CONTAINS:
-            if isinstance(value, tuple):
-                # A log is searched line by line, a list of names for a member.
-                return any(str(wanted) in line for line in value) if lines else str(wanted) in value
-            return str(wanted) in str(value)
-        case Match.MATCHES:
-            texts = value if isinstance(value, tuple) else (str(value),)
-            return any(re.search(str(wanted), text) for text in texts)
+        matcher, value = Matcher(matcher.kind, _same_name(matcher.value)), _same_name(value)
+    return matcher.fits(value, lines=lines)
 
 
-def _show(value: _Value) -> str:
+def _show(value: Value) -> str:
     if value is None:
         return "none"
     if isinstance(value, tuple):
@@ -163,7 +141,7 @@ def compare(expectation: Expectation, observation: Observation, tool_version: st
         value = _field(observation, check.path)
         unseen = value is None and not _absence_was_seen(observation, check.path)
         lines, names = check.path == "server_log", check.path in _NAMES
-        if unseen or not any(_matches(matcher, value, lines=lines, names=names) for matcher in check.alternatives):
+        if unseen or not any(_fits(matcher, value, lines=lines, names=names) for matcher in check.alternatives):
             observed = _UNOBSERVED if value is None else _show(value)
             mismatches.append(Mismatch(check.path, _wanted(check), observed, check.span))
     return Comparison(tuple(mismatches), undetermined if not mismatches else None)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 from mtls_runner.deadline import Deadline
 from mtls_runner.engine.compare import compare
 from mtls_runner.engine.completion import completed
+from mtls_runner.engine.control import SAFE, Controls
 from mtls_runner.engine.despite import despite
 from mtls_runner.engine.observe import observe, server_started, server_unusable
 from mtls_runner.engine.own_material import client_told, notes, notes_on, server_told
@@ -24,11 +26,12 @@ from mtls_runner.errors import LabError, MaterialError, ServerUnusable
 from mtls_runner.identity import ByIdentity
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.observation import Observation, Reason
-from mtls_runner.model.port import Client, ResumingClient, RunningServer, ServerBackend, TakingTime
+from mtls_runner.model.observation import ClientView, Observation, Reason, ServerView
+from mtls_runner.model.port import Client, ResumingClient, RunningServer, ServerBackend, TakingTime, Watch
 from mtls_runner.model.server import ServerSpec
 from mtls_runner.model.traits import BackendTraits, ClientTraits, Runtime
 from mtls_runner.model.verdict import Status, Verdict
+from mtls_runner.tls.answers import suspicious
 from mtls_runner.tls.facts import Facts
 
 if TYPE_CHECKING:
@@ -94,6 +97,8 @@ class Lab(AbstractContextManager["Lab"]):
         self._announced: set[BackendTraits] = set()
         self._tools: dict[ClientTraits, Client] = {}
         self._directory = Path()
+        self._controls = Controls(plan.cases, self.run)
+        self._once: dict[str, tuple[threading.Lock, list[Verdict]]] = {}
 
     def __enter__(self) -> Lab:
         place = private_directory() if self._keep is None else kept_directory(self._keep)
@@ -269,7 +274,18 @@ class Lab(AbstractContextManager["Lab"]):
             yield running
 
     def run(self, case: Case) -> Verdict:
-        """Run one case. The one barrier: whatever goes wrong in here is this case's verdict."""
+        """Run one case; once, if its request is not to be made twice, since it may serve as a control, too."""
+        if case.client is None or case.client.request.method in SAFE:
+            return self._verdict(case)
+        with self._lock:
+            lock, known = self._once.setdefault(case.id, (threading.Lock(), []))
+        with lock:
+            if not known:
+                known.append(self._verdict(case))
+            return known[0]
+
+    def _verdict(self, case: Case) -> Verdict:
+        """The one barrier: whatever goes wrong in here is this case's verdict."""
         began = time.monotonic()
         try:
             verdict = self._run(case)
@@ -336,9 +352,7 @@ class Lab(AbstractContextManager["Lab"]):
                 seen = client.probe_keeping_session(spec, server.address, material, deadline, session)
             else:
                 seen = client.probe(spec, server.address, material, deadline)
-            elsewhere = spec.connect is not None and spec.connect.port != server.address.port
-            met = seen.local_port is not None and not elsewhere
-            told = watch.view(seen, Deadline.after(_VIEW_SECONDS)) if met else None
+            told = _told(watch, seen, spec, server)
         host = case.server.host(spec.server_name)
         facts = Facts(
             server=host,
@@ -348,7 +362,18 @@ class Lab(AbstractContextManager["Lab"]):
             notes=notes_on(material, spec, host),
             despite=despite(spec, case.server, files or case.server, material, self.plan, resumed=bool(seen.resumed)),
         )
+        if suspicious(facts):
+            connect = partial(self._ask_alone, server)
+            facts = replace(facts, control=self._controls.control(case, spec, server, connect))
         return observe(facts, material.name)
+
+    def _ask_alone(self, server: RunningServer, spec: ClientSpec) -> ClientView:
+        """One connection that nobody judges."""
+        with server.watch() as watch:
+            client = self.tool(spec.tool)
+            seen = client.probe(spec, server.address, self.material, Deadline.after(spec.timeout))
+            _told(watch, seen, spec, server)  # until the server is done with it
+        return seen
 
     def _judge(self, case: Case, observation: Observation, version: str) -> Verdict:
         if observation.outcome is None:
@@ -356,6 +381,12 @@ class Lab(AbstractContextManager["Lab"]):
         held = compare(case.expect, observation, version)
         status = Status.FAIL if held.mismatches else Status.PASS
         return Verdict(case, status, observation, held.mismatches, undetermined=held.undetermined)
+
+
+def _told(watch: Watch, seen: ClientView, spec: ClientSpec, server: RunningServer) -> ServerView | None:
+    elsewhere = spec.connect is not None and spec.connect.port != server.address.port
+    met = seen.local_port is not None and not elsewhere
+    return watch.view(seen, Deadline.after(_VIEW_SECONDS)) if met else None
 
 
 def _explain(error: LabError) -> str:

@@ -25,6 +25,10 @@ _WHO = {
     Outcome.SERVER_UNUSABLE: "server did not start",
 }
 
+_UNTOLD = (
+    "Say at the server how it refuses (refusal: {status: 403}), or let another client of this file be accepted for the same "
+    "request, so that the two answers can be compared."
+)
 _SOMEBODY = ClientView(tool="", tool_version="", phase=Phase.CONNECT)
 """A client of which only the server tells."""
 
@@ -86,6 +90,8 @@ def _summary(judgement: Judgement, facts: Facts) -> str:
         version = f" ({', '.join(filter(None, spoken))})" if any(spoken) else ""
         cut = [_cut(view.response)] if view is not None and view.response is not None and view.response.cut else []
         return ", ".join([f"accepted{answer}{version}", *cut, *facts.despite[:1]])
+    if outcome is Outcome.ANSWERED:
+        return f"answered, status {status}: nothing tells whether that is a refusal"
     how = ""
     if judgement.alert is not None:
         how = f" (alert {judgement.alert.name})"
@@ -106,6 +112,8 @@ def observe(facts: Facts, name: Callable[[bytes], str]) -> Observation:
     evidence = [_client_evidence(client, judgement)] if facts.seen is not None else []
     if server is not None:
         evidence.append(_server_evidence(server, judgement))
+    if facts.control is not None:
+        evidence.append(f"control ({facts.control.who}, the same request): HTTP status {facts.control.response.status}")
     evidence += facts.despite if judgement.outcome is Outcome.ACCEPTED else facts.notes
     reason = judgement.reason
     upstream = server.upstream_request if server is not None else None
@@ -113,7 +121,7 @@ def observe(facts: Facts, name: Callable[[bytes], str]) -> Observation:
         outcome=judgement.outcome,
         reasons=judgement.reasons,
         summary=_summary(judgement, facts),
-        hint=HINTS.get(reason, "") if reason is not None else "",
+        hint=_UNTOLD if judgement.outcome is Outcome.ANSWERED else HINTS.get(reason, "") if reason is not None else "",
         evidence=tuple(evidence),
         status=client.response.status if client.response else None,
         headers=client.response.headers if client.response else None,

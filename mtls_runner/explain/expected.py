@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mtls_runner.explain.words import either
-from mtls_runner.model.case import Case, Check, Match, Matcher
+from mtls_runner.model.case import Case
+from mtls_runner.model.expectation import Check, Match, Matcher
 from mtls_runner.model.observation import Outcome, Reason
 
 __all__ = ["Expected", "expected"]
 
 _SENTENCES = {
     Outcome.ACCEPTED: "the client gets its answer",
+    Outcome.ANSWERED: "the client gets an answer, and nothing tells whether that is a refusal",
     Outcome.SERVER_REFUSED: "the server refuses the client",
     Outcome.CLIENT_REFUSED: "the client refuses the server",
     Outcome.NO_AGREEMENT: "the two find nothing in common",

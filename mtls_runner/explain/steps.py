@@ -239,6 +239,8 @@ def _ending(plan: Plan, case: Case, wanted: Expected, now: datetime) -> str:
     match wanted.outcome:
         case Outcome.ACCEPTED:
             return _taken(plan, case)
+        case Outcome.ANSWERED:
+            return "It answers, and from here nobody can tell whether that is a refusal."
         case Outcome.SERVER_REFUSED:
             return f"It refuses{because}. {_refusal(case, wanted)}"
         case Outcome.CLIENT_REFUSED:

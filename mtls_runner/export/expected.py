@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mtls_runner.model.case import Case, Check, Match
+from mtls_runner.model.case import Case
 from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.endpoint import TlsVersion
+from mtls_runner.model.expectation import Check, Match
 from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.model.server import ClientAuth, Response, ServerSpec
 from mtls_runner.model.traits import Refusal
@@ -26,6 +27,7 @@ _EXPIRED = frozenset((Reason.EXPIRED, Reason.CRL_EXPIRED))
 _OCSP = frozenset(reason for reason in Reason if reason.startswith("ocsp-"))
 _OF_OUTCOME = {
     Outcome.ACCEPTED: "0",
+    Outcome.ANSWERED: "0",
     Outcome.NO_AGREEMENT: "35|59",
     Outcome.CLIENT_UNUSABLE: f"58|{UNUSABLE_SINCE_8_16}|77|82",
     Outcome.TIMED_OUT: "28",

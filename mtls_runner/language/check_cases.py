@@ -7,7 +7,8 @@ from mtls_runner.language.context import Context
 from mtls_runner.language.document import Document, Loc
 from mtls_runner.language.expectation import CASE_OUTCOMES
 from mtls_runner.language.expected import Expected
-from mtls_runner.model.case import Case, Check, Expectation, Match
+from mtls_runner.model.case import Case
+from mtls_runner.model.expectation import Check, Expectation, Match
 from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.span import Diagnostic, Severity
 from mtls_runner.tls.names import REASONS

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from mtls_runner.language.certificate import PassphraseField
 from mtls_runner.language.document import Value
-from mtls_runner.language.expectation import ServerExpect
+from mtls_runner.language.expectation import RefusalField, ServerExpect
 from mtls_runner.language.http_models import Path, RequestModel, ResponseModel
 from mtls_runner.language.options import Options
 from mtls_runner.language.protocol import BACKEND, RUNTIME, TOOL, Tls, told
@@ -207,6 +207,11 @@ class VirtualHost(Strict):
     ocsp_cache: Maybe[Bool] = about("Whether it remembers what they said.", True)
     response: Maybe[ResponseModel] = about("What it answers.", {"status": 200, "body": "hello"})
     responses: Maybe[dict[Path, ResponseModel]] = about("What it answers on some paths.", {"/health": {"body": "ok"}})
+    refusal: RefusalField = about(
+        "How it refuses a client once the handshake is done, where it doesn't tell: the answer's form, or closed.",
+        {"status": 302, "headers": {"location": {"contains": "/login"}}},
+        "closed",
+    )
     session_cache: SessionCache = about("nginx's ssl_session_cache.", "shared:one:1m")
     session_tickets: Maybe[Bool] = about("nginx's ssl_session_tickets.", False)
     session_ticket_key: Maybe[Id] = about("Name of the key that encrypts its tickets.", "first")
@@ -276,6 +281,11 @@ class Server(ServerSettings):
     session_ticket_key: Maybe[Id] = about(
         "Name of the key that encrypts tickets, the same after a reload and for all that name it; a random one by default.",
         "first",
+    )
+    refusal: RefusalField = about(
+        "How it refuses a client once the handshake is done, where it doesn't tell: the answer's form, or closed.",
+        {"status": 302, "headers": {"location": {"contains": "/login"}}},
+        "closed",
     )
     address: AddressField = about("Where an external server listens.", "127.0.0.1:8443")
     image: Maybe[IdRef] = about("The container's image; lab.yaml's by default.", "nginx:1.27")

@@ -25,12 +25,12 @@ from mtls_runner.language.values import (
     found,
     text_value,
 )
-from mtls_runner.model.case import Match, Matcher
 from mtls_runner.model.endpoint import TlsVersion
+from mtls_runner.model.expectation import Match, Matcher
 from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.tls.names import ALERTS
 
-__all__ = ["CASE_OUTCOMES", "Expect", "ServerExpect", "ExpectField", "When", "Where"]
+__all__ = ["CASE_OUTCOMES", "Expect", "RefusalField", "RefusalModel", "ServerExpect", "ExpectField", "When", "Where"]
 
 #: Of a case; ``server-started`` and ``server-unusable`` are written as ``server.expect``.
 CASE_OUTCOMES: Mapping[str, Outcome] = {
@@ -305,3 +305,29 @@ class ServerExpect(ServerChecks):
     """Whether a server starts; a case of its own."""
 
     where: Many[ServerWhere] = about("What differs by backend.", [])
+
+
+class RefusalModel(Strict):
+    """How a server refuses a client once the handshake is done: an answer of this form is a refusal, any other is none."""
+
+    status: Wholes = about("The answer's HTTP status.", 302, [401, 403])
+    headers: HeaderTexts = about("Header fields that it has.", {"location": {"contains": "/login"}})
+    body: Texts = about("What its body says.", {"contains": "certificate"})
+    closed: Maybe[Bool] = about("Whether it closes the connection without an answer (nginx's 444).", True)
+
+
+def _refusal_forms(value: Value) -> Value:
+    """``closed``, as a bare word."""
+    if value == "closed":
+        return {"closed": Plain("true", True)}
+    if isinstance(value, dict):
+        closed = value.get("closed")
+        silent = isinstance(closed, Plain) and closed.value is True
+        if silent and len(value) > 1:
+            raise fail("a server that closes without an answer has none to look at", "closed, or {status: …}")
+        if not silent and not set(value) - {"closed"}:
+            raise fail("no form of a refusal is given here", "closed, or a status, headers or body: {status: 403}")
+    return value
+
+
+RefusalField = Annotated[RefusalModel | None, Short(_refusal_forms, {"const": "closed"})]

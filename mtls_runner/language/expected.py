@@ -7,8 +7,8 @@ from yaml.nodes import MappingNode
 
 from mtls_runner.language.document import Document, Loc
 from mtls_runner.language.expectation import CASE_OUTCOMES, Checks, Expect, ServerChecks, ServerExpect, When
-from mtls_runner.model.case import Check, Expectation, Match, Matcher
 from mtls_runner.model.endpoint import TlsVersion
+from mtls_runner.model.expectation import Check, Expectation, Match, Matcher
 from mtls_runner.model.observation import Outcome
 from mtls_runner.model.traits import BackendTraits, ClientTraits
 from mtls_runner.span import Span

@@ -24,8 +24,9 @@ from mtls_runner.language.responders import Responders
 from mtls_runner.language.scenario import Case as CaseModel
 from mtls_runner.language.servers import Servers
 from mtls_runner.language.steps import CaseSteps
-from mtls_runner.model.case import Case, Expectation, Plan
+from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.endpoint import TlsVersion
+from mtls_runner.model.expectation import Expectation
 from mtls_runner.model.server import ServerSpec
 from mtls_runner.model.traits import BackendTraits, ClientTraits
 from mtls_runner.span import Span

@@ -26,7 +26,7 @@ from mtls_runner.language.certificate import (
     Usage,
 )
 from mtls_runner.language.endpoint import Client, RequestModel, ResponseModel, Server, VirtualHost
-from mtls_runner.language.expectation import Checks, Expect, ServerExpect, When, Where
+from mtls_runner.language.expectation import Checks, Expect, RefusalModel, ServerExpect, When, Where
 from mtls_runner.language.implementations.models import MODELS as IMPLEMENTATION_MODELS
 from mtls_runner.language.lab import Defaults, EngineSettings, LabFile
 from mtls_runner.language.options import Options
@@ -58,6 +58,7 @@ TABLES: Mapping[str, type[BaseModel]] = {
         LabFile,
         Options,
         OwnExtension,
+        RefusalModel,
         RequestModel,
         Responder,
         ResponseModel,

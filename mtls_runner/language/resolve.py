@@ -10,6 +10,7 @@ from mtls_runner.language.certificates import Certificates
 from mtls_runner.language.context import Context
 from mtls_runner.language.crls import Crls
 from mtls_runner.language.endpoint import Client, OwnFile, ResponseModel, Server
+from mtls_runner.language.expectation import RefusalModel
 from mtls_runner.language.hosts import host_server, presented
 from mtls_runner.language.lab import DEFAULT_IMAGE, IMAGE_VARIABLE
 from mtls_runner.language.options import chosen
@@ -19,7 +20,7 @@ from mtls_runner.model.client import ClientSpec, KeySource, Request
 from mtls_runner.model.credential import Secret
 from mtls_runner.model.endpoint import TlsVersion, VerifyFlag
 from mtls_runner.model.revocation import RevocationCheck
-from mtls_runner.model.server import ClientAuth, Response, ServerSpec, VirtualHost
+from mtls_runner.model.server import ClientAuth, RefusalForm, Response, ServerSpec, VirtualHost
 from mtls_runner.model.traits import BackendTraits, ClientTraits, Runtime
 
 __all__ = ["Resolver", "material_id", "planned_version"]
@@ -112,6 +113,7 @@ class Resolver:
             "hosts": tuple(self._hosts(id_, model)),
             "runtime": self._runtime(model, backend),
             "backend": backend,
+            "refusal": _refusal(model.refusal),
         }
         if model.tls:
             given["tls"] = _ascending(model.tls)
@@ -278,4 +280,15 @@ def _request(model: Client) -> Request:
         return Request()
     return Request(
         request.method or "GET", request.path or "/", _header_pairs(request.headers), (request.body or "").encode()
+    )
+
+
+def _refusal(model: RefusalModel | None) -> RefusalForm | None:
+    if model is None:
+        return None
+    return RefusalForm(
+        status=tuple(model.status or ()),
+        headers=tuple((name.lower(), tuple(ways)) for name, ways in (model.headers or {}).items()),
+        body=tuple(model.body or ()),
+        closed=bool(model.closed),
     )

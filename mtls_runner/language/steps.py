@@ -12,8 +12,9 @@ from mtls_runner.language.merge import within
 from mtls_runner.language.resolve import Resolver, planned_version
 from mtls_runner.language.step_models import Expired
 from mtls_runner.language.step_models import Step as Model
-from mtls_runner.model.case import Action, Case, Check, Match, Matcher, Step
+from mtls_runner.model.case import Action, Case, Step
 from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.expectation import Check, Match, Matcher
 from mtls_runner.model.observation import Outcome
 from mtls_runner.model.server import ServerSpec
 

@@ -10,57 +10,12 @@ from pathlib import Path
 from mtls_runner.model.certificate import CertificateSpec
 from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.endpoint import TlsVersion
+from mtls_runner.model.expectation import Expectation
 from mtls_runner.model.revocation import CrlSpec
 from mtls_runner.model.server import ServerSpec
 from mtls_runner.span import Diagnostic, Span
 
-__all__ = ["Action", "Case", "Check", "Expectation", "Match", "Matcher", "Plan", "Step"]
-
-
-class Match(StrEnum):
-    """How an expected value is held against an observed one."""
-
-    EQUALS = "equals"
-    CONTAINS = "contains"
-    """A substring; for a list, a member."""
-    MATCHES = "matches"
-    """A regular expression found anywhere (``re.search``)."""
-    IN_ORDER = "in-order"
-    """All listed members occur, in this order, others between them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Matcher:
-    """One alternative. ``value`` is what the author wrote: text, integer, boolean, ``None``, or a tuple of texts."""
-
-    kind: Match
-    value: str | int | bool | tuple[str, ...] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One line of an expectation.
-
-    Args:
-        path: a field of :class:`~mtls_runner.model.observation.Observation`; ``headers.<name>`` and
-            ``upstream_headers.<name>`` (lower case) look inside. A ``None`` value there means absent.
-        alternatives: any one of them will do.
-        span: where the value was written.
-        tool_version: counts only when the tool's version satisfies it (``>=8.16``, PEP 440 style); ``""``: always.
-            Of several checks of one path that count, the last one does.
-    """
-
-    path: str
-    alternatives: tuple[Matcher, ...]
-    span: Span
-    tool_version: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Expectation:
-    """All checks of a case, ``outcome`` and ``reason`` among them, in order."""
-
-    checks: tuple[Check, ...]
+__all__ = ["Action", "Case", "Plan", "Step"]
 
 
 class Action(StrEnum):
@@ -94,7 +49,7 @@ class Step:
     action: Action
     span: Span
     client: ClientSpec | None = None
-    expect: Expectation = Expectation(())
+    expect: Expectation = field(default_factory=Expectation)
     resume: int | None = None
     seconds: float = 0.0
     until_expired: str | None = None

@@ -29,6 +29,8 @@ class Outcome(StrEnum):
     """One word for each thing that can happen."""
 
     ACCEPTED = "accepted"
+    ANSWERED = "answered"
+    """The handshake was completed and an answer came, and nothing tells whether that is a refusal."""
     SERVER_REFUSED = "server-refused"
     CLIENT_REFUSED = "client-refused"
     NO_AGREEMENT = "no-agreement"
@@ -43,7 +45,7 @@ class Outcome(StrEnum):
     """A server's own expectation: it could not start (``server.expect: {starts: false, reason: …}``)."""
 
 
-_WITHOUT_REASON = (Outcome.ACCEPTED, Outcome.SERVER_STARTED)
+_WITHOUT_REASON = (Outcome.ACCEPTED, Outcome.ANSWERED, Outcome.SERVER_STARTED)
 
 
 class Reason(StrEnum):

@@ -7,11 +7,14 @@ from enum import StrEnum
 
 from mtls_runner.model.credential import Secret
 from mtls_runner.model.endpoint import Address, ChainSpec, TlsVersion, VerifyFlag
+from mtls_runner.model.expectation import Matcher, Value
+from mtls_runner.model.observation import HttpResponse
 from mtls_runner.model.revocation import ResponderSpec, RevocationCheck, StaplingSpec
 from mtls_runner.model.traits import BackendTraits, Runtime
 
 __all__ = [
     "ClientAuth",
+    "RefusalForm",
     "Response",
     "ServerSpec",
     "VirtualHost",
@@ -35,6 +38,36 @@ class Response:
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
     path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalForm:
+    """How a server refuses a client once the handshake is done, as its author declares it.
+
+    Args:
+        status, body: alternatives; empty: any.
+        headers: name in lower case and alternatives; all of them have to fit.
+        closed: it closes the connection without an answer (nginx's 444).
+    """
+
+    status: tuple[Matcher, ...] = ()
+    headers: tuple[tuple[str, tuple[Matcher, ...]], ...] = ()
+    body: tuple[Matcher, ...] = ()
+    closed: bool = False
+
+    def fits(self, response: HttpResponse) -> bool:
+        """Whether an answer has this form."""
+        if self.closed:
+            return False
+        fields = [(wanted, _field(response, name)) for name, wanted in self.headers]
+        wanted: list[tuple[tuple[Matcher, ...], Value]] = [(self.status, response.status), *fields]
+        wanted.append((self.body, response.body.decode("utf-8", "replace")))
+        return all(not ways or any(way.fits(value) for way in ways) for ways, value in wanted)
+
+
+def _field(response: HttpResponse, name: str) -> str | None:
+    found = [value for key, value in response.headers if key.lower() == name]
+    return ", ".join(found) if found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +109,7 @@ class ServerSpec:
         hosts: name-based virtual hosts on the same port.
         reject_handshake: it ends a handshake for its own names by the alert unrecognized_name (nginx ``ssl_reject_handshake``).
         other_certificates: ids of leaves with keys of other types, presented to clients that can't use the first one's.
+        refusal: how it refuses a client by HTTP, or by closing; ``None``: not declared.
         alone: its files are replaced while it runs, so that it shares neither process nor container with another.
         session_cache: nginx ``ssl_session_cache``; ``None``: what the backend does of its own accord.
         session_tickets: whether sessions are kept by clients, in tickets (RFC 5077), rather than in its cache.
@@ -118,6 +152,7 @@ class ServerSpec:
     session_cache: str | None = None
     session_tickets: bool = True
     session_ticket_key: str | None = None
+    refusal: RefusalForm | None = None
     alone: bool = False
     runtime: Runtime | None = None
 

@@ -8,8 +8,9 @@ from mtls_runner.engine.compare import compare
 from mtls_runner.engine.lab import Lab
 from mtls_runner.engine.observe import observe
 from mtls_runner.errors import UsageError
-from mtls_runner.model.case import Case, Expectation
+from mtls_runner.model.case import Case
 from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.expectation import Expectation
 from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.model.verdict import Status, Verdict, strictly
 from mtls_runner.pytest_plugin.client_material import ClientMaterial, trusting

@@ -20,9 +20,9 @@ from mtls_runner.model.observation import (
     ServerView,
 )
 from mtls_runner.model.revocation import RevocationCheck
-from mtls_runner.model.server import ClientAuth
 from mtls_runner.tls.agreement import PARAMETERS, no_agreement
-from mtls_runner.tls.alert_reasons import VERDICTS, alert_reasons
+from mtls_runner.tls.alert_reasons import alert_reasons
+from mtls_runner.tls.answers import HELD, answered, missing
 from mtls_runner.tls.broken_protocol import ENDS, RESETS, broken_protocol
 from mtls_runner.tls.facts import Facts, Found, Judgement
 from mtls_runner.tls.names import REASONS, verify_reason
@@ -32,10 +32,7 @@ __all__ = ["ISSUER_NAME_EMPTY", "RULES", "classify"]
 #: A client's ``error_symbol`` where it refuses a certificate without an issuer's name by itself, as curl does.
 ISSUER_NAME_EMPTY = "ISSUER_NAME_EMPTY"
 
-_REFUSALS_BY_STATUS = (401, 403)
 _CRL_REASONS = frozenset((Reason.NO_CRL, Reason.CRL_EXPIRED, Reason.CRL_NOT_YET_VALID, Reason.CRL_INVALID))
-#: What a server can hold against a certificate that it was sent.
-_HELD = VERDICTS - {Reason.NAME_MISMATCH}
 
 
 def classify(facts: Facts) -> Judgement:
@@ -77,17 +74,6 @@ def _ending_alert(facts: Facts) -> tuple[Alert | None, str | None]:
 
 def _one(outcome: Outcome, reason: Reason | None) -> Found:
     return outcome, () if reason is None else (reason,)
-
-
-def _missing(facts: Facts) -> Found:
-    """None was sent: by the author's will, since nobody asked, or since its key fits nothing that the server offers."""
-    configured = facts.client is not None and facts.client.certificate is not None
-    if facts.seen is None:
-        # somebody else's client was meant to have one: whether it was given it, the server does not know
-        return Outcome.SERVER_REFUSED, (Reason.NO_CERTIFICATE, *([Reason.CERTIFICATE_WITHHELD] * configured))
-    asked = facts.seen.certificate_requested is not False
-    withheld = configured and not facts.seen.sent_chain and asked
-    return _one(Outcome.SERVER_REFUSED, Reason.CERTIFICATE_WITHHELD if withheld else Reason.NO_CERTIFICATE)
 
 
 # --- the rules ---------------------------------------------------------------------------------------------------------
@@ -137,7 +123,7 @@ def _server_refused(facts: Facts, _alert: Alert | None, _sender: str | None) -> 
     if server is None:
         return None
     if server.error_symbol == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
-        return _missing(facts)
+        return missing(facts)
     if server.error_symbol == "WRONG_CURVE":
         # of a certificate, which TLS 1.2 holds against the groups, too (``tls12_check_peer_sigalg`` in ssl/t1_lib.c)
         return _one(Outcome.SERVER_REFUSED, Reason.WRONG_CURVE)
@@ -146,13 +132,13 @@ def _server_refused(facts: Facts, _alert: Alert | None, _sender: str | None) -> 
         return _one(Outcome.SERVER_REFUSED, verify_reason(server.verify_code))
     if server.reasons and server.reasons <= REASONS[Outcome.SERVER_REFUSED]:
         nothing = server.reasons <= {Reason.NO_CERTIFICATE, Reason.CERTIFICATE_WITHHELD}
-        return _missing(facts) if nothing else (Outcome.SERVER_REFUSED, server.reasons)
+        return missing(facts) if nothing else (Outcome.SERVER_REFUSED, server.reasons)
     if ended:
         return Outcome.SERVER_REFUSED, ()
     if server.refused_status is not None:
         if server.ocsp is not None:
             return _one(Outcome.SERVER_REFUSED, server.ocsp)
-        return _missing(facts) if server.client_verify == "NONE" else (Outcome.SERVER_REFUSED, ())
+        return missing(facts) if server.client_verify == "NONE" else (Outcome.SERVER_REFUSED, ())
     return None
 
 
@@ -174,50 +160,18 @@ def _refused_by_alert(facts: Facts, alert: Alert | None, sender: str | None) -> 
         reasons = _by_alert(facts, alert, "client")
         return (Outcome.CLIENT_REFUSED, reasons) if reasons and facts.in_handshake else None
     if alert.name == "certificate_required":
-        return _missing(facts)
+        return missing(facts)
     if alert.name == "handshake_failure":
         # RFC 5246 §7.4.6: what a TLS 1.2 server sends that demands a certificate and gets none. Otherwise it says only
         # that no acceptable set of parameters was found; a client that has sent its certificate had agreed on them.
         if facts.seen is not None and facts.seen.certificate_requested:
-            return (Outcome.SERVER_REFUSED, _HELD) if facts.seen.sent_chain else _missing(facts)
+            return (Outcome.SERVER_REFUSED, HELD) if facts.seen.sent_chain else missing(facts)
         return (Outcome.NO_AGREEMENT, PARAMETERS) if facts.in_handshake else None
     reasons = _by_alert(facts, alert, "server")
     if alert.name == "access_denied" or (reasons and not facts.nothing_sent):
         # RFC 8446 §6.2: access control, not the certificate; so nginx ends a session that is carried to another host
         return Outcome.SERVER_REFUSED, {Reason.NOT_AUTHORIZED} if facts.nothing_sent else reasons
-    return _missing(facts) if reasons and facts.seen is not None and facts.seen.certificate_requested else None
-
-
-def _answered(facts: Facts, _alert: Alert | None, _sender: str | None) -> Found | None:
-    client, server = facts.seen, facts.told
-    if client is None:
-        return (Outcome.ACCEPTED, ()) if server is not None and server.handshake_complete else None
-    if client.phase is not Phase.DONE or client.response is None:
-        return None
-    status = client.response.status
-    declared = facts.server is not None and facts.server.client_auth is not ClientAuth.NONE
-    asked = client.certificate_requested if server is None else declared
-    if status in _REFUSALS_BY_STATUS and (asked or client.sent_chain):
-        verify = server.client_verify if server is not None else None
-        if verify == "NONE" or (verify is None and not client.sent_chain):
-            return _missing(facts)
-        if verify is not None and verify.startswith("FAILED") and server is not None and server.verify_code:
-            return _one(Outcome.SERVER_REFUSED, verify_reason(server.verify_code))
-        return _one(Outcome.SERVER_REFUSED, Reason.NOT_AUTHORIZED if verify == "SUCCESS" or verify is None else None)
-    if server is None and status == 400:
-        return _nginx_page(facts, client)
-    return Outcome.ACCEPTED, ()
-
-
-def _nginx_page(facts: Facts, client: ClientView) -> Found:
-    """nginx's own error pages, where its log can't be read (``ngx_http_special_response.c``)."""
-    body = client.response.body if client.response else b""
-    if client.certificate_requested is not False:
-        if b"400 No required SSL certificate was sent" in body:
-            return _missing(facts)
-        if b"400 The SSL certificate error" in body:
-            return Outcome.SERVER_REFUSED, _HELD
-    return Outcome.ACCEPTED, ()
+    return missing(facts) if reasons and facts.seen is not None and facts.seen.certificate_requested else None
 
 
 def _ended(facts: Facts, _alert: Alert | None, _sender: str | None) -> Found | None:
@@ -240,7 +194,7 @@ RULES: tuple[_Rule, ...] = (
     _server_refused,
     no_agreement,
     _refused_by_alert,
-    _answered,
+    answered,
     broken_protocol,
     _ended,
 )

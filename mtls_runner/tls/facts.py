@@ -6,13 +6,30 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.observation import Alert, ClientView, Conclusion, Outcome, Phase, Reason, ServerView
+from mtls_runner.model.observation import (
+    Alert,
+    ClientView,
+    Conclusion,
+    HttpResponse,
+    Outcome,
+    Phase,
+    Reason,
+    ServerView,
+)
 from mtls_runner.model.server import ServerSpec
 
-__all__ = ["Facts", "Found", "Judgement"]
+__all__ = ["Control", "Facts", "Found", "Judgement"]
 
 Found = tuple[Outcome, Iterable[Reason]]
 """What a rule has to say: the outcome, and the reasons that are possible."""
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """How a server answers the same request by a client that it accepts; ``who`` is that client, for people."""
+
+    who: str
+    response: HttpResponse
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +42,7 @@ class Facts:
         client: the same (whether a certificate was configured that was then withheld). ``None``: somebody else's.
         seen: what the client saw; ``None``: it is somebody else's and says nothing to the lab.
         told: what the server saw; ``None``: it never saw the connection, or can't be asked.
+        control: how the server answers the same request by a client that the file says is accepted; ``None``: nobody asked.
         notes: what is known of the user's own material that took part, as sentences.
         despite: what the server had to hold against a client that it let in, and why it did not, as sentences.
     """
@@ -33,6 +51,7 @@ class Facts:
     client: ClientSpec | None
     seen: ClientView | None
     told: ServerView | None
+    control: Control | None = None
     notes: tuple[str, ...] = ()
     despite: tuple[str, ...] = ()
 

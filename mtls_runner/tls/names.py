@@ -248,9 +248,10 @@ CURL_EXITS: Mapping[int, str] = {
 #: What a verifier can hold against the other end's certificate.
 _VERDICTS = frozenset(entry.reason for entry in VERIFY_CODES.values() if entry.reason is not None)
 
-#: The reasons that each outcome can have; ``accepted`` and ``server-started`` have none.
+#: The reasons that each outcome can have; ``accepted``, ``answered`` and ``server-started`` have none.
 REASONS: Mapping[Outcome, frozenset[Reason]] = {
     Outcome.ACCEPTED: frozenset(),
+    Outcome.ANSWERED: frozenset(),
     Outcome.SERVER_REFUSED: (_VERDICTS - {Reason.NAME_MISMATCH})
     | {Reason.NO_CERTIFICATE, Reason.CERTIFICATE_WITHHELD, Reason.NOT_AUTHORIZED, Reason.WRONG_CURVE},
     Outcome.CLIENT_REFUSED: _VERDICTS,

@@ -277,7 +277,7 @@ def test_each_connection_is_shown_as_it_comes(cli: Cli, write: Write) -> None:
         assert "CN=expired.test  refused: expired, its certificate has expired" in shown("expired")
         assert "(alert certificate_expired from the server)" in shown("expired")
         assert "CN=foreign.test  refused: unknown-ca" in shown("foreign")
-        assert "somebody  the client refused the server: unknown-ca" in shown("distrustful")
+        assert "somebody  the client refused the server: one of unknown-ca, self-signed" in shown("distrustful")
         host, _, port = running.head[1].rpartition("https://")[2].rstrip("/").partition(":")
         with socket.create_connection((host, int(port)), 10) as plain:
             plain.sendall(b"GET / HTTP/1.0\r\n\r\n")

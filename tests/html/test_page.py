@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from mtls_runner.model.case import Match
 from mtls_runner.model.event import CaseFinished, Event, Noted, PlanFinished, PlanStarted, RunFinished, RunStarted
+from mtls_runner.model.expectation import Match
 from mtls_runner.model.observation import Observation
 from mtls_runner.model.verdict import Mismatch, Status, Verdict
 from mtls_runner.span import Diagnostic

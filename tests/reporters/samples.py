@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mtls_runner.model.case import Case, Check, Expectation, Match, Matcher, Plan
+from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.endpoint import TlsVersion
 from mtls_runner.model.event import CaseFinished, CaseStarted, Event, PlanFinished, PlanStarted, RunFinished, RunStarted
+from mtls_runner.model.expectation import Check, Expectation, Match, Matcher
 from mtls_runner.model.observation import (
     Alert,
     ClientView,

@@ -1,0 +1,93 @@
+"""Control connections: how a server answers the same request by a client that the file says is accepted."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from mtls_runner.model.case import Case
+from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.observation import ClientView, HttpResponse, Outcome, Phase
+from mtls_runner.model.verdict import Verdict
+from mtls_runner.tls.facts import Control
+
+__all__ = ["SAFE", "Controls"]
+
+SAFE = ("GET", "HEAD")
+"""Methods that may be asked twice (RFC 9110 §9.2.1)."""
+_ERRORS = 400
+
+_Connect = Callable[[ClientSpec], ClientView]
+
+
+class Controls:
+    """Of one plan; each is made once for each server and request, by whoever needs it first.
+
+    Args:
+        cases: of the plan.
+        run: one of them, or what came of it already: for requests that are not to be made twice.
+    """
+
+    def __init__(self, cases: tuple[Case, ...], run: Callable[[Case], Verdict]) -> None:
+        self._accepted = tuple(case for case in cases if expects_acceptance(case))
+        self._run = run
+        self._lock = threading.Lock()
+        self._locks: dict[ClientSpec, threading.Lock] = {}
+        self._made: dict[tuple[object, ClientSpec], HttpResponse | None] = {}
+
+    def control(self, case: Case, client: ClientSpec, server: object, connect: _Connect) -> Control | None:
+        """How a client that is accepted is answered; ``None``: there is none but this one, or it gets no answer.
+
+        Args:
+            case, client: what was asked, and by whom; ``case.server`` is what the server has read.
+            server: the running one; answers are kept for each.
+            connect: makes one connection to it.
+        """
+        for other in self._others(case, client):
+            response = self._answer(case, other, client, server, connect)
+            # two clients of which only the file says that they are accepted can't vouch for each other with an error
+            if response is not None and (response.status < _ERRORS or not expects_acceptance(case)):
+                who = f"certificate {other.client.certificate}" if other.client and other.client.certificate else "none"
+                return Control(who, response)
+        return None
+
+    def _others(self, case: Case, client: ClientSpec) -> Iterator[Case]:
+        host = case.server.host(client.server_name)
+        for other in self._accepted:
+            there = other.client
+            if there is None or other.server != case.server or case.server.host(there.server_name) != host:
+                continue
+            if (there.certificate, there.key, there.chain) != (client.certificate, client.key, client.chain):
+                yield other
+
+    def _answer(
+        self, case: Case, other: Case, client: ClientSpec, server: object, connect: _Connect
+    ) -> HttpResponse | None:
+        if other.client is None:
+            return None
+        if client.request.method not in SAFE:
+            if other.client.request != client.request or expects_acceptance(case):
+                return None
+            seen = self._run(other).observation
+            return _whole(seen.client) if seen is not None else None
+        asked = replace(
+            other.client, request=client.request, server_name=client.server_name, connect=client.connect, repeat=1
+        )
+        with self._lock:
+            lock = self._locks.setdefault(asked, threading.Lock())
+        with lock:
+            key = (server, asked)
+            if key not in self._made:
+                self._made[key] = _whole(connect(asked))
+            return self._made[key]
+
+
+def expects_acceptance(case: Case) -> bool:
+    """Whether the file says that the case's client is accepted."""
+    said = [check for check in case.expect.checks if check.path == "outcome" and not check.tool_version]
+    return bool(said) and all(way.value == Outcome.ACCEPTED for check in said for way in check.alternatives)
+
+
+def _whole(view: ClientView | None) -> HttpResponse | None:
+    return view.response if view is not None and view.phase is Phase.DONE else None
