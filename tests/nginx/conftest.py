@@ -14,7 +14,7 @@ from mtls_runner.errors import EngineError
 from mtls_runner.model.certificate import Defect, KeyAlgorithm, KeyCipher, KeyFormat, KeySpec, Moment
 from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.credential import Secret
-from mtls_runner.model.observation import ClientView, ServerView
+from mtls_runner.model.observation import ClientView, HttpResponse, ServerView
 from mtls_runner.model.revocation import CrlSpec, Revocation, RevocationReason
 from mtls_runner.model.server import ServerSpec
 from mtls_runner.pki.keys import KeyPool
@@ -23,7 +23,7 @@ from mtls_runner.servers.container.engine import Engine
 from mtls_runner.servers.nginx.backend import NginxBackend
 from mtls_runner.servers.nginx.running import RunningNginx
 from mtls_runner.tls.classify import classify
-from mtls_runner.tls.facts import Facts, Judgement
+from mtls_runner.tls.facts import Control, Facts, Judgement
 from tests.named import backend
 
 from ..container_engine import IMAGE, not_here
@@ -107,11 +107,19 @@ class Lab:
         with self.backend.serve(spec, self.store, Deadline.after(30)) as running:
             yield running
 
-    def probe(self, running: RunningNginx, spec: ServerSpec, client: ClientSpec) -> Seen:
+    def probe(
+        self, running: RunningNginx, spec: ServerSpec, client: ClientSpec, control: HttpResponse | None = None
+    ) -> Seen:
         with running.watch() as watch:
             view = self._client.probe(client, running.address, self.store, Deadline.after(10))
             server = watch.view(view, Deadline.after(10))
-        return Seen(view, server, classify(Facts(spec, client, view, server)))
+        return Seen(
+            view,
+            server,
+            classify(
+                Facts(spec, client, view, server, Control("an accepted one", control) if control is not None else None)
+            ),
+        )
 
 
 @pytest.fixture(scope="session")
