@@ -3,9 +3,10 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from mtls_runner.language.certificate import PassphraseField
+from mtls_runner.language.derived import derived, keys_of
 from mtls_runner.language.document import Value
 from mtls_runner.language.expectation import RefusalField, ServerExpect
 from mtls_runner.language.http_models import Path, RequestModel, ResponseModel
@@ -173,50 +174,6 @@ _FILE_SCHEMA = {
 SessionCache = Annotated[str | None, Parsed(_cache, {"type": "string", "pattern": f"^({_CACHE.pattern})$"})]
 
 
-class VirtualHost(Strict):
-    """A name-based host on a server's port: what it says itself, and the server's own description for the rest."""
-
-    names: Many[IdRef] = about(
-        "What clients call it (SNI and Host); its id by default. *.example.com has every name below.",
-        ["www.example.com", "*.example.com"],
-    )
-    reject_handshake: Maybe[Bool] = about("Whether it ends handshakes for its names (unrecognized_name).", True)
-    certificate: Maybe[IdRef] = about("The id of the leaf it presents.", "server")
-    other_certificates: Many[IdRef] = about("Leaves with keys of other types, beside `certificate`.", ["server-rsa"])
-    passphrase: PassphraseField = about("What it opens its key with.", "secret", None)
-    chain: ChainField = about("What it sends after its certificate.", "leaf")
-    runtime: Annotated[Runtime | None, RUNTIME] = about(
-        "How its program is run, where the backend has a choice: process (of this machine) or container.", "process"
-    )
-    client_auth: Annotated[ClientAuth | None, word(_CLIENT_AUTH, "a mode of client_auth")] = about(
-        "Whether it asks for a client certificate and demands one.", "optional"
-    )
-    verify_depth: Annotated[int | None, bounded(0, 100)] = about(
-        "nginx's ssl_verify_depth; its own default is 1, OpenSSL's 100.", 2
-    )
-    trust: Many[IdRef] = about("Authorities that client certificates are checked against.", ["ca"])
-    advertise: Many[IdRef] = about("Whose names it sends as acceptable authorities.", ["ca"])
-    crl: Many[IdRef] = about("CRLs that client certificates are looked up in.", ["ca"])
-    crl_check: Annotated[RevocationCheck | None, word(CHECKS, "a part of a chain")] = about(
-        "Which certificates of a client's chain must not be on a CRL.", "leaf"
-    )
-    ocsp: Annotated[RevocationCheck | None, word(CHECKS, "a part of a chain")] = about(
-        "Which certificates of a client's chain it asks OCSP responders about.", "leaf"
-    )
-    ocsp_responder: Maybe[ResponderRef] = about("Whom it asks.", "ocsp")
-    ocsp_cache: Maybe[Bool] = about("Whether it remembers what they said.", True)
-    response: Maybe[ResponseModel] = about("What it answers.", {"status": 200, "body": "hello"})
-    responses: Maybe[dict[Path, ResponseModel]] = about("What it answers on some paths.", {"/health": {"body": "ok"}})
-    refusal: RefusalField = about(
-        "How it refuses a client once the handshake is done, where it doesn't tell: the answer's form, or closed.",
-        {"status": 302, "headers": {"location": {"contains": "/login"}}},
-        "closed",
-    )
-    session_cache: SessionCache = about("nginx's ssl_session_cache.", "shared:one:1m")
-    session_tickets: Maybe[Bool] = about("nginx's ssl_session_tickets.", False)
-    session_ticket_key: Maybe[Id] = about("Name of the key that encrypts its tickets.", "first")
-
-
 class ServerSettings(_Endpoint):
     """What lab.yaml may set for every server."""
 
@@ -235,8 +192,8 @@ class ServerSettings(_Endpoint):
     options: Maybe[Options] = about("The backend's own settings.", {"memory": "256m"})
 
 
-class Server(ServerSettings):
-    """A server."""
+class _LoneServer(ServerSettings):
+    """A server but for its virtual hosts."""
 
     like: Maybe[Id] = about("The id of a server whose description this one takes over.", "server")
     certificate: Maybe[IdRef] = about(
@@ -268,11 +225,10 @@ class Server(ServerSettings):
     names: Many[IdRef] = about(
         "Names of its own, where it has virtual hosts; it serves all names that none of them has.", ["www.example.com"]
     )
-    virtual_hosts: Maybe[dict[Id, VirtualHost]] = about(
-        "Name-based hosts on its port, by id.", {"shop": {"names": ["shop.example.com"], "client_auth": "none"}}
-    )
     reject_handshake: Maybe[Bool] = about(
-        "Whether it ends handshakes for names that no virtual host has, and without a name (unrecognized_name).", True
+        "Whether it ends handshakes for its names (unrecognized_name); a server with hosts for those that none of them has, and "
+        "without a name.",
+        True,
     )
     session_cache: SessionCache = about(
         "nginx's ssl_session_cache: what the server keeps of sessions; nothing by default.", "shared:one:1m"
@@ -299,6 +255,42 @@ class Server(ServerSettings):
     )
     upstreams: Many[IdRef] = about("Names that proxy_pass uses: a stub answers there.", ["app"])
     expect: Maybe[ServerExpect] = about("Whether it starts.", {"starts": False, "reason": "wrong-passphrase"})
+
+
+#: What a virtual host may say otherwise than its server.
+_OF_A_HOST = (
+    *("reject_handshake", "certificate", "other_certificates", "passphrase", "chain"),
+    *("client_auth", "verify_depth", "trust", "advertise", "crl", "crl_check", "ocsp", "ocsp_responder", "ocsp_cache"),
+    *("response", "responses", "refusal", "session_cache", "session_tickets", "session_ticket_key"),
+)
+
+
+class _HostNames(Strict):
+    names: Many[IdRef] = about(
+        "What clients call it (SNI and Host). Its id by default; *.example.com has every name below.",
+        ["www.example.com", "*.example.com"],
+    )
+
+
+if TYPE_CHECKING:
+
+    class VirtualHost(_LoneServer):
+        """A name-based host on a server's port."""
+else:
+    VirtualHost = derived(
+        "VirtualHost",
+        "A name-based host on a server's port: what it says itself, and the server's own description for the rest.",
+        {"names": (_HostNames.model_fields["names"].annotation, _HostNames.model_fields["names"])}
+        | keys_of(_LoneServer, _OF_A_HOST),
+    )
+
+
+class Server(_LoneServer):
+    """A server."""
+
+    virtual_hosts: Maybe[dict[Id, VirtualHost]] = about(
+        "Name-based hosts on its port, by id.", {"shop": {"names": ["shop.example.com"], "client_auth": "none"}}
+    )
 
 
 class ClientSettings(_Endpoint):

@@ -1,12 +1,12 @@
 """``options:``: what each backend takes, under one roof, since a description may be another backend's in a matrix."""
 
 from collections.abc import Iterator
-from copy import copy
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, BeforeValidator, create_model
+from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
+from mtls_runner.language.derived import derived, keys_of
 from mtls_runner.language.document import Plain
 from mtls_runner.language.values import Strict
 from mtls_runner.model.traits import BackendTraits
@@ -26,22 +26,15 @@ def native(value: object) -> object:
     return str(value) if isinstance(value, str) else value
 
 
-def _fields(traits: BackendTraits) -> Iterator[tuple[str, tuple[Any, FieldInfo]]]:
-    if traits.options is None:
-        return
-    for name, field in traits.options().model_fields.items():
-        optional = copy(field)
-        optional.default, optional.default_factory = None, None
-        optional.metadata = [*field.metadata, BeforeValidator(native)]
-        yield name, (field.annotation, optional)
-
-
-def _merged() -> type[BaseModel]:
-    fields: dict[str, Any] = {}
+def _merged() -> type[Strict]:
+    keys: dict[str, tuple[Any, FieldInfo]] = {}
     for traits in registry().backends.usable():
-        for name, field in _fields(traits):
-            fields.setdefault(name, field)
-    return create_model("Options", __base__=Strict, __doc__="A backend's own settings.", **fields)
+        if traits.options is not None:
+            model = traits.options()
+            keys = keys_of(model, model.model_fields) | keys
+    for _, field in keys.values():
+        field.metadata.append(BeforeValidator(native))
+    return derived("Options", "A backend's own settings.", keys)
 
 
 if TYPE_CHECKING:

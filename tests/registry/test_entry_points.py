@@ -96,7 +96,7 @@ def test_language_schema_help_explain_and_versions_know_them(installed: Installe
         "external (already runs at `address`), toy (a toy)" in schema["Server"]["properties"]["backend"]["description"]
     )
     told = installed("run", "--help")
-    assert re.search(r"Run every server on this backend\s+\(python, nginx, external, toy\)", told)
+    assert re.search(r"Run every server on this backend\s+\(python, nginx, external,\s+toy\b", told)
     assert re.search(r"this kind\s+\(json, junit, html, toy\)", told)
     assert "Server `server`: a toy that greets people" in installed("explain", "toys.yaml")
     told = installed("explain", "toys.yaml", "expired")
