@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mtls_runner.model.implementation import Implementation
     from mtls_runner.model.traits import BackendTraits, ClientTraits, ReporterTraits
 
-__all__ = ["Registry", "Table", "declared_backend", "declared_client", "registry", "reporters"]
+__all__ = ["DECLARED", "Registry", "Table", "declared_backend", "declared_client", "registry", "reporters"]
 
 _BACKENDS = {
     "python": "mtls_runner.servers.python.traits:TRAITS",
@@ -40,7 +40,8 @@ _REPORTERS = {
     "html": "mtls_runner.reporters.traits:HTML",
 }
 _GROUP = "mtls_run."
-_DECLARED = os.path.join(os.path.dirname(__file__), "implementations")  # noqa: PTH118, PTH120 - in every start
+#: Where those lie that come with the lab and are declared in files.
+DECLARED = os.path.join(os.path.dirname(__file__), "implementations")  # noqa: PTH118, PTH120 - in every start
 _DECLARATION = "implementation.yaml"
 _SERVES, _CONNECTS = b"\nserver:", b"\nclient:"
 
@@ -230,8 +231,8 @@ def _declared(section: bytes, make: Callable[[Implementation], T]) -> dict[str, 
         return load
 
     found: dict[str, Callable[[], T]] = {}
-    for name in sorted(os.listdir(_DECLARED)):  # noqa: PTH208
-        path = f"{_DECLARED}/{name}/{_DECLARATION}"
+    for name in sorted(os.listdir(DECLARED)):  # noqa: PTH208
+        path = f"{DECLARED}/{name}/{_DECLARATION}"
         try:
             with open(path, "rb") as file:  # noqa: PTH123
                 if section in file.read():

@@ -265,13 +265,6 @@ _OF_A_HOST = (
 )
 
 
-class _HostNames(Strict):
-    names: Many[IdRef] = about(
-        "What clients call it (SNI and Host). Its id by default; *.example.com has every name below.",
-        ["www.example.com", "*.example.com"],
-    )
-
-
 if TYPE_CHECKING:
 
     class VirtualHost(_LoneServer):
@@ -280,7 +273,15 @@ else:
     VirtualHost = derived(
         "VirtualHost",
         "A name-based host on a server's port: what it says itself, and the server's own description for the rest.",
-        {"names": (_HostNames.model_fields["names"].annotation, _HostNames.model_fields["names"])}
+        {
+            "names": (
+                Many[IdRef],
+                about(
+                    "What clients call it (SNI and Host). Its id by default; *.example.com has every name below.",
+                    ["www.example.com", "*.example.com"],
+                ),
+            )
+        }
         | keys_of(_LoneServer, _OF_A_HOST),
     )
 

@@ -165,7 +165,7 @@ def test_export_leaves_them_out_and_says_so(installed: Installed) -> None:
     [
         ("toy = no_such_module:TRAITS", "the backend 'toy' of mtls-toys can't be loaded: ModuleNotFoundError"),
         ("toy = toy_client:TRAITS", "toy_client:TRAITS is no BackendTraits of that name"),
-        ("other = toy_server:TRAITS", "unknown name 'toy', one of python, nginx, external, other"),
+        ("other = toy_server:TRAITS", "there is no backend 'toy', one of: python, nginx, external, other"),
     ],
 )
 def test_a_broken_distribution_is_named(tmp_path: Path, line: str, message: str) -> None:

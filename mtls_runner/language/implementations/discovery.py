@@ -10,7 +10,7 @@ from mtls_runner.errors import UsageError
 from mtls_runner.language.implementations.reading import FILE_NAME, read_implementation
 from mtls_runner.model.implementation import Implementation
 from mtls_runner.model.traits import BackendTraits, ClientTraits
-from mtls_runner.registry import Registry, declared_backend, declared_client, registry
+from mtls_runner.registry import DECLARED, Registry, declared_backend, declared_client, registry
 
 __all__ = ["FOLDER", "known_to", "of_tree"]
 
@@ -32,9 +32,10 @@ def _above(start: Path) -> Iterator[Path]:
 def of_tree(start: Path) -> dict[str, Path]:
     """Name → file, of the declarations that a scenario at ``start`` can name; the nearest counts."""
     found: dict[str, Path] = {}
+    shipped = Path(DECLARED).resolve()  # above the catalogue of `conformance`
     for directory in _above(start):
         folder = directory / FOLDER
-        if folder.is_dir():
+        if folder.is_dir() and folder != shipped:
             for path in sorted(folder.glob(f"*/{FILE_NAME}")):
                 found.setdefault(path.parent.name, path)
     return found
