@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from mtls_runner.errors import DeadlineExceeded
 from mtls_runner.model.distinguished_name import same_form
 from mtls_runner.model.expectation import Check, Expectation, Match, Matcher, Value
 from mtls_runner.model.observation import Observation, Reason
@@ -84,6 +85,14 @@ def _absence_was_seen(observation: Observation, path: str) -> bool:
             return True
 
 
+def _cut(observation: Observation) -> str:
+    """What was not kept of the body; ``""``: it was."""
+    response = observation.client.response if observation.client is not None else None
+    if response is None or not response.cut:
+        return ""
+    return f", cut after {len(response.body)} of {response.size} bytes (client.body_limit)"
+
+
 def _same_name(value: Value) -> Value:
     if isinstance(value, tuple):
         return tuple(map(same_form, value))
@@ -141,9 +150,16 @@ def compare(expectation: Expectation, observation: Observation, tool_version: st
         value = _field(observation, check.path)
         unseen = value is None and not _absence_was_seen(observation, check.path)
         lines, names = check.path == "server_log", check.path in _NAMES
-        if unseen or not any(_fits(matcher, value, lines=lines, names=names) for matcher in check.alternatives):
-            observed = _UNOBSERVED if value is None else _show(value)
-            mismatches.append(Mismatch(check.path, _wanted(check), observed, check.span))
+        cut = _cut(observation) if check.path == "body" else ""
+        # nobody knows whether the whole of a body that was cut is equal
+        counted = [matcher for matcher in check.alternatives if not cut or matcher.kind is not Match.EQUALS]
+        try:
+            if not unseen and any(_fits(matcher, value, lines=lines, names=names) for matcher in counted):
+                continue
+            observed = _UNOBSERVED if value is None else _show(value) + cut
+        except DeadlineExceeded as error:
+            observed = str(error)
+        mismatches.append(Mismatch(check.path, _wanted(check), observed, check.span))
     return Comparison(tuple(mismatches), undetermined if not mismatches else None)
 
 

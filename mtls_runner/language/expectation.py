@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
 
+from mtls_runner.errors import DeadlineExceeded
 from mtls_runner.language.document import Plain, Value
 from mtls_runner.language.protocol import BACKEND, TOOL, Tls
 from mtls_runner.language.values import (
@@ -28,6 +29,7 @@ from mtls_runner.language.values import (
 from mtls_runner.model.endpoint import TlsVersion
 from mtls_runner.model.expectation import Match, Matcher
 from mtls_runner.model.observation import Outcome, Reason
+from mtls_runner.regular_expressions import occurs
 from mtls_runner.tls.names import ALERTS
 
 __all__ = ["CASE_OUTCOMES", "Expect", "RefusalField", "RefusalModel", "ServerExpect", "ExpectField", "When", "Where"]
@@ -53,11 +55,11 @@ def _equals(value: str | int | bool | tuple[str, ...]) -> Matcher:
     return Matcher(Match.EQUALS, value)
 
 
-def _compiled(pattern: str) -> re.Pattern[str]:
+def _compile(pattern: str) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", FutureWarning)  # for what later versions will read otherwise
-            return re.compile(pattern)
+            re.compile(pattern)
     except (re.error, OverflowError, RecursionError, FutureWarning) as error:
         why = error.msg if isinstance(error, re.error) else str(error)
         raise fail(f"this regular expression is broken: {why}", "Python's syntax (re)") from None
@@ -74,8 +76,12 @@ def _searched(value: Mapping[str, Value]) -> Matcher:
             return Matcher(Match.CONTAINS, part)
         if kind == "matches":
             pattern = text_value(text)
-            compiled = _compiled(pattern)
-            if all(compiled.search(sample) for sample in _UNLIKE):
+            _compile(pattern)
+            try:
+                everywhere = all(occurs(pattern, [sample]) for sample in _UNLIKE)
+            except DeadlineExceeded as error:
+                raise fail(str(error), "one that looks at no part of a text again and again") from None
+            if everywhere:
                 raise fail("every text matches this", _SOMETHING)
             return Matcher(Match.MATCHES, pattern)
     raise fail("this is not a way to compare", "a text, {contains: text} or {matches: regular expression}")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from mtls_runner.regular_expressions import occurs
 from mtls_runner.span import Span
 
 __all__ = ["Check", "Expectation", "Match", "Matcher", "Value"]
@@ -39,6 +39,9 @@ class Matcher:
         Args:
             value: what was observed.
             lines: a list is searched line by line, not for a member.
+
+        Raises:
+            DeadlineExceeded: a regular expression gives no answer in time.
         """
         wanted = self.value
         if value is None:
@@ -55,7 +58,7 @@ class Matcher:
                 return str(wanted) in str(value)
             case Match.MATCHES:
                 texts = value if isinstance(value, tuple) else (str(value),)
-                return any(re.search(str(wanted), text) for text in texts)
+                return occurs(str(wanted), texts)
 
 
 def _in_order(wanted: Sequence[str], seen: Iterable[str]) -> bool:
