@@ -102,6 +102,8 @@ class _Exchange:
         """As the lab's own noun."""
         transcript = self.transcript
         messages = transcript.messages()
+        # ssl tells of them once the handshake is complete
+        hello = transcript.server_hello() if self.tls_version is None else None
         verify_code = self.verify_code
         if verify_code is None and self.verifies and _FINISHED in {(m.direction, m.name) for m in messages}:
             verify_code = 0  # it would not have gone on otherwise (TLS 1.2: the server's Finished never came)
@@ -120,8 +122,8 @@ class _Exchange:
             ca_names=transcript.authorities(),
             sent_chain=transcript.chain(Direction.SENT),
             received_chain=transcript.chain(Direction.RECEIVED),
-            tls_version=self.tls_version,
-            cipher=self.cipher,
+            tls_version=hello.tls_version if hello is not None else self.tls_version,
+            cipher=hello.cipher if hello is not None else self.cipher,
             alpn=self.alpn,
             resumed=self.resumed,
             response=self.response,
@@ -130,6 +132,7 @@ class _Exchange:
             signature_algorithms=transcript.signature_algorithms(),
             messages_left_out=transcript.more,
             exit_code=0 if self.phase is Phase.DONE else None,
+            exit_predicted=True,
         )
         return view if self.phase is Phase.DONE else replace(view, exit_code=predict(view))
 
@@ -276,5 +279,6 @@ def _unusable(problem: Problem) -> ClientView:
         problem=problem.reason,
         error=problem.text,
         error_symbol=problem.symbol,
+        exit_predicted=True,
     )
     return replace(view, exit_code=predict(view, trust_unusable=problem.trust, crl_unusable=problem.crl))

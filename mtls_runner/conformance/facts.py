@@ -27,6 +27,7 @@ _AXES: tuple[tuple[Callable[[Place], str], Callable[[str], str]], ...] = (
     (lambda where: where.tool, _client),
 )
 
+_PREDICTED = " (predicted)"
 _WITHOUT_HANDSHAKE = {
     Outcome.CLIENT_UNUSABLE: "no handshake",
     Outcome.SERVER_UNUSABLE: "it does not start",
@@ -49,8 +50,10 @@ def how(seen: Observation) -> str:
 
 
 def curl_exit(seen: Observation) -> str:
-    """What curl exits with."""
-    return "-" if seen.curl_exit is None else str(seen.curl_exit)
+    """What curl exits with; by another client's word where no curl was run."""
+    if seen.curl_exit is None:
+        return "-"
+    return f"{seen.curl_exit}{_PREDICTED}" if seen.predicted else str(seen.curl_exit)
 
 
 def verify_code(seen: Observation) -> str:
@@ -80,7 +83,8 @@ def facts(verdicts: Mapping[Place, Verdict], column: str) -> str:
         for where, verdict in verdicts.items()
         if verdict.status is not Status.SKIP and verdict.observation is not None
     }
-    return collapsed(seen)
+    observed = {where: fact for where, fact in seen.items() if not fact.endswith(_PREDICTED)}
+    return collapsed(observed or seen)  # what was seen needs no prediction beside it
 
 
 def collapsed(values: Mapping[Place, str]) -> str:

@@ -156,7 +156,8 @@ def compare(expectation: Expectation, observation: Observation, tool_version: st
         try:
             if not unseen and any(_fits(matcher, value, lines=lines, names=names) for matcher in counted):
                 continue
-            observed = _UNOBSERVED if value is None else _show(value) + cut
+            predicted = " (predicted)" if check.path == "curl_exit" and observation.predicted else ""
+            observed = _UNOBSERVED if value is None else _show(value) + cut + predicted
         except DeadlineExceeded as error:
             observed = str(error)
         mismatches.append(Mismatch(check.path, _wanted(check), observed, check.span))

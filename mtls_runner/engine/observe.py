@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from mtls_runner.model.observation import ClientView, HttpResponse, Observation, Outcome, Phase, Reason, ServerView
 from mtls_runner.tls.classify import classify
-from mtls_runner.tls.curl_exit import verify_result
 from mtls_runner.tls.facts import Facts, Judgement
 from mtls_runner.tls.hints import HINTS, MEANINGS, because
 from mtls_runner.tls.messages import subject
@@ -79,6 +78,12 @@ def _server_evidence(view: ServerView, judgement: Judgement) -> str:
     return f"server ({view.source}): {'; '.join(parts)}"
 
 
+def _verify_result(client: ClientView, judgement: Judgement) -> int | None:
+    """The client's own number where it refused: curl's is not always OpenSSL's."""
+    own = client.verify_result if judgement.outcome is Outcome.CLIENT_REFUSED else None
+    return client.verify_code if own is None else own
+
+
 def _summary(judgement: Judgement, facts: Facts) -> str:
     outcome, view = judgement.outcome, facts.seen
     status = view.response.status if view is not None and view.response is not None else None
@@ -129,7 +134,7 @@ def observe(facts: Facts, name: Callable[[bytes], str]) -> Observation:
         curl_exit=client.exit_code,
         alert=judgement.alert.name if judgement.alert else None,
         alert_from=judgement.alert_from,
-        ssl_verify_result=verify_result(client) if judgement.outcome is Outcome.CLIENT_REFUSED else client.verify_code,
+        ssl_verify_result=_verify_result(client, judgement),
         server_verify_code=server.verify_code if server else None,
         tls_version=client.tls_version or (server.tls_version if server else None),
         cipher=client.cipher or (server.cipher if server else None),

@@ -207,7 +207,9 @@ class Checks(Strict):
     curl_exit: Wholes = about("What curl exits with, or would have.", [35, 56])
     alert: Alerts = about("The fatal alert that ended the handshake; null for none.", "certificate_required")
     alert_from: Ends = about("Who sent that alert.", "server")
-    ssl_verify_result: Wholes = about("OpenSSL's verify code for the server's chain, at the client.", 18)
+    ssl_verify_result: Wholes = about(
+        "The client's own verify code for the server's chain; curl writes 1 for a name.", 18
+    )
     server_verify_code: Wholes = about("OpenSSL's verify code for the client's chain, at the server.", 10)
     tls_version: Versions = about("The negotiated version.", "TLSv1.3")
     cipher: Texts = about("The negotiated cipher suite, under OpenSSL's name.", {"contains": "AES_256"})

@@ -207,6 +207,9 @@ class ClientView:
             is not HTTP/1.1); ``""``.
         timed_out: the time limit passed in ``phase``.
         exit_code: curl's exit, or for another client what curl of a named version would have exited with.
+        exit_predicted: it is that prediction, and nobody observed it.
+        verify_result: what the client itself gives as the result of its verification, where that is another number than
+            ``verify_code`` (curl's ``%{ssl_verify_result}``: 1 where it checks by itself); ``None``: the same.
         verify_code: OpenSSL's result for the server's chain (``X509_V_*``; 0 is OK); ``None``: never came so far.
         name_mismatch: the chain was good, the name was not.
         ocsp: what it held against the server by OCSP, though the chain was good.
@@ -236,6 +239,8 @@ class ClientView:
     error_symbol: str = ""
     timed_out: bool = False
     exit_code: int | None = None
+    exit_predicted: bool = False
+    verify_result: int | None = None
     verify_code: int | None = None
     name_mismatch: bool = False
     alerts: tuple[Alert, ...] = ()
@@ -387,3 +392,8 @@ class Observation(Conclusion):
     server_name: str | None = None
     server_signature_algorithm: str | None = None
     client_signature_algorithm: str | None = None
+
+    @property
+    def predicted(self) -> bool:
+        """Whether ``curl_exit`` is what curl would have exited with, said by another client."""
+        return self.curl_exit is not None and self.client is not None and self.client.exit_predicted

@@ -161,6 +161,7 @@ def _observed(seen: Observation) -> Json:
     observed: dict[str, Json] = {name: _plain(getattr(seen, name)) for name in _OBSERVED}
     observed["reason"] = _plain(seen.reason)
     observed["determined"] = seen.determined
+    observed["curl_exit_predicted"] = seen.predicted
     observed["body"] = seen.body[:_MOST_BODY].decode("utf-8", "backslashreplace") if seen.body is not None else None
     observed["body_size"] = len(seen.body) if seen.body is not None else None
     observed["client"] = _client(seen.client) if seen.client is not None else None

@@ -174,9 +174,14 @@ def _observed() -> Schema:
             "status": _or_null(_whole("HTTP status.", 100)),
             "headers": _or_null(_PAIRS, "The response's headers, names in lower case."),
             "curl_exit": _or_null(_whole("curl's exit; for another client what curl would have exited with.")),
+            "curl_exit_predicted": _flag(
+                "Nobody observed curl_exit: another client says what curl would have exited with."
+            ),
             "alert": _or_null(_text("The fatal alert that ended it, as RFC 8446 §6 names it.")),
             "alert_from": _or_null({"enum": ["client", "server"]}, "The end that sent it."),
-            "ssl_verify_result": _or_null(_whole("The client's X509_V_* result for the server's chain; 0 is OK.")),
+            "ssl_verify_result": _or_null(
+                _whole("The client's own X509_V_* result for the server's chain; 0: OK, 1 at curl: its own check.")
+            ),
             "server_verify_code": _or_null(_whole("The server's X509_V_* result for the client's chain; 0 is OK.")),
             "tls_version": _or_null(_text("As negotiated.")),
             "cipher": _or_null(_text("As negotiated, OpenSSL's name.")),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from mtls_runner.model.observation import ClientView, Direction, Phase, Reason
 
-__all__ = ["UNUSABLE_SINCE_8_16", "predict", "verify_result"]
+__all__ = ["UNUSABLE_SINCE_8_16", "predict"]
 
 #: CURLE_BAD_FUNCTION_ARGUMENT: the client's own key or certificate can't be used, from 8.16 on; 58 before.
 UNUSABLE_SINCE_8_16 = 43
@@ -19,8 +19,6 @@ _OK, _RESOLVE, _CONNECT, _PARTIAL, _TIMEOUT = 0, 6, 7, 18, 28
 _SSL_CONNECT, _EMPTY, _RECV, _CERT_PROBLEM, _CIPHER, _VERIFY, _CA_FILE = 35, 52, 56, 58, 59, 60, 77
 _CRL_FILE = 82
 
-_UNASKED = 1
-"""What ``%{ssl_verify_result}`` is until curl asks OpenSSL for its verdict (``!X509_V_OK``)."""
 #: A signature that does not verify (of a certificate, of a CRL) is an error of OpenSSL's cryptography first. curl looks at
 #: the oldest error in OpenSSL's queue, and takes the failure for one of the handshake, not of the verification.
 _SIGNATURE_FAILURES = frozenset((4, 5, 7, 8))
@@ -60,20 +58,6 @@ def predict(view: ClientView, *, trust_unusable: bool = False, crl_unusable: boo
             return _RECV if view.response is not None else None  # 1, 8 or 61, by what is wrong with the head
         case Phase.DONE:
             return _OK
-
-
-def verify_result(view: ClientView) -> int:
-    """What ``curl -w '%{ssl_verify_result}'`` writes where the client refused the server.
-
-    curl asks OpenSSL for its verdict only where the failed verification is the oldest error that OpenSSL met, and checks
-    names itself, before that: otherwise it writes 1.
-
-    Args:
-        view: with ``exit_code``, curl's own or a predicted one.
-    """
-    if view.exit_code != _VERIFY or view.name_mismatch or not view.verify_code:
-        return _UNASKED
-    return view.verify_code
 
 
 def _asked(view: ClientView) -> bool:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from mtls_runner.model.observation import Alert, Direction, Message
 from mtls_runner.tls.messages import alert, certificate_authorities, certificates, stapled
 from mtls_runner.tls.names import HANDSHAKE_TYPES
+from mtls_runner.tls.server_hello import ServerHello, read_server_hello
 from mtls_runner.tls.signatures import key_exchange_scheme, verify_scheme
 
 if TYPE_CHECKING:
@@ -26,9 +27,11 @@ if TYPE_CHECKING:
 __all__ = ["AVAILABLE", "LONGEST", "RecordingSocket", "Transcript", "record"]
 
 _CHANGE_CIPHER_SPEC, _ALERT, _HANDSHAKE = 20, 21, 22
-_CERTIFICATE, _CERTIFICATE_REQUEST, _CERTIFICATE_STATUS = 11, 13, 22
+_SERVER_HELLO, _CERTIFICATE, _CERTIFICATE_REQUEST, _CERTIFICATE_STATUS = 2, 11, 13, 22
 _SERVER_KEY_EXCHANGE, _CERTIFICATE_VERIFY = 12, 15
-_KEPT = frozenset((_CERTIFICATE, _CERTIFICATE_REQUEST, _CERTIFICATE_STATUS, _SERVER_KEY_EXCHANGE, _CERTIFICATE_VERIFY))
+_KEPT = frozenset(
+    (_SERVER_HELLO, _CERTIFICATE, _CERTIFICATE_REQUEST, _CERTIFICATE_STATUS, _SERVER_KEY_EXCHANGE, _CERTIFICATE_VERIFY)
+)
 _TLS_1_3 = 0x0304
 _RECORDED = frozenset((_CHANGE_CIPHER_SPEC, _ALERT, _HANDSHAKE))
 
@@ -111,6 +114,13 @@ class Transcript:
             elif message_type == _CERTIFICATE_VERIFY:
                 server = verify_scheme(data, version)
         return server, client
+
+    def server_hello(self) -> ServerHello | None:
+        """The last one that went by (a HelloRetryRequest is one, too); ``None``: none did."""
+        for _, _, content_type, message_type, _, data in reversed(self._entries):
+            if content_type == _HANDSHAKE and message_type == _SERVER_HELLO:
+                return read_server_hello(data)
+        return None
 
     def requested(self) -> bool:
         """Whether a CertificateRequest went by."""

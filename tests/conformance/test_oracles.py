@@ -128,7 +128,9 @@ def check_curl(results: Results) -> tuple[int, int]:
         assert python.seen.curl_exit == curl.seen.curl_exit, python
         if curl.seen.outcome is Outcome.CLIENT_REFUSED:
             verify_results += 1
-            assert python.seen.ssl_verify_result == curl.seen.ssl_verify_result, python
+            # each gives its own: curl 1 where it checks by itself, or an error of OpenSSL's came before the verdict
+            assert curl.seen.ssl_verify_result in (1, python.seen.ssl_verify_result), python
+            assert python.seen.ssl_verify_result not in (None, 0, 1), python
     return exits, verify_results
 
 

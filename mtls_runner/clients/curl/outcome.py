@@ -120,6 +120,7 @@ def view(
         timed_out=written.exit_code == _TIMEOUT and not written.not_http,
         exit_code=written.exit_code,
         verify_code=verify_code,
+        verify_result=written.verify_result if received is not None and phase is Phase.HANDSHAKE else None,
         name_mismatch=mismatch,
         alerts=alerts,
         messages=transcript.messages(),

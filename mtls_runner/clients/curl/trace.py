@@ -9,12 +9,11 @@ the header, or the inner type, before it said.
 from __future__ import annotations
 
 import re
-import ssl
 from dataclasses import dataclass, field
-from functools import cache
 
 from mtls_runner.model.observation import Direction
 from mtls_runner.tls.names import WIRE_VERSIONS
+from mtls_runner.tls.server_hello import ALPN, TLS_1_3, block, extensions, protocol, read_server_hello
 from mtls_runner.tls.transcript import Transcript
 
 __all__ = ["CurlTrace", "TraceReader", "parse"]
@@ -28,7 +27,7 @@ _NOTES = 1024
 # RFC 8446 §5.1; 0x17 stands in the headers of encrypted TLS 1.3 records, whose real type follows.
 _CHANGE_CIPHER_SPEC, _ALERT, _HANDSHAKE, _APPLICATION_DATA = 20, 21, 22, 23
 _CONTENT_TYPES = frozenset((_CHANGE_CIPHER_SPEC, _ALERT, _HANDSHAKE, _APPLICATION_DATA))
-_SIGNATURE_ALGORITHMS, _ALPN, _PRE_SHARED_KEY, _SUPPORTED_VERSIONS = 13, 16, 41, 43  # the IANA registry of extensions
+_SIGNATURE_ALGORITHMS = 13  # the IANA registry of extensions
 
 
 @dataclass(slots=True)
@@ -155,13 +154,13 @@ def _look(found: CurlTrace, direction: Direction, data: bytes) -> None:
     match data[:1]:
         case b"\x01":  # ClientHello
             found.said_hello = True
-            offered = _extensions(data, 4 + 34, session_width=1, suites_width=2).get(_SIGNATURE_ALGORITHMS, b"")
+            offered = extensions(data, 4 + 34, suites_width=2).get(_SIGNATURE_ALGORITHMS, b"")
             found.offered_signature_algorithms = max(0, len(offered) - 2) // 2
         case b"\x02":  # ServerHello
             _server_hello(found, data)
         case b"\x08":  # EncryptedExtensions
-            found.alpn = _protocol(_block(data, 4).get(_ALPN))
-        case b"\x0b" if direction is Direction.RECEIVED and found.version < 0x0304:  # Certificate
+            found.alpn = protocol(block(data, 4).get(ALPN))
+        case b"\x0b" if direction is Direction.RECEIVED and found.version < TLS_1_3:  # Certificate
             found.resumed = False
         case b"\x0e":  # ServerHelloDone
             found.flight_complete = True
@@ -170,56 +169,13 @@ def _look(found: CurlTrace, direction: Direction, data: bytes) -> None:
             if direction is Direction.RECEIVED:
                 found.flight_complete = True
                 if found.resumed is None:
-                    found.resumed = found.version < 0x0304
+                    found.resumed = found.version < TLS_1_3
 
 
 def _server_hello(found: CurlTrace, data: bytes) -> None:
-    """RFC 8446 §4.1.3, RFC 5246 §7.4.1.3."""
-    if len(data) < 4 + 35:
+    hello = read_server_hello(data)
+    if hello is None:
         return
-    extensions = _extensions(data, 4 + 34, session_width=1, suites_width=0)
-    suite = 4 + 35 + data[4 + 34]
-    found.version = int.from_bytes(extensions.get(_SUPPORTED_VERSIONS, data[4:6]), "big")
-    code = int.from_bytes(data[suite : suite + 2], "big")
-    found.cipher = _suites().get(code, f"0x{code:04X}")
-    found.alpn = _protocol(extensions.get(_ALPN))
-    if found.version >= 0x0304:
-        found.resumed = _PRE_SHARED_KEY in extensions
-
-
-def _extensions(data: bytes, at: int, *, session_width: int, suites_width: int) -> dict[int, bytes]:
-    """Of a ClientHello or ServerHello, from its legacy_session_id on."""
-    at += session_width + (data[at] if at < len(data) else 0)
-    if suites_width:  # ClientHello: a list of cipher suites and one of compression methods
-        at += 2 + int.from_bytes(data[at : at + 2], "big")
-        at += 1 + (data[at] if at < len(data) else 0)
-    else:  # ServerHello: one of each
-        at += 3
-    return _block(data, at)
-
-
-def _block(data: bytes, at: int) -> dict[int, bytes]:
-    """An extension block, as far as it goes (RFC 8446 §4.2)."""
-    end = min(len(data), at + 2 + int.from_bytes(data[at : at + 2], "big"))
-    at += 2
-    found: dict[int, bytes] = {}
-    while at + 4 <= end:
-        kind, size = int.from_bytes(data[at : at + 2], "big"), int.from_bytes(data[at + 2 : at + 4], "big")
-        found[kind] = data[at + 4 : at + 4 + size]
-        at += 4 + size
-    return found
-
-
-def _protocol(extension: bytes | None) -> str | None:
-    """The one name in a server's ALPN extension (RFC 7301 §3.1)."""
-    if extension is None or len(extension) < 3:
-        return None
-    return extension[3 : 3 + extension[2]].decode("ascii", "replace")
-
-
-@cache
-def _suites() -> dict[int, str]:
-    """OpenSSL's names of all cipher suites that it knows, by their number on the wire."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.set_ciphers("ALL:COMPLEMENTOFALL:@SECLEVEL=0")
-    return {suite["id"] & 0xFFFF: suite["name"] for suite in context.get_ciphers()}
+    found.version, found.cipher, found.alpn = hello.version, hello.cipher, hello.alpn
+    if found.version >= TLS_1_3:
+        found.resumed = hello.pre_shared_key

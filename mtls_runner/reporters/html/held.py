@@ -62,6 +62,8 @@ def _observed(seen: Observation, path: str) -> _Value:
     name, _, inner = path.partition(".")
     if path == "reason" and len(seen.reasons) > 1:
         return f"one of {listed(seen.reasons)}"
+    if path == "curl_exit" and seen.predicted:
+        return f"{seen.curl_exit} (predicted)"
     if not inner:
         value: _Value = getattr(seen, name)
         return value

@@ -61,6 +61,7 @@ class Connection:
         """As the lab's own noun."""
         verify_code = self.verify_code
         client_verify = None
+        hello = self.transcript.server_hello() if self.tls_version is None else None
         if verify_code is not None:
             client_verify = f"FAILED:{verify_code}"
         elif self.complete and (self.asks or self.refused_status is not None):
@@ -78,8 +79,8 @@ class Connection:
             messages=self.transcript.messages(),
             request=self.request,
             server_name=self.server_name,
-            tls_version=self.tls_version,
-            cipher=self.cipher,
+            tls_version=hello.tls_version if hello is not None else self.tls_version,
+            cipher=hello.cipher if hello is not None else self.cipher,
             resumed=self.resumed,
             refused_status=self.refused_status,
             presented=self._presented(),
