@@ -18,6 +18,7 @@ from mtls_runner.model.client import ClientSpec, Request
 from mtls_runner.model.endpoint import Address, TlsVersion, VerifyFlag
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import RevocationCheck
+from mtls_runner.snippet import is_secret
 
 __all__ = ["cannot", "command"]
 
@@ -55,8 +56,11 @@ def command(client: ClientSpec, address: Address, material: Material) -> str:
     options = ["-connect", str(address), *_name(client, address), *_trust(client, material, place)]
     options += _certificate(client, material, place)
     options += _negotiation(client)
-    request = _printf(client.request, client.server_name or address.host)
-    return f"printf {request} | {shlex.join(['openssl', 's_client', '-quiet', *options])}"
+    typed = shlex.join(["openssl", "s_client", "-quiet", *options])
+    request = _octets(client.request, client.server_name or address.host)
+    if any(is_secret(name) for name, _ in client.request.headers):
+        return f"{typed} < {shlex.quote(str(_kept(place, 'request', request)))}"
+    return f"printf {_printf(request)} | {typed}"
 
 
 def _name(client: ClientSpec, address: Address) -> list[str]:
@@ -137,15 +141,19 @@ def _negotiation(client: ClientSpec) -> list[str]:
     return options
 
 
-def _printf(request: Request, host: str) -> str:
-    """The HTTP/1.1 request (RFC 9112) as ``printf``'s format, in the shell's single quotes."""
+def _octets(request: Request, host: str) -> bytes:
+    """The HTTP/1.1 request (RFC 9112)."""
     given = {name.lower() for name, _ in request.headers}
     lines = [f"{request.method} {request.path} HTTP/1.1"]
     lines += [f"Host: {host}"] if "host" not in given else []
     lines += [f"{name}: {value}" for name, value in request.headers]
     lines += ["Connection: close"] if "connection" not in given else []
     lines += [f"Content-Length: {len(request.body)}"] if request.body and "content-length" not in given else []
-    octets = "\r\n".join([*lines, "", ""]).encode() + request.body
+    return "\r\n".join([*lines, "", ""]).encode() + request.body
+
+
+def _printf(octets: bytes) -> str:
+    """As ``printf``'s format, in the shell's single quotes."""
     return "'" + "".join(_escaped(octets[at : at + 1]) for at in range(len(octets))) + "'"
 
 

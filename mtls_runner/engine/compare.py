@@ -12,6 +12,7 @@ from mtls_runner.model.distinguished_name import same_form
 from mtls_runner.model.expectation import Check, Expectation, Match, Matcher, Value
 from mtls_runner.model.observation import Observation, Reason
 from mtls_runner.model.verdict import Mismatch, Undetermined
+from mtls_runner.snippet import MASK, is_secret
 from mtls_runner.tls.hints import listed
 
 __all__ = ["Comparison", "compare", "counting", "version_satisfies"]
@@ -160,7 +161,10 @@ def compare(expectation: Expectation, observation: Observation, tool_version: st
             observed = _UNOBSERVED if value is None else _show(value) + cut + predicted
         except DeadlineExceeded as error:
             observed = str(error)
-        mismatches.append(Mismatch(check.path, _wanted(check), observed, check.span))
+        wanted = _wanted(check)
+        if is_secret(check.path.partition(".")[2]):  # Set-Cookie, Authorization
+            wanted, observed = MASK, observed if value is None else f"another value ({MASK})"
+        mismatches.append(Mismatch(check.path, wanted, observed, check.span))
     return Comparison(tuple(mismatches), undetermined if not mismatches else None)
 
 

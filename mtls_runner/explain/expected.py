@@ -9,6 +9,7 @@ from mtls_runner.explain.words import either
 from mtls_runner.model.case import Case
 from mtls_runner.model.expectation import Check, Match, Matcher
 from mtls_runner.model.observation import Outcome, Reason
+from mtls_runner.snippet import MASK, is_secret
 
 __all__ = ["Expected", "expected"]
 
@@ -89,7 +90,8 @@ def _details(checks: tuple[Check, ...]) -> Iterator[str]:
     for check in checks:
         if check.path not in ("outcome", "reason"):
             condition = f" (version {check.tool_version})" if check.tool_version else ""
-            yield f"{check.path} {either(map(_matcher, check.alternatives))}{condition}"
+            hidden = is_secret(check.path.partition(".")[2])
+            yield f"{check.path} {MASK if hidden else either(map(_matcher, check.alternatives))}{condition}"
 
 
 def _matcher(matcher: Matcher) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from mtls_runner.clients.curl.command import Files, build, openssl_settings
+from mtls_runner.clients.curl.command import Files, build, openssl_settings, secret_headers
 from mtls_runner.export.material import Workshop
 from mtls_runner.export.shell import PORT, word
 from mtls_runner.model.client import ClientSpec
@@ -58,7 +58,7 @@ def _files(client: ClientSpec, shop: Workshop, generated: dict[str, bytes]) -> F
         config = Path(shop.curl_settings(client.passphrase, client.certificate))
     plain = client.security_level == 2 and not client.signature_algorithms
     settings = "none" if plain else _generated("openssl.cnf", openssl_settings(client).encode(), generated)
-    body = client.request.body
+    body, hidden = client.request.body, secret_headers(client.request)
     return Files(
         certificate=Path(shop.chain(client.certificate, client.chain)) if client.certificate is not None else None,
         key=_key(client, shop),
@@ -68,6 +68,7 @@ def _files(client: ClientSpec, shop: Workshop, generated: dict[str, bytes]) -> F
         config=config,
         body=Path(_generated("body", body, generated)) if body else None,
         crl=Path(shop.crl(client.crl)) if client.crl else None,
+        headers=Path(_generated("headers", hidden, generated)) if hidden else None,
     )
 
 

@@ -12,6 +12,7 @@ from mtls_runner.model.event import CaseFinished, Event, RunFinished, RunStarted
 from mtls_runner.model.expectation import Check, Expectation, Match, Matcher
 from mtls_runner.model.observation import ClientView, Observation, ServerView
 from mtls_runner.model.verdict import Mismatch, Status, StepVerdict, Verdict
+from mtls_runner.snippet import MASK, is_secret
 
 __all__ = ["FORMAT", "JsonReporter"]
 
@@ -148,6 +149,8 @@ def _expected(expectation: Expectation) -> Json:
 
 
 def _alternatives(check: Check) -> Json:
+    if is_secret(check.path.partition(".")[2]):
+        return MASK
     values = [_matcher(matcher) for matcher in check.alternatives]
     return values[0] if len(values) == 1 else values
 
@@ -159,6 +162,9 @@ def _matcher(matcher: Matcher) -> Json:
 
 def _observed(seen: Observation) -> Json:
     observed: dict[str, Json] = {name: _plain(getattr(seen, name)) for name in _OBSERVED}
+    for name in ("headers", "upstream_headers"):
+        fields: Sequence[tuple[str, str]] | None = getattr(seen, name)
+        observed[name] = None if fields is None else [[key, MASK if is_secret(key) else value] for key, value in fields]
     observed["reason"] = _plain(seen.reason)
     observed["determined"] = seen.determined
     observed["curl_exit_predicted"] = seen.predicted

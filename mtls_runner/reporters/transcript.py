@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from mtls_runner.model.case import Case
 from mtls_runner.model.observation import ClientView, Direction, HttpRequest, Message, Observation, Phase, ServerView
 from mtls_runner.reporters.escape import one_line, visible
+from mtls_runner.snippet import MASK, is_secret
 from mtls_runner.tls.messages import issuer, subject
 
 __all__ = ["server_lines", "transcript"]
@@ -67,7 +68,7 @@ def _client(case: Case, client: ClientView, seen: Observation) -> Iterator[str]:
         yield from _request(HttpRequest(request.method, request.path, request.headers), ">")
     if client.response is not None:
         yield f"< HTTP status {client.response.status}"
-        yield from (one_line(f"< {name}: {value}") for name, value in client.response.headers)
+        yield from _fields(client.response.headers, "<")
         yield "<"
         yield from _body(client.response.body)
     if client.timed_out:
@@ -124,8 +125,13 @@ def _negotiated(version: str, cipher: str | None, alpn: str | None, *, resumed: 
 
 def _request(request: HttpRequest, arrow: str) -> Iterator[str]:
     yield one_line(f"{arrow} {request.method} {request.path}")
-    yield from (one_line(f"{arrow} {name}: {value}") for name, value in request.headers)
+    yield from _fields(request.headers, arrow)
     yield arrow
+
+
+def _fields(headers: Sequence[tuple[str, str]], arrow: str) -> Iterator[str]:
+    for name, value in headers:
+        yield one_line(f"{arrow} {name}: {MASK if is_secret(name) else value}")
 
 
 def _body(body: bytes) -> Iterator[str]:

@@ -12,9 +12,21 @@ __all__ = ["MASK", "is_secret", "masked", "without_secrets"]
 MASK = "***"
 
 _WHOLE = frozenset(
-    {"pass", "pw", "pwd", "pin", "passwd", "secret", "secrets", "token", "authorization", "proxyauthorization"}
+    {
+        "pass",
+        "pw",
+        "pwd",
+        "pin",
+        "passwd",
+        "secret",
+        "secrets",
+        "token",
+        "authorization",
+        "proxyauthorization",
+        "cookie",
+    }
 )
-_WITHIN = ("passph", "passw", "secret", "phrase", "pwd")
+_WITHIN = ("passph", "passw", "secret", "phrase", "pwd", "apikey")
 _LIKE = ("passphrase", "password", "passwd", "passcode")
 #: How alike a slip of the pen is: ``pasphrase`` 0.95, ``psswrd`` 0.86; ``path_length`` 0.48.
 _ALIKE = 0.72
@@ -67,7 +79,8 @@ _LONGEST = 2000
 
 @lru_cache(maxsize=4096)
 def is_secret(key: str) -> bool:
-    """Whether a key is, or nearly is, one of those that hold secrets (``passphrase``, ``pasphrase``, ``key_password``)."""
+    """Whether a key, or the name of a header field, is, or nearly is, one of those that hold secrets (``passphrase``,
+    ``pasphrase``, ``key_password``, ``Authorization``, ``X-Api-Key``, ``Cookie``)."""
     return any(_near(part) or any(map(_near, re.split(r"[-_ ]", part))) for part in key.lower().split("."))
 
 

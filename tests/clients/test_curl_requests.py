@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import socket
 import subprocess
 from dataclasses import replace
@@ -59,6 +60,30 @@ def test_method_headers_and_body(curl: CurlClient, store: Store) -> None:
     assert (seen[b"x-one"], seen[b"content-type"]) == (b"1", b"text/plain")
     assert b"x-empty:" in seen
     assert body == b"@not a file\n\0\xff"
+
+
+def test_secret_headers_arrive_and_no_argument_list_has_them(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = shutil.which("curl")
+    wrapper = tmp_path / "curl"
+    wrapper.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >>{tmp_path}/arguments\nexec {found} "$@"\n')
+    wrapper.chmod(0o755)
+    monkeypatch.setenv("MTLS_RUN_CURL", str(wrapper))
+    headers = (
+        ("Authorization", "Bearer hunter2"),
+        ("X-Plain", "plain"),
+        ("Cookie", 'a=hunter2; b=\\hunter2"'),
+        ("X-Api-Key", "hunter2#3"),
+        ("X-Auth-Token", ""),
+        ("Proxy-Authorization", "@hunter2"),
+    )
+    _, seen, _ = asked(CurlClient(), replace(SPEC, request=Request(headers=headers)), store)
+    assert {name.lower().encode(): value.encode() for name, value in headers if value}.items() <= seen.items()
+    assert b"x-auth-token:" in seen
+    arguments = (tmp_path / "arguments").read_text()
+    assert "X-Plain: plain" in arguments
+    assert "hunter2" not in arguments
 
 
 def test_curl_adds_nothing_about_the_body(curl: CurlClient, store: Store) -> None:

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from mtls_runner.clients.curl.binary import CurlBinary, Finished, Kept, Sink
-from mtls_runner.clients.curl.command import Command, Files, build, key_path, locked, openssl_settings
+from mtls_runner.clients.curl.command import Command, Files, build, key_path, locked, openssl_settings, secret_headers
 from mtls_runner.clients.curl.head import Head
 from mtls_runner.clients.curl.outcome import OUT_OF_MEMORY, READ_LATE, Written, stopped, view
 from mtls_runner.clients.curl.trace import TraceReader
@@ -176,7 +176,7 @@ class CurlClient:
             with self._lock:
                 if not trust.exists():
                     _write(trust, _nobody())
-        body = client.request.body
+        body, hidden = client.request.body, secret_headers(client.request)
         return Files(
             certificate=None
             if client.certificate is None
@@ -188,6 +188,7 @@ class CurlClient:
             config=config,
             body=self._keep(place, "body", body) if body else None,
             crl=material.crl(client.crl).absolute() if client.crl else None,
+            headers=self._keep(place, "headers", hidden) if hidden else None,
             locked=locked(client, material),
         )
 

@@ -14,8 +14,9 @@ from mtls_runner.errors import LabError, MaterialError
 from mtls_runner.model.client import ClientSpec, Request
 from mtls_runner.model.endpoint import Address, TlsVersion
 from mtls_runner.model.port import Material
+from mtls_runner.snippet import is_secret
 
-__all__ = ["Command", "Files", "build", "key_path", "locked", "openssl_settings"]
+__all__ = ["Command", "Files", "build", "key_path", "locked", "openssl_settings", "secret_headers"]
 
 #: Ascending; curl takes the lowest as an option of its own and the highest for ``--tls-max``.
 _VERSIONS: Mapping[TlsVersion, tuple[str, str]] = {
@@ -45,6 +46,7 @@ class Files:
         settings: what OpenSSL reads instead of the system's ``openssl.cnf``.
         config: for ``--config``, with the passphrase in it; ``None``: there is none to hide.
         body: the request's body; ``None``: it has none.
+        headers: for ``-H @file``: the request's header fields that hold secrets; ``None``: there is none to hide.
         locked: the key is encrypted, and there is no passphrase for it.
     """
 
@@ -56,6 +58,7 @@ class Files:
     config: Path | None
     body: Path | None
     crl: Path | None = None
+    headers: Path | None = None
     locked: bool = False
 
 
@@ -121,7 +124,7 @@ def build(client: ClientSpec, address: Address, files: Files) -> Command:
     options += _tls(client)
     where, url = _target(client, address)
     options += where
-    options += _request(client.request, files.body)
+    options += _request(client.request, files)
     plain = client.security_level == 2 and not client.signature_algorithms
     return Command(tuple(options), files.config, None if plain else files.settings, url, files.locked)
 
@@ -166,7 +169,17 @@ def _numeric(address: Address) -> str:
     return str(found[0][4][0])
 
 
-def _request(request: Request, body: Path | None) -> list[str]:
+def secret_headers(request: Request) -> bytes:
+    """What goes into a file for ``-H @file``, since everybody on this machine can read argument lists."""
+    return "".join(f"{_header(*field)}\n" for field in request.headers if is_secret(field[0])).encode()
+
+
+def _header(name: str, value: str) -> str:
+    return f"{name}: {value}" if value else f"{name};"
+
+
+def _request(request: Request, files: Files) -> list[str]:
+    body = files.body
     options: list[str] = []
     given = {name.lower() for name, _ in request.headers}
     if request.method == "HEAD":
@@ -179,9 +192,10 @@ def _request(request: Request, body: Path | None) -> list[str]:
         options += [
             part for name in ("Content-Type", "Expect") if name.lower() not in given for part in ("-H", f"{name}:")
         ]
-    for name, value in request.headers:
-        options += ["-H", f"{name}: {value}" if value else f"{name};"]
-    return options
+    for field in request.headers:
+        if files.headers is None or not is_secret(field[0]):
+            options += ["-H", _header(*field)]
+    return [*options, "-H", f"@{files.headers}"] if files.headers is not None else options
 
 
 def _certificate(path: Path) -> str:

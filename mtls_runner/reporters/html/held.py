@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mtls_runner.model.expectation import Check, Expectation, Match
 from mtls_runner.model.observation import Observation
 from mtls_runner.model.verdict import Mismatch
+from mtls_runner.snippet import MASK, is_secret
 from mtls_runner.tls.hints import listed
 
 __all__ = ["Held", "held"]
@@ -55,6 +56,8 @@ def held(expect: Expectation, mismatches: Iterable[Mismatch], seen: Observation 
 
 def _wanted(check: Check) -> str:
     texts = " or ".join(_WORDS[each.kind] + _shown(each.value) for each in check.alternatives)
+    if is_secret(check.path.partition(".")[2]):
+        texts = MASK
     return f"{texts} (version {check.tool_version})" if check.tool_version else texts
 
 
@@ -68,7 +71,8 @@ def _observed(seen: Observation, path: str) -> _Value:
         value: _Value = getattr(seen, name)
         return value
     pairs: Iterable[tuple[str, str]] = getattr(seen, name) or ()
-    return ", ".join(text for key, text in pairs if key.lower() == inner) or None
+    found = ", ".join(text for key, text in pairs if key.lower() == inner) or None
+    return MASK if found and is_secret(inner) else found
 
 
 def _shown(value: _Value) -> str:
