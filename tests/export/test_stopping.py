@@ -17,13 +17,13 @@ from mtls_runner.language import Overrides, load
 
 from ..container_engine import IMAGE
 
-_CASES = "".join(f"  - {{name: case {number}, client: client, expect: accepted}}\n" for number in range(60))
-_SCENARIO = f"ca: {{}}\nleaves: {{server: {{}}, client: {{usage: client}}}}\nserver: {{}}\ncases:\n{_CASES}"
+_SCENARIO = "ca: {}\nleaves: {server: {}, client: {usage: client}}\nserver: {}\ncases:\n"
 
 
-def _exported(backend: str, tmp_path: Path) -> Path:
+def _exported(backend: str, tmp_path: Path, cases: int = 60) -> Path:
     file = tmp_path / "mine.yaml"
-    file.write_text(_SCENARIO)
+    lines = (f"  - {{name: case {number}, client: client, expect: accepted}}\n" for number in range(cases))
+    file.write_text(_SCENARIO + "".join(lines))
     return export(load(file, Overrides(backend=backend, tool="curl", image=IMAGE)), tmp_path / "out").script
 
 
@@ -94,7 +94,7 @@ def test_what_is_suspended_ends_too(tmp_path: Path) -> None:
 
 
 def test_what_can_not_be_kept_is_not_left_where_it_was(tmp_path: Path) -> None:
-    script = _exported("python", tmp_path)
+    script = _exported("python", tmp_path, cases=2)
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     result = subprocess.run(
@@ -104,13 +104,13 @@ def test_what_can_not_be_kept_is_not_left_where_it_was(tmp_path: Path) -> None:
         env=os.environ | {"TMPDIR": str(temporary), "KEEP": f"{script}/no directory"},
         check=False,
     )
-    assert "# all 60 as expected" in result.stdout
+    assert "# all 2 as expected" in result.stdout
     assert f"not all is in {script}/no directory" in result.stderr
     assert list(temporary.iterdir()) == []
 
 
 def test_an_edited_copy_is_what_runs(tmp_path: Path) -> None:
-    script = _exported("python", tmp_path)
+    script = _exported("python", tmp_path, cases=2)
     mine = script.with_name("mine.sh")
     mine.write_text(script.read_text().replace("expect 'case 0'", "expect 'one of mine'"))
     result = subprocess.run(["bash", mine.name], cwd=mine.parent, capture_output=True, text=True, check=True)

@@ -204,9 +204,10 @@ def test_a_misspelt_passphrase_never_shows_its_value(key: str, tail: str) -> Non
         assert SECRET not in every_line(text), key
 
 
-LONG = 1 << 20
+LONG = 1 << 18  # of which the square is minutes
 
 
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     "text",
     [

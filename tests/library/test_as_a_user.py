@@ -57,22 +57,16 @@ def test_workers_share_the_cases(project: pytest.Pytester) -> None:
     run(project, CASES, "-n", "2").assert_outcomes(passed=2, failed=4)
 
 
-@pytest.mark.parametrize(
-    ("case", "reason"),
-    [
-        (
-            "{name: x, client: {certificate: sealed, passphrase: wrong}, expect: client-unusable}",
-            "expects client-unusable",
-        ),
-        ("{name: x, client: good, steps: [{expect: accepted}, reload, {expect: accepted}]}", "several steps"),
-    ],
-)
-def test_cases_that_no_other_client_can_run_are_skipped(project: pytest.Pytester, case: str, reason: str) -> None:
+def test_cases_that_no_other_client_can_run_are_skipped(project: pytest.Pytester) -> None:
     with (project.path / "clients.yaml").open("a") as file:
-        file.write(f"  - {case}\n")
-    result = run(project, CASES, "-rs", "-k", "x]")
-    result.assert_outcomes(skipped=1, deselected=6)
-    result.stdout.fnmatch_lines([f"SKIPPED*can't run this case: it *{reason}*"])
+        file.write(
+            "  - {name: qx, client: {certificate: sealed, passphrase: wrong}, expect: client-unusable}\n"
+            "  - {name: qx2, client: good, steps: [{expect: accepted}, reload, {expect: accepted}]}\n"
+        )
+    result = run(project, CASES, "-rs", "-k", "qx")
+    result.assert_outcomes(skipped=2, deselected=6)
+    for reason in ("expects client-unusable", "several steps"):
+        result.stdout.fnmatch_lines([f"SKIPPED*can't run this case: it *{reason}*"])
 
 
 def test_a_client_that_presents_nothing_though_it_should_is_found_out(project: pytest.Pytester) -> None:
@@ -89,26 +83,25 @@ def test_what_the_backend_cannot_do_is_skipped(project: pytest.Pytester) -> None
     result.stdout.fnmatch_lines(["SKIPPED*verify depth*"])
 
 
-@pytest.mark.parametrize(
-    ("test", "message"),
-    [
-        (
-            "@pytest.mark.mtls_scenario('no.yaml')\ndef test_it(mtls_lab): pass",
-            "there is no scenario 'no.yaml' beside*",
-        ),
-        ("@pytest.mark.mtls_scenario()\ndef test_it(mtls_lab): pass", "mtls_scenario takes one scenario file or more*"),
-        ("@pytest.mark.mtls_scenario('clients.yaml', sever='x')\ndef test_it(mtls_lab): pass", "mtls_scenario takes*"),
-        ("@pytest.mark.mtls_scenario('bad.yaml')\ndef test_it(mtls_case): pass", "*bad.yaml:9:*sever*"),
-        ("@pytest.mark.mtls_scenario('bad.yaml')\ndef test_it(mtls_lab): pass", "*bad.yaml:9:*sever*"),
-        ("def test_it(mtls_case): pass", "*mtls_case needs a scenario*"),
-    ],
-)
-def test_mistakes_are_errors_that_say_what_to_do(project: pytest.Pytester, test: str, message: str) -> None:
+MISTAKES = {
+    "@pytest.mark.mtls_scenario('no.yaml')\ndef test_it(mtls_lab): pass": "there is no scenario 'no.yaml' beside*",
+    "@pytest.mark.mtls_scenario()\ndef test_it(mtls_lab): pass": "mtls_scenario takes one scenario file or more*",
+    "@pytest.mark.mtls_scenario('clients.yaml', sever='x')\ndef test_it(mtls_lab): pass": "mtls_scenario takes*",
+    "@pytest.mark.mtls_scenario('bad.yaml')\ndef test_it(mtls_case): pass": "*bad.yaml:9:*sever*",
+    "@pytest.mark.mtls_scenario('bad.yaml')\ndef test_it(mtls_lab): pass": "*bad.yaml:9:*sever*",
+    "def test_it(mtls_case): pass": "*mtls_case needs a scenario*",
+}
+
+
+def test_mistakes_are_errors_that_say_what_to_do(project: pytest.Pytester) -> None:
     text = (HERE / "clients.yaml").read_text().replace("\nserver:", "\nsever:")
     (project.path / "bad.yaml").write_text(text)
-    result = run(project, test)
-    result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines([f"*{message}"])
+    for number, mistake in enumerate(MISTAKES):
+        (project.path / f"test_{number}.py").write_text(f"import pytest\n{mistake}\n")
+    result = run_pytest(project, "--continue-on-collection-errors")
+    result.assert_outcomes(errors=len(MISTAKES))
+    for message in MISTAKES.values():
+        result.stdout.fnmatch_lines([f"*{message}"])
 
 
 def test_nothing_is_left_behind(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:

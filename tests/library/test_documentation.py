@@ -37,28 +37,21 @@ def test_each_library_has_its_example() -> None:
     assert {"aiohttp", "httpx", "requests"} <= imported
 
 
-@pytest.mark.parametrize("name", TESTS)
-def test_an_example_passes(project: pytest.Pytester, name: str) -> None:
-    result = run_pytest(project, name)
-    outcomes = result.parseoutcomes()
-    assert set(outcomes) == {"passed"}, outcomes
-    assert outcomes["passed"] >= FILES[name].count("\ndef test_")
-
-
-@pytest.mark.parametrize("name", TESTS)
-def test_an_example_fails_where_nobody_is_refused(project: pytest.Pytester, name: str) -> None:
-    path = project.path / "labs/clients.yaml"
-    path.write_text(path.read_text().replace("not_before: -10d, not_after: -1d", "not_after: 10d"))
-    assert run_pytest(project, name).ret == pytest.ExitCode.TESTS_FAILED
-
-
-def test_the_output_is_the_one_that_is_shown(project: pytest.Pytester) -> None:
+def test_the_examples_pass_with_the_output_that_is_shown(project: pytest.Pytester) -> None:
     shown = re.search(r"```\n(test_every_case.*?)```", TEXT, re.DOTALL)
     assert shown is not None
-    result = run_pytest(project, "test_every_case.py", "-v", "-p", "no:xdist")
+    result = run_pytest(project, *TESTS, "labs/clients.yaml", "-v", "-p", "no:xdist")
+    outcomes = result.parseoutcomes()
+    assert set(outcomes) == {"passed"}, outcomes
     seen = [re.sub(r" +\[ *\d+%\]", "", line) for line in result.outlines if " PASSED" in line]
-    assert seen == shown[1].splitlines()
+    assert [line for line in seen if line.startswith("test_every_case")] == shown[1].splitlines()
+    assert sum(line.startswith("labs/clients.yaml::") for line in seen) == 4
+    for name in TESTS:
+        assert sum(line.startswith(f"{name}::") for line in seen) >= FILES[name].count("\ndef test_")
 
 
-def test_the_scenario_passes(project: pytest.Pytester) -> None:
-    run_pytest(project, "labs/clients.yaml").assert_outcomes(passed=4)
+def test_each_example_fails_where_nobody_is_refused(project: pytest.Pytester) -> None:
+    path = project.path / "labs/clients.yaml"
+    path.write_text(path.read_text().replace("not_before: -10d, not_after: -1d", "not_after: 10d"))
+    result = run_pytest(project, *TESTS, "-rf")
+    assert {re.split(r" |::", line)[1] for line in result.outlines if line.startswith("FAILED ")} == set(TESTS)

@@ -17,6 +17,7 @@ from mtls_runner.model.credential import Secret
 from mtls_runner.model.observation import ClientView, HttpResponse, ServerView
 from mtls_runner.model.revocation import CrlSpec, Revocation, RevocationReason
 from mtls_runner.model.server import ServerSpec
+from mtls_runner.model.traits import Runtime
 from mtls_runner.pki.keys import KeyPool
 from mtls_runner.pki.store import Store
 from mtls_runner.servers.container.engine import Engine
@@ -133,7 +134,7 @@ MakeServer = Callable[..., ServerSpec]
 
 @pytest.fixture(scope="session")
 def make_server() -> MakeServer:
-    """A server that demands certificates of ``ca``; fields by keyword."""
+    """A server that demands certificates of ``ca``; fields by keyword. It is a process where nothing needs a container."""
     usual = ServerSpec(
         id="server",
         backend=backend("nginx"),
@@ -141,6 +142,7 @@ def make_server() -> MakeServer:
         passphrase=None,
         trust=("ca",),
         options=(("image", IMAGE),),
+        runtime=Runtime.PROCESS,
     )
 
     def make(config: Path | None = None, **fields: object) -> ServerSpec:

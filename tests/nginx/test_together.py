@@ -35,9 +35,9 @@ def test_servers_that_were_expected_share_a_container_and_keep_their_settings(
     backend: NginxBackend, lab: Lab, make_server: MakeServer, store: Store
 ) -> None:
     strict, optional, other = (
-        make_server(id="strict"),
-        make_server(id="optional", client_auth=ClientAuth.OPTIONAL),
-        make_server(id="other", trust=("other",)),
+        make_server(runtime=None, id="strict"),
+        make_server(runtime=None, id="optional", client_auth=ClientAuth.OPTIONAL),
+        make_server(runtime=None, id="other", trust=("other",)),
     )
     backend.expect((strict, optional, other))
     with ExitStack() as stack:
@@ -67,7 +67,7 @@ def test_servers_that_nobody_spoke_of_have_a_container_each(
     backend: NginxBackend, make_server: MakeServer, store: Store
 ) -> None:
     with ExitStack() as stack:
-        for spec in (make_server(id="one"), make_server(id="two")):
+        for spec in (make_server(runtime=None, id="one"), make_server(runtime=None, id="two")):
             stack.enter_context(backend.serve(spec, store, Deadline.after(60)))
         assert containers(backend) == 2
 
@@ -75,7 +75,7 @@ def test_servers_that_nobody_spoke_of_have_a_container_each(
 def test_one_that_cannot_start_takes_no_other_with_it(
     backend: NginxBackend, lab: Lab, make_server: MakeServer, store: Store
 ) -> None:
-    good, bad = make_server(id="good"), make_server(id="bad", certificate="mismatch")
+    good, bad = make_server(runtime=None, id="good"), make_server(runtime=None, id="bad", certificate="mismatch")
     backend.expect((good, bad))
     with backend.serve(good, store, Deadline.after(60)) as running:
         seen = lab.probe(running, good, ClientSpec(tool("python"), certificate="good", trust=("ca",)))

@@ -156,7 +156,7 @@ def test_what_the_lab_changes_is_shown(lab: Lab, make_server: MakeServer) -> Non
 def test_the_image_option_is_what_runs(lab: Lab, make_server: MakeServer) -> None:
     from mtls_runner.errors import EngineError
 
-    absent = make_server(options=(("image", "127.0.0.1:1/no/such:image"),))
+    absent = make_server(runtime=None, options=(("image", "127.0.0.1:1/no/such:image"),))
     with pytest.raises(EngineError, match=r"127\.0\.0\.1:1/no/such:image is not here.*docker pull"), lab.serve(absent):
         pass
     assert dict(make_server().options)["image"] == IMAGE

@@ -8,10 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from mtls_runner.model.client import ClientSpec, Request
-from mtls_runner.model.endpoint import ChainKind, ChainSpec, TlsVersion
+from mtls_runner.model.endpoint import TlsVersion
 from mtls_runner.model.observation import Alert, Direction, Outcome, Phase, Reason
-from mtls_runner.model.revocation import RevocationCheck
-from mtls_runner.model.server import ClientAuth, ServerSpec
+from mtls_runner.model.server import ServerSpec
 from mtls_runner.servers.nginx.running import RunningNginx
 from tests.named import tool
 
@@ -61,27 +60,6 @@ def test_a_good_certificate_is_accepted(lab: Lab, running: RunningNginx, spec: S
     assert (seen.server.request.method, seen.server.request.path) == ("GET", "/x?y=1")
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize(("certificate", "reason", "code"), CASES)
-def test_a_bad_certificate_is_refused_over_http_and_the_log_names_the_fault(
-    lab: Lab,
-    running: RunningNginx,
-    spec: ServerSpec,
-    version: TlsVersion,
-    certificate: str | None,
-    reason: Reason,
-    code: int | None,
-) -> None:
-    seen = lab.probe(running, spec, client(certificate, version))
-    assert seen.status == 400
-    assert (seen.judgement.outcome, seen.judgement.reason) == (Outcome.SERVER_REFUSED, reason)
-    assert seen.server is not None
-    assert seen.server.verify_code == code
-    assert seen.server.refused_status == 400
-    assert (seen.server.client_verify or "").startswith("FAILED:" if certificate else "NONE")
-    assert any(line.startswith("20") for line in seen.server.log)
-
-
 def test_a_name_that_nginx_spells_differently_is_told_as_the_lab_tells_it(
     lab: Lab, running: RunningNginx, spec: ServerSpec
 ) -> None:
@@ -114,70 +92,6 @@ def test_no_common_version_or_cipher_is_told_by_its_symbol(lab: Lab, make_server
     assert twin.status == 200
 
 
-@pytest.mark.parametrize(("depth", "status"), [(None, 400), (2, 200), (1, 400)])
-def test_verify_depth(lab: Lab, make_server: MakeServer, depth: int | None, status: int) -> None:
-    spec = make_server(verify_depth=depth)
-    with lab.serve(spec) as running:
-        seen = lab.probe(running, spec, client("deep"))
-    assert seen.status == status
-    assert seen.judgement.reason is (None if status == 200 else Reason.UNKNOWN_CA)
-
-
-def test_an_intermediate_that_is_not_sent_is_missed(lab: Lab, running: RunningNginx, spec: ServerSpec) -> None:
-    alone = lab.probe(running, spec, client("below", chain=ChainSpec(ChainKind.LEAF)))
-    assert (alone.judgement.outcome, alone.judgement.reason) == (Outcome.SERVER_REFUSED, Reason.UNKNOWN_CA)
-    assert lab.probe(running, spec, client("below")).status == 200
-
-
-@pytest.mark.parametrize(
-    ("auth", "none", "foreign", "verify"),
-    [
-        (ClientAuth.NONE, 200, 200, None),
-        (ClientAuth.OPTIONAL, 200, 400, "NONE"),
-        (ClientAuth.OPTIONAL_NO_CA, 200, 200, "NONE"),
-        (ClientAuth.REQUIRED, 400, 400, "NONE"),
-    ],
-)
-def test_client_auth(
-    lab: Lab, make_server: MakeServer, auth: ClientAuth, none: int, foreign: int, verify: str | None
-) -> None:
-    spec = make_server(client_auth=auth)
-    with lab.serve(spec) as running:
-        without = lab.probe(running, spec, client(None))
-        with_foreign = lab.probe(running, spec, client("foreign"))
-    assert (without.status, with_foreign.status) == (none, foreign)
-    assert without.server is not None
-    assert without.server.client_verify in (verify, "NONE")
-    assert with_foreign.server is not None
-    if auth is ClientAuth.OPTIONAL_NO_CA:
-        assert with_foreign.server.verify_code == 21
-        assert with_foreign.judgement.outcome is Outcome.ACCEPTED
-
-
-def test_ca_names_that_are_advertised(lab: Lab, make_server: MakeServer) -> None:
-    tls12 = client("good", TlsVersion.V1_2)
-    usual = make_server(trust=("ca", "other"))
-    with lab.serve(usual) as running:
-        assert lab.probe(running, usual, tls12).client.ca_names == ("CN=ca", "CN=other")
-    fewer = make_server(trust=("ca", "other"), advertise=("other",))
-    with lab.serve(fewer) as running:
-        seen = lab.probe(running, fewer, tls12)
-    assert seen.client.ca_names == ("CN=other",)
-    assert seen.status == 200
-
-
-def test_revocation(lab: Lab, make_server: MakeServer) -> None:
-    unchecked = make_server(crl=("ca",))
-    with lab.serve(unchecked) as running:
-        assert lab.probe(running, unchecked, client("revoked")).status == 200
-    checked = make_server(crl=("ca",), crl_check=RevocationCheck.CHAIN)
-    with lab.serve(checked) as running:
-        seen = {name: lab.probe(running, checked, client(name)) for name in ("good", "revoked", "below")}
-    assert {name: s.status for name, s in seen.items()} == {"good": 200, "revoked": 400, "below": 400}
-    assert seen["revoked"].judgement.reason is Reason.REVOKED
-    assert seen["below"].judgement.reason is Reason.NO_CRL
-
-
 def test_tls_1_0_needs_security_level_0_at_both_ends(lab: Lab, make_server: MakeServer) -> None:
     old = (TlsVersion.V1_0, TlsVersion.V1_1)
     for level, outcome in ((0, Outcome.ACCEPTED), (2, Outcome.NO_AGREEMENT)):
@@ -199,21 +113,6 @@ def test_many_clients_at_once_each_get_their_own_line(lab: Lab, running: Running
     assert seen == [(certificate, code, "/") for certificate, _, code in cases]
 
 
-def test_a_connection_that_nobody_asked_about_is_not_taken_for_the_next(
-    lab: Lab, running: RunningNginx, spec: ServerSpec
-) -> None:
-    from mtls_runner.clients.python_ssl import PythonClient
-    from mtls_runner.deadline import Deadline
-
-    for _ in range(5):
-        with running.watch():
-            view = PythonClient().probe(client("expired"), running.address, lab.store, Deadline.after(10))
-            assert view.phase is Phase.DONE
-        seen = lab.probe(running, spec, client("good"))
-        assert seen.server is not None
-        assert seen.server.client_subject == "CN=good"
-
-
 def test_a_client_that_never_connects_has_no_server_view_and_costs_no_wait(
     lab: Lab, running: RunningNginx, spec: ServerSpec
 ) -> None:
@@ -224,7 +123,7 @@ def test_a_client_that_never_connects_has_no_server_view_and_costs_no_wait(
 
 
 def test_versions_are_known_once_a_server_ran(lab: Lab, make_server: MakeServer) -> None:
-    with lab.serve(make_server()):
+    with lab.serve(make_server(runtime=None)):
         versions = lab.backend.versions()
     assert lab.backend.versions() == versions
     assert versions["nginx"].count(".") == 2
