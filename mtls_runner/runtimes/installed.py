@@ -58,9 +58,12 @@ class Installed:
         version, name = self._implementation.version, self._implementation.name
         if version is None or missing_program(self._implementation) is not None:
             return {}
-        cache = self.directory()
-        command = self.command(version.command, {}, cache)
-        told = finish(command, Path(cache), Deadline.after(_ASK_SECONDS)).text()
+        try:
+            self._cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+            command = self.command(version.command, {}, str(self._cache))
+            told = finish(command, self._cache, Deadline.after(_ASK_SECONDS)).text()
+        except LabError:
+            return {}  # a version that can't be told breaks nothing
         found = {name: re.search(version.match, told, re.MULTILINE)}
         if version.library is not None:
             found[f"{self._implementation.library} ({name})"] = re.search(version.library, told, re.MULTILINE)
@@ -107,6 +110,7 @@ class Installed:
         variables: dict[str, object] = {"cache": str(directory)}
         environment = {name: render(text, "argument", variables, name) for name, text in build.environment}
         command = self.command(build.command, variables, str(directory))
+        environment["TMPDIR"] = str(directory)  # not where the sources are: Go ignores modules there
         done = finish(command, sources, Deadline.after(_BUILD_SECONDS), environment=environment)
         if done.exit_code != 0 or not (directory / build.output).exists():
             raise LabError(f"{self._implementation.title} can't be built (exit code {done.exit_code}):\n{done.text()}")

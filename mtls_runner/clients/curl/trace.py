@@ -16,7 +16,7 @@ from mtls_runner.tls.names import WIRE_VERSIONS
 from mtls_runner.tls.server_hello import ALPN, TLS_1_3, block, extensions, protocol, read_server_hello
 from mtls_runner.tls.transcript import Transcript
 
-__all__ = ["CurlTrace", "TraceReader", "parse"]
+__all__ = ["CurlTrace", "TraceReader", "parse", "take"]
 
 _SECTION = re.compile(rb"(=>|<=) (Send|Recv) (SSL data|header|data), (\d+) bytes \(0x[0-9a-f]+\)")
 _INFO = b"== Info: "
@@ -100,7 +100,7 @@ class TraceReader:
                     break  # the rest of it is still to come
                 content = _bytes(text[end + 1 : end + 1 + height].split(b"\n"), size)
                 if len(content) == size:
-                    self._kinds[arrow] = _take(self.found, arrow, self._kinds[arrow], content)
+                    self._kinds[arrow] = take(self.found, arrow, self._kinds[arrow], content)
             elif arrow == b"<=":
                 self.found.answered = True
             at = end + 1 + height
@@ -134,8 +134,8 @@ def _bytes(lines: list[bytes], size: int) -> bytes:
         return b""
 
 
-def _take(found: CurlTrace, arrow: bytes, kind: int, data: bytes) -> int:
-    """One call of the message callback; what the next one of this direction is."""
+def take(found: CurlTrace, arrow: bytes, kind: int, data: bytes) -> int:
+    """One call of OpenSSL's message callback; what the next one of this direction is. ``=>``: sent."""
     if len(data) == 5 and data[0] in _CONTENT_TYPES and data[1] == 3:
         return data[0]
     if kind == _APPLICATION_DATA:

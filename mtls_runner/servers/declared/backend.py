@@ -17,6 +17,7 @@ from mtls_runner.model.observation import Reason
 from mtls_runner.model.port import Material
 from mtls_runner.model.server import ServerSpec
 from mtls_runner.runtimes.installed import Installed
+from mtls_runner.runtimes.place import Place
 from mtls_runner.runtimes.ports import reserved_port
 from mtls_runner.runtimes.process import Program, finish, start
 from mtls_runner.runtimes.template import Inexpressible, render
@@ -25,7 +26,7 @@ from mtls_runner.servers.declared.connection_log import ConnectionLog
 from mtls_runner.servers.declared.honours import inexpressible
 from mtls_runner.servers.declared.running import RunningDeclared
 from mtls_runner.servers.declared.start import start_failure, wait_until_ready
-from mtls_runner.servers.declared.variables import Place, placeholders, variables
+from mtls_runner.servers.declared.variables import placeholders, variables
 from mtls_runner.user_directory import user_directory
 
 __all__ = ["DeclaredBackend"]
@@ -87,10 +88,13 @@ class DeclaredBackend:
             ServerUnusable: it can't start with what it was given.
             LabError: it is not installed, or does not answer.
         """
+        seconds = deadline.remaining()
+        cache = self._installed.directory()
+        deadline = Deadline.after(seconds)  # building takes time of its own
         for _ in range(_PORTS_TRIED):
             with contextlib.ExitStack() as stack:
                 try:
-                    running = self._start(server, material, deadline, stack)
+                    running = self._start(server, material, cache, deadline, stack)
                 except ServerUnusable as error:
                     if error.reason != Reason.ADDRESS_IN_USE:
                         raise
@@ -100,11 +104,10 @@ class DeclaredBackend:
         raise LabError(f"{self._title} found {_PORTS_TRIED} ports in use, one after the other")
 
     def _start(
-        self, server: ServerSpec, material: Material, deadline: Deadline, stack: contextlib.ExitStack
+        self, server: ServerSpec, material: Material, cache: str, deadline: Deadline, stack: contextlib.ExitStack
     ) -> RunningDeclared:
         address = Address(_HOST, stack.enter_context(reserved_port(user_directory() / "ports", _HOST)))
         here = self._directory(server, material)
-        cache = self._installed.directory()
         known = variables(server, material, Place(here, str(here)), address, cache)
         for file in self._declared.files:
             content = render(file.text, file.syntax, known, file.name).encode()

@@ -2,40 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 
 from mtls_runner.model.endpoint import Address, ChainKind, ChainSpec
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.server import ClientAuth, Response, ServerSpec
+from mtls_runner.runtimes.place import Place
 
-__all__ = ["Place", "placeholders", "variables"]
+__all__ = ["placeholders", "variables"]
 
 _FRAMING = frozenset(("connection", "content-length", "transfer-encoding"))
 _ANYWHERE = "/placeholder"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A server's private directory, as this machine sees it and as the program does."""
-
-    here: Path
-    there: str
-
-    def write(self, name: str, content: bytes, *, executable: bool = False) -> str:
-        """A file that only this user can read; its path for the program."""
-        path = self.here / name
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.new")
-        with os.fdopen(
-            os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o700 if executable else 0o600), "wb"
-        ) as file:
-            file.write(content)
-        temporary.rename(path)
-        return f"{self.there}/{name}"
 
 
 def variables(server: ServerSpec, material: Material, place: Place, address: Address, cache: str) -> dict[str, object]:

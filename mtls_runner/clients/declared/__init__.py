@@ -1,0 +1,1 @@
+"""Clients that an ``implementation.yaml`` declares."""

@@ -1,0 +1,150 @@
+"""A declared client: one process for each exchange."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import shlex
+import shutil
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from mtls_runner.clients.curl.trace import CurlTrace
+from mtls_runner.clients.declared.honours import inexpressible
+from mtls_runner.clients.declared.messages import parse
+from mtls_runner.clients.declared.variables import placeholders, variables
+from mtls_runner.clients.declared.view import Wrote, client_view
+from mtls_runner.deadline import Deadline
+from mtls_runner.errors import LabError
+from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.endpoint import Address
+from mtls_runner.model.implementation import DeclaredClient, Implementation
+from mtls_runner.model.observation import ClientView
+from mtls_runner.model.port import Material
+from mtls_runner.runtimes.installed import Installed
+from mtls_runner.runtimes.place import Place
+from mtls_runner.runtimes.ports import reserved_port
+from mtls_runner.runtimes.process import Finished, Unfinished, finish
+from mtls_runner.runtimes.template import Inexpressible, render
+from mtls_runner.user_directory import user_directory
+
+__all__ = ["DeclaredToolClient"]
+
+_MESSAGES = "messages"
+_MOST = 1 << 26
+_GRACE_SECONDS = 0.5
+"""Beyond the exchange's own limit: a client that keeps it itself says so."""
+
+
+class DeclaredToolClient:
+    """Implements :class:`mtls_runner.model.port.Client`.
+
+    Args:
+        implementation: the declaration.
+        declared: its client.
+    """
+
+    def __init__(self, implementation: Implementation, declared: DeclaredClient) -> None:
+        self._implementation = implementation
+        self._declared = declared
+        self._installed = Installed(implementation)
+        self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
+        self._expressible: dict[ClientSpec, str | None] = {}
+
+    def version(self) -> str:
+        """Of the program."""
+        return self._installed.versions().get(self._implementation.name, "")
+
+    def cannot(self, client: ClientSpec) -> str | None:
+        """What it has no setting for, or what its files and arguments can't hold."""
+        with self._lock:
+            if client not in self._expressible:
+                title = self._implementation.title
+                self._expressible[client] = inexpressible(client, self._declared, title) or self._unwritable(client)
+            return self._expressible[client]
+
+    def _unwritable(self, client: ClientSpec) -> str | None:
+        known = placeholders(client)
+        try:
+            for file in self._declared.files:
+                render(file.text, file.syntax, known, file.name)
+            for argument in self._declared.command:
+                render(argument, "argument", known, "command")
+        except Inexpressible as error:
+            return f"{self._implementation.title}: {error}"
+        return None
+
+    def probe(self, client: ClientSpec, address: Address, material: Material, deadline: Deadline) -> ClientView:
+        """One exchange.
+
+        Raises:
+            LabError: it is missing, or its declaration is wrong.
+        """
+        seconds = deadline.remaining()
+        cache = self._installed.directory()
+        deadline = Deadline.after(seconds)  # building takes time of its own
+        here = self._directory(material)
+        try:
+            with contextlib.ExitStack() as stack:
+                known = variables(client, client.connect or address, material, Place(here, str(here)), cache)
+                port = None
+                if any("local_port" in argument for argument in self._declared.command):
+                    port = stack.enter_context(reserved_port(user_directory() / "ports", "127.0.0.1"))
+                    known["local_port"] = port
+                command = self._prepared(known, here, cache)
+                wrote = self._run(known, command, here, deadline.within(client.timeout))
+        finally:
+            shutil.rmtree(here, ignore_errors=True)
+        if self._declared.transcript is not None and wrote.trace is not None and not wrote.trace.said_hello:
+            port = None
+        name, typed = self._implementation.name, shlex.join(command)
+        return client_view(name, self.version(), self._declared, client, wrote, typed, port)
+
+    def _prepared(self, known: Mapping[str, object], here: Path, cache: str) -> list[str]:
+        place = Place(here, str(here))
+        for file in self._declared.files:
+            content = render(file.text, file.syntax, known, file.name).encode()
+            place.write(file.name, content, executable=file.executable)
+        if self._declared.input is not None:
+            content = render(self._declared.input, "argument", known, "input").encode("latin-1", "replace")
+            body = known.get("body_file")
+            place.write("input", content + (Path(str(body)).read_bytes() if body else b""))
+        return self._installed.command(self._declared.command, known, cache)
+
+    def _run(self, known: Mapping[str, object], command: list[str], here: Path, limit: Deadline) -> Wrote:
+        environment = {name: render(text, "argument", known, name) for name, text in self._declared.environment}
+        timed_out = False
+        try:
+            done = finish(
+                command,
+                here,
+                Deadline.after(limit.remaining() + _GRACE_SECONDS),
+                environment=environment,
+                standard_input=here / "input" if self._declared.input is not None else None,
+                most=_MOST,
+            )
+        except Unfinished as error:
+            done, timed_out = error.partial, True
+        return Wrote(done.exit_code, done.output, done.errors, self._trace(here), timed_out or _late(done, limit))
+
+    def _trace(self, here: Path) -> CurlTrace | None:
+        if self._declared.transcript is None:
+            return None
+        try:
+            return parse((here / _MESSAGES).read_bytes())
+        except OSError as error:
+            raise LabError(f"{self._implementation.title} wrote no messages: {error.strerror}") from error
+
+    def _directory(self, material: Material) -> Path:
+        base = material.directory.absolute() / f"{self._implementation.name}-client"
+        base.mkdir(mode=0o700, exist_ok=True)
+        directory = base / str(next(self._numbers))
+        directory.mkdir(mode=0o700)
+        return directory
+
+
+def _late(done: Finished, limit: Deadline) -> bool:
+    """It gave up by its own limit."""
+    return done.exit_code != 0 and limit.passed

@@ -1,0 +1,39 @@
+"""What a declared client says of itself."""
+
+from __future__ import annotations
+
+from mtls_runner.errors import LabError
+from mtls_runner.model.implementation import Implementation
+from mtls_runner.model.port import Client
+from mtls_runner.model.traits import ClientTraits, Runtime
+from mtls_runner.runtimes.consent import NEEDED
+from mtls_runner.runtimes.installed import missing_program
+
+__all__ = ["traits"]
+
+
+def traits(implementation: Implementation, *, consent: bool = False) -> ClientTraits:
+    """Of a declaration; ``consent``: commands that did not come with a package may run."""
+    declared = implementation.client
+    if declared is None:
+        raise LabError(f"{implementation.title} is declared as a server only")
+
+    def make() -> Client:
+        from mtls_runner.clients.declared.client import DeclaredToolClient
+
+        return DeclaredToolClient(implementation, declared)
+
+    def missing() -> str | None:
+        if not implementation.shipped and not consent:
+            return NEEDED.format(what=f"{implementation.title} runs a command that the scenario's tree brings")
+        return missing_program(implementation)
+
+    return ClientTraits(
+        name=implementation.name,
+        sentence=implementation.title,
+        make=make,
+        library=implementation.library,
+        completes_chains=declared.completes_chains,
+        runtimes=(Runtime.PROCESS,),
+        missing=missing,
+    )

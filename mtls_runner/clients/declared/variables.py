@@ -1,0 +1,138 @@
+"""What the templates of a declared client may name, and the files that these names stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+from mtls_runner.clients.curl.command import key_path
+from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.endpoint import Address, ChainKind, ChainSpec
+from mtls_runner.model.port import Material
+from mtls_runner.model.revocation import RevocationCheck
+from mtls_runner.runtimes.place import Place
+
+__all__ = ["placeholders", "variables"]
+
+_FILES = (
+    "certificate",
+    "leaf",
+    "intermediates",
+    "key",
+    "combined",
+    "passphrase",
+    "trust",
+    "crl",
+    "trust_and_crl",
+    "body_file",
+)
+_ANYWHERE = "/placeholder"
+
+
+def variables(client: ClientSpec, address: Address, material: Material, place: Place, cache: str) -> dict[str, object]:
+    """All of them; what a description does not have is ``None``.
+
+    Raises:
+        MaterialError: something can't be made.
+    """
+    return {
+        "dir": place.there,
+        "cache": cache,
+        "local_port": 0,
+        **_settings(client, address),
+        **dict(_files(client, material, place)),
+    }
+
+
+def placeholders(client: ClientSpec) -> dict[str, object]:
+    """The same without any file: to try whether a template can say all of it."""
+    crl = _ANYWHERE if client.crl_check is not RevocationCheck.NONE else None
+    return {
+        "dir": _ANYWHERE,
+        "cache": _ANYWHERE,
+        "local_port": 0,
+        **_settings(client, Address("127.0.0.1", 1)),
+        **dict.fromkeys(_FILES, _ANYWHERE),
+        "crl": crl,
+        "trust_and_crl": crl,
+        "passphrase": _ANYWHERE if client.passphrase is not None else None,
+    }
+
+
+def _settings(client: ClientSpec, address: Address) -> dict[str, object]:
+    name = client.server_name if client.server_name is not None else address.host
+    literal = _is_address(name)
+    host = f"[{name}]" if ":" in name else name
+    return {
+        "address": str(address),
+        "host": address.host,
+        "port": address.port,
+        "url": f"https://{host}:{address.port}{client.request.path}",
+        "server_name": None if client.server_name is None or literal else client.server_name,
+        "verify_name": name,
+        "verify_name_is_address": literal,
+        "insecure": client.insecure,
+        "tls": [version.value for version in client.tls],
+        "tls_min": client.tls[0].value,
+        "tls_max": client.tls[-1].value,
+        "ciphers": client.ciphers,
+        "ciphersuites": client.ciphersuites,
+        "groups": list(client.groups),
+        "signature_algorithms": list(client.signature_algorithms),
+        "security_level": client.security_level,
+        "alpn": list(client.alpn),
+        "partial_chain": any(flag == "partial_chain" for flag in client.verify_flags),
+        "x509_strict": any(flag == "x509_strict" for flag in client.verify_flags),
+        "crl_check": client.crl_check.value,
+        "method": client.request.method,
+        "path": client.request.path,
+        "headers": list(client.request.headers),
+        "request": _request(client, name if address.port == 443 else f"{host}:{address.port}"),
+        "timeout": client.timeout,
+    }
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _request(client: ClientSpec, host: str) -> str:
+    """The head of an HTTP/1.1 request, to be sent as it is; a body follows from its file."""
+    request = client.request
+    given = {name.lower() for name, _ in request.headers}
+    lines = [f"{request.method} {request.path} HTTP/1.1"]
+    lines += [] if "host" in given else [f"Host: {host}"]
+    lines += [f"{name}: {value}" for name, value in request.headers]
+    lines += [f"Content-Length: {len(request.body)}"] if request.body and "content-length" not in given else []
+    lines += [] if "connection" in given else ["Connection: close"]
+    return "\r\n".join([*lines, "", ""])
+
+
+def _files(client: ClientSpec, material: Material, place: Place) -> Iterator[tuple[str, str | None]]:
+    yield from dict.fromkeys(_FILES).items()
+    if client.certificate is not None:
+        chain = material.chain(client.certificate, client.chain).read_bytes()
+        leaf = material.chain(client.certificate, ChainSpec(ChainKind.LEAF)).read_bytes()
+        source = key_path(client, material)
+        key = source.read_bytes() if source is not None else chain
+        rest = chain.removeprefix(leaf) if chain.startswith(leaf) else b""
+        yield "certificate", place.write("client.crt", chain)
+        yield "leaf", place.write("leaf.crt", leaf)
+        yield "intermediates", place.write("intermediates.crt", rest) if rest.strip() else None
+        yield "key", place.write("client.key", key)
+        yield "combined", place.write("client.pem", chain.rstrip() + b"\n" + key)
+    if client.passphrase is not None:
+        yield "passphrase", place.write("passphrase", f"{client.passphrase.reveal()}\n".encode())
+    trusted = material.bundle(client.trust).read_bytes() if client.trust else b""
+    if trusted:
+        yield "trust", place.write("trust.crt", trusted)
+    if client.crl and client.crl_check is not RevocationCheck.NONE:
+        crls = material.crl(client.crl).read_bytes()
+        yield "crl", place.write("revoked.crl", crls)
+        yield "trust_and_crl", place.write("trust-and-crl.pem", trusted.rstrip() + b"\n" + crls)
+    if client.request.body:
+        yield "body_file", place.write("body", client.request.body)

@@ -1,0 +1,272 @@
+"""What a declared client wrote → what it saw of one exchange."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import errno
+import os
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mtls_runner.clients.curl.trace import CurlTrace
+from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.implementation import DeclaredClient
+from mtls_runner.model.observation import Alert, ClientView, Direction, HttpResponse, Phase, Reason
+from mtls_runner.tls.dialects import Told, compiled, told
+from mtls_runner.tls.openssl_errors import ERRNO_REASONS, SYSTEM_LIBRARY, UNUSABLE
+
+__all__ = ["Wrote", "client_view"]
+
+_ERRNOS = {
+    os.strerror(number).lower(): errno.errorcode[number]
+    for number in (
+        errno.ECONNREFUSED,
+        errno.ECONNRESET,
+        errno.EPIPE,
+        errno.EHOSTUNREACH,
+        errno.ENETUNREACH,
+        errno.ETIMEDOUT,
+    )
+}
+_ENDS = re.compile(r"\bEOF\b|unexpected eof|closed by (?:the )?(?:peer|remote)", re.IGNORECASE)
+_UNRESOLVED = re.compile(r"no such host|name or service not known|not resolve", re.IGNORECASE)
+_NEVER_CONNECTED = ("ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "ENOTFOUND")
+_SENT_BY_CLIENT = frozenset(("tls", "cipher"))
+
+
+@dataclass(frozen=True, slots=True)
+class Wrote:
+    """A client that has ended.
+
+    Args:
+        exit_code: its own.
+        output, errors: its two streams.
+        trace: its handshake messages, where it prints them.
+        timed_out: it was killed, since its time was over.
+    """
+
+    exit_code: int
+    output: bytes
+    errors: bytes
+    trace: CurlTrace | None = None
+    timed_out: bool = False
+
+
+def client_view(
+    name: str,
+    version: str,
+    declared: DeclaredClient,
+    client: ClientSpec,
+    wrote: Wrote,
+    command: str,
+    local_port: int | None,
+) -> ClientView:
+    """As the lab's own noun.
+
+    Args:
+        name, version: of the tool.
+        declared: how to read what it wrote.
+        client: what it was told.
+        wrote: all of it.
+        command: what a person types to repeat it.
+        local_port: that it was told to connect from; ``None``: it chose one itself.
+    """
+    lines = _lines(declared, wrote)
+    saw = _facts(declared, lines)
+    trace = wrote.trace
+    response = _response(declared, client, wrote, saw)
+    patterns = (*declared.refused, *declared.dialect.lines)
+    said = None if response is not None else told(patterns, lines)
+    problem = _problem(declared, client, lines) if response is None and not _began(saw, trace) else None
+    symbol = _symbol(lines, said) if response is None else ""
+    phase = _phase(saw, trace, response, problem, symbol)
+    transcript = trace.transcript if trace is not None else None
+    alerts = transcript.alerts() if transcript is not None else _alerts(said)
+    received = transcript.chain(Direction.RECEIVED) if transcript is not None else _certificates(saw, "peer")
+    verify_code = said.verify_code if said is not None else 0 if trace and Direction.SENT in trace.finished else None
+    reasons = frozenset(said.reasons) if said is not None else frozenset()
+    return ClientView(
+        tool=name,
+        tool_version=version,
+        phase=phase,
+        problem=problem,
+        error=_error(lines, said) if response is None else "",
+        error_symbol=symbol,
+        timed_out=wrote.timed_out,
+        verify_code=verify_code if not client.insecure or verify_code else None,
+        name_mismatch=reasons == {Reason.NAME_MISMATCH},
+        alerts=alerts,
+        messages=transcript.messages() if transcript is not None else (),
+        certificate_requested=_requested(saw, trace),
+        ca_names=transcript.authorities() if transcript is not None else None,
+        sent_chain=transcript.chain(Direction.SENT) if transcript is not None else _sent(saw),
+        received_chain=received,
+        tls_version=(trace.tls_version if trace is not None else None) or _one(saw, "tls"),
+        cipher=(trace.cipher if trace is not None else None) or _one(saw, "cipher"),
+        alpn=(trace.alpn if trace is not None else None) or _one(saw, "alpn") or None,
+        resumed=trace.resumed if trace is not None else None,
+        response=response,
+        local_port=local_port or _number(_one(saw, "local_port")),
+        command=command,
+        signature_algorithms=transcript.signature_algorithms() if transcript is not None else (None, None),
+        reasons=reasons,
+    )
+
+
+def _lines(declared: DeclaredClient, wrote: Wrote) -> list[str]:
+    """Of both streams; a raw response is not the client's words."""
+    parts = (wrote.errors,) if declared.response == "raw" else (wrote.output, wrote.errors)
+    return [line.rstrip("\r") for part in parts for line in part.decode("utf-8", "replace").split("\n")]
+
+
+def _facts(declared: DeclaredClient, lines: Sequence[str]) -> Mapping[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for expression in declared.facts:
+        regex = compiled(expression)
+        for line in lines:
+            match = regex.search(line)
+            for name, text in match.groupdict().items() if match is not None else ():
+                if text is not None:
+                    found[name].append(text)
+    return found
+
+
+def _one(saw: Mapping[str, list[str]], name: str) -> str | None:
+    return saw[name][0] if saw.get(name) else None
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isdigit() else None
+
+
+def _certificates(saw: Mapping[str, list[str]], name: str) -> tuple[bytes, ...] | None:
+    found = [_decoded(text) for text in saw.get(name, ())]
+    return tuple(one for one in found if one) or None
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def _sent(saw: Mapping[str, list[str]]) -> tuple[bytes, ...] | None:
+    """An empty message where it was asked and had nothing to send; ``None`` where it tells nothing."""
+    chain = _certificates(saw, "sent")
+    return chain if chain is not None or not saw.get("asked") else ()
+
+
+def _requested(saw: Mapping[str, list[str]], trace: CurlTrace | None) -> bool | None:
+    if trace is not None:
+        return trace.transcript.requested() or (False if trace.flight_complete else None)
+    if saw.get("asked"):
+        return True
+    return False if saw.get("tls") else None
+
+
+def _began(saw: Mapping[str, list[str]], trace: CurlTrace | None) -> bool:
+    """Whether anything went over the network."""
+    return bool(saw.get("local_port")) or (trace is not None and trace.said_hello)
+
+
+def _problem(declared: DeclaredClient, client: ClientSpec, lines: Sequence[str]) -> Reason | None:
+    found = told((*declared.start, *declared.dialect.start), lines, lambda said: _unusable(said) is not None)
+    reason = _unusable(found) if found is not None else None
+    if reason is Reason.WRONG_PASSPHRASE and client.passphrase is None:
+        return Reason.PASSPHRASE_NEEDED
+    return reason
+
+
+def _unusable(said: Told) -> Reason | None:
+    if said.reasons:
+        return said.reasons[0]
+    if said.error is None or said.error.library == SYSTEM_LIBRARY:
+        return ERRNO_REASONS.get(said.error.reason) if said.error is not None else None
+    return UNUSABLE.get((said.error.library, said.error.reason))
+
+
+def _symbol(lines: Sequence[str], said: Told | None) -> str:
+    """OpenSSL's symbolic reason, an errno's name, ``EOF`` or ``ENOTFOUND``."""
+    if said is not None and said.symbol and not said.alert:
+        return said.symbol
+    for line in reversed(lines):
+        for text, name in _ERRNOS.items():
+            if text in line.lower():
+                return name
+        if _UNRESOLVED.search(line):
+            return "ENOTFOUND"
+    return "EOF" if any(_ENDS.search(line) for line in lines) else ""
+
+
+def _phase(
+    saw: Mapping[str, list[str]],
+    trace: CurlTrace | None,
+    response: HttpResponse | None,
+    problem: Reason | None,
+    symbol: str,
+) -> Phase:
+    if response is not None:
+        return Phase.DONE
+    if problem is not None:
+        return Phase.PREPARE
+    if trace is not None:
+        if Direction.SENT in trace.finished and Direction.RECEIVED in trace.finished:
+            return Phase.REQUEST
+        return Phase.HANDSHAKE if trace.said_hello else Phase.CONNECT
+    if saw.get("tls"):
+        return Phase.REQUEST
+    return Phase.CONNECT if symbol in _NEVER_CONNECTED and not saw.get("local_port") else Phase.HANDSHAKE
+
+
+def _alerts(said: Told | None) -> tuple[Alert, ...]:
+    return (said.alert,) if said is not None and said.alert is not None else ()
+
+
+def _error(lines: Sequence[str], said: Told | None) -> str:
+    if said is not None:
+        return said.line.strip()
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def _response(
+    declared: DeclaredClient, client: ClientSpec, wrote: Wrote, saw: Mapping[str, list[str]]
+) -> HttpResponse | None:
+    """A whole one."""
+    if declared.response == "raw":
+        return _raw(client, wrote)
+    status = _number(_one(saw, "status"))
+    if status is None or wrote.exit_code != 0:
+        return None
+    names = [name.lower() for name in saw.get("header_name", ())]
+    headers = tuple(zip(names, saw.get("header_value", ()), strict=False))
+    body = _decoded(_one(saw, "body") or "")
+    return HttpResponse(status, headers, body[: client.body_limit], len(body))
+
+
+_STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})[^\r\n]*\r?\n(.*?)\r?\n\r?\n", re.DOTALL)
+
+
+def _raw(client: ClientSpec, wrote: Wrote) -> HttpResponse | None:
+    """The last head that is no informational one (RFC 9110 §15.2), and as much of the body as its length says."""
+    text = wrote.output
+    found = _STATUS.match(text)
+    while found is not None and found[1].startswith(b"1"):
+        text = text[found.end() :]
+        found = _STATUS.match(text)
+    if found is None:
+        return None
+    headers = tuple(
+        (name.strip().lower(), value.strip())
+        for name, colon, value in (line.partition(":") for line in found[2].decode("latin-1").splitlines())
+        if colon
+    )
+    body = text[found.end() :]
+    length = _number(dict(headers).get("content-length"))
+    if length is not None and len(body) < length and client.request.method != "HEAD":
+        return None
+    body = body if length is None else body[:length]
+    return HttpResponse(int(found[1]), headers, body[: client.body_limit], len(body))
