@@ -66,7 +66,7 @@ class _CaseCheck:
         planned = self._planned
         for entry in planned.wanted.entries:
             if not entry.when.model_fields_set:
-                self._absent(entry.loc, "'when' says nothing", "backend, tool, tool_version or tls")
+                self._absent(entry.loc, "'when' says nothing", "backend, tool, tool_version, tls or library")
             if not entry.checks:
                 self._absent((*entry.loc[:-1], "expect"), "nothing is expected here")
             if entry.when.tls is None or not planned.cells:

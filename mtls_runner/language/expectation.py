@@ -25,9 +25,11 @@ from mtls_runner.language.values import (
     fail,
     found,
     text_value,
+    word,
 )
 from mtls_runner.model.endpoint import TlsVersion
 from mtls_runner.model.expectation import Match, Matcher
+from mtls_runner.model.implementation import LIBRARIES
 from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.regular_expressions import occurs
 from mtls_runner.tls.names import ALERTS
@@ -271,6 +273,9 @@ class When(Strict):
         "With these versions of the client.", ">=8.16"
     )
     tls: Some[Tls] = about("In cases that are planned to speak this version.", "TLSv1.2")
+    library: Some[Annotated[str, word({name: name for name in LIBRARIES}, "a TLS library")]] = about(
+        "Where the server's TLS library is one of these: openssl (python and nginx, too), boringssl, go, …", "openssl"
+    )
 
 
 class Where(Strict):

@@ -33,6 +33,7 @@ class Entry:
             (when.backend is None or backend.name in when.backend)
             and (when.tool is None or (tool is not None and tool.name in when.tool))
             and (when.tls is None or tls in when.tls)
+            and (when.library is None or backend.library in when.library)
         )
 
 

@@ -13,6 +13,7 @@ from mtls_runner.model.server import ClientAuth
 from mtls_runner.span import Span
 
 __all__ = [
+    "LIBRARIES",
     "Build",
     "Command",
     "DeclaredClient",

@@ -61,7 +61,7 @@ def server_view(implementation: Implementation, declared: DeclaredServer, lines:
         handshake_complete=True if saw and refusal is None else False if refusal is not None else None,
         error=refusal.line.strip() if refusal is not None else "",
         error_symbol=refusal.symbol if refusal is not None else "",
-        verify_code=0 if code is None and verify == "SUCCESS" else code,
+        verify_code=0 if code is None and verify == "SUCCESS" and implementation.library == "openssl" else code,
         client_verify=verify,
         client_subject=name,
         presented=name,
