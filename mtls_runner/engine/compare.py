@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from mtls_runner.model.expectation import Check, Expectation, Match, Matcher, Va
 from mtls_runner.model.observation import Observation, Reason
 from mtls_runner.model.verdict import Mismatch, Undetermined
 from mtls_runner.snippet import MASK, is_secret
+from mtls_runner.tls.dns_names import ascii_host
 from mtls_runner.tls.hints import listed
 
 __all__ = ["Comparison", "compare", "counting", "version_satisfies"]
@@ -100,10 +102,21 @@ def _same_name(value: Value) -> Value:
     return same_form(value) if isinstance(value, str) else value
 
 
-def _fits(matcher: Matcher, value: Value, *, lines: bool, names: bool) -> bool:
-    if names and (matcher.kind is Match.EQUALS or (matcher.kind is Match.CONTAINS and isinstance(value, tuple))):
+def _as_sent(value: Value) -> Value:
+    """A server name as people type it → as clients send it."""
+    with contextlib.suppress(ValueError):
+        return ascii_host(value) if isinstance(value, str) else value
+    return value
+
+
+def _fits(matcher: Matcher, value: Value, path: str) -> bool:
+    if path == "server_name" and matcher.kind is Match.EQUALS:
+        matcher = Matcher(matcher.kind, _as_sent(matcher.value))
+    if path in _NAMES and (
+        matcher.kind is Match.EQUALS or (matcher.kind is Match.CONTAINS and isinstance(value, tuple))
+    ):
         matcher, value = Matcher(matcher.kind, _same_name(matcher.value)), _same_name(value)
-    return matcher.fits(value, lines=lines)
+    return matcher.fits(value, lines=path == "server_log")
 
 
 def _show(value: Value) -> str:
@@ -150,12 +163,11 @@ def compare(expectation: Expectation, observation: Observation, tool_version: st
             continue
         value = _field(observation, check.path)
         unseen = value is None and not _absence_was_seen(observation, check.path)
-        lines, names = check.path == "server_log", check.path in _NAMES
         cut = _cut(observation) if check.path == "body" else ""
         # nobody knows whether the whole of a body that was cut is equal
         counted = [matcher for matcher in check.alternatives if not cut or matcher.kind is not Match.EQUALS]
         try:
-            if not unseen and any(_fits(matcher, value, lines=lines, names=names) for matcher in counted):
+            if not unseen and any(_fits(matcher, value, check.path) for matcher in counted):
                 continue
             predicted = " (predicted)" if check.path == "curl_exit" and observation.predicted else ""
             observed = _UNOBSERVED if value is None else _show(value) + cut + predicted

@@ -35,6 +35,7 @@ from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.server import ClientAuth
 from mtls_runner.model.traits import Runtime
 from mtls_runner.registry import registry
+from mtls_runner.tls.dns_names import ascii_host
 
 __all__ = [
     "Client",
@@ -67,7 +68,7 @@ def _address(value: Value) -> Address:
     match = _HOST_PORT.fullmatch(text)
     if match is None or not text.isprintable() or not 0 < int(match[3]) < 65536:
         raise fail("this is not an address", "host:port, with a port from 1 to 65535; [::1]:8443 for IPv6")
-    return Address(match[1] or match[2], int(match[3]))
+    return Address(match[1] or _ascii(match[2]), int(match[3]))
 
 
 def _chain(value: Value) -> ChainSpec:
@@ -85,9 +86,22 @@ def _server_name(value: Value) -> str | None:
     text = text_value(value)
     if not text or not text.isprintable() or not _NOT_IN_NAMES.isdisjoint(text):
         raise fail("this is not a name", "a DNS name, or null to send none")
+    text = _ascii(text)
     if len(text) > _LONGEST_NAME or any(len(label) > _LONGEST_LABEL for label in text.split(".")):
         raise fail("this is too long for a name", "63 characters between dots, 253 together (RFC 1035 §2.3.4)")
     return text
+
+
+def _ascii(name: str) -> str:
+    try:
+        return ascii_host(name)
+    except ValueError:
+        raise fail("this is not a name", "letters that IDNA allows in domain names (RFC 5892)") from None
+
+
+def _host_name(value: Value) -> str:
+    """Of a virtual host, as people type it; clients ask for it in lower case, or in any (RFC 4343)."""
+    return _ascii(text_value(value)).lower()
 
 
 def _cache(value: Value) -> str:
@@ -101,6 +115,7 @@ def _optional_id(value: Value) -> str | None:
     return None if value is None else text_value(value)
 
 
+HostName = Annotated[str, Parsed(_host_name, {"type": "string"})]
 IdRef = Annotated[str, Parsed(text_value, {"type": "string"})]
 AddressField = Annotated[Address | None, Parsed(_address, _ADDRESS_SCHEMA)]
 ChainField = Annotated[ChainSpec | None, Parsed(_chain, _CHAIN_SCHEMA)]
@@ -222,7 +237,7 @@ class _LoneServer(ServerSettings):
     other_certificates: Many[IdRef] = about(
         "Leaves with keys of other types, for clients that can't use the first one's.", ["server-rsa"]
     )
-    names: Many[IdRef] = about(
+    names: Many[HostName] = about(
         "Names of its own, where it has virtual hosts; it serves all names that none of them has.", ["www.example.com"]
     )
     reject_handshake: Maybe[Bool] = about(

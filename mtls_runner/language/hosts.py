@@ -43,10 +43,10 @@ def check_hosts(context: Context, server: Server, loc: Loc) -> None:
         problems.error(
             document, (*loc, "virtual_hosts"), "'virtual_hosts' has no meaning beside an own configuration", key=True
         )
-    taken = {name.lower(): "the server itself" for name in server.names or ()}
+    taken = dict.fromkeys(server.names or (), "the server itself")
     for id_, host in server.virtual_hosts.items():
-        for index, name in enumerate(host.names or [id_]):
-            owner = taken.setdefault(name.lower(), f"'{id_}'")
+        for index, name in enumerate(host.names or [id_.lower()]):
+            owner = taken.setdefault(name, f"'{id_}'")
             if owner != f"'{id_}'":
                 place = (*loc, "virtual_hosts", id_, *(("names", index) if host.names else ()))
                 problems.error(document, place, f"{owner} has this name already", key=not host.names)

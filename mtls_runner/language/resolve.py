@@ -1,5 +1,6 @@
 """Descriptions of servers and clients → :class:`~mtls_runner.model.server.ServerSpec`, ``model.client.ClientSpec``."""
 
+import contextlib
 import os
 from collections.abc import Collection, Iterator
 from dataclasses import fields
@@ -22,6 +23,7 @@ from mtls_runner.model.endpoint import TlsVersion, VerifyFlag
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.server import ClientAuth, RefusalForm, Response, ServerSpec, VirtualHost
 from mtls_runner.model.traits import BackendTraits, ClientTraits, Runtime
+from mtls_runner.tls.dns_names import ascii_host
 
 __all__ = ["Resolver", "material_id", "planned_version"]
 
@@ -109,7 +111,6 @@ class Resolver:
             "ocsp_responder": self._responders.uri(model.ocsp_responder) if model.ocsp_responder is not None else None,
             "stapling": self._responders.stapling(model, certificate),
             "responders": self._responders.reachable(model),
-            "names": tuple(name.lower() for name in model.names or ()),
             "hosts": tuple(self._hosts(id_, model)),
             "runtime": self._runtime(model, backend),
             "backend": backend,
@@ -136,7 +137,7 @@ class Resolver:
 
     def _hosts(self, id_: str, model: Server) -> Iterator[VirtualHost]:
         for name, host in (model.virtual_hosts or {}).items():
-            names = tuple(one.lower() for one in host.names or [name])
+            names = tuple(host.names or [name.lower()])
             yield VirtualHost(name, names, self._server(f"{id_}.{name}", host_server(model, host)))
 
     def _options(self, model: Server, backend: BackendTraits) -> tuple[tuple[str, str], ...]:
@@ -278,9 +279,16 @@ def _request(model: Client) -> Request:
     request = model.request
     if request is None:
         return Request()
-    return Request(
-        request.method or "GET", request.path or "/", _header_pairs(request.headers), (request.body or "").encode()
-    )
+    given = _header_pairs(request.headers)
+    headers = tuple((name, _host(value) if name.lower() == "host" else value) for name, value in given)
+    return Request(request.method or "GET", request.path or "/", headers, (request.body or "").encode())
+
+
+def _host(value: str) -> str:
+    """As people type it → with A-labels (RFC 3986 §3.2.2); what can't be a name goes out as it is."""
+    with contextlib.suppress(ValueError):
+        return ascii_host(value)
+    return value
 
 
 def _refusal(model: RefusalModel | None) -> RefusalForm | None:

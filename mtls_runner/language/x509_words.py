@@ -9,6 +9,7 @@ from mtls_runner.language.document import Plain, Value
 from mtls_runner.language.values import Parsed, fail, text_value
 from mtls_runner.model.certificate import Defect, KeyAlgorithm, KeyCipher, KeyFormat, Moment
 from mtls_runner.model.distinguished_name import parse
+from mtls_runner.tls.dns_names import ascii_host, ascii_uri
 
 __all__ = [
     "CIPHERS",
@@ -171,7 +172,7 @@ def alternative_name(value: Value) -> str:
     if _is_address(text):
         return f"IP:{text}"
     if "://" in text:
-        return f"URI:{text}"
+        return f"URI:{_with_a_labels('URI', text)}"
     return _checked_name("email" if "@" in text else "DNS", text)
 
 
@@ -181,14 +182,17 @@ def constraint_name(value: Value) -> str:
     kind, colon, rest = text.partition(":")
     known = _GENERAL_NAMES.get(kind.lower()) if colon else None
     if known not in (None, "IP"):
-        return f"{known}:{rest}" if known in ("DNS", "email", "URI") else _checked_name(known, rest)
+        return (
+            f"{known}:{_with_a_labels(known, rest)}" if known in ("DNS", "email", "URI") else _checked_name(known, rest)
+        )
     network = rest if known else text
     try:
         return f"IP:{ipaddress.ip_network(network)}"
     except ValueError:
         if known or "/" in text:
             raise fail("this is not a network", "IP:10.0.0.0/8; the bits after the prefix are zero") from None
-    return f"email:{text}" if "@" in text else f"DNS:{text}"
+    kind = "email" if "@" in text else "DNS"
+    return f"{kind}:{_with_a_labels(kind, text)}"
 
 
 def _is_address(text: str) -> bool:
@@ -211,7 +215,24 @@ def _checked_name(kind: str, rest: str) -> str:
             "this is not a name",
             "a DNS name, an IP address, a URI or an email address; or DNS:…, IP:…, URI:…, email:…, dirName:…, RID:…",
         )
-    return f"{kind}:{rest}"
+    return f"{kind}:{_with_a_labels(kind, rest)}"
+
+
+def _with_a_labels(kind: str | None, name: str) -> str:
+    """As certificates have it (RFC 5280 §7)."""
+    try:
+        match kind:
+            case "DNS":
+                return ascii_host(name)
+            case "email":
+                local, at, host = name.rpartition("@")
+                return f"{local}{at}{ascii_host(host)}"
+            case "URI":
+                return ascii_uri(name)
+            case _:
+                return name
+    except ValueError:
+        raise fail("this is not a name", "letters that IDNA allows in domain names (RFC 5892)") from None
 
 
 def usages(value: Value) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from cryptography import x509
 
 from mtls_runner.errors import MaterialError
 from mtls_runner.model.distinguished_name import parse
+from mtls_runner.tls.dns_names import ascii_host, ascii_uri
 
 __all__ = ["constraint", "distinguished_name", "general_name"]
 
@@ -40,11 +41,6 @@ def _attribute(pair: tuple[str, str]) -> x509.NameAttribute[str]:
             return x509.NameAttribute(oid, value, _validate=False)
 
 
-def _ascii(text: str) -> str:
-    """A-labels for a name with other letters (RFC 5890 §2.3.2.1, as IDNA 2003 has them)."""
-    return text if text.isascii() else text.encode("idna").decode("ascii")
-
-
 @lru_cache(maxsize=4096)
 def general_name(text: str) -> x509.GeneralName:
     """``DNS:…``, ``IP:…``, ``URI:…``, ``email:…``, ``dirName:…``, ``RID:…`` → GeneralName (RFC 5280 §4.2.1.6).
@@ -64,14 +60,14 @@ def general_name(text: str) -> x509.GeneralName:
 def _general_name(kind: str, value: str) -> x509.GeneralName:
     match kind.lower():
         case "dns":
-            return x509.DNSName(_ascii(value))
+            return x509.DNSName(ascii_host(value))
         case "ip":
             return x509.IPAddress(ipaddress.ip_address(value))
         case "uri":
-            return x509.UniformResourceIdentifier(value)
+            return x509.UniformResourceIdentifier(ascii_uri(value))
         case "email":
             local, at, host = value.rpartition("@")
-            return x509.RFC822Name(f"{local}{at}{_ascii(host)}")
+            return x509.RFC822Name(f"{local}{at}{ascii_host(host)}")
         case "dirname":
             return x509.DirectoryName(distinguished_name(value))
         case "rid":
