@@ -17,6 +17,7 @@ from mtls_runner.deadline import Deadline
 from mtls_runner.engine.compare import compare
 from mtls_runner.engine.completion import completed
 from mtls_runner.engine.control import SAFE, Controls
+from mtls_runner.engine.dated import lives_briefly
 from mtls_runner.engine.despite import despite
 from mtls_runner.engine.observe import observe, server_started, server_unusable
 from mtls_runner.engine.own_material import client_told, notes, notes_on, server_told
@@ -69,6 +70,7 @@ class Lab(AbstractContextManager["Lab"]):
         pool: where keys come from; ``None``: a pool of its own (and the user's RSA keys on disk).
         report: told about work that takes time.
         apart: each server by itself, so that its log is only its own; otherwise several may share a container.
+        dated: its material is of this moment, also where it lives for seconds; otherwise such a case has a lab of its own.
 
     Raises:
         LabError: on entering, when there is no place to work in.
@@ -82,8 +84,11 @@ class Lab(AbstractContextManager["Lab"]):
         pool: KeyPool | None = None,
         report: Report | None = None,
         apart: bool = False,
+        dated: bool = False,
     ) -> None:
         self.plan = plan
+        self._dated = dated
+        self._found: dict[str, str] = {}
         self._apart = apart
         self._keep = keep
         self._pool = pool
@@ -215,7 +220,7 @@ class Lab(AbstractContextManager["Lab"]):
     def versions(self) -> dict[str, str]:
         """Of everything that took part so far."""
         with self._lock:
-            found = {traits.name: client.version() for traits, client in self._tools.items()}
+            found = self._found | {traits.name: client.version() for traits, client in self._tools.items()}
             for server in self._backends.values():
                 found.update(server.versions())
         return found
@@ -253,7 +258,9 @@ class Lab(AbstractContextManager["Lab"]):
         Raises:
             LabError: the lab is broken, or the server can't start and the case does not expect that.
         """
-        if case.client is not None and not changes_server(case) and self.cannot(case) is None:
+        if case.client is None or changes_server(case) or self.cannot(case) is not None:
+            return
+        if self._dated or not lives_briefly(case, self.plan):
             self.server(case.server)
 
     @contextmanager
@@ -300,6 +307,8 @@ class Lab(AbstractContextManager["Lab"]):
         reason = self.cannot(case)
         if reason is not None:
             return Verdict(case, Status.SKIP, skip_reason=reason)
+        if not self._dated and lives_briefly(case, self.plan):
+            return self._run_dated(case)
         if case.client is None:
             return self._judge(case, self._start(case), "")
         if case.steps:
@@ -315,6 +324,14 @@ class Lab(AbstractContextManager["Lab"]):
                 break
         if verdict is None:
             raise LabError("a case that connects no time at all")
+        return verdict
+
+    def _run_dated(self, case: Case) -> Verdict:
+        """In a lab of its own, whose material is dated now: however many cases went before, it finds the same."""
+        keep = self._keep / "dated" / f"{self.plan.cases.index(case):04}" if self._keep is not None else None
+        with Lab(self.plan, keep, pool=self._pool, report=self._report, apart=True, dated=True) as lab:
+            verdict = lab._run(case)
+            self._found.update(lab.versions())
         return verdict
 
     def _start(self, case: Case) -> Observation:
