@@ -70,6 +70,7 @@ def _serve(plan: Plan, page: Page, *, verbose: bool) -> ExitCode:
             stack.enter_context(lab)
             notes = lab.notes()
             servers = _started(plan, lab, attendance)
+            notes += lab.warned()
         names = _named(list(servers))
         material = f"  material in {lab.material.directory}"
         page.line((one_line(f"{plan.path}: {plan.name}"), Style.STRONG), (material, Style.DIM))

@@ -28,7 +28,7 @@ from mtls_runner.identity import ByIdentity
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.observation import ClientView, Observation, Reason, ServerView
-from mtls_runner.model.port import Client, ResumingClient, RunningServer, ServerBackend, TakingTime, Watch
+from mtls_runner.model.port import Client, ResumingClient, RunningServer, ServerBackend, TakingTime, Warned, Watch
 from mtls_runner.model.server import ServerSpec
 from mtls_runner.model.traits import BackendTraits, ClientTraits, Runtime
 from mtls_runner.model.verdict import Status, Verdict
@@ -89,6 +89,8 @@ class Lab(AbstractContextManager["Lab"]):
         self.plan = plan
         self._dated = dated
         self._found: dict[str, str] = {}
+        self._warnings: dict[str, None] = {}
+        self._told = 0
         self._apart = apart
         self._keep = keep
         self._pool = pool
@@ -199,6 +201,7 @@ class Lab(AbstractContextManager["Lab"]):
                     raise
                 with self._lock:
                     self._stack.push(context.__exit__)
+                self._hear(spec, running)
                 server.running = running
             return server.running
 
@@ -207,6 +210,20 @@ class Lab(AbstractContextManager["Lab"]):
         runtimes = spec.backend.runtimes
         if self._report is not None and runtimes and Runtime.EMBEDDED not in runtimes:
             self._report(f"starting {spec.backend} server {spec.id}", 0, 0)
+
+    def _hear(self, spec: ServerSpec, running: RunningServer) -> None:
+        """What a program warns of is easily overlooked in its log."""
+        if isinstance(running, Warned):
+            for warning in running.warnings:
+                with self._lock:
+                    self._warnings.setdefault(f"server {spec.id!r}: {spec.backend} warns: {warning}")
+
+    def warned(self) -> tuple[str, ...]:
+        """What servers have warned of since this was asked last; each warning once."""
+        with self._lock:
+            new = tuple(self._warnings)[self._told :]
+            self._told += len(new)
+            return new
 
     def notes(self) -> tuple[str, ...]:
         """What a person should know about the user's own material before it is used; makes the material, if there is any."""
@@ -278,6 +295,7 @@ class Lab(AbstractContextManager["Lab"]):
             raise server_told(error, spec, self.material) from error
         with ExitStack() as stack:
             stack.push(context.__exit__)
+            self._hear(spec, running)
             yield running
 
     def run(self, case: Case) -> Verdict:
@@ -332,6 +350,7 @@ class Lab(AbstractContextManager["Lab"]):
         with Lab(self.plan, keep, pool=self._pool, report=self._report, apart=True, dated=True) as lab:
             verdict = lab._run(case)
             self._found.update(lab.versions())
+            self._warnings.update(lab._warnings)
         return verdict
 
     def _start(self, case: Case) -> Observation:

@@ -106,7 +106,9 @@ class _Run:
             for note in lab.notes():
                 yield Noted(plan, note)
             try:
-                yield from self._one_by_one(lab) if self.options.jobs == 1 else self._side_by_side(lab)
+                for event in self._one_by_one(lab) if self.options.jobs == 1 else self._side_by_side(lab):
+                    yield from (Noted(plan, text) for text in lab.warned())
+                    yield event
             finally:
                 self.versions.update(lab.versions())
         yield PlanFinished(plan, keep)

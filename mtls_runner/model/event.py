@@ -39,7 +39,7 @@ class PlanStarted:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """What a person should know before a file's cases run though it stops nothing: an own certificate has expired, …"""
+    """What a person should know though it stops nothing: an own certificate has expired, nginx warns of its configuration, …"""
 
     plan: Plan
     text: str

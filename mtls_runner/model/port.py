@@ -27,6 +27,7 @@ __all__ = [
     "RunningServer",
     "ServerBackend",
     "TakingTime",
+    "Warned",
     "TypedCommand",
     "Watch",
 ]
@@ -110,6 +111,16 @@ class RunningServer(Protocol):
 
     def watch(self) -> AbstractContextManager[Watch]:
         """Open it before the client connects. A backend that can't tell connections apart lets one in at a time."""
+        ...
+
+
+@runtime_checkable
+class Warned(RunningServer, Protocol):
+    """A running server whose program says what is odd about its configuration and starts all the same."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What it warned of while it started, each once, in its own words and with the author's file names."""
         ...
 
 

@@ -78,7 +78,10 @@ class CaseItem(pytest.Item):
 
     def setup(self) -> None:
         """Start the server that the case needs: what breaks here is the lab, not the case."""
-        self._scenario.opened().prepare(self.case)
+        lab = self._scenario.opened()
+        lab.prepare(self.case)
+        for text in lab.warned():
+            self.warn(pytest.PytestWarning(text))
 
     def runtest(self) -> None:
         """Probe, and compare."""

@@ -136,8 +136,8 @@ class NginxBackend:
             more_ports=tuple(ports[1:]),
         )
         with engine.run(spec, deadline) as container:
-            address = wait_until_ready(container, prepared, spec.port, deadline)
-            first = RunningNginx(address, container.log, prepared.log_is_whole)
+            ready = wait_until_ready(container, prepared, spec.port, deadline)
+            first = RunningNginx(ready.address, container.log, prepared.log_is_whole, warnings=ready.warnings)
             self._running[container] = image.id
             try:
                 yield {ports[0]: first, **{port: first.beside(container.more[port]) for port in ports[1:]}}
@@ -180,19 +180,20 @@ class NginxBackend:
                 pids=int(server.option("pids") or PIDS),
             )
             container = stack.enter_context(engine.run(spec, deadline))
-            address = wait_until_ready(container, prepared, spec.port, deadline)
+            ready = wait_until_ready(container, prepared, spec.port, deadline)
             self._running[container] = image.id
             stack.callback(self._running.pop, container)
             if server.stapling is not None and responders is not None:
-                prime(server, address, responders, deadline)
+                prime(server, ready.address, responders, deadline)
                 responders.check()
             yield ReloadableNginx(
-                address,
+                ready.address,
                 container,
                 prepared,
                 lambda changed: prepare(changed, material, image.command),
                 stub.take if stub else None,
                 responders.check if responders else None,
+                ready.warnings,
             )
 
     def configuration(self, server: ServerSpec, material: Material) -> str:

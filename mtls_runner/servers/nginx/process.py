@@ -182,10 +182,11 @@ def serve_as_process(
         )
         listener.close()  # its own is nginx's now: it ends with it
         process = NginxProcess(program, address)
-        wait_until_ready(process, prepared, address.port, deadline)
+        ready = wait_until_ready(process, prepared, address.port, deadline)
         yield ReloadableNginx(
             address,
             process,
             prepared,
             lambda changed: prepare_generated({address.port: changed}, material, surroundings),
+            warnings=ready.warnings,
         )

@@ -31,7 +31,7 @@ class ReloadableNginx(RunningNginx):
     """Implements :class:`mtls_runner.model.port.Reloadable`.
 
     Args:
-        address, upstream, check: as for its base.
+        address, upstream, check, warnings: as for its base.
         instance: its own, shared with no other server.
         prepared: what it was given.
         prepare: what it would be given for another description.
@@ -45,8 +45,9 @@ class ReloadableNginx(RunningNginx):
         prepare: Callable[[ServerSpec], Prepared],
         upstream: Callable[[], HttpRequest | None] | None = None,
         check: Callable[[], None] | None = None,
+        warnings: tuple[str, ...] = (),
     ) -> None:
-        super().__init__(address, instance.log, prepared.log_is_whole, upstream, check)
+        super().__init__(address, instance.log, prepared.log_is_whole, upstream, check, warnings)
         self._instance = instance
         self._prepared = prepared
         self._prepare = prepare

@@ -62,6 +62,7 @@ class RunningNginx:
         log_is_whole: whether it tells of every connection: then silence about one is no evidence, but a broken lab.
         upstream: takes the request that was last forwarded to a stub, if there was one.
         check: raises ``LabError`` where what nginx depends on has broken.
+        warnings: what it said while it read its configuration.
     """
 
     def __init__(
@@ -71,7 +72,9 @@ class RunningNginx:
         log_is_whole: bool,
         upstream: Callable[[], HttpRequest | None] | None = None,
         check: Callable[[], None] | None = None,
+        warnings: tuple[str, ...] = (),
     ) -> None:
+        self.warnings = warnings
         self._address = address
         self._log = log
         self._log_is_whole = log_is_whole

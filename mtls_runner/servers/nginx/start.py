@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from mtls_runner.deadline import Deadline
 from mtls_runner.errors import ServerUnusable
 from mtls_runner.model.endpoint import Address
 from mtls_runner.model.observation import Reason
 from mtls_runner.servers.nginx.instance import Instance
 from mtls_runner.servers.nginx.log.lines import parse_line
-from mtls_runner.servers.nginx.log.start_failure import start_failure
+from mtls_runner.servers.nginx.log.start_failure import renamed, start_failure
 from mtls_runner.servers.nginx.prepare import Prepared
 from mtls_runner.servers.readiness import Answer, knock
 
-__all__ = ["wait_until_ready"]
+__all__ = ["Ready", "wait_until_ready"]
 
 # Listening sockets are bound before the first worker starts (ngx_init_cycle, then ngx_master_process_cycle).
 _WORKERS = "start worker process"
+_WARNING = "warn"
+_OLD_FORM = " is deprecated"
+"""Of directives that the lab writes in the form that every nginx takes."""
 _PAUSE = 0.05
 _GIVE_UP_AFTER = 10
 """Handshakes that got nothing from an nginx whose workers run: nothing listens on that port."""
 
 
-def wait_until_ready(nginx: Instance, prepared: Prepared, port: int, deadline: Deadline) -> Address:
-    """Until a TLS handshake gets an answer; returns where.
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Where an nginx answers, and what it warned of while it read its configuration."""
+
+    address: Address
+    warnings: tuple[str, ...]
+
+
+def wait_until_ready(nginx: Instance, prepared: Prepared, port: int, deadline: Deadline) -> Ready:
+    """Until a TLS handshake gets an answer.
 
     Raises:
         ServerUnusable: nginx ended, or does not listen on ``port``.
@@ -30,16 +43,20 @@ def wait_until_ready(nginx: Instance, prepared: Prepared, port: int, deadline: D
     """
     workers = False
     unanswered = 0
+    warned: dict[str, None] = {}
     while True:
         line = nginx.log.take(deadline.within(_PAUSE))
         if line is not None:
-            workers = workers or parse_line(line).message.startswith(_WORKERS)
+            read = parse_line(line)
+            workers = workers or read.message.startswith(_WORKERS)
+            if read.level == _WARNING and not (prepared.generated and _OLD_FORM in read.message):
+                warned[renamed(read.message, prepared.names)] = None
             if not workers:
                 continue
         if nginx.log.ended or nginx.address is None:
             raise start_failure(nginx.log.tail(), prepared.files, nginx.exit_code(), prepared.names)
         if knock(nginx.address, deadline.within(2)) is not Answer.NOTHING:
-            return nginx.address
+            return Ready(nginx.address, tuple(warned))
         deadline.check("waiting for nginx to answer")
         workers = workers or any("nginx: worker" in command for command in nginx.processes())
         unanswered += workers and line is None  # as many pauses, however many lines came

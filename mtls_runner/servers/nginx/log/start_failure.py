@@ -19,7 +19,7 @@ from mtls_runner.tls.openssl_errors import (
     openssl_errors,
 )
 
-__all__ = ["start_failure"]
+__all__ = ["start_failure", "renamed"]
 
 _FATAL = ("emerg", "alert")
 
@@ -39,14 +39,14 @@ def start_failure(
         names: path in the container → what the author calls that file, for messages.
     """
     said = [line for line in map(parse_line, log) if line.level in _FATAL]
-    shown = tuple(_renamed(text, names) for text in dict.fromkeys(log))
+    shown = tuple(renamed(text, names) for text in dict.fromkeys(log))
     if not said:
-        last = _renamed(log[-1], names) if log else "nothing"
+        last = renamed(log[-1], names) if log else "nothing"
         return ServerUnusable(
             f"nginx ended with exit code {exit_code}; its last words: {last}", reason=Reason.EXITED, log=shown
         )
     message = said[0].message
-    return ServerUnusable(_renamed(_short(message), names), reason=_reason(message, files), log=shown)
+    return ServerUnusable(renamed(_short(message), names), reason=_reason(message, files), log=shown)
 
 
 def _reason(message: str, files: Sequence[ContainerFile]) -> Reason:
@@ -81,7 +81,8 @@ def _short(message: str) -> str:
     return f"{head}{mark}{first})" if more else message
 
 
-def _renamed(text: str, names: Sequence[tuple[str, str]]) -> str:
+def renamed(text: str, names: Sequence[tuple[str, str]]) -> str:
+    """A message with the author's files in place of their copies in the container."""
     for inside, outside in names:
         text = text.replace(f" in {inside}:", f" in {outside}:")
     return text

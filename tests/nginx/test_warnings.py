@@ -1,0 +1,55 @@
+"""What nginx warns of while it starts all the same is seen by people: with a run, with serve, under pytest."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mtls_runner import Overrides, Status, load, run
+from mtls_runner.model.event import CaseFinished, Noted
+
+from ..container_engine import IMAGE
+
+SERVER = "server {{ listen 443 ssl; server_name {}; ssl_certificate /c/s.crt; ssl_certificate_key /c/s.key; return 200 {}; }}\n"
+SCENARIO = """\
+ca: {}
+leaves: {server: {san: [a.test]}}
+server: {backend: nginx, config: own.conf, files: {/c/s.crt: server.certificate, /c/s.key: server.key}}
+cases:
+  - {name: the first one, client: {server_name: a.test}, expect: {outcome: accepted, body: one}}
+  - {name: once more, client: {server_name: a.test}, expect: {outcome: accepted, body: one}}
+"""
+TOLD = "server 'server': nginx warns: conflicting server name \"a.test\" on 0.0.0.0:443, ignored"
+
+
+@pytest.fixture
+def scenario(tmp_path: Path) -> Path:
+    (tmp_path / "own.conf").write_text(SERVER.format("a.test", "one") + SERVER.format("a.test", "two"))
+    (tmp_path / "test.yaml").write_text(SCENARIO)
+    return tmp_path / "test.yaml"
+
+
+def _notes(scenario: Path) -> list[str]:
+    events = list(run([load(scenario, Overrides(image=IMAGE))]))
+    assert [one.verdict.status for one in events if isinstance(one, CaseFinished)] == [Status.PASS] * 2
+    return [one.text for one in events if isinstance(one, Noted)]
+
+
+def test_a_server_name_that_is_ignored_is_a_warning_that_people_see(scenario: Path) -> None:
+    assert _notes(scenario) == [TOLD]
+    (scenario.parent / "own.conf").write_text(SERVER.format("a.test", "one") + SERVER.format("b.test", "two"))
+    assert _notes(scenario) == []
+
+
+def test_pytest_shows_it_in_its_summary(scenario: Path) -> None:
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--mtls-image", IMAGE, scenario.name]
+    done = subprocess.run(
+        command, cwd=scenario.parent, env=dict(os.environ), capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert TOLD in done.stdout
+    assert "2 passed, 1 warning" in done.stdout
