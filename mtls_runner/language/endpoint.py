@@ -290,7 +290,7 @@ else:
         "A name-based host on a server's port: what it says itself, and the server's own description for the rest.",
         {
             "names": (
-                Many[IdRef],
+                Many[HostName],
                 about(
                     "What clients call it (SNI and Host). Its id by default; *.example.com has every name below.",
                     ["www.example.com", "*.example.com"],
