@@ -58,8 +58,8 @@ def test_names_work_as_people_type_them(tmp_path: Path, backend: str) -> None:
     file.write_text(SCENARIO.replace("TOOLS", "[python, curl]" if shutil.which("curl") else "[python]"))
     plan = load(file, Overrides(backend=backend, image=IMAGE))
     verdicts = {event.verdict.case.name: event.verdict for event in run([plan]) if isinstance(event, CaseFinished)}
-    assert {name: (one.status, one.mismatches) for name, one in verdicts.items()} == dict.fromkeys(
-        verdicts, (Status.PASS, ())
+    assert {name: (one.status, one.mismatches, one.error) for name, one in verdicts.items()} == dict.fromkeys(
+        verdicts, (Status.PASS, (), "")
     )
 
 
