@@ -115,7 +115,7 @@ def run(
 
     return command.run(
         command.Choice(paths, expression, tags, backend, tool, image, runtime, strict, commands=tuple(root.commands)),
-        command.Manner(
+        command.RunRequest(
             jobs,
             fail_fast,
             verbose,
@@ -254,7 +254,7 @@ def init(
     """
     from mtls_runner.cli import init as command
 
-    return command.init(command.Wish(directory, nginx, image, certificate, key, ca, passphrase_file))
+    return command.init(command.InitRequest(directory, nginx, image, certificate, key, ca, passphrase_file))
 
 
 @root.command()
@@ -335,5 +335,5 @@ def conformance(
     if show_where:
         return command.where()
     return command.conformance(
-        command.Wish(backends, tools, image, jobs, json_path, html_path, markdown_path, check_path)
+        command.ConformanceRequest(backends, tools, image, jobs, json_path, html_path, markdown_path, check_path)
     )

@@ -16,11 +16,11 @@ from mtls_runner.model.server import ServerSpec
 from mtls_runner.model.traits import ClientTraits, Runtime
 from mtls_runner.registry import registry
 
-__all__ = ["Entry", "entries"]
+__all__ = ["TypedCase", "entries"]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TypedCase:
     """One case, or several that differ in nothing that a command shows.
 
     Args:
@@ -38,7 +38,7 @@ class Entry:
     reasons: tuple[str, ...]
 
 
-def entries(plan: Plan, lab: Lab, running: Mapping[ServerSpec, RunningServer]) -> Iterator[Entry]:
+def entries(plan: Plan, lab: Lab, running: Mapping[ServerSpec, RunningServer]) -> Iterator[TypedCase]:
     """Of all cases with a client, in the file's order.
 
     Raises:
@@ -58,7 +58,7 @@ def entries(plan: Plan, lab: Lab, running: Mapping[ServerSpec, RunningServer]) -
                 commands, reasons = _commands(one, one.client, plan, lab, server, writers)
             found.setdefault((case.server, expected(one).sentence, commands, reasons), []).append(name)
     for (spec, sentence, commands, reasons), names in found.items():
-        yield Entry(_together(names), spec, sentence, commands, reasons)
+        yield TypedCase(_together(names), spec, sentence, commands, reasons)
 
 
 def _exchanges(case: Case) -> Iterator[tuple[str, Case]]:

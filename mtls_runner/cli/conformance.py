@@ -16,21 +16,21 @@ from mtls_runner.cli.color import is_terminal
 from mtls_runner.cli.exit_code import ExitCode, worst
 from mtls_runner.cli.report_file import STANDARD_OUTPUT, ReportFile, ReportFiles
 from mtls_runner.cli.stop import STOP
+from mtls_runner.conformance.case import CatalogueFile
 from mtls_runner.conformance.catalogue import CATALOGUE, plans
 from mtls_runner.conformance.collector import Collector
 from mtls_runner.conformance.console import lines
-from mtls_runner.conformance.document import Document, document
-from mtls_runner.conformance.entry import Group
+from mtls_runner.conformance.table import OutcomeTable, outcome_table
 from mtls_runner.engine.run import RunOptions, run
 from mtls_runner.errors import UsageError
 from mtls_runner.model.verdict import Status, Verdict
 from mtls_runner.reporters.page import Style, marks_for
 
-__all__ = ["Wish", "conformance", "where"]
+__all__ = ["ConformanceRequest", "conformance", "where"]
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ConformanceRequest:
     """What was typed."""
 
     backends: Sequence[str]
@@ -49,7 +49,7 @@ def where() -> ExitCode:
     return ExitCode.OK
 
 
-def conformance(wish: Wish) -> ExitCode:
+def conformance(wish: ConformanceRequest) -> ExitCode:
     """Run the catalogue and tell what happened.
 
     Raises:
@@ -70,7 +70,7 @@ def conformance(wish: Wish) -> ExitCode:
         if live is not None:
             click.echo("\r\033[K", err=True, nl=False)
         groups = collector.groups
-        told = document(groups, collector.versions)
+        told = outcome_table(groups, collector.versions)
         code = _code(groups)
         if end is None or end.error or audience.broken:
             code = worst(code, ExitCode.BROKEN)
@@ -99,7 +99,11 @@ def _show_progress(doing: str, done: int, total: int) -> None:
 
 
 def _write(
-    wish: Wish, told: Document, groups: Sequence[Group], collector: Collector, reports: dict[str, ReportFile]
+    wish: ConformanceRequest,
+    told: OutcomeTable,
+    groups: Sequence[CatalogueFile],
+    collector: Collector,
+    reports: dict[str, ReportFile],
 ) -> None:
     if wish.json_path is not None:
         from mtls_runner.conformance.json_form import json_form
@@ -117,7 +121,7 @@ def _write(
         report.keep()
 
 
-def _print(told: Document, groups: Sequence[Group]) -> None:
+def _print(told: OutcomeTable, groups: Sequence[CatalogueFile]) -> None:
     marks = marks_for(sys.stdout)
     for line in lines(told, passed=marks[Style.PASS], failed=marks[Style.FAIL]):
         click.echo(line)
@@ -141,7 +145,7 @@ def _print(told: Document, groups: Sequence[Group]) -> None:
     click.echo(", ".join(f"{name} {version}" for name, version in told.versions.items()))
 
 
-def _compared(told: Document, expected: str, path: str) -> ExitCode:
+def _compared(told: OutcomeTable, expected: str, path: str) -> ExitCode:
     from mtls_runner.conformance.markdown import markdown, same
 
     if same(markdown(told), expected):
@@ -153,11 +157,11 @@ def _compared(told: Document, expected: str, path: str) -> ExitCode:
     return ExitCode.FAILED
 
 
-def _verdicts(groups: Sequence[Group]) -> list[Verdict]:
+def _verdicts(groups: Sequence[CatalogueFile]) -> list[Verdict]:
     return [verdict for group in groups for entry in group.entries for verdict in entry.verdicts.values()]
 
 
-def _code(groups: Sequence[Group]) -> ExitCode:
+def _code(groups: Sequence[CatalogueFile]) -> ExitCode:
     statuses = {verdict.status for verdict in _verdicts(groups)}
     codes = [ExitCode.OK]
     if Status.ERROR in statuses:

@@ -15,9 +15,9 @@ from mtls_runner.cli.exit_code import ExitCode
 from mtls_runner.cli.one_file import live_progress, one_plan
 from mtls_runner.cli.stop import STOP
 from mtls_runner.errors import ScenarioError
-from mtls_runner.handout.forge import INDEX, Forged
+from mtls_runner.handout.forge import INDEX, ForgedFiles
 from mtls_runner.handout.forge import forge as make
-from mtls_runner.handout.forms import Form
+from mtls_runner.handout.formats import Form
 from mtls_runner.handout.index import CertificateEntry, CrlEntry
 from mtls_runner.reporters.escape import one_line, width
 
@@ -46,7 +46,7 @@ def forge(choice: Choice, directory: str, forms: Sequence[str]) -> ExitCode:
     return ExitCode.BROKEN if incomplete else ExitCode.OK
 
 
-def _told(made: Forged) -> Iterator[str]:
+def _told(made: ForgedFiles) -> Iterator[str]:
     entries: tuple[CertificateEntry | CrlEntry, ...] = (*made.index.certificates, *made.index.crls)
     rows = [(one_line(entry.id), _kind(entry), _who(entry), _files(entry.files.values())) for entry in entries]
     widths = [max((width(row[column]) for row in rows), default=0) for column in range(3)]

@@ -17,11 +17,11 @@ from mtls_runner.reporters.escape import one_line
 if TYPE_CHECKING:
     from mtls_runner.init.write import Draft
 
-__all__ = ["Wish", "init"]
+__all__ = ["InitRequest", "init"]
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class InitRequest:
     """What to begin with, as typed."""
 
     directory: str
@@ -33,7 +33,7 @@ class Wish:
     passphrase_file: str | None = None
 
 
-def init(wish: Wish) -> ExitCode:
+def init(wish: InitRequest) -> ExitCode:
     """Write a scenario, and say what it is and what comes next.
 
     Raises:
@@ -53,7 +53,7 @@ def init(wish: Wish) -> ExitCode:
     return ExitCode.OK
 
 
-def _draft(wish: Wish, directory: Path) -> Draft:
+def _draft(wish: InitRequest, directory: Path) -> Draft:
     own = (wish.certificate, wish.key, wish.ca, wish.passphrase_file)
     if wish.nginx is not None and any(own):
         raise UsageError("--from-nginx and --certificate are two ways to begin: take one")

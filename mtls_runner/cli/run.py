@@ -31,11 +31,11 @@ from mtls_runner.reporters.console import ConsoleReporter
 from mtls_runner.reporters.github import GithubReporter, wanted, workspace
 from mtls_runner.reporters.page import Page, PlainPage, marks_for
 
-__all__ = ["Choice", "Manner", "Report", "reports", "run"]
+__all__ = ["Choice", "Report", "RunRequest", "reports", "run"]
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class RunRequest:
     """How to run and what to tell, as typed.
 
     Args:
@@ -79,7 +79,7 @@ def reports(typed: Sequence[str], **paths: str | None) -> list[Report]:
     return found
 
 
-def run(choice: Choice, manner: Manner, *, list_only: bool = False) -> ExitCode:
+def run(choice: Choice, manner: RunRequest, *, list_only: bool = False) -> ExitCode:
     """Choose, run, report; the exit code.
 
     Raises:
@@ -104,7 +104,7 @@ def run(choice: Choice, manner: Manner, *, list_only: bool = False) -> ExitCode:
     return _run(plans, choice, manner, stream)
 
 
-def _run(plans: list[Plan], choice: Choice, manner: Manner, stream: TextIO) -> ExitCode:
+def _run(plans: list[Plan], choice: Choice, manner: RunRequest, stream: TextIO) -> ExitCode:
     from mtls_runner.engine.run import RunOptions, places
     from mtls_runner.engine.run import run as start
     from mtls_runner.engine.workdir import claim
@@ -149,7 +149,7 @@ def _code(end: RunFinished) -> ExitCode:
     return worst(*codes)
 
 
-def _outlets(manner: Manner, stream: TextIO, files: ReportFiles) -> list[Outlet]:
+def _outlets(manner: RunRequest, stream: TextIO, files: ReportFiles) -> list[Outlet]:
     """The console and the reports, their files opened now: a path that can't be written is told before the work."""
     outlets = [Outlet("the console", _console(manner, stream), stream)]
     if wanted(os.environ):
@@ -160,7 +160,7 @@ def _outlets(manner: Manner, stream: TextIO, files: ReportFiles) -> list[Outlet]
     return outlets
 
 
-def _console(manner: Manner, stream: TextIO) -> ConsoleReporter:
+def _console(manner: RunRequest, stream: TextIO) -> ConsoleReporter:
     color = colored(manner.color, stream)
     page: Page
     if color or is_terminal(stream):

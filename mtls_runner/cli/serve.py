@@ -9,7 +9,7 @@ from datetime import datetime
 
 from mtls_runner.cli.choose import Choice
 from mtls_runner.cli.color import colored, is_terminal
-from mtls_runner.cli.commands_to_type import Entry, entries
+from mtls_runner.cli.commands_to_type import TypedCase, entries
 from mtls_runner.cli.diagnostics import complain
 from mtls_runner.cli.exit_code import ExitCode
 from mtls_runner.cli.one_file import live_progress, one_plan
@@ -129,7 +129,7 @@ def _host(server: RunningServer) -> str:
     return address.replace("127.0.0.1", "localhost", 1)
 
 
-def _tell_entry(entry: Entry, names: dict[ServerSpec, str], page: Page) -> None:
+def _tell_entry(entry: TypedCase, names: dict[ServerSpec, str], page: Page) -> None:
     page.line()
     server = f"  (server {names[entry.server]})" if len(names) > 1 else ""
     page.line((one_line(entry.title), Style.STRONG), (server, Style.DIM))

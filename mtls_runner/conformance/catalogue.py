@@ -12,7 +12,7 @@ from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.traits import ClientTraits
 from mtls_runner.registry import registry
 
-__all__ = ["CATALOGUE", "ORDER", "Place", "entry_name", "place", "plans", "scenario_files"]
+__all__ = ["CATALOGUE", "ORDER", "Combination", "combination", "entry_name", "plans", "scenario_files"]
 
 #: Where the files lie, for people who want to read, run or copy them.
 CATALOGUE = Path(__file__).with_name("catalogue")
@@ -36,7 +36,7 @@ _PARAMETERS = re.compile(r"\[(?:client|server)\.[^\]]*\]\Z")
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Place:
+class Combination:
     """Where a case was run: one cell of the matrix. A server's own expectation has neither tool nor version."""
 
     backend: str
@@ -44,9 +44,9 @@ class Place:
     tls: str
 
 
-def place(case: Case) -> Place:
+def combination(case: Case) -> Combination:
     """Where a case runs."""
-    return Place(
+    return Combination(
         case.server.backend.name,
         case.client.tool.name if case.client is not None else "",
         case.tls.value if case.tls is not None else "",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from mtls_runner.conformance.entry import Group, gathered
+from mtls_runner.conformance.case import CatalogueFile, by_file
 from mtls_runner.model.case import Plan
 from mtls_runner.model.event import CaseFinished, Event, Progress, RunFinished, RunStarted
 from mtls_runner.model.verdict import Verdict
@@ -47,9 +47,9 @@ class Collector:
         """There is nothing to write."""
 
     @property
-    def groups(self) -> tuple[Group, ...]:
+    def groups(self) -> tuple[CatalogueFile, ...]:
         """What is known so far, by file and case."""
-        return gathered(self._plans, self.verdicts)
+        return by_file(self._plans, self.verdicts)
 
     @property
     def versions(self) -> Mapping[str, str]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mtls_runner.conformance.document import Document, Row
+from mtls_runner.conformance.table import OutcomeTable, Row
 
 __all__ = ["lines"]
 
 
-def lines(document: Document, *, passed: str = "✓", failed: str = "✗") -> Iterator[str]:
+def lines(document: OutcomeTable, *, passed: str = "✓", failed: str = "✗") -> Iterator[str]:
     """One case after the other, then where ends differ and what was not run.
 
     Args:

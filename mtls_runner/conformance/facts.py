@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from mtls_runner.conformance.catalogue import Place
+from mtls_runner.conformance.catalogue import Combination
 from mtls_runner.model.observation import Observation, Outcome
 from mtls_runner.model.verdict import Status, Verdict
 from mtls_runner.registry import registry
@@ -21,7 +21,7 @@ def _client(name: str) -> str:
     return f"{name} client" if name in registry().backends else name
 
 
-_AXES: tuple[tuple[Callable[[Place], str], Callable[[str], str]], ...] = (
+_AXES: tuple[tuple[Callable[[Combination], str], Callable[[str], str]], ...] = (
     (lambda where: where.backend, _server),
     (lambda where: where.tls, lambda version: version.replace("TLSv", "TLS ")),
     (lambda where: where.tool, _client),
@@ -76,7 +76,7 @@ FACTS: Mapping[str, Callable[[Observation], str]] = {
 }
 
 
-def facts(verdicts: Mapping[Place, Verdict], column: str) -> str:
+def facts(verdicts: Mapping[Combination, Verdict], column: str) -> str:
     """One column of a case, told over all places where it was run."""
     seen = {
         where: FACTS[column](verdict.observation)
@@ -87,7 +87,7 @@ def facts(verdicts: Mapping[Place, Verdict], column: str) -> str:
     return collapsed(observed or seen)  # what was seen needs no prediction beside it
 
 
-def collapsed(values: Mapping[Place, str]) -> str:
+def collapsed(values: Mapping[Combination, str]) -> str:
     """A value that is the same everywhere stands alone; another one is told by what it hangs on.
 
     >>> collapsed({Place("python", "curl", "TLSv1.2"): "35", Place("nginx", "curl", "TLSv1.2"): "0"})
@@ -97,7 +97,7 @@ def collapsed(values: Mapping[Place, str]) -> str:
     if len(distinct) <= 1:
         return distinct[0] if distinct else "-"
     for axis, label in _AXES:
-        parts: dict[str, dict[Place, str]] = {}
+        parts: dict[str, dict[Combination, str]] = {}
         for where, value in values.items():
             parts.setdefault(axis(where), {})[where] = value
         if len(parts) > 1 and all(len(set(part.values())) == 1 for part in parts.values()):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mtls_runner.conformance.catalogue import Place
-from mtls_runner.conformance.entry import Entry, Group
+from mtls_runner.conformance.case import CatalogueCase, CatalogueFile
+from mtls_runner.conformance.catalogue import Combination
 from mtls_runner.model.verdict import Status, Verdict
 
 __all__ = ["Json", "json_form"]
@@ -26,7 +26,7 @@ _TOLD = (
 )
 
 
-def json_form(groups: Sequence[Group], versions: Mapping[str, str]) -> Json:
+def json_form(groups: Sequence[CatalogueFile], versions: Mapping[str, str]) -> Json:
     """A value that ``json.dumps`` takes."""
     verdicts = [verdict for group in groups for entry in group.entries for verdict in entry.verdicts.values()]
     return {
@@ -47,7 +47,7 @@ def json_form(groups: Sequence[Group], versions: Mapping[str, str]) -> Json:
     }
 
 
-def _entry(entry: Entry) -> Json:
+def _entry(entry: CatalogueCase) -> Json:
     control = entry.control
     return {
         "name": entry.name,
@@ -61,7 +61,7 @@ def _entry(entry: Entry) -> Json:
     }
 
 
-def _cell(where: Place, verdict: Verdict) -> Json:
+def _cell(where: Combination, verdict: Verdict) -> Json:
     seen = verdict.observation
     return {
         "backend": where.backend,

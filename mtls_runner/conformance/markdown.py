@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mtls_runner.conformance.document import COLUMNS, Document, Section
+from mtls_runner.conformance.table import COLUMNS, OutcomeTable, TableSection
 
 __all__ = ["markdown", "same"]
 
@@ -32,7 +32,7 @@ by which. What is told:
 """
 
 
-def markdown(document: Document) -> str:
+def markdown(document: OutcomeTable) -> str:
     """The whole page; the same for the same outcomes, whenever and wherever it is made, but for one line of versions."""
     return "\n".join(_lines(document)) + "\n"
 
@@ -46,7 +46,7 @@ def same(one: str, other: str) -> bool:
     return body(one) == body(other)
 
 
-def _lines(document: Document) -> Iterator[str]:
+def _lines(document: OutcomeTable) -> Iterator[str]:
     yield "# What happens if …"
     yield ""
     yield "<!-- Made by mtls-run conformance --markdown docs/outcomes.md; not to be changed by hand. -->"
@@ -72,7 +72,7 @@ def _first(description: str) -> str:
     return sentence.rstrip(".") + "."
 
 
-def _section(section: Section) -> Iterator[str]:
+def _section(section: TableSection) -> Iterator[str]:
     yield ""
     yield f"## {section.name}"
     yield ""
@@ -90,7 +90,7 @@ def _section(section: Section) -> Iterator[str]:
         yield _table(name, outcome, against, *rest)
 
 
-def _differences(document: Document) -> Iterator[str]:
+def _differences(document: OutcomeTable) -> Iterator[str]:
     yield ""
     yield "## Where ends differ"
     yield ""
@@ -102,7 +102,7 @@ def _differences(document: Document) -> Iterator[str]:
         yield _table(section, name, told)
 
 
-def _skips(document: Document) -> Iterator[str]:
+def _skips(document: OutcomeTable) -> Iterator[str]:
     yield ""
     yield "## What was not run"
     yield ""
@@ -114,7 +114,7 @@ def _skips(document: Document) -> Iterator[str]:
         yield _table(reason, which)
 
 
-def _reasons(document: Document) -> Iterator[str]:
+def _reasons(document: OutcomeTable) -> Iterator[str]:
     yield ""
     yield "## Reasons"
     yield ""

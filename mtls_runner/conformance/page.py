@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from mtls_runner.conformance.document import COLUMNS, Document
+from mtls_runner.conformance.table import COLUMNS, OutcomeTable
 
 __all__ = ["page"]
 
 
-def page(document: Document) -> str:
+def page(document: OutcomeTable) -> str:
     """The whole page."""
     environment = Environment(
         loader=PackageLoader("mtls_runner.conformance"),

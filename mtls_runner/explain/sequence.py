@@ -11,7 +11,7 @@ from mtls_runner.explain.steps import presents, steps
 from mtls_runner.explain.words import Line, plural, quoted
 from mtls_runner.model.case import Action, Case, Plan, Step
 
-__all__ = ["sequence", "seen_by"]
+__all__ = ["seen_by", "sequence"]
 
 _INDENT = 4
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mtls_runner.model.certificate import CertificateSpec
 from mtls_runner.model.endpoint import TlsVersion
 
-__all__ = ["Line", "either", "listed", "plural", "quoted", "tls_names", "titled"]
+__all__ = ["Line", "either", "listed", "plural", "quoted", "titled", "tls_names"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from mtls_runner.model.server import ClientAuth, Response, ServerSpec
 from mtls_runner.model.traits import Refusal
 from mtls_runner.tls.curl_exit import UNUSABLE_SINCE_8_16
 
-__all__ = ["ANY", "COMPARED", "Expected", "expected"]
+__all__ = ["ANY", "COMPARED", "ScriptExpectation", "expected"]
 
 ANY = "-"
 """Stands for what is not compared."""
@@ -42,7 +42,7 @@ _OF_REASON = {
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
+class ScriptExpectation:
     """As the shell compares it: alternatives with ``|`` between them, or :data:`ANY`."""
 
     outcome: str
@@ -50,7 +50,7 @@ class Expected:
     status: str
 
 
-def expected(case: Case, client: ClientSpec, *, odd_chain: bool = False) -> Expected:
+def expected(case: Case, client: ClientSpec, *, odd_chain: bool = False) -> ScriptExpectation:
     """From the case's own expectation; what it leaves open follows from the outcome, where that is certain.
 
     Args:
@@ -77,7 +77,7 @@ def expected(case: Case, client: ClientSpec, *, odd_chain: bool = False) -> Expe
         if odd_chain and exits == ["60"]:
             exits = ["35|60"]
         statuses = statuses or _statuses(outcome, reason, case.server, client)
-    return Expected("|".join(dict.fromkeys(told)) or ANY, "|".join(exits) or ANY, "|".join(statuses) or ANY)
+    return ScriptExpectation("|".join(dict.fromkeys(told)) or ANY, "|".join(exits) or ANY, "|".join(statuses) or ANY)
 
 
 def _values(check: Check | None) -> list[str]:

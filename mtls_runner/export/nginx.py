@@ -16,13 +16,13 @@ from mtls_runner.servers.nginx.read.copy import read_user_configuration
 from mtls_runner.servers.nginx.write.plain import plain_configuration
 from mtls_runner.servers.nginx.write.relays import listens, relay_hosts
 
-__all__ = ["Container", "container"]
+__all__ = ["PlainContainer", "container"]
 
 _PLACE = PurePosixPath("/etc/nginx/lab")
 
 
 @dataclass(slots=True)
-class Container:
+class PlainContainer:
     """What ``docker run`` needs.
 
     Args:
@@ -38,13 +38,13 @@ class Container:
     configurations: dict[str, bytes] = field(default_factory=dict)
 
 
-def container(server: ServerSpec, shop: Workshop, material: Material) -> Container:
+def container(server: ServerSpec, shop: Workshop, material: Material) -> PlainContainer:
     """Write its configuration, and say what goes where.
 
     Raises:
         MaterialError: a file of the author's can't be read.
     """
-    made = Container(int(server.option("port", "443")))
+    made = PlainContainer(int(server.option("port", "443")))
     if server.option("config"):
         _own(server, shop, material, made)
     else:
@@ -55,7 +55,7 @@ def container(server: ServerSpec, shop: Workshop, material: Material) -> Contain
     return made
 
 
-def _own(server: ServerSpec, shop: Workshop, material: Material, made: Container) -> None:
+def _own(server: ServerSpec, shop: Workshop, material: Material, made: PlainContainer) -> None:
     brought = tuple((path, what) for path, what in server.files if what.startswith("file:"))
     bare = replace(server, files=brought)
     own = read_user_configuration(bare, material)
@@ -102,7 +102,7 @@ def _stubs(server: ServerSpec, texts: list[str]) -> str:
 class _Mounts:
     """Implements :class:`~mtls_runner.servers.nginx.write.files.Files`: of one ``server`` block, mounted from the script's."""
 
-    made: Container
+    made: PlainContainer
     shop: Workshop
     place: PurePosixPath
 

@@ -12,7 +12,7 @@ from cryptography import x509
 from mtls_runner.model.certificate import CertificateSpec, Defect, KeyAlgorithm, KeyCipher, KeyFormat
 from mtls_runner.pki.names import distinguished_name
 
-__all__ = ["extension_lines", "days", "key_command", "openssl_cannot", "subject_option"]
+__all__ = ["days", "extension_lines", "key_command", "openssl_cannot", "subject_option"]
 
 _ALGORITHMS = {
     KeyAlgorithm.RSA_1024: ("RSA", "rsa_keygen_bits:1024"),

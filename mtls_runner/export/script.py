@@ -16,7 +16,7 @@ from mtls_runner.export.curl import NOBODY
 from mtls_runner.export.material import Workshop
 from mtls_runner.export.servers import Sections, sections
 from mtls_runner.export.shell import word
-from mtls_runner.handout.place import fill
+from mtls_runner.handout.directory import fill
 from mtls_runner.model.case import Plan
 from mtls_runner.model.observation import Reason
 from mtls_runner.model.traits import PlainServer
@@ -71,7 +71,7 @@ def export(
 
     Args:
         plan: loaded with curl as every case's client.
-        directory: see :func:`mtls_runner.handout.place.fill`.
+        directory: see :func:`mtls_runner.handout.directory.fill`.
         progress: told about keys that take time.
         without: cases that are not in the plan, and why.
 

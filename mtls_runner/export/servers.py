@@ -9,7 +9,7 @@ from mtls_runner.engine.completion import completed
 from mtls_runner.errors import LabError
 from mtls_runner.export import nginx, s_server
 from mtls_runner.export.curl import curl
-from mtls_runner.export.expected import COMPARED, Expected, expected
+from mtls_runner.export.expected import COMPARED, ScriptExpectation, expected
 from mtls_runner.export.material import Workshop
 from mtls_runner.export.shell import word, wrapped
 from mtls_runner.model.case import Case, Plan
@@ -20,11 +20,11 @@ from mtls_runner.model.traits import PlainServer
 from mtls_runner.pki.lineage import Lineage
 from mtls_runner.servers.nginx.write.plain import without_lab
 
-__all__ = ["Section", "Sections", "sections"]
+__all__ = ["Sections", "ServerSection", "sections"]
 
 
 @dataclass(slots=True)
-class Section:
+class ServerSection:
     """One server: a comment, the command that starts it, and its cases."""
 
     comment: str
@@ -46,7 +46,7 @@ class Sections:
         images: of containers.
     """
 
-    servers: list[Section] = field(default_factory=list)
+    servers: list[ServerSection] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     left_out: list[tuple[str, str]] = field(default_factory=list)
     not_compared: set[str] = field(default_factory=set)
@@ -106,13 +106,15 @@ def _odd(server: ServerSpec, plan: Plan) -> bool:
     return any(plan.certificates[id_].extensions for id_ in chain if id_ is not None)
 
 
-def _section(server: ServerSpec, cases: Sequence[Case], shop: Workshop, material: Material, made: Sections) -> Section:
+def _section(
+    server: ServerSpec, cases: Sequence[Case], shop: Workshop, material: Material, made: Sections
+) -> ServerSection:
     plan = shop.plan
     plain = server.backend.plain or PlainServer.RUNNING
     made.started.add(plain)
     starter = {PlainServer.S_SERVER: _s_server, PlainServer.NGINX: _nginx}.get(plain)
     start = starter(server, cases, shop, material, made) if starter is not None else ""
-    section = Section(
+    section = ServerSection(
         f"server {server.id}" if start else f"server {server.id}: it runs already, at {server.address}", ""
     )
     starts = [case for case in cases if case.client is None]
@@ -140,7 +142,7 @@ def _section(server: ServerSpec, cases: Sequence[Case], shop: Workshop, material
     return section
 
 
-def _case(name: str, told: Expected, command: list[str], case: Case) -> str:
+def _case(name: str, told: ScriptExpectation, command: list[str], case: Case) -> str:
     head = f"expect {word(name)} {word(told.outcome)} {word(told.exits)} {word(told.status)}"
     timeout = case.client.timeout if case.client is not None else 10.0
     options = [*command, "--max-time", f"{timeout:g}"]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from mtls_runner.engine.workdir import private_directory
 from mtls_runner.errors import MaterialError
-from mtls_runner.handout.forms import Form, crl_der, take
+from mtls_runner.handout.directory import fill
+from mtls_runner.handout.formats import Form, crl_der, take
 from mtls_runner.handout.index import (
     CertificateEntry,
     CrlEntry,
@@ -16,18 +17,17 @@ from mtls_runner.handout.index import (
     crl_entry,
     index_json,
 )
-from mtls_runner.handout.place import fill
 from mtls_runner.model.case import Plan
 from mtls_runner.pki.keys import KeyPool, Progress
 from mtls_runner.pki.private_files import file_names
 from mtls_runner.pki.store import Store
 
-__all__ = ["INDEX", "Forged", "forge"]
+__all__ = ["INDEX", "ForgedFiles", "forge"]
 
 INDEX = "index.json"
 
 
-class Forged:
+class ForgedFiles:
     """What came of it.
 
     Args:
@@ -42,14 +42,14 @@ class Forged:
         self.left = left
 
 
-def forge(plan: Plan, directory: Path, forms: frozenset[Form], progress: Progress | None = None) -> Forged:
+def forge(plan: Plan, directory: Path, forms: frozenset[Form], progress: Progress | None = None) -> ForgedFiles:
     """Make the plan's certificates, keys and CRLs, and write them.
 
     What can't be made, or has no such form, is a note in the index; everything else is there.
 
     Args:
         plan: whose.
-        directory: see :func:`mtls_runner.handout.place.fill`.
+        directory: see :func:`mtls_runner.handout.directory.fill`.
         forms: how to write them.
         progress: told about keys that take time.
 
@@ -76,7 +76,7 @@ def forge(plan: Plan, directory: Path, forms: frozenset[Form], progress: Progres
         tuple(notes),
     )
     files[INDEX] = index_json(index)
-    return Forged(index, fill(directory, files))
+    return ForgedFiles(index, fill(directory, files))
 
 
 def _certificates(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from mtls_runner.language.context import Context
 from mtls_runner.language.document import Document, Loc
 from mtls_runner.language.expectation import CASE_OUTCOMES
-from mtls_runner.language.expected import Expected
+from mtls_runner.language.expected import ConditionalExpectation
 from mtls_runner.model.case import Case
 from mtls_runner.model.expectation import Check, Expectation, Match
 from mtls_runner.model.observation import Outcome, Reason
@@ -34,7 +34,7 @@ class Planned:
     document: Document
     loc: Loc
     server: str | None
-    wanted: Expected
+    wanted: ConditionalExpectation
     cells: Sequence[Case]
 
 

@@ -7,7 +7,7 @@ from mtls_runner.language.check_cases import Planned
 from mtls_runner.language.context import Context
 from mtls_runner.language.document import Loc
 from mtls_runner.language.hosts import check_hosts
-from mtls_runner.language.servers import DeclaredServer, Servers
+from mtls_runner.language.servers import Servers, WrittenServer
 from mtls_runner.model.case import Case
 from mtls_runner.model.observation import Outcome
 from mtls_runner.model.server import ClientAuth, ServerSpec
@@ -49,12 +49,12 @@ def check_declared(context: Context, servers: Servers) -> None:
         )
 
 
-def _never_starts(declared: DeclaredServer) -> bool:
+def _never_starts(declared: WrittenServer) -> bool:
     return declared.model.expect is not None and declared.model.expect.starts is False
 
 
 def check_spec(
-    context: Context, certificates: Certificates, declared: DeclaredServer, spec: ServerSpec, written: BackendTraits
+    context: Context, certificates: Certificates, declared: WrittenServer, spec: ServerSpec, written: BackendTraits
 ) -> None:
     """A server with its defaults in place. ``written`` is the backend that the file says, whatever the command line sets."""
     problems, document, loc = context.problems, context.document, declared.loc

@@ -8,7 +8,7 @@ from pathlib import Path
 from mtls_runner.identity import ByIdentity
 from mtls_runner.language.certificate import Passphrase
 from mtls_runner.language.document import Document, Loc
-from mtls_runner.language.lab import Lab
+from mtls_runner.language.lab import LabYaml
 from mtls_runner.language.overrides import Overrides
 from mtls_runner.language.problems import Problems
 from mtls_runner.language.scenario import Scenario
@@ -26,7 +26,7 @@ class Context:
 
     document: Document
     scenario: Scenario
-    lab: Lab
+    lab: LabYaml
     overrides: Overrides
     registry: Registry
     problems: Problems = field(default_factory=Problems)

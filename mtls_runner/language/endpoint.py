@@ -38,14 +38,14 @@ from mtls_runner.registry import registry
 from mtls_runner.tls.dns_names import ascii_host
 
 __all__ = [
-    "Client",
+    "ClientModel",
     "ClientSettings",
     "OwnFile",
     "RequestModel",
     "ResponseModel",
-    "Server",
+    "ServerModel",
     "ServerSettings",
-    "VirtualHost",
+    "VirtualHostModel",
 ]
 
 _CLIENT_AUTH: Mapping[str, ClientAuth] = {mode.value: mode for mode in ClientAuth}
@@ -282,11 +282,11 @@ _OF_A_HOST = (
 
 if TYPE_CHECKING:
 
-    class VirtualHost(_LoneServer):
+    class VirtualHostModel(_LoneServer):
         """A name-based host on a server's port."""
 else:
-    VirtualHost = derived(
-        "VirtualHost",
+    VirtualHostModel = derived(
+        "VirtualHostModel",
         "A name-based host on a server's port: what it says itself, and the server's own description for the rest.",
         {
             "names": (
@@ -301,10 +301,10 @@ else:
     )
 
 
-class Server(_LoneServer):
+class ServerModel(_LoneServer):
     """A server."""
 
-    virtual_hosts: Maybe[dict[Id, VirtualHost]] = about(
+    virtual_hosts: Maybe[dict[Id, VirtualHostModel]] = about(
         "Name-based hosts on its port, by id.", {"shop": {"names": ["shop.example.com"], "client_auth": "none"}}
     )
 
@@ -328,7 +328,7 @@ class ClientSettings(_Endpoint):
     repeat: Annotated[int | None, bounded(1, 1000)] = about("Connections, one after the other; all must end alike.", 3)
 
 
-class Client(ClientSettings):
+class ClientModel(ClientSettings):
     """A client."""
 
     certificate: Annotated[str | None, Parsed(_optional_id, {"type": ["string", "null"]})] = about(

@@ -34,7 +34,7 @@ from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.regular_expressions import occurs
 from mtls_runner.tls.names import ALERTS
 
-__all__ = ["CASE_OUTCOMES", "Expect", "RefusalField", "RefusalModel", "ServerExpect", "ExpectField", "When", "Where"]
+__all__ = ["CASE_OUTCOMES", "Expect", "ExpectField", "RefusalField", "RefusalModel", "ServerExpect", "When", "Where"]
 
 #: Of a case; ``server-started`` and ``server-unusable`` are written as ``server.expect``.
 CASE_OUTCOMES: Mapping[str, Outcome] = {

@@ -13,13 +13,13 @@ from mtls_runner.model.observation import Outcome
 from mtls_runner.model.traits import BackendTraits, ClientTraits
 from mtls_runner.span import Span
 
-__all__ = ["Entry", "Expected", "expected", "server_expected"]
+__all__ = ["ConditionalChecks", "ConditionalExpectation", "expected", "server_expected"]
 
 _INSIDE = ("headers", "upstream_headers")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ConditionalChecks:
     """One ``where:`` entry."""
 
     when: When
@@ -37,10 +37,10 @@ class Entry:
         )
 
 
-class Expected:
+class ConditionalExpectation:
     """One case's expectation, to be resolved for each of its cells."""
 
-    def __init__(self, base: tuple[Check, ...], entries: tuple[Entry, ...]) -> None:
+    def __init__(self, base: tuple[Check, ...], entries: tuple[ConditionalChecks, ...]) -> None:
         self.base = base
         self.entries = entries
         self._resolved: dict[tuple[bool, ...], Expectation] = {}
@@ -55,7 +55,7 @@ class Expected:
         return known
 
 
-def _combined(base: tuple[Check, ...], entries: Sequence[Entry]) -> tuple[Check, ...]:
+def _combined(base: tuple[Check, ...], entries: Sequence[ConditionalChecks]) -> tuple[Check, ...]:
     if not entries:
         return base
     by_path: dict[str, list[Check]] = {}
@@ -70,18 +70,18 @@ def _combined(base: tuple[Check, ...], entries: Sequence[Entry]) -> tuple[Check,
     return tuple(check for checks in by_path.values() for check in checks)
 
 
-def expected(document: Document, model: Expect, loc: Loc) -> Expected:
+def expected(document: Document, model: Expect, loc: Loc) -> ConditionalExpectation:
     """``loc`` is where the expectation stands in ``document``."""
     base = tuple(_checks(document, model, loc, ""))
     entries = tuple(
-        Entry(
+        ConditionalChecks(
             where.when,
             tuple(_checks(document, where.expect, (*loc, "where", index, "expect"), where.when.tool_version or "")),
             (*loc, "where", index, "when"),
         )
         for index, where in enumerate(model.where or ())
     )
-    return Expected(base, entries)
+    return ConditionalExpectation(base, entries)
 
 
 def _checks(document: Document, model: Checks, loc: Loc, tool_version: str) -> Iterator[Check]:
@@ -111,17 +111,17 @@ def _place(document: Document, loc: Loc, name: str) -> Span:
     return span
 
 
-def server_expected(document: Document, model: ServerChecks, loc: Loc) -> Expected:
+def server_expected(document: Document, model: ServerChecks, loc: Loc) -> ConditionalExpectation:
     """A server's own expectation."""
     entries = tuple(
-        Entry(
+        ConditionalChecks(
             where.when,
             tuple(_server_checks(document, where.expect, (*loc, "where", index, "expect"))),
             (*loc, "where", index, "when"),
         )
         for index, where in enumerate((model.where if isinstance(model, ServerExpect) else None) or ())
     )
-    return Expected(tuple(_server_checks(document, model, loc)), entries)
+    return ConditionalExpectation(tuple(_server_checks(document, model, loc)), entries)
 
 
 def _server_checks(document: Document, model: ServerChecks, loc: Loc) -> Iterator[Check]:

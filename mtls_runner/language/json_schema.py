@@ -41,9 +41,9 @@ def schema(name: str) -> Json:
             definitions[outcome_holder]["properties"] |= dict(_outcome_keys())
     if name == "scenario":
         definitions["Matrix"] = _axes(definitions)
-        for holder in (made, definitions["Case"]):
+        for holder in (made, definitions["CaseModel"]):
             holder["properties"]["matrix"] |= {"$ref": "#/definitions/Matrix"}
-        definitions["Case"]["oneOf"] = [{"required": ["expect"]}, {"required": ["steps"]}]
+        definitions["CaseModel"]["oneOf"] = [{"required": ["expect"]}, {"required": ["steps"]}]
     return {
         "$schema": _DRAFT,
         "title": f"mtls-run {name} file",
@@ -84,11 +84,11 @@ def _axes(definitions: Mapping[str, Json]) -> Json:
     """A matrix's keys, each with one value or a list of them."""
     properties: Json = {}
     for side in ("client", "server"):
-        for field, described in definitions[side.capitalize()]["properties"].items():
+        for field, described in definitions[f"{side.capitalize()}Model"]["properties"].items():
             axis = f"{side}.{field}"
             if axis in _NOT_VARIED:
                 continue
-            value = {"$ref": f"#/definitions/{side.capitalize()}/properties/{field}"}
+            value = {"$ref": f"#/definitions/{side.capitalize()}Model/properties/{field}"}
             properties[axis] = {
                 "description": described.get("description", ""),
                 "anyOf": [value, {"type": "array", "items": value, "minItems": 1}],

@@ -24,8 +24,8 @@ __all__ = [
     "LAB_FILE",
     "Defaults",
     "EngineSettings",
-    "Lab",
     "LabFile",
+    "LabYaml",
     "find_lab",
     "load_lab",
 ]
@@ -72,7 +72,7 @@ class LabFile(Strict):
 
 
 @dataclass(slots=True)
-class Lab:
+class LabYaml:
     """A lab.yaml that was read, or none."""
 
     document: Document | None = None
@@ -110,7 +110,7 @@ def find_lab(start: Path) -> Path | None:
     return None
 
 
-def load_lab(start: Path, known: Registry) -> Lab:
+def load_lab(start: Path, known: Registry) -> LabYaml:
     """The lab.yaml above a scenario; an empty one where there is none.
 
     Args:
@@ -122,7 +122,7 @@ def load_lab(start: Path, known: Registry) -> Lab:
     """
     path = find_lab(start)
     if path is None:
-        return Lab()
+        return LabYaml()
     status = path.stat()
     return _load(_shown(path), path, status.st_mtime_ns, status.st_size, known)
 
@@ -134,7 +134,7 @@ def _shown(path: Path) -> Path:
 
 
 @lru_cache(maxsize=16)
-def _load(shown: Path, path: Path, modified: int, size: int, known: Registry) -> Lab:
+def _load(shown: Path, path: Path, modified: int, size: int, known: Registry) -> LabYaml:
     del path, modified, size  # only what the cache tells files apart by
     document = read(shown)
     try:
@@ -143,4 +143,4 @@ def _load(shown: Path, path: Path, modified: int, size: int, known: Registry) ->
         raise ScenarioError([*document.problems, *diagnose(error, document, LabFile)]) from None
     if document.problems:
         raise ScenarioError(document.problems)
-    return Lab(document, file)
+    return LabYaml(document, file)

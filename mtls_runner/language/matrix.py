@@ -10,24 +10,24 @@ from pydantic import ValidationError
 from mtls_runner.language.context import Context
 from mtls_runner.language.diagnose import diagnose
 from mtls_runner.language.document import Loc, Plain, Value
-from mtls_runner.language.endpoint import Client, Server
+from mtls_runner.language.endpoint import ClientModel, ServerModel
 from mtls_runner.language.merge import within
 from mtls_runner.snippet import is_secret, without_secrets
 
-__all__ = ["MAX_CELLS", "Axis", "Cell", "Setting", "applied", "axes", "cells"]
+__all__ = ["MAX_CELLS", "Axis", "AxisValue", "Cell", "applied", "axes", "cells"]
 
-E = TypeVar("E", Server, Client)
+E = TypeVar("E", ServerModel, ClientModel)
 
 MAX_CELLS = 10_000
 _NOT_AN_AXIS = ("like", "expect")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Setting:
+class AxisValue:
     """One value of an axis, as a description with nothing else in it; each is only equal to itself."""
 
     label: str
-    patch: Server | Client
+    patch: ServerModel | ClientModel
     loc: Loc
 
 
@@ -36,7 +36,7 @@ class Axis:
     """A dotted path and the values that it takes."""
 
     path: str
-    settings: tuple[Setting, ...]
+    settings: tuple[AxisValue, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ class Cell:
     """
 
     suffix: str
-    server: tuple[Setting, ...]
-    client: tuple[Setting, ...]
+    server: tuple[AxisValue, ...]
+    client: tuple[AxisValue, ...]
 
 
 def axes(context: Context, matrix: dict[str, list[Value]] | None, loc: Loc) -> tuple[Axis, ...]:
@@ -89,8 +89,8 @@ def _axis(context: Context, path: str, values: list[Value], loc: Loc) -> Axis | 
             context.document, loc, "an axis without values makes no case", "at least one value", key=True
         )
         return None
-    model: type[Server] | type[Client] = Server if side == "server" else Client
-    settings: list[Setting] = []
+    model: type[ServerModel] | type[ClientModel] = ServerModel if side == "server" else ClientModel
+    settings: list[AxisValue] = []
     for index, value in enumerate(values):
         raw: Value = value
         for part in reversed(parts):
@@ -101,11 +101,11 @@ def _axis(context: Context, path: str, values: list[Value], loc: Loc) -> Axis | 
         except ValidationError as error:
             context.problems.add(diagnose(error, context.document, model, place, len(parts)))
         else:
-            settings.append(Setting(_label(parts, value, index), patch, place))
+            settings.append(AxisValue(_label(parts, value, index), patch, place))
     return Axis(path, _distinct(context, settings)) if settings else None
 
 
-def _distinct(context: Context, settings: Sequence[Setting]) -> tuple[Setting, ...]:
+def _distinct(context: Context, settings: Sequence[AxisValue]) -> tuple[AxisValue, ...]:
     labels: set[str] = set()
     for setting in settings:
         if setting.label in labels:
@@ -150,7 +150,7 @@ def cells(context: Context, found: Sequence[Axis], loc: Loc) -> Iterator[Cell]:
         )
 
 
-def applied(model: E, settings: Sequence[Setting]) -> E:
+def applied(model: E, settings: Sequence[AxisValue]) -> E:
     """The description with the cell's values in place, which are of the same end."""
     for setting in settings:
         if isinstance(setting.patch, type(model)):

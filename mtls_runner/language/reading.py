@@ -8,7 +8,7 @@ from mtls_runner.errors import ScenarioError
 from mtls_runner.language.context import Context
 from mtls_runner.language.diagnose import diagnose
 from mtls_runner.language.implementations.discovery import known_to
-from mtls_runner.language.lab import Lab, load_lab
+from mtls_runner.language.lab import LabYaml, load_lab
 from mtls_runner.language.overrides import Overrides
 from mtls_runner.language.plan import plan
 from mtls_runner.language.problems import Problems
@@ -29,7 +29,7 @@ def load_plan(path: Path, overrides: Overrides) -> Plan:
     _check_names(overrides, known)
     document = read(path)
     found = list(document.problems)
-    lab, scenario, indices = Lab(), None, None
+    lab, scenario, indices = LabYaml(), None, None
     try:
         lab = load_lab(path, known)
     except ScenarioError as error:

@@ -25,14 +25,14 @@ from mtls_runner.language.certificate import (
     Signature,
     Usage,
 )
-from mtls_runner.language.endpoint import Client, RequestModel, ResponseModel, Server, VirtualHost
+from mtls_runner.language.endpoint import ClientModel, RequestModel, ResponseModel, ServerModel, VirtualHostModel
 from mtls_runner.language.expectation import Checks, Expect, RefusalModel, ServerExpect, When, Where
 from mtls_runner.language.implementations.models import MODELS as IMPLEMENTATION_MODELS
 from mtls_runner.language.lab import Defaults, EngineSettings, LabFile
 from mtls_runner.language.options import Options
 from mtls_runner.language.revocation import Crl, Responder, Revoked, Stapling
-from mtls_runner.language.scenario import Case, Scenario
-from mtls_runner.language.step_models import Reload, Step
+from mtls_runner.language.scenario import CaseModel, Scenario
+from mtls_runner.language.step_models import ReloadModel, StepModel
 from mtls_runner.model.observation import Outcome
 from mtls_runner.tls.names import REASONS
 
@@ -46,10 +46,10 @@ TABLES: Mapping[str, type[BaseModel]] = {
     model.__name__: model
     for model in (
         Basic,
-        Case,
+        CaseModel,
         Certificate,
         Checks,
-        Client,
+        ClientModel,
         Constraints,
         Crl,
         Defaults,
@@ -64,18 +64,18 @@ TABLES: Mapping[str, type[BaseModel]] = {
         ResponseModel,
         Revoked,
         Scenario,
-        Server,
+        ServerModel,
         ServerExpect,
         Stapling,
         Signature,
-        Step,
-        VirtualHost,
+        StepModel,
+        VirtualHostModel,
         When,
         *IMPLEMENTATION_MODELS,
     )
 }
 #: Models whose keys the text itself explains.
-IN_WORDS: tuple[type[BaseModel], ...] = (Expect, KeyUsage, Reload, San, Usage, Where)
+IN_WORDS: tuple[type[BaseModel], ...] = (Expect, KeyUsage, ReloadModel, San, Usage, Where)
 _BLOCK = re.compile(r"(<!-- (keys|reasons)(?:: (\w+))? -->\n).*?(<!-- end -->)", re.DOTALL)
 _PLAIN = re.compile(r"[A-Za-z0-9_./*][A-Za-z0-9_./*=+:-]*(?: [A-Za-z0-9_./*=+-]+)*")
 _NOT_TEXT = frozenset({"true", "false", "null", "yes", "no", "on", "off"})

@@ -6,13 +6,13 @@ from pydantic import Field
 
 from mtls_runner.language.certificate import Certificate
 from mtls_runner.language.document import Value
-from mtls_runner.language.endpoint import Client, Server
+from mtls_runner.language.endpoint import ClientModel, ServerModel
 from mtls_runner.language.expectation import ExpectField
 from mtls_runner.language.revocation import Crl, Responder
 from mtls_runner.language.step_models import StepField
 from mtls_runner.language.values import Id, Many, Maybe, Parsed, Short, Strict, Text, about, fail, found, text_value
 
-__all__ = ["Case", "Matrix", "Scenario"]
+__all__ = ["CaseModel", "Matrix", "Scenario"]
 
 
 def _case_name(value: Value) -> str:
@@ -40,18 +40,18 @@ def _matrix(value: Value) -> dict[str, list[Value]]:
 Matrix = Annotated[dict[str, list[Any]] | None, Parsed(_matrix, {"type": "object"})]
 
 
-class Case(Strict):
+class CaseModel(Strict):
     """A case: who connects, and what must be seen."""
 
     name: Annotated[str, Parsed(_case_name, {"type": ["string", "number", "boolean"]})] = Field(
         description="Its name, once in the file.", examples=["without a client certificate"]
     )
-    server: Annotated[Server | None, Short(_server_short, {"type": "string"})] = about(
+    server: Annotated[ServerModel | None, Short(_server_short, {"type": "string"})] = about(
         "The id of the server it connects to, where there are several; or what differs from it.",
         "strict",
         {"client_auth": "optional"},
     )
-    client: Annotated[Client | None, Short(_client_short, {"type": ["string", "null"]})] = about(
+    client: Annotated[ClientModel | None, Short(_client_short, {"type": ["string", "null"]})] = about(
         "The client; a bare id is the certificate that it presents.", "good", {"certificate": "good", "tool": "curl"}
     )
     expect: ExpectField = about(
@@ -84,7 +84,7 @@ class Scenario(Strict):
     responders: Maybe[dict[Id, Responder]] = about(
         "OCSP responders by id; certificates and servers name them.", {"ocsp": {"answer": "good"}}
     )
-    server: Maybe[Server] = about("The one server.", {"certificate": "server", "client_auth": "required"})
-    servers: Maybe[dict[Id, Server]] = about("Several servers by id.", {"strict": {"client_auth": "required"}})
+    server: Maybe[ServerModel] = about("The one server.", {"certificate": "server", "client_auth": "required"})
+    servers: Maybe[dict[Id, ServerModel]] = about("Several servers by id.", {"strict": {"client_auth": "required"}})
     matrix: Matrix = about("Every combination, each a case of its own.", {"client.tls": ["TLSv1.2", "TLSv1.3"]})
-    cases: Maybe[list[Case]] = about("What is tried, and what must be seen.", [])
+    cases: Maybe[list[CaseModel]] = about("What is tried, and what must be seen.", [])

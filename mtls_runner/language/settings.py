@@ -15,7 +15,7 @@ from mtls_runner.language.context import Context
 from mtls_runner.language.diagnose import diagnose
 from mtls_runner.language.document import Document, Loc
 from mtls_runner.language.implementations.discovery import known_to
-from mtls_runner.language.lab import DEFAULT_IMAGE, IMAGE_VARIABLE, Lab, load_lab
+from mtls_runner.language.lab import DEFAULT_IMAGE, IMAGE_VARIABLE, LabYaml, load_lab
 from mtls_runner.language.overrides import Overrides
 from mtls_runner.language.scenario import Scenario
 from mtls_runner.language.servers import Servers
@@ -132,7 +132,7 @@ def _defaults(spec: type, keys: Sequence[str]) -> dict[str, str]:
     return {field.name: _text(field.default) for name in keys for field in fields(spec) if field.name == name}
 
 
-def _image(name: str, family: Sequence[_Source], lab: Lab, overrides: Overrides) -> Setting:
+def _image(name: str, family: Sequence[_Source], lab: LabYaml, overrides: Overrides) -> Setting:
     key = f"{name}.image"
     if overrides.image:
         return Setting(key, overrides.image, "--image")

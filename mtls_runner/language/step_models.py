@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from mtls_runner.language.document import Plain, Value
-from mtls_runner.language.endpoint import Client, Server
+from mtls_runner.language.endpoint import ClientModel, ServerModel
 from mtls_runner.language.expectation import ExpectField, ServerChecks
 from mtls_runner.language.values import Maybe, Parsed, Short, Strict, Text, about, fail, text_value
 
-__all__ = ["Expired", "Reload", "Step", "StepField"]
+__all__ = ["Expired", "ReloadModel", "StepField", "StepModel"]
 
 
 def _client_short(value: Value) -> Value:
@@ -61,15 +61,15 @@ _WAIT_SCHEMA = {
 }
 
 
-class Reload(ServerChecks):
+class ReloadModel(ServerChecks):
     """What must be seen of a reload: that the server takes what its files hold, unless said otherwise."""
 
 
-class Step(Strict):
+class StepModel(Strict):
     """A step: a connection, or something that is done to the server."""
 
     name: Maybe[Text] = about("What it is called; what it does by default.", "the revoked client, afresh")
-    connect: Annotated[Client | None, Short(_client_short, {"type": "string"})] = about(
+    connect: Annotated[ClientModel | None, Short(_client_short, {"type": "string"})] = about(
         "A connection: what differs from the case's client; a bare id is the certificate that it presents.",
         {"server_name": "shop.example.com"},
         "other",
@@ -80,15 +80,15 @@ class Step(Strict):
     wait: Annotated[float | Expired | None, Parsed(_wait, _WAIT_SCHEMA)] = about(
         "Seconds in which nothing is done; or until a certificate has expired, by its id.", 2, {"expired": "client"}
     )
-    replace: Maybe[Server] = about(
+    replace: Maybe[ServerModel] = about(
         "Replaces what the server was given, as by rename; it goes on with what it has read until it is reloaded.",
         {"crl": "after"},
     )
-    reload: Annotated[Reload | None, Short(_reload_short, {"const": True})] = about(
+    reload: Annotated[ReloadModel | None, Short(_reload_short, {"const": True})] = about(
         "The server reads its files again; as a bare word, too.", True, {"starts": False, "reason": "key-mismatch"}
     )
     expect: ExpectField = about("What must be seen of the connection.", "accepted", {"server-refused": "revoked"})
 
 
 #: A step or, for one that needs nothing else, its bare word.
-StepField = Annotated[Step, Short(_step_short, {"const": "reload"})]
+StepField = Annotated[StepModel, Short(_step_short, {"const": "reload"})]

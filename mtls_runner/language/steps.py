@@ -6,12 +6,12 @@ from dataclasses import fields, replace
 from mtls_runner.language.check_cases import Planned
 from mtls_runner.language.context import Context
 from mtls_runner.language.document import Document, Loc
-from mtls_runner.language.endpoint import Client, Server
-from mtls_runner.language.expected import Expected, expected, server_expected
+from mtls_runner.language.endpoint import ClientModel, ServerModel
+from mtls_runner.language.expected import ConditionalExpectation, expected, server_expected
 from mtls_runner.language.merge import within
 from mtls_runner.language.resolve import Resolver, planned_version
 from mtls_runner.language.step_models import Expired
-from mtls_runner.language.step_models import Step as Model
+from mtls_runner.language.step_models import StepModel as Model
 from mtls_runner.model.case import Action, Case, Step
 from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.expectation import Check, Match, Matcher
@@ -44,7 +44,7 @@ class CaseSteps:
         context: Context,
         place: Document,
         models: Sequence[Model],
-        make_server: Callable[[Server], ServerSpec],
+        make_server: Callable[[ServerModel], ServerSpec],
         resolver: Resolver,
     ) -> None:
         self._context = context
@@ -67,7 +67,7 @@ class CaseSteps:
         for number, cases in self._connections.items():
             yield Planned(self._place, ("steps", number, "expect"), server, self._expected[number], cases)
 
-    def steps(self, case: Case, server: Server, client: Client) -> tuple[Step, ...]:
+    def steps(self, case: Case, server: ServerModel, client: ClientModel) -> tuple[Step, ...]:
         """For one cell.
 
         Args:
@@ -95,7 +95,7 @@ class CaseSteps:
             self._same_settings(number, made)
         return tuple(made)
 
-    def _connection(self, number: int, model: Model, step: Step, case: Case, client: Client) -> Step:
+    def _connection(self, number: int, model: Model, step: Step, case: Case, client: ClientModel) -> Step:
         described = within(client, model.connect) if model.connect is not None else client
         spec = self._resolver.client(described, case.server)
         tls = planned_version(case.server, spec)
@@ -146,18 +146,18 @@ class CaseSteps:
             return None
         return named[str(model.resume)]
 
-    def _wanted(self, number: int, model: Model) -> Expected:
+    def _wanted(self, number: int, model: Model) -> ConditionalExpectation:
         if model.expect is not None:
             return expected(self._place, model.expect, ("steps", number, "expect"))
         if self._actions[number] is not Action.RELOAD:
-            return Expected((), ())
+            return ConditionalExpectation((), ())
         if model.reload is not None and model.reload.model_fields_set:
             wanted = server_expected(self._place, model.reload, ("steps", number, "reload"))
             if model.reload.starts is not None:
                 return wanted
         span = self._place.span(("steps", number))
         starts = Check("outcome", (Matcher(Match.EQUALS, Outcome.SERVER_STARTED.value),), span)
-        return Expected((starts,), ())
+        return ConditionalExpectation((starts,), ())
 
     def _same_settings(self, number: int, made: Sequence[Step]) -> None:
         step = made[number]

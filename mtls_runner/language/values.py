@@ -19,9 +19,10 @@ from pydantic_core import PydanticCustomError, core_schema
 from mtls_runner.language.document import Plain, Value
 
 __all__ = [
+    "ID_PATTERN",
+    "RESERVED_IDS",
     "Bool",
     "Given",
-    "ID_PATTERN",
     "Id",
     "Int",
     "Json",
@@ -29,7 +30,6 @@ __all__ = [
     "Maybe",
     "OneOrMore",
     "Parsed",
-    "RESERVED_IDS",
     "Seconds",
     "Short",
     "Some",

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mtls_runner.errors import MaterialError, UsageError
-from mtls_runner.handout.place import fill
+from mtls_runner.handout.directory import fill
 
 from .conftest import Cli
 

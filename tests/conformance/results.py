@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mtls_runner.conformance.catalogue import Place, plans
-from mtls_runner.conformance.entry import Entry, Group, gathered
+from mtls_runner.conformance.case import CatalogueCase, CatalogueFile, by_file
+from mtls_runner.conformance.catalogue import Combination, plans
 from mtls_runner.engine.run import RunOptions, run
 from mtls_runner.model.case import Plan
 from mtls_runner.model.event import CaseFinished, RunFinished
@@ -28,9 +28,9 @@ TOOLS = ("python", "curl")
 class Cell:
     """One case in one place."""
 
-    group: Group
-    entry: Entry
-    place: Place
+    group: CatalogueFile
+    entry: CatalogueCase
+    place: Combination
     verdict: Verdict
 
     @property
@@ -52,7 +52,7 @@ class Results:
         directories: where each file's material was kept, by its name.
     """
 
-    groups: tuple[Group, ...] = field(repr=False)
+    groups: tuple[CatalogueFile, ...] = field(repr=False)
     versions: dict[str, str]
     directories: dict[str, Path]
 
@@ -89,4 +89,4 @@ def _run(backend: str, keep: Path) -> Results:
                 assert not event.error, event.error
                 versions.update(event.versions)
     directories = {plan.name: keep / f"{number:02}-{plan.path.stem}" for number, plan in enumerate(chosen, start=1)}
-    return Results(gathered(chosen, verdicts), versions, directories)
+    return Results(by_file(chosen, verdicts), versions, directories)

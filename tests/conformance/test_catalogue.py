@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mtls_runner.conformance.case import CatalogueCase, ControlCase, by_file, expected_outcome
 from mtls_runner.conformance.catalogue import CATALOGUE, ORDER, entry_name, plans, scenario_files
-from mtls_runner.conformance.entry import Control, Entry, expected_outcome, gathered
 from mtls_runner.language import Overrides, load
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.certificate import Defect
@@ -33,10 +33,10 @@ def catalogue() -> tuple[Plan, ...]:
     return tuple(plans(("python",), ("python", "curl")))
 
 
-def entries(catalogue: tuple[Plan, ...]) -> Iterator[tuple[Plan, Entry]]:
+def entries(catalogue: tuple[Plan, ...]) -> Iterator[tuple[Plan, CatalogueCase]]:
     """As a run would give them, though nothing was run."""
     for plan in catalogue:
-        for group in gathered([plan], [Verdict(case, Status.SKIP) for case in plan.cases]):
+        for group in by_file([plan], [Verdict(case, Status.SKIP) for case in plan.cases]):
             for entry in group.entries:
                 yield plan, entry
 
@@ -80,7 +80,7 @@ def test_each_fault_differs_from_its_control_in_one_thing(catalogue: tuple[Plan,
     for plan, entry in entries(catalogue):
         if not entry.is_fault or any(verdict.case.client is None for verdict in entry.verdicts.values()):
             continue
-        assert isinstance(entry.control, Control), (plan.name, entry.name)
+        assert isinstance(entry.control, ControlCase), (plan.name, entry.name)
         changes = 2 if entry.name in TWO_CHANGES else 1
         assert len(entry.control.changes) == changes, (plan.name, entry.name, [str(c) for c in entry.control.changes])
         compared += 1

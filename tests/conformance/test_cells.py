@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from mtls_runner.conformance.catalogue import Place
-from mtls_runner.conformance.document import document
-from mtls_runner.conformance.entry import Group, expected_outcome, gathered
+from mtls_runner.conformance.case import CatalogueFile, by_file, expected_outcome
+from mtls_runner.conformance.catalogue import Combination
 from mtls_runner.conformance.markdown import markdown, same
+from mtls_runner.conformance.table import outcome_table
 from mtls_runner.model.observation import Outcome
 from mtls_runner.model.verdict import Status
 
@@ -40,7 +40,7 @@ def check_passed(results: Results) -> int:
 def check_controls(results: Results) -> int:
     checked = 0
     for group in results.groups:
-        outcomes: dict[tuple[str, Place], Outcome | None] = {
+        outcomes: dict[tuple[str, Combination], Outcome | None] = {
             (entry.name, place): verdict.observation.outcome
             for entry in group.entries
             for place, verdict in entry.verdicts.items()
@@ -89,12 +89,12 @@ def test_a_skip_says_why(on_python: Results, on_nginx: Results) -> None:
 
 
 def test_the_page_of_outcomes_is_current(on_python: Results, on_nginx: Results) -> None:
-    made = markdown(document(joined(on_python, on_nginx), {**on_python.versions, **on_nginx.versions}))
+    made = markdown(outcome_table(joined(on_python, on_nginx), {**on_python.versions, **on_nginx.versions}))
     assert same(made, PAGE.read_text("utf-8")), (
         "make docs/outcomes.md again: mtls-run conformance --markdown docs/outcomes.md"
     )
 
 
-def joined(*several: Results) -> tuple[Group, ...]:
+def joined(*several: Results) -> tuple[CatalogueFile, ...]:
     plans = [group.plan for groups in zip(*(results.groups for results in several), strict=True) for group in groups]
-    return gathered(plans, [cell.verdict for results in several for cell in results.all])
+    return by_file(plans, [cell.verdict for results in several for cell in results.all])

@@ -8,14 +8,14 @@ from html.parser import HTMLParser
 
 import pytest
 
-from mtls_runner.conformance.catalogue import Place, plans
+from mtls_runner.conformance.catalogue import Combination, plans
 from mtls_runner.conformance.collector import Collector
 from mtls_runner.conformance.console import lines
-from mtls_runner.conformance.document import Document, document
 from mtls_runner.conformance.facts import collapsed
 from mtls_runner.conformance.json_form import json_form
 from mtls_runner.conformance.markdown import markdown, same
 from mtls_runner.conformance.page import page
+from mtls_runner.conformance.table import OutcomeTable, outcome_table
 from mtls_runner.engine.run import RunOptions, run
 from mtls_runner.model.observation import Reason
 
@@ -30,14 +30,14 @@ def collector() -> Collector:
 
 
 @pytest.fixture(scope="module")
-def told(collector: Collector) -> Document:
-    return document(collector.groups, collector.versions)
+def told(collector: Collector) -> OutcomeTable:
+    return outcome_table(collector.groups, collector.versions)
 
 
-def places(**values: str) -> dict[Place, str]:
+def places(**values: str) -> dict[Combination, str]:
     """``python_curl_2="35"``: backend, tool, TLS 1.2."""
     return {
-        Place(backend, tool, f"TLSv1.{minor}"): value
+        Combination(backend, tool, f"TLSv1.{minor}"): value
         for key, value in values.items()
         for backend, tool, minor in [key.split("_")]
     }
@@ -61,7 +61,7 @@ def test_a_fact_is_told_by_what_it_hangs_on(values: dict[str, str], text: str) -
     assert collapsed(places(**values)) == text
 
 
-def test_markdown_has_a_row_for_every_case_and_every_reason(told: Document) -> None:
+def test_markdown_has_a_row_for_every_case_and_every_reason(told: OutcomeTable) -> None:
     text = markdown(told)
     rows = [line for line in text.splitlines() if line.startswith("| ")]
     assert sum(row.count(" | ") == 5 for row in rows) >= 2 + len(told.sections[0].rows)
@@ -71,8 +71,8 @@ def test_markdown_has_a_row_for_every_case_and_every_reason(told: Document) -> N
     assert "| **the client's authority is not trusted** | server-refused: unknown-ca |" in text
 
 
-def test_pages_are_the_same_whatever_they_were_made_with(collector: Collector, told: Document) -> None:
-    other = document(collector.groups, {"curl": "99.9"})
+def test_pages_are_the_same_whatever_they_were_made_with(collector: Collector, told: OutcomeTable) -> None:
+    other = outcome_table(collector.groups, {"curl": "99.9"})
     assert markdown(other) != markdown(told)
     assert same(markdown(other), markdown(told))
     assert not same(markdown(told), markdown(told).replace("unknown-ca", "expired", 1))
@@ -92,7 +92,7 @@ class Cells(HTMLParser):
             self.foreign.append(tag)
 
 
-def test_html_has_the_rows_and_nothing_from_elsewhere(told: Document) -> None:
+def test_html_has_the_rows_and_nothing_from_elsewhere(told: OutcomeTable) -> None:
     cells = Cells()
     text = page(told)
     cells.feed(text)
@@ -115,7 +115,7 @@ def test_json_has_every_cell_with_what_was_seen(collector: Collector) -> None:
     assert form["summary"]["faults"] == sum(entry["fault"] for entry in group["entries"]) > 5
 
 
-def test_lines_show_each_case_with_its_control(told: Document) -> None:
+def test_lines_show_each_case_with_its_control(told: OutcomeTable) -> None:
     text = "\n".join(lines(told))
     assert "  ✓ the client's authority is not trusted\n      server-refused: unknown-ca\n" in text
     assert 'against "both ends trust the other\'s authority": client.certificate.issuer: root → stranger' in text

@@ -83,8 +83,8 @@ def test_the_toys_run_and_every_report_has_them(installed: Installed) -> None:
 
 def test_language_schema_help_explain_and_versions_know_them(installed: Installed) -> None:
     schema = json.loads(installed("schema"))["definitions"]
-    assert "toy" in schema["Server"]["properties"]["backend"]["enum"]
-    assert "toy" in schema["Client"]["properties"]["tool"]["enum"]
+    assert "toy" in schema["ServerModel"]["properties"]["backend"]["enum"]
+    assert "toy" in schema["ClientModel"]["properties"]["tool"]["enum"]
     assert schema["Options"]["properties"]["volume"] == {
         "description": "How loudly.",
         "examples": [11],
@@ -93,7 +93,8 @@ def test_language_schema_help_explain_and_versions_know_them(installed: Installe
         "type": "integer",
     }
     assert (
-        "external (already runs at `address`), toy (a toy)" in schema["Server"]["properties"]["backend"]["description"]
+        "external (already runs at `address`), toy (a toy)"
+        in schema["ServerModel"]["properties"]["backend"]["description"]
     )
     told = installed("run", "--help")
     assert re.search(r"Run every server on this backend\s+\(python, nginx, external,\s+toy\b", told)
@@ -124,20 +125,20 @@ def test_mistakes_are_told_where_they_are(installed: Installed, old: str, new: s
 _ONE_FILE = """
 import os, sys
 from mtls_runner.conformance.catalogue import plans
-from mtls_runner.conformance.document import document
-from mtls_runner.conformance.entry import gathered
+from mtls_runner.conformance.table import outcome_table
+from mtls_runner.conformance.case import by_file
 from mtls_runner.conformance.markdown import markdown
 from mtls_runner.engine.run import run
 from mtls_runner.model.event import CaseFinished
 chosen = [plan for plan in plans(("toy", "python"), ("toy", "curl")) if plan.name == "trust"]
 verdicts = [event.verdict for event in run(chosen) if isinstance(event, CaseFinished)]
-groups = gathered(chosen, verdicts)
+groups = by_file(chosen, verdicts)
 places = {(at.backend, at.tool) for group in groups for entry in group.entries for at in entry.verdicts}
 assert places - {("toy", ""), ("python", "")} == {(b, t) for b in ("toy", "python") for t in ("toy", "curl")}, places
 seen = [(verdict.case.id, verdict.error, [m for m in verdict.mismatches if m.observed != "not observed"]) for verdict in verdicts]
 wrong = [one for one in seen if one[1] or one[2]]
 assert not wrong, wrong
-print(markdown(document(groups, {"toy": "1.0"})))
+print(markdown(outcome_table(groups, {"toy": "1.0"})))
 """
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from mtls_runner.conformance.catalogue import Place
-from mtls_runner.conformance.entry import Entry, Group
+from mtls_runner.conformance.case import CatalogueCase, CatalogueFile
+from mtls_runner.conformance.catalogue import Combination
 from mtls_runner.conformance.facts import FACTS, collapsed, facts
 from mtls_runner.model.observation import Reason
 from mtls_runner.model.verdict import Status
@@ -14,7 +14,7 @@ from mtls_runner.tls.alert_reasons import OPENSSL, alert_reasons
 from mtls_runner.tls.hints import HINTS, MEANINGS
 from mtls_runner.tls.names import ALERTS, VERIFY_CODES
 
-__all__ = ["COLUMNS", "Document", "ReasonRow", "Row", "Section", "document"]
+__all__ = ["COLUMNS", "OutcomeTable", "ReasonRow", "Row", "TableSection", "outcome_table"]
 
 #: Of a row's cells, in order.
 COLUMNS = tuple(FACTS)
@@ -44,7 +44,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class TableSection:
     """One file of the catalogue."""
 
     name: str
@@ -64,7 +64,7 @@ class ReasonRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class OutcomeTable:
     """All of it.
 
     Args:
@@ -78,7 +78,7 @@ class Document:
 
     versions: Mapping[str, str]
     ends: str
-    sections: tuple[Section, ...]
+    sections: tuple[TableSection, ...]
     differences: tuple[tuple[str, str, str], ...]
     skips: tuple[tuple[str, str], ...]
     reasons: tuple[ReasonRow, ...]
@@ -89,18 +89,18 @@ class Document:
         return sum(row.fault for section in self.sections for row in section.rows)
 
 
-def document(groups: Sequence[Group], versions: Mapping[str, str]) -> Document:
+def outcome_table(groups: Sequence[CatalogueFile], versions: Mapping[str, str]) -> OutcomeTable:
     """Put it together.
 
     Args:
-        groups: as :func:`mtls_runner.conformance.entry.gathered` gives them.
+        groups: as :func:`mtls_runner.conformance.case.by_file` gives them.
         versions: as the run's last event gives them.
     """
-    return Document(
+    return OutcomeTable(
         versions,
         _ends(groups),
         tuple(
-            Section(group.plan.name, " ".join(group.plan.description.split()), tuple(map(_row, group.entries)))
+            TableSection(group.plan.name, " ".join(group.plan.description.split()), tuple(map(_row, group.entries)))
             for group in groups
         ),
         tuple(
@@ -114,7 +114,7 @@ def document(groups: Sequence[Group], versions: Mapping[str, str]) -> Document:
     )
 
 
-def _ends(groups: Sequence[Group]) -> str:
+def _ends(groups: Sequence[CatalogueFile]) -> str:
     cases = [verdict.case for group in groups for entry in group.entries for verdict in entry.verdicts.values()]
     servers = dict.fromkeys(f"{case.server.backend} ({case.server.backend.sentence})" for case in cases)
     clients = dict.fromkeys(str(case.client.tool) for case in cases if case.client is not None)
@@ -126,7 +126,7 @@ def _listed(names: Iterable[str]) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
-def _row(entry: Entry) -> Row:
+def _row(entry: CatalogueCase) -> Row:
     control = entry.control
     if control is not None and not entry.is_fault and len(control.changes) > _MOST_CHANGES:
         control = None  # a case of its own, that other cases are held against
@@ -140,8 +140,8 @@ def _row(entry: Entry) -> Row:
     )
 
 
-def _differing(entry: Entry) -> str | None:
-    outcomes: dict[Place, str] = {
+def _differing(entry: CatalogueCase) -> str | None:
+    outcomes: dict[Combination, str] = {
         where: FACTS["outcome"](verdict.observation)
         for where, verdict in entry.verdicts.items()
         if verdict.observation is not None
@@ -149,7 +149,7 @@ def _differing(entry: Entry) -> str | None:
     return collapsed(outcomes) if len(set(outcomes.values())) > 1 else None
 
 
-def _skips(groups: Sequence[Group]) -> Iterator[tuple[str, str]]:
+def _skips(groups: Sequence[CatalogueFile]) -> Iterator[tuple[str, str]]:
     where: dict[str, list[str]] = {}
     for group in groups:
         for entry in group.entries:

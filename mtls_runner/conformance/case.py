@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mtls_runner.conformance.catalogue import Place, entry_name, place
+from mtls_runner.conformance.catalogue import Combination, combination, entry_name
 from mtls_runner.conformance.difference import Change, changes
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.observation import Outcome
 from mtls_runner.model.verdict import Status, Verdict
 
-__all__ = ["Control", "Entry", "Group", "gathered"]
+__all__ = ["CatalogueCase", "CatalogueFile", "ControlCase", "by_file"]
 
 
 _SOUND = (Outcome.ACCEPTED, Outcome.SERVER_STARTED)
 
 
 @dataclass(frozen=True, slots=True)
-class Control:
+class ControlCase:
     """The accepted case of the same file that differs least, and in what."""
 
     name: str
@@ -26,7 +26,7 @@ class Control:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CatalogueCase:
     """One case of the catalogue.
 
     Args:
@@ -38,8 +38,8 @@ class Entry:
 
     name: str
     line: int
-    control: Control | None
-    verdicts: Mapping[Place, Verdict]
+    control: ControlCase | None
+    verdicts: Mapping[Combination, Verdict]
 
     @property
     def is_fault(self) -> bool:
@@ -47,17 +47,17 @@ class Entry:
         return any(expected_outcome(verdict.case) not in _SOUND for verdict in self.verdicts.values())
 
     @property
-    def skipped(self) -> Mapping[Place, str]:
+    def skipped(self) -> Mapping[Combination, str]:
         """Where it was not run, and why."""
         return {where: v.skip_reason for where, v in self.verdicts.items() if v.status is Status.SKIP}
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class CatalogueFile:
     """One file of the catalogue."""
 
     plan: Plan
-    entries: tuple[Entry, ...]
+    entries: tuple[CatalogueCase, ...]
 
 
 def expected_outcome(case: Case) -> Outcome | None:
@@ -68,27 +68,27 @@ def expected_outcome(case: Case) -> Outcome | None:
     return None
 
 
-def gathered(plans: Sequence[Plan], verdicts: Iterable[Verdict]) -> tuple[Group, ...]:
+def by_file(plans: Sequence[Plan], verdicts: Iterable[Verdict]) -> tuple[CatalogueFile, ...]:
     """Verdicts by file and case, in the files' order.
 
     Args:
         plans: as they were run; several of one file differ in their backend only.
         verdicts: of their cases.
     """
-    found: dict[str, dict[int, dict[Place, Verdict]]] = {plan.name: {} for plan in plans}
+    found: dict[str, dict[int, dict[Combination, Verdict]]] = {plan.name: {} for plan in plans}
     names = {case.id: plan.name for plan in plans for case in plan.cases}
     for verdict in verdicts:
         case = verdict.case
-        found[names[case.id]].setdefault(case.span.line, {})[place(case)] = verdict
+        found[names[case.id]].setdefault(case.span.line, {})[combination(case)] = verdict
     groups = []
     for plan in {plan.name: plan for plan in reversed(plans)}.values():
         lines = found[plan.name]
         controls = _controls(plan)
         groups.append(
-            Group(
+            CatalogueFile(
                 plan,
                 tuple(
-                    Entry(entry_name(next(iter(by_place.values())).case), line, controls.get(line), by_place)
+                    CatalogueCase(entry_name(next(iter(by_place.values())).case), line, controls.get(line), by_place)
                     for line, by_place in sorted(lines.items())
                 ),
             )
@@ -96,14 +96,14 @@ def gathered(plans: Sequence[Plan], verdicts: Iterable[Verdict]) -> tuple[Group,
     return tuple(reversed(groups))
 
 
-def _controls(plan: Plan) -> dict[int, Control]:
+def _controls(plan: Plan) -> dict[int, ControlCase]:
     """By line, among the cases that are accepted everywhere; compared in one place, where nothing differs but the case."""
     cases = [case for case in plan.cases if case.client is not None]
-    newest = max((place(case) for case in cases), key=lambda where: (where.tls, where.tool), default=None)
+    newest = max((combination(case) for case in cases), key=lambda where: (where.tls, where.tool), default=None)
     refused = {case.span.line for case in cases if expected_outcome(case) is not Outcome.ACCEPTED}
-    cases = [case for case in cases if place(case) == newest]
+    cases = [case for case in cases if combination(case) == newest]
     accepted = [case for case in cases if case.span.line not in refused]
-    controls: dict[int, Control] = {}
+    controls: dict[int, ControlCase] = {}
     for case in cases:
         # An accepted case is told against an earlier one only: otherwise two would stand for each other.
         candidates = [
@@ -117,5 +117,5 @@ def _controls(plan: Plan) -> dict[int, Control]:
         least, control = min(
             differing, key=lambda pair: (len(pair[0]), abs(pair[1].span.line - case.span.line), pair[1].span.line)
         )
-        controls[case.span.line] = Control(entry_name(control), least)
+        controls[case.span.line] = ControlCase(entry_name(control), least)
     return controls
