@@ -7,7 +7,7 @@ from mtls_runner.language.certificates import Certificates
 from mtls_runner.language.context import Context
 from mtls_runner.language.crls import Crls
 from mtls_runner.language.document import Loc
-from mtls_runner.language.endpoint import ClientModel, OwnFile, ServerModel
+from mtls_runner.language.endpoint import ClientDescription, OwnFile, ServerDescription
 from mtls_runner.language.hosts import host_server
 from mtls_runner.language.matrix import Axis
 from mtls_runner.language.resolve import material_id
@@ -25,16 +25,16 @@ _PARTS = ("certificate", "chain", "key", "passphrase", "crl")
 class _Place:
     """A description of an end as an author wrote it, whole or in part."""
 
-    model: ServerModel | ClientModel
+    model: ServerDescription | ClientDescription
     loc: Loc
 
 
 def _places(context: Context, servers: Servers, axes: Sequence[Axis]) -> Iterator[_Place]:
     for place in _written(context, servers, axes):
         yield place
-        if isinstance(place.model, ServerModel):
+        if isinstance(place.model, ServerDescription):
             for id_, host in (place.model.virtual_hosts or {}).items():
-                yield _Place(host_server(ServerModel(), host), (*place.loc, "virtual_hosts", id_))
+                yield _Place(host_server(ServerDescription(), host), (*place.loc, "virtual_hosts", id_))
 
 
 def _written(context: Context, servers: Servers, axes: Sequence[Axis]) -> Iterator[_Place]:
@@ -79,7 +79,7 @@ def check_descriptions(
     _waits(context, certificates)
     for place in _places(context, servers, axes):
         _DescriptionCheck(context, certificates, crls, place).run()
-        if isinstance(place.model, ServerModel):
+        if isinstance(place.model, ServerDescription):
             responders.server(place.model, place.loc)
 
 
@@ -122,13 +122,13 @@ class _DescriptionCheck:
                 self._id(given, "chain", index)
         if model.passphrase is not None:
             self._context.check_secret(model.passphrase, self._context.document, (*self._place.loc, "passphrase"))
-        if isinstance(model, ClientModel):
+        if isinstance(model, ClientDescription):
             if isinstance(model.key, str):
                 self._id(model.key, "key")
         else:
             self._server(model)
 
-    def _server(self, model: ServerModel) -> None:
+    def _server(self, model: ServerDescription) -> None:
         for index, given in enumerate(model.advertise or ()):
             self._id(given, "advertise", index)
         for index, given in enumerate(model.other_certificates or ()):

@@ -38,14 +38,14 @@ from mtls_runner.registry import registry
 from mtls_runner.tls.dns_names import ascii_host
 
 __all__ = [
-    "ClientModel",
+    "ClientDescription",
     "ClientSettings",
     "OwnFile",
     "RequestModel",
     "ResponseModel",
-    "ServerModel",
+    "ServerDescription",
     "ServerSettings",
-    "VirtualHostModel",
+    "VirtualHostDescription",
 ]
 
 _CLIENT_AUTH: Mapping[str, ClientAuth] = {mode.value: mode for mode in ClientAuth}
@@ -282,11 +282,11 @@ _OF_A_HOST = (
 
 if TYPE_CHECKING:
 
-    class VirtualHostModel(_LoneServer):
+    class VirtualHostDescription(_LoneServer):
         """A name-based host on a server's port."""
 else:
-    VirtualHostModel = derived(
-        "VirtualHostModel",
+    VirtualHostDescription = derived(
+        "VirtualHostDescription",
         "A name-based host on a server's port: what it says itself, and the server's own description for the rest.",
         {
             "names": (
@@ -301,10 +301,10 @@ else:
     )
 
 
-class ServerModel(_LoneServer):
+class ServerDescription(_LoneServer):
     """A server."""
 
-    virtual_hosts: Maybe[dict[Id, VirtualHostModel]] = about(
+    virtual_hosts: Maybe[dict[Id, VirtualHostDescription]] = about(
         "Name-based hosts on its port, by id.", {"shop": {"names": ["shop.example.com"], "client_auth": "none"}}
     )
 
@@ -328,7 +328,7 @@ class ClientSettings(_Endpoint):
     repeat: Annotated[int | None, bounded(1, 1000)] = about("Connections, one after the other; all must end alike.", 3)
 
 
-class ClientModel(ClientSettings):
+class ClientDescription(ClientSettings):
     """A client."""
 
     certificate: Annotated[str | None, Parsed(_optional_id, {"type": ["string", "null"]})] = about(

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from mtls_runner.language.context import Context
 from mtls_runner.language.document import Loc
-from mtls_runner.language.endpoint import ServerModel
-from mtls_runner.language.endpoint import VirtualHostModel as HostModel
+from mtls_runner.language.endpoint import ServerDescription
+from mtls_runner.language.endpoint import VirtualHostDescription as HostModel
 from mtls_runner.language.merge import over, without
 from mtls_runner.model.server import ServerSpec
 
@@ -20,17 +20,17 @@ def presented(server: ServerSpec) -> Iterator[str]:
         yield from one.other_certificates
 
 
-def host_server(server: ServerModel, host: HostModel) -> ServerModel:
+def host_server(server: ServerDescription, host: HostModel) -> ServerDescription:
     """A virtual host as a server: what it says itself over what its server does."""
     of_server = {"virtual_hosts", "names", "reject_handshake", "expect", "like"}
     if host.certificate is not None:
         of_server |= {"passphrase", "other_certificates", "chain"}
     given = host.model_fields_set - {"names"}
-    own = ServerModel.model_construct(given, **{name: getattr(host, name) for name in given})
+    own = ServerDescription.model_construct(given, **{name: getattr(host, name) for name in given})
     return over(without(server, of_server), own)
 
 
-def check_hosts(context: Context, server: ServerModel, loc: Loc) -> None:
+def check_hosts(context: Context, server: ServerDescription, loc: Loc) -> None:
     """Names that two hosts have, and hosts beside what leaves no place for them."""
     problems, document = context.problems, context.document
     if server.virtual_hosts is None:

@@ -84,11 +84,11 @@ def _axes(definitions: Mapping[str, Json]) -> Json:
     """A matrix's keys, each with one value or a list of them."""
     properties: Json = {}
     for side in ("client", "server"):
-        for field, described in definitions[f"{side.capitalize()}Model"]["properties"].items():
+        for field, described in definitions[f"{side.capitalize()}Description"]["properties"].items():
             axis = f"{side}.{field}"
             if axis in _NOT_VARIED:
                 continue
-            value = {"$ref": f"#/definitions/{side.capitalize()}Model/properties/{field}"}
+            value = {"$ref": f"#/definitions/{side.capitalize()}Description/properties/{field}"}
             properties[axis] = {
                 "description": described.get("description", ""),
                 "anyOf": [value, {"type": "array", "items": value, "minItems": 1}],

@@ -10,13 +10,13 @@ from pydantic import ValidationError
 from mtls_runner.language.context import Context
 from mtls_runner.language.diagnose import diagnose
 from mtls_runner.language.document import Loc, Plain, Value
-from mtls_runner.language.endpoint import ClientModel, ServerModel
+from mtls_runner.language.endpoint import ClientDescription, ServerDescription
 from mtls_runner.language.merge import within
 from mtls_runner.snippet import is_secret, without_secrets
 
 __all__ = ["MAX_CELLS", "Axis", "AxisValue", "Cell", "applied", "axes", "cells"]
 
-E = TypeVar("E", ServerModel, ClientModel)
+E = TypeVar("E", ServerDescription, ClientDescription)
 
 MAX_CELLS = 10_000
 _NOT_AN_AXIS = ("like", "expect")
@@ -27,7 +27,7 @@ class AxisValue:
     """One value of an axis, as a description with nothing else in it; each is only equal to itself."""
 
     label: str
-    patch: ServerModel | ClientModel
+    patch: ServerDescription | ClientDescription
     loc: Loc
 
 
@@ -89,7 +89,9 @@ def _axis(context: Context, path: str, values: list[Value], loc: Loc) -> Axis | 
             context.document, loc, "an axis without values makes no case", "at least one value", key=True
         )
         return None
-    model: type[ServerModel] | type[ClientModel] = ServerModel if side == "server" else ClientModel
+    model: type[ServerDescription] | type[ClientDescription] = (
+        ServerDescription if side == "server" else ClientDescription
+    )
     settings: list[AxisValue] = []
     for index, value in enumerate(values):
         raw: Value = value

@@ -14,7 +14,7 @@ from mtls_runner.language.check_servers import check_acceptance, check_declared,
 from mtls_runner.language.context import Context
 from mtls_runner.language.crls import Crls
 from mtls_runner.language.document import Document, Loc
-from mtls_runner.language.endpoint import ClientModel, ServerModel
+from mtls_runner.language.endpoint import ClientDescription, ServerDescription
 from mtls_runner.language.expected import expected, server_expected
 from mtls_runner.language.faults import check_faults
 from mtls_runner.language.matrix import Axis, AxisValue, Cell, applied, axes, cells
@@ -51,7 +51,7 @@ class _Planner:
         self._resolver = Resolver(context, self._certificates, self._crls, self._responders)
         self._file_axes = axes(context, context.scenario.matrix, ("matrix",))
         self._own_axes: list[Axis] = []
-        self._specs: ByIdentity[ServerModel, dict[tuple[AxisValue, ...], ServerSpec]] = ByIdentity()
+        self._specs: ByIdentity[ServerDescription, dict[tuple[AxisValue, ...], ServerSpec]] = ByIdentity()
         self._planned: list[Planned] = []
         self._connected: dict[str, list[Case]] = {}
         self._tags = tuple(context.scenario.tags or ())
@@ -110,7 +110,7 @@ class _Planner:
                     tags=self._tags,
                 )
 
-    def _server(self, id_: str, model: ServerModel, cell: Cell) -> ServerSpec:
+    def _server(self, id_: str, model: ServerDescription, cell: Cell) -> ServerSpec:
         specs = self._specs.get(model)
         if specs is None:
             specs = self._specs.set(model, {})
@@ -157,7 +157,13 @@ class _Planner:
             yield from made
 
     def _stepped(
-        self, case: CaseModel, id_: str, server: ServerModel, own: Sequence[Cell], place: Document, declared: str | None
+        self,
+        case: CaseModel,
+        id_: str,
+        server: ServerDescription,
+        own: Sequence[Cell],
+        place: Document,
+        declared: str | None,
     ) -> Iterator[Case]:
         """A case with steps, in each cell."""
         if case.expect is not None:
@@ -177,17 +183,17 @@ class _Planner:
             self._planned.append(planned)
             self._connected.setdefault(id_, []).extend(planned.cells)
 
-    def _replaced(self, id_: str, model: ServerModel) -> ServerSpec:
+    def _replaced(self, id_: str, model: ServerDescription) -> ServerSpec:
         spec = self._resolver.server(id_, model)
         self._check(id_, model, spec)
         return spec
 
-    def _check(self, id_: str, model: ServerModel, spec: ServerSpec) -> None:
+    def _check(self, id_: str, model: ServerDescription, spec: ServerSpec) -> None:
         written = self._resolver.backend(model.backend)
         check_spec(self._context, self._certificates, self._servers.declared[id_], spec, written)
 
-    def _client(self, case: CaseModel) -> ClientModel:
-        client = case.client or ClientModel()
+    def _client(self, case: CaseModel) -> ClientDescription:
+        client = case.client or ClientDescription()
         defaults = self._context.lab.defaults.client
         return client if defaults is None else over(defaults, client)
 
@@ -198,7 +204,7 @@ class _Planner:
         return tuple(cells(self._context, found, loc))
 
     def _case_cells(
-        self, case: CaseModel, id_: str, server: ServerModel, own: Sequence[Cell], resolve: Resolve, span: Span
+        self, case: CaseModel, id_: str, server: ServerDescription, own: Sequence[Cell], resolve: Resolve, span: Span
     ) -> Iterator[Case]:
         path = str(self._context.document.path)
         client = self._client(case)

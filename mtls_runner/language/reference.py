@@ -25,7 +25,13 @@ from mtls_runner.language.certificate import (
     Signature,
     Usage,
 )
-from mtls_runner.language.endpoint import ClientModel, RequestModel, ResponseModel, ServerModel, VirtualHostModel
+from mtls_runner.language.endpoint import (
+    ClientDescription,
+    RequestModel,
+    ResponseModel,
+    ServerDescription,
+    VirtualHostDescription,
+)
 from mtls_runner.language.expectation import Checks, Expect, RefusalModel, ServerExpect, When, Where
 from mtls_runner.language.implementations.models import MODELS as IMPLEMENTATION_MODELS
 from mtls_runner.language.lab import Defaults, EngineSettings, LabFile
@@ -49,7 +55,7 @@ TABLES: Mapping[str, type[BaseModel]] = {
         CaseModel,
         Certificate,
         Checks,
-        ClientModel,
+        ClientDescription,
         Constraints,
         Crl,
         Defaults,
@@ -64,12 +70,12 @@ TABLES: Mapping[str, type[BaseModel]] = {
         ResponseModel,
         Revoked,
         Scenario,
-        ServerModel,
+        ServerDescription,
         ServerExpect,
         Stapling,
         Signature,
         StepModel,
-        VirtualHostModel,
+        VirtualHostDescription,
         When,
         *IMPLEMENTATION_MODELS,
     )

@@ -10,7 +10,7 @@ from typing import Any
 from mtls_runner.language.certificates import Certificates
 from mtls_runner.language.context import Context
 from mtls_runner.language.crls import Crls
-from mtls_runner.language.endpoint import ClientModel, OwnFile, ResponseModel, ServerModel
+from mtls_runner.language.endpoint import ClientDescription, OwnFile, ResponseModel, ServerDescription
 from mtls_runner.language.expectation import RefusalModel
 from mtls_runner.language.hosts import host_server, presented
 from mtls_runner.language.lab import DEFAULT_IMAGE, IMAGE_VARIABLE
@@ -54,7 +54,7 @@ class Resolver:
         self._taken: dict[str, int] = {}
         self.presented: set[str] = set()
 
-    def default_certificate(self, model: ServerModel) -> str | None:
+    def default_certificate(self, model: ServerDescription) -> str | None:
         """``server``, or the only leaf; with an own configuration, the only leaf whose key is given to it."""
         leaves = self._certificates.leaves()
         if model.config is not None:
@@ -64,7 +64,7 @@ class Resolver:
             return "server"
         return leaves[0] if len(leaves) == 1 else None
 
-    def server(self, id_: str, model: ServerModel) -> ServerSpec:
+    def server(self, id_: str, model: ServerDescription) -> ServerSpec:
         """The server that ``model`` describes, defaults in place. Variants of one id are ``id.2``, ``id.3``, …"""
         spec = self._server(id_, model)
         known = self._servers.get(spec)
@@ -85,7 +85,7 @@ class Resolver:
                 self._crls.use(crl)
         return known
 
-    def _server(self, id_: str, model: ServerModel) -> ServerSpec:
+    def _server(self, id_: str, model: ServerDescription) -> ServerSpec:
         certificates = self._certificates
         certificate = model.certificate
         if certificate is None and not self.backend(model.backend).runs_already:
@@ -125,7 +125,7 @@ class Resolver:
         known = self._context.registry.backends
         return known.default if name is None else known.named(name)
 
-    def _runtime(self, model: ServerModel, backend: BackendTraits) -> Runtime | None:
+    def _runtime(self, model: ServerDescription, backend: BackendTraits) -> Runtime | None:
         """What was asked for, where there is something to choose: not of what is embedded, or runs already."""
         if not backend.runtimes or Runtime.EMBEDDED in backend.runtimes:
             return None
@@ -135,12 +135,12 @@ class Resolver:
         known = self._context.registry.clients
         return known.default if name is None else known.named(name)
 
-    def _hosts(self, id_: str, model: ServerModel) -> Iterator[VirtualHost]:
+    def _hosts(self, id_: str, model: ServerDescription) -> Iterator[VirtualHost]:
         for name, host in (model.virtual_hosts or {}).items():
             names = tuple(host.names or [name.lower()])
             yield VirtualHost(name, names, self._server(f"{id_}.{name}", host_server(model, host)))
 
-    def _options(self, model: ServerModel, backend: BackendTraits) -> tuple[tuple[str, str], ...]:
+    def _options(self, model: ServerDescription, backend: BackendTraits) -> tuple[tuple[str, str], ...]:
         """The backend's own settings as texts: scenario over lab.yaml, the command line over both."""
         engine = self._context.lab.engine
         image = self._context.overrides.image or os.environ.get(IMAGE_VARIABLE)
@@ -154,7 +154,7 @@ class Resolver:
             del options["image"]
         return tuple((name, str(value)) for name, value in options.items() if value is not None)
 
-    def _files(self, model: ServerModel) -> tuple[tuple[str, str], ...]:
+    def _files(self, model: ServerDescription) -> tuple[tuple[str, str], ...]:
         return tuple(
             (
                 inside,
@@ -165,7 +165,7 @@ class Resolver:
             for inside, source in (model.files or {}).items()
         )
 
-    def _secret(self, model: ServerModel | ClientModel) -> Secret | None:
+    def _secret(self, model: ServerDescription | ClientDescription) -> Secret | None:
         if model.passphrase is None:
             return None
         return self._context.secret(model.passphrase, self._context.document)
@@ -177,7 +177,7 @@ class Resolver:
             return None
         return self._context.secret(merged.passphrase, declared.document)
 
-    def client(self, model: ClientModel, server: ServerSpec) -> ClientSpec:
+    def client(self, model: ClientDescription, server: ServerSpec) -> ClientSpec:
         """The client that ``model`` describes, connecting to ``server``."""
         trust = tuple(model.trust or ())
         server_name = model.server_name if "server_name" in model.model_fields_set else "localhost"
@@ -244,12 +244,12 @@ def _by_name(model: Strict, spec: type) -> dict[str, Any]:
     }
 
 
-def _flags(model: ServerModel | ClientModel) -> frozenset[VerifyFlag]:
+def _flags(model: ServerDescription | ClientDescription) -> frozenset[VerifyFlag]:
     flags = {VerifyFlag.PARTIAL_CHAIN: model.partial_chain, VerifyFlag.STRICT: model.x509_strict}
     return frozenset(flag for flag, given in flags.items() if given)
 
 
-def _crl_check(model: ServerModel | ClientModel) -> RevocationCheck:
+def _crl_check(model: ServerDescription | ClientDescription) -> RevocationCheck:
     return model.crl_check or (RevocationCheck.CHAIN if model.crl else RevocationCheck.NONE)
 
 
@@ -270,12 +270,12 @@ def _response(model: ResponseModel, path: str | None) -> Response:
     )
 
 
-def _responses(model: ServerModel) -> tuple[Response, ...]:
+def _responses(model: ServerDescription) -> tuple[Response, ...]:
     paths = tuple(_response(response, path) for path, response in (model.responses or {}).items())
     return (*paths, _response(model.response or ResponseModel(), None))
 
 
-def _request(model: ClientModel) -> Request:
+def _request(model: ClientDescription) -> Request:
     request = model.request
     if request is None:
         return Request()

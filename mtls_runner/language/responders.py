@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from mtls_runner.language.certificates import Certificates
 from mtls_runner.language.context import Context
 from mtls_runner.language.document import Loc
-from mtls_runner.language.endpoint import ServerModel
+from mtls_runner.language.endpoint import ServerDescription
 from mtls_runner.language.revocation import Responder, Stapling, responder_uri
 from mtls_runner.model.revocation import OcspAnswer, ResponderSpec, RevocationCheck, StaplingSpec
 
@@ -43,14 +43,14 @@ class Responders:
         """Of a responder, or the URI that the author gave in its place."""
         return self._specs[name].uri if name in self._specs else name
 
-    def reachable(self, model: ServerModel) -> tuple[ResponderSpec, ...]:
+    def reachable(self, model: ServerDescription) -> tuple[ResponderSpec, ...]:
         """What a server can reach: everybody, if it asks at all, or may since its configuration is the author's own."""
         asks = model.stapling is not None or model.config is not None
         checks = [model.ocsp, *(host.ocsp for host in (model.virtual_hosts or {}).values())]
         asks |= any(check not in (None, RevocationCheck.NONE) for check in checks)
         return tuple(self._specs.values()) if asks else ()
 
-    def stapling(self, model: ServerModel, certificate: str | None) -> StaplingSpec | None:
+    def stapling(self, model: ServerDescription, certificate: str | None) -> StaplingSpec | None:
         """What a server staples to that certificate."""
         stapling = model.stapling
         if stapling is None:
@@ -105,7 +105,7 @@ class Responders:
         elif "://" not in name:
             self._context.problems.unknown(self._context.document, loc, "responder", name, self.ids)
 
-    def server(self, model: ServerModel, loc: Loc) -> None:
+    def server(self, model: ServerDescription, loc: Loc) -> None:
         """Whom a description of a server names."""
         if model.ocsp_responder is not None:
             self.name(model.ocsp_responder, (*loc, "ocsp_responder"))

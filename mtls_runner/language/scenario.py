@@ -6,7 +6,7 @@ from pydantic import Field
 
 from mtls_runner.language.certificate import Certificate
 from mtls_runner.language.document import Value
-from mtls_runner.language.endpoint import ClientModel, ServerModel
+from mtls_runner.language.endpoint import ClientDescription, ServerDescription
 from mtls_runner.language.expectation import ExpectField
 from mtls_runner.language.revocation import Crl, Responder
 from mtls_runner.language.step_models import StepField
@@ -46,12 +46,12 @@ class CaseModel(Strict):
     name: Annotated[str, Parsed(_case_name, {"type": ["string", "number", "boolean"]})] = Field(
         description="Its name, once in the file.", examples=["without a client certificate"]
     )
-    server: Annotated[ServerModel | None, Short(_server_short, {"type": "string"})] = about(
+    server: Annotated[ServerDescription | None, Short(_server_short, {"type": "string"})] = about(
         "The id of the server it connects to, where there are several; or what differs from it.",
         "strict",
         {"client_auth": "optional"},
     )
-    client: Annotated[ClientModel | None, Short(_client_short, {"type": ["string", "null"]})] = about(
+    client: Annotated[ClientDescription | None, Short(_client_short, {"type": ["string", "null"]})] = about(
         "The client; a bare id is the certificate that it presents.", "good", {"certificate": "good", "tool": "curl"}
     )
     expect: ExpectField = about(
@@ -84,7 +84,9 @@ class Scenario(Strict):
     responders: Maybe[dict[Id, Responder]] = about(
         "OCSP responders by id; certificates and servers name them.", {"ocsp": {"answer": "good"}}
     )
-    server: Maybe[ServerModel] = about("The one server.", {"certificate": "server", "client_auth": "required"})
-    servers: Maybe[dict[Id, ServerModel]] = about("Several servers by id.", {"strict": {"client_auth": "required"}})
+    server: Maybe[ServerDescription] = about("The one server.", {"certificate": "server", "client_auth": "required"})
+    servers: Maybe[dict[Id, ServerDescription]] = about(
+        "Several servers by id.", {"strict": {"client_auth": "required"}}
+    )
     matrix: Matrix = about("Every combination, each a case of its own.", {"client.tls": ["TLSv1.2", "TLSv1.3"]})
     cases: Maybe[list[CaseModel]] = about("What is tried, and what must be seen.", [])

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from mtls_runner.language.context import Context
 from mtls_runner.language.document import Loc
-from mtls_runner.language.endpoint import ServerModel
+from mtls_runner.language.endpoint import ServerDescription
 from mtls_runner.language.merge import over
 from mtls_runner.language.scenario import CaseModel
 
@@ -16,7 +16,7 @@ class WrittenServer:
     """One description as written, and where."""
 
     id: str
-    model: ServerModel
+    model: ServerDescription
     loc: Loc
 
 
@@ -31,9 +31,9 @@ class Servers:
             self.declared["server"] = WrittenServer("server", scenario.server, ("server",))
         for id_, model in (scenario.servers or {}).items():
             self.declared.setdefault(id_, WrittenServer(id_, model, ("servers", id_)))
-        self._merged: dict[str, ServerModel | None] = {}
+        self._merged: dict[str, ServerDescription | None] = {}
 
-    def merged(self, id_: str) -> ServerModel | None:
+    def merged(self, id_: str) -> ServerDescription | None:
         """The description with what it takes over, but never another's ``expect``; ``None`` where that leads nowhere."""
         if id_ not in self._merged:
             self._merged[id_] = None  # while it is open: a circle ends here
@@ -42,7 +42,7 @@ class Servers:
                 self._merged[id_] = self._with_base(declared.model)
         return self._merged[id_]
 
-    def _with_base(self, model: ServerModel) -> ServerModel | None:
+    def _with_base(self, model: ServerDescription) -> ServerDescription | None:
         if model.like is None:
             defaults = self._context.lab.defaults.server
             return over(defaults, model) if defaults is not None else model
@@ -62,7 +62,7 @@ class Servers:
         """Whether ``like:`` leads from it round in a circle."""
         return self.declared[self.family(id_)[-1]].model.like in self.family(id_)
 
-    def of_case(self, case: CaseModel, loc: Loc) -> tuple[str, ServerModel] | None:
+    def of_case(self, case: CaseModel, loc: Loc) -> tuple[str, ServerDescription] | None:
         """Id and description; ``None``, with a problem, where the case doesn't say which."""
         problems, document = self._context.problems, self._context.document
         given = case.server

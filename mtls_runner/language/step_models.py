@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from mtls_runner.language.document import Plain, Value
-from mtls_runner.language.endpoint import ClientModel, ServerModel
+from mtls_runner.language.endpoint import ClientDescription, ServerDescription
 from mtls_runner.language.expectation import ExpectField, ServerChecks
 from mtls_runner.language.values import Maybe, Parsed, Short, Strict, Text, about, fail, text_value
 
@@ -69,7 +69,7 @@ class StepModel(Strict):
     """A step: a connection, or something that is done to the server."""
 
     name: Maybe[Text] = about("What it is called; what it does by default.", "the revoked client, afresh")
-    connect: Annotated[ClientModel | None, Short(_client_short, {"type": "string"})] = about(
+    connect: Annotated[ClientDescription | None, Short(_client_short, {"type": "string"})] = about(
         "A connection: what differs from the case's client; a bare id is the certificate that it presents.",
         {"server_name": "shop.example.com"},
         "other",
@@ -80,7 +80,7 @@ class StepModel(Strict):
     wait: Annotated[float | Expired | None, Parsed(_wait, _WAIT_SCHEMA)] = about(
         "Seconds in which nothing is done; or until a certificate has expired, by its id.", 2, {"expired": "client"}
     )
-    replace: Maybe[ServerModel] = about(
+    replace: Maybe[ServerDescription] = about(
         "Replaces what the server was given, as by rename; it goes on with what it has read until it is reloaded.",
         {"crl": "after"},
     )

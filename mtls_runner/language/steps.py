@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from mtls_runner.language.check_cases import Planned
 from mtls_runner.language.context import Context
 from mtls_runner.language.document import Document, Loc
-from mtls_runner.language.endpoint import ClientModel, ServerModel
+from mtls_runner.language.endpoint import ClientDescription, ServerDescription
 from mtls_runner.language.expected import ConditionalExpectation, expected, server_expected
 from mtls_runner.language.merge import within
 from mtls_runner.language.resolve import Resolver, planned_version
@@ -44,7 +44,7 @@ class CaseSteps:
         context: Context,
         place: Document,
         models: Sequence[Model],
-        make_server: Callable[[ServerModel], ServerSpec],
+        make_server: Callable[[ServerDescription], ServerSpec],
         resolver: Resolver,
     ) -> None:
         self._context = context
@@ -67,7 +67,7 @@ class CaseSteps:
         for number, cases in self._connections.items():
             yield Planned(self._place, ("steps", number, "expect"), server, self._expected[number], cases)
 
-    def steps(self, case: Case, server: ServerModel, client: ClientModel) -> tuple[Step, ...]:
+    def steps(self, case: Case, server: ServerDescription, client: ClientDescription) -> tuple[Step, ...]:
         """For one cell.
 
         Args:
@@ -95,7 +95,7 @@ class CaseSteps:
             self._same_settings(number, made)
         return tuple(made)
 
-    def _connection(self, number: int, model: Model, step: Step, case: Case, client: ClientModel) -> Step:
+    def _connection(self, number: int, model: Model, step: Step, case: Case, client: ClientDescription) -> Step:
         described = within(client, model.connect) if model.connect is not None else client
         spec = self._resolver.client(described, case.server)
         tls = planned_version(case.server, spec)

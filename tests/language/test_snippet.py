@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mtls_runner.language.certificate import Certificate
-from mtls_runner.language.endpoint import ClientModel, ServerModel
+from mtls_runner.language.endpoint import ClientDescription, ServerDescription
 from mtls_runner.language.expectation import Expect
 from mtls_runner.language.scenario import CaseModel, Scenario
 from mtls_runner.snippet import is_secret, render
@@ -177,7 +177,7 @@ def test_the_caret_of_a_masked_value() -> None:
 def test_no_other_key_of_the_language_is_taken_for_a_secret() -> None:
     names = {
         name
-        for model in (Scenario, CaseModel, Certificate, ServerModel, ClientModel, Expect)
+        for model in (Scenario, CaseModel, Certificate, ServerDescription, ClientDescription, Expect)
         for name in model.model_fields
     }
     assert {name for name in names if is_secret(name)} == {"passphrase"}

@@ -83,8 +83,8 @@ def test_the_toys_run_and_every_report_has_them(installed: Installed) -> None:
 
 def test_language_schema_help_explain_and_versions_know_them(installed: Installed) -> None:
     schema = json.loads(installed("schema"))["definitions"]
-    assert "toy" in schema["ServerModel"]["properties"]["backend"]["enum"]
-    assert "toy" in schema["ClientModel"]["properties"]["tool"]["enum"]
+    assert "toy" in schema["ServerDescription"]["properties"]["backend"]["enum"]
+    assert "toy" in schema["ClientDescription"]["properties"]["tool"]["enum"]
     assert schema["Options"]["properties"]["volume"] == {
         "description": "How loudly.",
         "examples": [11],
@@ -94,7 +94,7 @@ def test_language_schema_help_explain_and_versions_know_them(installed: Installe
     }
     assert (
         "external (already runs at `address`), toy (a toy)"
-        in schema["ServerModel"]["properties"]["backend"]["description"]
+        in schema["ServerDescription"]["properties"]["backend"]["description"]
     )
     told = installed("run", "--help")
     assert re.search(r"Run every server on this backend\s+\(python, nginx, external,\s+toy\b", told)
