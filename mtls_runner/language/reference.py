@@ -38,7 +38,7 @@ from mtls_runner.language.lab import Defaults, EngineSettings, LabFile
 from mtls_runner.language.options import Options
 from mtls_runner.language.revocation import Crl, Responder, Revoked, Stapling
 from mtls_runner.language.scenario import CaseModel, Scenario
-from mtls_runner.language.step_models import ReloadModel, StepModel
+from mtls_runner.language.step_models import ReloadStep, StepModel
 from mtls_runner.model.observation import Outcome
 from mtls_runner.tls.names import REASONS
 
@@ -81,7 +81,7 @@ TABLES: Mapping[str, type[BaseModel]] = {
     )
 }
 #: Models whose keys the text itself explains.
-IN_WORDS: tuple[type[BaseModel], ...] = (Expect, KeyUsage, ReloadModel, San, Usage, Where)
+IN_WORDS: tuple[type[BaseModel], ...] = (Expect, KeyUsage, ReloadStep, San, Usage, Where)
 _BLOCK = re.compile(r"(<!-- (keys|reasons)(?:: (\w+))? -->\n).*?(<!-- end -->)", re.DOTALL)
 _PLAIN = re.compile(r"[A-Za-z0-9_./*][A-Za-z0-9_./*=+:-]*(?: [A-Za-z0-9_./*=+-]+)*")
 _NOT_TEXT = frozenset({"true", "false", "null", "yes", "no", "on", "off"})

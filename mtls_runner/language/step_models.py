@@ -8,7 +8,7 @@ from mtls_runner.language.endpoint import ClientDescription, ServerDescription
 from mtls_runner.language.expectation import ExpectField, ServerChecks
 from mtls_runner.language.values import Maybe, Parsed, Short, Strict, Text, about, fail, text_value
 
-__all__ = ["Expired", "ReloadModel", "StepField", "StepModel"]
+__all__ = ["Expired", "ReloadStep", "StepField", "StepModel"]
 
 
 def _client_short(value: Value) -> Value:
@@ -61,7 +61,7 @@ _WAIT_SCHEMA = {
 }
 
 
-class ReloadModel(ServerChecks):
+class ReloadStep(ServerChecks):
     """What must be seen of a reload: that the server takes what its files hold, unless said otherwise."""
 
 
@@ -84,7 +84,7 @@ class StepModel(Strict):
         "Replaces what the server was given, as by rename; it goes on with what it has read until it is reloaded.",
         {"crl": "after"},
     )
-    reload: Annotated[ReloadModel | None, Short(_reload_short, {"const": True})] = about(
+    reload: Annotated[ReloadStep | None, Short(_reload_short, {"const": True})] = about(
         "The server reads its files again; as a bare word, too.", True, {"starts": False, "reason": "key-mismatch"}
     )
     expect: ExpectField = about("What must be seen of the connection.", "accepted", {"server-refused": "revoked"})
