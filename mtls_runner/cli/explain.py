@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import click
 
+from mtls_runner.cells import width
 from mtls_runner.cli.choose import Choice
 from mtls_runner.cli.color import colored
 from mtls_runner.cli.diagnostics import complain
@@ -22,7 +23,7 @@ from mtls_runner.errors import ScenarioError, UsageError
 from mtls_runner.explain.explanation import explain as paragraphs
 from mtls_runner.explain.words import Line
 from mtls_runner.model.case import Plan
-from mtls_runner.reporters.escape import one_line, width
+from mtls_runner.reporters.escape import one_line
 
 __all__ = ["explain"]
 

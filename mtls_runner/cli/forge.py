@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from mtls_runner.cells import width
 from mtls_runner.cli.choose import Choice
 from mtls_runner.cli.color import colored
 from mtls_runner.cli.diagnostics import complain
@@ -19,7 +20,7 @@ from mtls_runner.handout.forge import INDEX, ForgedFiles
 from mtls_runner.handout.forge import forge as make
 from mtls_runner.handout.formats import Form
 from mtls_runner.handout.index import CertificateEntry, CrlEntry
-from mtls_runner.reporters.escape import one_line, width
+from mtls_runner.reporters.escape import one_line
 
 __all__ = ["forge"]
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from mtls_runner.errors import DeadlineExceeded
 from mtls_runner.model.distinguished_name import same_form
@@ -16,8 +14,9 @@ from mtls_runner.model.verdict import Mismatch, Undetermined
 from mtls_runner.snippet import MASK, is_secret
 from mtls_runner.tls.dns_names import ascii_host
 from mtls_runner.tls.hints import listed
+from mtls_runner.versions import satisfies
 
-__all__ = ["Comparison", "compare", "counting", "version_satisfies"]
+__all__ = ["Comparison", "compare", "counting"]
 
 _UNOBSERVED = "not observed"
 _SHOWN = 200
@@ -26,33 +25,11 @@ _NAMES = frozenset(("client_subject", "server_subject", "client_ca_names"))
 _NONE_SENT = "PEER_DID_NOT_RETURN_A_CERTIFICATE"
 
 
-@lru_cache(maxsize=256)
-def version_satisfies(version: str, condition: str) -> bool:
-    """Whether ``7.88.1`` satisfies ``>=7.80,<8.16`` (PEP 440 comparison of numeric releases)."""
-    have = _release(version)
-    for part in condition.split(","):
-        match = re.fullmatch(r"\s*(>=|<=|==|!=|>|<)?\s*([0-9.]+)\s*", part)
-        if match is None:
-            return False
-        operator, text = match.group(1) or "==", match.group(2)
-        want = _release(text)
-        width = max(len(have), len(want))
-        a, b = have + (0,) * (width - len(have)), want + (0,) * (width - len(want))
-        if not {">=": a >= b, "<=": a <= b, "==": a == b, "!=": a != b, ">": a > b, "<": a < b}[operator]:
-            return False
-    return True
-
-
-def _release(version: str) -> tuple[int, ...]:
-    match = re.match(r"[0-9]+(?:\.[0-9]+)*", version)
-    return tuple(map(int, match.group().split("."))) if match else ()
-
-
 def counting(expectation: Expectation, tool_version: str) -> Sequence[Check]:
     """The checks that count for a tool's version; of several for one path, the last one."""
     chosen: dict[str, Check] = {}
     for check in expectation.checks:
-        if not check.tool_version or version_satisfies(tool_version, check.tool_version):
+        if not check.tool_version or satisfies(tool_version, check.tool_version):
             chosen[check.path] = check
     return tuple(chosen.values())
 

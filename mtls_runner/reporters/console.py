@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from mtls_runner.cells import width
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.event import (
     CaseFinished,
@@ -20,7 +21,7 @@ from mtls_runner.model.event import (
     RunStarted,
 )
 from mtls_runner.model.verdict import Mismatch, Status, StepVerdict, Verdict
-from mtls_runner.reporters.escape import one_line, width
+from mtls_runner.reporters.escape import one_line
 from mtls_runner.reporters.failure import explain, headline, said_of
 from mtls_runner.reporters.layout import WIDEST_NAME, Layout
 from mtls_runner.reporters.page import Marks, Page, Piece, Style

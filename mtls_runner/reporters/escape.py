@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from functools import cache
 
-__all__ = ["for_xml", "one_line", "shortened", "visible", "width"]
+from mtls_runner.cells import width
+
+__all__ = ["for_xml", "one_line", "shortened", "visible"]
 
 _CONTROLS = [*range(0x20), *range(0x7F, 0xA0)]
 # Bidirectional overrides and isolates, and line separators: they make a terminal show something else than what is there.
@@ -40,19 +41,6 @@ def for_xml(text: str) -> str:
 def _escaped(found: re.Match[str]) -> str:
     code = ord(found[0])
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
-
-
-def width(text: str) -> int:
-    """Terminal cells that the text takes (wide East Asian characters take two, combining marks none)."""
-    if text.isascii():
-        return len(text)
-    return sum(_cells(character) for character in text)
-
-
-def _cells(character: str) -> int:
-    if unicodedata.combining(character) or unicodedata.category(character) in ("Mn", "Me", "Cf"):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def shortened(text: str, cells: int) -> str:

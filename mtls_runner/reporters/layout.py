@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from mtls_runner.cells import width
 from mtls_runner.model.case import Case
-from mtls_runner.reporters.escape import one_line, width
+from mtls_runner.reporters.escape import one_line
 
 __all__ = ["Layout"]
 

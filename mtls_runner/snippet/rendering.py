@@ -7,13 +7,13 @@ could confuse a terminal is escaped.
 from __future__ import annotations
 
 import re
-import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import itemgetter
 
+from mtls_runner.cells import width
 from mtls_runner.snippet.masking import MASK, masked
 from mtls_runner.span import Diagnostic, Severity, Span
 
@@ -110,7 +110,7 @@ def _lines_of(text: str) -> list[tuple[int, str]]:
 def _shown(line: str, offset: int, masks: tuple[tuple[int, int], ...], start: int, end: int) -> _Shown:
     cells: list[str] = []
     columns: list[int] = []  # of each character of the line, in the line shown
-    width, hidden = 0, False
+    at, hidden = 0, False
     secret = bytearray(len(line))
     for low, high in masks[bisect_right(masks, offset, key=itemgetter(1)) :]:
         if low >= offset + len(line):
@@ -120,35 +120,35 @@ def _shown(line: str, offset: int, masks: tuple[tuple[int, int], ...], start: in
             secret[low:high] = b"\1" * (high - low)
     for index, character in enumerate(line):
         if secret[index]:
-            columns.append(width if not hidden else width - len(MASK))
+            columns.append(at if not hidden else at - len(MASK))
             if not hidden:
                 cells.append(MASK)
-                width += len(MASK)
+                at += len(MASK)
             hidden = True
             continue
         hidden = False
-        columns.append(width)
+        columns.append(at)
         cell = _TAB if character == "\t" else _visible(character)
         cells.append(cell)
-        width += _width(cell)
-    columns.append(width)
+        at += width(cell)
+    columns.append(at)
     left = columns[min(start, len(line))]
     right = columns[min(max(end, start + 1), len(line))]
     if hidden and end >= len(line):
-        right = width
+        right = at
     return _cut("".join(cells), left, max(1, right - left))
 
 
 def _cut(text: str, start: int, length: int) -> _Shown:
-    if _width(text) <= WIDTH:
+    if width(text) <= WIDTH:
         return _Shown(text, start, length)
-    first = max(0, min(start - WIDTH // 3, _width(text) - WIDTH))
+    first = max(0, min(start - WIDTH // 3, width(text) - WIDTH))
     parts: list[str] = []
     at = 0
     for character in text:
         if first <= at < first + WIDTH:
             parts.append(character)
-        at += _width(character)
+        at += width(character)
     before = _CUT if first else ""
     after = _CUT if at > first + WIDTH else ""
     start = start - first + len(before)
@@ -160,9 +160,3 @@ def _visible(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-
-
-def _width(text: str) -> int:
-    if text.isascii():
-        return len(text)
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)

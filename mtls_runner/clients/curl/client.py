@@ -26,10 +26,11 @@ from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.tls.http_response import LONGEST_HEAD
 from mtls_runner.tls.material import Problem, load, load_crls, load_trust
+from mtls_runner.versions import satisfies
 
 __all__ = ["CurlClient"]
 
-_OLDEST = (7, 75)  # the first that writes errormsg
+_OLDEST = "7.75"  # the first that writes errormsg
 _ALPN = ((), ("http/1.1",), ("h2", "http/1.1"))
 #: Exits that mean that curl was used wrongly or can't write its files (curl's manual, EXIT CODES): the lab's fault.
 _LAB_TROUBLE = frozenset((2, 3, 4, 5, 23, 26, 27, 48))
@@ -79,8 +80,8 @@ class CurlClient:
         binary = self._binary
         if not binary.uses_openssl:
             return f"this curl is built on {binary.tls or 'no TLS library'}, not on OpenSSL"
-        if tuple(int(part) for part in binary.version.split(".")[:2]) < _OLDEST:
-            return f"curl {binary.version} is too old: 7.75 or later is needed"
+        if not satisfies(binary.version, f">={_OLDEST}"):
+            return f"curl {binary.version} is too old: {_OLDEST} or later is needed"
         if VerifyFlag.STRICT in client.verify_flags:
             return "curl has no option for x509_strict"
         if client.crl and client.crl_check is not RevocationCheck.CHAIN:

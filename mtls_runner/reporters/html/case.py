@@ -17,11 +17,11 @@ from mtls_runner.model.verdict import Status, Verdict
 from mtls_runner.reporters.escape import one_line
 from mtls_runner.reporters.failure import headline
 from mtls_runner.reporters.html.chains import Break, chains
+from mtls_runner.reporters.html.comparison import held
 from mtls_runner.reporters.html.drawing import Shelf
 from mtls_runner.reporters.html.environment import Lines
-from mtls_runner.reporters.html.gathered import WORDS, File, Piece
-from mtls_runner.reporters.html.held import held
 from mtls_runner.reporters.html.ladder import steps
+from mtls_runner.reporters.html.overview import WORDS, File, Piece
 from mtls_runner.reporters.html.stages import last_seen, of_step, stages
 from mtls_runner.reporters.transcript import transcript
 from mtls_runner.snippet import render

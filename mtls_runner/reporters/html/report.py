@@ -15,7 +15,8 @@ from mtls_runner.model.verdict import Status
 from mtls_runner.reporters.html.case import CasePage
 from mtls_runner.reporters.html.drawing import Shelf
 from mtls_runner.reporters.html.environment import digest, environment, static
-from mtls_runner.reporters.html.gathered import (
+from mtls_runner.reporters.html.moments import minute
+from mtls_runner.reporters.html.overview import (
     WORDS,
     WORST_FIRST,
     File,
@@ -26,7 +27,6 @@ from mtls_runner.reporters.html.gathered import (
     tally,
     worst,
 )
-from mtls_runner.reporters.html.moments import minute
 from mtls_runner.reporters.html.tree import forest
 from mtls_runner.reporters.layout import Layout
 

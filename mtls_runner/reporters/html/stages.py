@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from mtls_runner.model.case import Action, Case
 from mtls_runner.model.verdict import Status, Verdict
 from mtls_runner.reporters.failure import said_of
+from mtls_runner.reporters.html.comparison import Held, held
 from mtls_runner.reporters.html.drawing import Drawing, Shelf
-from mtls_runner.reporters.html.gathered import WORDS
-from mtls_runner.reporters.html.held import Held, held
 from mtls_runner.reporters.html.ladder import steps as rungs
+from mtls_runner.reporters.html.overview import WORDS
 
 __all__ = ["Stage", "last_seen", "of_step", "stages"]
 

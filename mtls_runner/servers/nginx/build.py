@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mtls_runner.versions import satisfies
+
 __all__ = ["Build"]
 
 _NGINX = re.compile(r"nginx version: \w+/(\S+)")
@@ -28,9 +30,9 @@ class Build:
         found = {"nginx": _NGINX.findall(self.told), "openssl (nginx)": _OPENSSL.findall(self.told)}
         return {name: versions[-1] for name, versions in found.items() if versions}
 
-    def is_at_least(self, *version: int) -> bool:
-        """Whether it is of that version (``1, 19, 5``) or a later one; not, where it doesn't say."""
-        return tuple(map(int, re.findall(r"\d+", self.versions.get("nginx", ""))[:3])) >= version
+    def is_at_least(self, version: str) -> bool:
+        """Whether it is of that version or a later one; not, where it doesn't say."""
+        return satisfies(self.versions.get("nginx", ""), f">={version}")
 
     def has(self, module: str) -> bool:
         """Whether a module that is there by default (``http_proxy``) was not left out."""

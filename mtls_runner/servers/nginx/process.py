@@ -165,7 +165,7 @@ def serve_as_process(
     if "$" in str(directory):
         raise LabError(f"nginx would take the $ in {directory} for a variable: set TMPDIR to another directory")
     surroundings = _surroundings(directory, nginx)
-    options = ["-e", "stderr"] if nginx.build.is_at_least(1, 19, 5) else []
+    options = ["-e", "stderr"] if nginx.build.is_at_least("1.19.5") else []
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.create_server((_HOST, 0), backlog=_BACKLOG))
         address = Address(_HOST, listener.getsockname()[1])
