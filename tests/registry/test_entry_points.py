@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -11,6 +12,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
+import mtls_runner
+from mtls_runner.registry import registry
 
 TOYS = Path(__file__).parent
 SCENARIO = """\
@@ -185,3 +189,27 @@ def test_no_distribution_takes_the_place_of_what_comes_with_the_lab(tmp_path: Pa
     )
     installed("toys.yaml", "--report", "json=r.json")
     assert json.loads((tmp_path / "r.json").read_text())["cases"]
+
+
+def test_nobody_compares_a_name() -> None:
+    """What differs between backends, or clients, is a trait of theirs; only what writes their own texts has their names."""
+    names = {*registry().backends, *registry().clients}
+    package = Path(mtls_runner.__file__).parent
+    found = [
+        f"{path.relative_to(package)}:{part.lineno}"
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for part in _compared(node)
+        if isinstance(part, ast.Constant) and part.value in names
+    ]
+    assert found == []
+
+
+def _compared(node: ast.AST) -> list[ast.expr]:
+    if isinstance(node, ast.Compare):
+        beside = [node.left, *node.comparators]
+        return [
+            *beside,
+            *(item for one in beside if isinstance(one, ast.Tuple | ast.Set | ast.List) for item in one.elts),
+        ]
+    return [node.value] if isinstance(node, ast.MatchValue) else []
