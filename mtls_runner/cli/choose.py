@@ -31,6 +31,7 @@ class Choice:
     runtime: str | None = None
     strict: bool = False
     commands: Sequence[str] = ()
+    allow_commands: bool = False
 
 
 def targets(choice: Choice) -> list[Target]:
@@ -70,7 +71,7 @@ def chosen(choice: Choice) -> list[Plan]:
 def overrides(choice: Choice) -> Overrides:
     """What was typed that counts for every case."""
     runtime = Runtime(choice.runtime) if choice.runtime is not None else None
-    return Overrides(backend=choice.backend, tool=choice.tool, image=choice.image, runtime=runtime)
+    return Overrides(choice.backend, choice.tool, choice.image, runtime, choice.allow_commands)
 
 
 @contextmanager

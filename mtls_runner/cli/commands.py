@@ -30,6 +30,13 @@ _runtime = click.option(
 )
 
 
+_allow_commands = click.option(
+    "--allow-commands",
+    is_flag=True,
+    help="Let scenarios run commands that their tree brings: implementations of its own, backend: and tool: as mappings.",
+)
+
+
 def _print_versions(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
     if not wanted or ctx.resilient_parsing:
         return
@@ -67,6 +74,7 @@ def root() -> None:
 @click.option("--tool", metavar="NAME", help=f"Use this client everywhere ({_CLIENTS}).")
 @click.option("--image", metavar="IMAGE", help="The container image for every container server.")
 @_runtime
+@_allow_commands
 @click.option("-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="Cases at once; lab.yaml's, or 1.")
 @click.option("-x", "--fail-fast", is_flag=True, help="Stop at the first case that fails.")
 @click.option("--strict", is_flag=True, help="Warnings are errors; what is skipped or undetermined is a failure.")
@@ -98,6 +106,7 @@ def run(
     tool: str | None,
     image: str | None,
     runtime: str | None,
+    allow_commands: bool,
     jobs: int | None,
     fail_fast: bool,
     strict: bool,
@@ -114,7 +123,9 @@ def run(
     from mtls_runner.cli import run as command
 
     return command.run(
-        command.Choice(paths, expression, tags, backend, tool, image, runtime, strict, commands=tuple(root.commands)),
+        command.Choice(
+            paths, expression, tags, backend, tool, image, runtime, strict, tuple(root.commands), allow_commands
+        ),
         command.RunRequest(
             jobs,
             fail_fast,
@@ -153,6 +164,7 @@ def explain(file: str, case: str | None, backend: str | None, tool: str | None, 
 @click.option("--backend", metavar="NAME", help="As for run.")
 @click.option("--image", metavar="IMAGE", help="As for run.")
 @_runtime
+@_allow_commands
 @click.option("-v", "--verbose", is_flag=True, help="Show all that a server saw of each connection.")
 @_color
 def serve(
@@ -161,6 +173,7 @@ def serve(
     backend: str | None,
     image: str | None,
     runtime: str | None,
+    allow_commands: bool,
     verbose: bool,
     color: str,
 ) -> int:
@@ -171,7 +184,15 @@ def serve(
     from mtls_runner.cli import serve as command
     from mtls_runner.cli.choose import Choice
 
-    choice = Choice((file,), expression, backend=backend, image=image, runtime=runtime, commands=tuple(root.commands))
+    choice = Choice(
+        (file,),
+        expression,
+        backend=backend,
+        image=image,
+        runtime=runtime,
+        commands=tuple(root.commands),
+        allow_commands=allow_commands,
+    )
     return command.serve(choice, verbose=verbose, color=color)
 
 

@@ -8,12 +8,15 @@ from pathlib import Path
 from mtls_runner.identity import ByIdentity
 from mtls_runner.language.certificate import Passphrase
 from mtls_runner.language.document import Document, Loc
+from mtls_runner.language.in_place import InPlace
 from mtls_runner.language.lab import LabYaml
 from mtls_runner.language.overrides import Overrides
 from mtls_runner.language.problems import Problems
 from mtls_runner.language.scenario import Scenario
 from mtls_runner.model.credential import Secret
-from mtls_runner.registry import Registry
+from mtls_runner.model.traits import BackendTraits, ClientTraits
+from mtls_runner.registry import Registry, declared_backend, declared_client
+from mtls_runner.runtimes.consent import given
 
 __all__ = ["Context"]
 
@@ -34,10 +37,37 @@ class Context:
     files: set[Path] = field(default_factory=set)
     """All that :meth:`beside` found the way to."""
     _secrets: ByIdentity[Passphrase, Secret | str] = field(default_factory=ByIdentity)
+    _backends: ByIdentity[InPlace, BackendTraits] = field(default_factory=ByIdentity)
+    _tools: ByIdentity[InPlace, ClientTraits] = field(default_factory=ByIdentity)
 
     def case_index(self, index: int) -> int:
         """Where in the file's list of cases the scenario's case stands: invalid ones may have been left out."""
         return index if self.case_indices is None else self.case_indices[index]
+
+    @property
+    def consent(self) -> bool:
+        """Whether commands that the scenario's tree brings may run."""
+        return self.overrides.allow_commands or given()
+
+    def backend_in_place(self, declared: InPlace) -> BackendTraits:
+        """Of a server that the scenario itself declares."""
+        from mtls_runner.language.implementations.reading import server_in_place
+
+        known = self._backends.get(declared)
+        if known is None:
+            made = server_in_place(self.document, ("server", "backend"), declared.model, self.problems)
+            known = self._backends.set(declared, declared_backend(made, consent=self.consent))
+        return known
+
+    def tool_in_place(self, declared: InPlace) -> ClientTraits:
+        """Of a client that the scenario itself declares."""
+        from mtls_runner.language.implementations.reading import client_in_place
+
+        known = self._tools.get(declared)
+        if known is None:
+            made = client_in_place(self.document, ("client", "tool"), declared.model, self.problems)
+            known = self._tools.set(declared, declared_client(made, consent=self.consent))
+        return known
 
     def beside(self, document: Document, path: str) -> Path:
         """An absolute path; a relative one starts at the file that it is written in. A NUL byte, which no path can hold,

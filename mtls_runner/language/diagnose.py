@@ -84,9 +84,17 @@ def diagnose(
         skip: how many elements of the error's own path are not in the document (a matrix's dotted path).
     """
     return [
-        _Mistake(details, document, model, prefix, skip).diagnostic()
+        _mistake(details, document, model, prefix, skip).diagnostic()
         for details in error.errors(include_input=False, include_url=False)
     ]
+
+
+def _mistake(details: ErrorDetails, document: Document, model: type[BaseModel], prefix: Loc, skip: int) -> _Mistake:
+    """Of a declaration in place: the mistake inside it, by its own model."""
+    if details["type"] != "within":
+        return _Mistake(details, document, model, prefix, skip)
+    inside = details["ctx"]
+    return _Mistake(inside["details"], document, inside["model"], (*prefix, *details["loc"][skip:]), 0)
 
 
 class _Mistake:

@@ -10,8 +10,9 @@ from mtls_runner.language.derived import derived, keys_of
 from mtls_runner.language.document import Value
 from mtls_runner.language.expectation import RefusalField, ServerExpect
 from mtls_runner.language.http_models import Path, RequestModel, ResponseModel
+from mtls_runner.language.in_place import BACKEND_HERE, TOOL_HERE, InPlace
 from mtls_runner.language.options import Options
-from mtls_runner.language.protocol import BACKEND, RUNTIME, TOOL, Tls, told
+from mtls_runner.language.protocol import RUNTIME, Tls, told
 from mtls_runner.language.revocation import CHECKS, ResponderRef, Stapling, stapling_short
 from mtls_runner.language.values import (
     Bool,
@@ -192,7 +193,9 @@ SessionCache = Annotated[str | None, Parsed(_cache, {"type": "string", "pattern"
 class ServerSettings(_Endpoint):
     """What lab.yaml may set for every server."""
 
-    backend: Annotated[str | None, BACKEND] = about(f"What serves: {told(registry().backends)}.", "nginx")
+    backend: Annotated[str | InPlace | None, BACKEND_HERE] = about(
+        f"What serves: {told(registry().backends)}.", "nginx"
+    )
     runtime: Annotated[Runtime | None, RUNTIME] = about(
         "How its program is run, where the backend has a choice: process (of this machine) or container.", "process"
     )
@@ -312,7 +315,7 @@ class ServerDescription(_LoneServer):
 class ClientSettings(_Endpoint):
     """What lab.yaml may set for every client."""
 
-    tool: Annotated[str | None, TOOL] = about(
+    tool: Annotated[str | InPlace | None, TOOL_HERE] = about(
         f"What connects: {told(registry().clients)}; {registry().clients.default} by default.", "curl"
     )
     insecure: Maybe[Bool] = about("As curl --insecure: neither chain nor name is checked.", True)

@@ -13,7 +13,7 @@ from mtls_runner.model.endpoint import TlsVersion
 from mtls_runner.model.traits import Runtime
 from mtls_runner.registry import Registry, Table, registry
 
-__all__ = ["BACKEND", "RUNTIME", "TLS_VERSIONS", "TOOL", "Tls", "told"]
+__all__ = ["BACKEND", "RUNTIME", "TLS_VERSIONS", "TOOL", "Registered", "Tls", "told"]
 
 TLS_VERSIONS: Mapping[str, TlsVersion] = {version.value: version for version in TlsVersion}
 
@@ -27,13 +27,18 @@ class Registered:
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         """Only the name is looked at: what stands behind it is loaded when it is needed."""
-        return core_schema.with_info_plain_validator_function(self._parse)
+        return core_schema.with_info_plain_validator_function(self.parse)
 
     def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> Json:
+        """See :meth:`json_schema`."""
+        return self.json_schema()
+
+    def json_schema(self) -> Json:
         """The names that are known now."""
         return {"enum": list(self.table(registry()))}
 
-    def _parse(self, value: Value, info: ValidationInfo) -> str:
+    def parse(self, value: Value, info: ValidationInfo) -> str:
+        """A name that is known."""
         known = self.table(info.context if isinstance(info.context, Registry) else registry())
         if not isinstance(value, str) or value not in known:
             raise fail(f"this is not {self.noun}", choices=known)

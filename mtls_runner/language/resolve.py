@@ -13,6 +13,7 @@ from mtls_runner.language.crls import Crls
 from mtls_runner.language.endpoint import ClientDescription, OwnFile, ResponseModel, ServerDescription
 from mtls_runner.language.expectation import RefusalModel
 from mtls_runner.language.hosts import host_server, presented
+from mtls_runner.language.in_place import InPlace
 from mtls_runner.language.lab import DEFAULT_IMAGE, IMAGE_VARIABLE
 from mtls_runner.language.options import chosen
 from mtls_runner.language.responders import Responders
@@ -120,10 +121,12 @@ class Resolver:
             given["tls"] = _ascending(model.tls)
         return ServerSpec(id=id_, **given)
 
-    def backend(self, name: str | None) -> BackendTraits:
-        """The backend of that name; the default one where there is none."""
+    def backend(self, wanted: str | InPlace | None) -> BackendTraits:
+        """The backend of that name, or the one that is declared in place; the default one where there is none."""
         known = self._context.registry.backends
-        return known.default if name is None else known.named(name)
+        if isinstance(wanted, InPlace):
+            return self._context.backend_in_place(wanted)
+        return known.default if wanted is None else known.named(wanted)
 
     def _runtime(self, model: ServerDescription, backend: BackendTraits) -> Runtime | None:
         """What was asked for, where there is something to choose: not of what is embedded, or runs already."""
@@ -131,9 +134,11 @@ class Resolver:
             return None
         return self._context.overrides.runtime or model.runtime
 
-    def _tool(self, name: str | None) -> ClientTraits:
+    def _tool(self, wanted: str | InPlace | None) -> ClientTraits:
         known = self._context.registry.clients
-        return known.default if name is None else known.named(name)
+        if isinstance(wanted, InPlace):
+            return self._context.tool_in_place(wanted)
+        return known.default if wanted is None else known.named(wanted)
 
     def _hosts(self, id_: str, model: ServerDescription) -> Iterator[VirtualHost]:
         for name, host in (model.virtual_hosts or {}).items():

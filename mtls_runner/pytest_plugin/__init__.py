@@ -72,6 +72,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="warnings are errors, what is skipped or undetermined is a failure",
     )
     parser.addini(
+        "mtls_allow_commands",
+        "whether scenarios may run commands that their tree brings",
+        type="bool",
+        default=False,
+    )
+    parser.addini(
         "mtls_scenarios",
         "glob patterns of scenario files, relative to the root directory (** is any number of directories)",
         type="args",

@@ -67,6 +67,7 @@ def _overrides(config: pytest.Config, tool: str | None) -> Overrides:
         tool=tool or option("mtls_tool"),
         image=option("mtls_image"),
         runtime=Runtime(option("mtls_runtime")) if option("mtls_runtime") else None,
+        allow_commands=bool(config.getini("mtls_allow_commands")),
     )
 
 

@@ -128,3 +128,98 @@ def test_a_template_can_not_be_left(tmp_path: Path) -> None:
     for status, reason in _verdicts(path, Overrides(allow_commands=True)):
         assert status is Status.SKIP
         assert "does not fit on a line" in reason
+
+
+SERVICE = '''#!/usr/bin/env python3
+"""Somebody's own service: address, certificate, key, trust."""
+import http.server, ssl, sys
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "3")
+        self.end_headers()
+        self.wfile.write(b"own")
+
+host, _, port = sys.argv[1].rpartition(":")
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[2], sys.argv[3])
+context.load_verify_locations(sys.argv[4])
+context.verify_mode = ssl.CERT_REQUIRED
+
+class Server(http.server.ThreadingHTTPServer):
+    def get_request(self):
+        sock, peer = super().get_request()
+        return context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False), peer
+
+    def handle_error(self, request, peer):
+        print(f"{peer[1]} failed: {sys.exc_info()[1]}", flush=True)
+
+Server((host, int(port)), Handler).serve_forever()
+'''
+IN_PLACE = """\
+name: own service
+ca: {subject: CN=Root}
+authorities: {other: {subject: CN=Other}}
+leaves: {server: {issuer: ca}, client: {issuer: ca, usage: client}, foreign: {issuer: other, usage: client}}
+server:
+  trust: [ca]
+  backend:
+    command: [./service, '{{address}}', '{{certificate}}', '{{key}}', '{{trust}}']
+    dialect: openssl
+    log:
+      connection: '^{{client_port}} failed: '
+cases:
+  - {name: good, client: client, expect: {outcome: accepted, body: own}}
+"""
+
+
+def _service(tmp_path: Path, text: str) -> Path:
+    (tmp_path / "service").write_text(SERVICE)
+    (tmp_path / "service").chmod(0o755)
+    (tmp_path / "own.yaml").write_text(text)
+    return tmp_path / "own.yaml"
+
+
+def test_a_service_is_declared_in_place(tmp_path: Path) -> None:
+    """Its words are Python's, which has no codes in them; alerts and what the client saw say the rest."""
+    text = IN_PLACE.replace("cases:\n", "cases:\n  - {name: none, expect: {server-refused: no-certificate}}\n")
+    path = _service(tmp_path, text)
+    assert _verdicts(path, Overrides(allow_commands=True)) == [(Status.PASS, "")] * 2
+    assert {status for status, _ in _verdicts(path, Overrides())} == {Status.SKIP}
+
+
+def test_a_client_is_declared_in_place(tmp_path: Path) -> None:
+    """curl itself, as anybody would wrap a client of their own."""
+    text = IN_PLACE[: IN_PLACE.index("  backend:")] + (
+        "cases:\n"
+        "  - name: good\n"
+        "    client:\n"
+        "      certificate: client\n"
+        "      tool:\n"
+        "        command: [curl, -s, -i, --cacert, '{{trust}}', --cert, '{{certificate}}', --key, '{{key}}', '{{url}}']\n"
+        "        dialect: openssl\n"
+        "        response: raw\n"
+        "    expect: accepted\n"
+    )
+    path = _service(tmp_path, text)
+    assert _verdicts(path, Overrides(allow_commands=True)) == [(Status.PASS, "")]
+    assert {status for status, _ in _verdicts(path, Overrides())} == {Status.SKIP}
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong", "message"),
+    [
+        ("    dialect: openssl\n", "    dialect: opensl\n", "did you mean 'openssl'"),
+        ("    dialect: openssl\n", "", "'dialect' is missing"),
+        ("    dialect: openssl\n", "    dialect: openssl\n    commnd: x\n", "did you mean 'command'"),
+    ],
+)
+def test_mistakes_in_place_have_a_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str, wrong: str, message: str
+) -> None:
+    path = _service(tmp_path, IN_PLACE.replace(line, wrong))
+    assert main(["run", str(path)]) == 2
+    told = "".join(capsys.readouterr())
+    assert message in told
+    assert "own.yaml:" in told
