@@ -7,6 +7,7 @@
     ├── ScenarioError         scenario files or lab.yaml are invalid: .diagnostics    (exit 2)
     └── LabError              the lab itself is broken: no verdict can be given       (exit 3)
         ├── MaterialError     keys or certificates can't be made, read or stored
+        │   └── FileUnusable  an end can't be given a file of the user's: .reason
         ├── EngineError       the container engine can't be reached or refuses
         ├── ServerUnusable    a server can't start with what it was given: .reason
         └── DeadlineExceeded  a time limit of the lab's own passed
@@ -23,6 +24,7 @@ from mtls_runner.span import Diagnostic
 __all__ = [
     "DeadlineExceeded",
     "EngineError",
+    "FileUnusable",
     "LabError",
     "MaterialError",
     "MtlsRunError",
@@ -60,6 +62,19 @@ class LabError(MtlsRunError):
 
 class MaterialError(LabError):
     """Keys or certificates can't be made, read or stored."""
+
+
+class FileUnusable(MaterialError):
+    """An end can't be given a file of the user's: it would hang there, or nothing can convert it to what the end loads.
+
+    Args:
+        message: with the file's name.
+        reason: a value of :class:`mtls_runner.model.observation.Reason` (``missing-file``, …).
+    """
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        self.reason = reason
+        super().__init__(message)
 
 
 class EngineError(LabError):

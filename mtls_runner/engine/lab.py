@@ -20,10 +20,10 @@ from mtls_runner.engine.control import SAFE, Controls
 from mtls_runner.engine.dated import lives_briefly
 from mtls_runner.engine.despite import despite
 from mtls_runner.engine.observe import observe, server_started, server_unusable
-from mtls_runner.engine.own_material import client_told, notes, notes_on, server_told
+from mtls_runner.engine.own_material import client_told, client_without, notes, notes_on, server_told
 from mtls_runner.engine.steps import as_cases, changes_server, run_steps
 from mtls_runner.engine.workdir import kept_directory, private_directory
-from mtls_runner.errors import LabError, MaterialError, ServerUnusable
+from mtls_runner.errors import FileUnusable, LabError, MaterialError, ServerUnusable
 from mtls_runner.identity import ByIdentity
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.client import ClientSpec
@@ -193,7 +193,7 @@ class Lab(AbstractContextManager["Lab"]):
                 context = self._backend(spec.backend).serve(spec, self.material, Deadline.after(_START_SECONDS))
                 try:
                     running = context.__enter__()
-                except ServerUnusable as error:
+                except (ServerUnusable, FileUnusable) as error:
                     server.failure = server_told(error, spec, self.material)
                     raise server.failure from error
                 except LabError as error:
@@ -227,7 +227,8 @@ class Lab(AbstractContextManager["Lab"]):
 
     def notes(self) -> tuple[str, ...]:
         """What a person should know about the user's own material before it is used; makes the material, if there is any."""
-        if all(spec.files is None for spec in self.plan.certificates.values()):
+        own = any(spec.files is not None for spec in self.plan.certificates.values())
+        if not own and all(crl.file is None for crl in self.plan.crls.values()):
             return ()
         try:
             return notes(self.plan, self.material)
@@ -291,7 +292,7 @@ class Lab(AbstractContextManager["Lab"]):
         context = self._backend(spec.backend).serve(spec, self.material, Deadline.after(_START_SECONDS))
         try:
             running = context.__enter__()
-        except ServerUnusable as error:
+        except (ServerUnusable, FileUnusable) as error:
             raise server_told(error, spec, self.material) from error
         with ExitStack() as stack:
             stack.push(context.__exit__)
@@ -384,10 +385,13 @@ class Lab(AbstractContextManager["Lab"]):
         material = self.material
         with server.watch() as watch:
             deadline = Deadline.after(spec.timeout)
-            if keep_session and isinstance(client, ResumingClient):
-                seen = client.probe_keeping_session(spec, server.address, material, deadline, session)
-            else:
-                seen = client.probe(spec, server.address, material, deadline)
+            try:
+                if keep_session and isinstance(client, ResumingClient):
+                    seen = client.probe_keeping_session(spec, server.address, material, deadline, session)
+                else:
+                    seen = client.probe(spec, server.address, material, deadline)
+            except FileUnusable as error:
+                seen = client_without(spec, client.version(), error)
             told = _told(watch, seen, spec, server)
         host = case.server.host(spec.server_name)
         facts = Facts(

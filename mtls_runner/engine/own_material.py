@@ -6,66 +6,92 @@ The end that was to present it has the last word on whether it can be used; this
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mtls_runner.errors import ServerUnusable
+from mtls_runner.engine.steps import as_cases
+from mtls_runner.errors import FileUnusable, MaterialError, ServerUnusable
 from mtls_runner.model.case import Plan
 from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.credential import PEM_ONLY, FileForm
 from mtls_runner.model.observation import ClientView, Phase, Reason
 from mtls_runner.model.server import ServerSpec
 
 if TYPE_CHECKING:
     from mtls_runner.pki.store import Store
 
-__all__ = ["client_told", "notes", "notes_on", "server_told"]
+__all__ = ["client_told", "client_without", "notes", "notes_on", "server_told"]
 
-#: What OpenSSL holds against a certificate that it can read.
-_VERDICTS = frozenset((Reason.WEAK_KEY, Reason.WEAK_DIGEST))
 #: What a client or server says of settings, not of material.
 _SETTINGS = frozenset((Reason.CIPHER, Reason.PROTOCOL_VERSION, Reason.ADDRESS_IN_USE))
 
 
 def notes(plan: Plan, store: Store) -> tuple[str, ...]:
-    """What is wrong with the user's files, and what a person should know though it stops nothing."""
+    """What is wrong with the user's files, what a person should know though it stops nothing, and what ends are given.
+
+    Args:
+        plan: to be run.
+        store: its material.
+    """
     found: list[str] = []
     for spec in plan.certificates.values():
         problem = store.users_files.problem(spec.id, spec.passphrase, need_key=False)
         # an end may still be given the passphrase, which then shows
         if problem is not None and problem.reason is not Reason.PASSPHRASE_NEEDED:
             found.append(problem.text)
-    return tuple(dict.fromkeys((*found, *store.users_files.notes)))
+    for case in (one for whole in plan.cases for one in (whole, *as_cases(whole))):
+        for server in (case.server, *(host.server for host in case.server.hosts)):
+            _give(server, store, PEM_ONLY)
+        if case.client is not None:
+            _give(case.client, store, case.client.tool.loads)
+    return tuple(dict.fromkeys((*found, *store.notes)))
+
+
+def _give(end: ServerSpec | ClientSpec, store: Store, forms: frozenset[FileForm]) -> None:
+    """Have the files made that the end is given; what is wrong with them, the end will say."""
+    with suppress(MaterialError):
+        if end.certificate is not None:
+            key = end.key if isinstance(end, ClientSpec) else None
+            store.presented(end.certificate, end.chain, key, end.passphrase, forms)
+    with suppress(MaterialError):
+        if end.trust:
+            store.bundle(end.trust)
+    with suppress(MaterialError):
+        if end.crl:
+            store.crl(end.crl)
+
+
+def client_without(spec: ClientSpec, version: str, error: FileUnusable) -> ClientView:
+    """The view of a client that can't be given a file of the user's."""
+    return ClientView(
+        tool=spec.tool.name, tool_version=version, phase=Phase.PREPARE, problem=Reason(error.reason), error=str(error)
+    )
 
 
 def client_told(view: ClientView, spec: ClientSpec, store: Store) -> ClientView:
     """The view of a client that can't use its material, with what is wrong with the user's files."""
-    if view.phase is not Phase.PREPARE or view.problem is None or view.problem in _SETTINGS or spec.certificate is None:
+    if view.phase is not Phase.PREPARE or view.problem is None or view.problem in _SETTINGS:
         return view
-    problem = store.users_files.problem(spec.certificate, spec.passphrase) if spec.key is None else None
+    problem = None
+    if spec.certificate is not None and spec.key is None:
+        problem = store.users_files.problem(spec.certificate, spec.passphrase)
     if problem is None:
-        return replace(view, error=_in_users_words(spec.certificate, view.error, store))
+        return replace(view, error=store.in_users_words(view.error))
     said = view.command and view.error.partition(" (curl: ")[2]
     return replace(view, problem=problem.reason, error=f"{problem.text} (curl: {said}" if said else problem.text)
 
 
-def server_told(error: ServerUnusable, spec: ServerSpec, store: Store) -> ServerUnusable:
+def server_told(error: ServerUnusable | FileUnusable, spec: ServerSpec, store: Store) -> ServerUnusable:
     """The error of a server that can't use its material, with what is wrong with the user's files."""
+    log = error.log if isinstance(error, ServerUnusable) else ()
+    told = ServerUnusable(store.in_users_words(str(error)), reason=error.reason, log=log)
     if spec.certificate is None or error.reason in _SETTINGS:
-        return error
+        return told
     if error.reason == Reason.BAD_CONFIG and spec.option("config"):
-        return error  # the user's own configuration, which may not even use it
+        return told  # the user's own configuration, which may not even use it
     problem = store.users_files.problem(spec.certificate, spec.passphrase)
-    if problem is not None:
-        return ServerUnusable(problem.text, reason=problem.reason, log=error.log)
-    text = _in_users_words(spec.certificate, str(error), store)
-    name = store.users_files.name(spec.certificate)
-    if error.reason in _VERDICTS and name not in text:  # a container knows it by another name
-        text = f"{name}: {text}"
-    return ServerUnusable(text, reason=error.reason, log=error.log) if text != str(error) else error
-
-
-def _in_users_words(certificate: str, text: str, store: Store) -> str:
-    return store.users_files.in_users_words(store.credential(certificate), text)
+    return ServerUnusable(problem.text, reason=problem.reason, log=log) if problem is not None else told
 
 
 def notes_on(store: Store, *ends: ClientSpec | ServerSpec | None) -> tuple[str, ...]:

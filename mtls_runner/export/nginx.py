@@ -116,13 +116,10 @@ class _Mounts:
         self.made.mounts[path] = file
         return path
 
-    def chain(self, name: str, certificate: str, chain: ChainSpec) -> str:
-        """Made by the script."""
-        return self._mount(name, self.shop.chain(certificate, chain))
-
-    def key(self, name: str, certificate: str) -> str:
-        """Made by the script."""
-        return self._mount(name, self.shop.key(certificate))
+    def pair(self, name: str, server: ServerSpec, certificate: str, chain: ChainSpec) -> tuple[str, str]:  # noqa: ARG002
+        """Made by the script, encrypted as the scenario says."""
+        mounted = self._mount(f"{name}.crt", self.shop.chain(certificate, chain))
+        return mounted, self._mount(f"{name}.key", self.shop.key(certificate))
 
     def passphrases(self, name: str, server: ServerSpec) -> str | None:
         """The server's own; those of its other keys are left out (:mod:`mtls_runner.export.servers`)."""

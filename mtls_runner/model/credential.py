@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
-__all__ = ["Credential", "Secret"]
+__all__ = ["PEM_ONLY", "Credential", "FileForm", "Presented", "Secret"]
+
+
+class FileForm(StrEnum):
+    """How certificates and keys lie in a file, under the names of curl's ``--cert-type`` and ``--key-type``."""
+
+    PEM = "PEM"
+    DER = "DER"
+    PKCS12 = "P12"
+
+
+PEM_ONLY = frozenset({FileForm.PEM})
+"""What programs on OpenSSL load that don't say otherwise."""
 
 
 class Secret:
@@ -57,3 +70,19 @@ class Credential:
     passphrase: Secret | None = None
     passphrase_path: Path | None = None
     ancestors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """The files that an end presents itself with.
+
+    Args:
+        certificate: the certificate, and what is sent after it.
+        key: its private key; ``None``: it lies in the certificate's file, or there is none.
+        certificate_form, key_form: what the files are.
+    """
+
+    certificate: Path
+    key: Path | None
+    certificate_form: FileForm = FileForm.PEM
+    key_form: FileForm = FileForm.PEM

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from mtls_runner.deadline import Deadline
-from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.credential import Credential
+from mtls_runner.model.client import ClientSpec, KeySource
+from mtls_runner.model.credential import PEM_ONLY, Credential, FileForm, Presented, Secret
 from mtls_runner.model.endpoint import Address, ChainSpec
 from mtls_runner.model.event import Event
 from mtls_runner.model.observation import ClientView, ServerView
@@ -53,11 +53,43 @@ class Material(Protocol):
         ...
 
     def bundle(self, certificates: Sequence[str]) -> Path:
-        """A PEM file with exactly these certificates, in this order (``--cacert``, ``ssl_client_certificate``)."""
+        """A PEM file with exactly these certificates, in this order (``--cacert``, ``ssl_client_certificate``).
+
+        Raises:
+            FileUnusable: an end can't be given a file of the user's.
+            MaterialError: one of them can't be made.
+        """
         ...
 
     def chain(self, certificate: str, chain: ChainSpec) -> Path:
         """A PEM file with the certificate and what ``chain`` says comes after it."""
+        ...
+
+    def presented(
+        self,
+        certificate: str,
+        chain: ChainSpec,
+        key: KeySource | None = None,
+        passphrase: Secret | None = None,
+        forms: frozenset[FileForm] = PEM_ONLY,
+    ) -> Presented:
+        """The files that an end presents itself with.
+
+        Args:
+            certificate: id of the leaf.
+            chain: what is sent with it.
+            key: another key than its own.
+            passphrase: what the end opens the key with.
+            forms: what the end's program loads.
+
+        Raises:
+            FileUnusable: an end can't be given a file of the user's; its ``reason`` says what that end is then.
+            MaterialError: something can't be made.
+        """
+        ...
+
+    def passphrase(self, certificate: str) -> Secret | None:
+        """What opens its key, by its description; ``None``: nothing is needed, or there is no such certificate."""
         ...
 
     def crl(self, crls: Sequence[str]) -> Path:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, TextIO
 
+from mtls_runner.model.credential import PEM_ONLY, FileForm
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
@@ -117,6 +119,7 @@ class ClientTraits:
         sentence: a few words behind the name in the reference and in editors; ``""``: the name says it.
         make: a new one, with whatever has to be loaded for it.
         library, completes_chains, runtimes, missing, in_catalogue: as for a backend.
+        loads: the forms in which it loads a certificate and a key of its own; what it trusts is PEM.
         own_exit_code: it is a program that exits with curl's codes; of another client it is told what curl would exit with.
         like_curl: a curl command line does what it does, so that curl stands for it in a script of plain tools (``export``).
         typed: what writes the command that a person would type in its place; ``None``: there is none.
@@ -128,6 +131,7 @@ class ClientTraits:
     library: str = ""
     completes_chains: bool = False
     runtimes: tuple[Runtime, ...] = ()
+    loads: frozenset[FileForm] = PEM_ONLY
     own_exit_code: bool = False
     like_curl: bool = False
     typed: Callable[[], TypedCommand] | None = None

@@ -13,13 +13,14 @@ from datetime import datetime
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from mtls_runner.errors import MaterialError
+from mtls_runner.errors import FileUnusable, MaterialError
 from mtls_runner.model.certificate import CertificateSpec, Defect
 from mtls_runner.pki.extensions import extensions
 from mtls_runner.pki.identities import Identities, Issuer
 from mtls_runner.pki.keys import KeyPool, PrivateKey, Progress
 from mtls_runner.pki.names import distinguished_name
 from mtls_runner.pki.signing import Scheme, scheme
+from mtls_runner.tls.material import Problem
 from mtls_runner.tls.messages import subject as subject_of
 
 __all__ = ["Forge", "Forged", "is_proper_serial"]
@@ -60,7 +61,7 @@ class Forge:
         *,
         start: datetime,
         pool: KeyPool,
-        own: Mapping[str, Issuer | str] | None = None,
+        own: Mapping[str, Issuer | Problem] | None = None,
         progress: Progress | None = None,
     ) -> None:
         self._certificates = certificates
@@ -79,6 +80,8 @@ class Forge:
         spec = self._certificates[certificate]
         try:
             return self._make(spec)
+        except FileUnusable as error:
+            raise FileUnusable(f"certificate {certificate!r}: {error}", reason=error.reason) from error
         except MaterialError as error:
             raise MaterialError(f"certificate {certificate!r}: {error}") from error
         except (ValueError, TypeError, OverflowError) as error:
@@ -97,15 +100,16 @@ class Forge:
         """What a certificate of this plan has to sign with.
 
         Raises:
-            MaterialError: there is none, or its own material can't be used.
+            FileUnusable: it is the user's own, and can't sign.
+            MaterialError: there is none.
         """
         spec = self._certificates.get(certificate)
         if spec is None:
             raise MaterialError(f"its issuer {certificate!r} does not exist")
         if spec.files is not None:
-            own = self._own.get(certificate, "it was not read")
-            if isinstance(own, str):
-                raise MaterialError(f"its issuer {certificate!r} can't sign: {own}")
+            own = self._own[certificate]
+            if isinstance(own, Problem):
+                raise FileUnusable(f"its issuer {certificate!r} can't sign: {own.text}", reason=own.reason)
             return own
         key = self._identities.key(certificate)
         return Issuer(distinguished_name(spec.subject), key, key.identifier)

@@ -1,4 +1,7 @@
-"""The user's own material: read once, judged before any connection, never a reason to stop the whole plan."""
+"""The user's own material as the lab reads it: leniently, once, for notes, names and what is signed with it.
+
+What an end makes of the files is for that end to say, which gets them as they are (:mod:`mtls_runner.pki.own_bytes`).
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,9 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from mtls_runner.model.certificate import CertificateSpec, KeyCipher, KeyFormat, OwnFiles
+from mtls_runner.model.certificate import CertificateSpec, OwnFiles
 from mtls_runner.model.credential import Secret
 from mtls_runner.model.observation import Reason
-from mtls_runner.pki.at_rest import pem_key
 from mtls_runner.pki.certificate_facts import facts, loads, subject_name
 from mtls_runner.pki.identities import Issuer
 from mtls_runner.pki.keys import KeyPair, PrivateKey, key_identifier
@@ -64,18 +66,18 @@ class Own:
         """``more`` without roots: what is sent after this certificate."""
         return tuple(der for der in self.more if not facts(der).self_issued)
 
-    def issuer(self) -> Issuer | str:
+    def issuer(self) -> Issuer | Problem:
         """What it has to sign with, or why it can't sign."""
         if self.private is None or not self.certificate:
-            return self.problem.text if self.problem is not None else "no private key is given for it"
+            return self.problem or Problem(Reason.MISSING_FILE, "", "no private key is given for it")
         known = facts(self.certificate)
         pair = KeyPair.of(self.private)
         if known.key not in _identifiers(self.private):
-            return self.problem.text if self.problem is not None else "its key is another certificate's"
+            return self.problem or Problem(Reason.KEY_MISMATCH, "", "its key is another certificate's")
         try:
             name = subject_name(self.certificate)
         except ValueError:
-            return "its certificate can't be read"
+            return Problem(Reason.MALFORMED, "", "its certificate can't be read")
         return Issuer(name, pair, known.subject_key or pair.identifier)
 
 
@@ -147,9 +149,7 @@ def _read_pkcs12(files: OwnFiles, path: Path, passphrase: Secret | None) -> Own:
     if not found.certificates:
         trouble = Problem(Reason.MALFORMED, "", f"{path.name}: no certificate in it")
         return Own(files, problem=trouble, broken=path)
-    given = passphrase if passphrase is not None and passphrase.reveal() else None
-    key = pem_key(found.key, KeyFormat.PKCS8, KeyCipher.AES_256_CBC, given) if found.key is not None else None
-    return _sorted(_checked(Own(files, found.certificates[0], found.certificates[1:], key, found.key)))
+    return _sorted(_checked(Own(files, found.certificates[0], found.certificates[1:], found.key_pem, found.key)))
 
 
 def _read_files(files: OwnFiles, passphrase: Secret | None) -> Own:
@@ -203,7 +203,7 @@ def _with_key(own: Own, keys: tuple[KeyText, ...], passphrase: Secret | None, na
     """The key of the certificate; where none is, the first one."""
     wanted = {facts(der).key for der in (own.certificate, *own.more)}
     fallback: Own | None = None
-    for key in keys:
+    for number, key in enumerate(keys):
         opened = open_key(key, passphrase, name)
         if isinstance(opened, Problem):
             candidate = replace(own, key=key.text, problem=own.problem or opened)
@@ -212,7 +212,8 @@ def _with_key(own: Own, keys: tuple[KeyText, ...], passphrase: Secret | None, na
         else:
             candidate = replace(own, key=key.text, private=opened)
             if not wanted.isdisjoint(_identifiers(opened)):
-                return candidate
+                late = f"{name}: the certificate's key is not the first one in it, which is the one that OpenSSL takes"
+                return candidate if number == 0 else replace(candidate, notes=(*candidate.notes, late))
         fallback = fallback or candidate
     return fallback or own
 
@@ -231,7 +232,7 @@ def _sorted(own: Own) -> Own:
         return replace(own, problem=own.problem or trouble)
     if mine == own.certificate:
         return own
-    note = f"{holder}: the key's certificate does not come first in it, as OpenSSL wants it; the lab puts it there"
+    note = f"{holder}: the key's certificate does not come first in it, as OpenSSL wants it"
     return replace(
         own, certificate=mine, more=tuple(der for der in everything if der != mine), notes=(*own.notes, note)
     )

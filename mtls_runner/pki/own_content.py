@@ -1,24 +1,35 @@
-"""What a file of the user's own holds: certificates and keys, told by its content and not by its name."""
+"""What a file of the user's own holds: certificates and keys, told by its content and not by its name.
+
+It is read leniently, for what the lab says about it and signs with. What an end makes of the file is for that end to say.
+"""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from asn1crypto import core, parser
+from asn1crypto import crl as asn1_crl
 from asn1crypto import x509 as asn1
 
 from mtls_runner.model.observation import Reason
 from mtls_runner.pki.pem import Block, blocks, pem_block, plain_text
 from mtls_runner.tls.material import Problem
 
-__all__ = ["Content", "KeyText", "read_content", "read_octets"]
+__all__ = ["CONVERTIBLE", "Content", "KeyText", "der_label", "first_element", "read_content", "read_octets"]
 
-_LARGEST = 4 * 1024 * 1024
+LARGEST = 64 * 1024 * 1024
+"""Octets; revocation lists of this size exist."""
 
+PKCS12 = "PKCS12"
 _CERTIFICATES = {"CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"}
 _KEYS = {"PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "DSA PRIVATE KEY"}
+CONVERTIBLE = frozenset({"CERTIFICATE", "X509 CRL"} | _KEYS)
+"""Labels of what is PEM once it stands between such lines."""
+
 _INSTEAD = {
     # what people take for a certificate or a key, and what it is
     "CERTIFICATE REQUEST": "a certificate request, which no authority has signed yet",
@@ -27,6 +38,11 @@ _INSTEAD = {
     "X509 CRL": "a certificate revocation list",
     "PKCS7": "PKCS #7; openssl pkcs7 -print_certs makes PEM of it",
     "OPENSSH PRIVATE KEY": "an OpenSSH key; ssh-keygen -p -m PKCS8 converts it",
+}
+_MAGIC = {
+    b"\xfe\xed\xfe\xed": "a Java keystore (JKS); keytool -importkeystore -deststoretype pkcs12 makes PKCS #12 of it",
+    b"\xce\xce\xce\xce": "a Java keystore (JCEKS); keytool -importkeystore -deststoretype pkcs12 makes PKCS #12 of it",
+    b"PuTTY-User-Key-File": "a PuTTY key; puttygen converts it",
 }
 
 
@@ -47,9 +63,18 @@ class KeyText:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a file holds, in its order; ``pkcs12``: it is a PKCS #12 file as a whole."""
+    """What a file holds, in its order.
+
+    Args:
+        certificates: DER.
+        texts: the certificates' PEM blocks, as they stand in the file; empty: it is no PEM.
+        keys: private keys.
+        pkcs12: it is a PKCS #12 file as a whole.
+        notes: what OpenSSL would not read, or reads in a way that people may not expect.
+    """
 
     certificates: tuple[bytes, ...] = field(default=(), repr=False)
+    texts: tuple[bytes, ...] = field(default=(), repr=False)
     keys: tuple[KeyText, ...] = ()
     pkcs12: bool = False
     notes: tuple[str, ...] = ()
@@ -61,12 +86,17 @@ def read_octets(path: Path) -> bytes | Problem:
         if not stat.S_ISREG(path.stat().st_mode):  # a FIFO would hang, a device never ends
             return Problem(Reason.MISSING_FILE, "", f"{path.name}: not a regular file")
         with path.open("rb") as file:
-            data = file.read(_LARGEST + 1)
+            data = file.read(LARGEST + 1)
     except OSError as error:
-        return Problem(Reason.MISSING_FILE, "", f"{path.name}: {error.strerror or 'cannot be read'}")
-    if len(data) > _LARGEST:
-        return Problem(Reason.MALFORMED, "", f"{path.name}: larger than any certificate or key ({_LARGEST >> 20} MiB)")
+        return Problem(Reason.MISSING_FILE, "", f"{_short(path.name)}: {error.strerror or 'cannot be read'}")
+    if len(data) > LARGEST:
+        return Problem(Reason.MALFORMED, "", f"{path.name}: larger than any certificate or key ({LARGEST >> 20} MiB)")
     return data
+
+
+def _short(name: str) -> str:
+    """A file's name, for messages: one that no file system takes says nothing by its length."""
+    return name if len(name) <= 80 else f"{name[:60]}…"
 
 
 def read_content(path: Path) -> Content | Problem:
@@ -77,33 +107,47 @@ def read_content(path: Path) -> Content | Problem:
     if not data.strip():
         return Problem(Reason.MALFORMED, "", f"{path.name}: an empty file")
     text, trouble = plain_text(data)
-    notes = (f"{path.name}: {trouble}; the lab reads it nevertheless",) if trouble else ()
+    notes = (f"{path.name}: {trouble}",) if trouble else ()
     found = blocks(text)
     if found:
         return _of_pem(path, found, notes)
-    if b"-----BEGIN" in text:
-        return Problem(Reason.MALFORMED, "", f"{path.name}: PEM whose end is missing")
     return _of_der(path, data)
 
 
 def _of_pem(path: Path, found: list[Block], notes: tuple[str, ...]) -> Content | Problem:
     certificates: list[bytes] = []
+    texts: list[bytes] = []
     keys: list[KeyText] = []
     for block in found:
-        if block.label in _CERTIFICATES | _KEYS and block.der is None:
-            return Problem(Reason.MALFORMED, "", f"{path.name}: its {block.label} is not base64")
-        if block.label in _CERTIFICATES and block.der is not None:
-            certificates.append(_first_element(block.der))
-        elif block.label in _KEYS:
+        if block.label not in _CERTIFICATES | _KEYS:
+            continue
+        if block.der is None:
+            ended = b"-----END " in block.raw
+            why = f"its {block.label} is not base64" if ended else "PEM whose end is missing"
+            return Problem(Reason.MALFORMED, "", f"{path.name}: {why} (line {block.line})")
+        if not block.der:
+            return Problem(Reason.MALFORMED, "", f"{path.name}: its {block.label} is empty (line {block.line})")
+        if not block.begins_line:
+            passed = f"line {block.line} has something before its BEGIN, so that OpenSSL passes over the {block.label}"
+            notes += (f"{path.name}: {passed}",)
+        if block.label in _KEYS:
             keys.append(KeyText(block.label, block.text, block.der, block.headers))
+            continue
+        certificates.append(first_element(block.der))
+        texts.append(block.raw)
+        if len(certificates[-1]) < len(block.der) and block.label == "TRUSTED CERTIFICATE":
+            notes += (f"{path.name}: a TRUSTED CERTIFICATE, to whose trust settings OpenSSL keeps",)
     if not certificates and not keys:
         instead = next((_INSTEAD[block.label] for block in found if block.label in _INSTEAD), found[0].label)
         return Problem(Reason.MALFORMED, "", f"{path.name}: neither a certificate nor a private key but {instead}")
-    return Content(tuple(certificates), tuple(keys), notes=notes)
+    return Content(tuple(certificates), tuple(texts), tuple(keys), notes=tuple(dict.fromkeys(notes)))
 
 
-def _first_element(der: bytes) -> bytes:
-    """A certificate without what ``TRUSTED CERTIFICATE`` has after it; octets that are no DER stay as they are."""
+def first_element(der: bytes) -> bytes:
+    """The first DER value, as OpenSSL reads a file (without what ``TRUSTED CERTIFICATE`` has after a certificate).
+
+    Octets that are no DER stay as they are.
+    """
     try:
         first: bytes = core.Any.load(der).dump()
     except ValueError:
@@ -111,48 +155,95 @@ def _first_element(der: bytes) -> bytes:
     return first
 
 
-_INTEGER, _BIT_STRING, _OCTET_STRING, _SEQUENCE = 2, 3, 4, 16  # universal tags (X.680 §8.6)
+_SEQUENCE = 16
 
 
 def _members(data: bytes) -> list[int]:
-    """The universal tags of what an outermost SEQUENCE holds; -1 for any other tag."""
-    kind, _, tag, _, inner, _ = parser.parse(data, strict=True)
+    """The universal tags of what an outermost SEQUENCE holds; -1 for any other tag. What follows it is ignored."""
+    kind, _, tag, _, inner, _ = parser.parse(data)
     if (kind, tag) != (0, _SEQUENCE):
         raise ValueError("no SEQUENCE")
     tags: list[int] = []
     at = 0
-    while at < len(inner):
+    while at < len(inner) and len(tags) < 16:
         kind, _, tag, _, _, _ = parser.parse(inner[at:])
         tags.append(tag if kind == 0 else -1)
         at += parser.peek(inner[at:])
     return tags
 
 
-def _of_der(path: Path, data: bytes) -> Content | Problem:
+def der_label(data: bytes) -> str | None:
+    """The PEM label of what a DER file holds, :data:`PKCS12`, or ``None``: it is no DER of these kinds."""
     try:
-        tags = _members(data)
+        tags = _members(data) if data[:1] == b"0" else []
+    except ValueError:
+        return None
+    match (
+        tags
+    ):  # universal tags (X.680 §8.6): 2 INTEGER, 3 BIT STRING, 4 OCTET STRING, 6 OBJECT IDENTIFIER, 16 SEQUENCE
+        case [16, 16, 3]:
+            if _is_certificate(data):
+                return "CERTIFICATE"
+            return "X509 CRL" if _is_crl(data) else None
+        case [16, 4]:
+            return "ENCRYPTED PRIVATE KEY"
+        case [2, 16, 4, *_]:
+            return "PRIVATE KEY"
+        case [2, 2, 2, 2, 2, 2, 2, 2, 2, *_]:
+            return "RSA PRIVATE KEY"
+        case [2, 4, *_]:
+            return "EC PRIVATE KEY"
+        case [2, 16, *_]:
+            return PKCS12
+        case [6, -1]:
+            return "PKCS7"
+    return None
+
+
+def _of_der(path: Path, data: bytes) -> Content | Problem:
+    label = der_label(data)
+    if label == "CERTIFICATE":
+        return Content((first_element(data),))
+    if label in _KEYS:
+        whole = first_element(data)
+        return Content(keys=(KeyText(label, pem_block(label, whole), whole),))
+    if label == PKCS12:
+        return Content(pkcs12=True)
+    if label is not None:
+        return Problem(
+            Reason.MALFORMED, "", f"{path.name}: neither a certificate nor a private key but {_INSTEAD[label]}"
+        )
+    instead = next((what for magic, what in _MAGIC.items() if data.startswith(magic)), "") or _in_base64(data)
+    if instead:
+        return Problem(Reason.MALFORMED, "", f"{path.name}: neither a certificate nor a private key but {instead}")
+    try:
+        _members(data)
     except ValueError:
         return Problem(Reason.MALFORMED, "", f"{path.name}: neither PEM nor DER")
-    if tags == [_SEQUENCE, _SEQUENCE, _BIT_STRING] and _is_certificate(data):
-        return Content((data,))
-    if tags == [_SEQUENCE, _OCTET_STRING]:
-        label = "ENCRYPTED PRIVATE KEY"
-    elif tags[:3] == [_INTEGER, _SEQUENCE, _OCTET_STRING]:
-        label = "PRIVATE KEY"
-    elif tags[:9] == [_INTEGER] * 9:
-        label = "RSA PRIVATE KEY"
-    elif tags[:2] == [_INTEGER, _OCTET_STRING]:
-        label = "EC PRIVATE KEY"
-    elif tags[:2] == [_INTEGER, _SEQUENCE]:
-        return Content(pkcs12=True)
-    else:
-        return Problem(Reason.MALFORMED, "", f"{path.name}: DER, but neither a certificate nor a private key")
-    return Content(keys=(KeyText(label, pem_block(label, data), data),))
+    return Problem(Reason.MALFORMED, "", f"{path.name}: DER, but neither a certificate nor a private key")
+
+
+def _in_base64(data: bytes) -> str:
+    """What is encoded once more, as in a Kubernetes Secret, or has lost its BEGIN and END lines; ``""``: nothing is."""
+    try:
+        inner = base64.b64decode(b"".join(data.split()), validate=True)
+    except binascii.Error:
+        return ""
+    if b"-----BEGIN " in inner:
+        return "the base64 of a PEM file; base64 -d makes PEM of it"
+    return "base64 without its BEGIN and END lines" if der_label(inner) is not None else ""
 
 
 def _is_certificate(der: bytes) -> bool:
     try:
         # a certificate request and a CRL have the same three members
         return bool(asn1.Certificate.load(der)["tbs_certificate"]["subject_public_key_info"].native)
+    except (ValueError, TypeError, KeyError):
+        return False
+
+
+def _is_crl(der: bytes) -> bool:
+    try:
+        return bool(asn1_crl.CertificateList.load(der)["tbs_cert_list"]["this_update"].native)
     except (ValueError, TypeError, KeyError):
         return False

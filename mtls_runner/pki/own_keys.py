@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import re
+import threading
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from asn1crypto import pkcs12 as asn1_pkcs12
 from asn1crypto.keys import EncryptedPrivateKeyInfo
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key, pkcs12
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+    pkcs12,
+)
 
 from mtls_runner.model.credential import Secret
 from mtls_runner.model.observation import Reason
@@ -16,6 +28,9 @@ from mtls_runner.pki.own_content import KeyText
 from mtls_runner.tls.material import Problem
 
 __all__ = ["Pkcs12", "Unknown", "open_key", "open_pkcs12"]
+
+_T = TypeVar("_T")
+_quiet = threading.Lock()  # warnings.catch_warnings is not thread-safe before 3.14
 
 _LEGACY = frozenset({"rc2", "rc4", "des"})
 """Ciphers that OpenSSL 3 has in its legacy provider only, which nobody loads."""
@@ -30,10 +45,17 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class Pkcs12:
-    """What a PKCS #12 file holds."""
+    """What a PKCS #12 file holds.
+
+    Args:
+        certificates: DER, the key's own first.
+        key: as far as the lab can look into it.
+        key_pem: the same or another key as PKCS #8, encrypted with the file's passphrase if that has one; ``None``: none.
+    """
 
     certificates: tuple[bytes, ...] = field(repr=False)
     key: PrivateKey | None = field(repr=False)
+    key_pem: bytes | None = field(repr=False)
 
 
 def open_key(key: KeyText, passphrase: Secret | None, name: str) -> PrivateKey | Unknown | Problem:
@@ -54,7 +76,7 @@ def open_key(key: KeyText, passphrase: Secret | None, name: str) -> PrivateKey |
     if octets == b"":  # the library takes it for none at all
         return Problem(Reason.WRONG_PASSPHRASE, "", f"{name}: the passphrase does not open it")
     try:
-        opened = load_pem_private_key(key.text, octets)
+        opened = _asked(lambda: load_pem_private_key(key.text, octets))
     except UnsupportedAlgorithm:
         return Unknown(f"{name}: a key or a cipher that the lab can't look into; OpenSSL has the last word")
     except (ValueError, TypeError):
@@ -73,6 +95,8 @@ def _cipher_trouble(key: KeyText, name: str) -> Problem | None:
         cipher = next((h.split(":")[1].split(",")[0].strip() for h in key.headers if h.startswith("DEK-Info:")), "")
         if not cipher:
             return Problem(Reason.MALFORMED, "", f"{name}: an encrypted key without a DEK-Info line")
+        if not _has_vector(key.headers, cipher):
+            return Problem(Reason.MALFORMED, "", f"{name}: the initialization vector in its DEK-Info line is too short")
         return _legacy(cipher.lower().replace("des-ede3", "tripledes").replace("-", "_"), name)
     try:
         algorithm = EncryptedPrivateKeyInfo.load(key.der, strict=True)["encryption_algorithm"]
@@ -82,6 +106,30 @@ def _cipher_trouble(key: KeyText, name: str) -> Problem | None:
     except (ValueError, TypeError, KeyError):
         return Problem(Reason.MALFORMED, "", f"{name}: no usable private key in it")
     return _legacy(cipher, name)
+
+
+def _asked(question: Callable[[], _T]) -> _T:
+    """The library's answer. Rust code in it panics over some input, with an exception that is no ``Exception``.
+
+    It also warns of what it may refuse some day; here nothing hangs on that.
+
+    Raises:
+        ValueError: it panicked.
+    """
+    try:
+        with _quiet, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return question()
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise ValueError("the library gave up") from None
+
+
+def _has_vector(headers: tuple[str, ...], cipher: str) -> bool:
+    """Whether DEK-Info has the hexadecimal digits that OpenSSL reads of it (``PEM_get_EVP_CIPHER_INFO``)."""
+    digits = 16 if cipher.upper().startswith(("DES", "RC2", "BF", "CAST5", "IDEA")) else 32
+    return any(re.match(rf"DEK-Info:[^,]*,\s*[0-9A-Fa-f]{{{digits}}}", header) for header in headers)
 
 
 def _legacy(cipher: str, name: str) -> Problem | None:
@@ -106,8 +154,9 @@ def open_pkcs12(data: bytes, passphrase: Secret | None, name: str) -> Pkcs12 | P
         trouble = _legacy(cipher, name)
         if trouble is not None:
             return trouble
+    octets = passphrase.reveal().encode() if passphrase is not None else None
     try:
-        found = pkcs12.load_pkcs12(data, passphrase.reveal().encode() if passphrase is not None else None)
+        found = _asked(lambda: pkcs12.load_pkcs12(data, octets))
     except UnsupportedAlgorithm:
         return Problem(
             Reason.MALFORMED,
@@ -119,9 +168,12 @@ def open_pkcs12(data: bytes, passphrase: Secret | None, name: str) -> Pkcs12 | P
             return Problem(Reason.PASSPHRASE_NEEDED, "", f"{name}: encrypted, and no passphrase is given")
         return Problem(Reason.WRONG_PASSPHRASE, "", f"{name}: the passphrase does not open it")
     certificates = [found.cert] if found.cert is not None else []
+    sealed = BestAvailableEncryption(octets) if octets else NoEncryption()
+    key = found.key
     return Pkcs12(
         tuple(entry.certificate.public_bytes(Encoding.DER) for entry in (*certificates, *found.additional_certs)),
-        found.key if isinstance(found.key, PrivateKey) else None,
+        key if isinstance(key, PrivateKey) else None,
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, sealed) if key is not None else None,
     )
 
 

@@ -10,18 +10,30 @@ from dataclasses import dataclass, field
 
 __all__ = ["Block", "blocks", "certificate_pem", "pem_block", "plain_text"]
 
-_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
+_MARK = re.compile(rb"-----(BEGIN|END) ([A-Z0-9 ]+)-----")
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One ``BEGIN``/``END`` pair; ``text`` is all of it, tidied, ``headers`` are RFC 1421's."""
+    """One ``BEGIN``/``END`` pair.
+
+    Args:
+        label: what it says that it is.
+        text: all of it, tidied.
+        headers: RFC 1421's.
+        der: ``None``: what is between the lines is not base64, or its ``END`` is missing.
+        raw: all of it, as it was.
+        line: of the ``BEGIN``, from 1.
+        begins_line: whether nothing stands before ``BEGIN`` on that line, as OpenSSL wants it (``PEM_read_bio``).
+    """
 
     label: str
     text: bytes = field(repr=False)
     headers: tuple[str, ...]
     der: bytes | None = field(repr=False)
-    """``None``: what is between the lines is not base64."""
+    raw: bytes = field(default=b"", repr=False)
+    line: int = 1
+    begins_line: bool = True
 
 
 def pem_block(label: str, der: bytes, headers: str = "") -> bytes:
@@ -29,7 +41,7 @@ def pem_block(label: str, der: bytes, headers: str = "") -> bytes:
     body = base64.b64encode(der).decode("ascii")
     lines = "\n".join(body[at : at + 64] for at in range(0, len(body), 64))
     between = f"{headers}\n" if headers else ""
-    return f"-----BEGIN {label}-----\n{between}{lines}\n-----END {label}-----\n".encode("ascii")
+    return f"-----BEGIN {label}-----\n{between}{lines}\n-----END {label}-----\n".encode("latin-1")
 
 
 def certificate_pem(der: bytes) -> bytes:
@@ -38,35 +50,48 @@ def certificate_pem(der: bytes) -> bytes:
 
 
 def plain_text(data: bytes) -> tuple[bytes, str]:
-    """``data`` as PEM's ASCII, and what had to be done for it, for people (``""``: nothing).
+    """``data`` as text with PEM in it, and what of it OpenSSL does not read, for people (``""``: nothing).
 
-    Editors on Windows put a byte order mark first, or write UTF-16; OpenSSL finds no PEM in either where it matters.
+    Editors on Windows put a byte order mark first, which OpenSSL skips (``PEM_read_bio``), or write UTF-16.
     """
     if data.startswith(codecs.BOM_UTF8):
-        return data.removeprefix(codecs.BOM_UTF8), "begins with a byte order mark, which OpenSSL does not skip"
+        return data.removeprefix(codecs.BOM_UTF8), ""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         try:
             return data.decode("utf-16").encode(), "is UTF-16 text, which OpenSSL does not read"
         except UnicodeError:
             return data, ""
+    if b"\r" in data and b"\n" not in data:
+        return data, "ends its lines with CR alone, which OpenSSL does not read"
     return data, ""
 
 
 def blocks(text: bytes) -> list[Block]:
     """All blocks of a text, in order; any line ends, blanks around lines and text around blocks are fine."""
-    found = []
-    for match in _BLOCK.finditer(text):
-        label = match[1].decode("ascii")
-        lines = [line.strip() for line in match[2].replace(b"\r", b"\n").split(b"\n")]
-        lines = [line for line in lines if line]
-        headers = [line for line in lines if b":" in line]
-        body = b"".join(line for line in lines if b":" not in line)
-        try:
-            der = base64.b64decode(body, validate=True)
-        except binascii.Error:
-            found.append(Block(label, match[0], (), None))
-            continue
-        spoken = tuple(header.decode("latin-1") for header in headers)
-        text = pem_block(label, der, "".join(f"{header}\n" for header in spoken))
-        found.append(Block(label, text, spoken, der))
+    found: list[Block] = []
+    begin: re.Match[bytes] | None = None
+    line, counted = 1, 0
+    for mark in (*_MARK.finditer(text), None):
+        if begin is not None:
+            ended = mark is not None and mark[1] == b"END" and mark[2] == begin[2]
+            raw = text[begin.start() : len(text) if mark is None else mark.end() if ended else mark.start()]
+            line, counted = line + text.count(b"\n", counted, begin.start()), begin.start()
+            before = text[max(begin.start() - 1, 0) : begin.start()]
+            found.append(_block(begin[2].decode("ascii"), raw, ended, line, before in (b"", b"\n", b"\r")))
+        begin = mark if mark is not None and mark[1] == b"BEGIN" else None
     return found
+
+
+def _block(label: str, raw: bytes, ended: bool, line: int, begins_line: bool) -> Block:
+    broken = Block(label, raw, (), None, raw, line, begins_line)
+    if not ended:
+        return broken
+    inside = raw.partition(b"-----BEGIN ")[2].partition(b"-----")[2].rpartition(b"-----END ")[0]
+    lines = [line for line in map(bytes.strip, inside.replace(b"\r", b"\n").split(b"\n")) if line]
+    try:
+        der = base64.b64decode(b"".join(line for line in lines if b":" not in line), validate=True)
+    except binascii.Error:
+        return broken
+    headers = tuple(line.decode("latin-1") for line in lines if b":" in line)
+    tidy = pem_block(label, der, "".join(f"{header}\n" for header in headers))
+    return Block(label, tidy, headers, der, raw, line, begins_line)

@@ -54,41 +54,37 @@ class Revocations:
         self._lock = threading.Lock()
 
     def file(self, crls: tuple[str, ...]) -> Path:
-        """A PEM file with these CRLs, in this order; the user's own file as it is, where it is the only one.
+        """A PEM file with these CRLs, all of the lab's making, in this order.
 
         Raises:
-            MaterialError: one of them can't be made or read.
+            MaterialError: one of them can't be made.
         """
         with self._lock:
             if crls not in self._files:
-                self._files[crls] = self._written(crls)
+                name = "+".join(crls)
+                if not 0 < len(name) <= _LONGEST_NAME:
+                    name = f"{len(crls)}+{hashlib.sha256(repr(crls).encode()).hexdigest()[:16]}"
+                self._files[crls] = write_private(self._directory / f"crl={name}.pem", b"".join(map(self._crl, crls)))
             return self._files[crls]
 
-    def _written(self, crls: tuple[str, ...]) -> Path:
-        only = self._crls.get(crls[0]) if len(crls) == 1 else None
-        if only is not None and only.file is not None:
-            return only.file
-        name = "+".join(crls)
-        if not 0 < len(name) <= _LONGEST_NAME:
-            name = f"{len(crls)}+{hashlib.sha256(repr(crls).encode()).hexdigest()[:16]}"
-        return write_private(self._directory / f"crl={name}.pem", b"".join(map(self._crl, crls)))
+    def pem(self, crl: str) -> bytes:
+        """PEM text of a CRL of the lab's making.
+
+        Raises:
+            MaterialError: it can't be made.
+        """
+        with self._lock:
+            return self._crl(crl)
 
     def _crl(self, crl: str) -> bytes:
-        """PEM text of a CRL, made once; of the user's own, what the file holds."""
+        """PEM text of a CRL, made once."""
         if crl not in self._crl_pems:
-            self._crl_pems[crl] = self._made(crl)
+            spec = self._crls.get(crl)
+            if spec is None:
+                raise MaterialError(f"there is no CRL {crl!r}")
+            entries = list(self._entries(spec))
+            self._crl_pems[crl] = crl_pem(make_crl(spec, self._forge.issuer(spec.issuer), entries, self._start))
         return self._crl_pems[crl]
-
-    def _made(self, crl: str) -> bytes:
-        spec = self._crls.get(crl)
-        if spec is None:
-            raise MaterialError(f"there is no CRL {crl!r}")
-        if spec.file is not None:
-            try:
-                return spec.file.read_bytes().rstrip() + b"\n"
-            except OSError as error:
-                raise MaterialError(f"CRL {crl!r}: {spec.file}: {error.strerror}") from error
-        return crl_pem(make_crl(spec, self._forge.issuer(spec.issuer), list(self._entries(spec)), self._start))
 
     def request(self, certificate: str) -> bytes:
         """A DER ``OCSPRequest`` about a certificate.

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from mtls_runner.errors import MaterialError
 from mtls_runner.model.certificate import CertificateSpec
-from mtls_runner.model.credential import Credential, Secret
+from mtls_runner.model.client import KeySource
+from mtls_runner.model.credential import PEM_ONLY, Credential, FileForm, Presented, Secret
 from mtls_runner.model.endpoint import ChainKind, ChainSpec
 from mtls_runner.model.revocation import CrlSpec, OcspAnswer, ResponderSpec
 from mtls_runner.pki.at_rest import pem_key
@@ -26,6 +27,7 @@ from mtls_runner.tls.messages import subject
 
 if TYPE_CHECKING:
     from mtls_runner.pki.own import Own
+    from mtls_runner.pki.own_store import OwnStore
 
 __all__ = ["Store"]
 
@@ -36,8 +38,8 @@ class Store:
     """Implements :class:`mtls_runner.model.port.Material`.
 
     Under ``directory`` lie ``authorities/<id>.*``, ``leaves/<id>.*`` (``.crt``, ``.key``, ``.chain.pem``, ``.passphrase``)
-    and ``bundles/*.pem``; each file is written once, at its first use. Of the user's own material there are tidy copies;
-    what can't be read is answered with the user's own path, so that whoever loads it fails as the user's tools would.
+    and ``bundles/*.pem``; each file is written once, at its first use. For the user's own material see
+    :class:`mtls_runner.pki.own_store.OwnStore`.
 
     Args:
         directory: made, 0700, if it is not there.
@@ -66,11 +68,13 @@ class Store:
         self._certificates = certificates
         self._crls = crls or {}
         self._names = file_names(certificates)
-        self._failures: dict[str, str] = {}
+        self._failures: dict[str, MaterialError] = {}
         self._credentials: dict[str, Credential] = {}
         self._bundles: dict[tuple[str, ...], Path] = {}
         self._chains: dict[tuple[str, ...], Path] = {}
         self._lock = threading.Lock()
+        self._bringing = threading.Lock()
+        self._brought: OwnStore | None = None
         for part in (directory, *(directory / name for name in ("authorities", "leaves", "bundles"))):
             make_private(part)
         self.users_files = UsersFiles(certificates, start)
@@ -108,6 +112,8 @@ class Store:
             MaterialError: one of them can't be made.
         """
         ids = tuple(certificates)
+        if not self._own.keys().isdisjoint(ids):
+            return self._users().bundle(ids)
         path = self._bundles.get(ids)
         if path is None:
             with self._lock:
@@ -121,6 +127,8 @@ class Store:
         Raises:
             MaterialError: one of them can't be made.
         """
+        if not {certificate, *chain.ids}.isdisjoint(self._own):
+            return self._users().chain(certificate, chain, self.passphrase(certificate))
         match chain.kind:
             case ChainKind.FULL:
                 return self.credential(certificate).chain_path
@@ -135,13 +143,41 @@ class Store:
                         self._chains[ids] = path
                 return path
 
+    def presented(
+        self,
+        certificate: str,
+        chain: ChainSpec,
+        key: KeySource | None = None,
+        passphrase: Secret | None = None,
+        forms: frozenset[FileForm] = PEM_ONLY,
+    ) -> Presented:
+        """The files that an end presents itself with: the user's own byte for byte, in any of the forms that it loads.
+
+        Raises:
+            FileUnusable: an end can't be given a file of the user's.
+            MaterialError: something can't be made.
+        """
+        ids = {certificate, *chain.ids, *([key.id] if key is not None else [])}
+        if not ids.isdisjoint(self._own) or (key is not None and key.file is not None):
+            return self._users().presented(certificate, chain, key, passphrase, forms)
+        other = key.id if key is not None and key.id is not None else certificate
+        return Presented(self.chain(certificate, chain), self.credential(other).key_path)
+
+    def passphrase(self, certificate: str) -> Secret | None:
+        """What opens its key, by its description; ``None``: nothing is needed, or there is no such certificate."""
+        spec = self._certificates.get(certificate)
+        return spec.passphrase if spec is not None else None
+
     def crl(self, crls: Sequence[str]) -> Path:
         """A PEM file with exactly these CRLs, in this order; the user's own file as it is, where it is the only one.
 
         Raises:
             MaterialError: one of them can't be made or read.
         """
-        return self._revocations.file(tuple(crls))
+        own = {one: spec.file for one in crls if (spec := self._crls.get(one)) is not None and spec.file is not None}
+        if not own:
+            return self._revocations.file(tuple(crls))
+        return self._users().crl([(one, own[one] if one in own else self._revocations.pem(one)) for one in crls])
 
     def ocsp_response(self, responder: ResponderSpec, request: bytes, answer: OcspAnswer) -> bytes:
         """A DER ``OCSPResponse`` to a DER ``OCSPRequest``.
@@ -162,6 +198,15 @@ class Store:
     def name(self, der: bytes) -> str:
         """The id of a certificate of this plan, or the RFC 4514 subject of one that is not."""
         return self._ids.get(der) or subject(der) or f"certificate with SHA-256 {hashlib.sha256(der).hexdigest()}"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of the user's own files: what is odd about them, what was joined or converted so far."""
+        return (*self.users_files.notes, *(self._brought.notes if self._brought is not None else ()))
+
+    def in_users_words(self, text: str) -> str:
+        """A sentence that names the lab's copies of the user's own files, with those files' names in their places."""
+        return self._brought.users_names(text) if self._brought is not None else text
 
     def write_all(self) -> None:
         """Write everything, for people who keep the directory.
@@ -188,7 +233,7 @@ class Store:
                 try:
                     forged[certificate] = forge.make(certificate)
                 except MaterialError as error:
-                    self._failures[certificate] = str(error)
+                    self._failures[certificate] = error
         return forged
 
     def _trace(self) -> Lineage:
@@ -198,26 +243,42 @@ class Store:
 
         return Lineage(self._certificates, *own_issuers(self._certificates, self._ders, self._own))
 
+    def _bring(self) -> OwnStore | None:
+        if not self._own:
+            return None
+        from mtls_runner.pki.own_store import OwnStore
+
+        return OwnStore(
+            self._directory / "bundles",
+            self._certificates,
+            self._own,
+            self._lineage,
+            self._pem,
+            lambda certificate: self.credential(certificate).key_path,
+        )
+
+    def _users(self) -> OwnStore:
+        """What knows the user's own files; it brings in the ASN.1 library, which few scenarios need."""
+        from mtls_runner.pki.own_store import OwnStore
+
+        with self._bringing:
+            if self._brought is None:
+                self._brought = OwnStore(
+                    self._directory / "bundles",
+                    self._certificates,
+                    self._own,
+                    self._lineage,
+                    self._pem,
+                    lambda certificate: self.credential(certificate).key_path,
+                )
+            return self._brought
+
     def _pem(self, certificate: str) -> bytes:
+        """PEM text of a certificate of the lab's making."""
         der = self._ders.get(certificate)
-        if der is not None:
-            return certificate_pem(der)
-        own = self._own.get(certificate)
-        if own is not None and own.problem is not None:
-            raise MaterialError(f"certificate {certificate!r}: {own.problem.text}")
-        raise MaterialError(self._failures.get(certificate, f"there is no certificate {certificate!r}"))
-
-    def _broken(self, ids: Sequence[str]) -> Path | None:
-        """The user's file of the first of these certificates that can't be read."""
-        return next((self._own[one].broken for one in ids if one in self._own and one not in self._ders), None)
-
-    def _intermediates(self, certificate: str) -> bytes:
-        pem = b""
-        for issuer in self._lineage.intermediates(certificate):
-            pem += self._pem(issuer)
-            if issuer in self._own:
-                pem += b"".join(map(certificate_pem, self._own[issuer].chain))
-        return pem
+        if der is None:
+            raise self._failures.get(certificate) or MaterialError(f"there is no certificate {certificate!r}")
+        return certificate_pem(der)
 
     def _base(self, certificate: str) -> Path:
         kind = "authorities" if self._certificates[certificate].authority else "leaves"
@@ -239,50 +300,40 @@ class Store:
             der=forged.der,
             subject=forged.subject,
             certificate_path=_save(base, ".crt", pem),
-            chain_path=_save(base, ".chain.pem", pem + self._intermediates(certificate)),
+            chain_path=self._chain_path(certificate, base, pem),
             key_path=_save(base, ".key", key),
             passphrase=spec.passphrase,
             passphrase_path=_save_passphrase(base, spec.passphrase),
             ancestors=self._lineage.ancestors(certificate),
         )
 
+    def _chain_path(self, certificate: str, base: Path, pem: bytes) -> Path:
+        above = self._lineage.intermediates(certificate)
+        if not self._own.keys().isdisjoint(above):
+            return self._users().chain(certificate, ChainSpec(), None)
+        return _save(base, ".chain.pem", pem + b"".join(map(self._pem, above)))
+
     def _write_own(self, certificate: str, own: Own) -> Credential:
-        base = self._base(certificate)
-        if not own.certificate and own.broken is not None:
-            path = chain_path = own.broken
-        else:
-            pem = self._pem(certificate)
-            more = b"".join(map(certificate_pem, own.more)) or self._intermediates(certificate)
-            path = _save(base, ".crt", pem)
-            chain_path = own.broken or _save(base, ".chain.pem", pem + more)
         passphrase = self._certificates[certificate].passphrase
+        alone, sent, key = self._users().to_take_away(certificate, passphrase)
         return Credential(
             id=certificate,
             der=own.certificate,
             subject=subject(own.certificate),
-            certificate_path=path,
-            chain_path=chain_path,
-            key_path=_save(base, ".key", own.key) if own.key is not None else own.key_path,
+            certificate_path=alone,
+            chain_path=sent,
+            key_path=key,
             passphrase=passphrase,
-            passphrase_path=_save_passphrase(base, passphrase),
+            passphrase_path=_save_passphrase(self._base(certificate), passphrase),
             ancestors=self._lineage.ancestors(certificate),
         )
 
     def _write_bundle(self, ids: tuple[str, ...]) -> Path:
-        broken = self._broken(ids)
-        if broken is not None:
-            return broken
-        pem = b""
-        for certificate in ids:
-            pem += self._pem(certificate)
-            if certificate in self._own:
-                pem += b"".join(map(certificate_pem, self._own[certificate].more))
-        return write_private(self._directory / "bundles" / f"{self._bundle_name(ids)}.pem", pem)
+        return write_private(
+            self._directory / "bundles" / f"{self._bundle_name(ids)}.pem", b"".join(map(self._pem, ids))
+        )
 
     def _write_chain(self, ids: tuple[str, ...]) -> Path:
-        broken = self._broken(ids)
-        if broken is not None:
-            return broken
         # "=" is in no certificate's file name
         path = self._directory / "bundles" / f"chain={self._bundle_name(ids)}.pem"
         return write_private(path, b"".join(map(self._pem, ids)))

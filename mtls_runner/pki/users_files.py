@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mtls_runner.model.certificate import CertificateSpec
-from mtls_runner.model.credential import Credential, Secret
+from mtls_runner.model.credential import Secret
 from mtls_runner.tls.material import Problem
 
 if TYPE_CHECKING:
@@ -65,30 +64,8 @@ class UsersFiles:
         if asked not in self._problems:
             from mtls_runner.pki.own import problem
 
-            found = problem(spec.files, passphrase, need_key=need_key)
-            self._problems[asked] = found or self._sealed(certificate)
+            self._problems[asked] = problem(spec.files, passphrase, need_key=need_key)
         return self._problems[asked]
-
-    def _sealed(self, certificate: str) -> Problem | None:
-        """A PKCS #12 file is opened once, for all ends: by the passphrase beside it, not by one that an end is given."""
-        own = self._own[certificate]
-        if own.files.pkcs12 is None or own.problem is None:
-            return None
-        return replace(own.problem, text=f"{own.problem.text} (it stands beside `pkcs12:`)")
-
-    def in_users_words(self, credential: Credential, text: str) -> str:
-        """A sentence that names the lab's copies, with the names of the user's own files in their places."""
-        own = self._own.get(credential.id)
-        if own is None:
-            return text
-        for copy, users in (
-            (credential.chain_path, own.path),
-            (credential.certificate_path, own.path),
-            (credential.key_path, own.key_path),
-        ):
-            if copy is not None and users is not None:
-                text = text.replace(copy.name, users.name)
-        return text
 
 
 def _read(certificates: Mapping[str, CertificateSpec], start: datetime) -> dict[str, Own]:

@@ -11,8 +11,10 @@ import ssl
 import threading
 import warnings
 
-from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.endpoint import TlsVersion, VerifyFlag
+from mtls_runner.errors import FileUnusable
+from mtls_runner.model.client import ClientSpec, KeySource
+from mtls_runner.model.credential import Secret
+from mtls_runner.model.endpoint import ChainSpec, TlsVersion, VerifyFlag
 from mtls_runner.model.observation import Reason
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import RevocationCheck
@@ -107,10 +109,29 @@ def _context(protocol: int, spec: ServerSpec | ClientSpec) -> ssl.SSLContext:
 
 
 def _trust(context: ssl.SSLContext, material: Material, spec: ServerSpec | ClientSpec) -> Problem | None:
-    problem = load_trust(context, material.bundle(spec.trust)) if spec.trust else None
-    if problem is None and spec.crl:
-        problem = load_crls(context, material.crl(spec.crl))
-    return problem
+    try:
+        problem = load_trust(context, material.bundle(spec.trust)) if spec.trust else None
+    except FileUnusable as error:
+        return Problem(Reason(error.reason), "", str(error), trust=True)
+    try:
+        return load_crls(context, material.crl(spec.crl)) if problem is None and spec.crl else problem
+    except FileUnusable as error:
+        return Problem(Reason(error.reason), "", str(error), crl=True)
+
+
+def _present(
+    context: ssl.SSLContext,
+    material: Material,
+    certificate: str,
+    passphrase: Secret | None,
+    chain: ChainSpec = ChainSpec(),
+    key: KeySource | None = None,
+) -> Problem | None:
+    try:
+        files = material.presented(certificate, chain, key, passphrase)
+    except FileUnusable as error:
+        return Problem(Reason(error.reason), "", str(error))
+    return load(context, files.certificate, files.key, passphrase)
 
 
 def server_context(spec: ServerSpec, material: Material) -> ssl.SSLContext | Problem:
@@ -126,14 +147,11 @@ def server_context(spec: ServerSpec, material: Material) -> ssl.SSLContext | Pro
     except ValueError as error:
         return Problem(Reason.BAD_CONFIG, "", str(error))
     if spec.certificate is not None:
-        credential = material.credential(spec.certificate)
-        chain = material.chain(spec.certificate, spec.chain)
-        problem = load(context, chain, credential.key_path, spec.passphrase)
+        problem = _present(context, material, spec.certificate, spec.passphrase, spec.chain)
         if problem is not None:
             return problem
     for other in spec.other_certificates:
-        credential = material.credential(other)
-        problem = load(context, credential.chain_path, credential.key_path, credential.passphrase)
+        problem = _present(context, material, other, material.passphrase(other))
         if problem is not None:
             return problem
     if not spec.session_tickets:
@@ -159,11 +177,7 @@ def client_context(spec: ClientSpec, material: Material) -> ssl.SSLContext | Pro
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if spec.certificate is not None:
-        credential = material.credential(spec.certificate)
-        key = credential.key_path
-        if spec.key is not None:
-            key = spec.key.file if spec.key.id is None else material.credential(spec.key.id).key_path
-        problem = load(context, material.chain(spec.certificate, spec.chain), key, spec.passphrase)
+        problem = _present(context, material, spec.certificate, spec.passphrase, spec.chain, spec.key)
         if problem is not None:
             return problem
     if spec.insecure:

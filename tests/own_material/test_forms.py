@@ -1,15 +1,13 @@
-"""Certificates and keys in every form in which people have them are presented as if they were tidy."""
+"""Certificates and keys in every form in which people have them are presented as they are, and never put right."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import pytest
 
-from mtls_runner import EngineError, Outcome, Overrides, Reason, Status, Verdict
-from mtls_runner.servers.container.engine import Engine
+from mtls_runner import Lab, Outcome, Reason, Status, Verdict, load
 
-from ..container_engine import IMAGE, not_here
 from .issuer import PASSPHRASE, Form, Issuer, bom, crlf, indented, old_mac, utf_16
 from .lab import TOOLS, case, observed, run, scenario
 
@@ -73,13 +71,9 @@ FORMS: dict[str, Make] = {
     "bundle": lambda mine: Form(mine.write("bundle.pem", mine.data("client.crt", "inter.crt")), "client.key"),
     "key-and-certificate": lambda mine: _one_file(mine, "all.pem", "client.key", "client.crt", "inter.crt"),
     "certificate-and-key": lambda mine: _one_file(mine, "all2.pem", "client.crt", "inter.crt", "client.key"),
-    "wrong-order": lambda mine: _one_file(mine, "wrong.pem", "inter.crt", "client.key", "client.crt"),
     "said-twice": _bundle_and_chain,
     "crlf": lambda mine: _pem(mine, crlf),
-    "old-mac": lambda mine: _pem(mine, old_mac),
     "bom": lambda mine: _pem(mine, bom),
-    "utf-16": lambda mine: _pem(mine, utf_16),
-    "indented": lambda mine: _pem(mine, indented),
     "text-around": _told_about,
     "der": _der,
     "rsa-der": lambda mine: _old_der(mine, "rsa-client", "rsa"),
@@ -95,9 +89,51 @@ FORMS: dict[str, Make] = {
 }
 
 
+#: Name → files that OpenSSL does not take, the reason, and what the lab says that it saw.
+UNREAD: dict[str, tuple[Make, Reason, str]] = {
+    "wrong-order": (
+        lambda mine: _one_file(mine, "wrong.pem", "inter.crt", "client.key", "client.crt"),
+        Reason.KEY_MISMATCH,
+        "wrong.pem: the key's certificate does not come first in it, as OpenSSL wants it",
+    ),
+    "old-mac": (
+        lambda mine: _pem(mine, old_mac),
+        Reason.MALFORMED,
+        "old_mac.crt: ends its lines with CR alone, which OpenSSL does not read",
+    ),
+    "utf-16": (
+        lambda mine: _pem(mine, utf_16),
+        Reason.MALFORMED,
+        "utf_16.crt: is UTF-16 text, which OpenSSL does not read",
+    ),
+    "indented": (
+        lambda mine: _pem(mine, indented),
+        Reason.MALFORMED,
+        "indented.crt: line 1 has something before its BEGIN, so that OpenSSL passes over the CERTIFICATE",
+    ),
+    "other-key-first": (
+        lambda mine: Form("client.crt", mine.write("keys.pem", mine.data("server.key", "client.key")), "inter.crt"),
+        Reason.KEY_MISMATCH,
+        "keys.pem: the certificate's key is not the first one in it, which is the one that OpenSSL takes",
+    ),
+}
+NOTED = (*((name, "python") for name in ("tidy", "bundle", "der", "pkcs12")), ("pkcs12", "curl"), ("rsa-der", "curl"))
+
+
+def _direct(mine: Issuer) -> Form:
+    """A leaf of the root's own, in DER."""
+    mine.key("direct")
+    mine.sign("direct", "root", "subjectAltName=DNS:localhost\n")
+    return Form(
+        mine.made("direct.der", "x509", "-in", "direct.crt", "-outform", "DER"),
+        mine.made("direct-key.der", "pkcs8", "-topk8", "-nocrypt", "-in", "direct.key", "-outform", "DER"),
+    )
+
+
 @pytest.fixture(scope="module")
 def verdicts(mine: Issuer) -> dict[str, Verdict]:
     forms = {name: make(mine) for name, make in FORMS.items()}
+    forms |= {name: make(mine) for name, (make, _, _) in UNREAD.items()}
     cases = ""
     for name in forms:
         for tool in TOOLS:
@@ -114,43 +150,57 @@ def test_a_form_is_presented(form: str, tool: str, verdicts: dict[str, Verdict])
     assert seen.outcome is Outcome.ACCEPTED, (seen.summary, seen.evidence)
     assert seen.client_subject in {"CN=client", "CN=rsa-client"}
     assert seen.client_chain is not None
-    assert seen.client_chain[1:] == ("CN=inter",)
+    assert seen.client_chain[1:] == ("CN=inter",) * (2 if form == "said-twice" else 1)
     elsewhere = verdicts[f"{form} {tool} elsewhere"]
     assert elsewhere.status is Status.PASS
     assert observed(elsewhere).reason is Reason.UNKNOWN_CA
 
 
-def _served(mine: Issuer, names: Iterable[str], overrides: Overrides | None = None) -> dict[str, Verdict]:
-    forms = {name: FORMS[name](mine) for name in names}
-    text = (
-        "authorities:\n  root: {certificate: root.crt}\n  stranger: {certificate: stranger.crt}\nleaves:\n"
-        + "".join(f"  {name}: {form.written()}\n" for name, form in forms.items())
-        + "servers:\n"
-        + "".join(f"  {name}: {{certificate: {name}, client_auth: none, expect: {{starts: true}}}}\n" for name in forms)
-        + "cases:\n"
-        + "".join(case(name, "{trust: [root]}", "accepted", name) for name in forms)
-        + "".join(
-            case(f"{name} elsewhere", "{trust: [stranger]}", "{client-refused: unknown-ca}", name) for name in forms
+@pytest.mark.parametrize("tool", TOOLS)
+@pytest.mark.parametrize("form", UNREAD)
+def test_a_form_is_not_put_right(form: str, tool: str, verdicts: dict[str, Verdict]) -> None:
+    reason, said = UNREAD[form][1:]
+    seen = observed(verdicts[f"{form} {tool}"])
+    assert (seen.outcome, seen.reason) == (Outcome.CLIENT_UNUSABLE, reason), (seen.summary, seen.evidence)
+    assert said in " ".join(seen.evidence)
+
+
+def test_what_is_joined_or_converted_is_noted(mine: Issuer) -> None:
+    forms = {name: FORMS[name](mine) for name in ("tidy", "bundle", "der", "pkcs12", "rsa-der")}
+    cases = "".join(
+        case(f"{name} {tool}", f"{{certificate: {name}, tool: {tool}}}", "accepted") for name, tool in NOTED
+    )
+    mine.path("noted.yaml").write_text(scenario(forms, cases))
+    with Lab(load(mine.path("noted.yaml"))) as lab:
+        notes = lab.notes()
+    assert sorted(notes) == sorted(
+        (
+            "server.crt and inter.crt: given as one file, with line breaks between them",
+            "client.crt and inter.crt: given as one file, with line breaks between them",
+            "client.der and inter.der: given as one file, with line breaks between them",
+            "client.der: DER, converted to PEM for ends that load no DER",
+            "inter.der: DER, converted to PEM for ends that load no DER",
+            "key.der: DER, converted to PEM for ends that load no DER",
+            "modern.p12: PKCS #12, converted to PEM for ends that load no PKCS #12",
+            "rsa-client.crt and inter.crt: given as one file, with line breaks between them",
         )
     )
-    return run(mine, "servers", text, overrides)
 
 
-def test_the_server_presents_them_too(mine: Issuer) -> None:
-    verdicts = _served(mine, FORMS)
-    assert {name: verdict.status for name, verdict in verdicts.items()} == dict.fromkeys(verdicts, Status.PASS)
-    assert len(verdicts) == 3 * len(FORMS)
-
-
-def test_nginx_presents_them_too(mine: Issuer) -> None:
-    try:
-        Engine.connect().image(IMAGE)
-    except EngineError as error:
-        not_here(str(error))
-    some = ("wrong-order", "bom", "der", "trusted-certificate", "pkcs12")
-    verdicts = _served(mine, some, Overrides(backend="nginx", image=IMAGE))
-    assert {name: verdict.status for name, verdict in verdicts.items()} == dict.fromkeys(verdicts, Status.PASS)
-    assert len(verdicts) == 3 * len(some)
+def test_curl_gets_the_very_files(mine: Issuer) -> None:
+    forms = {"pkcs12": FORMS["pkcs12"](mine), "bundle": FORMS["bundle"](mine), "direct": _direct(mine)}
+    cases = "".join(case(name, f"{{certificate: {name}, tool: curl}}", "accepted") for name in forms)
+    verdicts = run(mine, "very", scenario(forms, cases))
+    commands = {}
+    for name, verdict in verdicts.items():
+        assert verdict.status is Status.PASS
+        client = observed(verdict).client
+        assert client is not None
+        commands[name] = client.command
+    assert f"--cert {mine.path('modern.p12')} --cert-type P12" in commands["pkcs12"]
+    assert f"--cert {mine.path('bundle.pem')} --key {mine.path('client.key')}" in commands["bundle"]
+    both = f"--cert {mine.path('direct.der')} --cert-type DER --key {mine.path('direct-key.der')} --key-type DER"
+    assert both in commands["direct"]
 
 
 def test_a_chain_is_completed_from_the_scenarios_authorities(mine: Issuer) -> None:

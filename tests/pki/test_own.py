@@ -96,8 +96,10 @@ def presented(store: Store, name: str = "leaf", passphrase: str | None = None) -
     credential = store.credential(name)
     assert credential.key_path is not None
     ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(credential.chain_path, credential.key_path, passphrase)
-    assert ssl.PEM_cert_to_DER_cert(credential.certificate_path.read_text()) == credential.der
-    return subjects(credential.chain_path)
+    alone = subjects(credential.certificate_path)
+    sent = subjects(credential.chain_path)
+    assert alone == sent[:1]
+    return sent
 
 
 # --- forms that work -------------------------------------------------------------------------------------------------
@@ -125,17 +127,30 @@ def utf_16(data: bytes) -> bytes:
     return data.decode().encode("utf-16")
 
 
-@pytest.mark.parametrize("spoil", [bytes, crlf, old_mac, text_around, indented, BOM.__add__, utf_16])
+@pytest.mark.parametrize("spoil", [bytes, crlf, text_around, BOM.__add__])
 def test_pem_as_editors_and_tools_leave_it(mine: Mine, make: MakeStore, spoil: Callable[[bytes], bytes]) -> None:
-    store = make(
-        own(
-            certificate=mine.file("a.pem", spoil(mine.certificate("leaf") + mine.certificate("sub"))),
-            key=mine.file("b.pem", spoil(mine.key("leaf"))),
-        )
-    )
+    chain = mine.file("a.pem", spoil(mine.certificate("leaf") + mine.certificate("sub")))
+    key = mine.file("b.pem", spoil(mine.key("leaf")))
+    store = make(own(certificate=chain, key=key))
+    files = store.presented("leaf", ChainSpec())
+    assert (files.certificate, files.key) == (chain, key)
     assert presented(store) == ["leaf", "sub"]
-    told = [note for note in store.users_files.notes if "OpenSSL does not" in note]
-    assert len(told) == (2 if spoil in {BOM.__add__, utf_16} else 0)
+    assert store.notes == ()
+
+
+@pytest.mark.parametrize("spoil", [old_mac, indented, utf_16])
+def test_pem_that_openssl_does_not_read_is_given_as_it_is(
+    mine: Mine, make: MakeStore, spoil: Callable[[bytes], bytes]
+) -> None:
+    chain = mine.file("a.pem", spoil(mine.certificate("leaf")))
+    key = mine.file("b.pem", spoil(mine.key("leaf")))
+    store = make(own(certificate=chain, key=key))
+    assert (store.credential("leaf").chain_path, store.credential("leaf").key_path) == (chain, key)
+    assert store.credential("leaf").subject == "CN=leaf"  # the lab itself reads it
+    told = [note for note in store.notes if "OpenSSL does not" in note or "OpenSSL passes over" in note]
+    assert [note.partition(":")[0] for note in told] == ["a.pem", "b.pem"]
+    with pytest.raises(ssl.SSLError):
+        presented(store)
 
 
 def test_openssls_own_text_around(mine: Mine, make: MakeStore) -> None:
@@ -154,20 +169,27 @@ def test_key_and_certificate_in_one_file(mine: Mine, make: MakeStore) -> None:
         assert presented(make(own(certificate=both, key=both))) == ["leaf"]
 
 
-def test_the_wrong_order_is_put_right_and_told(mine: Mine, make: MakeStore) -> None:
+def test_the_wrong_order_is_told_and_not_put_right(mine: Mine, make: MakeStore) -> None:
     chain = mine.file("c.pem", mine.certificate("sub"), mine.certificate("ca"), mine.certificate("leaf"))
     store = make(own(certificate=chain, key=mine.file("k.pem", mine.key("leaf"))))
-    assert presented(store) == ["leaf", "sub", "ca"]
-    assert store.users_files.notes == (
-        "c.pem: the key's certificate does not come first in it, as OpenSSL wants it; the lab puts it there",
-    )
+    assert store.presented("leaf", ChainSpec()).certificate == chain
+    with pytest.raises(ssl.SSLError, match="KEY_VALUES_MISMATCH"):
+        presented(store)
+    assert store.users_files.notes == ("c.pem: the key's certificate does not come first in it, as OpenSSL wants it",)
     good = mine.file("d.pem", mine.certificate("leaf"), mine.certificate("sub"))
     assert make(own(certificate=good, key=mine.file("k.pem", mine.key("leaf")))).users_files.notes == ()
 
 
 def test_the_key_of_the_certificate_among_several(mine: Mine, make: MakeStore) -> None:
-    keys = mine.file("k.pem", mine.key("other"), mine.key("locked"), mine.key("leaf"))
-    assert presented(make(own(certificate=mine.file("c.pem", mine.certificate("leaf")), key=keys))) == ["leaf"]
+    certificate = mine.file("c.pem", mine.certificate("leaf"))
+    late = make(own(certificate=certificate, key=mine.file("k.pem", mine.key("other"), mine.key("leaf"))))
+    with pytest.raises(ssl.SSLError, match="KEY_VALUES_MISMATCH"):
+        presented(late)
+    (note,) = late.users_files.notes
+    assert note == "k.pem: the certificate's key is not the first one in it, which is the one that OpenSSL takes"
+    early = make(own(certificate=certificate, key=mine.file("e.pem", mine.key("leaf"), mine.key("other"))))
+    assert presented(early) == ["leaf"]
+    assert early.users_files.notes == ()
 
 
 def test_a_chain_in_a_file_of_its_own(mine: Mine, make: MakeStore) -> None:
@@ -175,10 +197,12 @@ def test_a_chain_in_a_file_of_its_own(mine: Mine, make: MakeStore) -> None:
         own(
             certificate=mine.file("c.pem", mine.certificate("leaf")),
             key=mine.file("k.pem", mine.key("leaf")),
-            chain=mine.file("chain.pem", mine.certificate("sub"), mine.certificate("leaf")),
+            chain=mine.file("chain.pem", mine.certificate("sub")),
         )
     )
     assert presented(store) == ["leaf", "sub"]
+    store.presented("leaf", ChainSpec())
+    assert store.notes == ("c.pem and chain.pem: given as one file, with line breaks between them",)
     assert subjects(store.chain("leaf", ChainSpec(ChainKind.LEAF))) == ["leaf"]
 
 

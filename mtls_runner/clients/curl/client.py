@@ -13,13 +13,14 @@ from functools import cached_property
 from pathlib import Path
 
 from mtls_runner.clients.curl.binary import CurlBinary, Finished, Kept, Sink
-from mtls_runner.clients.curl.command import Command, Files, build, key_path, locked, openssl_settings, secret_headers
+from mtls_runner.clients.curl.command import Command, Files, build, locked, openssl_settings, secret_headers
 from mtls_runner.clients.curl.head import Head
 from mtls_runner.clients.curl.outcome import OUT_OF_MEMORY, READ_LATE, Written, stopped, view
 from mtls_runner.clients.curl.trace import TraceReader
 from mtls_runner.deadline import Deadline
-from mtls_runner.errors import DeadlineExceeded, LabError
+from mtls_runner.errors import DeadlineExceeded, FileUnusable, LabError
 from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.credential import FileForm
 from mtls_runner.model.endpoint import Address, TlsVersion, VerifyFlag
 from mtls_runner.model.observation import ClientView, Reason
 from mtls_runner.model.port import Material
@@ -130,7 +131,7 @@ class CurlClient:
         # With --head the output is the head once more.
         response = head.response(written.http_code, body if client.request.method != "HEAD" else Kept(0))
         untried = not trace.said_hello or written.exit_code in READ_LATE
-        problem = self._problem(written.exit_code, client, files) if untried else None
+        problem = self._problem(written.exit_code, client, files, material) if untried else None
         return view(self._binary.version, client, written, trace, response, problem, command.typed())
 
     def command(self, client: ClientSpec, address: Address, material: Material) -> str:
@@ -177,12 +178,17 @@ class CurlClient:
             with self._lock:
                 if not trust.exists():
                     _write(trust, _nobody())
+        presented = None
+        if client.certificate is not None:
+            presented = material.presented(
+                client.certificate, client.chain, client.key, client.passphrase, client.tool.loads
+            )
         body, hidden = client.request.body, secret_headers(client.request)
         return Files(
-            certificate=None
-            if client.certificate is None
-            else material.chain(client.certificate, client.chain).absolute(),
-            key=key_path(client, material),
+            certificate=presented.certificate.absolute() if presented is not None else None,
+            certificate_form=presented.certificate_form if presented is not None else FileForm.PEM,
+            key=presented.key if presented is not None else None,
+            key_form=presented.key_form if presented is not None else FileForm.PEM,
             trust=trust,
             empty=place.empty,
             settings=self._keep(place, "openssl.cnf", openssl_settings(client).encode()),
@@ -208,14 +214,19 @@ class CurlClient:
             return self._written[key]
 
     @staticmethod
-    def _problem(exit_code: int, client: ClientSpec, files: Files) -> Problem | None:
+    def _problem(exit_code: int, client: ClientSpec, files: Files, material: Material) -> Problem | None:
         """Why curl could not use its own material: its exit doesn't tell, so OpenSSL is asked the same way."""
         if exit_code == _CIPHER_TROUBLE:
             return Problem(Reason.CIPHER, "NO_CIPHER_MATCH", "")
-        if exit_code in _CERTIFICATE_TROUBLE and files.certificate is not None:
+        if exit_code in _CERTIFICATE_TROUBLE and client.certificate is not None and files.certificate is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.set_ciphers(f"DEFAULT:@SECLEVEL={client.security_level}")
-            return load(context, files.certificate, files.key, client.passphrase)
+            try:
+                same = material.presented(client.certificate, client.chain, client.key, client.passphrase)
+            except FileUnusable as error:
+                return Problem(Reason(error.reason), "", str(error))
+            problem = load(context, same.certificate, same.key, client.passphrase)
+            return problem or Problem(Reason.MALFORMED, "", f"{files.certificate.name}: curl can't use it")
         if exit_code == _TRUST_TROUBLE:
             return load_trust(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), files.trust)
         if exit_code == _CRL_TROUBLE and files.crl is not None:

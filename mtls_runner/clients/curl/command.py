@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mtls_runner.errors import LabError, MaterialError
 from mtls_runner.model.client import ClientSpec, Request
+from mtls_runner.model.credential import FileForm
 from mtls_runner.model.endpoint import Address, TlsVersion
 from mtls_runner.model.port import Material
 from mtls_runner.snippet import is_secret
@@ -38,8 +39,9 @@ class Files:
     """What the options name, all inside the run's private directory.
 
     Args:
-        certificate: PEM chain to present; ``None``: none is.
+        certificate: chain to present; ``None``: none is.
         key: its private key; ``None``: it lies in the chain's file.
+        certificate_form, key_form: what these files are.
         trust: PEM; unused with ``insecure``.
         crl: PEM; ``None``: there is none, and nothing is looked up.
         empty: an empty directory, for options whose default would be the system's.
@@ -60,6 +62,8 @@ class Files:
     crl: Path | None = None
     headers: Path | None = None
     locked: bool = False
+    certificate_form: FileForm = FileForm.PEM
+    key_form: FileForm = FileForm.PEM
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +123,12 @@ def build(client: ClientSpec, address: Address, files: Files) -> Command:
         options += ["--crlfile", str(files.crl)]
     if files.certificate is not None:
         options += ["--cert", _certificate(files.certificate)]
+        if files.certificate_form is not FileForm.PEM:
+            options += ["--cert-type", files.certificate_form]
         if files.key is not None:
             options += ["--key", str(files.key)]
+        if files.key_form is not FileForm.PEM:
+            options += ["--key-type", files.key_form]
     options += _tls(client)
     where, url = _target(client, address)
     options += where
@@ -233,4 +241,4 @@ def locked(client: ClientSpec, material: Material) -> bool:
     if client.key is not None and client.key.file is not None:
         return True  # who knows
     other = client.key.id if client.key is not None and client.key.id is not None else client.certificate
-    return material.credential(other).passphrase is not None
+    return material.passphrase(other) is not None

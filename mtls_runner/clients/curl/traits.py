@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mtls_runner.model.credential import FileForm
 from mtls_runner.model.traits import ClientTraits, Runtime
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ TRAITS = ClientTraits(
     library="openssl",
     completes_chains=True,
     runtimes=(Runtime.PROCESS,),
+    loads=frozenset(FileForm),  # --cert-type, --key-type
     own_exit_code=True,
     like_curl=True,
     typed=_typed,

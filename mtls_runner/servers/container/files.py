@@ -13,11 +13,21 @@ __all__ = ["ContainerFile", "archive", "replacement"]
 
 @dataclass(frozen=True, slots=True)
 class ContainerFile:
-    """A file of the container: absolute path, content (never shown), permissions."""
+    """A file of the container.
+
+    Args:
+        path: absolute, in the container.
+        content: never shown.
+        mode: permissions.
+        name: what it is called outside, for messages.
+        absent: the author's file is missing, and so it is in the container.
+    """
 
     path: str
     content: bytes = field(repr=False)
     mode: int = 0o644
+    name: str = ""
+    absent: bool = False
 
 
 def archive(files: Sequence[ContainerFile], owner: int = 0) -> bytes:
@@ -30,6 +40,8 @@ def archive(files: Sequence[ContainerFile], owner: int = 0) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for file in files:
+            if file.absent:
+                continue
             entry = tarfile.TarInfo(file.path.lstrip("/"))
             entry.size = len(file.content)
             entry.mode = file.mode
@@ -53,6 +65,8 @@ def replacement(files: Sequence[ContainerFile], number: int, owner: int = 0) -> 
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for file in files:
+            if file.absent:
+                continue
             directory, _, name = file.path.lstrip("/").rpartition("/")
             entry = tarfile.TarInfo(f"{directory}/.{name}.{number}")
             entry.size = len(file.content)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from mtls_runner.errors import FileUnusable
 from mtls_runner.model.endpoint import Address, ChainKind, ChainSpec
+from mtls_runner.model.observation import Reason
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.server import ClientAuth, Response, ServerSpec
@@ -114,10 +116,10 @@ def _checks(server: ServerSpec) -> bool:
 def _files(server: ServerSpec, material: Material, place: Place, prefix: str) -> Iterator[tuple[str, str | None]]:
     yield from dict.fromkeys(_FILES).items()
     if server.certificate is not None:
-        credential = material.credential(server.certificate)
-        chain = material.chain(server.certificate, server.chain).read_bytes()
-        leaf = material.chain(server.certificate, ChainSpec(ChainKind.LEAF)).read_bytes()
-        key = (credential.key_path or credential.certificate_path).read_bytes()
+        presented = material.presented(server.certificate, server.chain, None, server.passphrase)
+        chain = _content(presented.certificate)
+        leaf = _content(material.chain(server.certificate, ChainSpec(ChainKind.LEAF)))
+        key = _content(presented.key or presented.certificate)
         rest = chain.removeprefix(leaf) if chain.startswith(leaf) else b""
         yield "certificate", place.write(f"{prefix}server.crt", chain)
         yield "leaf", place.write(f"{prefix}leaf.crt", leaf)
@@ -127,16 +129,28 @@ def _files(server: ServerSpec, material: Material, place: Place, prefix: str) ->
     if server.passphrase is not None:
         yield "passphrase", place.write(f"{prefix}passphrase", f"{server.passphrase.reveal()}\n".encode())
     if server.trust:
-        trust = place.write(f"{prefix}trust.crt", material.bundle(server.trust).read_bytes())
+        trust = place.write(f"{prefix}trust.crt", _content(material.bundle(server.trust)))
         yield "trust", trust
         yield "advertise", trust
     if server.advertise:
-        yield "advertise", place.write(f"{prefix}advertise.crt", material.bundle(server.advertise).read_bytes())
+        yield "advertise", place.write(f"{prefix}advertise.crt", _content(material.bundle(server.advertise)))
     if _checks(server) and server.crl:
-        crls = material.crl(server.crl).read_bytes()
+        crls = _content(material.crl(server.crl))
         yield "crl", place.write(f"{prefix}revoked.crl", crls)
-        trusted = material.bundle(server.trust).read_bytes() if server.trust else b""
+        trusted = _content(material.bundle(server.trust)) if server.trust else b""
         yield "trust_and_crl", place.write(f"{prefix}trust-and-crl.pem", trusted.rstrip() + b"\n" + crls)
+
+
+def _content(file: Path) -> bytes:
+    """Of a file that may be the user's own.
+
+    Raises:
+        FileUnusable: it can't be read.
+    """
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise FileUnusable(f"{file.name}: {error.strerror}", reason=Reason.MISSING_FILE) from error
 
 
 def _responses(server: ServerSpec) -> tuple[Response, ...]:

@@ -128,6 +128,9 @@ def _commands_in_proc(group: int) -> Iterator[str]:
 def _write(file: ContainerFile) -> None:
     path = Path(file.path)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if file.absent:
+        path.unlink(missing_ok=True)
+        return
     descriptor, temporary = tempfile.mkstemp(dir=path.parent)
     with os.fdopen(descriptor, "wb") as stream:
         stream.write(file.content)

@@ -46,7 +46,11 @@ def start_failure(
             f"nginx ended with exit code {exit_code}; its last words: {last}", reason=Reason.EXITED, log=shown
         )
     message = said[0].message
-    return ServerUnusable(renamed(_short(message), names), reason=_reason(message, files), log=shown)
+    text = _short(message)
+    for file in files:
+        if file.name:
+            text = text.replace(f'"{file.path}"', f'"{file.name}"')
+    return ServerUnusable(renamed(text, names), reason=_reason(message, files), log=shown)
 
 
 def _reason(message: str, files: Sequence[ContainerFile]) -> Reason:

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from difflib import unified_diff
 from pathlib import Path, PurePosixPath
 
-from mtls_runner.errors import MaterialError
+from mtls_runner.errors import FileUnusable, MaterialError
+from mtls_runner.model.endpoint import ChainSpec
+from mtls_runner.model.observation import Reason
 from mtls_runner.model.port import Material
 from mtls_runner.model.server import ServerSpec
 from mtls_runner.servers.container.files import ContainerFile
@@ -106,9 +108,11 @@ def _copied(text: str, inside: tuple[str, ...], http: str) -> tuple[str, list[St
 
 def _read(file: Path) -> str:
     try:
+        if file.exists() and not file.is_file():  # a FIFO would hang
+            raise FileUnusable(f"{file}: not a regular file", reason=Reason.MISSING_FILE)
         return file.read_bytes().decode("utf-8", "surrogateescape")
     except OSError as error:
-        raise MaterialError(f"{file}: {error.strerror}") from error
+        raise FileUnusable(f"{file}: {error.strerror}", reason=Reason.MISSING_FILE) from error
 
 
 def _included(pattern: str, main: Path, whole: bool, own: dict[str, Path]) -> Iterator[tuple[str, Path]]:
@@ -144,7 +148,11 @@ def _mapped(path: str, what: str, server: ServerSpec, material: Material) -> Ite
         yield ContainerFile(path, material.crl((certificate,)).read_bytes())
         return
     credential = material.credential(certificate)
-    sources = {"certificate": credential.certificate_path, "chain": credential.chain_path, "key": credential.key_path}
+    sources = {
+        "certificate": credential.certificate_path,
+        "chain": material.chain(certificate, ChainSpec()) if part == "chain" else None,
+        "key": credential.key_path,
+    }
     if part == "passphrase":
         # What the server is given may, on purpose, not be what its key is encrypted with.
         given = server.passphrase if certificate == server.certificate else None
@@ -156,7 +164,8 @@ def _mapped(path: str, what: str, server: ServerSpec, material: Material) -> Ite
         raise MaterialError(f"{path}: {certificate} has no {part}")
     # Without an own file that can't be read, nginx itself says that it is missing.
     with contextlib.suppress(OSError):
-        yield ContainerFile(path, source.read_bytes(), 0o600 if part == "key" else 0o644)
+        content = source.read_bytes()
+        yield ContainerFile(path, content, 0o600 if b"PRIVATE KEY-----" in content else 0o644)
 
 
 def _difference(before: str, after: str, file: str, path: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 from collections.abc import Sequence
@@ -34,12 +33,14 @@ class Files(Protocol):
         """Where nginx finds them; no other block has the same."""
         ...
 
-    def chain(self, name: str, certificate: str, chain: ChainSpec) -> str:
-        """A certificate and what is sent after it."""
-        ...
+    def pair(self, name: str, server: ServerSpec, certificate: str, chain: ChainSpec) -> tuple[str, str]:
+        """A certificate with what is sent after it, and its key.
 
-    def key(self, name: str, certificate: str) -> str:
-        """Its key."""
+        Args:
+            name: without an ending.
+            server: whose it is, and what opens the key.
+            certificate, chain: what is presented.
+        """
         ...
 
     def passphrases(self, name: str, server: ServerSpec) -> str | None:
@@ -77,24 +78,28 @@ class Copies:
         self.files.append(ContainerFile(path, content, mode))
         return path_argument(path)
 
-    def _copy(self, name: str, source: Path, mode: int = 0o644) -> str:
-        """Of a file that the author may have brought; without it, nginx itself says that it is missing."""
-        with contextlib.suppress(OSError):
-            return self.put(name, source.read_bytes(), mode)
-        return path_argument(f"{self.directory}/{name}")
+    def _copy(self, name: str, source: Path) -> str:
+        """Of a file that the author may have brought, byte for byte; without it, nginx itself says that it is missing."""
+        path = f"{self.directory}/{name}"
+        try:
+            content = source.read_bytes()
+        except OSError:
+            file = ContainerFile(path, b"", name=source.name, absent=True)
+        else:
+            file = ContainerFile(path, content, 0o600 if b"PRIVATE KEY-----" in content else 0o644, source.name)
+        self.files.append(file)
+        return path_argument(path)
 
-    def chain(self, name: str, certificate: str, chain: ChainSpec) -> str:
-        """As of the material."""
-        return self._copy(name, self._material.chain(certificate, chain))
-
-    def key(self, name: str, certificate: str) -> str:
+    def pair(self, name: str, server: ServerSpec, certificate: str, chain: ChainSpec) -> tuple[str, str]:
         """Without a key file of its own, the key lies beside the certificate."""
-        credential = self._material.credential(certificate)
-        return self._copy(name, credential.key_path or credential.certificate_path, 0o600)
+        passphrase = server.passphrase if certificate == server.certificate else self._material.passphrase(certificate)
+        presented = self._material.presented(certificate, chain, None, passphrase)
+        certificates = self._copy(f"{name}.crt", presented.certificate)
+        return certificates, self._copy(f"{name}.key", presented.key or presented.certificate)
 
     def passphrases(self, name: str, server: ServerSpec) -> str | None:
         """nginx tries every line with every key."""
-        others = (self._material.credential(other).passphrase for other in server.other_certificates)
+        others = map(self._material.passphrase, server.other_certificates)
         given = [secret.reveal() for secret in dict.fromkeys((server.passphrase, *others)) if secret is not None]
         return self.put(name, "".join(f"{line}\n" for line in given).encode(), 0o600) if given else None
 

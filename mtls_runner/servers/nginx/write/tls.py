@@ -54,11 +54,12 @@ def tls_directives(server: ServerSpec, files: Files, zone: str) -> Iterator[Dire
 def _credentials(server: ServerSpec, files: Files) -> Iterator[Directive]:
     if server.certificate is None:
         return
-    yield ("ssl_certificate", files.chain("server.crt", server.certificate, server.chain))
-    yield ("ssl_certificate_key", files.key("server.key", server.certificate))
+    pairs = [files.pair("server", server, server.certificate, server.chain)]
     for number, other in enumerate(server.other_certificates, 2):
-        yield ("ssl_certificate", files.chain(f"server-{number}.crt", other, ChainSpec()))
-        yield ("ssl_certificate_key", files.key(f"server-{number}.key", other))
+        pairs.append(files.pair(f"server-{number}", server, other, ChainSpec()))
+    for certificate, key in pairs:
+        yield ("ssl_certificate", certificate)
+        yield ("ssl_certificate_key", key)
     passphrases = files.passphrases("server.pass", server)
     if passphrases is not None:
         yield ("ssl_password_file", passphrases)
