@@ -13,7 +13,7 @@ import shlex
 from ipaddress import ip_address
 from pathlib import Path
 
-from mtls_runner.clients.curl.command import key_path, locked
+from mtls_runner.clients.curl.command import locked
 from mtls_runner.model.client import ClientSpec, Request
 from mtls_runner.model.endpoint import Address, TlsVersion, VerifyFlag
 from mtls_runner.model.port import Material
@@ -102,14 +102,14 @@ def _trust(client: ClientSpec, material: Material, place: Path) -> list[str]:
 def _certificate(client: ClientSpec, material: Material, place: Path) -> list[str]:
     if client.certificate is None:
         return []
-    chain = material.chain(client.certificate, client.chain).absolute()
+    presented = material.presented(client.certificate, client.chain, client.key, client.passphrase)
+    chain = presented.certificate.absolute()
     options = ["-cert", str(chain)]  # of which s_client reads the first
     _leaf, *issuers = _certificates(chain)
     if issuers:
         options += ["-cert_chain", str(_kept(place, f"{chain.name.partition('.')[0]}.issuers.pem", b"".join(issuers)))]
-    key = key_path(client, material)
-    if key is not None:
-        options += ["-key", str(key.absolute())]
+    if presented.key is not None:
+        options += ["-key", str(presented.key.absolute())]
     if client.passphrase is not None:
         path = _kept(place, f"{chain.name.partition('.')[0]}.passphrase", client.passphrase.reveal().encode() + b"\n")
         options += ["-pass", f"file:{path}"]

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Place"]
+from mtls_runner.errors import FileUnusable
+from mtls_runner.model.credential import Presented
+from mtls_runner.model.observation import Reason
+
+__all__ = ["Place", "content_of", "presented_files"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +32,41 @@ class Place:
             file.write(content)
         temporary.rename(path)
         return f"{self.there}/{name}"
+
+
+def content_of(file: Path) -> bytes:
+    """Of a file that may be the user's own.
+
+    Raises:
+        FileUnusable: it can't be read.
+    """
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise FileUnusable(f"{file.name}: {error.strerror}", reason=Reason.MISSING_FILE) from error
+
+
+def presented_files(
+    place: Place, presented: Presented, leaf: Path, name: str, prefix: str = ""
+) -> Iterator[tuple[str, str]]:
+    """What an end presents, as the files that programs want it in, by what they are.
+
+    Args:
+        place: where they are written.
+        presented: as PEM.
+        leaf: the certificate alone.
+        name: of the files, without an ending.
+        prefix: of all names.
+
+    Raises:
+        FileUnusable: a file of the user's can't be read.
+    """
+    chain, alone = content_of(presented.certificate), content_of(leaf)
+    key = content_of(presented.key or presented.certificate)
+    rest = chain.removeprefix(alone) if chain.startswith(alone) else b""
+    yield "certificate", place.write(f"{prefix}{name}.crt", chain)
+    yield "leaf", place.write(f"{prefix}leaf.crt", alone)
+    if rest.strip():
+        yield "intermediates", place.write(f"{prefix}intermediates.crt", rest)
+    yield "key", place.write(f"{prefix}{name}.key", key)
+    yield "combined", place.write(f"{prefix}{name}.pem", chain.rstrip() + b"\n" + key)

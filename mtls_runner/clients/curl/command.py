@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
-from mtls_runner.errors import LabError, MaterialError
+from mtls_runner.errors import LabError
 from mtls_runner.model.client import ClientSpec, Request
 from mtls_runner.model.credential import FileForm
 from mtls_runner.model.endpoint import Address, TlsVersion
 from mtls_runner.model.port import Material
 from mtls_runner.snippet import is_secret
 
-__all__ = ["Command", "Files", "build", "key_path", "locked", "openssl_settings", "secret_headers"]
+__all__ = ["Command", "Files", "build", "locked", "openssl_settings", "secret_headers"]
 
 #: Ascending; curl takes the lowest as an option of its own and the highest for ``--tls-max``.
 _VERSIONS: Mapping[TlsVersion, tuple[str, str]] = {
@@ -209,25 +209,6 @@ def _request(request: Request, files: Files) -> list[str]:
 def _certificate(path: Path) -> str:
     """For ``--cert``, where a colon would begin a passphrase."""
     return str(path).replace("\\", "\\\\").replace(":", "\\:")
-
-
-def key_path(client: ClientSpec, material: Material) -> Path | None:
-    """The private key that the client is given.
-
-    Raises:
-        MaterialError: the description takes another certificate's key, and that one has none.
-    """
-    if client.certificate is None:
-        return None
-    if client.key is None:
-        return material.credential(client.certificate).key_path
-    if client.key.file is not None:
-        return client.key.file
-    other = client.key.id or client.certificate
-    path = material.credential(other).key_path
-    if path is None:
-        raise MaterialError(f"{other} has no private key of its own")
-    return path
 
 
 def locked(client: ClientSpec, material: Material) -> bool:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import ip_address
 
-from mtls_runner.clients.curl.command import key_path
 from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.endpoint import Address, ChainKind, ChainSpec
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import RevocationCheck
-from mtls_runner.runtimes.place import Place
+from mtls_runner.runtimes.place import Place, content_of, presented_files
 
 __all__ = ["placeholders", "variables"]
 
@@ -115,23 +114,16 @@ def _request(client: ClientSpec, host: str) -> str:
 def _files(client: ClientSpec, material: Material, place: Place) -> Iterator[tuple[str, str | None]]:
     yield from dict.fromkeys(_FILES).items()
     if client.certificate is not None:
-        chain = material.chain(client.certificate, client.chain).read_bytes()
-        leaf = material.chain(client.certificate, ChainSpec(ChainKind.LEAF)).read_bytes()
-        source = key_path(client, material)
-        key = source.read_bytes() if source is not None else chain
-        rest = chain.removeprefix(leaf) if chain.startswith(leaf) else b""
-        yield "certificate", place.write("client.crt", chain)
-        yield "leaf", place.write("leaf.crt", leaf)
-        yield "intermediates", place.write("intermediates.crt", rest) if rest.strip() else None
-        yield "key", place.write("client.key", key)
-        yield "combined", place.write("client.pem", chain.rstrip() + b"\n" + key)
+        presented = material.presented(client.certificate, client.chain, client.key, client.passphrase)
+        leaf = material.chain(client.certificate, ChainSpec(ChainKind.LEAF))
+        yield from presented_files(place, presented, leaf, "client")
     if client.passphrase is not None:
         yield "passphrase", place.write("passphrase", f"{client.passphrase.reveal()}\n".encode())
-    trusted = material.bundle(client.trust).read_bytes() if client.trust else b""
+    trusted = content_of(material.bundle(client.trust)) if client.trust else b""
     if trusted:
         yield "trust", place.write("trust.crt", trusted)
     if client.crl and client.crl_check is not RevocationCheck.NONE:
-        crls = material.crl(client.crl).read_bytes()
+        crls = content_of(material.crl(client.crl))
         yield "crl", place.write("revoked.crl", crls)
         yield "trust_and_crl", place.write("trust-and-crl.pem", trusted.rstrip() + b"\n" + crls)
     if client.request.body:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from mtls_runner.errors import FileUnusable
 from mtls_runner.model.endpoint import Address, ChainKind, ChainSpec
-from mtls_runner.model.observation import Reason
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.server import ClientAuth, Response, ServerSpec
-from mtls_runner.runtimes.place import Place
+from mtls_runner.runtimes.place import Place, content_of, presented_files
 
 __all__ = ["placeholders", "variables"]
 
@@ -117,40 +115,21 @@ def _files(server: ServerSpec, material: Material, place: Place, prefix: str) ->
     yield from dict.fromkeys(_FILES).items()
     if server.certificate is not None:
         presented = material.presented(server.certificate, server.chain, None, server.passphrase)
-        chain = _content(presented.certificate)
-        leaf = _content(material.chain(server.certificate, ChainSpec(ChainKind.LEAF)))
-        key = _content(presented.key or presented.certificate)
-        rest = chain.removeprefix(leaf) if chain.startswith(leaf) else b""
-        yield "certificate", place.write(f"{prefix}server.crt", chain)
-        yield "leaf", place.write(f"{prefix}leaf.crt", leaf)
-        yield "intermediates", place.write(f"{prefix}intermediates.crt", rest) if rest.strip() else None
-        yield "key", place.write(f"{prefix}server.key", key)
-        yield "combined", place.write(f"{prefix}server.pem", chain.rstrip() + b"\n" + key)
+        leaf = material.chain(server.certificate, ChainSpec(ChainKind.LEAF))
+        yield from presented_files(place, presented, leaf, "server", prefix)
     if server.passphrase is not None:
         yield "passphrase", place.write(f"{prefix}passphrase", f"{server.passphrase.reveal()}\n".encode())
     if server.trust:
-        trust = place.write(f"{prefix}trust.crt", _content(material.bundle(server.trust)))
+        trust = place.write(f"{prefix}trust.crt", content_of(material.bundle(server.trust)))
         yield "trust", trust
         yield "advertise", trust
     if server.advertise:
-        yield "advertise", place.write(f"{prefix}advertise.crt", _content(material.bundle(server.advertise)))
+        yield "advertise", place.write(f"{prefix}advertise.crt", content_of(material.bundle(server.advertise)))
     if _checks(server) and server.crl:
-        crls = _content(material.crl(server.crl))
+        crls = content_of(material.crl(server.crl))
         yield "crl", place.write(f"{prefix}revoked.crl", crls)
-        trusted = _content(material.bundle(server.trust)) if server.trust else b""
+        trusted = content_of(material.bundle(server.trust)) if server.trust else b""
         yield "trust_and_crl", place.write(f"{prefix}trust-and-crl.pem", trusted.rstrip() + b"\n" + crls)
-
-
-def _content(file: Path) -> bytes:
-    """Of a file that may be the user's own.
-
-    Raises:
-        FileUnusable: it can't be read.
-    """
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise FileUnusable(f"{file.name}: {error.strerror}", reason=Reason.MISSING_FILE) from error
 
 
 def _responses(server: ServerSpec) -> tuple[Response, ...]:
