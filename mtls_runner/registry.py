@@ -23,12 +23,21 @@ if TYPE_CHECKING:
     from mtls_runner.model.implementation import Implementation
     from mtls_runner.model.traits import BackendTraits, ClientTraits, ReporterTraits
 
-__all__ = ["DECLARED", "Registry", "Table", "declared_backend", "declared_client", "registry", "reporters"]
+__all__ = [
+    "DECLARATION",
+    "DECLARED",
+    "Registry",
+    "Table",
+    "declared_backend",
+    "declared_client",
+    "registry",
+    "reporters",
+]
 
 _BACKENDS = {
     "python": "mtls_runner.servers.python.traits:TRAITS",
     "nginx": "mtls_runner.servers.nginx.traits:TRAITS",
-    "external": "mtls_runner.servers.external_traits:TRAITS",
+    "external": "mtls_runner.servers.external:TRAITS",
 }
 _CLIENTS = {
     "python": "mtls_runner.clients.python_traits:TRAITS",
@@ -42,7 +51,7 @@ _REPORTERS = {
 _GROUP = "mtls_run."
 #: Where those lie that come with the lab and are declared in files.
 DECLARED = os.path.join(os.path.dirname(__file__), "implementations")  # noqa: PTH118, PTH120 - in every start
-_DECLARATION = "implementation.yaml"
+DECLARATION = "implementation.yaml"
 _SERVES, _CONNECTS = b"\nserver:", b"\nclient:"
 
 T = TypeVar("T", "BackendTraits", "ClientTraits", "ReporterTraits")
@@ -232,7 +241,7 @@ def _declared(section: bytes, make: Callable[[Implementation], T]) -> dict[str, 
 
     found: dict[str, Callable[[], T]] = {}
     for name in sorted(os.listdir(DECLARED)):  # noqa: PTH208
-        path = f"{DECLARED}/{name}/{_DECLARATION}"
+        path = f"{DECLARED}/{name}/{DECLARATION}"
         try:
             with open(path, "rb") as file:  # noqa: PTH123
                 if section in file.read():

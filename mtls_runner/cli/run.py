@@ -21,7 +21,7 @@ from mtls_runner.cli.exit_code import ExitCode, worst
 from mtls_runner.cli.report_file import STANDARD_OUTPUT, ReportFiles
 from mtls_runner.cli.stop import STOP
 from mtls_runner.errors import ScenarioError, UsageError
-from mtls_runner.language.settings import TreeSettings, tree_settings
+from mtls_runner.language.reading import TreeSettings, tree_settings
 from mtls_runner.model.case import Plan
 from mtls_runner.model.event import RunFinished
 from mtls_runner.model.traits import ReporterTraits

@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from mtls_runner.model.traits import Runtime
 
 if TYPE_CHECKING:
     from mtls_runner.model.case import Plan
 
-from mtls_runner.language.overrides import Overrides
 
 __all__ = ["Overrides", "load"]
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What the command line sets for all cases.
+
+    Args:
+        backend: of every server.
+        tool: of every client.
+        image: of every container.
+        runtime: of every server whose backend has a choice.
+        allow_commands: commands that a scenario's tree brings may run.
+    """
+
+    backend: str | None = None
+    tool: str | None = None
+    image: str | None = None
+    runtime: Runtime | None = None
+    allow_commands: bool = False
 
 
 _NONE = Overrides()

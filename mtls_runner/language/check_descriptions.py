@@ -8,11 +8,10 @@ from mtls_runner.language.context import Context
 from mtls_runner.language.crls import Crls
 from mtls_runner.language.document import Loc
 from mtls_runner.language.endpoint import ClientDescription, OwnFile, ServerDescription
-from mtls_runner.language.hosts import host_server
 from mtls_runner.language.matrix import Axis
 from mtls_runner.language.resolve import material_id
 from mtls_runner.language.responders import Responders
-from mtls_runner.language.servers import Servers
+from mtls_runner.language.servers import Servers, host_server
 from mtls_runner.language.step_models import Expired
 from mtls_runner.model.endpoint import ChainKind, ChainSpec
 

@@ -5,8 +5,7 @@ from datetime import UTC, datetime
 from mtls_runner.language.certificate import Certificate
 from mtls_runner.language.certificates import Certificates, Declared
 from mtls_runner.language.context import Context
-from mtls_runner.language.document import Document, Loc
-from mtls_runner.language.problems import meant
+from mtls_runner.language.document import Document, Loc, meant
 from mtls_runner.language.x509_words import KEY_ALGORITHMS
 
 __all__ = ["check_certificates", "check_unused"]

@@ -6,8 +6,7 @@ from mtls_runner.language.certificates import Certificates
 from mtls_runner.language.check_cases import Planned
 from mtls_runner.language.context import Context
 from mtls_runner.language.document import Loc
-from mtls_runner.language.hosts import check_hosts
-from mtls_runner.language.servers import Servers, WrittenServer
+from mtls_runner.language.servers import Servers, WrittenServer, check_hosts
 from mtls_runner.model.case import Case
 from mtls_runner.model.observation import Outcome
 from mtls_runner.model.server import ClientAuth, ServerSpec

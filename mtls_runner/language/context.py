@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mtls_runner.identity import ByIdentity
+from mtls_runner.language import Overrides
 from mtls_runner.language.certificate import Passphrase
-from mtls_runner.language.document import Document, Loc
+from mtls_runner.language.document import Document, Loc, Problems
 from mtls_runner.language.in_place import InPlace
 from mtls_runner.language.lab import LabYaml
-from mtls_runner.language.overrides import Overrides
-from mtls_runner.language.problems import Problems
 from mtls_runner.language.scenario import Scenario
 from mtls_runner.model.credential import Secret
 from mtls_runner.model.traits import BackendTraits, ClientTraits

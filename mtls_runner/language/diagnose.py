@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, get_args
 from pydantic import BaseModel, ValidationError
 from yaml.nodes import MappingNode, Node, ScalarNode
 
-from mtls_runner.language.document import Document, Loc
+from mtls_runner.language.document import Document, Loc, meant
 from mtls_runner.language.expectation import CASE_OUTCOMES
-from mtls_runner.language.problems import meant
 from mtls_runner.language.yaml_nodes import BOOL, FLOAT, INT, NULL
 from mtls_runner.snippet import is_secret, without_secrets
 from mtls_runner.span import Diagnostic, Span

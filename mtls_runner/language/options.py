@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
-from mtls_runner.language.derived import derived, keys_of
 from mtls_runner.language.document import Plain
+from mtls_runner.language.merge import derived, keys_of
 from mtls_runner.language.values import Strict
 from mtls_runner.model.traits import BackendTraits
 from mtls_runner.registry import registry

@@ -12,11 +12,11 @@ from mtls_runner.language.context import Context
 from mtls_runner.language.crls import Crls
 from mtls_runner.language.endpoint import ClientDescription, OwnFile, ResponseModel, ServerDescription
 from mtls_runner.language.expectation import RefusalModel
-from mtls_runner.language.hosts import host_server, presented
 from mtls_runner.language.in_place import InPlace
 from mtls_runner.language.lab import DEFAULT_IMAGE, IMAGE_VARIABLE
 from mtls_runner.language.options import chosen
 from mtls_runner.language.responders import Responders
+from mtls_runner.language.servers import host_server, presented
 from mtls_runner.language.values import Strict
 from mtls_runner.model.client import ClientSpec, KeySource, Request
 from mtls_runner.model.credential import Secret

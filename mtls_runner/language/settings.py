@@ -11,12 +11,12 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from mtls_runner.errors import ScenarioError
+from mtls_runner.language import Overrides
 from mtls_runner.language.context import Context
 from mtls_runner.language.diagnose import diagnose
 from mtls_runner.language.document import Document, Loc
 from mtls_runner.language.implementations.discovery import known_to
 from mtls_runner.language.lab import DEFAULT_IMAGE, IMAGE_VARIABLE, LabYaml, load_lab
-from mtls_runner.language.overrides import Overrides
 from mtls_runner.language.scenario import Scenario
 from mtls_runner.language.servers import Servers
 from mtls_runner.language.source import read
@@ -25,7 +25,7 @@ from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.server import ServerSpec
 from mtls_runner.runtimes.consent import given
 
-__all__ = ["BUILT_IN", "Setting", "TreeSettings", "settings_for", "tree_settings"]
+__all__ = ["BUILT_IN", "Setting", "settings_for"]
 
 BUILT_IN = "built in"
 #: What is shown of every server and client that has a default of its own.
@@ -40,32 +40,6 @@ class Setting(NamedTuple):
     key: str
     value: str
     origin: str
-
-
-@dataclass(frozen=True, slots=True)
-class TreeSettings:
-    """What lab.yaml says to the command line; ``None`` where it says nothing.
-
-    Args:
-        jobs: cases at a time.
-        artifacts: an absolute directory for what is kept.
-    """
-
-    jobs: int | None = None
-    artifacts: Path | None = None
-
-
-def tree_settings(path: Path) -> TreeSettings:
-    """Of the lab.yaml above the scenario at ``path``.
-
-    Raises:
-        ScenarioError: lab.yaml is invalid.
-    """
-    lab = load_lab(path, known_to(path, consent=False))
-    artifacts = lab.file.artifacts
-    if lab.document is None:
-        return TreeSettings()
-    return TreeSettings(lab.file.jobs, (lab.document.path.parent / artifacts).resolve() if artifacts else None)
 
 
 def settings_for(path: Path, overrides: Overrides) -> list[Setting]:

@@ -15,8 +15,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from mtls_runner.errors import ScenarioError
 from mtls_runner.language.document import Document, Plain, Value
-from mtls_runner.language.syntax import explain
-from mtls_runner.language.yaml_nodes import BOOL, FAST, FLOAT, INT, MAP, MAX_DEPTH, NULL, SEQ, STR, compose
+from mtls_runner.language.yaml_nodes import BOOL, FAST, FLOAT, INT, MAP, MAX_DEPTH, NULL, SEQ, STR, compose, explain
 from mtls_runner.span import Diagnostic, Span
 
 __all__ = ["MAX_ALIASED", "MAX_BYTES", "parse", "read"]

@@ -27,8 +27,8 @@ __all__ = [
     "RunningServer",
     "ServerBackend",
     "TakingTime",
-    "Warned",
     "TypedCommand",
+    "Warned",
     "Watch",
 ]
 

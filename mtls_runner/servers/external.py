@@ -13,8 +13,9 @@ from mtls_runner.model.endpoint import Address
 from mtls_runner.model.observation import ClientView, ServerView
 from mtls_runner.model.port import Material
 from mtls_runner.model.server import ServerSpec
+from mtls_runner.model.traits import BackendTraits, PlainServer
 
-__all__ = ["ExternalBackend"]
+__all__ = ["TRAITS", "ExternalBackend"]
 
 
 class _Endpoint:
@@ -67,3 +68,14 @@ class ExternalBackend:
         if server.address is None:
             raise LabError(f"server {server.id}: an external server needs an address")
         yield _Endpoint(server.address)
+
+
+TRAITS = BackendTraits(
+    name="external",
+    sentence="already runs at `address`",
+    summary="one that already runs; the lab starts nothing",
+    make=ExternalBackend,
+    runs_already=True,
+    plain=PlainServer.RUNNING,
+    in_catalogue=False,
+)

@@ -9,7 +9,8 @@ import pytest
 from mtls_runner.errors import ScenarioError
 from mtls_runner.language import Overrides, load
 from mtls_runner.language.lab import DEFAULT_IMAGE, find_lab
-from mtls_runner.language.settings import settings_for, tree_settings
+from mtls_runner.language.reading import tree_settings
+from mtls_runner.language.settings import settings_for
 from mtls_runner.model.certificate import KeyAlgorithm
 from mtls_runner.model.endpoint import TlsVersion
 from mtls_runner.servers.nginx import backend

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mtls_runner.errors import UsageError
-from mtls_runner.language.implementations.reading import FILE_NAME, read_implementation
-from mtls_runner.model.implementation import Implementation
 from mtls_runner.model.traits import BackendTraits, ClientTraits
-from mtls_runner.registry import DECLARED, Registry, declared_backend, declared_client, registry
+from mtls_runner.registry import DECLARATION, DECLARED, Registry, declared_backend, declared_client, registry
+
+if TYPE_CHECKING:
+    from mtls_runner.model.implementation import Implementation
 
 __all__ = ["FOLDER", "known_to", "of_tree"]
 
@@ -36,7 +38,7 @@ def of_tree(start: Path) -> dict[str, Path]:
     for directory in _above(start):
         folder = directory / FOLDER
         if folder.is_dir() and folder != shipped:
-            for path in sorted(folder.glob(f"*/{FILE_NAME}")):
+            for path in sorted(folder.glob(f"*/{DECLARATION}")):
                 found.setdefault(path.parent.name, path)
     return found
 
@@ -63,6 +65,8 @@ def known_to(start: Path, *, consent: bool) -> Registry:
     read: dict[str, Implementation] = {}
 
     def declaration(name: str) -> Implementation:
+        from mtls_runner.language.implementations.reading import read_implementation
+
         if name not in read:
             read[name] = read_implementation(tree[name])
         return read[name]

@@ -8,9 +8,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from mtls_runner.language.document import Value
+from mtls_runner.language.document import Value, meant
 from mtls_runner.language.implementations.words import CLIENT_SETTINGS, SERVER_SETTINGS, SYNTAXES
-from mtls_runner.language.problems import meant
 from mtls_runner.language.protocol import Tls
 from mtls_runner.language.revocation import CHECKS
 from mtls_runner.language.values import (

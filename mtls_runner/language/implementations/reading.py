@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from mtls_runner.errors import ScenarioError
 from mtls_runner.language.diagnose import diagnose
-from mtls_runner.language.document import Document, Loc
+from mtls_runner.language.document import Document, Loc, Problems
 from mtls_runner.language.implementations.models import (
     BuildModel,
     ClientHonoursModel,
@@ -25,7 +25,6 @@ from mtls_runner.language.implementations.models import (
     ServerModel,
     VersionModel,
 )
-from mtls_runner.language.problems import Problems
 from mtls_runner.language.source import read
 from mtls_runner.model.endpoint import TlsVersion
 from mtls_runner.model.implementation import (
@@ -45,11 +44,10 @@ from mtls_runner.model.implementation import (
 )
 from mtls_runner.model.server import ClientAuth
 
-__all__ = ["DIRECTORY", "FILE_NAME", "client_in_place", "dialect", "read_implementation", "server_in_place", "shipped"]
+__all__ = ["DIRECTORY", "client_in_place", "dialect", "read_implementation", "server_in_place", "shipped"]
 
 #: Those that come with the package; dialects lie beside them.
 DIRECTORY = Path(__file__).parents[2] / "implementations"
-FILE_NAME = "implementation.yaml"
 _TLS = frozenset((TlsVersion.V1_2, TlsVersion.V1_3))
 _MAX_FILE = 1 << 20
 

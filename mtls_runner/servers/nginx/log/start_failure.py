@@ -19,7 +19,7 @@ from mtls_runner.tls.openssl_errors import (
     openssl_errors,
 )
 
-__all__ = ["start_failure", "renamed"]
+__all__ = ["renamed", "start_failure"]
 
 _FATAL = ("emerg", "alert")
 
