@@ -118,7 +118,7 @@ def _files(server: ServerSpec, material: Material, place: Place, prefix: str) ->
         leaf = material.chain(server.certificate, ChainSpec(ChainKind.LEAF))
         yield from presented_files(place, presented, leaf, "server", prefix)
     if server.passphrase is not None:
-        yield "passphrase", place.write(f"{prefix}passphrase", f"{server.passphrase.reveal()}\n".encode())
+        yield "passphrase", place.write(f"{prefix}passphrase", server.passphrase.reveal().encode())
     if server.trust:
         trust = place.write(f"{prefix}trust.crt", content_of(material.bundle(server.trust)))
         yield "trust", trust
