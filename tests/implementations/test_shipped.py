@@ -1,5 +1,6 @@
 """Every server and client that comes with the lab ends as the scenarios say, for the reason that they say."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ ENDS = [
 def test_the_scenarios_hold(name: str, overrides: Overrides) -> None:
     table = registry().backends if overrides.backend else registry().clients
     why = table[name].missing()
-    if why is not None:
+    if why is not None and not os.environ.get("CI"):
         pytest.skip(why)
     plans = [load(ROOT / "scenarios" / file, overrides) for file in ("basic.yaml", "wrong-certificates.yaml")]
     events = list(run(plans))
