@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mtls_runner.servers.nginx.read.configuration import ROOT, Directive, Reading, ServerBlock
+from mtls_runner.servers.nginx.read.configuration import Directive, Reading, ServerBlock
+from mtls_runner.servers.nginx.read.files import ROOT
 
 __all__ = ["CLIENT_CA", "SERVER_CA", "Leaf", "Material", "material", "names_of"]
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from mtls_runner.servers.nginx.read.configuration import ROOT, Directive, Reading, ServerBlock, bring_in, places
+from mtls_runner.servers.nginx.read.configuration import Directive, Reading, ServerBlock, bring_in, places
+from mtls_runner.servers.nginx.read.files import ROOT
 
 __all__ = ["Pages", "pages"]
 

@@ -17,7 +17,8 @@ from mtls_runner.init.nginx_pages import pages
 from mtls_runner.init.nginx_upstreams import upstreams
 from mtls_runner.init.text import rendered
 from mtls_runner.init.write import Draft
-from mtls_runner.servers.nginx.read.configuration import ROOT, Directive, Reading, ServerBlock, read
+from mtls_runner.servers.nginx.read.configuration import Directive, Reading, ServerBlock, read
+from mtls_runner.servers.nginx.read.files import ROOT
 
 __all__ = ["from_nginx"]
 

@@ -9,7 +9,7 @@ from mtls_runner.model.endpoint import Address
 from mtls_runner.runtimes.log_stream import LogStream
 from mtls_runner.servers.container.files import ContainerFile
 
-__all__ = ["Instance"]
+__all__ = ["Instance", "workers_of"]
 
 
 class Instance(Protocol):
@@ -42,3 +42,8 @@ class Instance(Protocol):
     def signal(self, name: str) -> None:
         """Send a signal (``HUP``) to the master."""
         ...
+
+
+def workers_of(instance: Instance) -> int:
+    """How many worker processes there are, by the titles that they give themselves (``ngx_setproctitle``)."""
+    return sum("nginx: worker process" in command for command in instance.processes())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 from mtls_runner.deadline import Deadline
@@ -11,20 +10,13 @@ from mtls_runner.model.endpoint import Address
 from mtls_runner.model.observation import HttpRequest
 from mtls_runner.model.server import ServerSpec
 from mtls_runner.servers.container.files import ContainerFile
-from mtls_runner.servers.nginx.instance import Instance
+from mtls_runner.servers.nginx.instance import Instance, workers_of
 from mtls_runner.servers.nginx.log.lines import parse_line
 from mtls_runner.servers.nginx.log.start_failure import start_failure
 from mtls_runner.servers.nginx.prepare import Prepared
 from mtls_runner.servers.nginx.running import RunningNginx
 
 __all__ = ["ReloadableNginx"]
-
-# ngx_master_process_cycle, ngx_process_get_status
-_READS = "reconfiguring"
-_STARTS = re.compile(r"start worker process \d+")
-_GONE = re.compile(r"worker process \d+ exited ")
-_FATAL = ("emerg", "alert")
-_WORKER = "nginx: worker process"
 
 
 class ReloadableNginx(RunningNginx):
@@ -73,7 +65,7 @@ class ReloadableNginx(RunningNginx):
             LabError: it says nothing in time.
         """
         with self._state.one_at_a_time:
-            before = sum(_WORKER in command for command in self._instance.processes())
+            before = workers_of(self._instance)
             self._instance.signal("HUP")
             said: list[str] = []
             reads, started, gone = False, False, 0
@@ -84,12 +76,12 @@ class ReloadableNginx(RunningNginx):
                         "nginx does not say that it has read its files again" + "".join(f"\n  {s}" for s in said)
                     )
                 line = parse_line(text)
-                reads = reads or line.message.endswith(_READS)
+                reads = reads or line.rereads
                 if not reads:
                     continue
                 said.append(text)
-                if not started and line.level in _FATAL and line.connection is None:
+                if not started and line.is_fatal:
                     raise start_failure(said, self._prepared.files, None, self._prepared.names)
-                started = started or _STARTS.match(line.message) is not None
-                gone += _GONE.match(line.message) is not None
+                started = started or line.starts_worker
+                gone += line.ends_worker
             self._state.unsettled = True

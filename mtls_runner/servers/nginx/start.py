@@ -8,7 +8,7 @@ from mtls_runner.deadline import Deadline
 from mtls_runner.errors import ServerUnusable
 from mtls_runner.model.endpoint import Address
 from mtls_runner.model.observation import Reason
-from mtls_runner.servers.nginx.instance import Instance
+from mtls_runner.servers.nginx.instance import Instance, workers_of
 from mtls_runner.servers.nginx.log.lines import parse_line
 from mtls_runner.servers.nginx.log.start_failure import renamed, start_failure
 from mtls_runner.servers.nginx.prepare import Prepared
@@ -16,9 +16,6 @@ from mtls_runner.servers.readiness import Answer, knock
 
 __all__ = ["Ready", "wait_until_ready"]
 
-# Listening sockets are bound before the first worker starts (ngx_init_cycle, then ngx_master_process_cycle).
-_WORKERS = "start worker process"
-_WARNING = "warn"
 _OLD_FORM = " is deprecated"
 """Of directives that the lab writes in the form that every nginx takes."""
 _PAUSE = 0.05
@@ -48,8 +45,8 @@ def wait_until_ready(nginx: Instance, prepared: Prepared, port: int, deadline: D
         line = nginx.log.take(deadline.within(_PAUSE))
         if line is not None:
             read = parse_line(line)
-            workers = workers or read.message.startswith(_WORKERS)
-            if read.level == _WARNING and not (prepared.generated and _OLD_FORM in read.message):
+            workers = workers or read.starts_worker
+            if read.is_warning and not (prepared.generated and _OLD_FORM in read.message):
                 warned[renamed(read.message, prepared.names)] = None
             if not workers:
                 continue
@@ -58,7 +55,7 @@ def wait_until_ready(nginx: Instance, prepared: Prepared, port: int, deadline: D
         if knock(nginx.address, deadline.within(2)) is not Answer.NOTHING:
             return Ready(nginx.address, tuple(warned))
         deadline.check("waiting for nginx to answer")
-        workers = workers or any("nginx: worker" in command for command in nginx.processes())
+        workers = workers or bool(workers_of(nginx))
         unanswered += workers and line is None  # as many pauses, however many lines came
         if unanswered >= _GIVE_UP_AFTER:
             raise ServerUnusable(

@@ -52,6 +52,7 @@ _TOLERATED = {
     "certificate not trusted": 27,
 }
 _REQUEST_LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (\S+) HTTP/\d\.\d")  # RFC 9112 §3
+_WORKER_GONE = re.compile(r"worker process \d+ exited ")
 _ALERT_NUMBER = re.compile(r"SSL alert number (\d+)")
 
 
@@ -82,6 +83,31 @@ class LogLine:
     def is_stale(self) -> bool:
         """Whether it tells of no event of its own connection."""
         return self.message.startswith(_STALE)
+
+    @property
+    def is_fatal(self) -> bool:
+        """Whether nginx did not start, or did not take a new configuration, for this."""
+        return self.level in ("emerg", "alert") and self.connection is None
+
+    @property
+    def is_warning(self) -> bool:
+        """Of something in the configuration, mostly."""
+        return self.level == "warn"
+
+    @property
+    def starts_worker(self) -> bool:
+        """Whether workers come now: listening sockets are bound before that (ngx_init_cycle, ngx_master_process_cycle)."""
+        return self.message.startswith("start worker process")
+
+    @property
+    def rereads(self) -> bool:
+        """Whether the master has begun to read its configuration again (ngx_master_process_cycle)."""
+        return self.message.endswith("reconfiguring")
+
+    @property
+    def ends_worker(self) -> bool:
+        """Whether a worker is gone (ngx_process_get_status)."""
+        return _WORKER_GONE.match(self.message) is not None
 
     @property
     def client_alerts(self) -> tuple[int, ...]:

@@ -21,8 +21,6 @@ from mtls_runner.tls.openssl_errors import (
 
 __all__ = ["renamed", "start_failure"]
 
-_FATAL = ("emerg", "alert")
-
 _KEY = re.compile(r'cannot load certificate key "([^"]+)"')
 _ERRNO = re.compile(r" failed \((\d+): ")
 
@@ -38,7 +36,7 @@ def start_failure(
         exit_code: of the container, if known.
         names: path in the container → what the author calls that file, for messages.
     """
-    said = [line for line in map(parse_line, log) if line.level in _FATAL]
+    said = [line for line in map(parse_line, log) if line.is_fatal]
     shown = tuple(renamed(text, names) for text in dict.fromkeys(log))
     if not said:
         last = renamed(log[-1], names) if log else "nothing"

@@ -12,12 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from mtls_runner.errors import UsageError
+from mtls_runner.servers.nginx.read.files import ROOT, beside, text_of
 from mtls_runner.servers.nginx.read.statements import Unreadable, is_whole, statements
 
-__all__ = ["ROOT", "Directive", "Reading", "ServerBlock", "bring_in", "places", "read"]
-
-ROOT = PurePosixPath("/etc/nginx")
-"""What relative paths of a configuration start from."""
+__all__ = ["Directive", "Reading", "ServerBlock", "bring_in", "places", "read"]
 
 _MAGIC = frozenset("*?[")
 _OF_THE_IMAGE = frozenset(
@@ -195,18 +193,15 @@ def places(main: Path, target: PurePosixPath, whole: bool) -> list[tuple[Path, b
     A run takes the configuration's folder for ``/etc/nginx`` (and for ``conf.d``). Here the folders above it are tried
     too, as in a checkout with ``sites-available/`` beside ``snippets/``; then the path itself, on this machine.
     """
-    tries: list[tuple[Path, bool]] = []
-    if target.is_relative_to(ROOT) and ".." not in target.parts:
+    tries = [(main.parent / place, True) for place in beside(target, whole)]
+    if tries:
         relative = target.relative_to(ROOT)
-        tries.append((main.parent / relative, True))
-        if not whole and relative.parts[:1] == ("conf.d",):
-            tries.append((main.parent / PurePosixPath(*relative.parts[1:]), True))
         tries += [(folder / relative, False) for folder in list(main.resolve().parent.parents)[:2]]
     return [*tries, (Path(target), False)]
 
 
 def _text(file: Path) -> str:
     try:
-        return file.read_bytes().decode("utf-8", "surrogateescape")
+        return text_of(file)
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror}") from error

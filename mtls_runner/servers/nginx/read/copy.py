@@ -7,7 +7,7 @@ import fnmatch
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from difflib import unified_diff
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from mtls_runner.errors import FileUnusable, MaterialError
 from mtls_runner.model.endpoint import ChainSpec
@@ -15,14 +15,14 @@ from mtls_runner.model.observation import Reason
 from mtls_runner.model.port import Material
 from mtls_runner.model.server import ServerSpec
 from mtls_runner.servers.container.files import ContainerFile
+from mtls_runner.servers.nginx.read.files import ROOT, beside, is_whole_text, text_of
 from mtls_runner.servers.nginx.read.instrument import instrument
-from mtls_runner.servers.nginx.read.statements import Statement, Unreadable, is_whole, statements
+from mtls_runner.servers.nginx.read.statements import Statement, Unreadable, statements
 from mtls_runner.servers.nginx.write.access_log import FORMAT_DEFINITION
 
 __all__ = ["UserConfiguration", "read_user_configuration"]
 
-_ROOT = PurePosixPath("/etc/nginx")
-_OWN_FILE = str(_ROOT / "conf.d" / "00-mtls-run.conf")
+_OWN_FILE = str(ROOT / "conf.d" / "00-mtls-run.conf")
 """What the lab adds at ``http`` level; its name sorts before the author's, so that what it defines is there for them."""
 
 
@@ -62,8 +62,8 @@ def read_user_configuration(server: ServerSpec, material: Material, http: str = 
     own = {path: Path(what.removeprefix("file:")) for path, what in mapped.items() if what.startswith("file:")}
     result = UserConfiguration()
     text = _read(main)
-    whole = _is_whole(text)
-    path = _ROOT / ("nginx.conf" if whole else f"conf.d/{main.stem}.conf")
+    whole = is_whole_text(text)
+    path = ROOT / ("nginx.conf" if whole else f"conf.d/{main.stem}.conf")
     pending = [(str(path), main, () if whole else ("http",))]
     done: set[str] = set()
     while pending:
@@ -91,13 +91,6 @@ def read_user_configuration(server: ServerSpec, material: Material, http: str = 
     return result
 
 
-def _is_whole(text: str) -> bool:
-    try:
-        return is_whole(statements(text))
-    except Unreadable:
-        return False
-
-
 def _copied(text: str, inside: tuple[str, ...], http: str) -> tuple[str, list[Statement]]:
     """The copy and its statements; what can't be read goes in as it is, and nginx says what is wrong with it."""
     try:
@@ -110,31 +103,21 @@ def _read(file: Path) -> str:
     try:
         if file.exists() and not file.is_file():  # a FIFO would hang
             raise FileUnusable(f"{file}: not a regular file", reason=Reason.MISSING_FILE)
-        return file.read_bytes().decode("utf-8", "surrogateescape")
+        return text_of(file)
     except OSError as error:
         raise FileUnusable(f"{file}: {error.strerror}", reason=Reason.MISSING_FILE) from error
 
 
 def _included(pattern: str, main: Path, whole: bool, own: dict[str, Path]) -> Iterator[tuple[str, Path]]:
     """Files of the author's that an ``include`` reaches: by ``files:``, or beside the main one. Others are the image's."""
-    target = _ROOT / pattern  # an absolute pattern replaces the root, as nginx has it
+    target = ROOT / pattern  # an absolute pattern replaces the root, as nginx has it
     for at, local in own.items():
         if fnmatch.fnmatchcase(at, str(target)):
             yield at, local
-    if not target.is_relative_to(_ROOT) or ".." in target.parts:
-        return
-    relative = target.relative_to(_ROOT)
-    for local in _beside(main, relative, whole):
-        yield str(target.parent / local.name), local
-
-
-def _beside(main: Path, relative: PurePosixPath, whole: bool) -> Iterator[Path]:
-    """For a whole ``nginx.conf`` its folder stands for ``/etc/nginx``; for a ``conf.d`` file, for that folder too."""
-    patterns = [str(relative)]
-    if not whole and relative.parts[0] == "conf.d" and len(relative.parts) > 1:
-        patterns.append(str(PurePosixPath(*relative.parts[1:])))
-    for pattern in patterns:
-        yield from (file for file in sorted(main.parent.glob(pattern)) if file.is_file() and file != main)
+    for place in beside(target, whole):
+        for local in sorted(main.parent.glob(str(place))):
+            if local.is_file() and local != main:
+                yield str(target.parent / local.name), local
 
 
 def _mapped(path: str, what: str, server: ServerSpec, material: Material) -> Iterator[ContainerFile]:

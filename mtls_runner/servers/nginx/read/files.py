@@ -1,0 +1,48 @@
+"""Where a configuration's files are: in the container, and here."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+from mtls_runner.servers.nginx.read.statements import Unreadable, is_whole, statements
+
+__all__ = ["ROOT", "beside", "is_whole_text", "text_of"]
+
+ROOT = PurePosixPath("/etc/nginx")
+"""What relative paths of a configuration start from."""
+
+
+def text_of(file: Path) -> str:
+    """Any bytes, so that what is written again is what was read.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    return file.read_bytes().decode("utf-8", "surrogateescape")
+
+
+def is_whole_text(text: str) -> bool:
+    """Whether it is a whole ``nginx.conf``; what can't be read is taken for a file for ``conf.d``."""
+    try:
+        return is_whole(statements(text))
+    except Unreadable:
+        return False
+
+
+def beside(target: PurePosixPath, whole: bool) -> list[PurePosixPath]:
+    """Where a run takes a path of the container from, which may be a pattern: paths from the configuration's folder.
+
+    None, if it leads out of :data:`ROOT`. For a whole ``nginx.conf`` its folder stands for ``/etc/nginx``; for a ``conf.d``
+    file, for that folder too.
+
+    Args:
+        target: the path in the container.
+        whole: whether ``main`` is a whole ``nginx.conf``.
+    """
+    if not target.is_relative_to(ROOT) or ".." in target.parts:
+        return []
+    relative = target.relative_to(ROOT)
+    found = [relative]
+    if not whole and relative.parts[:1] == ("conf.d",) and len(relative.parts) > 1:
+        found.append(PurePosixPath(*relative.parts[1:]))
+    return found
