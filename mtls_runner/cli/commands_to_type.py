@@ -53,7 +53,7 @@ def entries(plan: Plan, lab: Lab, running: Mapping[ServerSpec, RunningServer]) -
                 continue
             server = running.get(case.server)
             commands: tuple[str, ...] = ()
-            reasons: tuple[str, ...] = (lab.server_cannot(case) or "its server does not start",)
+            reasons: tuple[str, ...] = (lab.server_cannot(case.server, case.client) or "its server does not start",)
             if server is not None:
                 commands, reasons = _commands(one, one.client, plan, lab, server, writers)
             found.setdefault((case.server, expected(one).sentence, commands, reasons), []).append(name)
@@ -63,14 +63,10 @@ def entries(plan: Plan, lab: Lab, running: Mapping[ServerSpec, RunningServer]) -
 
 def _exchanges(case: Case) -> Iterator[tuple[str, Case]]:
     """The case, or each of its steps that connects, as a case of its own."""
-    if not case.steps:
-        yield case.name, case
-    for number, step in enumerate(case.steps, 1):
+    for number, step in enumerate(case.steps):
         if step.action is Action.CONNECT:
-            yield (
-                f"{case.name}, step {number}: {step.name}",
-                replace(case, client=step.client or case.client, expect=step.expect, tls=step.tls, steps=()),
-            )
+            title = case.name if case.plain else f"{case.name}, step {number + 1}: {step.name}"
+            yield title, replace(case.alone(number), server=case.server)
 
 
 def _commands(
@@ -84,7 +80,7 @@ def _commands(
     commands: dict[str, None] = {}
     reasons: dict[str, None] = {}
     for traits, writer in writers:
-        reason = completed(replace(case, client=replace(client, tool=traits)), plan.certificates)
+        reason = completed(case.server, replace(client, tool=traits), plan.certificates)
         try:
             reason = reason or _cannot(writer, client)
             if reason is None:

@@ -93,7 +93,7 @@ def _serve(plan: Plan, page: Page, *, verbose: bool) -> ExitCode:
 def _started(plan: Plan, lab: Lab, attendance: Attendance) -> _Servers:
     servers: _Servers = {}
     for case in plan.cases:
-        if case.server not in servers and lab.server_cannot(case) is None:
+        if case.server not in servers and lab.server_cannot(case.server, case.client) is None:
             try:
                 servers[case.server] = attendance.start(case.server)
             except ServerUnusable as error:

@@ -9,21 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mtls_runner.model.case import Case
 from mtls_runner.model.certificate import CertificateSpec, Defect
+from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.endpoint import ChainKind, ChainSpec
+from mtls_runner.model.server import ServerSpec
 
 __all__ = ["completed"]
 
 
-def completed(case: Case, certificates: Mapping[str, CertificateSpec]) -> str | None:
-    """Why a case that asks for a bare leaf can't have one, for people; ``None``: it can, or does not ask for it.
+def completed(server: ServerSpec, client: ClientSpec | None, certificates: Mapping[str, CertificateSpec]) -> str | None:
+    """Why an end that is to send a bare leaf can't, for people; ``None``: it can, or is not to.
 
     Args:
-        case: with its server and client.
+        server, client: the two that meet.
         certificates: the plan's, by id.
     """
-    server, client = case.server, case.client
     if server.backend.completes_chains and server.certificate is not None and _alone(server.chain):
         issuer = _trusted_issuer(server.certificate, server.trust, certificates)
         if issuer is not None:

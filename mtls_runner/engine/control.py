@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from mtls_runner.errors import LabError
 from mtls_runner.model.case import Case
 from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.observation import ClientView, HttpResponse, Outcome, Phase
@@ -79,7 +80,10 @@ class Controls:
         with lock:
             key = (server, asked)
             if key not in self._made:
-                self._made[key] = _whole(connect(asked))
+                try:
+                    self._made[key] = _whole(connect(asked))
+                except LabError:  # it can't connect at all: there is no control, and the case is no less sound for it
+                    self._made[key] = None
             return self._made[key]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from mtls_runner.engine.steps import as_cases
+from mtls_runner.engine.steps import meetings
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.certificate import Moment
 from mtls_runner.model.client import ClientSpec
@@ -21,18 +21,18 @@ def lives_briefly(case: Case, plan: Plan) -> bool:
     """Whether a certificate, CRL or OCSP response that it needs begins or ends within an hour, relative to the run."""
     return any(
         moment.absolute is None and timedelta(0) < moment.offset < _BRIEFLY
-        for one in (case, *as_cases(case))
-        for moment in _moments(one, plan)
+        for server, client in meetings(case)
+        for moment in _moments(server, client, plan)
     )
 
 
-def _moments(case: Case, plan: Plan) -> Iterator[Moment]:
-    servers = (case.server, *(host.server for host in case.server.hosts))
+def _moments(meant: ServerSpec, client: ClientSpec | None, plan: Plan) -> Iterator[Moment]:
+    servers = (meant, *(host.server for host in meant.hosts))
     wanted = [id_ for server in servers for id_ in _of_server(server)]
     crls = [id_ for server in servers for id_ in server.crl]
-    if case.client is not None:
-        wanted += _of_client(case.client)
-        crls += case.client.crl
+    if client is not None:
+        wanted += _of_client(client)
+        crls += client.crl
     met: set[str] = set()
     while wanted:
         spec = plan.certificates.get(wanted.pop())

@@ -14,20 +14,19 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from mtls_runner.deadline import Deadline
-from mtls_runner.engine.compare import compare
 from mtls_runner.engine.completion import completed
 from mtls_runner.engine.control import SAFE, Controls
 from mtls_runner.engine.dated import lives_briefly
 from mtls_runner.engine.despite import despite
-from mtls_runner.engine.observe import observe, server_started, server_unusable
+from mtls_runner.engine.observe import observe
 from mtls_runner.engine.own_material import client_told, client_without, notes, notes_on, server_told
-from mtls_runner.engine.steps import as_cases, changes_server, run_steps
+from mtls_runner.engine.steps import changes_server, explained, meetings, run_steps
 from mtls_runner.engine.workdir import kept_directory, private_directory
 from mtls_runner.errors import FileUnusable, LabError, MaterialError, ServerUnusable
 from mtls_runner.identity import ByIdentity
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.observation import ClientView, Observation, Reason, ServerView
+from mtls_runner.model.observation import ClientView, Observation, ServerView
 from mtls_runner.model.port import Client, ResumingClient, RunningServer, ServerBackend, TakingTime, Warned, Watch
 from mtls_runner.model.server import ServerSpec
 from mtls_runner.model.traits import BackendTraits, ClientTraits, Runtime
@@ -187,22 +186,13 @@ class Lab(AbstractContextManager["Lab"]):
             if server.failure is not None:
                 raise server.failure
             if server.running is None:
-                self._tell_start(spec)
                 if not self._apart:
                     self._announce(spec.backend)
-                context = self._backend(spec.backend).serve(spec, self.material, Deadline.after(_START_SECONDS))
                 try:
-                    running = context.__enter__()
-                except (ServerUnusable, FileUnusable) as error:
-                    server.failure = server_told(error, spec, self.material)
-                    raise server.failure from error
+                    server.running = self._opened(spec, self._stack)
                 except LabError as error:
                     server.failure = error
                     raise
-                with self._lock:
-                    self._stack.push(context.__exit__)
-                self._hear(spec, running)
-                server.running = running
             return server.running
 
     def _tell_start(self, spec: ServerSpec) -> None:
@@ -245,22 +235,23 @@ class Lab(AbstractContextManager["Lab"]):
 
     # --- cases ---
 
-    def server_cannot(self, case: Case) -> str | None:
-        """Why the backend can't give the case its server; ``None``: it can."""
-        backend, runtime = case.server.backend, case.server.runtime
+    def server_cannot(self, server: ServerSpec, client: ClientSpec | None) -> str | None:
+        """Why the backend can't give a client this server; ``None``: it can."""
+        backend, runtime = server.backend, server.runtime
         if runtime is not None and runtime not in backend.runtimes:
             return f"{backend} does not run {runtime.told}"
-        return backend.missing() or self._backend(backend).cannot(case.server, case.client)
+        return backend.missing() or self._backend(backend).cannot(server, client)
 
     def cannot(self, case: Case) -> str | None:
         """Why this case is skipped; ``None``: it can be run."""
-        reason = self.server_cannot(case)
-        if reason is None and case.client is not None:
-            reason = case.client.tool.missing() or self.tool(case.client.tool).cannot(case.client)
-        reason = reason or completed(case, self.plan.certificates)
-        for one in as_cases(case) if reason is None else ():
-            reason = reason or self.cannot(one)
-        return reason or self._no_session(case)
+        reasons = (self._cannot(server, client) for server, client in meetings(case))
+        return next((reason for reason in reasons if reason is not None), None) or self._no_session(case)
+
+    def _cannot(self, server: ServerSpec, client: ClientSpec | None) -> str | None:
+        reason = self.server_cannot(server, client)
+        if reason is None and client is not None:
+            reason = client.tool.missing() or self.tool(client.tool).cannot(client)
+        return reason or completed(server, client, self.plan.certificates)
 
     def _no_session(self, case: Case) -> str | None:
         for step in case.steps:
@@ -288,16 +279,21 @@ class Lab(AbstractContextManager["Lab"]):
         Raises:
             LabError: as :meth:`server`.
         """
+        with ExitStack() as stack:
+            yield self._opened(spec, stack)
+
+    def _opened(self, spec: ServerSpec, stack: ExitStack) -> RunningServer:
+        """A server that runs until ``stack`` is left."""
         self._tell_start(spec)
         context = self._backend(spec.backend).serve(spec, self.material, Deadline.after(_START_SECONDS))
         try:
             running = context.__enter__()
         except (ServerUnusable, FileUnusable) as error:
             raise server_told(error, spec, self.material) from error
-        with ExitStack() as stack:
+        with self._lock:
             stack.push(context.__exit__)
-            self._hear(spec, running)
-            yield running
+        self._hear(spec, running)
+        return running
 
     def run(self, case: Case) -> Verdict:
         """Run one case; once, if its request is not to be made twice, since it may serve as a control, too."""
@@ -316,7 +312,7 @@ class Lab(AbstractContextManager["Lab"]):
         try:
             verdict = self._run(case)
         except LabError as error:
-            verdict = Verdict(case, Status.ERROR, error=_explain(error))
+            verdict = Verdict(case, Status.ERROR, error=explained(error))
         except Exception as error:  # noqa: BLE001 - a bug of the lab's own must not take the other cases with it
             verdict = Verdict(case, Status.ERROR, error=f"internal error: {type(error).__name__}: {error}")
         duration = time.monotonic() - began
@@ -328,22 +324,7 @@ class Lab(AbstractContextManager["Lab"]):
             return Verdict(case, Status.SKIP, skip_reason=reason)
         if not self._dated and lives_briefly(case, self.plan):
             return self._run_dated(case)
-        if case.client is None:
-            return self._judge(case, self._start(case), "")
-        if case.steps:
-            return run_steps(self, case)
-        client = self.tool(case.client.tool)
-        version = client.version()
-        server = self.server(case.server)
-        verdict = None
-        for _ in range(case.client.repeat):
-            observation = self.exchange(case, case.client, client, server)
-            verdict = self._judge(case, observation, version)
-            if verdict.status is not Status.PASS:
-                break
-        if verdict is None:
-            raise LabError("a case that connects no time at all")
-        return verdict
+        return run_steps(self, case)
 
     def _run_dated(self, case: Case) -> Verdict:
         """In a lab of its own, whose material is dated now: however many cases went before, it finds the same."""
@@ -353,15 +334,6 @@ class Lab(AbstractContextManager["Lab"]):
             self._found.update(lab.versions())
             self._warnings.update(lab._warnings)
         return verdict
-
-    def _start(self, case: Case) -> Observation:
-        try:
-            self.server(case.server)
-        except ServerUnusable as error:
-            return server_unusable(
-                Reason(error.reason), str(error), error.log, notes=notes_on(self.material, case.server)
-            )
-        return server_started()
 
     def exchange(
         self,
@@ -377,7 +349,7 @@ class Lab(AbstractContextManager["Lab"]):
         """One connection, seen from both ends.
 
         Args:
-            case, spec, client, server: what is run; ``case.server`` is what the server has read.
+            case, spec, client, server: what is run, as a plain case; ``case.server`` is what the server has read.
             files: what the server's files hold by now; ``None``: what it has read.
             keep_session: a later connection may resume this one's session, where the client can.
             session: what the client offers to resume.
@@ -415,22 +387,8 @@ class Lab(AbstractContextManager["Lab"]):
             _told(watch, seen, spec, server)  # until the server is done with it
         return seen
 
-    def _judge(self, case: Case, observation: Observation, version: str) -> Verdict:
-        if observation.outcome is None:
-            return Verdict(case, Status.ERROR, observation, error=observation.summary)
-        held = compare(case.expect, observation, version)
-        status = Status.FAIL if held.mismatches else Status.PASS
-        return Verdict(case, status, observation, held.mismatches, undetermined=held.undetermined)
-
 
 def _told(watch: Watch, seen: ClientView, spec: ClientSpec, server: RunningServer) -> ServerView | None:
     elsewhere = spec.connect is not None and spec.connect.port != server.address.port
     met = seen.local_port is not None and not elsewhere
     return watch.view(seen, Deadline.after(_VIEW_SECONDS)) if met else None
-
-
-def _explain(error: LabError) -> str:
-    if isinstance(error, ServerUnusable):
-        lines = "".join(f"\n  {line}" for line in error.log)
-        return f"the server did not start ({error.reason}): {error}{lines}"
-    return str(error)

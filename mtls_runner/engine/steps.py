@@ -10,20 +10,22 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from mtls_runner.deadline import Deadline
-from mtls_runner.engine.compare import compare
 from mtls_runner.engine.despite import not_after
-from mtls_runner.engine.observe import reloaded, server_unusable
+from mtls_runner.engine.judge import judge, whole
+from mtls_runner.engine.observe import reloaded, server_started, server_unusable
+from mtls_runner.engine.own_material import notes_on
 from mtls_runner.errors import LabError, ServerUnusable
 from mtls_runner.model.case import Action, Case, Step
+from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.observation import Observation, Reason
 from mtls_runner.model.port import Reloadable, RunningServer
 from mtls_runner.model.server import ServerSpec
-from mtls_runner.model.verdict import Status, StepVerdict, Verdict
+from mtls_runner.model.verdict import Status, Verdict
 
 if TYPE_CHECKING:
     from mtls_runner.engine.lab import Lab
 
-__all__ = ["as_cases", "changes_server", "run_steps"]
+__all__ = ["changes_server", "explained", "meetings", "run_steps"]
 
 _RELOAD_SECONDS = 30.0
 _LONGEST = timedelta(hours=1)
@@ -34,69 +36,65 @@ def changes_server(case: Case) -> bool:
     return any(step.action in (Action.REPLACE, Action.RELOAD) for step in case.steps)
 
 
-def as_cases(case: Case) -> Iterator[Case]:
-    """Every combination of a server and a client that its steps may come to, as a case without steps."""
+def meetings(case: Case) -> Iterator[tuple[ServerSpec, ClientSpec | None]]:
+    """Every server that its steps come to, as it is described by then, each with whom it meets."""
     server = case.server
     for step in case.steps:
         server = step.server or server
-        if step.client is not None:
-            yield replace(case, server=server, client=step.client, expect=step.expect, tls=step.tls, steps=())
-        elif step.server is not None:
-            yield replace(case, server=server, steps=())
+        if step.client is not None or step.action in (Action.REPLACE, Action.START):
+            yield server, case.client if step.client is None else step.client
 
 
 def run_steps(lab: Lab, case: Case) -> Verdict:
     """Until one does not pass.
 
     Raises:
-        LabError: the server can't be started.
+        LabError: the server can't be started, though no step expects that.
     """
     with ExitStack() as stack:
+        running: RunningServer | None = None
         if changes_server(case):
             running = stack.enter_context(lab.own_server(case.server))
             if not isinstance(running, Reloadable):
-                return Verdict(
-                    case, Status.SKIP, skip_reason=f"{case.server.backend} servers can't be reloaded by the lab"
-                )
-        else:
+                why = f"{case.server.backend} servers can't be reloaded by the lab"
+                return Verdict(case, Status.SKIP, skip_reason=why)
+        elif case.client is not None:
             running = lab.server(case.server)
-        return _verdict(case, _Steps(lab, case, running).run())
+        return whole(case, _Steps(lab, case, running).run())
 
 
-def _verdict(case: Case, done: tuple[StepVerdict, ...]) -> Verdict:
-    last = done[-1]
-    seen = next((one.observation for one in reversed(done) if one.observation is not None), None)
-    place = f"step {len(done)} ({last.step.name})"
-    mismatches = tuple(replace(mismatch, path=f"{place}, {mismatch.path}") for mismatch in last.mismatches)
-    error = f"{place}: {last.error}" if last.error else ""
-    doubts = [one.undetermined for one in done if one.undetermined is not None]
-    undetermined = doubts[0] if doubts and last.status is Status.PASS else None
-    return Verdict(case, last.status, seen, mismatches, error=error, steps=done, undetermined=undetermined)
+def explained(error: LabError) -> str:
+    """What broke, with the log of a server that did not start."""
+    if isinstance(error, ServerUnusable):
+        lines = "".join(f"\n  {line}" for line in error.log)
+        return f"the server did not start ({error.reason}): {error}{lines}"
+    return str(error)
 
 
 class _Steps:
-    def __init__(self, lab: Lab, case: Case, running: RunningServer) -> None:
+    def __init__(self, lab: Lab, case: Case, running: RunningServer | None) -> None:
         self._lab = lab
         self._case = case
         self._running = running
         self._loaded: ServerSpec = case.server
         self._files: ServerSpec = case.server
         self._seen: dict[int, Observation] = {}
+        self._resumed = {step.resume for step in case.steps}
 
-    def run(self) -> tuple[StepVerdict, ...]:
-        done: list[StepVerdict] = []
+    def run(self) -> tuple[Verdict, ...]:
+        done: list[Verdict] = []
         for number, step in enumerate(self._case.steps):
             began = time.monotonic()
             try:
                 verdict = self._step(number, step)
             except LabError as error:
-                verdict = StepVerdict(step, Status.ERROR, error=str(error))
+                verdict = Verdict(self._case, Status.ERROR, error=explained(error), step=step)
             done.append(replace(verdict, duration=time.monotonic() - began))
             if verdict.status is not Status.PASS:
                 break
         return tuple(done)
 
-    def _step(self, number: int, step: Step) -> StepVerdict:
+    def _step(self, number: int, step: Step) -> Verdict:
         match step.action:
             case Action.WAIT:
                 time.sleep(self._seconds(step))  # the author's own wait: until something has expired
@@ -105,10 +103,20 @@ class _Steps:
                     self._running.replace(step.server)
                     self._files = step.server
             case Action.RELOAD:
-                return self._judge(step, self._reload(), "")
+                return judge(self._case, step, self._reload(), "")
+            case Action.START:
+                return judge(self._case, step, self._start(), "")
             case Action.CONNECT:
                 return self._connect(number, step)
-        return StepVerdict(step, Status.PASS)
+        return Verdict(self._case, Status.PASS, step=step)
+
+    def _start(self) -> Observation:
+        server, material = self._case.server, self._lab.material
+        try:
+            self._lab.server(server)
+        except ServerUnusable as error:
+            return server_unusable(Reason(error.reason), str(error), error.log, notes=notes_on(material, server))
+        return server_started()
 
     def _seconds(self, step: Step) -> float:
         if step.until_expired is None:
@@ -129,9 +137,9 @@ class _Steps:
         self._loaded = self._files
         return reloaded()
 
-    def _connect(self, number: int, step: Step) -> StepVerdict:
-        if step.client is None:
-            raise LabError("a connection without a client")
+    def _connect(self, number: int, step: Step) -> Verdict:
+        if step.client is None or self._running is None:
+            raise LabError("a connection without a client, or to no server")
         client = self._lab.tool(step.client.tool)
         session = None
         if step.resume is not None:
@@ -140,21 +148,19 @@ class _Steps:
             if session is None:
                 raise LabError(f"step {step.resume + 1} left no session that could be resumed")
         # as the server is, not as its files are
-        here = replace(self._case, server=self._loaded, client=step.client, expect=step.expect, tls=step.tls)
+        here = replace(self._case, server=self._loaded, steps=(replace(step, name=""),))
         for _ in range(step.client.repeat):
             seen = self._lab.exchange(
-                here, step.client, client, self._running, files=self._files, keep_session=True, session=session
+                here,
+                step.client,
+                client,
+                self._running,
+                files=self._files,
+                keep_session=step.resume is not None or number in self._resumed,
+                session=session,
             )
             self._seen[number] = seen
-            verdict = self._judge(step, seen, client.version())
+            verdict = judge(self._case, step, seen, client.version())
             if verdict.status is not Status.PASS:
                 break
         return verdict
-
-    @staticmethod
-    def _judge(step: Step, seen: Observation, version: str) -> StepVerdict:
-        if seen.outcome is None:
-            return StepVerdict(step, Status.ERROR, seen, error=seen.summary)
-        held = compare(step.expect, seen, version)
-        status = Status.FAIL if held.mismatches else Status.PASS
-        return StepVerdict(step, status, seen, held.mismatches, undetermined=held.undetermined)

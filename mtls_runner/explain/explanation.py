@@ -91,7 +91,7 @@ def _case(plan: Plan, case: Case, servers: dict[ServerSpec, str], now: datetime,
         yield Line(wanted.sentence + ".", 4, "expected ")
         if wanted.reason is not None:
             yield Line(MEANINGS[wanted.reason] + ".", 4, "because  ")
-    elif case.steps:
+    elif not case.plain:
         yield from sequence(plan, case, now)
     else:
         yield Line(presents(plan, case.client) + ".", 4, "client   ")

@@ -34,9 +34,7 @@ def sequence(plan: Plan, case: Case, now: datetime) -> Iterator[Line]:
     for number, step in enumerate(case.steps, 1):
         mark = f"step {number}   "
         if step.action is Action.CONNECT:
-            one = replace(
-                case, server=server, client=step.client or case.client, expect=step.expect, tls=step.tls, steps=()
-            )
+            one = replace(case, server=server, steps=(replace(step, name=""),))
             yield Line(f"{step.name}: {_connection(plan, seen_by(one), step, now)}", _INDENT, mark)
         elif step.action is Action.WAIT:
             yield Line(f"{_wait(step)}.", _INDENT, mark)
@@ -44,7 +42,7 @@ def sequence(plan: Plan, case: Case, now: datetime) -> Iterator[Line]:
             pending = step.server or pending
             yield Line(f"{step.name}: the server's files change; it has not read them yet.", _INDENT, mark)
         else:
-            reads = expected(replace(case, expect=step.expect))
+            reads = expected(case.alone(number - 1))
             refused = reads.reason is not None
             server = server if refused else pending
             why = f", which fails ({reads.reason}), so that it goes on with what it had" if refused else ""

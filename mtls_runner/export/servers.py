@@ -77,11 +77,11 @@ def sections(plan: Plan, shop: Workshop, material: Material) -> Sections:
 
 
 def _left_out(case: Case, plan: Plan) -> str | None:
-    if case.steps:
+    if not case.plain:
         return "it has several steps: sessions are resumed, or files replaced and read again"
     server = case.server
     try:
-        why = server.backend.make().cannot(server, case.client) or completed(case, plan.certificates)
+        why = server.backend.make().cannot(server, case.client) or completed(server, case.client, plan.certificates)
         if why is None and case.client is not None:
             why = case.client.tool.make().cannot(case.client)
     except LabError:

@@ -23,7 +23,7 @@ from mtls_runner.language.responders import Responders
 from mtls_runner.language.scenario import CaseModel
 from mtls_runner.language.servers import Servers
 from mtls_runner.language.steps import CaseSteps
-from mtls_runner.model.case import Case, Plan
+from mtls_runner.model.case import Action, Case, Plan, Step
 from mtls_runner.model.endpoint import TlsVersion
 from mtls_runner.model.expectation import Expectation
 from mtls_runner.model.server import ServerSpec
@@ -99,13 +99,14 @@ class _Planner:
             name = "server" if self._context.scenario.servers is None else f"server.{id_}"
             for cell in cells(self._context, server_axes, ("matrix",)):
                 spec = self._server(id_, model, cell)
+                span = document.span(loc, key=True)
+                step = Step("", Action.START, span, expect=wanted.resolve(spec.backend, None, None))
                 yield Case(
                     id=f"{document.path}::{name}{cell.suffix}",
                     name=f"{name}{cell.suffix}",
                     server=spec,
-                    client=None,
-                    expect=wanted.resolve(spec.backend, None, None),
-                    span=document.span(loc, key=True),
+                    steps=(step,),
+                    span=span,
                     tags=self._tags,
                 )
 
@@ -212,16 +213,9 @@ class _Planner:
             client_spec = self._resolver.client(applied(client, cell.client) if cell.client else client, spec)
             tls = planned_version(spec, client_spec)
             name = f"{case.name}{cell.suffix}"
-            yield Case(
-                f"{path}::{name}",
-                name,
-                spec,
-                client_spec,
-                resolve(spec.backend, client_spec.tool, tls),
-                span,
-                tls,
-                self._tags,
-            )
+            expect = resolve(spec.backend, client_spec.tool, tls)
+            step = Step("", Action.CONNECT, span, client=client_spec, expect=expect, tls=tls)
+            yield Case(f"{path}::{name}", name, spec, (step,), span, self._tags)
 
 
 def _unconditional(*_: object) -> Expectation:

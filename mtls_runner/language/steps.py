@@ -100,8 +100,9 @@ class CaseSteps:
         spec = self._resolver.client(described, case.server)
         tls = planned_version(case.server, spec)
         expect = self._expected[number].resolve(case.server.backend, spec.tool, tls)
-        self._connections.setdefault(number, []).append(replace(case, client=spec, expect=expect, tls=tls))
-        return replace(step, client=spec, expect=expect, resume=self._resumes[number], tls=tls)
+        made = replace(step, client=spec, expect=expect, resume=self._resumes[number], tls=tls)
+        self._connections.setdefault(number, []).append(replace(case, steps=(replace(made, name=""),)))
+        return made
 
     def _error(self, loc: Loc, message: str, wanted: str = "", *, key: bool = False) -> None:
         self._context.problems.error(self._place, ("steps", *loc), message, wanted, key=key)

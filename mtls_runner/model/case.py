@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -22,6 +22,8 @@ class Action(StrEnum):
     """What a step does."""
 
     CONNECT = "connect"
+    START = "start"
+    """The server starts, or does not: its own expectation."""
     WAIT = "wait"
     REPLACE = "replace"
     """The files that the server was given are replaced, as by rename; it reads them when it is reloaded."""
@@ -33,16 +35,17 @@ class Step:
     """One step of a case.
 
     Args:
-        name: as people are told it (``connect``, ``resume``, ``replace crl``, or the author's own).
+        name: as people are told it (``connect``, ``resume``, ``replace crl``, or the author's own); ``""``: it is all that its
+            case does, and goes by the case's name.
         action: what is done.
         span: where it is written.
         client: who connects; only of a connection.
-        expect: what must be seen of a connection, or of a reload.
+        expect: what must be seen of a connection, of a start, or of a reload.
         resume: number of the step, from 0, whose session is offered; ``None``: a fresh connection.
         seconds: how long it waits.
         until_expired: id of a certificate that it waits for to expire, instead.
         server: what the server's files say from now on; only where they are replaced.
-        tls: as :attr:`Case.tls`.
+        tls: the one version that it is planned to speak; ``None`` when several are possible, or none.
     """
 
     name: str
@@ -57,32 +60,66 @@ class Step:
     tls: TlsVersion | None = None
 
 
+_OPEN = Expectation()
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One thing to run.
+    """One thing to run: steps, one after the other, on one server; mostly a single one.
 
     Args:
         id: ``path::case name[client.tls=TLSv1.3,client.tool=curl]``, or ``path::server`` for a server's own expectation.
         name: the case name with its parameters, as the console shows it.
         server: the server it needs.
-        client: ``None`` when the case is the server's own expectation.
-        expect: what must be seen.
+        steps: at least one, each with its own expectation.
         span: where the case begins.
-        tls: the one version that it is planned to speak; ``None`` when several are possible, or none.
         tags: of the file.
-        steps: done one after the other, each with its own expectation; then ``expect`` has no checks, and ``client`` is what
-            they have in common.
     """
 
     id: str
     name: str
     server: ServerSpec
-    client: ClientSpec | None
-    expect: Expectation
+    steps: tuple[Step, ...]
     span: Span
-    tls: TlsVersion | None = None
     tags: tuple[str, ...] = ()
-    steps: tuple[Step, ...] = ()
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is one step, written without any."""
+        return len(self.steps) == 1 and not self.steps[0].name
+
+    @property
+    def client(self) -> ClientSpec | None:
+        """The first that connects; ``None`` when nobody does: the case is the server's own expectation."""
+        return next((step.client for step in self.steps if step.client is not None), None)
+
+    @property
+    def expect(self) -> Expectation:
+        """What must be seen, where there is but one step to be seen; else each has its own, and this is empty."""
+        return self.steps[0].expect if self.plain else _OPEN
+
+    @property
+    def tls(self) -> TlsVersion | None:
+        """The one version that all of its connections are planned to speak; ``None`` when several are possible, or none."""
+        versions = {step.tls for step in self.steps if step.client is not None}
+        return versions.pop() if len(versions) == 1 else None
+
+    def alone(self, number: int) -> Case:
+        """A step, from 0, as a case of its own, on the server as that had last read its files."""
+        server = written = self.server
+        for step in self.steps[:number]:
+            if step.action is Action.REPLACE and step.server is not None:
+                written = step.server
+            elif step.action is Action.RELOAD:
+                server = written
+        return replace(self, server=server, steps=(replace(self.steps[number], name=""),))
+
+    def by(self, client: ClientSpec) -> Case:
+        """The same with another client in every connection."""
+        return replace(
+            self,
+            steps=tuple(replace(step, client=client) if step.client is not None else step for step in self.steps),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from mtls_runner.model.case import Case, Step
 from mtls_runner.model.observation import Observation, Reason
 from mtls_runner.span import Span
 
-__all__ = ["Mismatch", "Status", "StepVerdict", "Undetermined", "Verdict", "strictly"]
+__all__ = ["Mismatch", "Status", "Undetermined", "Verdict", "strictly"]
 
 
 class Status(StrEnum):
@@ -24,12 +24,16 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """One check that failed, as texts for people; ``observed`` is ``not observed`` where nothing was."""
+    """One check that failed, as texts for people; ``observed`` is ``not observed`` where nothing was.
+
+    ``step`` is the number, from 1, of the step that it is about, where its case has several.
+    """
 
     path: str
     expected: str
     observed: str
     span: Span
+    step: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,42 +52,20 @@ class Undetermined:
 
 
 @dataclass(frozen=True, slots=True)
-class StepVerdict:
-    """The result of one step.
-
-    Args:
-        step: which.
-        status: pass, fail or error; steps after one that did not pass are not done.
-        observation: ``None`` where there is nothing to observe.
-        mismatches: why it failed.
-        error: why there is no verdict, or ``""``.
-        duration: seconds, monotonic.
-        undetermined: as of :class:`Verdict`.
-    """
-
-    step: Step
-    status: Status
-    observation: Observation | None = None
-    mismatches: tuple[Mismatch, ...] = ()
-    error: str = ""
-    duration: float = 0.0
-    undetermined: Undetermined | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Verdict:
-    """The result of one case.
+    """What the lab says about a request, or about a step that makes none; and about a case, which is what its steps make it.
 
     Args:
         case: which.
-        status: pass, fail, error, skip.
-        observation: ``None`` when nothing was run.
+        status: pass, fail, error, skip; of a case, that of the last step that was done.
+        observation: ``None`` when there is nothing to observe; of a case, the last one that there is.
         mismatches: why it failed.
         skip_reason: why it was skipped, or ``""``.
         error: why there is no verdict, or ``""``; the whole text for people, without a traceback.
         duration: seconds, monotonic, without waiting for others.
+        steps: of a case, those that were done; after one that did not pass no other is.
         undetermined: what it holds by only as one possibility of several; ``None``: by all that there is.
-        steps: of a case with steps, those that were done; ``observation`` and ``mismatches`` are then the last one's.
+        step: what it is about; ``None``: the whole case.
     """
 
     case: Case
@@ -93,8 +75,9 @@ class Verdict:
     skip_reason: str = ""
     error: str = ""
     duration: float = 0.0
-    steps: tuple[StepVerdict, ...] = ()
+    steps: tuple[Verdict, ...] = ()
     undetermined: Undetermined | None = None
+    step: Step | None = None
 
 
 def strictly(verdict: Verdict) -> Verdict:

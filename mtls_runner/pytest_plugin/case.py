@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ssl
+from dataclasses import replace
 
-from mtls_runner.engine.compare import compare
+from mtls_runner.engine.judge import judge
 from mtls_runner.engine.lab import Lab
 from mtls_runner.engine.observe import observe
 from mtls_runner.errors import UsageError
@@ -12,7 +13,7 @@ from mtls_runner.model.case import Case
 from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.expectation import Expectation
 from mtls_runner.model.observation import Outcome, Reason
-from mtls_runner.model.verdict import Status, Verdict, strictly
+from mtls_runner.model.verdict import Status, strictly
 from mtls_runner.pytest_plugin.client_material import ClientMaterial, trusting
 from mtls_runner.pytest_plugin.connection import Connection
 from mtls_runner.pytest_plugin.lab import Find, MtlsLab
@@ -40,7 +41,7 @@ def not_for_others(case: Case) -> str | None:
     """Why a case can't be run by somebody's own client; ``None``: it can."""
     if case.client is None:
         return "it is about the server alone"
-    if case.steps:
+    if not case.plain:
         return "it has several steps"
     if expected(case, "outcome") in _NO_HANDSHAKE:
         return f"it expects {expected(case, 'outcome')}, which the server does not see"
@@ -116,9 +117,8 @@ class MtlsCase:
         facts = Facts(server, self._client, None, connection.view)
         observation = observe(facts, self._opened.material.name)
         checks = tuple(check for check in self.case.expect.checks if check.path in _SEEN_BY_SERVERS)
-        held = compare(Expectation(checks), observation, "")
-        status = Status.FAIL if held.mismatches else Status.PASS
-        verdict = Verdict(self.case, status, observation, held.mismatches, undetermined=held.undetermined)
+        step = replace(self.case.steps[0], expect=Expectation(checks))
+        verdict = judge(self.case, step, observation, "")
         if self._strict:
             verdict = strictly(verdict)
         if verdict.status is not Status.PASS:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 from mtls_runner.cells import width
@@ -20,9 +19,9 @@ from mtls_runner.model.event import (
     RunFinished,
     RunStarted,
 )
-from mtls_runner.model.verdict import Mismatch, Status, StepVerdict, Verdict
+from mtls_runner.model.verdict import Mismatch, Status, Verdict
 from mtls_runner.reporters.escape import one_line
-from mtls_runner.reporters.failure import explain, headline, said_of
+from mtls_runner.reporters.failure import explain, headline
 from mtls_runner.reporters.layout import WIDEST_NAME, Layout
 from mtls_runner.reporters.page import Marks, Page, Piece, Style
 from mtls_runner.reporters.transcript import transcript
@@ -117,12 +116,7 @@ class ConsoleReporter:
         if verdict.duration >= _TELLING:
             pieces.append((f"  ({verdict.duration:.1f} s)", Style.DIM))
         self._page.line(*pieces)
-        if verdict.steps:
-            self._steps(verdict)
-        elif self._verbose and verdict.observation is not None:
-            for line in transcript(verdict.case, verdict.observation):
-                self._page.line(("      " + line, Style.TEXT))
-            self._open = True
+        self._steps(verdict)
         if verdict.status in (Status.FAIL, Status.ERROR):
             if self._plan is not None:
                 self._wrong.append((self._plan, verdict))
@@ -130,23 +124,25 @@ class ConsoleReporter:
             self._skipped[verdict.skip_reason] += 1
 
     def _steps(self, verdict: Verdict) -> None:
-        """Each step that was done, and that others were not."""
-        names = [one_line(step.name) for step in verdict.case.steps]
+        """Each step that was done, and that others were not; of the only one, the line above has said it all."""
+        case = verdict.case
+        names = [one_line(step.name) for step in case.steps]
         widest = min(max(map(width, names)), WIDEST_NAME)
-        for number, done in enumerate(verdict.steps, 1):
-            style = _STYLES[done.status]
-            name = names[number - 1]
-            self._page.line(
-                (f"      {self._marks[style]:<{self._mark_width}} ", style),
-                (f"{number:>2} {name}{' ' * max(0, widest - width(name))}  ", Style.TEXT),
-                (said_of(done), _look(done)),
-            )
+        for number, done in enumerate(verdict.steps):
+            if not case.plain:
+                style, name = _STYLES[done.status], names[number]
+                self._page.line(
+                    (f"      {self._marks[style]:<{self._mark_width}} ", style),
+                    (f"{number + 1:>2} {name}{' ' * max(0, widest - width(name))}  ", Style.TEXT),
+                    (headline(done), _look(done)),
+                )
             if self._verbose and done.observation is not None:
-                case = replace(verdict.case, client=done.step.client)
-                for line in transcript(case, done.observation):
-                    self._page.line(("          " + line, Style.TEXT))
+                indent = "      " if case.plain else "          "
+                for line in transcript(case.alone(number), done.observation):
+                    self._page.line((indent + line, Style.TEXT))
+                self._open = case.plain
         left = len(names) - len(verdict.steps)
-        if left:
+        if left and not case.plain and verdict.status is not Status.SKIP:
             self._page.line((f"        {left} more not done", Style.SKIP))
 
     def _heading(self, plan: Plan) -> None:
@@ -214,7 +210,7 @@ class ConsoleReporter:
         return [*pieces[:-1], (f" of {cases} in {event.duration:.2f} s", Style.TEXT)]
 
 
-def _look(done: Verdict | StepVerdict) -> Style:
+def _look(done: Verdict) -> Style:
     """What is as it should be stands back; what only may be shows."""
     if done.status is not Status.PASS:
         return _STYLES[done.status]

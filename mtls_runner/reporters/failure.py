@@ -5,32 +5,34 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from mtls_runner.model.verdict import Mismatch, Status, StepVerdict, Undetermined, Verdict
+from mtls_runner.model.verdict import Mismatch, Status, Undetermined, Verdict
 from mtls_runner.reporters.escape import one_line, visible
 from mtls_runner.snippet import render
 from mtls_runner.span import Diagnostic
 from mtls_runner.tls.hints import listed
 
-__all__ = ["doubt", "explain", "headline", "said_of"]
+__all__ = ["doubt", "explain", "headline"]
 
 
 def headline(verdict: Verdict) -> str:
-    """One line: who refused whom and why, or what went wrong instead."""
-    if verdict.status is Status.SKIP:
-        return one_line(f"skipped: {verdict.skip_reason}")
-    if verdict.status is Status.ERROR:
-        return one_line(verdict.error.strip().partition("\n")[0] or "the lab broke")
-    if verdict.status is Status.FAIL:
-        if not verdict.mismatches:
-            why = doubt(verdict.undetermined) if verdict.undetermined is not None else f"skipped: {verdict.skip_reason}"
-            return one_line(f"{why}, which --strict forbids")
-        first, *others = verdict.mismatches
-        more = f" (and {len(others)} more)" if others else ""
-        return one_line(f"{_sentence(first)}{more}")
-    if verdict.steps:
-        steps = f"{len(verdict.steps)} steps" if len(verdict.steps) > 1 else "1 step"
-        return f"{steps}, undetermined" if verdict.undetermined is not None else steps
-    return _seen(verdict)
+    """One line about a case or a step: who refused whom and why, or what went wrong instead."""
+    match verdict.status:
+        case Status.SKIP:
+            return one_line(f"skipped: {verdict.skip_reason}")
+        case Status.ERROR:
+            return one_line(verdict.error.strip().partition("\n")[0] or "the lab broke")
+        case Status.FAIL if verdict.mismatches:
+            first, *others = verdict.mismatches
+            more = f" (and {len(others)} more)" if others else ""
+            return one_line(f"{_sentence(first, verdict)}{more}")
+        case Status.FAIL:
+            if verdict.undetermined is not None:
+                return one_line(f"{doubt(verdict.undetermined)}, which --strict forbids")
+            return one_line(f"skipped, which --strict forbids: {verdict.skip_reason}")
+        case Status.PASS if verdict.step is None and not verdict.case.plain:
+            steps = f"{len(verdict.steps)} steps" if len(verdict.steps) > 1 else "1 step"
+            return f"{steps}, undetermined" if verdict.undetermined is not None else steps
+    return _seen(verdict) or ("done" if verdict.step is not None else "")
 
 
 def doubt(undetermined: Undetermined) -> str:
@@ -38,23 +40,13 @@ def doubt(undetermined: Undetermined) -> str:
     return f"undetermined: this end can't tell {' or '.join(undetermined.expected)} from {listed(undetermined.others)}"
 
 
-def _seen(done: Verdict | StepVerdict) -> str:
+def _seen(done: Verdict) -> str:
     if done.observation is None:
         return ""
     if done.undetermined is None:
         return one_line(done.observation.summary)
     alert = f" (alert {done.observation.alert})" if done.observation.alert else ""
     return one_line(f"{done.observation.outcome}{alert}, {doubt(done.undetermined)}")
-
-
-def said_of(done: StepVerdict) -> str:
-    """One line about a step: what was seen, or what went wrong instead; ``""`` where there is nothing to see."""
-    if done.error:
-        return one_line(done.error.strip().partition("\n")[0])
-    if done.mismatches:
-        more = f" (and {len(done.mismatches) - 1} more)" if len(done.mismatches) > 1 else ""
-        return one_line(f"{_sentence(done.mismatches[0])}{more}")
-    return _seen(done) or "done"
 
 
 def explain(verdict: Verdict, text: str, *, color: bool = False, by_hand: bool = False) -> str:
@@ -71,14 +63,14 @@ def explain(verdict: Verdict, text: str, *, color: bool = False, by_hand: bool =
 
 def _parts(verdict: Verdict, text: str, color: bool, by_hand: bool) -> Iterator[str]:
     for mismatch in verdict.mismatches:
-        yield render(Diagnostic(_sentence(mismatch), mismatch.span), text, color=color).rstrip("\n")
+        yield render(Diagnostic(_sentence(mismatch, verdict), mismatch.span), text, color=color).rstrip("\n")
     if not verdict.mismatches:
         message = verdict.error.strip() or headline(verdict)
         first, _, more = visible(message).partition("\n")
         yield render(Diagnostic(first, verdict.case.span), text, color=color).rstrip("\n")
         yield from (f"    {line}" for line in more.splitlines())
     for number, done in enumerate(verdict.steps[:-1], 1):
-        yield f"  {'' if number > 1 else 'before:':<9} {number} {one_line(done.step.name)}: {said_of(done)}"
+        yield f"  {'' if number > 1 else 'before:':<9} {number} {_name(done)}: {headline(done)}"
     seen = verdict.observation
     if seen is not None:
         if seen.summary:
@@ -92,5 +84,12 @@ def _parts(verdict: Verdict, text: str, color: bool, by_hand: bool) -> Iterator[
     yield f"  again:    mtls-run {shlex.quote(one_line(verdict.case.id))}"
 
 
-def _sentence(mismatch: Mismatch) -> str:
-    return one_line(f"{mismatch.path}: expected {mismatch.expected}, observed {mismatch.observed}")
+def _sentence(mismatch: Mismatch, verdict: Verdict) -> str:
+    where = ""
+    if mismatch.step is not None:
+        where = f"step {mismatch.step} ({verdict.case.steps[mismatch.step - 1].name}), "
+    return one_line(f"{where}{mismatch.path}: expected {mismatch.expected}, observed {mismatch.observed}")
+
+
+def _name(done: Verdict) -> str:
+    return one_line(done.step.name) if done.step is not None else ""

@@ -101,7 +101,8 @@ def _diagnostics(verdict: Verdict) -> Iterator[Diagnostic]:
         return
     seen = f"\n{verdict.observation.summary}" if verdict.observation is not None else ""
     for mismatch in verdict.mismatches:
-        said = f"{mismatch.path}: expected {mismatch.expected}, observed {mismatch.observed}{seen}"
+        where = f"step {mismatch.step}, " if mismatch.step is not None else ""
+        said = f"{where}{mismatch.path}: expected {mismatch.expected}, observed {mismatch.observed}{seen}"
         yield Diagnostic(said, mismatch.span)
     if not verdict.mismatches:
         yield Diagnostic(verdict.error.strip() or headline(verdict), verdict.case.span)

@@ -11,7 +11,7 @@ from mtls_runner.model.case import Step
 from mtls_runner.model.event import CaseFinished, Event, RunFinished, RunStarted
 from mtls_runner.model.expectation import Check, Expectation, Match, Matcher
 from mtls_runner.model.observation import ClientView, Observation, ServerView
-from mtls_runner.model.verdict import Mismatch, Status, StepVerdict, Verdict
+from mtls_runner.model.verdict import Mismatch, Status, Verdict
 from mtls_runner.snippet import MASK, is_secret
 
 __all__ = ["FORMAT", "JsonReporter"]
@@ -73,7 +73,7 @@ class JsonReporter:
 
 def _case(verdict: Verdict) -> Json:
     case = verdict.case
-    seen = verdict.observation
+    done = (*verdict.steps, *[None] * (len(case.steps) - len(verdict.steps)))
     return {
         "id": case.id,
         "file": str(case.span.path),
@@ -83,18 +83,23 @@ def _case(verdict: Verdict) -> Json:
         "tool": case.client.tool.name if case.client is not None else None,
         "tls": str(case.tls) if case.tls is not None else None,
         "tags": list(case.tags),
-        "verdict": str(verdict.status),
-        "duration_s": round(verdict.duration, 6),
-        "expected": _expected(case.expect),
-        "observed": _observed(seen) if seen is not None else None,
-        "mismatches": _mismatches(verdict.mismatches),
-        "undetermined": _undetermined(verdict),
+        **_told(case.expect, verdict),
         "skip_reason": verdict.skip_reason or None,
-        "error": verdict.error or None,
-        "steps": [
-            _step(step, verdict.steps[number] if number < len(verdict.steps) else None)
-            for number, step in enumerate(case.steps)
-        ],
+        "steps": [_step(*one) for one in zip(case.steps, done, strict=True)] if not case.plain else [],
+    }
+
+
+def _told(expect: Expectation, verdict: Verdict | None) -> dict[str, Json]:
+    """What came of a case, or of a step; ``None``: it was not come to."""
+    seen = verdict.observation if verdict is not None else None
+    return {
+        "verdict": str(verdict.status) if verdict is not None else None,
+        "duration_s": round(verdict.duration, 6) if verdict is not None else None,
+        "expected": _expected(expect),
+        "observed": _observed(seen) if seen is not None else None,
+        "mismatches": _mismatches(verdict.mismatches) if verdict is not None else [],
+        "undetermined": _undetermined(verdict) if verdict is not None else None,
+        "error": (verdict.error or None) if verdict is not None else None,
     }
 
 
@@ -102,6 +107,7 @@ def _mismatches(mismatches: Sequence[Mismatch]) -> list[Json]:
     return [
         {
             "path": mismatch.path,
+            "step": mismatch.step,
             "expected": mismatch.expected,
             "observed": mismatch.observed,
             "file": str(mismatch.span.path),
@@ -112,25 +118,17 @@ def _mismatches(mismatches: Sequence[Mismatch]) -> list[Json]:
     ]
 
 
-def _undetermined(done: Verdict | StepVerdict) -> Json:
-    return _plain(done.undetermined.others) if done.undetermined is not None else None
+def _undetermined(verdict: Verdict) -> Json:
+    return _plain(verdict.undetermined.others) if verdict.undetermined is not None else None
 
 
-def _step(step: Step, done: StepVerdict | None) -> Json:
-    """``done`` is ``None`` for a step that was not come to."""
-    seen = done.observation if done is not None else None
+def _step(step: Step, done: Verdict | None) -> Json:
     return {
         "name": step.name,
         "action": str(step.action),
         "line": step.span.line,
         "resume": step.resume + 1 if step.resume is not None else None,
-        "verdict": str(done.status) if done is not None else None,
-        "duration_s": round(done.duration, 6) if done is not None else None,
-        "expected": _expected(step.expect),
-        "observed": _observed(seen) if seen is not None else None,
-        "mismatches": _mismatches(done.mismatches) if done is not None else [],
-        "undetermined": _undetermined(done) if done is not None else None,
-        "error": (done.error or None) if done is not None else None,
+        **_told(step.expect, done),
     }
 
 

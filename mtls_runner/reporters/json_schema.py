@@ -147,6 +147,7 @@ def _mismatch() -> Schema:
         "One check that failed, in words for people.",
         {
             "path": _text("The field of `observed`; `headers.<name>` looks inside."),
+            "step": _or_null(_whole("Number of the step that it is about, from 1.", 1), "Null: the case has only one."),
             "expected": _text("What was expected."),
             "observed": _text("What was observed; `not observed` when nothing was."),
             "file": _text("The file that says so."),

@@ -18,7 +18,7 @@ from mtls_runner.model.case import Plan
 from mtls_runner.model.event import CaseFinished, Event, PlanStarted, RunFinished
 from mtls_runner.model.verdict import Status, Verdict
 from mtls_runner.reporters.escape import for_xml
-from mtls_runner.reporters.failure import explain, headline, said_of
+from mtls_runner.reporters.failure import explain, headline
 
 __all__ = ["JunitReporter"]
 
@@ -106,7 +106,10 @@ def _case(verdict: Verdict, plan: Plan) -> ET.Element:
         if tag != "skipped":
             outcome.set("type", "mismatch" if tag == "failure" else "lab")
             outcome.text = for_xml(explain(verdict, plan.text))
-    steps = "".join(f"{number} {done.step.name}: {said_of(done)}\n" for number, done in enumerate(verdict.steps, 1))
+    told = (
+        () if case.plain else zip(case.steps, verdict.steps, strict=False)
+    )  # those behind one that failed are not done
+    steps = "".join(f"{number} {step.name}: {headline(done)}\n" for number, (step, done) in enumerate(told, 1))
     ET.SubElement(element, "system-out").text = for_xml(f"{case.id}\n{headline(verdict)}\n{steps}")
     return element
 

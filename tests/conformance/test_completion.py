@@ -72,7 +72,7 @@ def test_it_knows_when_a_bare_leaf_would_be_completed(plan: Plan, tool: Client) 
     with Lab(plan) as lab:
         for case in plan.cases:
             assert case.client is not None
-            told = completed(case, plan.certificates)
+            told = completed(case.server, case.client, plan.certificates)
             assert (TOLD.get(case.name) is not None) == (told is not None), case.name
             assert told is None or repr(TOLD[case.name]) in told
             if case.name == "the whole chain":
@@ -110,6 +110,6 @@ def test_a_server_completes_its_leaf_from_whom_it_trusts(tmp_path: Path) -> None
             seen = PythonClient().probe(case.client, lab.server(case.server).address, lab.material, Deadline.after(10))
             return len(seen.received_chain or ())
 
-        assert (completed(alone, served.certificates), sent(alone)) == (None, 1)
-        assert "the server trusts its issuer" in (completed(done, served.certificates) or "")
+        assert (completed(alone.server, alone.client, served.certificates), sent(alone)) == (None, 1)
+        assert "the server trusts its issuer" in (completed(done.server, done.client, served.certificates) or "")
         assert sent(done) > 1

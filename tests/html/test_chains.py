@@ -64,9 +64,8 @@ def plan_of(*specs: CertificateSpec) -> Plan:
 
 
 CASE: Case = replace(
-    samples.case(),
+    samples.case().by(ClientSpec(tool("python"), certificate="leaf", trust=("root",))),
     server=ServerSpec("server", backend("python"), "server", None, trust=("root",)),
-    client=ClientSpec(tool("python"), certificate="leaf", trust=("root",)),
 )
 
 
@@ -217,7 +216,7 @@ def test_a_chain_is_verified_only_when_the_verifier_says_so() -> None:
 
 def test_no_certificate_is_a_chain_too() -> None:
     assert CASE.client is not None
-    case = replace(CASE, client=replace(CASE.client, certificate=None))
+    case = CASE.by(replace(CASE.client, certificate=None))
     demanded, _ = chains(plan_of(), case, Observation(Outcome.SERVER_REFUSED, (Reason.NO_CERTIFICATE,)), NOW)
     assert (demanded.path, demanded.missed) == ((), "the server demands one")
     allowed, _ = chains(plan_of(), case, Observation(Outcome.ACCEPTED), NOW)

@@ -160,7 +160,7 @@ def test_secrets_stay_secret(hostile: str) -> None:
 def test_what_utf_8_can_not_hold_is_escaped() -> None:
     case = samples.case("odd \udcff name")
     seen = replace(samples.ACCEPTED, summary="\ud800 seen")
-    html = rendered(samples.events([samples.plan(case)], [Verdict(case, Status.PASS, seen)]))
+    html = rendered(samples.events([samples.plan(case)], [samples.judged(case, Status.PASS, seen)]))
     assert "odd \\udcff name" in html
     assert "\\ud800 seen" in html
     html.encode("utf-8")
@@ -232,7 +232,7 @@ def test_expected_against_observed_line_by_line() -> None:
         ]
     )
     wrong = Mismatch("curl_exit", "7", "0", samples.span())
-    page = of(replace(samples.passed(case), status=Status.FAIL, mismatches=(wrong,)))
+    page = of(samples.judged(case, Status.FAIL, samples.ACCEPTED, (wrong,)))
     rows = [found["class"] for tag, found in page.elements if tag == "tr" and "class" in found]
     assert rows == ["yes", "yes", "yes", "no"]
     for text in ("accepted or server-refused", "contains h", "7; 0 (version >=8.16)"):
@@ -354,7 +354,7 @@ def many(
     yield RunStarted((plan,), total)
     yield PlanStarted(plan)
     for number, case in enumerate(cases):
-        verdict = Verdict(case, Status.PASS, seen)
+        verdict = samples.judged(case, Status.PASS, seen)
         if number >= total - wrong:
             verdict = replace(verdict, status=Status.FAIL, mismatches=(Mismatch("status", "1", "2", samples.span()),))
         yield CaseFinished(verdict)

@@ -100,7 +100,7 @@ def written(here: Here, cases: str, refusal: str = "") -> Plan:
     file = place / "strangers.yaml"
     file.write_text(f"{MATERIAL}servers:\n{servers}cases:\n{cases}")
     plan = load(file)
-    trusting = [replace(case, client=replace(case.client, trust=("ca",))) for case in plan.cases if case.client]
+    trusting = [case.by(replace(case.client, trust=("ca",))) for case in plan.cases if case.client]
     return replace(plan, cases=tuple(trusting))
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from mtls_runner.model.case import Case, Plan
+from mtls_runner.engine.judge import whole
+from mtls_runner.model.case import Action, Case, Plan, Step
 from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.endpoint import TlsVersion
 from mtls_runner.model.event import CaseFinished, CaseStarted, Event, PlanFinished, PlanStarted, RunFinished, RunStarted
@@ -108,16 +110,17 @@ def case(
     checks: Sequence[Check] = (),
     line: int = 4,
 ) -> Case:
-    return Case(
-        id=f"{path}::{name}",
-        name=name,
-        server=ServerSpec("server", registry().backends[backend], "server", None),
-        client=ClientSpec(registry().clients[tool]) if tool is not None else None,
-        expect=Expectation(tuple(checks) or (check("outcome", "server-refused"), check("reason", "expired"))),
-        span=span(line, path=path),
-        tls=tls,
-        tags=("smoke",),
-    )
+    expect = Expectation(tuple(checks) or (check("outcome", "server-refused"), check("reason", "expired")))
+    client = ClientSpec(registry().clients[tool]) if tool is not None else None
+    action = Action.CONNECT if client is not None else Action.START
+    step = Step("", action, span(line, path=path), client=client, expect=expect, tls=tls)
+    server = ServerSpec("server", registry().backends[backend], "server", None)
+    return Case(f"{path}::{name}", name, server, (step,), step.span, ("smoke",))
+
+
+def judged(of: Case, status: Status, seen: Observation | None, wrong: tuple[Mismatch, ...] = ()) -> Verdict:
+    """A plain case's verdict, as the engine makes it of its only step's."""
+    return whole(of, [Verdict(of, status, seen, wrong, step=of.steps[0])])
 
 
 def check(path: str, *values: str | int | tuple[str, ...], kind: Match = Match.EQUALS, tool_version: str = "") -> Check:
@@ -133,12 +136,12 @@ def warning(message: str) -> Diagnostic:
 
 
 def passed(of: Case, duration: float = 0.01) -> Verdict:
-    return Verdict(of, Status.PASS, ACCEPTED, duration=duration)
+    return replace(judged(of, Status.PASS, ACCEPTED), duration=duration)
 
 
 def failed(of: Case, *mismatches: Mismatch) -> Verdict:
     wrong = mismatches or (Mismatch("reason", "expired", "unknown-ca", span(6, 30, 7)),)
-    return Verdict(of, Status.FAIL, REFUSED, wrong, duration=0.02)
+    return replace(judged(of, Status.FAIL, REFUSED, wrong), duration=0.02)
 
 
 def skipped(of: Case, reason: str = "Python's ssl has no verify depth") -> Verdict:

@@ -60,6 +60,7 @@ def test_every_kind_of_verdict_is_valid_and_tells_its_own_story() -> None:
     assert bad["mismatches"] == [
         {
             "path": "reason",
+            "step": None,
             "expected": "expired",
             "observed": "unknown-ca",
             "file": "labs/sample.yaml",

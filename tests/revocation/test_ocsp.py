@@ -276,7 +276,7 @@ def test_without_the_cache_the_second_answer_counts() -> None:
     seen = {}
     for cached in (True, False):
         server = replace(case.server, ocsp_cache=cached)
-        once = replace(case, server=server, client=client)
+        once = replace(case.by(client), server=server)
         with Lab(replace(plan, cases=(once,))) as lab:
             observations = [lab.run(once).observation for _ in range(3)]
         seen[cached] = [one.outcome for one in observations if one is not None]

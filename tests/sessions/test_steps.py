@@ -48,7 +48,8 @@ def test_without_tickets_nothing_is_resumed_and_the_case_fails(run: Run) -> None
     assert ran.code == 1
     assert [step["verdict"] for step in ran.case["steps"]] == ["pass", "fail", None]
     (mismatch,) = ran.case["mismatches"]
-    assert mismatch["path"] == "step 2 (resume step 1), resumed"
+    assert (mismatch["step"], mismatch["path"]) == (2, "resumed")
+    assert "step 2 (resume step 1), resumed: expected true, observed false" in ran.output
     assert (mismatch["expected"], mismatch["observed"]) == ("true", "false")
     assert RESUMED.splitlines()[mismatch["line"] - 1].strip().startswith("- {resume: true")
     assert "1 more not done" in ran.output

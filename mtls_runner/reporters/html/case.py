@@ -17,12 +17,10 @@ from mtls_runner.model.verdict import Status, Verdict
 from mtls_runner.reporters.escape import one_line
 from mtls_runner.reporters.failure import headline
 from mtls_runner.reporters.html.chains import Break, chains
-from mtls_runner.reporters.html.comparison import held
 from mtls_runner.reporters.html.drawing import Shelf
 from mtls_runner.reporters.html.environment import Lines
-from mtls_runner.reporters.html.ladder import steps
 from mtls_runner.reporters.html.overview import WORDS, File, Piece
-from mtls_runner.reporters.html.stages import last_seen, of_step, stages
+from mtls_runner.reporters.html.stages import last_seen, stages
 from mtls_runner.reporters.transcript import transcript
 from mtls_runner.snippet import render
 from mtls_runner.span import Diagnostic
@@ -74,12 +72,12 @@ class CasePage:
         last = last_seen(verdict)
         if last is not None:
             seen = verdict.steps[last].observation
-        shown = chains(plan, case if last is None else of_step(case, last), seen, self._now)
+        shown = chains(plan, case if last is None else case.alone(last), seen, self._now)
         client = seen.client if seen is not None else None
         # The words at the top are the last step's, if there somebody connected.
         told_last = last is None or last == len(verdict.steps) - 1
         done = tuple(stages(verdict, self._shelf))
-        ladder = steps(case, seen) if seen is not None and not done else ()
+        only = done[0] if case.plain else None
         self.commands |= client is not None and bool(client.command)
         log = told = ""
         omitted = seen is not None and room is not None and room < _LEAST
@@ -98,13 +96,13 @@ class CasePage:
             summary=_summary(verdict) if told_last else "",
             hint=seen.hint if seen is not None and told_last else "",
             trouble=Lines(_trouble(verdict, plan.text)),
-            held=held(case.expect, verdict.mismatches, seen),
-            stages=done,
-            step="" if last is None else f"of step {last + 1}",
+            held=only.held if only is not None else (),
+            stages=done if only is None else (),
+            step="" if last is None or only is not None else f"of step {last + 1}",
             chains=shown,
             anchors=file.anchors,
             evidence=seen.evidence if seen is not None else (),
-            drawing=self._shelf.of(ladder) if ladder else None,
+            drawing=only.drawing if only is not None else None,
             client_name=f"{client.tool} {client.tool_version}" if client is not None else "",
             server_name=case.server.backend.name,
             omitted=omitted,
@@ -153,13 +151,14 @@ def _trouble(verdict: Verdict, text: str) -> str:
 
 
 def _transcripts(verdict: Verdict, plan: Plan) -> Iterator[str]:
-    """Of every step, or of the one exchange that there is."""
-    if not verdict.case.steps and verdict.observation is not None:
-        yield from _transcript(verdict.case, verdict.observation, plan)
-    for number, done in enumerate(verdict.steps):
-        if done.observation is not None and done.observation.client is not None:
-            yield f"{'' if number == 0 else chr(10)}{number + 1} {one_line(done.step.name)}"
-            yield from _transcript(of_step(verdict.case, number), done.observation, plan)
+    """Of every step, under its name where there are several."""
+    case = verdict.case
+    for number, (step, done) in enumerate(zip(case.steps, verdict.steps, strict=False)):  # others were not done
+        if done.observation is None or (done.observation.client is None and not case.plain):
+            continue
+        if not case.plain:
+            yield f"{'' if number == 0 else chr(10)}{number + 1} {one_line(step.name)}"
+        yield from _transcript(case.alone(number), done.observation, plan)
 
 
 def _transcript(case: Case, seen: Observation, plan: Plan) -> Iterator[str]:
@@ -179,7 +178,7 @@ def _known(chain: tuple[str, ...] | None, plan: Plan) -> bool:
 
 
 def _log(verdict: Verdict) -> str:
-    observations = [done.observation for done in verdict.steps] or [verdict.observation]
+    observations = [done.observation for done in verdict.steps]
     servers = [seen.server for seen in observations if seen is not None and seen.server is not None]
     text = "\n".join(line for server in servers for line in server.log)
     return Lines(text if len(text) <= _MOST_LOG else f"…{text[-_MOST_LOG:]}")

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from mtls_runner.model.case import Action, Case
 from mtls_runner.model.verdict import Status, Verdict
-from mtls_runner.reporters.failure import said_of
+from mtls_runner.reporters.failure import headline
 from mtls_runner.reporters.html.comparison import Held, held
 from mtls_runner.reporters.html.drawing import Drawing, Shelf
 from mtls_runner.reporters.html.ladder import steps as rungs
 from mtls_runner.reporters.html.overview import WORDS
 
-__all__ = ["Stage", "last_seen", "of_step", "stages"]
+__all__ = ["Stage", "last_seen", "stages"]
 
 _NOT_DONE = "not done"
 
@@ -42,17 +41,6 @@ class Stage:
     client: str = ""
 
 
-def of_step(case: Case, number: int) -> Case:
-    """The case as if this step's client were its only one, and its server what it had read by then."""
-    server = written = case.server
-    for step in case.steps[:number]:
-        if step.action is Action.REPLACE and step.server is not None:
-            written = step.server
-        elif step.action is Action.RELOAD:
-            server = written
-    return replace(case, client=case.steps[number].client, server=server)
-
-
 def last_seen(verdict: Verdict) -> int | None:
     """The number of the last step, from 0, in which somebody connected."""
     connected = [
@@ -65,19 +53,21 @@ def last_seen(verdict: Verdict) -> int | None:
 
 def stages(verdict: Verdict, shelf: Shelf) -> Iterator[Stage]:
     """Every step in order, those that were not done too."""
-    for number, step in enumerate(verdict.case.steps):
+    case = verdict.case
+    for number, step in enumerate(case.steps):
         if number >= len(verdict.steps):
-            yield Stage(step.name, "skip", _NOT_DONE, "")
+            written = held(step.expect, (), None) if case.plain else ()
+            yield Stage(step.name, "skip", _NOT_DONE, "", held=written)
             continue
         done = verdict.steps[number]
         seen = done.observation
-        drawn = rungs(of_step(verdict.case, number), seen) if seen is not None else ()
+        drawn = rungs(case.alone(number), seen) if seen is not None else ()
         client = seen.client if seen is not None else None
         yield Stage(
             name=step.name,
             status=done.status,
             word=WORDS[done.status],
-            said=said_of(done),
+            said=headline(done),
             summary=seen.summary if seen is not None and done.status is not Status.PASS else "",
             held=held(step.expect, done.mismatches, seen),
             drawing=shelf.of(drawn) if drawn else None,
