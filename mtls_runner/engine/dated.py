@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from mtls_runner.engine.steps import meetings
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.certificate import Moment
 from mtls_runner.model.client import ClientSpec
@@ -21,7 +20,7 @@ def lives_briefly(case: Case, plan: Plan) -> bool:
     """Whether a certificate, CRL or OCSP response that it needs begins or ends within an hour, relative to the run."""
     return any(
         moment.absolute is None and timedelta(0) < moment.offset < _BRIEFLY
-        for server, client in meetings(case)
+        for server, client in case.meetings()
         for moment in _moments(server, client, plan)
     )
 

@@ -20,7 +20,7 @@ from mtls_runner.engine.dated import lives_briefly
 from mtls_runner.engine.despite import despite
 from mtls_runner.engine.observe import observe
 from mtls_runner.engine.own_material import client_told, client_without, notes, notes_on, server_told
-from mtls_runner.engine.steps import changes_server, explained, meetings, run_steps
+from mtls_runner.engine.steps import changes_server, explained, run_steps
 from mtls_runner.engine.workdir import kept_directory, private_directory
 from mtls_runner.errors import FileUnusable, LabError, MaterialError, ServerUnusable
 from mtls_runner.identity import ByIdentity
@@ -244,7 +244,7 @@ class Lab(AbstractContextManager["Lab"]):
 
     def cannot(self, case: Case) -> str | None:
         """Why this case is skipped; ``None``: it can be run."""
-        reasons = (self._cannot(server, client) for server, client in meetings(case))
+        reasons = (self._cannot(server, client) for server, client in case.meetings())
         return next((reason for reason in reasons if reason is not None), None) or self._no_session(case)
 
     def _cannot(self, server: ServerSpec, client: ClientSpec | None) -> str | None:

@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mtls_runner.engine.steps import as_cases
 from mtls_runner.errors import FileUnusable, MaterialError, ServerUnusable
 from mtls_runner.model.case import Plan
 from mtls_runner.model.client import ClientSpec
@@ -40,11 +39,11 @@ def notes(plan: Plan, store: Store) -> tuple[str, ...]:
         # an end may still be given the passphrase, which then shows
         if problem is not None and problem.reason is not Reason.PASSPHRASE_NEEDED:
             found.append(problem.text)
-    for case in (one for whole in plan.cases for one in (whole, *as_cases(whole))):
-        for server in (case.server, *(host.server for host in case.server.hosts)):
+    for meant, client in (met for case in plan.cases for met in case.meetings()):
+        for server in (meant, *(host.server for host in meant.hosts)):
             _give(server, store, PEM_ONLY)
-        if case.client is not None:
-            _give(case.client, store, case.client.tool.loads)
+        if client is not None:
+            _give(client, store, client.tool.loads)
     return tuple(dict.fromkeys((*found, *store.notes)))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,7 +15,6 @@ from mtls_runner.engine.observe import reloaded, server_started, server_unusable
 from mtls_runner.engine.own_material import notes_on
 from mtls_runner.errors import LabError, ServerUnusable
 from mtls_runner.model.case import Action, Case, Step
-from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.observation import Observation, Reason
 from mtls_runner.model.port import Reloadable, RunningServer
 from mtls_runner.model.server import ServerSpec
@@ -25,7 +23,7 @@ from mtls_runner.model.verdict import Status, Verdict
 if TYPE_CHECKING:
     from mtls_runner.engine.lab import Lab
 
-__all__ = ["changes_server", "explained", "meetings", "run_steps"]
+__all__ = ["changes_server", "explained", "run_steps"]
 
 _RELOAD_SECONDS = 30.0
 _LONGEST = timedelta(hours=1)
@@ -34,15 +32,6 @@ _LONGEST = timedelta(hours=1)
 def changes_server(case: Case) -> bool:
     """Whether its steps change the server, so that it needs one of its own."""
     return any(step.action in (Action.REPLACE, Action.RELOAD) for step in case.steps)
-
-
-def meetings(case: Case) -> Iterator[tuple[ServerSpec, ClientSpec | None]]:
-    """Every server that its steps come to, as it is described by then, each with whom it meets."""
-    server = case.server
-    for step in case.steps:
-        server = step.server or server
-        if step.client is not None or step.action in (Action.REPLACE, Action.START):
-            yield server, case.client if step.client is None else step.client
 
 
 def run_steps(lab: Lab, case: Case) -> Verdict:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -103,6 +103,14 @@ class Case:
         """The one version that all of its connections are planned to speak; ``None`` when several are possible, or none."""
         versions = {step.tls for step in self.steps if step.client is not None}
         return versions.pop() if len(versions) == 1 else None
+
+    def meetings(self) -> Iterator[tuple[ServerSpec, ClientSpec | None]]:
+        """Every server that its steps come to, as it is described by then, each with whom it meets."""
+        server = self.server
+        for step in self.steps:
+            server = step.server or server
+            if step.client is not None or step.action in (Action.REPLACE, Action.START):
+                yield server, self.client if step.client is None else step.client
 
     def alone(self, number: int) -> Case:
         """A step, from 0, as a case of its own, on the server as that had last read its files."""
