@@ -36,6 +36,7 @@ GROUPS: dict[str, str] = {
     "no_certificate": "there when the client sent none",
     "path": "the request's",
     "peer": "a certificate of the server's, base64 of DER",
+    "process": "number of the process that served it: another one after a reload",
     "resumed": "1 for a resumed session",
     "sent": "a certificate that the client sent, base64 of DER",
     "server_name": "SNI",

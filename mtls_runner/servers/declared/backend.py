@@ -23,9 +23,10 @@ from mtls_runner.runtimes.process import Program, finish, start
 from mtls_runner.runtimes.template import Inexpressible, render
 from mtls_runner.servers.declared.answering import Answers
 from mtls_runner.servers.declared.connection_log import ConnectionLog
+from mtls_runner.servers.declared.failure import start_failure
 from mtls_runner.servers.declared.honours import inexpressible
-from mtls_runner.servers.declared.running import RunningDeclared
-from mtls_runner.servers.declared.start import start_failure, wait_until_ready
+from mtls_runner.servers.declared.running import ReloadableDeclared, RunningDeclared
+from mtls_runner.servers.declared.start import wait_until_ready
 from mtls_runner.servers.declared.variables import placeholders, variables
 from mtls_runner.user_directory import user_directory
 
@@ -109,9 +110,7 @@ class DeclaredBackend:
         address = Address(_HOST, stack.enter_context(reserved_port(user_directory() / "ports", _HOST)))
         here = self._directory(server, material)
         known = variables(server, material, Place(here, str(here)), address, cache)
-        for file in self._declared.files:
-            content = render(file.text, file.syntax, known, file.name).encode()
-            Place(here, str(here)).write(file.name, content, executable=file.executable)
+        self._write_files(here, known)
         log = ConnectionLog(self._declared.log)
         answers = self._answers(server, here, stack)
         program = stack.enter_context(
@@ -127,7 +126,20 @@ class DeclaredBackend:
         certificate = material.credential(server.certificate).der if server.certificate is not None else None
         if not wait_until_ready(program, self._declared, address, certificate, log, deadline):
             raise self._failure(server, program, known, cache, here)
-        return RunningDeclared(self._implementation, self._declared, address, program, log)
+        if self._declared.reload is None:
+            return RunningDeclared(self._implementation, self._declared, address, program, log)
+
+        def write(changed: ServerSpec) -> None:
+            self._write_files(here, variables(changed, material, Place(here, str(here)), address, cache))
+
+        return ReloadableDeclared(
+            self._implementation, self._declared, address, program, log, reload=self._declared.reload, write=write
+        )
+
+    def _write_files(self, here: Path, known: Mapping[str, object]) -> None:
+        for file in self._declared.files:
+            content = render(file.text, file.syntax, known, file.name).encode()
+            Place(here, str(here)).write(file.name, content, executable=file.executable)
 
     def _directory(self, server: ServerSpec, material: Material) -> Path:
         base = material.directory.absolute() / self._implementation.name

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from mtls_runner.deadline import Deadline
 from mtls_runner.errors import LabError
 from mtls_runner.model.endpoint import Address
-from mtls_runner.model.implementation import DeclaredServer, Implementation
+from mtls_runner.model.implementation import DeclaredServer, Implementation, Reload
 from mtls_runner.model.observation import ClientView, Phase, ServerView
+from mtls_runner.model.server import ServerSpec
 from mtls_runner.runtimes.log_stream import LogStream
 from mtls_runner.servers.declared.connection_log import ConnectionLog
-from mtls_runner.servers.declared.view import is_over, server_view
+from mtls_runner.servers.declared.failure import start_failure
+from mtls_runner.servers.declared.view import facts, is_over, server_view
+from mtls_runner.servers.readiness import greet
+from mtls_runner.tls.dialects import compiled
 
-__all__ = ["Instance", "RunningDeclared"]
+__all__ = ["Instance", "ReloadableDeclared", "RunningDeclared"]
 
 _VIEW_SECONDS = 3.0
 """A line that is not there by then never comes."""
@@ -87,6 +91,74 @@ class RunningDeclared:
 
     def _is_over(self, lines: Sequence[str]) -> bool:
         return is_over(self._declared, lines)
+
+
+class ReloadableDeclared(RunningDeclared):
+    """Implements :class:`mtls_runner.model.port.Reloadable`.
+
+    Args:
+        implementation, declared, address, instance, log: as for its base.
+        reload: how it is told.
+        write: writes its files for another description.
+        passphrase: whether it was given one.
+    """
+
+    def __init__(
+        self,
+        implementation: Implementation,
+        declared: DeclaredServer,
+        address: Address,
+        instance: Instance,
+        log: ConnectionLog,
+        *,
+        reload: Reload,
+        write: Callable[[ServerSpec], None],
+    ) -> None:
+        super().__init__(implementation, declared, address, instance, log)
+        self._reload = reload
+        self._write = write
+        self._passphrase = False
+
+    def replace(self, server: ServerSpec) -> None:
+        """Write its files anew; it goes on with what it has read.
+
+        Raises:
+            MaterialError: something can't be made.
+        """
+        self._passphrase = server.passphrase is not None
+        self._write(server)
+
+    def reload(self, deadline: Deadline) -> None:
+        """Signal it, wait for its own word, and then until another process than before serves, where its log tells which.
+
+        Raises:
+            ServerUnusable: it says that it can't; it goes on as before.
+            LabError: it says nothing in time.
+        """
+        before = self._process(deadline)
+        count = self._log.count
+        self._instance.signal(self._reload.signal)
+        done, failed = compiled(self._reload.done), compiled(self._reload.failed or r"(?!)")
+
+        def said(lines: Sequence[str]) -> bool:
+            return any(done.search(line) or failed.search(line) for line in lines)
+
+        lines = self._log.wait(None, count, said, deadline)
+        if any(failed.search(line) for line in lines):
+            raise start_failure(self._implementation.title, self._declared, lines, None, passphrase=self._passphrase)
+        if not said(lines):
+            raise LabError(f"{self._implementation.title} does not say that it has read its files again")
+        while before is not None and self._process(deadline) == before:
+            deadline.check(f"waiting for {self._implementation.title} to serve what it has read")
+
+    def _process(self, deadline: Deadline) -> str | None:
+        """Which of its processes serves now; ``None``: its log doesn't tell."""
+        if not any("(?P<process>" in text for text in self._declared.log.facts):
+            return None
+        after = self._log.count
+        greeting = greet(self._address, deadline.within(_VIEW_SECONDS))
+        lines = self._log.wait(greeting.port, after, self._is_over, deadline.within(_VIEW_SECONDS))
+        return facts(self._declared, lines).get("process")
 
 
 class _Watch:

@@ -1,0 +1,51 @@
+"""Why a declared server can't start, or can't use what it has read, from what it and its check wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mtls_runner.errors import ServerUnusable
+from mtls_runner.model.implementation import DeclaredServer
+from mtls_runner.model.observation import Reason
+from mtls_runner.tls.dialects import Told, told
+from mtls_runner.tls.openssl_errors import ERRNO_REASONS, SYSTEM_LIBRARY, UNUSABLE
+
+__all__ = ["start_failure"]
+
+_WORST_FIRST = (Reason.PASSPHRASE_NEEDED, Reason.WRONG_PASSPHRASE)
+
+
+def start_failure(
+    title: str, declared: DeclaredServer, lines: Sequence[str], exit_code: int | None, *, passphrase: bool
+) -> ServerUnusable:
+    """The error to raise, from what the program and its check wrote; ``passphrase``: whether it was given one."""
+    patterns = (*declared.start, *declared.log.dialect.start)
+    found = [said for line in lines if (said := told(patterns, [line], _usable)) is not None]
+    reasons = [(_reason(said), said) for said in found]
+    for worst in _WORST_FIRST:
+        reasons.sort(key=lambda pair, worst=worst: pair[0] is not worst)  # type: ignore[misc]
+    if not reasons:
+        last = lines[-1] if lines else "nothing"
+        return ServerUnusable(
+            f"{title} ended with exit code {exit_code}; its last words: {last}",
+            reason=Reason.BAD_CONFIG if lines else Reason.EXITED,
+            log=tuple(lines),
+        )
+    reason, said = reasons[0]
+    if reason is Reason.WRONG_PASSPHRASE and not passphrase:
+        reason = Reason.PASSPHRASE_NEEDED
+    return ServerUnusable(said.line.strip(), reason=reason or Reason.BAD_CONFIG, log=tuple(lines))
+
+
+def _usable(said: Told) -> bool:
+    return _reason(said) is not None
+
+
+def _reason(said: Told) -> Reason | None:
+    if said.reasons:
+        return said.reasons[0]
+    if said.error is None:
+        return None
+    if said.error.library == SYSTEM_LIBRARY:
+        return ERRNO_REASONS.get(said.error.reason)
+    return UNUSABLE.get((said.error.library, said.error.reason))
