@@ -22,6 +22,7 @@ from mtls_runner.tls.curl_exit import predict
 from mtls_runner.tls.http import ask, host_header
 from mtls_runner.tls.http_response import HttpError
 from mtls_runner.tls.material import Problem
+from mtls_runner.tls.openssl_errors import told
 from mtls_runner.tls.patience import limit
 from mtls_runner.tls.transcript import RecordingSocket, Transcript
 
@@ -80,7 +81,7 @@ class _Exchange:
         if isinstance(error, ssl.SSLError):
             ended = isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError)
             self.symbol = "EOF" if ended else error.reason or ""
-            self.error = self.symbol or str(error)
+            self.error = self.symbol or told(error)
             if isinstance(error, ssl.SSLCertVerificationError):
                 self.verify_code = error.verify_code or self.verify_code
                 self.name_mismatch = self.verify_code in _NAME_CODES

@@ -270,6 +270,7 @@ class ServerView:
     Args:
         source: where it comes from, for people (``python ssl``, ``nginx log``).
         handshake_complete: whether the server finished its handshake; ``None``: it doesn't tell.
+        timed_out: the client kept it waiting for longer than it waits.
         error: its own words, for people.
         error_symbol: OpenSSL's symbolic reason (``PEER_DID_NOT_RETURN_A_CERTIFICATE``), or ``""``.
         verify_code: OpenSSL's result for the client's chain; ``None``: nothing was verified.
@@ -308,6 +309,7 @@ class ServerView:
     log: tuple[str, ...] = ()
     ocsp: Reason | None = None
     presented: str | None = None
+    timed_out: bool = False
     reasons: frozenset[Reason] = frozenset()
 
 

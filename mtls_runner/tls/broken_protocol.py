@@ -44,7 +44,8 @@ def broken_protocol(facts: Facts, alert: Alert | None, sender: str | None) -> Fo
     symbol = view.error_symbol
     if symbol == NOT_HTTP:
         return Outcome.PROTOCOL_ERROR, (Reason.HTTP,)
-    if symbol in NOT_TLS and not _heard(view) and (alert is None or facts.seen is None):
+    said = alert is not None and (facts.seen is not None or alert.name in _RECORD_ALERTS)
+    if symbol in NOT_TLS and not said and not _heard(view):
         return Outcome.NO_CONNECTION, (Reason.NOT_TLS,)
     own = "client" if facts.seen is not None else "server"
     if (alert is not None and sender != own) or _received_alert(symbol):

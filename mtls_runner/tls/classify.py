@@ -176,8 +176,8 @@ def _refused_by_alert(facts: Facts, alert: Alert | None, sender: str | None) -> 
 
 def _ended(facts: Facts, _alert: Alert | None, _sender: str | None) -> Found | None:
     client = facts.seen
-    if client is not None and client.timed_out:
-        return _one(Outcome.TIMED_OUT, Reason.HANDSHAKE if client.phase is Phase.HANDSHAKE else Reason.RESPONSE)
+    if facts.timed_out:
+        return _one(Outcome.TIMED_OUT, Reason.HANDSHAKE if facts.in_handshake else Reason.RESPONSE)
     symbol = client.error_symbol if client is not None else facts.told.error_symbol if facts.told is not None else ""
     if symbol in RESETS:
         return _one(Outcome.NO_CONNECTION, Reason.RESET)

@@ -64,8 +64,9 @@ class Facts:
 
     @property
     def timed_out(self) -> bool:
-        """Whether the client's time limit passed."""
-        return self.seen is not None and self.seen.timed_out
+        """Whether a time limit passed: the client's, or the server's where only that can be asked."""
+        view = self.seen if self.seen is not None else self.told
+        return view is not None and view.timed_out
 
     @property
     def nothing_sent(self) -> bool:

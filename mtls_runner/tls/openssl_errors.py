@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import re
+import ssl
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ __all__ = [
     "UNUSABLE",
     "OpensslError",
     "openssl_errors",
+    "told",
 ]
 
 SYSTEM_LIBRARY = 2
@@ -119,6 +121,9 @@ ERRNO_REASONS: Mapping[int, Reason] = {
 _ERROR = re.compile(r"\berror:([0-9A-Fa-f]{8}):[^:]*:([^:]*):")
 
 
+_SOURCE_LINE = re.compile(r"\s*\(_ssl\.c:\d+\)")
+
+
 class OpensslError(NamedTuple):
     """Library and reason as OpenSSL's headers number them (``ERR_LIB_*`` in ``err.h``)."""
 
@@ -139,6 +144,11 @@ class OpensslError(NamedTuple):
             name = ALERTS.get(self.reason - _ALERT_BASE, "")
             return f"ALERT_{name.upper()}" if name else ""
         return SSL_REASONS.get(self.reason, "")
+
+
+def told(error: ssl.SSLError) -> str:
+    """What Python's ``ssl`` says of an error, without the line of its own source."""
+    return error.reason or _SOURCE_LINE.sub("", str(error))
 
 
 def openssl_errors(text: str) -> tuple[OpensslError, ...]:

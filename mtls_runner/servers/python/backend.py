@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import socket
 import ssl
 import threading
@@ -110,8 +109,8 @@ class _Server:
             greeting = hosts.greet(sock, greeted)
             connection.asks, connection.server_name = greeting.host.asks, greeting.server_name
             tls = greeting.host.context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
-        except OSError as error:  # the client is gone already
-            connection.error = str(error)
+        except OSError as error:  # the client is gone already, or says nothing
+            connection.failed(error)
             self._connections.settle(connection)
             self._forget(plain, sock)
             return
@@ -128,16 +127,12 @@ class _Server:
             self._handshake_done(tls, connection)
             self._http(tls, connection, hosts, greeting)
             say_goodbye(tls)
-        except ssl.SSLError as error:
-            connection.symbol = error.reason or ""
-            if isinstance(error, ssl.SSLCertVerificationError):
-                connection.verify_code = error.verify_code
-            connection.error = connection.symbol or str(error)
-            self._connections.settle(connection)
-            close_after_alert(tls, Deadline.after(_LINGER_SECONDS))
         except OSError as error:
-            connection.symbol = errno.errorcode.get(error.errno or 0, "")
-            connection.error = error.strerror or str(error)
+            cut_off = isinstance(tls, RecordingSocket) and tls.overran
+            connection.failed(TimeoutError() if cut_off else error)
+            if isinstance(error, ssl.SSLError):
+                self._connections.settle(connection)
+                close_after_alert(tls, Deadline.after(_LINGER_SECONDS))
         except HttpError as error:
             connection.error = str(error)
         finally:

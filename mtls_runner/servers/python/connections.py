@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import queue
+import ssl
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from collections.abc import Iterator
 from mtls_runner.deadline import Deadline
 from mtls_runner.model.observation import Direction, HttpRequest, ServerView
 from mtls_runner.tls.messages import subject
+from mtls_runner.tls.openssl_errors import told
 from mtls_runner.tls.transcript import Transcript
 
 __all__ = ["Connection", "Connections"]
@@ -34,6 +37,7 @@ class Connection:
         "server_name",
         "settled",
         "symbol",
+        "timed_out",
         "tls_version",
         "transcript",
         "verify_code",
@@ -46,6 +50,7 @@ class Connection:
         self.settled = False
         self.error = ""
         self.symbol = ""
+        self.timed_out = False
         self.verify_code: int | None = None
         self.peer: bytes | None = None
         self.request: HttpRequest | None = None
@@ -56,6 +61,19 @@ class Connection:
         self.refused_status: int | None = None
         self.asks = False
         """Whether the host that it came to asks for a client certificate."""
+
+    def failed(self, error: OSError) -> None:
+        """Take down why the socket, or TLS on it, failed."""
+        if isinstance(error, ssl.SSLError):
+            self.symbol = error.reason or ""
+            if isinstance(error, ssl.SSLCertVerificationError):
+                self.verify_code = error.verify_code
+            self.error = told(error)
+        elif isinstance(error, TimeoutError):
+            self.timed_out, self.error = True, "the time limit passed"
+        else:
+            self.symbol = errno.errorcode.get(error.errno or 0, "")
+            self.error = error.strerror or str(error)
 
     def view(self) -> ServerView:
         """As the lab's own noun."""
@@ -84,6 +102,7 @@ class Connection:
             resumed=self.resumed,
             refused_status=self.refused_status,
             presented=self._presented(),
+            timed_out=self.timed_out,
         )
 
     def _presented(self) -> str | None:
