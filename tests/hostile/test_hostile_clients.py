@@ -61,12 +61,11 @@ def test_the_server_says_what_it_saw_and_serves_on(mtls_lab: MtlsLab, scenario: 
 
 
 def test_a_server_ends_while_clients_go_on(scenario: Path) -> None:
-    plan = load(scenario)
-    before = threading.active_count()
+    plan, before = load(scenario), set(threading.enumerate())
     endless = [run for name, (run, _) in CLIENTS.items() if name.endswith("without end")]
     assert len(endless) > 6
     with Lab(plan) as lab:
-        server = lab.server(plan.cases[0].server)
+        server, server_id = lab.server(plan.cases[0].server), plan.cases[0].server.id
         clients = [threading.Thread(target=quietly, args=(run, server.address.port)) for run in endless]
         for client in clients:
             client.start()
@@ -74,7 +73,9 @@ def test_a_server_ends_while_clients_go_on(scenario: Path) -> None:
             threading.Event().wait(0.01)
     for client in clients:
         client.join(SLACK)
-    assert threading.active_count() == before
+    assert [client for client in clients if client.is_alive()] == []
+    new = set(threading.enumerate()) - before
+    assert [thread for thread in new if thread.name.startswith(f"mtls-run-{server_id}")] == []
 
 
 def quietly(run: Client, port: int) -> None:
