@@ -2,8 +2,10 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from mtls_runner.language.certificate import Absent, Basic, Certificate, Constraints
+from mtls_runner.language.merge import by_name
 from mtls_runner.model.certificate import (
     BasicConstraints,
     CertificateSpec,
@@ -58,42 +60,39 @@ def certificate_spec(
     key, signature = model.key, model.signature
     not_before, not_after = _validity(model)
     san = model.san.names if model.san is not None else _SERVER_SAN if presented and not authority else ()
-    return CertificateSpec(
-        id=id_,
-        authority=authority,
-        subject=model.subject if model.subject is not None else f"CN={id_}",
-        issuer=issuer,
-        key=KeySpec(
+    given: dict[str, Any] = by_name(model, CertificateSpec) | {
+        "id": id_,
+        "authority": authority,
+        "subject": model.subject if model.subject is not None else f"CN={id_}",
+        "issuer": issuer,
+        "key": KeySpec(
             algorithm,
             (key.format if key else None) or KeyFormat.PKCS8,
             (key.cipher if key else None) or KeyCipher.AES_256_CBC,
             key.same_as if key else None,
         ),
-        passphrase=passphrase,
-        not_before=not_before,
-        not_after=not_after,
-        serial=model.serial,
-        san=tuple(san) or None,
-        san_critical=bool(model.san and model.san.critical),
-        extended_key_usage=_extended_key_usage(model, authority),
-        extended_key_usage_critical=bool(model.usage and model.usage.critical),
-        key_usage=_key_usage(model, authority, algorithm),
-        key_usage_critical=not (model.key_usage and model.key_usage.critical is False),
-        basic_constraints=_basic(model, authority),
-        name_constraints=_name_constraints(model.name_constraints),
-        subject_key_identifier=model.subject_key_identifier is not False,
-        authority_key_identifier=model.authority_key_identifier is not False,
-        signature=SignatureSpec(signature.hash, bool(signature.pss)) if signature else SignatureSpec(),
-        extensions=tuple(
+        "passphrase": passphrase,
+        "not_before": not_before,
+        "not_after": not_after,
+        "san": tuple(san) or None,
+        "san_critical": bool(model.san and model.san.critical),
+        "extended_key_usage": _extended_key_usage(model, authority),
+        "extended_key_usage_critical": bool(model.usage and model.usage.critical),
+        "key_usage": _key_usage(model, authority, algorithm),
+        "key_usage_critical": not (model.key_usage and model.key_usage.critical is False),
+        "basic_constraints": _basic(model, authority),
+        "name_constraints": _name_constraints(model.name_constraints),
+        "signature": SignatureSpec(signature.hash, bool(signature.pss)) if signature else SignatureSpec(),
+        "extensions": tuple(
             Extension(oid, extension.der, bool(extension.critical))
             for oid, extension in (model.extensions or {}).items()
         ),
-        defects=tuple(dict.fromkeys(model.defects or ())),
-        revoked=_revocation(model),
-        ocsp=ocsp,
-        must_staple=bool(model.must_staple),
-        files=_files(model),
-    )
+        "defects": tuple(dict.fromkeys(model.defects or ())),
+        "revoked": _revocation(model),
+        "ocsp": ocsp,
+        "files": _files(model),
+    }
+    return CertificateSpec(**given)
 
 
 def _validity(model: Certificate) -> tuple[Moment, Moment]:

@@ -1,7 +1,9 @@
-"""One description over another (``like:``, lab.yaml's defaults, a matrix), and one model's keys in another."""
+"""One description over another (``like:``, defaults, a matrix), one model's keys in another, and in what is resolved."""
 
 from collections.abc import Iterable
 from copy import copy
+from dataclasses import fields
+from functools import cache
 from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, create_model
@@ -9,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from mtls_runner.language.values import Strict
 
-__all__ = ["derived", "keys_of", "over", "within", "without"]
+__all__ = ["by_name", "derived", "keys_of", "over", "within", "without"]
 
 M = TypeVar("M", bound=Strict)
 
@@ -76,3 +78,18 @@ def derived(name: str, sentence: str, keys: dict[str, tuple[Any, FieldInfo]]) ->
     """A model with these keys; ``sentence`` is its docstring, which schema and reference show."""
     fields: dict[str, Any] = dict(keys)
     return create_model(name, __base__=Strict, __doc__=sentence, **fields)
+
+
+@cache
+def _shared(model: type[Strict], spec: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(spec) if field.name in model.model_fields)
+
+
+def by_name(model: Strict, spec: type) -> dict[str, Any]:
+    """What the author gave of those keys that the resolved description has under the same name; of all others, its own
+    defaults count.
+    """
+    given = {name: getattr(model, name) for name in _shared(type(model), spec)}
+    return {
+        name: tuple(value) if isinstance(value, list) else value for name, value in given.items() if value is not None
+    }

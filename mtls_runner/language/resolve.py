@@ -3,8 +3,6 @@
 import contextlib
 import os
 from collections.abc import Collection, Iterator
-from dataclasses import fields
-from functools import cache
 from typing import Any
 
 from mtls_runner.language.certificates import Certificates
@@ -14,10 +12,10 @@ from mtls_runner.language.endpoint import ClientDescription, OwnFile, ResponseMo
 from mtls_runner.language.expectation import RefusalModel
 from mtls_runner.language.in_place import InPlace
 from mtls_runner.language.lab import DEFAULT_IMAGE, IMAGE_VARIABLE
+from mtls_runner.language.merge import by_name
 from mtls_runner.language.options import chosen
 from mtls_runner.language.responders import Responders
 from mtls_runner.language.servers import host_server, presented
-from mtls_runner.language.values import Strict
 from mtls_runner.model.client import ClientSpec, KeySource, Request
 from mtls_runner.model.credential import Secret
 from mtls_runner.model.endpoint import TlsVersion, VerifyFlag
@@ -100,7 +98,7 @@ class Resolver:
             self._secret(model) if "passphrase" in model.model_fields_set else self._own_passphrase(certificate)
         )
         backend = self.backend(self._context.overrides.backend or model.backend)
-        given: dict[str, Any] = _by_name(model, ServerSpec) | {
+        given: dict[str, Any] = by_name(model, ServerSpec) | {
             "certificate": certificate,
             "passphrase": passphrase,
             "trust": trust,
@@ -199,7 +197,7 @@ class Resolver:
             passphrase = None
         else:
             passphrase = self._own_passphrase(key or model.certificate)
-        given: dict[str, Any] = _by_name(model, ClientSpec) | {
+        given: dict[str, Any] = by_name(model, ClientSpec) | {
             "tool": self._tool(self._context.overrides.tool or model.tool),
             "key": self._key_source(key),
             "passphrase": passphrase,
@@ -232,21 +230,6 @@ class Resolver:
         if isinstance(key, OwnFile):
             return KeySource(file=self._context.beside(self._context.document, key.path))
         return KeySource(id=key)
-
-
-@cache
-def _shared(model: type[Strict], spec: type) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(spec) if field.name in model.model_fields)
-
-
-def _by_name(model: Strict, spec: type) -> dict[str, Any]:
-    """What the author gave of those keys that the resolved description has under the same name; of all others, its own
-    defaults count.
-    """
-    given = {name: getattr(model, name) for name in _shared(type(model), spec)}
-    return {
-        name: tuple(value) if isinstance(value, list) else value for name, value in given.items() if value is not None
-    }
 
 
 def _flags(model: ServerDescription | ClientDescription) -> frozenset[VerifyFlag]:
