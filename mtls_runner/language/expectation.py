@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 
 from mtls_runner.errors import DeadlineExceeded
 from mtls_runner.language.document import Plain, Value
-from mtls_runner.language.protocol import BACKEND, TOOL, Tls
+from mtls_runner.language.protocol import BACKEND, RUNTIME, TOOL, Tls
 from mtls_runner.language.values import (
     Bool,
     Json,
@@ -31,6 +31,7 @@ from mtls_runner.model.endpoint import TlsVersion
 from mtls_runner.model.expectation import Match, Matcher
 from mtls_runner.model.implementation import LIBRARIES
 from mtls_runner.model.observation import Outcome, Reason
+from mtls_runner.model.traits import Runtime
 from mtls_runner.regular_expressions import occurs
 from mtls_runner.tls.names import ALERTS
 
@@ -276,6 +277,7 @@ class When(Strict):
     library: Some[Annotated[str, word({name: name for name in LIBRARIES}, "a TLS library")]] = about(
         "Where the server's TLS library is one of these: openssl (python and nginx, too), boringssl, go, …", "openssl"
     )
+    runtime: Some[Annotated[Runtime, RUNTIME]] = about("Where the server is run so: process or container.", "process")
 
 
 class Where(Strict):

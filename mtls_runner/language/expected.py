@@ -10,7 +10,8 @@ from mtls_runner.language.expectation import CASE_OUTCOMES, Checks, Expect, Serv
 from mtls_runner.model.endpoint import TlsVersion
 from mtls_runner.model.expectation import Check, Expectation, Match, Matcher
 from mtls_runner.model.observation import Outcome
-from mtls_runner.model.traits import BackendTraits, ClientTraits
+from mtls_runner.model.server import ServerSpec
+from mtls_runner.model.traits import ClientTraits
 from mtls_runner.span import Span
 
 __all__ = ["ConditionalChecks", "ConditionalExpectation", "expected", "server_expected"]
@@ -26,14 +27,15 @@ class ConditionalChecks:
     checks: tuple[Check, ...]
     loc: Loc
 
-    def counts(self, backend: BackendTraits, tool: ClientTraits | None, tls: TlsVersion | None) -> bool:
+    def counts(self, server: ServerSpec, tool: ClientTraits | None, tls: TlsVersion | None) -> bool:
         """Whether it applies to a case, whatever version its tool has."""
-        when = self.when
+        when, backend = self.when, server.backend
         return (
             (when.backend is None or backend.name in when.backend)
             and (when.tool is None or (tool is not None and tool.name in when.tool))
             and (when.tls is None or tls in when.tls)
             and (when.library is None or backend.library in when.library)
+            and (when.runtime is None or (server.runtime or backend.runtime) in when.runtime)
         )
 
 
@@ -45,9 +47,9 @@ class ConditionalExpectation:
         self.entries = entries
         self._resolved: dict[tuple[bool, ...], Expectation] = {}
 
-    def resolve(self, backend: BackendTraits, tool: ClientTraits | None, tls: TlsVersion | None) -> Expectation:
+    def resolve(self, server: ServerSpec, tool: ClientTraits | None, tls: TlsVersion | None) -> Expectation:
         """What counts there."""
-        key = tuple(entry.counts(backend, tool, tls) for entry in self.entries)
+        key = tuple(entry.counts(server, tool, tls) for entry in self.entries)
         known = self._resolved.get(key)
         if known is None:
             chosen = [entry for entry, counts in zip(self.entries, key, strict=True) if counts]

@@ -27,12 +27,12 @@ from mtls_runner.model.case import Action, Case, Plan, Step
 from mtls_runner.model.endpoint import TlsVersion
 from mtls_runner.model.expectation import Expectation
 from mtls_runner.model.server import ServerSpec
-from mtls_runner.model.traits import BackendTraits, ClientTraits
+from mtls_runner.model.traits import ClientTraits
 from mtls_runner.span import Span
 
 __all__ = ["plan"]
 
-Resolve: TypeAlias = Callable[[BackendTraits, ClientTraits | None, TlsVersion | None], Expectation]
+Resolve: TypeAlias = Callable[[ServerSpec, ClientTraits | None, TlsVersion | None], Expectation]
 
 
 def plan(context: Context) -> Plan:
@@ -100,7 +100,7 @@ class _Planner:
             for cell in cells(self._context, server_axes, ("matrix",)):
                 spec = self._server(id_, model, cell)
                 span = document.span(loc, key=True)
-                step = Step("", Action.START, span, expect=wanted.resolve(spec.backend, None, None))
+                step = Step("", Action.START, span, expect=wanted.resolve(spec, None, None))
                 yield Case(
                     id=f"{document.path}::{name}{cell.suffix}",
                     name=f"{name}{cell.suffix}",
@@ -213,7 +213,7 @@ class _Planner:
             client_spec = self._resolver.client(applied(client, cell.client) if cell.client else client, spec)
             tls = planned_version(spec, client_spec)
             name = f"{case.name}{cell.suffix}"
-            expect = resolve(spec.backend, client_spec.tool, tls)
+            expect = resolve(spec, client_spec.tool, tls)
             step = Step("", Action.CONNECT, span, client=client_spec, expect=expect, tls=tls)
             yield Case(f"{path}::{name}", name, spec, (step,), span, self._tags)
 

@@ -83,7 +83,7 @@ class CaseSteps:
                 self._place.span(("steps", number)),
                 seconds=model.wait if isinstance(model.wait, float) else 0.0,
                 until_expired=model.wait.id if isinstance(model.wait, Expired) else None,
-                expect=self._expected[number].resolve(spec.backend, None, None),
+                expect=self._expected[number].resolve(spec, None, None),
             )
             if action is Action.REPLACE and model.replace is not None:
                 server = within(server, model.replace)
@@ -99,7 +99,7 @@ class CaseSteps:
         described = within(client, model.connect) if model.connect is not None else client
         spec = self._resolver.client(described, case.server)
         tls = planned_version(case.server, spec)
-        expect = self._expected[number].resolve(case.server.backend, spec.tool, tls)
+        expect = self._expected[number].resolve(case.server, spec.tool, tls)
         made = replace(step, client=spec, expect=expect, resume=self._resumes[number], tls=tls)
         self._connections.setdefault(number, []).append(replace(case, steps=(replace(made, name=""),)))
         return made

@@ -103,6 +103,11 @@ class BackendTraits:
     plain: PlainServer | None = None
     in_catalogue: bool = True
 
+    @property
+    def runtime(self) -> Runtime | None:
+        """How it is run unless told otherwise."""
+        return self.runtimes[0] if self.runtimes else None
+
     def __str__(self) -> str:
         return self.name
 

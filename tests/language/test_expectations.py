@@ -149,6 +149,20 @@ def test_what_counts_where(load_text: Load, index: int, status: list[int], exits
     assert found["reason"] == equals("expired")
 
 
+@pytest.mark.parametrize(
+    ("server", "status"),
+    [("{backend: nginx}", 1), ("{backend: nginx, runtime: process}", 2), ("{backend: python}", 0)],
+)
+def test_what_counts_by_runtime(load_text: Load, server: str, status: int) -> None:
+    text = WHERE.partition("      where:")[0].replace("status: 1", "status: 0").replace("{certificate: server}", server)
+    runtimes = "".join(
+        f"        - {{when: {{runtime: {name}}}, expect: {{status: {number}}}}}\n"
+        for number, name in enumerate(("container", "process"), 1)
+    )
+    (case,) = load_text(f"{text}      where:\n{runtimes}").cases
+    assert [value for _, value in checks(case)["status"]] == [status]
+
+
 def test_a_tool_version_stays_on_its_check(load_text: Load) -> None:
     case, _ = where(load_text, 1)
     exits = [check for check in case.expect.checks if check.path == "curl_exit"]
