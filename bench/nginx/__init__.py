@@ -1,6 +1,7 @@
 """nginx in a container: with its log against without it, and the first verdict against doing it by hand.
 
-Both need a container engine with the image that ``MTLS_RUN_IMAGE`` names.
+Both need a container engine with the image that ``MTLS_RUN_IMAGE`` names. As a process: the first verdict against the embedded
+server's.
 """
 
 from __future__ import annotations
@@ -120,6 +121,20 @@ def nginx_first(directory: Path, times: int) -> Iterator[Figure]:
     lab_seconds, hand_seconds = (median(column) for column in zip(*rounds, strict=True))
     yield Figure("first verdict on nginx", lab_seconds, hand_seconds, "s", "docker run + curl", 1.3, len(rounds))
     yield Figure("first verdict on nginx", lab_seconds, None, "s", "", 1.0, len(rounds))
+
+
+@benchmark("nginx-process-first")
+def nginx_process_first(directory: Path, times: int) -> Iterator[Figure]:
+    """From the start of the process to the line of the first verdict: nginx as a process, and the embedded server."""
+    _plan(directory)
+    ours, embedded = (
+        [*mtls_run(directory, *where, "--tool", "python", "-k", "good", str(directory / "nginx.yaml")).arguments]
+        for where in (("--runtime", "process"), ("--backend", "python"))
+    )
+    _until(ours, "accepted"), _until(embedded, "accepted")
+    rounds = [(_until(ours, "accepted"), _until(embedded, "accepted")) for _ in range(max(15, times))]
+    seconds, peer = (median(column) for column in zip(*rounds, strict=True))
+    yield Figure("first verdict on nginx as a process", seconds, peer, "s", "embedded server", 1.15, len(rounds))
 
 
 def _until(command: list[str], word: str) -> float:
