@@ -19,7 +19,6 @@ from mtls_runner.registry import Registry
 from mtls_runner.runtimes.container_options import ContainerOptions
 
 __all__ = [
-    "DEFAULT_IMAGE",
     "IMAGE_VARIABLE",
     "LAB_FILE",
     "Defaults",
@@ -31,7 +30,6 @@ __all__ = [
 ]
 
 LAB_FILE = "lab.yaml"
-DEFAULT_IMAGE = "nginx:1.27"
 IMAGE_VARIABLE = "MTLS_RUN_IMAGE"
 
 

@@ -11,7 +11,7 @@ from mtls_runner.language.crls import Crls
 from mtls_runner.language.endpoint import ClientDescription, OwnFile, ResponseModel, ServerDescription
 from mtls_runner.language.expectation import RefusalModel
 from mtls_runner.language.in_place import InPlace
-from mtls_runner.language.lab import DEFAULT_IMAGE, IMAGE_VARIABLE
+from mtls_runner.language.lab import IMAGE_VARIABLE
 from mtls_runner.language.merge import by_name
 from mtls_runner.language.options import chosen
 from mtls_runner.language.responders import Responders
@@ -148,7 +148,7 @@ class Resolver:
         engine = self._context.lab.engine
         image = self._context.overrides.image or os.environ.get(IMAGE_VARIABLE)
         options = {
-            "image": image or model.image or engine.image or DEFAULT_IMAGE,
+            "image": image or model.image or engine.image or backend.image,
             **dict(chosen(model.options, engine, backend)),
             "config": self._context.beside(self._context.document, model.config) if model.config else None,
             "port": model.port,

@@ -16,7 +16,7 @@ from mtls_runner.language.context import Context
 from mtls_runner.language.diagnose import diagnose
 from mtls_runner.language.document import Document, Loc
 from mtls_runner.language.implementations.discovery import known_to
-from mtls_runner.language.lab import DEFAULT_IMAGE, IMAGE_VARIABLE, LabYaml, load_lab
+from mtls_runner.language.lab import IMAGE_VARIABLE, LabYaml, load_lab
 from mtls_runner.language.scenario import Scenario
 from mtls_runner.language.servers import Servers
 from mtls_runner.language.source import read
@@ -89,7 +89,11 @@ def _all(context: Context) -> Iterator[Setting]:
             (*family, shared),
             {"backend": (overrides.backend, "--backend"), "runtime": (overrides.runtime, "--runtime")},
         )
-        yield _image(name, family, lab, overrides)
+        backend = overrides.backend or next(
+            (given[0] for one in (*family, shared) if (given := one.given("backend"))), None
+        )
+        traits = known.backends.default if backend is None else known.backends.named(backend)
+        yield _image(name, family, lab, overrides, traits.image or "none")
     shared = _Source(lab.defaults.client, lab.document, ("defaults", "client"))
     defaults = {"tool": known.clients.default.name} | _defaults(ClientSpec, _CLIENT) | {"tls": "what the server offers"}
     yield from _chosen("client", defaults, (shared,), {"tool": (overrides.tool, "--tool")})
@@ -106,7 +110,7 @@ def _defaults(spec: type, keys: Sequence[str]) -> dict[str, str]:
     return {field.name: _text(field.default) for name in keys for field in fields(spec) if field.name == name}
 
 
-def _image(name: str, family: Sequence[_Source], lab: LabYaml, overrides: Overrides) -> Setting:
+def _image(name: str, family: Sequence[_Source], lab: LabYaml, overrides: Overrides, default: str) -> Setting:
     key = f"{name}.image"
     if overrides.image:
         return Setting(key, overrides.image, "--image")
@@ -114,7 +118,7 @@ def _image(name: str, family: Sequence[_Source], lab: LabYaml, overrides: Overri
         return Setting(key, os.environ[IMAGE_VARIABLE], IMAGE_VARIABLE)
     engine = _Source(lab.file.engine, lab.document, ("engine",))
     given = next((given for source in (*family, engine) if (given := source.given("image"))), None)
-    return Setting(key, *(given or (DEFAULT_IMAGE, BUILT_IN)))
+    return Setting(key, *(given or (default, BUILT_IN)))
 
 
 def _chosen(

@@ -8,12 +8,11 @@ import pytest
 
 from mtls_runner.errors import ScenarioError
 from mtls_runner.language import Overrides, load
-from mtls_runner.language.lab import DEFAULT_IMAGE, find_lab
+from mtls_runner.language.lab import find_lab
 from mtls_runner.language.reading import tree_settings
 from mtls_runner.language.settings import settings_for
 from mtls_runner.model.certificate import KeyAlgorithm
 from mtls_runner.model.endpoint import TlsVersion
-from mtls_runner.servers.nginx import backend
 from tests.language.conftest import MINIMAL, Broken, Load, summary
 
 LAB = """\
@@ -154,7 +153,3 @@ def test_the_repository_s_own_lab_yaml_loads() -> None:
     root = Path(__file__).parents[2]
     assert find_lab(root / "scenarios" / "basic.yaml") == root / "lab.yaml"
     assert load(root / "scenarios" / "basic.yaml").warnings == ()
-
-
-def test_the_default_image_is_the_backend_s() -> None:
-    assert backend.DEFAULT_IMAGE == DEFAULT_IMAGE

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -27,10 +26,8 @@ if TYPE_CHECKING:
     from mtls_runner.servers.container.engine import Container, Engine
     from mtls_runner.servers.nginx.running import RunningNginx
 
-__all__ = ["DEFAULT_IMAGE", "NginxBackend"]
+__all__ = ["NginxBackend"]
 
-DEFAULT_IMAGE = "nginx:1.27"
-IMAGE_VARIABLE = "MTLS_RUN_IMAGE"
 
 # What nginx's master needs to become its workers' user, to make its temporary directories and to write logs, though their
 # places belong to that user (Debian's package); ports below 1024. Workers keep none.
@@ -239,4 +236,4 @@ def _as_process_cannot(server: ServerSpec) -> str | None:
 
 
 def _image(server: ServerSpec) -> str:
-    return server.option("image") or os.environ.get(IMAGE_VARIABLE) or DEFAULT_IMAGE
+    return server.option("image") or server.backend.image

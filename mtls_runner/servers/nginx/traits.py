@@ -36,6 +36,7 @@ TRAITS = BackendTraits(
     refusal=Refusal.STATUS,
     refusal_status=400,
     runtimes=(Runtime.CONTAINER, Runtime.PROCESS),
+    image="nginx:1.27",
     verify_depth=1,
     plain=PlainServer.NGINX,
     options=_options,
