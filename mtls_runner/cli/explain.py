@@ -21,7 +21,7 @@ from mtls_runner.cli.one_file import one_plan
 from mtls_runner.cli.select import named
 from mtls_runner.errors import ScenarioError, UsageError
 from mtls_runner.explain.explanation import explain as paragraphs
-from mtls_runner.explain.words import Line
+from mtls_runner.explain.words import TextLine
 from mtls_runner.model.case import Plan
 from mtls_runner.reporters.escape import one_line
 
@@ -62,7 +62,7 @@ def _only(plan: Plan, wanted: str) -> Plan:
     return replace(plan, cases=cases)
 
 
-def _broken(line: Line, columns: int) -> Iterator[str]:
+def _broken(line: TextLine, columns: int) -> Iterator[str]:
     """The lines of a paragraph; what follows a mark is set beside it."""
     if not line.text:
         yield ""

@@ -14,8 +14,8 @@ from mtls_runner.cli.diagnostics import complain
 from mtls_runner.cli.exit_code import ExitCode
 from mtls_runner.cli.one_file import live_progress, one_plan
 from mtls_runner.cli.stop import STOP
-from mtls_runner.engine.attend import Attendance, Ended, Visit
 from mtls_runner.engine.lab import Lab
+from mtls_runner.engine.serving import Attendance, Ended, Visit
 from mtls_runner.errors import ScenarioError, ServerUnusable
 from mtls_runner.explain.expected import expected
 from mtls_runner.model.case import Plan

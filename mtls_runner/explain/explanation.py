@@ -11,17 +11,17 @@ from mtls_runner.explain.pki import pki
 from mtls_runner.explain.sequence import seen_by, sequence
 from mtls_runner.explain.servers import server
 from mtls_runner.explain.steps import presents, steps
-from mtls_runner.explain.words import Line, quoted
+from mtls_runner.explain.words import TextLine, quoted
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.server import ServerSpec
 from mtls_runner.tls.hints import HINTS, MEANINGS
 
 __all__ = ["explain"]
 
-_BLANK = Line("")
+_BLANK = TextLine("")
 
 
-def explain(plan: Plan, now: datetime, *, in_full: bool) -> Iterator[Line]:
+def explain(plan: Plan, now: datetime, *, in_full: bool) -> Iterator[TextLine]:
     """The plan's cases and what they rest on.
 
     Args:
@@ -29,9 +29,9 @@ def explain(plan: Plan, now: datetime, *, in_full: bool) -> Iterator[Line]:
         now: relative times count from it; aware.
         in_full: every step of each case, not only the one where it ends.
     """
-    yield Line(f"{plan.path}: {plan.name}", heading=True)
+    yield TextLine(f"{plan.path}: {plan.name}", heading=True)
     if plan.description.strip():
-        yield Line(" ".join(plan.description.split()), indent=2)
+        yield TextLine(" ".join(plan.description.split()), indent=2)
     yield _BLANK
     yield from pki(plan, now)
     numbered = _numbered(plan)
@@ -39,7 +39,7 @@ def explain(plan: Plan, now: datetime, *, in_full: bool) -> Iterator[Line]:
         yield _BLANK
         yield from server(spec, plan.certificates, name)
     yield _BLANK
-    yield Line("Cases", heading=True)
+    yield TextLine("Cases", heading=True)
     for alike in _alike(plan.cases):
         yield _BLANK
         yield from _cases(plan, alike, numbered, now, in_full=in_full)
@@ -65,15 +65,15 @@ def _alike(cases: Sequence[Case]) -> Iterator[tuple[str, list[Case]]]:
 
 def _cases(
     plan: Plan, alike: tuple[str, list[Case]], servers: dict[ServerSpec, str], now: datetime, *, in_full: bool
-) -> Iterator[Line]:
+) -> Iterator[TextLine]:
     name, cases = alike
-    bodies: dict[tuple[Line, ...], list[Case]] = {}
+    bodies: dict[tuple[TextLine, ...], list[Case]] = {}
     for case in cases:
         bodies.setdefault(tuple(_case(plan, case, servers, now, in_full=in_full)), []).append(case)
-    yield Line(name, indent=2, heading=True)
+    yield TextLine(name, indent=2, heading=True)
     for body, same in bodies.items():
         if len(bodies) > 1:
-            yield Line(_variants(same, name), indent=4)
+            yield TextLine(_variants(same, name), indent=4)
             yield from (replace(line, indent=line.indent + 2) for line in body)
         else:
             yield from body
@@ -83,24 +83,26 @@ def _variants(cases: Sequence[Case], name: str) -> str:
     return " ".join(case.name.removeprefix(name) or "(as it is)" for case in cases)
 
 
-def _case(plan: Plan, case: Case, servers: dict[ServerSpec, str], now: datetime, *, in_full: bool) -> Iterator[Line]:
+def _case(
+    plan: Plan, case: Case, servers: dict[ServerSpec, str], now: datetime, *, in_full: bool
+) -> Iterator[TextLine]:
     wanted = expected(case)
     if len(servers) > 1:
-        yield Line(servers[case.server], 4, "server   ")
+        yield TextLine(servers[case.server], 4, "server   ")
     if case.client is None:
-        yield Line(wanted.sentence + ".", 4, "expected ")
+        yield TextLine(wanted.sentence + ".", 4, "expected ")
         if wanted.reason is not None:
-            yield Line(MEANINGS[wanted.reason] + ".", 4, "because  ")
+            yield TextLine(MEANINGS[wanted.reason] + ".", 4, "because  ")
     elif not case.plain:
         yield from sequence(plan, case, now)
     else:
-        yield Line(presents(plan, case.client) + ".", 4, "client   ")
-        yield Line(wanted.sentence + ".", 4, "expected ")
+        yield TextLine(presents(plan, case.client) + ".", 4, "client   ")
+        yield TextLine(wanted.sentence + ".", 4, "expected ")
         for step in steps(plan, seen_by(case), wanted, now):
             if in_full or step.ends:
-                yield Line(step.text, 4, f"step {step.number}   ")
+                yield TextLine(step.text, 4, f"step {step.number}   ")
     if wanted.details:
-        yield Line(", ".join(wanted.details) + ".", 4, "checked  ")
+        yield TextLine(", ".join(wanted.details) + ".", 4, "checked  ")
     hint = HINTS.get(wanted.reason, "") if wanted.reason is not None else ""
     if in_full and hint:
-        yield Line(hint, 4, "hint     ")
+        yield TextLine(hint, 4, "hint     ")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from mtls_runner.explain.words import Line, listed, plural
+from mtls_runner.explain.words import TextLine, listed, plural
 from mtls_runner.model.case import Plan
 from mtls_runner.reporters.html.tree import Node, forest
 
@@ -14,12 +14,12 @@ __all__ = ["pki"]
 _USAGES = {"serverAuth": "servers", "clientAuth": "clients"}
 
 
-def pki(plan: Plan, now: datetime) -> Iterator[Line]:
+def pki(plan: Plan, now: datetime) -> Iterator[TextLine]:
     """A line for each certificate below the one that signed it, and one for each CRL."""
     trees = forest(plan, {}, now)
     count = sum(not spec.authority for spec in plan.certificates.values())
     authorities = plural(len(plan.certificates) - count, "authority", "authorities")
-    yield Line(f"PKI: {authorities}, {plural(count, 'leaf', 'leaves')}", heading=True)
+    yield TextLine(f"PKI: {authorities}, {plural(count, 'leaf', 'leaves')}", heading=True)
     for tree in trees:
         yield from _tree(tree, plan, "", "")
     for crl in plan.crls.values():
@@ -27,12 +27,12 @@ def pki(plan: Plan, now: datetime) -> Iterator[Line]:
         what = f"the user's own file {crl.file.name}" if crl.file is not None else f"of {crl.issuer}, {revoked}"
         odd = f"; wrong on purpose: {', '.join(crl.defects)}" if crl.defects else ""
         until = "" if crl.file is not None else f"; next update {crl.next_update.resolve(now):%Y-%m-%d}"
-        yield Line(f"CRL {crl.id}: {what}{until}{odd}", indent=2)
+        yield TextLine(f"CRL {crl.id}: {what}{until}{odd}", indent=2)
 
 
-def _tree(node: Node, plan: Plan, before: str, below: str) -> Iterator[Line]:
+def _tree(node: Node, plan: Plan, before: str, below: str) -> Iterator[TextLine]:
     under = below + ("│  " if node.issued else "   ")
-    yield Line(_sentence(node, plan), indent=2, mark=f"{before}{node.id}: ", under=under)
+    yield TextLine(_sentence(node, plan), indent=2, mark=f"{before}{node.id}: ", under=under)
     for number, issued in enumerate(node.issued):
         last = number == len(node.issued) - 1
         yield from _tree(issued, plan, below + ("└─ " if last else "├─ "), below + ("   " if last else "│  "))

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from mtls_runner.explain.expected import expected
 from mtls_runner.explain.steps import presents, steps
-from mtls_runner.explain.words import Line, plural, quoted
+from mtls_runner.explain.words import TextLine, plural, quoted
 from mtls_runner.model.case import Action, Case, Plan, Step
 
 __all__ = ["seen_by", "sequence"]
@@ -22,7 +22,7 @@ def seen_by(case: Case) -> Case:
     return replace(case, server=case.server.host(name)) if case.server.hosts else case
 
 
-def sequence(plan: Plan, case: Case, now: datetime) -> Iterator[Line]:
+def sequence(plan: Plan, case: Case, now: datetime) -> Iterator[TextLine]:
     """A paragraph for each step.
 
     Args:
@@ -35,18 +35,18 @@ def sequence(plan: Plan, case: Case, now: datetime) -> Iterator[Line]:
         mark = f"step {number}   "
         if step.action is Action.CONNECT:
             one = replace(case, server=server, steps=(replace(step, name=""),))
-            yield Line(f"{step.name}: {_connection(plan, seen_by(one), step, now)}", _INDENT, mark)
+            yield TextLine(f"{step.name}: {_connection(plan, seen_by(one), step, now)}", _INDENT, mark)
         elif step.action is Action.WAIT:
-            yield Line(f"{_wait(step)}.", _INDENT, mark)
+            yield TextLine(f"{_wait(step)}.", _INDENT, mark)
         elif step.action is Action.REPLACE:
             pending = step.server or pending
-            yield Line(f"{step.name}: the server's files change; it has not read them yet.", _INDENT, mark)
+            yield TextLine(f"{step.name}: the server's files change; it has not read them yet.", _INDENT, mark)
         else:
             reads = expected(case.alone(number - 1))
             refused = reads.reason is not None
             server = server if refused else pending
             why = f", which fails ({reads.reason}), so that it goes on with what it had" if refused else ""
-            yield Line(f"{step.name}: the server reads its files again{why}.", _INDENT, mark)
+            yield TextLine(f"{step.name}: the server reads its files again{why}.", _INDENT, mark)
 
 
 def _connection(plan: Plan, case: Case, step: Step, now: datetime) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 
-from mtls_runner.explain.words import Line, either, listed, quoted, titled, tls_names
+from mtls_runner.explain.words import TextLine, either, listed, quoted, titled, tls_names
 from mtls_runner.model.certificate import CertificateSpec
 from mtls_runner.model.endpoint import ChainKind, ChainSpec, VerifyFlag
 from mtls_runner.model.revocation import RevocationCheck
@@ -16,7 +16,7 @@ __all__ = ["demand", "sent", "server"]
 _SHOWN = 60
 
 
-def server(spec: ServerSpec, certificates: Mapping[str, CertificateSpec], name: str) -> Iterator[Line]:
+def server(spec: ServerSpec, certificates: Mapping[str, CertificateSpec], name: str) -> Iterator[TextLine]:
     """Its paragraphs, the heading first.
 
     Args:
@@ -26,29 +26,29 @@ def server(spec: ServerSpec, certificates: Mapping[str, CertificateSpec], name: 
     """
     where = f" at {spec.address}" if spec.address is not None else ""
     summary = spec.backend.summary if spec.runtime is None else f"{spec.backend} {spec.runtime.told}"
-    yield Line(f"Server {name}: {summary}{where}", heading=True)
+    yield TextLine(f"Server {name}: {summary}{where}", heading=True)
     config = spec.option("config")
     if config:
-        yield Line(
+        yield TextLine(
             f"Its configuration is your own {PurePath(config).name}, which has the last word on all of this.", indent=2
         )
     if spec.certificate is not None:
-        yield Line(f"It {_shows(spec, certificates)}, and speaks {tls_names(spec.tls)}.", indent=2)
-    yield Line(f"It {demand(spec, certificates)}", indent=2)
+        yield TextLine(f"It {_shows(spec, certificates)}, and speaks {tls_names(spec.tls)}.", indent=2)
+    yield TextLine(f"It {demand(spec, certificates)}", indent=2)
     for sentence in _checks(spec):
-        yield Line(sentence, indent=2)
+        yield TextLine(sentence, indent=2)
     for host in spec.hosts:
         yield from _host(host, spec, certificates)
     if spec.responses != (Response(),) or config:
-        yield Line(_answers(spec), indent=2)
+        yield TextLine(_answers(spec), indent=2)
 
 
-def _host(host: VirtualHost, spec: ServerSpec, certificates: Mapping[str, CertificateSpec]) -> Iterator[Line]:
+def _host(host: VirtualHost, spec: ServerSpec, certificates: Mapping[str, CertificateSpec]) -> Iterator[TextLine]:
     """What is different for those who ask for one of its names."""
     told = [demand(host.server, certificates).rstrip(".")]
     if host.server.certificate is not None and host.server.certificate != spec.certificate:
         told.insert(0, _shows(host.server, certificates))
-    yield Line(f"Asked for {either(host.names)} it {', and '.join(told)}.", indent=2)
+    yield TextLine(f"Asked for {either(host.names)} it {', and '.join(told)}.", indent=2)
 
 
 def _shows(spec: ServerSpec, certificates: Mapping[str, CertificateSpec]) -> str:

@@ -21,10 +21,10 @@ from mtls_runner.model.traits import Refusal
 from mtls_runner.reporters.html.chains import lineage
 from mtls_runner.tls.agreement import usable_versions
 
-__all__ = ["Stage", "Step", "presents", "steps"]
+__all__ = ["ToldStage", "ToldStep", "presents", "steps"]
 
 
-class Stage(IntEnum):
+class ToldStage(IntEnum):
     """What an exchange goes through, in this order."""
 
     PREPARE = 1
@@ -39,7 +39,7 @@ class Stage(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ToldStep:
     """One step.
 
     Args:
@@ -50,32 +50,32 @@ class Step:
     """
 
     number: int
-    stage: Stage
+    stage: ToldStage
     text: str
     ends: bool
 
 
 _LOOKS = "The server looks for what both have: a TLS version, ciphers, groups, signature algorithms."
 _CONNECTION_ENDS = {
-    Reason.REFUSED: Stage.CONNECT,
-    Reason.NAME_NOT_RESOLVED: Stage.CONNECT,
-    Reason.CONNECT: Stage.CONNECT,
-    Reason.RESPONSE: Stage.ANSWER,
+    Reason.REFUSED: ToldStage.CONNECT,
+    Reason.NAME_NOT_RESOLVED: ToldStage.CONNECT,
+    Reason.CONNECT: ToldStage.CONNECT,
+    Reason.RESPONSE: ToldStage.ANSWER,
 }
 
 
-def steps(plan: Plan, case: Case, wanted: Expected, now: datetime) -> tuple[Step, ...]:
+def steps(plan: Plan, case: Case, wanted: Expected, now: datetime) -> tuple[ToldStep, ...]:
     """Of a case that has a client; the last one is where it should end."""
     if case.client is None:
         return ()
     last = _end(case, case.client, wanted)
-    told: list[Step] = []
+    told: list[ToldStep] = []
     for stage, text in _stages(plan, case.client, case.server, case.tls, wanted):
         if stage < last:
-            told.append(Step(len(told) + 1, stage, text, ends=False))
+            told.append(ToldStep(len(told) + 1, stage, text, ends=False))
             continue
         end = _ending(plan, case, wanted, now)
-        told.append(Step(len(told) + 1, stage, f"{text} {end}".rstrip(), ends=True))
+        told.append(ToldStep(len(told) + 1, stage, f"{text} {end}".rstrip(), ends=True))
         break
     return tuple(told)
 
@@ -95,24 +95,24 @@ def presents(plan: Plan, client: ClientSpec) -> str:
     return f"{told}; trusts {_trusted(client.trust)}"
 
 
-def _end(case: Case, client: ClientSpec, wanted: Expected) -> Stage:
+def _end(case: Case, client: ClientSpec, wanted: Expected) -> ToldStage:
     match wanted.outcome:
         case Outcome.CLIENT_UNUSABLE:
-            return Stage.PREPARE
+            return ToldStage.PREPARE
         case Outcome.PROTOCOL_ERROR:
-            return Stage.ANSWER if wanted.reason is Reason.HTTP else Stage.AGREE
+            return ToldStage.ANSWER if wanted.reason is Reason.HTTP else ToldStage.AGREE
         case Outcome.NO_CONNECTION | Outcome.TIMED_OUT:
-            return _CONNECTION_ENDS.get(wanted.reason, Stage.AGREE) if wanted.reason else Stage.CONNECT
+            return _CONNECTION_ENDS.get(wanted.reason, ToldStage.AGREE) if wanted.reason else ToldStage.CONNECT
         case Outcome.NO_AGREEMENT:
             own = wanted.reason is Reason.PROTOCOL_VERSION and not usable_versions(_alike(case.server, client), client)
-            return Stage.HELLO if own else Stage.AGREE
+            return ToldStage.HELLO if own else ToldStage.AGREE
         case Outcome.CLIENT_REFUSED:
-            return Stage.CHECK_SERVER
+            return ToldStage.CHECK_SERVER
         case Outcome.SERVER_REFUSED:
             late = wanted.reason is Reason.NOT_AUTHORIZED or case.server.client_auth is ClientAuth.NONE
-            return Stage.ANSWER if late else Stage.CHECK_CLIENT
+            return ToldStage.ANSWER if late else ToldStage.CHECK_CLIENT
         case _:
-            return Stage.ANSWER
+            return ToldStage.ANSWER
 
 
 def _alike(server: ServerSpec, client: ClientSpec) -> ServerSpec:
@@ -122,21 +122,21 @@ def _alike(server: ServerSpec, client: ClientSpec) -> ServerSpec:
 
 def _stages(
     plan: Plan, client: ClientSpec, server: ServerSpec, tls: TlsVersion | None, wanted: Expected
-) -> Iterator[tuple[Stage, str]]:
+) -> Iterator[tuple[ToldStage, str]]:
     usable = usable_versions(server, client)
     version = tls or (usable[-1] if usable else None)
     agreed = wanted.outcome is not Outcome.NO_AGREEMENT
     withheld = wanted.reason is Reason.CERTIFICATE_WITHHELD
-    yield Stage.PREPARE, _prepares(plan, client)
-    yield Stage.CONNECT, f"The client connects to {client.connect or server.address or 'the server, on loopback'}."
-    yield Stage.HELLO, _hello(client)
-    yield Stage.AGREE, _agrees(plan, server, version) if agreed and version is not None else _LOOKS
-    yield Stage.CHECK_SERVER, _client_checks(client)
+    yield ToldStage.PREPARE, _prepares(plan, client)
+    yield ToldStage.CONNECT, f"The client connects to {client.connect or server.address or 'the server, on loopback'}."
+    yield ToldStage.HELLO, _hello(client)
+    yield ToldStage.AGREE, _agrees(plan, server, version) if agreed and version is not None else _LOOKS
+    yield ToldStage.CHECK_SERVER, _client_checks(client)
     if server.client_auth is not ClientAuth.NONE:
-        yield Stage.CERTIFICATE, _shows(plan, client, version, withheld=withheld)
-        yield Stage.CHECK_CLIENT, _server_checks(server, nothing=withheld or client.certificate is None)
-    yield Stage.REQUEST, f"The client asks: {client.request.method} {client.request.path}."
-    yield Stage.ANSWER, f"The server answers{_status(server, client)}."
+        yield ToldStage.CERTIFICATE, _shows(plan, client, version, withheld=withheld)
+        yield ToldStage.CHECK_CLIENT, _server_checks(server, nothing=withheld or client.certificate is None)
+    yield ToldStage.REQUEST, f"The client asks: {client.request.method} {client.request.path}."
+    yield ToldStage.ANSWER, f"The server answers{_status(server, client)}."
 
 
 def _status(server: ServerSpec, client: ClientSpec) -> str:

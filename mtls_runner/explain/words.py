@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from mtls_runner.model.certificate import CertificateSpec
 from mtls_runner.model.endpoint import TlsVersion
 
-__all__ = ["Line", "either", "listed", "plural", "quoted", "titled", "tls_names"]
+__all__ = ["TextLine", "either", "listed", "plural", "quoted", "titled", "tls_names"]
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TextLine:
     """One paragraph of an explanation.
 
     Args:

@@ -22,7 +22,7 @@ from mtls_runner.model.credential import Credential
 from mtls_runner.pki.keys import PrivateKey
 from mtls_runner.pki.pem import blocks
 
-__all__ = ["Form", "Part", "Taken", "crl_der", "take"]
+__all__ = ["FilePart", "Form", "Taken", "crl_der", "take"]
 
 
 class Form(StrEnum):
@@ -36,7 +36,7 @@ class Form(StrEnum):
     """RFC 7292: certificate, chain and key in one file, as browsers, Java and Windows import it."""
 
 
-class Part(StrEnum):
+class FilePart(StrEnum):
     """What a file is of a certificate's material."""
 
     CERTIFICATE = "certificate"
@@ -48,14 +48,14 @@ class Part(StrEnum):
     PKCS12 = "pkcs12"
 
 
-_ENDINGS: Mapping[Part, str] = {
-    Part.CERTIFICATE: ".crt",
-    Part.CHAIN: ".chain.pem",
-    Part.KEY: ".key",
-    Part.PASSPHRASE: ".passphrase",
-    Part.CERTIFICATE_DER: ".der",
-    Part.KEY_DER: ".key.der",
-    Part.PKCS12: ".p12",
+_ENDINGS: Mapping[FilePart, str] = {
+    FilePart.CERTIFICATE: ".crt",
+    FilePart.CHAIN: ".chain.pem",
+    FilePart.KEY: ".key",
+    FilePart.PASSPHRASE: ".passphrase",
+    FilePart.CERTIFICATE_DER: ".der",
+    FilePart.KEY_DER: ".key.der",
+    FilePart.PKCS12: ".p12",
 }
 
 
@@ -68,10 +68,10 @@ class Taken:
         notes: what has no such form, and why, for people.
     """
 
-    files: Mapping[Part, bytes] = field(repr=False)
+    files: Mapping[FilePart, bytes] = field(repr=False)
     notes: tuple[str, ...] = ()
 
-    def named(self, base: str) -> Mapping[Part, str]:
+    def named(self, base: str) -> Mapping[FilePart, str]:
         """The files' names under ``base``, which has no ending."""
         return {part: base + _ENDINGS[part] for part in self.files}
 
@@ -88,13 +88,13 @@ def take(credential: Credential, forms: frozenset[Form]) -> Taken:
         key = credential.key_path.read_bytes() if credential.key_path is not None else None
     except OSError as error:
         raise MaterialError(f"certificate {credential.id!r}: {error.filename}: {error.strerror}") from error
-    files = {Part.CERTIFICATE: certificate}
+    files = {FilePart.CERTIFICATE: certificate}
     if Form.PEM in forms:
-        files[Part.CHAIN] = chain
+        files[FilePart.CHAIN] = chain
         if key is not None:
-            files[Part.KEY] = key
+            files[FilePart.KEY] = key
     if credential.passphrase is not None and key is not None:
-        files[Part.PASSPHRASE] = credential.passphrase.reveal().encode() + b"\n"
+        files[FilePart.PASSPHRASE] = credential.passphrase.reveal().encode() + b"\n"
     notes: list[str] = []
     for form, convert in ((Form.DER, _der), (Form.PKCS12, _pkcs12)):
         if form not in forms:
@@ -107,19 +107,19 @@ def take(credential: Credential, forms: frozenset[Form]) -> Taken:
     return Taken(files, tuple(notes))
 
 
-def _der(credential: Credential, _chain: bytes, key: bytes | None) -> Iterator[tuple[Part, bytes]]:
+def _der(credential: Credential, _chain: bytes, key: bytes | None) -> Iterator[tuple[FilePart, bytes]]:
     if not credential.der:
         raise ValueError("its certificate can't be read")
-    yield Part.CERTIFICATE_DER, credential.der
+    yield FilePart.CERTIFICATE_DER, credential.der
     if key is None:
         return
     found = next((block for block in blocks(key) if "PRIVATE KEY" in block.label), None)
     if found is None or found.der is None:
         raise ValueError("its key can't be read")
     if found.headers:  # RFC 1421 encryption exists in PEM only; in DER it is PKCS #8's
-        yield Part.KEY_DER, _sealed(credential, key)
+        yield FilePart.KEY_DER, _sealed(credential, key)
     else:
-        yield Part.KEY_DER, found.der
+        yield FilePart.KEY_DER, found.der
 
 
 def _sealed(credential: Credential, key: bytes) -> bytes:
@@ -129,7 +129,7 @@ def _sealed(credential: Credential, key: bytes) -> bytes:
     return private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, sealed)
 
 
-def _pkcs12(credential: Credential, chain: bytes, key: bytes | None) -> Iterator[tuple[Part, bytes]]:
+def _pkcs12(credential: Credential, chain: bytes, key: bytes | None) -> Iterator[tuple[FilePart, bytes]]:
     if not credential.der:
         raise ValueError("its certificate can't be read")
     octets = _octets(credential)
@@ -141,7 +141,7 @@ def _pkcs12(credential: Credential, chain: bytes, key: bytes | None) -> Iterator
         if private is not None and not isinstance(private, PrivateKey):
             raise ValueError(f"PKCS #12 holds no key of this kind ({type(private).__name__})")
         yield (
-            Part.PKCS12,
+            FilePart.PKCS12,
             pkcs12.serialize_key_and_certificates(
                 credential.id.encode(),
                 private,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from mtls_runner.servers.nginx.read.configuration import ServerBlock
 
-__all__ = ["Answer", "CaseDraft", "Demands", "demands"]
+__all__ = ["CaseDraft", "Demands", "ExpectedAnswer", "demands"]
 
 _AUTH = {"on": "required", "optional": "optional", "optional_no_ca": "optional_no_ca"}
 _FORBIDDING = (401, 403)
@@ -23,7 +23,7 @@ _NONE, _FAILED = "NONE", "FAILED:unable to verify the first certificate"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ExpectedAnswer:
     """An expectation: outcomes (one, unless it can't be read out of the configuration), a reason or a status."""
 
     outcome: tuple[str, ...]
@@ -37,7 +37,7 @@ class CaseDraft:
 
     name: str
     certificate: str
-    answer: Answer
+    answer: ExpectedAnswer
 
 
 @dataclass(slots=True)
@@ -87,7 +87,7 @@ def demands(block: ServerBlock, *, has_crl: bool) -> Demands:
     depth = block.value("ssl_verify_depth", "1")
     found = Demands(auth, int(depth) if depth.isdigit() else 1)
     rules = list(_rules(block))
-    open_ = Answer(("accepted",))
+    open_ = ExpectedAnswer(("accepted",))
     let_in = _let_in(block, found, asked=auth != "none")
     without = _turned_away(rules, _NONE, "no-certificate") or (open_ if auth == "none" else let_in)
     found.cases.append(
@@ -114,11 +114,11 @@ def demands(block: ServerBlock, *, has_crl: bool) -> Demands:
     return found
 
 
-def _refused(reason: str) -> Answer:
-    return Answer(("server-refused",), reason)
+def _refused(reason: str) -> ExpectedAnswer:
+    return ExpectedAnswer(("server-refused",), reason)
 
 
-def _turned_away(rules: list[_Rule], verify: str, reason: str) -> Answer | None:
+def _turned_away(rules: list[_Rule], verify: str, reason: str) -> ExpectedAnswer | None:
     """What a client meets whom the configuration's own rule turns away; ``None``: none does."""
     rule = next((rule for rule in rules if rule.holds(verify)), None)
     if rule is None:
@@ -126,11 +126,11 @@ def _turned_away(rules: list[_Rule], verify: str, reason: str) -> Answer | None:
     if rule.status in _FORBIDDING:
         return _refused(reason)
     if rule.status == _CLOSING:
-        return Answer(("no-connection",), "closed")
-    return Answer(("accepted",), status=rule.status)
+        return ExpectedAnswer(("no-connection",), "closed")
+    return ExpectedAnswer(("accepted",), status=rule.status)
 
 
-def _let_in(block: ServerBlock, found: Demands, *, asked: bool) -> Answer:
+def _let_in(block: ServerBlock, found: Demands, *, asked: bool) -> ExpectedAnswer:
     """``accepted``, unless there is more to it than the certificate."""
     root = _root_location(block)
     for directive in block.inside:
@@ -142,8 +142,8 @@ def _let_in(block: ServerBlock, found: Demands, *, asked: bool) -> Answer:
                 f"{directive.place}: {directive.name} decides too who gets in: say in the scenario whether the good "
                 "certificate is `accepted` or refused (`{server-refused: not-authorized}`)"
             )
-            return Answer(("accepted", "server-refused"))
-    return Answer(("accepted",))
+            return ExpectedAnswer(("accepted", "server-refused"))
+    return ExpectedAnswer(("accepted",))
 
 
 def _rules(block: ServerBlock) -> Iterator[_Rule]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from mtls_runner.servers.nginx.read.configuration import Directive, Reading, ServerBlock
 from mtls_runner.servers.nginx.read.files import ROOT
 
-__all__ = ["CLIENT_CA", "SERVER_CA", "Leaf", "Material", "material", "names_of"]
+__all__ = ["CLIENT_CA", "SERVER_CA", "Leaf", "NginxMaterial", "material", "names_of"]
 
 SERVER_CA = "server-ca"
 CLIENT_CA = "client-ca"
@@ -33,7 +33,7 @@ class Leaf:
 
 
 @dataclass(slots=True)
-class Material:
+class NginxMaterial:
     """What the scenario makes, and where the configuration expects it.
 
     Args:
@@ -69,14 +69,14 @@ def names_of(block: ServerBlock) -> tuple[list[str], list[str]]:
     return [name.removeprefix(".") for name in good], [name for name in given if name not in good]
 
 
-def material(reading: Reading, blocks: Sequence[ServerBlock]) -> Material:
+def material(reading: Reading, blocks: Sequence[ServerBlock]) -> NginxMaterial:
     """What the blocks name.
 
     Args:
         reading: the whole configuration.
         blocks: those that speak TLS.
     """
-    made = Material(own=dict(reading.files))
+    made = NginxMaterial(own=dict(reading.files))
     for block in blocks:
         _presented(block, made)
         _checked(block, made)
@@ -85,7 +85,7 @@ def material(reading: Reading, blocks: Sequence[ServerBlock]) -> Material:
     return made
 
 
-def _path(directive: Directive, made: Material) -> str | None:
+def _path(directive: Directive, made: NginxMaterial) -> str | None:
     value = directive.arguments[0] if directive.arguments else ""
     if "$" in value or value.startswith(("data:", "engine:", "store:")):
         made.notes.append(
@@ -95,7 +95,7 @@ def _path(directive: Directive, made: Material) -> str | None:
     return str(ROOT / value) if value else None
 
 
-def _presented(block: ServerBlock, made: Material) -> None:
+def _presented(block: ServerBlock, made: NginxMaterial) -> None:
     certificates, keys = block.all("ssl_certificate"), block.all("ssl_certificate_key")
     password = block.one("ssl_password_file")
     for number, directive in enumerate(certificates):
@@ -117,7 +117,7 @@ def _presented(block: ServerBlock, made: Material) -> None:
         made.put(place, f"leaves.{first.id}.passphrase", password)
 
 
-def _leaf_id(block: ServerBlock, made: Material) -> str:
+def _leaf_id(block: ServerBlock, made: NginxMaterial) -> str:
     if not made.leaves:
         return "server"
     names = names_of(block)[0]
@@ -136,7 +136,7 @@ def _key(block: ServerBlock, number: int) -> str:
     return "ec-p256" if "ECDSA" in ciphers and "RSA" not in ciphers.replace("ECDSA", "") else "rsa-2048"
 
 
-def _checked(block: ServerBlock, made: Material) -> None:
+def _checked(block: ServerBlock, made: NginxMaterial) -> None:
     for name in ("ssl_client_certificate", "ssl_trusted_certificate"):
         directive = block.one(name)
         path = _path(directive, made) if directive is not None else None
@@ -154,7 +154,7 @@ def _checked(block: ServerBlock, made: Material) -> None:
         made.put(path, f"{authority}.crl", crl)
 
 
-def _other(block: ServerBlock, made: Material, reading: Reading) -> None:
+def _other(block: ServerBlock, made: NginxMaterial, reading: Reading) -> None:
     for name in ("ssl_dhparam", "ssl_session_ticket_key", "ssl_stapling_file"):
         for directive in block.all(name):
             path = _path(directive, made)
@@ -178,7 +178,7 @@ def _here(path: str, main: Path) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
-def _upstream(reading: Reading, made: Material) -> None:
+def _upstream(reading: Reading, made: NginxMaterial) -> None:
     """What nginx itself presents to an application behind it, and whom it trusts there."""
     for directive in reading.directives:
         found = _TO_UPSTREAM.fullmatch(directive.name)

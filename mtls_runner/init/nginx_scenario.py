@@ -12,7 +12,7 @@ from pathlib import Path
 from mtls_runner.errors import UsageError
 from mtls_runner.init.dh import PARAMETERS
 from mtls_runner.init.nginx_cases import CaseDraft, demands
-from mtls_runner.init.nginx_material import CLIENT_CA, SERVER_CA, Material, material, names_of
+from mtls_runner.init.nginx_material import CLIENT_CA, SERVER_CA, NginxMaterial, material, names_of
 from mtls_runner.init.nginx_pages import pages
 from mtls_runner.init.nginx_upstreams import upstreams
 from mtls_runner.init.text import rendered
@@ -151,7 +151,9 @@ def _listen(directive: Directive) -> tuple[str, int | None]:
     return where, 80
 
 
-def _server(block: ServerBlock, port: int, made: Material, notes: list[str], taken: Sequence[str]) -> _Server | None:
+def _server(
+    block: ServerBlock, port: int, made: NginxMaterial, notes: list[str], taken: Sequence[str]
+) -> _Server | None:
     leaf = made.leaves.get(str(ROOT / block.value("ssl_certificate"))) if block.all("ssl_certificate") else None
     if leaf is None:
         notes.append(f"{block.place}: without an ssl_certificate that the lab can make this server is not tested")

@@ -9,7 +9,7 @@ from pathlib import Path
 from mtls_runner.errors import UsageError
 from mtls_runner.init.text import rendered
 
-__all__ = ["Draft", "Written", "write"]
+__all__ = ["Draft", "WrittenFiles", "write"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Draft:
 
 
 @dataclass(slots=True)
-class Written:
+class WrittenFiles:
     """What was written, and what was there already and left alone."""
 
     scenario: Path
@@ -38,14 +38,14 @@ class Written:
     left: list[Path] = field(default_factory=list)
 
 
-def write(draft: Draft, directory: Path) -> Written:
+def write(draft: Draft, directory: Path) -> WrittenFiles:
     """Write the scenario, what it needs, and a lab.yaml where there is none.
 
     Raises:
         UsageError: the scenario is there already, or nothing can be written there.
     """
     scenario = directory / draft.name
-    result = Written(scenario)
+    result = WrittenFiles(scenario)
     if scenario.exists():
         raise UsageError(
             f"{scenario} is there already, and nothing is overwritten: name another directory, or move it away"
@@ -61,7 +61,7 @@ def write(draft: Draft, directory: Path) -> Written:
     return result
 
 
-def _new(path: Path, text: str, result: Written) -> None:
+def _new(path: Path, text: str, result: WrittenFiles) -> None:
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)

@@ -14,7 +14,7 @@ import pytest
 from mtls_runner.engine.run import run
 from mtls_runner.explain.expected import expected
 from mtls_runner.explain.explanation import explain as paragraphs
-from mtls_runner.explain.steps import Stage, steps
+from mtls_runner.explain.steps import ToldStage, steps
 from mtls_runner.language import load
 from mtls_runner.model.event import CaseFinished
 from mtls_runner.model.observation import Outcome, Phase
@@ -164,13 +164,13 @@ def test_invalid_files_are_shown(cli: Cli, write: Write) -> None:
 # --- against what really happens ---
 
 _PHASES = {
-    Stage.PREPARE: {Phase.PREPARE},
-    Stage.CONNECT: {Phase.CONNECT},
-    Stage.HELLO: {Phase.PREPARE, Phase.HANDSHAKE},  # who can offer no version notices before or while offering
-    Stage.AGREE: {Phase.HANDSHAKE},
-    Stage.CHECK_SERVER: {Phase.HANDSHAKE},
-    Stage.CHECK_CLIENT: {Phase.HANDSHAKE, Phase.REQUEST},
-    Stage.ANSWER: {Phase.DONE},
+    ToldStage.PREPARE: {Phase.PREPARE},
+    ToldStage.CONNECT: {Phase.CONNECT},
+    ToldStage.HELLO: {Phase.PREPARE, Phase.HANDSHAKE},  # who can offer no version notices before or while offering
+    ToldStage.AGREE: {Phase.HANDSHAKE},
+    ToldStage.CHECK_SERVER: {Phase.HANDSHAKE},
+    ToldStage.CHECK_CLIENT: {Phase.HANDSHAKE, Phase.REQUEST},
+    ToldStage.ANSWER: {Phase.DONE},
 }
 
 
@@ -196,7 +196,7 @@ def test_it_ends_where_explain_says(name: str) -> None:
         assert last.ends
         assert seen.client is not None
         assert seen.client.phase in _PHASES[last.stage], case.id
-        if last.stage is Stage.CHECK_CLIENT and case.tls is not None:
+        if last.stage is ToldStage.CHECK_CLIENT and case.tls is not None:
             early = case.tls != "TLSv1.3"
             assert seen.client.phase is (Phase.HANDSHAKE if early else Phase.REQUEST), case.id
             assert ("in the middle of the handshake" in last.text) is early

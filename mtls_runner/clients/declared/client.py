@@ -22,8 +22,8 @@ from mtls_runner.model.endpoint import Address
 from mtls_runner.model.implementation import DeclaredClient, Implementation
 from mtls_runner.model.observation import ClientView
 from mtls_runner.model.port import Material
+from mtls_runner.runtimes.directory import Place
 from mtls_runner.runtimes.installed import Installed
-from mtls_runner.runtimes.place import Place
 from mtls_runner.runtimes.ports import reserved_port
 from mtls_runner.runtimes.process import Finished, Unfinished, finish
 from mtls_runner.runtimes.template import Inexpressible, render

@@ -9,7 +9,7 @@ from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.endpoint import Address, ChainKind, ChainSpec
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import RevocationCheck
-from mtls_runner.runtimes.place import Place, content_of, presented_files
+from mtls_runner.runtimes.directory import Place, content_of, presented_files
 
 __all__ = ["placeholders", "variables"]
 

@@ -16,8 +16,8 @@ from mtls_runner.model.implementation import DeclaredServer, Implementation
 from mtls_runner.model.observation import Reason
 from mtls_runner.model.port import Material
 from mtls_runner.model.server import ServerSpec
+from mtls_runner.runtimes.directory import Place
 from mtls_runner.runtimes.installed import Installed
-from mtls_runner.runtimes.place import Place
 from mtls_runner.runtimes.ports import reserved_port
 from mtls_runner.runtimes.process import Program, finish, start
 from mtls_runner.runtimes.template import Inexpressible, render
