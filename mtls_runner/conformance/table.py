@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from mtls_runner.conformance.case import CatalogueCase, CatalogueFile
-from mtls_runner.conformance.catalogue import Combination
 from mtls_runner.conformance.facts import FACTS, collapsed, facts
-from mtls_runner.model.observation import Reason
+from mtls_runner.model.observation import Observation, Reason
 from mtls_runner.model.verdict import Status
 from mtls_runner.tls.alert_reasons import OPENSSL, alert_reasons
 from mtls_runner.tls.hints import HINTS, MEANINGS
@@ -141,12 +141,17 @@ def _row(entry: CatalogueCase) -> Row:
 
 
 def _differing(entry: CatalogueCase) -> str | None:
-    outcomes: dict[Combination, str] = {
-        where: FACTS["outcome"](verdict.observation)
-        for where, verdict in entry.verdicts.items()
-        if verdict.observation is not None
-    }
-    return collapsed(outcomes) if len(set(outcomes.values())) > 1 else None
+    """In what places differ that were run; what one can't tell apart from another's reason is no difference."""
+    seen = {where: verdict.observation for where, verdict in entry.verdicts.items() if verdict.observation is not None}
+    if not any(_apart(one, other) for one, other in combinations(seen.values(), 2)):
+        return None
+    return collapsed({where: FACTS["outcome"](observation) for where, observation in seen.items()})
+
+
+def _apart(one: Observation, other: Observation) -> bool:
+    if one.outcome is not other.outcome:
+        return True
+    return bool(one.reasons or other.reasons) and set(one.reasons).isdisjoint(other.reasons)
 
 
 def _skips(groups: Sequence[CatalogueFile]) -> Iterator[tuple[str, str]]:

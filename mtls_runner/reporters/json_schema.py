@@ -66,20 +66,45 @@ def _object(description: str, properties: Mapping[str, Schema]) -> dict[str, Sch
     }
 
 
+#: What format 1 did not have; a mismatch of a step had the step in its ``path``, in words.
+_SINCE_2 = frozenset(("format", "reasons", "determined", "undetermined", "curl_exit_predicted", "step"))
+
+
 def report_schema() -> dict[str, Schema]:
-    """JSON Schema, draft 2020-12."""
+    """JSON Schema, draft 2020-12: of the reports that are written, and of those that were before."""
+    now = _object(
+        "What `mtls-run --json FILE` writes: every case that got a verdict, in the files' order, and a summary.",
+        {
+            "format": {"const": 2, "description": "Of this report."},
+            "cases": {"type": "array", "items": _case()},
+            "summary": _summary(),
+        },
+    )
+    before = _without(now, _SINCE_2)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "mtls-run report",
-        **_object(
-            "What `mtls-run --json FILE` writes: every case that got a verdict, in the files' order, and a summary.",
-            {
-                "format": {"const": 2, "description": "Of this report."},
-                "cases": {"type": "array", "items": _case()},
-                "summary": _summary(),
-            },
-        ),
+        "oneOf": [{"title": "format 2", **now}, {"title": "format 1, which does not say so", **before}],
     }
+
+
+def _without(schema: Mapping[str, Schema], names: frozenset[str]) -> dict[str, Schema]:
+    """The same without some properties, at any depth."""
+    made: dict[str, Schema] = {}
+    for key, value in schema.items():
+        if key == "properties" and isinstance(value, Mapping):
+            made[key] = {name: _inner(inner, names) for name, inner in value.items() if name not in names}
+        elif key == "required" and isinstance(value, list):
+            made[key] = [name for name in value if name not in names]
+        else:
+            made[key] = _inner(value, names)
+    return made
+
+
+def _inner(schema: Schema, names: frozenset[str]) -> Schema:
+    if isinstance(schema, Mapping):
+        return _without(schema, names)
+    return [_inner(each, names) for each in schema] if isinstance(schema, list) else schema
 
 
 def report_schema_text() -> str:

@@ -37,6 +37,26 @@ def test_the_committed_schema_is_the_generated_one() -> None:
     jsonschema.Draft202012Validator.check_schema(report_schema())
 
 
+def test_reports_of_format_1_are_described_too_and_the_two_are_told_apart() -> None:
+    case = samples.case()
+    now = report([samples.plan(case)], [samples.failed(case)])
+    assert now["format"] == 2
+    before: Any = _as_before(now)
+    validator = jsonschema.Draft202012Validator(report_schema())
+    validator.validate(now)
+    validator.validate(before)
+    assert not validator.is_valid({**before, "format": 2})
+    assert not validator.is_valid({key: value for key, value in now.items() if key != "format"})
+
+
+def _as_before(report: object) -> object:
+    """What was written before there was a format."""
+    new = {"format", "reasons", "determined", "undetermined", "curl_exit_predicted", "step"}
+    if isinstance(report, dict):
+        return {key: _as_before(value) for key, value in report.items() if key not in new}
+    return [_as_before(each) for each in report] if isinstance(report, list) else report
+
+
 def test_every_kind_of_verdict_is_valid_and_tells_its_own_story() -> None:
     cases = [samples.case(name) for name in ("good", "bad", "left out", "broken")]
     verdicts = [
