@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mtls_runner.engine.compare import compare
-from mtls_runner.model.expectation import Check, Expectation, Match, Matcher
+from mtls_runner.model.expectation import Check, Expectation, Match, Matcher, Versions
 from mtls_runner.model.observation import Direction as Way
 from mtls_runner.model.observation import Message, Observation, Outcome, Reason, ServerView
 from mtls_runner.span import Span
@@ -31,7 +31,7 @@ ANSWERED = replace(
 
 def differ(observation: Observation, path: str, kind: Match, value: str | int | bool | tuple[str, ...] | None) -> bool:
     check = Check(path, (Matcher(kind, value),), NOWHERE)
-    return bool(compare(Expectation((check,)), observation, "").mismatches)
+    return bool(compare(Expectation((check,)), observation, Versions()).mismatches)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_reason_holds_as_far_as_the_evidence_carries(
     observation: Observation, expected: tuple[Reason | None, ...], holds: bool, others: tuple[Reason, ...]
 ) -> None:
     check = Check("reason", tuple(Matcher(Match.EQUALS, reason) for reason in expected), NOWHERE)
-    held = compare(Expectation((check,)), observation, "")
+    held = compare(Expectation((check,)), observation, Versions())
     assert (not held.mismatches) is holds
     assert (held.undetermined.others if held.undetermined is not None else ()) == others
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mtls_runner.errors import DeadlineExceeded
 from mtls_runner.model.distinguished_name import same_form
-from mtls_runner.model.expectation import Check, Expectation, Match, Matcher, Value
+from mtls_runner.model.expectation import Check, Expectation, Match, Matcher, Value, Versions
 from mtls_runner.model.observation import Observation, Reason
 from mtls_runner.model.verdict import Mismatch, Undetermined
 from mtls_runner.snippet import MASK, is_secret
@@ -25,11 +25,12 @@ _NAMES = frozenset(("client_subject", "server_subject", "client_ca_names"))
 _NONE_SENT = "PEER_DID_NOT_RETURN_A_CERTIFICATE"
 
 
-def counting(expectation: Expectation, tool_version: str) -> Sequence[Check]:
-    """The checks that count for a tool's version; of several for one path, the last one."""
+def counting(expectation: Expectation, versions: Versions) -> Sequence[Check]:
+    """The checks that count for these versions; of several for one path, the last one."""
     chosen: dict[str, Check] = {}
     for check in expectation.checks:
-        if not check.tool_version or satisfies(tool_version, check.tool_version):
+        ranges = ((versions.tool, check.only_for.tool), (versions.backend, check.only_for.backend))
+        if all(not wanted or satisfies(version, wanted) for version, wanted in ranges):
             chosen[check.path] = check
     return tuple(chosen.values())
 
@@ -120,17 +121,17 @@ class Comparison:
     undetermined: Undetermined | None = None
 
 
-def compare(expectation: Expectation, observation: Observation, tool_version: str) -> Comparison:
+def compare(expectation: Expectation, observation: Observation, versions: Versions) -> Comparison:
     """What was expected against what was seen.
 
     Args:
         expectation: of the case.
         observation: what happened.
-        tool_version: of the client, for checks that count for some versions only.
+        versions: of both programs, for checks that count for some only; ``""``: not known.
     """
     mismatches = []
     undetermined = None
-    for check in counting(expectation, tool_version):
+    for check in counting(expectation, versions):
         if check.path == "reason":
             found = _reason(check, observation)
             if isinstance(found, Mismatch):

@@ -89,7 +89,7 @@ class Controls:
 
 def expects_acceptance(case: Case) -> bool:
     """Whether the file says that the case's client is accepted."""
-    said = [check for check in case.expect.checks if check.path == "outcome" and not check.tool_version]
+    said = [check for check in case.expect.checks if check.path == "outcome" and not check.only_for]
     return bool(said) and all(way.value == Outcome.ACCEPTED for check in said for way in check.alternatives)
 
 

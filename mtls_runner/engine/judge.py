@@ -7,23 +7,24 @@ from dataclasses import replace
 
 from mtls_runner.engine.compare import compare
 from mtls_runner.model.case import Case, Step
+from mtls_runner.model.expectation import Versions
 from mtls_runner.model.observation import Observation
 from mtls_runner.model.verdict import Status, Verdict
 
 __all__ = ["judge", "whole"]
 
 
-def judge(case: Case, step: Step, seen: Observation, version: str) -> Verdict:
+def judge(case: Case, step: Step, seen: Observation, versions: Versions) -> Verdict:
     """What was seen against what the step expects.
 
     Args:
         case, step: what was run.
         seen: what came of it.
-        version: of the client, for checks that count for some versions only; ``""``: there was none.
+        versions: of both programs, for checks that count for some only; ``""``: not known.
     """
     if seen.outcome is None:
         return Verdict(case, Status.ERROR, seen, error=seen.summary, step=step)
-    held = compare(step.expect, seen, version)
+    held = compare(step.expect, seen, versions)
     status = Status.FAIL if held.mismatches else Status.PASS
     return Verdict(case, status, seen, held.mismatches, undetermined=held.undetermined, step=step)
 

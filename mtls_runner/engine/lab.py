@@ -225,6 +225,11 @@ class Lab(AbstractContextManager["Lab"]):
         except MaterialError:
             return ()  # every case will say so
 
+    def backend_version(self, backend: BackendTraits) -> str:
+        """Of the program that serves; ``""``: not known (yet)."""
+        found = self._backend(backend).versions()
+        return found.get(backend.name, next(iter(found.values()), ""))
+
     def versions(self) -> dict[str, str]:
         """Of everything that took part so far."""
         with self._lock:

@@ -15,8 +15,9 @@ from mtls_runner.engine.observe import reloaded, server_started, server_unusable
 from mtls_runner.engine.own_material import notes_on
 from mtls_runner.errors import LabError, ServerUnusable
 from mtls_runner.model.case import Action, Case, Step
+from mtls_runner.model.expectation import Versions
 from mtls_runner.model.observation import Observation, Reason
-from mtls_runner.model.port import Reloadable, RunningServer
+from mtls_runner.model.port import Client, Reloadable, RunningServer
 from mtls_runner.model.server import ServerSpec
 from mtls_runner.model.verdict import Status, Verdict
 
@@ -92,12 +93,20 @@ class _Steps:
                     self._running.replace(step.server)
                     self._files = step.server
             case Action.RELOAD:
-                return judge(self._case, step, self._reload(), "")
+                return judge(self._case, step, self._reload(), self._versions(step))
             case Action.START:
-                return judge(self._case, step, self._start(), "")
+                return judge(self._case, step, self._start(), self._versions(step))
             case Action.CONNECT:
                 return self._connect(number, step)
         return Verdict(self._case, Status.PASS, step=step)
+
+    def _versions(self, step: Step, client: Client | None = None) -> Versions:
+        """The server's is only asked for where somebody wants to know: that takes a process in a container."""
+        wanted = any(check.only_for.backend for check in step.expect.checks)
+        return Versions(
+            client.version() if client is not None else "",
+            self._lab.backend_version(self._case.server.backend) if wanted else "",
+        )
 
     def _start(self) -> Observation:
         server, material = self._case.server, self._lab.material
@@ -149,7 +158,7 @@ class _Steps:
                 session=session,
             )
             self._seen[number] = seen
-            verdict = judge(self._case, step, seen, client.version())
+            verdict = judge(self._case, step, seen, self._versions(step, client))
             if verdict.status is not Status.PASS:
                 break
         return verdict

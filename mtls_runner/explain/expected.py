@@ -79,7 +79,7 @@ def _values(checks: tuple[Check, ...], path: str) -> list[str]:
     """What the check that always counts asks for, as far as it is exact."""
     found: list[str] = []
     for check in checks:
-        if check.path == path and not check.tool_version:
+        if check.path == path and not check.only_for:
             found = [
                 str(each.value) for each in check.alternatives if each.kind is Match.EQUALS and each.value is not None
             ]
@@ -89,7 +89,7 @@ def _values(checks: tuple[Check, ...], path: str) -> list[str]:
 def _details(checks: tuple[Check, ...]) -> Iterator[str]:
     for check in checks:
         if check.path not in ("outcome", "reason"):
-            condition = f" (version {check.tool_version})" if check.tool_version else ""
+            condition = f" ({check.only_for})" if check.only_for else ""
             hidden = is_secret(check.path.partition(".")[2])
             yield f"{check.path} {MASK if hidden else either(map(_matcher, check.alternatives))}{condition}"
 

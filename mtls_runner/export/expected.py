@@ -59,8 +59,8 @@ def expected(case: Case, client: ClientSpec, *, odd_chain: bool = False) -> Scri
         odd_chain: the server's chain has extensions of the author's own: where OpenSSL can't read one, that is the first
             error that curl meets.
     """
-    checks = {check.path: check for check in case.expect.checks if not check.tool_version}
-    versioned = any(check.path == "curl_exit" and check.tool_version for check in case.expect.checks)
+    checks = {check.path: check for check in case.expect.checks if not check.only_for}
+    versioned = any(check.path == "curl_exit" and bool(check.only_for) for check in case.expect.checks)
     outcomes = _values(checks.get("outcome"))
     reasons = _values(checks.get("reason"))
     told = [

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from mtls_runner.language.certificates import Certificates
 from mtls_runner.language.context import Context
 from mtls_runner.language.document import Document, Loc
-from mtls_runner.language.expectation import CASE_OUTCOMES
+from mtls_runner.language.expectation import CASE_OUTCOMES, When
 from mtls_runner.language.expected import ConditionalExpectation
 from mtls_runner.model.case import Case
 from mtls_runner.model.certificate import CertificateSpec, Defect, KeyAlgorithm
@@ -71,7 +71,7 @@ class _CaseCheck:
         planned = self._planned
         for entry in planned.wanted.entries:
             if not entry.when.model_fields_set:
-                self._absent(entry.loc, "'when' says nothing", "backend, tool, tool_version, tls or library")
+                self._absent(entry.loc, "'when' says nothing", f"one of: {', '.join(When.model_fields)}")
             if not entry.checks:
                 self._absent((*entry.loc[:-1], "expect"), "nothing is expected here")
             if entry.when.tls is None or not planned.cells:

@@ -126,7 +126,7 @@ def _flag(value: Value) -> Matcher:
     raise fail(f"true or false is expected here, not {found(value)}", "true or false, without quotes")
 
 
-def _tool_version(value: Value) -> str:
+def _version_range(value: Value) -> str:
     text = text_value(value)
     if not _TOOL_VERSION.fullmatch(text):
         raise fail("this is not a range of versions", '">=8.16", "<8.16" or ">=7.88,<8.16"')
@@ -270,8 +270,11 @@ class When(Strict):
 
     backend: Some[Annotated[str, BACKEND]] = about("On these backends.", "nginx")
     tool: Some[Annotated[str, TOOL]] = about("With these clients.", "curl")
-    tool_version: Annotated[str | None, Parsed(_tool_version, {"type": "string"})] = about(
+    tool_version: Annotated[str | None, Parsed(_version_range, {"type": "string"})] = about(
         "With these versions of the client.", ">=8.16"
+    )
+    backend_version: Annotated[str | None, Parsed(_version_range, {"type": "string"})] = about(
+        "With these versions of the server's program; of the embedded server, its OpenSSL's.", ">=1.27.2"
     )
     tls: Some[Tls] = about("In cases that are planned to speak this version.", "TLSv1.2")
     library: Some[Annotated[str, word({name: name for name in LIBRARIES}, "a TLS library")]] = about(

@@ -8,7 +8,7 @@ from yaml.nodes import MappingNode
 from mtls_runner.language.document import Document, Loc
 from mtls_runner.language.expectation import CASE_OUTCOMES, Checks, Expect, ServerChecks, ServerExpect, When
 from mtls_runner.model.endpoint import TlsVersion
-from mtls_runner.model.expectation import Check, Expectation, Match, Matcher
+from mtls_runner.model.expectation import Check, Expectation, Match, Matcher, Versions
 from mtls_runner.model.observation import Outcome
 from mtls_runner.model.server import ServerSpec
 from mtls_runner.model.traits import ClientTraits
@@ -28,7 +28,7 @@ class ConditionalChecks:
     loc: Loc
 
     def counts(self, server: ServerSpec, tool: ClientTraits | None, tls: TlsVersion | None) -> bool:
-        """Whether it applies to a case, whatever version its tool has."""
+        """Whether it applies to a case, whatever versions its programs have."""
         when, backend = self.when, server.backend
         return (
             (when.backend is None or backend.name in when.backend)
@@ -65,7 +65,7 @@ def _combined(base: tuple[Check, ...], entries: Sequence[ConditionalChecks]) -> 
         by_path.setdefault(check.path, []).append(check)
     for entry in entries:
         for check in entry.checks:
-            if check.tool_version:
+            if check.only_for:
                 by_path.setdefault(check.path, []).append(check)
             else:
                 by_path[check.path] = [check]
@@ -74,11 +74,11 @@ def _combined(base: tuple[Check, ...], entries: Sequence[ConditionalChecks]) -> 
 
 def expected(document: Document, model: Expect, loc: Loc) -> ConditionalExpectation:
     """``loc`` is where the expectation stands in ``document``."""
-    base = tuple(_checks(document, model, loc, ""))
+    base = tuple(_checks(document, model, loc, Versions()))
     entries = tuple(
         ConditionalChecks(
             where.when,
-            tuple(_checks(document, where.expect, (*loc, "where", index, "expect"), where.when.tool_version or "")),
+            tuple(_checks(document, where.expect, (*loc, "where", index, "expect"), _ranges(where.when))),
             (*loc, "where", index, "when"),
         )
         for index, where in enumerate(model.where or ())
@@ -86,7 +86,11 @@ def expected(document: Document, model: Expect, loc: Loc) -> ConditionalExpectat
     return ConditionalExpectation(base, entries)
 
 
-def _checks(document: Document, model: Checks, loc: Loc, tool_version: str) -> Iterator[Check]:
+def _ranges(when: When) -> Versions:
+    return Versions(when.tool_version or "", when.backend_version or "")
+
+
+def _checks(document: Document, model: Checks, loc: Loc, only_for: Versions) -> Iterator[Check]:
     given = model.model_fields_set
     for name in CHECK_FIELDS:
         if name not in given:
@@ -95,10 +99,10 @@ def _checks(document: Document, model: Checks, loc: Loc, tool_version: str) -> I
         if name in _INSIDE:
             for header, alternatives in value.items():
                 span = document.span((*loc, name, header))
-                yield Check(f"{name}.{header.lower()}", tuple(alternatives), span, tool_version)
+                yield Check(f"{name}.{header.lower()}", tuple(alternatives), span, only_for)
         else:
             alternatives = (value,) if isinstance(value, Matcher) else tuple(value)
-            yield Check(name, alternatives, _place(document, loc, name), tool_version)
+            yield Check(name, alternatives, _place(document, loc, name), only_for)
 
 
 CHECK_FIELDS = tuple(name for name in Checks.model_fields)

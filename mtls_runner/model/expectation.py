@@ -9,7 +9,7 @@ from enum import StrEnum
 from mtls_runner.regular_expressions import occurs
 from mtls_runner.span import Span
 
-__all__ = ["Check", "Expectation", "Match", "Matcher", "Value"]
+__all__ = ["Check", "Expectation", "Match", "Matcher", "Value", "Versions"]
 
 Value = str | int | bool | tuple[str, ...] | None
 
@@ -67,6 +67,26 @@ def _in_order(wanted: Sequence[str], seen: Iterable[str]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Versions:
+    """Of the two programs of a connection, or ranges of them (``>=8.16``, PEP 440 style).
+
+    Args:
+        tool: of the client.
+        backend: of the server's program.
+    """
+
+    tool: str = ""
+    backend: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.tool or self.backend)
+
+    def __str__(self) -> str:
+        told = (("version", self.tool), ("server's version", self.backend))
+        return ", ".join(f"{what} {text}" for what, text in told if text)
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """One line of an expectation.
 
@@ -75,14 +95,14 @@ class Check:
             ``upstream_headers.<name>`` (lower case) look inside. A ``None`` value there means absent.
         alternatives: any one of them will do.
         span: where the value was written.
-        tool_version: counts only when the tool's version satisfies it (``>=8.16``, PEP 440 style); ``""``: always.
+        only_for: ranges that the versions have to satisfy for it to count; where there are none, it always does.
             Of several checks of one path that count, the last one does.
     """
 
     path: str
     alternatives: tuple[Matcher, ...]
     span: Span
-    tool_version: str = ""
+    only_for: Versions = Versions()
 
 
 @dataclass(frozen=True, slots=True)

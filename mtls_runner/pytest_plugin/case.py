@@ -11,7 +11,7 @@ from mtls_runner.engine.observe import observe
 from mtls_runner.errors import UsageError
 from mtls_runner.model.case import Case
 from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.expectation import Expectation
+from mtls_runner.model.expectation import Expectation, Versions
 from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.model.verdict import Status, strictly
 from mtls_runner.pytest_plugin.client_material import ClientMaterial, trusting
@@ -118,7 +118,7 @@ class MtlsCase:
         observation = observe(facts, self._opened.material.name)
         checks = tuple(check for check in self.case.expect.checks if check.path in _SEEN_BY_SERVERS)
         step = replace(self.case.steps[0], expect=Expectation(checks))
-        verdict = judge(self.case, step, observation, "")
+        verdict = judge(self.case, step, observation, Versions())
         if self._strict:
             verdict = strictly(verdict)
         if verdict.status is not Status.PASS:

@@ -137,8 +137,10 @@ def _expected(expectation: Expectation) -> Json:
     always: dict[str, Json] = {}
     where: list[Json] = []
     for check in expectation.checks:
-        if check.tool_version:
-            where.append({"when": {"tool_version": check.tool_version}, "expect": {check.path: _alternatives(check)}})
+        ranges = {"tool_version": check.only_for.tool, "backend_version": check.only_for.backend}
+        if check.only_for:
+            when: Json = {name: text for name, text in ranges.items() if text}
+            where.append({"when": when, "expect": {check.path: _alternatives(check)}})
         else:
             always[check.path] = _alternatives(check)
     if where:

@@ -166,7 +166,7 @@ def test_what_counts_by_runtime(load_text: Load, server: str, status: int) -> No
 def test_a_tool_version_stays_on_its_check(load_text: Load) -> None:
     case, _ = where(load_text, 1)
     exits = [check for check in case.expect.checks if check.path == "curl_exit"]
-    assert [(check.tool_version, check.alternatives) for check in exits] == [
+    assert [(check.only_for.tool, check.alternatives) for check in exits] == [
         ("", (Matcher(Match.EQUALS, 60),)),
         (">=8.16", (Matcher(Match.EQUALS, 43),)),
     ]

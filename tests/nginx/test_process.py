@@ -144,3 +144,15 @@ def test_what_stays_in_a_container_says_so(tmp_path: Path, capsys: pytest.Captur
     assert "has no OCSP responders" in capsys.readouterr().out
     assert main(["explain", str(scenario(tmp_path))]) == 0
     assert "nginx as a process of this machine" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("versions", "status"), [(">=1.0", Status.PASS), (">=1000", Status.FAIL)])
+def test_an_expectation_counts_for_some_versions_of_the_server(tmp_path: Path, versions: str, status: Status) -> None:
+    given = (
+        "expect: {outcome: accepted, status: 404, where: {when: {backend_version: VERSIONS}, expect: {status: 200}}}"
+    )
+    text = TEXT.partition("cases:")[0].replace("  closed:", "  # closed:")
+    text += f"cases:\n  - {{name: good, server: strict, client: good, {given.replace('VERSIONS', repr(versions))}}}\n"
+    plan = load(scenario(tmp_path, text))
+    with Lab(plan) as lab:
+        assert [lab.run(case).status for case in plan.cases] == [status]

@@ -12,7 +12,7 @@ from mtls_runner.model.case import Action, Case, Plan, Step
 from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.endpoint import TlsVersion
 from mtls_runner.model.event import CaseFinished, CaseStarted, Event, PlanFinished, PlanStarted, RunFinished, RunStarted
-from mtls_runner.model.expectation import Check, Expectation, Match, Matcher
+from mtls_runner.model.expectation import Check, Expectation, Match, Matcher, Versions
 from mtls_runner.model.observation import (
     Alert,
     ClientView,
@@ -124,7 +124,7 @@ def judged(of: Case, status: Status, seen: Observation | None, wrong: tuple[Mism
 
 
 def check(path: str, *values: str | int | tuple[str, ...], kind: Match = Match.EQUALS, tool_version: str = "") -> Check:
-    return Check(path, tuple(Matcher(kind, value) for value in values), span(6, 14), tool_version)
+    return Check(path, tuple(Matcher(kind, value) for value in values), span(6, 14), Versions(tool_version))
 
 
 def plan(*cases: Case, path: str = "labs/sample.yaml", warnings: tuple[Diagnostic, ...] = ()) -> Plan:

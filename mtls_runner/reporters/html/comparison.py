@@ -49,7 +49,7 @@ def held(expect: Expectation, mismatches: Iterable[Mismatch], seen: Observation 
         elif seen is None:
             lines.append(Held(path, expected, "", holds=None))
         else:
-            always = any(not check.tool_version for check in written)
+            always = any(not check.only_for for check in written)
             lines.append(Held(path, expected, _shown(_observed(seen, path)), holds=True if always else None))
     return tuple(lines)
 
@@ -58,7 +58,7 @@ def _wanted(check: Check) -> str:
     texts = " or ".join(_WORDS[each.kind] + _shown(each.value) for each in check.alternatives)
     if is_secret(check.path.partition(".")[2]):
         texts = MASK
-    return f"{texts} (version {check.tool_version})" if check.tool_version else texts
+    return f"{texts} ({check.only_for})" if check.only_for else texts
 
 
 def _observed(seen: Observation, path: str) -> _Value:
