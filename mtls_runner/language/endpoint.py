@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 from mtls_runner.language.certificate import PassphraseField
 from mtls_runner.language.document import Value
 from mtls_runner.language.expectation import RefusalField, ServerExpect
-from mtls_runner.language.http_models import Path, RequestModel, ResponseModel
 from mtls_runner.language.in_place import BACKEND_HERE, TOOL_HERE, InPlace
 from mtls_runner.language.merge import derived, keys_of
 from mtls_runner.language.options import Options
-from mtls_runner.language.protocol import RUNTIME, Tls, told
+from mtls_runner.language.protocol import RUNTIME, Path, RequestModel, ResponseModel, Tls, told
 from mtls_runner.language.revocation import CHECKS, ResponderRef, Stapling, stapling_short
 from mtls_runner.language.values import (
     Bool,

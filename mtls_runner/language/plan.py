@@ -8,18 +8,16 @@ from typing import TypeAlias
 from mtls_runner.identity import ByIdentity
 from mtls_runner.language.certificates import Certificates
 from mtls_runner.language.check_cases import Planned, check_cases, check_faults
-from mtls_runner.language.check_descriptions import check_descriptions
 from mtls_runner.language.check_material import check_certificates, check_unused
-from mtls_runner.language.check_servers import check_acceptance, check_declared, check_spec
+from mtls_runner.language.check_servers import check_acceptance, check_declared, check_descriptions, check_spec
 from mtls_runner.language.context import Context
-from mtls_runner.language.crls import Crls
+from mtls_runner.language.crls import Crls, Responders
 from mtls_runner.language.document import Document, Loc
 from mtls_runner.language.endpoint import ClientDescription, ServerDescription
 from mtls_runner.language.expected import expected, server_expected
 from mtls_runner.language.matrix import Axis, AxisValue, Cell, applied, axes, cells
 from mtls_runner.language.merge import over
 from mtls_runner.language.resolve import Resolver, planned_version
-from mtls_runner.language.responders import Responders
 from mtls_runner.language.scenario import CaseModel
 from mtls_runner.language.servers import Servers
 from mtls_runner.language.steps import CaseSteps

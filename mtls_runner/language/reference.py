@@ -37,8 +37,7 @@ from mtls_runner.language.implementations.models import MODELS as IMPLEMENTATION
 from mtls_runner.language.lab import Defaults, EngineSettings, LabFile
 from mtls_runner.language.options import Options
 from mtls_runner.language.revocation import Crl, Responder, Revoked, Stapling
-from mtls_runner.language.scenario import CaseModel, Scenario
-from mtls_runner.language.step_models import ReloadStep, StepModel
+from mtls_runner.language.scenario import CaseModel, ReloadStep, Scenario, StepModel
 from mtls_runner.model.observation import Outcome
 from mtls_runner.tls.names import REASONS
 

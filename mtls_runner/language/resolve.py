@@ -7,14 +7,13 @@ from typing import Any
 
 from mtls_runner.language.certificates import Certificates
 from mtls_runner.language.context import Context
-from mtls_runner.language.crls import Crls
+from mtls_runner.language.crls import Crls, Responders
 from mtls_runner.language.endpoint import ClientDescription, OwnFile, ResponseModel, ServerDescription
 from mtls_runner.language.expectation import RefusalModel
 from mtls_runner.language.in_place import InPlace
 from mtls_runner.language.lab import IMAGE_VARIABLE
 from mtls_runner.language.merge import by_name
 from mtls_runner.language.options import chosen
-from mtls_runner.language.responders import Responders
 from mtls_runner.language.servers import host_server, presented
 from mtls_runner.model.client import ClientSpec, KeySource, Request
 from mtls_runner.model.credential import Secret

@@ -10,8 +10,8 @@ from mtls_runner.language.endpoint import ClientDescription, ServerDescription
 from mtls_runner.language.expected import ConditionalExpectation, expected, server_expected
 from mtls_runner.language.merge import within
 from mtls_runner.language.resolve import Resolver, planned_version
-from mtls_runner.language.step_models import Expired
-from mtls_runner.language.step_models import StepModel as Model
+from mtls_runner.language.scenario import Expired
+from mtls_runner.language.scenario import StepModel as Model
 from mtls_runner.model.case import Action, Case, Step
 from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.expectation import Check, Match, Matcher

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mtls_runner.cli.discover import Target, discover
+from mtls_runner.cli.choose import Target, discover
 from mtls_runner.errors import UsageError
 
 
