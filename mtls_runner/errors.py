@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mtls_runner.reason import Reason
 from mtls_runner.span import Diagnostic
 
 __all__ = [
@@ -69,10 +70,10 @@ class FileUnusable(MaterialError):
 
     Args:
         message: with the file's name.
-        reason: a value of :class:`mtls_runner.model.observation.Reason` (``missing-file``, …).
+        reason: ``missing-file``, …
     """
 
-    def __init__(self, message: str, *, reason: str) -> None:
+    def __init__(self, message: str, *, reason: Reason) -> None:
         self.reason = reason
         super().__init__(message)
 
@@ -86,11 +87,11 @@ class ServerUnusable(LabError):
 
     Args:
         message: what the server itself said.
-        reason: a value of :class:`mtls_runner.model.observation.Reason` (``wrong-passphrase``, …).
+        reason: ``wrong-passphrase``, …
         log: the server's own words, line by line.
     """
 
-    def __init__(self, message: str, *, reason: str, log: Sequence[str] = ()) -> None:
+    def __init__(self, message: str, *, reason: Reason, log: Sequence[str] = ()) -> None:
         self.reason = reason
         self.log = tuple(log)
         super().__init__(message)

@@ -15,11 +15,14 @@ def user_directory() -> Path:
     """One directory for each user, 0700, owned by that user: others can neither read nor plant anything in it.
 
     Raises:
-        LabError: somebody else made it.
+        LabError: somebody else made it, or it can't be made.
     """
     base = Path(tempfile.gettempdir()) / f"mtls-run-{os.getuid()}"
-    base.mkdir(mode=0o700, exist_ok=True)
-    status = base.lstat()
+    try:
+        base.mkdir(mode=0o700, exist_ok=True)
+        status = base.lstat()
+    except OSError as error:
+        raise LabError(f"there is no place to work in: {base}: {error.strerror} (TMPDIR names another)") from error
     if not base.is_dir() or base.is_symlink() or status.st_uid != os.getuid() or status.st_mode & 0o077:
         raise LabError(f"{base} is not a private directory of this user: remove it, or set TMPDIR")
     return base

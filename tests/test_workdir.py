@@ -112,3 +112,17 @@ def test_a_run_says_what_is_in_the_way_as_its_last_event(tmp_path: Path) -> None
     assert isinstance(last, RunFinished)
     assert "not empty" in last.error
     assert (tmp_path / "kept" / "a").read_text() == "mine"
+
+
+@pytest.mark.parametrize("in_the_way", ["a file", "no room"])
+def test_a_run_that_has_no_place_to_work_in_ends_with_its_last_event(
+    in_the_way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if in_the_way == "a file":
+        (tmp_path / f"mtls-run-{os.getuid()}").write_text("")
+    else:
+        monkeypatch.setattr("tempfile.tempdir", "/proc")
+    *_, end = run([load(Path(__file__).parents[1] / "scenarios" / "basic.yaml")])
+    assert isinstance(end, RunFinished)
+    assert end.error.startswith("there is no place to work in: ")
+    assert not end.counts

@@ -43,8 +43,7 @@ def forge(choice: Choice, directory: str, forms: Sequence[str]) -> ExitCode:
     click.echo(f"{Path(directory, INDEX)} says what is what; whoever holds the keys here is whom they name")
     for note in (*made.index.notes, *(f"left alone, changed since it was forged: {name}" for name in made.left)):
         click.echo(one_line(f"note: {note}"), err=True)
-    incomplete = any(note.startswith("not made: ") for note in made.index.notes)
-    return ExitCode.BROKEN if incomplete else ExitCode.OK
+    return ExitCode.BROKEN if made.missing else ExitCode.OK
 
 
 def _told(made: ForgedFiles) -> Iterator[str]:

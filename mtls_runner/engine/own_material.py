@@ -64,7 +64,7 @@ def _give(end: ServerSpec | ClientSpec, store: Store, forms: frozenset[FileForm]
 def client_without(spec: ClientSpec, version: str, error: FileUnusable) -> ClientView:
     """The view of a client that can't be given a file of the user's."""
     return ClientView(
-        tool=spec.tool.name, tool_version=version, phase=Phase.PREPARE, problem=Reason(error.reason), error=str(error)
+        tool=spec.tool.name, tool_version=version, phase=Phase.PREPARE, problem=error.reason, error=str(error)
     )
 
 

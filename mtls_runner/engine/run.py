@@ -181,6 +181,8 @@ def run(plans: Sequence[Plan], options: RunOptions | None = None, listener: List
         pass
     except (LabError, UsageError) as error:
         broke = str(error)
+    except OSError as error:  # no room, no descriptor, …
+        broke = ": ".join(filter(None, (error.filename and str(error.filename), error.strerror or str(error))))
     yield RunFinished(
         dict(state.counts), time.monotonic() - began, interrupted, broke, state.versions, state.undetermined
     )

@@ -16,7 +16,7 @@ from mtls_runner.engine.own_material import notes_on
 from mtls_runner.errors import LabError, ServerUnusable
 from mtls_runner.model.case import Action, Case, Step
 from mtls_runner.model.expectation import Versions
-from mtls_runner.model.observation import Observation, Reason
+from mtls_runner.model.observation import Observation
 from mtls_runner.model.port import Client, Reloadable, RunningServer
 from mtls_runner.model.server import ServerSpec
 from mtls_runner.model.verdict import Status, Verdict
@@ -113,7 +113,7 @@ class _Steps:
         try:
             self._lab.server(server)
         except ServerUnusable as error:
-            return server_unusable(Reason(error.reason), str(error), error.log, notes=notes_on(material, server))
+            return server_unusable(error.reason, str(error), error.log, notes=notes_on(material, server))
         return server_started()
 
     def _seconds(self, step: Step) -> float:
@@ -131,7 +131,7 @@ class _Steps:
         try:
             self._running.reload(Deadline.after(_RELOAD_SECONDS))
         except ServerUnusable as error:
-            return server_unusable(Reason(error.reason), str(error), error.log, reload=True)
+            return server_unusable(error.reason, str(error), error.log, reload=True)
         self._loaded = self._files
         return reloaded()
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mtls_runner.errors import UsageError
+from mtls_runner.errors import LabError, UsageError
 from mtls_runner.user_directory import user_directory
 
 __all__ = ["claim", "kept_directory", "private_directory", "sweep"]
@@ -39,20 +39,34 @@ def _locked(directory: Path) -> int | None:
 
 
 @contextmanager
+def _guarded() -> Iterator[Path]:
+    """The directory of all runs of this user, which nobody else looks at or changes meanwhile.
+
+    Raises:
+        LabError: there is no such place, or nothing can be made in it.
+    """
+    base = user_directory()
+    try:
+        guard = os.open(base / ".guard", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(guard, fcntl.LOCK_EX)
+            yield base
+        finally:
+            os.close(guard)
+    except OSError as error:
+        raise LabError(f"there is no place to work in: {base}: {error.strerror} (TMPDIR names another)") from error
+
+
+@contextmanager
 def private_directory() -> Iterator[Path]:
     """A fresh 0700 directory, gone afterwards whatever happens.
 
     Raises:
         LabError: there is no place that only this user can read.
     """
-    base = user_directory()
-    guard = os.open(base / ".guard", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(guard, fcntl.LOCK_EX)  # no sweep may see the directory between its making and its locking
+    with _guarded() as base:  # no sweep may see the directory between its making and its locking
         directory = Path(tempfile.mkdtemp(prefix="run-", dir=base))
         descriptor = _locked(directory)
-    finally:
-        os.close(guard)
     try:
         yield directory
     finally:
@@ -103,18 +117,17 @@ def kept_directory(directory: Path) -> Iterator[Path]:
 
 
 def sweep() -> list[Path]:
-    """Remove directories of runs that were killed; what was removed."""
-    base = user_directory()
+    """Remove directories of runs that were killed; what was removed.
+
+    Raises:
+        LabError: there is no place that only this user can read.
+    """
     removed = []
-    guard = os.open(base / ".guard", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(guard, fcntl.LOCK_EX)
+    with _guarded() as base:
         for directory in base.glob("run-*"):
             descriptor = _locked(directory)
             if descriptor is not None:
                 shutil.rmtree(directory, ignore_errors=True)
                 os.close(descriptor)
                 removed.append(directory)
-    finally:
-        os.close(guard)
     return removed

@@ -46,13 +46,16 @@ def _sentence(node: Node, plan: Plan) -> str:
             parts[0] += _purpose(spec.extended_key_usage)
         parts.append(node.subject or "no subject")
         parts += [fact for fact in node.facts if fact != ", ".join(spec.extended_key_usage or ())]
-        parts.append(f"{node.ill} ({node.valid})" if node.ill else f"valid until {node.valid.partition(' to ')[2]}")
+        valid = (
+            f"{node.ill} ({node.valid_from} to {node.valid_until})" if node.ill else f"valid until {node.valid_until}"
+        )
+        parts.append(valid)
     else:
         parts += node.facts
-    parts += [each for each in node.oddities if each.startswith("revoked")]
-    wrong = [each for each in node.oddities if not each.startswith("revoked")]
-    if wrong:
-        parts.append(f"wrong on purpose: {', '.join(wrong)}")
+    if node.revoked:
+        parts.append(f"revoked: {node.revoked}")
+    if node.oddities:
+        parts.append(f"wrong on purpose: {', '.join(node.oddities)}")
     if node.trusted_by:
         parts.append(f"trusted by {listed(node.trusted_by)}")
     return "; ".join(parts)

@@ -33,13 +33,15 @@ class ForgedFiles:
     Args:
         index: as written to :data:`INDEX`.
         left: files of an earlier time that somebody changed; they were left alone.
+        missing: what could not be made, and why, as sentences.
     """
 
-    __slots__ = ("index", "left")
+    __slots__ = ("index", "left", "missing")
 
-    def __init__(self, index: Index, left: tuple[str, ...]) -> None:
+    def __init__(self, index: Index, left: tuple[str, ...], missing: tuple[str, ...]) -> None:
         self.index = index
         self.left = left
+        self.missing = missing
 
 
 def forge(plan: Plan, directory: Path, forms: frozenset[Form], progress: Progress | None = None) -> ForgedFiles:
@@ -64,8 +66,9 @@ def forge(plan: Plan, directory: Path, forms: frozenset[Form], progress: Progres
         )
         files: dict[str, bytes] = {}
         notes: list[str] = list(store.users_files.notes)
-        certificates = tuple(_certificates(plan, store, forms, files, notes))
-        crls = tuple(_crls(plan, store, start, forms, files, notes))
+        missing: list[str] = []
+        certificates = tuple(_certificates(plan, store, forms, files, notes, missing))
+        crls = tuple(_crls(plan, store, start, forms, files, notes, missing))
     index = Index(
         plan.name,
         plan.description,
@@ -73,14 +76,14 @@ def forge(plan: Plan, directory: Path, forms: frozenset[Form], progress: Progres
         start.strftime("%Y-%m-%dT%H:%M:%SZ"),
         certificates,
         crls,
-        tuple(notes),
+        (*notes, *(f"not made: {why}" for why in missing)),
     )
     files[INDEX] = index_json(index)
-    return ForgedFiles(index, fill(directory, files))
+    return ForgedFiles(index, fill(directory, files), tuple(missing))
 
 
 def _certificates(
-    plan: Plan, store: Store, forms: frozenset[Form], files: dict[str, bytes], notes: list[str]
+    plan: Plan, store: Store, forms: frozenset[Form], files: dict[str, bytes], notes: list[str], missing: list[str]
 ) -> list[CertificateEntry]:
     names = file_names(plan.certificates)
     entries = []
@@ -89,7 +92,7 @@ def _certificates(
             credential = store.credential(spec.id)
             taken = take(credential, forms)
         except MaterialError as error:
-            notes.append(f"not made: {error}")
+            missing.append(str(error))
             continue
         base = f"{'authorities' if spec.authority else 'leaves'}/{names[spec.id]}"
         named = taken.named(base)
@@ -100,7 +103,13 @@ def _certificates(
 
 
 def _crls(
-    plan: Plan, store: Store, start: datetime, forms: frozenset[Form], files: dict[str, bytes], notes: list[str]
+    plan: Plan,
+    store: Store,
+    start: datetime,
+    forms: frozenset[Form],
+    files: dict[str, bytes],
+    notes: list[str],
+    missing: list[str],
 ) -> list[CrlEntry]:
     names = file_names(plan.crls)
     entries = []
@@ -108,7 +117,7 @@ def _crls(
         try:
             pem = store.crl((spec.id,)).read_bytes()
         except (MaterialError, OSError) as error:
-            notes.append(f"not made: CRL {spec.id!r}: {error}")
+            missing.append(f"CRL {spec.id!r}: {error}")
             continue
         named = {"crl": f"crls/{names[spec.id]}.crl.pem"}
         files[named["crl"]] = pem

@@ -112,11 +112,11 @@ def _trust(context: ssl.SSLContext, material: Material, spec: ServerSpec | Clien
     try:
         problem = load_trust(context, material.bundle(spec.trust)) if spec.trust else None
     except FileUnusable as error:
-        return Problem(Reason(error.reason), "", str(error), trust=True)
+        return Problem(error.reason, "", str(error), trust=True)
     try:
         return load_crls(context, material.crl(spec.crl)) if problem is None and spec.crl else problem
     except FileUnusable as error:
-        return Problem(Reason(error.reason), "", str(error), crl=True)
+        return Problem(error.reason, "", str(error), crl=True)
 
 
 def _present(
@@ -130,7 +130,7 @@ def _present(
     try:
         files = material.presented(certificate, chain, key, passphrase)
     except FileUnusable as error:
-        return Problem(Reason(error.reason), "", str(error))
+        return Problem(error.reason, "", str(error))
     return load(context, files.certificate, files.key, passphrase)
 
 

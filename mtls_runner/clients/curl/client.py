@@ -224,7 +224,7 @@ class CurlClient:
             try:
                 same = material.presented(client.certificate, client.chain, client.key, client.passphrase)
             except FileUnusable as error:
-                return Problem(Reason(error.reason), "", str(error))
+                return Problem(error.reason, "", str(error))
             problem = load(context, same.certificate, same.key, client.passphrase)
             return problem or Problem(Reason.MALFORMED, "", f"{files.certificate.name}: curl can't use it")
         if exit_code == _TRUST_TROUBLE:

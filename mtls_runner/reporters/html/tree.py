@@ -32,9 +32,10 @@ class Node:
         trusted_by: ``servers`` that check clients against it, ``clients`` that check servers.
         subject: RFC 4514.
         facts: key, usage, names, each a short text; empty for the user's own files.
-        valid: from when to when; ``""`` for the user's own files.
+        valid_from, valid_until: ``""`` for the user's own files.
         ill: ``expired`` or ``not yet valid`` when the run began, and no case tells of it; or ``""``.
         oddities: what is wrong on purpose.
+        revoked: why it is, or ``""``.
         blames: what broke here.
         issued: certificates that it signed.
     """
@@ -44,9 +45,11 @@ class Node:
     trusted_by: tuple[str, ...]
     subject: str
     facts: tuple[str, ...]
-    valid: str
+    valid_from: str
+    valid_until: str
     ill: str
     oddities: tuple[str, ...]
+    revoked: str
     blames: tuple[Blame, ...]
     issued: tuple[Node, ...]
 
@@ -91,7 +94,9 @@ def _node(
     now: datetime,
 ) -> Node:
     if spec.files is not None:
-        return Node(spec.id, _role(spec), trusted_by, "", ("your own files",), "", "", (), tuple(blames), issued)
+        return Node(
+            spec.id, _role(spec), trusted_by, "", ("your own files",), "", "", "", (), "", tuple(blames), issued
+        )
     not_before, not_after = spec.not_before.resolve(now), spec.not_after.resolve(now)
     ill = "expired" if not_after <= now else "not yet valid" if not_before > now else ""
     return Node(
@@ -100,9 +105,11 @@ def _node(
         trusted_by,
         spec.subject,
         tuple(_facts(spec)),
-        f"{moment(not_before, now)} to {moment(not_after, now)}",
+        moment(not_before, now),
+        moment(not_after, now),
         ill if not blames else "",
         tuple(_oddities(spec)),
+        spec.revoked.reason if spec.revoked is not None else "",
         tuple(blames),
         issued,
     )
@@ -118,8 +125,6 @@ def _oddities(spec: CertificateSpec) -> Iterator[str]:
     yield from map(str, spec.defects)
     if spec.signature.hash in ("sha1", "md5"):
         yield f"signed with {spec.signature.hash}"
-    if spec.revoked is not None:
-        yield f"revoked: {spec.revoked.reason}"
 
 
 def _facts(spec: CertificateSpec) -> list[str]:
