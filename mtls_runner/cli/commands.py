@@ -278,6 +278,50 @@ def init(
     return command.init(command.InitRequest(directory, nginx, image, certificate, key, ca, passphrase_file))
 
 
+@root.group()
+def implementation() -> None:
+    """Programs that serve or connect, declared in YAML: list them, look at one, prove one, begin a new one."""
+
+
+@implementation.command("list")
+def implementation_list() -> int:
+    """Say of each whether it is installed, its version and TLS library, and what it honours."""
+    from mtls_runner.cli import implementation as command
+
+    return command.list_all()
+
+
+@implementation.command("show")
+@click.argument("name")
+def implementation_show(name: str) -> int:
+    """Show what one honours, and how its lines are read."""
+    from mtls_runner.cli import implementation as command
+
+    return command.show(name)
+
+
+@implementation.command("check")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+def implementation_check(names: tuple[str, ...]) -> int:
+    """Prove some: run controls and faults for each thing that they honour and each line that they read.
+
+    Prints what was never seen and what was not proved; the exit code is 1 where there is any. Without NAME, all that come
+    with mtls-run are proved, and each pattern of their dialects has to be seen by one of them.
+    """
+    from mtls_runner.cli import implementation as command
+
+    return command.check(names)
+
+
+@implementation.command("new")
+@click.argument("name")
+def implementation_new(name: str) -> int:
+    """Write a commented start: implementations/NAME/implementation.yaml."""
+    from mtls_runner.cli import implementation as command
+
+    return command.new(name)
+
+
 @root.command()
 def clean() -> int:
     """Remove what killed runs left: directories, containers."""

@@ -12,7 +12,7 @@ from mtls_runner.model.observation import Alert, Direction, Reason
 from mtls_runner.tls.names import ALERTS, alert_name
 from mtls_runner.tls.openssl_errors import OpensslError, openssl_errors
 
-__all__ = ["GROUPS", "PLACEHOLDERS", "Told", "compiled", "told"]
+__all__ = ["GROUPS", "PLACEHOLDERS", "SEEN", "Told", "compiled", "told"]
 
 _PORT = "{{client_port}}"
 _ID = "{{id}}"
@@ -46,6 +46,8 @@ GROUPS: dict[str, str] = {
     "verified": "there when the client's certificate was verified",
     "verify": "SUCCESS, NONE or FAILED",
 }
+#: Patterns that have read a line in this process; ``mtls-run implementation check`` asks which ones never did.
+SEEN: set[Pattern] = set()
 _ALERT_NAMES = frozenset(ALERTS.values())
 _VERIFY_FAILED = "CERTIFICATE_VERIFY_FAILED"
 
@@ -100,6 +102,7 @@ def told(
             for found in regex.finditer(line):
                 said = _told(line, pattern, found)
                 if said is not None and (wanted is None or wanted(said)):
+                    SEEN.add(pattern)
                     return said
     return None
 

@@ -223,3 +223,26 @@ def test_mistakes_in_place_have_a_place(
     told = "".join(capsys.readouterr())
     assert message in told
     assert "own.yaml:" in told
+
+
+def test_list_show_and_new(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".git").mkdir()
+    assert main(["implementation", "list"]) == 0
+    told = capsys.readouterr().out
+    for name, honoured in (("haproxy", "crl_check chain"), ("s_client", "insecure"), ("go", "groups")):
+        assert f"\n{name}  " in f"\n{told}"
+        assert honoured in told
+    assert main(["implementation", "show", "haproxy"]) == 0
+    assert "ca_verify=" in capsys.readouterr().out
+    assert main(["implementation", "show", "haprxy"]) == 2
+    assert "did you mean 'haproxy'" in capsys.readouterr().err
+    assert main(["implementation", "new", "mine"]) == 0
+    written = (tmp_path / "implementations" / "mine" / "implementation.yaml").read_text()
+    capsys.readouterr()
+    assert main(["implementation", "show", "mine"]) == 0
+    assert "there is no 'mine' on PATH" in capsys.readouterr().out
+    assert main(["implementation", "new", "mine"]) == 2
+    assert (tmp_path / "implementations" / "mine" / "implementation.yaml").read_text() == written
+    assert main(["implementation", "new", "curl"]) == 2
+    assert "is taken" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from mtls_runner.model.implementation import DeclaredClient, Honours
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.tls.versions import gap
 
-__all__ = ["inexpressible"]
+__all__ = ["given", "inexpressible"]
 
 
 def inexpressible(client: ClientSpec, declared: DeclaredClient, title: str) -> str | None:
@@ -32,12 +32,12 @@ def _missing(client: ClientSpec, honours: Honours, title: str) -> Iterator[str]:
         yield f"{title} can't be told to offer {', '.join(client.alpn)} by ALPN"
     if client.cert_status:
         yield f"{title} can't be told to insist on a stapled OCSP response"
-    for setting, given in _given(client):
-        if given and setting not in honours.settings:
+    for setting, wanted in given(client):
+        if wanted and setting not in honours.settings:
             yield f"{title} can't be told {setting}"
 
 
-def _given(client: ClientSpec) -> Iterator[tuple[str, bool]]:
+def given(client: ClientSpec) -> Iterator[tuple[str, bool]]:
     """Settings under their names in a scenario, and whether this client has them at another value than the usual one."""
     yield "ciphers", client.ciphers is not None
     yield "ciphersuites", client.ciphersuites is not None

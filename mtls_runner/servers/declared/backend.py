@@ -154,7 +154,9 @@ class DeclaredBackend:
                 return directory
 
     def _environment(self, known: Mapping[str, object]) -> dict[str, str]:
-        return {name: render(text, "argument", known, name) for name, text in self._declared.environment}
+        """Without those that come out empty."""
+        found = {name: render(text, "argument", known, name) for name, text in self._declared.environment}
+        return {name: text for name, text in found.items() if text}
 
     def _answers(self, server: ServerSpec, here: Path, stack: contextlib.ExitStack) -> Answers | None:
         if self._declared.answers != "stdin":

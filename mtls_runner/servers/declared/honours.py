@@ -10,7 +10,7 @@ from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.server import ClientAuth, Response, ServerSpec
 from mtls_runner.tls.versions import gap
 
-__all__ = ["inexpressible"]
+__all__ = ["given", "inexpressible"]
 
 _PLAIN_RESPONSE = Response()
 
@@ -39,8 +39,8 @@ def _missing(server: ServerSpec, honours: Honours, title: str) -> Iterator[str]:
         yield f"{title} checks for revocation only with a CRL"
     if server.alpn and honours.alpn is not None and server.alpn not in honours.alpn:
         yield f"{title} can't be told to choose {', '.join(server.alpn)} by ALPN"
-    for setting, given in _given(server):
-        if given and setting not in honours.settings:
+    for setting, wanted in given(server):
+        if wanted and setting not in honours.settings:
             yield f"{title} can't be told {setting}"
     if server.upstreams or server.files:
         yield f"{title} has upstreams and files only in a configuration of its own"
@@ -62,7 +62,7 @@ def _missing(server: ServerSpec, honours: Honours, title: str) -> Iterator[str]:
 _PARTS = {RevocationCheck.LEAF: "the leaf alone", RevocationCheck.CHAIN: "the whole chain", RevocationCheck.NONE: ""}
 
 
-def _given(server: ServerSpec) -> Iterator[tuple[str, bool]]:
+def given(server: ServerSpec) -> Iterator[tuple[str, bool]]:
     """Settings under their names in a scenario, and whether this server has them at another value than the usual one."""
     asks = server.client_auth is not ClientAuth.NONE
     default = next((response for response in server.responses if response.path is None), _PLAIN_RESPONSE)

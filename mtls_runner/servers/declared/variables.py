@@ -148,5 +148,6 @@ def _answer(response: Response, body_file: str | None) -> dict[str, object]:
         "headers": [(name, value) for name, value in headers if name.lower() != "content-type"],
         "content_type": types[0] if types else None,
         "body_file": body_file,
+        "size": len(response.body),
         "body": response.body.decode("utf-8", "replace"),
     }

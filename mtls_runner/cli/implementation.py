@@ -1,0 +1,178 @@
+"""``mtls-run implementation``: what declarations there are, what one says, whether it holds, and a start for a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+
+from mtls_runner.cli.exit_code import ExitCode
+from mtls_runner.errors import UsageError
+from mtls_runner.language.implementations.discovery import of_tree
+from mtls_runner.language.implementations.reading import DIRECTORY, read_implementation, shipped
+from mtls_runner.model.implementation import Honours, Implementation, Pattern
+from mtls_runner.runtimes.installed import Installed, missing_program
+
+__all__ = ["check", "list_all", "new", "show"]
+
+_FILE = "implementation.yaml"
+
+
+def _known() -> dict[str, Path]:
+    """Those that come with the package, then those of the directory that the command is run in."""
+    found = {path.parent.name: path for path in sorted(DIRECTORY.glob(f"*/{_FILE}"))}
+    return {**of_tree(Path.cwd() / "scenario.yaml"), **found}
+
+
+def _named(name: str) -> Implementation:
+    known = _known()
+    if name not in known:
+        import difflib
+
+        close = difflib.get_close_matches(name, known, 1)
+        meant = f"; did you mean '{close[0]}'?" if close else ""
+        raise UsageError(f"there is no implementation '{name}', one of: {', '.join(sorted(known))}{meant}")
+    path = known[name]
+    return shipped(path) if path.is_relative_to(DIRECTORY) else read_implementation(path)
+
+
+def list_all() -> ExitCode:
+    """One paragraph for each. Commands of a tree's own are not run for that."""
+    for name in _known():
+        click.echo("\n".join(_told(_named(name))))
+    return ExitCode.OK
+
+
+def _told(implementation: Implementation) -> Iterator[str]:
+    roles = [
+        role for role, end in (("server", implementation.server), ("client", implementation.client)) if end is not None
+    ]
+    yield f"{implementation.name}  {implementation.title}: {' and '.join(roles)}"
+    missing = missing_program(implementation)
+    if missing is not None:
+        yield f"    {missing}"
+    elif implementation.shipped:
+        versions = Installed(implementation).versions()
+        yield f"    installed: {', '.join(f'{name} {version}' for name, version in versions.items()) or 'version not told'}"
+    else:
+        yield f"    {implementation.path}: runs with --allow-commands only"
+    yield f"    TLS library: {implementation.library}; runs as a process"
+    if implementation.server is not None:
+        yield f"    server honours: {'; '.join(_honours(implementation.server.honours))}"
+    if implementation.client is not None:
+        yield f"    client honours: {'; '.join(_honours(implementation.client.honours))}"
+
+
+def _honours(honours: Honours) -> Iterator[str]:
+    if honours.client_auth:
+        yield f"client_auth {', '.join(sorted(honours.client_auth))}"
+    yield f"tls {', '.join(sorted(honours.tls))}"
+    if honours.crl_check:
+        yield f"crl_check {', '.join(sorted(honours.crl_check))}"
+    if honours.alpn is None:
+        yield "alpn"
+    elif honours.alpn:
+        yield f"alpn {' or '.join(sorted(','.join(one) for one in honours.alpn))}"
+    if honours.settings:
+        yield ", ".join(sorted(honours.settings))
+
+
+def show(name: str) -> ExitCode:
+    """The file, what it honours, and each pattern with what it means and where its words come from."""
+    implementation = _named(name)
+    click.echo("\n".join(_told(implementation)))
+    click.echo(f"    declared in {implementation.path}")
+    for noun, patterns in _patterns(implementation):
+        click.echo(f"  {noun}:")
+        for pattern in patterns:
+            source = f"  ({pattern.source})" if pattern.source else ""
+            click.echo(f"    {pattern.match}  →  {_meaning(pattern)}{source}")
+    return ExitCode.OK
+
+
+def _patterns(implementation: Implementation) -> Iterator[tuple[str, tuple[Pattern, ...]]]:
+    """All that its lines are read by, in the order in which they are tried."""
+    if implementation.server is not None:
+        log = implementation.server.log
+        yield "refusals that its server logs", (*log.refused, *log.dialect.lines)
+    if implementation.client is not None:
+        yield "refusals that its client tells", (*implementation.client.refused, *implementation.client.dialect.lines)
+
+
+def _meaning(pattern: Pattern) -> str:
+    if pattern.reasons:
+        return " or ".join(pattern.reasons)
+    if pattern.code is not None:
+        return f"verify code {pattern.code}"
+    if pattern.alert is not None:
+        return f"the other end sent {pattern.alert}"
+    return "as its groups say"
+
+
+def check(names: Sequence[str]) -> ExitCode:
+    """Prove some, or all that come with the package, and then each pattern of their dialects, too."""
+    from mtls_runner.cli.implementation_check import prove
+
+    chosen = [_named(name) for name in names or sorted(path.parent.name for path in DIRECTORY.glob(f"*/{_FILE}"))]
+    for implementation in chosen:
+        missing = missing_program(implementation)
+        if missing is not None:
+            raise UsageError(missing)
+    return prove(chosen, dialects=not names)
+
+
+_START = """\
+# A server (or client) for mtls-run; docs/implementations.md says what every key means, `mtls-run schema implementation`
+# prints the schema. Name it in a scenario by `backend: {name}`, and run that with --allow-commands: it runs a command of yours.
+name: {name}
+needs: {{command: {name}}}                    # on PATH; add debian: or pypi: to say what to install
+version: {{command: [{name}, --version], match: '(\\d+\\.[\\d.]+)'}}
+server:
+  # In the foreground. {{{{dir}}}} is a private directory, {{{{address}}}} where to listen.
+  command: [{name}, '{{{{dir}}}}/{name}.conf']
+  dialect: openssl                          # how its TLS library words refusals: openssl, boringssl or go
+  files:
+    {name}.conf:
+      syntax: line                          # how values are written: plain, line, json, haproxy, apache
+      content: |
+        listen = {{{{address}}}}
+        certificate = {{{{certificate}}}}
+        key = {{{{key}}}}
+        trust = {{{{trust}}}}
+  honours:                                  # a positive list: a case that asks for more is skipped
+    client_auth: [required]
+    tls: [TLSv1.2, TLSv1.3]
+  log:
+    # How a line names the client's port. Without it, the lab makes one connection at a time.
+    # connection: 'port={{{{client_port}}}}\\b'
+    # A line after which nothing comes about its connection, so that nobody waits for more.
+    # ended: '^closed'
+    facts: []                               # regular expressions that say what it saw: (?P<subject>…), (?P<tls>…), …
+"""
+
+
+def new(name: str) -> ExitCode:
+    """Write a commented start; nothing is overwritten.
+
+    Raises:
+        UsageError: the name is taken or impossible, or the file is there.
+    """
+    from mtls_runner.language.values import ID_PATTERN
+    from mtls_runner.registry import registry
+
+    if not ID_PATTERN.fullmatch(name):
+        raise UsageError(f"{name!r} can't be a name: letters, digits, - and _, beginning with a letter or digit")
+    if name in registry().backends or name in registry().clients:
+        raise UsageError(f"the name {name!r} is taken by one that comes with mtls-run or was installed; choose another")
+    path = Path("implementations") / name / _FILE
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(_START.format(name=name))
+    except FileExistsError:
+        raise UsageError(f"{path} is there already; nothing is overwritten") from None
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
+    click.echo(f"{path}\nnext: fill it in, then mtls-run implementation check {name}")
+    return ExitCode.OK
