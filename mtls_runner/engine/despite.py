@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from mtls_runner.model.case import Plan
+from mtls_runner.model.chain_faults import on_crl
 from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.credential import Credential
 from mtls_runner.model.revocation import RevocationCheck
@@ -58,11 +59,8 @@ def _revoked_by(client: ClientSpec, server: ServerSpec, material: Store, plan: P
     chain = [client.certificate]
     if host.crl_check is RevocationCheck.CHAIN:
         chain += material.credential(client.certificate).ancestors
-    for id_ in host.crl:
-        crl = plan.crls.get(id_)
-        if crl is not None and not set(crl.revoked).isdisjoint(chain):
-            return id_
-    return None
+    found = on_crl(chain, [plan.crls[id_] for id_ in host.crl if id_ in plan.crls])
+    return found.id if found is not None else None
 
 
 def _expired(client: ClientSpec, material: Store) -> bool:

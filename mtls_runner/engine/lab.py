@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from mtls_runner.deadline import Deadline
 from mtls_runner.engine.completion import completed
 from mtls_runner.engine.control import SAFE, Controls
+from mtls_runner.engine.culprit import Culprit
 from mtls_runner.engine.dated import lives_briefly
 from mtls_runner.engine.despite import despite
 from mtls_runner.engine.observe import observe
@@ -382,7 +383,7 @@ class Lab(AbstractContextManager["Lab"]):
         if suspicious(facts):
             connect = partial(self._ask_alone, server)
             facts = replace(facts, control=self._controls.control(case, spec, server, connect))
-        return observe(facts, material.name)
+        return observe(facts, material.name, Culprit(self.plan, host, spec, files or case.server).sentence)
 
     def _ask_alone(self, server: RunningServer, spec: ClientSpec) -> ClientView:
         """One connection that nobody judges."""

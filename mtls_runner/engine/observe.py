@@ -105,12 +105,36 @@ def _summary(judgement: Judgement, facts: Facts) -> str:
     return f"{_WHO[outcome]}: {because(judgement)}{how}"
 
 
-def observe(facts: Facts, name: Callable[[bytes], str]) -> Observation:
+_MISDIRECTED = 421
+"""RFC 9110 §15.5.20."""
+
+
+def _hint(judgement: Judgement, facts: Facts, culprit: Callable[[Judgement], str]) -> str:
+    """The culprit where the material shows one; else what usually causes it."""
+    if judgement.outcome is Outcome.ANSWERED:
+        return _UNTOLD
+    status = facts.seen.response.status if facts.seen is not None and facts.seen.response is not None else None
+    if status == _MISDIRECTED and facts.client is not None:
+        asked = facts.client.server_name or "no name"
+        return (
+            f"The handshake was for {asked} (SNI), and the request for another host: a server that verifies clients answers that "
+            "with 421."
+        )
+    reason = judgement.reason
+    return culprit(judgement) or (HINTS.get(reason, "") if reason is not None else "")
+
+
+def _nobody(judgement: Judgement) -> str:  # noqa: ARG001
+    return ""
+
+
+def observe(facts: Facts, name: Callable[[bytes], str], culprit: Callable[[Judgement], str] = _nobody) -> Observation:
     """The outcome of one exchange, with everything that was seen.
 
     Args:
         facts: of both ends, or of the server alone.
         name: a certificate's id in the scenario, or its subject.
+        culprit: what the lab's material shows to be to blame, as a sentence.
     """
     judgement = classify(facts)
     client, server = facts.seen or _SOMEBODY, facts.told
@@ -120,13 +144,12 @@ def observe(facts: Facts, name: Callable[[bytes], str]) -> Observation:
     if facts.control is not None:
         evidence.append(f"control ({facts.control.who}, the same request): HTTP status {facts.control.response.status}")
     evidence += facts.despite if judgement.outcome is Outcome.ACCEPTED else facts.notes
-    reason = judgement.reason
     upstream = server.upstream_request if server is not None else None
     return Observation(
         outcome=judgement.outcome,
         reasons=judgement.reasons,
         summary=_summary(judgement, facts),
-        hint=_UNTOLD if judgement.outcome is Outcome.ANSWERED else HINTS.get(reason, "") if reason is not None else "",
+        hint=_hint(judgement, facts, culprit),
         evidence=tuple(evidence),
         status=client.response.status if client.response else None,
         headers=client.response.headers if client.response else None,

@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 
 from mtls_runner.explain.expected import Expected
-from mtls_runner.explain.servers import sent
-from mtls_runner.explain.words import listed, quoted, tls_names
+from mtls_runner.explain.words import listed, tls_names
 from mtls_runner.model.case import Case, Plan
+from mtls_runner.model.chain import presented
+from mtls_runner.model.chain_faults import blame
 from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.observation import Observation, Outcome, Reason
+from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.model.server import ClientAuth, ServerSpec
-from mtls_runner.reporters.html.chains import chains
+from mtls_runner.model.verifier import client_verifies, server_verifies
 from mtls_runner.tls.hints import MEANINGS
 
 __all__ = ["cause"]
@@ -70,19 +71,13 @@ def _pair(what: str, client: str | None, server: str | None) -> str:
 def _broken(plan: Plan, case: Case, wanted: Expected, now: datetime) -> str:
     """The certificate, or the link above it, that is to blame."""
     client, server = case.client, case.server
-    if client is None:
+    if client is None or wanted.reason is None:
         return ""
-    seen = Observation(
-        wanted.outcome,
-        (wanted.reason,) if wanted.reason is not None else (),
-        client_chain=sent(client.certificate, client.chain, plan.certificates) if client.certificate else None,
-        server_chain=sent(server.certificate, server.chain, plan.certificates) if server.certificate else None,
-    )
-    refused = "server" if wanted.outcome is Outcome.CLIENT_REFUSED else "client"
-    for chain in chains(plan, case, seen, now):
-        if chain.holder == refused and chain.broken is not None:
-            if wanted.reason is not None and chain.broken.why == MEANINGS[wanted.reason]:
-                return quoted(chain.broken.certificate)
-            certificate, why = chain.broken.certificate, chain.broken.why
-            return why if why.startswith(f"{certificate} is ") else f"{quoted(certificate)}: {why}"
-    return ""
+    if wanted.outcome is Outcome.CLIENT_REFUSED:
+        shown, verifier = presented(server, plan.certificates), client_verifies(client, plan.crls)
+    else:
+        shown, verifier = presented(client, plan.certificates), server_verifies(server, plan.crls)
+    if shown is None:
+        return ""
+    fault = blame(wanted.reason, shown.ids, verifier, plan.certificates, now)
+    return str(fault) if fault is not None else ""

@@ -7,11 +7,12 @@ from pathlib import PurePath
 
 from mtls_runner.explain.words import TextLine, either, listed, quoted, titled, tls_names
 from mtls_runner.model.certificate import CertificateSpec
-from mtls_runner.model.endpoint import ChainKind, ChainSpec, VerifyFlag
+from mtls_runner.model.chain import Presented, presented
+from mtls_runner.model.endpoint import VerifyFlag
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.server import ClientAuth, Response, ServerSpec, VirtualHost
 
-__all__ = ["demand", "sent", "server"]
+__all__ = ["demand", "server", "then_sent"]
 
 _SHOWN = 60
 
@@ -53,24 +54,15 @@ def _host(host: VirtualHost, spec: ServerSpec, certificates: Mapping[str, Certif
 
 def _shows(spec: ServerSpec, certificates: Mapping[str, CertificateSpec]) -> str:
     name = spec.certificate or ""
-    chain = sent(name, spec.chain, certificates)
-    more = f", then {listed(map(quoted, chain[1:]))}" if len(chain) > 1 else ""
-    return f"shows {titled(certificates, name)}{more}"
+    return f"shows {titled(certificates, name)}{then_sent(presented(spec, certificates))}"
 
 
-def sent(leaf: str, chain: ChainSpec, certificates: Mapping[str, CertificateSpec]) -> tuple[str, ...]:
-    """Ids of what an end is told to send, its own certificate first (RFC 8446 §4.4.2 lets the root be left out)."""
-    if chain.kind is ChainKind.LEAF:
-        return (leaf,)
-    if chain.kind is ChainKind.IDS:
-        return (leaf, *chain.ids)
-    path = [leaf]
-    while (spec := certificates.get(path[-1])) is not None and spec.issuer is not None:
-        issuer = certificates.get(spec.issuer)
-        if issuer is None or issuer.issuer is None or issuer.id in path:
-            break
-        path.append(issuer.id)
-    return tuple(path)
+def then_sent(shown: Presented | None) -> str:
+    """What an end sends after its own certificate, as the end of a clause; and why, where nobody told it to."""
+    if shown is None or len(shown.ids) < 2:
+        return ""
+    added = " (OpenSSL adds what the same end trusts)" if shown.completed_from is not None else ""
+    return f", then {listed(map(quoted, shown.ids[1:]))}{added}"
 
 
 def demand(spec: ServerSpec, certificates: Mapping[str, CertificateSpec]) -> str:

@@ -10,15 +10,15 @@ from pathlib import Path
 
 from mtls_runner.explain.cause import cause
 from mtls_runner.explain.expected import Expected
-from mtls_runner.explain.servers import sent
+from mtls_runner.explain.servers import then_sent
 from mtls_runner.explain.words import either, listed, plural, quoted, titled, tls_names
 from mtls_runner.model.case import Case, Plan
+from mtls_runner.model.chain import lineage, presented
 from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.endpoint import TlsVersion
 from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.model.server import ClientAuth, ServerSpec
 from mtls_runner.model.traits import Refusal
-from mtls_runner.reporters.html.chains import lineage
 from mtls_runner.tls.agreement import usable_versions
 
 __all__ = ["ToldStage", "ToldStep", "presents", "steps"]
@@ -85,9 +85,7 @@ def presents(plan: Plan, client: ClientSpec) -> str:
     if client.certificate is None:
         told = "no certificate"
     else:
-        chain = sent(client.certificate, client.chain, plan.certificates)
-        told = titled(plan.certificates, client.certificate)
-        told += f", then {listed(map(quoted, chain[1:]))}" if len(chain) > 1 else ""
+        told = titled(plan.certificates, client.certificate) + then_sent(presented(client, plan.certificates))
         if client.key is not None:
             told += f", with another key ({client.key.id or 'a file'})"
     if client.insecure:
@@ -209,8 +207,9 @@ def _shows(plan: Plan, client: ClientSpec, version: TlsVersion | None, *, withhe
     elif client.certificate is None:
         told = "The client answers with an empty Certificate message: it has none."
     else:
-        chain = sent(client.certificate, client.chain, plan.certificates)
-        more = f" with {plural(len(chain) - 1, 'issuer')}" if len(chain) > 1 else ""
+        shown = presented(client, plan.certificates)
+        issuers = len(shown.ids) - 1 if shown is not None else 0
+        more = f" with {plural(issuers, 'issuer')}" if issuers else ""
         told = f"The client sends {quoted(client.certificate)}{more}, and proves by a signature that it has the key."
     if version is TlsVersion.V1_3:
         told += " For the client the TLS 1.3 handshake is complete now, before the server has looked at that."

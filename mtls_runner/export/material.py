@@ -10,10 +10,10 @@ from mtls_runner.export.recipe import days, extension_lines, key_command, openss
 from mtls_runner.export.shell import word, wrapped
 from mtls_runner.model.case import Plan
 from mtls_runner.model.certificate import CertificateSpec, Defect
+from mtls_runner.model.chain import Issuers
 from mtls_runner.model.credential import Secret
 from mtls_runner.model.endpoint import ChainKind, ChainSpec
 from mtls_runner.model.revocation import CrlSpec
-from mtls_runner.pki.lineage import Lineage
 from mtls_runner.pki.private_files import file_names
 
 __all__ = ["CertificateStep", "Workshop"]
@@ -51,12 +51,12 @@ class Workshop:
     crls: set[str] = field(default_factory=set)
     _names: Mapping[str, str] = field(init=False)
     _crl_names: Mapping[str, str] = field(init=False)
-    _lineage: Lineage = field(init=False)
+    _lineage: Issuers = field(init=False)
 
     def __post_init__(self) -> None:
         self._names = file_names(self.plan.certificates)
         self._crl_names = file_names(self.plan.crls)
-        self._lineage = Lineage(self.plan.certificates, {}, frozenset())
+        self._lineage = Issuers(self.plan.certificates)
 
     # --- files that are asked for ---
 

@@ -13,11 +13,11 @@ from mtls_runner.export.expected import COMPARED, ScriptExpectation, expected
 from mtls_runner.export.material import Workshop
 from mtls_runner.export.shell import word, wrapped
 from mtls_runner.model.case import Case, Plan
+from mtls_runner.model.chain import Issuers
 from mtls_runner.model.observation import Outcome
 from mtls_runner.model.port import Material
 from mtls_runner.model.server import ServerSpec
 from mtls_runner.model.traits import PlainServer
-from mtls_runner.pki.lineage import Lineage
 from mtls_runner.servers.nginx.write.plain import without_lab
 
 __all__ = ["Sections", "ServerSection", "sections"]
@@ -102,7 +102,7 @@ def _left_out(case: Case, plan: Plan) -> str | None:
 
 def _odd(server: ServerSpec, plan: Plan) -> bool:
     """Whether a certificate of its chain has extensions of the author's own."""
-    chain = (server.certificate, *Lineage(plan.certificates, {}, frozenset()).ancestors(server.certificate or ""))
+    chain = (server.certificate, *Issuers(plan.certificates).ancestors(server.certificate or ""))
     return any(plan.certificates[id_].extensions for id_ in chain if id_ is not None)
 
 

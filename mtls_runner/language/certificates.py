@@ -10,6 +10,7 @@ from mtls_runner.language.document import Document, Loc
 from mtls_runner.language.merge import over, without
 from mtls_runner.language.revocation import responder_uri
 from mtls_runner.model.certificate import CertificateSpec, KeyAlgorithm
+from mtls_runner.model.chain import ancestors
 
 __all__ = ["Certificates", "Declared"]
 
@@ -131,12 +132,11 @@ class Certificates:
 
     def ancestors(self, id_: str) -> tuple[str, ...]:
         """Its issuers, nearest first; a circle is walked once."""
-        found: list[str] = []
-        at = self.issuer(id_)
-        while at is not None and at != id_ and at not in found and self.get(at) is not None:
-            found.append(at)
-            at = self.issuer(at)
-        return tuple(found)
+        return ancestors(id_, self._known_issuer)
+
+    def _known_issuer(self, id_: str) -> str | None:
+        issuer = self.issuer(id_)
+        return issuer if issuer is not None and self.get(issuer) is not None else None
 
     def root(self, id_: str) -> str:
         """The end of its chain; itself when nobody else signed it."""

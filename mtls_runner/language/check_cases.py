@@ -1,7 +1,7 @@
 """Cases and servers' own expectations: what can't be true, what can't be reached, and what proves nothing."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from mtls_runner.language.certificates import Certificates
@@ -10,11 +10,14 @@ from mtls_runner.language.document import Document, Loc
 from mtls_runner.language.expectation import CASE_OUTCOMES, When
 from mtls_runner.language.expected import ConditionalExpectation
 from mtls_runner.model.case import Case
-from mtls_runner.model.certificate import CertificateSpec, Defect, KeyAlgorithm
+from mtls_runner.model.certificate import CertificateSpec
+from mtls_runner.model.chain import lineage
+from mtls_runner.model.chain_faults import faults
 from mtls_runner.model.expectation import Check, Expectation, Match
 from mtls_runner.model.observation import Outcome, Reason
-from mtls_runner.model.revocation import RevocationCheck
+from mtls_runner.model.revocation import CrlSpec, RevocationCheck
 from mtls_runner.model.server import ClientAuth
+from mtls_runner.model.verifier import Verifier, client_verifies, server_verifies
 from mtls_runner.span import Diagnostic, Severity
 from mtls_runner.tls.names import REASONS
 
@@ -157,38 +160,51 @@ def _or(outcomes: Sequence[Outcome]) -> str:
     return " or ".join(outcome.value for outcome in outcomes)
 
 
-_WEAK_HASHES = ("sha1", "md5")
-#: Defects that a verifier sees; the others are about the key that is handed out, or harmless.
-_SEEN = frozenset({Defect.WRONG_SIGNATURE_KEY, Defect.CORRUPTED_SIGNATURE, Defect.WRONG_ISSUER_NAME})
+_TRUST = frozenset((Reason.UNKNOWN_CA, Reason.SELF_SIGNED))
+"""Blamed on whoever stands at the end of the way; it is the certificate that leads there."""
+#: What a certificate can have beside others, and that every verifier sees.
+_WORDS: Mapping[Reason, str] = {
+    Reason.EXPIRED: "expired",
+    Reason.NOT_YET_VALID: "not yet valid",
+    Reason.WRONG_PURPOSE: "not for {purpose}",
+    **dict.fromkeys(_TRUST, "of an authority that is not trusted"),
+    Reason.WEAK_KEY: "a weak key",
+    Reason.WEAK_DIGEST: "a weak hash",
+    Reason.UNHANDLED_EXTENSION: "a critical extension that nobody knows",
+    Reason.BAD_SIGNATURE: "a signature that does not verify",
+    Reason.REVOKED: "revoked",
+}
 
 
 def check_faults(
-    context: Context, certificates: Certificates, specs: Mapping[str, CertificateSpec], cases: Sequence[Case]
+    context: Context,
+    certificates: Certificates,
+    specs: Mapping[str, CertificateSpec],
+    crls: Mapping[str, CrlSpec],
+    cases: Sequence[Case],
 ) -> None:
     """A warning for each certificate that would be refused for two reasons, unless the author allows for both."""
     warned: set[str] = set()
-    known: dict[tuple[str, tuple[str, ...], str, bool], tuple[str, ...]] = {}
+    known: dict[tuple[str, Verifier, bool], tuple[str, ...]] = {}
     now = datetime.now(UTC)
     for case in cases:
         client, server = case.client, case.server
         if client is None:
             continue
-        presented = []
+        shown = []
         if client.certificate is not None and server.client_auth is not ClientAuth.NONE:
-            checked = any(check is not RevocationCheck.NONE for check in (server.crl_check, server.ocsp))
-            presented.append((client.certificate, server.trust, "clientAuth", checked))
+            asks = server.ocsp is not RevocationCheck.NONE
+            shown.append((client.certificate, server_verifies(server, crls), asks))
         if server.certificate is not None and not client.insecure:
-            checked = client.crl_check is not RevocationCheck.NONE
-            presented.append((server.certificate, client.trust, "serverAuth", checked))
-        for id_, trust, purpose, checked in presented:
+            shown.append((server.certificate, client_verifies(client, crls), False))
+        for id_, verifier, asks in shown:
             if id_ in warned or id_ not in specs:
                 continue
-            key = (id_, trust, purpose, checked)
+            key = (id_, verifier, asks)
             if key not in known:
-                revoked = ("revoked",) if checked and specs[id_].revoked is not None else ()
-                known[key] = (*_faults(certificates, specs, id_, trust, purpose, now), *revoked)
-            faults = known[key]
-            if len(faults) < 2 or _allows_both(case):
+                known[key] = _faults(specs, id_, verifier, now, asks=asks)
+            found = known[key]
+            if len(found) < 2 or _allows_both(case):
                 continue
             warned.add(id_)
             declared = certificates.get(id_)
@@ -196,7 +212,7 @@ def check_faults(
                 context.problems.warning(
                     declared.document,
                     declared.loc,
-                    f"'{id_}' has {len(faults)} independent faults ({', '.join(faults)}), and servers differ in which they name",
+                    f"'{id_}' has {len(found)} independent faults ({', '.join(found)}), and servers differ in which they name",
                     "one fault, or several reasons to expect",
                     key=True,
                 )
@@ -207,29 +223,16 @@ def _allows_both(case: Case) -> bool:
 
 
 def _faults(
-    certificates: Certificates,
-    specs: Mapping[str, CertificateSpec],
-    id_: str,
-    trust: Sequence[str],
-    purpose: str,
-    now: datetime,
-) -> Iterator[str]:
-    spec = specs[id_]
-    if spec.files is not None:
-        return
-    if spec.not_after.resolve(now) < now:
-        yield "expired"
-    elif spec.not_before.resolve(now) > now:
-        yield "not yet valid"
-    usages = spec.extended_key_usage
-    if usages is not None and purpose not in usages:
-        yield f"not for {purpose}"
-    if trust and not {id_, *certificates.ancestors(id_)}.intersection(trust):
-        yield "of an authority that is not trusted"
-    if spec.key.algorithm is KeyAlgorithm.RSA_1024:
-        yield "a weak key"
-    if spec.signature.hash in _WEAK_HASHES:
-        yield "a weak hash"
-    if any(extension.critical for extension in spec.extensions):
-        yield "a critical extension that nobody knows"
-    yield from (defect.value for defect in spec.defects if defect in _SEEN)
+    specs: Mapping[str, CertificateSpec], id_: str, verifier: Verifier, now: datetime, *, asks: bool
+) -> tuple[str, ...]:
+    """Of the certificate itself, whatever else is sent: each kind once."""
+    sent = [spec.id for spec in lineage(specs, id_)]
+    found = faults(sent, replace(verifier, name=None, depth=None), specs, now)
+    # an own configuration, or a server that runs already, says itself whom it trusts
+    reasons = {one.reason for one in found if (one.depth == 0 or one.reason in _TRUST)}
+    if not verifier.trust:
+        reasons -= _TRUST
+    if asks and specs[id_].revoked is not None:
+        reasons.add(Reason.REVOKED)
+    words = [word.format(purpose=verifier.purpose) for reason, word in _WORDS.items() if reason in reasons]
+    return tuple(dict.fromkeys(words))

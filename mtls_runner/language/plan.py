@@ -69,7 +69,8 @@ class _Planner:
         self._crls.check(asked=self._responders.named)
         check_unused(context, certificates)
         specs = certificates.specs(frozenset(self._resolver.presented))
-        check_faults(context, certificates, specs, cases)
+        crls = self._crls.specs()
+        check_faults(context, certificates, specs, crls, cases)
         return Plan(
             path=document.path,
             name=scenario.name or document.path.stem,
@@ -79,7 +80,7 @@ class _Planner:
             cases=(*starts, *cases),
             text=document.text,
             warnings=context.problems.warnings,
-            crls=self._crls.specs(),
+            crls=crls,
             files=frozenset(context.files),
         )
 

@@ -137,6 +137,7 @@ class ClientTraits:
     make: Callable[[], Client]
     library: str = ""
     completes_chains: bool = False
+    partial_chain: bool = False
     runtimes: tuple[Runtime, ...] = ()
     loads: frozenset[FileForm] = PEM_ONLY
     own_exit_code: bool = False

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from mtls_runner.errors import MaterialError
 from mtls_runner.model.certificate import CertificateSpec
+from mtls_runner.model.chain import Issuers
 from mtls_runner.model.client import KeySource
 from mtls_runner.model.credential import FileForm, Presented, Secret
 from mtls_runner.model.endpoint import ChainKind, ChainSpec
-from mtls_runner.pki.lineage import Lineage
 from mtls_runner.pki.own import Own
 from mtls_runner.pki.own_bytes import (
     Part,
@@ -46,7 +46,7 @@ class OwnStore:
         directory: Path,
         certificates: Mapping[str, CertificateSpec],
         own: Mapping[str, Own],
-        lineage: Lineage,
+        lineage: Issuers,
         made: Callable[[str], bytes],
         made_key: Callable[[str], Path | None],
     ) -> None:

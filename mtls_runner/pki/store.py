@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from mtls_runner.errors import MaterialError
 from mtls_runner.model.certificate import CertificateSpec
+from mtls_runner.model.chain import Issuers
 from mtls_runner.model.client import KeySource
 from mtls_runner.model.credential import PEM_ONLY, Credential, FileForm, Presented, Secret
 from mtls_runner.model.endpoint import ChainKind, ChainSpec
@@ -18,7 +19,6 @@ from mtls_runner.model.revocation import CrlSpec, OcspAnswer, ResponderSpec
 from mtls_runner.pki.at_rest import pem_key
 from mtls_runner.pki.forge import Forge, Forged
 from mtls_runner.pki.keys import KeyPool, Progress
-from mtls_runner.pki.lineage import Lineage
 from mtls_runner.pki.pem import certificate_pem
 from mtls_runner.pki.private_files import file_names, make_private, write_private
 from mtls_runner.pki.revocation import Revocations
@@ -236,12 +236,12 @@ class Store:
                     self._failures[certificate] = error
         return forged
 
-    def _trace(self) -> Lineage:
+    def _trace(self) -> Issuers:
         if not self._own:
-            return Lineage(self._certificates, {}, frozenset())
+            return Issuers(self._certificates)
         from mtls_runner.pki.own import own_issuers
 
-        return Lineage(self._certificates, *own_issuers(self._certificates, self._ders, self._own))
+        return Issuers(self._certificates, *own_issuers(self._certificates, self._ders, self._own))
 
     def _bring(self) -> OwnStore | None:
         if not self._own:

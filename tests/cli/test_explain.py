@@ -62,10 +62,16 @@ def said(cli: Cli, *arguments: str) -> str:
     ("case", "why"),
     [
         ("good", "It takes the client's certificate: `client` ← `inter` ← `root`, which it trusts."),
-        ("expired", "its certificate has expired (`expired`: expired "),
-        ("foreign", "(other is not among what the server trusts)"),
-        ("leaf only", "(`client`: inter was not sent)"),
-        ("for servers", "(`for-servers`: its usage is serverAuth, not clientAuth)"),
+        ("expired", "its certificate has expired (the certificate `expired` expired "),
+        ("foreign", "(the root `other` (depth 1) is not among what the server trusts)"),
+        (
+            "leaf only",
+            "(the certificate `client` was sent without its issuer `inter`, which the server does not trust either)",
+        ),
+        (
+            "for servers",
+            "(the certificate `for-servers` has only the EKU serverAuth; the server wants clientAuth, in every certificate",
+        ),
         ("other name", "the client wants other.test, and the certificate names DNS:localhost"),
         ("old", "the client allows TLS 1.1, the server TLS 1.2 and 1.3"),
     ],
@@ -239,7 +245,7 @@ def test_a_case_of_several_steps_is_told_step_by_step(cli: Cli, write: Write) ->
     assert "It takes the client's certificate" in told[third:fourth]
     assert "the server reads its files again." in told[fourth:fifth]
     assert "afresh: " in told[fifth:]
-    assert "(`client`: revoked: keyCompromise)" in told[fifth:]
+    assert "(the certificate `client` is on the CRL `after` (keyCompromise))" in told[fifth:]
     assert "It takes the client's certificate" not in told[fifth:]
 
 

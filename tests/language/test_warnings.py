@@ -68,7 +68,10 @@ def test_a_refusal_without_a_reason(load_text: Load) -> None:
         ("{not_after: -1d, not_before: -2d, usage: server}", "expired, not for clientAuth"),
         ("{not_before: +1d, issuer: self}", "not yet valid, of an authority that is not trusted"),
         ("{key: rsa-1024, signature: sha1}", "a weak key, a weak hash"),
-        ("{defects: [corrupted-signature, wrong-issuer-name]}", "corrupted-signature, wrong-issuer-name"),
+        (
+            "{defects: [corrupted-signature, wrong-issuer-name]}",
+            "of an authority that is not trusted, a signature that does not verify",
+        ),
         (
             "{not_after: 2001-01-01, not_before: 2000-01-01, extensions: {1.2.3: {der: '0500', critical: true}}}",
             "expired, a critical extension that nobody knows",

@@ -31,6 +31,7 @@ TRAITS = ClientTraits(
     make=_make,
     library="openssl",
     completes_chains=True,
+    partial_chain=True,
     runtimes=(Runtime.PROCESS,),
     loads=frozenset(FileForm),  # --cert-type, --key-type
     own_exit_code=True,

@@ -11,11 +11,11 @@ from markupsafe import Markup
 
 from mtls_runner import __version__
 from mtls_runner.model.event import CaseFinished, Event, Noted, PlanFinished, PlanStarted, RunFinished, RunStarted
+from mtls_runner.model.moments import minute
 from mtls_runner.model.verdict import Status
 from mtls_runner.reporters.html.case import CasePage
 from mtls_runner.reporters.html.drawing import Shelf
 from mtls_runner.reporters.html.environment import digest, environment, static
-from mtls_runner.reporters.html.moments import minute
 from mtls_runner.reporters.html.overview import (
     WORDS,
     WORST_FIRST,

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from mtls_runner.model.case import Plan
 from mtls_runner.model.certificate import CertificateSpec
+from mtls_runner.model.moments import moment
 from mtls_runner.reporters.html.chains import Break
-from mtls_runner.reporters.html.moments import moment
 
 __all__ = ["Blame", "Node", "forest"]
 

@@ -1,0 +1,215 @@
+"""Chains: who signed what, what an end sends, and which way a verifier takes from a certificate to what it trusts.
+
+By descriptions alone, as OpenSSL goes about it (``crypto/x509/x509_vfy.c``): what a verifier would mind on that way is in
+:mod:`mtls_runner.model.chain_faults`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from mtls_runner.model.certificate import CertificateSpec, Defect
+from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.endpoint import ChainKind, ChainSpec
+from mtls_runner.model.server import ServerSpec
+
+__all__ = ["Issuers", "Path", "Presented", "ancestors", "issued_by", "lineage", "presented", "same_key", "way"]
+
+Certificates = Mapping[str, CertificateSpec]
+
+
+def ancestors(start: str, issuer: Callable[[str], str | None]) -> tuple[str, ...]:
+    """Ids of the issuers, nearest first, as far as they are known; a circle is walked once."""
+    found: list[str] = []
+    at = issuer(start)
+    while at is not None and at not in (start, *found):
+        found.append(at)
+        at = issuer(at)
+    return tuple(found)
+
+
+class Issuers:
+    """The issuers of a plan's certificates.
+
+    Args:
+        certificates: the plan's, by id; a description says its issuer, or that there is none and it is a root.
+        found: for the user's own ones, whose descriptions say little: the issuer that they were found to have.
+        roots: which of the user's own are roots.
+    """
+
+    def __init__(
+        self,
+        certificates: Certificates,
+        found: Mapping[str, str | None] | None = None,
+        roots: frozenset[str] = frozenset(),
+    ) -> None:
+        known = found or {}
+        self._issuers = {id_: known.get(id_, spec.issuer) for id_, spec in certificates.items()}
+        self._roots = roots.union(id_ for id_, spec in certificates.items() if spec.issuer is None and id_ not in known)
+
+    def ancestors(self, certificate: str) -> tuple[str, ...]:
+        """Ids of the issuers, nearest first, as far as the plan has them."""
+        return ancestors(certificate, self._issuer)
+
+    def intermediates(self, certificate: str) -> tuple[str, ...]:
+        """The ancestors that are no roots: what ``chain: full`` sends (RFC 8446 §4.4.2 lets the trust anchor be left out)."""
+        return tuple(issuer for issuer in self.ancestors(certificate) if issuer not in self._roots)
+
+    def _issuer(self, certificate: str) -> str | None:
+        issuer = self._issuers.get(certificate)
+        return issuer if issuer in self._issuers else None
+
+
+def lineage(certificates: Certificates, leaf: str) -> tuple[CertificateSpec, ...]:
+    """The certificate and its issuers, nearest first; it ends at a root, or before it would go in a circle."""
+    if leaf not in certificates:
+        return ()
+    return tuple(certificates[id_] for id_ in (leaf, *Issuers(certificates).ancestors(leaf)))
+
+
+# --- what an end sends -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """What an end sends.
+
+    Args:
+        ids: its own certificate first.
+        completed_from: the trusted issuer from which its TLS library goes on where it was given no intermediates (OpenSSL's
+            ``ssl_add_cert_chain``); ``None``: it sends what it was told.
+    """
+
+    ids: tuple[str, ...]
+    completed_from: str | None = None
+
+
+def presented(end: ServerSpec | ClientSpec, certificates: Certificates) -> Presented | None:
+    """What a server or client sends; ``None``: it has no certificate.
+
+    ``chain: full`` are the intermediates without the root. OpenSSL adds issuers that it trusts, the root among them, to a
+    certificate that was given alone (``SSL_MODE_NO_AUTO_CHAIN`` switches that off, as nginx does).
+    """
+    if end.certificate is None:
+        return None
+    told = (end.certificate, *_told(end.certificate, end.chain, certificates))
+    if len(told) > 1 or not _completes(end):
+        return Presented(told)
+    more = tuple(_completion(end.certificate, end.trust, certificates))
+    return Presented((*told, *more), more[0] if more else None)
+
+
+def _told(leaf: str, chain: ChainSpec, certificates: Certificates) -> tuple[str, ...]:
+    match chain.kind:
+        case ChainKind.LEAF:
+            return ()
+        case ChainKind.IDS:
+            return chain.ids
+        case ChainKind.FULL:
+            return Issuers(certificates).intermediates(leaf)
+
+
+def _completes(end: ServerSpec | ClientSpec) -> bool:
+    if isinstance(end, ServerSpec):
+        return end.backend.completes_chains
+    # an insecure client loads nothing that it trusts
+    return end.tool.completes_chains and not end.insecure
+
+
+def _completion(leaf: str, trust: Sequence[str], certificates: Certificates) -> Iterator[str]:
+    met = {leaf}
+    at = certificates.get(leaf)
+    while at is not None and at.issuer is not None:
+        above = _issuer_among(at, trust, certificates)
+        if above is None or above.id in met:
+            return
+        met.add(above.id)
+        yield above.id
+        at = above
+
+
+# --- which way a verifier goes -----------------------------------------------------------------------------------------
+
+
+def same_key(one: str, other: str, certificates: Certificates) -> bool:
+    """Whether two certificates are for one key: their own, or one that they share."""
+    return _key(one, certificates) == _key(other, certificates)
+
+
+def _key(certificate: str, certificates: Certificates) -> str:
+    seen = certificate
+    while (spec := certificates.get(seen)) is not None and spec.key.same_as not in (None, certificate, seen):
+        seen = str(spec.key.same_as)
+    return seen
+
+
+def issued_by(certificate: CertificateSpec, candidate: CertificateSpec, certificates: Certificates) -> bool:
+    """Whether OpenSSL takes ``candidate`` for the issuer (``X509_check_issued``): by name, and by key identifier where both
+    have one; signatures are not looked at.
+    """
+    issuer = certificates.get(certificate.issuer) if certificate.issuer is not None else certificate
+    if issuer is None or candidate.id == certificate.id or Defect.WRONG_ISSUER_NAME in certificate.defects:
+        return False
+    if certificate.files is not None or candidate.files is not None:
+        return candidate.id == issuer.id  # their names are in their files
+    if candidate.subject != issuer.subject:
+        return False
+    identified = certificate.authority_key_identifier and candidate.subject_key_identifier
+    return not (identified and _extended(certificate) and _extended(candidate)) or same_key(
+        candidate.id, issuer.id, certificates
+    )
+
+
+def _extended(spec: CertificateSpec) -> bool:
+    return Defect.NO_KEY_IDENTIFIERS not in spec.defects and Defect.VERSION_1 not in spec.defects
+
+
+def _issuer_among(below: CertificateSpec, ids: Sequence[str], certificates: Certificates) -> CertificateSpec | None:
+    found = (certificates[id_] for id_ in ids if id_ in certificates)
+    return next((one for one in found if issued_by(below, one, certificates)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """From a certificate as far up as a verifier comes.
+
+    Args:
+        certificates: the leaf first.
+        anchored: it ends in a certificate that the verifier takes for an anchor.
+    """
+
+    certificates: tuple[CertificateSpec, ...]
+    anchored: bool
+
+    @property
+    def intermediates(self) -> int:
+        """Certificates between the leaf and the anchor: what the verify depth counts."""
+        return max(0, len(self.certificates) - 2)
+
+
+def way(
+    sent: Sequence[str], trust: Sequence[str], certificates: Certificates, *, partial_chain: bool = False
+) -> Path | None:
+    """The way that OpenSSL finds: what is trusted comes before what was sent (``X509_V_FLAG_TRUSTED_FIRST``).
+
+    Args:
+        sent: ids, the leaf first.
+        trust: ids that the verifier trusts.
+        certificates: the plan's.
+        partial_chain: a trusted certificate that is no root is an anchor.
+    """
+    if not sent or sent[0] not in certificates:
+        return None
+    path = [certificates[sent[0]]]
+    while True:
+        top = path[-1]
+        if top.id in trust and (partial_chain or top.issuer is None):
+            return Path(tuple(path), anchored=True)
+        met = {one.id for one in path}
+        above = _issuer_among(top, [id_ for id_ in trust if id_ not in met], certificates)
+        if above is None and top.issuer is not None:
+            above = _issuer_among(top, [id_ for id_ in sent[1:] if id_ not in met], certificates)
+        if above is None or top.issuer is None:
+            return Path(tuple(path), anchored=False)
+        path.append(above)

@@ -1,0 +1,350 @@
+"""What a verifier would mind in a chain: which certificate, at which depth, and why, by descriptions alone.
+
+The checks are those of OpenSSL's ``X509_verify_cert`` (``crypto/x509/x509_vfy.c``), in its order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from mtls_runner.model.certificate import CertificateSpec, Defect
+from mtls_runner.model.certificate_rules import (
+    KNOWN_EXTENSIONS,
+    broken_rules,
+    covers,
+    is_address,
+    may_authenticate,
+    outside,
+    weak_digest,
+    weak_key,
+)
+from mtls_runner.model.chain import Certificates, Path, lineage, same_key, way
+from mtls_runner.model.moments import moment
+from mtls_runner.model.observation import Reason
+from mtls_runner.model.revocation import CrlSpec, RevocationCheck, RevocationReason
+from mtls_runner.model.verifier import Verifier
+
+__all__ = ["Fault", "blame", "faults", "on_crl"]
+
+_R = Reason
+_ANOTHER_NAME = "its certificate is for another name"
+#: Ends differ in which of these they name.
+_ALIKE: Mapping[Reason, Reason] = {
+    _R.UNKNOWN_CA: _R.SELF_SIGNED,
+    _R.SELF_SIGNED: _R.UNKNOWN_CA,
+    _R.WRONG_PURPOSE: _R.INVALID_CA,
+    _R.INVALID_CA: _R.WRONG_PURPOSE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that a verifier minds.
+
+    Args:
+        certificate: id of the certificate to blame, or the last one that leads nowhere.
+        depth: 0 is the leaf.
+        reason: by which the verifier refuses it.
+        why: in a few words, beside the certificate.
+        told: goes on where its name ends: "has only the EKU serverAuth; the server wants clientAuth".
+        role: ``certificate``, ``intermediate`` or ``root``.
+        link: it is not the certificate itself but the link to what stands above it (its issuer, or the trust store).
+    """
+
+    certificate: str
+    depth: int
+    reason: Reason
+    why: str
+    told: str
+    role: str = "certificate"
+    link: bool = False
+
+    def __str__(self) -> str:
+        place = f" (depth {self.depth})" if self.depth else ""
+        return f"the {self.role} `{self.certificate}`{place} {self.told}"
+
+
+def faults(sent: Sequence[str], verifier: Verifier, certificates: Certificates, now: datetime) -> tuple[Fault, ...]:
+    """All that it minds in a chain, in the order in which OpenSSL looks; empty: it takes it.
+
+    Args:
+        sent: ids as sent, the leaf first.
+        verifier: who looks.
+        certificates: the plan's. Of the user's own files only the issuer is known.
+        now: aware.
+    """
+    path = way(sent, verifier.trust, certificates, partial_chain=verifier.partial_chain)
+    if path is None:
+        return ()
+    return tuple(_Look(path, verifier, certificates, now).all(sent))
+
+
+class _Look:
+    def __init__(self, path: Path, verifier: Verifier, certificates: Certificates, now: datetime) -> None:
+        self.path = path.certificates
+        self._anchored = path.anchored
+        self._between = path.intermediates
+        self._verifier = verifier
+        self._certificates = certificates
+        self._now = now
+
+    def all(self, sent: Sequence[str]) -> Iterator[Fault]:
+        yield from self._untrusted(sent)
+        known = [(depth, one) for depth, one in enumerate(self.path) if one.files is None]
+        for depth, one in known:
+            yield from self._extensions(depth, one)
+            if self._verifier.strict:
+                for broken in broken_rules(one):
+                    yield self._fault(
+                        depth, _R.NOT_COMPLIANT, broken, f"{broken}: strict checking holds it to RFC 5280"
+                    )
+        for depth, one in known:
+            yield from self._strength(depth, one)
+        yield from self._name()
+        yield from self._names()
+        yield from self._revocation()
+        for depth, one in reversed(known):
+            yield from self._signature(depth, one)
+            yield from self._validity(depth, one)
+
+    def _fault(self, depth: int, reason: Reason, why: str, told: str, *, link: bool = False) -> Fault:
+        one = self.path[depth]
+        role = "root" if one.issuer is None and depth else "intermediate" if depth else "certificate"
+        return Fault(one.id, depth, reason, why, told, role, link)
+
+    def _untrusted(self, sent: Sequence[str]) -> Iterator[Fault]:
+        who, top, last = self._verifier.who, self.path[-1], len(self.path) - 1
+        if self._anchored:
+            depth = self._verifier.depth
+            if depth is not None and self._between > depth:
+                allowed = f"{depth} intermediate{'' if depth == 1 else 's'} (verify depth), there are {self._between}"
+                yield self._fault(
+                    last - 1,
+                    _R.UNKNOWN_CA,
+                    f"the {who} allows {allowed}",
+                    f"is too far up: the {who} allows {allowed}",
+                    link=True,
+                )
+            return
+        if Defect.WRONG_ISSUER_NAME in top.defects:
+            yield self._fault(
+                last, _R.UNKNOWN_CA, "it names another issuer", "names an issuer that nobody is", link=True
+            )
+            return
+        above = lineage(self._certificates, top.id)
+        root = above[-1]
+        namesake = self._namesake(root)
+        if not any(one.id in self._verifier.trust for one in above):
+            reason = _R.SELF_SIGNED if len(self.path) == len(above) == 1 else _R.UNKNOWN_CA
+            also = f"; it trusts `{namesake}`, which has its name and another key" if namesake else ""
+            role = "root" if len(above) > 1 else "self-signed certificate"
+            untrusted = f"is not among what the {who} trusts"
+            depth = last + len(above) - 1
+            yield Fault(root.id, depth, reason, f"{root.id} {untrusted}", f"{untrusted}{also}", role, link=True)
+        elif len(above) > 1 and above[1].id not in (*sent, *self._verifier.trust):
+            missing = above[1].id
+            if top.id in self._verifier.trust:
+                told = f"is trusted, but is no root, and its issuer `{missing}` is neither sent nor trusted (partial_chain)"
+            else:
+                told = f"was sent without its issuer `{missing}`, which the {who} does not trust either"
+            yield self._fault(last, _R.UNKNOWN_CA, f"{missing} was not sent", told, link=True)
+        else:
+            told = f"leads to nothing that the {who} trusts"
+            yield self._fault(last, _R.UNKNOWN_CA, f"the {who} found no way to what it trusts", told, link=True)
+
+    def _namesake(self, wanted: CertificateSpec | None) -> str | None:
+        """Trusted under the same name, with another key."""
+        if wanted is None or wanted.files is not None:
+            return None
+        for id_ in self._verifier.trust:
+            one = self._certificates.get(id_)
+            if one is None or one.files is not None or one.id == wanted.id or one.subject != wanted.subject:
+                continue
+            if not same_key(one.id, wanted.id, self._certificates):
+                return one.id
+        return None
+
+    def _extensions(self, depth: int, one: CertificateSpec) -> Iterator[Fault]:
+        for extension in one.extensions:
+            if extension.critical and extension.oid not in KNOWN_EXTENSIONS:
+                told = f"has the critical extension {extension.oid}, which OpenSSL does not know"
+                yield self._fault(depth, _R.UNHANDLED_EXTENSION, f"critical extension {extension.oid}", told)
+        wanted, usages = self._verifier.purpose, one.extended_key_usage
+        who = self._verifier.who
+        if Defect.VERSION_1 not in one.defects:
+            if usages is not None and wanted not in usages:
+                named = ", ".join(usages) or "nothing"
+                told = f"has only the EKU {named}; the {who} wants {wanted}, in every certificate that has an EKU"
+                yield self._fault(depth, _R.WRONG_PURPOSE, f"its usage is {named}, not {wanted}", told)
+            if depth == 0 and one.key_usage is not None and not may_authenticate(one, wanted):
+                named = ", ".join(one.key_usage) or "nothing"
+                told = f"has only the key usage {named}, and has to sign (digitalSignature)"
+                yield self._fault(depth, _R.WRONG_PURPOSE, f"its key usage is {named}", told)
+        if depth:
+            yield from self._issuing(depth, one)
+
+    def _issuing(self, depth: int, one: CertificateSpec) -> Iterator[Fault]:
+        if Defect.VERSION_1 in one.defects:
+            if one.issuer is not None:
+                told = "is of version 1 and has no basicConstraints, and so may not issue certificates"
+                yield self._fault(depth, _R.INVALID_CA, "it may not issue certificates", told)
+            return
+        constraints = None if Defect.NO_BASIC_CONSTRAINTS in one.defects else one.basic_constraints
+        lacks = []
+        if constraints is None or not constraints.ca:
+            lacks.append("basicConstraints CA:TRUE")
+        if one.key_usage is not None and "keyCertSign" not in one.key_usage:
+            lacks.append("the key usage keyCertSign")
+        if lacks:
+            told = f"lacks {' and '.join(lacks)}, and so may not issue certificates"
+            yield self._fault(depth, _R.INVALID_CA, "it may not issue certificates", told)
+        limit = constraints.path_length if constraints is not None else None
+        if limit is not None and depth - 1 > limit:
+            allowed = f"{limit} authorities below it, there are {depth - 1}"
+            told = f"allows {allowed} (pathLenConstraint)"
+            yield self._fault(depth, _R.PATH_LENGTH, f"it allows {allowed}", told)
+
+    def _strength(self, depth: int, one: CertificateSpec) -> Iterator[Fault]:
+        level = self._verifier.level
+        owner = self._certificates.get(one.key.same_as or "", one)
+        if weak_key(owner.key.algorithm, level):
+            algorithm = owner.key.algorithm
+            told = f"has an {algorithm} key, which is too weak for the {self._verifier.who}'s security level {level}"
+            yield self._fault(depth, _R.WEAK_KEY, f"its key is {algorithm}", told)
+        digest = one.signature.hash
+        if one.issuer is not None and weak_digest(digest, level):
+            told = f"is signed with {digest}, which is too weak for the {self._verifier.who}'s security level {level}"
+            yield self._fault(depth, _R.WEAK_DIGEST, f"signed with {digest}", told, link=True)
+
+    def _name(self) -> Iterator[Fault]:
+        leaf, asked = self.path[0], self._verifier.name
+        if asked is None or leaf.files is not None:
+            return
+        names = leaf.san or ()
+        dns = [name.partition(":")[2] for name in names if name.startswith("DNS:")]
+        if not dns:
+            return  # an address, or the subject's CN: who asks decides
+        if not any(covers(name.lower(), asked.lower().rstrip(".")) for name in dns) and not is_address(asked):
+            told = f"names {', '.join(names)}, and the client asks for {asked}"
+            yield self._fault(0, _R.NAME_MISMATCH, _ANOTHER_NAME, told)
+
+    def _names(self) -> Iterator[Fault]:
+        for depth, one in enumerate(self.path[1:], 1):
+            limits = one.name_constraints
+            if limits is None or one.files is not None:
+                continue
+            for number, below in enumerate(self.path[:depth]):
+                wrong = outside(below, limits)
+                if wrong:
+                    told = f"has the name {wrong}, which `{one.id}` may not certify (nameConstraints)"
+                    yield self._fault(
+                        number, _R.NAME_CONSTRAINTS, f"{one.id} may not certify its names", told, link=True
+                    )
+
+    def _revocation(self) -> Iterator[Fault]:
+        check, crls = self._verifier.crl_check, self._verifier.crls
+        if check is RevocationCheck.NONE or any(crl.file is not None for crl in crls):
+            return
+        looked_up = self.path if check is RevocationCheck.CHAIN else self.path[:1]
+        for depth, one in enumerate(looked_up):
+            issuer = one.issuer if one.issuer is not None else one.id
+            fitting = [crl for crl in crls if crl.issuer == issuer and Defect.WRONG_ISSUER_NAME not in crl.defects]
+            if not fitting:
+                others = ", ".join(f"`{crl.id}`" for crl in crls if crl.issuer == issuer)
+                has = f"{others} bears another issuer's name" if others else "has none"
+                told = f"is looked up in a CRL of `{issuer}`, and " + (
+                    has if others else f"the {self._verifier.who} {has}"
+                )
+                yield self._fault(depth, _R.NO_CRL, f"there is no CRL of {issuer}", told, link=True)
+            current = [crl for crl in fitting if self._is_current(crl)]
+            for crl in current or fitting[:1]:  # OpenSSL prefers one that is valid now
+                yield from self._crl(depth, one, crl)
+
+    def _is_current(self, crl: CrlSpec) -> bool:
+        return crl.this_update.resolve(self._now) <= self._now < crl.next_update.resolve(self._now)
+
+    def _crl(self, depth: int, one: CertificateSpec, crl: CrlSpec) -> Iterator[Fault]:
+        looked_up = f"is looked up in the CRL `{crl.id}`, "
+        begin, end = crl.this_update.resolve(self._now), crl.next_update.resolve(self._now)
+        issuer = self._certificates.get(crl.issuer)
+        if issuer is not None and issuer.key_usage is not None and "cRLSign" not in issuer.key_usage:
+            told = f"{looked_up}whose issuer `{crl.issuer}` lacks the key usage cRLSign"
+            yield self._fault(depth, _R.CRL_INVALID, f"{crl.issuer} may not sign CRLs", told, link=True)
+        if {Defect.WRONG_SIGNATURE_KEY, Defect.CORRUPTED_SIGNATURE} & set(crl.defects):
+            told = f"{looked_up}whose signature is not that of `{crl.issuer}`"
+            yield self._fault(depth, _R.CRL_INVALID, f"the CRL {crl.id} is not signed by {crl.issuer}", told, link=True)
+        if begin > self._now:
+            why = f"not valid before {moment(begin, self._now)}"
+            yield self._fault(
+                depth, _R.CRL_NOT_YET_VALID, f"the CRL {crl.id} is {why}", f"{looked_up}which is {why}", link=True
+            )
+        if end <= self._now:
+            why = f"expired {moment(end, self._now)}"
+            yield self._fault(depth, _R.CRL_EXPIRED, f"the CRL {crl.id} {why}", f"{looked_up}which {why}", link=True)
+        reason = one.revoked.reason if one.revoked is not None else RevocationReason.UNSPECIFIED
+        if one.id in crl.revoked and reason is not RevocationReason.REMOVE_FROM_CRL:
+            yield self._fault(depth, _R.REVOKED, f"revoked: {reason}", f"is on the CRL `{crl.id}` ({reason})")
+
+    def _signature(self, depth: int, one: CertificateSpec) -> Iterator[Fault]:
+        wrong = "its signature does not verify"
+        if Defect.WRONG_SIGNATURE_KEY in one.defects:
+            told = f"is not signed by the key of `{one.issuer or one.id}`, whose name it bears"
+            yield self._fault(depth, _R.BAD_SIGNATURE, wrong, told, link=True)
+        elif Defect.CORRUPTED_SIGNATURE in one.defects:
+            yield self._fault(depth, _R.BAD_SIGNATURE, wrong, "was changed after it was signed", link=True)
+        if depth + 1 < len(self.path) and one.issuer is not None:
+            above = self.path[depth + 1]
+            if not same_key(above.id, one.issuer, self._certificates):
+                who = self._verifier.who
+                why = f"the {who} trusts another key under the name of {one.issuer}"
+                told = f"is signed by `{one.issuer}`; the {who} goes on with `{above.id}`, which has its name and another key"
+                yield self._fault(depth, _R.BAD_SIGNATURE, why, told, link=True)
+
+    def _validity(self, depth: int, one: CertificateSpec) -> Iterator[Fault]:
+        begin, end = one.not_before.resolve(self._now), one.not_after.resolve(self._now)
+        if begin > self._now:
+            when = moment(begin, self._now)
+            yield self._fault(depth, _R.NOT_YET_VALID, f"not valid before {when}", f"is not valid before {when}")
+        if end <= self._now:
+            when = moment(end, self._now)
+            yield self._fault(depth, _R.EXPIRED, f"expired {when}", f"expired {when}")
+
+
+def blame(
+    reason: Reason, sent: Sequence[str], verifier: Verifier, certificates: Certificates, now: datetime
+) -> Fault | None:
+    """The fault for which a verifier refused by that reason; ``None``: the descriptions show none.
+
+    Args:
+        reason: as observed, or expected.
+        sent, verifier, certificates, now: as for :func:`faults`.
+    """
+    seen = faults(sent, verifier, certificates, now)
+    for wanted in (reason, _ALIKE.get(reason)):
+        found = next((one for one in seen if one.reason is wanted), None)
+        if found is not None:
+            return found
+    path = lineage(certificates, sent[0]) if sent else ()
+    for depth, one in enumerate(path):
+        if one.files is not None:
+            continue
+        if reason is _R.NAME_MISMATCH:
+            names = ", ".join(one.san) if one.san else f"nothing but its subject {one.subject or '(empty)'}"
+            told = f"names {names}, and the client asks for {verifier.name or 'the address that it connects to'}"
+            return Fault(one.id, depth, reason, _ANOTHER_NAME, told)
+        role = "intermediate" if depth else "certificate"
+        if reason is _R.REVOKED and one.revoked is not None:
+            why = f"revoked: {one.revoked.reason}"
+            return Fault(one.id, depth, reason, why, f"is revoked ({one.revoked.reason})", role)
+        if reason is _R.NAME_CONSTRAINTS and depth and one.name_constraints is not None:
+            below = path[depth - 1].id
+            told = f"has a name that `{one.id}` may not certify (nameConstraints)"
+            return Fault(below, depth - 1, reason, f"{one.id} may not certify its names", told, link=True)
+    return None
+
+
+def on_crl(chain: Sequence[str], crls: Sequence[CrlSpec]) -> CrlSpec | None:
+    """The first CRL that one of these certificates is on."""
+    return next((crl for crl in crls if not set(crl.revoked).isdisjoint(chain)), None)
