@@ -52,7 +52,7 @@ CHAINS = (
 def _cases(plan: Plan) -> Iterator[Case]:
     for case in plan.cases:
         client, server = case.client, case.server
-        if client is None or case.steps or server.option("config") or server.backend.runs_already:
+        if client is None or not case.plain or server.option("config") or server.backend.runs_already:
             continue
         if server.backend.make().cannot(server, client) is None and client.tool.make().cannot(client) is None:
             yield case
