@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from mtls_runner.clients.curl.command import Files, build, openssl_settings, secret_headers
+from mtls_runner.clients.curl.command import CurlFiles, build, openssl_settings, secret_headers
 from mtls_runner.export.material import Workshop
 from mtls_runner.export.shell import PORT, word
 from mtls_runner.model.client import ClientSpec
@@ -52,14 +52,14 @@ def _locked(client: ClientSpec, shop: Workshop) -> bool:
     return spec.passphrase is not None or spec.files is not None
 
 
-def _files(client: ClientSpec, shop: Workshop, generated: dict[str, bytes]) -> Files:
+def _files(client: ClientSpec, shop: Workshop, generated: dict[str, bytes]) -> CurlFiles:
     config = None
     if client.certificate is not None and client.passphrase is not None:
         config = Path(shop.curl_settings(client.passphrase, client.certificate))
     plain = client.security_level == 2 and not client.signature_algorithms
     settings = "none" if plain else _generated("openssl.cnf", openssl_settings(client).encode(), generated)
     body, hidden = client.request.body, secret_headers(client.request)
-    return Files(
+    return CurlFiles(
         certificate=Path(shop.chain(client.certificate, client.chain)) if client.certificate is not None else None,
         key=_key(client, shop),
         trust=Path(shop.bundle(client.trust) if client.trust else NOBODY),

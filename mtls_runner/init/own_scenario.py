@@ -16,7 +16,7 @@ from mtls_runner.init.text import rendered
 from mtls_runner.init.write import Draft
 from mtls_runner.model.certificate import OwnFiles
 from mtls_runner.model.credential import Secret
-from mtls_runner.pki.certificate_facts import Facts, facts
+from mtls_runner.pki.certificate_facts import CertificateFacts, facts
 from mtls_runner.pki.own import Own, read_own
 
 __all__ = ["OwnPaths", "from_own"]
@@ -94,7 +94,7 @@ def _read(files: OwnFiles, passphrase: Secret | None) -> Own:
     return own
 
 
-def _anchor(paths: OwnPaths, own: Own, known: Facts) -> Facts:
+def _anchor(paths: OwnPaths, own: Own, known: CertificateFacts) -> CertificateFacts:
     """The authority that the certificate leads to, by way of what its own file holds."""
     if paths.ca is None:
         if known.self_issued:
@@ -105,7 +105,9 @@ def _anchor(paths: OwnPaths, own: Own, known: Facts) -> Facts:
     return _leads_to(known, [facts(der) for der in own.more], trusted) or _stranger(paths, trusted)
 
 
-def _leads_to(known: Facts, between: Sequence[Facts], trusted: Sequence[Facts]) -> Facts | None:
+def _leads_to(
+    known: CertificateFacts, between: Sequence[CertificateFacts], trusted: Sequence[CertificateFacts]
+) -> CertificateFacts | None:
     for _ in range(len(between) + len(trusted) + 1):
         found = next((authority for authority in trusted if known.names_as_issuer(authority)), None)
         if found is not None:
@@ -118,7 +120,7 @@ def _leads_to(known: Facts, between: Sequence[Facts], trusted: Sequence[Facts]) 
     return None
 
 
-def _stranger(paths: OwnPaths, trusted: Sequence[Facts]) -> Facts:
+def _stranger(paths: OwnPaths, trusted: Sequence[CertificateFacts]) -> CertificateFacts:
     raise UsageError(f"{paths.certificate}: {paths.ca} ({trusted[0].text}) did not issue it, nor anything in its chain")
 
 
@@ -133,7 +135,7 @@ def _usages(certificate: x509.Certificate) -> tuple[bool, bool]:
     return ExtendedKeyUsageOID.SERVER_AUTH in usage, ExtendedKeyUsageOID.CLIENT_AUTH in usage
 
 
-def _fault(known: Facts, now: datetime) -> str:
+def _fault(known: CertificateFacts, now: datetime) -> str:
     if known.end is not None and known.end < now:
         return "expired"
     if known.begin is not None and known.begin > now:

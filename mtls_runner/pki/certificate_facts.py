@@ -18,13 +18,13 @@ from cryptography.x509 import Name, load_der_x509_certificate
 
 from mtls_runner.tls.messages import subject as subject_text
 
-__all__ = ["Facts", "facts", "loads", "subject_name"]
+__all__ = ["CertificateFacts", "facts", "loads", "subject_name"]
 
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class CertificateFacts:
     """What could not be read is ``None``, or empty.
 
     Args:
@@ -49,7 +49,7 @@ class Facts:
         """Subject and issuer are the same name, as a root's are."""
         return self.subject is not None and self.subject == self.issuer
 
-    def names_as_issuer(self, other: Facts) -> bool:
+    def names_as_issuer(self, other: CertificateFacts) -> bool:
         """Whether ``other`` may have issued it, by its name and, where both say so, by its key."""
         if self.issuer is None or self.issuer != other.subject:
             return False
@@ -66,7 +66,7 @@ def loads(der: bytes) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def facts(der: bytes) -> Facts:
+def facts(der: bytes) -> CertificateFacts:
     """The facts of a DER certificate; of anything else there are none."""
 
     def read(what: Callable[[x509.Certificate], _T]) -> _T | None:
@@ -75,7 +75,7 @@ def facts(der: bytes) -> Facts:
         except (ValueError, TypeError, KeyError):
             return None
 
-    return Facts(
+    return CertificateFacts(
         text=subject_text(der),
         subject=read(lambda certificate: str(certificate.subject.hashable)),
         issuer=read(lambda certificate: str(certificate.issuer.hashable)),

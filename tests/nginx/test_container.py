@@ -16,7 +16,7 @@ import pytest
 
 from mtls_runner.deadline import Deadline
 from mtls_runner.errors import EngineError, ServerUnusable
-from mtls_runner.servers.container.connection import Connection
+from mtls_runner.servers.container.connection import EngineConnection
 from mtls_runner.servers.container.engine import (
     OWNER_LABEL,
     RUN_LABEL,
@@ -43,7 +43,7 @@ SPEC = ContainerSpec(
 
 def names(run: str) -> list[str]:
     """Containers of a run, running or not."""
-    with Connection.find().client() as client:
+    with EngineConnection.find().client() as client:
         return [c["Id"] for c in client.containers(all=True, filters={"label": f"{RUN_LABEL}={run}"})]
 
 
@@ -54,7 +54,7 @@ def started(container: Container) -> None:
 
 
 def test_it_is_locked_in(engine: Engine) -> None:
-    with engine.run(SPEC, Deadline.after(20)) as container, Connection.find().client() as client:
+    with engine.run(SPEC, Deadline.after(20)) as container, EngineConnection.find().client() as client:
         started(container)
         found = client.inspect_container(container.name)
         host = found["HostConfig"]
@@ -178,7 +178,7 @@ def test_what_is_not_ours_stays(engine: Engine) -> None:
         "nonsense",
     ]
     gone = [str(replace(here, pid=2**22 + 1)), str(replace(here, boot="before")), str(replace(here, started="1"))]
-    with Connection.find().client() as client:
+    with EngineConnection.find().client() as client:
         made = {
             owner: client.create_container(IMAGE, labels={RUN_LABEL: "test", OWNER_LABEL: owner})["Id"]
             for owner in (*others, *gone)

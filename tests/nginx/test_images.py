@@ -17,7 +17,7 @@ from mtls_runner.deadline import Deadline
 from mtls_runner.errors import ServerUnusable
 from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.observation import Reason
-from mtls_runner.servers.container.connection import Connection
+from mtls_runner.servers.container.connection import EngineConnection
 from tests.named import tool
 
 from ..container_engine import IMAGE, not_here
@@ -79,7 +79,7 @@ DONT = {
 @pytest.fixture(scope="module", autouse=True)
 def images(engine: object) -> None:
     del engine
-    with Connection.find().client() as client:
+    with EngineConnection.find().client() as client:
         try:
             client.inspect_image(DEBIAN)  # type: ignore[no-untyped-call]
         except docker_errors.ImageNotFound:
@@ -96,7 +96,7 @@ def made(image: Made) -> Iterator[str]:
             entry.type = tarfile.DIRTYPE if content is None else tarfile.REGTYPE
             entry.uid, entry.mode, entry.size = WWW_DATA, 0o755, len(content or "")
             tar.addfile(entry, io.BytesIO((content or "").encode()))
-    with Connection.find().client() as client:
+    with EngineConnection.find().client() as client:
         container = client.create_container(image.of, command=["nginx"])["Id"]
         name = f"mtls-run-test/{container[:12]}"
         try:
@@ -110,7 +110,7 @@ def made(image: Made) -> Iterator[str]:
 
 def starts_under_docker_run(image: str) -> bool:
     """``docker run --network none IMAGE``: whether nginx's workers come."""
-    with Connection.find().client() as client:
+    with EngineConnection.find().client() as client:
         container = client.create_container(image, host_config=client.create_host_config(network_mode="none"))["Id"]
         try:
             try:

@@ -22,7 +22,7 @@ from docker.api.client import APIClient
 from mtls_runner.deadline import Deadline
 from mtls_runner.errors import EngineError
 from mtls_runner.model.endpoint import Address
-from mtls_runner.servers.container.connection import Connection
+from mtls_runner.servers.container.connection import EngineConnection
 from mtls_runner.servers.container.engine import Container, Engine
 from mtls_runner.servers.container.files import ContainerFile, archive
 
@@ -121,7 +121,7 @@ def test_nothing_in_a_container_reaches_another_machine(engine: Engine, machine:
         location /name {{ set $name somebody.test; proxy_pass http://$name; }}
     }} }}"""
     files = (ContainerFile("/etc/new/dir/nginx.conf", text.encode()),)
-    with Connection.find().client() as client:
+    with EngineConnection.find().client() as client:
         with engine.run(replace(SPEC, files=files), Deadline.after(20)) as container:
             started(container)
             before = machine.received()
@@ -192,5 +192,5 @@ def test_an_engine_whose_containers_have_ipv6_is_refused(
     refusing = Engine.connect()
     with pytest.raises(EngineError, match="addresses of IPv6"), refusing.run(SPEC, Deadline.after(20)):
         pass
-    with Connection.find().client() as client:
+    with EngineConnection.find().client() as client:
         assert client.containers(all=True) == []

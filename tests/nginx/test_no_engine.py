@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from mtls_runner.errors import EngineError
-from mtls_runner.servers.container.connection import Connection
+from mtls_runner.servers.container.connection import EngineConnection
 from mtls_runner.servers.container.engine import Engine, sweep
 
 
@@ -129,7 +129,7 @@ def test_the_engine_that_is_here_is_found() -> None:
     from ..container_engine import not_here
 
     try:
-        found = Connection.find()
+        found = EngineConnection.find()
     except EngineError as error:
         not_here(str(error))
     assert found.engine_version

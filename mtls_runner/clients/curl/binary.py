@@ -16,7 +16,7 @@ from pathlib import Path
 from mtls_runner.deadline import Deadline
 from mtls_runner.errors import DeadlineExceeded, LabError
 
-__all__ = ["CurlBinary", "Finished", "Kept", "Sink"]
+__all__ = ["CurlBinary", "CurlRun", "Kept", "Sink"]
 
 Sink = Callable[[bytes], object]
 """Takes what comes, some at a time."""
@@ -33,7 +33,7 @@ _WORDS = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class CurlRun:
     """How a run ended."""
 
     exit_code: int
@@ -120,7 +120,7 @@ class CurlBinary:
         settings: Path,
         deadline: Deadline,
         outputs: Mapping[str, Sink] | None = None,
-    ) -> Finished:
+    ) -> CurlRun:
         """Run it once.
 
         Args:
@@ -145,7 +145,7 @@ def _environment() -> dict[str, str]:
 
 def _run(
     arguments: list[str], environment: dict[str, str], deadline: Deadline, outputs: Mapping[str, Sink] | None = None
-) -> Finished:
+) -> CurlRun:
     said, errors = Kept(_WORDS), Kept(_WORDS)
     with ExitStack() as pipes:
         sinks: dict[int, Sink] = {}
@@ -184,7 +184,7 @@ def _run(
                         os.killpg(process.pid, signal.SIGKILL)
     if process.returncode < 0:
         raise LabError(f"{arguments[0]} died by signal {-process.returncode}")
-    return Finished(process.returncode, said.text(), errors.text())
+    return CurlRun(process.returncode, said.text(), errors.text())
 
 
 def _pump(sinks: Mapping[int, Sink], seconds: float) -> None:

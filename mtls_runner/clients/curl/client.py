@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from mtls_runner.clients.curl.binary import CurlBinary, Finished, Kept, Sink
-from mtls_runner.clients.curl.command import Command, Files, build, locked, openssl_settings, secret_headers
+from mtls_runner.clients.curl.binary import CurlBinary, CurlRun, Kept, Sink
+from mtls_runner.clients.curl.command import Command, CurlFiles, build, locked, openssl_settings, secret_headers
 from mtls_runner.clients.curl.head import Head
 from mtls_runner.clients.curl.outcome import OUT_OF_MEMORY, READ_LATE, Written, stopped, view
 from mtls_runner.clients.curl.trace import TraceReader
@@ -143,7 +143,7 @@ class CurlClient:
         files = self._files(self._place(material), client, material)
         return build(client, client.connect or address, files).typed()
 
-    def _run(self, command: Command, files: Files, limit: Deadline, outputs: Mapping[str, Sink]) -> Finished:
+    def _run(self, command: Command, files: CurlFiles, limit: Deadline, outputs: Mapping[str, Sink]) -> CurlRun:
         options = ["--silent", "--show-error", "--noproxy", "*", "--globoff"]
         options += ["--max-time", f"{max(limit.remaining(), 0.001):.3f}"]
         options += ["--write-out", "%{json}"]
@@ -165,7 +165,7 @@ class CurlClient:
                 self._places[directory] = _Place(directory, empty)
             return self._places[directory]
 
-    def _files(self, place: _Place, client: ClientSpec, material: Material) -> Files:
+    def _files(self, place: _Place, client: ClientSpec, material: Material) -> CurlFiles:
         config = None
         if client.certificate is not None and client.passphrase is not None:
             line = f"pass = {_quote(client.passphrase.reveal())}\n"
@@ -184,7 +184,7 @@ class CurlClient:
                 client.certificate, client.chain, client.key, client.passphrase, client.tool.loads
             )
         body, hidden = client.request.body, secret_headers(client.request)
-        return Files(
+        return CurlFiles(
             certificate=presented.certificate.absolute() if presented is not None else None,
             certificate_form=presented.certificate_form if presented is not None else FileForm.PEM,
             key=presented.key if presented is not None else None,
@@ -214,7 +214,7 @@ class CurlClient:
             return self._written[key]
 
     @staticmethod
-    def _problem(exit_code: int, client: ClientSpec, files: Files, material: Material) -> Problem | None:
+    def _problem(exit_code: int, client: ClientSpec, files: CurlFiles, material: Material) -> Problem | None:
         """Why curl could not use its own material: its exit doesn't tell, so OpenSSL is asked the same way."""
         if exit_code == _CIPHER_TROUBLE:
             return Problem(Reason.CIPHER, "NO_CIPHER_MATCH", "")
@@ -241,7 +241,7 @@ def _held(client: ClientSpec, offered: int) -> None:
         raise LabError(f"curl's OpenSSL did not take the signature algorithms {listed}: one of them is unknown to it")
 
 
-def _written(finished: Finished) -> Written:
+def _written(finished: CurlRun) -> Written:
     """What ``--write-out '%{json}'`` said (curl's manual, WRITE OUT)."""
     try:
         told = json.loads(finished.output)

@@ -17,7 +17,7 @@ from mtls_runner.model.endpoint import Address, TlsVersion
 from mtls_runner.model.port import Material
 from mtls_runner.snippet import is_secret
 
-__all__ = ["Command", "Files", "build", "locked", "openssl_settings", "secret_headers"]
+__all__ = ["Command", "CurlFiles", "build", "locked", "openssl_settings", "secret_headers"]
 
 #: Ascending; curl takes the lowest as an option of its own and the highest for ``--tls-max``.
 _VERSIONS: Mapping[TlsVersion, tuple[str, str]] = {
@@ -35,7 +35,7 @@ _TARGET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
+class CurlFiles:
     """What the options name, all inside the run's private directory.
 
     Args:
@@ -109,7 +109,7 @@ def openssl_settings(client: ClientSpec) -> str:
     return "\n".join(lines) + "\n"
 
 
-def build(client: ClientSpec, address: Address, files: Files) -> Command:
+def build(client: ClientSpec, address: Address, files: CurlFiles) -> Command:
     """The options in the order in which a person would write them."""
     options: list[str] = []
     if client.insecure:
@@ -186,7 +186,7 @@ def _header(name: str, value: str) -> str:
     return f"{name}: {value}" if value else f"{name};"
 
 
-def _request(request: Request, files: Files) -> list[str]:
+def _request(request: Request, files: CurlFiles) -> list[str]:
     body = files.body
     options: list[str] = []
     given = {name.lower() for name, _ in request.headers}

@@ -11,7 +11,7 @@ from mtls_runner.model.verdict import Mismatch
 from mtls_runner.snippet import MASK, is_secret
 from mtls_runner.tls.hints import listed
 
-__all__ = ["Held", "held"]
+__all__ = ["ComparedCheck", "compared"]
 
 _Value = str | int | bool | tuple[str, ...] | bytes | None
 _MOST = 300
@@ -20,7 +20,7 @@ _WORDS = {Match.EQUALS: "", Match.CONTAINS: "contains ", Match.MATCHES: "matches
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class ComparedCheck:
     """One line.
 
     Args:
@@ -35,7 +35,9 @@ class Held:
     holds: bool | None
 
 
-def held(expect: Expectation, mismatches: Iterable[Mismatch], seen: Observation | None) -> tuple[Held, ...]:
+def compared(
+    expect: Expectation, mismatches: Iterable[Mismatch], seen: Observation | None
+) -> tuple[ComparedCheck, ...]:
     """One line for each path; alternatives for versions of the tool stand together, since one of them counts."""
     wrong = {mismatch.path: mismatch for mismatch in mismatches}
     checks: dict[str, list[Check]] = {}
@@ -45,12 +47,12 @@ def held(expect: Expectation, mismatches: Iterable[Mismatch], seen: Observation 
     for path, written in checks.items():
         expected = "; ".join(_wanted(check) for check in written)
         if path in wrong:
-            lines.append(Held(path, expected, wrong[path].observed, holds=False))
+            lines.append(ComparedCheck(path, expected, wrong[path].observed, holds=False))
         elif seen is None:
-            lines.append(Held(path, expected, "", holds=None))
+            lines.append(ComparedCheck(path, expected, "", holds=None))
         else:
             always = any(not check.only_for for check in written)
-            lines.append(Held(path, expected, _shown(_observed(seen, path)), holds=True if always else None))
+            lines.append(ComparedCheck(path, expected, _shown(_observed(seen, path)), holds=True if always else None))
     return tuple(lines)
 
 

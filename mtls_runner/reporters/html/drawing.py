@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mtls_runner.reporters.html.ladder import Kind, Step, Toward
+from mtls_runner.reporters.html.ladder import Kind, LadderStep, Toward
 
 __all__ = ["HEIGHT", "Drawing", "Line", "Shelf"]
 
@@ -47,9 +47,9 @@ class Shelf:
     """All ladders of a page, each once."""
 
     def __init__(self) -> None:
-        self._drawings: dict[tuple[Step, ...], Drawing] = {}
+        self._drawings: dict[tuple[LadderStep, ...], Drawing] = {}
 
-    def of(self, steps: tuple[Step, ...]) -> Drawing:
+    def of(self, steps: tuple[LadderStep, ...]) -> Drawing:
         """The drawing of these steps."""
         drawing = self._drawings.get(steps)
         if drawing is None:
@@ -61,7 +61,7 @@ class Shelf:
         return tuple(self._drawings.values())
 
 
-def _draw(name: str, steps: Sequence[Step]) -> Drawing:
+def _draw(name: str, steps: Sequence[LadderStep]) -> Drawing:
     lines = []
     y = _TOP
     before: Toward | None = None
@@ -85,13 +85,13 @@ def _arrow(toward: Toward, y: int) -> str:
     return f"M{_CLIENT} {y}H{_SERVER}"
 
 
-def _label(step: Step) -> str:
+def _label(step: LadderStep) -> str:
     text = f"alert {step.label}" if step.kind in (Kind.ALERT, Kind.NOTICE) else step.label
     text = f"✗ {text}" if step.kind in (Kind.ALERT, Kind.END) else text
     return f"{text} (unseen by the client)" if step.server_only else text
 
 
-def _spoken(steps: Sequence[Step]) -> str:
+def _spoken(steps: Sequence[LadderStep]) -> str:
     """What the diagram says, in a sentence; its messages by name are in the transcript."""
     text = f"Ladder diagram of {len(steps)} steps"
     for step in steps:
@@ -102,5 +102,5 @@ def _spoken(steps: Sequence[Step]) -> str:
     return text
 
 
-def _sender(step: Step) -> str:
+def _sender(step: LadderStep) -> str:
     return "client" if step.toward is Toward.SERVER else "server"

@@ -21,7 +21,7 @@ from mtls_runner.model.observation import (
 )
 from mtls_runner.reporters.escape import one_line, shortened
 
-__all__ = ["Kind", "Step", "Toward", "steps"]
+__all__ = ["Kind", "LadderStep", "Toward", "steps"]
 
 _WIDEST = 34
 """Cells of a label; the line above an arrow has room for no more."""
@@ -52,7 +52,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class LadderStep:
     """One line of the diagram.
 
     Args:
@@ -68,42 +68,43 @@ class Step:
     server_only: bool = False
 
 
-def steps(case: Case, seen: Observation) -> tuple[Step, ...]:
+def steps(case: Case, seen: Observation) -> tuple[LadderStep, ...]:
     """The client's messages, what only the server saw between them, the request and the answer, and how it ended."""
     ladder = [_weighed(step, seen) for step in _merged(_client_steps(seen.client), _server_steps(seen.server))]
     request = _request(case, seen)
     if request is not None:
-        ladder.insert(_after_handshake(ladder), Step(Toward.SERVER, Kind.HTTP, _short(request)))
+        ladder.insert(_after_handshake(ladder), LadderStep(Toward.SERVER, Kind.HTTP, _short(request)))
     if seen.client is not None and seen.client.response is not None:
         status = seen.client.response.status
         refused = seen.outcome is Outcome.SERVER_REFUSED and not any(step.kind is Kind.ALERT for step in ladder)
-        answer = Step(Toward.CLIENT, Kind.END if refused else Kind.HTTP, f"HTTP {status}")
+        answer = LadderStep(Toward.CLIENT, Kind.END if refused else Kind.HTTP, f"HTTP {status}")
         ladder.insert(_before_goodbye(ladder), answer)
     ending = _ending(seen)
     if ending and not any(step.kind is Kind.ALERT for step in ladder):
-        ladder.append(Step(Toward.NOBODY, Kind.END, _short(ending)))
+        ladder.append(LadderStep(Toward.NOBODY, Kind.END, _short(ending)))
     return tuple(ladder)
 
 
-def _client_steps(client: ClientView | None) -> list[Step]:
+def _client_steps(client: ClientView | None) -> list[LadderStep]:
     if client is None:
         return []
     return _steps(client.messages, client.alerts, {Direction.SENT: Toward.SERVER, Direction.RECEIVED: Toward.CLIENT})
 
 
-def _server_steps(server: ServerView | None) -> list[Step]:
+def _server_steps(server: ServerView | None) -> list[LadderStep]:
     if server is None:
         return []
     return _steps(server.messages, server.alerts, {Direction.SENT: Toward.CLIENT, Direction.RECEIVED: Toward.SERVER})
 
 
-def _steps(messages: Sequence[Message], alerts: Sequence[Alert], toward: dict[Direction, Toward]) -> list[Step]:
+def _steps(messages: Sequence[Message], alerts: Sequence[Alert], toward: dict[Direction, Toward]) -> list[LadderStep]:
     """From the messages, or from the alerts where an end tells only those."""
     if messages:
         return [
-            Step(toward[each.direction], _kind(each.name, alert=each.alert), _short(each.name)) for each in messages
+            LadderStep(toward[each.direction], _kind(each.name, alert=each.alert), _short(each.name))
+            for each in messages
         ]
-    return [Step(toward[each.direction], _kind(each.name, alert=True), _short(each.name)) for each in alerts]
+    return [LadderStep(toward[each.direction], _kind(each.name, alert=True), _short(each.name)) for each in alerts]
 
 
 def _kind(name: str, *, alert: bool) -> Kind:
@@ -112,13 +113,13 @@ def _kind(name: str, *, alert: bool) -> Kind:
     return Kind.NOTICE if name in _MILD else Kind.ALERT
 
 
-def _weighed(step: Step, seen: Observation) -> Step:
+def _weighed(step: LadderStep, seen: Observation) -> LadderStep:
     """Only the alert that ended it refuses: one that answers the end of a connection is a notice."""
     decisive = seen.outcome is not Outcome.ACCEPTED and seen.alert in (None, step.label)
     return step if step.kind is not Kind.ALERT or decisive else replace(step, kind=Kind.NOTICE)
 
 
-def _merged(client: Sequence[Step], server: Sequence[Step]) -> Iterator[Step]:
+def _merged(client: Sequence[LadderStep], server: Sequence[LadderStep]) -> Iterator[LadderStep]:
     """The client's steps, and before each the server's that came earlier and that the client doesn't know.
 
     Each direction is a stream of its own (TCP keeps its order), so a step of the server's is known to the client when the
@@ -137,10 +138,10 @@ def _merged(client: Sequence[Step], server: Sequence[Step]) -> Iterator[Step]:
     yield from _unknown(rest, known)
 
 
-def _unknown(server: Sequence[Step], known: Sequence[Step]) -> Iterator[Step]:
+def _unknown(server: Sequence[LadderStep], known: Sequence[LadderStep]) -> Iterator[LadderStep]:
     for step in server:
         if step not in known and step.toward is Toward.CLIENT and step.label != _CHANGE_CIPHER_SPEC:
-            yield Step(step.toward, step.kind, step.label, server_only=True)
+            yield LadderStep(step.toward, step.kind, step.label, server_only=True)
 
 
 def _request(case: Case, seen: Observation) -> str | None:
@@ -152,13 +153,13 @@ def _request(case: Case, seen: Observation) -> str | None:
     return None
 
 
-def _after_handshake(ladder: Sequence[Step]) -> int:
+def _after_handshake(ladder: Sequence[LadderStep]) -> int:
     """A request follows the last Finished, whichever side sent it."""
     finished = [number for number, step in enumerate(ladder) if step.label == "Finished"]
     return finished[-1] + 1 if finished else len(ladder)
 
 
-def _before_goodbye(ladder: Sequence[Step]) -> int:
+def _before_goodbye(ladder: Sequence[LadderStep]) -> int:
     at = len(ladder)
     while at and ladder[at - 1].kind is Kind.NOTICE:
         at -= 1

@@ -12,7 +12,18 @@ from mtls_runner.model.case import Plan
 from mtls_runner.model.verdict import Status
 from mtls_runner.reporters.html.chains import Break
 
-__all__ = ["WORDS", "WORST_FIRST", "Attention", "File", "Group", "Piece", "attention", "groups", "tally", "worst"]
+__all__ = [
+    "WORDS",
+    "WORST_FIRST",
+    "Attention",
+    "File",
+    "VariantGroup",
+    "Piece",
+    "attention",
+    "groups",
+    "tally",
+    "worst",
+]
 
 WORST_FIRST = (Status.FAIL, Status.ERROR, Status.PASS, Status.SKIP)
 WORDS: Mapping[Status, str] = {
@@ -80,7 +91,7 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class VariantGroup:
     """Variants of one case, under its name; or a case by itself."""
 
     name: str
@@ -132,7 +143,7 @@ class Attention:
         return WORDS[self.status]
 
 
-def groups(cases: Iterable[Piece]) -> list[Group]:
+def groups(cases: Iterable[Piece]) -> list[VariantGroup]:
     """Neighbours of one name under that name."""
     found: list[list[Piece]] = []
     for case in cases:
@@ -140,7 +151,7 @@ def groups(cases: Iterable[Piece]) -> list[Group]:
             found[-1].append(case)
         else:
             found.append([case])
-    return [Group(cases[0].name, cases) for cases in found]
+    return [VariantGroup(cases[0].name, cases) for cases in found]
 
 
 def attention(wrong: Iterable[Piece]) -> list[Attention]:

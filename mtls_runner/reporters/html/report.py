@@ -20,8 +20,8 @@ from mtls_runner.reporters.html.overview import (
     WORDS,
     WORST_FIRST,
     File,
-    Group,
     Piece,
+    VariantGroup,
     attention,
     groups,
     tally,
@@ -145,7 +145,7 @@ class HtmlReporter:
                 pki_open=not many and len(plan.certificates) <= _MOST_CERTIFICATES,
                 kept=kept,
                 commands=self._page.commands,
-                groups=groups(file.cases) if many else [Group(case.name, [case]) for case in file.cases],
+                groups=groups(file.cases) if many else [VariantGroup(case.name, [case]) for case in file.cases],
             )
         )
         self._page.commands = False

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mtls_runner.model.verdict import Status, Verdict
 from mtls_runner.reporters.failure import headline
-from mtls_runner.reporters.html.comparison import Held, held
+from mtls_runner.reporters.html.comparison import ComparedCheck, compared
 from mtls_runner.reporters.html.drawing import Drawing, Shelf
 from mtls_runner.reporters.html.ladder import steps as rungs
 from mtls_runner.reporters.html.overview import WORDS
@@ -36,7 +36,7 @@ class Stage:
     word: str
     said: str
     summary: str = ""
-    held: tuple[Held, ...] = ()
+    held: tuple[ComparedCheck, ...] = ()
     drawing: Drawing | None = None
     client: str = ""
 
@@ -56,7 +56,7 @@ def stages(verdict: Verdict, shelf: Shelf) -> Iterator[Stage]:
     case = verdict.case
     for number, step in enumerate(case.steps):
         if number >= len(verdict.steps):
-            written = held(step.expect, (), None) if case.plain else ()
+            written = compared(step.expect, (), None) if case.plain else ()
             yield Stage(step.name, "skip", _NOT_DONE, "", held=written)
             continue
         done = verdict.steps[number]
@@ -69,7 +69,7 @@ def stages(verdict: Verdict, shelf: Shelf) -> Iterator[Stage]:
             word=WORDS[done.status],
             said=headline(done),
             summary=seen.summary if seen is not None and done.status is not Status.PASS else "",
-            held=held(step.expect, done.mismatches, seen),
+            held=compared(step.expect, done.mismatches, seen),
             drawing=shelf.of(drawn) if drawn else None,
             client=f"{client.tool} {client.tool_version}" if client is not None else "",
         )

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from docker.api.client import APIClient
     from docker.tls import TLSConfig
 
-__all__ = ["Connection", "translated"]
+__all__ = ["EngineConnection", "translated"]
 
 _UNIX = ("unix://", "http+unix://")
 _LOCAL = (
@@ -48,7 +48,7 @@ _NO_PERMISSION = (
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
+class EngineConnection:
     """Where the engine listens, and the API version that it speaks.
 
     Args:
@@ -64,7 +64,7 @@ class Connection:
     engine_version: str = ""
 
     @classmethod
-    def find(cls) -> Connection:
+    def find(cls) -> EngineConnection:
         """The engine that the docker CLI would use, asked for its version.
 
         Raises:

@@ -25,7 +25,7 @@ from mtls_runner.errors import DeadlineExceeded, EngineError, ServerUnusable
 from mtls_runner.model.endpoint import Address
 from mtls_runner.model.observation import Reason
 from mtls_runner.runtimes.log_stream import LogStream
-from mtls_runner.servers.container.connection import Connection, translated
+from mtls_runner.servers.container.connection import EngineConnection, translated
 from mtls_runner.servers.container.files import ContainerFile, archive, replacement
 from mtls_runner.servers.container.image import Image, PullProgress, find_image, user_id
 from mtls_runner.servers.container.owner import Owner
@@ -151,7 +151,7 @@ class Container:
 class Engine:
     """A local Docker Engine and the containers of one run on it. Threads may share it; see :meth:`connect`."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: EngineConnection) -> None:
         self._connection = connection
         self._owner = Owner.current()
         self._numbers = itertools.count(1)
@@ -168,7 +168,7 @@ class Engine:
         Raises:
             EngineError: there is none, no permission, or it is on another machine.
         """
-        engine = cls(Connection.find())
+        engine = cls(EngineConnection.find())
         with engine._connection.client() as client, translated("removing what earlier runs left"):
             _sweep(client)
         atexit.register(engine._remove_all)
@@ -273,7 +273,7 @@ def sweep() -> int:
     Raises:
         EngineError: no engine, or no permission.
     """
-    with Connection.find().client() as client, translated("removing what earlier runs left"):
+    with EngineConnection.find().client() as client, translated("removing what earlier runs left"):
         return _sweep(client)
 
 

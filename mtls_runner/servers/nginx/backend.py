@@ -16,9 +16,9 @@ from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.server import ServerSpec
 from mtls_runner.model.traits import Runtime
 from mtls_runner.runtimes.process import find_program
-from mtls_runner.servers.nginx.build import Build
+from mtls_runner.servers.nginx.build import NginxBuild
 from mtls_runner.servers.nginx.prepare import prepare, prepare_generated
-from mtls_runner.servers.nginx.shared_container import Group, groups
+from mtls_runner.servers.nginx.shared_container import SharedContainer, groups
 from mtls_runner.servers.nginx.write.configuration import FIRST_PORT, port_inside
 from mtls_runner.servers.nginx.write.inexpressible import inexpressible
 
@@ -53,14 +53,14 @@ class NginxBackend:
         self._engine: Engine | None = None
         self._versions: dict[str, str] = {}
         self._running: dict[Container, str] = {}
-        self._groups: dict[ServerSpec, Group] = {}
+        self._groups: dict[ServerSpec, SharedContainer] = {}
 
     def versions(self) -> Mapping[str, str]:
         """nginx's, its OpenSSL's (known while a server runs, and from then on) and the engine's."""
         for container, image in tuple(self._running.items()):
             if image not in _VERSIONS_OF:
                 with contextlib.suppress(LabError):
-                    _VERSIONS_OF[image] = Build(container.output_of("nginx", "-V")).versions
+                    _VERSIONS_OF[image] = NginxBuild(container.output_of("nginx", "-V")).versions
             self._versions.update(_VERSIONS_OF.get(image, {}))
         return dict(self._versions)
 

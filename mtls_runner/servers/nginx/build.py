@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 from mtls_runner.versions import satisfies
 
-__all__ = ["Build"]
+__all__ = ["NginxBuild"]
 
 _NGINX = re.compile(r"nginx version: \w+/(\S+)")
 _OPENSSL = re.compile(r"OpenSSL (\d\S+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Build:
+class NginxBuild:
     """One nginx.
 
     Args:

@@ -9,10 +9,10 @@ from mtls_runner.model.endpoint import Address
 from mtls_runner.runtimes.log_stream import LogStream
 from mtls_runner.servers.container.files import ContainerFile
 
-__all__ = ["Instance", "workers_of"]
+__all__ = ["NginxInstance", "workers_of"]
 
 
-class Instance(Protocol):
+class NginxInstance(Protocol):
     """Implemented by :class:`mtls_runner.servers.container.engine.Container` and by
     :class:`mtls_runner.servers.nginx.process.NginxProcess`.
     """
@@ -44,6 +44,6 @@ class Instance(Protocol):
         ...
 
 
-def workers_of(instance: Instance) -> int:
+def workers_of(instance: NginxInstance) -> int:
     """How many worker processes there are, by the titles that they give themselves (``ngx_setproctitle``)."""
     return sum("nginx: worker process" in command for command in instance.processes())

@@ -25,14 +25,14 @@ from mtls_runner.model.server import ServerSpec
 from mtls_runner.runtimes.log_stream import LogStream
 from mtls_runner.runtimes.process import Program, find_program, finish, start
 from mtls_runner.servers.container.files import ContainerFile
-from mtls_runner.servers.nginx.build import Build
+from mtls_runner.servers.nginx.build import NginxBuild
 from mtls_runner.servers.nginx.prepare import prepare_generated
 from mtls_runner.servers.nginx.reloading import ReloadableNginx
 from mtls_runner.servers.nginx.start import wait_until_ready
 from mtls_runner.servers.nginx.write.configuration import Surroundings
 from mtls_runner.servers.nginx.write.syntax import path_argument
 
-__all__ = ["Installed", "NginxProcess", "installed", "serve_as_process"]
+__all__ = ["InstalledNginx", "NginxProcess", "installed", "serve_as_process"]
 
 _HOST = "127.0.0.1"
 _BACKLOG = 511
@@ -49,7 +49,7 @@ _TEMPORARY = {
 
 
 @dataclass(frozen=True, slots=True)
-class Installed:
+class InstalledNginx:
     """The nginx of this machine.
 
     Args:
@@ -58,16 +58,18 @@ class Installed:
     """
 
     path: str
-    build: Build
+    build: NginxBuild
 
 
 @lru_cache(maxsize=4)
-def _ask(path: str) -> Installed:
+def _ask(path: str) -> InstalledNginx:
     with tempfile.TemporaryDirectory(prefix="mtls-run-") as directory:
-        return Installed(path, Build(finish([path, "-V"], Path(directory), Deadline.after(_ASKING_SECONDS)).text()))
+        return InstalledNginx(
+            path, NginxBuild(finish([path, "-V"], Path(directory), Deadline.after(_ASKING_SECONDS)).text())
+        )
 
 
-def installed() -> Installed | None:
+def installed() -> InstalledNginx | None:
     """The one on PATH, where servers lie, or among the scripts of this Python; asked once.
 
     Raises:
@@ -78,7 +80,7 @@ def installed() -> Installed | None:
 
 
 class NginxProcess:
-    """Implements :class:`mtls_runner.servers.nginx.instance.Instance`."""
+    """Implements :class:`mtls_runner.servers.nginx.instance.NginxInstance`."""
 
     def __init__(self, program: Program, address: Address) -> None:
         self._program = program
@@ -138,7 +140,7 @@ def _write(file: ContainerFile) -> None:
     Path(temporary).rename(path)
 
 
-def _surroundings(directory: Path, nginx: Installed) -> Surroundings:
+def _surroundings(directory: Path, nginx: InstalledNginx) -> Surroundings:
     """Everything below the directory; root's workers stay root's, who alone can enter it."""
     main = [f"pid {path_argument(f'{directory}/nginx.pid')};"]
     if os.geteuid() == 0:
@@ -153,7 +155,7 @@ def _surroundings(directory: Path, nginx: Installed) -> Surroundings:
 
 @contextlib.contextmanager
 def serve_as_process(
-    server: ServerSpec, material: Material, nginx: Installed, deadline: Deadline
+    server: ServerSpec, material: Material, nginx: InstalledNginx, deadline: Deadline
 ) -> Iterator[ReloadableNginx]:
     """The scenario's server, ready.
 

@@ -10,7 +10,7 @@ from mtls_runner.model.endpoint import Address
 from mtls_runner.model.observation import HttpRequest
 from mtls_runner.model.server import ServerSpec
 from mtls_runner.servers.container.files import ContainerFile
-from mtls_runner.servers.nginx.instance import Instance, workers_of
+from mtls_runner.servers.nginx.instance import NginxInstance, workers_of
 from mtls_runner.servers.nginx.log.lines import parse_line
 from mtls_runner.servers.nginx.log.start_failure import start_failure
 from mtls_runner.servers.nginx.prepare import Prepared
@@ -32,7 +32,7 @@ class ReloadableNginx(RunningNginx):
     def __init__(
         self,
         address: Address,
-        instance: Instance,
+        instance: NginxInstance,
         prepared: Prepared,
         prepare: Callable[[ServerSpec], Prepared],
         upstream: Callable[[], HttpRequest | None] | None = None,

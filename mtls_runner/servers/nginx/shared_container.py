@@ -16,13 +16,13 @@ from mtls_runner.servers.nginx.write.configuration import FIRST_PORT
 if TYPE_CHECKING:
     from mtls_runner.servers.nginx.running import RunningNginx
 
-__all__ = ["Group", "groups"]
+__all__ = ["SharedContainer", "groups"]
 
 _MOST = 8
 """Servers in one container: the engine takes longer to publish many ports than to start a second container."""
 
 
-def groups(servers: Sequence[ServerSpec], image: Callable[[ServerSpec], str]) -> Iterator[Group]:
+def groups(servers: Sequence[ServerSpec], image: Callable[[ServerSpec], str]) -> Iterator[SharedContainer]:
     """Servers that can share a container, at least two each.
 
     Args:
@@ -37,7 +37,7 @@ def groups(servers: Sequence[ServerSpec], image: Callable[[ServerSpec], str]) ->
         for start in range(0, len(members), _MOST):
             group = members[start : start + _MOST]
             if len(group) > 1:
-                yield Group(group)
+                yield SharedContainer(group)
 
 
 def _can_share(server: ServerSpec) -> bool:
@@ -48,7 +48,7 @@ def _can_share(server: ServerSpec) -> bool:
     return not own and not asks and not server.alone
 
 
-class Group:
+class SharedContainer:
     """Runs while one of its members is served.
 
     If they can't start together, each is to be tried alone: whose fault it is shows then.

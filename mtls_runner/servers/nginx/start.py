@@ -8,7 +8,7 @@ from mtls_runner.deadline import Deadline
 from mtls_runner.errors import ServerUnusable
 from mtls_runner.model.endpoint import Address
 from mtls_runner.model.observation import Reason
-from mtls_runner.servers.nginx.instance import Instance, workers_of
+from mtls_runner.servers.nginx.instance import NginxInstance, workers_of
 from mtls_runner.servers.nginx.log.lines import parse_line
 from mtls_runner.servers.nginx.log.start_failure import renamed, start_failure
 from mtls_runner.servers.nginx.prepare import Prepared
@@ -31,7 +31,7 @@ class Ready:
     warnings: tuple[str, ...]
 
 
-def wait_until_ready(nginx: Instance, prepared: Prepared, port: int, deadline: Deadline) -> Ready:
+def wait_until_ready(nginx: NginxInstance, prepared: Prepared, port: int, deadline: Deadline) -> Ready:
     """Until a TLS handshake gets an answer.
 
     Raises:

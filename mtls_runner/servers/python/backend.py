@@ -18,9 +18,9 @@ from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.server import ClientAuth, ServerSpec
 from mtls_runner.servers.python.acceptors import Acceptors
-from mtls_runner.servers.python.connections import Connection, Connections
+from mtls_runner.servers.python.connections import Connections, RecordedConnection
 from mtls_runner.servers.python.traits import TRAITS
-from mtls_runner.servers.python.virtual_hosts import Greeting, Hosts
+from mtls_runner.servers.python.virtual_hosts import ChosenHost, Hosts
 from mtls_runner.tls.closing import close_after_alert, say_goodbye
 from mtls_runner.tls.context import unsupported
 from mtls_runner.tls.http import next_request, reply
@@ -139,7 +139,7 @@ class _Server:
             self._connections.settle(connection)
             self._forget(tls)
 
-    def _handshake_done(self, tls: ssl.SSLSocket, connection: Connection) -> None:
+    def _handshake_done(self, tls: ssl.SSLSocket, connection: RecordedConnection) -> None:
         connection.complete = True
         connection.peer = tls.getpeercert(binary_form=True)
         connection.tls_version = tls.version()
@@ -147,7 +147,7 @@ class _Server:
         connection.cipher = cipher[0] if cipher else None
         connection.resumed = tls.session_reused
 
-    def _http(self, tls: ssl.SSLSocket, connection: Connection, hosts: Hosts, greeting: Greeting) -> None:
+    def _http(self, tls: ssl.SSLSocket, connection: RecordedConnection, hosts: Hosts, greeting: ChosenHost) -> None:
         http = h11.Connection(h11.SERVER)
         more = True
         while more:

@@ -15,13 +15,13 @@ from mtls_runner.tls.messages import subject
 from mtls_runner.tls.openssl_errors import told
 from mtls_runner.tls.transcript import Transcript
 
-__all__ = ["Connection", "Connections"]
+__all__ = ["RecordedConnection", "Connections"]
 
 _KEPT = 1024
 """Connections that nobody has asked for."""
 
 
-class Connection:
+class RecordedConnection:
     """One connection; written by its thread, read once ``settled``."""
 
     __slots__ = (
@@ -118,9 +118,9 @@ class Connections:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._by_port: OrderedDict[int, Connection] = OrderedDict()
+        self._by_port: OrderedDict[int, RecordedConnection] = OrderedDict()
         self._number = 0
-        self._followers: list[queue.SimpleQueue[Connection | None]] = []
+        self._followers: list[queue.SimpleQueue[RecordedConnection | None]] = []
         self._closed = False
 
     @property
@@ -128,11 +128,11 @@ class Connections:
         """Of the last one that came; 0: none yet."""
         return self._number
 
-    def opened(self, port: int) -> Connection:
+    def opened(self, port: int) -> RecordedConnection:
         """A client has connected from this port."""
         with self._changed:
             self._number += 1
-            connection = Connection(self._number)
+            connection = RecordedConnection(self._number)
             self._by_port.pop(port, None)  # the same port again is a later connection
             self._by_port[port] = connection
             if len(self._by_port) > _KEPT:
@@ -140,7 +140,7 @@ class Connections:
             self._changed.notify_all()
         return connection
 
-    def settle(self, connection: Connection) -> None:
+    def settle(self, connection: RecordedConnection) -> None:
         """What matters of it is known."""
         if not connection.settled:
             with self._changed:
@@ -149,9 +149,9 @@ class Connections:
                 for follower in self._followers:
                     follower.put(connection)
 
-    def follow(self) -> Iterator[Connection]:
+    def follow(self) -> Iterator[RecordedConnection]:
         """Those that settle from this call on, in that order; it waits for each, and ends at :meth:`close`."""
-        follower: queue.SimpleQueue[Connection | None] = queue.SimpleQueue()
+        follower: queue.SimpleQueue[RecordedConnection | None] = queue.SimpleQueue()
         with self._changed:
             self._followers.append(follower)
             if self._closed:
@@ -165,7 +165,7 @@ class Connections:
             for follower in self._followers:
                 follower.put(None)
 
-    def take(self, port: int, after: int, deadline: Deadline) -> Connection | None:
+    def take(self, port: int, after: int, deadline: Deadline) -> RecordedConnection | None:
         """The one from a client's port, once it has settled, or as it is when the deadline passes; it is then forgotten.
 
         Args:
@@ -179,11 +179,11 @@ class Connections:
             found = self._from(port, after)
             return self._by_port.pop(port) if found is not None else None
 
-    def _from(self, port: int, after: int) -> Connection | None:
+    def _from(self, port: int, after: int) -> RecordedConnection | None:
         found = self._by_port.get(port)
         return found if found is not None and found.number > after else None
 
-    def since(self, number: int, deadline: Deadline) -> tuple[Connection, ...]:
+    def since(self, number: int, deadline: Deadline) -> tuple[RecordedConnection, ...]:
         """Those that came after that number, in order.
 
         Waits until there is one and all have settled, at most until the deadline; what has not settled by then is among
@@ -195,5 +195,5 @@ class Connections:
                     break
             return found
 
-    def _after(self, number: int) -> tuple[Connection, ...]:
+    def _after(self, number: int) -> tuple[RecordedConnection, ...]:
         return tuple(connection for connection in self._by_port.values() if connection.number > number)

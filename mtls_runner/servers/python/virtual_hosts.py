@@ -23,7 +23,7 @@ from mtls_runner.tls.http import Reply
 from mtls_runner.tls.material import Problem
 from mtls_runner.tls.patience import limit
 
-__all__ = ["Answer", "Greeting", "Host", "Hosts"]
+__all__ = ["HostReplies", "ChosenHost", "Host", "Hosts"]
 
 _MOST = 1 << 16
 
@@ -50,7 +50,7 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True)
-class Greeting:
+class ChosenHost:
     """What a connection began with.
 
     Args:
@@ -65,7 +65,7 @@ class Greeting:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HostReplies:
     """What a request gets.
 
     Args:
@@ -93,7 +93,7 @@ class Hosts:
         self._by_spec = {id(one): Host(one, _context(one, material)) for one in everybody}
         self.default = self._by_spec[id(spec)]
 
-    def greet(self, sock: socket.socket, deadline: Deadline) -> Greeting:
+    def greet(self, sock: socket.socket, deadline: Deadline) -> ChosenHost:
         """Look at the ClientHello without taking it from the socket.
 
         Raises:
@@ -114,12 +114,12 @@ class Hosts:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
         name = hello.server_name
         chosen = self._spec.host(name)
-        return Greeting(self._by_spec[id(chosen)], name, self._knows(name))
+        return ChosenHost(self._by_spec[id(chosen)], name, self._knows(name))
 
     def _knows(self, name: str | None) -> bool:
         return name is not None and (self._spec.host(name) is not self._spec or name in self._spec.names)
 
-    def answer(self, greeting: Greeting, request: HttpRequest, peer: bytes | None) -> Answer:
+    def answer(self, greeting: ChosenHost, request: HttpRequest, peer: bytes | None) -> HostReplies:
         """What a request gets whose Host field may name another host than the handshake did.
 
         As nginx does (``ngx_http_set_virtual_server``, ``ngx_http_process_request``): a host that verifies clients answers no
@@ -127,16 +127,16 @@ class Hosts:
         host, the request's goes, and demands what it demands.
         """
         if not self._spec.hosts:
-            return Answer(greeting.host.replies)
+            return HostReplies(greeting.host.replies)
         asked = _host_of(request)
         if asked is None or asked == greeting.server_name:
-            return Answer(greeting.host.replies)
+            return HostReplies(greeting.host.replies)
         host = self._by_spec[id(self._spec.host(asked))]
         if greeting.known and host.asks:
-            return Answer(_MISDIRECTED, "the request is for another name than the handshake was")
+            return HostReplies(_MISDIRECTED, "the request is for another name than the handshake was")
         if host.spec.client_auth is ClientAuth.REQUIRED and peer is None:
-            return Answer(_NO_CERTIFICATE, "client sent no required SSL certificate", no_certificate=True)
-        return Answer(host.replies)
+            return HostReplies(_NO_CERTIFICATE, "client sent no required SSL certificate", no_certificate=True)
+        return HostReplies(host.replies)
 
 
 def _host_of(request: HttpRequest) -> str | None:

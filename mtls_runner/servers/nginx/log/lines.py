@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mtls_runner.model.observation import Alert, ClientView, Direction, HttpRequest, ServerView
-from mtls_runner.servers.nginx.log.ocsp import Held, ocsp_held
+from mtls_runner.servers.nginx.log.ocsp import OcspVerdict, ocsp_held
 from mtls_runner.servers.nginx.write.access_log import MARK
 from mtls_runner.tls.messages import subject
 from mtls_runner.tls.names import alert_name
@@ -184,7 +184,7 @@ def _verify_code(refusal: LogLine | None, verify: str | None) -> int | None:
     return None
 
 
-def _held(refusal: LogLine | None, lines: Sequence[LogLine]) -> Held | None:
+def _held(refusal: LogLine | None, lines: Sequence[LogLine]) -> OcspVerdict | None:
     """OCSP comes after a good chain, and its refusals have no code."""
     found = _VERIFY_ERROR.match(refusal.message) if refusal else None
     if found is None or found["code"]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from mtls_runner.model.observation import Reason
 from mtls_runner.tls.openssl_errors import openssl_errors
 
-__all__ = ["Held", "ocsp_held"]
+__all__ = ["OcspVerdict", "ocsp_held"]
 
 # ngx_ssl_ocsp_get_status in src/event/ngx_event_openssl_stapling.c
 _VERDICTS: Mapping[str, Reason | None] = {
@@ -41,14 +41,14 @@ _DATES = {
 }
 
 
-class Held(NamedTuple):
+class OcspVerdict(NamedTuple):
     """Why, and the message that says so (``""``: the verdict itself does)."""
 
     reason: Reason
     cause: str
 
 
-def ocsp_held(verdict: str, messages: Sequence[str]) -> Held | None:
+def ocsp_held(verdict: str, messages: Sequence[str]) -> OcspVerdict | None:
     """What nginx held against a client; ``None``: it was not OCSP.
 
     Args:
@@ -59,7 +59,7 @@ def ocsp_held(verdict: str, messages: Sequence[str]) -> Held | None:
         return None
     known = _VERDICTS[verdict]
     if known is not None:
-        return Held(known, "")
+        return OcspVerdict(known, "")
     causes = [
         message.partition(_ASKING)[0].partition(" while SSL handshaking")[0]
         for message in messages
@@ -68,5 +68,5 @@ def ocsp_held(verdict: str, messages: Sequence[str]) -> Held | None:
     for cause in causes:
         if cause.startswith(_INVALID):
             dates = (_DATES.get(error.reason) for error in openssl_errors(cause) if error.library == _OCSP_LIBRARY)
-            return Held(next((reason for reason in dates if reason is not None), Reason.OCSP_INVALID), cause)
-    return Held(Reason.OCSP_UNAVAILABLE, causes[0] if causes else "")
+            return OcspVerdict(next((reason for reason in dates if reason is not None), Reason.OCSP_INVALID), cause)
+    return OcspVerdict(Reason.OCSP_UNAVAILABLE, causes[0] if causes else "")
