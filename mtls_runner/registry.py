@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
@@ -157,19 +157,23 @@ class Registry:
         self.clients = clients
 
 
-@lru_cache(maxsize=1)
-def registry() -> Registry:
-    """What comes with the lab, and what installed distributions add."""
+@lru_cache(maxsize=2)
+def registry(*, consent: bool = False) -> Registry:
+    """What comes with the lab, and what installed distributions add.
+
+    Args:
+        consent: declared servers may run what a scenario's own configuration has them run.
+    """
     return Registry(
         Table(
             "backend",
             _loaders(_BACKENDS, _Kind["BackendTraits"]("backend", "backends", "BackendTraits")),
-            _declared(_SERVES, declared_backend),
+            _declared(_SERVES, partial(declared_backend, consent=consent)),
         ),
         Table(
             "tool",
             _loaders(_CLIENTS, _Kind["ClientTraits"]("tool", "clients", "ClientTraits")),
-            _declared(_CONNECTS, declared_client),
+            _declared(_CONNECTS, partial(declared_client, consent=consent)),
         ),
     )
 

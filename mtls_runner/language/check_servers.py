@@ -278,11 +278,12 @@ class _DescriptionCheck:
             self._id(given, "advertise", index)
         for index, given in enumerate(model.other_certificates or ()):
             self._id(given, "other_certificates", index)
-        for inside, source in (model.files or {}).items():
-            if isinstance(source, OwnFile):
-                self._file(source.path, "files", inside)
-            else:
-                self._material(source, inside)
+        for inside, sources in (model.files or {}).items():
+            for source in sources:
+                if isinstance(source, OwnFile):
+                    self._file(source.path, "files", inside)
+                else:
+                    self._material(source, inside)
         if model.config is not None:
             self._file(model.config, "config")
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from mtls_runner.language.certificate import PassphraseField
 from mtls_runner.language.document import Value
@@ -165,6 +165,12 @@ class OwnFile:
     path: str
 
 
+def _files(value: Value) -> tuple[str | OwnFile, ...]:
+    if isinstance(value, list) and value:
+        return tuple(map(_file, value))
+    return (_file(value),)
+
+
 def _file(value: Value) -> str | OwnFile:
     if isinstance(value, dict) and list(value) == ["file"]:
         return OwnFile(text_value(value["file"]))
@@ -173,17 +179,16 @@ def _file(value: Value) -> str | OwnFile:
     return text_value(value)
 
 
-_FILE_SCHEMA = {
-    "anyOf": [
-        {"type": "string", "pattern": r"\.(certificate|chain|key|passphrase|crl)$"},
-        {
-            "type": "object",
-            "properties": {"file": {"type": "string"}},
-            "required": ["file"],
-            "additionalProperties": False,
-        },
-    ]
-}
+_ONE_FILE: list[dict[str, Any]] = [
+    {"type": "string", "pattern": r"\.(certificate|chain|key|passphrase|crl)$"},
+    {
+        "type": "object",
+        "properties": {"file": {"type": "string"}},
+        "required": ["file"],
+        "additionalProperties": False,
+    },
+]
+_FILE_SCHEMA = {"anyOf": [*_ONE_FILE, {"type": "array", "minItems": 1, "items": {"anyOf": _ONE_FILE}}]}
 
 
 SessionCache = Annotated[str | None, Parsed(_cache, {"type": "string", "pattern": f"^({_CACHE.pattern})$"})]
@@ -266,9 +271,10 @@ class _LoneServer(ServerSettings):
     port: Annotated[int | None, bounded(1, 65535)] = about(
         "The port that `config` listens on in the container; only beside it.", 443
     )
-    files: Maybe[dict[Path, Annotated[str | OwnFile, Parsed(_file, _FILE_SCHEMA)]]] = about(
-        "Where the configuration expects the lab's material, or own files.",
+    files: Maybe[dict[Path, Annotated[tuple[str | OwnFile, ...], Parsed(_files, _FILE_SCHEMA)]]] = about(
+        "Where the configuration expects the lab's material, or own files; of a list, one behind the other in one file.",
         {"/etc/nginx/certs/tls.key": "leaves.server.key", "/etc/nginx/error.html": {"file": "error.html"}},
+        {"/etc/haproxy/site.pem": ["leaves.server.chain", "leaves.server.key"]},
     )
     upstreams: Many[IdRef] = about("Names that proxy_pass uses: a stub answers there.", ["app"])
     expect: Maybe[ServerExpect] = about("Whether it starts.", {"starts": False, "reason": "wrong-passphrase"})

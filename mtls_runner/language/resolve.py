@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Collection, Iterator
+from itertools import chain
 from typing import Any
 
 from mtls_runner.language.certificates import Certificates
@@ -56,7 +57,8 @@ class Resolver:
         """``server``, or the only leaf; with an own configuration, the only leaf whose key is given to it."""
         leaves = self._certificates.leaves()
         if model.config is not None:
-            given = {material_id(source) for source in (model.files or {}).values() if isinstance(source, str)}
+            sources = chain.from_iterable((model.files or {}).values())
+            given = {material_id(source) for source in sources if isinstance(source, str)}
             leaves = tuple(id_ for id_ in leaves if id_ in given)
         if "server" in leaves:
             return "server"
@@ -145,16 +147,21 @@ class Resolver:
     def _options(self, model: ServerDescription, backend: BackendTraits) -> tuple[tuple[str, str], ...]:
         """The backend's own settings as texts: scenario over lab.yaml, the command line over both."""
         engine = self._context.lab.engine
-        image = self._context.overrides.image or os.environ.get(IMAGE_VARIABLE)
         options = {
-            "image": image or model.image or engine.image or backend.image,
+            "image": self._image(model, backend),
             **dict(chosen(model.options, engine, backend)),
             "config": self._context.beside(self._context.document, model.config) if model.config else None,
             "port": model.port,
         }
-        if Runtime.CONTAINER not in backend.runtimes:
-            del options["image"]
         return tuple((name, str(value)) for name, value in options.items() if value is not None)
+
+    def _image(self, model: ServerDescription, backend: BackendTraits) -> str | None:
+        """Of its containers: the command line's, the variable's, the scenario's, lab.yaml's (nginx's), or the backend's own."""
+        if Runtime.CONTAINER not in backend.runtimes:
+            return None
+        of_lab = self._context.lab.engine.image if backend.image_variable == IMAGE_VARIABLE else None
+        named = self._context.overrides.image or os.environ.get(backend.image_variable)
+        return named or model.image or of_lab or backend.image
 
     def _files(self, model: ServerDescription) -> tuple[tuple[str, str], ...]:
         return tuple(
@@ -164,7 +171,8 @@ class Resolver:
                 if isinstance(source, OwnFile)
                 else source.removeprefix("leaves.").removeprefix("authorities."),
             )
-            for inside, source in (model.files or {}).items()
+            for inside, sources in (model.files or {}).items()
+            for source in sources
         )
 
     def _secret(self, model: ServerDescription | ClientDescription) -> Secret | None:

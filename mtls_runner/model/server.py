@@ -96,7 +96,8 @@ class ServerSpec:
         responses: what it answers; the entry whose ``path`` is ``None`` is for every path not named.
         address: where an ``external`` server listens.
         options: the backend's own settings (``image``, ``config``, ``port``, …), each a name with a text.
-        files: for a container: path inside → ``<id>.certificate|chain|key|passphrase|crl`` or ``file:<absolute path>``.
+        files: for a container: path inside → ``<id>.certificate|chain|key|passphrase|crl`` or ``file:<absolute path>``; what has
+            one path goes into one file, in order.
         upstreams: names that ``proxy_pass`` uses.
         crl: ids of the CRLs that it has loaded.
         crl_check: which certificates of a client's chain must not be on them.

@@ -79,6 +79,7 @@ class BackendTraits:
         refusal_status: the HTTP status, where that is how.
         runtimes: how it can be run, what it does unless told otherwise first; none where the lab does not run it.
         image: the container's image, unless the scenario, lab.yaml or the command line name one.
+        image_variable: the environment variable that names another image.
         runs_already: somebody else started it, at the address that the scenario gives.
         verify_depth: issuers that it allows between a client's certificate and the root where the scenario doesn't say
             (``ssl_verify_depth``); ``None``: nobody knows.
@@ -98,6 +99,7 @@ class BackendTraits:
     refusal_status: int | None = None
     runtimes: tuple[Runtime, ...] = ()
     image: str = ""
+    image_variable: str = ""
     runs_already: bool = False
     verify_depth: int | None = None
     options: Callable[[], type[BaseModel]] | None = None

@@ -55,7 +55,7 @@ class Installed:
             return self._versions
 
     def _asked(self) -> dict[str, str]:
-        version, name = self._implementation.version, self._implementation.name
+        version = self._implementation.version
         if version is None or missing_program(self._implementation) is not None:
             return {}
         try:
@@ -64,6 +64,13 @@ class Installed:
             told = finish(command, self._cache, Deadline.after(_ASK_SECONDS)).text()
         except LabError:
             return {}  # a version that can't be told breaks nothing
+        return self.read_versions(told)
+
+    def read_versions(self, told: str) -> dict[str, str]:
+        """From what the program printed when it was asked, wherever it runs."""
+        version, name = self._implementation.version, self._implementation.name
+        if version is None:
+            return {}
         found = {name: re.search(version.match, told, re.MULTILINE)}
         if version.library is not None:
             found[f"{self._implementation.library} ({name})"] = re.search(version.library, told, re.MULTILINE)

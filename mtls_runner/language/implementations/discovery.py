@@ -53,7 +53,7 @@ def known_to(start: Path, *, consent: bool) -> Registry:
     Raises:
         UsageError: a declaration of the tree takes a name that is taken.
     """
-    known = registry()
+    known = registry(consent=consent)
     tree = of_tree(start)
     if not tree:
         return known

@@ -11,7 +11,7 @@ import contextlib
 import itertools
 import threading
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,6 +69,8 @@ class ContainerSpec:
         memory: limit in bytes, swap included.
         pids: limit of processes and threads.
         more_ports: published likewise.
+        environment: variables; never a secret.
+        run_as: the user that the command runs as; ``""``: the image's own.
     """
 
     image: str
@@ -83,6 +85,8 @@ class ContainerSpec:
     memory: int = MEMORY
     pids: int = PIDS
     more_ports: tuple[int, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
+    run_as: str = ""
 
 
 class Container:
@@ -187,8 +191,10 @@ class Engine:
             return self._images[reference]
 
     @contextlib.contextmanager
-    def run(self, spec: ContainerSpec, deadline: Deadline) -> Iterator[Container]:
-        """A started container; it is removed with its volumes on every way out.
+    def run(
+        self, spec: ContainerSpec, deadline: Deadline, listener: Callable[[str | None], None] | None = None
+    ) -> Iterator[Container]:
+        """A started container; it is removed with its volumes on every way out. ``listener``: see :class:`LogStream`.
 
         Raises:
             EngineError: the engine refuses, or the image is absent (call :meth:`image` first).
@@ -205,7 +211,7 @@ class Engine:
                 owner = self._create(client, name, spec)
                 chunks = client.attach(name, stream=True, logs=False, demux=True)
                 stack.callback(_close, chunks)
-                log = LogStream(chunks, name=f"log of {name}")
+                log = LogStream(chunks, f"log of {name}", listener)
                 stack.callback(log.join, _REMOVAL_SECONDS)
                 # Callbacks run last in, first out: the container goes first, and that ends its log.
                 stack.callback(self._remove, name)
@@ -235,6 +241,8 @@ class Engine:
             command=list(spec.command) if spec.command is not None else None,
             entrypoint=list(spec.entrypoint) if spec.entrypoint is not None else None,
             name=name,
+            environment=dict(spec.environment),
+            user=spec.run_as or None,
             ports=[spec.port, *spec.more_ports],
             host_config=host_config,
             labels={RUN_LABEL: self.run_id, OWNER_LABEL: str(self._owner)},

@@ -7,6 +7,7 @@ import itertools
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mtls_runner.deadline import Deadline
 from mtls_runner.errors import LabError, ServerUnusable
@@ -16,8 +17,10 @@ from mtls_runner.model.implementation import DeclaredServer, Implementation
 from mtls_runner.model.observation import Reason
 from mtls_runner.model.port import Material
 from mtls_runner.model.server import ServerSpec
+from mtls_runner.model.traits import Runtime
+from mtls_runner.runtimes.consent import NEEDED
 from mtls_runner.runtimes.directory import Place
-from mtls_runner.runtimes.installed import Installed
+from mtls_runner.runtimes.installed import Installed, missing_program
 from mtls_runner.runtimes.ports import reserved_port
 from mtls_runner.runtimes.process import Program, finish, start
 from mtls_runner.runtimes.template import Inexpressible, render
@@ -29,6 +32,9 @@ from mtls_runner.servers.declared.running import ReloadableDeclared, RunningDecl
 from mtls_runner.servers.declared.start import wait_until_ready
 from mtls_runner.servers.declared.variables import placeholders, variables
 from mtls_runner.user_directory import user_directory
+
+if TYPE_CHECKING:
+    from mtls_runner.servers.container.engine import Engine
 
 __all__ = ["DeclaredBackend"]
 
@@ -55,21 +61,41 @@ class DeclaredBackend:
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
         self._expressible: dict[ServerSpec, str | None] = {}
+        self._engine: Engine | None = None
+        self._inside: dict[str, str] = {}
 
     def versions(self) -> Mapping[str, str]:
-        """Of the program and of its TLS library."""
-        return self._installed.versions()
+        """Of the program and of its TLS library, where it ran last."""
+        return self._inside or self._installed.versions()
 
     def cannot(self, server: ServerSpec, client: ClientSpec | None) -> str | None:  # noqa: ARG002 - as the protocol has it
         """What it has no setting for, what its configuration can't hold."""
         with self._lock:
             if server not in self._expressible:
-                self._expressible[server] = inexpressible(server, self._declared, self._title) or self._unwritable(
-                    server
+                self._expressible[server] = (
+                    self._cannot_run(server)
+                    or inexpressible(server, self._declared, self._title)
+                    or self._unwritable(server)
                 )
             return self._expressible[server]
 
+    def _cannot_run(self, server: ServerSpec) -> str | None:
+        if _in_container(server):
+            return None
+        if not server.option("config"):
+            return missing_program(self._implementation)
+        if not self._consent:
+            return NEEDED.format(what=f"an own configuration can have {self._title} run any command")
+        beyond = next((path for path, _ in server.files if path.startswith("/")), None)
+        if beyond is not None:
+            return (
+                f"a process has files below its own directory only, not {beyond}: runtime: container has them anywhere"
+            )
+        return missing_program(self._implementation)
+
     def _unwritable(self, server: ServerSpec) -> str | None:
+        if server.option("config"):
+            return None
         known = placeholders(server)
         try:
             for file in self._declared.files:
@@ -83,12 +109,16 @@ class DeclaredBackend:
 
     @contextlib.contextmanager
     def serve(self, server: ServerSpec, material: Material, deadline: Deadline) -> Iterator[RunningDeclared]:
-        """A process in a directory of its own.
+        """A process in a directory of its own, or a container.
 
         Raises:
             ServerUnusable: it can't start with what it was given.
-            LabError: it is not installed, or does not answer.
+            LabError: it is not installed, or does not answer; there is no engine, or no image.
         """
+        if _in_container(server):
+            with self._serve_in_container(server, material, deadline) as running:
+                yield running
+            return
         seconds = deadline.remaining()
         cache = self._installed.directory()
         deadline = Deadline.after(seconds)  # building takes time of its own
@@ -103,6 +133,24 @@ class DeclaredBackend:
                 yield running
                 return
         raise LabError(f"{self._title} found {_PORTS_TRIED} ports in use, one after the other")
+
+    @contextlib.contextmanager
+    def _serve_in_container(
+        self, server: ServerSpec, material: Material, deadline: Deadline
+    ) -> Iterator[RunningDeclared]:
+        from mtls_runner.servers.container.engine import Engine
+        from mtls_runner.servers.declared.container import serve_in_container
+
+        with self._lock:
+            if self._engine is None:
+                self._engine = Engine.connect()
+        here = self._directory(server, material)
+        made = serve_in_container(self._implementation, self._declared, self._engine, server, material, here, deadline)
+        with made as (running, container):
+            if not self._inside and self._implementation.version is not None:
+                told = container.output_of(*self._implementation.version.command)
+                self._inside = {**self._installed.read_versions(told), "docker engine": self._engine.version}
+            yield running
 
     def _start(
         self, server: ServerSpec, material: Material, cache: str, deadline: Deadline, stack: contextlib.ExitStack
@@ -187,3 +235,10 @@ def _heard(line: str | None, log: ConnectionLog, answers: Answers | None) -> Non
     log.feed(line)
     if line is not None and answers is not None:
         answers.feed(line)
+
+
+def _in_container(server: ServerSpec) -> bool:
+    """Where that was asked for; and an author's own configuration, which can have a program do anything, unless it was not."""
+    if server.option("config"):
+        return server.runtime is not Runtime.PROCESS
+    return server.runtime is Runtime.CONTAINER

@@ -21,10 +21,16 @@ _KEPT = 1024
 
 
 class ConnectionLog:
-    """Fed by the thread that reads the program's output."""
+    """Fed by the thread that reads the program's output.
 
-    def __init__(self, log: Log) -> None:
-        self._connection = compiled(log.connection) if log.connection is not None else None
+    Args:
+        log: as declared.
+        by_port: where the declaration says how; ``False``: whoever connects is seen under another port, or the log is not
+            the one that was declared.
+    """
+
+    def __init__(self, log: Log, *, by_port: bool = True) -> None:
+        self._connection = compiled(log.connection) if by_port and log.connection is not None else None
         self._line = compiled(log.line) if log.line is not None else None
         self._changed = threading.Condition()
         self._lines: OrderedDict[int, list[tuple[int, str]]] = OrderedDict()

@@ -16,7 +16,7 @@ from mtls_runner.model.server import ServerSpec
 from mtls_runner.runtimes.log_stream import LogStream
 from mtls_runner.servers.declared.connection_log import ConnectionLog
 from mtls_runner.servers.declared.failure import start_failure
-from mtls_runner.servers.declared.view import facts, is_over, server_view
+from mtls_runner.servers.declared.view import facts, is_over, said, server_view
 from mtls_runner.servers.readiness import greet
 from mtls_runner.tls.dialects import compiled
 
@@ -24,6 +24,8 @@ __all__ = ["Instance", "ReloadableDeclared", "RunningDeclared"]
 
 _VIEW_SECONDS = 3.0
 """A line that is not there by then never comes."""
+_OTHERS_LOG_SECONDS = 0.4
+"""The same where it may have nothing to say."""
 _LAST_WORDS = 5
 
 
@@ -45,7 +47,15 @@ class Instance(Protocol):
 
 
 class RunningDeclared:
-    """Implements :class:`mtls_runner.model.port.RunningServer`."""
+    """Implements :class:`mtls_runner.model.port.RunningServer`.
+
+    Args:
+        implementation, declared: what runs, and how.
+        address: on loopback.
+        instance: the process or container.
+        log: its connections' lines.
+        own_log: the log is as declared, so that every connection has its line; an author's configuration may log less.
+    """
 
     def __init__(
         self,
@@ -54,8 +64,11 @@ class RunningDeclared:
         address: Address,
         instance: Instance,
         log: ConnectionLog,
+        *,
+        own_log: bool = True,
     ) -> None:
         self._implementation = implementation
+        self._own_log = own_log
         self._declared = declared
         self._address = address
         self._instance = instance
@@ -84,9 +97,11 @@ class RunningDeclared:
         """What it logged of the connection that came after so many lines."""
         if client.phase in (Phase.PREPARE, Phase.CONNECT):
             return None
-        limit = deadline.within(_VIEW_SECONDS)
+        limit = deadline.within(_VIEW_SECONDS if self._own_log else _OTHERS_LOG_SECONDS)
         port = client.local_port if self._log.by_port else None
         lines = self._log.wait(port, after, self._is_over, limit)
+        if not self._own_log and not (facts(self._declared, lines) or said(self._declared, lines)):
+            return None  # nothing that says anything of the connection
         return server_view(self._implementation, self._declared, lines) if lines else None
 
     def _is_over(self, lines: Sequence[str]) -> bool:
@@ -97,7 +112,7 @@ class ReloadableDeclared(RunningDeclared):
     """Implements :class:`mtls_runner.model.port.Reloadable`.
 
     Args:
-        implementation, declared, address, instance, log: as for its base.
+        implementation, declared, address, instance, log, own_log: as for its base.
         reload: how it is told.
         write: writes its files for another description.
         passphrase: whether it was given one.
@@ -111,10 +126,11 @@ class ReloadableDeclared(RunningDeclared):
         instance: Instance,
         log: ConnectionLog,
         *,
+        own_log: bool = True,
         reload: Reload,
         write: Callable[[ServerSpec], None],
     ) -> None:
-        super().__init__(implementation, declared, address, instance, log)
+        super().__init__(implementation, declared, address, instance, log, own_log=own_log)
         self._reload = reload
         self._write = write
         self._passphrase = False
@@ -140,13 +156,13 @@ class ReloadableDeclared(RunningDeclared):
         self._instance.signal(self._reload.signal)
         done, failed = compiled(self._reload.done), compiled(self._reload.failed or r"(?!)")
 
-        def said(lines: Sequence[str]) -> bool:
+        def answered(lines: Sequence[str]) -> bool:
             return any(done.search(line) or failed.search(line) for line in lines)
 
-        lines = self._log.wait(None, count, said, deadline)
+        lines = self._log.wait(None, count, answered, deadline)
         if any(failed.search(line) for line in lines):
             raise start_failure(self._implementation.title, self._declared, lines, None, passphrase=self._passphrase)
-        if not said(lines):
+        if not answered(lines):
             raise LabError(f"{self._implementation.title} does not say that it has read its files again")
         while before is not None and self._process(deadline) == before:
             deadline.check(f"waiting for {self._implementation.title} to serve what it has read")

@@ -16,6 +16,7 @@ __all__ = ["wait_until_ready"]
 _PAUSES = (0.002, 0.004, 0.008, 0.016, 0.03)
 _LOG_SECONDS = 5.0
 _GREETING_SECONDS = 5.0
+_OTHERS_LOG_SECONDS = 0.4
 
 
 def wait_until_ready(
@@ -25,10 +26,12 @@ def wait_until_ready(
     certificate: bytes | None,
     log: ConnectionLog,
     deadline: Deadline,
+    *,
+    own: bool = False,
 ) -> bool:
     """Until a handshake shows the lab's own certificate, and the log has told of that very handshake.
 
-    Returns whether it is ready; otherwise it has ended.
+    Returns whether it is ready; otherwise it has ended. ``own``: the configuration is the author's, whose log may say nothing.
 
     Raises:
         DeadlineExceeded: neither happened in time.
@@ -41,7 +44,10 @@ def wait_until_ready(
         own = greeting.certificate is not None and greeting.certificate == certificate
         # Without a certificate seen (a name that it refuses, an interpreter that records nothing) an answer has to do.
         if own or (greeting.certificate is None and greeting.answer is Answer.TLS):
-            _proved(log, declared, greeting.port, before, deadline)
+            if own:
+                log.wait(None, before, lambda lines: is_over(declared, lines), deadline.within(_OTHERS_LOG_SECONDS))
+            else:
+                _proved(log, declared, greeting.port, before, deadline)
             return True
         deadline.check(f"waiting for a handshake that shows the lab's own certificate at {address}")
         instance.log.wait_ended(deadline.within(_PAUSES[min(tried, len(_PAUSES) - 1)]))

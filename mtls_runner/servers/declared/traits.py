@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from mtls_runner.errors import LabError
 from mtls_runner.model.implementation import Implementation
 from mtls_runner.model.port import ServerBackend
@@ -9,7 +11,16 @@ from mtls_runner.model.traits import BackendTraits, Refusal, Runtime
 from mtls_runner.runtimes.consent import NEEDED
 from mtls_runner.runtimes.installed import missing_program
 
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
 __all__ = ["traits"]
+
+
+def _options() -> type[BaseModel]:
+    from mtls_runner.runtimes.container_options import ContainerOptions
+
+    return ContainerOptions
 
 
 def traits(implementation: Implementation, *, consent: bool = False) -> BackendTraits:
@@ -26,7 +37,8 @@ def traits(implementation: Implementation, *, consent: bool = False) -> BackendT
     def missing() -> str | None:
         if not implementation.shipped and not consent:
             return NEEDED.format(what=f"{implementation.title} runs a command that the scenario's tree brings")
-        return missing_program(implementation)
+        # In a container it needs no program of this machine's; as a process, its backend says what is missing.
+        return None if declared.container is not None else missing_program(implementation)
 
     return BackendTraits(
         name=implementation.name,
@@ -36,7 +48,10 @@ def traits(implementation: Implementation, *, consent: bool = False) -> BackendT
         library=implementation.library,
         completes_chains=declared.completes_chains,
         refusal=Refusal.ALERT,
-        runtimes=(Runtime.PROCESS,),
+        runtimes=(Runtime.PROCESS, Runtime.CONTAINER) if declared.container is not None else (Runtime.PROCESS,),
+        image=declared.container.image if declared.container is not None else "",
+        image_variable=f"MTLS_RUN_IMAGE_{implementation.name.upper()}",
+        options=_options if declared.container is not None else None,
         verify_depth=declared.verify_depth,
         missing=missing,
     )

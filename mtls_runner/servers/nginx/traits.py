@@ -39,5 +39,6 @@ TRAITS = BackendTraits(
     image="nginx:1.27",
     verify_depth=1,
     plain=PlainServer.NGINX,
+    image_variable="MTLS_RUN_IMAGE",
     options=_options,
 )

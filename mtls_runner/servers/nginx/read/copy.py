@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import fnmatch
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from difflib import unified_diff
 from pathlib import Path
 
-from mtls_runner.errors import FileUnusable, MaterialError
-from mtls_runner.model.endpoint import ChainSpec
-from mtls_runner.model.observation import Reason
 from mtls_runner.model.port import Material
 from mtls_runner.model.server import ServerSpec
 from mtls_runner.servers.container.files import ContainerFile
-from mtls_runner.servers.nginx.read.files import ROOT, beside, is_whole_text, text_of
+from mtls_runner.servers.mapped_files import mapped_files, text_of_own
+from mtls_runner.servers.nginx.read.files import ROOT, beside, is_whole_text
 from mtls_runner.servers.nginx.read.instrument import instrument
 from mtls_runner.servers.nginx.read.statements import Statement, Unreadable, statements
 from mtls_runner.servers.nginx.write.access_log import FORMAT_DEFINITION
@@ -58,10 +55,9 @@ def read_user_configuration(server: ServerSpec, material: Material, http: str = 
     """
     main = Path(server.option("config"))
     http = " ".join(part for part in (FORMAT_DEFINITION, http) if part)
-    mapped = dict(server.files)
-    own = {path: Path(what.removeprefix("file:")) for path, what in mapped.items() if what.startswith("file:")}
+    own = {path: Path(what.removeprefix("file:")) for path, what in server.files if what.startswith("file:")}
     result = UserConfiguration()
-    text = _read(main)
+    text = text_of_own(main)
     whole = is_whole_text(text)
     path = ROOT / ("nginx.conf" if whole else f"conf.d/{main.stem}.conf")
     pending = [(str(path), main, () if whole else ("http",))]
@@ -71,7 +67,7 @@ def read_user_configuration(server: ServerSpec, material: Material, http: str = 
         if inside_path in done:
             continue
         done.add(inside_path)
-        text = _read(file)
+        text = text_of_own(file)
         copy, found = _copied(text, inside, http)
         result.texts.append(text)
         result.files.append(ContainerFile(inside_path, copy.encode("utf-8", "surrogateescape")))
@@ -85,9 +81,7 @@ def read_user_configuration(server: ServerSpec, material: Material, http: str = 
                 pending += [(at, local, around) for at, local in _included(statement.arguments[0], main, whole, own)]
     if not whole:
         result.files.append(ContainerFile(_OWN_FILE, f"{http}\n".encode()))
-    for at, what in mapped.items():
-        if at not in done:
-            result.files += _mapped(at, what, server, material)
+    result.files += (file for file in mapped_files(server, material) if file.path not in done)
     return result
 
 
@@ -97,15 +91,6 @@ def _copied(text: str, inside: tuple[str, ...], http: str) -> tuple[str, list[St
         return instrument(text, inside, http), statements(text)
     except Unreadable:
         return text, []
-
-
-def _read(file: Path) -> str:
-    try:
-        if file.exists() and not file.is_file():  # a FIFO would hang
-            raise FileUnusable(f"{file}: not a regular file", reason=Reason.MISSING_FILE)
-        return text_of(file)
-    except OSError as error:
-        raise FileUnusable(f"{file}: {error.strerror}", reason=Reason.MISSING_FILE) from error
 
 
 def _included(pattern: str, main: Path, whole: bool, own: dict[str, Path]) -> Iterator[tuple[str, Path]]:
@@ -118,37 +103,6 @@ def _included(pattern: str, main: Path, whole: bool, own: dict[str, Path]) -> It
         for local in sorted(main.parent.glob(str(place))):
             if local.is_file() and local != main:
                 yield str(target.parent / local.name), local
-
-
-def _mapped(path: str, what: str, server: ServerSpec, material: Material) -> Iterator[ContainerFile]:
-    """``<id>.certificate|chain|key|passphrase|crl``, or ``file:<path>``."""
-    if what.startswith("file:"):
-        content = _read(Path(what.removeprefix("file:"))).encode("utf-8", "surrogateescape")
-        yield ContainerFile(path, content, 0o600 if b"PRIVATE KEY-----" in content else 0o644)
-        return
-    certificate, _, part = what.rpartition(".")
-    if part == "crl":
-        yield ContainerFile(path, material.crl((certificate,)).read_bytes())
-        return
-    credential = material.credential(certificate)
-    sources = {
-        "certificate": credential.certificate_path,
-        "chain": material.chain(certificate, ChainSpec()) if part == "chain" else None,
-        "key": credential.key_path,
-    }
-    if part == "passphrase":
-        # What the server is given may, on purpose, not be what its key is encrypted with.
-        given = server.passphrase if certificate == server.certificate else None
-        if (passphrase := given or credential.passphrase) is not None:
-            yield ContainerFile(path, f"{passphrase.reveal()}\n".encode(), 0o600)
-            return
-    source = sources.get(part)
-    if source is None:
-        raise MaterialError(f"{path}: {certificate} has no {part}")
-    # Without an own file that can't be read, nginx itself says that it is missing.
-    with contextlib.suppress(OSError):
-        content = source.read_bytes()
-        yield ContainerFile(path, content, 0o600 if b"PRIVATE KEY-----" in content else 0o644)
 
 
 def _difference(before: str, after: str, file: str, path: str) -> str:

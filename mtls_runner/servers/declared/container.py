@@ -1,0 +1,133 @@
+"""A declared server in a container: with the lab's configuration, or with the author's as it is."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from mtls_runner.deadline import Deadline
+from mtls_runner.errors import LabError
+from mtls_runner.model.endpoint import Address
+from mtls_runner.model.implementation import DeclaredServer, Implementation
+from mtls_runner.model.port import Material
+from mtls_runner.model.server import ServerSpec
+from mtls_runner.runtimes.directory import Place
+from mtls_runner.runtimes.template import render
+from mtls_runner.servers.container.engine import MEMORY, PIDS, Container, ContainerSpec, Engine
+from mtls_runner.servers.container.files import ContainerFile
+from mtls_runner.servers.declared.connection_log import ConnectionLog
+from mtls_runner.servers.declared.failure import start_failure
+from mtls_runner.servers.declared.running import ReloadableDeclared, RunningDeclared
+from mtls_runner.servers.declared.start import wait_until_ready
+from mtls_runner.servers.declared.variables import variables
+from mtls_runner.servers.mapped_files import mapped_files, text_of_own
+
+__all__ = ["serve_in_container"]
+
+_DIRECTORY = "/mtls-run"
+_PORT = 8443
+_USUAL_PORT = 443
+"""Of an own configuration that says nothing else."""
+_CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "NET_BIND_SERVICE", "SETGID", "SETUID")
+"""What a server that is started as root needs to read its files and to become somebody else."""
+
+
+@contextlib.contextmanager
+def serve_in_container(
+    implementation: Implementation,
+    declared: DeclaredServer,
+    engine: Engine,
+    server: ServerSpec,
+    material: Material,
+    directory: Path,
+    deadline: Deadline,
+) -> Iterator[tuple[RunningDeclared, Container]]:
+    """A server that is ready, and the container that it runs in.
+
+    Args:
+        implementation, declared: what runs, and how.
+        engine: the run's.
+        server: what to run.
+        material: the plan's.
+        directory: where its files are written before they are laid into the container; private to it.
+        deadline: until when it has to be ready; pulling an image doesn't count.
+
+    Raises:
+        MaterialError: something can't be made or read.
+        ServerUnusable: it can't start with what it was given.
+        LabError: there is no image, or it does not answer.
+    """
+    if declared.container is None:
+        raise LabError(f"{implementation.title} does not say how it runs in a container")
+    own = bool(server.option("config"))
+    seconds = deadline.remaining()
+    image = engine.image(server.option("image"))
+    deadline = Deadline.after(seconds)
+    port = int(server.option("port") or _USUAL_PORT) if own else _PORT
+    known: Mapping[str, object] = {"dir": _DIRECTORY, "cache": _DIRECTORY}
+
+    def files(described: ServerSpec) -> tuple[ContainerFile, ...]:
+        if own:
+            return tuple(_own(described, declared, material))
+        return tuple(_generated(described, declared, material, directory, port))
+
+    template = declared.container.command or declared.command
+    name = f"{implementation.name}'s command"
+    command = [argument for one in template if (argument := render(one, "argument", known, name))]
+    # A published port hides the client's own, and an author's log may not have it: lines belong by their order.
+    log = ConnectionLog(declared.log, by_port=False)
+    spec = ContainerSpec(
+        image=image.reference,
+        port=port,
+        entrypoint=(command[0],),
+        command=tuple(command[1:]),
+        files=files(server),
+        user=declared.container.user or image.user,
+        run_as=declared.container.user or "",
+        capabilities=_CAPABILITIES,
+        environment=tuple((key, render(text, "argument", known, key)) for key, text in declared.environment),
+        memory=int(server.option("memory") or MEMORY),
+        pids=int(server.option("pids") or PIDS),
+    )
+    with engine.run(spec, deadline, log.feed) as container:
+        certificate = material.credential(server.certificate).der if server.certificate is not None else None
+        address = container.address
+        if address is None or not wait_until_ready(container, declared, address, certificate, log, deadline, own=own):
+            container.log.join(1)
+            passphrase = server.passphrase is not None
+            raise start_failure(
+                implementation.title, declared, container.log.tail(), container.exit_code(), passphrase=passphrase
+            )
+        running = RunningDeclared(implementation, declared, address, container, log, own_log=not own)
+        if declared.reload is not None:
+            running = ReloadableDeclared(
+                implementation,
+                declared,
+                address,
+                container,
+                log,
+                own_log=not own,
+                reload=declared.reload,
+                write=lambda changed: container.replace(files(changed)),
+            )
+        yield running, container
+
+
+def _generated(
+    server: ServerSpec, declared: DeclaredServer, material: Material, here: Path, port: int
+) -> Iterator[ContainerFile]:
+    place = Place(here, _DIRECTORY)
+    known = variables(server, material, place, Address("0.0.0.0", port), _DIRECTORY)  # noqa: S104 - inside; published on loopback
+    for file in declared.files:
+        place.write(file.name, render(file.text, file.syntax, known, file.name).encode(), executable=file.executable)
+    for path in sorted(here.rglob("*")):
+        if path.is_file():
+            mode = path.stat().st_mode & 0o777
+            yield ContainerFile(f"{_DIRECTORY}/{path.relative_to(here)}", path.read_bytes(), mode)
+
+
+def _own(server: ServerSpec, declared: DeclaredServer, material: Material) -> Iterator[ContainerFile]:
+    text = text_of_own(Path(server.option("config")))
+    yield ContainerFile(f"{_DIRECTORY}/{declared.config}", text.encode("utf-8", "surrogateescape"))
+    yield from mapped_files(server, material)

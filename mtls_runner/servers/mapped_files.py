@@ -1,0 +1,75 @@
+"""``files:`` of a server with a configuration of its own: the lab's material and the author's files, where it expects them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+
+from mtls_runner.errors import FileUnusable, MaterialError
+from mtls_runner.model.endpoint import ChainSpec
+from mtls_runner.model.observation import Reason
+from mtls_runner.model.port import Material
+from mtls_runner.model.server import ServerSpec
+from mtls_runner.servers.container.files import ContainerFile
+
+__all__ = ["mapped_files", "text_of_own"]
+
+_PRIVATE, _PUBLIC = 0o600, 0o644
+
+
+def text_of_own(file: Path) -> str:
+    """A file of the author's; bytes that are no UTF-8 are kept.
+
+    Raises:
+        FileUnusable: it can't be read.
+    """
+    try:
+        if file.exists() and not file.is_file():  # a FIFO would hang
+            raise FileUnusable(f"{file}: not a regular file", reason=Reason.MISSING_FILE)
+        return file.read_bytes().decode("utf-8", "surrogateescape")
+    except OSError as error:
+        raise FileUnusable(f"{file}: {error.strerror}", reason=Reason.MISSING_FILE) from error
+
+
+def mapped_files(server: ServerSpec, material: Material) -> Iterator[ContainerFile]:
+    """Each path once; what a list maps there stands one behind the other, with a line break between.
+
+    Without an own file that can't be read, the program itself says that it is missing.
+
+    Raises:
+        MaterialError: a certificate has no such part, or can't be made.
+        FileUnusable: a file of the author's can't be read.
+    """
+    for path, entries in groupby(server.files, key=lambda entry: entry[0]):
+        contents = []
+        with contextlib.suppress(OSError):
+            contents = [_content(path, what, server, material) for _, what in entries]
+        if contents:
+            joined = b"".join(one if one.endswith(b"\n") else one + b"\n" for one in contents[:-1]) + contents[-1]
+            secret = any(what.endswith(".passphrase") for at, what in server.files if at == path)
+            yield ContainerFile(path, joined, _PRIVATE if secret or b"PRIVATE KEY-----" in joined else _PUBLIC)
+
+
+def _content(path: str, what: str, server: ServerSpec, material: Material) -> bytes:
+    if what.startswith("file:"):
+        return text_of_own(Path(what.removeprefix("file:"))).encode("utf-8", "surrogateescape")
+    certificate, _, part = what.rpartition(".")
+    if part == "crl":
+        return material.crl((certificate,)).read_bytes()
+    credential = material.credential(certificate)
+    if part == "passphrase":
+        # What the server is given may, on purpose, not be what its key is encrypted with.
+        given = server.passphrase if certificate == server.certificate else None
+        if (passphrase := given or credential.passphrase) is not None:
+            return f"{passphrase.reveal()}\n".encode()
+    sources = {
+        "certificate": credential.certificate_path,
+        "chain": material.chain(certificate, ChainSpec()) if part == "chain" else None,
+        "key": credential.key_path,
+    }
+    source = sources.get(part)
+    if source is None:
+        raise MaterialError(f"{path}: {certificate} has no {part}")
+    return source.read_bytes()

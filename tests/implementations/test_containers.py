@@ -1,0 +1,68 @@
+"""Declared servers in containers: the lab's configuration there, and configurations of people's own, as they are."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mtls_runner import Overrides, Status, load, run
+from mtls_runner.model.event import CaseFinished
+from mtls_runner.model.traits import Runtime
+
+from ..container_engine import absent, not_here
+
+ROOT = Path(__file__).parents[2]
+IMAGES = {"haproxy": "mtls-run/haproxy"}
+
+
+@pytest.fixture(params=IMAGES)
+def name(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    name = str(request.param)
+    image = os.environ.get(f"MTLS_RUN_IMAGE_{name.upper()}", IMAGES[name])
+    why = absent(image)
+    if why is not None:
+        not_here(why)
+    monkeypatch.setenv(f"MTLS_RUN_IMAGE_{name.upper()}", image)
+    return name
+
+
+def _verdicts(path: Path, overrides: Overrides) -> list[tuple[str, Status, str]]:
+    events = run([load(path, overrides)])
+    return [
+        (e.verdict.case.name, e.verdict.status, e.verdict.error or str(e.verdict.mismatches))
+        for e in events
+        if isinstance(e, CaseFinished)
+    ]
+
+
+def test_the_lab_s_configuration(name: str) -> None:
+    wanted = Overrides(backend=name, runtime=Runtime.CONTAINER, tool="python")
+    found = _verdicts(ROOT / "scenarios" / "wrong-certificates.yaml", wanted)
+    assert [one for one in found if one[1] is not Status.PASS] == []
+    assert len(found) > 20
+
+
+def test_an_own_configuration(name: str) -> None:
+    found = _verdicts(ROOT / "scenarios" / name / "own.yaml", Overrides())
+    assert [one for one in found if one[1] is not Status.PASS] == []
+    assert len(found) > 15
+
+
+def test_an_own_configuration_that_lets_too_many_in_is_found_out(name: str, tmp_path: Path) -> None:
+    """The scenario's twin: without the rule, the case that it is for fails."""
+    for file in (ROOT / "scenarios" / name).iterdir():
+        text = file.read_text()
+        (tmp_path / file.name).write_text(text.replace("/admin", "/elsewhere") if file.suffix != ".yaml" else text)
+    found = _verdicts(tmp_path / "own.yaml", Overrides())
+    wrong = [case for case, status, _ in found if status is Status.FAIL]
+    assert wrong == [f"an employee is no operator[client.tool={tool}]" for tool in ("python", "curl")]
+
+
+def test_an_own_configuration_as_a_process_needs_consent(tmp_path: Path) -> None:
+    for file in (ROOT / "scenarios" / "haproxy").iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    for consent, word in ((False, "--allow-commands"), (True, "below its own directory only")):
+        events = run([load(tmp_path / "own.yaml", Overrides(runtime=Runtime.PROCESS, allow_commands=consent))])
+        verdicts = [event.verdict for event in events if isinstance(event, CaseFinished)]
+        assert {verdict.status for verdict in verdicts} == {Status.SKIP}
+        assert all(word in verdict.skip_reason for verdict in verdicts)
