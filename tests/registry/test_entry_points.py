@@ -87,8 +87,8 @@ def test_the_toys_run_and_every_report_has_them(installed: Installed) -> None:
 
 def test_language_schema_help_explain_and_versions_know_them(installed: Installed) -> None:
     schema = json.loads(installed("schema"))["definitions"]
-    assert "toy" in schema["ServerDescription"]["properties"]["backend"]["enum"]
-    assert "toy" in schema["ClientDescription"]["properties"]["tool"]["enum"]
+    for end, key in (("ServerDescription", "backend"), ("ClientDescription", "tool")):
+        assert "toy" in schema[end]["properties"][key]["anyOf"][0]["enum"]
     assert schema["Options"]["properties"]["volume"] == {
         "description": "How loudly.",
         "examples": [11],
@@ -152,9 +152,9 @@ def test_conformance_has_a_column_for_them(installed: Installed) -> None:
     assert "| **the server's authority is not trusted** | client-refused: unknown-ca |" in told
     assert "60 (curl), - (toy client)" in told
     assert "--backend NAME" in installed("conformance", "--help")
-    assert "there is no tool 'toi', one of: python, curl, toy; did you mean 'toy'?" in installed(
-        "conformance", "--tool", "toi", code=2
-    )
+    told = installed("conformance", "--tool", "toi", code=2)
+    assert "there is no tool 'toi', one of: python, curl, toy" in told
+    assert "did you mean 'toy'?" in told
 
 
 def test_export_leaves_them_out_and_says_so(installed: Installed) -> None:
