@@ -55,7 +55,7 @@ def _client_evidence(view: ClientView, judgement: Judgement) -> str:
             parts.append(_cut(view.response))
     if view.messages_left_out:
         parts.append(f"{view.messages_left_out} TLS messages more than are told")
-    if view.error and not view.verify_code:
+    if view.error and (not view.verify_code or judgement.outcome is Outcome.PROTOCOL_ERROR):
         parts.append(view.error)
     if not parts:
         parts.append("a whole response" if view.phase is Phase.DONE else f"ended at {view.phase}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -28,6 +29,11 @@ INNER = (
     "peer unexpectedly",
     "conflicting",
     "_ssl.c",
+)
+#: What the lab or curl found, whatever else is told.
+FINDING = re.compile(
+    r"does not begin|status line|head of|chunk|Content-Length|transfer coding|switches|NUL|line without|"
+    r"[Hh]eader|HTTP/0\.9|HTTP version|response code|encoding|memory"
 )
 
 
@@ -56,6 +62,8 @@ def test_every_ending_has_its_outcome(ports: Mapping[str, int], tmp_path: Path) 
         assert [name for name, verdict in verdicts.items() if verdict.duration > TIMEOUT + SLACK] == []
         evidence = {name: verdict.observation.evidence for name, verdict in verdicts.items() if verdict.observation}
         assert {name: lines for name, lines in evidence.items() if any(inner in str(lines) for inner in INNER)} == {}
+        findings = [str(lines) for name, lines in evidence.items() if EXPECTED[name] == "protocol-error: http"]
+        assert [lines for lines in findings if not FINDING.search(lines)] == []
 
 
 @pytest.mark.parametrize("tool", ["python", "curl"])
