@@ -86,9 +86,11 @@ def _disagreement(facts: Facts, symbol: str) -> Iterable[Reason]:
     """Up to TLS 1.2 a cipher suite needs a group and a signature algorithm that both ends allow (``tls1_check_cert_param``
     and ``ssl3_choose_cipher`` in OpenSSL): where none is shared, no cipher is. What neither end narrows can't be the cause.
     """
-    if symbol != "NO_SHARED_CIPHER":
-        return (_DISAGREEMENTS[symbol],)
     ends = [end for end in (facts.server, facts.client) if end is not None]
+    if symbol != "NO_SHARED_CIPHER" or not ends:
+        return (_DISAGREEMENTS[symbol],)
+    if facts.server is not None and facts.server.option("config"):
+        return Reason.CIPHER, Reason.GROUP, Reason.SIGNATURE_ALGORITHM  # nobody but nginx has read it
     return (
         Reason.CIPHER,
         *([Reason.GROUP] if any(end.groups for end in ends) else []),

@@ -43,6 +43,7 @@ def _openssl() -> Mapping[str, frozenset[Reason]]:
     # A receiver of a bad stapled response is told no more; RFC 8446 §6.2 has access_denied for access control.
     meant["bad_certificate_status_response"] = _OCSP | {_R.REVOKED}
     meant["access_denied"] = frozenset((_R.NOT_AUTHORIZED,))
+    meant["certificate_required"] = frozenset((_R.NO_CERTIFICATE,))
     return {name: reasons for name, reasons in meant.items() if reasons}
 
 
