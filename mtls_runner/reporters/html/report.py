@@ -156,13 +156,14 @@ class HtmlReporter:
             self._file(file, "")
         counts = Counter(event.counts)
         wrong = attention(self._wrong) if self._total > 1 else []
+        doubts = [f"{event.undetermined} undetermined"] if event.undetermined else []
         pieces = self._environment.get_template("page.html").generate(
             style=static("style.css"),
             script=static("script.js"),
             version=__version__,
             status=Status.ERROR if event.error or event.interrupted else worst(counts),
             verdict=_verdict(counts, self._total, interrupted=event.interrupted),
-            details=[*_details(counts, self._total), f"{event.duration:.2f} s"],
+            details=[*_details(counts, self._total), *doubts, f"{event.duration:.2f} s"],
             started=self._started,
             error=event.error,
             attention=wrong[:_LISTED],
