@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mtls_runner.errors import DeadlineExceeded
 from mtls_runner.model.distinguished_name import same_form
-from mtls_runner.model.expectation import Check, Expectation, Match, Matcher, Value, Versions
+from mtls_runner.model.expectation import Check, Expectation, Match, Matcher, Observed, Versions
 from mtls_runner.model.observation import Observation, Reason
 from mtls_runner.model.verdict import Mismatch, Undetermined
 from mtls_runner.snippet import MASK, is_secret
@@ -35,14 +35,14 @@ def counting(expectation: Expectation, versions: Versions) -> Sequence[Check]:
     return tuple(chosen.values())
 
 
-def _field(observation: Observation, path: str) -> Value:
+def _field(observation: Observation, path: str) -> Observed:
     """The observed value under an expectation's path."""
     name, _, inner = path.partition(".")
     if inner:
         pairs: Iterable[tuple[str, str]] | None = getattr(observation, name)
         found = [value for key, value in pairs or () if key.lower() == inner]
         return ", ".join(found) if found else None
-    value: Value | bytes = getattr(observation, name)
+    value: Observed | bytes = getattr(observation, name)
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
@@ -74,20 +74,20 @@ def _cut(observation: Observation) -> str:
     return f", cut after {len(response.body)} of {response.size} bytes (client.body_limit)"
 
 
-def _same_name(value: Value) -> Value:
+def _same_name(value: Observed) -> Observed:
     if isinstance(value, tuple):
         return tuple(map(same_form, value))
     return same_form(value) if isinstance(value, str) else value
 
 
-def _as_sent(value: Value) -> Value:
+def _as_sent(value: Observed) -> Observed:
     """A server name as people type it → as clients send it."""
     with contextlib.suppress(ValueError):
         return ascii_host(value) if isinstance(value, str) else value
     return value
 
 
-def _fits(matcher: Matcher, value: Value, path: str) -> bool:
+def _fits(matcher: Matcher, value: Observed, path: str) -> bool:
     if path == "server_name" and matcher.kind is Match.EQUALS:
         matcher = Matcher(matcher.kind, _as_sent(matcher.value))
     if path in _NAMES and (
@@ -97,7 +97,7 @@ def _fits(matcher: Matcher, value: Value, path: str) -> bool:
     return matcher.fits(value, lines=path == "server_log")
 
 
-def _show(value: Value) -> str:
+def _show(value: Observed) -> str:
     if value is None:
         return "none"
     if isinstance(value, tuple):

@@ -9,9 +9,9 @@ from enum import StrEnum
 from mtls_runner.regular_expressions import occurs
 from mtls_runner.span import Span
 
-__all__ = ["Check", "Expectation", "Match", "Matcher", "Value", "Versions"]
+__all__ = ["Check", "Expectation", "Match", "Matcher", "Observed", "Versions"]
 
-Value = str | int | bool | tuple[str, ...] | None
+Observed = str | int | bool | tuple[str, ...] | None
 
 
 class Match(StrEnum):
@@ -33,7 +33,7 @@ class Matcher:
     kind: Match
     value: str | int | bool | tuple[str, ...] | None
 
-    def fits(self, value: Value, *, lines: bool = False) -> bool:
+    def fits(self, value: Observed, *, lines: bool = False) -> bool:
         """Whether an observed value is what is wanted; ``None`` is what was absent.
 
         Args:

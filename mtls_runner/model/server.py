@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from mtls_runner.model.credential import Secret
 from mtls_runner.model.endpoint import Address, ChainSpec, TlsVersion, VerifyFlag
-from mtls_runner.model.expectation import Matcher, Value
+from mtls_runner.model.expectation import Matcher, Observed
 from mtls_runner.model.observation import HttpResponse
 from mtls_runner.model.revocation import ResponderSpec, RevocationCheck, StaplingSpec
 from mtls_runner.model.traits import BackendTraits, Runtime
@@ -60,7 +60,7 @@ class RefusalForm:
         if self.closed:
             return False
         fields = [(wanted, _field(response, name)) for name, wanted in self.headers]
-        wanted: list[tuple[tuple[Matcher, ...], Value]] = [(self.status, response.status), *fields]
+        wanted: list[tuple[tuple[Matcher, ...], Observed]] = [(self.status, response.status), *fields]
         wanted.append((self.body, response.body.decode("utf-8", "replace")))
         return all(not ways or any(way.fits(value) for way in ways) for ways, value in wanted)
 

@@ -108,7 +108,7 @@ def read_own(files: OwnFiles, passphrase: Secret | None, start: datetime | None 
 
 
 def _identifiers(key: PrivateKey) -> frozenset[bytes | None]:
-    """What :class:`Facts` may say of a certificate with this key: of an EC key, its point may be compressed or not."""
+    """What :class:`CertificateFacts` may say of a certificate with this key: of an EC key, its point may be compressed or not."""
     public = key.public_key()
     if not isinstance(public, ec.EllipticCurvePublicKey):
         return frozenset({key_identifier(public)})
