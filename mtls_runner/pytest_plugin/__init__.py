@@ -20,6 +20,7 @@ import pytest
 
 from mtls_runner.pytest_plugin.fixtures import MARKER, _mtls_labs, mtls_case, mtls_lab, parametrize
 from mtls_runner.pytest_plugin.scenario_file import CaseItem, ScenarioFile
+from mtls_runner.pytest_plugin.stopping import told_exit_code
 
 if TYPE_CHECKING:
     from mtls_runner.pytest_plugin.case import MtlsCase
@@ -130,6 +131,14 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
             path, line, _ = item.reportinfo()
             report.longrepr = (os.fspath(path), line + 1, report.longrepr[2])
     return report
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A session that a signal ended says so by its exit code."""
+    code = told_exit_code(session.config)
+    if code is not None:
+        session.exitstatus = code
 
 
 def _looks_like_one(path: Path) -> bool:

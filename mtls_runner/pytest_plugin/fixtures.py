@@ -11,6 +11,7 @@ import pytest
 
 from mtls_runner.clients.python_traits import TRAITS as PYTHON
 from mtls_runner.pytest_plugin.loading import as_shown, find, load_plan
+from mtls_runner.pytest_plugin.stopping import clean_up_when_stopped
 
 if TYPE_CHECKING:
     from mtls_runner.engine.lab import Lab
@@ -61,6 +62,7 @@ class Labs:
                 plan = _plan(path, self._config)
             except pytest.Collector.CollectError as error:
                 raise UsageError(str(error)) from None
+            clean_up_when_stopped(self._config)
             lab = self._labs[path] = self._stack.enter_context(Lab(plan))
         return lab
 

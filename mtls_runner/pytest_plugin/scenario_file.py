@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mtls_runner.pytest_plugin.loading import as_shown, load_plan
+from mtls_runner.pytest_plugin.stopping import clean_up_when_stopped
 
 if TYPE_CHECKING:
     from _pytest._code.code import ExceptionInfo, TerminalRepr
@@ -48,6 +49,7 @@ class ScenarioFile(pytest.File):
         from mtls_runner.engine.lab import Lab
 
         if self._plan is not None:
+            clean_up_when_stopped(self.config)
             self._lab = Lab(self._plan)
             self._lab.__enter__()
 

@@ -1,0 +1,88 @@
+"""SIGTERM and SIGHUP end a pytest as Ctrl-C does: no server, container or key is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mtls_runner.servers.container.connection import Connection
+from mtls_runner.servers.container.engine import OWNER_LABEL
+from tests.cli.conftest import SMALL
+
+from ..container_engine import IMAGE
+
+NGINX = SMALL.replace("server: {certificate", f"server: {{backend: nginx, image: '{IMAGE}', certificate")
+USES_A_FIXTURE = """
+import threading
+def test_it(mtls_lab):
+    lab = mtls_lab("small.yaml")
+    print("ready", lab.port, flush=True)
+    threading.Event().wait(90)
+"""
+
+
+def pytest_in(directory: Path, *arguments: str) -> subprocess.Popen[str]:
+    tmp = directory / "tmp"
+    tmp.mkdir()
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-W", "error", *arguments]
+    return subprocess.Popen(
+        command,
+        cwd=directory,
+        env={**os.environ, "TMPDIR": str(tmp), "PYTEST_ADDOPTS": ""},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def containers_of(pid: int) -> list[str]:
+    with Connection.find().client() as client:
+        found = client.containers(all=True, filters={"label": OWNER_LABEL})
+        return [each["Id"] for each in found if each["Labels"][OWNER_LABEL].split("/")[3] == str(pid)]
+
+
+def left(directory: Path) -> list[Path]:
+    return [path for path in (directory / "tmp").rglob("*") if path.suffix in (".key", ".crt", ".pem")]
+
+
+@pytest.mark.usefixtures("nginx_engine")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_fixtures_servers_and_keys_are_gone(tmp_path: Path, number: signal.Signals) -> None:
+    (tmp_path / "small.yaml").write_text(NGINX if number == signal.SIGTERM else SMALL)
+    (tmp_path / "test_it.py").write_text(USES_A_FIXTURE)
+    with pytest_in(tmp_path, "-s", "test_it.py") as process:
+        assert process.stdout is not None
+        line = next(line for line in process.stdout if "ready " in line)
+        assert left(tmp_path)
+        assert len(containers_of(process.pid)) == (number == signal.SIGTERM)
+        process.send_signal(number)
+        told = process.stdout.read()
+        assert process.wait(60) == 128 + number, told
+    assert "KeyboardInterrupt" in told
+    assert left(tmp_path) == []
+    assert containers_of(process.pid) == []
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", int(line.split()[-1])), 5)
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "xdist"])
+def test_a_scenarios_keys_are_gone(tmp_path: Path, workers: tuple[str, ...]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # the backlog takes the connection, nobody ever answers
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        client = f"client: {{certificate: client, connect: '{address}', timeout: 90}}"
+        (tmp_path / "small.yaml").write_text(SMALL.replace("client: client\n", f"{client}\n"))
+        with pytest_in(tmp_path, *workers, "small.yaml") as process:
+            connection, _ = silent.accept()
+            assert left(tmp_path)
+            os.killpg(process.pid, signal.SIGTERM)  # as a terminal or a supervisor does
+            told = process.communicate(timeout=60)[0]
+            connection.close()
+    assert process.returncode in ((128 + signal.SIGTERM,) if not workers else (-signal.SIGTERM, 2)), told
+    assert left(tmp_path) == []
