@@ -44,6 +44,7 @@ class Diagnostic:
         expected: what would have been right ("one of: none, optional, required").
         suggestion: a close match ("did you mean 'passphrase'?" is made of it), or ``""``.
         severity: error or warning.
+        readable: the file can be parsed; of another one, more is masked where its lines are shown.
     """
 
     message: str
@@ -51,3 +52,4 @@ class Diagnostic:
     expected: str = ""
     suggestion: str = ""
     severity: Severity = Severity.ERROR
+    readable: bool = True

@@ -12,7 +12,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode
 from mtls_runner.language.document import Document, Loc, meant
 from mtls_runner.language.expectation import CASE_OUTCOMES
 from mtls_runner.language.yaml_nodes import BOOL, FLOAT, INT, NULL
-from mtls_runner.snippet import is_secret, without_secrets
+from mtls_runner.snippet import discreet, is_secret, without_secrets
 from mtls_runner.span import Diagnostic, Span
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def diagnose(
         skip: how many elements of the error's own path are not in the document (a matrix's dotted path).
     """
     return [
-        _mistake(details, document, model, prefix, skip).diagnostic()
+        discreet(_mistake(details, document, model, prefix, skip).diagnostic(), document.text)
         for details in error.errors(include_input=False, include_url=False)
     ]
 

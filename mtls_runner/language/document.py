@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from mtls_runner.snippet import without_secrets
+from mtls_runner.snippet import discreet, without_secrets
 from mtls_runner.span import Diagnostic, Severity, Span
 
 __all__ = ["Document", "Loc", "Plain", "Problems", "Value", "meant"]
@@ -156,7 +156,8 @@ class Problems:
         self, document: Document, loc: Loc, message: str, expected: str = "", suggestion: str = "", *, key: bool = False
     ) -> None:
         """An error at the value (or key) of ``loc``."""
-        self.add([Diagnostic(message, document.span(loc, key=key), expected, suggestion)])
+        found = Diagnostic(message, document.span(loc, key=key), expected, suggestion)
+        self.add([discreet(found, document.text)])
 
     def absent(self, document: Document, loc: Loc, message: str, expected: str = "") -> None:
         """An error about something that is missing, at what it is missing from."""
@@ -165,7 +166,8 @@ class Problems:
 
     def warning(self, document: Document, loc: Loc, message: str, expected: str = "", *, key: bool = False) -> None:
         """A warning at the value (or key) of ``loc``."""
-        self.add([Diagnostic(message, document.span(loc, key=key), expected, severity=Severity.WARNING)])
+        found = Diagnostic(message, document.span(loc, key=key), expected, severity=Severity.WARNING)
+        self.add([discreet(found, document.text)])
 
     def unknown(self, document: Document, loc: Loc, what: str, given: str, choices: Iterable[str]) -> None:
         """An id that names nothing."""

@@ -175,7 +175,7 @@ _UNSTARTABLE = "that cannot start any token"
 def explain(error: yaml.YAMLError, text: str, path: Path) -> Diagnostic:
     """What the author should read instead."""
     if not isinstance(error, yaml.MarkedYAMLError):
-        return Diagnostic("not YAML", Span(path, 1, 1, 1, 1))
+        return Diagnostic("not YAML", Span(path, 1, 1, 1, 1), readable=False)
     mark = error.problem_mark or error.context_mark
     problem, context = error.problem or "", error.context or ""
     at_end = mark is None or mark.index >= len(text.rstrip())
@@ -183,7 +183,7 @@ def explain(error: yaml.YAMLError, text: str, path: Path) -> Diagnostic:
         mark = error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
     message, expected = _words(error, problem, context, text, mark.index if mark is not None else 0)
-    return Diagnostic(message, Span(path, line, column, line, column + 1), expected)
+    return Diagnostic(message, Span(path, line, column, line, column + 1), expected, readable=False)
 
 
 def _words(error: yaml.YAMLError, problem: str, context: str, text: str, index: int) -> tuple[str, str]:

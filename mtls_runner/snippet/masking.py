@@ -3,36 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from difflib import SequenceMatcher
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import lru_cache
 
-__all__ = ["MASK", "is_secret", "masked", "without_secrets"]
+from mtls_runner.snippet.disguised import disguised
+from mtls_runner.snippet.secret_words import FAR, is_near, is_secret, is_slip, plain
+from mtls_runner.span import Diagnostic
+
+__all__ = ["MASK", "discreet", "masked", "without_secrets"]
 
 MASK = "***"
-
-_WHOLE = frozenset(
-    {
-        "pass",
-        "pw",
-        "pwd",
-        "pin",
-        "passwd",
-        "secret",
-        "secrets",
-        "token",
-        "authorization",
-        "proxyauthorization",
-        "cookie",
-    }
-)
-_WITHIN = ("passph", "passw", "secret", "phrase", "pwd", "apikey")
-_LIKE = ("passphrase", "password", "passwd", "passcode")
-#: How alike a slip of the pen is: ``pasphrase`` 0.95, ``psswrd`` 0.86; ``path_length`` 0.48.
-_ALIKE = 0.72
-_FAR = 3
-_SLIPS = 2
-_SHORT = 6
 
 # Only whole words: within a long one, looking for a key at each letter would take forever.
 _KEY = re.compile(r"""(?<![\w.\-])(?P<key>[\w.\-]+)(?P<quote>["']?)(?P<sign>[ \t]*(?:\r?\n[ \t]*(?=:))?[:=])""")
@@ -71,6 +52,8 @@ _NEXT_KEY = re.compile(r"""\s*,\s*["']?[^\W\d][\w.\-]*["']?\s*:(?=\s|$)""")
 _ONLY_CLOSERS = re.compile(r"[\s,}\]]*(?:#.*)?$")
 _STRUCTURE = re.compile(r"""[ \t]*(?:- |-$|#|[\]}]|["']?[^\W\d][\w.\-/ ]*["']?[ \t]*:(?:\s|$))""")
 _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----(.*?)(?:-----END|\Z)", re.DOTALL)
+_LINE_START = re.compile(r"(?m)^|(?<=\r)(?!\n)")
+_EDGES = re.compile(r"^\W+|\W+$")
 _ALIAS = re.compile(r"\s*\*([^\s,\[\]{}]+)")
 _ANCHOR = re.compile(r"&([^\s,\[\]{}]+)")
 _LONGEST = 2000
@@ -78,55 +61,11 @@ _LONGEST = 2000
 
 
 @lru_cache(maxsize=4096)
-def is_secret(key: str) -> bool:
-    """Whether a key, or the name of a header field, is, or nearly is, one of those that hold secrets (``passphrase``,
-    ``pasphrase``, ``key_password``, ``Authorization``, ``X-Api-Key``, ``Cookie``)."""
-    return any(_near(part) or any(map(_near, re.split(r"[-_ ]", part))) for part in key.lower().split("."))
-
-
-def _near(word: str) -> bool:
-    plain = _plain(word)
-    return plain in _WHOLE or any(part in plain for part in _WITHIN) or _is_slip(plain)
-
-
-def _plain(word: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", word.lower())
-
-
-def _is_slip(plain: str) -> bool:
-    """Whether it is, or nearly is, ``passphrase`` or a word for it."""
-    if not plain.isascii() or len(plain) < 4:
-        return False
-    return any(abs(len(plain) - len(like)) <= _FAR and _alike(plain, like) for like in _LIKE)
-
-
-def _alike(word: str, like: str) -> bool:
-    """By common parts, or two slips of the pen apart."""
-    if SequenceMatcher(None, word, like, autojunk=False).ratio() >= _ALIKE:
-        return True
-    return len(like) > _SHORT and _slips(word, like) <= _SLIPS
-
-
-def _slips(word: str, like: str) -> int:
-    """Letters added, left out, changed, or swapped with their neighbours (optimal string alignment)."""
-    before: list[int] = []
-    row = list(range(len(like) + 1))
-    for at, letter in enumerate(word, 1):
-        before, last, row = row, before, [at]
-        for other, wanted in enumerate(like, 1):
-            cost = min(before[other] + 1, row[-1] + 1, before[other - 1] + (letter != wanted))
-            if at > 1 and other > 1 and letter == like[other - 2] and word[at - 2] == wanted:
-                cost = min(cost, last[other - 2] + 1)
-            row.append(cost)
-    return row[-1]
-
-
-@lru_cache(maxsize=4096)
 def _is_compound(key: str) -> bool:
     """``wrong-passphrase`` may be an id with a description behind it; ``passphrase`` has a secret behind it."""
     last = key.lower().rpartition(".")[2]
-    plain = _plain(last)
-    return len(plain) > len("passphrase") + _FAR or not _near(plain)
+    letters = plain(last)
+    return len(letters) > len("passphrase") + FAR or not is_near(letters)
 
 
 class _Patience:
@@ -137,13 +76,22 @@ class _Patience:
 
 
 @lru_cache(maxsize=8)
-def masked(text: str) -> tuple[tuple[int, int], ...]:
-    """Half-open ranges of ``text`` that are not to be shown, in order."""
+def masked(text: str, *, readable: bool = True) -> tuple[tuple[int, int], ...]:
+    """Half-open ranges of ``text`` that are not to be shown, in order.
+
+    Args:
+        text: all of a file, or a part of it.
+        readable: it is YAML; otherwise whole lines are masked, since nobody knows where a value ends.
+    """
     found: list[tuple[int, int]] = []
     patience = _Patience()
-    for match in _KEY.finditer(text):
-        if is_secret(match["key"]):
+    keys = (match for match in _KEY.finditer(text) if is_secret(match["key"]))
+    if readable:
+        for match in keys:
             found.extend(_value(text, match["key"], match.start("key"), match.end(), patience))
+    else:
+        found.extend(_whole_lines(text, (match.end() for match in keys)))
+    found.extend(_whole_lines(text, disguised(text, everywhere=not readable)))
     for match in _BARE.finditer(text):
         if is_secret(match["key"]) and not _is_free(text, match.start()):
             found.extend(_behind(text, match, patience))
@@ -154,12 +102,54 @@ def masked(text: str) -> tuple[tuple[int, int], ...]:
     return tuple(_merged(sorted(_trimmed(text, low, high) for low, high in found)))
 
 
+def _whole_lines(text: str, places: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """The rest of each place's line, and the lines that may belong to it: where a value ends nobody knows.
+
+    Args:
+        text: all of it.
+        places: in order.
+    """
+    done = 0
+    for at in places:
+        if at < done:
+            continue
+        line_at = max(text.rfind("\n", 0, at), text.rfind("\r", 0, at)) + 1
+        done = _line_end(text, at)
+        yield at, done
+        line = text[line_at : min(done, line_at + _LONGEST)]
+        for low, high in _following(text, done, len(line) - len(line.lstrip(" \t")), empty=True):
+            yield low, high
+            done = high
+
+
 def without_secrets(text: str) -> str:
     """What an author typed, as a message may quote it."""
     shown, at = "", 0
     for low, high in masked(text):
         shown, at = f"{shown}{text[at:low]}{MASK}", high
     return shown + text[at:]
+
+
+@lru_cache(maxsize=4)
+def _line_starts(text: str) -> list[int]:
+    return [match.start() for match in _LINE_START.finditer(text)]
+
+
+def discreet(diagnostic: Diagnostic, text: str) -> Diagnostic:
+    """A message that quotes nothing of what is masked at its place in the text."""
+    span = diagnostic.span
+    starts = _line_starts(text)
+    if span is None or span.end_line > len(starts):
+        return diagnostic
+    start, end = starts[span.line - 1] + span.column - 1, starts[span.end_line - 1] + span.end_column - 1
+    message = diagnostic.message
+    for low, high in masked(text, readable=diagnostic.readable):
+        quoted = _EDGES.sub("", text[max(low, start) : min(high, end)])
+        if quoted:
+            message = re.sub(rf"(?<!\w){re.escape(quoted)}(?!\w)", MASK, message)
+    if message == diagnostic.message:
+        return diagnostic
+    return replace(diagnostic, message=message, suggestion="")
 
 
 def _is_free(text: str, at: int) -> bool:
@@ -179,7 +169,7 @@ def _behind_dot(key: str, at: int) -> Iterator[tuple[int, int]]:
     part, rest = key.partition(".")[::2]
     while rest:
         at += len(part) + 1
-        if _is_slip(_plain(part)) and rest.lower() not in _ENDINGS:
+        if is_slip(plain(part)) and rest.lower() not in _ENDINGS:
             yield at, at + len(rest)
             return
         part, _, rest = rest.partition(".")

@@ -59,7 +59,7 @@ def _lines(diagnostic: Diagnostic, text: str, paint: _Paint) -> Iterator[str]:
     yield f"{paint(place, _BOLD)}{paint(f'{diagnostic.severity.value}:', _BOLD, hue)} {_visible(diagnostic.message)}"
     gutter = "  "
     if span is not None:
-        shown = list(_source(text, span))
+        shown = list(_source(text, span, masked(text, readable=diagnostic.readable)))
         gutter = " " * (len(str(span.line + max(0, len(shown) - 1))) + 2)
         for number, line in enumerate(shown):
             yield f"{paint(f'{span.line + number:>{len(gutter) - 1}} |', _BLUE)} {line.text}".rstrip()
@@ -80,7 +80,7 @@ class _Shown:
     length: int
 
 
-def _source(text: str, span: Span) -> Iterator[_Shown]:
+def _source(text: str, span: Span, masks: tuple[tuple[int, int], ...]) -> Iterator[_Shown]:
     last = min(
         span.end_line if span.end_column > 1 or span.end_line == span.line else span.end_line - 1,
         span.line + _MAX_LINES - 1,
@@ -94,7 +94,7 @@ def _source(text: str, span: Span) -> Iterator[_Shown]:
         if len(line) > 4 * _NEAR:
             far = max(0, start - _NEAR)
             line = line[far : far + 2 * _NEAR]
-        yield _shown(line, at + far, masked(text), start - far, end - far)
+        yield _shown(line, at + far, masks, start - far, end - far)
 
 
 @lru_cache(maxsize=4)

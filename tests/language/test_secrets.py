@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,7 +17,7 @@ from mtls_runner.language import Overrides, load
 from mtls_runner.language.settings import settings_for
 from mtls_runner.snippet import render
 from tests.language.conftest import MINIMAL, Broken, Load, Shown, summary
-from tests.language.test_snippet import misspellings
+from tests.language.test_snippet import misspellings, with_wrong_characters
 
 SECRET = "hunter2"
 
@@ -66,6 +67,17 @@ def test_a_passphrase_is_never_shown(key: str, place: str, damage: Callable[[str
         shown = everything_shown(damage(place.replace("@", key)), Path(directory) / "scenario.yaml")
     assert shown
     assert SECRET not in shown
+
+
+def test_a_wrong_character_in_or_behind_the_key_shows_nothing_of_a_passphrase(tmp_path: Path) -> None:
+    """Neither in the lines that are shown nor in what a message quotes."""
+    keys = [line for line in with_wrong_characters() if "\n" not in line and "{" not in line]
+    for typed, damage in zip(keys, cycle(BREAKS)):
+        for text in (
+            MINIMAL.replace("{usage: client}", f"{{usage: client, {typed}}}"),
+            MINIMAL.replace("client: client\n", f"client: {{{typed}}}\n"),
+        ):
+            assert SECRET not in everything_shown(damage(text), tmp_path / "scenario.yaml"), typed
 
 
 @pytest.mark.parametrize("place", RIGHT)

@@ -135,6 +135,54 @@ def test_secrets_are_masked_in_every_line(text: str) -> None:
     assert "***" in shown
 
 
+#: In place of the colon, or within the key.
+WRONG = [*";,'\"`!-_|>\\/+~*.", "\uff1a", "\uff1b", "\ua789", "\u2019", "::", ":-"]
+
+
+def with_wrong_characters() -> list[str]:
+    """A passphrase whose key is none, in every way that a file can be laid out."""
+    lines = [f"passphrase{wrong}{blank}{SECRET}" for wrong in WRONG for blank in ("", " ")]
+    lines += [f"pass{wrong}phrase: {SECRET}" for wrong in WRONG]
+    lines += [f"passphr{wrong}ase: {SECRET}" for wrong in WRONG]
+    lines += [f"pasph{wrong}rase{wrong} {SECRET}" for wrong in WRONG[:6]]
+    lines += [
+        f"passp hrase: {SECRET}",
+        f"p assphrase: {SECRET}",
+        f"\uff50assphrase: {SECRET}",
+        f"passphrase \uff1a {SECRET}",
+    ]
+    places = (
+        "@",
+        "leaves:\n  a:\n    @\n    usage: client",
+        "a: {days: 3, @}",
+        "a: {@, usage: client}",
+        "- {name: b, client: {@}}",
+    )
+    return [place.replace("@", line) for place in places for line in lines]
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_a_wrong_character_in_or_behind_the_key_shows_nothing(readable: bool) -> None:
+    """Also of a file that can't be parsed, where the same is masked to the end of the line."""
+    for text in with_wrong_characters():
+        for number, line in enumerate(text.split("\n"), 1):
+            span = Span(PATH, number, 1, number, len(line) + 1)
+            assert SECRET not in render(Diagnostic("wrong", span, readable=readable), text), text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"a: [passphrase: {SECRET}, {SECRET}\nb",
+        f"passphrase: {SECRET}, x: {SECRET}\n b: ]",
+        f"a: {{a secret {SECRET}}}\n ]",
+    ],
+)
+def test_of_a_file_that_cannot_be_parsed_lines_are_masked(text: str) -> None:
+    shown = render(Diagnostic("wrong", Span(PATH, 1, 1, 1, 5), readable=False), text)
+    assert shown.split("\n")[1].count(SECRET) == ("a secret" in text)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -155,6 +203,10 @@ def test_secrets_are_masked_in_every_line(text: str) -> None:
         "passphrase: {file: passphrase.txt}\nname: shown",
         "server_name: secret.shown",
         "client: {key: passphrase.key, tls: shown}",
+        "a: {reason: passphrase-needed, tls: shown}",
+        "a: {certificate: passphrase, trust: shown}",
+        "passphrase-leaf: {like: shown}",
+        "- name: must pass what is shown",
     ],
 )
 def test_what_is_no_secret_is_shown(text: str) -> None:
@@ -224,6 +276,7 @@ LONG = 1 << 18  # of which the square is minutes
         f"{{{f'passphrase {SECRET}, ' * (LONG // 20)}}}\n",
         f"a: passphrase {SECRET}\n" * (LONG // 24),
         f"a: {'passphrase.' * (LONG // 11)}{SECRET}\n",
+        f"  passphrase; {SECRET}\n" * (LONG // 24),
     ],
     ids=[
         "a long word",
@@ -235,6 +288,7 @@ LONG = 1 << 18  # of which the square is minutes
         "no colons",
         "lines without colons",
         "dots",
+        "semicolons",
     ],
 )
 def test_however_long_a_file_is_its_lines_are_shown_at_once(text: str) -> None:
