@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mtls_runner.servers.container.connection import Connection
+from mtls_runner.servers.container.connection import EngineConnection
 from mtls_runner.servers.container.engine import OWNER_LABEL
 from tests.cli.conftest import SMALL
 
@@ -43,7 +43,7 @@ def pytest_in(directory: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 def containers_of(pid: int) -> list[str]:
-    with Connection.find().client() as client:
+    with EngineConnection.find().client() as client:
         found = client.containers(all=True, filters={"label": OWNER_LABEL})
         return [each["Id"] for each in found if each["Labels"][OWNER_LABEL].split("/")[3] == str(pid)]
 
