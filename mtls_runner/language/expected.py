@@ -122,19 +122,19 @@ def server_expected(document: Document, model: ServerChecks, loc: Loc) -> Condit
     entries = tuple(
         ConditionalChecks(
             where.when,
-            tuple(_server_checks(document, where.expect, (*loc, "where", index, "expect"))),
+            tuple(_server_checks(document, where.expect, (*loc, "where", index, "expect"), _ranges(where.when))),
             (*loc, "where", index, "when"),
         )
         for index, where in enumerate((model.where if isinstance(model, ServerExpect) else None) or ())
     )
-    return ConditionalExpectation(tuple(_server_checks(document, model, loc)), entries)
+    return ConditionalExpectation(tuple(_server_checks(document, model, loc, Versions())), entries)
 
 
-def _server_checks(document: Document, model: ServerChecks, loc: Loc) -> Iterator[Check]:
+def _server_checks(document: Document, model: ServerChecks, loc: Loc, only_for: Versions) -> Iterator[Check]:
     if model.starts is not None:
         outcome = Outcome.SERVER_STARTED if model.starts else Outcome.SERVER_UNUSABLE
-        yield Check("outcome", (Matcher(Match.EQUALS, outcome.value),), document.span((*loc, "starts")))
+        yield Check("outcome", (Matcher(Match.EQUALS, outcome.value),), document.span((*loc, "starts")), only_for)
     for name in ("reason", "server_log"):
         value = getattr(model, name)
         if value is not None:
-            yield Check(name, tuple(value), document.span((*loc, name)))
+            yield Check(name, tuple(value), document.span((*loc, name)), only_for)
