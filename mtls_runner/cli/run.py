@@ -72,9 +72,8 @@ def reports(typed: Sequence[str], **paths: str | None) -> list[Report]:
     for text in typed:
         name, equals, path = text.partition("=")
         if not (name and equals and path):
-            raise UsageError(
-                f"--report {text}: NAME=FILE is expected, such as {next(iter(known))}=report.{name or 'json'}"
-            )
+            example = name if name in known else next(iter(known))
+            raise UsageError(f"--report {text}: NAME=FILE is expected, such as {example}=report.{example}")
         found.append(Report(f"--report {name}", known.named(name), path))
     return found
 

@@ -83,6 +83,10 @@ def test_the_toys_run_and_every_report_has_them(installed: Installed) -> None:
     report = json.loads((installed.directory / "r.json").read_text())
     assert {(case["backend"], case["tool"]) for case in report["cases"]} == {("toy", "toy"), ("toy", "curl")}
     assert "toy 1.0" in (installed.directory / "r.html").read_text()
+    assert "such as toy=report.toy" in installed("toys.yaml", "--report", "toy", code=2)
+    assert "there is no reporter 'toi', one of: json, junit, html, toy" in installed(
+        "toys.yaml", "--report", "toi=x", code=2
+    )
 
 
 def test_language_schema_help_explain_and_versions_know_them(installed: Installed) -> None:
