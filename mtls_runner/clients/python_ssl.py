@@ -132,10 +132,9 @@ class _Exchange:
             session=self.session,
             signature_algorithms=transcript.signature_algorithms(),
             messages_left_out=transcript.more,
-            exit_code=0 if self.phase is Phase.DONE else None,
             exit_predicted=True,
         )
-        return view if self.phase is Phase.DONE else replace(view, exit_code=predict(view))
+        return replace(view, exit_code=predict(view))
 
 
 _VERSION = platform.python_version()

@@ -18,6 +18,7 @@ UNUSABLE_SINCE_8_16 = 43
 _OK, _RESOLVE, _CONNECT, _PARTIAL, _TIMEOUT = 0, 6, 7, 18, 28
 _SSL_CONNECT, _EMPTY, _RECV, _CERT_PROBLEM, _CIPHER, _VERIFY, _CA_FILE = 35, 52, 56, 58, 59, 60, 77
 _CRL_FILE = 82
+_SWITCHING = 101
 
 #: A signature that does not verify (of a certificate, of a CRL) is an error of OpenSSL's cryptography first. curl looks at
 #: the oldest error in OpenSSL's queue, and takes the failure for one of the handshake, not of the verification.
@@ -57,6 +58,8 @@ def predict(view: ClientView, *, trust_unusable: bool = False, crl_unusable: boo
                 return _PARTIAL if view.response is not None else None
             return _RECV if view.response is not None else None  # 1, 8 or 61, by what is wrong with the head
         case Phase.DONE:
+            if view.response is not None and view.response.status == _SWITCHING:
+                return None  # 52 or 28: curl waits for a response in HTTP
             return _OK
 
 

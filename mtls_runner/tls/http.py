@@ -79,7 +79,9 @@ def ask(sock: socket.socket, request: Request, host: str, deadline: Deadline, bo
             data += connection.send(h11.Data(data=request.body)) or b""
         data += connection.send(h11.EndOfMessage()) or b""
     except h11.LocalProtocolError as error:
-        raise LabError(f"Python's client can't send this request: {error}") from error
+        raise LabError(
+            "Python's client can't send this request: its head is no HTTP/1.1, or says another length than its body has"
+        ) from error
     unsent: OSError | None = None
     try:
         send_all(sock, data, deadline)
@@ -175,7 +177,9 @@ def reply(
     try:
         data = answer.encode(connection, head=request.method == "HEAD")
     except h11.LocalProtocolError as error:
-        raise HttpError(f"this response can't be sent: {error}") from error
+        raise HttpError(
+            "this response can't be sent: its head is no HTTP/1.1, says another length than its body has, or answers a CONNECT"
+        ) from error
     send_all(sock, data, deadline)
     if connection.our_state is h11.DONE and connection.their_state is h11.DONE:
         connection.start_next_cycle()

@@ -50,7 +50,14 @@ def make_context(directory: Path) -> Callable[[Path], ssl.SSLContext]:
 
 
 def visit(
-    directory: Path, ports: Mapping[str, int], expected: Mapping[str, str], tool: str, *, timeout: float, jobs: int = 8
+    directory: Path,
+    ports: Mapping[str, int],
+    expected: Mapping[str, str],
+    tool: str,
+    *,
+    timeout: float,
+    jobs: int = 8,
+    request: Mapping[str, object] | None = None,
 ) -> Mapping[str, Verdict]:
     """Run a case for each server and return what came of it.
 
@@ -61,15 +68,15 @@ def visit(
         tool: the client.
         timeout: each client's, in seconds.
         jobs: cases at a time.
+        request: each client's; a plain GET by default.
     """
     cases, servers = [], {}
+    client = {"insecure": True, "timeout": timeout} | ({"request": dict(request)} if request is not None else {})
     for number, (name, port) in enumerate(ports.items()):
         outcome, _, reason = expected[name].partition(": ")
         servers[f"s{number}"] = {"backend": "external", "address": f"127.0.0.1:{port}"}
         expect = {outcome: reason} if reason else outcome
-        cases.append(
-            {"name": name, "server": f"s{number}", "client": {"insecure": True, "timeout": timeout}, "expect": expect}
-        )
+        cases.append({"name": name, "server": f"s{number}", "client": client, "expect": expect})
     text = {
         "ca": {},
         "servers": servers,

@@ -74,6 +74,18 @@ def test_the_negative_twin_a_broken_server_is_not_accepted(tool: str, ports: Map
     assert {name: verdict.status for name, verdict in verdicts.items()} == dict.fromkeys(some, Status.FAIL)
 
 
+@pytest.mark.parametrize("tool", ["python", "curl"])
+def test_the_negative_twin_another_protocol_that_was_offered(
+    tool: str, ports: Mapping[str, int], tmp_path: Path
+) -> None:
+    request = {"headers": {"Connection": "Upgrade", "Upgrade": "h2c"}}
+    some = {"an unasked 101": "accepted"}
+    (verdict,) = visit(tmp_path, {name: ports[name] for name in some}, some, tool, timeout=10, request=request).values()
+    assert verdict.status is Status.PASS, verdict
+    assert verdict.observation is not None
+    assert verdict.observation.status == 101
+
+
 def told(verdict: Verdict) -> str:
     """Outcome and the reasons that the evidence allows."""
     seen = verdict.observation

@@ -127,7 +127,7 @@ class CurlClient:
             written = _written(finished)
         _held(client, trace.offered_signature_algorithms)
         head = Head.last(bytes(headers.data), whole=headers.size <= LONGEST_HEAD)
-        written = replace(written, not_http=head.fault(client, trace), cut=head.cut)
+        written = replace(written, not_http=head.fault(client, trace), cut=head.cut, switched=head.switched(client))
         # With --head the output is the head once more.
         response = head.response(written.http_code, body if client.request.method != "HEAD" else Kept(0))
         untried = not trace.said_hello or written.exit_code in READ_LATE

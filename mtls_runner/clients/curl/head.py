@@ -15,6 +15,7 @@ __all__ = ["Head"]
 
 _BEGIN = re.compile(rb"^HTTP/", re.MULTILINE)
 _END = re.compile(rb"\n\r?\n")
+_SWITCHING = b"HTTP/1.1 101"
 _SHOWN = 32
 
 
@@ -41,14 +42,17 @@ class Head:
         """Whether the server closed the connection before its end, which is no error to curl."""
         return bool(self.octets) and self.whole and _END.search(self.octets) is None
 
+    def switched(self, client: ClientSpec) -> bool:
+        """Whether the server took the offer of another protocol, which curl knows nothing of: to it no response came."""
+        return self.octets.startswith(_SWITCHING) and not self.cut and _offers(client)
+
     def fault(self, client: ClientSpec, trace: CurlTrace) -> str:
         """What makes it no answer in HTTP/1.1; ``""``: nothing."""
         if not self.whole:
             return f"the head of the response is longer than {LONGEST_HEAD} bytes"
         if self.octets.startswith(b"HTTP/2") and trace.alpn != "h2":
             return f"the answer does not begin as HTTP/1.1 does, but with {self.octets[:_SHOWN]!r}"
-        offered = any(name.lower() == "upgrade" for name, _ in client.request.headers)
-        if self.octets.startswith(b"HTTP/1.1 101") and not offered:
+        if self.octets.startswith(_SWITCHING) and not _offers(client):
             return "the server switches to another protocol (101), which nobody offered"
         return ""
 
@@ -59,3 +63,7 @@ class Head:
         fields = [line.partition(":") for line in self.octets.decode("latin-1").split("\n")[1:]]
         headers = tuple((name.strip().lower(), value.strip()) for name, colon, value in fields if colon)
         return HttpResponse(status, headers, bytes(body.data), body.size)
+
+
+def _offers(client: ClientSpec) -> bool:
+    return any(name.lower() == "upgrade" for name, _ in client.request.headers)

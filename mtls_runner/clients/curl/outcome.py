@@ -55,6 +55,7 @@ class Written:
         handshake_took: seconds until its handshake was complete; 0: it never was.
         not_http: what the lab finds wrong with the response where curl does not mind it; ``""``.
         cut: the response's head is not whole, which curl does not mind either.
+        switched: the response is 101, to a request that offered another protocol; curl waits for more.
     """
 
     exit_code: int
@@ -65,6 +66,7 @@ class Written:
     handshake_took: float
     not_http: str = ""
     cut: bool = False
+    switched: bool = False
 
 
 def stopped(error: str, trace: CurlTrace) -> Written:
@@ -117,7 +119,7 @@ def view(
         problem=problem.reason if problem is not None else None,
         error=_told(written, problem),
         error_symbol=symbol,
-        timed_out=written.exit_code == _TIMEOUT and not written.not_http,
+        timed_out=written.exit_code == _TIMEOUT and not written.not_http and not written.switched,
         exit_code=written.exit_code,
         verify_code=verify_code,
         verify_result=written.verify_result if received is not None and phase is Phase.HANDSHAKE else None,
@@ -142,6 +144,8 @@ def view(
 
 
 def _phase(written: Written, trace: CurlTrace) -> Phase:
+    if written.switched:
+        return Phase.DONE
     if written.not_http or (written.exit_code in _NOT_HTTP and trace.finished):
         return Phase.RESPONSE
     if written.exit_code == _OK:
@@ -160,6 +164,8 @@ def _phase(written: Written, trace: CurlTrace) -> Phase:
 def _told(written: Written, problem: Problem | None) -> str:
     if written.not_http:
         return f"{written.not_http} (curl: {written.error})" if written.error else written.not_http
+    if written.switched:
+        return ""
     if written.cut and written.exit_code == _OK:
         return "the server closed the connection within the head of its response"
     if problem is not None and problem.text:
@@ -169,6 +175,8 @@ def _told(written: Written, problem: Problem | None) -> str:
 
 def _symbol(written: Written, trace: CurlTrace) -> str:
     """OpenSSL's symbolic reason, an errno's name, or ``EOF``; by code wherever curl gives one."""
+    if written.switched:
+        return ""
     if written.not_http:
         return NOT_HTTP
     if written.exit_code == _OK:
