@@ -12,7 +12,11 @@ from mtls_runner.model.endpoint import Address
 from mtls_runner.model.observation import Direction
 from mtls_runner.tls.transcript import RecordingSocket, Transcript, record
 
-__all__ = ["Answer", "Greeting", "greet", "knock"]
+__all__ = ["HEAD_REQUEST", "Answer", "Greeting", "greet", "knock"]
+
+
+#: Some servers say nothing of a connection without a request.
+HEAD_REQUEST = b"HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
 class Answer(Enum):
@@ -43,8 +47,8 @@ def knock(address: Address, deadline: Deadline) -> Answer:
     return greet(address, deadline).answer
 
 
-def greet(address: Address, deadline: Deadline) -> Greeting:
-    """One handshake, and what it showed."""
+def greet(address: Address, deadline: Deadline, request: bytes = b"") -> Greeting:
+    """One handshake, and what it showed; then a request, if there is one, and whatever comes of it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -60,6 +64,8 @@ def greet(address: Address, deadline: Deadline) -> Greeting:
                 if isinstance(tls, RecordingSocket):
                     tls.transcript = transcript
                 answer = _handshake(tls)
+                if request and answer is Answer.TLS:
+                    _exchange(tls, request, deadline)
     except OSError:
         answer = Answer.NOTHING
     chain = transcript.chain(Direction.RECEIVED)
@@ -76,3 +82,13 @@ def _handshake(tls: ssl.SSLSocket) -> Answer:
     except OSError:
         return Answer.NOTHING
     return Answer.TLS
+
+
+def _exchange(tls: ssl.SSLSocket, request: bytes, deadline: Deadline) -> None:
+    """Until the server is done; a refusal is an answer, too."""
+    try:
+        tls.sendall(request)
+        while not deadline.passed and tls.recv(65536):
+            pass
+    except (OSError, ValueError):
+        return

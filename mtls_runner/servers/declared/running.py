@@ -17,7 +17,7 @@ from mtls_runner.runtimes.log_stream import LogStream
 from mtls_runner.servers.declared.connection_log import ConnectionLog
 from mtls_runner.servers.declared.failure import start_failure
 from mtls_runner.servers.declared.view import facts, is_over, said, server_view
-from mtls_runner.servers.readiness import greet
+from mtls_runner.servers.readiness import HEAD_REQUEST, greet
 from mtls_runner.tls.dialects import compiled
 
 __all__ = ["Instance", "ReloadableDeclared", "RunningDeclared"]
@@ -172,7 +172,7 @@ class ReloadableDeclared(RunningDeclared):
         if not any("(?P<process>" in text for text in self._declared.log.facts):
             return None
         after = self._log.count
-        greeting = greet(self._address, deadline.within(_VIEW_SECONDS))
+        greeting = greet(self._address, deadline.within(_VIEW_SECONDS), HEAD_REQUEST)
         lines = self._log.wait(greeting.port, after, self._is_over, deadline.within(_VIEW_SECONDS))
         return facts(self._declared, lines).get("process")
 

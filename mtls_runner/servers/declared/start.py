@@ -9,7 +9,7 @@ from mtls_runner.model.implementation import DeclaredServer
 from mtls_runner.servers.declared.connection_log import ConnectionLog
 from mtls_runner.servers.declared.running import Instance
 from mtls_runner.servers.declared.view import is_over
-from mtls_runner.servers.readiness import Answer, greet
+from mtls_runner.servers.readiness import HEAD_REQUEST, Answer, greet
 
 __all__ = ["wait_until_ready"]
 
@@ -40,7 +40,7 @@ def wait_until_ready(
     tried = 0
     while instance.exit_code() is None:
         before = log.count
-        greeting = greet(address, deadline.within(_GREETING_SECONDS))
+        greeting = greet(address, deadline.within(_GREETING_SECONDS), HEAD_REQUEST)
         own = greeting.certificate is not None and greeting.certificate == certificate
         # Without a certificate seen (a name that it refuses, an interpreter that records nothing) an answer has to do.
         if own or (greeting.certificate is None and greeting.answer is Answer.TLS):

@@ -34,9 +34,9 @@ def variables(server: ServerSpec, material: Material, place: Place, address: Add
         ],
         "hosts": [
             {
-                "names": list(host.names),
                 **_settings(host.server),
                 **dict(_files(host.server, material, place, f"host-{host.id}-")),
+                "names": list(host.names),
             }
             for host in server.hosts
         ],
@@ -53,7 +53,7 @@ def placeholders(server: ServerSpec) -> dict[str, object]:
         **_paths(server),
         "responses": [_answer(one, _ANYWHERE if one.body else None) for one in _responses(server)],
         "hosts": [
-            {"names": list(host.names), **_settings(host.server), **_paths(host.server)} for host in server.hosts
+            {**_settings(host.server), **_paths(host.server), "names": list(host.names)} for host in server.hosts
         ],
     }
 
