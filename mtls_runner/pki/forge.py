@@ -67,8 +67,7 @@ class Forge:
         self._certificates = certificates
         self._start = start
         self._own = own or {}
-        able = {certificate: issuer for certificate, issuer in self._own.items() if isinstance(issuer, Issuer)}
-        self._identities = Identities(certificates, able, pool, progress)
+        self._identities = Identities(certificates, self._own, pool, progress)
         self._serials = _serials(certificates)
 
     def make(self, certificate: str) -> Forged:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 
-from mtls_runner.errors import MaterialError
+from mtls_runner.errors import FileUnusable, MaterialError
 from mtls_runner.model.certificate import CertificateSpec, Defect, KeyAlgorithm
 from mtls_runner.pki.keys import RSA_BITS, KeyPair, KeyPool, Progress, PublicKey
+from mtls_runner.tls.material import Problem
 
 __all__ = ["Identities", "Issuer"]
 
@@ -30,7 +31,7 @@ class Identities:
 
     Args:
         certificates: the plan's, by id.
-        own: what the user's own material has to sign with, by id.
+        own: what the user's own material has to sign with, by id, or why it can't sign.
         pool: where keys come from.
         progress: told about keys that take time.
     """
@@ -38,7 +39,7 @@ class Identities:
     def __init__(
         self,
         certificates: Mapping[str, CertificateSpec],
-        own: Mapping[str, Issuer],
+        own: Mapping[str, Issuer | Problem],
         pool: KeyPool,
         progress: Progress | None = None,
     ) -> None:
@@ -67,15 +68,17 @@ class Identities:
         """The key that belongs to a certificate.
 
         Raises:
-            MaterialError: it shares the key of one that does not exist, or in a circle; or own material has no usable key.
+            FileUnusable: it is the user's own, and can't be used.
+            MaterialError: it shares the key of one that does not exist, or in a circle.
         """
         owner = self._owner(certificate)
         if self._certificates[owner].files is None:
             algorithm, number = self._numbers[owner, None]
             return self._keys[algorithm][number]
-        if owner not in self._own:
-            raise MaterialError(f"certificate {owner!r}: its key is the user's own, and can't be used")
-        return self._own[owner].key
+        own = self._own[owner]
+        if isinstance(own, Problem):
+            raise FileUnusable(f"the key of {owner!r} can't be used: {own.text}", reason=own.reason)
+        return own.key
 
     def wrong_key(self, certificate: str, defect: Defect) -> KeyPair | None:
         """The wrong key that a defect of the certificate calls for, if it has that defect."""
@@ -102,7 +105,8 @@ class Identities:
             return None
         if self._certificates[owner].files is None:
             return self._certificates[owner].key.algorithm
-        return _nearest(self._own[owner].key.public) if owner in self._own else None
+        own = self._own.get(owner)
+        return _nearest(own.key.public) if isinstance(own, Issuer) else None
 
     def _wrong(self, spec: CertificateSpec, defect: Defect) -> KeyAlgorithm | None:
         match defect:

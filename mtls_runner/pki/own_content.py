@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +40,7 @@ _INSTEAD = {
     "PKCS7": "PKCS #7; openssl pkcs7 -print_certs makes PEM of it",
     "OPENSSH PRIVATE KEY": "an OpenSSH key; ssh-keygen -p -m PKCS8 converts it",
 }
+_BLANK_LINE = re.compile(rb"\n[ \t\r]*\n")
 _MAGIC = {
     b"\xfe\xed\xfe\xed": "a Java keystore (JKS); keytool -importkeystore -deststoretype pkcs12 makes PKCS #12 of it",
     b"\xce\xce\xce\xce": "a Java keystore (JCEKS); keytool -importkeystore -deststoretype pkcs12 makes PKCS #12 of it",
@@ -130,13 +132,21 @@ def _of_pem(path: Path, found: list[Block], notes: tuple[str, ...]) -> Content |
         if not block.begins_line:
             passed = f"line {block.line} has something before its BEGIN, so that OpenSSL passes over the {block.label}"
             notes += (f"{path.name}: {passed}",)
+        key = KeyText(block.label, block.text, block.der, block.headers)
+        if not key.encrypted and (block.headers or _BLANK_LINE.search(block.raw)):
+            within = (
+                f"the {block.label} at line {block.line} has header or blank lines in it, which OpenSSL does not read"
+            )
+            notes += (f"{path.name}: {within}",)
         if block.label in _KEYS:
-            keys.append(KeyText(block.label, block.text, block.der, block.headers))
+            keys.append(key)
             continue
         certificates.append(first_element(block.der))
         texts.append(block.raw)
-        if len(certificates[-1]) < len(block.der) and block.label == "TRUSTED CERTIFICATE":
-            notes += (f"{path.name}: a TRUSTED CERTIFICATE, to whose trust settings OpenSSL keeps",)
+        if block.label == "TRUSTED CERTIFICATE":
+            notes += (
+                f"{path.name}: a TRUSTED CERTIFICATE; OpenSSL keeps to its trust settings, and reads it first in a chain only",
+            )
     if not certificates and not keys:
         instead = next((_INSTEAD[block.label] for block in found if block.label in _INSTEAD), found[0].label)
         return Problem(Reason.MALFORMED, "", f"{path.name}: neither a certificate nor a private key but {instead}")

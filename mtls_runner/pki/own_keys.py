@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    load_der_private_key,
     load_pem_private_key,
     pkcs12,
 )
@@ -66,6 +67,9 @@ def open_key(key: KeyText, passphrase: Secret | None, name: str) -> PrivateKey |
         passphrase: opens it; ``None``: there is none.
         name: of the file, for texts.
     """
+    plain = _by_content(key)
+    if plain is not None:
+        return plain
     if key.encrypted:
         trouble = _cipher_trouble(key, name)
         if trouble is not None:
@@ -87,6 +91,18 @@ def open_key(key: KeyText, passphrase: Secret | None, name: str) -> PrivateKey |
     if isinstance(opened, PrivateKey):
         return opened
     return Unknown(f"{name}: a key of a type that the lab can't look into; OpenSSL has the last word")
+
+
+def _by_content(key: KeyText) -> PrivateKey | None:
+    """A key that is not encrypted, whatever its label says: OpenSSL reads some of these."""
+    if key.der is None or key.headers:
+        return None
+    der = key.der
+    try:
+        opened = _asked(lambda: load_der_private_key(der, None))
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+    return opened if isinstance(opened, PrivateKey) else None
 
 
 def _cipher_trouble(key: KeyText, name: str) -> Problem | None:

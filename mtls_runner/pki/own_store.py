@@ -59,6 +59,8 @@ class OwnStore:
         self._lock = threading.Lock()
         self._notes: dict[str, None] = {}
         self._copied: dict[Path, str] = {}
+        self._presented: dict[tuple[object, ...], Presented] = {}
+        self._bundles: dict[tuple[str, ...], Path] = {}
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -88,6 +90,20 @@ class OwnStore:
             FileUnusable: an end can't be given one of them.
             MaterialError: the lab's own part of it can't be made.
         """
+        asked = (certificate, chain, key, passphrase, forms)
+        known = self._presented.get(asked)
+        if known is None:
+            known = self._presented[asked] = self._present(*asked)
+        return known
+
+    def _present(
+        self,
+        certificate: str,
+        chain: ChainSpec,
+        key: KeySource | None,
+        passphrase: Secret | None,
+        forms: frozenset[FileForm],
+    ) -> Presented:
         own = self._own.get(certificate)
         container = own.files.pkcs12 if own is not None and key is None and FileForm.PKCS12 in forms else None
         if own is not None and container is not None and self._holds_all(certificate, own, chain):
@@ -126,12 +142,16 @@ class OwnStore:
             FileUnusable: an end can't be given one of the files.
             MaterialError: the lab's own part of it can't be made.
         """
+        ids = tuple(certificates)
+        if ids in self._bundles:
+            return self._bundles[ids]
         parts: list[Part] = []
-        for one in certificates:
+        for one in ids:
             own = self._own.get(one)
             passphrase = self._certificates[one].passphrase if own is not None else None
             parts += trust_parts(own, passphrase) if own is not None else [Part(one, self._made(one))]
-        return self._file(parts)[0]
+        path = self._bundles[ids] = self._file(parts)[0]
+        return path
 
     def crl(self, crls: Sequence[tuple[str, Path | bytes]]) -> Path:
         """A PEM file with these CRLs: the user's own files, or the lab's as PEM text, by name.

@@ -70,16 +70,24 @@ def blocks(text: bytes) -> list[Block]:
     """All blocks of a text, in order; any line ends, blanks around lines and text around blocks are fine."""
     found: list[Block] = []
     begin: re.Match[bytes] | None = None
-    line, counted = 1, 0
+    line, counted, end = 1, 0, 0
     for mark in (*_MARK.finditer(text), None):
         if begin is not None:
             ended = mark is not None and mark[1] == b"END" and mark[2] == begin[2]
             raw = text[begin.start() : len(text) if mark is None else mark.end() if ended else mark.start()]
             line, counted = line + text.count(b"\n", counted, begin.start()), begin.start()
-            before = text[max(begin.start() - 1, 0) : begin.start()]
-            found.append(_block(begin[2].decode("ascii"), raw, ended, line, before in (b"", b"\n", b"\r")))
+            begins_line = _begins_line(text, begin.start(), end)
+            found.append(_block(begin[2].decode("ascii"), raw, ended, line, begins_line))
+            end = begin.start() + len(raw)
         begin = mark if mark is not None and mark[1] == b"BEGIN" else None
     return found
+
+
+def _begins_line(text: bytes, at: int, end: int) -> bool:
+    """Whether OpenSSL sees a ``BEGIN``; it skips a byte order mark on the first line after a block, too."""
+    if text[at - 3 : at] == codecs.BOM_UTF8 and text[end : at - 3].strip(b"\r") == b"\n":
+        return True
+    return at == 0 or text[at - 1 : at] in (b"\n", b"\r")
 
 
 def _block(label: str, raw: bytes, ended: bool, line: int, begins_line: bool) -> Block:

@@ -87,6 +87,15 @@ def odd_files(tmp_path_factory: pytest.TempPathFactory) -> Issuer:
     return mine
 
 
+#: Of these, what is at fault is the certificate, which nobody can trust either.
+UNTRUSTED = ("fifo", "fifo-pkcs12", "endless", "too-long", "jks", "pkcs7", "pkcs7-der", "base64", "empty-block")
+
+
+def _kinds(fault: str) -> tuple[str, ...]:
+    """Leaves that can't be had; a key is a key, whatever its certificate's chain is."""
+    return ("odd", "issued") if fault == "fifo-chain" else ("odd", "issued", "shares")
+
+
 def _scenario() -> str:
     """Every fault at both ends, and below an authority that is to issue something."""
     authorities = ["  root: {certificate: root.crt}"]
@@ -96,11 +105,18 @@ def _scenario() -> str:
     for fault, (files, _) in AT_FAULT.items():
         authorities.append(f"  ca-{fault}: {{{files}}}")
         leaves += [f"  odd-{fault}: {{{files}, issuer: root}}", f"  issued-{fault}: {{issuer: ca-{fault}}}"]
+        leaves.append(f"  shares-{fault}: {{issuer: self, key: {{same_as: ca-{fault}}}}}")
         told = "client_auth: none, expect: {starts: false}"
-        servers += [f"  {kind}-{fault}: {{certificate: {kind}-{fault}, {told}}}" for kind in ("odd", "issued")]
+        servers += [f"  {kind}-{fault}: {{certificate: {kind}-{fault}, {told}}}" for kind in _kinds(fault)]
+        given = [("", f"certificate: odd-{fault}")]
+        if fault in UNTRUSTED:
+            given.append(("-trust", f"trust: [ca-{fault}]"))
+            servers.append(f"  trust-{fault}: {{certificate: good, trust: [ca-{fault}], expect: {{starts: false}}}}")
         for tool in ("python", "curl"):
-            client = f"{{certificate: odd-{fault}, tool: {tool}}}"
-            cases.append(f"  - {{name: {tool}-{fault}, server: good, client: {client}, expect: client-unusable}}")
+            cases += [
+                f"  - {{name: {tool}{kind}-{fault}, server: good, client: {{{what}, tool: {tool}}}, expect: client-unusable}}"
+                for kind, what in given
+            ]
     sections = {"authorities": authorities, "leaves": leaves, "servers": servers, "cases": cases}
     return "".join(f"{name}:\n" + "".join(f"{line}\n" for line in lines) for name, lines in sections.items())
 
@@ -130,6 +146,13 @@ def evidence(odd_files: Issuer) -> dict[str, str]:
 @pytest.mark.parametrize("fault", AT_FAULT)
 def test_what_nobody_can_use_is_told_and_breaks_nothing(fault: str, evidence: dict[str, str]) -> None:
     said = AT_FAULT[fault][1]
-    for case in (f"server.odd-{fault}", f"python-{fault}", f"curl-{fault}"):
-        assert said in evidence[case], case
-    assert ("no private key is given for it" if fault == "no-key" else said) in evidence[f"server.issued-{fault}"]
+    cases = [f"server.odd-{fault}", f"python-{fault}", f"curl-{fault}"]
+    if fault in UNTRUSTED:
+        cases += [f"server.trust-{fault}", f"python-trust-{fault}", f"curl-trust-{fault}"]
+    for case in cases:
+        file, _, what = said.partition(": ")
+        # of what is trusted, the end's own words stand beside the user's file
+        assert file.rstrip("…") in evidence[case], case
+        assert what in evidence[case] or "trust" in case, case
+    for kind in _kinds(fault)[1:]:
+        assert ("no private key is given for it" if fault == "no-key" else said) in evidence[f"server.{kind}-{fault}"]
