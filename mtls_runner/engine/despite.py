@@ -64,13 +64,12 @@ def _revoked_by(client: ClientSpec, server: ServerSpec, material: Store, plan: P
 
 
 def _expired(client: ClientSpec, material: Store) -> bool:
-    if client.certificate is None:
-        return False
-    return not_after(material.credential(client.certificate)) < datetime.now(UTC)
+    end = not_after(material.credential(client.certificate)) if client.certificate is not None else None
+    return end is not None and end < datetime.now(UTC)
 
 
-def not_after(credential: Credential) -> datetime:
-    """When a certificate's validity ends."""
-    from cryptography import x509
+def not_after(credential: Credential) -> datetime | None:
+    """When a certificate's validity ends; ``None``: that can't be read."""
+    from mtls_runner.pki.certificate_facts import facts
 
-    return x509.load_der_x509_certificate(credential.der).not_valid_after_utc
+    return facts(credential.der).end

@@ -119,7 +119,10 @@ class _Steps:
     def _seconds(self, step: Step) -> float:
         if step.until_expired is None:
             return step.seconds
-        left = not_after(self._lab.material.credential(step.until_expired)) - datetime.now(UTC)
+        end = not_after(self._lab.material.credential(step.until_expired))
+        if end is None:
+            raise LabError(f"{step.until_expired}: when it expires can't be read")
+        left = end - datetime.now(UTC)
         if left > _LONGEST:
             raise LabError(f"{step.until_expired} does not expire within {_LONGEST}")
         # notAfter is a whole second that still counts (RFC 5280 §4.1.2.5)

@@ -13,13 +13,13 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
-    load_pem_private_key,
     pkcs12,
 )
 
 from mtls_runner.errors import MaterialError
 from mtls_runner.model.credential import Credential
 from mtls_runner.pki.keys import PrivateKey
+from mtls_runner.pki.own_keys import load_key
 from mtls_runner.pki.pem import blocks
 
 __all__ = ["FilePart", "Form", "Taken", "crl_der", "take"]
@@ -124,7 +124,7 @@ def _der(credential: Credential, _chain: bytes, key: bytes | None) -> Iterator[t
 
 def _sealed(credential: Credential, key: bytes) -> bytes:
     octets = _octets(credential)
-    private = load_pem_private_key(key, octets, unsafe_skip_rsa_key_validation=True)
+    private = load_key(key, octets)
     sealed = BestAvailableEncryption(octets) if octets is not None else NoEncryption()
     return private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, sealed)
 
@@ -137,7 +137,7 @@ def _pkcs12(credential: Credential, chain: bytes, key: bytes | None) -> Iterator
         warnings.simplefilter("ignore")  # certificates that are odd on purpose
         certificate = x509.load_der_x509_certificate(credential.der)
         others = [block.der for block in blocks(chain) if block.der is not None and block.der != credential.der]
-        private = load_pem_private_key(key, octets, unsafe_skip_rsa_key_validation=True) if key is not None else None
+        private = load_key(key, octets) if key is not None else None
         if private is not None and not isinstance(private, PrivateKey):
             raise ValueError(f"PKCS #12 holds no key of this kind ({type(private).__name__})")
         yield (

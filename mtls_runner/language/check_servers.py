@@ -288,8 +288,8 @@ class _DescriptionCheck:
             self._file(model.config, "config")
 
     def _file(self, path: str, *loc: str | int) -> None:
-        if not self._context.beside(self._context.document, path).is_file():
-            self._error(loc, "there is no such file", "a path relative to the scenario file")
+        if (why := self._context.unreadable(self._context.document, path)) != "":
+            self._error(loc, why, "a path relative to the scenario file")
 
     def _material(self, source: str, inside: str) -> None:
         id_, part = material_id(source), source.rpartition(".")[2]

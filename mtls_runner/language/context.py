@@ -1,6 +1,8 @@
 """What planning one file needs everywhere: the file, lab.yaml, the command line, and where to say what is wrong."""
 
 import os
+import select
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +21,8 @@ from mtls_runner.runtimes.consent import given
 
 __all__ = ["Context"]
 
+_PIPE_SECONDS = 5.0
+"""How long somebody may take to write a passphrase into a pipe."""
 _MAX_PASSPHRASE = 4096
 
 
@@ -76,6 +80,16 @@ class Context:
         self.files.add(found)
         return found
 
+    def unreadable(self, document: Document, path: str) -> str:
+        """Why a file that is named there is none to read; ``""``: it is one."""
+        try:
+            mode = self.beside(document, path).stat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            return "there is no such file"
+        except OSError as error:
+            return f"the file that is named here can't be read: {error.strerror}"
+        return "" if stat.S_ISREG(mode) else "what is named here is not a regular file"
+
     def secret(self, passphrase: Passphrase, document: Document) -> Secret | None:
         """The passphrase itself; ``None`` when it can't be had, which :meth:`check_secret` says where it is written."""
         found = self._looked_up(passphrase, document)
@@ -101,9 +115,27 @@ class Context:
             return Secret(value) if value else "the environment variable that is named here is not set, or empty"
         path = self.beside(document, passphrase.file or "")
         try:
-            with path.open(encoding="utf-8") as file:
-                line = file.readline(_MAX_PASSPHRASE).rstrip("\r\n")
+            line = _first_line(path).rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "not UTF-8"
+            why = error.strerror or str(error) if isinstance(error, OSError) else "not UTF-8"
             return f"the file that is named here can't be read: {why}"
         return Secret(line) if line else "the first line of the file that is named here is empty"
+
+
+def _first_line(path: Path) -> str:
+    """Of a file, or of a pipe that somebody writes into.
+
+    Raises:
+        OSError: it can't be read, or nobody writes into it.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        data = b""
+        while b"\n" not in data and len(data) < _MAX_PASSPHRASE:
+            if not select.select([file], [], [], _PIPE_SECONDS)[0]:
+                raise TimeoutError(0, f"nothing came out of it for {_PIPE_SECONDS:.0f} s")
+            more = os.read(descriptor, _MAX_PASSPHRASE)
+            if not more:
+                break
+            data += more
+    return data.partition(b"\n")[0].decode()

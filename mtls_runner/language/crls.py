@@ -118,10 +118,8 @@ class Crls:
                 problems.error(
                     document, (*loc, name), f"'{name}' has no meaning beside 'file': nothing is generated", key=True
                 )
-            if not self._context.beside(document, model.file).is_file():
-                problems.error(
-                    document, (*loc, "file"), "there is no such file", "a path relative to the scenario file"
-                )
+            if (why := self._context.unreadable(document, model.file)) != "":
+                problems.error(document, (*loc, "file"), why, "a path relative to the scenario file")
             return
         issuer = self._issuer(id_)
         authorities = [one for one in self._certificates.ids if self._is_authority(one)]

@@ -150,6 +150,14 @@ def keyless(part: Part) -> Part:
     return Part(part.name, b"".join(text + b"\n" for text in content.texts))
 
 
+def key_alone(part: Part) -> Part:
+    """The same without certificates, for people to take away."""
+    content = read_content(part.path) if part.path is not None else None
+    if not isinstance(content, Content) or not content.keys or not content.certificates:
+        return part
+    return Part(part.name, content.keys[0].text)
+
+
 def joined(parts: Sequence[Part]) -> tuple[bytes, str]:
     """Everything in one, each part beginning a line, and what to note of that (``""``: nothing)."""
     data = b""

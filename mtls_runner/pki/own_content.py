@@ -130,7 +130,7 @@ def _of_pem(path: Path, found: list[Block], notes: tuple[str, ...]) -> Content |
         if not block.der:
             return Problem(Reason.MALFORMED, "", f"{path.name}: its {block.label} is empty (line {block.line})")
         if not block.begins_line:
-            passed = f"line {block.line} has something before its BEGIN, so that OpenSSL passes over the {block.label}"
+            passed = f"line {block.line} does not begin with the BEGIN of its {block.label}, as OpenSSL wants it"
             notes += (f"{path.name}: {passed}",)
         key = KeyText(block.label, block.text, block.der, block.headers)
         if not key.encrypted and (block.headers or _BLANK_LINE.search(block.raw)):

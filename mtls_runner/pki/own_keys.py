@@ -12,6 +12,7 @@ from typing import TypeVar
 from asn1crypto import pkcs12 as asn1_pkcs12
 from asn1crypto.keys import EncryptedPrivateKeyInfo
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -28,7 +29,7 @@ from mtls_runner.pki.keys import PrivateKey
 from mtls_runner.pki.own_content import KeyText
 from mtls_runner.tls.material import Problem
 
-__all__ = ["Pkcs12", "Unknown", "open_key", "open_pkcs12"]
+__all__ = ["Pkcs12", "Unknown", "load_key", "open_key", "open_pkcs12"]
 
 _T = TypeVar("_T")
 _quiet = threading.Lock()  # warnings.catch_warnings is not thread-safe before 3.14
@@ -91,6 +92,15 @@ def open_key(key: KeyText, passphrase: Secret | None, name: str) -> PrivateKey |
     if isinstance(opened, PrivateKey):
         return opened
     return Unknown(f"{name}: a key of a type that the lab can't look into; OpenSSL has the last word")
+
+
+def load_key(pem: bytes, octets: bytes | None) -> PrivateKeyTypes:
+    """A private key from PEM that may be the user's own.
+
+    Raises:
+        ValueError, TypeError: there is none, or the passphrase does not open it.
+    """
+    return _asked(lambda: load_pem_private_key(pem, octets, unsafe_skip_rsa_key_validation=True))
 
 
 def _by_content(key: KeyText) -> PrivateKey | None:

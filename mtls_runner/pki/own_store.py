@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from mtls_runner.errors import MaterialError
+from mtls_runner.errors import FileUnusable, MaterialError
 from mtls_runner.model.certificate import CertificateSpec
 from mtls_runner.model.chain import Issuers
 from mtls_runner.model.client import KeySource
@@ -19,6 +19,7 @@ from mtls_runner.pki.own_bytes import (
     certificate_parts,
     issuer_parts,
     joined,
+    key_alone,
     key_part,
     keyless,
     part_of,
@@ -130,10 +131,18 @@ class OwnStore:
             FileUnusable: nobody can be given one of the files.
             MaterialError: the lab's own part of it can't be made.
         """
+        own = self._own[certificate]
         kinds = (ChainSpec(ChainKind.LEAF), ChainSpec())
-        parts = [[keyless(part) for part in self._chain_parts(certificate, kind, passphrase)] for kind in kinds]
+        try:
+            parts = [[keyless(part) for part in self._chain_parts(certificate, kind, passphrase)] for kind in kinds]
+            key = key_part(own, passphrase)
+        except FileUnusable:
+            # what does not open is there nevertheless, for who has the right passphrase
+            if own.path is None or not own.path.is_file():
+                raise
+            return own.path, own.path, own.key_path
         alone, sent = (self._file(one, noted=False)[0] for one in parts)
-        return alone, sent, self._key(certificate, None, passphrase, frozenset(), noted=False)[0]
+        return alone, sent, self._file([key_alone(key)], key=True, noted=False)[0] if key is not None else None
 
     def bundle(self, certificates: Sequence[str]) -> Path:
         """A PEM file with all that is trusted.
@@ -196,16 +205,10 @@ class OwnStore:
         return spec.passphrase if spec is not None else None
 
     def _key(
-        self,
-        certificate: str,
-        key: KeySource | None,
-        passphrase: Secret | None,
-        forms: frozenset[FileForm],
-        *,
-        noted: bool = True,
+        self, certificate: str, key: KeySource | None, passphrase: Secret | None, forms: frozenset[FileForm]
     ) -> tuple[Path | None, FileForm]:
         if key is not None and key.file is not None:
-            return self._file([part_of(key.file)], forms)
+            return self._file([part_of(key.file)], forms, key=True)
         owner = key.id if key is not None and key.id is not None else certificate
         own = self._own.get(owner)
         if own is None:
@@ -215,7 +218,7 @@ class OwnStore:
             if owner != certificate:
                 raise MaterialError(f"{owner} has no private key of its own")
             return None, FileForm.PEM
-        return self._file([part], forms, key=True, noted=noted)
+        return self._file([part], forms, key=True)
 
     def _file(
         self, parts: Sequence[Part], forms: frozenset[FileForm] = frozenset(), *, key: bool = False, noted: bool = True

@@ -10,7 +10,6 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
-    load_pem_private_key,
 )
 
 from mtls_runner.errors import MaterialError
@@ -116,13 +115,12 @@ class ClientMaterial:
         return path
 
     def _opened(self) -> bytes:
+        from mtls_runner.pki.own_keys import load_key  # brings in the ASN.1 library
+
         passphrase = self._credential.passphrase
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # what is weak on purpose
-                key = load_pem_private_key(
-                    self._key_path().read_bytes(), passphrase.reveal().encode() if passphrase is not None else None
-                )
+            octets = passphrase.reveal().encode() if passphrase is not None else None
+            key = load_key(self._key_path().read_bytes(), octets)
         except (ValueError, TypeError) as error:
             raise MaterialError(f"the key of {self.id!r} can't be opened with its passphrase") from error
         return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

@@ -64,10 +64,11 @@ def _content(path: str, what: str, server: ServerSpec, material: Material) -> by
         given = server.passphrase if certificate == server.certificate else None
         if (passphrase := given or credential.passphrase) is not None:
             return f"{passphrase.reveal()}\n".encode()
+    presented = material.presented(certificate, ChainSpec(), None, material.passphrase(certificate))
     sources = {
         "certificate": credential.certificate_path,
-        "chain": material.chain(certificate, ChainSpec()) if part == "chain" else None,
-        "key": credential.key_path,
+        "chain": presented.certificate,
+        "key": presented.key or presented.certificate if credential.key_path is not None else None,
     }
     source = sources.get(part)
     if source is None:

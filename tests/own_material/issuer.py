@@ -12,7 +12,7 @@ __all__ = ["PASSPHRASE", "Form", "Issuer", "bom", "crlf", "indented", "old_mac",
 
 PASSPHRASE = "own material's secret"
 
-_CA = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\nsubjectKeyIdentifier=hash\n"
+_CA = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\n"
 _END = (
     "basicConstraints=CA:FALSE\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
     "subjectAltName=DNS:localhost,IP:127.0.0.1\n"

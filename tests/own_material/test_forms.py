@@ -109,7 +109,7 @@ UNREAD: dict[str, tuple[Make, Reason, str]] = {
     "indented": (
         lambda mine: _pem(mine, indented),
         Reason.MALFORMED,
-        "indented.crt: line 1 has something before its BEGIN, so that OpenSSL passes over the CERTIFICATE",
+        "indented.crt: line 1 does not begin with the BEGIN of its CERTIFICATE, as OpenSSL wants it",
     ),
     "other-key-first": (
         lambda mine: Form("client.crt", mine.write("keys.pem", mine.data("server.key", "client.key")), "inter.crt"),

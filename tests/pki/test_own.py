@@ -147,7 +147,7 @@ def test_pem_that_openssl_does_not_read_is_given_as_it_is(
     store = make(own(certificate=chain, key=key))
     assert (store.credential("leaf").chain_path, store.credential("leaf").key_path) == (chain, key)
     assert store.credential("leaf").subject == "CN=leaf"  # the lab itself reads it
-    told = [note for note in store.notes if "OpenSSL does not" in note or "OpenSSL passes over" in note]
+    told = [note for note in store.notes if "OpenSSL does not" in note or "as OpenSSL wants it" in note]
     assert [note.partition(":")[0] for note in told] == ["a.pem", "b.pem"]
     with pytest.raises(ssl.SSLError):
         presented(store)
