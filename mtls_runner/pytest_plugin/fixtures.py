@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mtls_runner.clients.python_traits import TRAITS as PYTHON
 from mtls_runner.pytest_plugin.loading import as_shown, find, load_plan
 from mtls_runner.pytest_plugin.stopping import clean_up_when_stopped
 
@@ -32,6 +31,8 @@ _PLANS = pytest.StashKey[dict[Path, "Plan"]]()
 
 def _plan(path: Path, config: pytest.Config) -> Plan:
     """A file's plan, read once; a client of one's own takes the tool's place, so a matrix over tools is no matrix here."""
+    from mtls_runner.clients.python_traits import TRAITS as PYTHON
+
     plans = config.stash.setdefault(_PLANS, {})
     if path not in plans:
         plans[path] = load_plan(as_shown(path), config, tool=PYTHON.name)

@@ -30,7 +30,7 @@ def test_an_encrypted_key_needs_its_passphrase(lab: Lab, make_server: MakeServer
     wrong = refusal(lab, replace(given, passphrase=Secret("not this")))
     assert wrong.reason == Reason.WRONG_PASSPHRASE
     assert "not this" not in str(wrong) + "".join(wrong.log)
-    assert "server.key" in str(wrong)
+    assert f"{certificate}.key" in str(wrong)
 
 
 def test_a_passphrase_that_nobody_needs_does_no_harm(lab: Lab, make_server: MakeServer) -> None:

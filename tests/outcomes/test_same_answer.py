@@ -14,6 +14,8 @@ from mtls_runner import Status, Verdict
 
 from ..once import TOOLS, Answers
 
+pytestmark = pytest.mark.timeout(600)  # servers that ask OCSP responders have a container each
+
 SCENARIOS = sorted(
     path for path in (Path(__file__).parents[2] / "scenarios").rglob("*.yaml") if path.name != "lab.yaml"
 )

@@ -172,5 +172,5 @@ def test_importing_it_costs_those_nothing_who_do_not_use_it() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     plugin = "mtls_runner.pytest_plugin"
-    parts = [f"{plugin}.{name}" for name in ("fixtures", "loading", "scenario_file")]
+    parts = [f"{plugin}.{name}" for name in ("fixtures", "loading", "scenario_file", "stopping")]
     assert json.loads(done.stdout) == ["mtls_runner", plugin, *parts]
