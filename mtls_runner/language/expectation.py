@@ -338,6 +338,8 @@ def _refusal_forms(value: Value) -> Value:
     """``closed``, as a bare word."""
     if value == "closed":
         return {"closed": Plain("true", True)}
+    if isinstance(value, str):
+        raise fail("this is no way to refuse", choices=("closed",))
     if isinstance(value, dict):
         closed = value.get("closed")
         silent = isinstance(closed, Plain) and closed.value is True

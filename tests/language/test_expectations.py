@@ -237,6 +237,23 @@ def test_what_can_not_be_expected(broken: Broken, typed: str, message: str) -> N
     assert [one.message for one in broken(MINIMAL.replace("expect: accepted", f"expect: {typed}"))] == [message]
 
 
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("{}", "no form of a refusal is given here"),
+        ("{closed: false}", "no form of a refusal is given here"),
+        ("{closed: true, status: 403}", "a server that closes without an answer has none to look at"),
+        ("close", "this is no way to refuse"),
+        ("{headers: {}}", "nothing is expected here"),
+        ("{status: often}", "a whole number is expected here, not text"),
+    ],
+)
+def test_what_is_no_way_to_refuse(broken: Broken, typed: str, message: str) -> None:
+    text = MINIMAL.replace("server: {cert", f"server: {{refusal: {typed}, cert")
+    assert f"refusal: {typed}" in text
+    assert [one.message for one in broken(text)] == [message]
+
+
 @pytest.mark.parametrize("pattern", [".", "^$", "a|$^", "\\\\d*x", "(?s).+"])
 def test_a_pattern_that_not_every_text_matches(load_text: Load, pattern: str) -> None:
     found = expecting(load_text, f"{{outcome: accepted, body: {{matches: '{pattern}'}}}}")
