@@ -35,6 +35,8 @@ def _plan(path: Path, config: pytest.Config) -> Plan:
 
     plans = config.stash.setdefault(_PLANS, {})
     if path not in plans:
+        from mtls_runner.clients.python_traits import TRAITS as PYTHON
+
         plans[path] = load_plan(as_shown(path), config, tool=PYTHON.name)
     return plans[path]
 
