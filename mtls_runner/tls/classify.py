@@ -32,6 +32,8 @@ __all__ = ["ISSUER_NAME_EMPTY", "RULES", "classify"]
 #: A client's ``error_symbol`` where it refuses a certificate without an issuer's name by itself, as curl does.
 ISSUER_NAME_EMPTY = "ISSUER_NAME_EMPTY"
 
+#: Of a server that says that verification failed, and not with which code (nginx, of a session that is resumed).
+_UNNAMED = HELD | {Reason.OTHER}
 _CRL_REASONS = frozenset((Reason.NO_CRL, Reason.CRL_EXPIRED, Reason.CRL_NOT_YET_VALID, Reason.CRL_INVALID))
 
 
@@ -134,11 +136,11 @@ def _server_refused(facts: Facts, _alert: Alert | None, _sender: str | None) -> 
         nothing = server.reasons <= {Reason.NO_CERTIFICATE, Reason.CERTIFICATE_WITHHELD}
         return missing(facts) if nothing else (Outcome.SERVER_REFUSED, server.reasons)
     if ended:
-        return Outcome.SERVER_REFUSED, ()
+        return Outcome.SERVER_REFUSED, _UNNAMED
     if server.refused_status is not None:
         if server.ocsp is not None:
             return _one(Outcome.SERVER_REFUSED, server.ocsp)
-        return missing(facts) if server.client_verify == "NONE" else (Outcome.SERVER_REFUSED, ())
+        return missing(facts) if server.client_verify == "NONE" else (Outcome.SERVER_REFUSED, _UNNAMED)
     return None
 
 
