@@ -66,7 +66,8 @@ def test_the_index_lists_all_that_is_there_and_nothing_is_for_others(made: Path)
     assert (client["issued_by"], client["encrypted"], client["usage"]) == ("ca", True, ["clientAuth"])
     told = openssl("x509", "-in", client["files"]["certificate"], "-noout", "-serial", "-dateopt", "iso_8601",
                    "-enddate", directory=made)  # fmt: skip
-    assert f"serial={client['serial']}" in told
+    serial = client["serial"]
+    assert f"serial={serial.zfill(len(serial) + len(serial) % 2)}" in told  # whole bytes
     assert client["not_after"].replace("T", " ") in told
 
 
