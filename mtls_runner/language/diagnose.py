@@ -186,7 +186,7 @@ def _place(document: Document, loc: Loc, on_key: bool, missing: bool) -> tuple[S
             key_node,
             value_node,
         ) in node.value:  # {server-refused: expird}: the outcome is the key, the reason its value
-            if key_node.value in CASE_OUTCOMES:
+            if isinstance(key_node, ScalarNode) and key_node.value in CASE_OUTCOMES:
                 chosen = key_node if name == "outcome" else value_node
                 return document.node_span(chosen), chosen
     return span, node

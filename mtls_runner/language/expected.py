@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from yaml.nodes import MappingNode
+from yaml.nodes import MappingNode, ScalarNode
 
 from mtls_runner.language.document import Document, Loc
 from mtls_runner.language.expectation import CASE_OUTCOMES, Checks, Expect, ServerChecks, ServerExpect, When
@@ -112,7 +112,7 @@ def _place(document: Document, loc: Loc, name: str) -> Span:
     span, node, whole = document.locate((*loc, name))
     if not whole and isinstance(node, MappingNode):  # {server-refused: expired}
         for key_node, value_node in node.value:
-            if key_node.value in CASE_OUTCOMES:
+            if isinstance(key_node, ScalarNode) and key_node.value in CASE_OUTCOMES:
                 return document.node_span(key_node if name == "outcome" else value_node)
     return span
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.language.conftest import MINIMAL, Broken, Load, Shown, summary
 
 
@@ -138,3 +140,10 @@ def test_no_message_speaks_of_pydantic(broken: Broken) -> None:
     for diagnostic in broken(text):
         words = diagnostic.message + diagnostic.expected
         assert not any(jargon in words for jargon in ("permitted", "valid ", "dictionary", "Input", "model", "type="))
+
+
+@pytest.mark.parametrize("typed", ["{[]: expired}", "{[server-refused]: x}", "{{a: b}: c, reason: x}"])
+def test_a_key_that_is_no_word(shown: Shown, typed: str) -> None:
+    assert "a key must be a word, not a list or a mapping" in shown(
+        MINIMAL.replace("expect: accepted", f"expect: {typed}")
+    )
