@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mtls_runner.model.observation import Alert, ClientView, Direction, HttpRequest, ServerView
+from mtls_runner.model.observation import Alert, ClientView, Direction, HttpRequest, Reason, ServerView
 from mtls_runner.servers.nginx.log.ocsp import OcspVerdict, ocsp_held
 from mtls_runner.servers.nginx.write.access_log import MARK
 from mtls_runner.tls.messages import subject
@@ -37,6 +37,10 @@ _STALE = "ignoring stale global SSL error"
 # ngx_ssl_ocsp_validate in src/event/ngx_event_openssl_stapling.c: a resumed session has no verified chain, so that nginx builds
 # one from the certificate that is in the session and from what it trusts; it does not log OpenSSL's code for what is wrong.
 _NOT_VERIFIED_ANEW = "X509_verify_cert() failed"
+_OF_A_SESSION = frozenset(
+    (Reason.UNKNOWN_CA, Reason.EXPIRED, Reason.REVOKED, Reason.NO_CRL, Reason.CRL_EXPIRED, Reason.CRL_INVALID)
+)
+"""What can be wrong with a chain that was good when the session was made: who is trusted, what time it is, what a CRL says."""
 
 # ngx_http_process_request in src/http/ngx_http_request.c.
 _VERIFY_ERROR = re.compile(r"client SSL certificate verify error: (?:\((?P<code>\d+):)?(?P<text>[^,)]*)")
@@ -153,6 +157,7 @@ def server_view(lines: Sequence[LogLine], client: ClientView) -> ServerView:
         error_symbol="CERTIFICATE_VERIFY_FAILED"
         if failure and failure.message.startswith(_NOT_VERIFIED_ANEW)
         else next((error.symbol for error in errors if error.symbol), ""),
+        reasons=_OF_A_SESSION if failure and failure.message.startswith(_NOT_VERIFIED_ANEW) else frozenset(),
         verify_code=_verify_code(refusal, verify),
         client_verify=verify,
         client_subject=_subject(access, client) if access else None,
