@@ -165,7 +165,7 @@ def _reason(check: Check, observation: Observation) -> Mismatch | Undetermined |
     if not allowed:
         if observation.determined and None in wanted:
             return None
-        return Mismatch(check.path, _wanted(check), _UNOBSERVED if observation.determined else _UNTOLD, check.span)
+        return Mismatch(check.path, _wanted(check), "none" if observation.determined else _UNTOLD, check.span)
     common = tuple(reason for reason in allowed if reason in wanted)
     if not common:
         one = str(allowed[0]) if len(allowed) == 1 else f"one of {listed(allowed)}"

@@ -47,7 +47,7 @@ def _errors(chain: tuple[bytes, ...], trust: Path, arguments: tuple[str, ...], s
 
 def server_asks(server: ServerSpec) -> tuple[str, ...]:
     """How a server verifies a client's chain."""
-    depth = 100 if server.verify_depth is None else server.verify_depth
+    depth = server.backend.verify_depth if server.verify_depth is None else server.verify_depth
     return (
         *("-purpose", "sslclient", "-auth_level", str(server.security_level), "-verify_depth", str(depth)),
         *_flags(server.verify_flags),
