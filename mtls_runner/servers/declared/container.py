@@ -20,7 +20,7 @@ from mtls_runner.servers.declared.connection_log import ConnectionLog
 from mtls_runner.servers.declared.failure import start_failure
 from mtls_runner.servers.declared.running import ReloadableDeclared, RunningDeclared
 from mtls_runner.servers.declared.start import wait_until_ready
-from mtls_runner.servers.declared.variables import variables
+from mtls_runner.servers.declared.variables import settings, variables
 from mtls_runner.servers.mapped_files import mapped_files, text_of_own
 
 __all__ = ["serve_in_container"]
@@ -86,7 +86,7 @@ def serve_in_container(
         user=declared.container.user or image.user,
         run_as=declared.container.user or "",
         capabilities=_CAPABILITIES,
-        environment=tuple((key, render(text, "argument", known, key)) for key, text in declared.environment),
+        environment=tuple(_environment(declared, {**settings(server), **known})),
         memory=int(server.option("memory") or MEMORY),
         pids=int(server.option("pids") or PIDS),
     )
@@ -112,6 +112,14 @@ def serve_in_container(
                 write=lambda changed: container.replace(files(changed)),
             )
         yield running, container
+
+
+def _environment(declared: DeclaredServer, known: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Without variables that come out empty."""
+    for name, template in declared.environment:
+        text = render(template, "argument", known, name)
+        if text:
+            yield name, text
 
 
 def _generated(

@@ -10,7 +10,7 @@ from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.server import ClientAuth, Response, ServerSpec
 from mtls_runner.runtimes.directory import Place, content_of, presented_files
 
-__all__ = ["placeholders", "variables"]
+__all__ = ["placeholders", "settings", "variables"]
 
 _FRAMING = frozenset(("connection", "content-length", "transfer-encoding"))
 _ANYWHERE = "/placeholder"
@@ -26,7 +26,7 @@ def variables(server: ServerSpec, material: Material, place: Place, address: Add
         "dir": place.there,
         "cache": cache,
         **_address(address),
-        **_settings(server),
+        **settings(server),
         **dict(_files(server, material, place, "")),
         "responses": [
             _answer(response, place.write(f"body-{number}", response.body) if response.body else None)
@@ -34,7 +34,7 @@ def variables(server: ServerSpec, material: Material, place: Place, address: Add
         ],
         "hosts": [
             {
-                **_settings(host.server),
+                **settings(host.server),
                 **dict(_files(host.server, material, place, f"host-{host.id}-")),
                 "names": list(host.names),
             }
@@ -49,12 +49,10 @@ def placeholders(server: ServerSpec) -> dict[str, object]:
         "dir": _ANYWHERE,
         "cache": _ANYWHERE,
         **_address(Address("127.0.0.1", 1)),
-        **_settings(server),
+        **settings(server),
         **_paths(server),
         "responses": [_answer(one, _ANYWHERE if one.body else None) for one in _responses(server)],
-        "hosts": [
-            {**_settings(host.server), **_paths(host.server), "names": list(host.names)} for host in server.hosts
-        ],
+        "hosts": [{**settings(host.server), **_paths(host.server), "names": list(host.names)} for host in server.hosts],
     }
 
 
@@ -62,7 +60,8 @@ def _address(address: Address) -> dict[str, object]:
     return {"address": str(address), "host": address.host, "port": address.port}
 
 
-def _settings(server: ServerSpec) -> dict[str, object]:
+def settings(server: ServerSpec) -> dict[str, object]:
+    """What a description says itself, without files or an address."""
     return {
         "client_auth": server.client_auth.value,
         "tls": [version.value for version in server.tls],
