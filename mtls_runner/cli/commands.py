@@ -26,7 +26,7 @@ _color = click.option(
 _runtime = click.option(
     "--runtime",
     type=click.Choice(["process", "container"]),
-    help="Run servers as processes of this machine, or in containers, where the backend has a choice (nginx).",
+    help="Run servers as processes of this machine, or in containers, where the backend has a choice.",
 )
 
 

@@ -57,7 +57,9 @@ def _told(implementation: Implementation) -> Iterator[str]:
         yield f"    installed: {', '.join(f'{name} {version}' for name, version in versions.items()) or 'version not told'}"
     else:
         yield f"    {implementation.path}: runs with --allow-commands only"
-    yield f"    TLS library: {implementation.library}; runs as a process"
+    inside = implementation.server.container if implementation.server is not None else None
+    place = f"a process, or in a container ({inside.image})" if inside is not None else "a process"
+    yield f"    TLS library: {implementation.library}; runs as {place}"
     if implementation.server is not None:
         yield f"    server honours: {'; '.join(_honours(implementation.server.honours))}"
     if implementation.client is not None:

@@ -11,13 +11,17 @@ from pathlib import Path
 import pytest
 
 from mtls_runner import Status, Verdict
+from mtls_runner.registry import registry
 
 from ..once import TOOLS, Answers
 
 pytestmark = pytest.mark.timeout(600)  # servers that ask OCSP responders have a container each
 
+#: Without folders of scenarios that hold a configuration for one of the other servers.
 SCENARIOS = sorted(
-    path for path in (Path(__file__).parents[2] / "scenarios").rglob("*.yaml") if path.name != "lab.yaml"
+    path
+    for path in (Path(__file__).parents[2] / "scenarios").rglob("*.yaml")
+    if path.name != "lab.yaml" and path.parent.name not in registry().backends.declared
 )
 
 
