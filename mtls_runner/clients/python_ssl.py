@@ -7,6 +7,7 @@ import platform
 import socket
 import ssl
 import threading
+import traceback
 from dataclasses import replace
 
 from mtls_runner.deadline import Deadline
@@ -226,6 +227,7 @@ class PythonClient:
             ) from error
         except OSError as error:  # the server was gone before a byte was sent
             sock.close()
+            _close_unfinished(error)
             exchange.failed(error)
             if isinstance(error, ssl.SSLError):  # CPython, where data came before the reset
                 exchange.symbol, exchange.error = "ECONNRESET", "reset before the handshake"
@@ -282,3 +284,11 @@ def _unusable(problem: Problem) -> ClientView:
         exit_predicted=True,
     )
     return replace(view, exit_code=predict(view, trust_unusable=problem.trust, crl_unusable=problem.crl))
+
+
+def _close_unfinished(error: OSError) -> None:
+    """Close what ``SSLSocket._create`` had taken the descriptor over to when it raised: only its frame still has it."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        unfinished = frame.f_locals.get("self")
+        if isinstance(unfinished, ssl.SSLSocket):
+            unfinished.close()

@@ -78,7 +78,7 @@ BROKEN: dict[str, tuple[Form, Reason, str]] = {
 
 @pytest.fixture(scope="module")
 def files(mine: Issuer) -> Issuer:
-    mine.path("a-directory").mkdir()
+    mine.path("a-directory").mkdir(exist_ok=True)
     mine.write("empty.crt", b"\n")
     mine.write("words.crt", b"not a certificate\n")
     mine.write("cut.crt", mine.data("client.crt")[:300])
