@@ -20,11 +20,11 @@ from mtls_runner.servers.declared.view import facts, is_over, said, server_view
 from mtls_runner.servers.readiness import HEAD_REQUEST, greet
 from mtls_runner.tls.dialects import compiled
 
-__all__ = ["Instance", "ReloadableDeclared", "RunningDeclared"]
+__all__ = ["OTHERS_LOG_SECONDS", "Instance", "ReloadableDeclared", "RunningDeclared"]
 
 _VIEW_SECONDS = 3.0
 """A line that is not there by then never comes."""
-_OTHERS_LOG_SECONDS = 0.4
+OTHERS_LOG_SECONDS = 0.4
 """The same where it may have nothing to say."""
 _LAST_WORDS = 5
 
@@ -97,7 +97,7 @@ class RunningDeclared:
         """What it logged of the connection that came after so many lines."""
         if client.phase in (Phase.PREPARE, Phase.CONNECT):
             return None
-        limit = deadline.within(_VIEW_SECONDS if self._own_log else _OTHERS_LOG_SECONDS)
+        limit = deadline.within(_VIEW_SECONDS if self._own_log else OTHERS_LOG_SECONDS)
         port = client.local_port if self._log.by_port else None
         lines = self._log.wait(port, after, self._is_over, limit)
         if not self._own_log and not (facts(self._declared, lines) or said(self._declared, lines)):

@@ -7,7 +7,7 @@ from mtls_runner.errors import LabError
 from mtls_runner.model.endpoint import Address
 from mtls_runner.model.implementation import DeclaredServer
 from mtls_runner.servers.declared.connection_log import ConnectionLog
-from mtls_runner.servers.declared.running import Instance
+from mtls_runner.servers.declared.running import OTHERS_LOG_SECONDS, Instance
 from mtls_runner.servers.declared.view import is_over
 from mtls_runner.servers.readiness import HEAD_REQUEST, Answer, greet
 
@@ -16,7 +16,6 @@ __all__ = ["wait_until_ready"]
 _PAUSES = (0.002, 0.004, 0.008, 0.016, 0.03)
 _LOG_SECONDS = 5.0
 _GREETING_SECONDS = 5.0
-_OTHERS_LOG_SECONDS = 0.4
 
 
 def wait_until_ready(
@@ -41,11 +40,11 @@ def wait_until_ready(
     while instance.exit_code() is None:
         before = log.count
         greeting = greet(address, deadline.within(_GREETING_SECONDS), HEAD_REQUEST)
-        own = greeting.certificate is not None and greeting.certificate == certificate
+        shown = greeting.certificate is not None and greeting.certificate == certificate
         # Without a certificate seen (a name that it refuses, an interpreter that records nothing) an answer has to do.
-        if own or (greeting.certificate is None and greeting.answer is Answer.TLS):
+        if shown or (greeting.certificate is None and greeting.answer is Answer.TLS):
             if own:
-                log.wait(None, before, lambda lines: is_over(declared, lines), deadline.within(_OTHERS_LOG_SECONDS))
+                log.wait(None, before, lambda lines: is_over(declared, lines), deadline.within(OTHERS_LOG_SECONDS))
             else:
                 _proved(log, declared, greeting.port, before, deadline)
             return True
