@@ -15,6 +15,7 @@ from mtls_runner.explain.words import TextLine, quoted
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.server import ServerSpec
 from mtls_runner.tls.hints import HINTS, MEANINGS
+from mtls_runner.tls.outlook import never_holds
 
 __all__ = ["explain"]
 
@@ -98,7 +99,10 @@ def _case(
     else:
         yield TextLine(presents(plan, case.client) + ".", 4, "client   ")
         yield TextLine(wanted.sentence + ".", 4, "expected ")
-        for step in steps(plan, seen_by(case), wanted, now):
+        foreseen = never_holds(case, plan.certificates, plan.crls, now)
+        if foreseen is not None:
+            yield TextLine(f"That can never hold: {foreseen.why}.", 4, "but      ")
+        for step in steps(plan, seen_by(case), wanted, now) if foreseen is None else ():
             if in_full or step.ends:
                 yield TextLine(step.text, 4, f"step {step.number}   ")
     if wanted.details:

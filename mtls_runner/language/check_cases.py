@@ -20,8 +20,9 @@ from mtls_runner.model.server import ClientAuth
 from mtls_runner.model.verifier import Verifier, client_verifies, server_verifies
 from mtls_runner.span import Diagnostic, Severity
 from mtls_runner.tls.names import REASONS
+from mtls_runner.tls.outlook import never_holds
 
-__all__ = ["Planned", "check_cases", "check_faults"]
+__all__ = ["Planned", "check_cases", "check_faults", "check_outlook"]
 
 #: Nothing came back over HTTP.
 _NO_RESPONSE = frozenset({Outcome.CLIENT_REFUSED, Outcome.NO_AGREEMENT, Outcome.CLIENT_UNUSABLE, Outcome.NO_CONNECTION})
@@ -158,6 +159,20 @@ def _values(check: Check | None) -> list[str | int | bool | tuple[str, ...] | No
 
 def _or(outcomes: Sequence[Outcome]) -> str:
     return " or ".join(outcome.value for outcome in outcomes)
+
+
+def check_outlook(
+    context: Context, planned: Iterable[Planned], specs: Mapping[str, CertificateSpec], crls: Mapping[str, CrlSpec]
+) -> None:
+    """A warning for each expectation that can never hold, as material and settings have it."""
+    now = datetime.now(UTC)
+    for one in planned:
+        for case in one.cells:
+            foreseen = never_holds(case, specs, crls, now)
+            check = next((check for check in case.expect.checks if check.path == "outcome"), None)
+            if foreseen is not None and check is not None:
+                message = f"this can never hold: {foreseen.why}"
+                context.problems.add([Diagnostic(message, check.span, severity=Severity.WARNING)])
 
 
 _TRUST = frozenset((Reason.UNKNOWN_CA, Reason.SELF_SIGNED))

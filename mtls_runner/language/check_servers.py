@@ -15,12 +15,14 @@ from mtls_runner.language.resolve import material_id
 from mtls_runner.language.scenario import Expired
 from mtls_runner.language.servers import Servers, WrittenServer, check_hosts, host_server
 from mtls_runner.model.case import Case
+from mtls_runner.model.certificate import CertificateSpec
 from mtls_runner.model.endpoint import ChainKind, ChainSpec
-from mtls_runner.model.observation import Outcome
+from mtls_runner.model.observation import Outcome, Reason
+from mtls_runner.model.revocation import CrlSpec, RevocationCheck
 from mtls_runner.model.server import ClientAuth, ServerSpec
 from mtls_runner.model.traits import BackendTraits
 
-__all__ = ["check_acceptance", "check_declared", "check_descriptions", "check_spec"]
+__all__ = ["check_acceptance", "check_lists", "check_declared", "check_descriptions", "check_spec"]
 
 
 def check_declared(context: Context, servers: Servers) -> None:
@@ -128,6 +130,36 @@ def _outcomes(cases: Iterable[Case]) -> set[str]:
         if check.path == "outcome"
         for matcher in check.alternatives
     }
+
+
+def check_lists(
+    context: Context,
+    servers: Servers,
+    connected: Mapping[str, Sequence[Case]],
+    specs: Mapping[str, CertificateSpec],
+    crls: Mapping[str, CrlSpec],
+) -> None:
+    """Trusted roots without a CRL, where every level of a chain needs one: nobody below them gets in."""
+    for declared in servers.declared.values():
+        cases = connected.get(declared.id, ())
+        if Reason.NO_CRL in {
+            str(one.value) for case in cases for check in case.expect.checks for one in check.alternatives
+        }:
+            continue  # that is what is tried
+        for server in dict.fromkeys(case.server for case in cases):
+            lists = [crls[id_] for id_ in server.crl if id_ in crls]
+            if server.crl_check is not RevocationCheck.CHAIN or any(crl.file is not None for crl in lists):
+                continue
+            roots = [specs[id_] for id_ in server.trust if id_ in specs]
+            for root in roots:
+                if root.issuer is None and root.files is None and root.id not in {crl.issuer for crl in lists}:
+                    context.problems.warning(
+                        context.document,
+                        declared.loc,
+                        f"'{declared.id}' trusts '{root.id}' and has no CRL of it: whoever that certifies is refused (no-crl)",
+                        f"crl: [{', '.join([*server.crl, root.id])}], or crl_check: none",
+                        key=True,
+                    )
 
 
 def check_acceptance(

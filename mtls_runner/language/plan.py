@@ -7,9 +7,15 @@ from typing import TypeAlias
 
 from mtls_runner.identity import ByIdentity
 from mtls_runner.language.certificates import Certificates
-from mtls_runner.language.check_cases import Planned, check_cases, check_faults
+from mtls_runner.language.check_cases import Planned, check_cases, check_faults, check_outlook
 from mtls_runner.language.check_material import check_certificates, check_unused
-from mtls_runner.language.check_servers import check_acceptance, check_declared, check_descriptions, check_spec
+from mtls_runner.language.check_servers import (
+    check_acceptance,
+    check_declared,
+    check_descriptions,
+    check_lists,
+    check_spec,
+)
 from mtls_runner.language.context import Context
 from mtls_runner.language.crls import Crls, Responders
 from mtls_runner.language.document import Document, Loc
@@ -71,6 +77,8 @@ class _Planner:
         specs = certificates.specs(frozenset(self._resolver.presented))
         crls = self._crls.specs()
         check_faults(context, certificates, specs, crls, cases)
+        check_lists(context, self._servers, self._connected, specs, crls)
+        check_outlook(context, self._planned, specs, crls)
         return Plan(
             path=document.path,
             name=scenario.name or document.path.stem,

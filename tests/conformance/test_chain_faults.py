@@ -18,6 +18,7 @@ from mtls_runner.model.chain_faults import Fault, blame, faults
 from mtls_runner.model.event import CaseFinished
 from mtls_runner.model.server import ClientAuth
 from mtls_runner.model.verifier import client_verifies, server_verifies
+from mtls_runner.tls.outlook import never_holds, outlook
 
 from ..container_engine import IMAGE
 
@@ -200,3 +201,15 @@ matrix: {server.backend: [python, nginx], client.tool: [python, curl]}
             assert seen.client_chain == (of_client.ids if of_client is not None else ()), case.name
             completed += of_server.completed_from is not None
     assert completed
+
+
+def test_nothing_that_is_proved_to_hold_can_never_hold() -> None:
+    now = datetime.now(UTC)
+    certain = 0
+    for path in FILES:
+        plan = load(path)
+        for case in _cases(plan):
+            assert case.client is not None
+            assert never_holds(case, plan.certificates, plan.crls, now) is None, case.id
+            certain += outlook(case.server, case.client, plan.certificates, plan.crls, now) is not None
+    assert certain > 500

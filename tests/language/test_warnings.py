@@ -11,7 +11,8 @@ REFUSED = "  - {{name: bad, client: {client}, expect: {{server-refused: {reason}
 
 
 def warned(load_text: Load, text: str) -> list[str]:
-    warnings = list(load_text(text).warnings)
+    """But of expectations that can never hold, which have tests of their own below."""
+    warnings = [warning for warning in load_text(text).warnings if "can never hold" not in warning.message]
     assert all(warning.severity is Severity.WARNING for warning in warnings)
     return summary(warnings)
 
@@ -104,3 +105,53 @@ def test_a_certificate_with_one_fault(load_text: Load, leaf: str) -> None:
         client="bad", reason="expired"
     )
     assert warned(load_text, text) == []
+
+
+OUTLOOK = """\
+authorities: {ca: {}, other: {}}
+leaves:
+  server: {issuer: ca}
+  employee: {issuer: other, usage: client}
+  old: {issuer: ca, not_after: -1h, not_before: -2h}
+servers:
+  optional: {certificate: server, trust: ca, client_auth: optional}
+  listed: {certificate: server, trust: [ca, other], crl: [ca, other]}
+cases:
+  - {name: good, server: listed, client: employee, expect: accepted}
+  - {name: one, server: SERVER, client: CLIENT, expect: EXPECT}
+"""
+
+
+@pytest.mark.parametrize(
+    ("server", "client", "expect", "why"),
+    [
+        ("optional", "{}", "{server-refused: no-certificate}", "the server can do without a certificate"),
+        ("optional", "old", "accepted", "the server refuses: the certificate `old` expired"),
+        ("optional", "old", "{server-refused: revoked}", "the server refuses: the certificate `old` expired"),
+        ("optional", "{server_name: a.test}", "accepted", "the client refuses: the certificate `server` names"),
+        ("optional", "employee", "accepted", "the root `other` (depth 1) is not among what the server trusts"),
+        ("listed", "employee", "{server-refused: revoked}", "the server has nothing against `employee`"),
+        # the twins: it holds, or nobody can tell
+        ("optional", "{}", "accepted", ""),
+        ("optional", "old", "{server-refused: expired}", ""),
+        ("optional", "old", "{outcome: [accepted, server-refused], reason: [null, expired]}", ""),
+        ("optional", "{certificate: employee, ciphers: AES128-SHA}", "{server-refused: revoked}", ""),
+        ("listed", "employee", "accepted", ""),
+    ],
+)
+def test_an_expectation_that_can_never_hold(load_text: Load, server: str, client: str, expect: str, why: str) -> None:
+    text = OUTLOOK.replace("SERVER", server).replace("CLIENT", client).replace("EXPECT", expect)
+    told = [one.message for one in load_text(text).warnings if "can never hold" in one.message]
+    assert len(told) == bool(why)
+    assert not why or why in told[0]
+
+
+def test_a_trusted_authority_without_a_list(load_text: Load) -> None:
+    text = OUTLOOK.replace("SERVER", "listed").replace("CLIENT", "server").replace("EXPECT", "accepted")
+    assert not [one for one in load_text(text).warnings if "has no CRL" in one.message]
+    (told,) = [
+        one.message
+        for one in load_text(text.replace("crl: [ca, other]", "crl: ca")).warnings
+        if "has no CRL" in one.message
+    ]
+    assert told == "'listed' trusts 'other' and has no CRL of it: whoever that certifies is refused (no-crl)"
