@@ -162,17 +162,16 @@ def _or(outcomes: Sequence[Outcome]) -> str:
 
 
 def check_outlook(
-    context: Context, planned: Iterable[Planned], specs: Mapping[str, CertificateSpec], crls: Mapping[str, CrlSpec]
+    context: Context, cases: Iterable[Case], specs: Mapping[str, CertificateSpec], crls: Mapping[str, CrlSpec]
 ) -> None:
     """A warning for each expectation that can never hold, as material and settings have it."""
     now = datetime.now(UTC)
-    for one in planned:
-        for case in one.cells:
-            foreseen = never_holds(case, specs, crls, now)
-            check = next((check for check in case.expect.checks if check.path == "outcome"), None)
-            if foreseen is not None and check is not None:
-                message = f"this can never hold: {foreseen.why}"
-                context.problems.add([Diagnostic(message, check.span, severity=Severity.WARNING)])
+    for case in cases:
+        foreseen = never_holds(case, specs, crls, now)
+        check = next((check for check in case.expect.checks if check.path == "outcome"), None)
+        if foreseen is not None and check is not None:
+            message = f"this can never hold: {foreseen.why}"
+            context.problems.add([Diagnostic(message, check.span, severity=Severity.WARNING)])
 
 
 _TRUST = frozenset((Reason.UNKNOWN_CA, Reason.SELF_SIGNED))

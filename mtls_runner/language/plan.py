@@ -78,7 +78,7 @@ class _Planner:
         crls = self._crls.specs()
         check_faults(context, certificates, specs, crls, cases)
         check_lists(context, self._servers, self._connected, specs, crls)
-        check_outlook(context, self._planned, specs, crls)
+        check_outlook(context, cases, specs, crls)
         return Plan(
             path=document.path,
             name=scenario.name or document.path.stem,
