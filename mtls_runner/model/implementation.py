@@ -179,11 +179,12 @@ class Log:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reload:
-    """The signal that has it read its files again, the line that says it has, and the one that says it could not."""
+    """The signal that has it read its files again, and the lines that say that it has, that it could not, that it begins."""
 
     signal: str
     done: str
     failed: str | None = None
+    begun: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -255,6 +255,10 @@ class ReloadModel(Strict):
     signal: SignalName = Field(description="The signal.", examples=["HUP"])
     done: Regex = Field(description="The line that says that it has.", examples=["Loading success"])
     failed: Maybe[Regex] = about("The line that says that it could not.", "reload failed")
+    begun: Maybe[Regex] = about(
+        "The line that says that it begins, of a program that can miss a signal: it is sent again until that line comes.",
+        "Reloading",
+    )
 
 
 class ContainerModel(Strict):

@@ -219,7 +219,7 @@ class _Reader:
             environment=tuple((model.environment or {}).items()),
             stop=model.stop or "TERM",
             answers=model.answers or "config",
-            reload=Reload(model.reload.signal, model.reload.done, model.reload.failed) if model.reload else None,
+            reload=Reload(**vars(model.reload)) if model.reload else None,
             config=model.config,
             container=ServerContainer(
                 container.image, tuple(container.command) if container.command else None, container.user

@@ -26,6 +26,8 @@ _VIEW_SECONDS = 3.0
 """A line that is not there by then never comes."""
 OTHERS_LOG_SECONDS = 0.4
 """The same where it may have nothing to say."""
+_SIGNAL_SECONDS = 1.0
+"""A program that says when it begins has missed a signal to which it says nothing by then."""
 _LAST_WORDS = 5
 
 
@@ -88,8 +90,7 @@ class RunningDeclared:
             LabError: the program has ended.
         """
         if self._instance.exit_code() is not None:
-            last = "".join(f"\n  {line}" for line in self._instance.log.tail()[-_LAST_WORDS:])
-            raise LabError(f"{self._implementation.title} ended; its last words:{last}")
+            raise LabError(f"{self._implementation.title} ended; its last words:{self._last_words()}")
         with contextlib.nullcontext() if self._log.by_port else self._one_at_a_time:
             yield _Watch(self, self._log.count)
 
@@ -106,6 +107,9 @@ class RunningDeclared:
 
     def _is_over(self, lines: Sequence[str]) -> bool:
         return is_over(self._declared, lines)
+
+    def _last_words(self) -> str:
+        return "".join(f"\n  {line}" for line in self._instance.log.tail()[-_LAST_WORDS:])
 
 
 class ReloadableDeclared(RunningDeclared):
@@ -153,19 +157,35 @@ class ReloadableDeclared(RunningDeclared):
         """
         before = self._process(deadline)
         count = self._log.count
-        self._instance.signal(self._reload.signal)
         done, failed = compiled(self._reload.done), compiled(self._reload.failed or r"(?!)")
 
         def answered(lines: Sequence[str]) -> bool:
             return any(done.search(line) or failed.search(line) for line in lines)
 
+        self._signal(count, deadline)
         lines = self._log.wait(None, count, answered, deadline)
         if any(failed.search(line) for line in lines):
             raise start_failure(self._implementation.title, self._declared, lines, None, passphrase=self._passphrase)
         if not answered(lines):
-            raise LabError(f"{self._implementation.title} does not say that it has read its files again")
+            raise LabError(
+                f"{self._implementation.title} does not say that it has read its files again; its last words:"
+                f"{self._last_words()}"
+            )
         while before is not None and self._process(deadline) == before:
             deadline.check(f"waiting for {self._implementation.title} to serve what it has read")
+
+    def _signal(self, count: int, deadline: Deadline) -> None:
+        """Again and again, if it can miss one, until it says that it begins."""
+        self._instance.signal(self._reload.signal)
+        if self._reload.begun is None:
+            return
+        begun = compiled(self._reload.begun)
+
+        def heard(lines: Sequence[str]) -> bool:
+            return any(begun.search(line) for line in lines)
+
+        while not heard(self._log.wait(None, count, heard, deadline.within(_SIGNAL_SECONDS))) and not deadline.passed:
+            self._instance.signal(self._reload.signal)
 
     def _process(self, deadline: Deadline) -> str | None:
         """Which of its processes serves now; ``None``: its log doesn't tell."""
