@@ -39,6 +39,8 @@ _BACKENDS = {
     "nginx": "mtls_runner.servers.nginx.traits:TRAITS",
     "external": "mtls_runner.servers.external:TRAITS",
 }
+_WITH_CONSENT = {"nginx": "mtls_runner.servers.nginx.traits:WITH_CONSENT"}
+"""Who differs where commands are allowed."""
 _CLIENTS = {
     "python": "mtls_runner.clients.python_traits:TRAITS",
     "curl": "mtls_runner.clients.curl.traits:TRAITS",
@@ -162,12 +164,15 @@ def registry(*, consent: bool = False) -> Registry:
     """What comes with the lab, and what installed distributions add.
 
     Args:
-        consent: declared servers may run what a scenario's own configuration has them run.
+        consent: servers may run what a scenario's own configuration has them run.
     """
     return Registry(
         Table(
             "backend",
-            _loaders(_BACKENDS, _Kind["BackendTraits"]("backend", "backends", "BackendTraits")),
+            _loaders(
+                _BACKENDS | _WITH_CONSENT if consent else _BACKENDS,
+                _Kind["BackendTraits"]("backend", "backends", "BackendTraits"),
+            ),
             _declared(_SERVES, partial(declared_backend, consent=consent)),
         ),
         Table(

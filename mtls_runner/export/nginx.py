@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
@@ -12,9 +12,10 @@ from mtls_runner.model.endpoint import ChainSpec
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import ResponderSpec
 from mtls_runner.model.server import ServerSpec
+from mtls_runner.servers.nginx.read.applications import Stub
 from mtls_runner.servers.nginx.read.copy import read_user_configuration
 from mtls_runner.servers.nginx.write.plain import plain_configuration
-from mtls_runner.servers.nginx.write.relays import listens, relay_hosts
+from mtls_runner.servers.nginx.write.relays import relay_hosts, stub_at
 
 __all__ = ["PlainContainer", "container"]
 
@@ -58,9 +59,8 @@ def container(server: ServerSpec, shop: Workshop, material: Material) -> PlainCo
 def _own(server: ServerSpec, shop: Workshop, material: Material, made: PlainContainer) -> None:
     brought = tuple((path, what) for path, what in server.files if what.startswith("file:"))
     bare = replace(server, files=brought)
-    own = read_user_configuration(bare, material)
-    if server.upstreams:
-        own = read_user_configuration(bare, material, _stubs(server, own.texts))
+    read = read_user_configuration(bare)
+    own = read.copies(material, _answers(server, read.stubs.values()), listens={})
     made.hosts = relay_hosts(server.upstreams)
     for file in own.files:
         name = f"{server.id}/{PurePosixPath(file.path).relative_to('/')}"
@@ -89,12 +89,12 @@ def _piece(server: ServerSpec, shop: Workshop, id_: str, part: str) -> str:
     return shop.certificate(id_)
 
 
-def _stubs(server: ServerSpec, texts: list[str]) -> str:
-    """In place of the applications behind it: nginx itself, on the ports that the configuration names."""
+def _answers(server: ServerSpec, stubs: Iterable[Stub]) -> str:
+    """In the place of the applications behind it: nginx itself, where the configuration looks for them, in plain HTTP."""
     status = next((response.status for response in server.responses if response.path is None), 200)
     return " ".join(
-        f"server {{ {listen} access_log off; error_log /dev/null; return {status}; }}"
-        for listen in listens(server.upstreams, texts)
+        f"server {{ listen {stub_at(stub)}; access_log off; error_log /dev/null; return {status}; }}"
+        for stub in dict.fromkeys(stubs)
     )
 
 

@@ -276,7 +276,10 @@ class _LoneServer(ServerSettings):
         {"/etc/nginx/certs/tls.key": "leaves.server.key", "/etc/nginx/error.html": {"file": "error.html"}},
         {"/etc/haproxy/site.pem": ["leaves.server.chain", "leaves.server.key"]},
     )
-    upstreams: Many[IdRef] = about("Names that proxy_pass uses: a stub answers there.", ["app"])
+    upstreams: Many[IdRef] = about(
+        "Applications that it passes requests to, as it names them: by name, address or unix:/path; a stub answers there.",
+        ["app", "10.0.0.5:8080", "unix:/run/app.sock"],
+    )
     expect: Maybe[ServerExpect] = about("Whether it starts.", {"starts": False, "reason": "wrong-passphrase"})
 
 

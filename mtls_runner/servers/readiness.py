@@ -12,11 +12,13 @@ from mtls_runner.model.endpoint import Address
 from mtls_runner.model.observation import Direction
 from mtls_runner.tls.transcript import RecordingSocket, Transcript, record
 
-__all__ = ["HEAD_REQUEST", "Answer", "Greeting", "greet", "knock"]
+__all__ = ["HEAD_REQUEST", "PROXY_PROTOCOL", "Answer", "Greeting", "greet", "knock"]
 
 
 #: Some servers say nothing of a connection without a request.
 HEAD_REQUEST = b"HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+#: What whoever speaks the PROXY protocol, version 1, wants to hear first.
+PROXY_PROTOCOL = b"PROXY TCP4 127.0.0.1 127.0.0.1 65535 443\r\n"
 
 
 class Answer(Enum):
@@ -42,13 +44,13 @@ class Greeting:
     port: int | None = None
 
 
-def knock(address: Address, deadline: Deadline) -> Answer:
-    """One handshake; a refusal by alert is an answer too."""
-    return greet(address, deadline).answer
+def knock(address: Address, deadline: Deadline, first: bytes = b"") -> Answer:
+    """One handshake, after some bytes; a refusal by alert is an answer too."""
+    return greet(address, deadline, first=first).answer
 
 
-def greet(address: Address, deadline: Deadline, request: bytes = b"") -> Greeting:
-    """One handshake, and what it showed; then a request, if there is one, and whatever comes of it."""
+def greet(address: Address, deadline: Deadline, request: bytes = b"", *, first: bytes = b"") -> Greeting:
+    """One handshake, after some bytes, and what it showed; then a request, if there is one, and whatever comes of it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -60,6 +62,7 @@ def greet(address: Address, deadline: Deadline, request: bytes = b"") -> Greetin
     try:
         with socket.create_connection((address.host, address.port), max(deadline.remaining(), 0.001)) as plain:
             port = plain.getsockname()[1]
+            plain.sendall(first)
             with context.wrap_socket(plain, do_handshake_on_connect=False) as tls:
                 if isinstance(tls, RecordingSocket):
                     tls.transcript = transcript

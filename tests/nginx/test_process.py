@@ -159,3 +159,69 @@ def test_an_expectation_counts_for_some_versions_of_the_server(tmp_path: Path, v
     plan = load(scenario(tmp_path, text))
     with Lab(plan) as lab:
         assert [lab.run(case).status for case in plan.cases] == [status]
+
+
+OWN = """
+ca: {}
+leaves: {server: {}, good: {usage: client}}
+server:
+  backend: nginx
+  runtime: process
+  config: own.conf
+  port: 443
+  certificate: server
+  upstreams: [app, 10.0.0.9, "unix:/run/php.sock", grpc-app]
+  files: {/etc/nginx/c.pem: server.chain, /etc/nginx/k.pem: server.key, /etc/nginx/ca.pem: ca.certificate}
+matrix: {client.request.path: [/, /group, /php, /grpc, /tls, /own]}
+cases:
+  - {name: good, client: good, expect: {outcome: accepted, status: 200}}
+  - {name: none, expect: {server-refused: no-certificate}}
+"""
+OWN_CONFIGURATION = """
+user nobody-here; pid /nowhere/pid; daemon on;
+events { use epoll; }
+stream { server { listen 443; proxy_pass app:443; } }
+http {
+  upstream group { server 10.0.0.9:8000; keepalive 4; }
+  server { return 204; }
+  server {
+    listen 10.1.1.1:443 ssl; listen 10.1.1.2:443 ssl; listen 80;
+    ssl_certificate c.pem; ssl_certificate_key /etc/nginx/k.pem; ssl_client_certificate ca.pem; ssl_verify_client on;
+    error_log /nowhere/error.log; access_log syslog:server=10.0.0.1; ssl_dhparam gone.pem;
+    include mime.types;
+    location / { proxy_pass http://app:8080/x/; }
+    location /group { proxy_pass http://group; }
+    location /php { include fastcgi_params; fastcgi_pass unix:/run/php.sock; }
+    location /grpc { grpc_pass grpc://grpc-app:50051; }
+    location /tls { proxy_pass https://app; proxy_ssl_verify on; proxy_ssl_trusted_certificate ca.pem; proxy_ssl_name localhost; }
+    location /own { access_log off; alias /srv/www; index own.html; }
+  }
+}
+"""
+
+
+def test_an_own_configuration_with_consent(tmp_path: Path) -> None:
+    """What it is tied to is not here: addresses, users, folders, applications. Its own files lie below the run's directory."""
+    files = "/srv/www/own.html: {file: own.conf}, /etc/nginx/ca.pem: ca"
+    text = OWN.replace("port: 443", "port: 20001").replace("/etc/nginx/ca.pem: ca", files)
+    (tmp_path / "own.conf").write_text(OWN_CONFIGURATION)
+    path = scenario(tmp_path, text.replace("/own]", "/own/]"))
+    plan = load(path, Overrides(allow_commands=True))
+    with Lab(plan) as lab:
+        verdicts = [lab.run(case) for case in plan.cases]
+        pids = [int(file.read_text()) for file in lab.material.directory.glob("nginx/*/nginx.pid")]
+        assert [all(loopback_only(pid)) for pid in pids] == [True]
+    assert [(v.case.name, v.mismatches, v.error) for v in verdicts if v.status is not Status.PASS] == []
+
+
+def test_an_own_configuration_stays_in_a_container_without_consent(tmp_path: Path) -> None:
+    """It could have nginx do anything: an image that can't be there shows where it would run."""
+    (tmp_path / "own.conf").write_text(OWN_CONFIGURATION)
+    path = scenario(tmp_path, OWN.replace("port: 443", "port: 20001"))
+    verdicts = []
+    for consent in (False, True):
+        plan = load(path, Overrides(allow_commands=consent, image="127.0.0.1:1/no/such:image"))
+        with Lab(plan) as lab:
+            verdicts.append(lab.run(plan.cases[0]))
+    assert "no/such:image" in verdicts[0].error or "engine" in verdicts[0].error
+    assert verdicts[1].status is Status.PASS, verdicts[1].error

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.endpoint import TlsVersion
 from mtls_runner.model.observation import Outcome, Reason
-from mtls_runner.servers.nginx.read.instrument import instrument
+from mtls_runner.servers.nginx.read.instrument import Changes, instrument
+from mtls_runner.servers.nginx.read.listening import lab_ports
 from mtls_runner.servers.nginx.read.statements import Unreadable, statements
-from mtls_runner.servers.nginx.write.access_log import ACCESS_LOG, DIRECTIVES, ERROR_LOG
+from mtls_runner.servers.nginx.write.access_log import DIRECTIVES
 from tests.named import tool
 
 from ..container_engine import IMAGE
@@ -166,15 +167,36 @@ def test_the_image_option_is_what_runs(lab: Lab, make_server: MakeServer) -> Non
 
 
 def test_only_servers_of_http_are_touched() -> None:
-    text = "stream { server { listen 1; } } http { upstream u { server a:1; server b:2; } server { listen 2; } }"
+    text = "http { upstream u { server a:1; server b:2; } server { listen 2; } }"
     assert instrument(text, ()) == text.replace("server { listen 2", f"server {{ {DIRECTIVES} listen 2")
 
 
-def test_a_location_gets_what_its_own_logs_would_hide_once() -> None:
-    text = "server{location /{access_log a;access_log b;error_log c;error_log d;}access_log off;}"
-    assert instrument(text, ("http",)) == (
-        f"server{{ {DIRECTIVES}location /{{access_log a; {ACCESS_LOG}access_log b;error_log c; {ERROR_LOG}error_log d;}}}}"
-    )
+@pytest.mark.parametrize(
+    ("text", "copy"),
+    [
+        ("server{location /{access_log a;error_log c;}access_log off;}", f"server{{ {DIRECTIVES}location /{{}}}}"),
+        ("server{listen 10.0.0.1:443 ssl reuseport;}", f"server{{ {DIRECTIVES}listen 443 ssl;}}"),
+        ("server{listen 443 ssl;listen [::]:443 ssl;}", f"server{{ {DIRECTIVES}listen 443 ssl;}}"),
+        ("server{listen 443 quic;listen 443 ssl;http2 on;}", f"server{{ {DIRECTIVES}listen 443 ssl http2;}}"),
+        ("map $a $b {user 1; pid 2; access_log 3;}", "map $a $b {user 1; pid 2; access_log 3;}"),
+        ("proxy_cache_path /var/c keys_zone=a:1m;", "proxy_cache_path /tmp-var-c keys_zone=a:1m;"),
+        ("server{ssl_dhparam gone.pem;root /x;}", f"server{{ {DIRECTIVES}root /x;}}"),
+    ],
+)
+def test_what_ties_it_to_its_machine_is_left_out(text: str, copy: str) -> None:
+    listens = {"10.0.0.1:443": "443", "[::]:443": "443"}
+    assert instrument(text, ("http",), Changes(listens=listens, here=lambda _: False)) == copy
+
+
+def test_other_protocols_leave_their_lines() -> None:
+    text = "user me;\nstream {\n  server { listen 1; }\n}\nhttp { server { listen 2; } }"
+    assert instrument(text, ()) == f"\n\n\n\nhttp {{ server {{ {DIRECTIVES} listen 2; }} }}"
+
+
+def test_fixed_addresses_stay_apart() -> None:
+    ports = lab_ports(["443", "[::]:443", "10.0.0.1:8443", "10.0.0.1:443", "unix:/a.sock", "10.0.0.1", "8000-8010"])
+    own = {"443": 443, "[::]:443": 443, "10.0.0.1:8443": 8443, "10.0.0.1": 80}
+    assert ports == own | {"10.0.0.1:443": 20001, "unix:/a.sock": 20002}
 
 
 @pytest.mark.parametrize("text", ["server {", "server { } }", 'return "x', "location / { content_by_lua_block { x "])

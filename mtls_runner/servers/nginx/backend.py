@@ -45,10 +45,12 @@ class NginxBackend:
 
     Args:
         progress: called while an image is pulled, with what is being done, bytes done and bytes in total.
+        consent: an own configuration, which can have nginx do anything, may be a process too; otherwise it is in a container.
     """
 
-    def __init__(self, progress: Callable[[str, int, int], None] | None = None) -> None:
+    def __init__(self, progress: Callable[[str, int, int], None] | None = None, *, consent: bool = False) -> None:
         self._progress = progress
+        self._consent = consent
         self._connecting = threading.Lock()
         self._engine: Engine | None = None
         self._versions: dict[str, str] = {}
@@ -66,9 +68,8 @@ class NginxBackend:
 
     def cannot(self, server: ServerSpec, client: ClientSpec | None) -> str | None:
         """What nginx has no directive for; the author's own configuration says everything itself."""
-        if server.option("config"):
-            return None
-        return (_as_process_cannot(server) if _is_process(server) else None) or inexpressible(server, client)
+        reason = _as_process_cannot(server) if self._is_process(server) else None
+        return reason or (None if server.option("config") else inexpressible(server, client))
 
     def report_to(self, listener: Callable[[str, int, int], None]) -> None:
         """Tell of images that are pulled, in MiB."""
@@ -76,7 +77,7 @@ class NginxBackend:
 
     def expect(self, servers: Sequence[ServerSpec]) -> None:
         """Servers that need nothing of their own but a port share a container."""
-        in_containers = [server for server in servers if not _is_process(server)]
+        in_containers = [server for server in servers if not self._is_process(server)]
         for group in groups(in_containers, _image):
             self._groups.update(dict.fromkeys(group.members, group))
 
@@ -88,7 +89,7 @@ class NginxBackend:
             EngineError: no engine, no permission, no image.
             ServerUnusable: nginx can't start with what it was given.
         """
-        if _is_process(server):
+        if self._is_process(server):
             from mtls_runner.servers.nginx.process import installed, serve_as_process
 
             nginx = installed()
@@ -191,6 +192,7 @@ class NginxBackend:
                 stub.take if stub else None,
                 responders.check if responders else None,
                 ready.warnings,
+                port_inside(server) in prepared.proxy_ports,
             )
 
     def configuration(self, server: ServerSpec, material: Material) -> str:
@@ -200,6 +202,9 @@ class NginxBackend:
             MaterialError: something can't be made or read.
         """
         return prepare(server, material, ()).shown
+
+    def _is_process(self, server: ServerSpec) -> bool:
+        return server.runtime is Runtime.PROCESS and (self._consent or not server.option("config"))
 
     def _connected(self) -> Engine:
         with self._connecting:
@@ -221,14 +226,11 @@ def _connect() -> Engine:
         raise EngineError(f"{error}. Without an engine: --runtime process {where}") from error
 
 
-def _is_process(server: ServerSpec) -> bool:
-    """An author's own configuration can have nginx do anything, and stays in a container."""
-    return server.runtime is Runtime.PROCESS and not server.option("config")
-
-
 def _as_process_cannot(server: ServerSpec) -> str | None:
     if find_program("nginx") is None:
         return _NOT_INSTALLED
+    if server.responders and server.option("config"):
+        return _ONLY_INSIDE
     if server.stapling is not None and server.stapling.file is None:
         return _ONLY_INSIDE
     checks = (server.ocsp, *(host.server.ocsp for host in server.hosts))

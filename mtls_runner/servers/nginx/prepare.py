@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mtls_runner.model.port import Material
 from mtls_runner.model.server import ServerSpec
 from mtls_runner.servers.container.files import ContainerFile
-from mtls_runner.servers.nginx.write.configuration import IN_CONTAINER, Surroundings, generate, port_inside
-from mtls_runner.servers.nginx.write.relays import responder_relay, upstream_relay
+from mtls_runner.servers.nginx.write.configuration import IN_CONTAINER, ROOT, Surroundings, generate, port_inside
+from mtls_runner.servers.nginx.write.relays import UPSTREAM_AT, responder_relay, upstream_relay
 
-__all__ = ["Prepared", "prepare", "prepare_generated"]
+if TYPE_CHECKING:
+    from mtls_runner.servers.nginx.read.copy import OwnConfiguration, UserConfiguration
+
+__all__ = ["Prepared", "prepare", "prepare_generated", "prepare_own"]
 
 _FOREGROUND = ("-g", "daemon off;")
 
@@ -29,6 +33,8 @@ class Prepared:
         names: path in the container → the author's file.
         listens: what the author's ``listen`` directives say, for messages.
         log_is_whole: whether the log tells of every connection; an author's configuration may leave some out.
+        proxy_ports: of the author's, where the PROXY protocol is spoken.
+        old_forms: whether the lab wrote directives in the form that every nginx takes, of which newer ones warn.
     """
 
     files: tuple[ContainerFile, ...]
@@ -39,6 +45,8 @@ class Prepared:
     names: tuple[tuple[str, str], ...] = ()
     listens: tuple[str, ...] = ()
     log_is_whole: bool = False
+    proxy_ports: frozenset[int] = frozenset()
+    old_forms: bool = False
 
     def keep(self, directory: Path) -> None:
         """Write the configuration files where people may look at them or use them by hand; no keys, no passphrases."""
@@ -64,7 +72,9 @@ def prepare_generated(
     """
     made = generate(servers, material, surroundings)
     command = ("-c", surroundings.main_file, *_FOREGROUND)
-    return Prepared(made.files, ("nginx",), command, made.text, surroundings.main_file, log_is_whole=True)
+    return Prepared(
+        made.files, ("nginx",), command, made.text, surroundings.main_file, log_is_whole=True, old_forms=True
+    )
 
 
 def prepare(server: ServerSpec, material: Material, image_command: tuple[str, ...]) -> Prepared:
@@ -83,18 +93,65 @@ def prepare(server: ServerSpec, material: Material, image_command: tuple[str, ..
     # crossplane is only needed here.
     from mtls_runner.servers.nginx.read.copy import read_user_configuration
 
-    ocsp = responder_relay(server.responders)
-    own = read_user_configuration(server, material, ocsp)
-    if server.upstreams:
-        relay = upstream_relay(server.upstreams, own.texts)
-        own = read_user_configuration(server, material, f"{relay} {ocsp}".rstrip())
+    own = read_user_configuration(server)
+    listens = {address: str(port) for address, port in own.ports.items() if address.removeprefix("*:") != str(port)}
+    relay = upstream_relay(own.stubs.values(), UPSTREAM_AT, own.certificate)
+    made = own.copies(material, f"{relay} {responder_relay(server.responders)}".strip(), listens=listens)
+    return _own(own, made, None, _noticing(image_command))
+
+
+def prepare_own(
+    own: OwnConfiguration, material: Material, place: Surroundings, ports: Mapping[int, int], stub: str
+) -> Prepared:
+    """What a process needs for the author's own configuration.
+
+    Args:
+        own: the configuration, as it was read.
+        material: the plan's.
+        place: where it will run: its files lie below ``place.directory``.
+        ports: the configuration's, and those that were bound for them.
+        stub: the directory of the stub's socket; ``""``: there is none.
+
+    Raises:
+        MaterialError: something can't be made or read.
+    """
+    relay = upstream_relay(own.stubs.values(), stub, _below(own.certificate, place.directory), stub)
+    made = own.copies(
+        material,
+        " ".join((relay, *place.http)),
+        listens={address: f"{place.host}{ports[port]}" for address, port in own.ports.items()},
+        below=place.directory,
+        scratch=f"{place.directory}/scratch",
+        sockets=stub,
+    )
+    main = f"{place.directory}{ROOT}/nginx.conf"
+    return _own(
+        own, made, ("nginx",), ("-c", main, "-g", " ".join(("daemon off; error_log stderr notice;", *place.main)))
+    )
+
+
+def _below(certificate: tuple[str, str, str] | None, directory: str) -> tuple[str, str, str] | None:
+    if certificate is None:
+        return None
+    chain, key, passphrases = (f"{directory}{path}" if path else "" for path in certificate)
+    return chain, key, passphrases
+
+
+def _own(
+    own: OwnConfiguration,
+    made: UserConfiguration,
+    entrypoint: tuple[str, ...] | None,
+    command: tuple[str, ...] | None,
+) -> Prepared:
     return Prepared(
-        files=tuple(own.files),
-        entrypoint=None,
-        command=_noticing(image_command),
-        shown=own.difference,
-        names=tuple(own.names),
+        files=tuple(made.files),
+        entrypoint=entrypoint,
+        command=command,
+        shown=made.difference,
+        names=tuple(made.names),
         listens=tuple(own.listens),
+        proxy_ports=own.proxy_ports,
+        old_forms=made.old_forms,
     )
 
 

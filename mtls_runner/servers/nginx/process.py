@@ -16,21 +16,27 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mtls_runner.deadline import Deadline
-from mtls_runner.errors import LabError
+from mtls_runner.errors import LabError, ServerUnusable
 from mtls_runner.model.endpoint import Address
+from mtls_runner.model.observation import Reason
 from mtls_runner.model.port import Material
 from mtls_runner.model.server import ServerSpec
 from mtls_runner.runtimes.log_stream import LogStream
 from mtls_runner.runtimes.process import Program, find_program, finish, start
 from mtls_runner.servers.container.files import ContainerFile
 from mtls_runner.servers.nginx.build import NginxBuild
-from mtls_runner.servers.nginx.prepare import prepare_generated
+from mtls_runner.servers.nginx.prepare import Prepared, prepare_generated, prepare_own
 from mtls_runner.servers.nginx.reloading import ReloadableNginx
 from mtls_runner.servers.nginx.start import wait_until_ready
-from mtls_runner.servers.nginx.write.configuration import Surroundings
+from mtls_runner.servers.nginx.write.configuration import ROOT, Surroundings, port_inside
 from mtls_runner.servers.nginx.write.syntax import path_argument
+from mtls_runner.servers.stubs.upstream import upstream_stub
+
+if TYPE_CHECKING:
+    from mtls_runner.servers.nginx.read.copy import OwnConfiguration
 
 __all__ = ["InstalledNginx", "NginxProcess", "installed", "serve_as_process"]
 
@@ -171,27 +177,71 @@ def serve_as_process(
         raise LabError(f"nginx would take the $ in {directory} for a variable: set TMPDIR to another directory")
     surroundings = _surroundings(directory, nginx)
     options = ["-e", "stderr"] if nginx.build.is_at_least("1.19.5") else []
+    own = _read(server)
+    wanted = port_inside(server)
+    numbers = tuple(dict.fromkeys((wanted, *(own.ports.values() if own is not None else ()))))
     with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.create_server((_HOST, 0), backlog=_BACKLOG))
-        address = Address(_HOST, listener.getsockname()[1])
-        prepared = prepare_generated({address.port: server}, material, surroundings)
+        listeners = {
+            number: stack.enter_context(socket.create_server((_HOST, 0), backlog=_BACKLOG)) for number in numbers
+        }
+        ports = {number: listener.getsockname()[1] for number, listener in listeners.items()}
+        address = Address(_HOST, ports[wanted])
+        stub = stack.enter_context(upstream_stub(server, material.directory)) if server.upstreams else None
+
+        def prepared_for(changed: ServerSpec) -> Prepared:
+            if own is None:
+                return prepare_generated({address.port: changed}, material, surroundings)
+            return prepare_own(
+                _read(changed) or own, material, surroundings, ports, str(stub.directory) if stub else ""
+            )
+
+        prepared = prepared_for(server)
         for file in prepared.files:
             _write(file)
+        given = [
+            listener.fileno() for number, listener in listeners.items() if own is None or number in own.ports.values()
+        ]
         program = stack.enter_context(
             start(
-                [nginx.path, "-p", f"{directory}/", *options, *(prepared.command or ())],
+                [
+                    nginx.path,
+                    "-p",
+                    f"{directory}{ROOT if own is not None else ''}/",
+                    *options,
+                    *(prepared.command or ()),
+                ],
                 directory,
-                environment={"NGINX": f"{listener.fileno()};"},
-                inherited=(listener.fileno(),),
+                environment={"NGINX": "".join(f"{number};" for number in given)},
+                inherited=tuple(given),
             )
         )
-        listener.close()  # its own is nginx's now: it ends with it
+        for listener in listeners.values():
+            listener.close()  # its own are nginx's now: they end with it
         process = NginxProcess(program, address)
-        ready = wait_until_ready(process, prepared, address.port, deadline)
+        ready = wait_until_ready(process, prepared, wanted, deadline)
         yield ReloadableNginx(
             address,
             process,
             prepared,
-            lambda changed: prepare_generated({address.port: changed}, material, surroundings),
+            prepared_for,
+            stub.take if stub is not None else None,
             warnings=ready.warnings,
+            proxied=wanted in prepared.proxy_ports,
         )
+
+
+def _read(server: ServerSpec) -> OwnConfiguration | None:
+    if not server.option("config"):
+        return None
+    from mtls_runner.servers.nginx.read.copy import read_user_configuration
+
+    own = read_user_configuration(server)
+    beyond = next(
+        (address for address in own.listens if address.split(" ")[0] not in own.ports and "quic" not in address), None
+    )
+    if beyond is not None:
+        raise ServerUnusable(
+            f"listen {beyond}: a process of the lab's listens on loopback only; a container has it",
+            reason=Reason.BAD_CONFIG,
+        )
+    return own

@@ -23,7 +23,7 @@ class ReloadableNginx(RunningNginx):
     """Implements :class:`mtls_runner.model.port.Reloadable`.
 
     Args:
-        address, upstream, check, warnings: as for its base.
+        address, upstream, check, warnings, proxied: as for its base.
         instance: its own, shared with no other server.
         prepared: what it was given.
         prepare: what it would be given for another description.
@@ -38,8 +38,9 @@ class ReloadableNginx(RunningNginx):
         upstream: Callable[[], HttpRequest | None] | None = None,
         check: Callable[[], None] | None = None,
         warnings: tuple[str, ...] = (),
+        proxied: bool = False,
     ) -> None:
-        super().__init__(address, instance.log, prepared.log_is_whole, upstream, check, warnings)
+        super().__init__(address, instance.log, prepared.log_is_whole, upstream, check, warnings, proxied)
         self._instance = instance
         self._prepared = prepared
         self._prepare = prepare

@@ -17,6 +17,7 @@ from mtls_runner.model.observation import ClientView, HttpRequest, Phase, Server
 from mtls_runner.runtimes.log_stream import LogStream
 from mtls_runner.servers.nginx.log.attribution import can_be_of, is_told
 from mtls_runner.servers.nginx.log.lines import LogLine, parse_line, server_view
+from mtls_runner.servers.readiness import PROXY_PROTOCOL
 
 __all__ = ["RunningNginx"]
 
@@ -63,6 +64,7 @@ class RunningNginx:
         upstream: takes the request that was last forwarded to a stub, if there was one.
         check: raises ``LabError`` where what nginx depends on has broken.
         warnings: what it said while it read its configuration.
+        proxied: it speaks the PROXY protocol there.
     """
 
     def __init__(
@@ -73,8 +75,10 @@ class RunningNginx:
         upstream: Callable[[], HttpRequest | None] | None = None,
         check: Callable[[], None] | None = None,
         warnings: tuple[str, ...] = (),
+        proxied: bool = False,
     ) -> None:
         self.warnings = warnings
+        self._proxied = proxied
         self._address = address
         self._log = log
         self._log_is_whole = log_is_whole
@@ -161,7 +165,7 @@ class RunningNginx:
                 (self._address.host, self._address.port), max(deadline.remaining(), 0.1)
             ) as plain:
                 # Plain HTTP: nginx answers and logs it whatever its TLS settings are.
-                plain.sendall(f"GET {token} HTTP/1.0\r\n\r\n".encode())
+                plain.sendall((PROXY_PROTOCOL if self._proxied else b"") + f"GET {token} HTTP/1.0\r\n\r\n".encode())
                 while plain.recv(4096):
                     pass
         except OSError:

@@ -12,7 +12,7 @@ from mtls_runner.servers.nginx.instance import NginxInstance, workers_of
 from mtls_runner.servers.nginx.log.lines import parse_line
 from mtls_runner.servers.nginx.log.start_failure import renamed, start_failure
 from mtls_runner.servers.nginx.prepare import Prepared
-from mtls_runner.servers.readiness import Answer, knock
+from mtls_runner.servers.readiness import PROXY_PROTOCOL, Answer, knock
 
 __all__ = ["Ready", "wait_until_ready"]
 
@@ -46,13 +46,14 @@ def wait_until_ready(nginx: NginxInstance, prepared: Prepared, port: int, deadli
         if line is not None:
             read = parse_line(line)
             workers = workers or read.starts_worker
-            if read.is_warning and not (prepared.generated and _OLD_FORM in read.message):
+            if read.is_warning and not (prepared.old_forms and _OLD_FORM in read.message):
                 warned[renamed(read.message, prepared.names)] = None
             if not workers:
                 continue
         if nginx.log.ended or nginx.address is None:
             raise start_failure(nginx.log.tail(), prepared.files, nginx.exit_code(), prepared.names)
-        if knock(nginx.address, deadline.within(2)) is not Answer.NOTHING:
+        first = PROXY_PROTOCOL if port in prepared.proxy_ports else b""
+        if knock(nginx.address, deadline.within(2), first) is not Answer.NOTHING:
             return Ready(nginx.address, tuple(warned))
         deadline.check("waiting for nginx to answer")
         workers = workers or bool(workers_of(nginx))

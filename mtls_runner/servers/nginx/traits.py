@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mtls_runner.model.traits import BackendTraits, PlainServer, Refusal, Runtime
@@ -11,13 +12,19 @@ if TYPE_CHECKING:
 
     from mtls_runner.model.port import ServerBackend
 
-__all__ = ["TRAITS"]
+__all__ = ["TRAITS", "WITH_CONSENT"]
 
 
 def _make() -> ServerBackend:
     from mtls_runner.servers.nginx.backend import NginxBackend
 
     return NginxBackend()
+
+
+def _make_with_consent() -> ServerBackend:
+    from mtls_runner.servers.nginx.backend import NginxBackend
+
+    return NginxBackend(consent=True)
 
 
 def _options() -> type[BaseModel]:
@@ -42,3 +49,5 @@ TRAITS = BackendTraits(
     image_variable="MTLS_RUN_IMAGE",
     options=_options,
 )
+WITH_CONSENT = replace(TRAITS, make=_make_with_consent)
+"""Where an own configuration may have a process do anything."""

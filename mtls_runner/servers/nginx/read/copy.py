@@ -1,10 +1,10 @@
-"""The author's own configuration (``config:``) and the files that it needs, as they go into the container."""
+"""The author's own configuration (``config:``) and the files that it needs, as the lab's nginx gets them."""
 
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from difflib import unified_diff
 from pathlib import Path
 
@@ -12,55 +12,160 @@ from mtls_runner.model.port import Material
 from mtls_runner.model.server import ServerSpec
 from mtls_runner.servers.container.files import ContainerFile
 from mtls_runner.servers.mapped_files import mapped_files, text_of_own
+from mtls_runner.servers.nginx.read.applications import Stub, applications, stubs
 from mtls_runner.servers.nginx.read.files import ROOT, beside, is_whole_text
-from mtls_runner.servers.nginx.read.instrument import instrument
+from mtls_runner.servers.nginx.read.instrument import Changes, has_unlisted, instrument
+from mtls_runner.servers.nginx.read.listening import lab_ports
+from mtls_runner.servers.nginx.read.stand_ins import stand_in
 from mtls_runner.servers.nginx.read.statements import Statement, Unreadable, statements
 from mtls_runner.servers.nginx.write.access_log import FORMAT_DEFINITION
+from mtls_runner.servers.nginx.write.relays import stub_at
 
-__all__ = ["UserConfiguration", "read_user_configuration"]
+__all__ = ["OwnConfiguration", "UserConfiguration", "read_user_configuration"]
 
 _OWN_FILE = str(ROOT / "conf.d" / "00-mtls-run.conf")
 """What the lab adds at ``http`` level; its name sorts before the author's, so that what it defines is there for them."""
+_MAIN_FILE = str(ROOT / "nginx.conf")
 
 
 @dataclass(slots=True)
 class UserConfiguration:
-    """What goes into the container.
+    """What nginx is given.
 
     Args:
         files: configuration files, the lab's copies, and what ``files:`` maps.
-        names: path in the container → the author's file.
+        names: path for nginx → the author's file.
         difference: what the copies change, as a unified diff.
-        listens: arguments of every ``listen``, for messages.
-        texts: the author's configuration files, unchanged.
+        old_forms: whether ``http2`` is written in the form that every nginx takes.
     """
 
     files: list[ContainerFile] = field(default_factory=list)
     names: list[tuple[str, str]] = field(default_factory=list)
     difference: str = ""
+    old_forms: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """One of the author's: where nginx has it, where it is here, and what blocks it is included in."""
+
+    path: str
+    local: Path
+    inside: tuple[str, ...]
+    text: str
+
+
+@dataclass(slots=True)
+class OwnConfiguration:
+    """The configuration as it was read.
+
+    Args:
+        server: whose it is.
+        whole: whether it is a whole ``nginx.conf``; else it is included by the one of the image, or by one of the lab's.
+        found: all statements, each with the names of the blocks around it.
+        listens: what its ``listen`` directives say.
+        ports: a port of the lab's for each address of a ``listen``.
+        stubs: what answers in the place of each application that ``upstreams:`` names, by directive and argument.
+    """
+
+    server: ServerSpec
+    whole: bool = False
+    found: list[tuple[tuple[str, ...], Statement]] = field(default_factory=list)
     listens: list[str] = field(default_factory=list)
-    texts: list[str] = field(default_factory=list)
+    ports: dict[str, int] = field(default_factory=dict)
+    stubs: dict[tuple[str, str], Stub] = field(default_factory=dict)
+    _files: list[_File] = field(default_factory=list)
+    _missing: list[str] = field(default_factory=list)
+
+    @property
+    def proxy_ports(self) -> frozenset[int]:
+        """Ports where the PROXY protocol is spoken."""
+        return frozenset(
+            self.ports[one.arguments[0]]
+            for _, one in self.found
+            if one.name == "listen" and "proxy_protocol" in one.arguments and one.arguments[0] in self.ports
+        )
+
+    @property
+    def certificate(self) -> tuple[str, str, str] | None:
+        """Paths of a certificate, its key and the key's passphrase (or ``""``) that ``files:`` maps; ``None``: it does not."""
+        of = self.server.certificate
+        paths = {what.removeprefix(f"{of}."): path for path, what in self.server.files if what.startswith(f"{of}.")}
+        chain = paths.get("chain", paths.get("certificate", ""))
+        return (chain, paths["key"], paths.get("passphrase", "")) if chain and "key" in paths else None
+
+    def copies(
+        self,
+        material: Material,
+        http: str,
+        *,
+        listens: Mapping[str, str],
+        below: str = "",
+        scratch: str = "/tmp",  # noqa: S108 - of a container that is the run's own
+        sockets: str = "",
+    ) -> UserConfiguration:
+        """What nginx gets.
+
+        Args:
+            material: the plan's.
+            http: more configuration for the ``http`` level, on one line.
+            listens, below, scratch: see :class:`~mtls_runner.servers.nginx.read.instrument.Changes`.
+            sockets: where the stubs' sockets are; ``""``: they are on the container's loopback.
+
+        Raises:
+            MaterialError: a file can't be read, or made.
+        """
+        http = " ".join(part for part in (FORMAT_DEFINITION, http) if part)
+        mapped = list(mapped_files(self.server, material))
+        paths = {file.path for file in mapped}
+        at = {one: stub_at(stub, sockets) for one, stub in self.stubs.items()}
+        passed = {(one.directive, one.argument): one for one in applications(self.found)}
+        changes = Changes(
+            http=http,
+            listens=listens,
+            unlisted=f"listen {listens['80']};" if below and "80" in listens else "",
+            below=below,
+            scratch=scratch,
+            here=lambda path: str(ROOT / path) in paths,
+            arguments={key: passed[key].at(address) for key, address in at.items()},
+        )
+        old_forms = any(one.name == "http2" for _, one in self.found) or any(
+            "grpc" in s.scheme for s in self.stubs.values()
+        )
+        result = UserConfiguration(old_forms=old_forms)
+        for file in self._files:
+            copy = _copied(file, changes)
+            result.files.append(ContainerFile(below + file.path, copy.encode("utf-8", "surrogateescape")))
+            result.names.append((below + file.path, str(file.local)))
+            result.difference += _difference(file.text, copy, str(file.local), below + file.path)
+        if not self.whole:
+            result.files.append(ContainerFile(below + _OWN_FILE, f"{http}\n".encode()))
+        if below and not self.whole:
+            main = f"events {{}} http {{ include {below}{ROOT}/conf.d/*.conf; }}\n"
+            result.files.append(ContainerFile(below + _MAIN_FILE, main.encode()))
+        done = {file.path for file in self._files}
+        result.files += (replace(file, path=below + file.path) for file in mapped if file.path not in done)
+        for path in self._missing:
+            content = None if path in paths else stand_in(path, of_image=not below)
+            result.files += [ContainerFile(below + path, content)] if content is not None else []
+        return result
 
 
-def read_user_configuration(server: ServerSpec, material: Material, http: str = "") -> UserConfiguration:
-    """Read the configuration and everything beside it, and make the lab's copies.
+def read_user_configuration(server: ServerSpec) -> OwnConfiguration:
+    """Read the configuration and all that it includes.
 
     Args:
         server: its options say where the configuration is; its ``files`` what else goes in.
-        material: the plan's.
-        http: more configuration for the ``http`` level, on one line.
 
     Raises:
         MaterialError: a file can't be read.
     """
     main = Path(server.option("config"))
-    http = " ".join(part for part in (FORMAT_DEFINITION, http) if part)
     own = {path: Path(what.removeprefix("file:")) for path, what in server.files if what.startswith("file:")}
-    result = UserConfiguration()
     text = text_of_own(main)
-    whole = is_whole_text(text)
-    path = ROOT / ("nginx.conf" if whole else f"conf.d/{main.stem}.conf")
-    pending = [(str(path), main, () if whole else ("http",))]
+    result = OwnConfiguration(server, is_whole_text(text))
+    path = ROOT / ("nginx.conf" if result.whole else f"conf.d/{main.stem}.conf")
+    pending = [(str(path), main, () if result.whole else ("http",))]
     done: set[str] = set()
     while pending:
         inside_path, file, inside = pending.pop(0)
@@ -68,29 +173,36 @@ def read_user_configuration(server: ServerSpec, material: Material, http: str = 
             continue
         done.add(inside_path)
         text = text_of_own(file)
-        copy, found = _copied(text, inside, http)
-        result.texts.append(text)
-        result.files.append(ContainerFile(inside_path, copy.encode("utf-8", "surrogateescape")))
-        result.names.append((inside_path, str(file)))
-        result.difference += _difference(text, copy, str(file), inside_path)
-        for statement in found:
-            if statement.name == "listen":
-                result.listens.append(" ".join(statement.arguments))
-            elif statement.name == "include" and statement.arguments:
-                around = (*inside, *statement.path)
-                pending += [(at, local, around) for at, local in _included(statement.arguments[0], main, whole, own)]
-    if not whole:
-        result.files.append(ContainerFile(_OWN_FILE, f"{http}\n".encode()))
-    result.files += (file for file in mapped_files(server, material) if file.path not in done)
+        result._files.append(_File(inside_path, file, inside, text))
+        for one in _statements(text):
+            around = (*inside, *one.path)
+            result.found.append((around, one))
+            if one.name == "include" and one.arguments:
+                included = list(_included(one.arguments[0], main, result.whole, own))
+                pending += [(at, local, around) for at, local in included]
+                result._missing += [str(ROOT / one.arguments[0])] * (not included)
+    listening = [one for around, one in result.found if one.name == "listen" and around[:1] == ("http",)]
+    result.listens = [" ".join(one.arguments) for one in listening]
+    addresses = [one.arguments[0] for one in listening if one.arguments and "quic" not in one.arguments]
+    result.ports = lab_ports(addresses + ["80"] * any(has_unlisted(_statements(file.text)) for file in result._files))
+    made = stubs(applications(result.found), server.upstreams)
+    result.stubs = {(one.directive, one.argument): stub for one, stub in made.items()}
     return result
 
 
-def _copied(text: str, inside: tuple[str, ...], http: str) -> tuple[str, list[Statement]]:
-    """The copy and its statements; what can't be read goes in as it is, and nginx says what is wrong with it."""
+def _statements(text: str) -> Sequence[Statement]:
     try:
-        return instrument(text, inside, http), statements(text)
+        return statements(text)
     except Unreadable:
-        return text, []
+        return ()
+
+
+def _copied(file: _File, changes: Changes) -> str:
+    """What can't be read goes in as it is, and nginx says what is wrong with it."""
+    try:
+        return instrument(file.text, file.inside, changes)
+    except Unreadable:
+        return file.text
 
 
 def _included(pattern: str, main: Path, whole: bool, own: dict[str, Path]) -> Iterator[tuple[str, Path]]:
@@ -106,6 +218,6 @@ def _included(pattern: str, main: Path, whole: bool, own: dict[str, Path]) -> It
 
 
 def _difference(before: str, after: str, file: str, path: str) -> str:
-    lines = unified_diff(before.splitlines(), after.splitlines(), file, f"container:{path}", lineterm="", n=1)
+    lines = unified_diff(before.splitlines(), after.splitlines(), file, f"nginx:{path}", lineterm="", n=1)
     text = "\n".join(lines)
     return f"{text}\n" if text else ""

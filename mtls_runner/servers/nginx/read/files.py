@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from mtls_runner.servers.nginx.read.statements import Unreadable, is_whole, statements
+from mtls_runner.servers.nginx.write.configuration import ROOT
 
 __all__ = ["ROOT", "beside", "is_whole_text", "text_of"]
-
-ROOT = PurePosixPath("/etc/nginx")
-"""What relative paths of a configuration start from."""
 
 
 def text_of(file: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import crossplane  # type: ignore[import-untyped]
 from crossplane.errors import NgxParserBaseException  # type: ignore[import-untyped]
@@ -27,6 +27,7 @@ class Statement:
         opens: whether it is a block.
         path: names of the blocks around it, outermost first.
         block: offset after the ``{`` of the block around it; 0 at the top.
+        close: of a block: offset after its ``}``.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Statement:
     opens: bool
     path: tuple[str, ...]
     block: int
+    close: int = 0
 
 
 def statements(text: str) -> list[Statement]:
@@ -49,12 +51,15 @@ def statements(text: str) -> list[Statement]:
     start = 0
     path: list[str] = []
     blocks = [0]
+    opened: list[int] = []
     for word, quoted, begin, end in _words(text):
         mark = "" if quoted else word
         if mark == "}":
             if len(blocks) > 1:
                 blocks.pop()
                 path.pop()
+                if (number := opened.pop()) >= 0:
+                    found[number] = replace(found[number], close=end)
             words = []
         elif mark in {";", "{"}:
             if words:
@@ -63,6 +68,7 @@ def statements(text: str) -> list[Statement]:
             if mark == "{":
                 path.append(words[0] if words else "")
                 blocks.append(end)
+                opened.append(len(found) - 1 if words else -1)
             words = []
         else:
             if not words:

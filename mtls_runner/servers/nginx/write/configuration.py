@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from mtls_runner.model.port import Material
 from mtls_runner.model.server import ServerSpec
@@ -15,7 +16,10 @@ from mtls_runner.servers.nginx.write.relays import responder_relay
 from mtls_runner.servers.nginx.write.syntax import DOLLAR_DEFINITION, literal, rendered
 from mtls_runner.servers.nginx.write.tls import listen, tls_directives
 
-__all__ = ["FIRST_PORT", "IN_CONTAINER", "Generated", "Surroundings", "generate", "port_inside"]
+__all__ = ["FIRST_PORT", "IN_CONTAINER", "ROOT", "Generated", "Surroundings", "generate", "port_inside"]
+
+ROOT = PurePosixPath("/etc/nginx")
+"""What relative paths of an author's configuration start from."""
 
 FIRST_PORT = 443
 """Inside, of several servers in one container."""

@@ -7,14 +7,14 @@ its responder before anything runs.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
 from mtls_runner.model.revocation import OcspAnswer, ResponderSpec
+from mtls_runner.servers.nginx.read.applications import Stub, is_name
 from mtls_runner.servers.stubs import ocsp_responder, upstream
 
-__all__ = ["RESPONDERS_AT", "UPSTREAM_AT", "listens", "relay_hosts", "responder_relay", "upstream_relay"]
+__all__ = ["RESPONDERS_AT", "UPSTREAM_AT", "relay_hosts", "responder_relay", "stub_at", "upstream_relay"]
 
 UPSTREAM_AT = "/run/mtls-run"
 """Where the upstream stub's directory is mounted."""
@@ -24,24 +24,49 @@ RESPONDERS_AT = "/run/mtls-run-ocsp"
 
 def relay_hosts(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
     """Each name's loopback address inside the container; its own, so that it can't meet the author's ``listen``."""
-    return tuple((name, f"127.0.66.{number}") for number, name in enumerate(names, 1))
+    return tuple((name, _address(number)) for number, name in enumerate(names, 1) if is_name(name))
 
 
-def listens(names: Sequence[str], texts: Sequence[str]) -> Iterator[str]:
-    """For each name its ``listen`` directives: on port 80 and on every port that the texts name."""
-    for name, address in relay_hosts(names):
-        ports = {80} | {int(port) for text in texts for port in re.findall(rf"\b{re.escape(name)}:(\d{{1,5}})\b", text)}
-        yield " ".join(f"listen {address}:{port};" for port in sorted(ports) if 0 < port < 65536)
+def _address(number: int) -> str:
+    return f"127.0.66.{number}"
 
 
-def upstream_relay(names: Sequence[str], texts: Sequence[str]) -> str:
-    """One line for the ``http`` level: a server for each name."""
-    return " ".join(
-        f"server {{ {listen} access_log off; error_log /dev/null crit; client_max_body_size 0; "
+def stub_at(stub: Stub, sockets: str = "") -> str:
+    """Where nginx finds a stub: on its container's loopback, or at a Unix socket in the folder ``sockets``."""
+    if not sockets:
+        return f"{_address(stub.number)}:{stub.port}"
+    return f"unix:{sockets}/{stub.number}-{stub.scheme}-{stub.port}.sock"
+
+
+def upstream_relay(
+    made: Iterable[Stub], directory: str, certificate: tuple[str, str, str] | None, sockets: str = ""
+) -> str:
+    """One line for the ``http`` level: a server for each stub.
+
+    Args:
+        made: the stubs.
+        directory: where nginx finds the stub's own socket.
+        certificate: what those present that speak TLS: paths of certificate and key, and of the key's passphrase or ``""``;
+            ``None``: nothing, and nobody answers there.
+        sockets: as of :func:`stub_at`.
+    """
+    return " ".join(filter(None, (_relay(stub, directory, certificate, sockets) for stub in dict.fromkeys(made))))
+
+
+def _relay(stub: Stub, directory: str, certificate: tuple[str, str, str] | None, sockets: str) -> str:
+    speaks_grpc, speaks_tls = stub.scheme.startswith("grpc"), stub.scheme in ("https", "grpcs")
+    chain, key, passphrases = certificate or ("", "", "")
+    if speaks_tls and not chain:
+        return ""
+    listen = f"listen {stub_at(stub, sockets)}{' ssl' * speaks_tls}{' http2' * speaks_grpc};"
+    tls = f"ssl_certificate {chain}; ssl_certificate_key {key}; ssl_verify_client off; " if speaks_tls else ""
+    tls += f"ssl_password_file {passphrases}; " if speaks_tls and passphrases else ""
+    trailer = "add_header grpc-status 0; " if speaks_grpc else ""
+    return (
+        f"server {{ {listen} {tls}access_log off; error_log /dev/null crit; client_max_body_size 0; "
         "underscores_in_headers on; ignore_invalid_headers off; large_client_header_buffers 8 64k; location / { "
-        f"proxy_pass http://unix:{UPSTREAM_AT}/{upstream.SOCKET}:; proxy_http_version 1.1; proxy_redirect off; "
+        f"{trailer}proxy_pass http://unix:{directory}/{upstream.SOCKET}:; proxy_http_version 1.1; proxy_redirect off; "
         "proxy_set_header Host $http_host; proxy_set_header Connection $http_connection; } }"
-        for listen in listens(names, texts)
     )
 
 

@@ -1,0 +1,118 @@
+"""The applications that a configuration passes requests to, and the stubs that answer in their place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mtls_runner.servers.nginx.read.statements import Statement
+
+__all__ = ["Application", "Stub", "applications", "is_name", "stubs"]
+
+_PASS = re.compile("(proxy|grpc|fastcgi|uwsgi|scgi|memcached)_pass")
+_WHERE = re.compile(r"(?:([a-z]+)://)?(unix:[^:;]+|\[[0-9A-Fa-f:.]+\]|[^/:$\[]+)(?::([0-9]{1,5}))?:?((?:/|$).*)")
+_TLS = ("https", "grpcs")
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """Where one directive passes requests to.
+
+    Args:
+        directive, argument: as written.
+        scheme: what is spoken: ``http``, ``https``, ``grpc``, ``grpcs``; for all else ``http``, which the stub speaks.
+        host: a name, an address or ``unix:`` with a path.
+        port: the scheme's own where there is none.
+        path: the URI behind it.
+    """
+
+    directive: str
+    argument: str
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+    def at(self, address: str) -> str:
+        """The argument with another address, ``host:port`` or ``unix:`` with a path."""
+        if self.directive == "server":
+            return address
+        more = ":" if self.path and address.startswith("unix:") else ""
+        return f"{self.scheme}://{address}{more}{self.path}"
+
+
+def applications(found: Iterable[tuple[tuple[str, ...], Statement]]) -> list[Application]:
+    """Those of a whole configuration, of each statement with the names of the blocks around it.
+
+    Left out is what only variables name, and names of ``upstream`` groups, whose servers count.
+    """
+    found = list(found)
+    groups = {one.arguments[0] for _, one in found if one.name == "upstream" and one.opens and one.arguments}
+    passes = [one for _, one in found if _PASS.fullmatch(one.name) and one.arguments]
+    spoken = {parts[1]: parts[0] for one in passes if (parts := _parts(one.name, one.arguments[0])) is not None}
+    made: dict[tuple[str, str], Application] = {}
+    group = ""
+    for path, one in found:
+        if one.name == "upstream" and one.opens and one.arguments:
+            group = one.arguments[0]
+        in_group = one.name == "server" and path[-1:] == ("upstream",)
+        if not one.arguments or not (in_group or _PASS.fullmatch(one.name)):
+            continue
+        parts = _parts(one.name, one.arguments[0])
+        if parts is None or (not in_group and parts[1] in groups):
+            continue
+        scheme, host, port, uri = parts
+        if in_group:
+            scheme = spoken.get(group, "http")
+        own = 443 if scheme in _TLS else 80
+        made[one.name, one.arguments[0]] = Application(one.name, one.arguments[0], scheme, host, port or own, uri)
+    return list(made.values())
+
+
+def _parts(directive: str, argument: str) -> tuple[str, str, int, str] | None:
+    match = _WHERE.fullmatch(argument)
+    if match is None:
+        return None
+    plain = {"grpc_pass": "grpc"}.get(directive, "http")
+    scheme = match[1] if directive in ("proxy_pass", "grpc_pass") and match[1] else plain
+    return scheme, match[2], int(match[3] or 0), match[4] if directive == "proxy_pass" else ""
+
+
+def is_name(host: str) -> bool:
+    """Whether it has to be resolved."""
+    try:
+        ip_address(host.strip("[]"))
+    except ValueError:
+        return not host.startswith("unix:") and host != "localhost"
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Stub:
+    """What answers in the place of an application.
+
+    Args:
+        number: of its host among the upstreams, from 1.
+        scheme: what it speaks.
+        port: that it listens on.
+    """
+
+    number: int
+    scheme: str
+    port: int
+
+
+def stubs(found: Sequence[Application], upstreams: Sequence[str]) -> Mapping[Application, Stub]:
+    """A stub for each application that the upstreams name: by host, or by host and port."""
+    return {one: stub for one in found for stub in _stubs(one, upstreams)}
+
+
+def _stubs(one: Application, upstreams: Sequence[str]) -> Iterator[Stub]:
+    for number, upstream in enumerate(upstreams, 1):
+        if upstream in (one.host, f"{one.host}:{one.port}", one.argument):
+            yield Stub(number, one.scheme, one.port)
+            return
