@@ -42,7 +42,7 @@ def lab_ports(addresses: Iterable[str]) -> dict[str, int]:
     found: dict[str, int] = {}
     free = (number for number in range(_FIRST_FREE, 65536) if number not in by_port)
     own: dict[tuple[str, int | None], int] = {}
-    for address, (host, port) in known.items():
+    for address, (host, port) in sorted(known.items()):
         host = "" if host in _EVERYWHERE else host
         if port is not None and (not host or len(by_port[port]) == 1):
             found[address] = port
