@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from mtls_runner.cli.barrier import Barrier
-from mtls_runner.cli.report_file import ReportFile
 from mtls_runner.cli.stop import Stop
 from mtls_runner.model.event import Event, RunFinished
 from mtls_runner.model.port import Reporter
+
+if TYPE_CHECKING:
+    from mtls_runner.atomic_file import AtomicFile
 
 __all__ = ["Audience", "Outlet"]
 
@@ -30,7 +32,7 @@ class Outlet:
     name: str
     reporter: Reporter
     stream: TextIO
-    file: ReportFile | None = None
+    file: AtomicFile | None = None
 
 
 class Audience:

@@ -13,7 +13,7 @@ from pathlib import Path
 from mtls_runner.cli.select import compile_expression, named
 from mtls_runner.errors import ScenarioError, UsageError
 from mtls_runner.language import Overrides, load
-from mtls_runner.model.case import Plan
+from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.traits import Runtime
 from mtls_runner.span import Diagnostic, Severity
 
@@ -66,8 +66,13 @@ def chosen(choice: Choice) -> list[Plan]:
             and (not choice.tags or not set(choice.tags).isdisjoint(case.tags))
         )
         if cases:
-            selected.append(replace(plan, cases=cases) if len(cases) < len(plan.cases) else plan)
+            selected.append(plan if len(cases) == len(plan.cases) else _only(plan, cases))
     return selected
+
+
+def _only(plan: Plan, cases: tuple[Case, ...]) -> Plan:
+    chosen = {case.id for case in cases}
+    return replace(plan, cases=cases, not_run=tuple(case for case in plan.cases if case.id not in chosen))
 
 
 def overrides(choice: Choice) -> Overrides:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import click
 
+from mtls_runner.atomic_file import AtomicFile
 from mtls_runner.cli.audience import Audience, Outlet
 from mtls_runner.cli.color import is_terminal
 from mtls_runner.cli.exit_code import ExitCode, worst
-from mtls_runner.cli.report_file import STANDARD_OUTPUT, ReportFile, ReportFiles
+from mtls_runner.cli.report_file import STANDARD_OUTPUT, ReportFiles
 from mtls_runner.cli.stop import STOP
 from mtls_runner.conformance.case import CatalogueFile
 from mtls_runner.conformance.catalogue import CATALOGUE, plans
@@ -103,7 +104,7 @@ def _write(
     told: OutcomeTable,
     groups: Sequence[CatalogueFile],
     collector: Collector,
-    reports: dict[str, ReportFile],
+    reports: dict[str, AtomicFile],
 ) -> None:
     if wish.json_path is not None:
         from mtls_runner.conformance.json_form import json_form

@@ -104,7 +104,7 @@ class Lab(AbstractContextManager["Lab"]):
         self._announced: set[BackendTraits] = set()
         self._tools: dict[ClientTraits, Client] = {}
         self._directory = Path()
-        self._controls = Controls(plan.cases, self.run)
+        self._controls = Controls((*plan.cases, *plan.not_run), self.run)
         self._once: dict[str, tuple[threading.Lock, list[Verdict]]] = {}
 
     def __enter__(self) -> Lab:

@@ -37,6 +37,8 @@ class Context:
     registry: Registry
     problems: Problems = field(default_factory=Problems)
     case_indices: Sequence[int] | None = None
+    recording: bool = False
+    """Expectations may be missing: they are to be written."""
     files: set[Path] = field(default_factory=set)
     """All that :meth:`beside` found the way to."""
     _secrets: ByIdentity[Passphrase, Secret | str] = field(default_factory=ByIdentity)
@@ -46,6 +48,16 @@ class Context:
     def case_index(self, index: int) -> int:
         """Where in the file's list of cases the scenario's case stands: invalid ones may have been left out."""
         return index if self.case_indices is None else self.case_indices[index]
+
+    def unrecorded(self, document: Document, loc: Loc) -> None:
+        """There is no expectation at ``loc``: a mistake, but where they are to be written."""
+        if not self.recording:
+            import shlex
+
+            file = shlex.quote(str(self.document.path))
+            self.problems.absent(
+                document, loc, "'expect' is missing", f"what must be seen; `mtls-run record {file}` writes what happens"
+            )
 
     @property
     def consent(self) -> bool:

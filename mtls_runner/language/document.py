@@ -111,6 +111,12 @@ class Document:
                     known.setdefault(key_node.value, (key_node, value_node))
         return known
 
+    def index_span(self, start: int, end: int) -> Span:
+        """Of characters of the text, within one line."""
+        before = self.text[:start].replace("\r\n", "\n").replace("\r", "\n")
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        return Span(self.path, line, column, line, column + end - start)
+
     def node_span(self, node: Node) -> Span:
         """A scalar's or flow collection's range; of a block one only its first key or dash."""
         end = node.end_mark

@@ -155,7 +155,10 @@ class _Planner:
                 yield from self._stepped(case, id_, server, own, place, None if changed else id_)
                 continue
             if case.expect is None:
-                self._context.problems.absent(document, ("cases", at), "'expect' is missing: a case needs it")
+                self._context.unrecorded(document, ("cases", at))
+                unrecorded = tuple(self._case_cells(case, id_, server, own, _unconditional, place.span(())))
+                self._connected.setdefault(id_, []).extend(unrecorded)
+                yield from unrecorded
                 continue
             wanted = expected(place, case.expect, ("expect",))
             made = tuple(self._case_cells(case, id_, server, own, wanted.resolve, place.span(())))

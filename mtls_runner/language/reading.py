@@ -10,7 +10,7 @@ from mtls_runner.errors import ScenarioError
 from mtls_runner.language import Overrides
 from mtls_runner.language.context import Context
 from mtls_runner.language.diagnose import diagnose
-from mtls_runner.language.document import Problems, Value
+from mtls_runner.language.document import Document, Problems, Value
 from mtls_runner.language.implementations.discovery import known_to
 from mtls_runner.language.lab import LabYaml, load_lab
 from mtls_runner.language.plan import plan
@@ -20,15 +20,32 @@ from mtls_runner.model.case import Plan
 from mtls_runner.registry import Registry
 from mtls_runner.runtimes.consent import given
 
-__all__ = ["TreeSettings", "load_plan", "tree_settings"]
+__all__ = ["TreeSettings", "load_plan", "planned", "tree_settings"]
+
+_LOOK = "# look:"
+"""What only :mod:`mtls_runner.language.recording` needs to be loaded for."""
 
 
 def load_plan(path: Path, overrides: Overrides) -> Plan:
     """See :func:`mtls_runner.language.load`."""
+    return planned(read(path), overrides)
+
+
+def planned(document: Document, overrides: Overrides, *, recording: bool = False) -> Plan:
+    """A document, resolved.
+
+    Args:
+        document: of a scenario file.
+        overrides: what the command line sets.
+        recording: expectations may be missing: they are to be written.
+
+    Raises:
+        ScenarioError, UsageError: as :func:`mtls_runner.language.load`.
+    """
+    path = document.path
     consent = overrides.allow_commands or given()
     known = known_to(path, consent=consent)
     _check_names(overrides, known)
-    document = read(path)
     found = list(document.problems)
     lab, scenario, indices = LabYaml(), None, None
     try:
@@ -43,7 +60,12 @@ def load_plan(path: Path, overrides: Overrides) -> Plan:
     if scenario is None:
         raise ScenarioError(found)
     context = Context(document, scenario, lab, overrides, known, Problems(partial=bool(found)), indices)
+    context.recording = recording
     context.problems.add(found)
+    if _LOOK in document.text:
+        from mtls_runner.language.recording import looks
+
+        context.problems.add(looks(document))
     result = plan(context)
     if context.problems.errors:
         raise ScenarioError(context.problems.errors)

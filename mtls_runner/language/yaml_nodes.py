@@ -8,10 +8,12 @@ from typing import Protocol, cast
 
 import yaml
 from yaml.composer import Composer
+from yaml.events import Event
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from yaml.parser import Parser
 from yaml.reader import Reader
 from yaml.scanner import Scanner
+from yaml.tokens import Token
 
 from mtls_runner.span import Diagnostic, Span
 
@@ -34,6 +36,7 @@ __all__ = [
     "TooDeep",
     "compose",
     "explain",
+    "parser",
 ]
 
 NULL, BOOL, INT, FLOAT, STR, SEQ, MAP = (
@@ -59,10 +62,18 @@ class TooDeep(yaml.MarkedYAMLError):
 
 
 class Composed(Protocol):
-    """What both composers give."""
+    """What both composers give; each gives one of these only."""
 
     def get_single_node(self) -> Node | None:
         """The document's root; ``None`` for an empty file."""
+        ...
+
+    def get_event(self) -> Event | None:
+        """The next event; ``None``: there are no more."""
+        ...
+
+    def get_token(self) -> Token | None:
+        """The next token; ``None``: there are no more."""
         ...
 
 
@@ -123,8 +134,12 @@ def compose(text: str, *, fast: bool = FAST) -> Node | None:
     Raises:
         yaml.YAMLError: it is not YAML, not one document, or too deep.
     """
-    composer = _FastComposer(text) if fast else _PureComposer(text)
-    return cast(Composed, composer).get_single_node()
+    return parser(text, fast=fast).get_single_node()
+
+
+def parser(text: str, *, fast: bool = FAST) -> Composed:
+    """What reads the text: as nodes, as events, or as tokens."""
+    return cast(Composed, _FastComposer(text) if fast else _PureComposer(text))
 
 
 def is_collection(node: Node) -> bool:

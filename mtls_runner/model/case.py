@@ -142,6 +142,7 @@ class Plan:
         warnings: unused certificates and the like; errors under ``--strict``.
         crls: by id, those that a server or client loads.
         files: every other file that the scenario names, absolute; they may not be there.
+        not_run: other cases of the file, which were not chosen; what they expect still counts as known of the servers.
     """
 
     path: Path
@@ -154,3 +155,4 @@ class Plan:
     warnings: tuple[Diagnostic, ...] = ()
     crls: Mapping[str, CrlSpec] = field(default_factory=dict)
     files: frozenset[Path] = frozenset()
+    not_run: tuple[Case, ...] = ()

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from mtls_runner.atomic_file import AtomicFile
 from mtls_runner.cli.audience import Audience, Outlet
-from mtls_runner.cli.report_file import ReportFile
 from mtls_runner.cli.stop import Stop
 from mtls_runner.model.case import Plan
 from mtls_runner.model.event import CaseFinished, Event, RunFinished, RunStarted
@@ -22,7 +22,7 @@ from tests.reporters import samples
 class Listener:
     """Writes one word for each event; breaks at a chosen kind."""
 
-    def __init__(self, file: ReportFile, breaks_at: type[Event] | None = None, error: Exception | None = None) -> None:
+    def __init__(self, file: AtomicFile, breaks_at: type[Event] | None = None, error: Exception | None = None) -> None:
         self.file = file
         self.events: list[Event] = []
         self.breaks_at = breaks_at
@@ -39,7 +39,7 @@ class Listener:
 
 
 def outlet(path: Path, breaks_at: type[Event] | None = None, error: Exception | None = None) -> tuple[Outlet, Listener]:
-    file = ReportFile(str(path))
+    file = AtomicFile(str(path), "the report")
     listener = Listener(file, breaks_at, error)
     return Outlet(path.name, listener, file.stream, file), listener
 
@@ -129,7 +129,7 @@ def test_a_signal_during_a_line_waits_for_its_end_and_reaches_the_engine(tmp_pat
                 os.kill(os.getpid(), signal.SIGTERM)
             super().handle(event)
 
-    file = ReportFile(str(tmp_path / "report"))
+    file = AtomicFile(str(tmp_path / "report"), "the report")
     listener = Interrupted(file)
     stop = Stop()
     with stop.listening():

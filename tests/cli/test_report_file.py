@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from mtls_runner.cli.report_file import ReportFile, ReportFiles
+from mtls_runner.atomic_file import AtomicFile
+from mtls_runner.cli.report_file import ReportFiles
 from mtls_runner.errors import UsageError
 
 
 def test_the_old_report_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     path.write_text("old")
-    file = ReportFile(str(path))
+    file = AtomicFile(str(path), "the report")
     file.stream.write("new")
     file.stream.flush()
     assert path.read_text() == "old"
@@ -27,7 +28,7 @@ def test_the_old_report_stays_until_the_new_one_is_whole(tmp_path: Path) -> None
 def test_what_is_discarded_leaves_no_trace(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     path.write_text("old")
-    file = ReportFile(str(path))
+    file = AtomicFile(str(path), "the report")
     file.stream.write("half")
     file.discard()
     assert path.read_text() == "old"
@@ -40,7 +41,7 @@ def test_a_link_stays_a_link_and_permissions_stay(tmp_path: Path) -> None:
     target.chmod(0o640)
     link = tmp_path / "link.json"
     link.symlink_to(target)
-    file = ReportFile(str(link))
+    file = AtomicFile(str(link), "the report")
     file.stream.write("new")
     file.keep()
     assert link.is_symlink()
@@ -50,7 +51,7 @@ def test_a_link_stays_a_link_and_permissions_stay(tmp_path: Path) -> None:
 
 def test_a_new_report_is_as_readable_as_any_new_file(tmp_path: Path) -> None:
     (tmp_path / "other").write_text("")
-    file = ReportFile(str(tmp_path / "report"))
+    file = AtomicFile(str(tmp_path / "report"), "the report")
     file.keep()
     assert (tmp_path / "report").stat().st_mode == (tmp_path / "other").stat().st_mode
 
@@ -58,7 +59,7 @@ def test_a_new_report_is_as_readable_as_any_new_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["missing/report.json", "."])
 def test_a_path_that_cannot_be_written_is_told_at_once(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="can't write the report"):
-        ReportFile(str(tmp_path / name))
+        AtomicFile(str(tmp_path / name), "the report")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -71,11 +72,11 @@ def test_what_a_killed_run_left_is_removed_and_what_others_write_is_not(tmp_path
 
     dead, young = left(".report.json.abc.unfinished", 3600), left(".report.json.def.unfinished", 0)
     another, no_report = left(".other.json.abc.unfinished", 3600), left(".report.json.swp", 3600)
-    alive = ReportFile(str(tmp_path / "report.json"))
+    alive = AtomicFile(str(tmp_path / "report.json"), "the report")
     assert not dead.exists()
     (written,) = (one for one in tmp_path.glob(".report.json.*.unfinished") if one != young)
     os.utime(written, (0, 0))
-    second = ReportFile(str(tmp_path / "report.json"))
+    second = AtomicFile(str(tmp_path / "report.json"), "the report")
     assert all(path.exists() for path in (young, another, no_report, written))
     second.discard()
     alive.keep()

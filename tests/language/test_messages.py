@@ -38,7 +38,8 @@ def test_an_id_that_names_nothing(shown: Shown) -> None:
 
 def test_a_missing_key(shown: Shown) -> None:
     assert shown(MINIMAL.replace("    expect: accepted\n", "")) == (
-        "scenario.yaml:7:5: error: 'expect' is missing: a case needs it\n 7 |   - name: good\n   |     ^^^^\n"
+        "scenario.yaml:7:5: error: 'expect' is missing\n 7 |   - name: good\n   |     ^^^^\n"
+        "   = expected: what must be seen; `mtls-run record scenario.yaml` writes what happens\n"
     )
 
 

@@ -87,7 +87,7 @@ def test_steps_or_an_expectation(tmp_path: Path) -> None:
                 "STEP", "reload"
             ),
         )
-    with pytest.raises(ScenarioError, match="'expect' is missing: a case needs it"):
+    with pytest.raises(ScenarioError, match="'expect' is missing"):
         loaded(tmp_path, LAB + "cases: [{name: nothing, client: client}]\n")
     with pytest.raises(ScenarioError, match="there are no steps"):
         loaded(tmp_path, LAB + "cases: [{name: nothing, client: client, steps: []}]\n")

@@ -1,0 +1,116 @@
+"""``mtls-run record``."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mtls_runner.cli.choose import Choice, discover, overrides
+from mtls_runner.cli.color import colored
+from mtls_runner.cli.diagnostics import complain
+from mtls_runner.cli.exit_code import ExitCode, worst
+from mtls_runner.cli.one_file import live_progress
+from mtls_runner.cli.stop import STOP
+from mtls_runner.errors import ScenarioError
+from mtls_runner.language.reading import tree_settings
+from mtls_runner.model.event import CaseStarted, Event, Noted, Progress
+from mtls_runner.record.file import ScenarioFile
+from mtls_runner.record.recorded import Recorded, record
+from mtls_runner.reporters.escape import one_line, visible
+
+if TYPE_CHECKING:
+    from mtls_runner.pki.keys import Progress as Report
+
+__all__ = ["RecordRequest", "record_files"]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRequest:
+    """How to record, as typed."""
+
+    update: bool = False
+    check: bool = False
+    jobs: int | None = None
+    color: str = "auto"
+
+
+def record_files(choice: Choice, request: RecordRequest) -> ExitCode:
+    """Record each file and say what was written, and what to look at first.
+
+    Raises:
+        UsageError: what was typed is wrong, or a file can't be written.
+        LabError: the lab is broken.
+        KeyboardInterrupt: a signal came; the file whose turn it is stays as it was.
+    """
+    code = ExitCode.OK
+    for target in discover(choice.paths, choice.commands):
+        try:
+            code = worst(code, _file(target.path, choice, request))
+        except ScenarioError as error:
+            code = worst(code, complain(error.diagnostics, color=colored(request.color, sys.stderr)))
+    return code
+
+
+def _file(path: Path, choice: Choice, request: RecordRequest) -> ExitCode:
+    jobs = request.jobs or tree_settings(path).jobs or 1
+    update = request.update or request.check
+    with STOP.cleanly(), ExitStack() as stack:
+        file = None if request.check else stack.enter_context(ScenarioFile(path))
+        with live_progress(request.color) as progress:
+            listener = _Listener(progress)
+            recorded = record(path, overrides(choice), update=update, jobs=jobs, listener=listener.heard)
+        if file is not None and recorded.changed:
+            file.write(recorded)
+    for note in listener.notes:
+        click.echo(f"note: {one_line(note)}", err=True)
+    if request.check:
+        click.echo(visible(recorded.difference()), nl=False)
+    _tell(recorded, written=file is not None)
+    wrong = recorded.unrecorded or (request.check and recorded.changed)
+    return ExitCode.FAILED if wrong else ExitCode.OK
+
+
+class _Listener:
+    """Shows what is being done, and keeps what was noted."""
+
+    def __init__(self, progress: Report | None) -> None:
+        self._progress = progress
+        self.notes: dict[str, None] = {}
+
+    def heard(self, event: Event) -> None:
+        if isinstance(event, Noted):
+            self.notes.setdefault(event.text)
+        elif self._progress is not None and isinstance(event, CaseStarted):
+            self._progress(event.case.name, 0, 0)
+        elif self._progress is not None and isinstance(event, Progress):
+            self._progress(event.doing, event.done, event.total)
+
+
+def _tell(recorded: Recorded, *, written: bool) -> None:
+    """What was done, for people."""
+    new = [case for case in recorded.cases if case.written]
+    for case in new if written else ():
+        click.echo(one_line(f"{case.name}: {case.written}"))
+        for left_out in case.left_out:
+            click.echo(one_line(f"  left out: {left_out}"))
+    for case in recorded.unrecorded:
+        click.echo(one_line(f"not recorded: {case.name}: {case.why}"))
+    if recorded.looks:
+        click.echo("\nlook at first:")
+        for look in recorded.looks:
+            click.echo(one_line(f"  {look}"))
+    if not recorded.cases:
+        click.echo(one_line(f"{recorded.path}: there is nothing to record, every case says what it expects"))
+        return
+    done = f"wrote {_count(new)} into" if written else f"{_count(new)} would be written into"
+    click.echo(one_line(f"{done} {recorded.path}"))
+
+
+def _count(cases: object) -> str:
+    number = len(cases) if isinstance(cases, list) else 0
+    return "1 expectation" if number == 1 else f"{number} expectations"

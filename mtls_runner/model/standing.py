@@ -1,0 +1,75 @@
+"""What speaks against letting a client in, by descriptions alone: for those who look at who got in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from mtls_runner.model.case import Plan
+from mtls_runner.model.chain import lineage, presented
+from mtls_runner.model.chain_faults import faults
+from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.observation import Reason
+from mtls_runner.model.server import ClientAuth, ServerSpec
+from mtls_runner.model.verifier import server_verifies
+
+__all__ = ["NO_CERTIFICATE", "declared_open", "objections"]
+
+NO_CERTIFICATE = "it has no certificate"
+_TRUST = (Reason.UNKNOWN_CA, Reason.SELF_SIGNED)
+_SAY_LITTLE = (Reason.NO_CRL, Reason.CRL_EXPIRED, Reason.CRL_INVALID, Reason.CRL_NOT_YET_VALID)
+"""Of the server's own lists, rather than of the client."""
+
+
+def declared_open(server: ServerSpec, client: ClientSpec) -> bool:
+    """Whether the server's description itself says that it lets such a client in: it need not show a certificate, or any will do.
+
+    Args:
+        server: of the host that the client asks for.
+        client: who connects.
+    """
+    if server.option("config") or server.backend.runs_already:
+        return False  # what it demands is not in the description
+    if server.client_auth in (ClientAuth.NONE, ClientAuth.OPTIONAL_NO_CA):
+        return True
+    return server.client_auth is ClientAuth.OPTIONAL and client.certificate is None
+
+
+def objections(server: ServerSpec, client: ClientSpec, plan: Plan, now: datetime) -> tuple[str, ...]:
+    """What a server that looks would mind; empty: nothing, as far as the descriptions tell.
+
+    Args:
+        server: of the host that the client asks for. With a configuration of its own, it trusts those authorities that it was
+            given the certificates of; where it was given none, whom it trusts is not minded.
+        client: who connects.
+        plan: for certificates and CRLs.
+        now: aware.
+    """
+    shown = presented(client, plan.certificates)
+    if shown is None:
+        return (NO_CERTIFICATE,)
+    given = dict.fromkeys(source.rpartition(".")[::2] for _, source in server.files)
+    trust = server.trust or tuple(
+        id_ for id_, part in given if part in ("certificate", "chain") and _is_authority(plan, id_)
+    )
+    crls = tuple(plan.crls[id_] for id_, part in given if part == "crl" and id_ in plan.crls)
+    verifier = server_verifies(server, plan.crls)
+    verifier = replace(verifier, trust=trust, crls=(*verifier.crls, *crls))
+    found = [
+        fault
+        for fault in faults(shown.ids, verifier, plan.certificates, now)
+        if fault.reason not in _SAY_LITTLE and (trust or fault.reason not in _TRUST)
+    ]
+    minded = [f"`{fault.certificate}` {fault.told}" if fault.depth else f"it {fault.told}" for fault in found]
+    if not any(fault.reason is Reason.REVOKED for fault in found):
+        listed = {id_ for crl in verifier.crls for id_ in crl.revoked}
+        revoked = (
+            one.id for one in lineage(plan.certificates, shown.ids[0]) if one.revoked is not None or one.id in listed
+        )
+        minded += ["it is revoked" if id_ == shown.ids[0] else f"its issuer `{id_}` is revoked" for id_ in revoked]
+    return tuple(dict.fromkeys(minded))
+
+
+def _is_authority(plan: Plan, id_: str) -> bool:
+    known = plan.certificates.get(id_)
+    return known is not None and known.authority

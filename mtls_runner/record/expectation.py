@@ -1,0 +1,269 @@
+"""What was seen in all cells of a case, as an author would write it: one expectation, and ``where:`` for what differs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from itertools import combinations
+from typing import TYPE_CHECKING, TypeAlias
+
+from mtls_runner.model.case import Case, Plan, Step
+from mtls_runner.model.observation import Observation
+from mtls_runner.record.passes import location
+from mtls_runner.snippet import is_secret
+
+if TYPE_CHECKING:
+    from mtls_runner.language.emit import Written
+
+__all__ = ["Cell", "Summary", "named_headers", "summary"]
+
+_CONCLUSION = "outcome"
+_OK = 200
+_DIMENSIONS = ("backend", "tool", "tls")
+
+
+class _Absent(Enum):
+    ABSENT = "absent"
+
+
+Conclusion: TypeAlias = tuple[str, tuple[str, ...]]
+Value: TypeAlias = "str | int | Conclusion | _Absent | None"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A case, or a step of it, in one cell of its matrix.
+
+    Args:
+        case, step: which.
+        seen: once for each pass; empty: it was not run, or broke.
+        why: then, why.
+        skipped: it can't be run here, by what an end or this machine can do.
+    """
+
+    case: Case
+    step: Step
+    seen: tuple[Observation, ...] = ()
+    why: str = ""
+    skipped: bool = False
+
+    @property
+    def coordinates(self) -> tuple[str, str, str]:
+        """As ``when:`` names them, in its order; ``""``: it can't."""
+        tool = self.step.client.tool.name if self.step.client is not None else ""
+        return self.case.server.backend.name, tool, self.step.tls.value if self.step.tls is not None else ""
+
+
+@dataclass(slots=True)
+class Summary:
+    """What can be written of some cells.
+
+    Args:
+        value: the expectation; ``None``: none can be written.
+        why: then, why.
+        left_out: what was seen, but is not written, as sentences.
+    """
+
+    value: Written = None
+    why: str = ""
+    left_out: list[str] = field(default_factory=list)
+
+
+def named_headers(plan: Plan) -> tuple[str, ...]:
+    """Of what reaches an application, those header fields that the file names in an expectation."""
+    found = {
+        check.path.partition(".")[2]
+        for case in plan.cases
+        for step in case.steps
+        for check in step.expect.checks
+        if check.path.startswith("upstream_headers.")
+    }
+    return tuple(sorted(name for name in found if not is_secret(name)))
+
+
+def summary(cells: Sequence[Cell], headers: Sequence[str]) -> Summary:
+    """One expectation for all cells of a case or step; where some of them were skipped, what the others do counts.
+
+    Args:
+        cells: at least one.
+        headers: names of the upstream header fields that are written.
+    """
+    result = Summary()
+    broken = [cell for cell in cells if not cell.seen and not cell.skipped]
+    ran = [cell for cell in cells if cell.seen]
+    if broken or not ran:
+        result.why = _together(broken or cells)
+        return result
+    facts: list[dict[str, Value]] = []
+    for cell in ran:
+        common, differing = _stable([_facts(seen, headers) for seen in cell.seen])
+        if _CONCLUSION not in common:
+            ends = ", ".join(dict.fromkeys(seen.written for seen in cell.seen))
+            result.why = f"it does not always end alike ({ends}){_of(cell, cells)}"
+            return result
+        result.left_out += [f"{name}: it differs from run to run{_of(cell, cells)}" for name in differing]
+        facts.append(common)
+    for cell in cells:
+        if cell.skipped:
+            result.left_out.append(f"what happens{_of(cell, cells) or ' there'}: it was skipped ({cell.why})")
+    _write(result, ran, facts)
+    result.left_out = list(dict.fromkeys(result.left_out))
+    return result
+
+
+def _together(cells: Iterable[Cell]) -> str:
+    return "; ".join(dict.fromkeys(cell.why for cell in cells)) or "nothing was seen"
+
+
+def _of(cell: Cell, cells: Sequence[Cell]) -> str:
+    """Which cell, where there are several."""
+    return f" with {cell.case.name[cell.case.name.rfind('[') :]}" if len(cells) > 1 else ""
+
+
+def _facts(seen: Observation, headers: Sequence[str]) -> dict[str, Value]:
+    reasons = tuple(sorted(reason.value for reason in seen.reasons))
+    found: dict[str, Value] = {_CONCLUSION: (seen.outcome.value if seen.outcome is not None else "", reasons)}
+    if seen.status is not None:
+        found["status"] = seen.status
+    where = location(seen)
+    if where is not None:
+        found["headers.location"] = where
+    if seen.upstream_headers is not None:
+        for name in headers:
+            values = [value for key, value in seen.upstream_headers if key.lower() == name]
+            found[f"upstream_headers.{name}"] = ", ".join(values) if values else None
+    return found
+
+
+def _stable(passes: Sequence[Mapping[str, Value]]) -> tuple[dict[str, Value], list[str]]:
+    """What is the same in all of them, and the names of what is not."""
+    missing = object()
+    names = dict.fromkeys(name for one in passes for name in one)
+    common = {name: passes[0][name] for name in names if len({one.get(name, missing) for one in passes}) == 1}
+    differing = [name for name in names if name not in common]
+    outcomes = {conclusion[0] for one in passes if isinstance(conclusion := one[_CONCLUSION], tuple)}
+    if _CONCLUSION in differing and len(outcomes) == 1:
+        common = {_CONCLUSION: (outcomes.pop(), ()), **common}
+        differing[differing.index(_CONCLUSION)] = "reason"
+    return common, differing
+
+
+def _write(result: Summary, cells: Sequence[Cell], facts: Sequence[Mapping[str, Value]]) -> None:
+    """Each fact: the same everywhere, or told apart by as little as does it."""
+    base: dict[str, Value] = {}
+    where: dict[_When, dict[str, Value]] = {}
+    for name in dict.fromkeys(name for one in facts for name in one):
+        values = [one.get(name, _Absent.ABSENT) for one in facts]
+        if name == "status" and set(values) <= {_OK, _Absent.ABSENT}:
+            continue
+        if len(set(values)) == 1:
+            base[name] = values[0]
+            continue
+        default = _default(values) if name == _CONCLUSION else _Absent.ABSENT
+        told = _told_apart(cells, values, default)
+        if told is None:
+            seen = ", ".join(f"{_shown(value)}{_of(cell, cells)}" for cell, value in zip(cells, values, strict=True))
+            why = f"it can't be said by backend, tool and tls when it is which: {seen}"
+            if name == _CONCLUSION:
+                result.why = why
+                return
+            result.left_out.append(f"{name}: {why}")
+            continue
+        if default is not _Absent.ABSENT:
+            base[name] = default
+        for when, value in told:
+            where.setdefault(when, {})[name] = value
+    if not where:
+        result.value = _expectation(base)
+        return
+    entries = [
+        {
+            "when": {name: names[0] if len(names) == 1 else list(names) for name, names in when},
+            "expect": _expectation(found),
+        }
+        for when, found in where.items()
+    ]
+    result.value = {**_mapping(base), "where": entries}
+
+
+def _default(values: Sequence[Value]) -> Value:
+    """What stands outside of ``where:``: it may add a reason, and can't take one away."""
+    bare = [value for value in values if isinstance(value, tuple) and not value[1]]
+    return Counter(bare or values).most_common(1)[0][0]
+
+
+_When: TypeAlias = tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def _told_apart(cells: Sequence[Cell], values: Sequence[Value], default: Value) -> list[tuple[_When, Value]] | None:
+    """For all values but ``default``, where they are seen; ``None``: that can't be said."""
+    for size in range(1, len(_DIMENSIONS) + 1):
+        for chosen in combinations(range(len(_DIMENSIONS)), size):
+            found: dict[tuple[str, ...], set[Value]] = {}
+            for cell, value in zip(cells, values, strict=True):
+                found.setdefault(tuple(cell.coordinates[at] for at in chosen), set()).add(value)
+            if all(len(seen) == 1 and ("" not in key or seen == {default}) for key, seen in found.items()):
+                names = [_DIMENSIONS[at] for at in chosen]
+                return list(_entries(names, {key: seen.pop() for key, seen in found.items()}, default))
+    return None
+
+
+_Box: TypeAlias = tuple[tuple[str, ...], ...]
+
+
+def _entries(
+    names: Sequence[str], found: Mapping[tuple[str, ...], Value], default: Value
+) -> Iterator[tuple[_When, Value]]:
+    for value in dict.fromkeys(found.values()):
+        if value == default:
+            continue
+        boxes: list[_Box] = [tuple((part,) for part in key) for key, seen in found.items() if seen == value]
+        for box in _merged(boxes):
+            yield tuple(zip(names, box, strict=True)), value
+
+
+def _merged(boxes: list[_Box]) -> list[_Box]:
+    """As few as possible: two that differ in one coordinate are one with a list there."""
+    for one, other in combinations(boxes, 2):
+        differing = [at for at, (left, right) in enumerate(zip(one, other, strict=True)) if left != right]
+        if len(differing) == 1:
+            at = differing[0]
+            joined = (*one[:at], (*one[at], *other[at]), *one[at + 1 :])
+            return _merged([joined if box is one else box for box in boxes if box is not other])
+    return boxes
+
+
+def _mapping(facts: Mapping[str, Value]) -> dict[str, Written]:
+    """As keys of ``expect:``."""
+    found: dict[str, Written] = {}
+    for name, value in facts.items():
+        key, _, inner = name.partition(".")
+        if isinstance(value, _Absent):
+            continue
+        if isinstance(value, tuple):
+            outcome, reasons = value
+            if reasons:
+                found[outcome] = reasons[0] if len(reasons) == 1 else list(reasons)
+            else:
+                found["outcome"] = outcome
+        elif inner:
+            inside = found.setdefault(key, {})
+            found[key] = {**(inside if isinstance(inside, Mapping) else {}), inner: value}
+        else:
+            found[key] = value
+    return found
+
+
+def _expectation(facts: Mapping[str, Value]) -> Written:
+    """A bare word where that is all, and it is no part of ``where:``, too."""
+    found = _mapping(facts)
+    return found["outcome"] if list(found) == ["outcome"] else found
+
+
+def _shown(value: Value) -> str:
+    if isinstance(value, tuple):
+        outcome, reasons = value
+        return f"{outcome}: {', '.join(reasons)}" if reasons else outcome
+    return "none" if value is None or isinstance(value, _Absent) else str(value)
