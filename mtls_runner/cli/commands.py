@@ -237,39 +237,6 @@ def export(file: str, output: str, backend: str | None, image: str | None) -> in
 
 
 @root.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(), metavar="FILE...")
-@click.option("--update", is_flag=True, help="Run all cases, and replace expectations that don't hold.")
-@click.option("--check", is_flag=True, help="Write nothing: print what --update would change; the exit code is 1 then.")
-@click.option("--image", metavar="IMAGE", help="As for run.")
-@_runtime
-@_allow_commands
-@click.option("-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="As for run.")
-@_color
-def record(
-    paths: tuple[str, ...],
-    update: bool,
-    check: bool,
-    image: str | None,
-    runtime: str | None,
-    allow_commands: bool,
-    jobs: int | None,
-    color: str,
-) -> int:
-    """Write what happens into a scenario, as what is expected.
-
-    Runs the cases that have no `expect` yet, three times; what differs is left out. Every other byte of FILE stays. It says
-    what to look at first: such an expectation gets a comment (# look: ...), and each run warns until that is gone.
-    """
-    from mtls_runner.cli import record as command
-    from mtls_runner.cli.choose import Choice
-
-    return command.record_files(
-        Choice(paths, image=image, runtime=runtime, commands=tuple(root.commands), allow_commands=allow_commands),
-        command.RecordRequest(update, check, jobs, color),
-    )
-
-
-@root.command()
 @click.argument("directory", default=".", type=click.Path(file_okay=False), metavar="[DIR]")
 @click.option(
     "--from-nginx",
@@ -309,6 +276,39 @@ def init(
     from mtls_runner.cli import init as command
 
     return command.init(command.InitRequest(directory, nginx, image, certificate, key, ca, passphrase_file))
+
+
+@root.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(), metavar="FILE...")
+@click.option("--update", is_flag=True, help="Run all cases, and replace expectations that don't hold.")
+@click.option("--check", is_flag=True, help="Write nothing: print what --update would change; the exit code is 1 then.")
+@click.option("--image", metavar="IMAGE", help="As for run.")
+@_runtime
+@_allow_commands
+@click.option("-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="As for run.")
+@_color
+def record(
+    paths: tuple[str, ...],
+    update: bool,
+    check: bool,
+    image: str | None,
+    runtime: str | None,
+    allow_commands: bool,
+    jobs: int | None,
+    color: str,
+) -> int:
+    """Write what happens into a scenario, as what is expected.
+
+    Runs the cases that have no `expect` yet, three times; what differs is left out. Every other byte of FILE stays. It says
+    what to look at first: such an expectation gets a comment (# look: ...), and each run warns until that is gone.
+    """
+    from mtls_runner.cli import record as command
+    from mtls_runner.cli.choose import Choice
+
+    return command.record_files(
+        Choice(paths, image=image, runtime=runtime, commands=tuple(root.commands), allow_commands=allow_commands),
+        command.RecordRequest(update, check, jobs, color),
+    )
 
 
 @root.group()
