@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from itertools import combinations
 from typing import TYPE_CHECKING, TypeAlias
 
 from mtls_runner.model.case import Case, Plan, Step
 from mtls_runner.model.observation import Observation
+from mtls_runner.model.variants import When, coordinates, told_apart
 from mtls_runner.record.passes import location
 from mtls_runner.snippet import is_secret
 
@@ -21,7 +21,6 @@ __all__ = ["Cell", "Summary", "named_headers", "summary"]
 
 _CONCLUSION = "outcome"
 _OK = 200
-_DIMENSIONS = ("backend", "tool", "tls")
 
 
 class _Absent(Enum):
@@ -48,12 +47,6 @@ class Cell:
     seen: tuple[Observation, ...] = ()
     why: str = ""
     skipped: bool = False
-
-    @property
-    def coordinates(self) -> tuple[str, str, str]:
-        """As ``when:`` names them, in its order; ``""``: it can't."""
-        tool = self.step.client.tool.name if self.step.client is not None else ""
-        return self.case.server.backend.name, tool, self.step.tls.value if self.step.tls is not None else ""
 
 
 @dataclass(slots=True)
@@ -153,7 +146,7 @@ def _stable(passes: Sequence[Mapping[str, Value]]) -> tuple[dict[str, Value], li
 def _write(result: Summary, cells: Sequence[Cell], facts: Sequence[Mapping[str, Value]]) -> None:
     """Each fact: the same everywhere, or told apart by as little as does it."""
     base: dict[str, Value] = {}
-    where: dict[_When, dict[str, Value]] = {}
+    where: dict[When, dict[str, Value]] = {}
     for name in dict.fromkeys(name for one in facts for name in one):
         values = [one.get(name, _Absent.ABSENT) for one in facts]
         if name == "status" and set(values) <= {_OK, _Absent.ABSENT}:
@@ -162,7 +155,7 @@ def _write(result: Summary, cells: Sequence[Cell], facts: Sequence[Mapping[str, 
             base[name] = values[0]
             continue
         default = _default(values) if name == _CONCLUSION else _Absent.ABSENT
-        told = _told_apart(cells, values, default)
+        told = told_apart([coordinates(cell.case, cell.step) for cell in cells], values, default)
         if told is None:
             seen = ", ".join(f"{_shown(value)}{_of(cell, cells)}" for cell, value in zip(cells, values, strict=True))
             why = f"it can't be said by backend, tool and tls when it is which: {seen}"
@@ -192,47 +185,6 @@ def _default(values: Sequence[Value]) -> Value:
     """What stands outside of ``where:``: it may add a reason, and can't take one away."""
     bare = [value for value in values if isinstance(value, tuple) and not value[1]]
     return Counter(bare or values).most_common(1)[0][0]
-
-
-_When: TypeAlias = tuple[tuple[str, tuple[str, ...]], ...]
-
-
-def _told_apart(cells: Sequence[Cell], values: Sequence[Value], default: Value) -> list[tuple[_When, Value]] | None:
-    """For all values but ``default``, where they are seen; ``None``: that can't be said."""
-    for size in range(1, len(_DIMENSIONS) + 1):
-        for chosen in combinations(range(len(_DIMENSIONS)), size):
-            found: dict[tuple[str, ...], set[Value]] = {}
-            for cell, value in zip(cells, values, strict=True):
-                found.setdefault(tuple(cell.coordinates[at] for at in chosen), set()).add(value)
-            if all(len(seen) == 1 and ("" not in key or seen == {default}) for key, seen in found.items()):
-                names = [_DIMENSIONS[at] for at in chosen]
-                return list(_entries(names, {key: seen.pop() for key, seen in found.items()}, default))
-    return None
-
-
-_Box: TypeAlias = tuple[tuple[str, ...], ...]
-
-
-def _entries(
-    names: Sequence[str], found: Mapping[tuple[str, ...], Value], default: Value
-) -> Iterator[tuple[_When, Value]]:
-    for value in dict.fromkeys(found.values()):
-        if value == default:
-            continue
-        boxes: list[_Box] = [tuple((part,) for part in key) for key, seen in found.items() if seen == value]
-        for box in _merged(boxes):
-            yield tuple(zip(names, box, strict=True)), value
-
-
-def _merged(boxes: list[_Box]) -> list[_Box]:
-    """As few as possible: two that differ in one coordinate are one with a list there."""
-    for one, other in combinations(boxes, 2):
-        differing = [at for at, (left, right) in enumerate(zip(one, other, strict=True)) if left != right]
-        if len(differing) == 1:
-            at = differing[0]
-            joined = (*one[:at], (*one[at], *other[at]), *one[at + 1 :])
-            return _merged([joined if box is one else box for box in boxes if box is not other])
-    return boxes
 
 
 def _mapping(facts: Mapping[str, Value]) -> dict[str, Written]:

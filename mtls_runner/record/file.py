@@ -15,8 +15,10 @@ __all__ = ["ScenarioFile"]
 
 
 class ScenarioFile:
-    """A scenario file that is going to be written, as a context manager: opened before the work, so that a place where nothing can
-    be written is told before it; what is not written by its end is as it was.
+    """A scenario file that is going to be written, as a context manager.
+
+    It is opened before the work, so that a place where nothing can be written is told before it. What is not written by its end
+    is as it was.
 
     Args:
         path: of the file.
