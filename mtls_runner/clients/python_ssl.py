@@ -21,7 +21,7 @@ from mtls_runner.tls.closing import close_after_alert, say_goodbye
 from mtls_runner.tls.context import client_context, unsupported
 from mtls_runner.tls.curl_exit import predict
 from mtls_runner.tls.http import ask, host_header
-from mtls_runner.tls.http_response import HttpError
+from mtls_runner.tls.http_response import HttpError, ResponseReader
 from mtls_runner.tls.material import Problem
 from mtls_runner.tls.openssl_errors import told
 from mtls_runner.tls.patience import limit
@@ -34,14 +34,26 @@ _FINISHED = (Direction.SENT, "Finished")
 _NAME_CODES = frozenset((62, 64))  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
 
 
-class _Exchange:
-    """One connection as it goes on."""
+class _Connection:
+    """One connection as it goes on. Implements :class:`mtls_runner.model.port.Connection`.
+
+    Args:
+        client: as described.
+        host: the Host field's value.
+        keep: it carries further requests, or its session is resumed.
+    """
 
     __slots__ = (
+        "_client",
+        "_host",
+        "_keep",
+        "_number",
+        "_reader",
+        "_tls",
+        "_view",
         "alpn",
         "cipher",
         "error",
-        "keeps_session",
         "local_port",
         "name_mismatch",
         "phase",
@@ -52,11 +64,17 @@ class _Exchange:
         "timed_out",
         "tls_version",
         "transcript",
-        "verifies",
         "verify_code",
     )
 
-    def __init__(self, *, verifies: bool, keeps_session: bool) -> None:
+    def __init__(self, client: ClientSpec, host: str, *, keep: bool) -> None:
+        self._client = client
+        self._host = host
+        self._keep = keep
+        self._number = 1
+        self._tls: ssl.SSLSocket | None = None
+        self._reader: ResponseReader | None = None
+        self._view: ClientView | None = None
         self.phase = Phase.CONNECT
         self.transcript = Transcript()
         self.error = ""
@@ -64,8 +82,6 @@ class _Exchange:
         self.timed_out = False
         self.verify_code: int | None = None
         self.name_mismatch = False
-        self.verifies = verifies
-        self.keeps_session = keeps_session
         self.local_port: int | None = None
         self.tls_version: str | None = None
         self.cipher: str | None = None
@@ -100,14 +116,122 @@ class _Exchange:
         self.symbol = ""
         self.error = "the time limit passed"
 
+    def unusable(self, problem: Problem) -> None:
+        """It never connects: its own material can't be used."""
+        view = ClientView(
+            tool="python",
+            tool_version=_VERSION,
+            phase=Phase.PREPARE,
+            problem=problem.reason,
+            error=problem.text,
+            error_symbol=problem.symbol,
+            exit_predicted=True,
+        )
+        exit_code = predict(view, trust_unusable=problem.trust, crl_unusable=problem.crl)
+        self._view = replace(view, exit_code=exit_code)
+
+    # --- as Connection ---
+
+    @property
     def view(self) -> ClientView:
+        """Of the last request."""
+        if self._view is None:
+            self._view = self._told()
+        return self._view
+
+    def ask(self, client: ClientSpec, deadline: Deadline) -> ClientView:
+        """Another request on it; a server that has closed it already is not asked any more, as curl does not."""
+        self._number += 1
+        self._view = self.response = None
+        if self._tls is None or self._reader is None:
+            if not self.symbol:
+                self.symbol, self.error = "EOF", "the connection was closed after the request before"
+            self.phase = Phase.REQUEST
+            return self.view
+        self._client, self.phase = client, Phase.REQUEST
+        try:
+            if self._reader.ended():
+                self.symbol, self.error = "EOF", "the server had closed the connection before this request"
+                self.close()
+        except OSError as error:
+            self.failed(error)
+            self.close()
+        if self._tls is not None:
+            self.talk(self._tls, deadline)
+            if self.symbol or self.timed_out:
+                self.close()
+        return self.view
+
+    def close(self) -> None:
+        """With a word of farewell where it still lives."""
+        if self._tls is not None:
+            if self._keep and not self.symbol:
+                say_goodbye(self._tls)
+            self._tls.close()
+        self._tls = None
+
+    # --- what happens on it ---
+
+    def begin(self, tls: ssl.SSLSocket, deadline: Deadline) -> None:
+        """Handshake and first request; then it is closed unless it is to be kept."""
+        self._tls = tls
+        if isinstance(tls, RecordingSocket):
+            tls.transcript = self.transcript
+        try:
+            self.talk(tls, deadline)
+        finally:
+            if not self._keep or self.symbol or self.timed_out:
+                tls.close()
+                self._tls = None
+
+    def talk(self, tls: ssl.SSLSocket, deadline: Deadline) -> None:
+        """A request, and the handshake before the first one."""
+        client = self._client
+        try:
+            if self._reader is None:
+                limit(tls, deadline)
+                tls.do_handshake()
+                self._agreed(tls)
+                self._reader = ResponseReader(tls)
+            self.response = ask(tls, self._reader, client.request, self._host, deadline, client.body_limit)
+            self.phase = Phase.DONE
+            if self._keep:  # a copy of it costs as much as a tenth of the exchange
+                self.session = tls.session  # on TLS 1.3 its ticket came with the response at the latest
+            else:
+                say_goodbye(tls)
+        except HttpError as error:
+            self.error = str(error)
+            self.response = error.partial
+            if not error.silent:
+                self.phase = Phase.RESPONSE
+            self.symbol = "EOF" if error.ended else NOT_HTTP
+            if isinstance(tls, RecordingSocket) and tls.overran:
+                self.cut_off()
+        except OSError as error:
+            self.failed(error)
+            if isinstance(tls, RecordingSocket) and tls.overran:
+                self.cut_off()
+            if isinstance(error, ssl.SSLError) and not self.timed_out:
+                close_after_alert(tls, deadline.within(_LINGER_SECONDS))
+
+    def _agreed(self, tls: ssl.SSLSocket) -> None:
+        self.phase = Phase.REQUEST
+        if not self._client.insecure:
+            self.verify_code = 0
+        self.tls_version = tls.version()
+        cipher = tls.cipher()
+        self.cipher = cipher[0] if cipher else None
+        self.alpn = tls.selected_alpn_protocol()
+        self.resumed = tls.session_reused
+
+    def _told(self) -> ClientView:
         """As the lab's own noun."""
         transcript = self.transcript
         messages = transcript.messages()
         # ssl tells of them once the handshake is complete
         hello = transcript.server_hello() if self.tls_version is None else None
         verify_code = self.verify_code
-        if verify_code is None and self.verifies and _FINISHED in {(m.direction, m.name) for m in messages}:
+        if verify_code is None and not self._client.insecure and _FINISHED in {(m.direction, m.name) for m in messages}:
             verify_code = 0  # it would not have gone on otherwise (TLS 1.2: the server's Finished never came)
         view = ClientView(
             tool="python",
@@ -134,6 +258,8 @@ class _Exchange:
             signature_algorithms=transcript.signature_algorithms(),
             messages_left_out=transcript.more,
             exit_predicted=True,
+            request_number=self._number,
+            stays_open=self._tls is not None,
         )
         return replace(view, exit_code=predict(view))
 
@@ -176,47 +302,48 @@ class PythonClient:
         Raises:
             MaterialError: the lab could not make the client's material.
         """
-        return self._probe(client, address, material, deadline, None)
+        return self._connected(client, address, material, deadline).view
 
-    def probe_keeping_session(
+    def connect(
         self, client: ClientSpec, address: Address, material: Material, deadline: Deadline, session: object | None
-    ) -> ClientView:
-        """As :meth:`probe`, with the session in the view; offers one of an earlier exchange, if given.
+    ) -> _Connection:
+        """As :meth:`probe`, but it stays open and keeps its session; offers one of an earlier exchange, if given.
 
         Raises:
             LabError: the session is another client's, or of one with other TLS settings.
         """
         if not isinstance(session, ssl.SSLSession | None):
             raise LabError("the session to resume is not one of Python's ssl")
-        return self._probe(client, address, material, deadline, session, keep_session=True)
+        return self._connected(client, address, material, deadline, session, keep=True)
 
-    def _probe(
+    def _connected(
         self,
         client: ClientSpec,
         address: Address,
         material: Material,
         deadline: Deadline,
-        session: ssl.SSLSession | None,
+        session: ssl.SSLSession | None = None,
         *,
-        keep_session: bool = False,
-    ) -> ClientView:
-        context = self._context(client, material)
-        if isinstance(context, Problem):
-            return _unusable(context)
+        keep: bool = False,
+    ) -> _Connection:
         target = client.connect or address
         name = client.server_name or target.host
+        connection = _Connection(client, host_header(name, target.port), keep=keep)
+        context = self._context(client, material)
+        if isinstance(context, Problem):
+            connection.unusable(context)
+            return connection
         try:
             name.encode("idna")  # as ssl does, which then leaves its socket open
         except UnicodeError as error:
             raise LabError(f"Python's ssl can't ask for the server name {name!r}: {error}") from error
-        exchange = _Exchange(verifies=not client.insecure, keeps_session=keep_session)
         try:
             sock = socket.create_connection((target.host, target.port), max(deadline.remaining(), 0.001))
         except OSError as error:
-            exchange.failed(error)
-            return exchange.view()
-        exchange.local_port = sock.getsockname()[1]
-        exchange.phase = Phase.HANDSHAKE
+            connection.failed(error)
+            return connection
+        connection.local_port = sock.getsockname()[1]
+        connection.phase = Phase.HANDSHAKE
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             tls = context.wrap_socket(sock, server_hostname=name, do_handshake_on_connect=False, session=session)
@@ -228,62 +355,12 @@ class PythonClient:
         except OSError as error:  # the server was gone before a byte was sent
             sock.close()
             _close_unfinished(error)
-            exchange.failed(error)
+            connection.failed(error)
             if isinstance(error, ssl.SSLError):  # CPython, where data came before the reset
-                exchange.symbol, exchange.error = "ECONNRESET", "reset before the handshake"
-            return exchange.view()
-        try:
-            self._talk(tls, exchange, client, host_header(name, target.port), deadline)
-        finally:
-            tls.close()
-        return exchange.view()
-
-    def _talk(self, tls: ssl.SSLSocket, exchange: _Exchange, client: ClientSpec, host: str, deadline: Deadline) -> None:
-        if isinstance(tls, RecordingSocket):
-            tls.transcript = exchange.transcript
-        try:
-            limit(tls, deadline)
-            tls.do_handshake()
-            exchange.phase = Phase.REQUEST
-            if not client.insecure:
-                exchange.verify_code = 0
-            exchange.tls_version = tls.version()
-            cipher = tls.cipher()
-            exchange.cipher = cipher[0] if cipher else None
-            exchange.alpn = tls.selected_alpn_protocol()
-            exchange.resumed = tls.session_reused
-            exchange.response = ask(tls, client.request, host, deadline, client.body_limit)
-            exchange.phase = Phase.DONE
-            if exchange.keeps_session:  # a copy of it costs as much as a tenth of the exchange
-                exchange.session = tls.session  # on TLS 1.3 its ticket came with the response at the latest
-            say_goodbye(tls)
-        except HttpError as error:
-            exchange.error = str(error)
-            exchange.response = error.partial
-            if not error.silent:
-                exchange.phase = Phase.RESPONSE
-            exchange.symbol = "EOF" if error.ended else NOT_HTTP
-            if isinstance(tls, RecordingSocket) and tls.overran:
-                exchange.cut_off()
-        except OSError as error:
-            exchange.failed(error)
-            if isinstance(tls, RecordingSocket) and tls.overran:
-                exchange.cut_off()
-            if isinstance(error, ssl.SSLError) and not exchange.timed_out:
-                close_after_alert(tls, deadline.within(_LINGER_SECONDS))
-
-
-def _unusable(problem: Problem) -> ClientView:
-    view = ClientView(
-        tool="python",
-        tool_version=_VERSION,
-        phase=Phase.PREPARE,
-        problem=problem.reason,
-        error=problem.text,
-        error_symbol=problem.symbol,
-        exit_predicted=True,
-    )
-    return replace(view, exit_code=predict(view, trust_unusable=problem.trust, crl_unusable=problem.crl))
+                connection.symbol, connection.error = "ECONNRESET", "reset before the handshake"
+            return connection
+        connection.begin(tls, deadline)
+        return connection
 
 
 def _close_unfinished(error: OSError) -> None:

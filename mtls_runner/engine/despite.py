@@ -1,4 +1,5 @@
-"""What a server has to hold against its client, and why it does not: a session is resumed, new files are not read yet."""
+"""What a server has to hold against its client, and why it does not: a session is resumed, a connection lives on, new files
+are not read yet."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from mtls_runner.model.case import Plan
 from mtls_runner.model.chain_faults import on_crl
 from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.credential import Credential
+from mtls_runner.model.observation import ClientView
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.server import ClientAuth, ServerSpec
 
@@ -20,7 +22,7 @@ __all__ = ["despite", "not_after"]
 
 
 def despite(
-    client: ClientSpec, loaded: ServerSpec, files: ServerSpec, material: Store, plan: Plan, *, resumed: bool
+    client: ClientSpec, loaded: ServerSpec, files: ServerSpec, material: Store, plan: Plan, seen: ClientView
 ) -> tuple[str, ...]:
     """Sentences that go on where "accepted" ends.
 
@@ -30,24 +32,28 @@ def despite(
         files: what its files hold by now.
         material: the plan's.
         plan: for the certificates that are on each CRL.
-        resumed: the client went on with an earlier session.
+        seen: by the client: it may have gone on with an earlier session, or connection.
     """
     if client.certificate is None or loaded.host(client.server_name).client_auth is ClientAuth.NONE:
         return ()
-    return tuple(_said(client, loaded, files, material, plan, resumed=resumed))
+    unverified = ""
+    if seen.request_number > 1:
+        unverified = "a connection that lives on is not verified again"
+    elif seen.resumed:
+        unverified = "a resumed session is not verified again"
+    return tuple(_said(client, loaded, files, material, plan, unverified))
 
 
 def _said(
-    client: ClientSpec, loaded: ServerSpec, files: ServerSpec, material: Store, plan: Plan, *, resumed: bool
+    client: ClientSpec, loaded: ServerSpec, files: ServerSpec, material: Store, plan: Plan, unverified: str
 ) -> Iterator[str]:
-    unverified = "a resumed session is not verified again"
     now = _revoked_by(client, loaded, material, plan)
-    if now is not None and resumed:
+    if now is not None and unverified:
         yield f"though its certificate is revoked (CRL {now}): {unverified}"
     soon = _revoked_by(client, files, material, plan)
     if now is None and soon is not None:
         yield f"though its certificate is revoked (CRL {soon}): the server has not read its new files"
-    if resumed and _expired(client, material):
+    if unverified and _expired(client, material):
         yield f"though its certificate has expired: {unverified}"
 
 

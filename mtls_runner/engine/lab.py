@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,14 +21,14 @@ from mtls_runner.engine.dated import lives_briefly
 from mtls_runner.engine.despite import despite
 from mtls_runner.engine.observe import observe
 from mtls_runner.engine.own_material import client_told, client_without, notes, notes_on, server_told
-from mtls_runner.engine.steps import changes_server, explained, run_steps
+from mtls_runner.engine.steps import cannot_go_on, changes_server, explained, run_steps
 from mtls_runner.engine.workdir import kept_directory, private_directory
 from mtls_runner.errors import FileUnusable, LabError, MaterialError, ServerUnusable
 from mtls_runner.identity import ByIdentity
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.observation import ClientView, Observation, ServerView
-from mtls_runner.model.port import Client, ResumingClient, RunningServer, ServerBackend, TakingTime, Warned, Watch
+from mtls_runner.model.port import Client, RunningServer, ServerBackend, TakingTime, Warned, Watch
 from mtls_runner.model.server import ServerSpec
 from mtls_runner.model.traits import BackendTraits, ClientTraits, Runtime
 from mtls_runner.model.verdict import Status, Verdict
@@ -45,6 +45,11 @@ _START_SECONDS = 60.0
 """How long a server may take to be ready."""
 _VIEW_SECONDS = 5.0
 """How long a server may take to be done with a connection after its client is."""
+
+Met = tuple[ClientView, ServerView | None]
+"""What each end saw of a request."""
+
+Ask = Callable[[Deadline], Sequence[ClientView]]
 
 Report = Callable[[str, int, int], None]
 """Told about work that takes time: doing what, how many done, of how many (0: not known)."""
@@ -251,21 +256,13 @@ class Lab(AbstractContextManager["Lab"]):
     def cannot(self, case: Case) -> str | None:
         """Why this case is skipped; ``None``: it can be run."""
         reasons = (self._cannot(server, client) for server, client in case.meetings())
-        return next((reason for reason in reasons if reason is not None), None) or self._no_session(case)
+        return next((reason for reason in reasons if reason is not None), None) or cannot_go_on(case, self.tool)
 
     def _cannot(self, server: ServerSpec, client: ClientSpec | None) -> str | None:
         reason = self.server_cannot(server, client)
         if reason is None and client is not None:
             reason = client.tool.missing() or self.tool(client.tool).cannot(client)
         return reason or completed(server, client, self.plan.certificates)
-
-    def _no_session(self, case: Case) -> str | None:
-        for step in case.steps:
-            if step.resume is not None and step.client is not None:
-                client = self.tool(step.client.tool)
-                if not isinstance(client, ResumingClient):
-                    return f"{step.client.tool} takes no session along from one process to the next"
-        return None
 
     def prepare(self, case: Case) -> None:
         """Start what the case needs, so that what fails then is the lab and not the case.
@@ -341,36 +338,33 @@ class Lab(AbstractContextManager["Lab"]):
             self._warnings.update(lab._warnings)
         return verdict
 
-    def exchange(
-        self,
-        case: Case,
-        spec: ClientSpec,
-        client: Client,
-        server: RunningServer,
-        *,
-        files: ServerSpec | None = None,
-        keep_session: bool = False,
-        session: object | None = None,
-    ) -> Observation:
-        """One connection, seen from both ends.
+    def meet(self, spec: ClientSpec, client: Client, server: RunningServer, ask: Ask, count: int = 1) -> list[Met]:
+        """Requests of one connection, what each end saw of each.
 
         Args:
-            case, spec, client, server: what is run, as a plain case; ``case.server`` is what the server has read.
+            spec, client, server: who connects, and to whom.
+            ask: makes the requests.
+            count: how many; what is not even tried, after one that failed, has no part in what comes back.
+        """
+        with server.watch() as watch:
+            try:
+                views = ask(Deadline.after(spec.timeout * count))
+            except FileUnusable as error:
+                views = [client_without(spec, client.version(), error)]
+            return [(seen, _told(watch, seen, spec, server)) for seen in views]
+
+    def observed(
+        self, case: Case, spec: ClientSpec, server: RunningServer, met: Met, files: ServerSpec | None = None
+    ) -> Observation:
+        """What came of a request.
+
+        Args:
+            case, spec, server: what was run, as a plain case; ``case.server`` is what the server has read.
+            met: what each end saw.
             files: what the server's files hold by now; ``None``: what it has read.
-            keep_session: a later connection may resume this one's session, where the client can.
-            session: what the client offers to resume.
         """
         material = self.material
-        with server.watch() as watch:
-            deadline = Deadline.after(spec.timeout)
-            try:
-                if keep_session and isinstance(client, ResumingClient):
-                    seen = client.probe_keeping_session(spec, server.address, material, deadline, session)
-                else:
-                    seen = client.probe(spec, server.address, material, deadline)
-            except FileUnusable as error:
-                seen = client_without(spec, client.version(), error)
-            told = _told(watch, seen, spec, server)
+        seen, told = met
         host = case.server.host(spec.server_name)
         facts = Facts(
             server=host,
@@ -378,7 +372,7 @@ class Lab(AbstractContextManager["Lab"]):
             seen=client_told(seen, spec, material),
             told=told,
             notes=notes_on(material, spec, host),
-            despite=despite(spec, case.server, files or case.server, material, self.plan, resumed=bool(seen.resumed)),
+            despite=despite(spec, case.server, files or case.server, material, self.plan, seen),
         )
         if suspicious(facts):
             connect = partial(self._ask_alone, server)
@@ -387,10 +381,10 @@ class Lab(AbstractContextManager["Lab"]):
 
     def _ask_alone(self, server: RunningServer, spec: ClientSpec) -> ClientView:
         """One connection that nobody judges."""
-        with server.watch() as watch:
-            client = self.tool(spec.tool)
-            seen = client.probe(spec, server.address, self.material, Deadline.after(spec.timeout))
-            _told(watch, seen, spec, server)  # until the server is done with it
+        client = self.tool(spec.tool)
+        ((seen, _),) = self.meet(
+            spec, client, server, lambda limit: [client.probe(spec, server.address, self.material, limit)]
+        )
         return seen
 
 

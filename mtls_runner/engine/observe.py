@@ -91,7 +91,7 @@ def _summary(judgement: Judgement, facts: Facts) -> str:
         return "nothing that the lab recognises: no outcome fits what was seen"
     if outcome is Outcome.ACCEPTED:
         answer = f", status {status}" if status is not None else ""
-        spoken = [view.tls_version or "", "a resumed session" if view.resumed else ""] if view is not None else []
+        spoken = [view.tls_version or "", _goes_on(view)] if view is not None else []
         version = f" ({', '.join(filter(None, spoken))})" if any(spoken) else ""
         cut = [_cut(view.response)] if view is not None and view.response is not None and view.response.cut else []
         return ", ".join([f"accepted{answer}{version}", *cut, *facts.despite[:1]])
@@ -103,6 +103,12 @@ def _summary(judgement: Judgement, facts: Facts) -> str:
     elif outcome is Outcome.SERVER_REFUSED and status is not None:
         how = f" (HTTP {status})"
     return f"{_WHO[outcome]}: {because(judgement)}{how}"
+
+
+def _goes_on(view: ClientView) -> str:
+    if view.request_number > 1:
+        return f"request {view.request_number} of its connection"
+    return "a resumed session" if view.resumed else ""
 
 
 _MISDIRECTED = 421

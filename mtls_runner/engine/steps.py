@@ -15,16 +15,20 @@ from mtls_runner.engine.observe import reloaded, server_started, server_unusable
 from mtls_runner.engine.own_material import notes_on
 from mtls_runner.errors import LabError, ServerUnusable
 from mtls_runner.model.case import Action, Case, Step
+from mtls_runner.model.client import ClientSpec
 from mtls_runner.model.expectation import Versions
-from mtls_runner.model.observation import Observation
-from mtls_runner.model.port import Client, Reloadable, RunningServer
+from mtls_runner.model.observation import ClientView, Observation
+from mtls_runner.model.port import BatchClient, Client, Connection, KeepingClient, Reloadable, RunningServer
 from mtls_runner.model.server import ServerSpec
+from mtls_runner.model.traits import ClientTraits
 from mtls_runner.model.verdict import Status, Verdict
 
 if TYPE_CHECKING:
-    from mtls_runner.engine.lab import Lab
+    from collections.abc import Callable
 
-__all__ = ["changes_server", "explained", "run_steps"]
+    from mtls_runner.engine.lab import Lab, Met
+
+__all__ = ["cannot_go_on", "changes_server", "explained", "run_steps"]
 
 _RELOAD_SECONDS = 30.0
 _LONGEST = timedelta(hours=1)
@@ -50,7 +54,27 @@ def run_steps(lab: Lab, case: Case) -> Verdict:
                 return Verdict(case, Status.SKIP, skip_reason=why)
         elif case.client is not None:
             running = lab.server(case.server)
-        return whole(case, _Steps(lab, case, running).run())
+        return whole(case, _Steps(lab, case, running, stack).run())
+
+
+def cannot_go_on(case: Case, tool: Callable[[ClientTraits], Client]) -> str | None:
+    """Why the case's client can't go on with a session or a connection as its steps want; ``None``: it can."""
+    for number, step in enumerate(case.steps):
+        if step.client is None:
+            continue
+        client = tool(step.client.tool)
+        if isinstance(client, KeepingClient):
+            continue
+        if step.resume is not None:
+            return f"{step.client.tool} takes no session along from one process to the next"
+        if step.reuse is not None:
+            if not isinstance(client, BatchClient):
+                return f"{step.client.tool} makes one request for each connection"
+            if any(each.reuse != step.reuse for each in case.steps[step.reuse + 1 : number]):
+                return (
+                    f"{step.client.tool} makes all requests of a connection at once: nothing can be done between them"
+                )
+    return None
 
 
 def explained(error: LabError) -> str:
@@ -62,14 +86,19 @@ def explained(error: LabError) -> str:
 
 
 class _Steps:
-    def __init__(self, lab: Lab, case: Case, running: RunningServer | None) -> None:
+    def __init__(self, lab: Lab, case: Case, running: RunningServer | None, stack: ExitStack) -> None:
         self._lab = lab
         self._case = case
         self._running = running
+        self._stack = stack
         self._loaded: ServerSpec = case.server
         self._files: ServerSpec = case.server
-        self._seen: dict[int, Observation] = {}
-        self._resumed = {step.resume for step in case.steps}
+        self._seen: dict[int, ClientView] = {}
+        self._open: dict[int, Connection] = {}
+        self._made: dict[int, list[Met]] = {}
+        self._gone_on_with = {
+            number for step in case.steps for number in (step.resume, step.reuse) if number is not None
+        }
 
     def run(self) -> tuple[Verdict, ...]:
         done: list[Verdict] = []
@@ -142,26 +171,62 @@ class _Steps:
         if step.client is None or self._running is None:
             raise LabError("a connection without a client, or to no server")
         client = self._lab.tool(step.client.tool)
-        session = None
-        if step.resume is not None:
-            earlier = self._seen[step.resume].client
-            session = earlier.session if earlier is not None else None
-            if session is None:
-                raise LabError(f"step {step.resume + 1} left no session that could be resumed")
         # as the server is, not as its files are
         here = replace(self._case, server=self._loaded, steps=(replace(step, name=""),))
         for _ in range(step.client.repeat):
-            seen = self._lab.exchange(
-                here,
-                step.client,
-                client,
-                self._running,
-                files=self._files,
-                keep_session=step.resume is not None or number in self._resumed,
-                session=session,
-            )
-            self._seen[number] = seen
+            met = self._meet(number, step, step.client, client, self._running)
+            self._seen[number] = met[0]
+            seen = self._lab.observed(here, step.client, self._running, met, self._files)
             verdict = judge(self._case, step, seen, self._versions(step, client))
             if verdict.status is not Status.PASS:
                 break
         return verdict
+
+    def _meet(self, number: int, step: Step, spec: ClientSpec, client: Client, server: RunningServer) -> Met:
+        """One request: on a connection of its own, or on one that is there."""
+        material = self._lab.material
+        if self._made.get(number):
+            return self._made[number].pop(0)
+        if step.reuse is not None:
+            connection = self._open[step.reuse]
+            return self._lab.meet(spec, client, server, lambda limit: [connection.ask(spec, limit)])[0]
+        if number in self._gone_on_with and isinstance(client, BatchClient):
+            return self._meet_all(number, spec, client, server)
+        if number not in self._gone_on_with and step.resume is None:
+            return self._lab.meet(
+                spec, client, server, lambda limit: [client.probe(spec, server.address, material, limit)]
+            )[0]
+        if not isinstance(client, KeepingClient):
+            raise LabError(f"{spec.tool} keeps no connection")
+        keeping, session = client, self._session(step)
+
+        def connect(limit: Deadline) -> list[ClientView]:
+            self._open[number] = connection = keeping.connect(spec, server.address, material, limit, session)
+            self._stack.callback(connection.close)
+            return [connection.view]
+
+        return self._lab.meet(spec, client, server, connect)[0]
+
+    def _session(self, step: Step) -> object | None:
+        if step.resume is None:
+            return None
+        session = self._seen[step.resume].session
+        if session is None:
+            raise LabError(f"step {step.resume + 1} left no session that could be resumed")
+        return session
+
+    def _meet_all(self, number: int, spec: ClientSpec, client: BatchClient, server: RunningServer) -> Met:
+        """All requests of a connection at once; those of later steps are kept for them."""
+        later = [(at, each.client) for at, each in enumerate(self._case.steps) if each.reuse == number and each.client]
+        numbers = [at for at, each in later for _ in range(each.repeat)]
+        specs = [spec, *(each for _, each in later for _ in range(each.repeat))]
+        first, *rest = self._lab.meet(
+            spec,
+            client,
+            server,
+            lambda limit: client.probe_all(specs, server.address, self._lab.material, limit),
+            len(specs),
+        )
+        for at, met in zip(numbers, rest, strict=False):  # without its own material it connects to nobody
+            self._made.setdefault(at, []).append(met)
+        return first

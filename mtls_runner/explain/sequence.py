@@ -10,6 +10,7 @@ from mtls_runner.explain.expected import expected
 from mtls_runner.explain.steps import presents, steps
 from mtls_runner.explain.words import TextLine, plural, quoted
 from mtls_runner.model.case import Action, Case, Plan, Step
+from mtls_runner.model.observation import Outcome
 
 __all__ = ["seen_by", "sequence"]
 
@@ -51,6 +52,10 @@ def sequence(plan: Plan, case: Case, now: datetime) -> Iterator[TextLine]:
 
 def _connection(plan: Plan, case: Case, step: Step, now: datetime) -> str:
     wanted = expected(case)
+    if step.reuse is not None:
+        asks = f"{case.client.request.method} {case.client.request.path}" if case.client is not None else ""
+        why = ", since nobody looks at certificates again" if wanted.outcome is Outcome.ACCEPTED else ""
+        return f"Another request on the connection of step {step.reuse + 1}: {asks}. Expected: {wanted.sentence}{why}."
     offered = f" It offers the session of step {step.resume + 1}." if step.resume is not None else ""
     resumed = "resumed true" in wanted.details
     told = f"{presents(plan, case.client)}." if case.client is not None else ""

@@ -48,11 +48,11 @@ def _reload_short(value: Value) -> Value:
     return {} if isinstance(value, Plain) and value.value is True else value
 
 
-def _resume(value: Value) -> str | bool:
+def _earlier(value: Value) -> str | bool:
     if isinstance(value, Plain) and value.value is True:
         return True
     if isinstance(value, Plain):
-        raise fail("this is not a session", "true for the last step's, or the name of an earlier step")
+        raise fail("this is no earlier step", "true for the last one that connects, or the name of an earlier step")
     return text_value(value)
 
 
@@ -103,8 +103,13 @@ class StepModel(Strict):
         {"server_name": "shop.example.com"},
         "other",
     )
-    resume: Annotated[str | bool | None, Parsed(_resume, {"anyOf": [{"const": True}, {"type": "string"}]})] = about(
+    resume: Annotated[str | bool | None, Parsed(_earlier, {"anyOf": [{"const": True}, {"type": "string"}]})] = about(
         "The connection offers the session of the last one before it, or of the step of that name.", True, "first"
+    )
+    reuse: Annotated[str | bool | None, Parsed(_earlier, {"anyOf": [{"const": True}, {"type": "string"}]})] = about(
+        "No new connection, but another request on the last one before it, or on that of the step of that name.",
+        True,
+        "first",
     )
     wait: Annotated[float | Expired | None, Parsed(_wait, _WAIT_SCHEMA)] = about(
         "Seconds in which nothing is done; or until a certificate has expired, by its id.", 2, {"expired": "client"}

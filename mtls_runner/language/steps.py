@@ -20,9 +20,12 @@ from mtls_runner.model.server import ServerSpec
 
 __all__ = ["CaseSteps"]
 
-_ACTIONS = ("connect", "resume", "wait", "replace", "reload")
-#: What a client may change and still resume a session.
-_FREE = frozenset(("server_name", "request", "timeout", "body_limit", "repeat", "connect"))
+_ACTIONS = ("connect", "resume", "reuse", "wait", "replace", "reload")
+#: What a client may change and still go on with a connection.
+_OF_A_REQUEST = frozenset(("request", "timeout", "body_limit", "repeat"))
+#: The same of a session.
+_OF_A_CONNECTION = _OF_A_REQUEST | {"server_name", "connect"}
+_GO_ON = ("resume", "reuse")
 #: What can't be replaced while a server runs.
 _FIXED = ("like", "expect", "backend", "runtime", "address", "image", "config", "port", "options", "upstreams")
 
@@ -53,7 +56,9 @@ class CaseSteps:
         self._make_server = make_server
         self._resolver = resolver
         self._actions = tuple(self._action(number, model) for number, model in enumerate(models))
-        self._resumes = tuple(self._resumed(number, model) for number, model in enumerate(models))
+        self._resumes = tuple(self._earlier(number, "resume", model.resume) for number, model in enumerate(models))
+        named = tuple(self._earlier(number, "reuse", model.reuse) for number, model in enumerate(models))
+        self._reuses = tuple(_first(named, number) if at is not None else None for number, at in enumerate(named))
         self._expected = tuple(self._wanted(number, model) for number, model in enumerate(models))
         self._connections: dict[int, list[Case]] = {}
 
@@ -102,7 +107,9 @@ class CaseSteps:
         spec = self._resolver.client(described, case.server)
         tls = planned_version(case.server, spec)
         expect = self._expected[number].resolve(case.server, spec.tool, tls)
-        made = replace(step, client=spec, expect=expect, resume=self._resumes[number], tls=tls)
+        made = replace(
+            step, client=spec, expect=expect, resume=self._resumes[number], reuse=self._reuses[number], tls=tls
+        )
         self._connections.setdefault(number, []).append(replace(case, steps=(replace(made, name=""),)))
         return made
 
@@ -111,13 +118,16 @@ class CaseSteps:
 
     def _action(self, number: int, model: Model) -> Action:
         given = [name for name in _ACTIONS if name in model.model_fields_set]
-        things = [name for name in given if name != "resume" or "connect" not in given]
+        things = [name for name in given if name not in _GO_ON or "connect" not in given]
+        if set(_GO_ON) <= set(given):
+            self._error((number, "reuse"), "a connection that lives on resumes no session", "one of the two", key=True)
+            things = []
         if len(things) > 1:
             self._error(
                 (number, things[1]), "a step does one thing", f"steps of their own: {', '.join(things)}", key=True
             )
         action = Action.CONNECT
-        if things and things[0] not in ("connect", "resume"):
+        if things and things[0] not in ("connect", *_GO_ON):
             action = Action(things[0])
         if action is Action.CONNECT and model.expect is None:
             self._context.unrecorded(self._place, ("steps", number))
@@ -133,21 +143,21 @@ class CaseSteps:
                     )
         return action
 
-    def _resumed(self, number: int, model: Model) -> int | None:
-        if model.resume is None:
+    def _earlier(self, number: int, key: str, wanted: str | bool | None) -> int | None:
+        if wanted is None:
             return None
         before = [at for at in range(number) if self._actions[at] is Action.CONNECT]
-        if model.resume is True:
+        if wanted is True:
             if not before:
-                self._error((number, "resume"), "there is no connection before this one to resume", key=True)
+                self._error((number, key), f"there is no connection before this one to {key}", key=True)
                 return None
             return before[-1]
         named = {self._models[at].name: at for at in before if self._models[at].name}
-        if model.resume not in named:
+        if wanted not in named:
             names = ", ".join(str(name) for name in named)
-            self._error((number, "resume"), "no connection before this one has that name", f"true, or one of: {names}")
+            self._error((number, key), "no connection before this one has that name", f"true, or one of: {names}")
             return None
-        return named[str(model.resume)]
+        return named[str(wanted)]
 
     def _wanted(self, number: int, model: Model) -> ConditionalExpectation:
         if model.expect is not None:
@@ -164,17 +174,25 @@ class CaseSteps:
 
     def _same_settings(self, number: int, made: Sequence[Step]) -> None:
         step = made[number]
-        if step.resume is None or step.client is None:
+        goes_on, at, free = "a session is resumed", step.resume, _OF_A_CONNECTION
+        if step.reuse is not None:
+            goes_on, at, free = "a connection lives on", step.reuse, _OF_A_REQUEST
+        earlier = made[at].client if at is not None else None
+        if earlier is None or step.client is None:
             return
-        earlier = made[step.resume].client
-        if earlier is None:
-            return
-        differing = [name for name in _BOUND if getattr(earlier, name) != getattr(step.client, name)]
+        names = [field.name for field in fields(ClientSpec)]
+        differing = [
+            name for name in names if getattr(earlier, name) != getattr(step.client, name) and name not in free
+        ]
         if differing:
             self._error(
                 (number,),
-                f"a session is resumed with the settings that it was made with: {', '.join(differing)} would differ",
-                "only server_name, request, timeout and connect may",
+                f"{goes_on} with the settings that it was made with: {', '.join(differing)} would differ",
+                f"only {', '.join(name for name in names if name in free)} may",
+            )
+        if step.reuse is not None and earlier.repeat > 1:
+            self._error(
+                (number, "reuse"), f"step {step.reuse + 1} makes {earlier.repeat} connections (repeat)", key=True
             )
 
     def _name(self, number: int, model: Model, action: Action) -> str:
@@ -185,9 +203,13 @@ class CaseSteps:
         if action is Action.REPLACE and model.replace is not None:
             given = model.replace.model_fields_set
             return f"replace {', '.join(name for name in type(model.replace).model_fields if name in given)}"
-        if action is Action.CONNECT and self._resumes[number] is not None:
-            return f"resume step {(self._resumes[number] or 0) + 1}"
+        for key, at in (("resume", self._resumes[number]), ("reuse", self._reuses[number])):
+            if action is Action.CONNECT and at is not None:
+                return f"{key} step {at + 1}"
         return str(action)
 
 
-_BOUND = tuple(field.name for field in fields(ClientSpec) if field.name not in _FREE)
+def _first(named: Sequence[int | None], number: int) -> int:
+    """The step that made the connection which a step goes on with."""
+    earlier = named[number]
+    return number if earlier is None else _first(named, earlier)

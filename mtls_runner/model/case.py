@@ -41,7 +41,8 @@ class Step:
         span: where it is written.
         client: who connects; only of a connection.
         expect: what must be seen of a connection, of a start, or of a reload.
-        resume: number of the step, from 0, whose session is offered; ``None``: a fresh connection.
+        resume: number of the step, from 0, whose session is offered; ``None``: none is.
+        reuse: number of the step, from 0, whose connection it goes on with; ``None``: it makes one.
         seconds: how long it waits.
         until_expired: id of a certificate that it waits for to expire, instead.
         server: what the server's files say from now on; only where they are replaced.
@@ -54,6 +55,7 @@ class Step:
     client: ClientSpec | None = None
     expect: Expectation = field(default_factory=Expectation)
     resume: int | None = None
+    reuse: int | None = None
     seconds: float = 0.0
     until_expired: str | None = None
     server: ServerSpec | None = None

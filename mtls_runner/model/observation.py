@@ -159,6 +159,8 @@ class ClientView:
         reasons: what its own words allow as the reason why it ended the exchange, where they give no code: of a refusal
             (``client-refused``) or of a disagreement (``no-agreement``). Empty: they don't say.
         messages_left_out: how many came after those that were kept.
+        request_number: which of its connection's requests this is, from 1; what is said of the handshake is the connection's.
+        stays_open: the client keeps the connection for further requests.
     """
 
     tool: str
@@ -191,6 +193,8 @@ class ClientView:
     signature_algorithms: tuple[str | None, str | None] = (None, None)
     reasons: frozenset[Reason] = frozenset()
     messages_left_out: int = 0
+    request_number: int = 1
+    stays_open: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,14 @@ from mtls_runner.model.server import ServerSpec
 
 __all__ = [
     "Attended",
+    "BatchClient",
     "Client",
+    "Connection",
+    "KeepingClient",
     "Material",
     "Recording",
     "Reloadable",
     "Reporter",
-    "ResumingClient",
     "RunningServer",
     "ServerBackend",
     "TakingTime",
@@ -125,7 +127,7 @@ class Watch(Protocol):
     """One connection, seen from the server."""
 
     def view(self, client: ClientView, deadline: Deadline) -> ServerView | None:
-        """What the server saw of the connection that ``client`` made while this watch was open.
+        """What the server saw of the request that ``client`` made while this watch was open; of several, the next at each call.
 
         Waits until the server is done with it, at most until the deadline. ``None``: the server never saw it, or
         can't be asked.
@@ -290,18 +292,46 @@ class TypedCommand(Protocol):
         ...
 
 
-@runtime_checkable
-class ResumingClient(Client, Protocol):
-    """A client that can keep the session of an exchange and resume it in a later one."""
+class Connection(Protocol):
+    """A client's connection that may carry further requests, and whose session later ones may resume."""
 
-    def probe_keeping_session(
+    @property
+    def view(self) -> ClientView:
+        """What the client saw of the last request, with the session in it."""
+        ...
+
+    def ask(self, client: ClientSpec, deadline: Deadline) -> ClientView:
+        """Another request on it: of the description only ``request`` and ``body_limit`` are heeded."""
+        ...
+
+    def close(self) -> None:
+        """As a client that is done; more than once does no harm."""
+        ...
+
+
+@runtime_checkable
+class KeepingClient(Client, Protocol):
+    """A client that can keep a connection open, and its session."""
+
+    def connect(
         self, client: ClientSpec, address: Address, material: Material, deadline: Deadline, session: object | None
-    ) -> ClientView:
-        """As :meth:`Client.probe`, with the session in the view; offers one of an earlier view of this client's, if given.
+    ) -> Connection:
+        """As :meth:`Client.probe`, its request included; offers the session of an earlier view of this client's, if given.
 
         Raises:
             LabError: the session is another client's, or of one with other TLS settings.
         """
+        ...
+
+
+@runtime_checkable
+class BatchClient(Client, Protocol):
+    """A client that makes several requests on one connection, but all at once: nothing can be done between them."""
+
+    def probe_all(
+        self, clients: Sequence[ClientSpec], address: Address, material: Material, deadline: Deadline
+    ) -> Sequence[ClientView]:
+        """As :meth:`Client.probe` of the first; of the others only ``request`` and ``body_limit`` are heeded."""
         ...
 
 

@@ -128,6 +128,7 @@ def _step(step: Step, done: Verdict | None) -> Json:
         "action": str(step.action),
         "line": step.span.line,
         "resume": step.resume + 1 if step.resume is not None else None,
+        "reuse": step.reuse + 1 if step.reuse is not None else None,
         **_told(step.expect, done),
     }
 

@@ -67,7 +67,7 @@ def _object(description: str, properties: Mapping[str, Schema]) -> dict[str, Sch
 
 
 #: What format 1 did not have; a mismatch of a step had the step in its ``path``, in words.
-_SINCE_2 = frozenset(("format", "reasons", "determined", "undetermined", "curl_exit_predicted", "step"))
+_SINCE_2 = frozenset(("format", "reasons", "determined", "undetermined", "curl_exit_predicted", "step", "reuse"))
 
 
 def report_schema() -> dict[str, Schema]:
@@ -149,6 +149,9 @@ def _step() -> Schema:
             "action": _one_of(Action, "What it does."),
             "line": _whole("Where in the file it is written, from 1.", 1),
             "resume": _or_null(_whole("Number of the step, from 1, whose session it offers.", 1), "Null: a fresh one."),
+            "reuse": _or_null(
+                _whole("Number of the step, from 1, on whose connection it asks.", 1), "Null: on one of its own."
+            ),
             "verdict": _or_null(_one_of(Status, ""), "Null: an earlier one did not pass, so that it was not done."),
             "duration_s": _or_null({"type": "number", "minimum": 0}, "Seconds that it took."),
             "expected": _EXPECTED,

@@ -47,13 +47,16 @@ def _receive(sock: socket.socket, connection: h11.Connection, deadline: Deadline
     return data
 
 
-def ask(sock: socket.socket, request: Request, host: str, deadline: Deadline, body_limit: int) -> HttpResponse:
+def ask(
+    sock: socket.socket, reader: ResponseReader, request: Request, host: str, deadline: Deadline, body_limit: int
+) -> HttpResponse:
     """Send a request and read the whole response.
 
     A server may answer, or refuse by an alert, and close before it has read the request: what it said is read all the same.
 
     Args:
         sock: connected.
+        reader: of this connection.
         request: what is asked for.
         host: the Host field's value.
         deadline: for everything.
@@ -90,7 +93,7 @@ def ask(sock: socket.socket, request: Request, host: str, deadline: Deadline, bo
     except OSError as error:
         unsent = error
     try:
-        return ResponseReader(sock, body_limit).read(request.method, deadline, upgrade="upgrade" in given)
+        return reader.read(request.method, deadline, body_limit, upgrade="upgrade" in given)
     except (ConnectionError, ssl.SSLEOFError) as error:
         raise unsent or error from None  # nothing was there to be read
     except HttpError as error:

@@ -9,6 +9,7 @@ import errno
 import os
 import re
 import socket
+import ssl
 from collections.abc import Iterator
 
 from mtls_runner.deadline import Deadline
@@ -61,22 +62,35 @@ class ResponseReader:
 
     Args:
         sock: connected.
-        body_limit: bytes of a body that are kept; the rest is counted.
     """
 
-    def __init__(self, sock: socket.socket, body_limit: int) -> None:
+    def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self._body_limit = body_limit
         self._buffer = bytearray()
         self._deadline = Deadline(0)
         self._head = 0
 
-    def read(self, method: str, deadline: Deadline, *, upgrade: bool = False) -> HttpResponse:
+    def ended(self) -> bool:
+        """Whether the other end has closed the connection already, so that another request makes no sense.
+
+        Raises:
+            OSError: from the socket; a reset, for one.
+        """
+        self._sock.setblocking(False)
+        try:
+            data = self._sock.recv(_CHUNK)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return False
+        self._buffer += data
+        return not data
+
+    def read(self, method: str, deadline: Deadline, body_limit: int, *, upgrade: bool = False) -> HttpResponse:
         """The next response, whole.
 
         Args:
             method: of its request.
             deadline: for all of it.
+            body_limit: bytes of its body that are kept; the rest is counted.
             upgrade: the request offered another protocol, so that 101 is a response to it.
 
         Raises:
@@ -94,7 +108,7 @@ class ResponseReader:
                 return response
             for data in self._body(fields):
                 size += len(data)
-                body += data[: self._body_limit - len(body)]
+                body += data[: body_limit - len(body)]
             return HttpResponse(status, fields, bytes(body), size)
         except (_Ended, HttpError) as error:
             if response is not None:

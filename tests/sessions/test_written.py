@@ -40,7 +40,14 @@ def loaded(directory: Path, text: str) -> None:
         ("{replace: {certificate: rewened}}", "there is no authority or leaf 'rewened'"),
         ("{connect: strange, expect: accepted}", "there is no authority or leaf 'strange'"),
         ("{resume: second, expect: accepted}", "no connection before this one has that name"),
-        ("{resume: false, expect: accepted}", "this is not a session"),
+        ("{resume: false, expect: accepted}", "this is no earlier step"),
+        ("{reuse: second, expect: accepted}", "no connection before this one has that name"),
+        ("{reuse: first, resume: first, expect: accepted}", "a connection that lives on resumes no session"),
+        (
+            "{reuse: first, connect: {server_name: other}, expect: accepted}",
+            "lives on with the settings that it was made with",
+        ),
+        ("{reuse: first}", "'expect' is missing"),
         (
             "{resume: true, connect: {tls: TLSv1.2}, expect: accepted}",
             "a session is resumed with the settings that it was made with: tls",
@@ -73,6 +80,7 @@ def test_mistakes(tmp_path: Path, step: str, message: str) -> None:
         "{resume: first, expect: accepted}",
         "{resume: true, connect: {server_name: localhost, request: {path: /other}}, expect: accepted}",
         "{connect: revoked, expect: accepted}",
+        "{reuse: true, connect: {request: {path: /other}, repeat: 3}, expect: accepted}",
     ],
 )
 def test_what_can_be_written(tmp_path: Path, step: str) -> None:

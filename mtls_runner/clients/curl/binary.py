@@ -97,7 +97,7 @@ class CurlBinary:
                 "point MTLS_RUN_CURL at one, or run with --tool python."
             )
         path = Path(found).absolute()
-        told = _run([str(path), "--disable", "--version"], _environment(), Deadline.after(_VERSION_LIMIT))
+        told = _run(str(path), [["--version"]], _environment(), Deadline.after(_VERSION_LIMIT))
         lines = told.output.splitlines()
         first = _FIRST_LINE.match(lines[0]) if lines else None
         if told.exit_code != 0 or first is None:
@@ -114,7 +114,7 @@ class CurlBinary:
 
     def run(
         self,
-        options: Sequence[str],
+        groups: Sequence[Sequence[str]],
         *,
         home: Path,
         settings: Path,
@@ -124,7 +124,7 @@ class CurlBinary:
         """Run it once.
 
         Args:
-            options: curl's.
+            groups: curl's options for each of its requests.
             home: an empty directory.
             settings: an ``openssl.cnf``.
             deadline: when it is killed, somewhat later.
@@ -136,7 +136,7 @@ class CurlBinary:
             DeadlineExceeded: it did not stop in time although it was told to.
         """
         environment = {**_environment(), "HOME": str(home), "OPENSSL_CONF": str(settings)}
-        return _run([str(self.path), "--disable", *options], environment, deadline, outputs or {})
+        return _run(str(self.path), groups, environment, deadline, outputs or {})
 
 
 def _environment() -> dict[str, str]:
@@ -144,18 +144,26 @@ def _environment() -> dict[str, str]:
 
 
 def _run(
-    arguments: list[str], environment: dict[str, str], deadline: Deadline, outputs: Mapping[str, Sink] | None = None
+    program: str,
+    groups: Sequence[Sequence[str]],
+    environment: dict[str, str],
+    deadline: Deadline,
+    outputs: Mapping[str, Sink] | None = None,
 ) -> CurlRun:
     said, errors = Kept(_WORDS), Kept(_WORDS)
     with ExitStack() as pipes:
         sinks: dict[int, Sink] = {}
         inherited = []
+        files: list[str] = []
         for option, sink in (outputs or {}).items():
             reading, writing = os.pipe()
             pipes.callback(os.close, reading)
             sinks[reading] = sink
             inherited.append(pipes.enter_context(os.fdopen(writing, "wb", buffering=0)))
-            arguments += [option, f"/dev/fd/{writing}"]
+            files += [option, f"/dev/fd/{writing}"]
+        arguments = [program, "--disable"]
+        for number, group in enumerate(groups):
+            arguments += [*(["--next"] if number else []), *group, *files]
         try:
             process = subprocess.Popen(
                 arguments,

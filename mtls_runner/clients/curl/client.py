@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from mtls_runner.clients.curl.batch import apart, gone, told
 from mtls_runner.clients.curl.binary import CurlBinary, CurlRun, Kept, Sink
 from mtls_runner.clients.curl.command import Command, CurlFiles, build, locked, openssl_settings, secret_headers
 from mtls_runner.clients.curl.head import Head
-from mtls_runner.clients.curl.outcome import OUT_OF_MEMORY, READ_LATE, Written, stopped, view
+from mtls_runner.clients.curl.outcome import OUT_OF_MEMORY, READ_LATE, stopped, view
 from mtls_runner.clients.curl.trace import TraceReader
 from mtls_runner.deadline import Deadline
 from mtls_runner.errors import DeadlineExceeded, FileUnusable, LabError
@@ -37,6 +37,8 @@ _ALPN = ((), ("http/1.1",), ("h2", "http/1.1"))
 _LAB_TROUBLE = frozenset((2, 3, 4, 5, 23, 26, 27, 48))
 _CERTIFICATE_TROUBLE = frozenset((58, 43))  # CURLE_SSL_CERTPROBLEM; CURLE_BAD_FUNCTION_ARGUMENT from 8.16 on
 _CIPHER_TROUBLE, _TRUST_TROUBLE, _CRL_TROUBLE = 59, 77, 82
+_MOST = 1 << 26
+"""Bytes of several responses' bodies together."""
 _SAFE_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -107,32 +109,55 @@ class CurlClient:
         Raises:
             LabError: curl is missing, rejects its options or died; or the material can't be made.
         """
+        return self.probe_all([client], address, material, deadline)[0]
+
+    def probe_all(
+        self, clients: Sequence[ClientSpec], address: Address, material: Material, deadline: Deadline
+    ) -> Sequence[ClientView]:
+        """Several requests, on one connection as far as curl can: ``--next``.
+
+        Raises:
+            LabError: as :meth:`probe`; or there are too many bytes in the responses to tell them apart.
+        """
         deadline.check("starting curl")
-        limit = deadline.within(client.timeout)
         place = self._place(material)
-        files = self._files(place, client, material)
-        command = build(client, client.connect or address, files)
-        reader, headers, body = TraceReader(), Kept(LONGEST_HEAD), Kept(client.body_limit)
+        files = [self._files(place, client, material) for client in clients]
+        commands = [build(client, client.connect or address, each) for client, each in zip(clients, files, strict=True)]
+        reader = TraceReader()
+        headers = Kept(LONGEST_HEAD * len(clients))
+        body = Kept(sum(client.body_limit for client in clients) if len(clients) == 1 else _MOST)
         outputs = {"--trace": reader.feed, "--dump-header": headers.add, "--output": body.add}
         trace = reader.found
         try:
-            finished = self._run(command, files, limit, outputs)
+            finished = self._run(commands, files, deadline, clients, outputs)
         except DeadlineExceeded as error:
             if not trace.said_hello:
                 raise
-            written = stopped(str(error), trace)
+            written = [stopped(str(error), trace)]
         else:
             if finished.exit_code in _LAB_TROUBLE and not (finished.exit_code == OUT_OF_MEMORY and trace.finished):
                 raise LabError(f"curl gave up (exit {finished.exit_code}): {finished.errors.strip()}")
-            written = _written(finished)
-        _held(client, trace.offered_signature_algorithms)
-        head = Head.last(bytes(headers.data), whole=headers.size <= LONGEST_HEAD)
-        written = replace(written, not_http=head.fault(client, trace), cut=head.cut, switched=head.switched(client))
-        # With --head the output is the head once more.
-        response = head.response(written.http_code, body if client.request.method != "HEAD" else Kept(0))
-        untried = not trace.said_hello or written.exit_code in READ_LATE
-        problem = self._problem(written.exit_code, client, files, material) if untried else None
-        return view(self._binary.version, client, written, trace, response, problem, command.typed())
+            written = told(finished, len(clients))
+        _held(clients[0], trace.offered_signature_algorithms)
+        typed = f"{' --next '.join(command.typed() for command in commands)}"
+        views: list[ClientView] = []
+        for client, each, own, came in zip(
+            clients, files, written, apart(written, headers, body, clients), strict=False
+        ):
+            if views and own.connections:
+                break  # it would not have gone on: what it did instead is another connection's
+            trace.answered = own.http_code > 0 if len(clients) > 1 else trace.answered
+            head = Head.last(came[0], whole=len(came[0]) <= LONGEST_HEAD)
+            own = replace(own, not_http=head.fault(client, trace), cut=head.cut, switched=head.switched(client))
+            # With --head the output is the head once more.
+            response = head.response(own.http_code, came[1] if client.request.method != "HEAD" else Kept(0))
+            untried = not trace.said_hello or own.exit_code in READ_LATE
+            problem = self._problem(own.exit_code, client, each, material) if untried else None
+            seen = view(self._binary.version, client, own, trace, response, problem, typed)
+            views.append(replace(seen, request_number=len(views) + 1, stays_open=len(clients) > 1))
+        while len(views) < len(clients):
+            views.append(gone(views[-1]))
+        return views
 
     def command(self, client: ClientSpec, address: Address, material: Material) -> str:
         """What a person types to do the same; curl itself need not be there.
@@ -143,17 +168,27 @@ class CurlClient:
         files = self._files(self._place(material), client, material)
         return build(client, client.connect or address, files).typed()
 
-    def _run(self, command: Command, files: CurlFiles, limit: Deadline, outputs: Mapping[str, Sink]) -> CurlRun:
-        options = ["--silent", "--show-error", "--noproxy", "*", "--globoff"]
-        options += ["--max-time", f"{max(limit.remaining(), 0.001):.3f}"]
-        options += ["--write-out", "%{json}"]
-        if command.config is not None:
-            options += ["--config", str(command.config)]
-        elif files.certificate is not None:
-            options += ["--pass", ""]  # otherwise curl asks on the terminal, whatever its time limit
-        options += command.options
-        options.append(command.url)
-        return self._binary.run(options, home=files.empty, settings=files.settings, deadline=limit, outputs=outputs)
+    def _run(
+        self,
+        commands: Sequence[Command],
+        files: Sequence[CurlFiles],
+        deadline: Deadline,
+        clients: Sequence[ClientSpec],
+        outputs: Mapping[str, Sink],
+    ) -> CurlRun:
+        groups: list[list[str]] = []
+        for client, command, own in zip(clients, commands, files, strict=True):
+            limit = deadline.within(client.timeout)
+            options = ["--silent", "--show-error", "--noproxy", "*", "--globoff"]
+            options += ["--max-time", f"{max(limit.remaining(), 0.001):.3f}"]
+            options += ["--write-out", "%{json}\\n"]
+            if command.config is not None:
+                options += ["--config", str(command.config)]
+            elif own.certificate is not None:
+                options += ["--pass", ""]  # otherwise curl asks on the terminal, whatever its time limit
+            groups.append([*options, *command.options, command.url])
+        first = files[0]
+        return self._binary.run(groups, home=first.empty, settings=first.settings, deadline=deadline, outputs=outputs)
 
     def _place(self, material: Material) -> _Place:
         directory = material.directory.absolute() / "curl"
@@ -239,22 +274,6 @@ def _held(client: ClientSpec, offered: int) -> None:
     if client.signature_algorithms and offered > len(client.signature_algorithms):
         listed = ":".join(client.signature_algorithms)
         raise LabError(f"curl's OpenSSL did not take the signature algorithms {listed}: one of them is unknown to it")
-
-
-def _written(finished: CurlRun) -> Written:
-    """What ``--write-out '%{json}'`` said (curl's manual, WRITE OUT)."""
-    try:
-        told = json.loads(finished.output)
-        return Written(
-            exit_code=finished.exit_code,
-            error=str(told.get("errormsg") or finished.errors.partition("\n")[0]),
-            verify_result=int(told.get("ssl_verify_result", 0)),
-            local_port=int(told.get("local_port", 0)),
-            http_code=int(told.get("http_code", 0)),
-            handshake_took=float(told.get("time_appconnect", 0)),
-        )
-    except (ValueError, AttributeError) as error:
-        raise LabError(f"curl (exit {finished.exit_code}) wrote no result: {finished.errors.strip()}") from error
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -56,6 +56,8 @@ class Written:
         not_http: what the lab finds wrong with the response where curl does not mind it; ``""``.
         cut: the response's head is not whole, which curl does not mind either.
         switched: the response is 101, to a request that offered another protocol; curl waits for more.
+        connections: that it made for this request; 0: it went on with one.
+        head_size, body_size: bytes of the response.
     """
 
     exit_code: int
@@ -67,6 +69,9 @@ class Written:
     not_http: str = ""
     cut: bool = False
     switched: bool = False
+    connections: int = 1
+    head_size: int = 0
+    body_size: int = 0
 
 
 def stopped(error: str, trace: CurlTrace) -> Written:

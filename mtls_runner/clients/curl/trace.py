@@ -46,6 +46,7 @@ class CurlTrace:
         finished: directions in which a Finished message went.
         flight_complete: the server said all that it has to say before the client's turn.
         answered: something of an HTTP response arrived.
+        reconnected: curl made another connection after this one, which nothing here is about.
     """
 
     transcript: Transcript = field(default_factory=Transcript)
@@ -59,6 +60,7 @@ class CurlTrace:
     finished: set[Direction] = field(default_factory=set)
     flight_complete: bool = False
     answered: bool = False
+    reconnected: bool = False
 
     @property
     def tls_version(self) -> str | None:
@@ -142,6 +144,9 @@ def take(found: CurlTrace, arrow: bytes, kind: int, data: bytes) -> int:
         return data[0] if len(data) == 1 else kind
     if kind not in _CONTENT_TYPES:
         return kind
+    if found.reconnected or (kind == _HANDSHAKE and data[:1] == b"\x01" and arrow == b"=>" and found.finished):
+        found.reconnected = True  # all that follows is another connection's
+        return kind
     direction = Direction.SENT if arrow == b"=>" else Direction.RECEIVED
     if kind == _HANDSHAKE:
         _look(found, direction, data)
@@ -152,7 +157,7 @@ def take(found: CurlTrace, arrow: bytes, kind: int, data: bytes) -> int:
 
 def _look(found: CurlTrace, direction: Direction, data: bytes) -> None:
     match data[:1]:
-        case b"\x01":  # ClientHello
+        case b"\x01":  # ClientHello, the second one of a HelloRetryRequest as well
             found.said_hello = True
             offered = extensions(data, 4 + 34, suites_width=2).get(_SIGNATURE_ALGORITHMS, b"")
             found.offered_signature_algorithms = max(0, len(offered) - 2) // 2

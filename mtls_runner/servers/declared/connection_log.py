@@ -99,6 +99,30 @@ class ConnectionLog:
                 self._lines.pop(port, None)
             return lines
 
+    def wait_for_line(
+        self, port: int | None, after: int, last: Callable[[str], bool], deadline: Deadline
+    ) -> tuple[int, tuple[str, ...]]:
+        """A connection's lines up to the next one that is its request's ``last``, or as far as they came.
+
+        Args:
+            port, after, deadline: as for :meth:`wait`; the lines stay to be asked for.
+            last: whether it is that line.
+
+        Returns:
+            how many lines there were up to and with the last one of them, and their texts.
+        """
+        with self._changed:
+            while True:
+                lines = self._numbered(port, after)
+                end = next((at for at, (_, line) in enumerate(lines, 1) if last(line)), 0)
+                if end or self._ended or (not self._changed.wait(deadline.remaining()) and deadline.passed):
+                    break
+        found = lines[: end or len(lines)]
+        return found[-1][0] if found else after, tuple(line for _, line in found)
+
     def _of(self, port: int | None, after: int) -> tuple[str, ...]:
+        return tuple(line for _, line in self._numbered(port, after))
+
+    def _numbered(self, port: int | None, after: int) -> list[tuple[int, str]]:
         lines = self._all if port is None else self._lines.get(port, ())
-        return tuple(line for number, line in lines if number > after)
+        return [(number, line) for number, line in lines if number > after]

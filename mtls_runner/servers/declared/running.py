@@ -94,16 +94,24 @@ class RunningDeclared:
         with contextlib.nullcontext() if self._log.by_port else self._one_at_a_time:
             yield _Watch(self, self._log.count)
 
-    def view(self, client: ClientView, after: int, deadline: Deadline) -> ServerView | None:
-        """What it logged of the connection that came after so many lines."""
+    def view(self, client: ClientView, after: int, deadline: Deadline) -> tuple[int, ServerView | None]:
+        """What it logged of the connection, or of its next request, that came after so many lines; and after how many now."""
         if client.phase in (Phase.PREPARE, Phase.CONNECT):
-            return None
-        limit = deadline.within(_VIEW_SECONDS if self._own_log else OTHERS_LOG_SECONDS)
+            return after, None
+        later = client.request_number > 1
+        told = self._own_log and not (later and client.phase is Phase.REQUEST)  # of an idle one's end nothing is said
+        limit = deadline.within(_VIEW_SECONDS if told else OTHERS_LOG_SECONDS)
         port = client.local_port if self._log.by_port else None
-        lines = self._log.wait(port, after, self._is_over, limit)
-        if not self._own_log and not (facts(self._declared, lines) or said(self._declared, lines)):
-            return None  # nothing that says anything of the connection
-        return server_view(self._implementation, self._declared, lines) if lines else None
+        if later or client.stays_open:
+            after, lines = self._log.wait_for_line(port, after, self._tells_of_request, limit)
+        else:
+            lines = self._log.wait(port, after, self._is_over, limit)
+        if not lines or (not self._own_log and not (facts(self._declared, lines) or said(self._declared, lines))):
+            return after, None  # nothing that says anything of the connection
+        return after, server_view(self._implementation, self._declared, lines)
+
+    def _tells_of_request(self, line: str) -> bool:
+        return "method" in facts(self._declared, [line]) or said(self._declared, [line]) is not None
 
     def _is_over(self, lines: Sequence[str]) -> bool:
         return is_over(self._declared, lines)
@@ -206,4 +214,5 @@ class _Watch:
 
     def view(self, client: ClientView, deadline: Deadline) -> ServerView | None:
         """What the server logged, some seconds after the client is done at most."""
-        return self._server.view(client, self._after, deadline)
+        self._after, view = self._server.view(client, self._after, deadline)
+        return view

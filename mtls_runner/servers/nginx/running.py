@@ -27,7 +27,8 @@ _LAST_WORDS = 5
 _VIEW_SECONDS = 5.0
 """nginx logs a connection's end within milliseconds of it; a line that is not there by then never comes."""
 _TIMED_OUT_SECONDS = 0.5
-"""Of a connection that nginx itself waits with, it logs nothing until it is done waiting."""
+"""Of a connection that nginx itself waits with, it logs nothing until it is done waiting; nor of one that it closed while it was
+idle."""
 
 _AS_LONG_AS_IT_TAKES = 3600.0
 _UNFINISHED = 1024
@@ -41,10 +42,12 @@ _NEVER_CONNECTED = (Phase.PREPARE, Phase.CONNECT)
 class _State:
     """What is known of the connections of one nginx process, however many servers it has."""
 
-    __slots__ = ("fences", "lines", "one_at_a_time", "past", "unsettled")
+    __slots__ = ("fences", "lines", "numbers", "one_at_a_time", "past", "unsettled")
 
     def __init__(self) -> None:
         self.lines: OrderedDict[int, list[LogLine]] = OrderedDict()
+        self.numbers: dict[int, int] = {}
+        """Of connections that their clients keep open, by the client's port."""
         self.one_at_a_time = threading.Lock()
         self.past = 0
         self.unsettled = True
@@ -204,11 +207,12 @@ class RunningNginx:
         if client.phase in _NEVER_CONNECTED:
             self._state.unsettled = client.local_port is not None
             return None
-        limit = deadline.within(_TIMED_OUT_SECONDS if client.timed_out else _VIEW_SECONDS)
+        silent = client.timed_out or (client.request_number > 1 and client.phase is Phase.REQUEST)
+        limit = deadline.within(_TIMED_OUT_SECONDS if silent else _VIEW_SECONDS)
         lines = self._lines_of(client, limit)
         if self._check is not None:
             self._check()
-        if self._log_is_whole and not client.timed_out and not is_told(client, lines):
+        if self._log_is_whole and not silent and not is_told(client, lines):
             raise LabError(
                 f"nginx's log does not tell within {_VIEW_SECONDS:g} s how this connection ended: nobody knows what it saw"
             )
@@ -219,6 +223,8 @@ class RunningNginx:
 
     def _lines_of(self, client: ClientView, deadline: Deadline) -> list[LogLine]:
         """Of the first connection that can be this client's; as far as they came, where its end does not come."""
+        if client.request_number > 1:
+            return self._more_lines(self._state.numbers.get(client.local_port or 0), deadline)
         by_number: dict[int, list[LogLine]] = {}
         while (text := self._log.take(deadline)) is not None:
             line = parse_line(text)
@@ -229,8 +235,22 @@ class RunningNginx:
             if (line.access is not None or line.ends_connection) and can_be_of(client, lines):
                 self._state.past = line.connection
                 self._state.unsettled = False
+                if client.local_port is not None:
+                    self._state.numbers[client.local_port] = line.connection
                 return lines
         return next((lines for _, lines in sorted(by_number.items()) if can_be_of(client, lines)), [])
+
+    def _more_lines(self, number: int | None, deadline: Deadline) -> list[LogLine]:
+        """Of a connection's next request."""
+        lines: list[LogLine] = []
+        while number is not None and (text := self._log.take(deadline)) is not None:
+            line = parse_line(text)
+            if line.connection == number:
+                lines.append(line)
+                if line.access is not None or line.ends_connection:
+                    self._state.unsettled = False
+                    break
+        return lines
 
 
 class _Watch:

@@ -154,12 +154,12 @@ class _Server:
             request = next_request(tls, http, Deadline.after(_IDLE_SECONDS))
             if request is None:
                 return
-            connection.request = request
+            connection.asked(request)
             answer = hosts.answer(greeting, request, connection.peer)
             connection.error = answer.error
             connection.refused_status = 400 if answer.no_certificate else None
             more = reply(tls, http, request, answer.replies, Deadline.after(_IDLE_SECONDS))
-            self._connections.settle(connection)
+            self._connections.settle(connection, over=False)
 
     def _forget(self, *sockets: socket.socket) -> None:
         for sock in sockets:
@@ -193,11 +193,7 @@ class _Watch:
 
     def view(self, client: ClientView, deadline: Deadline) -> ServerView | None:
         """What the server saw of the connection from the client's port, once it has settled."""
-        port = client.local_port
-        if port is None:
-            return None
-        connection = self._connections.take(port, self._after, deadline)
-        return connection.view() if connection is not None else None
+        return self._connections.take(client, self._after, deadline) if client.local_port is not None else None
 
 
 class PythonBackend:

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 
 from mtls_runner.deadline import Deadline
-from mtls_runner.model.observation import Direction, HttpRequest, ServerView
+from mtls_runner.model.observation import ClientView, Direction, HttpRequest, ServerView
 from mtls_runner.tls.messages import subject
 from mtls_runner.tls.openssl_errors import told
 from mtls_runner.tls.transcript import Transcript
@@ -21,22 +21,30 @@ _KEPT = 1024
 """Connections that nobody has asked for."""
 
 
+_Answered = tuple[HttpRequest | None, str, int | None]
+"""A request, and what was said and by which status it was refused."""
+
+
 class RecordedConnection:
-    """One connection; written by its thread, read once ``settled``."""
+    """One connection; written by its thread, read once ``settled``, or over."""
 
     __slots__ = (
+        "answered",
         "asks",
         "cipher",
         "complete",
         "error",
         "number",
+        "over",
         "peer",
         "refused_status",
         "request",
+        "requests",
         "resumed",
         "server_name",
         "settled",
         "symbol",
+        "taken",
         "timed_out",
         "tls_version",
         "transcript",
@@ -48,6 +56,11 @@ class RecordedConnection:
         self.transcript = Transcript()
         self.complete = False
         self.settled = False
+        self.over = False
+        self.taken = False
+        self.requests = 0
+        """How many have come; of these, the last ones that were answered:"""
+        self.answered: OrderedDict[int, _Answered] = OrderedDict()
         self.error = ""
         self.symbol = ""
         self.timed_out = False
@@ -62,6 +75,17 @@ class RecordedConnection:
         self.asks = False
         """Whether the host that it came to asks for a client certificate."""
 
+    def asked(self, request: HttpRequest) -> None:
+        """A request has come; what is known from now on is about this one."""
+        self.requests += 1
+        self.request, self.error, self.refused_status = request, "", None
+
+    def at(self, request_number: int) -> ServerView | None:
+        """What it was like when a request had been answered, or when it was over; ``None``: it does not come to that."""
+        if request_number in self.answered:
+            return self.view(self.answered[request_number])
+        return self.view() if request_number >= self.requests else None
+
     def failed(self, error: OSError) -> None:
         """Take down why the socket, or TLS on it, failed."""
         if isinstance(error, ssl.SSLError):
@@ -75,34 +99,35 @@ class RecordedConnection:
             self.symbol = errno.errorcode.get(error.errno or 0, "")
             self.error = error.strerror or str(error)
 
-    def view(self) -> ServerView:
-        """As the lab's own noun."""
+    def view(self, answered: _Answered | None = None) -> ServerView:
+        """As the lab's own noun; ``answered``: of an earlier request, that was."""
+        request, error, refused_status = answered or (self.request, self.error, self.refused_status)
         verify_code = self.verify_code
         client_verify = None
         hello = self.transcript.server_hello() if self.tls_version is None else None
         if verify_code is not None:
             client_verify = f"FAILED:{verify_code}"
-        elif self.complete and (self.asks or self.refused_status is not None):
+        elif self.complete and (self.asks or refused_status is not None):
             client_verify = "SUCCESS" if self.peer else "NONE"
             verify_code = 0 if self.peer else None
         return ServerView(
             source="python ssl",
             handshake_complete=self.complete,
-            error=self.error,
-            error_symbol=self.symbol,
+            error=error,
+            error_symbol="" if answered else self.symbol,
             verify_code=verify_code,
             client_verify=client_verify,
             client_subject=subject(self.peer) if self.peer else None,
             alerts=self.transcript.alerts(),
             messages=self.transcript.messages(),
-            request=self.request,
+            request=request,
             server_name=self.server_name,
             tls_version=hello.tls_version if hello is not None else self.tls_version,
             cipher=hello.cipher if hello is not None else self.cipher,
             resumed=self.resumed,
-            refused_status=self.refused_status,
+            refused_status=refused_status,
             presented=self._presented(),
-            timed_out=self.timed_out,
+            timed_out=self.timed_out and not answered,
         )
 
     def _presented(self) -> str | None:
@@ -140,12 +165,21 @@ class Connections:
             self._changed.notify_all()
         return connection
 
-    def settle(self, connection: RecordedConnection) -> None:
-        """What matters of it is known."""
-        if not connection.settled:
-            with self._changed:
+    def settle(self, connection: RecordedConnection, *, over: bool = True) -> None:
+        """What matters of it is known; unless it is over, further requests may come."""
+        with self._changed:
+            if not over:
+                connection.answered[connection.requests] = (
+                    connection.request,
+                    connection.error,
+                    connection.refused_status,
+                )
+                if len(connection.answered) > _KEPT:
+                    connection.answered.popitem(last=False)
+            connection.over = over
+            self._changed.notify_all()
+            if not connection.settled:
                 connection.settled = True
-                self._changed.notify_all()
                 for follower in self._followers:
                     follower.put(connection)
 
@@ -165,23 +199,29 @@ class Connections:
             for follower in self._followers:
                 follower.put(None)
 
-    def take(self, port: int, after: int, deadline: Deadline) -> RecordedConnection | None:
-        """The one from a client's port, once it has settled, or as it is when the deadline passes; it is then forgotten.
+    def take(self, client: ClientView, after: int, deadline: Deadline) -> ServerView | None:
+        """Of the client's request, once it is answered, or the connection over, or as it is when the deadline passes.
+
+        A connection that somebody has asked for is none of those that :meth:`since` tells of.
 
         Args:
-            port: the client's.
-            after: number of the last one that came before the client; the kernel gives ports out again.
+            client: what it saw.
+            after: number of the last connection that came before the client's; the kernel gives ports out again.
         """
+        port, number = client.local_port or 0, client.request_number
         with self._changed:
-            while (connection := self._from(port, after)) is None or not connection.settled:
+            while True:
+                found = self._by_port.get(port)
+                if found is not None and number == 1 and found.number <= after:
+                    found = None
+                if found is not None and (found.over or number in found.answered):
+                    break
                 if not self._changed.wait(deadline.remaining()) and deadline.passed:
                     break
-            found = self._from(port, after)
-            return self._by_port.pop(port) if found is not None else None
-
-    def _from(self, port: int, after: int) -> RecordedConnection | None:
-        found = self._by_port.get(port)
-        return found if found is not None and found.number > after else None
+            if found is None:
+                return None
+            found.taken = True
+            return found.at(number)
 
     def since(self, number: int, deadline: Deadline) -> tuple[RecordedConnection, ...]:
         """Those that came after that number, in order.
@@ -196,4 +236,4 @@ class Connections:
             return found
 
     def _after(self, number: int) -> tuple[RecordedConnection, ...]:
-        return tuple(connection for connection in self._by_port.values() if connection.number > number)
+        return tuple(one for one in self._by_port.values() if one.number > number and not one.taken)
