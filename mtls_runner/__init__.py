@@ -15,8 +15,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mtls_runner.engine import RunOptions, run
     from mtls_runner.engine.lab import Lab
-    from mtls_runner.engine.run import RunOptions, run
     from mtls_runner.errors import (
         DeadlineExceeded,
         EngineError,
@@ -71,14 +71,14 @@ _HOMES = {
     "Overrides": "language",
     "Plan": "model.case",
     "Reason": "model.observation",
-    "RunOptions": "engine.run",
+    "RunOptions": "engine",
     "ScenarioError": "errors",
     "ServerUnusable": "errors",
     "Status": "model.verdict",
     "UsageError": "errors",
     "Verdict": "model.verdict",
     "load": "language",
-    "run": "engine.run",
+    "run": "engine",
 }
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""Every exception that this package raises on purpose.
+"""What is told when something is wrong: a message about a place in a file, and every exception that is raised on purpose.
 
 ::
 
@@ -12,18 +12,25 @@
         ├── ServerUnusable    a server can't start with what it was given: .reason
         └── DeadlineExceeded  a time limit of the lab's own passed
 
-A refusal by a server or a client is never an exception: it is what the lab is there to observe.
-"""
+A refusal by a server or a client is never an exception: it is what the lab is there to observe."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mtls_runner.reason import Reason
-from mtls_runner.span import Diagnostic
+if TYPE_CHECKING:
+    from mtls_runner.model import Reason
+
 
 __all__ = [
+    "Deadline",
     "DeadlineExceeded",
+    "Diagnostic",
     "EngineError",
     "FileUnusable",
     "LabError",
@@ -31,8 +38,56 @@ __all__ = [
     "MtlsRunError",
     "ScenarioError",
     "ServerUnusable",
+    "Severity",
+    "Span",
     "UsageError",
 ]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """A half-open range of characters in a text file.
+
+    Lines and columns count from 1, as editors and compilers print them; columns count Unicode
+    code points. ``end_line``/``end_column`` name the first position *after* the range.
+    """
+
+    path: Path
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}:{self.column}"
+
+
+class Severity(StrEnum):
+    """How bad a diagnostic is. ``--strict`` turns warnings into errors."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One message for the person who wrote the file.
+
+    Args:
+        message: what is wrong, without position and without the author's secret values.
+        span: the place; ``None`` only where there is no file to point at.
+        expected: what would have been right ("one of: none, optional, required").
+        suggestion: a close match ("did you mean 'passphrase'?" is made of it), or ``""``.
+        severity: error or warning.
+        readable: the file can be parsed; of another one, more is masked where its lines are shown.
+    """
+
+    message: str
+    span: Span | None = None
+    expected: str = ""
+    suggestion: str = ""
+    severity: Severity = Severity.ERROR
+    readable: bool = True
 
 
 class MtlsRunError(Exception):
@@ -99,3 +154,33 @@ class ServerUnusable(LabError):
 
 class DeadlineExceeded(LabError):
     """A time limit of the lab's own passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A moment on the monotonic clock, in seconds."""
+
+    at: float
+
+    @classmethod
+    def after(cls, seconds: float) -> Deadline:
+        """The moment ``seconds`` from now."""
+        return cls(time.monotonic() + seconds)
+
+    def remaining(self) -> float:
+        """Seconds left, never negative."""
+        return max(0.0, self.at - time.monotonic())
+
+    @property
+    def passed(self) -> bool:
+        """Whether no time is left."""
+        return time.monotonic() >= self.at
+
+    def check(self, doing: str) -> None:
+        """Raise :class:`DeadlineExceeded` naming ``doing`` when no time is left."""
+        if self.passed:
+            raise DeadlineExceeded(f"time limit passed while {doing}")
+
+    def within(self, seconds: float) -> Deadline:
+        """The earlier of this deadline and ``seconds`` from now."""
+        return Deadline(min(self.at, time.monotonic() + seconds))

@@ -24,10 +24,13 @@ if TYPE_CHECKING:
     from mtls_runner.model.traits import BackendTraits, ClientTraits, ReporterTraits
 
 __all__ = [
+    "CONSENT_VARIABLE",
     "DECLARATION",
     "DECLARED",
+    "NO_CONSENT",
     "Registry",
     "Table",
+    "consent_given",
     "declared_backend",
     "declared_client",
     "registry",
@@ -35,15 +38,15 @@ __all__ = [
 ]
 
 _BACKENDS = {
-    "python": "mtls_runner.servers.python.traits:TRAITS",
-    "nginx": "mtls_runner.servers.nginx.traits:TRAITS",
+    "python": "mtls_runner.servers.python:TRAITS",
+    "nginx": "mtls_runner.servers.nginx:TRAITS",
     "external": "mtls_runner.servers.external:TRAITS",
 }
-_WITH_CONSENT = {"nginx": "mtls_runner.servers.nginx.traits:WITH_CONSENT"}
+_WITH_CONSENT = {"nginx": "mtls_runner.servers.nginx:WITH_CONSENT"}
 """Who differs where commands are allowed."""
 _CLIENTS = {
-    "python": "mtls_runner.clients.python_traits:TRAITS",
-    "curl": "mtls_runner.clients.curl.traits:TRAITS",
+    "python": "mtls_runner.clients:TRAITS",
+    "curl": "mtls_runner.clients.curl:TRAITS",
 }
 _REPORTERS = {
     "json": "mtls_runner.reporters.traits:JSON",
@@ -54,6 +57,9 @@ _GROUP = "mtls_run."
 #: Where those lie that come with the lab and are declared in files.
 DECLARED = os.path.join(os.path.dirname(__file__), "implementations")  # noqa: PTH118, PTH120 - in every start
 DECLARATION = "implementation.yaml"
+CONSENT_VARIABLE = "MTLS_RUN_ALLOW_COMMANDS"
+#: Why something is skipped that nobody who is not the scenario has consented to.
+NO_CONSENT = "{what}: --allow-commands (or " + CONSENT_VARIABLE + "=1, or pytest's mtls_allow_commands) lets it"
 _SERVES, _CONNECTS = b"\nserver:", b"\nclient:"
 
 T = TypeVar("T", "BackendTraits", "ClientTraits", "ReporterTraits")
@@ -157,6 +163,11 @@ class Registry:
     def __init__(self, backends: Table[BackendTraits], clients: Table[ClientTraits]) -> None:
         self.backends = backends
         self.clients = clients
+
+
+def consent_given() -> bool:
+    """Whether the environment lets what a scenario's own tree brings run commands."""
+    return os.environ.get(CONSENT_VARIABLE) == "1"
 
 
 @lru_cache(maxsize=2)

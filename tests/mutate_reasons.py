@@ -1,7 +1,7 @@
-"""Changes each line of the reason tables in ``mtls_runner/tls/names.py``, one at a time, and shows that a test fails.
+"""Changes each line of the reason tables in ``mtls_runner/tls/__init__.py``, one at a time, and shows that a test fails.
 
 ``python tests/mutate_reasons.py`` prints what survived, and exits 1 if anything did. The mutant never touches the disk: a
-child of this process gets it for ``mtls_runner.tls.names`` and runs the fast tests of the tables.
+child of this process gets it for ``mtls_runner.tls`` and runs the fast tests of the tables.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCE = ROOT / "mtls_runner" / "tls" / "names.py"
+SOURCE = ROOT / "mtls_runner" / "tls" / "__init__.py"
 TESTS = ("tests.tls.test_reason_table", "tests.tls.test_names")
 
 _CODE = re.compile(r'(?P<before>\s+\((?P<number>\d+), "(?P<symbol>\w+)", )(?P<reason>None|r\.\w+)(?P<after>\),.*)')
@@ -60,11 +60,12 @@ def survives(source: str) -> bool:
 
 
 def _run(source: str) -> int:
-    spec = importlib.util.spec_from_loader("mtls_runner.tls.names", loader=None, origin=str(SOURCE))
+    spec = importlib.util.spec_from_loader("mtls_runner.tls", loader=None, origin=str(SOURCE), is_package=True)
     if spec is None:
         raise SystemExit("there is no such module")
+    spec.submodule_search_locations = [str(SOURCE.parent)]
     module = importlib.util.module_from_spec(spec)
-    sys.modules["mtls_runner.tls.names"] = module
+    sys.modules["mtls_runner.tls"] = module
     try:
         exec(compile(source, str(SOURCE), "exec"), module.__dict__)  # noqa: S102 - this project's own source
         for name in TESTS:

@@ -31,7 +31,7 @@ from pathlib import Path
 from mtls_runner.errors import MtlsRunError, ScenarioError
 from mtls_runner.explain.explanation import explain
 from mtls_runner.language import Overrides, load
-from mtls_runner.snippet import render
+from mtls_runner.snippet.rendering import render
 
 __all__ = ["finding", "mutant"]
 

@@ -13,10 +13,10 @@ from typing import TypeAlias, TypeVar
 import pytest
 
 from mtls_runner import Overrides, Plan, Verdict, load
-from mtls_runner.engine.run import RunOptions, run
-from mtls_runner.model.event import CaseFinished, RunFinished
+from mtls_runner.engine import RunOptions, run
 from mtls_runner.model.observation import Observation
 from mtls_runner.model.traits import Runtime
+from mtls_runner.model.verdict import CaseFinished, RunFinished
 from mtls_runner.runtimes.process import find_program
 
 from .container_engine import DEBIAN, IMAGE

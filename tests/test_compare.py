@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from mtls_runner.engine.compare import compare
-from mtls_runner.model.expectation import Check, Expectation, Match, Matcher, Versions
+from mtls_runner.errors import Span
+from mtls_runner.model.case import Check, Expectation, Match, Matcher, Versions
 from mtls_runner.model.observation import Direction as Way
 from mtls_runner.model.observation import Message, Observation, Outcome, Reason, ServerView
-from mtls_runner.span import Span
 
 NOWHERE = Span(Path("scenario.yaml"), 1, 1, 1, 2)
 UNSEEN = Observation(Outcome.NO_CONNECTION, (Reason.CLOSED,))

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from mtls_runner.engine.run import RunOptions, run
-from mtls_runner.engine.workdir import kept_directory, private_directory, sweep
+from mtls_runner.engine import RunOptions, run
 from mtls_runner.errors import LabError, UsageError
 from mtls_runner.language import Overrides, load
-from mtls_runner.model.event import RunFinished
+from mtls_runner.model.verdict import RunFinished
+from mtls_runner.private_files import kept_directory, private_directory, sweep
 
 
 @pytest.fixture(autouse=True)
@@ -42,8 +42,8 @@ def test_it_is_gone_after_an_exception() -> None:
 KILLED = """
 import sys, tempfile
 tempfile.tempdir = sys.argv[1]
-from mtls_runner.engine.run import RunOptions, run
-from mtls_runner.engine.workdir import private_directory
+from mtls_runner.engine import RunOptions, run
+from mtls_runner.private_files import private_directory
 with private_directory() as directory:
     (directory / "key").write_text("secret")
     print(directory, flush=True)

@@ -12,8 +12,8 @@ from statistics import median
 from bench.figure import Figure, benchmark
 from bench.process import Broken, Command, run
 from mtls_runner.model.certificate import BasicConstraints, CertificateSpec, KeySpec, Moment
+from mtls_runner.pki import Store
 from mtls_runner.pki.keys import KeyPool
-from mtls_runner.pki.store import Store
 
 __all__ = ["forge"]
 

@@ -1,16 +1,122 @@
-"""The command line. Importing it costs nothing; each command loads what it needs when it runs."""
+"""The command line. Importing it costs next to nothing; each command loads what it needs when it runs.
+
+Ctrl-C, SIGTERM and a closed terminal all stop the program the same way, and leave nothing behind; that holds from the beginning.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import contextmanager, suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from types import FrameType
 
-__all__ = ["main"]
+__all__ = ["STOP", "Stop", "main"]
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_GRACE = 0.5
+"""Seconds that work in hand may still take. A case that is not stuck is done long before."""
+_AGAIN = 0.001
+"""Seconds."""
 
 
-def main(arguments: "Sequence[str] | None" = None) -> int:
+class Stop:
+    """What a signal does, by what there is to clean up.
+
+    At first nothing is: the program ends at once, in the middle of an import, too. :meth:`cleanly` is for code that has
+    something to remove: it gets a :class:`KeyboardInterrupt`. Raised at an arbitrary place, that exception can tear a
+    report's line apart, leave a socket open or get lost (in a destructor, in a callback that C calls). So there is
+    :meth:`gently`, for code that looks at ``requested`` often.
+    """
+
+    def __init__(self) -> None:
+        self._clean = False
+        self._gentle = False
+        self._number = signal.SIGINT
+        self.requested = False
+
+    @property
+    def exit_code(self) -> int:
+        """As a shell tells it: 128 and the signal's number."""
+        return 128 + self._number
+
+    @contextmanager
+    def listening(self, *, for_good: bool = False) -> Iterator[None]:
+        """Take the signals in this block, but for those that the parent has ignored (``nohup``, a shell's ``&``).
+
+        Args:
+            for_good: and after it, too: the process does nothing else, and while it ends nobody else should be asked.
+        """
+        self._clean = self._gentle = self.requested = False
+        before = {number: signal.getsignal(number) for number in (*_SIGNALS, signal.SIGALRM)}
+        lost = sys.unraisablehook
+        sys.unraisablehook = self._lost
+        for number, handler in before.items():
+            if handler is not signal.SIG_IGN:
+                signal.signal(number, self._signalled)
+        try:
+            yield
+        finally:
+            self.patience()
+            if not for_good:
+                sys.unraisablehook = lost
+                for number, handler in before.items():
+                    signal.signal(number, handler)
+
+    @contextmanager
+    def cleanly(self) -> Iterator[None]:
+        """There is something to clean up in this block: a signal raises :class:`KeyboardInterrupt`."""
+        self._clean = True
+        try:
+            yield
+        finally:
+            self._clean = False
+
+    @contextmanager
+    def gently(self) -> Iterator[None]:
+        """Only take note of the first signal; raise at the second one, or when the time of grace is over."""
+        self._gentle = True
+        try:
+            yield
+        finally:
+            self._gentle = False
+
+    def patience(self) -> None:
+        """The request is being followed: however long cleaning up takes, only another signal cuts it short."""
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _signalled(self, number: int, _frame: FrameType | None) -> None:
+        first = not self.requested
+        if number != signal.SIGALRM:
+            self.requested = True
+            self._number = signal.Signals(number)
+        if not (self._clean or self._gentle):
+            with suppress(OSError):
+                os.write(2, b"mtls-run: interrupted\n")
+            os._exit(self.exit_code)
+        if self._gentle and first:
+            signal.setitimer(signal.ITIMER_REAL, _GRACE)
+            return
+        raise KeyboardInterrupt
+
+    def _lost(self, unraisable: sys.UnraisableHookArgs) -> None:
+        """Raised where nobody can catch it: raise it again, a moment later."""
+        if isinstance(unraisable.exc_value, KeyboardInterrupt):
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN)
+        else:
+            sys.__unraisablehook__(unraisable)
+
+
+STOP = Stop()
+"""Of this process, as its signals are."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; ``None``: the process's own arguments. Returns the exit code."""
-    from mtls_runner.cli.stop import STOP
-
     with STOP.listening(for_good=arguments is None):
         from mtls_runner.cli.program import program
 

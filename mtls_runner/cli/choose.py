@@ -5,19 +5,17 @@ from __future__ import annotations
 import difflib
 import gc
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mtls_runner.cli.select import compile_expression, named
-from mtls_runner.errors import ScenarioError, UsageError
+from mtls_runner.errors import Diagnostic, ScenarioError, Severity, UsageError
 from mtls_runner.language import Overrides, load
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.traits import Runtime
-from mtls_runner.span import Diagnostic, Severity
 
-__all__ = ["SETTINGS_FILES", "Choice", "Target", "chosen", "discover", "overrides", "targets"]
+__all__ = ["SETTINGS_FILES", "Choice", "Target", "chosen", "discover", "named", "overrides", "targets"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +50,7 @@ def chosen(choice: Choice) -> list[Plan]:
         UsageError: a path, an expression or a name is wrong.
         ScenarioError: any file is invalid (all mistakes of all files), or ``strict`` and there are warnings.
     """
-    wanted = compile_expression(choice.expression) if choice.expression is not None else None
+    wanted = _expression(choice.expression) if choice.expression is not None else None
     files = targets(choice)
     with _no_collection():
         plans = _loaded(files, overrides(choice), choice.strict)
@@ -68,6 +66,17 @@ def chosen(choice: Choice) -> list[Plan]:
         if cases:
             selected.append(plan if len(cases) == len(plan.cases) else _only(plan, cases))
     return selected
+
+
+def _expression(text: str) -> Callable[[str], bool]:
+    from mtls_runner.cli.select import compile_expression
+
+    return compile_expression(text)
+
+
+def named(name: str, wanted: Sequence[str]) -> bool:
+    """Whether a case is one of those named after a path: by its whole name, or by its name without matrix parameters."""
+    return not wanted or any(name == want or name.startswith(want + "[") for want in wanted)
 
 
 def _only(plan: Plan, cases: tuple[Case, ...]) -> Plan:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from mtls_runner.cli.exit_code import ExitCode
-from mtls_runner.engine.workdir import sweep
+from mtls_runner.cli.program import ExitCode
 from mtls_runner.errors import EngineError
+from mtls_runner.private_files import sweep
 
 __all__ = ["clean"]
 

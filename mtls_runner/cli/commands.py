@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from mtls_runner.cli.group import DefaultCommandGroup
+from mtls_runner.cli.program import DefaultCommandGroup
 from mtls_runner.registry import registry, reporters
 
 __all__ = ["root"]

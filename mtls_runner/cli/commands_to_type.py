@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from mtls_runner.engine.completion import completed
 from mtls_runner.engine.lab import Lab
 from mtls_runner.errors import LabError, MaterialError
 from mtls_runner.explain.expected import expected
 from mtls_runner.model.case import Action, Case, Plan
-from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.chain import completed
+from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.model.port import RunningServer, TypedCommand
-from mtls_runner.model.server import ServerSpec
 from mtls_runner.model.traits import ClientTraits, Runtime
 from mtls_runner.registry import registry
 

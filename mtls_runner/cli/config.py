@@ -7,13 +7,11 @@ import sys
 import click
 
 from mtls_runner.cli.choose import Choice, overrides, targets
-from mtls_runner.cli.color import colored
 from mtls_runner.cli.diagnostics import complain
-from mtls_runner.cli.exit_code import ExitCode
-from mtls_runner.errors import ScenarioError
+from mtls_runner.cli.program import ExitCode
+from mtls_runner.errors import Diagnostic, ScenarioError
 from mtls_runner.language.settings import settings_for
-from mtls_runner.reporters.escape import one_line
-from mtls_runner.span import Diagnostic
+from mtls_runner.reporters import colored, one_line
 
 __all__ = ["config"]
 

@@ -12,20 +12,19 @@ from pathlib import Path
 import click
 
 from mtls_runner.atomic_file import AtomicFile
-from mtls_runner.cli.audience import Audience, Outlet
-from mtls_runner.cli.color import is_terminal
-from mtls_runner.cli.exit_code import ExitCode, worst
+from mtls_runner.cli import STOP
+from mtls_runner.cli.program import ExitCode, worst
 from mtls_runner.cli.report_file import STANDARD_OUTPUT, ReportFiles
-from mtls_runner.cli.stop import STOP
+from mtls_runner.cli.run import Audience, Outlet
 from mtls_runner.conformance.case import CatalogueFile
 from mtls_runner.conformance.catalogue import CATALOGUE, plans
 from mtls_runner.conformance.collector import Collector
 from mtls_runner.conformance.console import lines
 from mtls_runner.conformance.table import OutcomeTable, outcome_table
-from mtls_runner.engine.run import RunOptions, run
+from mtls_runner.engine import RunOptions, run
 from mtls_runner.errors import UsageError
 from mtls_runner.model.verdict import Status, Verdict
-from mtls_runner.reporters.page import Style, marks_for
+from mtls_runner.reporters import Style, is_terminal, marks_for
 
 __all__ = ["ConformanceRequest", "conformance", "where"]
 

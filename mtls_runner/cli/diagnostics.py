@@ -9,10 +9,10 @@ from pathlib import Path
 
 import click
 
-from mtls_runner.cli.exit_code import ExitCode
+from mtls_runner.cli.program import ExitCode
+from mtls_runner.errors import Diagnostic
 from mtls_runner.reporters.github import annotation, wanted, workspace
-from mtls_runner.snippet import render
-from mtls_runner.span import Diagnostic
+from mtls_runner.snippet.rendering import render
 
 __all__ = ["complain"]
 

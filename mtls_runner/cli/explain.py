@@ -11,19 +11,16 @@ from datetime import UTC, datetime
 
 import click
 
-from mtls_runner.cells import width
-from mtls_runner.cli.choose import Choice
-from mtls_runner.cli.color import colored
+from mtls_runner.cli.choose import Choice, named
 from mtls_runner.cli.diagnostics import complain
-from mtls_runner.cli.exit_code import ExitCode
-from mtls_runner.cli.group import output_width
 from mtls_runner.cli.one_file import one_plan
-from mtls_runner.cli.select import named
+from mtls_runner.cli.program import ExitCode, output_width
 from mtls_runner.errors import ScenarioError, UsageError
 from mtls_runner.explain.explanation import explain as paragraphs
 from mtls_runner.explain.words import TextLine
 from mtls_runner.model.case import Plan
-from mtls_runner.reporters.escape import one_line
+from mtls_runner.reporters import colored, one_line
+from mtls_runner.snippet import width
 
 __all__ = ["explain"]
 

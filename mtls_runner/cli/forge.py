@@ -8,19 +8,18 @@ from pathlib import Path
 
 import click
 
-from mtls_runner.cells import width
+from mtls_runner.cli import STOP
 from mtls_runner.cli.choose import Choice
-from mtls_runner.cli.color import colored
 from mtls_runner.cli.diagnostics import complain
-from mtls_runner.cli.exit_code import ExitCode
 from mtls_runner.cli.one_file import live_progress, one_plan
-from mtls_runner.cli.stop import STOP
+from mtls_runner.cli.program import ExitCode
 from mtls_runner.errors import ScenarioError
 from mtls_runner.handout.forge import INDEX, ForgedFiles
 from mtls_runner.handout.forge import forge as make
 from mtls_runner.handout.formats import Form
 from mtls_runner.handout.index import CertificateEntry, CrlEntry
-from mtls_runner.reporters.escape import one_line
+from mtls_runner.reporters import colored, one_line
+from mtls_runner.snippet import width
 
 __all__ = ["forge"]
 

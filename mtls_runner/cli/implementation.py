@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from mtls_runner.cli.exit_code import ExitCode
+from mtls_runner.cli.program import ExitCode
 from mtls_runner.errors import UsageError
-from mtls_runner.language.implementations.discovery import of_tree
 from mtls_runner.language.implementations.reading import DIRECTORY, read_implementation, shipped
+from mtls_runner.language.tree import of_tree
 from mtls_runner.model.implementation import Honours, Implementation, Pattern
 from mtls_runner.runtimes.installed import Installed, missing_program
 

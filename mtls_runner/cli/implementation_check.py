@@ -7,19 +7,17 @@ from dataclasses import dataclass, field, replace
 
 import click
 
-from mtls_runner.cli.exit_code import ExitCode
+from mtls_runner.cli.program import ExitCode
 from mtls_runner.conformance.catalogue import plans
-from mtls_runner.engine.run import RunOptions, run
+from mtls_runner.engine import RunOptions, run
 from mtls_runner.language import Overrides, load
 from mtls_runner.language.implementations.reading import DIRECTORY
 from mtls_runner.model.case import Plan
-from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.event import CaseFinished
+from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.model.implementation import Dialect, Honours, Implementation, Pattern
 from mtls_runner.model.observation import Outcome
 from mtls_runner.model.revocation import RevocationCheck
-from mtls_runner.model.server import ServerSpec
-from mtls_runner.model.verdict import Status, Verdict
+from mtls_runner.model.verdict import CaseFinished, Status, Verdict
 from mtls_runner.registry import registry
 from mtls_runner.tls.dialects import SEEN
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mtls_runner.cli.exit_code import ExitCode
-from mtls_runner.cli.stop import STOP
+from mtls_runner.cli import STOP
+from mtls_runner.cli.program import ExitCode
 from mtls_runner.errors import UsageError
 from mtls_runner.init.write import write
-from mtls_runner.reporters.escape import one_line
+from mtls_runner.reporters import one_line
 
 if TYPE_CHECKING:
     from mtls_runner.init.write import Draft

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from mtls_runner.cli.choose import Choice, chosen
-from mtls_runner.cli.color import colored, is_terminal
 from mtls_runner.errors import UsageError
 from mtls_runner.model.case import Plan
-from mtls_runner.reporters.escape import one_line
+from mtls_runner.reporters import colored, is_terminal, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

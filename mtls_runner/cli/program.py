@@ -1,26 +1,215 @@
-"""The program: what runs it, and its exit code when that is not a command's."""
+"""The program: exit codes and which one wins, the last barrier, a click group with a default command, and what runs it all."""
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+from enum import IntEnum
 
 import click
 
-from mtls_runner.cli.barrier import FULL, Barrier
-from mtls_runner.cli.commands import root
-from mtls_runner.cli.exit_code import ExitCode
-from mtls_runner.cli.group import NobodyReads
-from mtls_runner.cli.stop import STOP
+from mtls_runner.cli import STOP
 
-TYPE_CHECKING = False
+TYPE_CHECKING = False  # typing's own costs an import
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import TracebackType
+    from typing import Any
 
-__all__ = ["program"]
+    from click.shell_completion import CompletionItem
 
 # The lab's models use no plug-in of pydantic's, and looking for some in every installed package takes a tenth of the start.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+
+__all__ = [
+    "FULL",
+    "PRECEDENCE",
+    "Barrier",
+    "DefaultCommandGroup",
+    "ExitCode",
+    "NobodyReads",
+    "output_width",
+    "program",
+    "worst",
+]
+
+
+class ExitCode(IntEnum):
+    """What the shell is told."""
+
+    OK = 0
+    """All cases passed."""
+    FAILED = 1
+    """A case failed."""
+    USAGE = 2
+    """The command line or a scenario is wrong; nothing was run."""
+    BROKEN = 3
+    """The lab itself broke."""
+    NOTHING_RUN = 5
+    """Nothing was run: no case, none selected, or all skipped."""
+    INTERRUPTED = 130
+    """By Ctrl-C; the shell is told 143 for SIGTERM and 129 for SIGHUP (``STOP``)."""
+    PIPE_CLOSED = 141
+    """Whoever read the output is gone (``| head``), as the shell reports it for any program: 128 + SIGPIPE."""
+
+
+PRECEDENCE = (
+    ExitCode.INTERRUPTED,
+    ExitCode.PIPE_CLOSED,
+    ExitCode.USAGE,
+    ExitCode.BROKEN,
+    ExitCode.FAILED,
+    ExitCode.NOTHING_RUN,
+    ExitCode.OK,
+)
+
+
+def worst(*codes: ExitCode) -> ExitCode:
+    """The one that wins when several apply."""
+    return min(codes, key=PRECEDENCE.index)
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""There is no room for what is written: nothing that a program can break by itself."""
+
+
+class Barrier:
+    """A context manager that reports any :class:`Exception` in its block and stops it there.
+
+    Around the whole program, and around each reporter, so that one that breaks stops nothing.
+    With ``MTLS_RUN_DEBUG`` in the environment it shows the traceback.
+
+    Args:
+        what: what broke, for people (``the JSON report``).
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self.code: int | None = None
+        """The exit code that follows; ``None``: all went well."""
+
+    @property
+    def broken(self) -> bool:
+        """Whether an exception was stopped."""
+        return self.code is not None
+
+    def __enter__(self) -> Barrier:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        from mtls_runner.errors import MtlsRunError
+
+        ours = isinstance(error, MtlsRunError)
+        self.code = error.exit_code if isinstance(error, MtlsRunError) else MtlsRunError.exit_code
+        if os.environ.get("MTLS_RUN_DEBUG"):
+            import traceback
+
+            click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+        elif isinstance(error, OSError) and error.errno in FULL:
+            click.echo(f"mtls-run: not all could be written: {error.strerror} ({self._what})", err=True)
+        elif ours:
+            click.echo(f"mtls-run: {error}", err=True)
+        else:
+            said = " ".join(str(error).split()) or "no message"
+            hint = "set MTLS_RUN_DEBUG=1 to see the traceback"
+            click.echo(f"mtls-run: {self._what} broke: {type(error).__name__}: {said} ({hint})", err=True)
+        return True
+
+
+_WIDEST = 100
+"""Columns of help text; longer lines are hard to read."""
+
+
+class NobodyReads(Exception):
+    """Whoever read the output is gone; click would make exit code 1 of a ``BrokenPipeError``, as if a case had failed."""
+
+
+class DefaultCommandGroup(click.Group):
+    """What starts with no command's name goes to ``default``; the group's help shows that command's options as well."""
+
+    default = "run"
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the default command in front where none was named."""
+        ctx.terminal_width = output_width()
+        own = {option for parameter in self.get_params(ctx) for option in parameter.opts}
+        if args and args[0] not in self.commands and args[0] not in own:
+            args = [self.default, *args]
+        return super().parse_args(ctx, args)
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Which is where ``--help`` and ``--version`` write.
+
+        Raises:
+            NobodyReads: standard output is closed at its other end.
+        """
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except BrokenPipeError as error:
+            raise NobodyReads from error
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command.
+
+        Raises:
+            NobodyReads: standard output is closed at its other end.
+        """
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise NobodyReads from error
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """In the order in which they are declared: what is used most comes first."""
+        return list(self.commands)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Commands, and what the default command takes."""
+        found = super().shell_complete(ctx, incomplete)
+        if incomplete.startswith("-"):
+            return [*found, *self.commands[self.default].shell_complete(ctx, incomplete)]
+        from click.shell_completion import CompletionItem
+
+        return found or [CompletionItem(incomplete, type="file")]
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """How it is used most, then the rest."""
+        formatter.write_usage(ctx.command_path, "[OPTIONS] PATH...")
+        formatter.write_usage(ctx.command_path, "COMMAND [ARGS]...", prefix="       ")
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The default command's options, then the commands."""
+        run = self.commands[self.default]
+        options = [parameter for parameter in run.params if parameter.param_type_name == "option"]
+        records = [record for option in options if (record := option.get_help_record(ctx)) is not None]
+        records += [
+            record
+            for parameter in self.get_params(ctx)
+            if "--version" in parameter.opts and (record := parameter.get_help_record(ctx)) is not None
+        ]
+        with formatter.section("Options"):
+            formatter.write_dl(
+                [*records, ("--help", "Show this, or with a command in front of it that command's help.")]
+            )
+        self.format_commands(ctx, formatter)
+
+
+def output_width() -> int:
+    """Columns of the terminal, as click finds it, but without loading shutil and all its archive formats for it."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdigit() and int(columns) > 0:
+        return min(int(columns), _WIDEST)
+    try:
+        return min(os.get_terminal_size(sys.stdout.fileno()).columns or _WIDEST, _WIDEST)
+    except (OSError, ValueError, AttributeError):  # no terminal, or no real file at all
+        return 80
 
 
 def program(arguments: Sequence[str] | None) -> int:
@@ -40,6 +229,8 @@ def _open_closed_streams() -> None:
 
 
 def _guarded(arguments: Sequence[str] | None) -> int:
+    from mtls_runner.cli.commands import root
+
     try:
         os.getcwd()  # noqa: PTH109 - a plain call; relative paths start there, reports and lab.yaml too
     except FileNotFoundError:

@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mtls_runner.cli import STOP
 from mtls_runner.cli.choose import Choice, discover, overrides
-from mtls_runner.cli.color import colored
 from mtls_runner.cli.diagnostics import complain
-from mtls_runner.cli.exit_code import ExitCode, worst
 from mtls_runner.cli.one_file import live_progress
-from mtls_runner.cli.stop import STOP
+from mtls_runner.cli.program import ExitCode, worst
 from mtls_runner.errors import ScenarioError
-from mtls_runner.language.reading import tree_settings
-from mtls_runner.model.event import CaseStarted, Event, Noted, Progress
+from mtls_runner.language.tree import tree_settings
+from mtls_runner.model.verdict import CaseStarted, Event, Noted, Progress
 from mtls_runner.record.file import ScenarioFile
 from mtls_runner.record.recorded import Recorded, record
-from mtls_runner.reporters.escape import one_line, visible
+from mtls_runner.reporters import colored, one_line, visible
 
 if TYPE_CHECKING:
     from mtls_runner.pki.keys import Progress as Report

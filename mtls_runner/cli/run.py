@@ -1,37 +1,153 @@
-"""``mtls-run run``."""
+"""``mtls-run run``, and everybody who is told what happens: the console and the report files."""
 
 from __future__ import annotations
 
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from mtls_runner.cli.audience import Audience, Outlet
+from mtls_runner.cli import STOP, Stop
 from mtls_runner.cli.choose import Choice, chosen
-from mtls_runner.cli.color import colored, is_terminal
-from mtls_runner.cli.diagnostics import complain
-from mtls_runner.cli.exit_code import ExitCode, worst
-from mtls_runner.cli.report_file import STANDARD_OUTPUT, ReportFiles
-from mtls_runner.cli.stop import STOP
+from mtls_runner.cli.program import Barrier, ExitCode, worst
 from mtls_runner.errors import ScenarioError, UsageError
-from mtls_runner.language.reading import TreeSettings, tree_settings
+from mtls_runner.language.tree import TreeSettings, tree_settings
 from mtls_runner.model.case import Plan
-from mtls_runner.model.event import RunFinished
+from mtls_runner.model.port import Reporter
 from mtls_runner.model.traits import ReporterTraits
-from mtls_runner.model.verdict import Status
+from mtls_runner.model.verdict import Event, RunFinished, Status
 from mtls_runner.registry import reporters
+from mtls_runner.reporters import Page, PlainPage, colored, is_terminal, marks_for
 from mtls_runner.reporters.console import ConsoleReporter
-from mtls_runner.reporters.github import GithubReporter, wanted, workspace
-from mtls_runner.reporters.page import Page, PlainPage, marks_for
 
-__all__ = ["Choice", "Report", "RunRequest", "reports", "run"]
+if TYPE_CHECKING:
+    from mtls_runner.atomic_file import AtomicFile
+
+__all__ = ["Audience", "Choice", "Outlet", "Report", "RunRequest", "reports", "run"]
+
+
+@dataclass(slots=True)
+class Outlet:
+    """One reporter.
+
+    Args:
+        name: for people, when it breaks.
+        reporter: who is told.
+        stream: what the reporter writes to.
+        file: what has to be put in place at the end; ``None`` for the console.
+    """
+
+    name: str
+    reporter: Reporter
+    stream: TextIO
+    file: AtomicFile | None = None
+
+
+class Audience:
+    """Tells all outlets of all events; one that breaks is dropped, and the others never notice.
+
+    Args:
+        outlets: who is told.
+        stop: what keeps a signal from tearing a line apart.
+    """
+
+    def __init__(self, outlets: Sequence[Outlet], stop: Stop) -> None:
+        self._outlets = list(outlets)
+        self._stop = stop
+        self.broken = False
+        """A reporter raised."""
+        self.gone = False
+        """Nobody reads any more: all output went into closed pipes."""
+
+    def follow(self, events: Iterator[Event]) -> RunFinished | None:
+        """Tell everything until the end, which is returned; ``None`` when all outlets are gone before it.
+
+        Raises:
+            KeyboardInterrupt: the person insists, and whatever still runs is left as it is.
+        """
+        end: RunFinished | None = None
+        delivered = False
+        with self._stop.gently():
+            while True:
+                event: Event | None
+                if self._stop.requested and not delivered and end is None:
+                    delivered = True
+                    self._stop.patience()
+                    event = _thrown_into(events)
+                else:
+                    event = next(events, None)
+                if event is None:
+                    return end
+                if isinstance(event, RunFinished):
+                    end = event
+                try:
+                    self._tell(event)
+                except KeyboardInterrupt:  # while somebody who should read does not
+                    if delivered:
+                        raise
+                if not self._outlets and not self.broken:
+                    self.gone = True
+                    _closed(events)
+                    return end
+
+    def tell(self, event: Event) -> None:
+        """Tell something at once, from within what the next event is waited for."""
+        self._tell(event)
+
+    def close(self) -> None:
+        """Finish every report that saw the end, and put it in place."""
+        with self._stop.gently():
+            for outlet in self._outlets:
+                with Barrier(outlet.name) as barrier:
+                    outlet.reporter.close()
+                    if outlet.file is not None:
+                        outlet.file.keep()
+                self.broken |= barrier.broken
+        self._outlets = []
+
+    def _tell(self, event: Event) -> None:
+        for outlet in list(self._outlets):
+            with Barrier(outlet.name) as barrier:
+                try:
+                    outlet.reporter.handle(event)
+                except BrokenPipeError:
+                    self._outlets.remove(outlet)
+                    _to_nowhere(outlet.stream)
+            if barrier.broken:
+                self.broken = True
+                self._outlets.remove(outlet)
+                with Barrier(outlet.name):
+                    outlet.reporter.close()
+
+
+def _thrown_into(events: Iterator[Event]) -> Event | None:
+    """The interrupt reached us between two events: the engine has to know. Its next event."""
+    if not isinstance(events, Generator):
+        raise KeyboardInterrupt
+    try:
+        event: Event = events.throw(KeyboardInterrupt())
+    except StopIteration:
+        return None
+    return event
+
+
+def _closed(events: Iterator[Event]) -> None:
+    if isinstance(events, Generator):
+        events.close()
+
+
+def _to_nowhere(stream: TextIO) -> None:
+    """What is still buffered must not complain again when the interpreter flushes it."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +202,12 @@ def run(choice: Choice, manner: RunRequest, *, list_only: bool = False) -> ExitC
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a name that the encoding lacks stops nothing
-    stream = sys.stderr if any(report.path == STANDARD_OUTPUT for report in manner.reports) else sys.stdout
+    stream = sys.stderr if _on_standard_output(manner.reports) else sys.stdout
     try:
         plans = chosen(choice)
     except ScenarioError as error:
+        from mtls_runner.cli.diagnostics import complain
+
         return complain(error.diagnostics, color=colored(manner.color, sys.stderr))
     total = sum(len(plan.cases) for plan in plans)
     if list_only:
@@ -103,17 +221,26 @@ def run(choice: Choice, manner: RunRequest, *, list_only: bool = False) -> ExitC
     return _run(plans, choice, manner, stream)
 
 
+def _on_standard_output(reports: Sequence[Report]) -> bool:
+    """Whether one of them goes there, so that the console has to go elsewhere."""
+    if not reports:
+        return False
+    from mtls_runner.cli.report_file import STANDARD_OUTPUT
+
+    return any(report.path == STANDARD_OUTPUT for report in reports)
+
+
 def _run(plans: list[Plan], choice: Choice, manner: RunRequest, stream: TextIO) -> ExitCode:
-    from mtls_runner.engine.run import RunOptions, places
-    from mtls_runner.engine.run import run as start
-    from mtls_runner.engine.workdir import claim
+    from mtls_runner.engine import RunOptions, places
+    from mtls_runner.engine import run as start
+    from mtls_runner.private_files import claim
 
     tree = [tree_settings(plan.path) for plan in plans]
     jobs = manner.jobs or min((each.jobs for each in tree if each.jobs is not None), default=1)
     options = RunOptions(jobs=jobs, fail_fast=manner.fail_fast, keep=_keep(manner.keep, tree), strict=choice.strict)
     inputs = [file for plan in plans for file in (plan.path, *plan.files)]
-    with STOP.cleanly(), ReportFiles(inputs) as files:
-        audience = Audience(_outlets(manner, stream, files), STOP)
+    with STOP.cleanly(), ExitStack() as stack:
+        audience = Audience(_outlets(manner, stream, inputs, stack), STOP)
         for place in places(options.keep, plans):
             if place is not None:
                 claim(place)
@@ -148,11 +275,19 @@ def _code(end: RunFinished) -> ExitCode:
     return worst(*codes)
 
 
-def _outlets(manner: RunRequest, stream: TextIO, files: ReportFiles) -> list[Outlet]:
+def _outlets(manner: RunRequest, stream: TextIO, inputs: Sequence[Path], stack: ExitStack) -> list[Outlet]:
     """The console and the reports, their files opened now: a path that can't be written is told before the work."""
     outlets = [Outlet("the console", _console(manner, stream), stream)]
-    if wanted(os.environ):
-        outlets.append(Outlet("the annotations", GithubReporter(stream, workspace(os.environ)), stream))
+    if "GITHUB_ACTIONS" in os.environ:
+        from mtls_runner.reporters.github import GithubReporter, wanted, workspace
+
+        if wanted(os.environ):
+            outlets.append(Outlet("the annotations", GithubReporter(stream, workspace(os.environ)), stream))
+    if not manner.reports:
+        return outlets
+    from mtls_runner.cli.report_file import ReportFiles
+
+    files = stack.enter_context(ReportFiles(inputs))
     for report in manner.reports:
         file = files.open(report.option, report.path)
         outlets.append(Outlet(f"the {report.traits} report", report.traits.make(file.stream), file.stream, file))

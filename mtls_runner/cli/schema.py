@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from mtls_runner.cli.exit_code import ExitCode
+from mtls_runner.cli.program import ExitCode
 
 __all__ = ["schema"]
 

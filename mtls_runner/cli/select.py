@@ -1,14 +1,14 @@
-"""Which cases to run: ``-k`` expressions, tags, and ids typed after a path."""
+"""``-k`` expressions."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from mtls_runner.errors import UsageError
 
-__all__ = ["compile_expression", "named"]
+__all__ = ["compile_expression"]
 
 Predicate = Callable[[str], bool]
 
@@ -32,11 +32,6 @@ def compile_expression(expression: str) -> Predicate:
         UsageError: it can't be read; the text points at the place.
     """
     return _Parser(expression).whole()
-
-
-def named(name: str, wanted: Sequence[str]) -> bool:
-    """Whether a case is one of those named after a path: by its whole name, or by its name without matrix parameters."""
-    return not wanted or any(name == want or name.startswith(want + "[") for want in wanted)
 
 
 class _Parser:

@@ -7,23 +7,21 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import datetime
 
+from mtls_runner.cli import STOP
 from mtls_runner.cli.choose import Choice
-from mtls_runner.cli.color import colored, is_terminal
 from mtls_runner.cli.commands_to_type import TypedCase, entries
 from mtls_runner.cli.diagnostics import complain
-from mtls_runner.cli.exit_code import ExitCode
 from mtls_runner.cli.one_file import live_progress, one_plan
-from mtls_runner.cli.stop import STOP
+from mtls_runner.cli.program import ExitCode
 from mtls_runner.engine.lab import Lab
 from mtls_runner.engine.serving import Attendance, Ended, Visit
 from mtls_runner.errors import ScenarioError, ServerUnusable
 from mtls_runner.explain.expected import expected
 from mtls_runner.model.case import Plan
+from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.model.observation import Outcome
 from mtls_runner.model.port import RunningServer
-from mtls_runner.model.server import ServerSpec
-from mtls_runner.reporters.escape import one_line
-from mtls_runner.reporters.page import Page, PlainPage, Style
+from mtls_runner.reporters import Page, PlainPage, Style, colored, is_terminal, one_line
 from mtls_runner.reporters.transcript import server_lines
 from mtls_runner.reporters.visit import visit
 

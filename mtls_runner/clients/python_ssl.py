@@ -10,22 +10,16 @@ import threading
 import traceback
 from dataclasses import replace
 
-from mtls_runner.deadline import Deadline
-from mtls_runner.errors import LabError
-from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.endpoint import Address
+from mtls_runner.errors import Deadline, LabError
+from mtls_runner.model.endpoint import Address, ClientSpec
 from mtls_runner.model.observation import ClientView, Direction, HttpResponse, Phase
 from mtls_runner.model.port import Material
-from mtls_runner.tls.broken_protocol import NOT_HTTP
-from mtls_runner.tls.closing import close_after_alert, say_goodbye
-from mtls_runner.tls.context import client_context, unsupported
-from mtls_runner.tls.curl_exit import predict
+from mtls_runner.tls.context import Problem, client_context, unsupported
 from mtls_runner.tls.http import ask, host_header
 from mtls_runner.tls.http_response import HttpError, ResponseReader
-from mtls_runner.tls.material import Problem
-from mtls_runner.tls.openssl_errors import told
-from mtls_runner.tls.patience import limit
-from mtls_runner.tls.transcript import RecordingSocket, Transcript
+from mtls_runner.tls.openssl_errors import predict, told
+from mtls_runner.tls.rules import NOT_HTTP
+from mtls_runner.tls.sockets import RecordingSocket, Transcript, close_after_alert, limit, say_goodbye
 
 __all__ = ["PythonClient"]
 

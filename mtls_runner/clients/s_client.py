@@ -14,8 +14,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from mtls_runner.clients.curl.command import locked
-from mtls_runner.model.client import ClientSpec, Request
-from mtls_runner.model.endpoint import Address, TlsVersion, VerifyFlag
+from mtls_runner.model.endpoint import Address, ClientSpec, Request, TlsVersion, VerifyFlag
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.snippet import is_secret

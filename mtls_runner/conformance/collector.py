@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 
 from mtls_runner.conformance.case import CatalogueFile, by_file
 from mtls_runner.model.case import Plan
-from mtls_runner.model.event import CaseFinished, Event, Progress, RunFinished, RunStarted
-from mtls_runner.model.verdict import Verdict
+from mtls_runner.model.verdict import CaseFinished, Event, Progress, RunFinished, RunStarted, Verdict
 
 __all__ = ["Collector", "Told"]
 

@@ -14,12 +14,10 @@ from mtls_runner.model.certificate import (
     KeySpec,
     Moment,
     NameConstraints,
+    Secret,
     SignatureSpec,
 )
-from mtls_runner.model.client import ClientSpec, KeySource
-from mtls_runner.model.credential import Secret
-from mtls_runner.model.endpoint import ChainKind, ChainSpec
-from mtls_runner.model.server import ServerSpec
+from mtls_runner.model.endpoint import ChainKind, ChainSpec, ClientSpec, KeySource, ServerSpec
 
 __all__ = ["Change", "changes"]
 

@@ -8,11 +8,11 @@ from itertools import combinations
 
 from mtls_runner.conformance.case import CatalogueCase, CatalogueFile
 from mtls_runner.conformance.facts import FACTS, collapsed, facts
+from mtls_runner.model import HINTS, MEANINGS
 from mtls_runner.model.observation import Observation, Reason
 from mtls_runner.model.verdict import Status
-from mtls_runner.tls.alert_reasons import OPENSSL, alert_reasons
-from mtls_runner.tls.hints import HINTS, MEANINGS
-from mtls_runner.tls.names import ALERTS, VERIFY_CODES
+from mtls_runner.tls import ALERTS, VERIFY_CODES
+from mtls_runner.tls.rules import OPENSSL, alert_reasons
 
 __all__ = ["COLUMNS", "OutcomeTable", "ReasonRow", "Row", "TableSection", "outcome_table"]
 

@@ -1,1 +1,190 @@
-"""Runs plans: forges, serves, probes, judges, compares; tells what happens as events."""
+"""Runs plans one after the other and tells what happens as events; the last one always comes."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mtls_runner.engine.lab import Lab
+from mtls_runner.errors import LabError, UsageError
+from mtls_runner.model.case import Case, Plan
+from mtls_runner.model.verdict import (
+    CaseFinished,
+    CaseStarted,
+    Event,
+    Noted,
+    PlanFinished,
+    PlanStarted,
+    Progress,
+    RunFinished,
+    RunStarted,
+    Status,
+    Verdict,
+    strictly,
+)
+from mtls_runner.private_files import sweep
+
+if TYPE_CHECKING:
+    from mtls_runner.pki.keys import KeyPool
+
+__all__ = ["RunOptions", "places", "run"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How to run.
+
+    Args:
+        jobs: cases at a time.
+        fail_fast: stop after the first case that does not pass (and is not skipped).
+        keep: a directory to leave the material in; with several files, one directory for each in it.
+        strict: what is skipped, or holds as undetermined only, has failed.
+    """
+
+    jobs: int = 1
+    fail_fast: bool = False
+    keep: Path | None = None
+    strict: bool = False
+
+
+def places(keep: Path | None, plans: Sequence[Plan]) -> Sequence[Path | None]:
+    """Where each plan's material is left; ``None``: nowhere."""
+    if keep is None or len(plans) == 1:
+        return [keep] * len(plans)
+    return [keep / f"{number:02}-{plan.path.stem}" for number, plan in enumerate(plans, 1)]
+
+
+class _Stopped(Exception):
+    """``fail_fast`` has seen enough."""
+
+
+Listener = Callable[[Progress], None]
+
+
+class _Run:
+    def __init__(self, plans: Sequence[Plan], options: RunOptions, listener: Listener | None) -> None:
+        self.plans = plans
+        self.options = options
+        self.listener = listener
+        self.thread = threading.get_ident()
+        self.counts: Counter[Status] = Counter()
+        self.undetermined = 0
+        self.versions: dict[str, str] = {}
+        self.progress: queue.SimpleQueue[Progress] = queue.SimpleQueue()
+        self.pool: KeyPool | None = None
+
+    def report(self, doing: str, done: int, total: int) -> None:
+        """From whichever thread does the work."""
+        event = Progress(doing, done, total)
+        if self.listener is not None and threading.get_ident() == self.thread:
+            self.listener(event)
+        else:
+            self.progress.put(event)
+
+    def told(self) -> Iterator[Event]:
+        while not self.progress.empty():
+            yield self.progress.get()
+
+    def finished(self, verdict: Verdict) -> Iterator[Event]:
+        if self.options.strict:
+            verdict = strictly(verdict)
+        self.counts[verdict.status] += 1
+        self.undetermined += verdict.undetermined is not None
+        yield CaseFinished(verdict)
+        if self.options.fail_fast and verdict.status in (Status.FAIL, Status.ERROR):
+            raise _Stopped
+
+    def plan(self, plan: Plan, keep: Path | None) -> Iterator[Event]:
+        yield PlanStarted(plan)
+        lab = Lab(plan, keep, pool=self._pool(), report=self.report)
+        with lab:
+            for note in lab.notes():
+                yield Noted(plan, note)
+            try:
+                for event in self._one_by_one(lab) if self.options.jobs == 1 else self._side_by_side(lab):
+                    yield from (Noted(plan, text) for text in lab.warned())
+                    yield event
+            finally:
+                self.versions.update(lab.versions())
+        yield PlanFinished(plan, keep)
+
+    def _pool(self) -> KeyPool:
+        if self.pool is None:
+            from mtls_runner.pki.keys import KeyPool
+
+            self.pool = KeyPool.of_user()
+        return self.pool
+
+    def _one_by_one(self, lab: Lab) -> Iterator[Event]:
+        for case in lab.plan.cases:
+            yield CaseStarted(case)
+            verdict = lab.run(case)
+            yield from self.told()
+            yield from self.finished(verdict)
+
+    def _side_by_side(self, lab: Lab) -> Iterator[Event]:
+        """Verdicts come in the file's order, whatever order the cases end in."""
+        waiting = iter(lab.plan.cases)
+        running: list[tuple[Case, Future[Verdict]]] = []
+        with ThreadPoolExecutor(self.options.jobs, thread_name_prefix="mtls-run-case") as executor:
+            try:
+                exhausted = False
+                while running or not exhausted:
+                    while not exhausted and sum(not future.done() for _, future in running) < self.options.jobs:
+                        case = next(waiting, None)
+                        if case is None:
+                            exhausted = True
+                            break
+                        yield CaseStarted(case)
+                        running.append((case, executor.submit(lab.run, case)))
+                    while running and running[0][1].done():
+                        yield from self.finished(running.pop(0)[1].result())
+                    yield from self.told()
+                    if running and not running[0][1].done():
+                        wait([future for _, future in running if not future.done()], 0.1, FIRST_COMPLETED)
+            finally:
+                for _, future in running:
+                    future.cancel()
+
+
+def run(plans: Sequence[Plan], options: RunOptions | None = None, listener: Listener | None = None) -> Iterator[Event]:
+    """Run every case of every plan.
+
+    Args:
+        plans: what to run.
+        options: how.
+        listener: told of ``Progress`` while the work is being done that it tells of, by the thread that asks for the next
+            event and is waiting for it; those events are then not yielded. Without it, they come when the work is done.
+
+    Ctrl-C (``KeyboardInterrupt``) while it works ends it: what was started is stopped, and ``RunFinished`` says so. A
+    consumer that is interrupted itself throws the ``KeyboardInterrupt`` in, to the same effect.
+
+    Yields:
+        ``RunStarted``, then for each plan its events, and always ``RunFinished`` as the last one.
+    """
+    state = _Run(plans, options or RunOptions(), listener)
+    began = time.monotonic()
+    interrupted, broke = False, ""
+    try:
+        yield RunStarted(tuple(plans), sum(len(plan.cases) for plan in plans))
+        sweep()
+        for plan, keep in zip(plans, places(state.options.keep, plans), strict=True):
+            yield from state.plan(plan, keep)
+    except KeyboardInterrupt:
+        interrupted = True
+    except _Stopped:
+        pass
+    except (LabError, UsageError) as error:
+        broke = str(error)
+    except OSError as error:  # no room, no descriptor, …
+        broke = ": ".join(filter(None, (error.filename and str(error.filename), error.strerror or str(error))))
+    yield RunFinished(
+        dict(state.counts), time.monotonic() - began, interrupted, broke, state.versions, state.undetermined
+    )

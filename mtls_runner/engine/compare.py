@@ -1,22 +1,21 @@
-"""Expectation against observation. Pure: only what is written is compared, and what could not be observed never matches."""
+"""From what was seen to a verdict: expectation against observation, of a request and of a case as a whole. Pure.
+
+Only what is written is compared, and what could not be observed never matches."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mtls_runner.errors import DeadlineExceeded
-from mtls_runner.model.distinguished_name import same_form
-from mtls_runner.model.expectation import Check, Expectation, Match, Matcher, Observed, Versions
+from mtls_runner.model import listed
+from mtls_runner.model.case import Case, Check, Expectation, Match, Matcher, Observed, Step, Versions, satisfies
+from mtls_runner.model.names import ascii_host, same_form
 from mtls_runner.model.observation import Observation, Reason
-from mtls_runner.model.verdict import Mismatch, Undetermined
-from mtls_runner.snippet import MASK, is_secret
-from mtls_runner.tls.dns_names import ascii_host
-from mtls_runner.tls.hints import listed
-from mtls_runner.versions import satisfies
+from mtls_runner.model.verdict import Mismatch, Status, Undetermined, Verdict
 
-__all__ = ["Comparison", "compare", "counting"]
+__all__ = ["Comparison", "compare", "counting", "judge", "whole"]
 
 _UNOBSERVED = "not observed"
 _SHOWN = 200
@@ -152,10 +151,17 @@ def compare(expectation: Expectation, observation: Observation, versions: Versio
         except DeadlineExceeded as error:
             observed = str(error)
         wanted = _wanted(check)
-        if is_secret(check.path.partition(".")[2]):  # Set-Cookie, Authorization
-            wanted, observed = MASK, observed if value is None else f"another value ({MASK})"
-        mismatches.append(Mismatch(check.path, wanted, observed, check.span))
+        mismatches.append(_masked(Mismatch(check.path, wanted, observed, check.span), value))
     return Comparison(tuple(mismatches), undetermined if not mismatches else None)
+
+
+def _masked(mismatch: Mismatch, value: Observed) -> Mismatch:
+    """Without the values of ``Set-Cookie``, ``Authorization`` and the like."""
+    from mtls_runner.snippet import MASK, is_secret
+
+    if not is_secret(mismatch.path.partition(".")[2]):
+        return mismatch
+    return replace(mismatch, expected=MASK, observed=mismatch.observed if value is None else f"another value ({MASK})")
 
 
 def _reason(check: Check, observation: Observation) -> Mismatch | Undetermined | None:
@@ -175,3 +181,39 @@ def _reason(check: Check, observation: Observation) -> Mismatch | Undetermined |
 
 
 _UNTOLD = f"{Reason.OTHER}, nothing says why"
+
+
+def judge(case: Case, step: Step, seen: Observation, versions: Versions) -> Verdict:
+    """What was seen against what the step expects.
+
+    Args:
+        case, step: what was run.
+        seen: what came of it.
+        versions: of both programs, for checks that count for some only; ``""``: not known.
+    """
+    if seen.outcome is None:
+        return Verdict(case, Status.ERROR, seen, error=seen.summary, step=step)
+    held = compare(step.expect, seen, versions)
+    status = Status.FAIL if held.mismatches else Status.PASS
+    return Verdict(case, status, seen, held.mismatches, undetermined=held.undetermined, step=step)
+
+
+def whole(case: Case, done: Sequence[Verdict]) -> Verdict:
+    """What the steps that were done, at least one, make of their case."""
+    last = done[-1]
+    seen = next((one.observation for one in reversed(done) if one.observation is not None), None)
+    doubts = [one.undetermined for one in done if one.undetermined is not None]
+    mismatches, error = last.mismatches, last.error
+    if not case.plain:
+        number = len(done)
+        mismatches = tuple(replace(mismatch, step=number) for mismatch in mismatches)
+        error = f"step {number} ({case.steps[number - 1].name}): {error}" if error else ""
+    return Verdict(
+        case,
+        last.status,
+        seen,
+        mismatches,
+        error=error,
+        steps=tuple(done),
+        undetermined=doubts[0] if doubts and last.status is Status.PASS else None,
+    )

@@ -8,15 +8,13 @@ from dataclasses import replace
 
 from mtls_runner.errors import LabError
 from mtls_runner.model.case import Case
-from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.endpoint import ClientSpec
 from mtls_runner.model.observation import ClientView, HttpResponse, Outcome, Phase
 from mtls_runner.model.verdict import Verdict
-from mtls_runner.tls.facts import Control
+from mtls_runner.tls.classify import Control
 
-__all__ = ["SAFE", "Controls"]
+__all__ = ["Controls"]
 
-SAFE = ("GET", "HEAD")
-"""Methods that may be asked twice (RFC 9110 §9.2.1)."""
 _ERRORS = 400
 
 _Connect = Callable[[ClientSpec], ClientView]
@@ -67,7 +65,7 @@ class Controls:
     ) -> HttpResponse | None:
         if other.client is None:
             return None
-        if client.request.method not in SAFE:
+        if not client.request.safe:
             if other.client.request != client.request or expects_acceptance(case):
                 return None
             seen = self._run(other).observation

@@ -5,13 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from mtls_runner.model.case import Plan
-from mtls_runner.model.chain import presented
+from mtls_runner.model.chain import client_verifies, presented, server_verifies
 from mtls_runner.model.chain_faults import blame
-from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.model.observation import Outcome, Reason
-from mtls_runner.model.server import ServerSpec
-from mtls_runner.model.verifier import client_verifies, server_verifies
-from mtls_runner.tls.facts import Judgement
+from mtls_runner.tls.classify import Judgement
 
 __all__ = ["Culprit"]
 

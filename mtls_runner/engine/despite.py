@@ -8,15 +8,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from mtls_runner.model.case import Plan
+from mtls_runner.model.certificate import Credential
 from mtls_runner.model.chain_faults import on_crl
-from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.credential import Credential
+from mtls_runner.model.endpoint import ClientAuth, ClientSpec, ServerSpec
 from mtls_runner.model.observation import ClientView
 from mtls_runner.model.revocation import RevocationCheck
-from mtls_runner.model.server import ClientAuth, ServerSpec
 
 if TYPE_CHECKING:
-    from mtls_runner.pki.store import Store
+    from mtls_runner.pki import Store
 
 __all__ = ["despite", "not_after"]
 

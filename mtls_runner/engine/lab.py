@@ -13,31 +13,25 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from mtls_runner.deadline import Deadline
-from mtls_runner.engine.completion import completed
-from mtls_runner.engine.control import SAFE, Controls
-from mtls_runner.engine.culprit import Culprit
-from mtls_runner.engine.dated import lives_briefly
-from mtls_runner.engine.despite import despite
 from mtls_runner.engine.observe import observe
-from mtls_runner.engine.own_material import client_told, client_without, notes, notes_on, server_told
 from mtls_runner.engine.steps import cannot_go_on, changes_server, explained, run_steps
-from mtls_runner.engine.workdir import kept_directory, private_directory
-from mtls_runner.errors import FileUnusable, LabError, MaterialError, ServerUnusable
-from mtls_runner.identity import ByIdentity
-from mtls_runner.model.case import Case, Plan
-from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.observation import ClientView, Observation, ServerView
+from mtls_runner.errors import Deadline, FileUnusable, LabError, MaterialError, ServerUnusable
+from mtls_runner.model.case import Case, Plan, lives_briefly
+from mtls_runner.model.chain import completed
+from mtls_runner.model.endpoint import ByIdentity, ClientSpec, ServerSpec
+from mtls_runner.model.observation import ClientView, Observation, Phase, ServerView
 from mtls_runner.model.port import Client, RunningServer, ServerBackend, TakingTime, Warned, Watch
-from mtls_runner.model.server import ServerSpec
+from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.traits import BackendTraits, ClientTraits, Runtime
 from mtls_runner.model.verdict import Status, Verdict
-from mtls_runner.tls.answers import suspicious
-from mtls_runner.tls.facts import Facts
+from mtls_runner.private_files import kept_directory, private_directory
+from mtls_runner.tls.classify import Facts, Judgement
+from mtls_runner.tls.rules import suspicious
 
 if TYPE_CHECKING:
+    from mtls_runner.engine.control import Controls
+    from mtls_runner.pki import Store
     from mtls_runner.pki.keys import KeyPool
-    from mtls_runner.pki.store import Store
 
 __all__ = ["Lab"]
 
@@ -109,7 +103,8 @@ class Lab(AbstractContextManager["Lab"]):
         self._announced: set[BackendTraits] = set()
         self._tools: dict[ClientTraits, Client] = {}
         self._directory = Path()
-        self._controls = Controls((*plan.cases, *plan.not_run), self.run)
+        self._controls: Controls | None = None
+        self._own = any(spec.files is not None for spec in plan.certificates.values())
         self._once: dict[str, tuple[threading.Lock, list[Verdict]]] = {}
 
     def __enter__(self) -> Lab:
@@ -133,8 +128,8 @@ class Lab(AbstractContextManager["Lab"]):
         """
         with self._lock:
             if self._material is None:
+                from mtls_runner.pki import Store
                 from mtls_runner.pki.keys import KeyPool
-                from mtls_runner.pki.store import Store
 
                 if self._pool is None:
                     self._pool = KeyPool.of_user()
@@ -223,13 +218,22 @@ class Lab(AbstractContextManager["Lab"]):
 
     def notes(self) -> tuple[str, ...]:
         """What a person should know about the user's own material before it is used; makes the material, if there is any."""
-        own = any(spec.files is not None for spec in self.plan.certificates.values())
-        if not own and all(crl.file is None for crl in self.plan.crls.values()):
+        if not self._own and all(crl.file is None for crl in self.plan.crls.values()):
             return ()
+        from mtls_runner.engine.own_material import notes
+
         try:
             return notes(self.plan, self.material)
         except MaterialError:
             return ()  # every case will say so
+
+    def notes_on(self, *ends: ClientSpec | ServerSpec | None) -> tuple[str, ...]:
+        """Those of :meth:`notes` that are about the user's own material at these ends."""
+        if not self._own:
+            return ()
+        from mtls_runner.engine.own_material import notes_on
+
+        return notes_on(self.material, *ends)
 
     def backend_version(self, backend: BackendTraits) -> str:
         """Of the program that serves; ``""``: not known (yet)."""
@@ -292,6 +296,8 @@ class Lab(AbstractContextManager["Lab"]):
         try:
             running = context.__enter__()
         except (ServerUnusable, FileUnusable) as error:
+            from mtls_runner.engine.own_material import server_told
+
             raise server_told(error, spec, self.material) from error
         with self._lock:
             stack.push(context.__exit__)
@@ -300,7 +306,7 @@ class Lab(AbstractContextManager["Lab"]):
 
     def run(self, case: Case) -> Verdict:
         """Run one case; once, if its request is not to be made twice, since it may serve as a control, too."""
-        if case.client is None or case.client.request.method in SAFE:
+        if case.client is None or case.client.request.safe:
             return self._verdict(case)
         with self._lock:
             lock, known = self._once.setdefault(case.id, (threading.Lock(), []))
@@ -350,6 +356,8 @@ class Lab(AbstractContextManager["Lab"]):
             try:
                 views = ask(Deadline.after(spec.timeout * count))
             except FileUnusable as error:
+                from mtls_runner.engine.own_material import client_without
+
                 views = [client_without(spec, client.version(), error)]
             return [(seen, _told(watch, seen, spec, server)) for seen in views]
 
@@ -365,19 +373,46 @@ class Lab(AbstractContextManager["Lab"]):
         """
         material = self.material
         seen, told = met
-        host = case.server.host(spec.server_name)
+        if seen.phase is Phase.PREPARE:
+            from mtls_runner.engine.own_material import client_told
+
+            seen = client_told(seen, spec, material)
+        host, files = case.server.host(spec.server_name), files or case.server
         facts = Facts(
             server=host,
             client=spec,
-            seen=client_told(seen, spec, material),
+            seen=seen,
             told=told,
-            notes=notes_on(material, spec, host),
-            despite=despite(spec, case.server, files or case.server, material, self.plan, seen),
+            notes=self.notes_on(spec, host),
+            despite=self._despite(spec, case.server, files, seen),
         )
         if suspicious(facts):
             connect = partial(self._ask_alone, server)
-            facts = replace(facts, control=self._controls.control(case, spec, server, connect))
-        return observe(facts, material.name, Culprit(self.plan, host, spec, files or case.server).sentence)
+            facts = replace(facts, control=self._control().control(case, spec, server, connect))
+        return observe(facts, material.name, partial(self._culprit, host, spec, files))
+
+    def _despite(self, spec: ClientSpec, loaded: ServerSpec, files: ServerSpec, seen: ClientView) -> tuple[str, ...]:
+        """What the server holds against a client that it lets in."""
+        fresh = seen.request_number == 1 and not seen.resumed
+        if fresh and files.host(spec.server_name).crl_check is RevocationCheck.NONE:
+            return ()
+        from mtls_runner.engine.despite import despite
+
+        return despite(spec, loaded, files, self.material, self.plan, seen)
+
+    def _culprit(self, host: ServerSpec, spec: ClientSpec, files: ServerSpec, judgement: Judgement) -> str:
+        """The certificate, list or setting that is to blame, as a sentence."""
+        from mtls_runner.engine.culprit import Culprit
+
+        return Culprit(self.plan, host, spec, files).sentence(judgement)
+
+    def _control(self) -> Controls:
+        from mtls_runner.engine.control import Controls
+
+        with self._lock:
+            if self._controls is None:
+                self._controls = Controls((*self.plan.cases, *self.plan.not_run), self.run)
+            return self._controls
 
     def _ask_alone(self, server: RunningServer, spec: ClientSpec) -> ClientView:
         """One connection that nobody judges."""

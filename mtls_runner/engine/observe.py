@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from mtls_runner.model import HINTS, MEANINGS, because
 from mtls_runner.model.observation import ClientView, HttpResponse, Observation, Outcome, Phase, Reason, ServerView
-from mtls_runner.tls.classify import classify
-from mtls_runner.tls.facts import Facts, Judgement
-from mtls_runner.tls.hints import HINTS, MEANINGS, because
+from mtls_runner.tls import VERIFY_CODES
+from mtls_runner.tls.classify import Facts, Judgement, classify
 from mtls_runner.tls.messages import subject
-from mtls_runner.tls.names import VERIFY_CODES
 
 __all__ = ["observe", "reloaded", "server_started", "server_unusable"]
 
@@ -102,7 +101,7 @@ def _summary(judgement: Judgement, facts: Facts) -> str:
         how = f" (alert {judgement.alert.name})"
     elif outcome is Outcome.SERVER_REFUSED and status is not None:
         how = f" (HTTP {status})"
-    return f"{_WHO[outcome]}: {because(judgement)}{how}"
+    return f"{_WHO[outcome]}: {because(judgement.reasons)}{how}"
 
 
 def _goes_on(view: ClientView) -> str:
@@ -111,6 +110,8 @@ def _goes_on(view: ClientView) -> str:
     return "a resumed session" if view.resumed else ""
 
 
+_CERTIFICATES = (Outcome.SERVER_REFUSED, Outcome.CLIENT_REFUSED)
+"""What a certificate may be to blame for."""
 _MISDIRECTED = 421
 """RFC 9110 §15.5.20."""
 
@@ -127,7 +128,8 @@ def _hint(judgement: Judgement, facts: Facts, culprit: Callable[[Judgement], str
             "with 421."
         )
     reason = judgement.reason
-    return culprit(judgement) or (HINTS.get(reason, "") if reason is not None else "")
+    shown = judgement.outcome in _CERTIFICATES and reason is not Reason.NO_CERTIFICATE
+    return (shown and culprit(judgement)) or (HINTS.get(reason, "") if reason is not None else "")
 
 
 def _nobody(judgement: Judgement) -> str:  # noqa: ARG001

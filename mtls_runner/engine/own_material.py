@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 
 from mtls_runner.errors import FileUnusable, MaterialError, ServerUnusable
 from mtls_runner.model.case import Plan
-from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.credential import PEM_ONLY, FileForm
+from mtls_runner.model.certificate import PEM_ONLY, FileForm
+from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.model.observation import ClientView, Phase, Reason
-from mtls_runner.model.server import ServerSpec
 
 if TYPE_CHECKING:
-    from mtls_runner.pki.store import Store
+    from mtls_runner.pki import Store
 
 __all__ = ["client_told", "client_without", "notes", "notes_on", "server_told"]
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from mtls_runner.engine.lab import Lab
+from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.model.observation import ServerView
 from mtls_runner.model.port import Attended, RunningServer
-from mtls_runner.model.server import ServerSpec
 
 __all__ = ["Attendance", "Ended", "Visit"]
 

@@ -8,18 +8,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from mtls_runner.deadline import Deadline
-from mtls_runner.engine.despite import not_after
-from mtls_runner.engine.judge import judge, whole
+from mtls_runner.engine.compare import judge, whole
 from mtls_runner.engine.observe import reloaded, server_started, server_unusable
-from mtls_runner.engine.own_material import notes_on
-from mtls_runner.errors import LabError, ServerUnusable
-from mtls_runner.model.case import Action, Case, Step
-from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.expectation import Versions
+from mtls_runner.errors import Deadline, LabError, ServerUnusable
+from mtls_runner.model.case import Action, Case, Step, Versions
+from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.model.observation import ClientView, Observation
 from mtls_runner.model.port import BatchClient, Client, Connection, KeepingClient, Reloadable, RunningServer
-from mtls_runner.model.server import ServerSpec
 from mtls_runner.model.traits import ClientTraits
 from mtls_runner.model.verdict import Status, Verdict
 
@@ -138,16 +133,18 @@ class _Steps:
         )
 
     def _start(self) -> Observation:
-        server, material = self._case.server, self._lab.material
+        server = self._case.server
         try:
             self._lab.server(server)
         except ServerUnusable as error:
-            return server_unusable(error.reason, str(error), error.log, notes=notes_on(material, server))
+            return server_unusable(error.reason, str(error), error.log, notes=self._lab.notes_on(server))
         return server_started()
 
     def _seconds(self, step: Step) -> float:
         if step.until_expired is None:
             return step.seconds
+        from mtls_runner.engine.despite import not_after
+
         end = not_after(self._lab.material.credential(step.until_expired))
         if end is None:
             raise LabError(f"{step.until_expired}: when it expires can't be read")

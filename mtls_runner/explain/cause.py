@@ -6,14 +6,12 @@ from datetime import datetime
 
 from mtls_runner.explain.expected import Expected
 from mtls_runner.explain.words import listed, tls_names
+from mtls_runner.model import MEANINGS
 from mtls_runner.model.case import Case, Plan
-from mtls_runner.model.chain import presented
+from mtls_runner.model.chain import client_verifies, presented, server_verifies
 from mtls_runner.model.chain_faults import blame
-from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.endpoint import ClientAuth, ClientSpec, ServerSpec
 from mtls_runner.model.observation import Outcome, Reason
-from mtls_runner.model.server import ClientAuth, ServerSpec
-from mtls_runner.model.verifier import client_verifies, server_verifies
-from mtls_runner.tls.hints import MEANINGS
 
 __all__ = ["cause"]
 

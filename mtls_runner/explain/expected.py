@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mtls_runner.explain.words import either
-from mtls_runner.model.case import Case
-from mtls_runner.model.expectation import Check, Match, Matcher
+from mtls_runner.model.case import Case, Check, Match, Matcher
 from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.snippet import MASK, is_secret
 

@@ -12,10 +12,10 @@ from mtls_runner.explain.sequence import seen_by, sequence
 from mtls_runner.explain.servers import server
 from mtls_runner.explain.steps import presents, steps
 from mtls_runner.explain.words import TextLine, quoted
+from mtls_runner.language.check_cases import never_holds
+from mtls_runner.model import HINTS, MEANINGS
 from mtls_runner.model.case import Case, Plan
-from mtls_runner.model.server import ServerSpec
-from mtls_runner.tls.hints import HINTS, MEANINGS
-from mtls_runner.tls.outlook import never_holds
+from mtls_runner.model.endpoint import ServerSpec
 
 __all__ = ["explain"]
 

@@ -8,9 +8,8 @@ from pathlib import PurePath
 from mtls_runner.explain.words import TextLine, either, listed, quoted, titled, tls_names
 from mtls_runner.model.certificate import CertificateSpec
 from mtls_runner.model.chain import Presented, presented
-from mtls_runner.model.endpoint import VerifyFlag
+from mtls_runner.model.endpoint import ClientAuth, Response, ServerSpec, VerifyFlag, VirtualHost
 from mtls_runner.model.revocation import RevocationCheck
-from mtls_runner.model.server import ClientAuth, Response, ServerSpec, VirtualHost
 
 __all__ = ["demand", "server", "then_sent"]
 

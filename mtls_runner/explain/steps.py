@@ -14,12 +14,10 @@ from mtls_runner.explain.servers import then_sent
 from mtls_runner.explain.words import either, listed, plural, quoted, titled, tls_names
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.chain import lineage, presented
-from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.endpoint import TlsVersion
+from mtls_runner.model.endpoint import ClientAuth, ClientSpec, ServerSpec, TlsVersion
 from mtls_runner.model.observation import Outcome, Reason
-from mtls_runner.model.server import ClientAuth, ServerSpec
 from mtls_runner.model.traits import Refusal
-from mtls_runner.tls.agreement import usable_versions
+from mtls_runner.tls.rules import usable_versions
 
 __all__ = ["ToldStage", "ToldStep", "presents", "steps"]
 

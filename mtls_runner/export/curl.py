@@ -8,9 +8,7 @@ from pathlib import Path
 from mtls_runner.clients.curl.command import CurlFiles, build, openssl_settings, secret_headers
 from mtls_runner.export.material import Workshop
 from mtls_runner.export.shell import PORT, word
-from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.endpoint import Address
-from mtls_runner.model.server import ServerSpec
+from mtls_runner.model.endpoint import Address, ClientSpec, ServerSpec
 
 __all__ = ["curl"]
 

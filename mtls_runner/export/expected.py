@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mtls_runner.model.case import Case
-from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.endpoint import TlsVersion
-from mtls_runner.model.expectation import Check, Match
+from mtls_runner.model.case import Case, Check, Match
+from mtls_runner.model.endpoint import ClientAuth, ClientSpec, Response, ServerSpec, TlsVersion
 from mtls_runner.model.observation import Outcome, Reason
-from mtls_runner.model.server import ClientAuth, Response, ServerSpec
 from mtls_runner.model.traits import Refusal
-from mtls_runner.tls.curl_exit import UNUSABLE_SINCE_8_16
+from mtls_runner.tls.openssl_errors import UNUSABLE_SINCE_8_16
 
 __all__ = ["ANY", "COMPARED", "ScriptExpectation", "expected"]
 

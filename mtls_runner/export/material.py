@@ -9,12 +9,11 @@ from pathlib import Path
 from mtls_runner.export.recipe import days, extension_lines, key_command, openssl_cannot, subject_option
 from mtls_runner.export.shell import word, wrapped
 from mtls_runner.model.case import Plan
-from mtls_runner.model.certificate import CertificateSpec, Defect
+from mtls_runner.model.certificate import CertificateSpec, Defect, Secret
 from mtls_runner.model.chain import Issuers
-from mtls_runner.model.credential import Secret
 from mtls_runner.model.endpoint import ChainKind, ChainSpec
 from mtls_runner.model.revocation import CrlSpec
-from mtls_runner.pki.private_files import file_names
+from mtls_runner.private_files import file_names
 
 __all__ = ["CertificateStep", "Workshop"]
 

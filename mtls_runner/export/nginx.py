@@ -8,10 +8,9 @@ from pathlib import PurePosixPath
 
 from mtls_runner.errors import MaterialError
 from mtls_runner.export.material import Workshop
-from mtls_runner.model.endpoint import ChainSpec
+from mtls_runner.model.endpoint import ChainSpec, ServerSpec
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import ResponderSpec
-from mtls_runner.model.server import ServerSpec
 from mtls_runner.servers.nginx.read.applications import Stub
 from mtls_runner.servers.nginx.read.copy import read_user_configuration
 from mtls_runner.servers.nginx.write.plain import plain_configuration

@@ -10,7 +10,7 @@ from datetime import timedelta
 from cryptography import x509
 
 from mtls_runner.model.certificate import CertificateSpec, Defect, KeyAlgorithm, KeyCipher, KeyFormat
-from mtls_runner.pki.names import distinguished_name
+from mtls_runner.pki.extensions import distinguished_name
 
 __all__ = ["days", "extension_lines", "key_command", "openssl_cannot", "subject_option"]
 

@@ -7,10 +7,8 @@ from collections.abc import Sequence
 
 from mtls_runner.export.expected import answer
 from mtls_runner.export.material import Workshop
-from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.endpoint import TlsVersion, VerifyFlag
+from mtls_runner.model.endpoint import ClientAuth, ClientSpec, ServerSpec, TlsVersion, VerifyFlag
 from mtls_runner.model.revocation import RevocationCheck
-from mtls_runner.model.server import ClientAuth, ServerSpec
 
 __all__ = ["arguments", "cannot", "pages"]
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from mtls_runner.engine.workdir import private_directory
 from mtls_runner.errors import MaterialError, UsageError
 from mtls_runner.export.curl import NOBODY
 from mtls_runner.export.material import Workshop
@@ -20,10 +19,11 @@ from mtls_runner.handout.directory import fill
 from mtls_runner.model.case import Plan
 from mtls_runner.model.observation import Reason
 from mtls_runner.model.traits import PlainServer
+from mtls_runner.pki import Store
 from mtls_runner.pki.keys import KeyPool, Progress
-from mtls_runner.pki.store import Store
-from mtls_runner.tls.alert_reasons import OPENSSL, alert_reasons
-from mtls_runner.tls.names import ALERTS, VERIFY_CODES
+from mtls_runner.private_files import private_directory
+from mtls_runner.tls import ALERTS, VERIFY_CODES
+from mtls_runner.tls.rules import OPENSSL, alert_reasons
 
 __all__ = ["SCRIPT", "Exported", "export"]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from mtls_runner.engine.completion import completed
 from mtls_runner.errors import LabError
 from mtls_runner.export import nginx, s_server
 from mtls_runner.export.curl import curl
@@ -13,10 +12,10 @@ from mtls_runner.export.expected import COMPARED, ScriptExpectation, expected
 from mtls_runner.export.material import Workshop
 from mtls_runner.export.shell import word, wrapped
 from mtls_runner.model.case import Case, Plan
-from mtls_runner.model.chain import Issuers
+from mtls_runner.model.chain import Issuers, completed
+from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.model.observation import Outcome
 from mtls_runner.model.port import Material
-from mtls_runner.model.server import ServerSpec
 from mtls_runner.model.traits import PlainServer
 from mtls_runner.servers.nginx.write.plain import without_lab
 

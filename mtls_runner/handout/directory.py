@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from mtls_runner.errors import UsageError
-from mtls_runner.pki.private_files import make_private, write_private
+from mtls_runner.private_files import make_private, write_private
 
 __all__ = ["fill"]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mtls_runner.engine.workdir import private_directory
 from mtls_runner.errors import MaterialError
 from mtls_runner.handout.directory import fill
 from mtls_runner.handout.formats import Form, crl_der, take
@@ -18,9 +17,9 @@ from mtls_runner.handout.index import (
     index_json,
 )
 from mtls_runner.model.case import Plan
+from mtls_runner.pki import Store
 from mtls_runner.pki.keys import KeyPool, Progress
-from mtls_runner.pki.private_files import file_names
-from mtls_runner.pki.store import Store
+from mtls_runner.private_files import file_names, private_directory
 
 __all__ = ["INDEX", "ForgedFiles", "forge"]
 

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from mtls_runner.errors import MaterialError
-from mtls_runner.model.credential import Credential
+from mtls_runner.model.certificate import Credential
 from mtls_runner.pki.keys import PrivateKey
 from mtls_runner.pki.own_keys import load_key
 from mtls_runner.pki.pem import blocks

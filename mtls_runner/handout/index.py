@@ -11,8 +11,7 @@ from datetime import UTC, datetime
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from mtls_runner.model.certificate import CertificateSpec
-from mtls_runner.model.credential import Credential
+from mtls_runner.model.certificate import CertificateSpec, Credential
 from mtls_runner.model.revocation import CrlSpec
 from mtls_runner.pki.certificate_facts import facts
 from mtls_runner.tls.messages import issuer

@@ -14,8 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from mtls_runner.errors import UsageError
 from mtls_runner.init.text import rendered
 from mtls_runner.init.write import Draft
-from mtls_runner.model.certificate import OwnFiles
-from mtls_runner.model.credential import Secret
+from mtls_runner.model.certificate import OwnFiles, Secret
 from mtls_runner.pki.certificate_facts import CertificateFacts, facts
 from mtls_runner.pki.own import Own, read_own
 

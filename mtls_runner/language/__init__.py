@@ -44,6 +44,6 @@ def load(path: Path, overrides: Overrides = _NONE) -> Plan:
         ScenarioError: with every mistake of the file, and of the lab.yaml above it.
         UsageError: the overrides name a backend or tool that there is not.
     """
-    from mtls_runner.language.reading import load_plan
+    from mtls_runner.language.plan import load_plan
 
     return load_plan(path, overrides)

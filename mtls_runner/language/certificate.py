@@ -7,7 +7,6 @@ from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import core_schema
 
 from mtls_runner.language.document import Plain, Value
-from mtls_runner.language.revocation import ResponderRef, Revoked, revoked_short
 from mtls_runner.language.values import (
     Bool,
     Id,
@@ -38,13 +37,15 @@ from mtls_runner.language.x509_words import (
     OID,
     SERIAL,
     SUBJECT,
+    ResponderRef,
+    Revoked,
     alternative_name,
     constraint_name,
     key_usage,
+    revoked_short,
     usages,
 )
-from mtls_runner.model.certificate import Defect, KeyAlgorithm, KeyCipher, KeyFormat, Moment
-from mtls_runner.model.credential import Secret
+from mtls_runner.model.certificate import Defect, KeyAlgorithm, KeyCipher, KeyFormat, Moment, Secret
 
 __all__ = [
     "ABSENT",

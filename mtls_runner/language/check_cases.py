@@ -1,50 +1,174 @@
-"""Cases and servers' own expectations: what can't be true, what can't be reached, and what proves nothing."""
+"""Cases and servers' own expectations: what can't be true, what can never hold, what can't be reached, and what proves nothing.
+
+What will come of a meeting as material and settings have it is only said where that is certain.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from mtls_runner.language.certificates import Certificates
+from mtls_runner.errors import Diagnostic, Severity
 from mtls_runner.language.context import Context
-from mtls_runner.language.document import Document, Loc
+from mtls_runner.language.document import Loc
 from mtls_runner.language.expectation import CASE_OUTCOMES, When
-from mtls_runner.language.expected import ConditionalExpectation
-from mtls_runner.model.case import Case
-from mtls_runner.model.certificate import CertificateSpec
-from mtls_runner.model.chain import lineage
-from mtls_runner.model.chain_faults import faults
-from mtls_runner.model.expectation import Check, Expectation, Match
+from mtls_runner.language.steps import Planned
+from mtls_runner.model.case import Case, Check, Expectation, Match
+from mtls_runner.model.certificate import CertificateSpec, Defect, KeyAlgorithm
+from mtls_runner.model.chain import client_verifies, lineage, presented, server_verifies
+from mtls_runner.model.chain_faults import Fault, faults
+from mtls_runner.model.endpoint import ClientAuth, ClientSpec, ServerSpec
 from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.model.revocation import CrlSpec, RevocationCheck
-from mtls_runner.model.server import ClientAuth
-from mtls_runner.model.verifier import Verifier, client_verifies, server_verifies
-from mtls_runner.span import Diagnostic, Severity
-from mtls_runner.tls.names import REASONS
-from mtls_runner.tls.outlook import never_holds
+from mtls_runner.tls import REASONS
+from mtls_runner.tls.rules import usable_versions
 
-__all__ = ["Planned", "check_cases", "check_faults", "check_outlook"]
+__all__ = ["Outlook", "check_cases", "check_outlook", "never_holds", "outlook"]
+
+_JUDGED = frozenset((Outcome.ACCEPTED, Outcome.SERVER_REFUSED, Outcome.CLIENT_REFUSED))
+#: Ends differ in which of them they name.
+_ALIKE = (
+    frozenset((Reason.UNKNOWN_CA, Reason.SELF_SIGNED, Reason.BAD_SIGNATURE)),
+    frozenset((Reason.WRONG_PURPOSE, Reason.INVALID_CA, Reason.PATH_LENGTH)),
+)
+_PLAIN_KEYS = frozenset(
+    (KeyAlgorithm.RSA_2048, KeyAlgorithm.RSA_3072, KeyAlgorithm.RSA_4096, KeyAlgorithm.EC_P256, KeyAlgorithm.EC_P384)
+)
+_UNUSABLE = frozenset((Defect.KEY_MISMATCH, Defect.KEY_TYPE_MISMATCH, Defect.VERSION_1))
+_LEVEL = 2
+
+Certificates = Mapping[str, CertificateSpec]
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What will be seen.
+
+    Args:
+        outcome: accepted, or who refuses whom.
+        reasons: any of these.
+        why: a clause.
+    """
+
+    outcome: Outcome
+    reasons: frozenset[Reason]
+    why: str
+
+
+def outlook(
+    server: ServerSpec, client: ClientSpec, certificates: Certificates, crls: Mapping[str, CrlSpec], now: datetime
+) -> Outlook | None:
+    """Of certificates alone: ``None`` where more than that may decide, or where the descriptions don't show it all."""
+    host = server.host(client.server_name)
+    if not _is_plain(server, client) or not _shown(server, client, certificates):
+        return None
+    if not client.insecure:
+        told = presented(host, certificates)
+        found = faults(told.ids, client_verifies(client, crls), certificates, now) if told is not None else ()
+        if found:
+            return _refusal(Outcome.CLIENT_REFUSED, "client", found)
+        if not _names_are_dns(host, client, certificates):
+            return None
+    return _at_server(host, client, certificates, crls, now)
+
+
+def _at_server(
+    host: ServerSpec, client: ClientSpec, certificates: Certificates, crls: Mapping[str, CrlSpec], now: datetime
+) -> Outlook:
+    nothing: frozenset[Reason] = frozenset()
+    if host.client_auth in (ClientAuth.NONE, ClientAuth.OPTIONAL_NO_CA):
+        return Outlook(Outcome.ACCEPTED, nothing, f"the server verifies nobody (client_auth: {host.client_auth})")
+    told = presented(client, certificates)
+    if told is None:
+        if host.client_auth is ClientAuth.OPTIONAL:
+            return Outlook(Outcome.ACCEPTED, nothing, "the server can do without a certificate (client_auth: optional)")
+        why = "the server demands a certificate (client_auth: required), and the client has none"
+        return Outlook(Outcome.SERVER_REFUSED, frozenset((Reason.NO_CERTIFICATE,)), why)
+    found = faults(told.ids, server_verifies(host, crls), certificates, now)
+    if found:
+        return _refusal(Outcome.SERVER_REFUSED, "server", found)
+    return Outlook(Outcome.ACCEPTED, nothing, f"the server has nothing against `{client.certificate}`")
+
+
+def _refusal(outcome: Outcome, who: str, found: tuple[Fault, ...]) -> Outlook:
+    return Outlook(outcome, frozenset(one.reason for one in found), f"the {who} refuses: {found[0]}")
+
+
+def _is_plain(server: ServerSpec, client: ClientSpec) -> bool:
+    """Nothing but certificates decides."""
+    others = (
+        server.option("config"),
+        server.backend.runs_already,
+        server.hosts,
+        server.reject_handshake,
+        server.other_certificates,
+        server.refusal,
+        server.ocsp is not RevocationCheck.NONE,
+        server.stapling,
+        client.cert_status,
+        client.connect,
+        client.key,
+        *(
+            end.ciphers or end.ciphersuites or end.groups or end.signature_algorithms or end.alpn
+            for end in (server, client)
+        ),
+        server.security_level != _LEVEL or client.security_level != _LEVEL,
+    )
+    return not any(others) and bool(usable_versions(server, client))
+
+
+def _shown(server: ServerSpec, client: ClientSpec, certificates: Certificates) -> bool:
+    """Whether the descriptions show all that matters of what both present."""
+    for end in (server, client):
+        chain = lineage(certificates, end.certificate or "")
+        if any(one.files or one.extensions or one.ocsp or one.name_constraints or not one.subject for one in chain):
+            return False
+        if any(one.serial is not None or Defect.DUPLICATE_SERIAL in one.defects for one in chain):
+            return False  # another one's may be on a CRL
+        if chain and (chain[0].passphrase != end.passphrase or not _UNUSABLE.isdisjoint(chain[0].defects)):
+            return False
+        if chain and (chain[0].key.algorithm not in _PLAIN_KEYS or chain[0].signature.hash in ("sha1", "md5")):
+            return False
+    return True
+
+
+def _names_are_dns(host: ServerSpec, client: ClientSpec, certificates: Certificates) -> bool:
+    spec = certificates.get(host.certificate or "")
+    dns = [name for name in (spec.san or () if spec is not None else ()) if name.startswith("DNS:")]
+    return client.server_name is not None and bool(dns)
+
+
+def never_holds(case: Case, certificates: Certificates, crls: Mapping[str, CrlSpec], now: datetime) -> Outlook | None:
+    """What will be seen in place of what a case expects; ``None``: it may hold, or nobody can tell."""
+    if not case.plain or case.client is None:
+        return None
+    wanted = {check.path: check for check in case.expect.checks if check.path in ("outcome", "reason")}
+    if any(check.only_for for check in case.expect.checks if check.path in wanted):
+        return None
+    outcome, reason = wanted.get("outcome"), wanted.get("reason")
+    if outcome is None or any(one.kind is not Match.EQUALS for check in wanted.values() for one in check.alternatives):
+        return None
+    outcomes = {Outcome(str(one.value)) for one in outcome.alternatives}
+    reasons = (
+        {Reason(str(one.value)) for one in reason.alternatives if one.value is not None}
+        if reason is not None
+        else set()
+    )
+    if not outcomes <= _JUDGED or Reason.NOT_AUTHORIZED in reasons:
+        return None
+    foreseen = outlook(case.server, case.client, certificates, crls, now)
+    if foreseen is None:
+        return None
+    if foreseen.outcome not in outcomes:
+        return foreseen
+    likely = set(foreseen.reasons).union(*(alike for alike in _ALIKE if alike & foreseen.reasons))
+    return foreseen if reasons and likely and not likely & reasons else None
+
 
 #: Nothing came back over HTTP.
 _NO_RESPONSE = frozenset({Outcome.CLIENT_REFUSED, Outcome.NO_AGREEMENT, Outcome.CLIENT_UNUSABLE, Outcome.NO_CONNECTION})
 _HTTP = ("status", "headers", "body", "upstream_headers")
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """A case as written and what became of it.
-
-    Args:
-        document, loc: where its expectation stands.
-        server: id of the server, as declared; ``None`` where the case changes it.
-        wanted: its expectation.
-        cells: the cases that it makes.
-    """
-
-    document: Document
-    loc: Loc
-    server: str | None
-    wanted: ConditionalExpectation
-    cells: Sequence[Case]
 
 
 def check_cases(context: Context, planned: Iterable[Planned]) -> None:
@@ -172,81 +296,3 @@ def check_outlook(
         if foreseen is not None and check is not None:
             message = f"this can never hold: {foreseen.why}"
             context.problems.add([Diagnostic(message, check.span, severity=Severity.WARNING)])
-
-
-_TRUST = frozenset((Reason.UNKNOWN_CA, Reason.SELF_SIGNED))
-"""Blamed on whoever stands at the end of the way; it is the certificate that leads there."""
-#: What a certificate can have beside others, and that every verifier sees.
-_WORDS: Mapping[Reason, str] = {
-    Reason.EXPIRED: "expired",
-    Reason.NOT_YET_VALID: "not yet valid",
-    Reason.WRONG_PURPOSE: "not for {purpose}",
-    **dict.fromkeys(_TRUST, "of an authority that is not trusted"),
-    Reason.WEAK_KEY: "a weak key",
-    Reason.WEAK_DIGEST: "a weak hash",
-    Reason.UNHANDLED_EXTENSION: "a critical extension that nobody knows",
-    Reason.BAD_SIGNATURE: "a signature that does not verify",
-    Reason.REVOKED: "revoked",
-}
-
-
-def check_faults(
-    context: Context,
-    certificates: Certificates,
-    specs: Mapping[str, CertificateSpec],
-    crls: Mapping[str, CrlSpec],
-    cases: Sequence[Case],
-) -> None:
-    """A warning for each certificate that would be refused for two reasons, unless the author allows for both."""
-    warned: set[str] = set()
-    known: dict[tuple[str, Verifier, bool], tuple[str, ...]] = {}
-    now = datetime.now(UTC)
-    for case in cases:
-        client, server = case.client, case.server
-        if client is None:
-            continue
-        shown = []
-        if client.certificate is not None and server.client_auth is not ClientAuth.NONE:
-            asks = server.ocsp is not RevocationCheck.NONE
-            shown.append((client.certificate, server_verifies(server, crls), asks))
-        if server.certificate is not None and not client.insecure:
-            shown.append((server.certificate, client_verifies(client, crls), False))
-        for id_, verifier, asks in shown:
-            if id_ in warned or id_ not in specs:
-                continue
-            key = (id_, verifier, asks)
-            if key not in known:
-                known[key] = _faults(specs, id_, verifier, now, asks=asks)
-            found = known[key]
-            if len(found) < 2 or _allows_both(case):
-                continue
-            warned.add(id_)
-            declared = certificates.get(id_)
-            if declared is not None:
-                context.problems.warning(
-                    declared.document,
-                    declared.loc,
-                    f"'{id_}' has {len(found)} independent faults ({', '.join(found)}), and servers differ in which they name",
-                    "one fault, or several reasons to expect",
-                    key=True,
-                )
-
-
-def _allows_both(case: Case) -> bool:
-    return any(check.path == "reason" and len(check.alternatives) > 1 for check in case.expect.checks)
-
-
-def _faults(
-    specs: Mapping[str, CertificateSpec], id_: str, verifier: Verifier, now: datetime, *, asks: bool
-) -> tuple[str, ...]:
-    """Of the certificate itself, whatever else is sent: each kind once."""
-    sent = [spec.id for spec in lineage(specs, id_)]
-    found = faults(sent, replace(verifier, name=None, depth=None), specs, now)
-    # an own configuration, or a server that runs already, says itself whom it trusts
-    reasons = {one.reason for one in found if (one.depth == 0 or one.reason in _TRUST)}
-    if not verifier.trust:
-        reasons -= _TRUST
-    if asks and specs[id_].revoked is not None:
-        reasons.add(Reason.REVOKED)
-    words = [word.format(purpose=verifier.purpose) for reason, word in _WORDS.items() if reason in reasons]
-    return tuple(dict.fromkeys(words))

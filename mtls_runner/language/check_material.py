@@ -1,5 +1,7 @@
-"""Authorities and leaves: names of nothing, circles, contradictions; and those that nothing needs."""
+"""Authorities and leaves: names of nothing, circles, contradictions; those that nothing needs, or that have two faults."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from mtls_runner.language.certificate import Certificate
@@ -7,8 +9,15 @@ from mtls_runner.language.certificates import Certificates, Declared
 from mtls_runner.language.context import Context
 from mtls_runner.language.document import Document, Loc, meant
 from mtls_runner.language.x509_words import KEY_ALGORITHMS
+from mtls_runner.model.case import Case
+from mtls_runner.model.certificate import CertificateSpec
+from mtls_runner.model.chain import Verifier, client_verifies, lineage, server_verifies
+from mtls_runner.model.chain_faults import faults
+from mtls_runner.model.endpoint import ClientAuth
+from mtls_runner.model.observation import Reason
+from mtls_runner.model.revocation import CrlSpec, RevocationCheck
 
-__all__ = ["check_certificates", "check_unused"]
+__all__ = ["check_certificates", "check_faults", "check_unused"]
 
 _OWN_SOURCES = ("certificate", "pkcs12")
 #: What may stand beside an own certificate.
@@ -212,3 +221,81 @@ def check_unused(context: Context, certificates: Certificates) -> None:
         if id_ not in needed:
             what = "authority" if declared.authority else "leaf"
             context.problems.warning(context.document, declared.loc, f"nothing uses the {what} '{id_}'", key=True)
+
+
+_TRUST = frozenset((Reason.UNKNOWN_CA, Reason.SELF_SIGNED))
+"""Blamed on whoever stands at the end of the way; it is the certificate that leads there."""
+#: What a certificate can have beside others, and that every verifier sees.
+_WORDS: Mapping[Reason, str] = {
+    Reason.EXPIRED: "expired",
+    Reason.NOT_YET_VALID: "not yet valid",
+    Reason.WRONG_PURPOSE: "not for {purpose}",
+    **dict.fromkeys(_TRUST, "of an authority that is not trusted"),
+    Reason.WEAK_KEY: "a weak key",
+    Reason.WEAK_DIGEST: "a weak hash",
+    Reason.UNHANDLED_EXTENSION: "a critical extension that nobody knows",
+    Reason.BAD_SIGNATURE: "a signature that does not verify",
+    Reason.REVOKED: "revoked",
+}
+
+
+def check_faults(
+    context: Context,
+    certificates: Certificates,
+    specs: Mapping[str, CertificateSpec],
+    crls: Mapping[str, CrlSpec],
+    cases: Sequence[Case],
+) -> None:
+    """A warning for each certificate that would be refused for two reasons, unless the author allows for both."""
+    warned: set[str] = set()
+    known: dict[tuple[str, Verifier, bool], tuple[str, ...]] = {}
+    now = datetime.now(UTC)
+    for case in cases:
+        client, server = case.client, case.server
+        if client is None:
+            continue
+        shown = []
+        if client.certificate is not None and server.client_auth is not ClientAuth.NONE:
+            asks = server.ocsp is not RevocationCheck.NONE
+            shown.append((client.certificate, server_verifies(server, crls), asks))
+        if server.certificate is not None and not client.insecure:
+            shown.append((server.certificate, client_verifies(client, crls), False))
+        for id_, verifier, asks in shown:
+            if id_ in warned or id_ not in specs:
+                continue
+            key = (id_, verifier, asks)
+            if key not in known:
+                known[key] = _faults(specs, id_, verifier, now, asks=asks)
+            found = known[key]
+            if len(found) < 2 or _allows_both(case):
+                continue
+            warned.add(id_)
+            declared = certificates.get(id_)
+            if declared is not None:
+                context.problems.warning(
+                    declared.document,
+                    declared.loc,
+                    f"'{id_}' has {len(found)} independent faults ({', '.join(found)}), and servers differ in which they name",
+                    "one fault, or several reasons to expect",
+                    key=True,
+                )
+
+
+def _allows_both(case: Case) -> bool:
+    return any(check.path == "reason" and len(check.alternatives) > 1 for check in case.expect.checks)
+
+
+def _faults(
+    specs: Mapping[str, CertificateSpec], id_: str, verifier: Verifier, now: datetime, *, asks: bool
+) -> tuple[str, ...]:
+    """Of the certificate itself, whatever else is sent: each kind once."""
+    sent = [spec.id for spec in lineage(specs, id_)]
+    found = faults(sent, replace(verifier, name=None, depth=None), specs, now)
+    # an own configuration, or a server that runs already, says itself whom it trusts
+    reasons = {one.reason for one in found if (one.depth == 0 or one.reason in _TRUST)}
+    if not verifier.trust:
+        reasons -= _TRUST
+    if asks and specs[id_].revoked is not None:
+        reasons.add(Reason.REVOKED)
+    words = [word.format(purpose=verifier.purpose) for reason, word in _WORDS.items() if reason in reasons]
+    return tuple(dict.fromkeys(words))

@@ -5,24 +5,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mtls_runner.language.certificates import Certificates
-from mtls_runner.language.check_cases import Planned
 from mtls_runner.language.context import Context
 from mtls_runner.language.crls import Crls, Responders
 from mtls_runner.language.document import Loc
 from mtls_runner.language.endpoint import ClientDescription, OwnFile, ServerDescription
-from mtls_runner.language.matrix import Axis
 from mtls_runner.language.resolve import material_id
 from mtls_runner.language.scenario import Expired
-from mtls_runner.language.servers import Servers, WrittenServer, check_hosts, host_server
+from mtls_runner.language.servers import Axis, Servers, WrittenServer, check_hosts, host_server
+from mtls_runner.language.steps import Planned
 from mtls_runner.model.case import Case
 from mtls_runner.model.certificate import CertificateSpec
-from mtls_runner.model.endpoint import ChainKind, ChainSpec
+from mtls_runner.model.endpoint import ChainKind, ChainSpec, ClientAuth, ServerSpec
 from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.model.revocation import CrlSpec, RevocationCheck
-from mtls_runner.model.server import ClientAuth, ServerSpec
 from mtls_runner.model.traits import BackendTraits
 
-__all__ = ["check_acceptance", "check_lists", "check_declared", "check_descriptions", "check_spec"]
+__all__ = ["check_acceptance", "check_declared", "check_descriptions", "check_lists", "check_spec"]
 
 
 def check_declared(context: Context, servers: Servers) -> None:

@@ -3,27 +3,82 @@
 import os
 import select
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mtls_runner.identity import ByIdentity
+from mtls_runner.errors import Diagnostic, Severity
 from mtls_runner.language import Overrides
 from mtls_runner.language.certificate import Passphrase
-from mtls_runner.language.document import Document, Loc, Problems
-from mtls_runner.language.in_place import InPlace
-from mtls_runner.language.lab import LabYaml
+from mtls_runner.language.document import Document, Loc, meant
 from mtls_runner.language.scenario import Scenario
-from mtls_runner.model.credential import Secret
+from mtls_runner.language.shared_words import InPlace
+from mtls_runner.language.tree import LabYaml
+from mtls_runner.model.certificate import Secret
+from mtls_runner.model.endpoint import ByIdentity
 from mtls_runner.model.traits import BackendTraits, ClientTraits
-from mtls_runner.registry import Registry, declared_backend, declared_client
-from mtls_runner.runtimes.consent import given
+from mtls_runner.registry import Registry, consent_given, declared_backend, declared_client
 
-__all__ = ["Context"]
+__all__ = ["Context", "Problems"]
 
 _PIPE_SECONDS = 5.0
 """How long somebody may take to write a passphrase into a pipe."""
 _MAX_PASSPHRASE = 4096
+
+
+class Problems:
+    """Errors and warnings, each once, in the order of their places."""
+
+    def __init__(self, *, partial: bool = False) -> None:
+        """``partial``: parts of the file were left out, so that what is missing may be among them."""
+        self._found: dict[Diagnostic, None] = {}
+        self._partial = partial
+
+    def add(self, diagnostics: Iterable[Diagnostic]) -> None:
+        """What others found."""
+        self._found.update(dict.fromkeys(diagnostics))
+
+    def error(
+        self, document: Document, loc: Loc, message: str, expected: str = "", suggestion: str = "", *, key: bool = False
+    ) -> None:
+        """An error at the value (or key) of ``loc``."""
+        self._add(document, Diagnostic(message, document.span(loc, key=key), expected, suggestion))
+
+    def absent(self, document: Document, loc: Loc, message: str, expected: str = "") -> None:
+        """An error about something that is missing, at what it is missing from."""
+        if not self._partial:
+            self.error(document, loc, message, expected, key=True)
+
+    def warning(self, document: Document, loc: Loc, message: str, expected: str = "", *, key: bool = False) -> None:
+        """A warning at the value (or key) of ``loc``."""
+        self._add(document, Diagnostic(message, document.span(loc, key=key), expected, severity=Severity.WARNING))
+
+    def unknown(self, document: Document, loc: Loc, what: str, given: str, choices: Iterable[str]) -> None:
+        """An id that names nothing."""
+        from mtls_runner.snippet.masking import without_secrets
+
+        names = list(choices)
+        expected = f"one of: {', '.join(names)}" if names else "there is none in this file"
+        self.error(document, loc, f"there is no {what} '{without_secrets(given)}'", expected, meant(given, names))
+
+    def _add(self, document: Document, found: Diagnostic) -> None:
+        from mtls_runner.snippet.masking import discreet
+
+        self.add([discreet(found, document.text)])
+
+    @property
+    def errors(self) -> tuple[Diagnostic, ...]:
+        """By place."""
+        return self._of(Severity.ERROR)
+
+    @property
+    def warnings(self) -> tuple[Diagnostic, ...]:
+        """By place."""
+        return self._of(Severity.WARNING)
+
+    def _of(self, severity: Severity) -> tuple[Diagnostic, ...]:
+        chosen = [diagnostic for diagnostic in self._found if diagnostic.severity is severity]
+        return tuple(sorted(chosen, key=lambda one: (one.span is None, one.span and (str(one.span.path), one.span))))
 
 
 @dataclass(slots=True)
@@ -62,7 +117,7 @@ class Context:
     @property
     def consent(self) -> bool:
         """Whether commands that the scenario's tree brings may run."""
-        return self.overrides.allow_commands or given()
+        return self.overrides.allow_commands or consent_given()
 
     def backend_in_place(self, declared: InPlace) -> BackendTraits:
         """Of a server that the scenario itself declares."""

@@ -7,7 +7,8 @@ from mtls_runner.language.certificates import Certificates
 from mtls_runner.language.context import Context
 from mtls_runner.language.document import Loc
 from mtls_runner.language.endpoint import ServerDescription
-from mtls_runner.language.revocation import Crl, Responder, Stapling, responder_uri
+from mtls_runner.language.scenario import Crl, Responder, responder_uri
+from mtls_runner.language.shared_words import Stapling
 from mtls_runner.language.x509_words import FIRST_MOMENT
 from mtls_runner.model.certificate import Moment
 from mtls_runner.model.revocation import CrlSpec, OcspAnswer, ResponderSpec, RevocationCheck, StaplingSpec

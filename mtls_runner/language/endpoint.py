@@ -8,11 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 from mtls_runner.language.certificate import PassphraseField
 from mtls_runner.language.document import Value
 from mtls_runner.language.expectation import RefusalField, ServerExpect
-from mtls_runner.language.in_place import BACKEND_HERE, TOOL_HERE, InPlace
-from mtls_runner.language.merge import derived, keys_of
-from mtls_runner.language.options import Options
-from mtls_runner.language.protocol import RUNTIME, Path, RequestModel, ResponseModel, Tls, told
-from mtls_runner.language.revocation import CHECKS, ResponderRef, Stapling, stapling_short
+from mtls_runner.language.shared_words import (
+    BACKEND_HERE,
+    CHECKS,
+    RUNTIME,
+    TOOL_HERE,
+    InPlace,
+    Options,
+    Path,
+    RequestModel,
+    ResponseModel,
+    Stapling,
+    Tls,
+    stapling_short,
+)
 from mtls_runner.language.values import (
     Bool,
     Id,
@@ -25,17 +34,18 @@ from mtls_runner.language.values import (
     Strict,
     about,
     bounded,
+    derived,
     fail,
+    keys_of,
     separated,
     text_value,
     word,
 )
-from mtls_runner.model.endpoint import Address, ChainKind, ChainSpec
+from mtls_runner.language.x509_words import ResponderRef
+from mtls_runner.model.endpoint import Address, ChainKind, ChainSpec, ClientAuth
+from mtls_runner.model.names import ascii_host
 from mtls_runner.model.revocation import RevocationCheck
-from mtls_runner.model.server import ClientAuth
 from mtls_runner.model.traits import Runtime
-from mtls_runner.registry import registry
-from mtls_runner.tls.dns_names import ascii_host
 
 __all__ = [
     "ClientDescription",
@@ -197,9 +207,7 @@ SessionCache = Annotated[str | None, Parsed(_cache, {"type": "string", "pattern"
 class ServerSettings(_Endpoint):
     """What lab.yaml may set for every server."""
 
-    backend: Annotated[str | InPlace | None, BACKEND_HERE] = about(
-        f"What serves: {told(registry().backends)}.", "nginx"
-    )
+    backend: Annotated[str | InPlace | None, BACKEND_HERE] = about("What serves: {backends}.", "nginx")
     runtime: Annotated[Runtime | None, RUNTIME] = about(
         "How its program is run, where the backend has a choice: process (of this machine) or container.", "process"
     )
@@ -323,9 +331,7 @@ class ServerDescription(_LoneServer):
 class ClientSettings(_Endpoint):
     """What lab.yaml may set for every client."""
 
-    tool: Annotated[str | InPlace | None, TOOL_HERE] = about(
-        f"What connects: {told(registry().clients)}; {registry().clients.default} by default.", "curl"
-    )
+    tool: Annotated[str | InPlace | None, TOOL_HERE] = about("What connects: {tools}; {tool} by default.", "curl")
     insecure: Maybe[Bool] = about("As curl --insecure: neither chain nor name is checked.", True)
     server_name: Annotated[str | None, Parsed(_server_name, {"type": ["string", "null"]})] = about(
         "Name for SNI and for the check; localhost by default, null for none.", "www.example.com"

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 
 from mtls_runner.errors import DeadlineExceeded
 from mtls_runner.language.document import Plain, Value
-from mtls_runner.language.protocol import BACKEND, RUNTIME, TOOL, Tls
+from mtls_runner.language.shared_words import BACKEND, RUNTIME, TOOL, Tls
 from mtls_runner.language.values import (
     Bool,
     Json,
@@ -27,13 +27,11 @@ from mtls_runner.language.values import (
     text_value,
     word,
 )
+from mtls_runner.model.case import Match, Matcher
 from mtls_runner.model.endpoint import TlsVersion
-from mtls_runner.model.expectation import Match, Matcher
-from mtls_runner.model.implementation import LIBRARIES
 from mtls_runner.model.observation import Outcome, Reason
-from mtls_runner.model.traits import Runtime
-from mtls_runner.regular_expressions import occurs
-from mtls_runner.tls.names import ALERTS
+from mtls_runner.model.traits import LIBRARIES, Runtime
+from mtls_runner.tls import ALERTS
 
 __all__ = ["CASE_OUTCOMES", "Expect", "ExpectField", "RefusalField", "RefusalModel", "ServerExpect", "When", "Where"]
 
@@ -79,6 +77,8 @@ def _searched(value: Mapping[str, Value]) -> Matcher:
             return Matcher(Match.CONTAINS, part)
         if kind == "matches":
             pattern = text_value(text)
+            from mtls_runner.regular_expressions import occurs
+
             _compile(pattern)
             try:
                 everywhere = all(occurs(pattern, [sample]) for sample in _UNLIKE)

@@ -16,11 +16,11 @@ from pydantic import BaseModel
 
 from mtls_runner.language.expectation import CASE_OUTCOMES
 from mtls_runner.language.implementations.models import ImplementationModel
-from mtls_runner.language.lab import LabFile
-from mtls_runner.language.scenario import Scenario
+from mtls_runner.language.scenario import LabFile, Scenario
+from mtls_runner.language.shared_words import described
 from mtls_runner.language.values import Json
 from mtls_runner.model.observation import Outcome
-from mtls_runner.tls.names import REASONS
+from mtls_runner.tls import REASONS
 
 __all__ = ["SCHEMAS", "main", "schema", "schema_text"]
 
@@ -84,13 +84,13 @@ def _axes(definitions: Mapping[str, Json]) -> Json:
     """A matrix's keys, each with one value or a list of them."""
     properties: Json = {}
     for side in ("client", "server"):
-        for field, described in definitions[f"{side.capitalize()}Description"]["properties"].items():
+        for field, entry in definitions[f"{side.capitalize()}Description"]["properties"].items():
             axis = f"{side}.{field}"
             if axis in _NOT_VARIED:
                 continue
             value = {"$ref": f"#/definitions/{side.capitalize()}Description/properties/{field}"}
             properties[axis] = {
-                "description": described.get("description", ""),
+                "description": entry.get("description", ""),
                 "anyOf": [value, {"type": "array", "items": value, "minItems": 1}],
             }
     return {
@@ -107,6 +107,8 @@ def _plain(node: Json) -> Json:
     for key, value in node.items():
         if key in ("title", "default") and not isinstance(value, dict):
             continue
+        if key == "description" and isinstance(value, str):
+            value = described(value)
         kept[key] = _named(value) if key in ("properties", "patternProperties", "definitions") else _any(value)
     if "$ref" in kept and len(kept) > 1:
         kept["allOf"] = [{"$ref": kept.pop("$ref")}]

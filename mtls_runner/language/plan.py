@@ -1,14 +1,18 @@
-"""A validated scenario → :class:`~mtls_runner.model.case.Plan`."""
+"""A scenario's path → :class:`~mtls_runner.model.case.Plan`: read, validate, plan, check; every mistake is told at once."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TypeAlias
 
-from mtls_runner.identity import ByIdentity
+from pydantic import ValidationError
+
+from mtls_runner.errors import ScenarioError, Span
+from mtls_runner.language import Overrides
 from mtls_runner.language.certificates import Certificates
-from mtls_runner.language.check_cases import Planned, check_cases, check_faults, check_outlook
-from mtls_runner.language.check_material import check_certificates, check_unused
+from mtls_runner.language.check_cases import check_cases, check_outlook
+from mtls_runner.language.check_material import check_certificates, check_faults, check_unused
 from mtls_runner.language.check_servers import (
     check_acceptance,
     check_declared,
@@ -16,32 +20,81 @@ from mtls_runner.language.check_servers import (
     check_lists,
     check_spec,
 )
-from mtls_runner.language.context import Context
+from mtls_runner.language.context import Context, Problems
 from mtls_runner.language.crls import Crls, Responders
-from mtls_runner.language.document import Document, Loc
+from mtls_runner.language.document import Document, Loc, read
 from mtls_runner.language.endpoint import ClientDescription, ServerDescription
-from mtls_runner.language.expected import expected, server_expected
-from mtls_runner.language.matrix import Axis, AxisValue, Cell, applied, axes, cells
-from mtls_runner.language.merge import over
 from mtls_runner.language.resolve import Resolver, planned_version
-from mtls_runner.language.scenario import CaseModel
-from mtls_runner.language.servers import Servers
-from mtls_runner.language.steps import CaseSteps
-from mtls_runner.model.case import Action, Case, Plan, Step
-from mtls_runner.model.endpoint import TlsVersion
-from mtls_runner.model.expectation import Expectation
-from mtls_runner.model.server import ServerSpec
+from mtls_runner.language.scenario import CaseModel, Scenario
+from mtls_runner.language.servers import Axis, AxisValue, Cell, Servers, applied, axes, cells
+from mtls_runner.language.steps import CaseSteps, Planned, expected, server_expected
+from mtls_runner.language.tree import LabYaml, known_to, load_lab
+from mtls_runner.language.values import over
+from mtls_runner.model.case import Action, Case, Expectation, Plan, Step
+from mtls_runner.model.endpoint import ByIdentity, ServerSpec, TlsVersion
 from mtls_runner.model.traits import ClientTraits
-from mtls_runner.span import Span
+from mtls_runner.registry import Registry, consent_given
 
-__all__ = ["plan"]
+__all__ = ["load_plan", "planned"]
 
 Resolve: TypeAlias = Callable[[ServerSpec, ClientTraits | None, TlsVersion | None], Expectation]
+_LOOK = "# look:"
+"""What only :mod:`mtls_runner.language.recording` needs to be loaded for."""
 
 
-def plan(context: Context) -> Plan:
-    """The whole file. What is wrong with it is among the context's problems, and then the plan is worth nothing."""
-    return _Planner(context).plan()
+def load_plan(path: Path, overrides: Overrides) -> Plan:
+    """See :func:`mtls_runner.language.load`."""
+    return planned(read(path), overrides)
+
+
+def planned(document: Document, overrides: Overrides, *, recording: bool = False) -> Plan:
+    """A document, resolved.
+
+    Args:
+        document: of a scenario file.
+        overrides: what the command line sets.
+        recording: expectations may be missing: they are to be written.
+
+    Raises:
+        ScenarioError, UsageError: as :func:`mtls_runner.language.load`.
+    """
+    path = document.path
+    consent = overrides.allow_commands or consent_given()
+    known = known_to(path, consent=consent)
+    _check_names(overrides, known)
+    found = list(document.problems)
+    lab, scenario, indices = LabYaml(), None, None
+    try:
+        lab = load_lab(path, known)
+    except ScenarioError as error:
+        found += error.diagnostics
+    try:
+        scenario = Scenario.model_validate(document.value, context=known)
+    except ValidationError as error:
+        from mtls_runner.language.diagnose import diagnose, salvage
+
+        found += diagnose(error, document, Scenario)
+        scenario, indices = salvage(document.value, error, known)
+    if scenario is None:
+        raise ScenarioError(found)
+    context = Context(document, scenario, lab, overrides, known, Problems(partial=bool(found)), indices)
+    context.recording = recording
+    context.problems.add(found)
+    if _LOOK in document.text:
+        from mtls_runner.language.recording import looks
+
+        context.problems.add(looks(document))
+    result = _Planner(context).plan()
+    if context.problems.errors:
+        raise ScenarioError(context.problems.errors)
+    return result
+
+
+def _check_names(overrides: Overrides, known: Registry) -> None:
+    if overrides.backend is not None:
+        known.backends.named(overrides.backend)
+    if overrides.tool is not None:
+        known.clients.named(overrides.tool)
 
 
 class _Planner:
@@ -204,7 +257,7 @@ class _Planner:
 
     def _client(self, case: CaseModel) -> ClientDescription:
         client = case.client or ClientDescription()
-        defaults = self._context.lab.defaults.client
+        defaults = self._context.lab.client
         return client if defaults is None else over(defaults, client)
 
     def _own_cells(self, case: CaseModel, at: int) -> Sequence[Cell]:

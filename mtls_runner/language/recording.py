@@ -13,16 +13,14 @@ from pathlib import Path
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from mtls_runner.errors import LabError, ScenarioError
+from mtls_runner.errors import Diagnostic, LabError, ScenarioError, Severity
 from mtls_runner.language import Overrides
-from mtls_runner.language.document import Document, Loc, Value
+from mtls_runner.language.document import Document, Loc, Value, parse, read
 from mtls_runner.language.emit import Written, block, flow
 from mtls_runner.language.layout import Comment, Extent, comments, extents
-from mtls_runner.language.reading import planned
-from mtls_runner.language.source import parse, read
+from mtls_runner.language.plan import planned
 from mtls_runner.language.yaml_nodes import NULL
 from mtls_runner.model.case import Case, Plan
-from mtls_runner.span import Diagnostic, Severity
 
 __all__ = ["LOOK", "Expected", "Place", "Recording", "looks"]
 

@@ -34,12 +34,21 @@ from mtls_runner.language.endpoint import (
 )
 from mtls_runner.language.expectation import Checks, Expect, RefusalModel, ServerExpect, When, Where
 from mtls_runner.language.implementations.models import MODELS as IMPLEMENTATION_MODELS
-from mtls_runner.language.lab import Defaults, EngineSettings, LabFile
-from mtls_runner.language.options import Options
-from mtls_runner.language.revocation import Crl, Responder, Revoked, Stapling
-from mtls_runner.language.scenario import CaseModel, ReloadStep, Scenario, StepModel
+from mtls_runner.language.scenario import (
+    CaseModel,
+    Crl,
+    Defaults,
+    EngineSettings,
+    LabFile,
+    ReloadStep,
+    Responder,
+    Scenario,
+    StepModel,
+)
+from mtls_runner.language.shared_words import Stapling, described, options_model
+from mtls_runner.language.x509_words import Revoked
 from mtls_runner.model.observation import Outcome
-from mtls_runner.tls.names import REASONS
+from mtls_runner.tls import REASONS
 
 __all__ = ["PAGE", "PAGES", "TABLES", "filled", "main"]
 
@@ -61,7 +70,7 @@ TABLES: Mapping[str, type[BaseModel]] = {
         EngineSettings,
         Key,
         LabFile,
-        Options,
+        options_model(),
         OwnExtension,
         RefusalModel,
         RequestModel,
@@ -102,7 +111,7 @@ def _keys(model: type[BaseModel]) -> Iterator[str]:
     for name, field in model.model_fields.items():
         must = " **Needed.**" if field.is_required() else ""
         examples = " or ".join(f"`{_flow(example)}`" for example in field.examples or ())
-        yield f"| `{name}` | {(field.description or '').replace('|', chr(92) + '|')}{must} | {examples} |"
+        yield f"| `{name}` | {described(field.description or '').replace('|', chr(92) + '|')}{must} | {examples} |"
 
 
 def _reasons() -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Descriptions of servers and clients → :class:`~mtls_runner.model.server.ServerSpec`, ``model.client.ClientSpec``."""
+"""Descriptions of servers and clients → :class:`~mtls_runner.model.endpoint.ServerSpec`, ``ClientSpec``."""
 
 import contextlib
 import os
@@ -11,18 +11,26 @@ from mtls_runner.language.context import Context
 from mtls_runner.language.crls import Crls, Responders
 from mtls_runner.language.endpoint import ClientDescription, OwnFile, ResponseModel, ServerDescription
 from mtls_runner.language.expectation import RefusalModel
-from mtls_runner.language.in_place import InPlace
-from mtls_runner.language.lab import IMAGE_VARIABLE
-from mtls_runner.language.merge import by_name
-from mtls_runner.language.options import chosen
 from mtls_runner.language.servers import host_server, presented
-from mtls_runner.model.client import ClientSpec, KeySource, Request
-from mtls_runner.model.credential import Secret
-from mtls_runner.model.endpoint import TlsVersion, VerifyFlag
+from mtls_runner.language.shared_words import InPlace, chosen
+from mtls_runner.language.tree import IMAGE_VARIABLE
+from mtls_runner.language.values import by_name
+from mtls_runner.model.certificate import Secret
+from mtls_runner.model.endpoint import (
+    ClientAuth,
+    ClientSpec,
+    KeySource,
+    RefusalForm,
+    Request,
+    Response,
+    ServerSpec,
+    TlsVersion,
+    VerifyFlag,
+    VirtualHost,
+)
+from mtls_runner.model.names import ascii_host
 from mtls_runner.model.revocation import RevocationCheck
-from mtls_runner.model.server import ClientAuth, RefusalForm, Response, ServerSpec, VirtualHost
 from mtls_runner.model.traits import BackendTraits, ClientTraits, Runtime
-from mtls_runner.tls.dns_names import ascii_host
 
 __all__ = ["Resolver", "material_id", "planned_version"]
 
@@ -159,7 +167,8 @@ class Resolver:
         """Of its containers: the command line's, the variable's, the scenario's, lab.yaml's (nginx's), or the backend's own."""
         if Runtime.CONTAINER not in backend.runtimes:
             return None
-        of_lab = self._context.lab.engine.image if backend.image_variable == IMAGE_VARIABLE else None
+        engine = self._context.lab.engine
+        of_lab = engine.image if engine is not None and backend.image_variable == IMAGE_VARIABLE else None
         named = self._context.overrides.image or os.environ.get(backend.image_variable)
         return named or model.image or of_lab or backend.image
 

@@ -1,18 +1,53 @@
-"""A scenario file: its cases, their steps, and all the rest by its own module."""
+"""What a scenario file and lab.yaml may hold: cases, their steps, defaults, and all the rest by its own module."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from mtls_runner.language.certificate import Certificate
+from mtls_runner.language.certificate import Certificate, CertificateSettings
 from mtls_runner.language.document import Plain, Value
-from mtls_runner.language.endpoint import ClientDescription, ServerDescription
+from mtls_runner.language.endpoint import ClientDescription, ClientSettings, ServerDescription, ServerSettings
 from mtls_runner.language.expectation import ExpectField, ServerChecks
-from mtls_runner.language.revocation import Crl, Responder
-from mtls_runner.language.values import Id, Many, Maybe, Parsed, Short, Strict, Text, about, fail, found, text_value
+from mtls_runner.language.shared_words import native
+from mtls_runner.language.values import (
+    Id,
+    Many,
+    Maybe,
+    Parsed,
+    Seconds,
+    Short,
+    Strict,
+    Text,
+    about,
+    bounded,
+    fail,
+    found,
+    text_value,
+    word,
+)
+from mtls_runner.language.x509_words import MOMENT, NullableMoment
+from mtls_runner.model.certificate import Defect, Moment
+from mtls_runner.model.revocation import OcspAnswer
+from mtls_runner.runtimes import ContainerOptions
 
-__all__ = ["CaseModel", "Expired", "Matrix", "ReloadStep", "Scenario", "StepField", "StepModel"]
+__all__ = [
+    "CRL_DEFECTS",
+    "Crl",
+    "Responder",
+    "responder_uri",
+    "CaseModel",
+    "Defaults",
+    "EngineSettings",
+    "Expired",
+    "LabFile",
+    "Matrix",
+    "ReloadStep",
+    "Scenario",
+    "StepField",
+    "StepModel",
+]
 
 
 def _case_name(value: Value) -> str:
@@ -154,6 +189,63 @@ class CaseModel(Strict):
     matrix: Matrix = about("Takes the place of the file's matrix.", {"client.tool": ["python", "curl"]})
 
 
+CRL_DEFECTS: Mapping[str, Defect] = {
+    defect.value: defect
+    for defect in (Defect.WRONG_SIGNATURE_KEY, Defect.CORRUPTED_SIGNATURE, Defect.WRONG_ISSUER_NAME)
+}
+_ANSWERS: Mapping[str, OcspAnswer] = {answer.value: answer for answer in OcspAnswer}
+_OCSP_DEFECTS: Mapping[str, Defect] = {
+    defect.value: defect for defect in (Defect.WRONG_SIGNATURE_KEY, Defect.CORRUPTED_SIGNATURE)
+}
+#: The container's own loopback, where nobody else's configuration listens.
+_SOMEBODY, _NOBODY = "127.0.67.1:8888", "127.0.67.2:8888"
+
+
+class Crl(Strict):
+    """A certificate revocation list."""
+
+    issuer: Maybe[Id] = about("The authority that signs it; the one it is called after, or the only one.", "ca")
+    this_update: Annotated[Moment | None, MOMENT] = about("When it was made; an hour ago by default.", "+1d")
+    next_update: Annotated[Moment | None, MOMENT] = about("When the next one is due; in a week by default.", "-1h")
+    revoked: Many[Annotated[str, Parsed(text_value, {"type": "string"})]] = about(
+        "Ids of what is on it; by default what the authority issued and is `revoked`. [] for nothing.", ["client"]
+    )
+    number: Annotated[int | None, bounded(0)] = about("Its number (RFC 5280 §5.2.3); 1 by default.", 7)
+    defects: Many[Annotated[Defect, word(CRL_DEFECTS, "a defect of a CRL")]] = about(
+        "What is wrong with it, on purpose.", "wrong-signature-key"
+    )
+    file: Maybe[Text] = about("An own CRL, relative to the scenario; nothing is generated.", "ca.crl")
+
+
+class Responder(Strict):
+    """An OCSP responder of the lab's own."""
+
+    answer: Many[Annotated[OcspAnswer, word(_ANSWERS, "an answer of a responder")]] = about(
+        "What it answers; a list: to the first request, the second, …, the last one to all that follow. truth by default.",
+        "good",
+        ["good", "revoked"],
+    )
+    signer: Maybe[Id] = about(
+        "The certificate that signs; the issuer of the one asked about by default.", "ocsp-signer"
+    )
+    this_update: Annotated[Moment | None, MOMENT] = about("When it was made; an hour ago by default.", "+1d")
+    next_update: Annotated[Moment | None, NullableMoment] = about(
+        "When the next one is due; in a week by default, null for none.", "-1h"
+    )
+    delay: Maybe[Seconds] = about("Seconds that it takes its time.", 0.5)
+    defects: Many[Annotated[Defect, word(_OCSP_DEFECTS, "a defect of an OCSP response")]] = about(
+        "What is wrong with what it answers, on purpose.", "wrong-signature-key"
+    )
+    # last, since from here on the name is the field's
+    about: Maybe[Id] = about("The certificate that it answers about, whichever is asked about.", "other")
+
+
+def responder_uri(id_: str, model: Responder) -> str:
+    """Where it is, seen from a server in its container; known before anything runs, since certificates name it."""
+    gone = model.answer is not None and set(model.answer) == {OcspAnswer.NOBODY}
+    return f"http://{_NOBODY if gone else _SOMEBODY}/{id_}"
+
+
 class Scenario(Strict):
     """A scenario: keys and certificates, servers, cases."""
 
@@ -178,3 +270,39 @@ class Scenario(Strict):
     )
     matrix: Matrix = about("Every combination, each a case of its own.", {"client.tls": ["TLSv1.2", "TLSv1.3"]})
     cases: Maybe[list[CaseModel]] = about("What is tried, and what must be seen.", [])
+
+
+class Defaults(Strict):
+    """What every scenario of the tree starts from."""
+
+    server: Maybe[ServerSettings] = about("For every server.", {"tls": ["TLSv1.2", "TLSv1.3"]})
+    client: Maybe[ClientSettings] = about("For every client.", {"tool": "python", "timeout": 10})
+    certificate: Maybe[CertificateSettings] = about(
+        "For every authority and leaf that is generated.", {"key": "ec-p256"}
+    )
+
+
+class EngineSettings(Strict, ContainerOptions):
+    """Containers."""
+
+    image: Maybe[Text] = about("The image of containers.", "nginx:1.27")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_python_has_it(cls, value: object) -> object:
+        if not isinstance(value, dict):
+            return value
+        return {key: native(item) if key in ContainerOptions.model_fields else item for key, item in value.items()}
+
+
+class LabFile(Strict):
+    """Defaults and shared descriptions for a tree of scenarios."""
+
+    defaults: Maybe[Defaults] = about("What every scenario starts from.", {"client": {"timeout": 10}})
+    engine: Maybe[EngineSettings] = about("The container engine.", {"image": "nginx:1.27"})
+    jobs: Annotated[int | None, bounded(1, 256)] = about("Cases that run at the same time; -j overrides it.", 1)
+    artifacts: Maybe[Text] = about("Where --keep puts material, relative to lab.yaml.", ".mtls-run")
+    authorities: Maybe[dict[Id, Certificate]] = about(
+        "Authorities that scenarios may name.", {"corp": {"subject": "CN=Corp"}}
+    )
+    leaves: Maybe[dict[Id, Certificate]] = about("Leaves that scenarios may name.", {"monitor": {"issuer": "corp"}})

@@ -14,16 +14,13 @@ from mtls_runner.errors import ScenarioError
 from mtls_runner.language import Overrides
 from mtls_runner.language.context import Context
 from mtls_runner.language.diagnose import diagnose
-from mtls_runner.language.document import Document, Loc
-from mtls_runner.language.implementations.discovery import known_to
-from mtls_runner.language.lab import IMAGE_VARIABLE, LabYaml, load_lab
+from mtls_runner.language.document import Document, Loc, read
 from mtls_runner.language.scenario import Scenario
 from mtls_runner.language.servers import Servers
-from mtls_runner.language.source import read
+from mtls_runner.language.tree import IMAGE_VARIABLE, LabYaml, known_to, load_lab
 from mtls_runner.language.values import Strict
-from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.server import ServerSpec
-from mtls_runner.runtimes.consent import given
+from mtls_runner.model.endpoint import ClientSpec, ServerSpec
+from mtls_runner.registry import consent_given
 
 __all__ = ["BUILT_IN", "Setting", "settings_for"]
 
@@ -49,7 +46,7 @@ def settings_for(path: Path, overrides: Overrides) -> list[Setting]:
         ScenarioError: the scenario or its lab.yaml is invalid.
     """
     document = read(path)
-    known = known_to(path, consent=overrides.allow_commands or given())
+    known = known_to(path, consent=overrides.allow_commands or consent_given())
     lab = load_lab(path, known)
     try:
         scenario = Scenario.model_validate(document.value, context=known)
@@ -78,7 +75,7 @@ def _all(context: Context) -> Iterator[Setting]:
     document, lab, overrides, known = context.document, context.lab, context.overrides, context.registry
     yield Setting("lab.yaml", str(lab.document.path) if lab.document else "none", "above the scenario")
     servers = Servers(context)
-    shared = _Source(lab.defaults.server, lab.document, ("defaults", "server"))
+    shared = _Source(lab.server, lab.document, ("defaults", "server"))
     for id_, declared in servers.declared.items():
         relatives = [servers.declared[each] for each in servers.family(id_)]
         family = [_Source(each.model, document, each.loc) for each in relatives]
@@ -94,13 +91,13 @@ def _all(context: Context) -> Iterator[Setting]:
         )
         traits = known.backends.default if backend is None else known.backends.named(backend)
         yield _image(name, family, lab, overrides, traits.image or "none")
-    shared = _Source(lab.defaults.client, lab.document, ("defaults", "client"))
+    shared = _Source(lab.client, lab.document, ("defaults", "client"))
     defaults = {"tool": known.clients.default.name} | _defaults(ClientSpec, _CLIENT) | {"tls": "what the server offers"}
     yield from _chosen("client", defaults, (shared,), {"tool": (overrides.tool, "--tool")})
-    shared = _Source(lab.defaults.certificate, lab.document, ("defaults", "certificate"))
+    shared = _Source(lab.certificate, lab.document, ("defaults", "certificate"))
     yield from _chosen("certificate", _CERTIFICATE, (shared,), {})
     yield from _chosen(
-        "engine", {"memory": "512m", "pids": "512"}, (_Source(lab.file.engine, lab.document, ("engine",)),), {}
+        "engine", {"memory": "512m", "pids": "512"}, (_Source(lab.engine, lab.document, ("engine",)),), {}
     )
     yield from _chosen("", {"jobs": "1", "artifacts": "none"}, (_Source(lab.file, lab.document, ()),), {})
 
@@ -116,7 +113,7 @@ def _image(name: str, family: Sequence[_Source], lab: LabYaml, overrides: Overri
         return Setting(key, overrides.image, "--image")
     if os.environ.get(IMAGE_VARIABLE):
         return Setting(key, os.environ[IMAGE_VARIABLE], IMAGE_VARIABLE)
-    engine = _Source(lab.file.engine, lab.document, ("engine",))
+    engine = _Source(lab.engine, lab.document, ("engine",))
     given = next((given for source in (*family, engine) if (given := source.given("image"))), None)
     return Setting(key, *(given or (default, BUILT_IN)))
 

@@ -1,17 +1,22 @@
-"""What X.509 has words for, as an author writes it: subjects, alternative names, usages, OIDs, moments, serials."""
+"""What X.509 has words for, as an author writes it: subjects, alternative names, usages, OIDs, moments, serials, revocation."""
 
 import ipaddress
 import re
 from collections.abc import Mapping
 from datetime import MAXYEAR, UTC, datetime, timedelta
+from typing import Annotated
 
 from mtls_runner.language.document import Plain, Value
-from mtls_runner.language.values import Parsed, fail, text_value
+from mtls_runner.language.values import Parsed, Strict, about, fail, text_value, word
 from mtls_runner.model.certificate import Defect, KeyAlgorithm, KeyCipher, KeyFormat, Moment
-from mtls_runner.model.distinguished_name import parse
-from mtls_runner.tls.dns_names import ascii_host, ascii_uri
+from mtls_runner.model.names import ascii_host, ascii_uri, parse
+from mtls_runner.model.revocation import RevocationReason
 
 __all__ = [
+    "NullableMoment",
+    "ResponderRef",
+    "Revoked",
+    "revoked_short",
     "CIPHERS",
     "DEFECTS",
     "DER",
@@ -260,3 +265,31 @@ OID = Parsed(_oid, {"type": "string", "pattern": r"^[0-2](\.(0|[1-9][0-9]*))+$"}
 SERIAL = Parsed(_serial, {"type": "integer", "minimum": 1})
 DER = Parsed(_der, dict(_TEXT_OR_NUMBER))
 MOMENT = Parsed(_moment, dict(_TEXT_OR_NUMBER))
+
+
+_REASONS: Mapping[str, RevocationReason] = {reason.value: reason for reason in RevocationReason}
+#: A responder by id, or any URI in its place.
+ResponderRef = Annotated[str, Parsed(text_value, {"type": "string"})]
+
+
+class Revoked(Strict):
+    """That a certificate's issuer has withdrawn it."""
+
+    reason: Annotated[RevocationReason | None, word(_REASONS, "a reason to revoke")] = about(
+        "RFC 5280's CRLReason; unspecified by default.", "keyCompromise"
+    )
+    date: Annotated[Moment | None, MOMENT] = about("Since when; an hour ago by default.", "-2d")
+
+
+def _moment_or_none(value: Value) -> object:
+    return None if value is None else MOMENT.parse(value)
+
+
+NullableMoment = Parsed(_moment_or_none, {"type": ["string", "number", "null"]})
+
+
+def revoked_short(value: Value) -> Value:
+    """``true``, ``false`` (as ``null``), or the reason alone."""
+    if isinstance(value, Plain) and isinstance(value.value, bool):
+        return {} if value.value else None
+    return {"reason": value} if isinstance(value, str) else value

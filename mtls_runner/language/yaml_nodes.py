@@ -15,7 +15,7 @@ from yaml.reader import Reader
 from yaml.scanner import Scanner
 from yaml.tokens import Token
 
-from mtls_runner.span import Diagnostic, Span
+from mtls_runner.errors import Diagnostic, Span
 
 try:
     from yaml._yaml import CParser

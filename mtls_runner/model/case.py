@@ -2,20 +2,157 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 
-from mtls_runner.model.certificate import CertificateSpec
-from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.endpoint import TlsVersion
-from mtls_runner.model.expectation import Expectation
+from mtls_runner.errors import Diagnostic, Span
+from mtls_runner.model.certificate import CertificateSpec, Moment
+from mtls_runner.model.endpoint import ClientSpec, ServerSpec, TlsVersion
 from mtls_runner.model.revocation import CrlSpec
-from mtls_runner.model.server import ServerSpec
-from mtls_runner.span import Diagnostic, Span
 
-__all__ = ["Action", "Case", "Plan", "Step"]
+__all__ = [
+    "Action",
+    "Case",
+    "Check",
+    "Expectation",
+    "Match",
+    "Matcher",
+    "Observed",
+    "Plan",
+    "Step",
+    "Versions",
+    "satisfies",
+    "lives_briefly",
+]
+
+Observed = str | int | bool | tuple[str, ...] | None
+
+
+class Match(StrEnum):
+    """How an expected value is held against an observed one."""
+
+    EQUALS = "equals"
+    CONTAINS = "contains"
+    """A substring; for a list, a member."""
+    MATCHES = "matches"
+    """A regular expression found anywhere (``re.search``)."""
+    IN_ORDER = "in-order"
+    """All listed members occur, in this order, others between them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """One alternative. ``value`` is what the author wrote: text, integer, boolean, ``None``, or a tuple of texts."""
+
+    kind: Match
+    value: str | int | bool | tuple[str, ...] | None
+
+    def fits(self, value: Observed, *, lines: bool = False) -> bool:
+        """Whether an observed value is what is wanted; ``None`` is what was absent.
+
+        Args:
+            value: what was observed.
+            lines: a list is searched line by line, not for a member.
+
+        Raises:
+            DeadlineExceeded: a regular expression gives no answer in time.
+        """
+        wanted = self.value
+        if value is None:
+            return wanted is None and self.kind is Match.EQUALS
+        match self.kind:
+            case Match.EQUALS:
+                # True == 1 in Python, but not for the author of a scenario.
+                return value == wanted and isinstance(value, bool) == isinstance(wanted, bool)
+            case Match.IN_ORDER:
+                return isinstance(value, tuple) and isinstance(wanted, tuple) and _in_order(wanted, value)
+            case Match.CONTAINS:
+                if isinstance(value, tuple):
+                    return any(str(wanted) in line for line in value) if lines else str(wanted) in value
+                return str(wanted) in str(value)
+            case Match.MATCHES:
+                texts = value if isinstance(value, tuple) else (str(value),)
+                from mtls_runner.regular_expressions import occurs  # few expectations have one
+
+                return occurs(str(wanted), texts)
+
+
+def _in_order(wanted: Sequence[str], seen: Iterable[str]) -> bool:
+    rest = iter(seen)
+    return all(any(item == other for other in rest) for item in wanted)
+
+
+_RELEASE = re.compile(r"[0-9]+(?:\.[0-9]+)*")
+_BARE = re.compile(r"\s*[0-9.]+\s*")
+
+
+@lru_cache(maxsize=256)
+def satisfies(version: str, condition: str) -> bool:
+    """Whether ``7.88.1-DEV`` satisfies ``>=7.80,<8.16``: the release counts (PEP 440), nothing behind it.
+
+    Args:
+        version: as the program says it; one without a number satisfies nothing.
+        condition: clauses, separated by commas: a version, or one behind ``>=``, ``<=``, ``==``, ``!=``, ``>`` or ``<``.
+    """
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    release = _RELEASE.match(version)
+    clauses = (f"=={clause}" if _BARE.fullmatch(clause) else clause for clause in condition.split(","))
+    try:
+        return release is not None and SpecifierSet(",".join(clauses)).contains(release[0])
+    except InvalidSpecifier:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """Of the two programs of a connection, or ranges of them (``>=8.16``, PEP 440 style).
+
+    Args:
+        tool: of the client.
+        backend: of the server's program.
+    """
+
+    tool: str = ""
+    backend: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.tool or self.backend)
+
+    def __str__(self) -> str:
+        told = (("version", self.tool), ("server's version", self.backend))
+        return ", ".join(f"{what} {text}" for what, text in told if text)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of an expectation.
+
+    Args:
+        path: a field of :class:`~mtls_runner.model.observation.Observation`; ``headers.<name>`` and
+            ``upstream_headers.<name>`` (lower case) look inside. A ``None`` value there means absent.
+        alternatives: any one of them will do.
+        span: where the value was written.
+        only_for: ranges that the versions have to satisfy for it to count; where there are none, it always does.
+            Of several checks of one path that count, the last one does.
+    """
+
+    path: str
+    alternatives: tuple[Matcher, ...]
+    span: Span
+    only_for: Versions = Versions()
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """All checks of a case, ``outcome`` and ``reason`` among them, in order."""
+
+    checks: tuple[Check, ...] = ()
 
 
 class Action(StrEnum):
@@ -158,3 +295,50 @@ class Plan:
     crls: Mapping[str, CrlSpec] = field(default_factory=dict)
     files: frozenset[Path] = frozenset()
     not_run: tuple[Case, ...] = ()
+
+
+_BRIEFLY = timedelta(hours=1)
+"""A run may take as long: what begins or ends within it depends on how many cases went before, and on how many run at a time."""
+
+
+def lives_briefly(case: Case, plan: Plan) -> bool:
+    """Whether a certificate, CRL or OCSP response that it needs begins or ends within an hour, relative to the run."""
+    return any(
+        moment.absolute is None and timedelta(0) < moment.offset < _BRIEFLY
+        for server, client in case.meetings()
+        for moment in _moments(server, client, plan)
+    )
+
+
+def _moments(meant: ServerSpec, client: ClientSpec | None, plan: Plan) -> Iterator[Moment]:
+    servers = (meant, *(host.server for host in meant.hosts))
+    wanted = [id_ for server in servers for id_ in _of_server(server)]
+    crls = [id_ for server in servers for id_ in server.crl]
+    if client is not None:
+        wanted += _of_client(client)
+        crls += client.crl
+    met: set[str] = set()
+    while wanted:
+        spec = plan.certificates.get(wanted.pop())
+        if spec is None or spec.id in met or spec.files is not None:
+            continue
+        met.add(spec.id)
+        wanted += [spec.issuer] if spec.issuer is not None else []
+        yield from (spec.not_before, spec.not_after)
+    for crl in filter(None, map(plan.crls.get, crls)):
+        yield from (crl.this_update, crl.next_update)
+    for server in servers:
+        staple = server.stapling.file if server.stapling is not None else None
+        for responder in filter(None, (*server.responders, staple)):
+            yield from filter(None, (responder.this_update, responder.next_update))
+
+
+def _of_server(server: ServerSpec) -> Iterator[str]:
+    yield from filter(None, (server.certificate, *server.other_certificates))
+    yield from (*server.trust, *(server.advertise or ()), *server.chain.ids)
+    yield from (source.rpartition(".")[0] for _, source in server.files if not source.startswith("file:"))
+
+
+def _of_client(client: ClientSpec) -> Iterator[str]:
+    yield from filter(None, (client.certificate, client.key.id if client.key is not None else None))
+    yield from (*client.trust, *client.chain.ids)

@@ -1,4 +1,4 @@
-"""Chains: who signed what, what an end sends, and which way a verifier takes from a certificate to what it trusts.
+"""Chains: who signed what, what an end sends, how the other one verifies, and its way from a certificate to what it trusts.
 
 By descriptions alone, as OpenSSL goes about it (``crypto/x509/x509_vfy.c``): what a verifier would mind on that way is in
 :mod:`mtls_runner.model.chain_faults`.
@@ -10,11 +10,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mtls_runner.model.certificate import CertificateSpec, Defect
-from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.endpoint import ChainKind, ChainSpec
-from mtls_runner.model.server import ServerSpec
+from mtls_runner.model.endpoint import ChainKind, ChainSpec, ClientSpec, ServerSpec, VerifyFlag
+from mtls_runner.model.revocation import CrlSpec, RevocationCheck
 
-__all__ = ["Issuers", "Path", "Presented", "ancestors", "issued_by", "lineage", "presented", "same_key", "way"]
+__all__ = [
+    "Issuers",
+    "Path",
+    "Presented",
+    "Verifier",
+    "ancestors",
+    "client_verifies",
+    "completed",
+    "issued_by",
+    "lineage",
+    "presented",
+    "same_key",
+    "server_verifies",
+    "way",
+]
 
 Certificates = Mapping[str, CertificateSpec]
 
@@ -213,3 +226,88 @@ def way(
         if above is None or top.issuer is None:
             return Path(tuple(path), anchored=False)
         path.append(above)
+
+
+def completed(server: ServerSpec, client: ClientSpec | None, certificates: Mapping[str, CertificateSpec]) -> str | None:
+    """Why an end that is to send a bare leaf can't, for people; ``None``: it can, or is not to.
+
+    OpenSSL completes a chain for which it was given no intermediates, from the certificates that the same context trusts
+    (``ssl_add_cert_chain`` in ``ssl/statem/statem_lib.c``), unless that is switched off, as nginx does.
+
+    Args:
+        server, client: the two that meet.
+        certificates: the plan's, by id.
+    """
+    for who, end in (("server", server), ("client", client)):
+        if end is None or end.certificate is None or not _alone(end.chain):
+            continue
+        shown = presented(end, certificates)
+        if shown is not None and shown.completed_from is not None:
+            return (
+                f"OpenSSL would send more than the {who}'s leaf: the {who} trusts its issuer, {shown.completed_from!r}"
+            )
+    return None
+
+
+def _alone(chain: ChainSpec) -> bool:
+    return chain.kind is ChainKind.LEAF or (chain.kind is ChainKind.IDS and not chain.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Verifier:
+    """How one end verifies the other's chain.
+
+    Args:
+        who: ``server`` or ``client``.
+        trust: ids that it trusts.
+        purpose: the extended key usage that it demands: ``clientAuth`` or ``serverAuth``.
+        depth: intermediates that it allows; ``None``: not known.
+        level: its security level.
+        partial_chain, strict: whether any trusted certificate is an anchor; whether it holds chains to all of RFC 5280.
+        crls: those that it has loaded, with the certificates on them.
+        crl_check: whom it looks up in them.
+        name: that it asked for; ``None``: it checks none.
+    """
+
+    who: str
+    trust: tuple[str, ...]
+    purpose: str
+    depth: int | None
+    level: int
+    partial_chain: bool = False
+    strict: bool = False
+    crls: tuple[CrlSpec, ...] = ()
+    crl_check: RevocationCheck = RevocationCheck.NONE
+    name: str | None = None
+
+
+def server_verifies(server: ServerSpec, crls: Mapping[str, CrlSpec]) -> Verifier:
+    """How a server, or one of its virtual hosts, verifies clients."""
+    own = server.backend.verify_depth if server.verify_depth is None else server.verify_depth
+    return Verifier(
+        who="server",
+        trust=server.trust,
+        purpose="clientAuth",
+        depth=None if server.option("config") else own,
+        level=server.security_level,
+        partial_chain=VerifyFlag.PARTIAL_CHAIN in server.verify_flags,
+        strict=VerifyFlag.STRICT in server.verify_flags,
+        crls=tuple(crls[id_] for id_ in server.crl if id_ in crls),
+        crl_check=server.crl_check,
+    )
+
+
+def client_verifies(client: ClientSpec, crls: Mapping[str, CrlSpec]) -> Verifier:
+    """How a client verifies its server."""
+    return Verifier(
+        who="client",
+        trust=client.trust,
+        purpose="serverAuth",
+        depth=None,
+        level=client.security_level,
+        partial_chain=client.tool.partial_chain or VerifyFlag.PARTIAL_CHAIN in client.verify_flags,
+        strict=VerifyFlag.STRICT in client.verify_flags,
+        crls=tuple(crls[id_] for id_ in client.crl if id_ in crls),
+        crl_check=client.crl_check,
+        name=client.server_name,
+    )

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from mtls_runner.model.certificate import CertificateSpec, Defect
+from mtls_runner.model.certificate import CertificateSpec, Defect, moment
 from mtls_runner.model.certificate_rules import (
     KNOWN_EXTENSIONS,
     broken_rules,
@@ -20,11 +20,9 @@ from mtls_runner.model.certificate_rules import (
     weak_digest,
     weak_key,
 )
-from mtls_runner.model.chain import Certificates, Path, lineage, same_key, way
-from mtls_runner.model.moments import moment
+from mtls_runner.model.chain import Certificates, Path, Verifier, lineage, same_key, way
 from mtls_runner.model.observation import Reason
 from mtls_runner.model.revocation import CrlSpec, RevocationCheck, RevocationReason
-from mtls_runner.model.verifier import Verifier
 
 __all__ = ["Fault", "blame", "faults", "on_crl"]
 

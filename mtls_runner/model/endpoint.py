@@ -1,16 +1,36 @@
-"""What servers and clients have in common."""
+"""What a scenario describes of servers and clients, once defaults, short forms and ``like:`` are resolved."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from mtls_runner.model.certificate import Secret
+from mtls_runner.model.observation import HttpResponse
+from mtls_runner.model.revocation import ResponderSpec, RevocationCheck, StaplingSpec
+from mtls_runner.model.traits import BackendTraits, ClientTraits, Runtime
+
+if TYPE_CHECKING:
+    from mtls_runner.model.case import Matcher, Observed
 
 __all__ = [
+    "DEFAULT_BODY_LIMIT",
     "Address",
+    "ByIdentity",
     "ChainKind",
     "ChainSpec",
+    "ClientAuth",
+    "ClientSpec",
+    "KeySource",
+    "RefusalForm",
+    "Request",
+    "Response",
+    "ServerSpec",
     "TlsVersion",
     "VerifyFlag",
+    "VirtualHost",
 ]
 
 
@@ -60,3 +80,278 @@ class Address:
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+DEFAULT_BODY_LIMIT = 1 << 20
+"""Bytes of a response's body that are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeySource:
+    """A private key other than the presented certificate's own: another certificate's by id, or a file."""
+
+    id: str | None = None
+    file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The HTTP request (RFC 9110). ``Host`` is added when absent."""
+
+    method: str = "GET"
+    path: str = "/"
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+    @property
+    def safe(self) -> bool:
+        """Whether it may be made twice (RFC 9110 §9.2.1)."""
+        return self.method in ("GET", "HEAD")
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSpec:
+    """One client.
+
+    Args:
+        tool: what connects.
+        certificate: id of the leaf to present; ``None``: none.
+        key: another key than the certificate's own; ``None``: its own.
+        passphrase: what the client is given to open the key with; ``None``: nothing.
+        chain: what it is configured to send.
+        trust: ids of certificates that the server's chain is checked against.
+        insecure: as ``curl --insecure``: neither chain nor name is checked.
+        server_name: SNI and the name that is checked (RFC 6066 §3); ``None``: none sent, the address is checked.
+        connect: where to connect; ``None``: the server's own address.
+        tls: protocol versions that it offers, ascending.
+        ciphers, ciphersuites, groups, signature_algorithms, security_level, alpn, verify_flags: as for a server.
+        request: what it asks for.
+        timeout: seconds for the whole exchange.
+        body_limit: bytes of a response's body that are kept; what comes after them is read and dropped.
+        repeat: connections, one after the other; all must end alike.
+        crl, crl_check: as for a server, about the server's chain.
+        cert_status: as ``curl --cert-status``: asks for a stapled OCSP response, and takes none for a refusal.
+    """
+
+    tool: ClientTraits
+    certificate: str | None = None
+    key: KeySource | None = None
+    passphrase: Secret | None = None
+    chain: ChainSpec = ChainSpec()
+    trust: tuple[str, ...] = ()
+    insecure: bool = False
+    server_name: str | None = "localhost"
+    connect: Address | None = None
+    tls: tuple[TlsVersion, ...] = (TlsVersion.V1_2, TlsVersion.V1_3)
+    ciphers: str | None = None
+    ciphersuites: str | None = None
+    groups: tuple[str, ...] = ()
+    signature_algorithms: tuple[str, ...] = ()
+    security_level: int = 2
+    alpn: tuple[str, ...] = ()
+    verify_flags: frozenset[VerifyFlag] = frozenset()
+    request: Request = Request()
+    timeout: float = 10.0
+    body_limit: int = DEFAULT_BODY_LIMIT
+    repeat: int = 1
+    crl: tuple[str, ...] = ()
+    crl_check: RevocationCheck = RevocationCheck.NONE
+    cert_status: bool = False
+
+
+class ClientAuth(StrEnum):
+    """nginx ``ssl_verify_client``: off, optional, optional_no_ca, on."""
+
+    NONE = "none"
+    OPTIONAL = "optional"
+    OPTIONAL_NO_CA = "optional_no_ca"
+    REQUIRED = "required"
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What a server answers: for one path, or (``path`` is ``None``) for every other."""
+
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalForm:
+    """How a server refuses a client once the handshake is done, as its author declares it.
+
+    Args:
+        status, body: alternatives; empty: any.
+        headers: name in lower case and alternatives; all of them have to fit.
+        closed: it closes the connection without an answer (nginx's 444).
+    """
+
+    status: tuple[Matcher, ...] = ()
+    headers: tuple[tuple[str, tuple[Matcher, ...]], ...] = ()
+    body: tuple[Matcher, ...] = ()
+    closed: bool = False
+
+    def fits(self, response: HttpResponse) -> bool:
+        """Whether an answer has this form."""
+        if self.closed:
+            return False
+        fields = [(wanted, _field(response, name)) for name, wanted in self.headers]
+        wanted: list[tuple[tuple[Matcher, ...], Observed]] = [(self.status, response.status), *fields]
+        wanted.append((self.body, response.body.decode("utf-8", "replace")))
+        return all(not ways or any(way.fits(value) for way in ways) for ways, value in wanted)
+
+
+def _field(response: HttpResponse, name: str) -> str | None:
+    found = [value for key, value in response.headers if key.lower() == name]
+    return ", ".join(found) if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSpec:
+    """One server.
+
+    Args:
+        id: unique within the plan; ``server`` for the only one.
+        backend: what runs it.
+        runtime: how its program is run, where the backend has a choice; ``None``: as it does of its own accord.
+        certificate: id of the leaf it presents; ``None`` only where the backend brings its own (external, ``config``).
+        passphrase: what it is given to open its key with; ``None``: nothing.
+        chain: what it is configured to send.
+        client_auth: whether it asks for and demands a client certificate.
+        trust: ids of the authorities that client certificates are checked against, in order.
+        advertise: ids whose subjects go into CertificateRequest's certificate_authorities; ``None``: those of ``trust``.
+        verify_depth: nginx ``ssl_verify_depth``; ``None``: the program's own default (nginx: 1).
+        verify_flags: OpenSSL verification flags.
+        tls: protocol versions that it offers, ascending.
+        ciphers: OpenSSL cipher string for TLS 1.2 and below; ``None``: the program's own default.
+        ciphersuites: TLS 1.3 cipher suites, colon-separated; ``None``: OpenSSL's default.
+        groups: key exchange groups in order of preference; empty: OpenSSL's default.
+        signature_algorithms: what it accepts and uses; empty: OpenSSL's default.
+        security_level: OpenSSL security level, 0 to 5.
+        alpn: ALPN protocol names in order of preference.
+        responses: what it answers; the entry whose ``path`` is ``None`` is for every path not named.
+        address: where an ``external`` server listens.
+        options: the backend's own settings (``image``, ``config``, ``port``, …), each a name with a text.
+        files: for a container: path inside → ``<id>.certificate|chain|key|passphrase|crl`` or ``file:<absolute path>``; what has
+            one path goes into one file, in order.
+        upstreams: names that ``proxy_pass`` uses.
+        crl: ids of the CRLs that it has loaded.
+        crl_check: which certificates of a client's chain must not be on them.
+        ocsp: which certificates of a client's chain it asks OCSP responders about (nginx ``ssl_ocsp``).
+        ocsp_responder: URI that it asks; ``None``: the one in each certificate.
+        ocsp_cache: whether it remembers what they said (nginx ``ssl_ocsp_cache``).
+        stapling: whether it sends an OCSP response with its own certificate.
+        responders: those that it can reach.
+        names: those of its own name-based host, the default one; others it serves too, unless one of ``hosts`` has them.
+        hosts: name-based virtual hosts on the same port.
+        reject_handshake: it ends a handshake for its own names by the alert unrecognized_name (nginx ``ssl_reject_handshake``).
+        other_certificates: ids of leaves with keys of other types, presented to clients that can't use the first one's.
+        refusal: how it refuses a client by HTTP, or by closing; ``None``: not declared.
+        alone: its files are replaced while it runs, so that it shares neither process nor container with another.
+        session_cache: nginx ``ssl_session_cache``; ``None``: what the backend does of its own accord.
+        session_tickets: whether sessions are kept by clients, in tickets (RFC 5077), rather than in its cache.
+        session_ticket_key: name of the key that encrypts tickets; hosts with equal names share it. ``None``: a random one.
+    """
+
+    id: str
+    backend: BackendTraits
+    certificate: str | None
+    passphrase: Secret | None
+    chain: ChainSpec = ChainSpec()
+    client_auth: ClientAuth = ClientAuth.REQUIRED
+    trust: tuple[str, ...] = ()
+    advertise: tuple[str, ...] | None = None
+    verify_depth: int | None = None
+    verify_flags: frozenset[VerifyFlag] = frozenset()
+    tls: tuple[TlsVersion, ...] = (TlsVersion.V1_2, TlsVersion.V1_3)
+    ciphers: str | None = None
+    ciphersuites: str | None = None
+    groups: tuple[str, ...] = ()
+    signature_algorithms: tuple[str, ...] = ()
+    security_level: int = 2
+    alpn: tuple[str, ...] = ()
+    responses: tuple[Response, ...] = (Response(),)
+    address: Address | None = None
+    options: tuple[tuple[str, str], ...] = ()
+    files: tuple[tuple[str, str], ...] = ()
+    upstreams: tuple[str, ...] = ()
+    crl: tuple[str, ...] = ()
+    crl_check: RevocationCheck = RevocationCheck.NONE
+    ocsp: RevocationCheck = RevocationCheck.NONE
+    ocsp_responder: str | None = None
+    ocsp_cache: bool = False
+    stapling: StaplingSpec | None = None
+    responders: tuple[ResponderSpec, ...] = ()
+    names: tuple[str, ...] = ()
+    hosts: tuple[VirtualHost, ...] = ()
+    reject_handshake: bool = False
+    other_certificates: tuple[str, ...] = ()
+    session_cache: str | None = None
+    session_tickets: bool = True
+    session_ticket_key: str | None = None
+    refusal: RefusalForm | None = None
+    alone: bool = False
+    runtime: Runtime | None = None
+
+    def host(self, name: str | None) -> ServerSpec:
+        """The description that counts for a name (SNI or Host): of the virtual host that has it, or its own."""
+        if name is not None and self.hosts:
+            wanted = name.lower().rstrip(".")
+            for fits in (str.__eq__, _wildcard):
+                for host in self.hosts:
+                    if any(fits(wanted, known.lower()) for known in host.names):
+                        return host.server
+        return self
+
+    def option(self, name: str, default: str = "") -> str:
+        """The backend's own setting ``name``."""
+        return dict(self.options).get(name, default)
+
+
+def _wildcard(name: str, known: str) -> bool:
+    """``*.example.com`` has any name below it (nginx ``server_name``)."""
+    return known.startswith("*.") and name.endswith(known[1:])
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualHost:
+    """A name-based host on a server's port.
+
+    Args:
+        id: unique on its server.
+        names: what clients call it (SNI, Host); ``*.example.com`` has any name below.
+        server: its description, with the server's own where it says nothing itself; it has no hosts.
+    """
+
+    id: str
+    names: tuple[str, ...]
+    server: ServerSpec
+
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class ByIdentity(Generic[K, V]):
+    """A mapping from objects, two equal ones being two.
+
+    It holds its keys: the identity of an object that is gone is given to a new one (Python's documentation of ``id``),
+    which would be taken for the old one.
+    """
+
+    __slots__ = ("_entries",)
+
+    def __init__(self) -> None:
+        self._entries: dict[int, tuple[K, V]] = {}
+
+    def get(self, key: K) -> V | None:
+        """What is remembered about this very object."""
+        entry = self._entries.get(id(key))
+        return None if entry is None else entry[1]
+
+    def set(self, key: K, value: V) -> V:
+        """Remember it, and return it."""
+        self._entries[id(key)] = (key, value)
+        return value

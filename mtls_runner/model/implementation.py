@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mtls_runner.model.endpoint import TlsVersion
+from mtls_runner.errors import Span
+from mtls_runner.model.endpoint import ClientAuth, TlsVersion
 from mtls_runner.model.observation import Reason
 from mtls_runner.model.revocation import RevocationCheck
-from mtls_runner.model.server import ClientAuth
-from mtls_runner.span import Span
 
 __all__ = [
-    "LIBRARIES",
     "Build",
     "Command",
     "DeclaredClient",
@@ -31,8 +29,6 @@ __all__ = [
     "Version",
 ]
 
-#: TLS libraries, under the names that ``when: {library: …}`` takes.
-LIBRARIES = ("openssl", "boringssl", "go", "jsse", "rustls", "nss", "gnutls")
 Library = str
 
 #: Arguments; each is a template.

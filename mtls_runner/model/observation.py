@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from mtls_runner.reason import Reason
+from mtls_runner.model import Reason
 
 __all__ = [
     "Alert",

@@ -7,14 +7,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from mtls_runner.deadline import Deadline
-from mtls_runner.model.client import ClientSpec, KeySource
-from mtls_runner.model.credential import PEM_ONLY, Credential, FileForm, Presented, Secret
-from mtls_runner.model.endpoint import Address, ChainSpec
-from mtls_runner.model.event import Event
+from mtls_runner.errors import Deadline
+from mtls_runner.model.certificate import PEM_ONLY, Credential, FileForm, Presented, Secret
+from mtls_runner.model.endpoint import Address, ChainSpec, ClientSpec, KeySource, ServerSpec
 from mtls_runner.model.observation import ClientView, ServerView
 from mtls_runner.model.revocation import OcspAnswer, ResponderSpec
-from mtls_runner.model.server import ServerSpec
+from mtls_runner.model.verdict import Event
 
 __all__ = [
     "Attended",

@@ -6,12 +6,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from mtls_runner.model.case import Plan
-from mtls_runner.model.chain import lineage, presented
+from mtls_runner.model.chain import lineage, presented, server_verifies
 from mtls_runner.model.chain_faults import faults
-from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.endpoint import ClientAuth, ClientSpec, ServerSpec
 from mtls_runner.model.observation import Reason
-from mtls_runner.model.server import ClientAuth, ServerSpec
-from mtls_runner.model.verifier import server_verifies
 
 __all__ = ["NO_CERTIFICATE", "declared_open", "objections"]
 

@@ -11,14 +11,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, TextIO
 
-from mtls_runner.model.credential import PEM_ONLY, FileForm
+from mtls_runner.model.certificate import PEM_ONLY, FileForm
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from mtls_runner.model.port import Client, Reporter, ServerBackend, TypedCommand
 
-__all__ = ["BackendTraits", "ClientTraits", "PlainServer", "Refusal", "ReporterTraits", "Runtime"]
+__all__ = ["LIBRARIES", "BackendTraits", "ClientTraits", "PlainServer", "Refusal", "ReporterTraits", "Runtime"]
+
+#: TLS libraries, under the names that ``when: {library: …}`` takes.
+LIBRARIES = ("openssl", "boringssl", "go", "jsse", "rustls", "nss", "gnutls")
 
 
 class Runtime(StrEnum):

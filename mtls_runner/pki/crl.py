@@ -14,12 +14,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from mtls_runner.errors import MaterialError
 from mtls_runner.model.certificate import Defect, SignatureSpec
 from mtls_runner.model.revocation import CrlSpec, Revocation, RevocationReason
-from mtls_runner.pki.forge import is_proper_serial
-from mtls_runner.pki.identities import Issuer
-from mtls_runner.pki.keys import PrivateKey
-from mtls_runner.pki.names import distinguished_name
+from mtls_runner.pki.extensions import distinguished_name
+from mtls_runner.pki.forge import Issuer, is_proper_serial
+from mtls_runner.pki.keys import PrivateKey, scheme
 from mtls_runner.pki.pem import pem_block
-from mtls_runner.pki.signing import scheme
 
 __all__ = ["REASONS", "Entry", "crl_pem", "make_crl", "stranger"]
 

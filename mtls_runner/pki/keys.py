@@ -1,4 +1,4 @@
-"""The key pool: RSA keys are slow to make, so they are kept; EC and EdDSA keys are made fresh each time.
+"""Keys: where they come from, and how they sign. RSA keys are slow to make, so they are kept; others are made fresh each time.
 
 Keys only, never certificates. The n-th identity of an algorithm in a plan gets key n, so that distinct identities of one
 plan never share a key, while plans do.
@@ -6,21 +6,128 @@ plan never share a key, while plans do.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import secrets
+import stat
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_der_private_key,
+)
 
-from mtls_runner.model.certificate import KeyAlgorithm
-from mtls_runner.pki.key_files import KeyFiles
+from mtls_runner.errors import LabError, MaterialError
+from mtls_runner.model.certificate import KeyAlgorithm, SignatureSpec
+from mtls_runner.private_files import user_cache
 
-__all__ = ["KeyPair", "KeyPool", "PrivateKey", "Progress", "PublicKey", "subject_public_key", "user_key_directory"]
+__all__ = [
+    "KeyFiles",
+    "KeyPair",
+    "KeyPool",
+    "PrivateKey",
+    "Progress",
+    "PublicKey",
+    "Scheme",
+    "scheme",
+    "subject_public_key",
+]
+
+_DIGEST = 32
+_LIMIT = 16 * 1024
+
+
+class KeyFiles:
+    """One file for each key: SHA-256 of what follows, then PKCS#8 DER.
+
+    The digest stands in for the checks of the key's numbers, which take a quarter of a second for RSA 4096 and which
+    :meth:`load` leaves out: these files are the pool's own.
+
+    Args:
+        directory: made on first use, 0700. Every failure to use it means that nothing is kept, never an exception.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def path(self, bits: int, number: int) -> Path:
+        """Where key ``number`` of that size lies."""
+        return self.directory / f"rsa-{bits}-{number:04d}.key"
+
+    def load(self, bits: int, number: int) -> rsa.RSAPrivateKey | None:
+        """The key, or ``None`` when there is none that can be trusted: absent, damaged, or open to others."""
+        try:
+            if not self._private():
+                return None
+            # O_NONBLOCK: opening a FIFO that someone put there must not hang
+            descriptor = os.open(self.path(bits, number), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            with os.fdopen(descriptor, "rb") as file:
+                status = os.fstat(descriptor)
+                if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o077:
+                    return None
+                data = file.read(_LIMIT)
+        except OSError:
+            return None
+        if hashlib.sha256(data[_DIGEST:]).digest() != data[:_DIGEST]:
+            return None
+        try:
+            key = load_der_private_key(data[_DIGEST:], password=None, unsafe_skip_rsa_key_validation=True)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            return None
+        return key if isinstance(key, rsa.RSAPrivateKey) and key.key_size == bits else None
+
+    def save(self, bits: int, number: int, key: rsa.RSAPrivateKey) -> None:
+        """Keep it, if that is possible. Of several runs that save the same number, the last one's stays."""
+        der = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+        temporary = self.directory / f".{os.getpid()}-{secrets.token_hex(8)}.tmp"
+        try:
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not self._private():
+                return
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(hashlib.sha256(der).digest() + der)
+                temporary.replace(self.path(bits, number))  # readers see the old file or the whole new one
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+            self._sweep()
+        except OSError:
+            return
+
+    def _sweep(self) -> None:
+        """Remove what killed runs left; of a run that lives the files are its own."""
+        for left in self.directory.glob(".*-*.tmp"):
+            try:
+                os.kill(int(left.name[1:].partition("-")[0]), 0)
+            except (ProcessLookupError, OverflowError):
+                left.unlink(missing_ok=True)
+            except (PermissionError, ValueError):
+                continue
+
+    def _private(self) -> bool:
+        """Whether the directory is the user's own and closed to others; an own one that is open gets closed."""
+        status = self.directory.lstat()
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+            return False
+        if status.st_mode & 0o077:
+            with contextlib.suppress(OSError):
+                self.directory.chmod(0o700)
+            return not self.directory.lstat().st_mode & 0o077
+        return True
+
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | ed448.Ed448PublicKey
@@ -76,17 +183,6 @@ def key_identifier(public: PublicKey) -> bytes:
     return hashlib.sha1(subject_public_key(public), usedforsecurity=False).digest()
 
 
-def user_key_directory() -> Path | None:
-    """``mtls-run/keys`` in the user's cache directory (XDG Base Directory Specification); ``None``: there is none."""
-    cache = os.environ.get("XDG_CACHE_HOME", "")
-    if cache.startswith("/"):  # the specification has relative paths ignored
-        return Path(cache, "mtls-run", "keys")
-    try:
-        return Path.home() / ".cache" / "mtls-run" / "keys"
-    except RuntimeError:
-        return None
-
-
 class KeyPool:
     """Private keys by algorithm and number; safe under several threads, and under several runs that share a directory.
 
@@ -102,8 +198,11 @@ class KeyPool:
 
     @classmethod
     def of_user(cls) -> KeyPool:
-        """The pool in :func:`user_key_directory`."""
-        return cls(user_key_directory())
+        """The one that all runs of this user share, in the user's cache; in memory only where there is none."""
+        try:
+            return cls(user_cache() / "keys")
+        except LabError:
+            return cls()
 
     def take(
         self, wanted: Mapping[KeyAlgorithm, int], progress: Progress | None = None
@@ -168,3 +267,66 @@ class KeyPool:
             if self._files:
                 self._files.save(bits, number, key)
         return key
+
+
+_Hash = hashes.SHA256 | hashes.SHA384 | hashes.SHA512
+
+_HASHES: Mapping[str, _Hash] = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}
+_WEAK: Mapping[str, hashes.SHA1 | hashes.MD5] = {
+    "sha1": hashes.SHA1(),  # noqa: S303 - weak on purpose
+    "md5": hashes.MD5(),  # noqa: S303
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """How one key signs.
+
+    Args:
+        hash: ``None`` for EdDSA, which has its own; a weak one is in ``weak``.
+        weak: SHA-1 or MD5, which no certificate builder takes.
+        padding: of an RSA signature.
+    """
+
+    hash: _Hash | None
+    weak: hashes.SHA1 | hashes.MD5 | None = None
+    padding: padding.PKCS1v15 | padding.PSS | None = None
+
+    def sign(self, key: PrivateKey, data: bytes) -> bytes:
+        """The signature of ``data``."""
+        if isinstance(key, rsa.RSAPrivateKey):
+            return key.sign(data, self.padding or padding.PKCS1v15(), self.weak or self.hash or hashes.SHA256())
+        if isinstance(key, ec.EllipticCurvePrivateKey):
+            return key.sign(data, ec.ECDSA(self.weak or self.hash or hashes.SHA256()))
+        return key.sign(data)
+
+
+def scheme(key: PrivateKey, wanted: SignatureSpec) -> Scheme:
+    """How ``key`` signs what ``wanted`` asks for.
+
+    Raises:
+        MaterialError: a key of this type makes no such signature.
+    """
+    name = wanted.hash.lower().replace("-", "") if wanted.hash is not None else None
+    if not isinstance(key, rsa.RSAPrivateKey):
+        if wanted.pss:
+            raise MaterialError("only an RSA key makes RSASSA-PSS signatures, and the issuer's is none")
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            if name is not None:
+                raise MaterialError(
+                    "EdDSA prescribes its own hash (RFC 8032): leave it out where the issuer's key is one"
+                )
+            return Scheme(None)
+        if name == "md5":
+            raise MaterialError("ECDSA with MD5 has no object identifier: use an RSA issuer for it")
+    if name is not None and name not in _HASHES and name not in _WEAK:
+        raise MaterialError(f"{wanted.hash!r} is not one of the hashes: {', '.join([*_HASHES, *_WEAK])}")
+    weak = _WEAK.get(name or "")
+    sane = _HASHES.get(name or "sha256", _HASHES["sha256"])
+    if not isinstance(key, rsa.RSAPrivateKey):
+        return Scheme(sane, weak)
+    if not wanted.pss:
+        return Scheme(sane, weak, padding.PKCS1v15())
+    used = weak or sane
+    # RFC 8446 §4.2.3: the salt is as long as the hash
+    return Scheme(sane, weak, padding.PSS(padding.MGF1(used), used.digest_size))

@@ -14,15 +14,14 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from mtls_runner.model.certificate import CertificateSpec, OwnFiles
-from mtls_runner.model.credential import Secret
+from mtls_runner.model.certificate import CertificateSpec, OwnFiles, Secret
 from mtls_runner.model.observation import Reason
 from mtls_runner.pki.certificate_facts import facts, loads, subject_name
-from mtls_runner.pki.identities import Issuer
+from mtls_runner.pki.forge import Issuer
 from mtls_runner.pki.keys import KeyPair, PrivateKey, key_identifier
 from mtls_runner.pki.own_content import Content, KeyText, read_content, read_octets
 from mtls_runner.pki.own_keys import Unknown, open_key, open_pkcs12
-from mtls_runner.tls.material import Problem
+from mtls_runner.tls.context import Problem
 
 __all__ = ["Own", "own_issuers", "problem", "read_own"]
 

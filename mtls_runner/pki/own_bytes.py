@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mtls_runner.errors import FileUnusable
-from mtls_runner.model.credential import Secret
+from mtls_runner.model.certificate import Secret
 from mtls_runner.model.observation import Reason
 from mtls_runner.pki.certificate_facts import facts
 from mtls_runner.pki.own import Own
 from mtls_runner.pki.own_content import CONVERTIBLE, Content, der_label, first_element, read_content, read_octets
 from mtls_runner.pki.own_keys import Pkcs12, open_pkcs12
 from mtls_runner.pki.pem import certificate_pem, pem_block
-from mtls_runner.tls.material import Problem
+from mtls_runner.tls.context import Problem
 
 __all__ = [
     "Part",

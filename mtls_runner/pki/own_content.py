@@ -18,7 +18,7 @@ from asn1crypto import x509 as asn1
 
 from mtls_runner.model.observation import Reason
 from mtls_runner.pki.pem import Block, blocks, pem_block, plain_text
-from mtls_runner.tls.material import Problem
+from mtls_runner.tls.context import Problem
 
 __all__ = ["CONVERTIBLE", "Content", "KeyText", "der_label", "first_element", "read_content", "read_octets"]
 

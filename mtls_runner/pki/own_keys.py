@@ -23,11 +23,11 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
-from mtls_runner.model.credential import Secret
+from mtls_runner.model.certificate import Secret
 from mtls_runner.model.observation import Reason
 from mtls_runner.pki.keys import PrivateKey
 from mtls_runner.pki.own_content import KeyText
-from mtls_runner.tls.material import Problem
+from mtls_runner.tls.context import Problem
 
 __all__ = ["Pkcs12", "Unknown", "load_key", "open_key", "open_pkcs12"]
 

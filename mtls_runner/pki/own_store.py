@@ -8,11 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from mtls_runner.errors import FileUnusable, MaterialError
-from mtls_runner.model.certificate import CertificateSpec
+from mtls_runner.model.certificate import CertificateSpec, FileForm, Presented, Secret
 from mtls_runner.model.chain import Issuers
-from mtls_runner.model.client import KeySource
-from mtls_runner.model.credential import FileForm, Presented, Secret
-from mtls_runner.model.endpoint import ChainKind, ChainSpec
+from mtls_runner.model.endpoint import ChainKind, ChainSpec, KeySource
 from mtls_runner.pki.own import Own
 from mtls_runner.pki.own_bytes import (
     Part,
@@ -25,7 +23,7 @@ from mtls_runner.pki.own_bytes import (
     part_of,
     trust_parts,
 )
-from mtls_runner.pki.private_files import write_private
+from mtls_runner.private_files import write_private
 
 __all__ = ["OwnStore"]
 

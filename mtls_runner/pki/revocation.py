@@ -13,9 +13,8 @@ from mtls_runner.errors import MaterialError
 from mtls_runner.model.certificate import CertificateSpec
 from mtls_runner.model.revocation import CrlSpec, OcspAnswer, ResponderSpec, Revocation
 from mtls_runner.pki.crl import Entry, crl_pem, make_crl
-from mtls_runner.pki.forge import Forge
-from mtls_runner.pki.identities import Issuer
-from mtls_runner.pki.private_files import write_private
+from mtls_runner.pki.forge import Forge, Issuer
+from mtls_runner.private_files import write_private
 
 __all__ = ["Revocations"]
 

@@ -12,8 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from mtls_runner.model.certificate import CertificateSpec, Defect
-from mtls_runner.pki.keys import PrivateKey
-from mtls_runner.pki.signing import Scheme
+from mtls_runner.pki.keys import PrivateKey, Scheme
 
 __all__ = ["rework", "rework_crl"]
 

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from mtls_runner.model.certificate import CertificateSpec
-from mtls_runner.model.credential import Secret
-from mtls_runner.tls.material import Problem
+from mtls_runner.model.certificate import CertificateSpec, Secret
+from mtls_runner.tls.context import Problem
 
 if TYPE_CHECKING:
     from mtls_runner.pki.own import Own

@@ -5,20 +5,19 @@ from __future__ import annotations
 import ssl
 from dataclasses import replace
 
-from mtls_runner.engine.judge import judge
+from mtls_runner.engine.compare import judge
 from mtls_runner.engine.lab import Lab
 from mtls_runner.engine.observe import observe
 from mtls_runner.errors import UsageError
-from mtls_runner.model.case import Case
-from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.expectation import Expectation, Versions
+from mtls_runner.model.case import Case, Expectation, Versions
+from mtls_runner.model.endpoint import ClientSpec
 from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.model.verdict import Status, strictly
 from mtls_runner.pytest_plugin.client_material import ClientMaterial, trusting
 from mtls_runner.pytest_plugin.connection import Connection
 from mtls_runner.pytest_plugin.lab import Find, MtlsLab
-from mtls_runner.reporters.failure import explain, headline
-from mtls_runner.tls.facts import Facts
+from mtls_runner.reporters import explain, headline
+from mtls_runner.tls.classify import Facts
 
 __all__ = ["MtlsCase", "expected", "not_for_others"]
 

@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from mtls_runner.errors import MaterialError
-from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.credential import Secret
+from mtls_runner.model.certificate import Secret
+from mtls_runner.model.endpoint import ClientSpec
 from mtls_runner.model.port import Material
-from mtls_runner.pki.private_files import make_private, write_private
+from mtls_runner.private_files import make_private, write_private
 from mtls_runner.tls.context import VERSIONS
 
 __all__ = ["ClientMaterial", "trusting"]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from mtls_runner.model.observation import Conclusion, HttpRequest, Outcome, Reason, ServerView
-from mtls_runner.tls.classify import classify
-from mtls_runner.tls.facts import Facts
+from mtls_runner.tls.classify import Facts, classify
 
 __all__ = ["Connection"]
 

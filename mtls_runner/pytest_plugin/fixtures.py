@@ -15,7 +15,7 @@ from mtls_runner.pytest_plugin.stopping import clean_up_when_stopped
 if TYPE_CHECKING:
     from mtls_runner.engine.lab import Lab
     from mtls_runner.model.case import Case, Plan
-    from mtls_runner.model.server import ServerSpec
+    from mtls_runner.model.endpoint import ServerSpec
     from mtls_runner.pytest_plugin.case import MtlsCase
     from mtls_runner.pytest_plugin.lab import MtlsLab
 
@@ -31,11 +31,11 @@ _PLANS = pytest.StashKey[dict[Path, "Plan"]]()
 
 def _plan(path: Path, config: pytest.Config) -> Plan:
     """A file's plan, read once; a client of one's own takes the tool's place, so a matrix over tools is no matrix here."""
-    from mtls_runner.clients.python_traits import TRAITS as PYTHON
+    from mtls_runner.clients import TRAITS as PYTHON
 
     plans = config.stash.setdefault(_PLANS, {})
     if path not in plans:
-        from mtls_runner.clients.python_traits import TRAITS as PYTHON
+        from mtls_runner.clients import TRAITS as PYTHON
 
         plans[path] = load_plan(as_shown(path), config, tool=PYTHON.name)
     return plans[path]

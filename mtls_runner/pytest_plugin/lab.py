@@ -6,14 +6,12 @@ import ssl
 from collections.abc import Callable
 from pathlib import Path
 
-from mtls_runner.clients.python_traits import TRAITS as PYTHON
-from mtls_runner.deadline import Deadline
+from mtls_runner.clients import TRAITS as PYTHON
 from mtls_runner.engine.lab import Lab
-from mtls_runner.errors import DeadlineExceeded, UsageError
+from mtls_runner.errors import Deadline, DeadlineExceeded, UsageError
 from mtls_runner.model.case import Case
-from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.model.port import Recording, RunningServer
-from mtls_runner.model.server import ServerSpec
 from mtls_runner.pytest_plugin.client_material import ClientMaterial, trusting
 from mtls_runner.pytest_plugin.connection import Connection
 

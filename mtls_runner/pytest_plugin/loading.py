@@ -33,10 +33,9 @@ def load_plan(path: Path, config: pytest.Config, *, tool: str | None = None) -> 
     """
     from dataclasses import replace
 
-    from mtls_runner.errors import ScenarioError, UsageError
+    from mtls_runner.errors import ScenarioError, Severity, UsageError
     from mtls_runner.language import load
-    from mtls_runner.snippet import render
-    from mtls_runner.span import Severity
+    from mtls_runner.snippet.rendering import render
 
     try:
         plan = load(path, _overrides(config, tool))

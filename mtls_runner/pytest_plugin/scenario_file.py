@@ -88,7 +88,7 @@ class CaseItem(pytest.Item):
     def runtest(self) -> None:
         """Probe, and compare."""
         from mtls_runner.model.verdict import Status, strictly
-        from mtls_runner.reporters.failure import doubt, explain, headline
+        from mtls_runner.reporters import doubt, explain, headline
         from mtls_runner.reporters.transcript import transcript
 
         verdict = self._scenario.opened().run(self.case)

@@ -6,13 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from mtls_runner.engine.run import RunOptions, run
+from mtls_runner.engine import RunOptions, run
 from mtls_runner.errors import LabError
-from mtls_runner.model.case import Case, Plan
-from mtls_runner.model.event import CaseFinished, Event, RunFinished
-from mtls_runner.model.expectation import Check, Expectation, Match, Matcher
+from mtls_runner.model.case import Case, Check, Expectation, Match, Matcher, Plan
 from mtls_runner.model.observation import Observation, Outcome
-from mtls_runner.model.verdict import Verdict
+from mtls_runner.model.verdict import CaseFinished, Event, RunFinished, Verdict
 
 __all__ = ["PASSES", "Listener", "Pass", "Passes", "done_verdict", "location", "open_ended", "passes"]
 

@@ -12,8 +12,7 @@ from mtls_runner.engine.compare import compare
 from mtls_runner.language import Overrides
 from mtls_runner.language.emit import flow
 from mtls_runner.language.recording import Expected, Place, Recording
-from mtls_runner.model.case import Case, Plan, Step
-from mtls_runner.model.expectation import Versions
+from mtls_runner.model.case import Case, Plan, Step, Versions
 from mtls_runner.model.observation import Observation
 from mtls_runner.model.verdict import Status, Verdict
 from mtls_runner.record.expectation import Cell, Summary, named_headers, summary

@@ -6,26 +6,24 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from mtls_runner.cells import width
+from mtls_runner.errors import Severity
 from mtls_runner.model.case import Case, Plan
-from mtls_runner.model.event import (
+from mtls_runner.model.verdict import (
     CaseFinished,
     CaseStarted,
     Event,
+    Mismatch,
     Noted,
     PlanFinished,
     PlanStarted,
     Progress,
     RunFinished,
     RunStarted,
+    Status,
+    Verdict,
 )
-from mtls_runner.model.verdict import Mismatch, Status, Verdict
-from mtls_runner.reporters.escape import one_line
-from mtls_runner.reporters.failure import explain, headline
-from mtls_runner.reporters.layout import WIDEST_NAME, Layout
-from mtls_runner.reporters.page import Marks, Page, Piece, Style
-from mtls_runner.reporters.transcript import transcript
-from mtls_runner.span import Severity
+from mtls_runner.reporters import WIDEST_NAME, Layout, Marks, Page, Piece, Style, explain, headline, one_line
+from mtls_runner.snippet import width
 
 __all__ = ["ConsoleReporter"]
 
@@ -137,6 +135,8 @@ class ConsoleReporter:
                     (headline(done), _look(done)),
                 )
             if self._verbose and done.observation is not None:
+                from mtls_runner.reporters.transcript import transcript
+
                 indent = "      " if case.plain else "          "
                 for line in transcript(case.alone(number), done.observation):
                     self._page.line((indent + line, Style.TEXT))

@@ -12,11 +12,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TextIO
 
-from mtls_runner.model.event import CaseFinished, Event, PlanStarted
-from mtls_runner.model.verdict import Status, Verdict
-from mtls_runner.reporters.escape import visible
-from mtls_runner.reporters.failure import headline
-from mtls_runner.span import Diagnostic, Severity, Span
+from mtls_runner.errors import Diagnostic, Severity, Span
+from mtls_runner.model.verdict import CaseFinished, Event, PlanStarted, Status, Verdict
+from mtls_runner.reporters import headline, visible
 
 __all__ = ["GithubReporter", "annotation", "wanted", "workspace"]
 

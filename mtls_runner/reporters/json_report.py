@@ -7,11 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import TextIO
 
-from mtls_runner.model.case import Step
-from mtls_runner.model.event import CaseFinished, Event, RunFinished, RunStarted
-from mtls_runner.model.expectation import Check, Expectation, Match, Matcher
+from mtls_runner.model.case import Check, Expectation, Match, Matcher, Step
 from mtls_runner.model.observation import ClientView, Observation, ServerView
-from mtls_runner.model.verdict import Mismatch, Status, Verdict
+from mtls_runner.model.verdict import CaseFinished, Event, Mismatch, RunFinished, RunStarted, Status, Verdict
 from mtls_runner.snippet import MASK, is_secret
 
 __all__ = ["FORMAT", "JsonReporter"]

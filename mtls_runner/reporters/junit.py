@@ -15,10 +15,8 @@ from typing import TextIO
 from xml.etree import ElementTree as ET
 
 from mtls_runner.model.case import Plan
-from mtls_runner.model.event import CaseFinished, Event, PlanStarted, RunFinished
-from mtls_runner.model.verdict import Status, Verdict
-from mtls_runner.reporters.escape import for_xml
-from mtls_runner.reporters.failure import explain, headline
+from mtls_runner.model.verdict import CaseFinished, Event, PlanStarted, RunFinished, Status, Verdict
+from mtls_runner.reporters import explain, for_xml, headline
 
 __all__ = ["JunitReporter"]
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from mtls_runner.reporters.page import Piece, Style
+from mtls_runner.reporters import Piece, Style
 
 __all__ = ["RichPage"]
 

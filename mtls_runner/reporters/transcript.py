@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from mtls_runner.model.case import Case
 from mtls_runner.model.observation import ClientView, Direction, HttpRequest, Message, Observation, Phase, ServerView
-from mtls_runner.reporters.escape import one_line, visible
+from mtls_runner.reporters import one_line, visible
 from mtls_runner.snippet import MASK, is_secret
 from mtls_runner.tls.messages import issuer, subject
 

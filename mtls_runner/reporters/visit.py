@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+from mtls_runner.model import because
 from mtls_runner.model.observation import Conclusion, Outcome, Reason, ServerView
-from mtls_runner.reporters.escape import one_line
-from mtls_runner.reporters.page import Piece, Style
-from mtls_runner.tls.classify import classify
-from mtls_runner.tls.facts import Facts
-from mtls_runner.tls.hints import because
+from mtls_runner.reporters import Piece, Style, one_line
+from mtls_runner.tls.classify import Facts, classify
 
 __all__ = ["visit"]
 
@@ -56,7 +54,7 @@ def _who(view: ServerView, reason: Reason | None) -> str:
 
 
 def _because(judged: Conclusion) -> str:
-    why = because(judged)
+    why = because(judged.reasons)
     return (
         why.replace("its certificate", "the server's certificate") if judged.outcome is Outcome.CLIENT_REFUSED else why
     )

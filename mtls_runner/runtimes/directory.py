@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtls_runner.errors import FileUnusable
-from mtls_runner.model.credential import Presented
+from mtls_runner.model.certificate import Presented
 from mtls_runner.model.observation import Reason
 
 __all__ = ["Place", "content_of", "presented_files"]

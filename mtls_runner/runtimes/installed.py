@@ -11,12 +11,11 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from mtls_runner.deadline import Deadline
-from mtls_runner.errors import LabError
+from mtls_runner.errors import Deadline, LabError
 from mtls_runner.model.implementation import Command, Implementation
+from mtls_runner.private_files import user_cache
 from mtls_runner.runtimes.process import find_program, finish
 from mtls_runner.runtimes.template import render
-from mtls_runner.user_directory import user_cache
 
 __all__ = ["Installed", "missing_program"]
 

@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mtls_runner.deadline import Deadline
-from mtls_runner.errors import DeadlineExceeded, LabError
+from mtls_runner.errors import Deadline, DeadlineExceeded, LabError
 from mtls_runner.runtimes.log_stream import LogStream
 from mtls_runner.runtimes.supervisor import supervisor
 

@@ -6,13 +6,10 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
-from mtls_runner.deadline import Deadline
-from mtls_runner.errors import LabError
-from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.endpoint import Address
+from mtls_runner.errors import Deadline, LabError
+from mtls_runner.model.endpoint import Address, ClientSpec, ServerSpec
 from mtls_runner.model.observation import ClientView, ServerView
 from mtls_runner.model.port import Material
-from mtls_runner.model.server import ServerSpec
 from mtls_runner.model.traits import BackendTraits, PlainServer
 
 __all__ = ["TRAITS", "ExternalBackend"]

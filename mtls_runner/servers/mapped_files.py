@@ -8,10 +8,9 @@ from itertools import groupby
 from pathlib import Path
 
 from mtls_runner.errors import FileUnusable, MaterialError
-from mtls_runner.model.endpoint import ChainSpec
+from mtls_runner.model.endpoint import ChainSpec, ServerSpec
 from mtls_runner.model.observation import Reason
 from mtls_runner.model.port import Material
-from mtls_runner.model.server import ServerSpec
 from mtls_runner.servers.container.files import ContainerFile
 
 __all__ = ["mapped_files", "text_of_own"]

@@ -7,10 +7,10 @@ import ssl
 from dataclasses import dataclass
 from enum import Enum
 
-from mtls_runner.deadline import Deadline
+from mtls_runner.errors import Deadline
 from mtls_runner.model.endpoint import Address
 from mtls_runner.model.observation import Direction
-from mtls_runner.tls.transcript import RecordingSocket, Transcript, record
+from mtls_runner.tls.sockets import RecordingSocket, Transcript, record
 
 __all__ = ["HEAD_REQUEST", "PROXY_PROTOCOL", "Answer", "Greeting", "greet", "knock"]
 

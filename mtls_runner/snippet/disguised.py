@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mtls_runner.snippet.secret_words import FAR, is_plausible, is_slip, plain
+from mtls_runner.snippet import FAR, is_plausible, is_slip, plain
 
 __all__ = ["disguised"]
 

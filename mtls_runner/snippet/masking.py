@@ -7,13 +7,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 
+from mtls_runner.errors import Diagnostic
+from mtls_runner.snippet import FAR, MASK, is_near, is_secret, is_slip, plain
 from mtls_runner.snippet.disguised import disguised
-from mtls_runner.snippet.secret_words import FAR, is_near, is_secret, is_slip, plain
-from mtls_runner.span import Diagnostic
 
-__all__ = ["MASK", "discreet", "masked", "without_secrets"]
+__all__ = ["discreet", "masked", "without_secrets"]
 
-MASK = "***"
 
 # Only whole words: within a long one, looking for a key at each letter would take forever.
 _KEY = re.compile(r"""(?<![\w.\-])(?P<key>[\w.\-]+)(?P<quote>["']?)(?P<sign>[ \t]*(?:\r?\n[ \t]*(?=:))?[:=])""")

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from operator import itemgetter
 
-from mtls_runner.cells import width
-from mtls_runner.snippet.masking import MASK, masked
-from mtls_runner.span import Diagnostic, Severity, Span
+from mtls_runner.errors import Diagnostic, Severity, Span
+from mtls_runner.snippet import MASK, width
+from mtls_runner.snippet.masking import masked
 
 __all__ = ["render"]
 

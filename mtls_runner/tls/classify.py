@@ -8,26 +8,115 @@ One rule, one function of :data:`RULES`; the first that has something to say cou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
+from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.model.observation import (
     Alert,
     ClientView,
+    Conclusion,
     Direction,
+    HttpResponse,
     Outcome,
     Phase,
     Reason,
     ServerView,
 )
 from mtls_runner.model.revocation import RevocationCheck
-from mtls_runner.tls.agreement import PARAMETERS, no_agreement
-from mtls_runner.tls.alert_reasons import alert_reasons
-from mtls_runner.tls.answers import HELD, answered, missing
-from mtls_runner.tls.broken_protocol import ENDS, RESETS, broken_protocol
-from mtls_runner.tls.facts import Facts, Found, Judgement
-from mtls_runner.tls.names import REASONS, verify_reason
+from mtls_runner.tls import REASONS, verify_reason
+from mtls_runner.tls.rules import (
+    ENDS,
+    HELD,
+    PARAMETERS,
+    RESETS,
+    alert_reasons,
+    answered,
+    broken_protocol,
+    missing,
+    no_agreement,
+)
 
-__all__ = ["ISSUER_NAME_EMPTY", "RULES", "classify"]
+__all__ = ["ISSUER_NAME_EMPTY", "RULES", "Control", "Facts", "Found", "Judgement", "classify"]
+
+Found = tuple[Outcome, Iterable[Reason]]
+"""What a rule has to say: the outcome, and the reasons that are possible."""
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """How a server answers the same request by a client that it accepts; ``who`` is that client, for people."""
+
+    who: str
+    response: HttpResponse
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that is known of one exchange.
+
+    Args:
+        server: what was declared, of the host that was meant; only used for what can't be seen (which versions could have
+            been used, whether a certificate was asked for at all). ``None``: not known.
+        client: the same (whether a certificate was configured that was then withheld). ``None``: somebody else's.
+        seen: what the client saw; ``None``: it is somebody else's and says nothing to the lab.
+        told: what the server saw; ``None``: it never saw the connection, or can't be asked.
+        control: how the server answers the same request by a client that the file says is accepted; ``None``: nobody asked.
+        notes: what is known of the user's own material that took part, as sentences.
+        despite: what the server had to hold against a client that it let in, and why it did not, as sentences.
+    """
+
+    server: ServerSpec | None
+    client: ClientSpec | None
+    seen: ClientView | None
+    told: ServerView | None
+    control: Control | None = None
+    notes: tuple[str, ...] = ()
+    despite: tuple[str, ...] = ()
+
+    @property
+    def in_handshake(self) -> bool:
+        """Whether it ended before the handshake was complete, as far as the end knows that can be asked."""
+        if self.seen is not None:
+            return self.seen.phase is Phase.HANDSHAKE
+        return self.told is not None and not self.told.handshake_complete
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether a time limit passed: the client's, or the server's where only that can be asked."""
+        view = self.seen if self.seen is not None else self.told
+        return view is not None and view.timed_out
+
+    @property
+    def nothing_sent(self) -> bool:
+        """Whether the client is known to have sent no certificate."""
+        if self.seen is not None:
+            return not self.seen.sent_chain
+        return self.told is not None and self.told.presented is None and self.told.client_verify in (None, "NONE")
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """OpenSSL's symbolic reasons, the server's first."""
+        return tuple(view.error_symbol for view in (self.told, self.seen) if view is not None and view.error_symbol)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement(Conclusion):
+    """What follows from the facts.
+
+    Args:
+        alert, alert_from: the fatal alert that ended it, and the end that sent it (``client``, ``server``).
+    """
+
+    alert: Alert | None = None
+    alert_from: str | None = None
+
+
+# --- what an alert alone allows as the reason why its sender refused the other end's certificate ---
+#
+# Only used where the sender can't be asked for its verdict: a dozen faults share an alert, and implementations differ in
+# which alert they send for one fault. Whose library the sender is built on, where that is known, makes the set smaller.
+
 
 #: A client's ``error_symbol`` where it refuses a certificate without an issuer's name by itself, as curl does.
 ISSUER_NAME_EMPTY = "ISSUER_NAME_EMPTY"

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from mtls_runner.model.implementation import Pattern
 from mtls_runner.model.observation import Alert, Direction, Reason
-from mtls_runner.tls.names import ALERTS, alert_name
+from mtls_runner.tls import ALERTS, alert_name
 from mtls_runner.tls.openssl_errors import OpensslError, openssl_errors
 
 __all__ = ["GROUPS", "PLACEHOLDERS", "SEEN", "Told", "compiled", "told"]

@@ -8,13 +8,11 @@ from collections.abc import Iterable, Mapping
 
 import h11
 
-from mtls_runner.deadline import Deadline
-from mtls_runner.errors import LabError
-from mtls_runner.model.client import Request
+from mtls_runner.errors import Deadline, LabError
+from mtls_runner.model.endpoint import Request, Response
 from mtls_runner.model.observation import HttpRequest, HttpResponse
-from mtls_runner.model.server import Response
 from mtls_runner.tls.http_response import HttpError, ResponseReader
-from mtls_runner.tls.patience import limit, send_all
+from mtls_runner.tls.sockets import limit, send_all
 
 __all__ = ["Reply", "ask", "host_header", "next_request", "reply"]
 

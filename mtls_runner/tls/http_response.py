@@ -12,10 +12,9 @@ import socket
 import ssl
 from collections.abc import Iterator
 
-from mtls_runner.deadline import Deadline
+from mtls_runner.errors import Deadline
 from mtls_runner.model.observation import HttpResponse
-from mtls_runner.tls.closing import was_reset
-from mtls_runner.tls.patience import limit
+from mtls_runner.tls.sockets import limit, was_reset
 
 __all__ = ["LONGEST_HEAD", "HttpError", "ResponseReader"]
 

@@ -6,16 +6,39 @@ read here. A body that is cut short or malformed reads as nothing, since no obse
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import NamedTuple
 
-from mtls_runner.model.distinguished_name import NAMES, escaped
+from mtls_runner.model.names import NAMES, escaped
 from mtls_runner.model.observation import Alert, Direction
-from mtls_runner.tls.names import alert_name
+from mtls_runner.tls import SIGNATURE_SCHEMES, WIRE_VERSIONS, alert_name
 
-__all__ = ["alert", "certificate_authorities", "certificates", "distinguished_name", "issuer", "stapled", "subject"]
+__all__ = [
+    "ALPN",
+    "TLS_1_3",
+    "ServerHello",
+    "alert",
+    "block",
+    "certificate_authorities",
+    "certificates",
+    "distinguished_name",
+    "extensions",
+    "issuer",
+    "key_exchange_scheme",
+    "protocol",
+    "read_server_hello",
+    "stapled",
+    "subject",
+    "verify_scheme",
+]
 
-_TLS_1_3 = 0x0304
+TLS_1_3 = 0x0304
+_TLS_1_2 = 0x0303
+_NAMED_CURVE = 3  # RFC 8422 §5.4
+ALPN = 16
+_PRE_SHARED_KEY, _SUPPORTED_VERSIONS = 41, 43  # the IANA registry of extensions
 _CERTIFICATE_AUTHORITIES = 47  # RFC 8446 §4.2.4
 _STATUS_REQUEST = 5  # RFC 6066 §8
 
@@ -50,7 +73,7 @@ def certificates(message: bytes, version: int) -> tuple[bytes, ...] | None:
     """The DER certificates of a Certificate message, header included (RFC 8446 §4.4.2, RFC 5246 §7.4.2)."""
     try:
         at = 4
-        if version < _TLS_1_3:
+        if version < TLS_1_3:
             entries, _ = _vector(message, at, 3)
             return tuple(_vectors(entries, 3))
         _, at = _vector(message, at, 1)
@@ -72,7 +95,7 @@ def stapled(message: bytes, version: int) -> bytes | None:
     RFC 6066 §8, RFC 8446 §4.4.2.1. ``None``: there is none.
     """
     try:
-        if version < _TLS_1_3:
+        if version < TLS_1_3:
             return _status(message[4:])
         _, at = _vector(message, 4, 1)
         entries, _ = _vector(message, at, 3)
@@ -101,7 +124,7 @@ def certificate_authorities(message: bytes, version: int) -> tuple[str, ...] | N
     """
     try:
         at = 4
-        if version < _TLS_1_3:
+        if version < TLS_1_3:
             _, at = _vector(message, at, 1)
             _, at = _vector(message, at, 2)
             names, _ = _vector(message, at, 2)
@@ -118,6 +141,98 @@ def certificate_authorities(message: bytes, version: int) -> tuple[str, ...] | N
     except _Short:
         return None
     return ()
+
+
+class ServerHello(NamedTuple):
+    """What it says.
+
+    Args:
+        version: as negotiated, on the wire (``0x0304``).
+        cipher: OpenSSL's name of the cipher suite, or its number.
+        alpn: the protocol that the server chose, up to TLS 1.2; ``None``: none, or it comes later.
+        pre_shared_key: on TLS 1.3 the server took one.
+    """
+
+    version: int
+    cipher: str
+    alpn: str | None
+    pre_shared_key: bool
+
+    @property
+    def tls_version(self) -> str | None:
+        """The version by name."""
+        named = WIRE_VERSIONS.get(self.version)
+        return named.value if named is not None else None
+
+
+def read_server_hello(data: bytes) -> ServerHello | None:
+    """A whole message, its header included; ``None``: it is cut short."""
+    if len(data) < 4 + 35:
+        return None
+    found = extensions(data, 4 + 34, suites_width=0)
+    suite = 4 + 35 + data[4 + 34]
+    code = int.from_bytes(data[suite : suite + 2], "big")
+    return ServerHello(
+        int.from_bytes(found.get(_SUPPORTED_VERSIONS, data[4:6]), "big"),
+        _suites().get(code, f"0x{code:04X}"),
+        protocol(found.get(ALPN)),
+        _PRE_SHARED_KEY in found,
+    )
+
+
+def extensions(data: bytes, at: int, *, suites_width: int) -> dict[int, bytes]:
+    """Of a ClientHello or ServerHello, from its legacy_session_id on."""
+    at += 1 + (data[at] if at < len(data) else 0)
+    if suites_width:  # ClientHello: a list of cipher suites and one of compression methods
+        at += 2 + int.from_bytes(data[at : at + 2], "big")
+        at += 1 + (data[at] if at < len(data) else 0)
+    else:  # ServerHello: one of each
+        at += 3
+    return block(data, at)
+
+
+def block(data: bytes, at: int) -> dict[int, bytes]:
+    """An extension block, as far as it goes (RFC 8446 §4.2)."""
+    end = min(len(data), at + 2 + int.from_bytes(data[at : at + 2], "big"))
+    at += 2
+    found: dict[int, bytes] = {}
+    while at + 4 <= end:
+        kind, size = int.from_bytes(data[at : at + 2], "big"), int.from_bytes(data[at + 2 : at + 4], "big")
+        found[kind] = data[at + 4 : at + 4 + size]
+        at += 4 + size
+    return found
+
+
+def protocol(extension: bytes | None) -> str | None:
+    """The one name in a server's ALPN extension (RFC 7301 §3.1)."""
+    if extension is None or len(extension) < 3:
+        return None
+    return extension[3 : 3 + extension[2]].decode("ascii", "replace")
+
+
+@cache
+def _suites() -> dict[int, str]:
+    """OpenSSL's names of all cipher suites that it knows, by their number on the wire."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.set_ciphers("ALL:COMPLEMENTOFALL:@SECLEVEL=0")
+    return {suite["id"] & 0xFFFF: suite["name"] for suite in context.get_ciphers()}
+
+
+def _scheme(code: bytes) -> str | None:
+    return SIGNATURE_SCHEMES.get(int.from_bytes(code, "big"), f"0x{code.hex().upper()}") if len(code) == 2 else None
+
+
+def verify_scheme(message: bytes, version: int) -> str | None:
+    """Of a CertificateVerify, header included; ``None``: older than TLS 1.2, which names none."""
+    return _scheme(message[4:6]) if version >= _TLS_1_2 else None
+
+
+def key_exchange_scheme(message: bytes, version: int) -> str | None:
+    """Of a ServerKeyExchange with a named curve, header included (RFC 8422 §5.4); ``None``: of another kind."""
+    if version != _TLS_1_2 or message[4:5] != bytes((_NAMED_CURVE,)) or len(message) < 8:
+        return None
+    at = 8 + message[7]
+    return _scheme(message[at : at + 2])
 
 
 def alert(message: bytes, direction: Direction) -> Alert | None:

@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 
 from mtls_runner.atomic_file import AtomicFile
-from mtls_runner.cli.audience import Audience, Outlet
-from mtls_runner.cli.stop import Stop
+from mtls_runner.cli import Stop
+from mtls_runner.cli.run import Audience, Outlet
 from mtls_runner.model.case import Plan
-from mtls_runner.model.event import CaseFinished, Event, RunFinished, RunStarted
-from mtls_runner.model.verdict import Verdict
+from mtls_runner.model.verdict import CaseFinished, Event, RunFinished, RunStarted, Verdict
 from tests.reporters import samples
 
 

@@ -18,6 +18,7 @@ from tests.cli.conftest import FAILING, SKIPPED, SMALL, UNAVAILABLE, Cli
 from tests.container_engine import IMAGE
 
 Write = Callable[[str, str], Path]
+ROOT = Path(__file__).parents[2]
 
 
 def test_all_passed(cli: Cli, write: Write) -> None:
@@ -419,3 +420,30 @@ def test_what_never_ends_is_no_scenario(cli: Cli) -> None:
     done = cli("/dev/zero")
     assert done.returncode == 2
     assert "the file is larger than 1 MiB" in done.stderr
+
+
+def test_a_run_loads_what_it_needs_of_the_package(cli: Cli) -> None:
+    """The tutorial's scenario, on the embedded server with both clients, in a process of its own."""
+    code = (
+        "import sys; from pathlib import Path; from mtls_runner.cli import main; code = main(sys.argv[1:])\n"
+        "import mtls_runner; home = str(Path(mtls_runner.__file__).parent)\n"
+        "files = {name: getattr(module, '__file__', '') or '' for name, module in sys.modules.items()}\n"
+        "ours = {name for name, file in files.items() if name.split('.')[0] == 'mtls_runner' or file.startswith(home)}\n"
+        "longest = max(len(Path(files[name]).read_text().splitlines()) for name in ours)\n"
+        "print('loaded', code, len(ours), longest, 'docker' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "scenarios/basic.yaml"],
+        cwd=ROOT,
+        env=cli.environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    *_, summary, last = (line for line in done.stdout.splitlines() if line.startswith(("8 passed", "loaded")))
+    assert summary.startswith("8 passed"), done.stdout + done.stderr
+    _, exit_code, modules, lines, docker = last.split()
+    assert (exit_code, docker) == ("0", "False")
+    assert int(modules) <= 80  # each costs a start, and a reader, something
+    assert int(lines) <= 450  # few, but none that nobody wants to read

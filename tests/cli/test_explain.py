@@ -11,14 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from mtls_runner.engine.run import run
+from mtls_runner.engine import run
 from mtls_runner.explain.expected import expected
 from mtls_runner.explain.explanation import explain as paragraphs
 from mtls_runner.explain.steps import ToldStage, steps
 from mtls_runner.language import load
-from mtls_runner.model.event import CaseFinished
 from mtls_runner.model.observation import Outcome, Phase
-from mtls_runner.model.verdict import Status, Verdict
+from mtls_runner.model.verdict import CaseFinished, Status, Verdict
 from tests.cli.conftest import SMALL, Cli
 
 Write = Callable[[str, str], Path]

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from mtls_runner.errors import Diagnostic, Severity, Span
 from mtls_runner.reporters.github import annotation
-from mtls_runner.span import Diagnostic, Severity, Span
 from tests.cli.conftest import FAILING, SKIPPED, SMALL, Cli
 
 Write = Callable[[str, str], Path]

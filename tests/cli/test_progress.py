@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from mtls_runner.engine.run import RunOptions, run
+from mtls_runner.engine import RunOptions, run
 from mtls_runner.language import load
-from mtls_runner.model.event import CaseFinished, CaseStarted, Event, Progress
+from mtls_runner.model.verdict import CaseFinished, CaseStarted, Event, Progress
 from mtls_runner.reporters.live import RichPage
 from tests.cli.conftest import SMALL, Cli
 from tests.cli.test_terminal import on_a_terminal

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mtls_runner.cli.commands import root
-from mtls_runner.cli.exit_code import PRECEDENCE, ExitCode
+from mtls_runner.cli.program import PRECEDENCE, ExitCode
 from mtls_runner.cli.reference import PAGE, main
 from tests.cli.conftest import Cli
 

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtls_runner.cli.select import compile_expression, named
+from mtls_runner.cli.choose import named
+from mtls_runner.cli.select import compile_expression
 from mtls_runner.errors import UsageError
 
 GOOD = "labs/basic.yaml::with the certificate[client.tls=TLSv1.3,client.tool=curl]"

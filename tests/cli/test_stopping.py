@@ -154,7 +154,7 @@ import os, signal, sys
 event, number = os.environ["AT"].split(":")
 left = [int(number)]
 def hook(name, arguments):
-    if name == event and "mtls_runner.cli.stop" in sys.modules:
+    if name == event and "mtls_runner.cli.program" in sys.modules:
         left[0] -= 1
         if left[0] == 0:
             open(os.environ["SENT"], "w").close()

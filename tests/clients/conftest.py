@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from mtls_runner.clients.curl.client import CurlClient
-from mtls_runner.model.certificate import Defect, KeyAlgorithm, KeySpec, Moment, OwnFiles, SignatureSpec
-from mtls_runner.model.credential import Secret
+from mtls_runner.model.certificate import Defect, KeyAlgorithm, KeySpec, Moment, OwnFiles, Secret, SignatureSpec
+from mtls_runner.pki import Store
 from mtls_runner.pki.keys import KeyPool
-from mtls_runner.pki.store import Store
 
 from ..pki.describe import authority, leaf, plan
 

@@ -9,12 +9,11 @@ from dataclasses import replace
 import pytest
 
 from mtls_runner.clients.curl.client import CurlClient
-from mtls_runner.deadline import Deadline
-from mtls_runner.model.client import ClientSpec, KeySource
-from mtls_runner.model.credential import Secret
-from mtls_runner.model.endpoint import Address, ChainKind, ChainSpec, TlsVersion
+from mtls_runner.errors import Deadline
+from mtls_runner.model.certificate import Secret
+from mtls_runner.model.endpoint import Address, ChainKind, ChainSpec, ClientSpec, KeySource, TlsVersion
 from mtls_runner.model.observation import Alert, ClientView, Direction, Phase, Reason
-from mtls_runner.pki.store import Store
+from mtls_runner.pki import Store
 from tests.named import tool
 
 from .conftest import PASSPHRASE

@@ -8,15 +8,13 @@ from datetime import UTC, datetime
 import pytest
 
 from mtls_runner.clients.curl.client import CurlClient
-from mtls_runner.deadline import Deadline
+from mtls_runner.errors import Deadline
 from mtls_runner.model.certificate import NameConstraints
-from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.model.observation import ClientView, Outcome, Phase, Reason
-from mtls_runner.model.server import ServerSpec
+from mtls_runner.pki import Store
 from mtls_runner.pki.keys import KeyPool
-from mtls_runner.pki.store import Store
-from mtls_runner.tls.classify import classify
-from mtls_runner.tls.facts import Facts
+from mtls_runner.tls.classify import Facts, classify
 from tests.named import backend, tool
 
 from ..pki import openssl

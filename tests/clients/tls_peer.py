@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from mtls_runner.model.credential import Credential
+from mtls_runner.model.certificate import Credential
 from mtls_runner.model.endpoint import Address
 
 from ..outcomes.peers import peer

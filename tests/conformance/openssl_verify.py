@@ -8,9 +8,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.endpoint import VerifyFlag
-from mtls_runner.model.server import ServerSpec
+from mtls_runner.model.endpoint import ClientSpec, ServerSpec, VerifyFlag
 
 from ..pki.openssl import run
 

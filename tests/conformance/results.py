@@ -10,11 +10,10 @@ import pytest
 
 from mtls_runner.conformance.case import CatalogueCase, CatalogueFile, by_file
 from mtls_runner.conformance.catalogue import Combination, plans
-from mtls_runner.engine.run import RunOptions, run
+from mtls_runner.engine import RunOptions, run
 from mtls_runner.model.case import Plan
-from mtls_runner.model.event import CaseFinished, RunFinished
 from mtls_runner.model.observation import Observation
-from mtls_runner.model.verdict import Status, Verdict
+from mtls_runner.model.verdict import CaseFinished, RunFinished, Status, Verdict
 
 from ..container_engine import IMAGE
 from ..once import for_sharing, once

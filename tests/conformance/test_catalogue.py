@@ -15,7 +15,7 @@ from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.certificate import Defect
 from mtls_runner.model.observation import Outcome
 from mtls_runner.model.verdict import Status, Verdict
-from mtls_runner.tls.names import REASONS
+from mtls_runner.tls import REASONS
 
 #: A leaf that issues lacks both what makes an authority (RFC 5280 §4.2.1.3, §4.2.1.9): there is no half of it.
 TWO_CHANGES = {"a leaf issued the client's certificate", "a leaf issued the server's certificate"}

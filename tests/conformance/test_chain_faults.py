@@ -13,12 +13,11 @@ import pytest
 import mtls_runner.conformance
 from mtls_runner import Case, Lab, Outcome, Overrides, Plan, Reason, Status, load, run
 from mtls_runner.explain.expected import expected
-from mtls_runner.model.chain import presented
+from mtls_runner.language.check_cases import never_holds, outlook
+from mtls_runner.model.chain import client_verifies, presented, server_verifies
 from mtls_runner.model.chain_faults import Fault, blame, faults
-from mtls_runner.model.event import CaseFinished
-from mtls_runner.model.server import ClientAuth
-from mtls_runner.model.verifier import client_verifies, server_verifies
-from mtls_runner.tls.outlook import never_holds, outlook
+from mtls_runner.model.endpoint import ClientAuth
+from mtls_runner.model.verdict import CaseFinished
 
 from ..container_engine import IMAGE
 

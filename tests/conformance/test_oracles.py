@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from mtls_runner.model.endpoint import ClientAuth
 from mtls_runner.model.observation import Outcome, Reason
-from mtls_runner.model.server import ClientAuth
-from mtls_runner.tls.names import verify_reason
+from mtls_runner.tls import verify_reason
 
 from .openssl_verify import client_asks, errors, server_asks
 from .results import Cell, Results

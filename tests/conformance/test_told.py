@@ -16,7 +16,7 @@ from mtls_runner.conformance.json_form import json_form
 from mtls_runner.conformance.markdown import markdown, same
 from mtls_runner.conformance.page import page
 from mtls_runner.conformance.table import OutcomeTable, outcome_table
-from mtls_runner.engine.run import RunOptions, run
+from mtls_runner.engine import RunOptions, run
 from mtls_runner.model.observation import Reason
 
 

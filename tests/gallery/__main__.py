@@ -14,11 +14,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mtls_runner.engine.run import run
+from mtls_runner.engine import run
 from mtls_runner.language import Overrides, load
 from mtls_runner.model.case import Plan
-from mtls_runner.model.event import CaseFinished
-from mtls_runner.model.verdict import Status
+from mtls_runner.model.verdict import CaseFinished, Status
 from mtls_runner.reporters.html.report import HtmlReporter
 
 from ..html.browser import browser, executable

@@ -10,8 +10,8 @@ from pathlib import Path
 import yaml
 
 from mtls_runner import Overrides, Verdict, load
-from mtls_runner.engine.run import RunOptions, run
-from mtls_runner.model.event import CaseFinished, RunFinished
+from mtls_runner.engine import RunOptions, run
+from mtls_runner.model.verdict import CaseFinished, RunFinished
 
 __all__ = ["make_context", "visit"]
 

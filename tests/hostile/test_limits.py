@@ -12,9 +12,8 @@ import pytest
 import yaml
 
 from mtls_runner import ScenarioError, Status, load, regular_expressions
-from mtls_runner.engine.run import run
-from mtls_runner.model.event import CaseFinished
-from mtls_runner.model.verdict import Verdict
+from mtls_runner.engine import run
+from mtls_runner.model.verdict import CaseFinished, Verdict
 from mtls_runner.regular_expressions import occurs
 
 HANGS = "(a|aa)+$"
@@ -102,8 +101,8 @@ MEASURE = """
 import resource, sys
 from pathlib import Path
 from mtls_runner import Overrides, load
-from mtls_runner.engine.run import run
-from mtls_runner.model.event import CaseFinished
+from mtls_runner.engine import run
+from mtls_runner.model.verdict import CaseFinished
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -13,11 +13,10 @@ from pathlib import Path
 import yaml
 
 from mtls_runner import Overrides, Verdict, load
-from mtls_runner.engine.run import RunOptions, run
-from mtls_runner.model.event import CaseFinished
+from mtls_runner.engine import RunOptions, run
 from mtls_runner.model.observation import ClientView, Direction, Outcome, Phase, Reason, ServerView
-from mtls_runner.tls.classify import classify
-from mtls_runner.tls.facts import Facts
+from mtls_runner.model.verdict import CaseFinished
+from mtls_runner.tls.classify import Facts, classify
 
 from .scenario import make_context
 

@@ -6,9 +6,9 @@ import io
 from collections.abc import Iterable
 from pathlib import Path
 
-from mtls_runner.engine.run import run
+from mtls_runner.engine import run
 from mtls_runner.language import Overrides, load
-from mtls_runner.model.event import Event
+from mtls_runner.model.verdict import Event
 from mtls_runner.reporters.html.report import HtmlReporter
 
 __all__ = ["HOSTILE", "PKI", "everyday", "page", "rendered"]

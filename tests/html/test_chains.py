@@ -19,10 +19,9 @@ from mtls_runner.model.certificate import (
     NameConstraints,
     SignatureSpec,
 )
-from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.model.observation import Observation, Outcome, Reason
 from mtls_runner.model.revocation import Revocation
-from mtls_runner.model.server import ServerSpec
 from mtls_runner.reporters.html.chains import Break, Chain, chains
 from mtls_runner.reporters.html.tree import Node, forest
 from tests.named import backend, tool

@@ -11,11 +11,21 @@ from pathlib import Path
 
 import pytest
 
-from mtls_runner.model.event import CaseFinished, Event, Noted, PlanFinished, PlanStarted, RunFinished, RunStarted
-from mtls_runner.model.expectation import Match
+from mtls_runner.errors import Diagnostic
+from mtls_runner.model.case import Match
 from mtls_runner.model.observation import Observation
-from mtls_runner.model.verdict import Mismatch, Status, Verdict
-from mtls_runner.span import Diagnostic
+from mtls_runner.model.verdict import (
+    CaseFinished,
+    Event,
+    Mismatch,
+    Noted,
+    PlanFinished,
+    PlanStarted,
+    RunFinished,
+    RunStarted,
+    Status,
+    Verdict,
+)
 from tests.html import labs
 from tests.html.labs import rendered
 from tests.reporters import samples

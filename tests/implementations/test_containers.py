@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from mtls_runner import Overrides, Status, load, run
-from mtls_runner.model.event import CaseFinished
 from mtls_runner.model.traits import Runtime
+from mtls_runner.model.verdict import CaseFinished
 
 from ..container_engine import absent, not_here
 

@@ -6,7 +6,7 @@ import pytest
 
 from mtls_runner import Overrides, ScenarioError, Status, UsageError, load, run
 from mtls_runner.cli import main
-from mtls_runner.model.event import CaseFinished
+from mtls_runner.model.verdict import CaseFinished
 
 SCENARIO = """\
 name: own

@@ -7,8 +7,8 @@ import pytest
 
 from mtls_runner import Overrides, Status, load, run
 from mtls_runner.language.implementations.reading import DIRECTORY, shipped
-from mtls_runner.model.event import CaseFinished, RunFinished
 from mtls_runner.model.implementation import DeclaredServer
+from mtls_runner.model.verdict import CaseFinished, RunFinished
 from mtls_runner.registry import registry
 
 ROOT = Path(__file__).parents[2]

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from mtls_runner.errors import ScenarioError
+from mtls_runner.errors import Diagnostic, ScenarioError
 from mtls_runner.language import Overrides, load
 from mtls_runner.model.case import Plan
-from mtls_runner.snippet import render
-from mtls_runner.span import Diagnostic
+from mtls_runner.snippet.rendering import render
 
 MINIMAL = """\
 ca: {subject: CN=Root}

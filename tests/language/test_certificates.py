@@ -19,9 +19,9 @@ from mtls_runner.model.certificate import (
     Moment,
     NameConstraints,
     OwnFiles,
+    Secret,
     SignatureSpec,
 )
-from mtls_runner.model.credential import Secret
 from tests.language.conftest import MINIMAL, Broken, Load, summary
 
 

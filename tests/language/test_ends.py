@@ -8,10 +8,20 @@ import pytest
 
 from mtls_runner.errors import UsageError
 from mtls_runner.language import Overrides
-from mtls_runner.model.client import ClientSpec, KeySource, Request
-from mtls_runner.model.credential import Secret
-from mtls_runner.model.endpoint import Address, ChainKind, ChainSpec, TlsVersion, VerifyFlag
-from mtls_runner.model.server import ClientAuth, Response, ServerSpec
+from mtls_runner.model.certificate import Secret
+from mtls_runner.model.endpoint import (
+    Address,
+    ChainKind,
+    ChainSpec,
+    ClientAuth,
+    ClientSpec,
+    KeySource,
+    Request,
+    Response,
+    ServerSpec,
+    TlsVersion,
+    VerifyFlag,
+)
 from tests.language.conftest import MINIMAL, Broken, Load, summary
 from tests.named import backend, tool
 

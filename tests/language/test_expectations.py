@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mtls_runner.model.case import Case
-from mtls_runner.model.expectation import Check, Match, Matcher
+from mtls_runner.model.case import Case, Check, Match, Matcher
 from tests.language.conftest import MINIMAL, Broken, Load, summary
 
 Found = dict[str, list[tuple[str, object]]]

@@ -9,9 +9,8 @@ from pathlib import Path
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
-from mtls_runner.language.document import Plain, Value
+from mtls_runner.language.document import Plain, Value, parse, read
 from mtls_runner.language.json_schema import SCHEMAS, main, schema
-from mtls_runner.language.source import parse, read
 from mtls_runner.model.observation import Outcome, Reason
 from tests.language.conftest import MINIMAL
 

@@ -9,10 +9,10 @@ import pytest
 from pydantic import BaseModel
 
 from mtls_runner.language import load
+from mtls_runner.language.document import parse
 from mtls_runner.language.json_schema import SCHEMAS
 from mtls_runner.language.reference import IN_WORDS, PAGE, TABLES, main
 from mtls_runner.language.scenario import Scenario
-from mtls_runner.language.source import parse
 from mtls_runner.language.values import Strict
 from mtls_runner.language.x509_words import DEFECTS
 from mtls_runner.model.observation import Outcome, Reason

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mtls_runner.errors import ScenarioError
 from mtls_runner.language import Overrides, load
 from mtls_runner.language.settings import settings_for
-from mtls_runner.snippet import render
+from mtls_runner.snippet.rendering import render
 from tests.language.conftest import MINIMAL, Broken, Load, Shown, summary
 from tests.language.test_snippet import misspellings, with_wrong_characters
 

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from mtls_runner.errors import Diagnostic, Severity, Span
 from mtls_runner.language.certificate import Certificate
 from mtls_runner.language.endpoint import ClientDescription, ServerDescription
 from mtls_runner.language.expectation import Expect
 from mtls_runner.language.scenario import CaseModel, Scenario
-from mtls_runner.snippet import is_secret, render
-from mtls_runner.span import Diagnostic, Severity, Span
+from mtls_runner.snippet import is_secret
+from mtls_runner.snippet.rendering import render
 
 PATH = Path("x.yaml")
 SECRET = "hunter2"

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from mtls_runner.errors import ScenarioError
-from mtls_runner.language import source, yaml_nodes
+from mtls_runner.language import document as source
+from mtls_runner.language import yaml_nodes
 from mtls_runner.language.document import Document, Plain, Value
 
 PATH = Path("scenario.yaml")

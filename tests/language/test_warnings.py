@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mtls_runner.span import Severity
+from mtls_runner.errors import Severity
 from tests.language.conftest import MINIMAL, Load, summary
 
 REFUSED = "  - {{name: bad, client: {client}, expect: {{server-refused: {reason}}}}}\n"

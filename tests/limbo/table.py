@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from mtls_runner.tls.names import VERIFY_CODES
+from mtls_runner.tls import VERIFY_CODES
 
 from .exchange import BEYOND, UNREACHED, facts, why_not
 from .oracle import WORDS, version

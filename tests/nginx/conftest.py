@@ -9,22 +9,18 @@ from pathlib import Path
 import pytest
 
 from mtls_runner.clients.python_ssl import PythonClient
-from mtls_runner.deadline import Deadline
-from mtls_runner.errors import EngineError
-from mtls_runner.model.certificate import Defect, KeyAlgorithm, KeyCipher, KeyFormat, KeySpec, Moment
-from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.credential import Secret
+from mtls_runner.errors import Deadline, EngineError
+from mtls_runner.model.certificate import Defect, KeyAlgorithm, KeyCipher, KeyFormat, KeySpec, Moment, Secret
+from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.model.observation import ClientView, HttpResponse, ServerView
 from mtls_runner.model.revocation import CrlSpec, Revocation, RevocationReason
-from mtls_runner.model.server import ServerSpec
 from mtls_runner.model.traits import Runtime
+from mtls_runner.pki import Store
 from mtls_runner.pki.keys import KeyPool
-from mtls_runner.pki.store import Store
 from mtls_runner.servers.container.engine import Engine
 from mtls_runner.servers.nginx.backend import NginxBackend
 from mtls_runner.servers.nginx.running import RunningNginx
-from mtls_runner.tls.classify import classify
-from mtls_runner.tls.facts import Control, Facts, Judgement
+from mtls_runner.tls.classify import Control, Facts, Judgement, classify
 from tests.named import backend
 
 from ..container_engine import IMAGE, not_here

@@ -11,12 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mtls_runner.model.client import ClientSpec, Request
-from mtls_runner.model.credential import Secret
-from mtls_runner.model.endpoint import TlsVersion, VerifyFlag
+from mtls_runner.model.certificate import Secret
+from mtls_runner.model.endpoint import ClientAuth, ClientSpec, Request, Response, TlsVersion, VerifyFlag
 from mtls_runner.model.revocation import RevocationCheck
-from mtls_runner.model.server import ClientAuth, Response
-from mtls_runner.pki.store import Store
+from mtls_runner.pki import Store
 from mtls_runner.servers.nginx.write.configuration import FIRST_PORT, Surroundings, generate
 from mtls_runner.servers.nginx.write.inexpressible import inexpressible
 from mtls_runner.servers.nginx.write.syntax import DOLLAR, expanding, literal

@@ -8,18 +8,14 @@ from collections.abc import Iterator
 import pytest
 
 from mtls_runner.clients.python_ssl import PythonClient
-from mtls_runner.deadline import Deadline
-from mtls_runner.errors import LabError
-from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.endpoint import Address
+from mtls_runner.errors import Deadline, LabError
+from mtls_runner.model.endpoint import Address, ClientSpec, ServerSpec
 from mtls_runner.model.observation import Outcome, Reason
-from mtls_runner.model.server import ServerSpec
-from mtls_runner.pki.store import Store
+from mtls_runner.pki import Store
 from mtls_runner.servers.external import ExternalBackend
 from mtls_runner.servers.nginx.running import RunningNginx
 from mtls_runner.servers.python.backend import PythonBackend
-from mtls_runner.tls.classify import classify
-from mtls_runner.tls.facts import Facts
+from mtls_runner.tls.classify import Facts, classify
 from tests.named import backend, tool
 
 from .conftest import Lab, MakeServer

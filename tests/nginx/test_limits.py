@@ -7,9 +7,9 @@ from dataclasses import replace
 import docker
 import pytest
 
-from mtls_runner.deadline import Deadline
-from mtls_runner.model.server import ServerSpec
-from mtls_runner.pki.store import Store
+from mtls_runner.errors import Deadline
+from mtls_runner.model.endpoint import ServerSpec
+from mtls_runner.pki import Store
 from mtls_runner.servers.container.engine import MEMORY, PIDS, Engine
 from mtls_runner.servers.nginx.backend import NginxBackend
 from tests.named import backend

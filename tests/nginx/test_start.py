@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from mtls_runner.errors import ServerUnusable
-from mtls_runner.model.credential import Secret
+from mtls_runner.model.certificate import Secret
+from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.model.observation import Reason
-from mtls_runner.model.server import ServerSpec
 
 from .conftest import ARTICLE_FILES, PASSPHRASE, Lab, MakeServer
 

@@ -10,17 +10,13 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from mtls_runner.clients.python_ssl import PythonClient
-from mtls_runner.deadline import Deadline
-from mtls_runner.errors import LabError
-from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.endpoint import Address
+from mtls_runner.errors import Deadline, LabError
+from mtls_runner.model.endpoint import Address, ClientSpec, ServerSpec
 from mtls_runner.model.observation import Alert, ClientView, Direction, Message, Outcome, Phase, Reason
-from mtls_runner.model.server import ServerSpec
 from mtls_runner.servers.nginx.log.attribution import can_be_of
 from mtls_runner.servers.nginx.log.lines import LogLine, parse_line, server_view
 from mtls_runner.servers.nginx.running import RunningNginx
-from mtls_runner.tls.classify import classify
-from mtls_runner.tls.facts import Facts
+from mtls_runner.tls.classify import Facts, classify
 from tests.named import tool
 
 from .conftest import Lab, MakeServer

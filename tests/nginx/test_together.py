@@ -6,12 +6,10 @@ from contextlib import ExitStack
 
 import pytest
 
-from mtls_runner.deadline import Deadline
-from mtls_runner.errors import ServerUnusable
-from mtls_runner.model.client import ClientSpec
+from mtls_runner.errors import Deadline, ServerUnusable
+from mtls_runner.model.endpoint import ClientAuth, ClientSpec, ServerSpec
 from mtls_runner.model.observation import Outcome, Reason
-from mtls_runner.model.server import ClientAuth, ServerSpec
-from mtls_runner.pki.store import Store
+from mtls_runner.pki import Store
 from mtls_runner.servers.container.engine import RUN_LABEL, Engine
 from mtls_runner.servers.nginx.backend import NginxBackend
 from tests.named import tool

@@ -11,8 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from mtls_runner.errors import ServerUnusable
-from mtls_runner.model.client import ClientSpec, Request
-from mtls_runner.model.server import Response, ServerSpec
+from mtls_runner.model.endpoint import ClientSpec, Request, Response, ServerSpec
 from mtls_runner.servers.nginx.running import RunningNginx
 from tests.named import tool
 

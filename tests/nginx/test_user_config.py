@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.endpoint import TlsVersion
+from mtls_runner.model.endpoint import ClientSpec, TlsVersion
 from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.servers.nginx.read.instrument import Changes, instrument
 from mtls_runner.servers.nginx.read.listening import lab_ports

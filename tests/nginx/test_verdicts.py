@@ -7,10 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from mtls_runner.model.client import ClientSpec, Request
-from mtls_runner.model.endpoint import TlsVersion
+from mtls_runner.model.endpoint import ClientSpec, Request, ServerSpec, TlsVersion
 from mtls_runner.model.observation import Alert, Direction, Outcome, Phase, Reason
-from mtls_runner.model.server import ServerSpec
 from mtls_runner.servers.nginx.running import RunningNginx
 from tests.named import tool
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mtls_runner import Overrides, Status, load, run
-from mtls_runner.model.event import CaseFinished, Noted
+from mtls_runner.model.verdict import CaseFinished, Noted
 
 from ..container_engine import IMAGE
 

@@ -13,9 +13,8 @@ from mtls_runner import Overrides, Plan, load
 from mtls_runner.engine.lab import Lab
 from mtls_runner.errors import ServerUnusable
 from mtls_runner.model.case import Case
-from mtls_runner.model.endpoint import TlsVersion
+from mtls_runner.model.endpoint import ServerSpec, TlsVersion
 from mtls_runner.model.observation import Outcome
-from mtls_runner.model.server import ServerSpec
 from mtls_runner.model.traits import Runtime
 from tests.named import backend
 

@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509
 
 from mtls_runner import RunOptions, Status, Verdict, load, run
-from mtls_runner.model.event import CaseFinished
+from mtls_runner.model.verdict import CaseFinished
 
 SCENARIO = """\
 ca: {}

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from mtls_runner import Lab, Overrides, Status, load, run
-from mtls_runner.model.distinguished_name import same_form
-from mtls_runner.model.event import CaseFinished
+from mtls_runner.model.names import same_form
+from mtls_runner.model.verdict import CaseFinished
 
 from ..container_engine import IMAGE
 from ..pki import openssl

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mtls_runner import Lab, Overrides, ScenarioError, Status, load, run
-from mtls_runner.model.event import CaseFinished
+from mtls_runner.model.verdict import CaseFinished
 
 from ..container_engine import IMAGE
 from ..pki import openssl

@@ -9,7 +9,7 @@ import pytest
 
 from mtls_runner import Plan, Verdict, load
 from mtls_runner.cli import main
-from mtls_runner.cli.exit_code import ExitCode
+from mtls_runner.cli.program import ExitCode
 from mtls_runner.engine.lab import Lab
 from mtls_runner.model.observation import Observation, Outcome, Reason
 from mtls_runner.model.verdict import Status

@@ -14,8 +14,8 @@ import pytest
 from mtls_runner import Verdict, load
 from mtls_runner.engine.lab import Lab
 from mtls_runner.model.case import Case, Plan
+from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.model.observation import Observation, Outcome, Reason
-from mtls_runner.model.server import ServerSpec
 from mtls_runner.model.verdict import Status
 from tests.named import backend
 

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from mtls_runner.cli import main
-from mtls_runner.cli.exit_code import ExitCode
+from mtls_runner.cli.program import ExitCode
 
 pytest_plugins = ["pytester"]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from mtls_runner.model.certificate import CertificateSpec
+from mtls_runner.pki import Store
 from mtls_runner.pki.keys import KeyPool
-from mtls_runner.pki.store import Store
 
 from .describe import plan
 

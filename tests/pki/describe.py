@@ -17,9 +17,9 @@ from mtls_runner.model.certificate import (
     Moment,
     NameConstraints,
     OwnFiles,
+    Secret,
     SignatureSpec,
 )
-from mtls_runner.model.credential import Secret
 
 
 class Fields(TypedDict, total=False):

@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 
 from mtls_runner.errors import MaterialError
-from mtls_runner.model.certificate import KeyAlgorithm, KeyCipher, KeyFormat
-from mtls_runner.model.credential import Secret
-from mtls_runner.pki.at_rest import pem_key
+from mtls_runner.model.certificate import KeyAlgorithm, KeyCipher, KeyFormat, Secret
 from mtls_runner.pki.keys import KeyPool, PrivateKey
+from mtls_runner.pki.pem import pem_key
 
 from . import openssl
 

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mtls_runner.model.certificate import Defect, KeyAlgorithm, KeySpec, SignatureSpec
-from mtls_runner.model.credential import Credential
-from mtls_runner.pki.store import Store
+from mtls_runner.model.certificate import Credential, Defect, KeyAlgorithm, KeySpec, SignatureSpec
+from mtls_runner.pki import Store
 
 from . import openssl
 from .conftest import MakeStore

@@ -16,8 +16,8 @@ from mtls_runner.model.certificate import (
     SignatureSpec,
 )
 from mtls_runner.model.endpoint import ChainSpec
+from mtls_runner.pki import Store
 from mtls_runner.pki.keys import KeyPool
-from mtls_runner.pki.store import Store
 
 from . import openssl
 from .conftest import MakeStore

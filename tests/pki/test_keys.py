@@ -12,8 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from mtls_runner.model.certificate import KeyAlgorithm
-from mtls_runner.pki.key_files import KeyFiles
-from mtls_runner.pki.keys import KeyPair, KeyPool, user_key_directory
+from mtls_runner.pki.keys import KeyFiles, KeyPair, KeyPool
 
 RSA = KeyAlgorithm.RSA_1024  # the fastest to make
 
@@ -127,15 +126,17 @@ def test_a_directory_that_cannot_be_made_means_memory_only(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
-        ({"XDG_CACHE_HOME": "/cache", "HOME": "/home/me"}, "/cache/mtls-run/keys"),
-        ({"XDG_CACHE_HOME": "", "HOME": "/home/me"}, "/home/me/.cache/mtls-run/keys"),
-        ({"XDG_CACHE_HOME": "relative", "HOME": "/home/me"}, "/home/me/.cache/mtls-run/keys"),
+        ({"XDG_CACHE_HOME": "{}/cache", "HOME": "{}/me"}, "cache/mtls-run/keys"),
+        ({"XDG_CACHE_HOME": "", "HOME": "{}/me"}, "me/.cache/mtls-run/keys"),
     ],
 )
-def test_the_users_cache_directory(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], expected: str) -> None:
+def test_the_pool_of_a_user_lies_in_the_users_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], expected: str
+) -> None:
     for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    assert user_key_directory() == Path(expected)
+        monkeypatch.setenv(name, value.format(tmp_path))
+    take(KeyPool.of_user(), KeyAlgorithm.RSA_1024, 1)
+    assert [path.name for path in (tmp_path / expected).iterdir()] == ["rsa-1024-0000.key"]
 
 
 def test_progress_is_told_from_nothing_to_everything() -> None:

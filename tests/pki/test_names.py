@@ -5,7 +5,7 @@ import re
 import pytest
 
 from mtls_runner.errors import MaterialError
-from mtls_runner.pki.names import constraint, distinguished_name, general_name
+from mtls_runner.pki.extensions import constraint, distinguished_name, general_name
 
 from . import openssl
 from .conftest import MakeStore

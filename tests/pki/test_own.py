@@ -10,12 +10,20 @@ from pathlib import Path
 import pytest
 
 from mtls_runner.errors import MaterialError
-from mtls_runner.model.certificate import CertificateSpec, KeyAlgorithm, KeyCipher, KeyFormat, KeySpec, Moment, OwnFiles
-from mtls_runner.model.credential import Secret
+from mtls_runner.model.certificate import (
+    CertificateSpec,
+    KeyAlgorithm,
+    KeyCipher,
+    KeyFormat,
+    KeySpec,
+    Moment,
+    OwnFiles,
+    Secret,
+)
 from mtls_runner.model.endpoint import ChainKind, ChainSpec
 from mtls_runner.model.observation import Reason
+from mtls_runner.pki import Store
 from mtls_runner.pki.own import problem, read_own
-from mtls_runner.pki.store import Store
 
 from . import openssl
 from .conftest import MakeStore

@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 
 from mtls_runner.errors import MaterialError
-from mtls_runner.model.certificate import KeyAlgorithm, KeyFormat, KeySpec, OwnFiles
-from mtls_runner.model.credential import Secret
-from mtls_runner.pki.at_rest import pem_key
+from mtls_runner.model.certificate import KeyAlgorithm, KeyFormat, KeySpec, OwnFiles, Secret
 from mtls_runner.pki.keys import KeyPool
 from mtls_runner.pki.own import problem, read_own
 from mtls_runner.pki.own_content import read_content
 from mtls_runner.pki.own_keys import open_pkcs12
+from mtls_runner.pki.pem import pem_key
 
 from .conftest import MakeStore
 from .describe import authority, leaf

@@ -10,13 +10,12 @@ from pathlib import Path
 import pytest
 
 from mtls_runner.errors import MaterialError
-from mtls_runner.model.certificate import KeyAlgorithm, KeyCipher, KeyFormat, KeySpec
-from mtls_runner.model.credential import Credential, Secret
+from mtls_runner.model.certificate import Credential, KeyAlgorithm, KeyCipher, KeyFormat, KeySpec, Secret
 from mtls_runner.model.endpoint import ChainKind, ChainSpec
 from mtls_runner.model.port import Material
+from mtls_runner.pki import Store
 from mtls_runner.pki.keys import KeyPool
-from mtls_runner.pki.private_files import file_names
-from mtls_runner.pki.store import Store
+from mtls_runner.private_files import file_names
 
 from . import openssl
 from .conftest import MakeStore

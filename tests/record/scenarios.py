@@ -14,11 +14,10 @@ from pathlib import Path
 from yaml.nodes import MappingNode, Node
 
 from mtls_runner import Overrides, Plan, load, run
+from mtls_runner.language.document import parse
 from mtls_runner.language.layout import extents
-from mtls_runner.language.source import parse
-from mtls_runner.model.event import CaseFinished, RunFinished
-from mtls_runner.model.expectation import Check
-from mtls_runner.model.verdict import Status
+from mtls_runner.model.case import Check
+from mtls_runner.model.verdict import CaseFinished, RunFinished, Status
 from mtls_runner.record.file import ScenarioFile
 from mtls_runner.record.recorded import Recorded, record
 

@@ -93,7 +93,7 @@ def test_language_schema_help_explain_and_versions_know_them(installed: Installe
     schema = json.loads(installed("schema"))["definitions"]
     for end, key in (("ServerDescription", "backend"), ("ClientDescription", "tool")):
         assert "toy" in schema[end]["properties"][key]["anyOf"][0]["enum"]
-    assert schema["Options"]["properties"]["volume"] == {
+    assert schema["ServerDescription"]["properties"]["options"]["properties"]["volume"] == {
         "description": "How loudly.",
         "examples": [11],
         "maximum": 11,
@@ -136,8 +136,8 @@ from mtls_runner.conformance.catalogue import plans
 from mtls_runner.conformance.table import outcome_table
 from mtls_runner.conformance.case import by_file
 from mtls_runner.conformance.markdown import markdown
-from mtls_runner.engine.run import run
-from mtls_runner.model.event import CaseFinished
+from mtls_runner.engine import run
+from mtls_runner.model.verdict import CaseFinished
 chosen = [plan for plan in plans(("toy", "python"), ("toy", "curl")) if plan.name == "trust"]
 verdicts = [event.verdict for event in run(chosen) if isinstance(event, CaseFinished)]
 groups = by_file(chosen, verdicts)

@@ -6,9 +6,8 @@ import errno
 import http.client
 import ssl
 
-from mtls_runner.deadline import Deadline
-from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.endpoint import Address, ChainKind
+from mtls_runner.errors import Deadline
+from mtls_runner.model.endpoint import Address, ChainKind, ClientSpec
 from mtls_runner.model.observation import ClientView, HttpResponse, Phase
 from mtls_runner.model.port import Material
 from mtls_runner.model.traits import ClientTraits, Runtime

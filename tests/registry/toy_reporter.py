@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from mtls_runner.model.event import CaseFinished, Event, RunFinished
 from mtls_runner.model.traits import ReporterTraits
+from mtls_runner.model.verdict import CaseFinished, Event, RunFinished
 
 
 class ToyReporter:

@@ -8,10 +8,9 @@ from dataclasses import replace
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mtls_runner.deadline import Deadline
-from mtls_runner.model.client import ClientSpec
+from mtls_runner.errors import Deadline
+from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.model.port import Material, RunningServer
-from mtls_runner.model.server import ServerSpec
 from mtls_runner.model.traits import BackendTraits, Refusal, Runtime
 from mtls_runner.servers.python.backend import PythonBackend
 

@@ -7,12 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mtls_runner.engine.judge import whole
-from mtls_runner.model.case import Action, Case, Plan, Step
-from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.endpoint import TlsVersion
-from mtls_runner.model.event import CaseFinished, CaseStarted, Event, PlanFinished, PlanStarted, RunFinished, RunStarted
-from mtls_runner.model.expectation import Check, Expectation, Match, Matcher, Versions
+from mtls_runner.engine.compare import whole
+from mtls_runner.errors import Diagnostic, Severity, Span
+from mtls_runner.model.case import Action, Case, Check, Expectation, Match, Matcher, Plan, Step, Versions
+from mtls_runner.model.endpoint import ClientSpec, ServerSpec, TlsVersion
 from mtls_runner.model.observation import (
     Alert,
     ClientView,
@@ -26,10 +24,19 @@ from mtls_runner.model.observation import (
     Reason,
     ServerView,
 )
-from mtls_runner.model.server import ServerSpec
-from mtls_runner.model.verdict import Mismatch, Status, Verdict
+from mtls_runner.model.verdict import (
+    CaseFinished,
+    CaseStarted,
+    Event,
+    Mismatch,
+    PlanFinished,
+    PlanStarted,
+    RunFinished,
+    RunStarted,
+    Status,
+    Verdict,
+)
 from mtls_runner.registry import registry
-from mtls_runner.span import Diagnostic, Severity, Span
 
 TEXT = """\
 name: sample

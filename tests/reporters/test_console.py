@@ -11,11 +11,10 @@ import pytest
 
 from mtls_runner.model.case import Plan
 from mtls_runner.model.endpoint import TlsVersion
-from mtls_runner.model.event import Progress, RunStarted
-from mtls_runner.model.verdict import Mismatch, Verdict
+from mtls_runner.model.verdict import Mismatch, Progress, RunStarted, Verdict
+from mtls_runner.reporters import ASCII_MARKS, MARKS, PlainPage, marks_for
 from mtls_runner.reporters.console import ConsoleReporter
 from mtls_runner.reporters.live import RichPage
-from mtls_runner.reporters.page import ASCII_MARKS, MARKS, PlainPage, marks_for
 from tests.reporters import samples
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")

@@ -9,8 +9,7 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
-from mtls_runner.model.case import Plan
-from mtls_runner.model.expectation import Match
+from mtls_runner.model.case import Match, Plan
 from mtls_runner.model.verdict import Verdict
 from mtls_runner.reporters.json_report import JsonReporter
 from mtls_runner.reporters.json_schema import report_schema, report_schema_text

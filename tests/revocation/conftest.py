@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from mtls_runner import Case, Lab, Overrides, Plan, Status, Verdict, load
+from mtls_runner.pki import Store
 from mtls_runner.pki.keys import KeyPool
-from mtls_runner.pki.store import Store
 
 from ..container_engine import IMAGE
 

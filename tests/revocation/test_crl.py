@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from mtls_runner import Case, Plan, Status
-from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.model.revocation import RevocationCheck
-from mtls_runner.model.server import ServerSpec
-from mtls_runner.pki.store import Store
-from mtls_runner.tls.names import verify_reason
+from mtls_runner.pki import Store
+from mtls_runner.tls import verify_reason
 
 from ..pki import openssl
 from .conftest import MakeStore, each_once, expected, plan_of, verdicts

@@ -15,9 +15,9 @@ from urllib.parse import quote
 import pytest
 
 from mtls_runner import Lab, LabError, Plan, Status
+from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.model.revocation import OcspAnswer, ResponderSpec, RevocationCheck
-from mtls_runner.model.server import ServerSpec
-from mtls_runner.pki.store import Store
+from mtls_runner.pki import Store
 from mtls_runner.servers.stubs.ocsp_responder import ResponderStub, responder_stub
 
 from ..pki import openssl

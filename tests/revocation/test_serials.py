@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mtls_runner import Overrides, Status, load
 from mtls_runner.model.observation import Reason
-from mtls_runner.pki.store import Store
+from mtls_runner.pki import Store
 
 from ..container_engine import IMAGE
 from ..pki import openssl

@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 from mtls_runner import Case, Lab, Plan, Status
-from mtls_runner.clients.curl.stapled_status import status_reason
+from mtls_runner.clients.curl.outcome import status_reason
 from mtls_runner.model.endpoint import TlsVersion
 from mtls_runner.model.observation import Reason
 from mtls_runner.model.revocation import OcspAnswer, ResponderSpec, StaplingSpec
-from mtls_runner.pki.store import Store
+from mtls_runner.pki import Store
 from mtls_runner.servers.nginx.staple_priming import status_hello
 from mtls_runner.tls.messages import stapled
 

@@ -11,8 +11,8 @@ from contextlib import ExitStack, closing, contextmanager
 import pytest
 
 from mtls_runner.errors import LabError
-from mtls_runner.servers.python import acceptors
-from mtls_runner.servers.python.acceptors import Acceptors
+from mtls_runner.servers.python import connections
+from mtls_runner.servers.python.connections import Acceptors
 
 _SECONDS = 20.0
 Serve = Callable[[socket.socket], None]
@@ -68,7 +68,7 @@ def test_one_thread_serves_one_client_after_the_other() -> None:
 
 @pytest.mark.parametrize("quiet", [1.0, 0.0], ids=["watched", "resting"])
 def test_nobody_waits_for_a_client_that_stays(quiet: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(acceptors, "_QUIET", quiet)
+    monkeypatch.setattr(connections, "_QUIET", quiet)
     with accepting(echo) as (_, address, by), ExitStack() as stack:
         for count in range(1, 6):
             assert answered(stack.enter_context(closing(connect(address))))
@@ -151,7 +151,7 @@ def test_a_client_waits_until_a_file_descriptor_is_free() -> None:
         try:
             first.close()
             second.connect(address)
-            by[0].join(10 * acceptors.PATIENCE)  # accept() fails: EMFILE
+            by[0].join(10 * connections.PATIENCE)  # accept() fails: EMFILE
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         assert answered(second)

@@ -7,12 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mtls_runner.clients.python_ssl import PythonClient
-from mtls_runner.deadline import Deadline
-from mtls_runner.model.client import ClientSpec
+from mtls_runner.errors import Deadline
+from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.model.observation import ClientView, Phase
-from mtls_runner.model.server import ServerSpec
+from mtls_runner.pki import Store
 from mtls_runner.pki.keys import KeyPool
-from mtls_runner.pki.store import Store
 from mtls_runner.servers.python.backend import PythonBackend
 from tests.named import backend, tool
 

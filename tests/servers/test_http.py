@@ -10,13 +10,11 @@ from datetime import UTC, datetime
 import pytest
 
 from mtls_runner.clients.python_ssl import PythonClient
-from mtls_runner.deadline import Deadline
-from mtls_runner.errors import LabError, ServerUnusable
-from mtls_runner.model.client import ClientSpec, Request
+from mtls_runner.errors import Deadline, LabError, ServerUnusable
+from mtls_runner.model.endpoint import ClientSpec, Request, Response, ServerSpec
 from mtls_runner.model.observation import ClientView, Phase, Reason, ServerView
-from mtls_runner.model.server import Response, ServerSpec
+from mtls_runner.pki import Store
 from mtls_runner.pki.keys import KeyPool
-from mtls_runner.pki.store import Store
 from mtls_runner.servers.python.backend import PythonBackend
 from tests.named import backend, tool
 

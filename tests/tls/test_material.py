@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from mtls_runner.model.credential import Secret
+from mtls_runner.model.certificate import Secret
 from mtls_runner.model.observation import Reason
-from mtls_runner.tls.material import load, load_trust
+from mtls_runner.tls.context import load, load_trust
 
 
 def openssl(directory: Path, *arguments: str) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from mtls_runner.model import HINTS, MEANINGS
 from mtls_runner.model.observation import Outcome, Reason
-from mtls_runner.tls.alert_reasons import alert_reasons
-from mtls_runner.tls.hints import HINTS, MEANINGS
-from mtls_runner.tls.names import ALERTS, CURL_EXITS, REASONS, VERIFY_CODES, alert_name, verify_reason
+from mtls_runner.tls import ALERTS, CURL_EXITS, REASONS, VERIFY_CODES, alert_name, verify_reason
 from mtls_runner.tls.openssl_errors import SSL_REASONS, openssl_errors
+from mtls_runner.tls.rules import alert_reasons
 
 HEADERS = (Path("/usr/include/openssl/x509_vfy.h"), Path("/usr/include/openssl/x509_vfy.h.in"))
 REASON_HEADERS = (Path("/usr/include/openssl/sslerr.h"),)

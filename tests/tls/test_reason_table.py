@@ -9,8 +9,8 @@ import re
 from pathlib import Path
 
 from mtls_runner.model.observation import Reason
-from mtls_runner.tls.alert_reasons import OPENSSL, VERDICTS, alert_reasons
-from mtls_runner.tls.names import VERIFY_CODES
+from mtls_runner.tls import VERIFY_CODES
+from mtls_runner.tls.rules import OPENSSL, VERDICTS, alert_reasons
 
 #: Made by ``mtls-run conformance`` of real handshakes whose reasons the catalogue's authors wrote down.
 PAGE = Path(__file__).parents[2] / "docs" / "outcomes.md"

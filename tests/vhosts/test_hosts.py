@@ -11,7 +11,7 @@ import pytest
 
 from mtls_runner import Lab, ScenarioError, Status, load
 from mtls_runner.pki.keys import KeyPool
-from mtls_runner.tls.client_hello import Hello, read_hello
+from mtls_runner.servers.python.virtual_hosts import Hello, read_hello
 
 HOSTS = """\
 authorities:

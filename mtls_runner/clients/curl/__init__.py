@@ -1,1 +1,40 @@
-"""The curl client: its command line, the traces that it writes, and what they say."""
+"""What curl says of itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mtls_runner.model.certificate import FileForm
+from mtls_runner.model.traits import ClientTraits, Runtime
+
+if TYPE_CHECKING:
+    from mtls_runner.model.port import Client, TypedCommand
+
+__all__ = ["TRAITS"]
+
+
+def _make() -> Client:
+    from mtls_runner.clients.curl.client import CurlClient
+
+    return CurlClient()
+
+
+def _typed() -> TypedCommand:
+    from mtls_runner.clients.curl.client import CurlClient
+
+    return CurlClient()
+
+
+TRAITS = ClientTraits(
+    name="curl",
+    sentence="",
+    make=_make,
+    library="openssl",
+    completes_chains=True,
+    partial_chain=True,
+    runtimes=(Runtime.PROCESS,),
+    loads=frozenset(FileForm),  # --cert-type, --key-type
+    own_exit_code=True,
+    like_curl=True,
+    typed=_typed,
+)

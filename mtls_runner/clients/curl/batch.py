@@ -9,7 +9,7 @@ from dataclasses import replace
 from mtls_runner.clients.curl.binary import CurlRun, Kept
 from mtls_runner.clients.curl.outcome import Written
 from mtls_runner.errors import LabError
-from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.endpoint import ClientSpec
 from mtls_runner.model.observation import ClientView, Phase
 
 __all__ = ["apart", "gone", "told"]

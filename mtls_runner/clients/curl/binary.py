@@ -13,8 +13,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mtls_runner.deadline import Deadline
-from mtls_runner.errors import DeadlineExceeded, LabError
+from mtls_runner.errors import Deadline, DeadlineExceeded, LabError
 
 __all__ = ["CurlBinary", "CurlRun", "Kept", "Sink"]
 

@@ -14,20 +14,17 @@ from pathlib import Path
 from mtls_runner.clients.curl.batch import apart, gone, told
 from mtls_runner.clients.curl.binary import CurlBinary, CurlRun, Kept, Sink
 from mtls_runner.clients.curl.command import Command, CurlFiles, build, locked, openssl_settings, secret_headers
-from mtls_runner.clients.curl.head import Head
 from mtls_runner.clients.curl.outcome import OUT_OF_MEMORY, READ_LATE, stopped, view
-from mtls_runner.clients.curl.trace import TraceReader
-from mtls_runner.deadline import Deadline
-from mtls_runner.errors import DeadlineExceeded, FileUnusable, LabError
-from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.credential import FileForm
-from mtls_runner.model.endpoint import Address, TlsVersion, VerifyFlag
+from mtls_runner.clients.curl.trace import Head, TraceReader
+from mtls_runner.errors import Deadline, DeadlineExceeded, FileUnusable, LabError
+from mtls_runner.model.case import satisfies
+from mtls_runner.model.certificate import FileForm
+from mtls_runner.model.endpoint import Address, ClientSpec, TlsVersion, VerifyFlag
 from mtls_runner.model.observation import ClientView, Reason
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import RevocationCheck
+from mtls_runner.tls.context import Problem, load, load_crls, load_trust
 from mtls_runner.tls.http_response import LONGEST_HEAD
-from mtls_runner.tls.material import Problem, load, load_crls, load_trust
-from mtls_runner.versions import satisfies
 
 __all__ = ["CurlClient"]
 

@@ -11,9 +11,8 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from mtls_runner.errors import LabError
-from mtls_runner.model.client import ClientSpec, Request
-from mtls_runner.model.credential import FileForm
-from mtls_runner.model.endpoint import Address, TlsVersion
+from mtls_runner.model.certificate import FileForm
+from mtls_runner.model.endpoint import Address, ClientSpec, Request, TlsVersion
 from mtls_runner.model.port import Material
 from mtls_runner.snippet import is_secret
 

@@ -6,18 +6,56 @@ import errno
 import os
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
-from mtls_runner.clients.curl.stapled_status import status_reason
 from mtls_runner.clients.curl.trace import CurlTrace
-from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.observation import ClientView, Direction, HttpResponse, Phase
-from mtls_runner.tls.broken_protocol import NOT_HTTP
+from mtls_runner.model.endpoint import ClientSpec
+from mtls_runner.model.observation import ClientView, Direction, HttpResponse, Phase, Reason
 from mtls_runner.tls.classify import ISSUER_NAME_EMPTY
-from mtls_runner.tls.material import Problem
+from mtls_runner.tls.context import Problem
 from mtls_runner.tls.messages import issuer
 from mtls_runner.tls.openssl_errors import openssl_errors
+from mtls_runner.tls.rules import NOT_HTTP
 
-__all__ = ["OUT_OF_MEMORY", "READ_LATE", "Written", "stopped", "view"]
+__all__ = ["OUT_OF_MEMORY", "READ_LATE", "Written", "status_reason", "stopped", "view"]
+
+_SKEW = timedelta(minutes=5)
+_UNTRUSTED = ("OCSP response verification failed", "Could not find certificate ID in OCSP response")
+_NO_ISSUER = "Error computing OCSP ID"
+
+
+def status_reason(words: str, response: bytes | None) -> Reason:
+    """The reason.
+
+    Args:
+        words: curl's.
+        response: the stapled ``OCSPResponse``, DER; ``None``: none came.
+    """
+    if response is None:
+        return Reason.OCSP_UNAVAILABLE
+    from cryptography.x509 import ocsp
+
+    try:
+        parsed = ocsp.load_der_ocsp_response(response)
+        if parsed.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
+            return Reason.OCSP_UNAVAILABLE
+        status = parsed.certificate_status
+        begin, end = parsed.this_update_utc, parsed.next_update_utc
+    except (ValueError, NotImplementedError):
+        return Reason.OCSP_INVALID
+    if any(text in words for text in _UNTRUSTED):
+        return Reason.OCSP_INVALID
+    if _NO_ISSUER in words:
+        return Reason.OTHER  # the issuer is not in the chain that the server sent, and curl looks nowhere else
+    now = datetime.now(UTC)
+    if begin > now + _SKEW:
+        return Reason.OCSP_NOT_YET_VALID
+    if end is not None and end < now - _SKEW:
+        return Reason.OCSP_EXPIRED
+    if status is ocsp.OCSPCertStatus.REVOKED:
+        return Reason.REVOKED
+    return Reason.OCSP_UNKNOWN if status is ocsp.OCSPCertStatus.UNKNOWN else Reason.OCSP_INVALID
+
 
 _OK, _RESOLVE, _CONNECT, _PARTIAL, _TIMEOUT, _EMPTY, _VERIFY = 0, 6, 7, 18, 28, 52, 60
 _STATUS, _RECV = 91, 56

@@ -4,19 +4,23 @@ A trace is a series of sections, each with a line that says what it is and how l
 line (curl, ``src/tool_cb_dbg.c``). curl hands every call of OpenSSL's message callback through as ``SSL data``: record
 headers (5 bytes), TLS 1.3's inner content types (1 byte) and the messages themselves; a message's kind is therefore what
 the header, or the inner type, before it said.
-"""
+
+Beside it, the head of the response as ``--dump-header`` wrote it, and what curl does not mind in it though it is not HTTP/1.1."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
 
-from mtls_runner.model.observation import Direction
-from mtls_runner.tls.names import WIRE_VERSIONS
-from mtls_runner.tls.server_hello import ALPN, TLS_1_3, block, extensions, protocol, read_server_hello
-from mtls_runner.tls.transcript import Transcript
+from mtls_runner.clients.curl.binary import Kept
+from mtls_runner.model.endpoint import ClientSpec
+from mtls_runner.model.observation import Direction, HttpResponse
+from mtls_runner.tls import WIRE_VERSIONS
+from mtls_runner.tls.http_response import LONGEST_HEAD
+from mtls_runner.tls.messages import ALPN, TLS_1_3, block, extensions, protocol, read_server_hello
+from mtls_runner.tls.sockets import Transcript
 
-__all__ = ["CurlTrace", "TraceReader", "parse", "take"]
+__all__ = ["CurlTrace", "Head", "TraceReader", "parse", "take"]
 
 _SECTION = re.compile(rb"(=>|<=) (Send|Recv) (SSL data|header|data), (\d+) bytes \(0x[0-9a-f]+\)")
 _INFO = b"== Info: "
@@ -184,3 +188,59 @@ def _server_hello(found: CurlTrace, data: bytes) -> None:
     found.version, found.cipher, found.alpn = hello.version, hello.cipher, hello.alpn
     if found.version >= TLS_1_3:
         found.resumed = hello.pre_shared_key
+
+
+_BEGIN = re.compile(rb"^HTTP/", re.MULTILINE)
+_END = re.compile(rb"\n\r?\n")
+_SWITCHING = b"HTTP/1.1 101"
+_SHOWN = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The last of those that came (informational ones come before it, RFC 9110 §15.2), trailers behind it.
+
+    Args:
+        octets: as curl wrote them.
+        whole: nothing of them was left out.
+    """
+
+    octets: bytes
+    whole: bool
+
+    @classmethod
+    def last(cls, dumped: bytes, *, whole: bool) -> Head:
+        """Of everything that ``--dump-header`` wrote."""
+        begins = [match.start() for match in _BEGIN.finditer(dumped)]
+        return cls(dumped[begins[-1] :] if begins else b"", whole)
+
+    @property
+    def cut(self) -> bool:
+        """Whether the server closed the connection before its end, which is no error to curl."""
+        return bool(self.octets) and self.whole and _END.search(self.octets) is None
+
+    def switched(self, client: ClientSpec) -> bool:
+        """Whether the server took the offer of another protocol, which curl knows nothing of: to it no response came."""
+        return self.octets.startswith(_SWITCHING) and not self.cut and _offers(client)
+
+    def fault(self, client: ClientSpec, trace: CurlTrace) -> str:
+        """What makes it no answer in HTTP/1.1; ``""``: nothing."""
+        if not self.whole:
+            return f"the head of the response is longer than {LONGEST_HEAD} bytes"
+        if self.octets.startswith(b"HTTP/2") and trace.alpn != "h2":
+            return f"the answer does not begin as HTTP/1.1 does, but with {self.octets[:_SHOWN]!r}"
+        if self.octets.startswith(_SWITCHING) and not _offers(client):
+            return "the server switches to another protocol (101), which nobody offered"
+        return ""
+
+    def response(self, status: int, body: Kept) -> HttpResponse | None:
+        """With the body that came."""
+        if not status:
+            return None
+        fields = [line.partition(":") for line in self.octets.decode("latin-1").split("\n")[1:]]
+        headers = tuple((name.strip().lower(), value.strip()) for name, colon, value in fields if colon)
+        return HttpResponse(status, headers, bytes(body.data), body.size)
+
+
+def _offers(client: ClientSpec) -> bool:
+    return any(name.lower() == "upgrade" for name, _ in client.request.headers)

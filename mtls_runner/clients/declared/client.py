@@ -15,19 +15,17 @@ from mtls_runner.clients.declared.honours import inexpressible
 from mtls_runner.clients.declared.messages import parse
 from mtls_runner.clients.declared.variables import placeholders, variables
 from mtls_runner.clients.declared.view import Wrote, client_view
-from mtls_runner.deadline import Deadline
-from mtls_runner.errors import LabError
-from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.endpoint import Address
+from mtls_runner.errors import Deadline, LabError
+from mtls_runner.model.endpoint import Address, ClientSpec
 from mtls_runner.model.implementation import DeclaredClient, Implementation
 from mtls_runner.model.observation import ClientView
 from mtls_runner.model.port import Material
+from mtls_runner.private_files import user_directory
 from mtls_runner.runtimes.directory import Place
 from mtls_runner.runtimes.installed import Installed
 from mtls_runner.runtimes.ports import reserved_port
 from mtls_runner.runtimes.process import Finished, Unfinished, finish
 from mtls_runner.runtimes.template import Inexpressible, render
-from mtls_runner.user_directory import user_directory
 
 __all__ = ["DeclaredToolClient"]
 

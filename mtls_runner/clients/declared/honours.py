@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mtls_runner.model.client import ClientSpec, Request
-from mtls_runner.model.endpoint import VerifyFlag
+from mtls_runner.model.endpoint import ClientSpec, Request, VerifyFlag
 from mtls_runner.model.implementation import DeclaredClient, Honours
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.tls.versions import gap

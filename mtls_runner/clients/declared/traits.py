@@ -6,7 +6,7 @@ from mtls_runner.errors import LabError
 from mtls_runner.model.implementation import Implementation
 from mtls_runner.model.port import Client
 from mtls_runner.model.traits import ClientTraits, Runtime
-from mtls_runner.runtimes.consent import NEEDED
+from mtls_runner.registry import NO_CONSENT
 from mtls_runner.runtimes.installed import missing_program
 
 __all__ = ["traits"]
@@ -25,7 +25,7 @@ def traits(implementation: Implementation, *, consent: bool = False) -> ClientTr
 
     def missing() -> str | None:
         if not implementation.shipped and not consent:
-            return NEEDED.format(what=f"{implementation.title} runs a command that the scenario's tree brings")
+            return NO_CONSENT.format(what=f"{implementation.title} runs a command that the scenario's tree brings")
         return missing_program(implementation)
 
     return ClientTraits(

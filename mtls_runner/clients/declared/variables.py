@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import ip_address
 
-from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.endpoint import Address, ChainKind, ChainSpec
+from mtls_runner.model.endpoint import Address, ChainKind, ChainSpec, ClientSpec
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.runtimes.directory import Place, content_of, presented_files

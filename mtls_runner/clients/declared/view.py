@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mtls_runner.clients.curl.trace import CurlTrace
-from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.endpoint import ClientSpec
 from mtls_runner.model.implementation import DeclaredClient
 from mtls_runner.model.observation import Alert, ClientView, Direction, HttpResponse, Phase, Reason
 from mtls_runner.tls.dialects import Told, compiled, told

@@ -10,8 +10,7 @@ from pydantic import Field
 
 from mtls_runner.language.document import Value, meant
 from mtls_runner.language.implementations.words import CLIENT_SETTINGS, SERVER_SETTINGS, SYNTAXES
-from mtls_runner.language.protocol import Tls
-from mtls_runner.language.revocation import CHECKS
+from mtls_runner.language.shared_words import CHECKS, Tls
 from mtls_runner.language.values import (
     Bool,
     Int,
@@ -29,11 +28,11 @@ from mtls_runner.language.values import (
     text_value,
     word,
 )
+from mtls_runner.model.endpoint import ClientAuth
 from mtls_runner.model.observation import Reason
 from mtls_runner.model.revocation import RevocationCheck
-from mtls_runner.model.server import ClientAuth
+from mtls_runner.tls import ALERTS
 from mtls_runner.tls.dialects import GROUPS, PLACEHOLDERS, compiled
-from mtls_runner.tls.names import ALERTS
 
 __all__ = [
     "MODELS",

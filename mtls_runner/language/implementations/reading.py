@@ -9,8 +9,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from mtls_runner.errors import ScenarioError
+from mtls_runner.language.context import Problems
 from mtls_runner.language.diagnose import diagnose
-from mtls_runner.language.document import Document, Loc, Problems
+from mtls_runner.language.document import Document, Loc, read
 from mtls_runner.language.implementations.models import (
     BuildModel,
     ClientHonoursModel,
@@ -25,8 +26,7 @@ from mtls_runner.language.implementations.models import (
     ServerModel,
     VersionModel,
 )
-from mtls_runner.language.source import read
-from mtls_runner.model.endpoint import TlsVersion
+from mtls_runner.model.endpoint import ClientAuth, TlsVersion
 from mtls_runner.model.implementation import (
     Build,
     DeclaredClient,
@@ -42,7 +42,6 @@ from mtls_runner.model.implementation import (
     ServerContainer,
     Version,
 )
-from mtls_runner.model.server import ClientAuth
 
 __all__ = ["DIRECTORY", "client_in_place", "dialect", "read_implementation", "server_in_place", "shipped"]
 

@@ -11,19 +11,18 @@ from datetime import datetime
 from jinja2 import Template
 from markupsafe import Markup
 
+from mtls_runner.errors import Diagnostic
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.observation import Observation
 from mtls_runner.model.verdict import Status, Verdict
-from mtls_runner.reporters.escape import one_line
-from mtls_runner.reporters.failure import headline
+from mtls_runner.reporters import headline, one_line
 from mtls_runner.reporters.html.chains import Break, chains
 from mtls_runner.reporters.html.drawing import Shelf
 from mtls_runner.reporters.html.environment import Lines
 from mtls_runner.reporters.html.overview import WORDS, File, Piece
 from mtls_runner.reporters.html.stages import last_seen, stages
 from mtls_runner.reporters.transcript import transcript
-from mtls_runner.snippet import render
-from mtls_runner.span import Diagnostic
+from mtls_runner.snippet.rendering import render
 
 __all__ = ["CasePage"]
 

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from mtls_runner.model import MEANINGS
 from mtls_runner.model.case import Case, Plan
-from mtls_runner.model.chain import lineage
+from mtls_runner.model.chain import Verifier, client_verifies, lineage, server_verifies
 from mtls_runner.model.chain_faults import blame
 from mtls_runner.model.observation import Observation, Outcome, Reason
-from mtls_runner.model.verifier import Verifier, client_verifies, server_verifies
-from mtls_runner.tls.hints import MEANINGS
 
 __all__ = ["Break", "Chain", "chains"]
 

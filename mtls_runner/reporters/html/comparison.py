@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mtls_runner.model.expectation import Check, Expectation, Match
+from mtls_runner.model import listed
+from mtls_runner.model.case import Check, Expectation, Match
 from mtls_runner.model.observation import Observation
 from mtls_runner.model.verdict import Mismatch
 from mtls_runner.snippet import MASK, is_secret
-from mtls_runner.tls.hints import listed
 
 __all__ = ["ComparedCheck", "compared"]
 

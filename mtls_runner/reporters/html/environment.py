@@ -9,7 +9,7 @@ from importlib import resources
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from mtls_runner.reporters.escape import for_xml, one_line, visible
+from mtls_runner.reporters import for_xml, one_line, visible
 
 __all__ = ["Lines", "digest", "environment", "static"]
 

@@ -19,7 +19,7 @@ from mtls_runner.model.observation import (
     Phase,
     ServerView,
 )
-from mtls_runner.reporters.escape import one_line, shortened
+from mtls_runner.reporters import one_line, shortened
 
 __all__ = ["Kind", "LadderStep", "Toward", "steps"]
 

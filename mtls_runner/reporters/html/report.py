@@ -10,9 +10,18 @@ from typing import TextIO
 from markupsafe import Markup
 
 from mtls_runner import __version__
-from mtls_runner.model.event import CaseFinished, Event, Noted, PlanFinished, PlanStarted, RunFinished, RunStarted
-from mtls_runner.model.moments import minute
-from mtls_runner.model.verdict import Status
+from mtls_runner.model.certificate import minute
+from mtls_runner.model.verdict import (
+    CaseFinished,
+    Event,
+    Noted,
+    PlanFinished,
+    PlanStarted,
+    RunFinished,
+    RunStarted,
+    Status,
+)
+from mtls_runner.reporters import Layout
 from mtls_runner.reporters.html.case import CasePage
 from mtls_runner.reporters.html.drawing import Shelf
 from mtls_runner.reporters.html.environment import digest, environment, static
@@ -28,7 +37,6 @@ from mtls_runner.reporters.html.overview import (
     worst,
 )
 from mtls_runner.reporters.html.tree import forest
-from mtls_runner.reporters.layout import Layout
 
 __all__ = ["HtmlReporter"]
 

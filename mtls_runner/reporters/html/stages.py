@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mtls_runner.model.verdict import Status, Verdict
-from mtls_runner.reporters.failure import headline
+from mtls_runner.reporters import headline
 from mtls_runner.reporters.html.comparison import ComparedCheck, compared
 from mtls_runner.reporters.html.drawing import Drawing, Shelf
 from mtls_runner.reporters.html.ladder import steps as rungs

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mtls_runner.model.case import Plan
-from mtls_runner.model.certificate import CertificateSpec
-from mtls_runner.model.moments import moment
+from mtls_runner.model.certificate import CertificateSpec, moment
 from mtls_runner.reporters.html.chains import Break
 
 __all__ = ["Blame", "Node", "forest"]

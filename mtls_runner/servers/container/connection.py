@@ -21,8 +21,7 @@ from docker.constants import DEFAULT_DOCKER_API_VERSION
 from docker.context import ContextAPI
 from docker.utils import kwargs_from_env
 
-from mtls_runner.deadline import Deadline
-from mtls_runner.errors import DeadlineExceeded, EngineError
+from mtls_runner.errors import Deadline, DeadlineExceeded, EngineError
 
 if TYPE_CHECKING:
     from docker.api.client import APIClient

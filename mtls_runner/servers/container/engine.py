@@ -20,8 +20,7 @@ import requests
 from docker import errors as docker_errors
 from docker.types import LogConfig
 
-from mtls_runner.deadline import Deadline
-from mtls_runner.errors import DeadlineExceeded, EngineError, ServerUnusable
+from mtls_runner.errors import Deadline, DeadlineExceeded, EngineError, ServerUnusable
 from mtls_runner.model.endpoint import Address
 from mtls_runner.model.observation import Reason
 from mtls_runner.runtimes.log_stream import LogStream

@@ -9,8 +9,8 @@ import threading
 import urllib.parse
 from pathlib import Path
 
+from mtls_runner.model.endpoint import Response, ServerSpec
 from mtls_runner.model.implementation import DeclaredServer
-from mtls_runner.model.server import Response, ServerSpec
 from mtls_runner.tls.dialects import compiled
 
 __all__ = ["Answers"]

@@ -9,16 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mtls_runner.deadline import Deadline
-from mtls_runner.errors import LabError, ServerUnusable
-from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.endpoint import Address
+from mtls_runner.errors import Deadline, LabError, ServerUnusable
+from mtls_runner.model.endpoint import Address, ClientSpec, ServerSpec
 from mtls_runner.model.implementation import DeclaredServer, Implementation
 from mtls_runner.model.observation import Reason
 from mtls_runner.model.port import Material
-from mtls_runner.model.server import ServerSpec
 from mtls_runner.model.traits import Runtime
-from mtls_runner.runtimes.consent import NEEDED
+from mtls_runner.private_files import user_directory
+from mtls_runner.registry import NO_CONSENT
 from mtls_runner.runtimes.directory import Place
 from mtls_runner.runtimes.installed import Installed, missing_program
 from mtls_runner.runtimes.ports import reserved_port
@@ -31,7 +29,6 @@ from mtls_runner.servers.declared.honours import inexpressible
 from mtls_runner.servers.declared.running import ReloadableDeclared, RunningDeclared
 from mtls_runner.servers.declared.start import wait_until_ready
 from mtls_runner.servers.declared.variables import placeholders, variables
-from mtls_runner.user_directory import user_directory
 
 if TYPE_CHECKING:
     from mtls_runner.servers.container.engine import Engine
@@ -85,7 +82,7 @@ class DeclaredBackend:
         if not server.option("config"):
             return missing_program(self._implementation)
         if not self._consent:
-            return NEEDED.format(what=f"an own configuration can have {self._title} run any command")
+            return NO_CONSENT.format(what=f"an own configuration can have {self._title} run any command")
         beyond = next((path for path, _ in server.files if path.startswith("/")), None)
         if beyond is not None:
             return (

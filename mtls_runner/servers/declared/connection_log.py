@@ -10,7 +10,7 @@ import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 
-from mtls_runner.deadline import Deadline
+from mtls_runner.errors import Deadline
 from mtls_runner.model.implementation import Log
 from mtls_runner.tls.dialects import compiled
 

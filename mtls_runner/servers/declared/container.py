@@ -6,12 +6,10 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from mtls_runner.deadline import Deadline
-from mtls_runner.errors import LabError
-from mtls_runner.model.endpoint import Address
+from mtls_runner.errors import Deadline, LabError
+from mtls_runner.model.endpoint import Address, ServerSpec
 from mtls_runner.model.implementation import DeclaredServer, Implementation
 from mtls_runner.model.port import Material
-from mtls_runner.model.server import ServerSpec
 from mtls_runner.runtimes.directory import Place
 from mtls_runner.runtimes.template import render
 from mtls_runner.servers.container.engine import MEMORY, PIDS, Container, ContainerSpec, Engine

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mtls_runner.model.endpoint import VerifyFlag
+from mtls_runner.model.endpoint import ClientAuth, Response, ServerSpec, VerifyFlag
 from mtls_runner.model.implementation import DeclaredServer, Honours
 from mtls_runner.model.revocation import RevocationCheck
-from mtls_runner.model.server import ClientAuth, Response, ServerSpec
 from mtls_runner.tls.versions import gap
 
 __all__ = ["given", "inexpressible"]

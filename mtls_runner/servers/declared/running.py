@@ -7,12 +7,10 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from mtls_runner.deadline import Deadline
-from mtls_runner.errors import LabError
-from mtls_runner.model.endpoint import Address
+from mtls_runner.errors import Deadline, LabError
+from mtls_runner.model.endpoint import Address, ServerSpec
 from mtls_runner.model.implementation import DeclaredServer, Implementation, Reload
 from mtls_runner.model.observation import ClientView, Phase, ServerView
-from mtls_runner.model.server import ServerSpec
 from mtls_runner.runtimes.log_stream import LogStream
 from mtls_runner.servers.declared.connection_log import ConnectionLog
 from mtls_runner.servers.declared.failure import start_failure

@@ -8,7 +8,7 @@ from mtls_runner.errors import LabError
 from mtls_runner.model.implementation import Implementation
 from mtls_runner.model.port import ServerBackend
 from mtls_runner.model.traits import BackendTraits, Refusal, Runtime
-from mtls_runner.runtimes.consent import NEEDED
+from mtls_runner.registry import NO_CONSENT
 from mtls_runner.runtimes.installed import missing_program
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ __all__ = ["traits"]
 
 
 def _options() -> type[BaseModel]:
-    from mtls_runner.runtimes.container_options import ContainerOptions
+    from mtls_runner.runtimes import ContainerOptions
 
     return ContainerOptions
 
@@ -36,7 +36,7 @@ def traits(implementation: Implementation, *, consent: bool = False) -> BackendT
 
     def missing() -> str | None:
         if not implementation.shipped and not consent:
-            return NEEDED.format(what=f"{implementation.title} runs a command that the scenario's tree brings")
+            return NO_CONSENT.format(what=f"{implementation.title} runs a command that the scenario's tree brings")
         # In a container it needs no program of this machine's; as a process, its backend says what is missing.
         return None if declared.container is not None else missing_program(implementation)
 

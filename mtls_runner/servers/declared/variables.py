@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from mtls_runner.model.endpoint import Address, ChainKind, ChainSpec
+from mtls_runner.model.endpoint import Address, ChainKind, ChainSpec, ClientAuth, Response, ServerSpec
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import RevocationCheck
-from mtls_runner.model.server import ClientAuth, Response, ServerSpec
 from mtls_runner.runtimes.directory import Place, content_of, presented_files
 
 __all__ = ["placeholders", "settings", "variables"]

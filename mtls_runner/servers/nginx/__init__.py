@@ -1,1 +1,53 @@
-"""servers/nginx."""
+"""What nginx says of itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mtls_runner.model.traits import BackendTraits, PlainServer, Refusal, Runtime
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from mtls_runner.model.port import ServerBackend
+
+__all__ = ["TRAITS", "WITH_CONSENT"]
+
+
+def _make() -> ServerBackend:
+    from mtls_runner.servers.nginx.backend import NginxBackend
+
+    return NginxBackend()
+
+
+def _make_with_consent() -> ServerBackend:
+    from mtls_runner.servers.nginx.backend import NginxBackend
+
+    return NginxBackend(consent=True)
+
+
+def _options() -> type[BaseModel]:
+    from mtls_runner.runtimes import ContainerOptions
+
+    return ContainerOptions
+
+
+# nginx switches OpenSSL's completing of chains off (SSL_MODE_NO_AUTO_CHAIN, in ngx_ssl_create).
+TRAITS = BackendTraits(
+    name="nginx",
+    sentence="a container, or a process",
+    summary="nginx in a container",
+    make=_make,
+    library="openssl",
+    refusal=Refusal.STATUS,
+    refusal_status=400,
+    runtimes=(Runtime.CONTAINER, Runtime.PROCESS),
+    image="nginx:1.27",
+    verify_depth=1,
+    plain=PlainServer.NGINX,
+    image_variable="MTLS_RUN_IMAGE",
+    options=_options,
+)
+WITH_CONSENT = replace(TRAITS, make=_make_with_consent)
+"""Where an own configuration may have a process do anything."""

@@ -8,12 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mtls_runner.deadline import Deadline
-from mtls_runner.errors import EngineError, LabError
-from mtls_runner.model.client import ClientSpec
+from mtls_runner.errors import Deadline, EngineError, LabError
+from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import RevocationCheck
-from mtls_runner.model.server import ServerSpec
 from mtls_runner.model.traits import Runtime
 from mtls_runner.runtimes.process import find_program
 from mtls_runner.servers.nginx.build import NginxBuild

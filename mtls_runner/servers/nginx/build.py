@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mtls_runner.versions import satisfies
+from mtls_runner.model.case import satisfies
 
 __all__ = ["NginxBuild"]
 

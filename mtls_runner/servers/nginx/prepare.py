@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.model.port import Material
-from mtls_runner.model.server import ServerSpec
 from mtls_runner.servers.container.files import ContainerFile
 from mtls_runner.servers.nginx.write.configuration import IN_CONTAINER, ROOT, Surroundings, generate, port_inside
 from mtls_runner.servers.nginx.write.relays import UPSTREAM_AT, responder_relay, upstream_relay

@@ -18,12 +18,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mtls_runner.deadline import Deadline
-from mtls_runner.errors import LabError, ServerUnusable
-from mtls_runner.model.endpoint import Address
+from mtls_runner.errors import Deadline, LabError, ServerUnusable
+from mtls_runner.model.endpoint import Address, ServerSpec
 from mtls_runner.model.observation import Reason
 from mtls_runner.model.port import Material
-from mtls_runner.model.server import ServerSpec
 from mtls_runner.runtimes.log_stream import LogStream
 from mtls_runner.runtimes.process import Program, find_program, finish, start
 from mtls_runner.servers.container.files import ContainerFile

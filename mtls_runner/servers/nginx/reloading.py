@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mtls_runner.deadline import Deadline
-from mtls_runner.errors import LabError
-from mtls_runner.model.endpoint import Address
+from mtls_runner.errors import Deadline, LabError
+from mtls_runner.model.endpoint import Address, ServerSpec
 from mtls_runner.model.observation import HttpRequest
-from mtls_runner.model.server import ServerSpec
 from mtls_runner.servers.container.files import ContainerFile
 from mtls_runner.servers.nginx.instance import NginxInstance, workers_of
 from mtls_runner.servers.nginx.log.lines import parse_line

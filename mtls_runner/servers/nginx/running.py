@@ -10,8 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from mtls_runner.deadline import Deadline
-from mtls_runner.errors import LabError
+from mtls_runner.errors import Deadline, LabError
 from mtls_runner.model.endpoint import Address
 from mtls_runner.model.observation import ClientView, HttpRequest, Phase, ServerView
 from mtls_runner.runtimes.log_stream import LogStream

@@ -9,8 +9,8 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from mtls_runner.errors import MaterialError, ServerUnusable
+from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.model.revocation import RevocationCheck
-from mtls_runner.model.server import ServerSpec
 from mtls_runner.servers.nginx.write.configuration import FIRST_PORT
 
 if TYPE_CHECKING:

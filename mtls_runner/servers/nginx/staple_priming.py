@@ -11,11 +11,10 @@ import socket
 import ssl
 import warnings
 
-from mtls_runner.deadline import Deadline
-from mtls_runner.model.endpoint import Address, TlsVersion
-from mtls_runner.model.server import ServerSpec
+from mtls_runner.errors import Deadline
+from mtls_runner.model.endpoint import Address, ServerSpec, TlsVersion
 from mtls_runner.servers.stubs.ocsp_responder import ResponderStub
-from mtls_runner.tls.patience import limit
+from mtls_runner.tls.sockets import limit
 
 __all__ = ["prime", "status_hello"]
 

@@ -10,23 +10,18 @@ from contextlib import contextmanager
 
 import h11
 
-from mtls_runner.deadline import Deadline
-from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.endpoint import Address
+from mtls_runner.errors import Deadline
+from mtls_runner.model.endpoint import Address, ClientAuth, ClientSpec, ServerSpec
 from mtls_runner.model.observation import ClientView, ServerView
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import RevocationCheck
-from mtls_runner.model.server import ClientAuth, ServerSpec
-from mtls_runner.servers.python.acceptors import Acceptors
-from mtls_runner.servers.python.connections import Connections, RecordedConnection
-from mtls_runner.servers.python.traits import TRAITS
+from mtls_runner.servers.python import TRAITS
+from mtls_runner.servers.python.connections import Acceptors, Connections, RecordedConnection
 from mtls_runner.servers.python.virtual_hosts import ChosenHost, Hosts
-from mtls_runner.tls.closing import close_after_alert, say_goodbye
 from mtls_runner.tls.context import unsupported
 from mtls_runner.tls.http import next_request, reply
 from mtls_runner.tls.http_response import HttpError
-from mtls_runner.tls.patience import limit
-from mtls_runner.tls.transcript import RecordingSocket
+from mtls_runner.tls.sockets import RecordingSocket, close_after_alert, limit, say_goodbye
 
 __all__ = ["PythonBackend"]
 

@@ -13,12 +13,11 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 import h11
 
-from mtls_runner.deadline import Deadline
-from mtls_runner.errors import LabError
+from mtls_runner.errors import Deadline, LabError
+from mtls_runner.model.endpoint import Response
 from mtls_runner.model.observation import HttpRequest
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import OcspAnswer, ResponderSpec
-from mtls_runner.model.server import Response
 from mtls_runner.servers.stubs.unix_http_server import UnixHttpServer, mountable
 from mtls_runner.tls.http import Reply
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import h11
 
-from mtls_runner.deadline import Deadline
+from mtls_runner.errors import Deadline
+from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.model.observation import HttpRequest
-from mtls_runner.model.server import ServerSpec
 from mtls_runner.servers.stubs.unix_http_server import IDLE_SECONDS, UnixHttpServer, mountable
 from mtls_runner.tls.http import Reply, reply
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from mtls_runner.model.observation import Alert, ClientView, Direction, HttpRequest, Reason, ServerView
 from mtls_runner.servers.nginx.log.ocsp import OcspVerdict, ocsp_held
 from mtls_runner.servers.nginx.write.access_log import MARK
+from mtls_runner.tls import alert_name
 from mtls_runner.tls.messages import subject
-from mtls_runner.tls.names import alert_name
 from mtls_runner.tls.openssl_errors import openssl_errors
 
 __all__ = ["LogLine", "parse_line", "server_view"]

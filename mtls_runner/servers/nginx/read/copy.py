@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from difflib import unified_diff
 from pathlib import Path
 
+from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.model.port import Material
-from mtls_runner.model.server import ServerSpec
 from mtls_runner.servers.container.files import ContainerFile
 from mtls_runner.servers.mapped_files import mapped_files, text_of_own
 from mtls_runner.servers.nginx.read.applications import Stub, applications, stubs

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.model.port import Material
-from mtls_runner.model.server import ServerSpec
 from mtls_runner.servers.container.files import ContainerFile
 from mtls_runner.servers.nginx.write.access_log import DIRECTIVES, FORMAT_DEFINITION
 from mtls_runner.servers.nginx.write.files import Copies

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from mtls_runner.model.endpoint import ChainSpec
+from mtls_runner.model.endpoint import ChainSpec, ServerSpec
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import ResponderSpec
-from mtls_runner.model.server import ServerSpec
 from mtls_runner.servers.container.files import ContainerFile
 from mtls_runner.servers.nginx.write.syntax import path_argument
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import string
 import urllib.parse
 
-from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.endpoint import VerifyFlag
+from mtls_runner.model.endpoint import ClientAuth, ClientSpec, ServerSpec, VerifyFlag
 from mtls_runner.model.revocation import RevocationCheck
-from mtls_runner.model.server import ClientAuth, ServerSpec
 from mtls_runner.servers.nginx.write.syntax import LONGEST
 from mtls_runner.servers.nginx.write.tls import VERIFY_CLIENT
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import urllib.parse
 from collections.abc import Iterator
 
-from mtls_runner.model.server import Response, ServerSpec
+from mtls_runner.model.endpoint import Response, ServerSpec
 from mtls_runner.servers.nginx.write.files import Copies
 from mtls_runner.servers.nginx.write.syntax import LONGEST, expanding, literal
 

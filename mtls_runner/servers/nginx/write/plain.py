@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from mtls_runner.model.endpoint import Response, ServerSpec
 from mtls_runner.model.revocation import RevocationCheck
-from mtls_runner.model.server import Response, ServerSpec
 from mtls_runner.servers.nginx.write.files import Files
 from mtls_runner.servers.nginx.write.locations import matches, plain_text
 from mtls_runner.servers.nginx.write.syntax import Directive, literal, rendered

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
-from mtls_runner.model.endpoint import ChainSpec
+from mtls_runner.model.endpoint import ChainSpec, ClientAuth, ServerSpec
 from mtls_runner.model.revocation import RevocationCheck
-from mtls_runner.model.server import ClientAuth, ServerSpec
 from mtls_runner.servers.nginx.write.files import Files
 from mtls_runner.servers.nginx.write.syntax import Directive, literal
 

@@ -1,13 +1,19 @@
-"""What goes over the wire: every handshake message and alert of a connection, with its direction.
+"""TLS sockets: what goes over the wire, how long an operation may take, and how one is closed so that its last words arrive.
 
-CPython's ``ssl`` reports them through a private hook of its C contexts (``_SSLContext._msg_callback``, since 3.8). It is
-used below its Python wrapper on purpose: the wrapper reads a record header's type as a handshake type (so that content type
-22 becomes ``CERTIFICATE_STATUS``), and costs three enum look-ups a message. Where the hook is absent nothing is recorded.
+Every handshake message and alert of a connection is recorded, with its direction. CPython's ``ssl`` reports them through a
+private hook of its C contexts (``_SSLContext._msg_callback``, since 3.8). It is used below its Python wrapper on purpose: the
+wrapper reads a record header's type as a handshake type (so that content type 22 becomes ``CERTIFICATE_STATUS``), and costs
+three enum look-ups a message. Where the hook is absent nothing is recorded.
+
+An end that sends its alert and closes at once, with unread data in its socket, makes the kernel send RST, which discards
+the alert at the other end. Sending the alert, shutting down the sending side, reading what is left and only then closing
+makes it arrive every time.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import socket
 import ssl
@@ -15,16 +21,35 @@ import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from mtls_runner.errors import Deadline
 from mtls_runner.model.observation import Alert, Direction, Message
-from mtls_runner.tls.messages import alert, certificate_authorities, certificates, stapled
-from mtls_runner.tls.names import HANDSHAKE_TYPES
-from mtls_runner.tls.server_hello import ServerHello, read_server_hello
-from mtls_runner.tls.signatures import key_exchange_scheme, verify_scheme
+from mtls_runner.tls import HANDSHAKE_TYPES
+from mtls_runner.tls.messages import (
+    ServerHello,
+    alert,
+    certificate_authorities,
+    certificates,
+    key_exchange_scheme,
+    read_server_hello,
+    stapled,
+    verify_scheme,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["AVAILABLE", "LONGEST", "RecordingSocket", "Transcript", "record"]
+__all__ = [
+    "AVAILABLE",
+    "LONGEST",
+    "RecordingSocket",
+    "Transcript",
+    "close_after_alert",
+    "limit",
+    "record",
+    "say_goodbye",
+    "send_all",
+    "was_reset",
+]
 
 _CHANGE_CIPHER_SPEC, _ALERT, _HANDSHAKE = 20, 21, 22
 _SERVER_HELLO, _CERTIFICATE, _CERTIFICATE_REQUEST, _CERTIFICATE_STATUS = 2, 11, 13, 22
@@ -192,3 +217,99 @@ def record(context: ssl.SSLContext) -> None:
     if _HOOK is not None:
         setter: Callable[[ssl.SSLContext, Any], None] = _HOOK.__set__
         setter(context, _callback)
+
+
+_RECORD = 16384
+"""What one TLS record holds (RFC 8446 §5.1)."""
+_CLOSE_ENOUGH = 0.05
+
+
+def limit(sock: socket.socket, deadline: Deadline) -> None:
+    """Let the next operation take no longer than until the deadline, at most 50 ms more.
+
+    An operation of TLS may work through any number of records before it has something to give back: a recording socket
+    looks at the deadline at each of them.
+
+    A limit that is close enough already is left alone: setting one gives up the interpreter's lock, which costs more
+    than the system call where both ends of a connection live in one process.
+
+    Raises:
+        TimeoutError: it has passed already.
+    """
+    left = deadline.remaining()
+    if not left:
+        raise TimeoutError("the time limit passed")
+    if isinstance(sock, RecordingSocket):
+        sock.until = deadline.at
+    present = sock.gettimeout()
+    if present is None or not left <= present <= left + _CLOSE_ENOUGH:
+        sock.settimeout(left)
+
+
+def send_all(sock: socket.socket, data: bytes, deadline: Deadline) -> None:
+    """Send everything before the deadline, however slowly the other end reads.
+
+    Raises:
+        OSError: from the socket.
+        TimeoutError: the deadline passed.
+    """
+    rest = memoryview(data)
+    while rest:
+        limit(sock, deadline)
+        rest = rest[sock.send(rest[:_RECORD]) :]
+
+
+_DRAINED = 1 << 20
+"""Bytes that are drained."""
+
+
+def close_after_alert(sock: socket.socket, deadline: Deadline) -> None:
+    """Shut down the sending side, drain until the other end closes or the deadline passes, and close.
+
+    An end that sends more than :data:`_DRAINED` does not listen.
+
+    Works on the TCP level also for an ``ssl.SSLSocket``, whose ``shutdown`` ends its TLS.
+    """
+    try:
+        sock.shutdown(socket.SHUT_WR)
+        rest = _DRAINED
+        while rest > 0:
+            limit(sock, deadline)
+            data = socket.socket.recv(sock, 65536)
+            if not data:
+                break
+            rest -= len(data)
+    except OSError:
+        pass  # it is gone already, or the deadline passed
+    finally:
+        sock.close()
+
+
+def say_goodbye(sock: ssl.SSLSocket) -> None:
+    """Send close_notify, without waiting for the other end's (RFC 8446 §6.1).
+
+    Without it an end that reads on can't tell the end of the data from an attacker's cut; OpenSSL 3 calls it an error.
+    """
+    try:
+        sock.setblocking(False)
+        sock.unwrap()
+    except (OSError, ValueError):
+        pass  # its close_notify has not come, which is fine; or it is gone already
+
+
+def was_reset(sock: socket.socket) -> bool:
+    """Whether what looks like the end of the data was a reset.
+
+    CPython's ``SSLSocket.recv`` takes one for the other, since it asks for the errno only where ``SSL_read_ex`` returned -1,
+    and that returns 0. A socket that was reset has no peer any more. Nor has one whose peer had closed before it was sent
+    OpenSSL's alert about that, but there the error is still to be fetched (Linux, ``tcp_reset``).
+    """
+    if isinstance(sock, RecordingSocket) and sock.transcript is not None:
+        heard = sock.transcript.alerts()
+        if any(alert.name == "close_notify" and alert.direction is Direction.RECEIVED for alert in heard):
+            return False
+    try:
+        sock.getpeername()
+    except OSError as error:
+        return error.errno == errno.ENOTCONN and not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    return False

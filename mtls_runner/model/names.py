@@ -1,6 +1,7 @@
-"""Distinguished names as text (RFC 4514): read as people write and programs print them, and written in one form.
+"""Names as people type them: distinguished names (RFC 4514) and internationalized domain names.
 
-Two texts mean the same name where attribute types (by name or OID), values and order agree, however they were escaped.
+Two texts mean the same distinguished name where attribute types (by name or OID), values and order agree, however they were
+escaped.
 """
 
 from __future__ import annotations
@@ -8,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from urllib.parse import quote, urlsplit
 
-__all__ = ["ATTRIBUTES", "NAMES", "Name", "escaped", "parse", "same_form", "write"]
+__all__ = ["ATTRIBUTES", "NAMES", "Name", "ascii_host", "ascii_uri", "escaped", "parse", "same_form", "write"]
 
 #: Attribute types: RFC 4514 §3's nine, and those of RFC 4519, PKCS #9 and X.520 that OpenSSL prints under these names.
 ATTRIBUTES: Mapping[str, str] = {
@@ -145,3 +147,32 @@ def same_form(text: str) -> str:
         return write(sorted(rdn) for rdn in parse(text))
     except ValueError:
         return text
+
+
+@lru_cache(maxsize=1024)
+def ascii_host(name: str) -> str:
+    """A name with A-labels for labels with other letters (IDNA 2008 after UTS #46's mapping, as curl and browsers do).
+
+    What is ASCII stays as it is: ``*`` for any label, a leading dot, patterns of nginx.
+
+    Raises:
+        ValueError: a label is none that IDNA 2008 allows.
+    """
+    if name.isascii():
+        return name
+    import idna
+
+    mapped = idna.uts46_remap(name, std3_rules=False, transitional=False)
+    return ".".join(label if label.isascii() else idna.alabel(label).decode("ascii") for label in mapped.split("."))
+
+
+def ascii_uri(uri: str) -> str:
+    """A URI for an IRI (RFC 3987 §3.1): its host with A-labels, everything else percent-encoded UTF-8.
+
+    Raises:
+        ValueError: as :func:`ascii_host`.
+    """
+    if uri.isascii():
+        return uri
+    host = urlsplit(uri).netloc.rpartition("@")[2]
+    return quote(uri.replace(host, ascii_host(host), 1), safe="%/:=&?~#+!$,;'@()*[]")

@@ -1,4 +1,4 @@
-"""The private directory that a run keeps its material in, and what a killed run left of it.
+"""Directories and files that nobody but this user can read: a user's, a run's, and what a killed run left; the user's cache.
 
 A run's directory is locked (``flock``) for as long as its process lives: the kernel drops the lock of a process that was
 killed, so that an unlocked directory has no owner and can be removed by anyone who finds it.
@@ -8,16 +8,115 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
+import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mtls_runner.errors import LabError, UsageError
-from mtls_runner.user_directory import user_directory
+from mtls_runner.errors import LabError, MaterialError, UsageError
 
-__all__ = ["claim", "kept_directory", "private_directory", "sweep"]
+__all__ = [
+    "claim",
+    "file_names",
+    "kept_directory",
+    "make_private",
+    "private_directory",
+    "sweep",
+    "user_cache",
+    "user_directory",
+    "write_private",
+]
+
+
+def user_directory() -> Path:
+    """One directory for each user, 0700, owned by that user: others can neither read nor plant anything in it.
+
+    Raises:
+        LabError: somebody else made it, or it can't be made.
+    """
+    base = Path(tempfile.gettempdir()) / f"mtls-run-{os.getuid()}"
+    try:
+        base.mkdir(mode=0o700, exist_ok=True)
+        status = base.lstat()
+    except OSError as error:
+        raise LabError(f"there is no place to work in: {base}: {error.strerror} (TMPDIR names another)") from error
+    if not base.is_dir() or base.is_symlink() or status.st_uid != os.getuid() or status.st_mode & 0o077:
+        raise LabError(f"{base} is not a private directory of this user: remove it, or set TMPDIR")
+    return base
+
+
+def user_cache() -> Path:
+    """``mtls-run`` in the user's cache directory, as the platform has it; the private one where there is none.
+
+    Raises:
+        LabError: as :func:`user_directory`.
+    """
+    from platformdirs import user_cache_path  # few runs need it
+
+    cache = user_cache_path("mtls-run", appauthor=False)
+    return cache if cache.is_absolute() else user_directory()  # "~/…": nobody knows where this user is at home
+
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
+_LONGEST = 80
+
+
+def file_names(ids: Iterable[str]) -> dict[str, str]:
+    """A safe file name (without an ending) for each id, as like it as can be.
+
+    Characters that a shell, a configuration file or a file system may take amiss become ``_``. Two ids never get the same
+    name, nor names that differ in case only, which some file systems take for the same.
+    """
+    names: dict[str, str] = {}
+    taken: set[str] = set()
+    for certificate in ids:
+        plain = _UNSAFE.sub("_", certificate)[:_LONGEST].lstrip(".-") or "_"
+        name, number = plain, 1
+        while name.casefold() in taken:
+            number += 1
+            name = f"{plain}-{number}"
+        taken.add(name.casefold())
+        names[certificate] = name
+    return names
+
+
+def make_private(directory: Path) -> None:
+    """Make the directory, 0700, with its parents; one that is there gets closed to others.
+
+    Raises:
+        MaterialError: that is not possible.
+    """
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if directory.stat().st_mode & 0o077:
+            directory.chmod(0o700)
+    except OSError as error:
+        raise MaterialError(f"{directory}: {error.strerror}") from error
+
+
+def write_private(path: Path, data: bytes, *, mode: int = 0o600) -> Path:
+    """Write a file at once: whoever opens it by its name finds all of it.
+
+    Raises:
+        MaterialError: that is not possible.
+    """
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise MaterialError(f"{path}: {error.strerror}") from error
+    return path
+
 
 _LOCK = ".lock"
 _IGNORED = ".gitignore"

@@ -1,0 +1,315 @@
+"""Words that servers, clients and expectations share: backends, tools, runtimes, TLS versions, requests and responses.
+
+A backend or a tool is a name that the registry knows, or a mapping in place: a declaration's keys, for one scenario, whose model
+is only loaded where there is such a mapping. ``options:`` is what each backend takes, under one roof, since a description may be
+another backend's in a matrix.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+)
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError, core_schema
+
+from mtls_runner.language.document import Plain, Value
+from mtls_runner.language.values import (
+    Bool,
+    Id,
+    Json,
+    Maybe,
+    OneOrMore,
+    Parsed,
+    Strict,
+    Text,
+    Token,
+    about,
+    bounded,
+    derived,
+    fail,
+    keys_of,
+    text_value,
+    word,
+)
+from mtls_runner.language.x509_words import ResponderRef
+from mtls_runner.model.endpoint import TlsVersion
+from mtls_runner.model.revocation import RevocationCheck
+from mtls_runner.model.traits import BackendTraits, Runtime
+from mtls_runner.registry import Registry, Table, registry
+
+__all__ = [
+    "BACKEND",
+    "BACKEND_HERE",
+    "CHECKS",
+    "RUNTIME",
+    "TLS_VERSIONS",
+    "TOOL",
+    "TOOL_HERE",
+    "InPlace",
+    "Lazily",
+    "Options",
+    "Path",
+    "Registered",
+    "RequestModel",
+    "ResponseModel",
+    "Stapling",
+    "Tls",
+    "chosen",
+    "described",
+    "native",
+    "options_model",
+    "stapling_short",
+]
+
+TLS_VERSIONS: Mapping[str, TlsVersion] = {version.value: version for version in TlsVersion}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Registered:
+    """Annotation: a name in a table of the registry that counts for the file (the validation's context)."""
+
+    noun: str
+    table: Callable[[Registry], Table[Any]]
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """Only the name is looked at: what stands behind it is loaded when it is needed."""
+        return core_schema.with_info_plain_validator_function(self.parse)
+
+    def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> Json:
+        """See :meth:`json_schema`."""
+        return self.json_schema()
+
+    def json_schema(self) -> Json:
+        """The names that are known now."""
+        return {"enum": list(self.table(registry()))}
+
+    def parse(self, value: Value, info: ValidationInfo) -> str:
+        """A name that is known."""
+        known = self.table(info.context if isinstance(info.context, Registry) else registry())
+        if not isinstance(value, str) or value not in known:
+            raise fail(f"this is not {self.noun}", choices=known)
+        return str(value)
+
+
+BACKEND = Registered("a backend", lambda known: known.backends)
+TOOL = Registered("a tool", lambda known: known.clients)
+RUNTIME = word({runtime.value: runtime for runtime in (Runtime.PROCESS, Runtime.CONTAINER)}, "a runtime")
+Tls = Annotated[TlsVersion, word(TLS_VERSIONS, "a TLS version")]
+
+
+def described(sentence: str) -> str:
+    """What is said of a key; for ``{backends}`` and ``{tools}``, what each says of itself, for ``{tool}`` the default one's name.
+
+    They are only loaded for people who read it.
+    """
+    if "{" not in sentence:
+        return sentence
+    known = registry()
+    sentence = sentence.replace("{tool}", known.clients.default.name)
+    return sentence.replace("{backends}", _told(known.backends)).replace("{tools}", _told(known.clients))
+
+
+def _told(table: Table[Any]) -> str:
+    """The names with what each says of itself (``python (embedded), nginx (a container)``); declared ones by name alone."""
+    said = [f"{one} ({one.sentence})" if one.sentence else one.name for one in table.usable()]
+    return ", ".join([*said, *(name for name in table if name in table.declared)])
+
+
+_METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+def _header_value(value: Value) -> str:
+    text = text_value(value)
+    if any((ord(c) < 32 and c != "\t") or ord(c) == 127 for c in text):
+        raise fail("a header can't hold control characters", "one line of text (RFC 9110 §5.5)")
+    return text
+
+
+def _path(value: Value) -> str:
+    text = text_value(value)
+    if not re.fullmatch(r"/[\x21-\x7e]*", text):
+        raise fail("this is not a path", "a path that begins with / and holds no blanks; others are %-encoded")
+    return text
+
+
+def _method(value: Value) -> str:
+    text = text_value(value)
+    if not _METHOD.fullmatch(text):
+        raise fail("this is not a method as HTTP has them", "GET, POST, … (RFC 9110 §9)")
+    return text
+
+
+_Header = Annotated[list[Annotated[str, Parsed(_header_value, {"type": ["string", "number", "boolean"]})]], OneOrMore()]
+Headers = Maybe[dict[Token, _Header]]
+Path = Annotated[str, Parsed(_path, {"type": "string", "pattern": "^/"})]
+
+
+class ResponseModel(Strict):
+    """What a server answers."""
+
+    status: Annotated[int | None, bounded(200, 599)] = about("HTTP status; 200 by default.", 200)
+    headers: Headers = about("Header fields; one with several values takes a list.", {"Content-Type": "text/plain"})
+    body: Maybe[Text] = about("The body, UTF-8.", "hello")
+
+
+class RequestModel(Strict):
+    """What a client asks for."""
+
+    method: Annotated[str | None, Parsed(_method, {"type": "string"})] = about("HTTP method; GET by default.", "POST")
+    path: Annotated[str | None, Parsed(_path, {"type": "string", "pattern": "^/"})] = about(
+        "Path and query.", "/orders?n=1"
+    )
+    headers: Headers = about("Header fields; Host is added where it is not given.", {"X-Request-Id": "1"})
+    body: Maybe[Text] = about("The body, UTF-8.", "hello")
+
+
+_MODELS = "mtls_runner.language.implementations.models"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InPlace:
+    """A mapping that was validated; each is only equal to itself."""
+
+    model: Any
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NameOrMapping:
+    """Annotation: a name that the registry knows, or a declaration in place."""
+
+    name: Registered
+    model: Callable[[], type[BaseModel]]
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """A function: most scenarios have a name."""
+        return core_schema.with_info_plain_validator_function(self._parse)
+
+    def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> Json:
+        """A name, or a mapping with the model's keys."""
+        fields = self.model().model_fields
+        return {
+            "anyOf": [
+                self.name.json_schema(),
+                {
+                    "type": "object",
+                    "properties": {name: {"description": field.description} for name, field in fields.items()},
+                    "required": [name for name, field in fields.items() if field.is_required()],
+                    "additionalProperties": False,
+                },
+            ]
+        }
+
+    def _parse(self, value: Value, info: ValidationInfo) -> str | InPlace:
+        if not isinstance(value, dict):
+            return self.name.parse(value, info)
+        model = self.model()
+        try:
+            return InPlace(model.model_validate(value))
+        except ValidationError as error:
+            raise _first(error, model) from None
+
+
+def _first(error: ValidationError, model: type[BaseModel]) -> PydanticCustomError:
+    """The first mistake inside, with its way: ``diagnose`` finds the place and says the same as in a file of its own."""
+    details = error.errors(include_input=False, include_url=False)[0]
+    return PydanticCustomError("within", "{message}", {"message": details["msg"], "details": details, "model": model})
+
+
+BACKEND_HERE = NameOrMapping(BACKEND, lambda: _model("ServerModel"))
+TOOL_HERE = NameOrMapping(TOOL, lambda: _model("ClientModel"))
+
+
+def _model(name: str) -> type[BaseModel]:
+    found: type[BaseModel] = getattr(import_module(_MODELS), name)
+    return found
+
+
+def native(value: object) -> object:
+    """As Python has it: a backend's model knows nothing of the author's text, and neither do its validators."""
+    if isinstance(value, Plain):
+        return value.value
+    if isinstance(value, list):
+        return [native(item) for item in value]
+    if isinstance(value, dict):
+        return {key: native(item) for key, item in value.items()}
+    return str(value) if isinstance(value, str) else value
+
+
+@cache
+def options_model() -> type[Strict]:
+    """A backend's own settings: a key for each option of each backend.
+
+    Whoever has no such option is not told of it: a file may be run on several.
+    """
+    keys: dict[str, tuple[Any, FieldInfo]] = {}
+    for traits in registry().backends.usable():
+        if traits.options is not None:
+            model = traits.options()
+            keys = keys_of(model, model.model_fields) | keys
+    for _, field in keys.values():
+        field.metadata.append(BeforeValidator(native))
+    return derived("Options", "A backend's own settings.", keys)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lazily:
+    """Annotation: a mapping with a model's keys, which is only made where there is one."""
+
+    model: Callable[[], type[BaseModel]]
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """A function: most scenarios have none."""
+        return core_schema.with_info_plain_validator_function(self._parse)
+
+    def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> Json:
+        """The model's."""
+        return handler(TypeAdapter(self.model()).core_schema)
+
+    def _parse(self, value: Value, info: ValidationInfo) -> BaseModel:
+        return self.model().model_validate(value, context=info.context)
+
+
+Options = Annotated[Any, Lazily(options_model)]
+
+
+def chosen(given: BaseModel | None, shared: BaseModel | None, traits: BackendTraits) -> Iterator[tuple[str, object]]:
+    """A backend's own options, in its own order: the server's over those that lab.yaml has for all containers."""
+    if traits.options is None:
+        return
+    for name in traits.options().model_fields:
+        for model in (given, shared):
+            if model is not None and name in model.model_fields_set:
+                yield name, getattr(model, name)
+                break
+
+
+CHECKS: Mapping[str, RevocationCheck] = {check.value: check for check in RevocationCheck}
+
+
+class Stapling(Strict):
+    """That a server sends an OCSP response with its certificate."""
+
+    responder: Maybe[ResponderRef] = about("Whom it asks; the one that its certificate names by default.", "ocsp")
+    file: Maybe[Id] = about("The responder whose answer it has as a file; it asks nobody then.", "ocsp")
+    verify: Maybe[Bool] = about("nginx's ssl_stapling_verify: whether it looks at what it is going to send.", True)
+
+
+def stapling_short(value: Value) -> Value:
+    """``true``, ``false`` (as ``null``), or the responder alone."""
+    if isinstance(value, Plain) and isinstance(value.value, bool):
+        return {} if value.value else None
+    return {"responder": value} if isinstance(value, str) else value

@@ -1,0 +1,227 @@
+"""What a scenario's tree says above it: lab.yaml, with defaults and shared descriptions, and ``implementations/``."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from mtls_runner.errors import ScenarioError, UsageError
+from mtls_runner.language.document import Document, read
+from mtls_runner.model.traits import BackendTraits, ClientTraits
+from mtls_runner.registry import DECLARATION, DECLARED, Registry, declared_backend, declared_client, registry
+
+if TYPE_CHECKING:
+    from mtls_runner.language.certificate import CertificateSettings
+    from mtls_runner.language.endpoint import ClientSettings, ServerSettings
+    from mtls_runner.language.scenario import Defaults, EngineSettings, LabFile
+    from mtls_runner.model.implementation import Implementation
+
+__all__ = [
+    "FOLDER",
+    "IMAGE_VARIABLE",
+    "LAB_FILE",
+    "LabYaml",
+    "TreeSettings",
+    "find_lab",
+    "known_to",
+    "load_lab",
+    "of_tree",
+    "tree_settings",
+]
+
+LAB_FILE = "lab.yaml"
+IMAGE_VARIABLE = "MTLS_RUN_IMAGE"
+
+
+@dataclass(slots=True)
+class LabYaml:
+    """A lab.yaml that was read, or none.
+
+    Args:
+        document: with the places.
+        file: what it says.
+    """
+
+    document: Document | None = None
+    file: "LabFile | None" = None
+
+    @property
+    def server(self) -> "ServerSettings | None":
+        """What every server starts from."""
+        return self._defaults.server if self._defaults is not None else None
+
+    @property
+    def client(self) -> "ClientSettings | None":
+        """What every client starts from."""
+        return self._defaults.client if self._defaults is not None else None
+
+    @property
+    def certificate(self) -> "CertificateSettings | None":
+        """What every authority and leaf that is generated starts from."""
+        return self._defaults.certificate if self._defaults is not None else None
+
+    @property
+    def engine(self) -> "EngineSettings | None":
+        """The container engine's settings."""
+        return self.file.engine if self.file is not None else None
+
+    @property
+    def _defaults(self) -> "Defaults | None":
+        return self.file.defaults if self.file is not None else None
+
+
+def find_lab(start: Path) -> Path | None:
+    """The lab.yaml that a scenario at ``start`` belongs to: in its directory or above, up to the repository's root (the
+    directory that holds ``.git``), the file system's boundary or the root."""
+    directory = start.resolve().parent
+    try:
+        device = directory.stat().st_dev
+    except OSError:
+        return None
+    for candidate in (directory, *directory.parents):
+        try:
+            if candidate.stat().st_dev != device:
+                return None
+        except OSError:
+            return None
+        if (candidate / LAB_FILE).is_file():
+            return candidate / LAB_FILE
+        if (candidate / ".git").exists():
+            return None
+    return None
+
+
+def load_lab(start: Path, known: Registry) -> LabYaml:
+    """The lab.yaml above a scenario; an empty one where there is none.
+
+    Args:
+        start: the scenario.
+        known: what it can name.
+
+    Raises:
+        ScenarioError: it is invalid; with every mistake that is in it.
+    """
+    path = find_lab(start)
+    if path is None:
+        return LabYaml()
+    status = path.stat()
+    return _load(_shown(path), path, status.st_mtime_ns, status.st_size, known)
+
+
+def _shown(path: Path) -> Path:
+    """As a person would write it from where they are."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+@lru_cache(maxsize=16)
+def _load(shown: Path, path: Path, modified: int, size: int, known: Registry) -> LabYaml:
+    from mtls_runner.language.scenario import LabFile  # few trees have one
+
+    del path, modified, size  # only what the cache tells files apart by
+    document = read(shown)
+    try:
+        file = LabFile.model_validate(document.value, context=known)
+    except ValidationError as error:
+        from mtls_runner.language.diagnose import diagnose
+
+        raise ScenarioError([*document.problems, *diagnose(error, document, LabFile)]) from None
+    if document.problems:
+        raise ScenarioError(document.problems)
+    return LabYaml(document, file)
+
+
+FOLDER = "implementations"
+
+
+def _above(start: Path) -> Iterator[Path]:
+    """The scenario's directory and those above it, up to the repository's root or the file system's boundary, as for lab.yaml."""
+    directory = start.resolve().parent
+    device = directory.stat().st_dev if directory.is_dir() else None
+    for candidate in (directory, *directory.parents):
+        if not candidate.is_dir() or candidate.stat().st_dev != device:
+            return
+        yield candidate
+        if (candidate / ".git").exists():
+            return
+
+
+def of_tree(start: Path) -> dict[str, Path]:
+    """Name → file, of the declarations that a scenario at ``start`` can name; the nearest counts."""
+    found: dict[str, Path] = {}
+    shipped = Path(DECLARED).resolve()  # above the catalogue of `conformance`
+    for directory in _above(start):
+        folder = directory / FOLDER
+        if folder.is_dir() and folder != shipped:
+            for path in sorted(folder.glob(f"*/{DECLARATION}")):
+                found.setdefault(path.parent.name, path)
+    return found
+
+
+def known_to(start: Path, *, consent: bool) -> Registry:
+    """What a scenario at ``start`` can name.
+
+    Args:
+        start: the scenario file.
+        consent: commands that the tree brings may run.
+
+    Raises:
+        UsageError: a declaration of the tree takes a name that is taken.
+    """
+    known = registry(consent=consent)
+    tree = of_tree(start)
+    if not tree:
+        return known
+    for name, path in tree.items():
+        if name in known.backends or name in known.clients:
+            raise UsageError(
+                f"{path}: the name {name!r} is taken, by one that comes with mtls-run or was installed; call it otherwise"
+            )
+    read: dict[str, Implementation] = {}
+
+    def declaration(name: str) -> "Implementation":
+        from mtls_runner.language.implementations.reading import read_implementation
+
+        if name not in read:
+            read[name] = read_implementation(tree[name])
+        return read[name]
+
+    def backend(name: str) -> BackendTraits:
+        return declared_backend(declaration(name), consent=consent)
+
+    def client(name: str) -> ClientTraits:
+        return declared_client(declaration(name), consent=consent)
+
+    # Which of the two it is only its file says; that is read when the name is used.
+    backends: dict[str, Callable[[], BackendTraits]] = {name: partial(backend, name) for name in tree}
+    clients: dict[str, Callable[[], ClientTraits]] = {name: partial(client, name) for name in tree}
+    return Registry(known.backends.extended(backends), known.clients.extended(clients))
+
+
+@dataclass(frozen=True, slots=True)
+class TreeSettings:
+    """What lab.yaml says to the command line; ``None`` where it says nothing.
+
+    Args:
+        jobs: cases at a time.
+        artifacts: an absolute directory for what is kept.
+    """
+
+    jobs: int | None = None
+    artifacts: Path | None = None
+
+
+def tree_settings(path: Path) -> TreeSettings:
+    """Of the lab.yaml above the scenario at ``path``.
+
+    Raises:
+        ScenarioError: lab.yaml is invalid.
+    """
+    lab = load_lab(path, known_to(path, consent=False))
+    if lab.document is None or lab.file is None:
+        return TreeSettings()
+    artifacts = lab.file.artifacts
+    return TreeSettings(lab.file.jobs, (lab.document.path.parent / artifacts).resolve() if artifacts else None)
