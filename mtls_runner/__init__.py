@@ -12,8 +12,8 @@ costs nothing.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # typing's own costs an import
 if TYPE_CHECKING:
     from mtls_runner.engine import RunOptions, run
     from mtls_runner.engine.lab import Lab

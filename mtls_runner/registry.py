@@ -8,13 +8,13 @@ the groups ``mtls_run.backends``, ``mtls_run.clients`` and ``mtls_run.reporters`
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
+from mtls_runner.distributions import GROUP, declarations
 from mtls_runner.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 _BACKENDS = {
-    "python": "mtls_runner.servers.python:TRAITS",
+    "python": "mtls_runner.servers:TRAITS",
     "nginx": "mtls_runner.servers.nginx:TRAITS",
     "external": "mtls_runner.servers.external:TRAITS",
 }
@@ -53,7 +53,6 @@ _REPORTERS = {
     "junit": "mtls_runner.reporters.traits:JUNIT",
     "html": "mtls_runner.reporters.traits:HTML",
 }
-_GROUP = "mtls_run."
 #: Where those lie that come with the lab and are declared in files.
 DECLARED = os.path.join(os.path.dirname(__file__), "implementations")  # noqa: PTH118, PTH120 - in every start
 DECLARATION = "implementation.yaml"
@@ -274,38 +273,15 @@ def _declared(section: bytes, make: Callable[[Implementation], T]) -> dict[str, 
 def _loaders(shipped: Mapping[str, str], kind: _Kind[T]) -> dict[str, Callable[[], T]]:
     """The lab's own, then those of distributions, which never take the place of one of the lab's."""
     found: dict[str, Callable[[], T]] = {name: kind.shipped(place) for name, place in shipped.items()}
-    for point in _entry_points(_GROUP + kind.group):
+    for point in _entry_points(GROUP + kind.group):
         found.setdefault(point.name, kind.installed(point))
     return found
 
 
 def _entry_points(group: str) -> tuple[EntryPoint, ...]:
     """Of all installed distributions. The standard library's reader is only loaded where there is something to read."""
-    if not any(group in text for text in _declarations()):
+    if not any(group in text for text in declarations()):
         return ()
     from importlib.metadata import entry_points
 
     return tuple(sorted(entry_points(group=group), key=lambda point: point.name))
-
-
-@lru_cache(maxsize=1)
-def _declarations() -> tuple[str, ...]:
-    """The ``entry_points.txt`` of all distributions on the path that mention the lab."""
-    found: dict[str, str] = {}
-    for directory in dict.fromkeys(sys.path):
-        try:
-            names = os.listdir(directory or ".")  # noqa: PTH208 - in every start: pathlib is several times slower
-        except OSError:
-            continue
-        for name in names:
-            if not name.endswith((".dist-info", ".egg-info")):
-                continue
-            path = f"{directory or '.'}/{name}/entry_points.txt"
-            try:
-                with open(path, encoding="utf-8", errors="replace") as file:  # noqa: PTH123
-                    text = file.read()
-            except OSError:
-                continue
-            if _GROUP in text:
-                found[path] = text
-    return tuple(found.values())

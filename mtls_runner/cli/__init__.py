@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import FrameType
 
-__all__ = ["STOP", "Stop", "main"]
+__all__ = ["STOP", "Stop", "main", "output_width", "prepared_help"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _GRACE = 0.5
@@ -115,9 +115,54 @@ STOP = Stop()
 """Of this process, as its signals are."""
 
 
+_WIDEST = 100
+"""Columns of help text; longer lines are hard to read."""
+_HELP = ("-h", "--help")
+
+
+def output_width() -> int:
+    """Columns of the terminal, as click finds it, but without loading shutil and all its archive formats for it."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdigit() and int(columns) > 0:
+        return min(int(columns), _WIDEST)
+    try:
+        return min(os.get_terminal_size(sys.stdout.fileno()).columns or _WIDEST, _WIDEST)
+    except (OSError, ValueError, AttributeError):  # no terminal, or no real file at all
+        return 80
+
+
+def prepared_help(columns: int) -> str | None:
+    """What ``--help`` says, as ``python -m mtls_runner.cli.reference`` has written it down: loading click takes longer than all
+    the rest. ``None``: it is to be made, for another width, or since installed distributions have names of their own in it.
+    """
+    from mtls_runner.distributions import declarations
+
+    if declarations():
+        return None
+    with open(os.path.join(os.path.dirname(__file__), "help.txt"), encoding="utf-8") as file:  # noqa: PTH118, PTH120, PTH123
+        parts = dict(part.split("\n", 1) for part in file.read().split("\f")[1:])
+    return parts.get(str(columns))
+
+
+def _shows_help() -> bool:
+    """Whether that is all there was to do, and it was done."""
+    text = prepared_help(output_width())
+    if text is None or sys.stdout is None:
+        return False
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except (OSError, ValueError):  # what to do about that is for the program
+        return False
+    return True
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; ``None``: the process's own arguments. Returns the exit code."""
     with STOP.listening(for_good=arguments is None):
+        typed = sys.argv[1:] if arguments is None else arguments
+        if len(typed) == 1 and typed[0] in _HELP and _shows_help():
+            return 0
         from mtls_runner.cli.program import program
 
         return program(arguments)

@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 
 import click
 
+from mtls_runner.cli import output_width
 from mtls_runner.cli.choose import Choice, named
 from mtls_runner.cli.diagnostics import complain
 from mtls_runner.cli.one_file import one_plan
-from mtls_runner.cli.program import ExitCode, output_width
+from mtls_runner.cli.program import ExitCode
 from mtls_runner.errors import ScenarioError, UsageError
 from mtls_runner.explain.explanation import explain as paragraphs
 from mtls_runner.explain.words import TextLine

@@ -9,7 +9,7 @@ from enum import IntEnum
 
 import click
 
-from mtls_runner.cli import STOP
+from mtls_runner.cli import STOP, output_width
 
 TYPE_CHECKING = False  # typing's own costs an import
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ __all__ = [
     "DefaultCommandGroup",
     "ExitCode",
     "NobodyReads",
-    "output_width",
     "program",
     "worst",
 ]
@@ -121,10 +120,6 @@ class Barrier:
         return True
 
 
-_WIDEST = 100
-"""Columns of help text; longer lines are hard to read."""
-
-
 class NobodyReads(Exception):
     """Whoever read the output is gone; click would make exit code 1 of a ``BrokenPipeError``, as if a case had failed."""
 
@@ -199,17 +194,6 @@ class DefaultCommandGroup(click.Group):
                 [*records, ("--help", "Show this, or with a command in front of it that command's help.")]
             )
         self.format_commands(ctx, formatter)
-
-
-def output_width() -> int:
-    """Columns of the terminal, as click finds it, but without loading shutil and all its archive formats for it."""
-    columns = os.environ.get("COLUMNS", "")
-    if columns.isdigit() and int(columns) > 0:
-        return min(int(columns), _WIDEST)
-    try:
-        return min(os.get_terminal_size(sys.stdout.fileno()).columns or _WIDEST, _WIDEST)
-    except (OSError, ValueError, AttributeError):  # no terminal, or no real file at all
-        return 80
 
 
 def program(arguments: Sequence[str] | None) -> int:

@@ -34,19 +34,19 @@ from mtls_runner.runtimes import ContainerOptions
 
 __all__ = [
     "CRL_DEFECTS",
-    "Crl",
-    "Responder",
-    "responder_uri",
     "CaseModel",
+    "Crl",
     "Defaults",
     "EngineSettings",
     "Expired",
     "LabFile",
     "Matrix",
     "ReloadStep",
+    "Responder",
     "Scenario",
     "StepField",
     "StepModel",
+    "responder_uri",
 ]
 
 

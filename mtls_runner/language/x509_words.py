@@ -13,10 +13,6 @@ from mtls_runner.model.names import ascii_host, ascii_uri, parse
 from mtls_runner.model.revocation import RevocationReason
 
 __all__ = [
-    "NullableMoment",
-    "ResponderRef",
-    "Revoked",
-    "revoked_short",
     "CIPHERS",
     "DEFECTS",
     "DER",
@@ -30,9 +26,13 @@ __all__ = [
     "OID",
     "SERIAL",
     "SUBJECT",
+    "NullableMoment",
+    "ResponderRef",
+    "Revoked",
     "alternative_name",
     "constraint_name",
     "is_subject",
+    "revoked_short",
     "usages",
 ]
 

@@ -26,8 +26,8 @@ __all__ = [
     "Plan",
     "Step",
     "Versions",
-    "satisfies",
     "lives_briefly",
+    "satisfies",
 ]
 
 Observed = str | int | bool | tuple[str, ...] | None

@@ -11,9 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import click
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
+from mtls_runner.cli import prepared_help
+from mtls_runner.cli.commands import root
 from tests.cli.conftest import FAILING, SKIPPED, SMALL, UNAVAILABLE, Cli
 from tests.container_engine import IMAGE
 
@@ -373,10 +376,10 @@ def test_a_full_disk_is_no_bug(cli: Cli, write: Write, line: str) -> None:
     assert "DEBUG" not in done.stderr
 
 
-HEAVY = ("pydantic", "docker", "rich", "cryptography", "jinja2", "yaml", "h11", "ssl", "pytest")
+HEAVY = ("click", "pydantic", "docker", "rich", "cryptography", "jinja2", "yaml", "h11", "ssl", "pytest")
 
 
-def loaded(cli: Cli, *arguments: str) -> set[str]:
+def loaded(cli: Cli, *arguments: str, **environment: str) -> set[str]:
     """Which of the heavy modules a command loads, in a process of its own."""
     code = (
         "import sys; from mtls_runner.cli import main; code = main(sys.argv[1:])\n"
@@ -385,7 +388,7 @@ def loaded(cli: Cli, *arguments: str) -> set[str]:
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments],
         cwd=cli.directory,
-        env=cli.environment(),
+        env=cli.environment(**environment),
         capture_output=True,
         text=True,
         timeout=60,
@@ -398,6 +401,16 @@ def loaded(cli: Cli, *arguments: str) -> set[str]:
 
 def test_help_loads_nothing_heavy(cli: Cli) -> None:
     assert loaded(cli, "--help") == set()
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+def test_what_help_shows_is_what_click_would_make_of_it(cli: Cli, columns: int) -> None:
+    program = click.Context(root, info_name="mtls-run", terminal_width=columns, **root.context_settings)
+    made = root.get_help(program) + "\n"
+    assert prepared_help(columns) == made
+    assert cli("--help", env={"COLUMNS": str(columns)}).stdout == made
+    assert prepared_help(columns + 1) is None
+    assert "click" in loaded(cli, "--help", COLUMNS=str(columns + 1)) or columns == 100  # more than 100 are not used
 
 
 def test_a_run_on_the_embedded_backend_loads_no_container_engine_and_no_colours(cli: Cli, write: Write) -> None:

@@ -24,7 +24,7 @@ SLACK = 20.0
 @pytest.fixture
 def scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A server for each behaviour, with little patience."""
-    monkeypatch.setattr("mtls_runner.servers.python.backend._IDLE_SECONDS", LIMIT)
+    monkeypatch.setattr("mtls_runner.servers.python._IDLE_SECONDS", LIMIT)
     server = {"client_auth": "optional", "responses": {"/": {"body": "hello"}, "/large": {"body": "x" * 200_000}}}
     servers = {f"s{number}": server for number in range(len(CLIENTS))}
     cases = [{"name": name, "server": name, "expect": "accepted"} for name in servers]

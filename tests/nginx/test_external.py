@@ -14,7 +14,7 @@ from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.pki import Store
 from mtls_runner.servers.external import ExternalBackend
 from mtls_runner.servers.nginx.running import RunningNginx
-from mtls_runner.servers.python.backend import PythonBackend
+from mtls_runner.servers.python import PythonBackend
 from mtls_runner.tls.classify import Facts, classify
 from tests.named import backend, tool
 

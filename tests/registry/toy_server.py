@@ -12,7 +12,7 @@ from mtls_runner.errors import Deadline
 from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.model.port import Material, RunningServer
 from mtls_runner.model.traits import BackendTraits, Refusal, Runtime
-from mtls_runner.servers.python.backend import PythonBackend
+from mtls_runner.servers.python import PythonBackend
 
 
 class ToyOptions(BaseModel):

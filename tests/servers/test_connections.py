@@ -12,7 +12,7 @@ from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.model.observation import ClientView, Phase
 from mtls_runner.pki import Store
 from mtls_runner.pki.keys import KeyPool
-from mtls_runner.servers.python.backend import PythonBackend
+from mtls_runner.servers.python import PythonBackend
 from tests.named import backend, tool
 
 from ..pki.describe import authority, leaf, plan

@@ -11,10 +11,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from mtls_runner.clients.curl.batch import apart, gone, told
 from mtls_runner.clients.curl.binary import CurlBinary, CurlRun, Kept, Sink
 from mtls_runner.clients.curl.command import Command, CurlFiles, build, locked, openssl_settings, secret_headers
-from mtls_runner.clients.curl.outcome import OUT_OF_MEMORY, READ_LATE, stopped, view
+from mtls_runner.clients.curl.outcome import OUT_OF_MEMORY, READ_LATE, apart, gone, stopped, told, view
 from mtls_runner.clients.curl.trace import Head, TraceReader
 from mtls_runner.errors import Deadline, DeadlineExceeded, FileUnusable, LabError
 from mtls_runner.model.case import satisfies
