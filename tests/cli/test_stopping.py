@@ -178,7 +178,7 @@ def interrupted_at(cli: Cli, at: str, number: signal.Signals, *arguments: str) -
     return [path for path in tmp.rglob("*") if path.is_file() and path.read_bytes() not in (b"", b"blat")]
 
 
-@pytest.mark.parametrize("place", [1, 30, 90, 150, 210, 270, 330])
+@pytest.mark.parametrize("place", [1, 30, 90, 150, 210, 270])
 def test_a_signal_while_the_program_is_still_loaded(cli: Cli, write: Write, place: int) -> None:
     write("small.yaml", SMALL)
     number = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)[place // 30 % 3]
