@@ -7,7 +7,7 @@ from pathlib import PurePath
 
 from mtls_runner.explain.words import TextLine, either, listed, quoted, titled, tls_names
 from mtls_runner.model.certificate import CertificateSpec
-from mtls_runner.model.chain import Presented, presented
+from mtls_runner.model.chain import PresentedChain, presented
 from mtls_runner.model.endpoint import ClientAuth, Response, ServerSpec, VerifyFlag, VirtualHost
 from mtls_runner.model.revocation import RevocationCheck
 
@@ -56,7 +56,7 @@ def _shows(spec: ServerSpec, certificates: Mapping[str, CertificateSpec]) -> str
     return f"shows {titled(certificates, name)}{then_sent(presented(spec, certificates))}"
 
 
-def then_sent(shown: Presented | None) -> str:
+def then_sent(shown: PresentedChain | None) -> str:
     """What an end sends after its own certificate, as the end of a clause; and why, where nobody told it to."""
     if shown is None or len(shown.ids) < 2:
         return ""

@@ -121,21 +121,21 @@ class Context:
 
     def backend_in_place(self, declared: InPlace) -> BackendTraits:
         """Of a server that the scenario itself declares."""
-        from mtls_runner.language.implementations.reading import server_in_place
+        from mtls_runner.language.implementations.reading import in_place
 
         known = self._backends.get(declared)
         if known is None:
-            made = server_in_place(self.document, ("server", "backend"), declared.model, self.problems)
+            made = in_place(self.document, ("server", "backend"), declared.model, self.problems)
             known = self._backends.set(declared, declared_backend(made, consent=self.consent))
         return known
 
     def tool_in_place(self, declared: InPlace) -> ClientTraits:
         """Of a client that the scenario itself declares."""
-        from mtls_runner.language.implementations.reading import client_in_place
+        from mtls_runner.language.implementations.reading import in_place
 
         known = self._tools.get(declared)
         if known is None:
-            made = client_in_place(self.document, ("client", "tool"), declared.model, self.problems)
+            made = in_place(self.document, ("client", "tool"), declared.model, self.problems)
             known = self._tools.set(declared, declared_client(made, consent=self.consent))
         return known
 

@@ -29,7 +29,7 @@ __all__ = [
     "Moment",
     "NameConstraints",
     "OwnFiles",
-    "Presented",
+    "PresentedFiles",
     "Secret",
     "SignatureSpec",
     "minute",
@@ -101,7 +101,7 @@ class Credential:
 
 
 @dataclass(frozen=True, slots=True)
-class Presented:
+class PresentedFiles:
     """The files that an end presents itself with.
 
     Args:

@@ -16,7 +16,7 @@ from mtls_runner.model.revocation import CrlSpec, RevocationCheck
 __all__ = [
     "Issuers",
     "Path",
-    "Presented",
+    "PresentedChain",
     "Verifier",
     "ancestors",
     "client_verifies",
@@ -85,7 +85,7 @@ def lineage(certificates: Certificates, leaf: str) -> tuple[CertificateSpec, ...
 
 
 @dataclass(frozen=True, slots=True)
-class Presented:
+class PresentedChain:
     """What an end sends.
 
     Args:
@@ -98,7 +98,7 @@ class Presented:
     completed_from: str | None = None
 
 
-def presented(end: ServerSpec | ClientSpec, certificates: Certificates) -> Presented | None:
+def presented(end: ServerSpec | ClientSpec, certificates: Certificates) -> PresentedChain | None:
     """What a server or client sends; ``None``: it has no certificate.
 
     ``chain: full`` are the intermediates without the root. OpenSSL adds issuers that it trusts, the root among them, to a
@@ -108,9 +108,9 @@ def presented(end: ServerSpec | ClientSpec, certificates: Certificates) -> Prese
         return None
     told = (end.certificate, *_told(end.certificate, end.chain, certificates))
     if len(told) > 1 or not _completes(end):
-        return Presented(told)
+        return PresentedChain(told)
     more = tuple(_completion(end.certificate, end.trust, certificates))
-    return Presented((*told, *more), more[0] if more else None)
+    return PresentedChain((*told, *more), more[0] if more else None)
 
 
 def _told(leaf: str, chain: ChainSpec, certificates: Certificates) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from mtls_runner.errors import Deadline
-from mtls_runner.model.certificate import PEM_ONLY, Credential, FileForm, Presented, Secret
+from mtls_runner.model.certificate import PEM_ONLY, Credential, FileForm, PresentedFiles, Secret
 from mtls_runner.model.endpoint import Address, ChainSpec, ClientSpec, KeySource, ServerSpec
 from mtls_runner.model.observation import ClientView, ServerView
 from mtls_runner.model.revocation import OcspAnswer, ResponderSpec
@@ -72,7 +72,7 @@ class Material(Protocol):
         key: KeySource | None = None,
         passphrase: Secret | None = None,
         forms: frozenset[FileForm] = PEM_ONLY,
-    ) -> Presented:
+    ) -> PresentedFiles:
         """The files that an end presents itself with.
 
         Args:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mtls_runner.errors import MaterialError
-from mtls_runner.model.certificate import PEM_ONLY, CertificateSpec, Credential, FileForm, Presented, Secret
+from mtls_runner.model.certificate import PEM_ONLY, CertificateSpec, Credential, FileForm, PresentedFiles, Secret
 from mtls_runner.model.chain import Issuers
 from mtls_runner.model.endpoint import ChainKind, ChainSpec, KeySource
 from mtls_runner.model.revocation import CrlSpec, OcspAnswer, ResponderSpec
@@ -157,7 +157,7 @@ class Store:
         key: KeySource | None = None,
         passphrase: Secret | None = None,
         forms: frozenset[FileForm] = PEM_ONLY,
-    ) -> Presented:
+    ) -> PresentedFiles:
         """The files that an end presents itself with: the user's own byte for byte, in any of the forms that it loads.
 
         Raises:
@@ -168,7 +168,7 @@ class Store:
         if not ids.isdisjoint(self._own) or (key is not None and key.file is not None):
             return self._users().presented(certificate, chain, key, passphrase, forms)
         other = key.id if key is not None and key.id is not None else certificate
-        return Presented(self.chain(certificate, chain), self.credential(other).key_path)
+        return PresentedFiles(self.chain(certificate, chain), self.credential(other).key_path)
 
     def passphrase(self, certificate: str) -> Secret | None:
         """What opens its key, by its description; ``None``: nothing is needed, or there is no such certificate."""

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from asn1crypto import x509
 from cryptography.x509 import Name, load_der_x509_certificate
 
+from mtls_runner.tls import asn1
 from mtls_runner.tls.messages import subject as subject_text
 
 __all__ = ["CertificateFacts", "facts", "loads", "subject_name"]
@@ -69,9 +69,9 @@ def loads(der: bytes) -> bool:
 def facts(der: bytes) -> CertificateFacts:
     """The facts of a DER certificate; of anything else there are none."""
 
-    def read(what: Callable[[x509.Certificate], _T]) -> _T | None:
+    def read(what: Callable[[Any], _T]) -> _T | None:
         try:
-            return what(x509.Certificate.load(der))
+            return what(asn1.x509.Certificate.load(der))
         except (ValueError, TypeError, KeyError):
             return None
 
@@ -99,6 +99,6 @@ def subject_name(der: bytes) -> Name:
     Raises:
         ValueError: it can't be read.
     """
-    twin = x509.Certificate.load(der).copy()
+    twin = asn1.x509.Certificate.load(der).copy()
     twin["tbs_certificate"]["serial_number"] = 1  # the library refuses others, and nothing but the name counts
     return load_der_x509_certificate(twin.dump()).subject

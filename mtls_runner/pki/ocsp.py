@@ -17,6 +17,7 @@ from mtls_runner.model.revocation import OcspAnswer, ResponderSpec, Revocation, 
 from mtls_runner.pki.crl import REASONS, stranger
 from mtls_runner.pki.forge import Issuer, is_proper_serial
 from mtls_runner.pki.keys import PrivateKey, scheme, subject_public_key
+from mtls_runner.tls import asn1
 
 __all__ = ["Asked", "Signer", "Subject", "asked", "error_response", "ocsp_request", "ocsp_response"]
 
@@ -79,9 +80,7 @@ def ocsp_request(issuer: Issuer, serial: int) -> bytes:
     der = builder.build().public_bytes(Encoding.DER)
     if placeholder == serial:
         return der
-    from asn1crypto.ocsp import OCSPRequest  # only needed here
-
-    request = OCSPRequest.load(der)
+    request = asn1.ocsp.OCSPRequest.load(der)
     request["tbs_request"]["request_list"][0]["req_cert"]["serial_number"] = serial
     return bytes(request.dump(force=True))
 
@@ -182,9 +181,7 @@ def _resigned(der: bytes, sign: Callable[[bytes, bytes], bytes], serial: int | N
 
     The builder signs with no key but the signer's own, and about no certificate with another ``serial`` than a proper one.
     """
-    from asn1crypto.ocsp import OCSPResponse  # only needed here
-
-    parsed = OCSPResponse.load(der)
+    parsed = asn1.ocsp.OCSPResponse.load(der)
     basic = parsed["response_bytes"]["response"].parsed
     if serial is not None:
         basic["tbs_response_data"]["responses"][0]["cert_id"]["serial_number"] = serial

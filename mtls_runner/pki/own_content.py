@@ -12,12 +12,9 @@ import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from asn1crypto import core, parser
-from asn1crypto import crl as asn1_crl
-from asn1crypto import x509 as asn1
-
 from mtls_runner.model.observation import Reason
 from mtls_runner.pki.pem import Block, blocks, pem_block, plain_text
+from mtls_runner.tls import asn1
 from mtls_runner.tls.context import Problem
 
 __all__ = ["CONVERTIBLE", "Content", "KeyText", "der_label", "first_element", "read_content", "read_octets"]
@@ -159,7 +156,7 @@ def first_element(der: bytes) -> bytes:
     Octets that are no DER stay as they are.
     """
     try:
-        first: bytes = core.Any.load(der).dump()
+        first: bytes = asn1.core.Any.load(der).dump()
     except ValueError:
         return der
     return first
@@ -170,15 +167,15 @@ _SEQUENCE = 16
 
 def _members(data: bytes) -> list[int]:
     """The universal tags of what an outermost SEQUENCE holds; -1 for any other tag. What follows it is ignored."""
-    kind, _, tag, _, inner, _ = parser.parse(data)
+    kind, _, tag, _, inner, _ = asn1.parser.parse(data)
     if (kind, tag) != (0, _SEQUENCE):
         raise ValueError("no SEQUENCE")
     tags: list[int] = []
     at = 0
     while at < len(inner) and len(tags) < 16:
-        kind, _, tag, _, _, _ = parser.parse(inner[at:])
+        kind, _, tag, _, _, _ = asn1.parser.parse(inner[at:])
         tags.append(tag if kind == 0 else -1)
-        at += parser.peek(inner[at:])
+        at += asn1.parser.peek(inner[at:])
     return tags
 
 
@@ -247,13 +244,13 @@ def _in_base64(data: bytes) -> str:
 def _is_certificate(der: bytes) -> bool:
     try:
         # a certificate request and a CRL have the same three members
-        return bool(asn1.Certificate.load(der)["tbs_certificate"]["subject_public_key_info"].native)
+        return bool(asn1.x509.Certificate.load(der)["tbs_certificate"]["subject_public_key_info"].native)
     except (ValueError, TypeError, KeyError):
         return False
 
 
 def _is_crl(der: bytes) -> bool:
     try:
-        return bool(asn1_crl.CertificateList.load(der)["tbs_cert_list"]["this_update"].native)
+        return bool(asn1.crl.CertificateList.load(der)["tbs_cert_list"]["this_update"].native)
     except (ValueError, TypeError, KeyError):
         return False

@@ -7,10 +7,8 @@ import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from asn1crypto import pkcs12 as asn1_pkcs12
-from asn1crypto.keys import EncryptedPrivateKeyInfo
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import (
@@ -27,6 +25,7 @@ from mtls_runner.model.certificate import Secret
 from mtls_runner.model.observation import Reason
 from mtls_runner.pki.keys import PrivateKey
 from mtls_runner.pki.own_content import KeyText
+from mtls_runner.tls import asn1
 from mtls_runner.tls.context import Problem
 
 __all__ = ["Pkcs12", "Unknown", "load_key", "open_key", "open_pkcs12"]
@@ -125,7 +124,7 @@ def _cipher_trouble(key: KeyText, name: str) -> Problem | None:
             return Problem(Reason.MALFORMED, "", f"{name}: the initialization vector in its DEK-Info line is too short")
         return _legacy(cipher.lower().replace("des-ede3", "tripledes").replace("-", "_"), name)
     try:
-        algorithm = EncryptedPrivateKeyInfo.load(key.der, strict=True)["encryption_algorithm"]
+        algorithm = asn1.keys.EncryptedPrivateKeyInfo.load(key.der, strict=True)["encryption_algorithm"]
         cipher = str(algorithm["algorithm"].native)
         if cipher == "pbes2":
             cipher = str(algorithm["parameters"]["encryption_scheme"]["algorithm"].native)
@@ -206,20 +205,20 @@ def open_pkcs12(data: bytes, passphrase: Secret | None, name: str) -> Pkcs12 | P
 def _pkcs12_ciphers(data: bytes) -> list[str]:
     """Names of all ciphers in the file, outside of what they encrypt (RFC 7292 §4)."""
     ciphers: list[str] = []
-    for part in asn1_pkcs12.Pfx.load(data).authenticated_safe:
+    for part in asn1.pkcs12.Pfx.load(data).authenticated_safe:
         if part["content_type"].native == "encrypted_data":
             algorithm = part["content"]["encrypted_content_info"]["content_encryption_algorithm"]
             ciphers.append(_cipher_name(algorithm))
         elif part["content_type"].native == "data":
             ciphers += [
                 _cipher_name(bag["bag_value"]["encryption_algorithm"])
-                for bag in asn1_pkcs12.SafeContents.load(part["content"].native)
+                for bag in asn1.pkcs12.SafeContents.load(part["content"].native)
                 if bag["bag_id"].native == "pkcs8_shrouded_key_bag"
             ]
     return ciphers
 
 
-def _cipher_name(algorithm: EncryptedPrivateKeyInfo) -> str:
+def _cipher_name(algorithm: Any) -> str:
     name = str(algorithm["algorithm"].native)
     if name == "pbes2":
         name = str(algorithm["parameters"]["encryption_scheme"]["algorithm"].native)

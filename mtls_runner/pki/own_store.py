@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from mtls_runner.errors import FileUnusable, MaterialError
-from mtls_runner.model.certificate import CertificateSpec, FileForm, Presented, Secret
+from mtls_runner.model.certificate import CertificateSpec, FileForm, PresentedFiles, Secret
 from mtls_runner.model.chain import Issuers
 from mtls_runner.model.endpoint import ChainKind, ChainSpec, KeySource
 from mtls_runner.pki.own import Own
@@ -58,7 +58,7 @@ class OwnStore:
         self._lock = threading.Lock()
         self._notes: dict[str, None] = {}
         self._copied: dict[Path, str] = {}
-        self._presented: dict[tuple[object, ...], Presented] = {}
+        self._presented: dict[tuple[object, ...], PresentedFiles] = {}
         self._bundles: dict[tuple[str, ...], Path] = {}
 
     @property
@@ -82,7 +82,7 @@ class OwnStore:
         key: KeySource | None,
         passphrase: Secret | None,
         forms: frozenset[FileForm],
-    ) -> Presented:
+    ) -> PresentedFiles:
         """The files that an end presents itself with.
 
         Raises:
@@ -102,16 +102,16 @@ class OwnStore:
         key: KeySource | None,
         passphrase: Secret | None,
         forms: frozenset[FileForm],
-    ) -> Presented:
+    ) -> PresentedFiles:
         own = self._own.get(certificate)
         container = own.files.pkcs12 if own is not None and key is None and FileForm.PKCS12 in forms else None
         if own is not None and container is not None and self._holds_all(certificate, own, chain):
             part_of(container)  # it hangs nobody
-            return Presented(container, None, FileForm.PKCS12)
+            return PresentedFiles(container, None, FileForm.PKCS12)
         parts = self._chain_parts(certificate, chain, passphrase)
         path, form = self._file(parts, forms)
         key_path, key_form = self._key(certificate, key, passphrase, forms)
-        return Presented(path, key_path, form, key_form)
+        return PresentedFiles(path, key_path, form, key_form)
 
     def chain(self, certificate: str, chain: ChainSpec, passphrase: Secret | None) -> Path:
         """A PEM file with the certificate and what ``chain`` says comes after it.

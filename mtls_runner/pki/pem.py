@@ -182,12 +182,11 @@ def _bytes_to_key(octets: bytes, salt: bytes) -> bytes:
 
 
 def _pbes2_des3(der: bytes, octets: bytes) -> bytes:
-    from asn1crypto.algos import Pbkdf2Salt  # 40 ms that few scenarios need
-    from asn1crypto.keys import EncryptedPrivateKeyInfo
+    from mtls_runner.tls import asn1  # 40 ms that few scenarios need
 
     salt, vector = os.urandom(16), os.urandom(8)
     key = PBKDF2HMAC(hashes.SHA256(), 24, salt, _ITERATIONS).derive(octets)
-    info = EncryptedPrivateKeyInfo(
+    info = asn1.keys.EncryptedPrivateKeyInfo(
         {
             "encryption_algorithm": {
                 "algorithm": "pbes2",
@@ -195,7 +194,7 @@ def _pbes2_des3(der: bytes, octets: bytes) -> bytes:
                     "key_derivation_func": {
                         "algorithm": "pbkdf2",
                         "parameters": {
-                            "salt": Pbkdf2Salt("specified", salt),
+                            "salt": asn1.algos.Pbkdf2Salt("specified", salt),
                             "iteration_count": _ITERATIONS,
                             "prf": {"algorithm": "sha256"},
                         },

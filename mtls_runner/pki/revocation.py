@@ -148,9 +148,9 @@ class Revocations:
             return self._forge.serial(certificate)
         if certificate not in self._ders:
             raise MaterialError(f"there is no certificate {certificate!r} whose serial number is known")
-        from asn1crypto import x509  # only needed for the user's own material
+        from mtls_runner.tls import asn1  # only needed for the user's own material
 
-        return int(x509.Certificate.load(self._ders[certificate]).serial_number)
+        return int(asn1.x509.Certificate.load(self._ders[certificate]).serial_number)
 
     def _entries(self, spec: CrlSpec) -> Iterator[Entry]:
         for certificate in spec.revoked:

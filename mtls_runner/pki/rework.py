@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
-from asn1crypto import algos, crl
-from asn1crypto import x509 as asn1
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from mtls_runner.model.certificate import CertificateSpec, Defect
 from mtls_runner.pki.keys import PrivateKey, Scheme
+from mtls_runner.tls import asn1
 
 __all__ = ["rework", "rework_crl"]
 
@@ -38,11 +38,11 @@ def rework(
         validity: from and until; may be reversed.
         repeated: extensions whose OID it has already.
     """
-    twin = asn1.Certificate.load(der)
+    twin = asn1.x509.Certificate.load(der)
     tbs = twin["tbs_certificate"]
     fields = {name: tbs[name] for name in ("issuer", "subject", "subject_public_key_info")}
     fields["serial_number"] = serial
-    fields["validity"] = asn1.Validity({"not_before": _time(validity[0]), "not_after": _time(validity[1])})
+    fields["validity"] = asn1.x509.Validity({"not_before": _time(validity[0]), "not_after": _time(validity[1])})
     fields["signature"] = _algorithm(signer, how) if how.weak is not None else tbs["signature"]
     if Defect.VERSION_1 in spec.defects:
         fields["version"] = "v1"
@@ -52,12 +52,12 @@ def rework(
             {"extn_id": extension.oid.dotted_string, "critical": critical, "extn_value": extension.public_bytes()}
             for extension, critical in repeated
         ]
-        fields["extensions"] = asn1.Extensions([*tbs["extensions"], *map(asn1.Extension, more)])
-    altered = asn1.TbsCertificate(fields)
+        fields["extensions"] = asn1.x509.Extensions([*tbs["extensions"], *map(asn1.x509.Extension, more)])
+    altered = asn1.x509.TbsCertificate(fields)
     signature = bytearray(how.sign(signer, altered.dump()))
     if Defect.CORRUPTED_SIGNATURE in spec.defects:
         signature[-1] ^= 1  # of ECDSA's two numbers it is the last bit of s: the encoding stays sound
-    certificate = asn1.Certificate(
+    certificate = asn1.x509.Certificate(
         {
             "tbs_certificate": altered,
             "signature_algorithm": fields["signature"],
@@ -76,7 +76,7 @@ def rework_crl(der: bytes, serials: Mapping[int, int], signer: PrivateKey, how: 
         serials: what an entry has → what it is to have, any integer.
         signer, how: sign the result.
     """
-    made = crl.CertificateList.load(der)
+    made = asn1.crl.CertificateList.load(der)
     tbs = made["tbs_cert_list"]
     for entry in tbs["revoked_certificates"]:
         number = entry["user_certificate"].native
@@ -87,21 +87,21 @@ def rework_crl(der: bytes, serials: Mapping[int, int], signer: PrivateKey, how: 
     return encoded
 
 
-def _time(moment: datetime) -> asn1.Time:
+def _time(moment: datetime) -> Any:
     """RFC 5280 §4.1.2.5: UTCTime through 2049, GeneralizedTime from 2050 on, whole seconds."""
     moment = moment.astimezone(UTC).replace(microsecond=0)
-    return asn1.Time({"utc_time" if 1950 <= moment.year < 2050 else "general_time": moment})
+    return asn1.x509.Time({"utc_time" if 1950 <= moment.year < 2050 else "general_time": moment})
 
 
-def _algorithm(signer: PrivateKey, how: Scheme) -> algos.SignedDigestAlgorithm:
+def _algorithm(signer: PrivateKey, how: Scheme) -> Any:
     """AlgorithmIdentifier of a signature with a weak hash."""
     name = "md5" if isinstance(how.weak, hashes.MD5) else "sha1"
     if not isinstance(signer, rsa.RSAPrivateKey):
-        return algos.SignedDigestAlgorithm({"algorithm": f"{name}_ecdsa"})
+        return asn1.algos.SignedDigestAlgorithm({"algorithm": f"{name}_ecdsa"})
     if not isinstance(how.padding, padding.PSS):
-        return algos.SignedDigestAlgorithm({"algorithm": f"{name}_rsa", "parameters": algos.Null()})
-    hashed = algos.DigestAlgorithm({"algorithm": name, "parameters": algos.Null()})
-    return algos.SignedDigestAlgorithm(
+        return asn1.algos.SignedDigestAlgorithm({"algorithm": f"{name}_rsa", "parameters": asn1.algos.Null()})
+    hashed = asn1.algos.DigestAlgorithm({"algorithm": name, "parameters": asn1.algos.Null()})
+    return asn1.algos.SignedDigestAlgorithm(
         {
             "algorithm": "rsassa_pss",
             "parameters": {

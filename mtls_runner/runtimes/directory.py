@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtls_runner.errors import FileUnusable
-from mtls_runner.model.certificate import Presented
+from mtls_runner.model.certificate import PresentedFiles
 from mtls_runner.model.observation import Reason
 
 __all__ = ["Place", "content_of", "presented_files"]
@@ -47,7 +47,7 @@ def content_of(file: Path) -> bytes:
 
 
 def presented_files(
-    place: Place, presented: Presented, leaf: Path, name: str, prefix: str = ""
+    place: Place, presented: PresentedFiles, leaf: Path, name: str, prefix: str = ""
 ) -> Iterator[tuple[str, str]]:
     """What an end presents, as the files that programs want it in, by what they are.
 

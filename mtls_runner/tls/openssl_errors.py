@@ -231,13 +231,16 @@ def _asked(view: ClientView) -> bool:
 
 def _readable(der: bytes) -> bool:
     """Whether OpenSSL can decode a certificate's extensions and key; else there are errors of its own in the queue."""
-    from asn1crypto import x509  # both only where a client refused a server: they take long to load
-    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.exceptions import (
+        UnsupportedAlgorithm,  # only where a client refused a server: they take long to load
+    )
     from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+    from mtls_runner.tls import asn1
 
     try:
         # cryptography's own reader of extensions is stricter than OpenSSL's: it takes no empty extendedKeyUsage
-        body = x509.Certificate.load(der)["tbs_certificate"]
+        body = asn1.x509.Certificate.load(der)["tbs_certificate"]
         kinds = [extension["extn_id"] for extension in body["extensions"]]
         for kind, extension in zip(kinds, body["extensions"], strict=True):
             if kind.native != kind.dotted:  # it is a known one; what nobody knows is not decoded

@@ -43,7 +43,7 @@ from mtls_runner.model.implementation import (
     Version,
 )
 
-__all__ = ["DIRECTORY", "client_in_place", "dialect", "read_implementation", "server_in_place", "shipped"]
+__all__ = ["DIRECTORY", "dialect", "in_place", "read_implementation", "shipped"]
 
 #: Those that come with the package; dialects lie beside them.
 DIRECTORY = Path(__file__).parents[2] / "implementations"
@@ -97,27 +97,16 @@ def read_implementation(path: Path, *, name: str = "", shipped: bool = False) ->
     return made
 
 
-def server_in_place(document: Document, loc: Loc, model: ServerModel, problems: Problems) -> Implementation:
-    """What ``backend:`` holds where it is a mapping, at ``loc``."""
+def in_place(document: Document, loc: Loc, model: ServerModel | ClientModel, problems: Problems) -> Implementation:
+    """What ``backend:`` or ``tool:`` holds where it is a mapping, at ``loc``."""
     reader = _Reader(document, problems)
     return Implementation(
         name="command",
         title=model.command[0],
         library=model.dialect,
         path=document.path,
-        server=reader.server(model, loc),
-    )
-
-
-def client_in_place(document: Document, loc: Loc, model: ClientModel, problems: Problems) -> Implementation:
-    """What ``tool:`` holds where it is a mapping, at ``loc``."""
-    reader = _Reader(document, problems)
-    return Implementation(
-        name="command",
-        title=model.command[0],
-        library=model.dialect,
-        path=document.path,
-        client=reader.client(model, loc),
+        server=reader.server(model, loc) if isinstance(model, ServerModel) else None,
+        client=reader.client(model, loc) if isinstance(model, ClientModel) else None,
     )
 
 
