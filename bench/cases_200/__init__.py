@@ -28,4 +28,4 @@ def cases_200(directory: Path, times: int) -> Iterator[Figure]:
         times,
     )
     ours, peer = medians(columns)
-    yield Figure("200 cases, whole process", ours, peer, "s", "pytest + trustme + ssl", 0.65, times)
+    yield Figure("200 cases, whole process", ours, peer, "s", "pytest + trustme + ssl", 0.55, times)

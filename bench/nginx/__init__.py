@@ -119,7 +119,7 @@ def nginx_first(directory: Path, times: int) -> Iterator[Figure]:
         _until(ours, "accepted"), _until(by_hand, "first")
         rounds = [(_until(ours, "accepted"), _until(by_hand, "first")) for _ in range(max(9, times))]
     lab_seconds, hand_seconds = (median(column) for column in zip(*rounds, strict=True))
-    yield Figure("first verdict on nginx", lab_seconds, hand_seconds, "s", "docker run + curl", 1.3, len(rounds))
+    yield Figure("first verdict on nginx", lab_seconds, hand_seconds, "s", "docker run + curl", 1.6, len(rounds))
     yield Figure("first verdict on nginx", lab_seconds, None, "s", "", 1.0, len(rounds))
 
 

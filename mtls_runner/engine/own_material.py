@@ -76,8 +76,8 @@ def client_told(view: ClientView, spec: ClientSpec, store: Store) -> ClientView:
         problem = store.users_files.problem(spec.certificate, spec.passphrase)
     if problem is None:
         return replace(view, error=store.in_users_words(view.error))
-    said = view.command and view.error.partition(" (curl: ")[2]
-    return replace(view, problem=problem.reason, error=f"{problem.text} (curl: {said}" if said else problem.text)
+    said = f" ({view.tool}: {view.own_words})" if view.own_words else ""
+    return replace(view, problem=problem.reason, error=f"{problem.text}{said}")
 
 
 def server_told(error: ServerUnusable | FileUnusable, spec: ServerSpec, store: Store) -> ServerUnusable:

@@ -132,6 +132,7 @@ class ClientView:
         problem: why its own material could not be used (``client-unusable``), set only in ``PREPARE``; or, as
             ``protocol-version``, that it allows no version that its security level can speak; or ``cipher``.
         error: the tool's own last word (an exception's reason, curl's message); for people, never matched.
+        own_words: of the tool, where ``error`` says in the lab's what is wrong with its material.
         error_symbol: OpenSSL's symbolic reason (``CERTIFICATE_VERIFY_FAILED``), an errno name (``ECONNREFUSED``), ``ENOTFOUND``
             (the name can't be resolved), ``EOF`` (the connection was closed, with close_notify or without) or ``HTTP`` (what came
             is not HTTP/1.1); ``""``.
@@ -168,6 +169,7 @@ class ClientView:
     phase: Phase
     problem: Reason | None = None
     error: str = ""
+    own_words: str = ""
     error_symbol: str = ""
     timed_out: bool = False
     exit_code: int | None = None

@@ -168,6 +168,7 @@ def view(
         phase=phase,
         problem=problem.reason if problem is not None else None,
         error=_told(written, problem),
+        own_words=written.error if problem is not None and problem.text else "",
         error_symbol=symbol,
         timed_out=written.exit_code == _TIMEOUT and not written.not_http and not written.switched,
         exit_code=written.exit_code,
