@@ -24,7 +24,7 @@ TWO_CHANGES = {"a leaf issued the client's certificate", "a leaf issued the serv
 ELSEWHERE = {
     *("revoked", "no-crl", "crl-expired", "crl-not-yet-valid", "crl-invalid"),
     *("ocsp-unavailable", "ocsp-invalid", "ocsp-unknown", "ocsp-expired", "ocsp-not-yet-valid"),
-    *("policy", "not-authorized", "other", "missing-file", "malformed", "wrong-curve"),
+    *("policy", "not-authorized", "other", "missing-file", "malformed"),
 }
 
 

@@ -45,7 +45,7 @@ CHAINS = (
         for reason in Reason
         if reason.value.startswith("ocsp") or reason in (Reason.NO_CERTIFICATE, Reason.OTHER)
     }
-    - {Reason.CERTIFICATE_WITHHELD, Reason.NOT_AUTHORIZED}
+    - {Reason.CERTIFICATE_WITHHELD, Reason.NOT_AUTHORIZED, Reason.WRONG_CURVE}  # of settings, too
 )
 
 
