@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 
 from mtls_runner.explain.words import TextLine, either, listed, quoted, titled, tls_names
+from mtls_runner.model.case import Match, Matcher
 from mtls_runner.model.certificate import CertificateSpec
 from mtls_runner.model.chain import PresentedChain, presented
-from mtls_runner.model.endpoint import ClientAuth, Response, ServerSpec, VerifyFlag, VirtualHost
+from mtls_runner.model.endpoint import ClientAuth, RefusalForm, Response, ServerSpec, VerifyFlag, VirtualHost
 from mtls_runner.model.revocation import RevocationCheck
 
 __all__ = ["demand", "server", "then_sent"]
@@ -37,10 +38,26 @@ def server(spec: ServerSpec, certificates: Mapping[str, CertificateSpec], name: 
     yield TextLine(f"It {demand(spec, certificates)}", indent=2)
     for sentence in _checks(spec):
         yield TextLine(sentence, indent=2)
+    if spec.refusal is not None:
+        yield TextLine(f"Whom it refuses after the handshake, it {_refuses(spec.refusal)}.", indent=2)
     for host in spec.hosts:
         yield from _host(host, spec, certificates)
     if spec.responses != (Response(),) or config:
         yield TextLine(_answers(spec), indent=2)
+
+
+def _refuses(form: RefusalForm) -> str:
+    """As the end of a sentence; any one of several forms will do, and each part has to fit."""
+    if form.closed:
+        return "sends no answer: it closes the connection"
+    parts = [("status", form.status), *((f"header {name}", ways) for name, ways in form.headers), ("body", form.body)]
+    told = [f"{name} {either(map(_written, ways))}" for name, ways in parts if ways]
+    return f"answers with {listed(told)}"
+
+
+def _written(way: Matcher) -> str:
+    value = f'"{way.value}"' if isinstance(way.value, str) else str(way.value)
+    return value if way.kind is Match.EQUALS else f"that {way.kind} {value}"
 
 
 def _host(host: VirtualHost, spec: ServerSpec, certificates: Mapping[str, CertificateSpec]) -> Iterator[TextLine]:

@@ -122,6 +122,20 @@ def test_how_a_refusal_travels_depends_on_version_and_backend(cli: Cli, write: W
     assert "in the middle of the handshake" not in nginx
 
 
+def test_how_a_server_refuses_after_the_handshake_is_told_as_declared(cli: Cli, write: Write) -> None:
+    text = SMALL.replace("client_auth: required", "client_auth: required, refusal: REFUSAL")
+    told = {}
+    for form in ("{status: [302, 303], headers: {location: {contains: /login}}}", "closed"):
+        write("small.yaml", text.replace("REFUSAL", form))
+        told[form] = " ".join(said(cli, "small.yaml").split())
+    redirect, closed = told.values()
+    assert "Whom it refuses after the handshake, it answers with status 302 or 303 and header location that" in redirect
+    assert 'that contains "/login".' in redirect
+    assert "Whom it refuses after the handshake, it sends no answer: it closes the connection." in closed
+    write("small.yaml", SMALL)
+    assert "after the handshake, it" not in said(cli, "small.yaml")
+
+
 def test_one_case_by_name_with_or_without_its_parameters(cli: Cli, write: Write) -> None:
     write("small.yaml", SMALL)
     both = said(cli, "small.yaml", "with the certificate")
