@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mtls_runner.model.endpoint import ClientSpec, Request, VerifyFlag
+from mtls_runner.model.endpoint import ClientSpec, Request
 from mtls_runner.model.implementation import DeclaredClient, Honours
 from mtls_runner.model.revocation import RevocationCheck
-from mtls_runner.tls.versions import gap
+from mtls_runner.runtimes.shared_settings import shared_given, shared_missing
 
 __all__ = ["given", "inexpressible"]
 
@@ -18,11 +18,7 @@ def inexpressible(client: ClientSpec, declared: DeclaredClient, title: str) -> s
 
 
 def _missing(client: ClientSpec, honours: Honours, title: str) -> Iterator[str]:
-    if not set(client.tls) <= honours.tls:
-        beyond = ", ".join(version for version in client.tls if version not in honours.tls)
-        yield f"{title} can't be told to speak {beyond}"
-    if gap(client.tls) and not honours.gaps:
-        yield f"{title} takes a lowest and a highest TLS version, and can't leave out one between them"
+    yield from shared_missing(client, honours, title)
     if client.crl_check not in (RevocationCheck.NONE, *honours.crl_check):
         yield f"{title} can't look up certificates in CRLs"
     if client.crl_check is not RevocationCheck.NONE and not client.crl:
@@ -31,20 +27,13 @@ def _missing(client: ClientSpec, honours: Honours, title: str) -> Iterator[str]:
         yield f"{title} can't be told to offer {', '.join(client.alpn)} by ALPN"
     if client.cert_status:
         yield f"{title} can't be told to insist on a stapled OCSP response"
-    for setting, wanted in given(client):
+    for setting, wanted in sorted(given(client)):
         if wanted and setting not in honours.settings:
             yield f"{title} can't be told {setting}"
 
 
 def given(client: ClientSpec) -> Iterator[tuple[str, bool]]:
     """Settings under their names in a scenario, and whether this client has them at another value than the usual one."""
-    yield "ciphers", client.ciphers is not None
-    yield "ciphersuites", client.ciphersuites is not None
-    yield "groups", bool(client.groups)
+    yield from shared_given(client)
     yield "insecure", client.insecure
-    yield "partial_chain", VerifyFlag.PARTIAL_CHAIN in client.verify_flags
-    yield "passphrase", client.passphrase is not None
     yield "request", client.request != Request()
-    yield "security_level", client.security_level != 2
-    yield "signature_algorithms", bool(client.signature_algorithms)
-    yield "x509_strict", VerifyFlag.STRICT in client.verify_flags

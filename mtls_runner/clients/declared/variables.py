@@ -9,6 +9,7 @@ from mtls_runner.model.endpoint import Address, ChainKind, ChainSpec, ClientSpec
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.runtimes.directory import Place, content_of, presented_files
+from mtls_runner.runtimes.shared_settings import shared_settings
 
 __all__ = ["placeholders", "variables"]
 
@@ -70,18 +71,7 @@ def _settings(client: ClientSpec, address: Address) -> dict[str, object]:
         "verify_name": name,
         "verify_name_is_address": literal,
         "insecure": client.insecure,
-        "tls": [version.value for version in client.tls],
-        "tls_min": client.tls[0].value,
-        "tls_max": client.tls[-1].value,
-        "ciphers": client.ciphers,
-        "ciphersuites": client.ciphersuites,
-        "groups": list(client.groups),
-        "signature_algorithms": list(client.signature_algorithms),
-        "security_level": client.security_level,
-        "alpn": list(client.alpn),
-        "partial_chain": any(flag == "partial_chain" for flag in client.verify_flags),
-        "x509_strict": any(flag == "x509_strict" for flag in client.verify_flags),
-        "crl_check": client.crl_check.value,
+        **shared_settings(client),
         "method": client.request.method,
         "path": client.request.path,
         "headers": list(client.request.headers),

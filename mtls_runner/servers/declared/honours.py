@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mtls_runner.model.endpoint import ClientAuth, Response, ServerSpec, VerifyFlag
+from mtls_runner.model.endpoint import ClientAuth, Response, ServerSpec
 from mtls_runner.model.implementation import DeclaredServer, Honours
 from mtls_runner.model.revocation import RevocationCheck
-from mtls_runner.tls.versions import gap
+from mtls_runner.runtimes.shared_settings import shared_given, shared_missing
 
 __all__ = ["given", "inexpressible"]
 
@@ -26,11 +26,7 @@ def inexpressible(server: ServerSpec, declared: DeclaredServer, title: str) -> s
 def _missing(server: ServerSpec, honours: Honours, title: str) -> Iterator[str]:
     if server.client_auth not in honours.client_auth:
         yield f"{title} has no client_auth {server.client_auth}"
-    if not set(server.tls) <= honours.tls:
-        beyond = ", ".join(version for version in server.tls if version not in honours.tls)
-        yield f"{title} can't be told to speak {beyond}"
-    if gap(server.tls) and not honours.gaps:
-        yield f"{title} takes a lowest and a highest TLS version, and can't leave out one between them"
+    yield from shared_missing(server, honours, title)
     asks = server.client_auth is not ClientAuth.NONE
     if asks and server.crl_check not in (RevocationCheck.NONE, *honours.crl_check):
         yield f"{title} can't look up {_PARTS[server.crl_check]} in CRLs"
@@ -38,7 +34,7 @@ def _missing(server: ServerSpec, honours: Honours, title: str) -> Iterator[str]:
         yield f"{title} checks for revocation only with a CRL"
     if server.alpn and honours.alpn is not None and server.alpn not in honours.alpn:
         yield f"{title} can't be told to choose {', '.join(server.alpn)} by ALPN"
-    for setting, wanted in given(server):
+    for setting, wanted in sorted(given(server)):
         if wanted and setting not in honours.settings:
             yield f"{title} can't be told {setting}"
     if server.upstreams or server.files:
@@ -66,18 +62,11 @@ def given(server: ServerSpec) -> Iterator[tuple[str, bool]]:
     asks = server.client_auth is not ClientAuth.NONE
     default = next((response for response in server.responses if response.path is None), _PLAIN_RESPONSE)
     yield "advertise", asks and server.advertise is not None and server.advertise != server.trust
-    yield "ciphers", server.ciphers is not None
-    yield "ciphersuites", server.ciphersuites is not None
-    yield "groups", bool(server.groups)
     yield "other_certificates", bool(server.other_certificates)
-    yield "partial_chain", VerifyFlag.PARTIAL_CHAIN in server.verify_flags
-    yield "passphrase", server.passphrase is not None
     yield "reject_handshake", server.reject_handshake
     yield "response", default != _PLAIN_RESPONSE
     yield "responses", any(response.path is not None for response in server.responses)
-    yield "security_level", server.security_level != 2
     yield "session_tickets", not server.session_tickets
-    yield "signature_algorithms", bool(server.signature_algorithms)
     yield "verify_depth", asks and server.verify_depth is not None
     yield "virtual_hosts", bool(server.hosts)
-    yield "x509_strict", VerifyFlag.STRICT in server.verify_flags
+    yield from shared_given(server)

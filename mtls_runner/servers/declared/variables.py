@@ -8,6 +8,7 @@ from mtls_runner.model.endpoint import Address, ChainKind, ChainSpec, ClientAuth
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.runtimes.directory import Place, content_of, presented_files
+from mtls_runner.runtimes.shared_settings import shared_settings
 
 __all__ = ["placeholders", "settings", "variables"]
 
@@ -63,19 +64,8 @@ def settings(server: ServerSpec) -> dict[str, object]:
     """What a description says itself, without files or an address."""
     return {
         "client_auth": server.client_auth.value,
-        "tls": [version.value for version in server.tls],
-        "tls_min": server.tls[0].value,
-        "tls_max": server.tls[-1].value,
-        "ciphers": server.ciphers,
-        "ciphersuites": server.ciphersuites,
-        "groups": list(server.groups),
-        "signature_algorithms": list(server.signature_algorithms),
-        "security_level": server.security_level,
-        "alpn": list(server.alpn),
+        **shared_settings(server),
         "verify_depth": server.verify_depth,
-        "partial_chain": any(flag == "partial_chain" for flag in server.verify_flags),
-        "x509_strict": any(flag == "x509_strict" for flag in server.verify_flags),
-        "crl_check": server.crl_check.value,
         "session_tickets": server.session_tickets,
         "reject_handshake": server.reject_handshake,
         "names": list(server.names),
