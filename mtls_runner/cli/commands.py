@@ -96,6 +96,7 @@ def root() -> None:
     metavar="NAME=FILE",
     help=f"Write a report of this kind ({_REPORTERS}); may be repeated.",
 )
+@click.option("--at", metavar="TIME", help="Run as if it were then: +90d, -1y, 2027-03-14.")
 @click.option("--list", "list_only", is_flag=True, help="Show the ids of the cases, run nothing.")
 @_color
 def run(
@@ -116,6 +117,7 @@ def run(
     junit_path: str | None,
     html_path: str | None,
     reports: tuple[str, ...],
+    at: str | None,
     list_only: bool,
     color: str,
 ) -> int:
@@ -133,6 +135,7 @@ def run(
             keep,
             command.reports(reports, json=json_path, junit=junit_path, html=html_path),
             color,
+            at,
         ),
         list_only=list_only,
     )
@@ -309,6 +312,48 @@ def record(
         Choice(paths, image=image, runtime=runtime, commands=tuple(root.commands), allow_commands=allow_commands),
         command.RecordRequest(update, check, jobs, color),
     )
+
+
+@root.command()
+@click.argument("file", type=click.Path())
+@click.option("--for", "period", default="1y", show_default=True, metavar="TIME", help="How far to look: 90d, 52w, 1y.")
+@click.option("-k", "expression", metavar="EXPR", help="As for run.")
+@click.option("--backend", metavar="NAME", help="As for run.")
+@click.option("--tool", metavar="NAME", help="As for run.")
+@click.option("--image", metavar="IMAGE", help="As for run.")
+@_runtime
+@_allow_commands
+@_color
+def rehearse(
+    file: str,
+    period: str,
+    expression: str | None,
+    backend: str | None,
+    tool: str | None,
+    image: str | None,
+    runtime: str | None,
+    allow_commands: bool,
+    color: str,
+) -> int:
+    """Say on which dates something changes: what expires, becomes valid or runs out, and who is refused then.
+
+    Runs the file just before and just after each such date, with material that is dated so much earlier. The exit code is 1
+    where a case ends otherwise. Own files, and servers that run already, can't be moved in time.
+    """
+    from mtls_runner.cli import rehearse as command
+    from mtls_runner.cli.choose import Choice
+
+    choice = Choice(
+        (file,),
+        expression,
+        backend=backend,
+        tool=tool,
+        image=image,
+        runtime=runtime,
+        commands=tuple(root.commands),
+        allow_commands=allow_commands,
+    )
+    return command.rehearse(choice, period, color)
 
 
 @root.group()

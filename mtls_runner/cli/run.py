@@ -158,6 +158,7 @@ class RunRequest:
         jobs, fail_fast, verbose, color: as the options.
         keep: where material is left; ``""`` is the place that lab.yaml names.
         reports: what is written, each with its file.
+        at: when it is run, as typed; ``None``: now.
     """
 
     jobs: int | None = None
@@ -166,6 +167,7 @@ class RunRequest:
     keep: str | None = None
     reports: Sequence[Report] = ()
     color: str = "auto"
+    at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +211,12 @@ def run(choice: Choice, manner: RunRequest, *, list_only: bool = False) -> ExitC
         from mtls_runner.cli.diagnostics import complain
 
         return complain(error.diagnostics, color=colored(manner.color, sys.stderr))
+    if manner.at is not None:
+        from mtls_runner.cli.rehearse import later
+        from mtls_runner.engine.moved import moved
+
+        by = later("--at", manner.at, datetime.now(UTC))
+        plans = [moved(plan, by) for plan in plans]
     total = sum(len(plan.cases) for plan in plans)
     if list_only:
         for plan in plans:

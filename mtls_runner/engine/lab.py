@@ -218,6 +218,11 @@ class Lab(AbstractContextManager["Lab"]):
 
     def notes(self) -> tuple[str, ...]:
         """What a person should know about the user's own material before it is used; makes the material, if there is any."""
+        if self.plan.moved:
+            then = datetime.now(UTC) + self.plan.moved
+            return (
+                f"as of {then:%Y-%m-%d %H:%M}Z: all that the lab makes has dates that are {self.plan.moved} earlier",
+            )
         if not self._own and all(crl.file is None for crl in self.plan.crls.values()):
             return ()
         from mtls_runner.engine.own_material import notes
@@ -259,6 +264,12 @@ class Lab(AbstractContextManager["Lab"]):
 
     def cannot(self, case: Case) -> str | None:
         """Why this case is skipped; ``None``: it can be run."""
+        if self.plan.moved:
+            from mtls_runner.engine.moved import stands_still
+
+            still = stands_still(case, self.plan)
+            if still is not None:
+                return still
         reasons = (self._cannot(server, client) for server, client in case.meetings())
         return next((reason for reason in reasons if reason is not None), None) or cannot_go_on(case, self.tool)
 

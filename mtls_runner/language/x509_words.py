@@ -162,6 +162,15 @@ def _moment(value: Value) -> Moment:
     return Moment(absolute=absolute)
 
 
+def moment(text: str) -> Moment:
+    """A time as people write it.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return _moment(text)
+
+
 def _not_too_early(moment: datetime) -> None:
     if moment < FIRST_MOMENT:
         raise fail("this is before the year 1950", "1950-01-01 or later (RFC 5280 §4.1.2.5)")

@@ -281,6 +281,7 @@ class Plan:
         warnings: unused certificates and the like; errors under ``--strict``.
         crls: by id, those that a server or client loads.
         files: every other file that the scenario names, absolute; they may not be there.
+        moved: how much later than now it is there; its dates are moved the other way already.
         not_run: other cases of the file, which were not chosen; what they expect still counts as known of the servers.
     """
 
@@ -294,6 +295,7 @@ class Plan:
     warnings: tuple[Diagnostic, ...] = ()
     crls: Mapping[str, CrlSpec] = field(default_factory=dict)
     files: frozenset[Path] = frozenset()
+    moved: timedelta = timedelta(0)
     not_run: tuple[Case, ...] = ()
 
 

@@ -1,0 +1,85 @@
+"""A plan at another time: the clock stays as it is, and every date that the lab writes moves the other way.
+
+So each server and client takes part, whatever it takes for the time. What the lab does not write (people's own files,
+servers that run already) can't be moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
+from datetime import timedelta
+from typing import TypeVar
+
+from mtls_runner.model.case import Case, Plan
+from mtls_runner.model.certificate import Moment
+from mtls_runner.model.chain import lineage
+from mtls_runner.model.client import ClientSpec
+from mtls_runner.model.expectation import Expectation
+from mtls_runner.model.server import ServerSpec
+from mtls_runner.model.traits import BackendTraits, ClientTraits
+from mtls_runner.span import Diagnostic, Span
+
+__all__ = ["moved", "stands_still"]
+
+_DATELESS = (str, bytes, int, float, Span, Diagnostic, Expectation, BackendTraits, ClientTraits)
+_T = TypeVar("_T")
+
+
+def moved(plan: Plan, by: timedelta) -> Plan:
+    """The plan as it is so much later (or, negative, earlier) than now."""
+    return replace(_Shift(by).of(plan), moved=plan.moved + by)
+
+
+class _Shift:
+    def __init__(self, by: timedelta) -> None:
+        self._by = by
+        self._made: dict[int, tuple[object, object]] = {}
+
+    def of(self, value: _T) -> _T:
+        """The same with all moments moved; what has none is the same object, and what was one object is one."""
+        if value is None or isinstance(value, _DATELESS):
+            return value
+        known = self._made.get(id(value))
+        if known is None:
+            known = self._made[id(value)] = (value, self._of(value))
+        return known[1]  # type: ignore[return-value]
+
+    def _of(self, value: object) -> object:
+        if isinstance(value, Moment):
+            absolute = value.absolute - self._by if value.absolute is not None else None
+            return Moment(value.offset - self._by, absolute)
+        if isinstance(value, tuple):
+            items = [self.of(item) for item in value]
+            return tuple(items) if any(new is not old for new, old in zip(items, value, strict=True)) else value
+        if isinstance(value, Mapping):
+            return {key: self.of(item) for key, item in value.items()}
+        if is_dataclass(value) and not isinstance(value, type):
+            given = {field.name: getattr(value, field.name) for field in fields(value)}
+            changed = {name: new for name, old in given.items() if (new := self.of(old)) is not old}
+            return replace(value, **changed) if changed else value
+        return value
+
+
+def stands_still(case: Case, plan: Plan) -> str | None:
+    """What of a case's can't be moved in time, as the reason why it is skipped; ``None``: nothing."""
+    for meant, client in case.meetings():
+        if meant.backend.runs_already:
+            return "a server that runs already has a clock of its own: only what the lab makes is moved in time"
+        ids: set[str] = set()
+        crls: set[str] = set()
+        ends: list[ServerSpec | ClientSpec] = [meant, *(host.server for host in meant.hosts)]
+        for end in (*ends, client):
+            if end is None:
+                continue
+            ids.update(filter(None, (end.certificate, *end.trust, *end.chain.ids)))
+            crls.update(end.crl)
+        for id_ in list(ids):
+            ids.update(spec.id for spec in lineage(plan.certificates, id_))
+        own = sorted(id_ for id_ in ids if id_ in plan.certificates and plan.certificates[id_].files is not None)
+        own += sorted(id_ for id_ in crls if id_ in plan.crls and plan.crls[id_].file is not None)
+        if own:
+            return (
+                f"{', '.join(own)}: own files have the dates that they have: only what the lab makes is moved in time"
+            )
+    return None

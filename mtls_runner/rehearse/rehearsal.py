@@ -1,0 +1,206 @@
+"""The dates at which something of a plan begins or ends, and what changes then, found by running it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from mtls_runner.engine.lab import Lab
+from mtls_runner.engine.moved import moved, stands_still
+from mtls_runner.model.case import Action, Case, Plan
+from mtls_runner.model.certificate import Moment
+from mtls_runner.model.observation import Outcome, Reason
+from mtls_runner.model.server import ServerSpec
+from mtls_runner.model.verdict import Status, Verdict
+from mtls_runner.pki.keys import KeyPool
+
+__all__ = ["Change", "Date", "Rehearsal", "Seen", "dates", "rehearse"]
+
+_MARGIN = timedelta(minutes=10)
+"""Before and after a date: longer than a run may take."""
+
+Seen = tuple[Outcome | None, tuple[Reason, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Date:
+    """When something begins or ends.
+
+    Args:
+        when: aware.
+        what: as a clause, of which several are joined ("``client`` expires").
+    """
+
+    when: datetime
+    what: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What comes of a date.
+
+    Args:
+        date: which.
+        sentences: what is otherwise from then on, each with the names of the cases that show it.
+    """
+
+    date: Date
+    sentences: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """All of it.
+
+    Args:
+        changes: in order, for every date one, also where nothing comes of it.
+        skipped: names of cases that could not be moved in time, or run at all, each with its reason.
+        broken: the first thing that broke the lab, or ``""``.
+    """
+
+    changes: tuple[Change, ...]
+    skipped: Mapping[str, str]
+    broken: str = ""
+
+
+def dates(plan: Plan, now: datetime, until: datetime) -> Iterator[Date]:
+    """Of all that the plan's ends are given, in order; those that are too close to be told apart are one."""
+    found = sorted({(moment.resolve(now), what) for moment, what in _moments(plan)})
+    group: list[tuple[datetime, str]] = []
+    for when, what in (one for one in found if now < one[0] <= until):
+        if group and when - group[-1][0] > 2 * _MARGIN:
+            yield Date(group[0][0], tuple(what for _, what in group))
+            group = []
+        group.append((when, what))
+    if group:
+        yield Date(group[0][0], tuple(what for _, what in group))
+
+
+def _moments(plan: Plan) -> Iterator[tuple[Moment, str]]:
+    for spec in plan.certificates.values():
+        if spec.files is None:
+            yield spec.not_before, f"`{spec.id}` becomes valid"
+            yield spec.not_after, f"`{spec.id}` expires"
+    for crl in plan.crls.values():
+        if crl.file is None:
+            yield crl.this_update, f"the CRL `{crl.id}` becomes valid"
+            yield crl.next_update, f"the CRL `{crl.id}` runs out"
+    for responder in {id(one): one for server in _servers(plan) for one in server.responders}.values():
+        if responder.next_update is not None:
+            yield responder.next_update, f"the answers of the responder `{responder.id}` run out"
+
+
+def _servers(plan: Plan) -> Iterator[ServerSpec]:
+    for case in plan.cases:
+        for server, _ in case.meetings():
+            yield server
+            yield from (host.server for host in server.hosts)
+
+
+def rehearse(
+    plan: Plan, until: timedelta, now: datetime, *, tell: Callable[[str, int, int], None] | None = None
+) -> Rehearsal:
+    """Run a plan just before and just after each of its dates.
+
+    Args:
+        plan: what to run.
+        until: how far to look.
+        now: aware.
+        tell: told of what is being done, how many dates are done, and of how many.
+
+    Raises:
+        LabError: there is no place to work in.
+    """
+    found = tuple(dates(plan, now, now + until))
+    skipped = {case.name: reason for case in plan.cases if (reason := stands_still(case, plan)) is not None}
+    cases = [case for case in plan.cases if case.name not in skipped]
+    pool = KeyPool.of_user()
+    changes: list[Change] = []
+    for number, date in enumerate(found):
+        if tell is not None:
+            tell(f"rehearsing {date.when:%Y-%m-%d}", number, len(found))
+        last = date.when + max(
+            (moment.resolve(now) - date.when for moment, what in _moments(plan) if what in date.what),
+            default=timedelta(0),
+        )
+        before = _seen(plan, date.when - now - _MARGIN, cases, pool, skipped)
+        after = _seen(plan, last - now + _MARGIN, cases, pool, skipped)
+        for one in (before, after):
+            if isinstance(one, str):
+                return Rehearsal(tuple(changes), skipped, one)
+        changes.append(Change(date, _told(cases, before, after)))  # type: ignore[arg-type]
+    return Rehearsal(tuple(changes), skipped)
+
+
+def _seen(
+    plan: Plan, by: timedelta, cases: list[Case], pool: KeyPool, skipped: dict[str, str]
+) -> dict[tuple[str, int], Seen] | str:
+    """By case and step, what came of it then; or what broke."""
+    later = moved(plan, by)
+    wanted = {case.id for case in cases}
+    seen: dict[tuple[str, int], Seen] = {}
+    with Lab(later, pool=pool, dated=True) as lab:
+        for case in later.cases:
+            if case.id not in wanted:
+                continue
+            verdict = lab.run(case)
+            if verdict.status is Status.SKIP:
+                skipped[case.name] = verdict.skip_reason
+            for number, one in enumerate(verdict.steps or (verdict,)):
+                if (
+                    one.status is Status.ERROR
+                    and one.observation is None
+                    and case.client is not None
+                    and not _unusable(one)
+                ):
+                    return f"{case.name}: {one.error}"
+                if one.observation is not None:
+                    seen[case.name, number] = (one.observation.outcome, one.observation.reasons)
+                elif one.error:
+                    seen[case.name, number] = (Outcome.SERVER_UNUSABLE, ())
+    return seen
+
+
+def _unusable(verdict: Verdict) -> bool:
+    return verdict.error.startswith("the server did not start")
+
+
+def _told(
+    cases: list[Case], before: dict[tuple[str, int], Seen], after: dict[tuple[str, int], Seen]
+) -> dict[str, tuple[str, ...]]:
+    told: dict[str, list[str]] = {}
+    for case in cases:
+        for number, step in enumerate(case.steps):
+            key = case.name, number
+            old, new = before.get(key), after.get(key)
+            if old == new or old is None or new is None:
+                continue
+            sentence = _sentence(case, step.client.certificate if step.client is not None else None, old, new)
+            where = case.name if case.plain or step.action is Action.START else f"{case.name}, step {number + 1}"
+            told.setdefault(sentence, []).append(where)
+            break  # what comes after it follows from it
+    return {sentence: tuple(names) for sentence, names in told.items()}
+
+
+def _sentence(case: Case, client: str | None, old: Seen, new: Seen) -> str:
+    who = f"`{client}`" if client is not None else "clients without a certificate"
+    server = "the server" if case.server.id == "server" else f"`{case.server.id}`"
+    served = f"`{case.server.certificate}`" if case.server.certificate is not None else server
+    reasons = ", ".join(new[1])
+    match old[0], new[0]:
+        case _, Outcome.SERVER_UNUSABLE:
+            return f"{server} no longer starts"
+        case Outcome.SERVER_REFUSED, Outcome.SERVER_REFUSED:
+            return f"{server} refuses {who} for another reason: {reasons} (before: {', '.join(old[1])})"
+        case _, Outcome.SERVER_REFUSED:
+            return f"{server} begins to refuse {who}: {reasons}"
+        case Outcome.CLIENT_REFUSED, Outcome.CLIENT_REFUSED:
+            return f"clients refuse {served} for another reason: {reasons} (before: {', '.join(old[1])})"
+        case _, Outcome.CLIENT_REFUSED:
+            return f"clients begin to refuse {served}: {reasons}"
+        case Outcome.SERVER_REFUSED, Outcome.ACCEPTED:
+            return f"{server} begins to accept {who}"
+        case Outcome.CLIENT_REFUSED, Outcome.ACCEPTED:
+            return f"clients begin to accept {served}"
+    return f"{who} and {server}: {old[0]} becomes {new[0]}{f', {reasons}' if reasons else ''}"

@@ -1,0 +1,118 @@
+"""Runs at another time, and a year lived through: against what OpenSSL says of the unmoved certificates at that moment."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from mtls_runner.cli import main
+
+NOW = datetime.now(UTC)
+ABSOLUTE = NOW + timedelta(days=120)
+
+SCENARIO = f"""\
+ca: {{subject: CN=Root, days: 3650}}
+leaves:
+  server: {{usage: server, days: 3650}}
+  relative: {{usage: client, not_after: +60d}}
+  absolute: {{usage: client, not_after: "{ABSOLUTE:%Y-%m-%dT%H:%M:%SZ}"}}
+  future: {{usage: client, not_before: +30d, not_after: +300d}}
+server: {{certificate: server, trust: ca}}
+cases:
+  - {{name: relative, client: relative, expect: accepted}}
+  - {{name: absolute, client: absolute, expect: accepted}}
+  - {{name: future, client: future, expect: {{server-refused: not-yet-valid}}}}
+"""
+LEAVES = ("relative", "absolute", "future")
+_CODES = {0: ("accepted", None), 9: ("server-refused", "not-yet-valid"), 10: ("server-refused", "expired")}
+
+
+@pytest.fixture
+def scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".git").mkdir()
+    path = tmp_path / "year.yaml"
+    path.write_text(SCENARIO)
+    return Path("year.yaml")
+
+
+def _openssl(forged: Path, leaf: str, then: datetime) -> tuple[str, str | None]:
+    """What OpenSSL says of a certificate with the dates that are written in the file, at a moment."""
+    done = subprocess.run(
+        [
+            "openssl",
+            "verify",
+            "-attime",
+            str(int(then.timestamp())),
+            "-CAfile",
+            forged / "ca.crt",
+            forged / f"{leaf}.crt",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    said = next((line.split()[1] for line in done.stderr.splitlines() if line.startswith("error ")), "0")
+    return _CODES[int(said)]
+
+
+@pytest.mark.parametrize("days", [0, 40, 90, 150, 400])
+def test_a_run_at_another_time_ends_as_openssl_says_of_that_time(scenario: Path, days: int) -> None:
+    assert main(["forge", str(scenario), "-o", "forged"]) == 0
+    wanted = {leaf: _openssl(Path("forged"), leaf, NOW + timedelta(days=days)) for leaf in LEAVES}
+    main(["run", str(scenario), "--at", f"+{days}d", "--json", "report.json"])
+    cases = json.loads(Path("report.json").read_text())["cases"]
+    assert {case["name"]: (case["observed"]["outcome"], case["observed"]["reason"]) for case in cases} == wanted
+
+
+def test_a_date_means_that_day(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(scenario), "--at", f"{NOW + timedelta(days=90):%Y-%m-%d}"]) == 1
+    told = capsys.readouterr().out
+    assert f"as of {NOW + timedelta(days=90):%Y-%m-%d} 00:00Z" in told
+
+
+def test_a_year_is_told_by_its_dates(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rehearse", str(scenario), "--for", "200d"]) == 1
+    told = [line.split("   ")[0] for line in capsys.readouterr().out.splitlines()]
+    day = {days: f"{NOW + timedelta(days=days):%Y-%m-%d}" for days in (30, 60, 120)}
+    assert told == [
+        f"on {day[30]} the server begins to accept `future`",
+        f"on {day[60]} the server begins to refuse `relative`: expired",
+        f"on {day[120]} the server begins to refuse `absolute`: expired",
+    ]
+
+
+def test_nothing_changes_before_the_first_date(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rehearse", str(scenario), "--for", "20d"]) == 0
+    assert "no case ends otherwise than today" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("wrong", ["soon", "-5d", "900y"])
+def test_what_is_no_time_to_come(scenario: Path, capsys: pytest.CaptureFixture[str], wrong: str) -> None:
+    assert main(["rehearse", str(scenario), "--for", wrong]) == 2
+    assert f"--for {wrong}: a time" in capsys.readouterr().err
+
+
+def test_own_files_stand_still(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["forge", str(scenario), "-o", "forged"]) == 0
+    own = SCENARIO.replace(
+        "relative: {usage: client, not_after: +60d}",
+        "relative: {certificate: {file: forged/relative.crt}, key: {file: forged/relative.key}}",
+    )
+    Path("own.yaml").write_text(own)
+    assert main(["run", "own.yaml", "--at", "+90d", "--json", "report.json"]) == 1
+    cases = {case["name"]: case for case in json.loads(Path("report.json").read_text())["cases"]}
+    assert cases["relative"]["verdict"] == "skip"
+    assert "own files have the dates that they have" in cases["relative"]["skip_reason"]
+    assert cases["future"]["observed"]["outcome"] == "accepted"
+    assert main(["run", "own.yaml"]) in (0, 1)
+    capsys.readouterr()
+    assert main(["rehearse", "own.yaml", "--for", "200d"]) == 1
+    told = capsys.readouterr().out
+    assert "not rehearsed: relative: relative: own files" in told
+    assert "refuse `relative`" not in told
