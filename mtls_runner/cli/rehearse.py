@@ -8,15 +8,14 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
+from mtls_runner.cli import STOP
 from mtls_runner.cli.choose import Choice
-from mtls_runner.cli.color import colored
 from mtls_runner.cli.diagnostics import complain
-from mtls_runner.cli.exit_code import ExitCode
 from mtls_runner.cli.one_file import live_progress, one_plan
-from mtls_runner.cli.stop import STOP
+from mtls_runner.cli.program import ExitCode
 from mtls_runner.errors import ScenarioError, UsageError
 from mtls_runner.language.x509_words import moment
-from mtls_runner.reporters.escape import one_line
+from mtls_runner.reporters import colored, one_line
 
 __all__ = ["later", "rehearse"]
 

@@ -11,14 +11,12 @@ from dataclasses import fields, is_dataclass, replace
 from datetime import timedelta
 from typing import TypeVar
 
-from mtls_runner.model.case import Case, Plan
+from mtls_runner.errors import Diagnostic, Span
+from mtls_runner.model.case import Case, Expectation, Plan
 from mtls_runner.model.certificate import Moment
 from mtls_runner.model.chain import lineage
-from mtls_runner.model.client import ClientSpec
-from mtls_runner.model.expectation import Expectation
-from mtls_runner.model.server import ServerSpec
+from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.model.traits import BackendTraits, ClientTraits
-from mtls_runner.span import Diagnostic, Span
 
 __all__ = ["moved", "stands_still"]
 

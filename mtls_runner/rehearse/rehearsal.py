@@ -10,8 +10,8 @@ from mtls_runner.engine.lab import Lab
 from mtls_runner.engine.moved import moved, stands_still
 from mtls_runner.model.case import Action, Case, Plan
 from mtls_runner.model.certificate import Moment
+from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.model.observation import Outcome, Reason
-from mtls_runner.model.server import ServerSpec
 from mtls_runner.model.verdict import Status, Verdict
 from mtls_runner.pki.keys import KeyPool
 
