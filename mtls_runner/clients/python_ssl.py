@@ -282,7 +282,7 @@ class PythonClient:
         key = (
             *(material.directory, spec.certificate, spec.key, spec.passphrase, spec.chain, spec.trust, spec.insecure),
             *(spec.tls, spec.ciphers, spec.groups, spec.security_level, spec.alpn, spec.verify_flags),
-            *(spec.crl, spec.crl_check),
+            *(spec.crl, spec.crl_check, spec.post_handshake_auth),
         )
         with self._lock:
             context = self._contexts.get(key)

@@ -127,6 +127,8 @@ def _certificates(chain: Path) -> list[bytes]:
 
 def _negotiation(client: ClientSpec) -> list[str]:
     options = ["-min_protocol", str(client.tls[0]), "-max_protocol", str(client.tls[-1])]
+    if client.post_handshake_auth:
+        options.append("-enable_pha")
     if client.ciphers is not None or client.security_level != 2:
         options += ["-cipher", f"{client.ciphers or 'DEFAULT'}:@SECLEVEL={client.security_level}"]
     for option, value in (

@@ -260,6 +260,11 @@ class Lab(AbstractContextManager["Lab"]):
         backend, runtime = server.backend, server.runtime
         if runtime is not None and runtime not in backend.runtimes:
             return f"{backend} does not run {runtime.told}"
+        by_path = any(
+            response.rules for one in (server, *(host.server for host in server.hosts)) for response in one.responses
+        )
+        if by_path and not backend.rules_by_path and not server.option("config"):
+            return f"the lab writes no rules for single paths for {backend}"
         return backend.missing() or self._backend(backend).cannot(server, client)
 
     def cannot(self, case: Case) -> str | None:

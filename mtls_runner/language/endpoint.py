@@ -359,6 +359,10 @@ class ClientDescription(ClientSettings):
     )
     trust: Many[IdRef] = about("What the server's chain is checked against; the root of that chain by default.", ["ca"])
     crl: Many[IdRef] = about("CRLs that the server's certificates are looked up in, as a server's.", ["ca"])
+    post_handshake_auth: Maybe[Bool] = about(
+        "Whether it takes a request for its certificate after the handshake (TLS 1.3). curl does; Python's client, if told.",
+        True,
+    )
     cert_status: Maybe[Bool] = about(
         "As curl --cert-status: asks for a stapled OCSP response, and refuses a server without a good one.", True
     )

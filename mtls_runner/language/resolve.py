@@ -101,7 +101,11 @@ class Resolver:
         client_auth = model.client_auth or ClientAuth.REQUIRED
         trust = tuple(model.trust or ())
         default = certificates.default_authority()
-        if model.trust is None and client_auth in (ClientAuth.OPTIONAL, ClientAuth.REQUIRED) and default is not None:
+        if (
+            model.trust is None
+            and default is not None
+            and (client_auth in (ClientAuth.OPTIONAL, ClientAuth.REQUIRED) or _asks_by_path(model))
+        ):
             trust = (default,)
         passphrase = (
             self._secret(model) if "passphrase" in model.model_fields_set else self._own_passphrase(certificate)
@@ -265,12 +269,18 @@ def _header_pairs(headers: dict[str, list[str]] | None) -> tuple[tuple[str, str]
     return tuple((name, value) for name, values in (headers or {}).items() for value in values)
 
 
+def _asks_by_path(model: ServerDescription) -> bool:
+    return any(response.client_auth is not None for response in (model.responses or {}).values())
+
+
 def _response(model: ResponseModel, path: str | None) -> Response:
     return Response(
         200 if model.status is None else model.status,
         _header_pairs(model.headers),
         (model.body or "").encode(),
         path,
+        model.client_auth,
+        bool(model.identity),
     )
 
 

@@ -46,7 +46,7 @@ from mtls_runner.language.values import (
     word,
 )
 from mtls_runner.language.x509_words import ResponderRef
-from mtls_runner.model.endpoint import TlsVersion
+from mtls_runner.model.endpoint import ClientAuth, TlsVersion
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.traits import BackendTraits, Runtime
 from mtls_runner.registry import Registry, Table, registry
@@ -129,6 +129,7 @@ def _told(table: Table[Any]) -> str:
     return ", ".join([*said, *(name for name in table if name in table.declared)])
 
 
+_BY_PATH = {mode.value: mode for mode in (ClientAuth.OPTIONAL, ClientAuth.REQUIRED)}
 _METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -164,6 +165,14 @@ class ResponseModel(Strict):
     status: Annotated[int | None, bounded(200, 599)] = about("HTTP status; 200 by default.", 200)
     headers: Headers = about("Header fields; one with several values takes a list.", {"Content-Type": "text/plain"})
     body: Maybe[Text] = about("The body, UTF-8.", "hello")
+    client_auth: Annotated[ClientAuth | None, word(_BY_PATH, "what a path can demand")] = about(
+        "What the path demands of the client, as applications do: required or optional. Where the server asks for no certificate "
+        "in the handshake, it asks after it (TLS 1.3). Refused is as `refusal` says, or by 403.",
+        "required",
+    )
+    identity: Maybe[Bool] = about(
+        "It answers who the client is: a JSON object of subject, serial and fingerprint (SHA-256), or null.", True
+    )
 
 
 class RequestModel(Strict):

@@ -130,6 +130,8 @@ class ClientSpec:
         body_limit: bytes of a response's body that are kept; what comes after them is read and dropped.
         repeat: connections, one after the other; all must end alike.
         crl, crl_check: as for a server, about the server's chain.
+        post_handshake_auth: whether it takes a request for its certificate after the handshake (TLS 1.3, RFC 8446 §4.6.2);
+            ``None``: as its program does.
         cert_status: as ``curl --cert-status``: asks for a stapled OCSP response, and takes none for a refusal.
     """
 
@@ -157,6 +159,7 @@ class ClientSpec:
     crl: tuple[str, ...] = ()
     crl_check: RevocationCheck = RevocationCheck.NONE
     cert_status: bool = False
+    post_handshake_auth: bool | None = None
 
 
 class ClientAuth(StrEnum):
@@ -170,12 +173,24 @@ class ClientAuth(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a server answers: for one path, or (``path`` is ``None``) for every other."""
+    """What a server answers: for one path, or (``path`` is ``None``) for every other.
+
+    Args:
+        client_auth: what the path demands of the client, as applications do; ``None``: what the server demands.
+        identity: it answers who the client is, as JSON.
+    """
 
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
     path: str | None = None
+    client_auth: ClientAuth | None = None
+    identity: bool = False
+
+    @property
+    def rules(self) -> bool:
+        """Whether it hangs on who the client is."""
+        return self.client_auth is not None or self.identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +319,11 @@ class ServerSpec:
                     if any(fits(wanted, known.lower()) for known in host.names):
                         return host.server
         return self
+
+    @property
+    def asks_later(self) -> bool:
+        """Whether it asks for no certificate in the handshake, but on some of its paths after it."""
+        return self.client_auth is ClientAuth.NONE and any(one.client_auth is not None for one in self.responses)
 
     def option(self, name: str, default: str = "") -> str:
         """The backend's own setting ``name``."""

@@ -84,6 +84,7 @@ class BackendTraits:
         image: the container's image, unless the scenario, lab.yaml or the command line name one.
         image_variable: the environment variable that names another image.
         runs_already: somebody else started it, at the address that the scenario gives.
+        rules_by_path: what it demands of a client, and answers, can hang on the path.
         verify_depth: issuers that it allows between a client's certificate and the root where the scenario doesn't say
             (``ssl_verify_depth``); ``None``: nobody knows.
         options: the model of its own ``options:``, loaded when a scenario has some; ``None``: it has none.
@@ -104,6 +105,7 @@ class BackendTraits:
     image: str = ""
     image_variable: str = ""
     runs_already: bool = False
+    rules_by_path: bool = False
     verify_depth: int | None = None
     options: Callable[[], type[BaseModel]] | None = None
     missing: Callable[[], str | None] = _nothing

@@ -27,6 +27,7 @@ TRAITS = BackendTraits(
     completes_chains=True,
     refusal=Refusal.ALERT,
     runtimes=(Runtime.EMBEDDED,),
+    rules_by_path=True,
     verify_depth=100,
     plain=PlainServer.S_SERVER,
 )

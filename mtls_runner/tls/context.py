@@ -299,6 +299,8 @@ def server_context(spec: ServerSpec, material: Material) -> ssl.SSLContext | Pro
         context.options |= ssl.OP_NO_TICKET
         context.num_tickets = 0
     context.verify_mode = _MODES[spec.client_auth]
+    if spec.asks_later:
+        context.post_handshake_auth, context.verify_mode = True, ssl.CERT_OPTIONAL
     return _trust(context, material, spec) or context
 
 
@@ -314,6 +316,8 @@ def client_context(spec: ClientSpec, material: Material) -> ssl.SSLContext | Pro
         return Problem(Reason.CIPHER, _NO_CIPHER, f"no cipher can be selected from {spec.ciphers!r}")
     except ValueError as error:
         return Problem(Reason.CIPHER, "", str(error))
+    if spec.post_handshake_auth:
+        context.post_handshake_auth = True
     if spec.insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -81,6 +81,8 @@ class CurlClient:
             return f"this curl is built on {binary.tls or 'no TLS library'}, not on OpenSSL"
         if not satisfies(binary.version, f">={_OLDEST}"):
             return f"curl {binary.version} is too old: {_OLDEST} or later is needed"
+        if client.post_handshake_auth is False:
+            return "curl takes every request for its certificate after the handshake"
         if VerifyFlag.STRICT in client.verify_flags:
             return "curl has no option for x509_strict"
         if client.crl and client.crl_check is not RevocationCheck.CHAIN:

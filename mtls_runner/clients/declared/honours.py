@@ -25,6 +25,8 @@ def _missing(client: ClientSpec, honours: Honours, title: str) -> Iterator[str]:
         yield f"{title} checks for revocation only with a CRL"
     if client.alpn and honours.alpn is not None and client.alpn not in honours.alpn:
         yield f"{title} can't be told to offer {', '.join(client.alpn)} by ALPN"
+    if client.post_handshake_auth:
+        yield f"{title} can't be told to take a request for its certificate after the handshake"
     if client.cert_status:
         yield f"{title} can't be told to insist on a stapled OCSP response"
     for setting, wanted in sorted(given(client)):

@@ -102,7 +102,7 @@ class _Server:
         greeted = Deadline.after(_IDLE_SECONDS)
         try:
             greeting = hosts.greet(sock, greeted)
-            connection.asks, connection.server_name = greeting.host.asks, greeting.server_name
+            connection.asks, connection.server_name = greeting.host.asks(None), greeting.server_name
             tls = greeting.host.context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
         except OSError as error:  # the client is gone already, or says nothing
             connection.failed(error)
@@ -120,6 +120,7 @@ class _Server:
             limit(tls, greeted)
             tls.do_handshake()
             self._handshake_done(tls, connection)
+            connection.asks = greeting.host.asks(connection.tls_version)
             self._http(tls, connection, hosts, greeting)
             say_goodbye(tls)
         except OSError as error:
@@ -151,8 +152,11 @@ class _Server:
                 return
             connection.asked(request)
             answer = hosts.answer(greeting, request, connection.peer)
-            connection.error = answer.error
-            connection.refused_status = 400 if answer.no_certificate else None
+            if answer.host is not None and answer.host.rules:
+                from mtls_runner.servers.python.path_rules import by_path
+
+                answer = by_path(tls, http, connection, answer.host, request, Deadline.after(_IDLE_SECONDS))
+            connection.error, connection.refused_status = answer.error, answer.refused_status
             more = reply(tls, http, request, answer.replies, Deadline.after(_IDLE_SECONDS))
             self._connections.settle(connection, over=False)
 

@@ -161,8 +161,8 @@ _KEPT = 1024
 """Connections that nobody has asked for."""
 
 
-_Answered = tuple[HttpRequest | None, str, int | None]
-"""A request, and what was said and by which status it was refused."""
+_Answered = tuple[HttpRequest | None, str, int | None, bytes | None, bool]
+"""A request, what was said, by which status it was refused; the client's certificate by then, and whether it had been asked."""
 
 
 class RecordedConnection:
@@ -239,17 +239,21 @@ class RecordedConnection:
             self.symbol = errno.errorcode.get(error.errno or 0, "")
             self.error = error.strerror or str(error)
 
+    def now(self) -> _Answered:
+        """What can be otherwise at its next request."""
+        return self.request, self.error, self.refused_status, self.peer, self.asks
+
     def view(self, answered: _Answered | None = None) -> ServerView:
         """As the lab's own noun; ``answered``: of an earlier request, that was."""
-        request, error, refused_status = answered or (self.request, self.error, self.refused_status)
+        request, error, refused_status, peer, asks = answered or self.now()
         verify_code = self.verify_code
         client_verify = None
         hello = self.transcript.server_hello() if self.tls_version is None else None
         if verify_code is not None:
             client_verify = f"FAILED:{verify_code}"
-        elif self.complete and (self.asks or refused_status is not None):
-            client_verify = "SUCCESS" if self.peer else "NONE"
-            verify_code = 0 if self.peer else None
+        elif self.complete and (asks or refused_status is not None):
+            client_verify = "SUCCESS" if peer else "NONE"
+            verify_code = 0 if peer else None
         return ServerView(
             source="python ssl",
             handshake_complete=self.complete,
@@ -257,7 +261,7 @@ class RecordedConnection:
             error_symbol="" if answered else self.symbol,
             verify_code=verify_code,
             client_verify=client_verify,
-            client_subject=subject(self.peer) if self.peer else None,
+            client_subject=subject(peer) if peer else None,
             alerts=self.transcript.alerts(),
             messages=self.transcript.messages(),
             request=request,
@@ -266,14 +270,14 @@ class RecordedConnection:
             cipher=hello.cipher if hello is not None else self.cipher,
             resumed=self.resumed,
             refused_status=refused_status,
-            presented=self._presented(),
+            presented=self._presented(peer),
             timed_out=self.timed_out and not answered,
         )
 
-    def _presented(self) -> str | None:
+    def _presented(self, peer: bytes | None) -> str | None:
         """Python's ``ssl`` hands out no certificate that it has refused, but the message went by."""
-        if self.peer is not None:
-            return subject(self.peer)
+        if peer is not None:
+            return subject(peer)
         chain = self.transcript.chain(Direction.RECEIVED)
         return subject(chain[0]) if chain else None
 
@@ -309,11 +313,7 @@ class Connections:
         """What matters of it is known; unless it is over, further requests may come."""
         with self._changed:
             if not over:
-                connection.answered[connection.requests] = (
-                    connection.request,
-                    connection.error,
-                    connection.refused_status,
-                )
+                connection.answered[connection.requests] = connection.now()
                 if len(connection.answered) > _KEPT:
                     connection.answered.popitem(last=False)
             connection.over = over

@@ -75,6 +75,7 @@ def _server_name(message: bytes) -> str | None:
 
 
 _MOST = 1 << 16
+_BAD_REQUEST = 400
 
 _MISDIRECTED: Mapping[str | None, Reply] = {None: Reply(Response(status=421, body=b"421 Misdirected Request\n"))}
 _NO_CERTIFICATE: Mapping[str | None, Reply] = {
@@ -85,17 +86,17 @@ _NO_CERTIFICATE: Mapping[str | None, Reply] = {
 class Host:
     """One of them, ready to serve."""
 
-    __slots__ = ("context", "replies", "spec")
+    __slots__ = ("context", "replies", "rules", "spec")
 
     def __init__(self, spec: ServerSpec, context: ssl.SSLContext) -> None:
         self.spec = spec
         self.context = context
         self.replies = Reply.by_path(spec.responses)
+        self.rules = any(response.rules for response in spec.responses)
 
-    @property
-    def asks(self) -> bool:
-        """Whether it asks for a client certificate."""
-        return self.spec.client_auth is not ClientAuth.NONE
+    def asks(self, version: str | None) -> bool:
+        """Whether it asks for a client certificate in a handshake; TLS 1.2 has no later request for one."""
+        return self.spec.client_auth is not ClientAuth.NONE or (self.spec.asks_later and version != "TLSv1.3")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +121,14 @@ class HostReplies:
     Args:
         replies: by path.
         error: why it is not what the request asks for, or ``""``.
-        no_certificate: it is refused since its host demands a certificate, and the handshake was another one's.
+        refused_status: by which it is refused since its host, or the path, demands a certificate; ``None``: it is not.
+        host: whose paths are meant; ``None``: nobody's.
     """
 
     replies: Mapping[str | None, Reply]
     error: str = ""
-    no_certificate: bool = False
+    refused_status: int | None = None
+    host: Host | None = None
 
 
 class Hosts:
@@ -176,16 +179,16 @@ class Hosts:
         host, the request's goes, and demands what it demands.
         """
         if not self._spec.hosts:
-            return HostReplies(greeting.host.replies)
+            return HostReplies(greeting.host.replies, host=greeting.host)
         asked = _host_of(request)
         if asked is None or asked == greeting.server_name:
-            return HostReplies(greeting.host.replies)
+            return HostReplies(greeting.host.replies, host=greeting.host)
         host = self._by_spec[id(self._spec.host(asked))]
-        if greeting.known and host.asks:
+        if greeting.known and host.spec.client_auth is not ClientAuth.NONE:
             return HostReplies(_MISDIRECTED, "the request is for another name than the handshake was")
         if host.spec.client_auth is ClientAuth.REQUIRED and peer is None:
-            return HostReplies(_NO_CERTIFICATE, "client sent no required SSL certificate", no_certificate=True)
-        return HostReplies(host.replies)
+            return HostReplies(_NO_CERTIFICATE, "client sent no required SSL certificate", _BAD_REQUEST)
+        return HostReplies(host.replies, host=host)
 
 
 def _host_of(request: HttpRequest) -> str | None:
