@@ -15,6 +15,7 @@ import bench.cases_2000
 import bench.conformance
 import bench.forge
 import bench.nginx
+import bench.one_connection
 import bench.reports
 import bench.startup
 import bench.steps

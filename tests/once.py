@@ -14,14 +14,13 @@ import pytest
 
 from mtls_runner import Overrides, Plan, Verdict, load
 from mtls_runner.engine import RunOptions, run
-from mtls_runner.model.observation import Observation
 from mtls_runner.model.traits import Runtime
 from mtls_runner.model.verdict import CaseFinished, RunFinished
 from mtls_runner.runtimes.process import find_program
 
 from .container_engine import DEBIAN, IMAGE
 
-__all__ = ["TOOLS", "Answers", "answers", "for_sharing", "once"]
+__all__ = ["TOOLS", "Answers", "answers", "once"]
 
 T = TypeVar("T")
 TOOLS = ("python", "curl")
@@ -59,7 +58,7 @@ def _run(file: Path, backend: str) -> Mapping[str, Mapping[str, Verdict]]:
         match event:
             case CaseFinished():
                 id_, _, tool = event.verdict.case.id.rpartition(" with ")
-                verdicts[tool][id_] = for_sharing(event.verdict)
+                verdicts[tool][id_] = event.verdict
             case RunFinished():
                 assert not event.error, event.error
     return verdicts
@@ -68,15 +67,3 @@ def _run(file: Path, backend: str) -> Mapping[str, Mapping[str, Verdict]]:
 def _together(plans: Mapping[str, Plan]) -> Plan:
     cases = [replace(case, id=f"{case.id} with {tool}") for tool, plan in plans.items() for case in plan.cases]
     return replace(plans["python"], cases=tuple(cases))
-
-
-def for_sharing(verdict: Verdict) -> Verdict:
-    """Without TLS sessions, which stay in their process."""
-    steps = tuple(replace(step, observation=_without_session(step.observation)) for step in verdict.steps)
-    return replace(verdict, observation=_without_session(verdict.observation), steps=steps)
-
-
-def _without_session(seen: Observation | None) -> Observation | None:
-    if seen is None or seen.client is None:
-        return seen
-    return replace(seen, client=replace(seen.client, session=None))

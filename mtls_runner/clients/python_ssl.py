@@ -29,7 +29,7 @@ _NAME_CODES = frozenset((62, 64))  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP
 
 
 class _Connection:
-    """One connection as it goes on. Implements :class:`mtls_runner.model.port.Connection`.
+    """One connection as it goes on. Implements :class:`mtls_runner.model.port.KeptConnection`.
 
     Args:
         client: as described.
@@ -43,6 +43,7 @@ class _Connection:
         "_keep",
         "_number",
         "_reader",
+        "_session",
         "_tls",
         "_view",
         "alpn",
@@ -53,7 +54,6 @@ class _Connection:
         "phase",
         "response",
         "resumed",
-        "session",
         "symbol",
         "timed_out",
         "tls_version",
@@ -81,7 +81,7 @@ class _Connection:
         self.cipher: str | None = None
         self.alpn: str | None = None
         self.resumed: bool | None = None
-        self.session: ssl.SSLSession | None = None
+        self._session: ssl.SSLSession | None = None
         self.response: HttpResponse | None = None
 
     def failed(self, error: OSError) -> None:
@@ -124,7 +124,7 @@ class _Connection:
         exit_code = predict(view, trust_unusable=problem.trust, crl_unusable=problem.crl)
         self._view = replace(view, exit_code=exit_code)
 
-    # --- as Connection ---
+    # --- as KeptConnection ---
 
     @property
     def view(self) -> ClientView:
@@ -132,6 +132,13 @@ class _Connection:
         if self._view is None:
             self._view = self._told()
         return self._view
+
+    @property
+    def session(self) -> ssl.SSLSession | None:
+        """Of the last request: on TLS 1.3 its ticket came with a response at the latest."""
+        if self._tls is not None and self.phase is Phase.DONE:  # a copy of it costs as much as a tenth of an exchange
+            return self._tls.session
+        return self._session
 
     def ask(self, client: ClientSpec, deadline: Deadline) -> ClientView:
         """Another request on it; a server that has closed it already is not asked any more, as curl does not."""
@@ -159,7 +166,8 @@ class _Connection:
     def close(self) -> None:
         """With a word of farewell where it still lives."""
         if self._tls is not None:
-            if self._keep and not self.symbol:
+            self._session = self._tls.session
+            if not self.symbol:
                 say_goodbye(self._tls)
             self._tls.close()
         self._tls = None
@@ -189,9 +197,7 @@ class _Connection:
                 self._reader = ResponseReader(tls)
             self.response = ask(tls, self._reader, client.request, self._host, deadline, client.body_limit)
             self.phase = Phase.DONE
-            if self._keep:  # a copy of it costs as much as a tenth of the exchange
-                self.session = tls.session  # on TLS 1.3 its ticket came with the response at the latest
-            else:
+            if not self._keep:
                 say_goodbye(tls)
         except HttpError as error:
             self.error = str(error)
@@ -248,7 +254,6 @@ class _Connection:
             resumed=self.resumed,
             response=self.response,
             local_port=self.local_port,
-            session=self.session,
             signature_algorithms=transcript.signature_algorithms(),
             messages_left_out=transcript.more,
             exit_predicted=True,

@@ -14,7 +14,7 @@ from mtls_runner.errors import Deadline, LabError, ServerUnusable
 from mtls_runner.model.case import Action, Case, Step, Versions
 from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.model.observation import ClientView, Observation
-from mtls_runner.model.port import BatchClient, Client, Connection, KeepingClient, Reloadable, RunningServer
+from mtls_runner.model.port import BatchClient, Client, KeepingClient, KeptConnection, Reloadable, RunningServer
 from mtls_runner.model.traits import ClientTraits
 from mtls_runner.model.verdict import Status, Verdict
 
@@ -88,8 +88,7 @@ class _Steps:
         self._stack = stack
         self._loaded: ServerSpec = case.server
         self._files: ServerSpec = case.server
-        self._seen: dict[int, ClientView] = {}
-        self._open: dict[int, Connection] = {}
+        self._open: dict[int, KeptConnection] = {}
         self._made: dict[int, list[Met]] = {}
         self._gone_on_with = {
             number for step in case.steps for number in (step.resume, step.reuse) if number is not None
@@ -172,7 +171,6 @@ class _Steps:
         here = replace(self._case, server=self._loaded, steps=(replace(step, name=""),))
         for _ in range(step.client.repeat):
             met = self._meet(number, step, step.client, client, self._running)
-            self._seen[number] = met[0]
             seen = self._lab.observed(here, step.client, self._running, met, self._files)
             verdict = judge(self._case, step, seen, self._versions(step, client))
             if verdict.status is not Status.PASS:
@@ -207,7 +205,8 @@ class _Steps:
     def _session(self, step: Step) -> object | None:
         if step.resume is None:
             return None
-        session = self._seen[step.resume].session
+        connection = self._open.get(step.resume)
+        session = connection.session if connection is not None else None
         if session is None:
             raise LabError(f"step {step.resume + 1} left no session that could be resumed")
         return session

@@ -8,8 +8,9 @@ from datetime import datetime
 
 from mtls_runner.explain.expected import expected
 from mtls_runner.explain.steps import presents, steps
-from mtls_runner.explain.words import TextLine, plural, quoted
+from mtls_runner.explain.words import TextLine, listed, plural, quoted
 from mtls_runner.model.case import Action, Case, Plan, Step
+from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.model.observation import Outcome
 
 __all__ = ["seen_by", "sequence"]
@@ -40,8 +41,9 @@ def sequence(plan: Plan, case: Case, now: datetime) -> Iterator[TextLine]:
         elif step.action is Action.WAIT:
             yield TextLine(f"{_wait(step)}.", _INDENT, mark)
         elif step.action is Action.REPLACE:
-            pending = step.server or pending
-            yield TextLine(f"{step.name}: the server's files change; it has not read them yet.", _INDENT, mark)
+            before, pending = pending, step.server or pending
+            changes = "; ".join(_changes(before, pending)) or "the server's files change"
+            yield TextLine(f"{step.name}: {changes}. The server has not read it yet.", _INDENT, mark)
         else:
             reads = expected(case.alone(number - 1))
             refused = reads.reason is not None
@@ -63,6 +65,23 @@ def _connection(plan: Plan, case: Case, step: Step, now: datetime) -> str:
         return f"{told}{offered} Expected: {wanted.sentence}, since the session is resumed, where nobody looks at certificates."
     last = next((each.text for each in steps(plan, case, wanted, now) if each.ends), "")
     return f"{told}{offered} Expected: {wanted.sentence}. {last}".rstrip()
+
+
+def _changes(before: ServerSpec, after: ServerSpec) -> Iterator[str]:
+    """What the server's files say from now on, in the place of what."""
+    for what, old, new in (
+        ("its certificate", before.certificate, after.certificate),
+        ("who is trusted", before.trust, after.trust),
+        ("the CRLs", before.crl, after.crl),
+        ("client_auth", before.client_auth, after.client_auth),
+    ):
+        if old != new:
+            yield f"{what}: from {_told(old)} to {_told(new)}"
+
+
+def _told(value: str | tuple[str, ...] | None) -> str:
+    ids = (value,) if isinstance(value, str) else value or ()
+    return listed(map(quoted, ids)) if ids else "nothing"
 
 
 def _wait(step: Step) -> str:

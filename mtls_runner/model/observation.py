@@ -154,7 +154,6 @@ class ClientView:
         response: what came back.
         local_port: its TCP port, which the server sees as the peer's; ``None``: never connected.
         command: what a person types to repeat it, without a secret.
-        session: what the tool can resume it with, if it was told to keep that; opaque to everybody else.
         signature_algorithms: by which the server, then the client proved to have its key (RFC 8446 §4.2.3 names);
             ``None``: it did not, or not seen.
         reasons: what its own words allow as the reason why it ended the exchange, where they give no code: of a refusal
@@ -191,7 +190,6 @@ class ClientView:
     local_port: int | None = None
     command: str = ""
     ocsp: Reason | None = None
-    session: object | None = field(default=None, repr=False, compare=False)
     signature_algorithms: tuple[str | None, str | None] = (None, None)
     reasons: frozenset[Reason] = frozenset()
     messages_left_out: int = 0

@@ -18,7 +18,7 @@ __all__ = [
     "Attended",
     "BatchClient",
     "Client",
-    "Connection",
+    "KeptConnection",
     "KeepingClient",
     "Material",
     "Recording",
@@ -290,12 +290,17 @@ class TypedCommand(Protocol):
         ...
 
 
-class Connection(Protocol):
+class KeptConnection(Protocol):
     """A client's connection that may carry further requests, and whose session later ones may resume."""
 
     @property
     def view(self) -> ClientView:
-        """What the client saw of the last request, with the session in it."""
+        """What the client saw of the last request."""
+        ...
+
+    @property
+    def session(self) -> object | None:
+        """What the client can resume later, also when it is closed; ``None``: nothing. Opaque to everybody else."""
         ...
 
     def ask(self, client: ClientSpec, deadline: Deadline) -> ClientView:
@@ -313,8 +318,8 @@ class KeepingClient(Client, Protocol):
 
     def connect(
         self, client: ClientSpec, address: Address, material: Material, deadline: Deadline, session: object | None
-    ) -> Connection:
-        """As :meth:`Client.probe`, its request included; offers the session of an earlier view of this client's, if given.
+    ) -> KeptConnection:
+        """As :meth:`Client.probe`, its request included; offers the session of an earlier connection of this client's, if given.
 
         Raises:
             LabError: the session is another client's, or of one with other TLS settings.

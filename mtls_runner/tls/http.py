@@ -51,6 +51,7 @@ def ask(
     """Send a request and read the whole response.
 
     A server may answer, or refuse by an alert, and close before it has read the request: what it said is read all the same.
+    With ``Expect: 100-continue`` it is given the body only when it wants it (RFC 9110 §10.1.1).
 
     Args:
         sock: connected.
@@ -76,16 +77,21 @@ def ask(
     try:
         head = h11.Request(method=request.method, target=request.path, headers=_octets(headers))
         data = connection.send(head) or b""
-        if request.body:
-            data += connection.send(h11.Data(data=request.body)) or b""
-        data += connection.send(h11.EndOfMessage()) or b""
+        body = (connection.send(h11.Data(data=request.body)) or b"") if request.body else b""
+        body += connection.send(h11.EndOfMessage()) or b""
     except h11.LocalProtocolError as error:
         raise LabError(
             "Python's client can't send this request: its head is no HTTP/1.1, or says another length than its body has"
         ) from error
     unsent: OSError | None = None
     try:
-        send_all(sock, data, deadline)
+        if body and any(
+            name.lower() == "expect" and value.lower() == "100-continue" for name, value in request.headers
+        ):
+            send_all(sock, data, deadline)
+            data = b""
+            body = body if reader.wants_body(deadline) else b""
+        send_all(sock, data + body, deadline)
     except TimeoutError:
         raise
     except OSError as error:

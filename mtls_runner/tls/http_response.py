@@ -26,6 +26,9 @@ _MOST_DIGITS = 16
 """Of a chunk's size, in hexadecimal: 64 bits."""
 _MOST_LENGTH = 1 << 63
 _PREFIX = b"HTTP/1."
+_CONTINUE = (b"HTTP/1.1 100", b"HTTP/1.0 100")
+_CONTINUE_SECONDS = 1.0
+"""curl's ``--expect100-timeout``."""
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] +([1-9][0-9]{2})(?: .*)?")
 _SIZE = re.compile(rb"([0-9A-Fa-f]+)[ \t]*(?:;.*)?")
 _BODILESS = frozenset((204, 304))
@@ -82,6 +85,25 @@ class ResponseReader:
             return False
         self._buffer += data
         return not data
+
+    def wants_body(self, deadline: Deadline) -> bool:
+        """Whether the server says 100 to a request that waits for that, or nothing for as long as curl waits.
+
+        Raises:
+            OSError: from the socket.
+            TimeoutError: the deadline passed.
+        """
+        self._deadline = deadline.within(_CONTINUE_SECONDS)
+        try:
+            while b"\n" not in self._buffer:
+                self._more()
+        except TimeoutError:
+            if deadline.passed:
+                raise
+            return True
+        except _Ended:
+            return False
+        return self._buffer.startswith(_CONTINUE)
 
     def read(self, method: str, deadline: Deadline, body_limit: int, *, upgrade: bool = False) -> HttpResponse:
         """The next response, whole.

@@ -16,7 +16,7 @@ from mtls_runner.model.observation import Observation
 from mtls_runner.model.verdict import CaseFinished, RunFinished, Status, Verdict
 
 from ..container_engine import IMAGE
-from ..once import for_sharing, once
+from ..once import once
 
 __all__ = ["Cell", "Results", "catalogue_results"]
 
@@ -83,7 +83,7 @@ def _run(backend: str, keep: Path) -> Results:
     for event in run(chosen, RunOptions(jobs=2, keep=keep)):
         match event:
             case CaseFinished():
-                verdicts.append(for_sharing(event.verdict))
+                verdicts.append(event.verdict)
             case RunFinished():
                 assert not event.error, event.error
                 versions.update(event.versions)
