@@ -2,7 +2,7 @@
 
 Those that come with the lab stand in three tables here, one line each. An installed distribution adds its own by entry points of
 the groups ``mtls_run.backends``, ``mtls_run.clients`` and ``mtls_run.reporters``, each naming an object of
-:mod:`mtls_runner.model.traits`.
+:mod:`mtls_runner.model.traits`, and of ``mtls_run.implementations``, naming a folder with an ``implementation.yaml``.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ __all__ = [
     "Registry",
     "Table",
     "consent_given",
+    "declaration_files",
     "declared_backend",
     "declared_client",
     "registry",
@@ -249,25 +250,47 @@ def declared_client(implementation: Implementation, *, consent: bool = False) ->
 
 
 def _declared(section: bytes, make: Callable[[Implementation], T]) -> dict[str, Callable[[], T]]:
-    """Declarations that come with the lab and have a section; they are read when one is asked for."""
+    """Declarations that have a section; they are read when one is asked for."""
 
-    def loader(path: str) -> Callable[[], T]:
+    def loader(name: str, path: str) -> Callable[[], T]:
         def load() -> T:
             reading = import_module("mtls_runner.language.implementations.reading")
-            return make(reading.shipped(Path(path)))
+            return make(reading.shipped(Path(path), name))
 
         return load
 
     found: dict[str, Callable[[], T]] = {}
-    for name in sorted(os.listdir(DECLARED)):  # noqa: PTH208
-        path = f"{DECLARED}/{name}/{DECLARATION}"
+    for name, path in declaration_files().items():
         try:
             with open(path, "rb") as file:  # noqa: PTH123
                 if section in file.read():
-                    found[name] = loader(path)
+                    found[name] = loader(name, path)
         except OSError:
-            continue
+            found[name] = loader(name, path)  # which says what is wrong to whoever names it
     return found
+
+
+@lru_cache(maxsize=1)
+def declaration_files() -> dict[str, str]:
+    """Name → file of those that come with the lab, and of those that installed distributions bring."""
+    found = {name: f"{DECLARED}/{name}/{DECLARATION}" for name in sorted(os.listdir(DECLARED))}  # noqa: PTH208
+    found = {name: path for name, path in found.items() if os.path.exists(path)}  # noqa: PTH110
+    for point in _entry_points(GROUP + "implementations"):
+        found.setdefault(point.name, _brought(point))
+    return found
+
+
+def _brought(point: EntryPoint) -> str:
+    """The file in the folder that an entry point names as a package's (``my_package.implementations.mine``).
+
+    No code of the package's is run for that.
+    """
+    from importlib.util import find_spec
+
+    package, *folders = point.module.split(".")
+    spec = find_spec(package)
+    places = list(spec.submodule_search_locations or ()) if spec is not None else []
+    return os.path.join(*(places or [package])[:1], *folders, DECLARATION)  # noqa: PTH118
 
 
 def _loaders(shipped: Mapping[str, str], kind: _Kind[T]) -> dict[str, Callable[[], T]]:

@@ -122,7 +122,7 @@ def _loaded(files: Sequence[Target], given: Overrides, strict: bool) -> list[Pla
     return plans
 
 
-SETTINGS_FILES = frozenset({"lab.yaml", "lab.yml"})
+SETTINGS_FILES = frozenset({"lab.yaml", "lab.yml", "implementation.yaml"})
 """What lies among scenarios and is none."""
 _SUFFIXES = frozenset({".yaml", ".yml"})
 

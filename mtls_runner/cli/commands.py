@@ -380,15 +380,17 @@ def implementation_show(name: str) -> int:
 
 @implementation.command("check")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-def implementation_check(names: tuple[str, ...]) -> int:
+@click.option("--all", "everything", is_flag=True, help="Run the whole catalogue, and not only until all was seen.")
+def implementation_check(names: tuple[str, ...], *, everything: bool) -> int:
     """Prove some: run controls and faults for each thing that they honour and each line that they read.
 
-    Prints what was never seen and what was not proved; the exit code is 1 where there is any. Without NAME, all that come
-    with mtls-run are proved, and each pattern of their dialects has to be seen by one of them.
+    Prints what was never seen, what was not proved, and what ends otherwise than the declaration says; the exit code is 1
+    where there is any. Without NAME, all that come with mtls-run are proved, and each pattern of their dialects has to be
+    seen by one of them.
     """
     from mtls_runner.cli import implementation as command
 
-    return command.check(names)
+    return command.check(names, everything=everything)
 
 
 @implementation.command("new")

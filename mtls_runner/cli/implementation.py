@@ -8,21 +8,19 @@ from pathlib import Path
 import click
 
 from mtls_runner.cli.program import ExitCode
-from mtls_runner.errors import UsageError
-from mtls_runner.language.implementations.reading import DIRECTORY, read_implementation, shipped
+from mtls_runner.errors import ScenarioError, UsageError
+from mtls_runner.language.implementations.reading import read_implementation, shipped
 from mtls_runner.language.tree import of_tree
 from mtls_runner.model.implementation import Honours, Implementation, Pattern
+from mtls_runner.registry import DECLARATION, declaration_files
 from mtls_runner.runtimes.installed import Installed, missing_program
 
 __all__ = ["check", "list_all", "new", "show"]
 
-_FILE = "implementation.yaml"
-
 
 def _known() -> dict[str, Path]:
-    """Those that come with the package, then those of the directory that the command is run in."""
-    found = {path.parent.name: path for path in sorted(DIRECTORY.glob(f"*/{_FILE}"))}
-    return {**of_tree(Path.cwd() / "scenario.yaml"), **found}
+    """Those of the directory that the command is run in, then those that come with this or another package."""
+    return {**of_tree(Path.cwd() / "scenario.yaml"), **{name: Path(path) for name, path in declaration_files().items()}}
 
 
 def _named(name: str) -> Implementation:
@@ -34,13 +32,17 @@ def _named(name: str) -> Implementation:
         meant = f"; did you mean '{close[0]}'?" if close else ""
         raise UsageError(f"there is no implementation '{name}', one of: {', '.join(sorted(known))}{meant}")
     path = known[name]
-    return shipped(path) if path.is_relative_to(DIRECTORY) else read_implementation(path)
+    return shipped(path, name) if name in declaration_files() else read_implementation(path)
 
 
 def list_all() -> ExitCode:
-    """One paragraph for each. Commands of a tree's own are not run for that."""
-    for name in _known():
-        click.echo("\n".join(_told(_named(name))))
+    """One paragraph for each. Commands of a tree's own are not run for that; one that can't be read stops no other."""
+    for name, path in _known().items():
+        try:
+            told = list(_told(_named(name)))
+        except (ScenarioError, UsageError) as error:
+            told = [f"{name}  can't be read: {path}", *(f"    {line}" for line in str(error).splitlines()[:1])]
+        click.echo("\n".join(told))
     return ExitCode.OK
 
 
@@ -90,6 +92,10 @@ def show(name: str) -> ExitCode:
         for pattern in patterns:
             source = f"  ({pattern.source})" if pattern.source else ""
             click.echo(f"    {pattern.match}  →  {_meaning(pattern)}{source}")
+    for end in (implementation.server, implementation.client):
+        for one in end.differs if end is not None else ():
+            source = f"  ({one.source})" if one.source else ""
+            click.echo(f"  differs: {one.case}: {one.outcome}{source}")
     return ExitCode.OK
 
 
@@ -112,16 +118,16 @@ def _meaning(pattern: Pattern) -> str:
     return "as its groups say"
 
 
-def check(names: Sequence[str]) -> ExitCode:
+def check(names: Sequence[str], *, everything: bool = False) -> ExitCode:
     """Prove some, or all that come with the package, and then each pattern of their dialects, too."""
     from mtls_runner.cli.implementation_check import prove
 
-    chosen = [_named(name) for name in names or sorted(path.parent.name for path in DIRECTORY.glob(f"*/{_FILE}"))]
+    chosen = [_named(name) for name in names or sorted(declaration_files())]
     for implementation in chosen:
         missing = missing_program(implementation)
         if missing is not None:
             raise UsageError(missing)
-    return prove(chosen, dialects=not names)
+    return prove(chosen, dialects=not names, everything=everything)
 
 
 _START = """\
@@ -167,7 +173,7 @@ def new(name: str) -> ExitCode:
         raise UsageError(f"{name!r} can't be a name: letters, digits, - and _, beginning with a letter or digit")
     if name in registry().backends or name in registry().clients:
         raise UsageError(f"the name {name!r} is taken by one that comes with mtls-run or was installed; choose another")
-    path = Path("implementations") / name / _FILE
+    path = Path("implementations") / name / DECLARATION
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import click
 
 from mtls_runner.cli.program import ExitCode
-from mtls_runner.conformance.catalogue import plans
+from mtls_runner.conformance.catalogue import entry_name, plans
 from mtls_runner.engine import RunOptions, run
 from mtls_runner.language import Overrides, load
 from mtls_runner.language.implementations.reading import DIRECTORY
-from mtls_runner.model.case import Plan
+from mtls_runner.model.case import Action, Plan
 from mtls_runner.model.endpoint import ClientSpec, ServerSpec
-from mtls_runner.model.implementation import Dialect, Honours, Implementation, Pattern
-from mtls_runner.model.observation import Outcome
+from mtls_runner.model.implementation import Dialect, Difference, Honours, Implementation, Pattern
+from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.verdict import CaseFinished, Status, Verdict
 from mtls_runner.registry import registry
@@ -25,7 +26,13 @@ __all__ = ["prove"]
 
 _PROOF = DIRECTORY / "proof.yaml"
 """What the catalogue has no case for."""
+_JOBS = 4
+"""Cases at once: most of them wait for a program to start."""
+RELOAD = "reload"
+"""Said by a declaration that has one, beside what it honours."""
 _REFUSED = (Outcome.SERVER_REFUSED, Outcome.CLIENT_REFUSED, Outcome.NO_AGREEMENT)
+_BY_CHANCE = (Reason.ADDRESS_IN_USE, Reason.MISSING_FILE)
+"""Reasons not to start that no scenario can cause: the lab chooses the port and writes the files."""
 
 
 @dataclass(slots=True)
@@ -33,58 +40,160 @@ class _Proof:
     """What was seen of one end.
 
     Args:
+        name: of the implementation.
         role: server or client.
-        honours: what it says.
-        patterns: that its lines are read by.
+        said: what it says it honours.
+        patterns: that its lines are read by, but for its dialect's.
+        dialect: of its TLS library.
+        differs: what it says that it does otherwise than the catalogue.
+        plans: what is still to run.
     """
 
+    name: str
     role: str
-    honours: Honours
+    said: frozenset[str]
     patterns: tuple[Pattern, ...]
+    dialect: Dialect
+    differs: tuple[Difference, ...]
+    plans: Iterator[Plan]
     ran: int = 0
     broken: list[str] = field(default_factory=list)
+    undeclared: dict[str, None] = field(default_factory=dict)
     proved: set[str] = field(default_factory=set)
+    differed: set[str] = field(default_factory=set)
 
-    def told(self) -> Iterator[str]:
-        """Unseen patterns and unproved settings, by name."""
-        for pattern in self.patterns:
-            if pattern not in SEEN:
-                yield f"unseen pattern: {pattern.match}  {pattern.place}"
-        for setting in sorted(set(_said(self.honours)) - self.proved):
-            yield f"unproved setting: {setting}"
+    def unseen(self) -> list[Pattern]:
+        """Patterns of its own that never read a line."""
+        return [pattern for pattern in self.patterns if pattern not in SEEN]
+
+    def unproved(self) -> list[str]:
+        """What it says that no case went well with."""
+        return sorted(self.said - self.proved) + [
+            f"differs: {one.case}" for one in self.differs if one.case not in self.differed
+        ]
+
+    def run_next(self) -> bool:
+        """One more plan; whether there was one."""
+        plan = next(self.plans, None)
+        if plan is None:
+            return False
+        for event in run([plan], RunOptions(jobs=_JOBS)):
+            if isinstance(event, CaseFinished):
+                self._look(event.verdict)
+        return True
+
+    def _look(self, verdict: Verdict) -> None:
+        if verdict.status is Status.SKIP:
+            return
+        self.ran += 1
+        case = verdict.case
+        observed = verdict.observation.outcome if verdict.observation is not None else None
+        declared = next((one for one in self.differs if one.case == entry_name(case)), None)
+        if declared is not None and observed is declared.outcome:
+            self.differed.add(declared.case)
+            return
+        if declared is not None and declared.outcome is Outcome.SERVER_UNUSABLE and verdict.status is Status.ERROR:
+            self.differed.add(declared.case)  # who comes to a server that does not start
+            return
+        if verdict.status is Status.ERROR:
+            self.broken.append(f"broken: {case.name}: {verdict.error.splitlines()[0]}")
+            return
+        if observed is not None and "outcome" in {mismatch.path for mismatch in verdict.mismatches}:
+            self.undeclared[f"differs, and does not say so: {entry_name(case)}: {observed}"] = None
+        if not _as_meant(verdict):
+            return
+        version = verdict.observation.tls_version if verdict.observation is not None else None
+        if version is not None and observed is Outcome.ACCEPTED:
+            self.proved.add(f"tls: {version}")
+        if self.role == "server":
+            self.proved |= set(_asked_of_server(case.server))
+        elif case.client is not None:
+            self.proved |= set(_asked_of_client(case.client))
+        if any(step.action is Action.RELOAD for step in case.steps):
+            self.proved.add(RELOAD)
+
+    def lines(self) -> Iterator[str]:
+        """What there is to say, for people."""
+        yield f"  {self.role}: {self.ran} cases"
+        yield from (f"    {line}" for line in (*self.broken, *self.undeclared))
+        yield from (f"    unseen pattern: {pattern.match}  {pattern.place}" for pattern in self.unseen())
+        yield from (f"    unproved setting: {setting}" for setting in self.unproved())
+        yield (
+            f"  {self.role}: {len(self.unseen())} unseen patterns, {len(self.unproved())} unproved settings, "
+            f"{len(self.broken)} broken cases"
+        )
+
+    def whole(self) -> bool:
+        """Whether nothing is missing, and nothing went wrong."""
+        return not (self.broken or self.undeclared or self.unseen() or self.unproved())
 
 
-def prove(implementations: Sequence[Implementation], *, dialects: bool) -> ExitCode:
-    """Run it all; the exit code is 1 where something was not seen, not proved, or broke.
+def prove(implementations: Sequence[Implementation], *, dialects: bool, everything: bool = False) -> ExitCode:
+    """Run what proves them; the exit code is 1 where something was not seen, not proved, or broke.
 
     Args:
         implementations: which.
         dialects: whether each pattern of their dialects has to be seen by one of them, too.
+        everything: the whole catalogue, and not only until everything was seen.
     """
     SEEN.clear()
-    whole = True
-    spoken: dict[str, Dialect] = {}
-    for implementation in implementations:
-        click.echo(f"{implementation.name}:")
-        server, client = implementation.server, implementation.client
-        if server is not None:
-            spoken[server.log.dialect.name] = server.log.dialect
-            whole = _run(_Proof("server", server.honours, server.log.refused), _server_plans(implementation)) and whole
-        if client is not None:
-            spoken[client.dialect.name] = client.dialect
-            whole = _run(_Proof("client", client.honours, client.refused), _client_plans(implementation)) and whole
-    for dialect in spoken.values() if dialects else ():
-        unseen = [pattern for pattern in dialect.lines if pattern not in SEEN]
+    proofs = [proof for implementation in implementations for proof in _proofs(implementation)]
+    for proof in proofs:
+        while proof.run_next() and (everything or proof.unseen() or proof.unproved()):
+            pass
+    spoken = {proof.dialect.name: proof.dialect for proof in proofs} if dialects else {}
+    for proof in proofs:
+        while any(_unseen(one) for one in spoken.values() if one is proof.dialect) and proof.run_next():
+            pass
+    for proof in proofs:
+        click.echo(f"{proof.name}:")
+        click.echo("\n".join(proof.lines()))
+    for dialect in spoken.values():
+        unseen = _unseen(dialect)
         click.echo(f"dialect {dialect.name}: {len(unseen)} unseen patterns of {len(dialect.lines)}")
         for pattern in unseen:
             click.echo(f"  unseen pattern: {pattern.match}  {pattern.place}")
-        whole = whole and not unseen
+    whole = all(proof.whole() for proof in proofs) and not any(map(_unseen, spoken.values()))
     return ExitCode.OK if whole else ExitCode.FAILED
+
+
+def _unseen(dialect: Dialect) -> list[Pattern]:
+    return [pattern for pattern in dialect.lines if pattern not in SEEN]
+
+
+def _proofs(implementation: Implementation) -> Iterator[_Proof]:
+    server, client = implementation.server, implementation.client
+    if server is not None:
+        said = {*_said(server.honours), *([RELOAD] if server.reload is not None else [])}
+        patterns = (*server.log.refused, *_caused(server.start))
+        yield _Proof(
+            implementation.name,
+            "server",
+            frozenset(said),
+            patterns,
+            server.log.dialect,
+            server.differs,
+            _server_plans(implementation),
+        )
+    if client is not None:
+        yield _Proof(
+            implementation.name,
+            "client",
+            frozenset(_said(client.honours)),
+            (*client.refused, *_caused(client.start)),
+            client.dialect,
+            client.differs,
+            _client_plans(implementation),
+        )
+
+
+def _caused(patterns: Sequence[Pattern]) -> Iterator[Pattern]:
+    return (pattern for pattern in patterns if not set(pattern.reasons) & set(_BY_CHANCE))
 
 
 def _server_plans(implementation: Implementation) -> Iterator[Plan]:
     own = load(_PROOF, Overrides(backend=implementation.name, allow_commands=True))
-    for plan in (own, *plans([implementation.name], [registry().clients.default.name])):
+    for plan in itertools.chain([own], plans([implementation.name], [registry().clients.default.name])):
         yield _with_python(plan)
 
 
@@ -97,36 +206,6 @@ def _with_python(plan: Plan) -> Plan:
     own = registry().clients.default
     cases = (case for case in plan.cases if case.client is None or case.client.tool is own)
     return replace(plan, cases=tuple(cases))
-
-
-def _run(proof: _Proof, chosen: Iterable[Plan]) -> bool:
-    for event in run(list(chosen), RunOptions(jobs=2)):
-        if isinstance(event, CaseFinished):
-            _look(proof, event.verdict)
-    lines = [f"  {proof.role}: {proof.ran} cases", *(f"    {line}" for line in (*proof.broken, *proof.told()))]
-    click.echo("\n".join(lines))
-    unseen = sum("    unseen" in line for line in lines)
-    unproved = sum("    unproved" in line for line in lines)
-    click.echo(
-        f"{proof.role}: {unseen} unseen patterns, {unproved} unproved settings, {len(proof.broken)} broken cases"
-    )
-    return len(lines) == 1
-
-
-def _look(proof: _Proof, verdict: Verdict) -> None:
-    if verdict.status is Status.SKIP:
-        return
-    proof.ran += 1
-    if verdict.status is Status.ERROR:
-        proof.broken.append(f"broken: {verdict.case.name}: {verdict.error.splitlines()[0]}")
-        return
-    if not _as_meant(verdict):
-        return
-    server = verdict.case.server
-    if proof.role == "server":
-        proof.proved |= set(_asked_of_server(server))
-    elif verdict.case.client is not None:
-        proof.proved |= set(_asked_of_client(verdict.case.client))
 
 
 def _as_meant(verdict: Verdict) -> bool:
@@ -151,7 +230,6 @@ def _asked_of_server(server: ServerSpec) -> Iterator[str]:
     from mtls_runner.servers.declared.honours import given
 
     yield f"client_auth: {server.client_auth}"
-    yield from (f"tls: {version}" for version in server.tls)
     if server.crl_check is not RevocationCheck.NONE:
         yield f"crl_check: {server.crl_check}"
     if server.alpn:
@@ -164,7 +242,6 @@ def _asked_of_server(server: ServerSpec) -> Iterator[str]:
 def _asked_of_client(client: ClientSpec) -> Iterator[str]:
     from mtls_runner.clients.declared.honours import given
 
-    yield from (f"tls: {version}" for version in client.tls)
     if client.crl_check is not RevocationCheck.NONE:
         yield f"crl_check: {client.crl_check}"
     if client.alpn:

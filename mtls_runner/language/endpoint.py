@@ -175,6 +175,19 @@ class OwnFile:
     path: str
 
 
+def _mapped(value: Value) -> str:
+    text = text_value(value)
+    if not re.fullmatch(r"[\x21-\x7e]+", text) or text.startswith("~") or ".." in text.split("/") or text.endswith("/"):
+        raise fail(
+            "this is not the path of a file for the server",
+            "an absolute path, or one below the server's own directory without '..'",
+        )
+    return text
+
+
+MappedPath = Annotated[str, Parsed(_mapped, {"type": "string", "pattern": "[^/]$"})]
+
+
 def _files(value: Value) -> tuple[str | OwnFile, ...]:
     if isinstance(value, list) and value:
         return tuple(map(_file, value))
@@ -279,8 +292,9 @@ class _LoneServer(ServerSettings):
     port: Annotated[int | None, bounded(1, 65535)] = about(
         "The port that `config` listens on in the container; only beside it.", 443
     )
-    files: Maybe[dict[Path, Annotated[tuple[str | OwnFile, ...], Parsed(_files, _FILE_SCHEMA)]]] = about(
-        "Where the configuration expects the lab's material, or own files; of a list, one behind the other in one file.",
+    files: Maybe[dict[MappedPath, Annotated[tuple[str | OwnFile, ...], Parsed(_files, _FILE_SCHEMA)]]] = about(
+        "Where the configuration expects the lab's material, or own files; relative: below the server's own directory (nginx: "
+        "/etc/nginx); of a list, one behind the other in one file.",
         {"/etc/nginx/certs/tls.key": "leaves.server.key", "/etc/nginx/error.html": {"file": "error.html"}},
         {"/etc/haproxy/site.pem": ["leaves.server.chain", "leaves.server.key"]},
     )

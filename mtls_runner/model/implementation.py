@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mtls_runner.errors import Span
 from mtls_runner.model.endpoint import ClientAuth, TlsVersion
-from mtls_runner.model.observation import Reason
+from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.model.revocation import RevocationCheck
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "DeclaredFile",
     "DeclaredServer",
     "Dialect",
+    "Difference",
     "Honours",
     "Implementation",
     "Library",
@@ -58,6 +59,21 @@ class Pattern:
     source: str = ""
     seen: str = ""
     place: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How one ends otherwise than nearly everybody.
+
+    Args:
+        case: of the catalogue, by its name without the matrix's parameters.
+        outcome: what comes of it here.
+        source: why.
+    """
+
+    case: str
+    outcome: Outcome
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -207,10 +223,12 @@ class DeclaredServer:
         answers: ``config``: by its configuration; ``stdin``: the lab writes the answer to its standard input.
         reload: how it reads its files again; ``None``: not at all.
         config: where an own configuration goes; ``None``: nowhere.
+        listens: a regular expression with one group: what such a configuration says that it listens on.
         container: how it runs in one; ``None``: only as a process.
         completes_chains: it sends issuers that it finds among what it trusts, where it was given no intermediates.
         verify_depth: intermediates that it allows where it is told nothing; ``None``: nobody knows.
         start: patterns of lines that say why it can't start, before the dialect's.
+        differs: cases of the catalogue that end otherwise here.
     """
 
     command: Command
@@ -223,10 +241,12 @@ class DeclaredServer:
     answers: str = "config"
     reload: Reload | None = None
     config: str | None = None
+    listens: str | None = None
     container: ServerContainer | None = None
     completes_chains: bool = False
     verify_depth: int | None = None
     start: tuple[Pattern, ...] = ()
+    differs: tuple[Difference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -245,7 +265,7 @@ class DeclaredClient:
         input: a template of what it reads; ``None``: nothing.
         response: a regular expression behind which the raw response stands; ``None``: facts tell it.
         start: patterns of lines that say that its own material can't be used, before the dialect's.
-        completes_chains: as for a server.
+        completes_chains, differs: as for a server.
     """
 
     command: Command
@@ -260,6 +280,7 @@ class DeclaredClient:
     transcript: str | None = None
     input: str | None = None
     response: str | None = None
+    differs: tuple[Difference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

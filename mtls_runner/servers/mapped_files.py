@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import posixpath
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
@@ -32,10 +33,15 @@ def text_of_own(file: Path) -> str:
         raise FileUnusable(f"{file}: {error.strerror}", reason=Reason.MISSING_FILE) from error
 
 
-def mapped_files(server: ServerSpec, material: Material) -> Iterator[ContainerFile]:
+def mapped_files(server: ServerSpec, material: Material, base: str) -> Iterator[ContainerFile]:
     """Each path once; what a list maps there stands one behind the other, with a line break between.
 
     Without an own file that can't be read, the program itself says that it is missing.
+
+    Args:
+        server: whose.
+        material: the plan's.
+        base: where relative paths begin.
 
     Raises:
         MaterialError: a certificate has no such part, or can't be made.
@@ -48,7 +54,9 @@ def mapped_files(server: ServerSpec, material: Material) -> Iterator[ContainerFi
         if contents:
             joined = b"".join(one if one.endswith(b"\n") else one + b"\n" for one in contents[:-1]) + contents[-1]
             secret = any(what.endswith(".passphrase") for at, what in server.files if at == path)
-            yield ContainerFile(path, joined, _PRIVATE if secret or b"PRIVATE KEY-----" in joined else _PUBLIC)
+            yield ContainerFile(
+                posixpath.join(base, path), joined, _PRIVATE if secret or b"PRIVATE KEY-----" in joined else _PUBLIC
+            )
 
 
 def _content(path: str, what: str, server: ServerSpec, material: Material) -> bytes:

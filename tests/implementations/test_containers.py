@@ -56,13 +56,3 @@ def test_an_own_configuration_that_lets_too_many_in_is_found_out(name: str, tmp_
     found = _verdicts(tmp_path / "own.yaml", Overrides())
     wrong = [case for case, status, _ in found if status is Status.FAIL]
     assert [case.partition(" no operator")[1] for case in wrong] == [" no operator"] * 2
-
-
-def test_an_own_configuration_as_a_process_needs_consent(tmp_path: Path) -> None:
-    for file in (ROOT / "scenarios" / "haproxy").iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes())
-    for consent, word in ((False, "--allow-commands"), (True, "below its own directory only")):
-        events = run([load(tmp_path / "own.yaml", Overrides(runtime=Runtime.PROCESS, allow_commands=consent))])
-        verdicts = [event.verdict for event in events if isinstance(event, CaseFinished)]
-        assert {verdict.status for verdict in verdicts} == {Status.SKIP}
-        assert all(word in verdict.skip_reason for verdict in verdicts)

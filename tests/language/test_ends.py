@@ -228,7 +228,7 @@ def test_an_external_server(load_text: Load, broken: Broken) -> None:
         ("files: {/a: leaves.gone.key}", "there is no authority or leaf 'gone'"),
         ("files: {/a: leaves.server.kez}", "this is not a piece of the lab's material"),
         ("files: {/a: leaves.server.passphrase}", "'server' has no passphrase"),
-        ("files: {a: ca.certificate}", "this is not a path"),
+        ("files: {../a: ca.certificate}", "this is not the path of a file for the server"),
         ("port: 8443", "'port' says where an own configuration listens in its container: there is no 'config'"),
         (
             "backend: nginx, port: 8443",

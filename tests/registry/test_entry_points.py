@@ -217,3 +217,44 @@ def _compared(node: ast.AST) -> list[ast.expr]:
             *(item for one in beside if isinstance(one, ast.Tuple | ast.Set | ast.List) for item in one.elts),
         ]
     return [node.value] if isinstance(node, ast.MatchValue) else []
+
+
+def test_a_distribution_brings_a_declaration(tmp_path: Path) -> None:
+    """A folder of a package, named by an entry point: no code of it is run, and no consent is asked for."""
+    installed = Installed(
+        tmp_path,
+        "[mtls_run.implementations]\ntoyserver = toy_package.servers.toyserver\ngone = toy_package.servers.gone\n"
+        "haproxy = toy_package.servers.toyserver\n",
+    )
+    folder = tmp_path / "site" / "toy_package" / "servers" / "toyserver"
+    folder.mkdir(parents=True)
+    (tmp_path / "site" / "toy_package" / "__init__.py").write_text("raise RuntimeError('no code is needed')\n")
+    (folder / "implementation.yaml").write_text(TOY_DECLARATION)
+    (tmp_path / "toys.yaml").write_text(DECLARED_SCENARIO)
+    told = installed("toys.yaml")
+    assert "2 passed of 2 cases" in told
+    assert "toyserver  a toy's server: server" in installed("implementation", "list")
+    assert "toyserver" in installed("run", "--help")
+    # The lab's own keep their names, and what is not there is told to whoever names it.
+    assert "haproxy 2" in installed("toys.yaml", "--backend", "haproxy", "--tool", "python")
+    assert "gone/implementation.yaml" in installed("toys.yaml", "--backend", "gone", code=2)
+
+
+TOY_DECLARATION = """\
+name: a toy's server
+needs: {command: openssl}
+server:
+  command: [openssl, s_server, -brief, -accept, '{{address}}', -cert, '{{leaf}}', -key, '{{key}}', -CAfile, '{{trust}}',
+            -Verify, '9', -verify_return_error]
+  dialect: openssl
+  answers: stdin
+  log: {facts: ['^(?P<method>[A-Z]+) (?P<path>\\S+) HTTP/1\\.\\d$'], ended: ':error:|HTTP/1'}
+"""
+DECLARED_SCENARIO = """\
+ca: {}
+leaves: {server: {}, client: {usage: client}}
+server: {backend: toyserver, trust: [ca]}
+cases:
+  - {name: good, client: client, expect: accepted}
+  - {name: none, expect: {server-refused: no-certificate}}
+"""

@@ -29,7 +29,7 @@ from mtls_runner.language.values import (
     word,
 )
 from mtls_runner.model.endpoint import ClientAuth
-from mtls_runner.model.observation import Reason
+from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.tls import ALERTS
 from mtls_runner.tls.dialects import GROUPS, PLACEHOLDERS, compiled
@@ -41,6 +41,7 @@ __all__ = [
     "ClientModel",
     "ContainerModel",
     "DialectModel",
+    "DifferenceModel",
     "FileModel",
     "HonoursModel",
     "ImplementationModel",
@@ -55,6 +56,7 @@ __all__ = [
 _SIGNALS = {name: name for name in ("HUP", "INT", "TERM", "QUIT", "USR1", "USR2", "WINCH")}
 _CLIENT_AUTH: Mapping[str, ClientAuth] = {mode.value: mode for mode in ClientAuth}
 _REASONS: Mapping[str, Reason] = {reason.value: reason for reason in Reason}
+_OUTCOMES: Mapping[str, Outcome] = {outcome.value: outcome for outcome in Outcome}
 _NAMED = re.compile(r"\(\?P<([^>]+)>")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -270,6 +272,16 @@ class ContainerModel(Strict):
     user: Maybe[Text] = about("The user that it runs as; the image's by default.", "root")
 
 
+class DifferenceModel(Strict):
+    """A case of the catalogue that ends otherwise here than at nearly everybody's."""
+
+    case: Text = Field(description="Its name (`mtls-run conformance`).", examples=["a client with a weak key"])
+    outcome: Annotated[Outcome, word(_OUTCOMES, "an outcome")] = Field(
+        description="What comes of it.", examples=["accepted"]
+    )
+    source: Maybe[Text] = about("Why.", "BoringSSL has no security levels")
+
+
 class ServerModel(Strict):
     """How it serves."""
 
@@ -296,6 +308,11 @@ class ServerModel(Strict):
     )
     honours: Maybe[HonoursModel] = about("What it can be told.", {"client_auth": ["optional", "required"]})
     config: Maybe[FileName] = about("The file that an own configuration (`config:`) takes the place of.", "haproxy.cfg")
+    listens: Maybe[Regex] = about(
+        "Where such a configuration says what it listens on: a regular expression with one group. Beyond loopback it runs in "
+        "a container only.",
+        "^\\s*bind\\s+(\\S+)",
+    )
     log: Maybe[LogModel] = about("How to read its log.", {"connection": "port={{client_port}}\\b"})
     completes_chains: Maybe[Bool] = about(
         "Whether it sends issuers that it finds among what it trusts, where it was given no intermediates.", True
@@ -304,6 +321,10 @@ class ServerModel(Strict):
         "Intermediates that it allows where it is told nothing (verify_depth).", 1
     )
     start: Many[PatternModel] = about("Lines that say why it can't start, before the dialect's.", [])
+    differs: Many[DifferenceModel] = about(
+        "Cases of the catalogue that end otherwise here than at nearly everybody's; `check` proves them, and names others.",
+        [{"case": "a client with a weak key", "outcome": "accepted"}],
+    )
     container: Maybe[ContainerModel] = about(
         "How it runs in a container; without it, only as a process.", {"image": "haproxy:3.0"}
     )
@@ -327,6 +348,7 @@ class ClientModel(Strict):
     )
     refused: Many[PatternModel] = about("Lines of its own about refusals, before the dialect's.", [])
     start: Many[PatternModel] = about("Lines that say that its own material can't be used, before the dialect's.", [])
+    differs: Many[DifferenceModel] = about("As for a server.", [])
     completes_chains: Maybe[Bool] = about("As for a server.", True)
     transcript: Annotated[str | None, word({"openssl-msg": "openssl-msg"}, "a form of transcript")] = about(
         "Handshake messages that it prints: openssl-msg, as `openssl s_client -msg` does.", "openssl-msg"
@@ -369,5 +391,6 @@ MODELS = (
     ContainerModel,
     ClientModel,
     ClientHonoursModel,
+    DifferenceModel,
     DialectModel,
 )

@@ -33,6 +33,7 @@ from mtls_runner.model.implementation import (
     DeclaredFile,
     DeclaredServer,
     Dialect,
+    Difference,
     Honours,
     Implementation,
     Log,
@@ -52,9 +53,9 @@ _MAX_FILE = 1 << 20
 
 
 @lru_cache(maxsize=64)
-def shipped(path: Path) -> Implementation:
-    """One of an installed package."""
-    return read_implementation(path, shipped=True)
+def shipped(path: Path, name: str = "") -> Implementation:
+    """One of an installed package, under its folder's name or another."""
+    return read_implementation(path, name=name, shipped=True)
 
 
 @lru_cache(maxsize=16)
@@ -209,6 +210,7 @@ class _Reader:
             answers=model.answers or "config",
             reload=Reload(**vars(model.reload)) if model.reload else None,
             config=model.config,
+            listens=model.listens,
             container=ServerContainer(
                 container.image, tuple(container.command) if container.command else None, container.user
             )
@@ -217,6 +219,7 @@ class _Reader:
             completes_chains=bool(model.completes_chains),
             verify_depth=model.verify_depth,
             start=tuple(_patterns(self._document, model.start, (*loc, "start"))),
+            differs=tuple(Difference(one.case, one.outcome, one.source or "") for one in model.differs or ()),
         )
 
     def client(self, model: ClientModel, loc: Loc) -> DeclaredClient:
@@ -229,6 +232,7 @@ class _Reader:
             facts=tuple(model.facts or ()),
             refused=tuple(_patterns(self._document, model.refused, (*loc, "refused"))),
             start=tuple(_patterns(self._document, model.start, (*loc, "start"))),
+            differs=tuple(Difference(one.case, one.outcome, one.source or "") for one in model.differs or ()),
             completes_chains=bool(model.completes_chains),
             transcript=model.transcript,
             input=model.input,

@@ -70,6 +70,7 @@ class ContainerSpec:
         more_ports: published likewise.
         environment: variables; never a secret.
         run_as: the user that the command runs as; ``""``: the image's own.
+        directory: that it runs in; ``""``: the image's own.
     """
 
     image: str
@@ -86,6 +87,7 @@ class ContainerSpec:
     more_ports: tuple[int, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
     run_as: str = ""
+    directory: str = ""
 
 
 class Container:
@@ -242,6 +244,7 @@ class Engine:
             name=name,
             environment=dict(spec.environment),
             user=spec.run_as or None,
+            working_dir=spec.directory or None,
             ports=[spec.port, *spec.more_ports],
             host_config=host_config,
             labels={RUN_LABEL: self.run_id, OWNER_LABEL: str(self._owner)},

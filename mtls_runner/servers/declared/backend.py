@@ -19,6 +19,7 @@ from mtls_runner.private_files import user_directory
 from mtls_runner.registry import NO_CONSENT
 from mtls_runner.runtimes.directory import Place
 from mtls_runner.runtimes.installed import Installed, missing_program
+from mtls_runner.runtimes.listening import beyond_loopback
 from mtls_runner.runtimes.ports import reserved_port
 from mtls_runner.runtimes.process import Program, finish, start
 from mtls_runner.runtimes.template import Inexpressible, render
@@ -26,9 +27,10 @@ from mtls_runner.servers.declared.answering import Answers
 from mtls_runner.servers.declared.connection_log import ConnectionLog
 from mtls_runner.servers.declared.failure import start_failure
 from mtls_runner.servers.declared.honours import inexpressible
+from mtls_runner.servers.declared.own import cannot_be_a_process, own_address, own_files
 from mtls_runner.servers.declared.running import ReloadableDeclared, RunningDeclared
 from mtls_runner.servers.declared.start import wait_until_ready
-from mtls_runner.servers.declared.variables import placeholders, variables
+from mtls_runner.servers.declared.variables import placeholders, settings, variables
 
 if TYPE_CHECKING:
     from mtls_runner.servers.container.engine import Engine
@@ -83,11 +85,9 @@ class DeclaredBackend:
             return missing_program(self._implementation)
         if not self._consent:
             return NO_CONSENT.format(what=f"an own configuration can have {self._title} run any command")
-        beyond = next((path for path, _ in server.files if path.startswith("/")), None)
+        beyond = cannot_be_a_process(server, self._declared)
         if beyond is not None:
-            return (
-                f"a process has files below its own directory only, not {beyond}: runtime: container has them anywhere"
-            )
+            return beyond
         return missing_program(self._implementation)
 
     def _unwritable(self, server: ServerSpec) -> str | None:
@@ -124,7 +124,7 @@ class DeclaredBackend:
                 try:
                     running = self._start(server, material, cache, deadline, stack)
                 except ServerUnusable as error:
-                    if error.reason != Reason.ADDRESS_IN_USE:
+                    if error.reason != Reason.ADDRESS_IN_USE or server.option("config"):
                         raise
                     continue  # somebody was faster: another port
                 yield running
@@ -152,12 +152,25 @@ class DeclaredBackend:
     def _start(
         self, server: ServerSpec, material: Material, cache: str, deadline: Deadline, stack: contextlib.ExitStack
     ) -> RunningDeclared:
-        address = Address(_HOST, stack.enter_context(reserved_port(user_directory() / "ports", _HOST)))
+        own = bool(server.option("config"))
+        address = (
+            own_address(server, self._declared)
+            if own
+            else Address(_HOST, stack.enter_context(reserved_port(user_directory() / "ports", _HOST)))
+        )
         here = self._directory(server, material)
-        known = variables(server, material, Place(here, str(here)), address, cache)
-        self._write_files(here, known)
-        log = ConnectionLog(self._declared.log)
-        answers = self._answers(server, here, stack)
+
+        def written(described: ServerSpec) -> Mapping[str, object]:
+            return (
+                self._own(described, material, here)
+                if own
+                else self._generated(described, material, here, address, cache)
+            )
+
+        known = written(server)
+        # An author's log may not have the client's port: lines belong by their order.
+        log = ConnectionLog(self._declared.log, by_port=not own)
+        answers = self._answers(server, here, stack) if not own else None
         program = stack.enter_context(
             start(
                 self._installed.command(self._declared.command, known, cache),
@@ -169,22 +182,41 @@ class DeclaredBackend:
             )
         )
         certificate = material.credential(server.certificate).der if server.certificate is not None else None
-        if not wait_until_ready(program, self._declared, address, certificate, log, deadline):
+        if not wait_until_ready(program, self._declared, address, certificate, log, deadline, own=own):
             raise self._failure(server, program, known, cache, here)
+        if own and (reached := beyond_loopback(program.pid)):
+            raise LabError(
+                f"{self._title} listens beyond loopback, on {', '.join(reached)}, and was ended: only runtime: container keeps "
+                "others away from it"
+            )
         if self._declared.reload is None:
-            return RunningDeclared(self._implementation, self._declared, address, program, log)
-
-        def write(changed: ServerSpec) -> None:
-            self._write_files(here, variables(changed, material, Place(here, str(here)), address, cache))
-
+            return RunningDeclared(self._implementation, self._declared, address, program, log, own_log=not own)
         return ReloadableDeclared(
-            self._implementation, self._declared, address, program, log, reload=self._declared.reload, write=write
+            self._implementation,
+            self._declared,
+            address,
+            program,
+            log,
+            own_log=not own,
+            reload=self._declared.reload,
+            write=written,
         )
 
-    def _write_files(self, here: Path, known: Mapping[str, object]) -> None:
+    def _own(self, server: ServerSpec, material: Material, here: Path) -> Mapping[str, object]:
+        """Writes the author's files; returns what commands may name."""
+        for file in own_files(server, self._declared, material, str(here)):
+            Place(here, str(here)).write(str(Path(file.path).relative_to(here)), file.content)
+        return {**settings(server), "dir": str(here)}
+
+    def _generated(
+        self, server: ServerSpec, material: Material, here: Path, address: Address, cache: str
+    ) -> Mapping[str, object]:
+        """Writes the lab's; returns what templates and commands may name."""
+        known = variables(server, material, Place(here, str(here)), address, cache)
         for file in self._declared.files:
             content = render(file.text, file.syntax, known, file.name).encode()
             Place(here, str(here)).write(file.name, content, executable=file.executable)
+        return known
 
     def _directory(self, server: ServerSpec, material: Material) -> Path:
         base = material.directory.absolute() / self._implementation.name

@@ -16,17 +16,15 @@ from mtls_runner.servers.container.engine import MEMORY, PIDS, Container, Contai
 from mtls_runner.servers.container.files import ContainerFile
 from mtls_runner.servers.declared.connection_log import ConnectionLog
 from mtls_runner.servers.declared.failure import start_failure
+from mtls_runner.servers.declared.own import own_files, own_port
 from mtls_runner.servers.declared.running import ReloadableDeclared, RunningDeclared
 from mtls_runner.servers.declared.start import wait_until_ready
 from mtls_runner.servers.declared.variables import settings, variables
-from mtls_runner.servers.mapped_files import mapped_files, text_of_own
 
 __all__ = ["serve_in_container"]
 
 _DIRECTORY = "/mtls-run"
 _PORT = 8443
-_USUAL_PORT = 443
-"""Of an own configuration that says nothing else."""
 _CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "NET_BIND_SERVICE", "SETGID", "SETUID")
 """What a server that is started as root needs to read its files and to become somebody else."""
 
@@ -62,12 +60,12 @@ def serve_in_container(
     seconds = deadline.remaining()
     image = engine.image(server.option("image"))
     deadline = Deadline.after(seconds)
-    port = int(server.option("port") or _USUAL_PORT) if own else _PORT
+    port = own_port(server) if own else _PORT
     known: Mapping[str, object] = {"dir": _DIRECTORY, "cache": _DIRECTORY}
 
     def files(described: ServerSpec) -> tuple[ContainerFile, ...]:
         if own:
-            return tuple(_own(described, declared, material))
+            return tuple(own_files(described, declared, material, _DIRECTORY))
         return tuple(_generated(described, declared, material, directory, port))
 
     template = declared.container.command or declared.command
@@ -81,6 +79,7 @@ def serve_in_container(
         entrypoint=(command[0],),
         command=tuple(command[1:]),
         files=files(server),
+        directory=_DIRECTORY,
         user=declared.container.user or image.user,
         run_as=declared.container.user or "",
         capabilities=_CAPABILITIES,
@@ -131,9 +130,3 @@ def _generated(
         if path.is_file():
             mode = path.stat().st_mode & 0o777
             yield ContainerFile(f"{_DIRECTORY}/{path.relative_to(here)}", path.read_bytes(), mode)
-
-
-def _own(server: ServerSpec, declared: DeclaredServer, material: Material) -> Iterator[ContainerFile]:
-    text = text_of_own(Path(server.option("config")))
-    yield ContainerFile(f"{_DIRECTORY}/{declared.config}", text.encode("utf-8", "surrogateescape"))
-    yield from mapped_files(server, material)

@@ -15,7 +15,7 @@ from mtls_runner.runtimes.log_stream import LogStream
 from mtls_runner.servers.declared.connection_log import ConnectionLog
 from mtls_runner.servers.declared.failure import start_failure
 from mtls_runner.servers.declared.view import facts, is_over, said, server_view
-from mtls_runner.servers.readiness import HEAD_REQUEST, greet
+from mtls_runner.servers.readiness import HEAD_REQUEST, Answer, greet
 from mtls_runner.tls.dialects import compiled
 
 __all__ = ["OTHERS_LOG_SECONDS", "Instance", "ReloadableDeclared", "RunningDeclared"]
@@ -27,6 +27,8 @@ OTHERS_LOG_SECONDS = 0.4
 _SIGNAL_SECONDS = 1.0
 """A program that says when it begins has missed a signal to which it says nothing by then."""
 _LAST_WORDS = 5
+_PAUSE_SECONDS = 0.01
+"""Between two looks at a server that reads its files again."""
 
 
 class Instance(Protocol):
@@ -69,6 +71,7 @@ class RunningDeclared:
     ) -> None:
         self._implementation = implementation
         self._own_log = own_log
+        self._log_seconds = _VIEW_SECONDS if own_log else OTHERS_LOG_SECONDS
         self._declared = declared
         self._address = address
         self._instance = instance
@@ -138,7 +141,7 @@ class ReloadableDeclared(RunningDeclared):
         *,
         own_log: bool = True,
         reload: Reload,
-        write: Callable[[ServerSpec], None],
+        write: Callable[[ServerSpec], object],
     ) -> None:
         super().__init__(implementation, declared, address, instance, log, own_log=own_log)
         self._reload = reload
@@ -161,7 +164,7 @@ class ReloadableDeclared(RunningDeclared):
             ServerUnusable: it says that it can't; it goes on as before.
             LabError: it says nothing in time.
         """
-        before = self._process(deadline)
+        before = self._serving(deadline)[1]
         count = self._log.count
         done, failed = compiled(self._reload.done), compiled(self._reload.failed or r"(?!)")
 
@@ -177,8 +180,9 @@ class ReloadableDeclared(RunningDeclared):
                 f"{self._implementation.title} does not say that it has read its files again; its last words:"
                 f"{self._last_words()}"
             )
-        while before is not None and self._process(deadline) == before:
+        while not self._renewed(before, deadline):
             deadline.check(f"waiting for {self._implementation.title} to serve what it has read")
+            self._instance.log.wait_ended(deadline.within(_PAUSE_SECONDS))
 
     def _signal(self, count: int, deadline: Deadline) -> None:
         """Again and again, if it can miss one, until it says that it begins."""
@@ -193,14 +197,21 @@ class ReloadableDeclared(RunningDeclared):
         while not heard(self._log.wait(None, count, heard, deadline.within(_SIGNAL_SECONDS))) and not deadline.passed:
             self._instance.signal(self._reload.signal)
 
-    def _process(self, deadline: Deadline) -> str | None:
-        """Which of its processes serves now; ``None``: its log doesn't tell."""
-        if not any("(?P<process>" in text for text in self._declared.log.facts):
-            return None
+    def _renewed(self, before: str | None, deadline: Deadline) -> bool:
+        answers, process = self._serving(deadline)
+        return answers and (before is None or process != before)
+
+    def _serving(self, deadline: Deadline) -> tuple[bool, str | None]:
+        """Whether it answers (stunnel binds its port anew), and which of its processes; ``None``: its log doesn't tell."""
         after = self._log.count
         greeting = greet(self._address, deadline.within(_VIEW_SECONDS), HEAD_REQUEST)
-        lines = self._log.wait(greeting.port, after, self._is_over, deadline.within(_VIEW_SECONDS))
-        return facts(self._declared, lines).get("process")
+        if greeting.answer is not Answer.TLS:
+            return False, None
+        if not any("(?P<process>" in text for text in self._declared.log.facts):
+            return True, None
+        port = greeting.port if self._log.by_port else None
+        lines = self._log.wait(port, after, self._is_over, deadline.within(self._log_seconds))
+        return True, facts(self._declared, lines).get("process")
 
 
 class _Watch:

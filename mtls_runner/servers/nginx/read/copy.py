@@ -116,7 +116,7 @@ class OwnConfiguration:
             MaterialError: a file can't be read, or made.
         """
         http = " ".join(part for part in (FORMAT_DEFINITION, http) if part)
-        mapped = list(mapped_files(self.server, material))
+        mapped = list(mapped_files(self.server, material, str(ROOT)))
         paths = {file.path for file in mapped}
         at = {one: stub_at(stub, sockets) for one, stub in self.stubs.items()}
         passed = {(one.directive, one.argument): one for one in applications(self.found)}
@@ -161,7 +161,9 @@ def read_user_configuration(server: ServerSpec) -> OwnConfiguration:
         MaterialError: a file can't be read.
     """
     main = Path(server.option("config"))
-    own = {path: Path(what.removeprefix("file:")) for path, what in server.files if what.startswith("file:")}
+    own = {
+        str(ROOT / path): Path(what.removeprefix("file:")) for path, what in server.files if what.startswith("file:")
+    }
     text = text_of_own(main)
     result = OwnConfiguration(server, is_whole_text(text))
     path = ROOT / ("nginx.conf" if result.whole else f"conf.d/{main.stem}.conf")

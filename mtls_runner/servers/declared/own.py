@@ -1,0 +1,98 @@
+"""A configuration of the author's own, as it is: its files, and where it listens."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from pathlib import Path
+
+from mtls_runner.model.endpoint import Address, ServerSpec
+from mtls_runner.model.implementation import DeclaredServer
+from mtls_runner.model.port import Material
+from mtls_runner.servers.container.files import ContainerFile
+from mtls_runner.servers.mapped_files import mapped_files, text_of_own
+from mtls_runner.tls.dialects import compiled
+
+__all__ = ["cannot_be_a_process", "own_address", "own_files", "own_port"]
+
+_USUAL_PORT = 443
+_LOCAL = ("/", "unix@", "abns@", "abnsz@", "fd@", "sockpair@", "unix:")
+"""Of what is no TCP port (HAProxy's configuration manual, bind)."""
+
+
+def own_port(server: ServerSpec) -> int:
+    """Where it says that it listens."""
+    return int(server.option("port") or _USUAL_PORT)
+
+
+def own_files(server: ServerSpec, declared: DeclaredServer, material: Material, base: str) -> Iterator[ContainerFile]:
+    """The configuration and what ``files:`` maps; relative paths begin at ``base``.
+
+    Raises:
+        MaterialError: something can't be made.
+        FileUnusable: a file of the author's can't be read.
+    """
+    text = text_of_own(Path(server.option("config")))
+    yield ContainerFile(f"{base}/{declared.config}", text.encode("utf-8", "surrogateescape"))
+    yield from mapped_files(server, material, base)
+
+
+def cannot_be_a_process(server: ServerSpec, declared: DeclaredServer) -> str | None:
+    """What it wants of this machine that only a container gives it: files anywhere, ports that others can reach."""
+    beyond = next((path for path, _ in server.files if path.startswith("/")), None)
+    if beyond is not None:
+        return (
+            f"a process has files below its own directory only, not {beyond}: name it by a relative path, or use "
+            "runtime: container, which has them anywhere"
+        )
+    for host, text in _listeners(server, declared):
+        if host is not None and not host.is_loopback:
+            return f"it listens beyond loopback ({text}): only runtime: container keeps others away from it"
+    return None
+
+
+def own_address(server: ServerSpec, declared: DeclaredServer) -> Address:
+    """Where the lab finds it as a process: its port, on the loopback address that it listens on."""
+    port = own_port(server)
+    for host, text in _listeners(server, declared):
+        if host is not None and text.rpartition(":")[2] == str(port):
+            return Address(str(host), port)
+    return Address("127.0.0.1", port)
+
+
+def _listeners(
+    server: ServerSpec, declared: DeclaredServer
+) -> Iterator[tuple[ipaddress.IPv4Address | ipaddress.IPv6Address | None, str]]:
+    """What it and its own files say, as far as the declaration knows where they say it: an IP address, or ``None``: a name."""
+    if declared.listens is None:
+        return
+    files = [
+        server.option("config"),
+        *(what.removeprefix("file:") for _, what in server.files if what.startswith("file:")),
+    ]
+    for file in dict.fromkeys(files):
+        try:
+            text = text_of_own(Path(file))
+        except OSError:
+            continue
+        for found in compiled(f"(?m){declared.listens}").finditer(text):
+            for one in found[1].split(","):
+                if one and not one.startswith(_LOCAL):
+                    yield _host(one), one
+
+
+def _host(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Of ``*:443``, ``:443``, ``443``, ``[::1]:443``, ``ipv4@127.0.0.1:443``, ``127.0.0.1``."""
+    bare = text.rpartition("@")[2]
+    host = bare if bare.count(":") > 1 and not bare.startswith("[") else bare.rpartition(":")[0]
+    if ":" not in bare:
+        host = "" if bare.isdecimal() else bare
+    host = host.strip("[]")
+    if host in ("", "*"):
+        return ipaddress.IPv6Address("::")
+    if host == "localhost":
+        return ipaddress.IPv4Address("127.0.0.1")
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None

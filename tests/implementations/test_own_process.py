@@ -1,0 +1,90 @@
+"""People's own configurations as processes of this machine: with consent, below a directory of their own, on loopback."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mtls_runner import Overrides, Status, load, run
+from mtls_runner.model.traits import Runtime
+from mtls_runner.model.verdict import CaseFinished, Verdict
+from mtls_runner.runtimes.ports import reserved_port
+
+ROOT = Path(__file__).parents[2]
+NAMES = ["apache", "envoy", "haproxy"]
+
+
+@pytest.fixture
+def ports(tmp_path: Path) -> Iterator[tuple[int, int]]:
+    with reserved_port(tmp_path / "locks") as edge, reserved_port(tmp_path / "locks") as application:
+        yield edge, application
+
+
+def _as_a_process(name: str, directory: Path, ports: tuple[int, int]) -> Path:
+    """The scenario of `scenarios/` with relative paths and ports of loopback, as its author would change it."""
+    edge, application = (str(port) for port in ports)
+    for file in (ROOT / "scenarios" / name).iterdir():
+        text = re.sub(rf"/etc/{name}[0-9]?/(tls/)?", "tls/", file.read_text())
+        text = text.replace("/run/httpd.pid", "httpd.pid").replace("8080", application)
+        if file.name == "own.yaml":
+            text = text.replace("  port: 8443\n", "").replace("  config:", f"  port: {edge}\n  config:")
+        else:
+            text = text.replace("bind :443", f"bind 127.0.0.1:{edge}").replace("*:443", f"127.0.0.1:{edge}")
+            text = text.replace("Listen 443", f"Listen 127.0.0.1:{edge}")
+            text = text.replace("0.0.0.0, port_value: 8443", f"127.0.0.1, port_value: {edge}")
+        (directory / file.name).write_text(text)
+    return directory / "own.yaml"
+
+
+def _verdicts(path: Path, *, consent: bool = True) -> list[Verdict]:
+    wanted = Overrides(runtime=Runtime.PROCESS, tool="python", allow_commands=consent)
+    return [event.verdict for event in run([load(path, wanted)]) if isinstance(event, CaseFinished)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_runs_with_consent(name: str, tmp_path: Path, ports: tuple[int, int]) -> None:
+    """As in its container; and without consent not at all."""
+    path = _as_a_process(name, tmp_path, ports)
+    found = _verdicts(path)
+    assert [(v.case.name, v.error, v.mismatches, v.skip_reason) for v in found if v.status is not Status.PASS] == []
+    assert len(found) > 8
+    for verdict in _verdicts(path, consent=False):
+        assert (verdict.status, "--allow-commands" in verdict.skip_reason) == (Status.SKIP, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "here", "elsewhere", "why"),
+    [
+        ("haproxy", "bind 127.0.0.1:", "bind :", "listens beyond loopback (:"),
+        ("haproxy", "bind 127.0.0.1:", "bind [::1]:1,ipv4@*:", "listens beyond loopback (ipv4@*:"),
+        ("apache", "Listen 127.0.0.1:", "Listen ", "listens beyond loopback ("),
+        ("envoy", "address: 127.0.0.1, port", "address: 0.0.0.0, port", "listens beyond loopback (0.0.0.0)"),
+        ("haproxy", "  files:\n    tls/", "  files:\n    /srv/", "below its own directory only, not /srv/site.pem"),
+    ],
+)
+def test_what_a_process_must_not_do_is_a_skip(
+    name: str, here: str, elsewhere: str, why: str, tmp_path: Path, ports: tuple[int, int]
+) -> None:
+    path = _as_a_process(name, tmp_path, ports)
+    for file in tmp_path.glob("*.*"):
+        file.write_text(file.read_text().replace(here, elsewhere))
+    found = _verdicts(path)
+    assert found
+    for verdict in found:
+        assert (verdict.status, why in verdict.skip_reason) == (Status.SKIP, True), verdict.skip_reason
+
+
+def test_a_listener_that_its_text_hides_is_found_out(
+    tmp_path: Path, ports: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the kernel says counts, whatever the configuration looked like."""
+    path = _as_a_process("haproxy", tmp_path, ports)
+    file = tmp_path / "haproxy.cfg"
+    file.write_text(file.read_text().replace("bind 127.0.0.1:", 'bind "${WHERE}":', 1))
+    monkeypatch.setenv("WHERE", "127.0.0.1")
+    assert {verdict.status for verdict in _verdicts(path)} == {Status.PASS}
+    monkeypatch.setenv("WHERE", "0.0.0.0")  # noqa: S104 - what must not come of it
+    for verdict in _verdicts(path):
+        assert verdict.status is Status.ERROR
+        assert f"listens beyond loopback, on 0.0.0.0:{ports[0]}, and was ended" in verdict.error
