@@ -189,6 +189,29 @@ def test_a_service_is_declared_in_place(tmp_path: Path) -> None:
     assert {status for status, _ in _verdicts(path, Overrides())} == {Status.SKIP}
 
 
+@pytest.mark.parametrize("flush", [True, False])
+def test_a_log_that_comes_when_a_buffer_is_full_is_found_out_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, flush: bool
+) -> None:
+    """Otherwise each refusal would be read from somebody else's lines, or from none."""
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    path = _service(tmp_path, IN_PLACE)
+    (tmp_path / "service").write_text(SERVICE.replace("flush=True", f"flush={flush}"))
+    (verdict,) = (e.verdict for e in run([load(path, Overrides(allow_commands=True))]) if isinstance(e, CaseFinished))
+    if flush:
+        assert verdict.status is Status.PASS, verdict.error
+    else:
+        assert verdict.status is Status.ERROR
+        assert "is its output buffered, or `log.connection` wrong?" in verdict.error
+
+
+def test_an_application_of_one_s_own_runs_with_consent() -> None:
+    """The scenario that the documentation names."""
+    path = Path(__file__).parents[2] / "scenarios" / "application" / "own.yaml"
+    assert _verdicts(path, Overrides(allow_commands=True)) == [(Status.PASS, "")] * 10
+    assert {status for status, _ in _verdicts(path, Overrides())} == {Status.SKIP}
+
+
 def test_a_client_is_declared_in_place(tmp_path: Path) -> None:
     """curl itself, as anybody would wrap a client of their own."""
     text = IN_PLACE[: IN_PLACE.index("  backend:")] + (

@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -41,6 +42,9 @@ type Settings struct {
 	Headers     [][2]string       `json:"headers"`
 	BodyFile    string            `json:"body_file"`
 	Timeout     float64           `json:"timeout"`
+	Names       []string          `json:"names"`
+	Reject      bool              `json:"reject_handshake"`
+	Hosts       []Settings        `json:"hosts"` // the last one is for every other name
 }
 
 // Response is what the server answers on one path; an empty path is every other.
@@ -118,6 +122,12 @@ func common(settings Settings) *tls.Config {
 
 func serverConfig(settings Settings) (*tls.Config, error) {
 	config := common(settings)
+	if len(config.NextProtos) == 0 { // what ServeTLS adds to the configuration that it makes of its own
+		config.NextProtos = []string{"h2", "http/1.1"}
+	}
+	if settings.Reject { // without a certificate, crypto/tls sends unrecognized_name
+		return config, nil
+	}
 	certificate, err := tls.LoadX509KeyPair(settings.Certificate, settings.Key)
 	if err != nil {
 		return nil, err
@@ -128,29 +138,71 @@ func serverConfig(settings Settings) (*tls.Config, error) {
 	return config, err
 }
 
+// A host is what some names are served with.
+type host struct {
+	names  []string
+	config *tls.Config
+}
+
+func hosts(settings Settings) ([]host, error) {
+	var made []host
+	for _, one := range settings.Hosts {
+		config, err := serverConfig(one)
+		if err != nil {
+			return nil, err
+		}
+		made = append(made, host{one.Names, config})
+	}
+	return made, nil
+}
+
+// chosen prefers a name to a wildcard, and takes the last host for every other name.
+func chosen(known []host, name string) *tls.Config {
+	name = strings.ToLower(name)
+	_, parent, _ := strings.Cut(name, ".")
+	for _, wanted := range []string{name, "*." + parent} {
+		for _, one := range known {
+			for _, known := range one.names {
+				if known == wanted {
+					return one.config
+				}
+			}
+		}
+	}
+	return known[len(known)-1].config
+}
+
 func serve(settings Settings) error {
-	first, err := serverConfig(settings)
+	first, err := hosts(settings)
 	if err != nil {
 		return err
 	}
-	var current atomic.Pointer[tls.Config]
-	current.Store(first)
+	var current atomic.Pointer[[]host]
+	current.Store(&first)
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	go func() {
 		for range hangup {
-			next, err := serverConfig(settings)
+			changed, err := read(os.Args[2])
+			var next []host
+			if err == nil {
+				next, err = hosts(changed)
+			}
 			if err != nil {
 				fmt.Printf("reload failed: %v\n", err)
 				continue
 			}
-			next.NextProtos = current.Load().NextProtos
-			current.Store(next)
+			current.Store(&next)
 			fmt.Println("reload done")
 		}
 	}()
-	outer := first.Clone()
-	outer.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return current.Load(), nil }
+	outer := first[len(first)-1].config.Clone()
+	outer.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		return chosen(*current.Load(), hello.ServerName), nil
+	}
+	if len(outer.Certificates) == 0 { // ServeTLS wants one
+		outer.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, errors.New("no such name") }
+	}
 	server := &http.Server{
 		Handler:   http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { answer(settings, w, r) }),
 		TLSConfig: outer,
@@ -159,9 +211,6 @@ func serve(settings Settings) error {
 	listener, err := net.Listen("tcp", settings.Address)
 	if err != nil {
 		return err
-	}
-	if len(first.NextProtos) == 0 { // what ServeTLS adds to the configuration that it makes of its own
-		first.NextProtos = []string{"h2", "http/1.1"}
 	}
 	return server.ServeTLS(listener, "", "")
 }

@@ -52,6 +52,8 @@ def _missing(server: ServerSpec, honours: Honours, title: str) -> Iterator[str]:
             yield f"{title} can't answer with status {response.status}"
     for host in server.hosts:
         yield from _missing(host.server, honours, title)
+        if host.server.responses != server.responses:
+            yield f"{title} answers alike for all its names"
 
 
 _PARTS = {RevocationCheck.LEAF: "the leaf alone", RevocationCheck.CHAIN: "the whole chain", RevocationCheck.NONE: ""}
