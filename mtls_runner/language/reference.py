@@ -34,6 +34,7 @@ from mtls_runner.language.endpoint import (
 )
 from mtls_runner.language.expectation import Checks, Expect, RefusalModel, ServerExpect, When, Where
 from mtls_runner.language.implementations.models import MODELS as IMPLEMENTATION_MODELS
+from mtls_runner.language.implementations.reading import DIRECTORY, shipped
 from mtls_runner.language.scenario import (
     CaseModel,
     Crl,
@@ -47,7 +48,10 @@ from mtls_runner.language.scenario import (
 )
 from mtls_runner.language.shared_words import Stapling, described, options_model
 from mtls_runner.language.x509_words import Revoked
+from mtls_runner.model.endpoint import ClientAuth, TlsVersion
+from mtls_runner.model.implementation import Honours, Implementation
 from mtls_runner.model.observation import Outcome
+from mtls_runner.registry import DECLARATION
 from mtls_runner.tls import REASONS
 
 __all__ = ["PAGE", "PAGES", "TABLES", "filled", "main"]
@@ -90,7 +94,7 @@ TABLES: Mapping[str, type[BaseModel]] = {
 }
 #: Models whose keys the text itself explains.
 IN_WORDS: tuple[type[BaseModel], ...] = (Expect, KeyUsage, ReloadStep, San, Usage, Where)
-_BLOCK = re.compile(r"(<!-- (keys|reasons)(?:: (\w+))? -->\n).*?(<!-- end -->)", re.DOTALL)
+_BLOCK = re.compile(r"(<!-- (keys|reasons|servers|clients)(?:: (\w+))? -->\n).*?(<!-- end -->)", re.DOTALL)
 _PLAIN = re.compile(r"[A-Za-z0-9_./*][A-Za-z0-9_./*=+:-]*(?: [A-Za-z0-9_./*=+-]+)*")
 _NOT_TEXT = frozenset({"true", "false", "null", "yes", "no", "on", "off"})
 
@@ -99,7 +103,8 @@ def filled(text: str) -> str:
     """The page with every table as the models have it now."""
 
     def table(match: re.Match[str]) -> str:
-        lines = _reasons() if match[2] == "reasons" else _keys(TABLES[match[3]])
+        whole = {"reasons": _reasons, "servers": _servers, "clients": _clients}
+        lines = whole[match[2]]() if match[2] in whole else _keys(TABLES[match[3]])
         return match[1] + "\n".join(lines) + "\n" + match[4]
 
     return _BLOCK.sub(table, text)
@@ -120,6 +125,45 @@ def _reasons() -> Iterator[str]:
     for outcome in Outcome:
         names = ", ".join(f"`{reason.value}`" for reason in sorted(REASONS[outcome], key=lambda reason: reason.value))
         yield f"| `{outcome.value}` | {names} |"
+
+
+def _shipped() -> Iterator[Implementation]:
+    for path in sorted(DIRECTORY.glob(f"*/{DECLARATION}")):
+        yield shipped(path)
+
+
+def _servers() -> Iterator[str]:
+    yield "| server | TLS library | `client_auth` | TLS | CRLs | ALPN | besides | reload | container | own `config` |"
+    yield "|---|---|---|---|---|---|---|---|---|---|"
+    for one in _shipped():
+        server = one.server
+        if server is not None:
+            modes = ", ".join(mode.value for mode in ClientAuth if mode in server.honours.client_auth)
+            reload = f"SIG{server.reload.signal}" if server.reload is not None else "-"
+            inside = f"`{server.container.image}`" if server.container is not None else "-"
+            own = "yes" if server.config is not None else "-"
+            yield f"| `{one.name}` | {one.library} | {modes} | {_honoured(server.honours)} | {reload} | {inside} | {own} |"
+
+
+def _clients() -> Iterator[str]:
+    yield "| client | TLS library | TLS | CRLs | ALPN | besides |"
+    yield "|---|---|---|---|---|---|"
+    for one in _shipped():
+        if one.client is not None:
+            yield f"| `{one.name}` | {one.library} | {_honoured(one.client.honours)} |"
+
+
+def _honoured(honours: Honours) -> str:
+    """Four columns: versions, parts of a chain, names by ALPN, all else."""
+    versions = [
+        {"1": "1.0"}.get(text := version.value.removeprefix("TLSv"), text)
+        for version in TlsVersion
+        if version in honours.tls
+    ]
+    parts = ", ".join(sorted(honours.crl_check)) or "-"
+    lists = "any" if honours.alpn is None else " or ".join(sorted(",".join(one) for one in honours.alpn)) or "-"
+    settings = ", ".join(f"`{name}`" for name in sorted(honours.settings))
+    return f"{versions[0]} to {versions[-1]} | {parts} | {lists} | {settings}"
 
 
 def _flow(value: object) -> str:
