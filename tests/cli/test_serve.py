@@ -384,3 +384,18 @@ def test_a_server_that_ends_by_itself_ends_it(cli: Cli, write: Write) -> None:
         told, _ = running.process.communicate(timeout=60)
     assert running.process.returncode == 3
     assert "server server ended by itself" in told
+
+
+@pytest.mark.parametrize("name", ["haproxy", "s_server"])
+def test_whoever_comes_to_a_declared_server_is_shown(cli: Cli, write: Write, name: str) -> None:
+    """Told apart by the client's port, or by order; the lab's own connections are nobody's visit."""
+    write("small.yaml", SMALL)
+    with serving(cli, "small.yaml", "--backend", name) as running:
+        for entry in running.entries:
+            typed(next(command for command in entry.commands if command.startswith("curl")))
+        code, told = running.stop()
+    assert code == 0
+    visits = [line for line in told.splitlines() if re.match(r"\d\d:\d\d:\d\d  ", line)]
+    assert len(visits) == len(running.entries), told
+    assert any("accepted" in line and "GET /" in line for line in visits), told
+    assert any("refused: no-certificate" in line for line in visits), told

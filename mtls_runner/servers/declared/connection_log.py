@@ -6,12 +6,14 @@ port introduces; otherwise by order, and then only one connection is made at a t
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 
 from mtls_runner.errors import Deadline
 from mtls_runner.model.implementation import Log
+from mtls_runner.servers.declared.visits import Visits
 from mtls_runner.tls.dialects import compiled
 
 __all__ = ["ConnectionLog"]
@@ -38,6 +40,7 @@ class ConnectionLog:
         self._all: deque[tuple[int, str]] = deque(maxlen=_KEPT)
         self._count = 0
         self._ended = False
+        self._visits: Visits | None = None
 
     @property
     def by_port(self) -> bool:
@@ -52,6 +55,7 @@ class ConnectionLog:
     def feed(self, line: str | None) -> None:
         """A line, or that none comes any more."""
         with self._changed:
+            port = None
             if line is None:
                 self._ended = True
             else:
@@ -63,6 +67,23 @@ class ConnectionLog:
                     if len(self._lines) > _KEPT:
                         self._lines.popitem(last=False)
             self._changed.notify_all()
+            visits = self._visits
+        if visits is not None and (line is None or port is not None or not self.by_port):
+            visits.feed(port, line)
+
+    def attend(self, made: Callable[[], Visits]) -> Visits:
+        """Everyone who comes from now on; what ``made`` makes is fed from the first call on."""
+        with self._changed:
+            if self._visits is None:
+                self._visits = made()
+                if self._ended:
+                    self._visits.feed(None, None)
+            return self._visits
+
+    def our_own(self) -> contextlib.AbstractContextManager[None]:
+        """Meanwhile it is the lab that connects."""
+        with self._changed:
+            return self._visits.our_own() if self._visits is not None else contextlib.nullcontext()
 
     def _port_of(self, line: str) -> int | None:
         if self._connection is None:

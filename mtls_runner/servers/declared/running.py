@@ -15,6 +15,7 @@ from mtls_runner.runtimes.log_stream import LogStream
 from mtls_runner.servers.declared.connection_log import ConnectionLog
 from mtls_runner.servers.declared.failure import start_failure
 from mtls_runner.servers.declared.view import facts, is_over, said, server_view
+from mtls_runner.servers.declared.visits import Visits
 from mtls_runner.servers.readiness import HEAD_REQUEST, Answer, greet
 from mtls_runner.tls.dialects import compiled
 
@@ -107,9 +108,44 @@ class RunningDeclared:
             after, lines = self._log.wait_for_line(port, after, self._tells_of_request, limit)
         else:
             lines = self._log.wait(port, after, self._is_over, limit)
-        if not lines or (not self._own_log and not (facts(self._declared, lines) or said(self._declared, lines))):
+        if not lines or (not self._own_log and not self._is_telling(lines)):
             return after, None  # nothing that says anything of the connection
-        return after, server_view(self._implementation, self._declared, lines)
+        return after, self._view(lines)
+
+    def arrived(self) -> int:
+        """As :class:`mtls_runner.model.port.Recording` has it."""
+        return self._visits().count
+
+    def seen(self, after: int, deadline: Deadline) -> tuple[ServerView, ...]:
+        """As :class:`mtls_runner.model.port.Recording` has it."""
+        return tuple(self._view(lines) for lines in self._visits().after(after, deadline))
+
+    def settled(self) -> Iterator[ServerView]:
+        """As :class:`mtls_runner.model.port.Attended` has it."""
+        visits = self._visits()
+        return (self._view(lines) for lines in visits.each(visits.count))
+
+    def _visits(self) -> Visits:
+        over = self._is_over if self._log.by_port else self._was_answered
+        return self._log.attend(lambda: Visits(over, self._is_telling, self._is_another))
+
+    def _was_answered(self, lines: Sequence[str]) -> bool:
+        """Where only their order tells connections apart: the summary of a handshake is not the last of them."""
+        refused = said(self._declared, lines) is not None and self._is_over(lines)
+        return refused or "method" in facts(self._declared, lines)
+
+    def _is_another(self, lines: Sequence[str], line: str) -> bool:
+        """Whether it says once more what these have said: it is about the next connection."""
+        return not self._log.by_port and not facts(self._declared, lines).keys().isdisjoint(
+            facts(self._declared, [line])
+        )
+
+    def _view(self, lines: Sequence[str]) -> ServerView:
+        return server_view(self._implementation, self._declared, lines)
+
+    def _is_telling(self, lines: Sequence[str]) -> bool:
+        about_it = facts(self._declared, lines).keys() - {"process"}
+        return bool(about_it) or said(self._declared, lines) is not None
 
     def _tells_of_request(self, line: str) -> bool:
         return "method" in facts(self._declared, [line]) or said(self._declared, [line]) is not None
@@ -203,6 +239,10 @@ class ReloadableDeclared(RunningDeclared):
 
     def _serving(self, deadline: Deadline) -> tuple[bool, str | None]:
         """Whether it answers (stunnel binds its port anew), and which of its processes; ``None``: its log doesn't tell."""
+        with self._log.our_own():
+            return self._greeted(deadline)
+
+    def _greeted(self, deadline: Deadline) -> tuple[bool, str | None]:
         after = self._log.count
         greeting = greet(self._address, deadline.within(_VIEW_SECONDS), HEAD_REQUEST)
         if greeting.answer is not Answer.TLS:

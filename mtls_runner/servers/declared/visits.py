@@ -1,0 +1,116 @@
+"""Everyone who comes to a server, told apart as its log tells them apart: by the client's port, or one after the other."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from mtls_runner.errors import Deadline
+
+__all__ = ["Visits"]
+
+_KEPT = 1024
+
+
+@dataclass(slots=True, eq=False)
+class _Visit:
+    number: int
+    port: int | None
+    lines: list[str] = field(default_factory=list)
+    over: bool = False
+
+
+class Visits:
+    """Fed by the thread that reads the log, from the moment on that somebody wants to know.
+
+    Args:
+        over: whether nothing that matters is missing from a connection's lines.
+        telling: whether a line is about a connection at all.
+        another: whether a line behind others is about the next one.
+    """
+
+    def __init__(
+        self,
+        over: Callable[[Sequence[str]], bool],
+        telling: Callable[[Sequence[str]], bool],
+        another: Callable[[Sequence[str], str], bool],
+    ) -> None:
+        self._over = over
+        self._another = another
+        self._telling = telling
+        self._changed = threading.Condition()
+        self._visits: deque[_Visit] = deque(maxlen=_KEPT)
+        self._open: dict[int | None, _Visit] = {}
+        self._count = 0
+        self._own = 0
+        self._ended = False
+
+    @property
+    def count(self) -> int:
+        """Visits so far."""
+        with self._changed:
+            return self._count
+
+    def feed(self, port: int | None, line: str | None) -> None:
+        """A line and whose it is, or that none comes any more."""
+        with self._changed:
+            if line is None:
+                self._ended = True
+            elif not self._own:
+                self._add(port, line)
+            self._changed.notify_all()
+
+    def _add(self, port: int | None, line: str) -> None:
+        visit = self._open.get(port)
+        if visit is not None and self._another(visit.lines, line):
+            visit.over = True
+            visit = None
+        if visit is None:
+            if not self._telling([line]):
+                return  # of a connection that was told of, or of none
+            self._count += 1
+            visit = self._open[port] = _Visit(self._count, port)
+            self._visits.append(visit)
+        visit.lines.append(line)
+        if self._over(visit.lines):
+            visit.over = True
+            del self._open[port]
+
+    @contextlib.contextmanager
+    def our_own(self) -> Iterator[None]:
+        """Meanwhile it is the lab that comes: not a visit."""
+        with self._changed:
+            self._own += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._own -= 1
+
+    def after(self, number: int, deadline: Deadline) -> tuple[tuple[str, ...], ...]:
+        """The lines of each visit behind that number; waits until there is one and all are over."""
+        with self._changed:
+            while True:
+                found = [visit for visit in self._visits if visit.number > number]
+                if (found and all(visit.over for visit in found)) or self._ended:
+                    break
+                if not self._changed.wait(deadline.remaining()) and deadline.passed:
+                    break
+            return tuple(tuple(visit.lines) for visit in found)
+
+    def each(self, number: int) -> Iterator[tuple[str, ...]]:
+        """The lines of each visit behind that number, as soon as it is over; ends with the log."""
+        told: set[int] = set()
+        while True:
+            with self._changed:
+                while not (ready := [v for v in self._visits if v.over and v.number > number and v.number not in told]):
+                    if self._ended:
+                        return
+                    self._changed.wait()
+                first = ready[0]
+                told.add(first.number)
+                lines = tuple(first.lines)
+            yield lines
