@@ -53,6 +53,8 @@ _REPORTERS = {
     "json": "mtls_runner.reporters.traits:JSON",
     "junit": "mtls_runner.reporters.traits:JUNIT",
     "html": "mtls_runner.reporters.traits:HTML",
+    "access-html": "mtls_runner.reporters.traits:ACCESS_HTML",
+    "access-markdown": "mtls_runner.reporters.traits:ACCESS_MARKDOWN",
 }
 #: Where those lie that come with the lab and are declared in files.
 DECLARED = os.path.join(os.path.dirname(__file__), "implementations")  # noqa: PTH118, PTH120 - in every start

@@ -97,6 +97,7 @@ def root() -> None:
     help=f"Write a report of this kind ({_REPORTERS}); may be repeated.",
 )
 @click.option("--at", metavar="TIME", help="Run as if it were then: +90d, -1y, 2027-03-14.")
+@click.option("--access", is_flag=True, help="Show who gets in where: clients and doors, as a table.")
 @click.option("--list", "list_only", is_flag=True, help="Show the ids of the cases, run nothing.")
 @_color
 def run(
@@ -118,6 +119,7 @@ def run(
     html_path: str | None,
     reports: tuple[str, ...],
     at: str | None,
+    access: bool,
     list_only: bool,
     color: str,
 ) -> int:
@@ -136,6 +138,7 @@ def run(
             command.reports(reports, json=json_path, junit=junit_path, html=html_path),
             color,
             at,
+            access,
         ),
         list_only=list_only,
     )

@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from mtls_runner.cli import STOP
-from mtls_runner.cli.choose import Choice, discover, overrides
+from mtls_runner.cli.choose import Choice, Target, discover, overrides
 from mtls_runner.cli.diagnostics import complain
 from mtls_runner.cli.one_file import live_progress
 from mtls_runner.cli.program import ExitCode, worst
@@ -49,20 +48,23 @@ def record_files(choice: Choice, request: RecordRequest) -> ExitCode:
     code = ExitCode.OK
     for target in discover(choice.paths, choice.commands):
         try:
-            code = worst(code, _file(target.path, choice, request))
+            code = worst(code, _file(target, choice, request))
         except ScenarioError as error:
             code = worst(code, complain(error.diagnostics, color=colored(request.color, sys.stderr)))
     return code
 
 
-def _file(path: Path, choice: Choice, request: RecordRequest) -> ExitCode:
+def _file(target: Target, choice: Choice, request: RecordRequest) -> ExitCode:
+    path = target.path
     jobs = request.jobs or tree_settings(path).jobs or 1
     update = request.update or request.check
     with STOP.cleanly(), ExitStack() as stack:
         file = None if request.check else stack.enter_context(ScenarioFile(path))
         with live_progress(request.color) as progress:
             listener = _Listener(progress)
-            recorded = record(path, overrides(choice), update=update, jobs=jobs, listener=listener.heard)
+            recorded = record(
+                path, overrides(choice), names=target.names, update=update, jobs=jobs, listener=listener.heard
+            )
         if file is not None and recorded.changed:
             file.write(recorded)
     for note in listener.notes:
@@ -70,6 +72,8 @@ def _file(path: Path, choice: Choice, request: RecordRequest) -> ExitCode:
     if request.check:
         click.echo(visible(recorded.difference()), nl=False)
     _tell(recorded, written=file is not None)
+    if recorded.broken:
+        return ExitCode.BROKEN
     wrong = recorded.unrecorded or (request.check and recorded.changed)
     return ExitCode.FAILED if wrong else ExitCode.OK
 
@@ -103,13 +107,13 @@ def _tell(recorded: Recorded, *, written: bool) -> None:
         click.echo("\nlook at first:")
         for look in recorded.looks:
             click.echo(one_line(f"  {look}"))
-    if not recorded.cases:
-        click.echo(one_line(f"{recorded.path}: there is nothing to record, every case says what it expects"))
-        return
-    done = f"wrote {_count(new)} into" if written else f"{_count(new)} would be written into"
-    click.echo(one_line(f"{done} {recorded.path}"))
-
-
-def _count(cases: object) -> str:
-    number = len(cases) if isinstance(cases, list) else 0
-    return "1 expectation" if number == 1 else f"{number} expectations"
+    if new:
+        done = "wrote" if written else "would write"
+        told = f"{done} {'1 expectation' if len(new) == 1 else f'{len(new)} expectations'} into {recorded.path}"
+    elif recorded.unrecorded:
+        told = f"{recorded.path}: nothing was written"
+    elif recorded.cases:
+        told = f"{recorded.path}: what is expected is what happens"
+    else:
+        told = f"{recorded.path}: there is nothing to record, every case says what it expects"
+    click.echo(one_line(told))

@@ -155,7 +155,7 @@ class RunRequest:
     """How to run and what to tell, as typed.
 
     Args:
-        jobs, fail_fast, verbose, color: as the options.
+        jobs, fail_fast, verbose, color, access: as the options.
         keep: where material is left; ``""`` is the place that lab.yaml names.
         reports: what is written, each with its file.
         at: when it is run, as typed; ``None``: now.
@@ -168,6 +168,7 @@ class RunRequest:
     reports: Sequence[Report] = ()
     color: str = "auto"
     at: str | None = None
+    access: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +287,12 @@ def _code(end: RunFinished) -> ExitCode:
 def _outlets(manner: RunRequest, stream: TextIO, inputs: Sequence[Path], stack: ExitStack) -> list[Outlet]:
     """The console and the reports, their files opened now: a path that can't be written is told before the work."""
     outlets = [Outlet("the console", _console(manner, stream), stream)]
+    if manner.access:
+        from mtls_runner.reporters.access.report import AccessConsole
+
+        columns = os.get_terminal_size(stream.fileno()).columns if is_terminal(stream) else None
+        table = AccessConsole(_page(manner, stream, live=False), columns)
+        outlets.append(Outlet("the table of who gets in where", table, stream))
     if "GITHUB_ACTIONS" in os.environ:
         from mtls_runner.reporters.github import GithubReporter, wanted, workspace
 
@@ -302,13 +309,14 @@ def _outlets(manner: RunRequest, stream: TextIO, inputs: Sequence[Path], stack: 
     return outlets
 
 
-def _console(manner: RunRequest, stream: TextIO) -> ConsoleReporter:
+def _page(manner: RunRequest, stream: TextIO, *, live: bool = True) -> Page:
     color = colored(manner.color, stream)
-    page: Page
     if color or is_terminal(stream):
         from mtls_runner.reporters.live import RichPage
 
-        page = RichPage(stream, color=color, live=is_terminal(stream))
-    else:
-        page = PlainPage(stream)
-    return ConsoleReporter(page, marks_for(stream), verbose=manner.verbose)
+        return RichPage(stream, color=color, live=live and is_terminal(stream))
+    return PlainPage(stream)
+
+
+def _console(manner: RunRequest, stream: TextIO) -> ConsoleReporter:
+    return ConsoleReporter(_page(manner, stream), marks_for(stream), verbose=manner.verbose)

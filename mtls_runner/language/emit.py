@@ -18,9 +18,11 @@ _WIDTH = 110
 _NAMED = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
-def scalar(text: str) -> str:
-    """Plain where the language's reader takes it for nothing else, also within braces; otherwise in double quotes."""
-    return text if _is_plain(text) else '"' + "".join(map(_escaped, text)) + '"'
+def scalar(text: str, *, quoted: bool = False) -> str:
+    """Plain where the language's reader takes it for nothing else, also within braces; otherwise, or where everything around it
+    is (``quoted``: JSON), in double quotes.
+    """
+    return text if not quoted and _is_plain(text) else '"' + "".join(map(_escaped, text)) + '"'
 
 
 def _is_plain(text: str) -> bool:
@@ -46,14 +48,15 @@ def _escaped(character: str) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def flow(value: Written) -> str:
-    """On one line."""
+def flow(value: Written, *, quoted: bool = False) -> str:
+    """On one line; ``quoted``: as JSON."""
     if isinstance(value, str):
-        return scalar(value)
+        return scalar(value, quoted=quoted)
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{scalar(key)}: {flow(inner)}" for key, inner in value.items()) + "}"
+        entries = (f"{scalar(key, quoted=quoted)}: {flow(inner, quoted=quoted)}" for key, inner in value.items())
+        return "{" + ", ".join(entries) + "}"
     if isinstance(value, Sequence):
-        return "[" + ", ".join(map(flow, value)) + "]"
+        return "[" + ", ".join(flow(inner, quoted=quoted) for inner in value) + "]"
     return (
         {None: "null", True: "true", False: "false"}[value]
         if value is None or value is True or value is False

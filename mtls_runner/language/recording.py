@@ -16,7 +16,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from mtls_runner.errors import Diagnostic, LabError, ScenarioError, Severity
 from mtls_runner.language import Overrides
 from mtls_runner.language.document import Document, Loc, Value, parse, read
-from mtls_runner.language.emit import Written, block, flow
+from mtls_runner.language.emit import Written, block, flow, scalar
 from mtls_runner.language.layout import Comment, Extent, comments, extents
 from mtls_runner.language.plan import planned
 from mtls_runner.language.yaml_nodes import NULL
@@ -95,10 +95,15 @@ class Recording:
         self.document = read(path)
         self.plan: Plan = planned(self.document, overrides, recording=True)
         self._extents = extents(self.document.text)
-        self._places = {(place.case, place.step): place for place in self._found()}
-        self._numbers = {
-            self.document.span(("cases", place.case)): place.case for place in reversed(self._places.values())
+        found = list(self._found())
+        self._numbers = {self.document.span(("cases", place.case)): place.case for place in reversed(found)}
+        others = {
+            (self._numbers.get(case.span), number)
+            for case in self.plan.cases
+            for number, step in enumerate(case.steps)
+            if step.client is None
         }
+        self._places = {(place.case, place.step): place for place in found if (place.case, place.step) not in others}
 
     @property
     def places(self) -> tuple[Place, ...]:
@@ -197,11 +202,11 @@ class Recording:
             entry = _entry(node, _KEY)
             extent = self._extents[node.start_mark.index]
             if entry is not None:
-                yield from self._replaced(*entry, expected, at_line_end=at_line_end, in_flow=extent.flow)
+                yield from self._replaced(node, *entry, expected, at_line_end=at_line_end, in_flow=extent.flow)
             elif extent.flow:
                 at = extent.end if extent.end is not None else node.start_mark.index + 1
                 comma = "" if extent.end is None else ", "
-                written = f"{comma}{_KEY}: {flow(expected.value)}"
+                written = f"{comma}{_entry_text(node, expected.value)}"
                 yield from self._with_look(at, at, written, expected.look, node, at_line_end=at_line_end)
             else:
                 yield self._new_line(node, extent, expected)
@@ -218,7 +223,7 @@ class Recording:
         return _Edit(at, at, "".join(line_break + line for line in lines))
 
     def _replaced(
-        self, key: Node, value: Node, expected: Expected, *, at_line_end: bool, in_flow: bool
+        self, node: Node, key: Node, value: Node, expected: Expected, *, at_line_end: bool, in_flow: bool
     ) -> Iterator[_Edit]:
         text, start = self.document.text, key.start_mark.index
         extent = None if isinstance(value, ScalarNode) else self._extents[value.start_mark.index]
@@ -231,7 +236,7 @@ class Recording:
             elif end <= at <= _line_end(text, end) and LOOK in comment.text:
                 yield _Edit(len(text[:at].rstrip(" \t")), _line_end(text, at), "")
         if in_flow:
-            written = f"{_KEY}: {flow(expected.value)}"
+            written = _entry_text(node, expected.value)
         else:
             margin = " " * key.start_mark.column
             lines = [*kept, *block(_KEY, expected.value, len(margin))]
@@ -283,6 +288,13 @@ def _edited(text: str, edits: Iterable[_Edit]) -> str:
         parts += [text[at : edit.start], edit.text]
         at = max(at, edit.end)
     return "".join([*parts, text[at:]])
+
+
+def _entry_text(node: Node, value: Written) -> str:
+    """Key and value within braces; quoted where the mapping's first key is, as in JSON."""
+    first = node.value[0][0] if isinstance(node, MappingNode) and node.value else None
+    quoted = isinstance(first, ScalarNode) and first.style == '"'
+    return f"{scalar(_KEY, quoted=quoted)}: {flow(value, quoted=quoted)}"
 
 
 def _line_end(text: str, index: int) -> int:

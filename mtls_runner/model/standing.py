@@ -11,7 +11,7 @@ from mtls_runner.model.chain_faults import faults
 from mtls_runner.model.endpoint import ClientAuth, ClientSpec, ServerSpec
 from mtls_runner.model.observation import Reason
 
-__all__ = ["NO_CERTIFICATE", "declared_open", "objections"]
+__all__ = ["NO_CERTIFICATE", "asks_nobody", "objections"]
 
 NO_CERTIFICATE = "it has no certificate"
 _TRUST = (Reason.UNKNOWN_CA, Reason.SELF_SIGNED)
@@ -19,18 +19,14 @@ _SAY_LITTLE = (Reason.NO_CRL, Reason.CRL_EXPIRED, Reason.CRL_INVALID, Reason.CRL
 """Of the server's own lists, rather than of the client."""
 
 
-def declared_open(server: ServerSpec, client: ClientSpec) -> bool:
-    """Whether the server's description itself says that it lets such a client in: it need not show a certificate, or any will do.
+def asks_nobody(server: ServerSpec) -> bool:
+    """Whether the server's description says that it asks no client for a certificate.
 
     Args:
-        server: of the host that the client asks for.
-        client: who connects.
+        server: of the host that is asked for. What one with a configuration of its own demands, or one that runs already, is not
+            in its description.
     """
-    if server.option("config") or server.backend.runs_already:
-        return False  # what it demands is not in the description
-    if server.client_auth in (ClientAuth.NONE, ClientAuth.OPTIONAL_NO_CA):
-        return True
-    return server.client_auth is ClientAuth.OPTIONAL and client.certificate is None
+    return server.client_auth is ClientAuth.NONE and not server.option("config") and not server.backend.runs_already
 
 
 def objections(server: ServerSpec, client: ClientSpec, plan: Plan, now: datetime) -> tuple[str, ...]:

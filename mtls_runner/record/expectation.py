@@ -36,17 +36,24 @@ class Cell:
     """A case, or a step of it, in one cell of its matrix.
 
     Args:
-        case, step: which.
+        case, number: which, and the number of the step, from 0.
         seen: once for each pass; empty: it was not run, or broke.
         why: then, why.
         skipped: it can't be run here, by what an end or this machine can do.
+        broken: the lab broke, or recognised nothing of what happened.
     """
 
     case: Case
-    step: Step
+    number: int
     seen: tuple[Observation, ...] = ()
     why: str = ""
     skipped: bool = False
+    broken: bool = False
+
+    @property
+    def step(self) -> Step:
+        """That step."""
+        return self.case.steps[self.number]
 
 
 @dataclass(slots=True)
@@ -154,8 +161,13 @@ def _write(result: Summary, cells: Sequence[Cell], facts: Sequence[Mapping[str, 
         if len(set(values)) == 1:
             base[name] = values[0]
             continue
-        default = _default(values) if name == _CONCLUSION else _Absent.ABSENT
-        told = told_apart([coordinates(cell.case, cell.step) for cell in cells], values, default)
+        places = [coordinates(cell.case, cell.step) for cell in cells]
+        told: list[tuple[When, Value]] | None = None
+        default: Value = _Absent.ABSENT
+        for default in _defaults(values) if name == _CONCLUSION else [_Absent.ABSENT]:
+            told = told_apart(places, values, default)
+            if told is not None:
+                break
         if told is None:
             seen = ", ".join(f"{_shown(value)}{_of(cell, cells)}" for cell, value in zip(cells, values, strict=True))
             why = f"it can't be said by backend, tool and tls when it is which: {seen}"
@@ -174,17 +186,19 @@ def _write(result: Summary, cells: Sequence[Cell], facts: Sequence[Mapping[str, 
     entries = [
         {
             "when": {name: names[0] if len(names) == 1 else list(names) for name, names in when},
-            "expect": _expectation(found),
+            "expect": _expectation(found, within=base),
         }
         for when, found in where.items()
     ]
     result.value = {**_mapping(base), "where": entries}
 
 
-def _default(values: Sequence[Value]) -> Value:
-    """What stands outside of ``where:``: it may add a reason, and can't take one away."""
-    bare = [value for value in values if isinstance(value, tuple) and not value[1]]
-    return Counter(bare or values).most_common(1)[0][0]
+def _defaults(values: Sequence[Value]) -> list[Value]:
+    """What may stand outside of ``where:``, the best first: what has no reason, since an entry only has to add one then; what is
+    seen most often.
+    """
+    common = [value for value, _ in Counter(values).most_common()]
+    return sorted(common, key=lambda value: isinstance(value, tuple) and bool(value[1]))
 
 
 def _mapping(facts: Mapping[str, Value]) -> dict[str, Written]:
@@ -208,9 +222,12 @@ def _mapping(facts: Mapping[str, Value]) -> dict[str, Written]:
     return found
 
 
-def _expectation(facts: Mapping[str, Value]) -> Written:
-    """A bare word where that is all, and it is no part of ``where:``, too."""
+def _expectation(facts: Mapping[str, Value], within: Mapping[str, Value] | None = None) -> Written:
+    """A bare word where that is all; in an entry of ``where:``, without the reason that stands outside of it."""
     found = _mapping(facts)
+    outside = (within or {}).get(_CONCLUSION)
+    if isinstance(outside, tuple) and outside[1] and "outcome" in found:
+        found["reason"] = None
     return found["outcome"] if list(found) == ["outcome"] else found
 
 

@@ -12,11 +12,11 @@ from mtls_runner.engine.compare import compare
 from mtls_runner.language import Overrides
 from mtls_runner.language.emit import flow
 from mtls_runner.language.recording import Expected, Place, Recording
-from mtls_runner.model.case import Case, Plan, Step, Versions
+from mtls_runner.model.case import Case, Plan, Versions
 from mtls_runner.model.observation import Observation
 from mtls_runner.model.verdict import Status, Verdict
 from mtls_runner.record.expectation import Cell, Summary, named_headers, summary
-from mtls_runner.record.look import kept_out, suspicion
+from mtls_runner.record.look import GETS_IN, kept_out, suspicion, unproved
 from mtls_runner.record.passes import Listener, Passes, done_verdict, open_ended, passes
 
 __all__ = ["Recorded", "RecordedCase", "record"]
@@ -74,17 +74,23 @@ class Recorded:
         """Those for which no expectation could be written."""
         return tuple(case for case in self.cases if not case.written and not case.held)
 
+    @property
+    def broken(self) -> bool:
+        """Whether the lab broke in some case."""
+        return any(cell.broken for case in self.cases for cell in case.cells)
+
     def difference(self) -> str:
         """What would change, as a unified diff; ``""``: nothing."""
-        before, after = (text.splitlines(keepends=True) for text in (self.before, self.text))
-        lines = difflib.unified_diff(before, after, str(self.path), f"{self.path} (recorded)")
-        return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+        before, after = self.before.splitlines(), self.text.splitlines()
+        lines = difflib.unified_diff(before, after, str(self.path), f"{self.path} (recorded)", lineterm="")
+        return "".join(f"{line}\n" for line in lines)
 
 
 def record(
     path: Path,
     overrides: Overrides = Overrides(),  # noqa: B008 - frozen
     *,
+    names: Sequence[str] = (),
     update: bool = False,
     jobs: int = 1,
     listener: Listener | None = None,
@@ -94,6 +100,7 @@ def record(
     Args:
         path: of the scenario.
         overrides: as for a run.
+        names: of the cases that are recorded; empty: of all.
         update: run the others, too, and replace expectations that don't hold.
         jobs: cases at a time.
         listener: is told of every event of the runs.
@@ -105,12 +112,13 @@ def record(
         KeyboardInterrupt: it was interrupted.
     """
     recording = Recording(path, overrides)
-    wanted = {place for place in recording.places if update or not place.recorded}
+    named = [place for place in recording.places if not names or recording.name(place) in names]
+    wanted = {place for place in named if update or not place.recorded}
     wanted -= {place for place in wanted if place.left_alone and not place.recorded}
     chosen = [case for case in recording.plan.cases if _places(recording, case) & wanted]
     ready = [_ready(case, recording, wanted) for case in chosen]
     seen = passes(recording.plan, ready, jobs=jobs, listener=listener) if ready else Passes()
-    return _Result(recording, wanted, chosen, seen).recorded()
+    return _Result(recording, named, wanted, chosen, seen).recorded()
 
 
 def _places(recording: Recording, case: Case) -> set[Place]:
@@ -131,33 +139,41 @@ def _ready(case: Case, recording: Recording, wanted: set[Place]) -> Case:
 class _Result:
     """What the passes make of the file."""
 
-    def __init__(self, recording: Recording, wanted: set[Place], cases: Sequence[Case], seen: Passes) -> None:
+    def __init__(
+        self, recording: Recording, named: Sequence[Place], wanted: set[Place], cases: Sequence[Case], seen: Passes
+    ) -> None:
         self._recording = recording
+        self._named = named
         self._wanted = wanted
+        self._cases = cases
         self._seen = seen
         self._now = datetime.now(UTC)
         self._headers = named_headers(recording.plan)
         self._cells: dict[Place, list[Cell]] = {}
         for case in cases:
-            for number, step in enumerate(case.steps):
+            for number in range(len(case.steps)):
                 place = recording.place(case, number)
                 if place in wanted and place is not None:
-                    self._cells.setdefault(place, []).append(self._cell(case, number, step))
+                    self._cells.setdefault(place, []).append(self._cell(case, number))
 
     def recorded(self) -> Recorded:
         recording = self._recording
         changes: dict[Place, Expected] = {}
         kept_out = self._kept_out()
         cases = []
-        for place in recording.places:
+        for place in self._named:
             if place in self._wanted:
                 cases.append(self._case(place, changes, kept_out.get(place, "")))
             elif not place.recorded:
                 cases.append(RecordedCase(self._name(place), why=place.left_alone))
         text = recording.text(changes) if changes else recording.document.text
         path = recording.document.path
-        looks = tuple(f"{case.name}: {case.look}" for case in cases if case.look)
-        return Recorded(path, recording.document.text, text, recording.plan, tuple(cases), looks)
+        looks = [f"{case.name}: {case.look}" for case in cases if case.look]
+        looks.sort(key=lambda look: GETS_IN not in look)
+        if self._cells:
+            seen = [cell for cells in self._cells.values() for cell in cells]
+            looks += unproved(recording.plan, seen, self._cases, self._now)
+        return Recorded(path, recording.document.text, text, recording.plan, tuple(cases), tuple(looks))
 
     def _kept_out(self) -> dict[Place, str]:
         places = list(self._cells)
@@ -183,17 +199,17 @@ class _Result:
         name = self._recording.name(place)
         return name if place.step is None else f"{name}, step {place.step + 1}"
 
-    def _cell(self, case: Case, number: int, step: Step) -> Cell:
+    def _cell(self, case: Case, number: int) -> Cell:
         seen: list[Observation] = []
         for verdicts in self._seen.verdicts:
             verdict = verdicts[case.id]
             if verdict.status is Status.SKIP:
-                return Cell(case, step, why=verdict.skip_reason, skipped=True)
+                return Cell(case, number, why=verdict.skip_reason, skipped=True)
             done = done_verdict(verdict, number)
             if done is None or done.observation is None or done.observation.outcome is None:
-                return Cell(case, step, why=_why(verdict, done))
+                return Cell(case, number, why=_why(verdict, done), broken=verdict.status is Status.ERROR)
             seen.append(done.observation)
-        return Cell(case, step, tuple(seen))
+        return Cell(case, number, tuple(seen))
 
     def _holds(self, cell: Cell) -> bool:
         """Whether the expectation that there is fits what was seen; of what was skipped nobody knows better."""

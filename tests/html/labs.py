@@ -9,9 +9,10 @@ from pathlib import Path
 from mtls_runner.engine import run
 from mtls_runner.language import Overrides, load
 from mtls_runner.model.verdict import Event
+from mtls_runner.reporters.access.page import AccessHtml
 from mtls_runner.reporters.html.report import HtmlReporter
 
-__all__ = ["HOSTILE", "PKI", "everyday", "page", "rendered"]
+__all__ = ["HOSTILE", "PKI", "access", "everyday", "page", "rendered"]
 
 PKI = """\
 name: everyday refusals
@@ -81,6 +82,17 @@ def everyday(names: int, *, wrong: int = 0, variants: bool = True) -> str:
         client = f"client: {{certificate: {leaf}}}, " if leaf else ""
         cases.append(f"  - {{name: '{name}, {number + 1}', {client}expect: {expected}}}\n")
     return PKI + "".join(cases) + ("matrix: {client.tls: [TLSv1.2, TLSv1.3]}\n" if variants else "")
+
+
+def access(directory: Path, text: str) -> str:
+    """The page of who gets in where, of a scenario that is run."""
+    path = directory / "access.yaml"
+    path.write_text(text, "utf-8")
+    stream = io.StringIO()
+    reporter = AccessHtml(stream)
+    for event in run([load(path)]):
+        reporter.handle(event)
+    return stream.getvalue()
 
 
 def rendered(events: Iterable[Event]) -> str:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.html import labs
 from tests.html.browser import Browser, Json, browser, executable
+from tests.reporters.test_access import LAB as ACCESS
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -86,6 +87,18 @@ def five_hundred(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("hostile")
     return written(directory, labs.page(directory, labs.HOSTILE))
+
+
+@pytest.fixture(scope="module")
+def access(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("access")
+    return written(directory, labs.access(directory, ACCESS))
+
+
+@pytest.fixture(scope="module")
+def hostile_access(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("hostile-access")
+    return written(directory, labs.access(directory, labs.HOSTILE))
 
 
 def shown(tab: Browser, selector: str) -> int:
@@ -179,22 +192,26 @@ def test_the_ladder_is_drawn_with_the_alert_in_red_at_its_place(tab: Browser, on
     assert red[2] != red[1]
 
 
+@pytest.mark.parametrize(("page", "texts"), [("twenty", 300), ("access", 50)])
 @pytest.mark.parametrize("dark", [False, True])
-def test_contrast_in_both_schemes(tab: Browser, twenty: Path, dark: bool) -> None:
+def test_contrast_in_both_schemes(
+    tab: Browser, request: pytest.FixtureRequest, page: str, texts: int, dark: bool
+) -> None:
+    path = request.getfixturevalue(page)
     tab.look(width=1280, height=900, dark=dark)
-    tab.open(twenty)
+    tab.open(path)
     tab.value("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
     paper = tab.value("getComputedStyle(document.body).backgroundColor")
     assert paper == ("rgb(20, 23, 26)" if dark else "rgb(246, 246, 243)")
     ratios = tab.value(_CONTRASTS)
     assert isinstance(ratios, list)
-    assert len(ratios) > 300
+    assert len(ratios) > texts
     worst = ratios[0]
     assert isinstance(worst, list)
     assert float(str(worst[0])) >= 4.5, f"WCAG AA wants 4.5: {worst}"
 
 
-@pytest.mark.parametrize("page", ["one", "twenty", "five_hundred", "hostile"])
+@pytest.mark.parametrize("page", ["one", "twenty", "five_hundred", "hostile", "access", "hostile_access"])
 @pytest.mark.parametrize("width", [320, 390, 1280])
 def test_nothing_sticks_out_at_the_side(tab: Browser, request: pytest.FixtureRequest, page: str, width: int) -> None:
     path = request.getfixturevalue(page)
@@ -287,6 +304,24 @@ def test_hostile_text_does_nothing(tab: Browser, hostile: Path) -> None:
     assert tab.value("document.querySelectorAll('script').length") == 1
     assert tab.value("document.querySelectorAll('img, iframe, object, embed, form, b b').length") == 0
     assert "<script>hacked=1</script>" in str(texts(tab, "main h2")[0])
+    assert complaints(tab) == []
+
+
+def test_who_gets_in_where(tab: Browser, access: Path, hostile_access: Path) -> None:
+    """A table on a screen; on a phone each row by itself, with the headings beside its cells."""
+    tab.events.clear()
+    for path in (hostile_access, access):
+        tab.look(width=1280, height=900)
+        tab.open(path)
+        assert tab.value("typeof hacked") == "undefined"
+        assert tab.value("document.querySelectorAll('script, img, iframe').length") == 0
+    assert texts(tab, "thead th") == ["door", "none", "good", "gone", "stale", "foreign"]
+    assert texts(tab, "td.alarm") == ["OPEN!\nthough it is revoked"]
+    tab.look(width=360, height=844)
+    tab.open(access)
+    assert tab.value("document.documentElement.scrollWidth") == 360
+    label = "getComputedStyle(document.querySelector('td.alarm'), '::before').content"
+    assert tab.value(label) == '"gone"'
     assert complaints(tab) == []
 
 

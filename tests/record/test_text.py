@@ -81,6 +81,12 @@ def written(tmp_path: Path, text: str, *expected: Expected) -> str:
             id="braces over lines",
         ),
         pytest.param(
+            '- {"name": "x"}\n',
+            REFUSED,
+            '- {"name": "x", "expect": {"server-refused": "no-certificate"}}\n',
+            id="JSON",
+        ),
+        pytest.param(
             '- {name: "x\n      y"}\n',
             LOOK,
             '- {name: "x\n      y", expect: accepted}  # look: it gets in\n',
@@ -94,9 +100,10 @@ def written(tmp_path: Path, text: str, *expected: Expected) -> str:
             id="where",
         ),
         pytest.param(
-            "- name: x\n    steps:\n      - {}\n      - reload\n      - name: y  # z\n      - {resume: true, expect: accepted}\n",
+            "- name: x\n    steps:\n      - {}\n      - wait: 1\n      - name: y  # z\n"
+            "      - {resume: true, expect: accepted}\n",
             ACCEPTED,
-            "- name: x\n    steps:\n      - {expect: accepted}\n      - reload\n      - name: y  # z\n        expect: accepted\n"
+            "- name: x\n    steps:\n      - {expect: accepted}\n      - wait: 1\n      - name: y  # z\n        expect: accepted\n"
             "      - {resume: true, expect: accepted}\n",
             id="steps",
         ),

@@ -1,0 +1,1 @@
+"""Who gets in where: clients against doors, as a table for a review."""
