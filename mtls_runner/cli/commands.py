@@ -37,6 +37,9 @@ _allow_commands = click.option(
 )
 
 
+_FILE = click.Path(exists=True, dir_okay=False)
+
+
 def _print_versions(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
     if not wanted or ctx.resilient_parsing:
         return
@@ -253,12 +256,11 @@ def export(file: str, output: str, backend: str | None, image: str | None) -> in
 )
 @click.option("--image", metavar="IMAGE", help="With --from-nginx: the container image; lab.yaml's, or nginx:1.27.")
 @click.option(
-    "--certificate", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="Try this certificate (PEM)."
+    "--from-endpoint", "endpoint", metavar="URL", help="Look at this server, which runs already, as try does."
 )
-@click.option("--key", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="Its private key.")
-@click.option(
-    "--ca", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="The authority that issued it."
-)
+@click.option("--certificate", "--cert", "certificate", type=_FILE, metavar="FILE", help="Try this certificate (PEM).")
+@click.option("--key", type=_FILE, metavar="FILE", help="Its private key.")
+@click.option("--ca", "--cacert", "ca", type=_FILE, metavar="FILE", help="The authority that issued it.")
 @click.option(
     "--passphrase-file",
     type=click.Path(exists=True, dir_okay=False),
@@ -273,6 +275,7 @@ def init(
     key: str | None,
     ca: str | None,
     passphrase_file: str | None,
+    endpoint: str | None,
 ) -> int:
     """Write a first scenario and lab.yaml; nothing is overwritten.
 
@@ -281,7 +284,7 @@ def init(
     """
     from mtls_runner.cli import init as command
 
-    return command.init(command.InitRequest(directory, nginx, image, certificate, key, ca, passphrase_file))
+    return command.init(command.InitRequest(directory, nginx, image, certificate, key, ca, passphrase_file, endpoint))
 
 
 @root.command()
@@ -357,6 +360,58 @@ def rehearse(
         allow_commands=allow_commands,
     )
     return command.rehearse(choice, period, color)
+
+
+@root.command("try")
+@click.argument("url", metavar="URL")
+@click.option(
+    "--cert", "certificate", type=_FILE, metavar="FILE", help="Present this certificate (PEM, DER or PKCS#12)."
+)
+@click.option("--key", type=_FILE, metavar="FILE", help="Its private key, where the certificate's file holds none.")
+@click.option(
+    "--passphrase-file",
+    type=_FILE,
+    metavar="FILE",
+    help="Holds the key's passphrase; else MTLS_RUN_PASSPHRASE does, or you are asked on a terminal.",
+)
+@click.option("--cacert", "ca", type=_FILE, metavar="FILE", help="Trust these; what this system trusts when not given.")
+@click.option(
+    "--tls",
+    multiple=True,
+    type=click.Choice(["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"]),
+    help="Offer this version only; may be repeated.",
+)
+@click.option("--tool", metavar="NAME", help=f"Connect with this client ({_CLIENTS}).")
+@click.option("--log", metavar="FILE", help="The server's own log, which says more; - is standard input.")
+@click.option("--save", type=click.Path(dir_okay=False), metavar="FILE", help="Write what was seen as a scenario.")
+@click.option("--resolve", metavar="HOST:PORT:ADDR", help="Connect to that address, as curl does.")
+@click.option(
+    "--max-time", "timeout", type=click.FloatRange(0.1), default=10.0, metavar="SECONDS", help="For the exchange; 10."
+)
+@_color
+def try_(
+    url: str,
+    certificate: str | None,
+    key: str | None,
+    passphrase_file: str | None,
+    ca: str | None,
+    tls: tuple[str, ...],
+    tool: str | None,
+    log: str | None,
+    save: str | None,
+    resolve: str | None,
+    timeout: float,
+    color: str,
+) -> int:
+    """Try a server that runs, with a certificate that you have: who refuses whom, why, and what to do about it.
+
+    Makes the connection with your files as they are, shows the handshake, compares what both ends have, and lists the most
+    likely causes, each with lines of openssl or curl that would settle it. The exit code is 0 where you were let in, else 1.
+    """
+    from mtls_runner.cli import attempt as command
+
+    typed = command.Typed(url, certificate, key, ca, passphrase_file, tls, tool, log, resolve, timeout)
+    return command.try_endpoint(typed, save, color)
 
 
 @root.group()

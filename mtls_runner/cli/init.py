@@ -31,6 +31,7 @@ class InitRequest:
     key: str | None = None
     ca: str | None = None
     passphrase_file: str | None = None
+    endpoint: str | None = None
 
 
 def init(wish: InitRequest) -> ExitCode:
@@ -55,6 +56,10 @@ def init(wish: InitRequest) -> ExitCode:
 
 def _draft(wish: InitRequest, directory: Path) -> Draft:
     own = (wish.certificate, wish.key, wish.ca, wish.passphrase_file)
+    if wish.endpoint is not None:
+        if wish.nginx is not None or wish.image is not None:
+            raise UsageError("--from-nginx and --from-endpoint are two ways to begin: take one")
+        return _from_endpoint(wish, wish.endpoint, directory)
     if wish.nginx is not None and any(own):
         raise UsageError("--from-nginx and --certificate are two ways to begin: take one")
     if wish.nginx is not None:
@@ -73,3 +78,14 @@ def _draft(wish: InitRequest, directory: Path) -> Draft:
     from mtls_runner.init.first import first
 
     return first()
+
+
+def _from_endpoint(wish: InitRequest, url: str, directory: Path) -> Draft:
+    """Look at the server that runs there."""
+    from mtls_runner.cli.attempt import Typed, tried
+    from mtls_runner.init.endpoint_scenario import from_attempt
+
+    made = tried(Typed(url, wish.certificate, wish.key, wish.ca, wish.passphrase_file))
+    for line in (made.observation.summary, *(cause.text for cause in made.causes[:1])):
+        click.echo(one_line(line))
+    return from_attempt(made, directory / "endpoint.yaml")

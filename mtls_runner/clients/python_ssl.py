@@ -246,6 +246,7 @@ class _Connection:
             messages=messages,
             certificate_requested=transcript.requested(),
             ca_names=transcript.authorities(),
+            requested_algorithms=transcript.requested_algorithms(),
             sent_chain=transcript.chain(Direction.SENT),
             received_chain=transcript.chain(Direction.RECEIVED),
             tls_version=hello.tls_version if hello is not None else self.tls_version,

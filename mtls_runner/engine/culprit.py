@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from mtls_runner.model.case import Plan
-from mtls_runner.model.chain import client_verifies, presented, server_verifies
+from mtls_runner.model.certificate import CertificateSpec
+from mtls_runner.model.chain import Verifier, client_verifies, presented, server_verifies
 from mtls_runner.model.chain_faults import blame
-from mtls_runner.model.endpoint import ClientSpec, ServerSpec
+from mtls_runner.model.endpoint import ChainKind, ClientSpec, ServerSpec
 from mtls_runner.model.observation import Outcome, Reason
+from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.tls.classify import Judgement
+
+if TYPE_CHECKING:
+    from mtls_runner.pki import Store
 
 __all__ = ["Culprit"]
 
+_OF_LISTS = frozenset((Reason.NO_CRL, Reason.CRL_INVALID))
+_CURVES = frozenset(("secp256r1", "secp384r1", "secp521r1"))
 _LEAD_NOWHERE = frozenset((Reason.EXPIRED, Reason.REVOKED, Reason.NOT_YET_VALID))
 
 
@@ -24,35 +34,105 @@ class Culprit:
         server: what the server has read, of the host that was meant.
         client: who connected.
         files: what the server's files hold by now.
+        material: of the plan, for what the user's own files hold; ``None``: there are none of interest.
     """
 
-    def __init__(self, plan: Plan, server: ServerSpec, client: ClientSpec, files: ServerSpec) -> None:
+    def __init__(
+        self, plan: Plan, server: ServerSpec, client: ClientSpec, files: ServerSpec, material: Store | None = None
+    ) -> None:
         self._plan = plan
         self._server = server
         self._client = client
         self._files = files
+        self._material = material
 
     def sentence(self, judgement: Judgement) -> str:
         """With a full stop; ``""``: the descriptions don't show it."""
-        told = self._renewed(judgement) or self._dot(judgement) or self._chain(judgement)
+        told = self._renewed(judgement) or self._dot(judgement) or self._chain(judgement) or self._curve(judgement)
         return f"{told[0].upper()}{told[1:]}." if told else ""
 
     def _chain(self, judgement: Judgement) -> str:
         if judgement.outcome is Outcome.SERVER_REFUSED:
-            shown, verifier = self._client, server_verifies(self._server, self._plan.crls)
-            certificates = presented(shown, self._plan.certificates)
+            shown: ServerSpec | ClientSpec = self._client
+            verifier = server_verifies(self._server, self._plan.crls)
         elif judgement.outcome is Outcome.CLIENT_REFUSED:
-            verifier = client_verifies(self._client, self._plan.crls)
-            certificates = presented(self._server, self._plan.certificates)
+            shown, verifier = self._server, client_verifies(self._client, self._plan.crls)
         else:
             return ""
+        known, beside = self._known()
+        certificates = presented(shown, known)
         if certificates is None or (not verifier.trust and judgement.outcome is Outcome.SERVER_REFUSED):
             return ""  # an own configuration, or a server that runs already, says itself whom it trusts
+        sent = certificates.ids
+        if shown.certificate in beside and shown.chain.kind is ChainKind.FULL:
+            sent = (sent[0], *(beside[sent[0]] or sent[1:]))
+        trust = (*verifier.trust, *(one for id_ in verifier.trust for one in beside.get(id_, ())))
+        verifier = replace(verifier, trust=trust)
         now = datetime.now(UTC)
         for reason in judgement.reasons:
-            fault = blame(reason, certificates.ids, verifier, self._plan.certificates, now)
+            told = self._list(reason, sent, verifier, known)
+            if told:
+                return told
+            fault = blame(reason, sent, verifier, known, now)
             if fault is not None:
                 return str(fault)
+        return ""
+
+    def _known(self) -> tuple[Mapping[str, CertificateSpec], Mapping[str, tuple[str, ...]]]:
+        """Descriptions, the user's own as their files say; and what else is in those files."""
+        own = self._material.users_files.own if self._material is not None else {}
+        if not own:
+            return self._plan.certificates, {}
+        from mtls_runner.pki.described import with_own
+
+        return with_own(self._plan.certificates, own)
+
+    def _list(
+        self, reason: Reason, sent: tuple[str, ...], verifier: Verifier, known: Mapping[str, CertificateSpec]
+    ) -> str:
+        """A CRL of the user's own that does not count for what is looked up in it."""
+        own = [crl for crl in verifier.crls if crl.file is not None]
+        if reason not in _OF_LISTS or not own or self._material is None:
+            return ""
+        from mtls_runner.pki.described import list_trouble
+
+        ders = {id_: one.certificate for id_, one in self._material.users_files.own.items()}
+        looked_up = sent if verifier.crl_check is RevocationCheck.CHAIN else sent[:1]
+        for id_ in looked_up:
+            issuer = known[id_].issuer if id_ in known else None
+            if issuer is None or not {id_, issuer} <= {*ders, *self._plan.certificates}:
+                continue
+            pair = [ders[one] if one in ders else self._material.credential(one).der for one in (id_, issuer)]
+            for crl in own:
+                trouble = (
+                    list_trouble(crl.file.read_bytes(), *pair) if crl.file is not None and crl.file.is_file() else ""
+                )
+                if trouble:
+                    name = crl.file.name if crl.file is not None else crl.id
+                    return f"the CRL in {name}, which `{id_}` is looked up in, {trouble}"
+        return ""
+
+    def _curve(self, judgement: Judgement) -> str:
+        """A key on a curve that TLS 1.3 has no signature algorithm for (RFC 8446 §4.2.3)."""
+        own = self._material.users_files.own if self._material is not None else {}
+        if judgement.outcome is Outcome.NO_AGREEMENT:
+            ends: tuple[ServerSpec | ClientSpec, ...] = (self._server,)
+        elif judgement.reason is Reason.CERTIFICATE_WITHHELD:
+            ends = (self._client,)
+        else:
+            return ""
+        for end in ends:
+            mine = own.get(end.certificate or "")
+            if mine is None or not mine.certificate:
+                continue
+            from mtls_runner.pki.described import public_key
+
+            key = public_key(mine.certificate)
+            if key.kind == "ec" and key.curve not in _CURVES:
+                return (
+                    f"the key of `{end.certificate}` is on {key.curve}, for which TLS 1.3 has no signature algorithm: P-256, "
+                    "P-384 and P-521 are all that it has"
+                )
         return ""
 
     def _renewed(self, judgement: Judgement) -> str:

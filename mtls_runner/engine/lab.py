@@ -420,7 +420,7 @@ class Lab(AbstractContextManager["Lab"]):
         """The certificate, list or setting that is to blame, as a sentence."""
         from mtls_runner.engine.culprit import Culprit
 
-        return Culprit(self.plan, host, spec, files).sentence(judgement)
+        return Culprit(self.plan, host, spec, files, self.material).sentence(judgement)
 
     def _control(self) -> Controls:
         from mtls_runner.engine.control import Controls

@@ -38,8 +38,13 @@ class WrittenFiles:
     left: list[Path] = field(default_factory=list)
 
 
-def write(draft: Draft, directory: Path) -> WrittenFiles:
+def write(draft: Draft, directory: Path, *, settings: bool = True) -> WrittenFiles:
     """Write the scenario, what it needs, and a lab.yaml where there is none.
+
+    Args:
+        draft: what to write.
+        directory: where to.
+        settings: a lab.yaml, too.
 
     Raises:
         UsageError: the scenario is there already, or nothing can be written there.
@@ -55,7 +60,8 @@ def write(draft: Draft, directory: Path) -> WrittenFiles:
         for name, text in draft.beside:
             _new(directory / name, text, result)
         _new(scenario, draft.text, result)
-        _new(directory / "lab.yaml", rendered("lab.yaml", {}), result)
+        if settings:
+            _new(directory / "lab.yaml", rendered("lab.yaml", {}), result)
     except OSError as error:
         raise UsageError(f"{error.filename or directory}: {error.strerror}") from error
     return result

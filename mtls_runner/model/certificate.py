@@ -155,6 +155,8 @@ class KeySpec:
     cipher: KeyCipher = KeyCipher.AES_256_CBC
     same_as: str | None = None
     """Id of another certificate whose key this one shares (cross-signing); ``algorithm`` is then that one's."""
+    explicit: bool = False
+    """The curve is written out parameter by parameter, as only the user's own files have it (RFC 5480 §2.1.1 forbids it)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,8 @@ def broken_rules(one: CertificateSpec) -> Iterator[str]:
         if not one.subject:
             yield "has no subject (§4.1.2.6)"
     else:
+        if constraints is not None and constraints.path_length is not None:
+            yield "is no authority and has a path length (§4.2.1.9)"
         if one.key_usage is not None and "keyCertSign" in one.key_usage:
             yield "is no authority and has the key usage keyCertSign (§4.2.1.3)"
         if not one.subject and one.san and not one.san_critical:

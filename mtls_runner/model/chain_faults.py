@@ -20,7 +20,7 @@ from mtls_runner.model.certificate_rules import (
     weak_digest,
     weak_key,
 )
-from mtls_runner.model.chain import Certificates, Path, Verifier, lineage, same_key, way
+from mtls_runner.model.chain import Certificates, Path, Verifier, issued_by, lineage, same_key, way
 from mtls_runner.model.observation import Reason
 from mtls_runner.model.revocation import CrlSpec, RevocationCheck, RevocationReason
 
@@ -148,9 +148,20 @@ class _Look:
             else:
                 told = f"was sent without its issuer `{missing}`, which the {who} does not trust either"
             yield self._fault(last, _R.UNKNOWN_CA, f"{missing} was not sent", told, link=True)
+        elif self._misidentified(top, above, sent):
+            told = (
+                f"names another key of `{above[1].id}`'s (authorityKeyIdentifier) than that one has (subjectKeyIdentifier), so "
+                f"that the {who} does not take it for the issuer"
+            )
+            yield self._fault(last, _R.UNKNOWN_CA, "it names another key of its issuer's", told, link=True)
         else:
             told = f"leads to nothing that the {who} trusts"
             yield self._fault(last, _R.UNKNOWN_CA, f"the {who} found no way to what it trusts", told, link=True)
+
+    def _misidentified(self, top: CertificateSpec, above: Sequence[CertificateSpec], sent: Sequence[str]) -> bool:
+        """Its issuer is at hand, and is not taken for it by its key identifier."""
+        at_hand = len(above) > 1 and above[1].id in (*sent, *self._verifier.trust)
+        return at_hand and top.authority_key_identifier and not issued_by(top, above[1], self._certificates)
 
     def _namesake(self, wanted: CertificateSpec | None) -> str | None:
         """Trusted under the same name, with another key."""
@@ -207,6 +218,9 @@ class _Look:
     def _strength(self, depth: int, one: CertificateSpec) -> Iterator[Fault]:
         level = self._verifier.level
         owner = self._certificates.get(one.key.same_as or "", one)
+        if one.key.explicit and len(self.path) > 1:
+            told = "has a key whose curve is written out parameter by parameter, not named (RFC 5480 §2.1.1)"
+            yield self._fault(depth, _R.NOT_COMPLIANT, "its curve is not named", told)
         if weak_key(owner.key.algorithm, level):
             algorithm = owner.key.algorithm
             told = f"has an {algorithm} key, which is too weak for the {self._verifier.who}'s security level {level}"

@@ -148,6 +148,7 @@ class ClientView:
         messages: handshake messages, in order.
         certificate_requested: a CertificateRequest arrived; ``None``: not known.
         ca_names: certificate_authorities of the CertificateRequest, RFC 4514; ``None``: none came or not known.
+        requested_algorithms: signature algorithms of the CertificateRequest (RFC 8446 §4.2.3 names); ``None``: as for the names.
         sent_chain: DER certificates of the Certificate message that it sent; ``None``: it sent no such message.
         received_chain: DER certificates that the server sent; ``None``: no such message.
         tls_version, cipher, alpn, resumed: as negotiated.
@@ -195,6 +196,7 @@ class ClientView:
     messages_left_out: int = 0
     request_number: int = 1
     stays_open: bool = False
+    requested_algorithms: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

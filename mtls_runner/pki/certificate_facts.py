@@ -69,9 +69,11 @@ def loads(der: bytes) -> bool:
 def facts(der: bytes) -> CertificateFacts:
     """The facts of a DER certificate; of anything else there are none."""
 
+    loaded = _loaded(der)
+
     def read(what: Callable[[Any], _T]) -> _T | None:
         try:
-            return what(asn1.x509.Certificate.load(der))
+            return what(loaded) if loaded is not None else None
         except (ValueError, TypeError, KeyError):
             return None
 
@@ -91,6 +93,13 @@ def facts(der: bytes) -> CertificateFacts:
         begin=read(lambda certificate: certificate.not_valid_before),
         end=read(lambda certificate: certificate.not_valid_after),
     )
+
+
+def _loaded(der: bytes) -> Any:
+    try:
+        return asn1.x509.Certificate.load(der)
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def subject_name(der: bytes) -> Name:

@@ -200,6 +200,8 @@ def _certificates(path: Path | None) -> Content | Problem:
 
 def _with_key(own: Own, keys: tuple[KeyText, ...], passphrase: Secret | None, name: str) -> Own:
     """The key of the certificate; where none is, the first one."""
+    if not keys:
+        return own
     wanted = {facts(der).key for der in (own.certificate, *own.more)}
     fallback: Own | None = None
     for number, key in enumerate(keys):

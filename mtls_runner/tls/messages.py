@@ -29,6 +29,7 @@ __all__ = [
     "key_exchange_scheme",
     "protocol",
     "read_server_hello",
+    "requested_algorithms",
     "stapled",
     "subject",
     "verify_scheme",
@@ -40,6 +41,7 @@ _NAMED_CURVE = 3  # RFC 8422 §5.4
 ALPN = 16
 _PRE_SHARED_KEY, _SUPPORTED_VERSIONS = 41, 43  # the IANA registry of extensions
 _CERTIFICATE_AUTHORITIES = 47  # RFC 8446 §4.2.4
+_SIGNATURE_ALGORITHMS = 13  # RFC 8446 §4.2.3
 _STATUS_REQUEST = 5  # RFC 6066 §8
 
 _ENCODINGS = {0x0C: "utf-8", 0x13: "utf-8", 0x16: "utf-8", 0x14: "latin-1", 0x1E: "utf-16-be", 0x1C: "utf-32-be"}
@@ -123,24 +125,40 @@ def certificate_authorities(message: bytes, version: int) -> tuple[str, ...] | N
     Empty when the server names none.
     """
     try:
-        at = 4
-        if version < TLS_1_3:
-            _, at = _vector(message, at, 1)
-            _, at = _vector(message, at, 2)
-            names, _ = _vector(message, at, 2)
-            return tuple(map(distinguished_name, _vectors(names, 2)))
-        _, at = _vector(message, at, 1)
-        extensions, _ = _vector(message, at, 2)
-        at = 0
-        while at < len(extensions):
-            kind = int.from_bytes(extensions[at : at + 2], "big")
-            body, at = _vector(extensions, at + 2, 2)
-            if kind == _CERTIFICATE_AUTHORITIES:
-                names, _ = _vector(body, 0, 2)
-                return tuple(map(distinguished_name, _vectors(names, 2)))
+        _, names = _request(message, version, _CERTIFICATE_AUTHORITIES)
+        return tuple(map(distinguished_name, _vectors(names, 2)))
     except _Short:
         return None
-    return ()
+
+
+def requested_algorithms(message: bytes, version: int) -> tuple[str, ...] | None:
+    """The signature algorithms in a CertificateRequest, header included, by which a client may prove to have its key."""
+    try:
+        algorithms, _ = _request(message, version, _SIGNATURE_ALGORITHMS)
+    except _Short:
+        return None
+    pairs = (algorithms[at : at + 2] for at in range(0, len(algorithms) - 1, 2))
+    return tuple(filter(None, map(_scheme, pairs)))
+
+
+def _request(message: bytes, version: int, wanted: int) -> tuple[bytes, bytes]:
+    """The two lists of a CertificateRequest: of signature algorithms and of names; on TLS 1.3 only the ``wanted`` one."""
+    at = 4
+    if version < TLS_1_3:
+        _, at = _vector(message, at, 1)
+        algorithms, at = _vector(message, at, 2) if version >= _TLS_1_2 else (b"", at)
+        names, _ = _vector(message, at, 2)
+        return algorithms, names
+    _, at = _vector(message, at, 1)
+    extensions, _ = _vector(message, at, 2)
+    at = 0
+    while at < len(extensions):
+        kind = int.from_bytes(extensions[at : at + 2], "big")
+        body, at = _vector(extensions, at + 2, 2)
+        if kind == wanted:
+            found, _ = _vector(body, 0, 2)
+            return found, found
+    return b"", b""
 
 
 class ServerHello(NamedTuple):

@@ -31,6 +31,7 @@ from mtls_runner.tls.messages import (
     certificates,
     key_exchange_scheme,
     read_server_hello,
+    requested_algorithms,
     stapled,
     verify_scheme,
 )
@@ -156,6 +157,13 @@ class Transcript:
         for _, version, content_type, message_type, _, data in self._entries:
             if content_type == _HANDSHAKE and message_type == _CERTIFICATE_REQUEST:
                 return certificate_authorities(data, version)
+        return None
+
+    def requested_algorithms(self) -> tuple[str, ...] | None:
+        """The signature algorithms of the CertificateRequest; ``None``: there was none."""
+        for _, version, content_type, message_type, _, data in self._entries:
+            if content_type == _HANDSHAKE and message_type == _CERTIFICATE_REQUEST:
+                return requested_algorithms(data, version)
         return None
 
 

@@ -179,6 +179,7 @@ def view(
         messages=transcript.messages(),
         certificate_requested=transcript.requested() or (False if trace.flight_complete else None),
         ca_names=transcript.authorities(),
+        requested_algorithms=transcript.requested_algorithms(),
         sent_chain=transcript.chain(Direction.SENT),
         received_chain=received,
         tls_version=trace.tls_version,

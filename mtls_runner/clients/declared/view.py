@@ -105,6 +105,7 @@ def client_view(
         messages=transcript.messages() if transcript is not None else (),
         certificate_requested=_requested(saw, trace),
         ca_names=transcript.authorities() if transcript is not None else None,
+        requested_algorithms=transcript.requested_algorithms() if transcript is not None else None,
         sent_chain=transcript.chain(Direction.SENT) if transcript is not None else _sent(saw),
         received_chain=received,
         tls_version=(trace.tls_version if trace is not None else None) or _one(saw, "tls"),

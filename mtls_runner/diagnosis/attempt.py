@@ -1,0 +1,229 @@
+"""One attempt: the connection with the material as it is, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mtls_runner.diagnosis.cause import Cause, Certainty, ranked
+from mtls_runner.diagnosis.client_side import refused_by_client, unusable
+from mtls_runner.diagnosis.commands import Commands
+from mtls_runner.diagnosis.common_ground import no_agreement, no_connection
+from mtls_runner.diagnosis.compared import Compared, compared
+from mtls_runner.diagnosis.evidence import Evidence
+from mtls_runner.diagnosis.inventory import inventory
+from mtls_runner.diagnosis.server_log import LogFile, LoggedBackend
+from mtls_runner.diagnosis.server_side import refused_by_server
+from mtls_runner.diagnosis.wish import Wish, plan
+from mtls_runner.engine.lab import Lab
+from mtls_runner.errors import Deadline, LabError
+from mtls_runner.model import HINTS, MEANINGS
+from mtls_runner.model.case import Case
+from mtls_runner.model.endpoint import ClientSpec
+from mtls_runner.model.observation import ClientView, Conclusion, Observation, Outcome, Phase, Reason, ServerView
+from mtls_runner.model.port import RunningServer
+from mtls_runner.pki.own import Own
+from mtls_runner.registry import registry
+from mtls_runner.tls import verify_reason
+from mtls_runner.tls.rules import same_answer
+
+__all__ = ["Attempt", "attempt"]
+
+_ASK_SECONDS = 5.0
+_FEW = 4
+"""Reasons that are worth being listed for no other cause than that the evidence allows them."""
+_AGREEMENT = (Outcome.NO_AGREEMENT, Outcome.PROTOCOL_ERROR)
+_CONNECTION = (Outcome.NO_CONNECTION, Outcome.TIMED_OUT)
+_REFUSED = (Outcome.SERVER_REFUSED, Outcome.ANSWERED)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What came of it.
+
+    Args:
+        wish: what was typed.
+        case: what was run.
+        observation: what happened, seen from both ends as far as that goes.
+        notes: what a person should know of the files though it stops nothing.
+        compared: what was held against what.
+        causes: the most likely first; empty where all is well.
+        remarks: what else was found out, as sentences.
+        without: what came of the same request without a certificate; ``None``: nobody asked.
+    """
+
+    wish: Wish
+    case: Case
+    observation: Observation
+    notes: tuple[str, ...] = ()
+    compared: tuple[Compared, ...] = ()
+    causes: tuple[Cause, ...] = ()
+    remarks: tuple[str, ...] = ()
+    without: Observation | None = None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the client was let in."""
+        return self.observation.outcome is Outcome.ACCEPTED
+
+
+def attempt(wish: Wish, log: LogFile | None = None) -> Attempt:
+    """Connect once, and again in other ways where that tells why it failed.
+
+    Args:
+        wish: what to try.
+        log: what the server writes, if that is at hand.
+
+    Raises:
+        UsageError: what was typed is wrong.
+        LabError: the lab is broken: the client is not installed, there is no place to work in.
+    """
+    tried = plan(wish, (lambda: LoggedBackend(log)) if log is not None else None)
+    (case,) = tried.cases
+    client = case.client
+    if client is None:
+        raise LabError("a case without a client")
+    with Lab(tried) as lab:
+        reason = lab.cannot(case)
+        if reason is not None:
+            raise LabError(reason)
+        notes = lab.notes()
+        running = lab.server(case.server)
+        tool = lab.tool(client.tool)
+        (met,) = lab.meet(
+            client, tool, running, lambda limit: [tool.probe(client, running.address, lab.material, limit)]
+        )
+        seen = lab.observed(case, client, running, met)
+        # who brings no authorities does not want to hear which ones of the system's are old
+        silent = tuple(f"{one}: " for one in client.trust) if wish.ca is None else ()
+        notes = tuple(note for note in notes if not note.startswith(silent))
+        seen = replace(seen, evidence=tuple(one for one in seen.evidence if not one.startswith(silent)))
+        without: Observation | None = None
+        if wish.certificate is not None and seen.client is not None and seen.client.response is not None:
+            bare = replace(client, certificate=None, passphrase=None)
+            view = tool.probe(bare, running.address, lab.material, Deadline.after(bare.timeout))
+            without = lab.observed(case.by(bare), bare, running, (view, None))
+        found = lab.material.users_files.own
+        earlier = log.earlier if log is not None else None
+        return _judged(wish, case, client, seen, _again(lab, running), notes, found, without, earlier)
+
+
+def _again(lab: Lab, running: RunningServer) -> Callable[[ClientSpec], ClientView]:
+    """Makes more connections, with the client that can be told most."""
+    python = lab.tool(registry().clients.default)
+
+    def connect(spec: ClientSpec) -> ClientView:
+        try:
+            return python.probe(spec, running.address, lab.material, Deadline.after(_ASK_SECONDS))
+        except LabError as error:
+            return ClientView("python", "", Phase.PREPARE, error=str(error))
+
+    return connect
+
+
+def _judged(
+    wish: Wish,
+    case: Case,
+    client: ClientSpec,
+    observation: Observation,
+    again: Callable[[ClientSpec], ClientView],
+    notes: tuple[str, ...],
+    read: Mapping[str, Own],
+    without: Observation | None,
+    earlier: ServerView | None,
+) -> Attempt:
+    view = observation.client or ClientView(client.tool.name, "", Phase.PREPARE)
+    evidence = Evidence(
+        wish=wish,
+        client=client,
+        observation=observation,
+        view=view,
+        inventory=inventory(wish, client, view, read),
+        commands=Commands(wish),
+        now=datetime.now(UTC),
+        again=again,
+        without=without.client if without is not None else None,
+        earlier=earlier,
+    )
+    likely = _narrowed(observation, earlier)
+    causes = tuple(_causes(evidence))
+    causes += tuple(_otherwise(evidence, causes, likely.reasons))
+    return Attempt(
+        wish=wish,
+        case=case,
+        observation=observation,
+        notes=notes,
+        compared=tuple(compared(evidence, causes)),
+        causes=ranked(causes, likely) if evidence.refused else (),
+        remarks=tuple(_remarks(evidence)),
+        without=without,
+    )
+
+
+def _causes(evidence: Evidence) -> Iterator[Cause]:
+    seen = evidence.observation
+    if seen.outcome is Outcome.CLIENT_UNUSABLE:
+        yield from unusable(evidence)
+    elif seen.outcome in _CONNECTION:
+        yield from no_connection(evidence)
+    elif seen.outcome in _AGREEMENT:
+        yield from no_agreement(evidence)
+    yield from refused_by_client(evidence)
+    yield from refused_by_server(evidence)
+
+
+def _narrowed(seen: Observation, earlier: ServerView | None) -> Conclusion:
+    """The reasons that both the evidence and an earlier line of the log allow; the evidence alone where there is none."""
+    if earlier is None:
+        return seen
+    code = verify_reason(earlier.verify_code) if earlier.verify_code else None
+    told = frozenset((code,)) if code is not None else earlier.reasons
+    if earlier.error_symbol == "PEER_DID_NOT_RETURN_A_CERTIFICATE" or earlier.client_verify == "NONE":
+        told |= {Reason.NO_CERTIFICATE}
+    both = tuple(reason for reason in seen.reasons if reason in told)
+    return Conclusion(seen.outcome, both) if both else seen
+
+
+def _otherwise(evidence: Evidence, causes: tuple[Cause, ...], reasons: tuple[Reason, ...]) -> Iterator[Cause]:
+    """What is left of the reasons that the evidence allows, in general words."""
+    seen = evidence.observation
+    known = {cause.reason for cause in causes}
+    for reason in reasons if len(reasons) <= _FEW else ():
+        if seen.outcome is not None and reason not in known:
+            meaning = MEANINGS[reason]
+            text = f"{meaning[0].upper()}{meaning[1:]}."
+            lines = (evidence.commands.request(),)
+            yield Cause(seen.outcome, reason, text, HINTS.get(reason, ""), lines, Certainty.POSSIBLE)
+
+
+def _remarks(evidence: Evidence) -> Iterator[str]:
+    view, without = evidence.view, evidence.without
+    if view.certificate_requested is False and evidence.wish.certificate is not None and not evidence.refused:
+        yield "The server never asked for a certificate: whoever comes is answered, with one or without."
+    elif (
+        without is not None
+        and view.response is not None
+        and without.phase is Phase.DONE
+        and without.response is not None
+    ):
+        if same_answer(without.response, view.response):
+            yield f"Without a certificate the same request is answered alike (HTTP {without.response.status})."
+        else:
+            yield f"Without a certificate the same request is answered by HTTP {without.response.status}."
+    elif without is not None and evidence.observation.outcome is Outcome.ACCEPTED:
+        yield "Without a certificate the same request is refused: the certificate is what lets it in."
+    if evidence.refused and evidence.earlier is not None:
+        yield f"The log says nothing of this connection. What it said last ({evidence.earlier.source}): {evidence.earlier.error}"
+    elif evidence.refused and evidence.observation.outcome in _REFUSED and evidence.observation.server is None:
+        yield "Only the server knows for sure: its log says why, at nginx with `error_log … info` (--log FILE reads it)."
+
+
+def log_of(text: str | None) -> LogFile | None:
+    """``-`` is standard input; ``None``: there is none.
+
+    Raises:
+        UsageError: it can't be read.
+    """
+    return None if text is None else LogFile(None if text == "-" else Path(text))

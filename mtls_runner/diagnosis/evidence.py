@@ -1,0 +1,64 @@
+"""What there is to go by when causes are looked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from mtls_runner.diagnosis.commands import Commands
+from mtls_runner.diagnosis.inventory import Inventory
+from mtls_runner.diagnosis.wish import Wish
+from mtls_runner.model.endpoint import ClientSpec
+from mtls_runner.model.observation import ClientView, Observation, Outcome, Phase, ServerView
+
+__all__ = ["Evidence"]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Of one attempt.
+
+    Args:
+        wish: what was typed.
+        client: the description that it made.
+        observation: what happened.
+        view: what the client saw of it.
+        inventory: the certificates.
+        commands: lines to type.
+        now: aware.
+        again: makes another connection, with another description of the client.
+        earlier: what the server's log said last, where it says nothing of this connection.
+        without: what came of the same request without a certificate; ``None``: nobody asked.
+    """
+
+    wish: Wish
+    client: ClientSpec
+    observation: Observation
+    view: ClientView
+    inventory: Inventory
+    commands: Commands
+    now: datetime
+    again: Callable[[ClientSpec], ClientView]
+    without: ClientView | None = None
+    earlier: ServerView | None = None
+
+    @property
+    def status(self) -> int | None:
+        """Of the answer."""
+        return self.view.response.status if self.view.response is not None else None
+
+    @property
+    def shaken(self) -> bool:
+        """Whether the client came through its own handshake: only then is it known that nothing was asked of it."""
+        return self.view.phase in (Phase.REQUEST, Phase.RESPONSE, Phase.DONE)
+
+    @property
+    def refused(self) -> bool:
+        """Whether it did not end well."""
+        return self.observation.outcome is not Outcome.ACCEPTED
+
+    @property
+    def leaf(self) -> str:
+        """Id of the client's certificate; ``""``: it has none."""
+        return self.inventory.sent[0] if self.inventory.sent else ""

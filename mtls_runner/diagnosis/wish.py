@@ -1,0 +1,136 @@
+"""What is tried, and with which material: a plan with one case, on a server that runs already."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mtls_runner.diagnosis.endpoint import Endpoint
+from mtls_runner.errors import Span, UsageError
+from mtls_runner.model.case import Action, Case, Plan, Step
+from mtls_runner.model.certificate import CertificateSpec, KeySpec, Moment, OwnFiles, Secret
+from mtls_runner.model.endpoint import ClientSpec, Request, ServerSpec, TlsVersion
+from mtls_runner.model.port import ServerBackend
+from mtls_runner.pki.own_content import Content, read_content
+from mtls_runner.registry import registry
+
+__all__ = ["Wish", "own_files", "plan", "system_trust"]
+
+_BUNDLES = (
+    # where systems keep what they trust, as one file
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What was typed.
+
+    Args:
+        endpoint: where to.
+        certificate: PEM, DER or PKCS #12; ``None``: none is presented.
+        key: ``None``: it lies in the certificate's file.
+        ca: what the server's chain is checked against; ``None``: what this system trusts.
+        passphrase: opens the key.
+        passphrase_file: where that lies, for commands to type.
+        tls: versions to offer; empty: TLS 1.2 and 1.3.
+        tool: the client.
+        timeout: seconds for the whole exchange.
+    """
+
+    endpoint: Endpoint
+    certificate: Path | None = None
+    key: Path | None = None
+    ca: Path | None = None
+    passphrase: Secret | None = None
+    passphrase_file: Path | None = None
+    tls: tuple[TlsVersion, ...] = ()
+    tool: str = "python"
+    timeout: float = 10.0
+
+
+def own_files(wish: Wish) -> OwnFiles | None:
+    """The client's own, told by their content; ``None``: there are none.
+
+    Raises:
+        UsageError: a key without a certificate.
+    """
+    if wish.certificate is None:
+        if wish.key is not None:
+            raise UsageError("--key goes with --cert: a key alone can't be presented")
+        return None
+    content = read_content(wish.certificate)
+    if isinstance(content, Content) and content.pkcs12:
+        return OwnFiles(pkcs12=wish.certificate, key=wish.key)
+    return OwnFiles(wish.certificate, wish.key)
+
+
+def plan(wish: Wish, make: Callable[[], ServerBackend] | None = None) -> Plan:
+    """A plan with the one case.
+
+    Args:
+        wish: what was typed.
+        make: what stands for the running server, where its log is at hand.
+
+    Raises:
+        UsageError: there is no such client, or the files don't go together.
+    """
+    known = registry()
+    files, trust = own_files(wish), wish.ca or system_trust()
+    certificates: dict[str, CertificateSpec] = {}
+    if files is not None and wish.certificate is not None:
+        certificates[wish.certificate.name] = _own(wish.certificate.name, files, wish.passphrase)
+    trusted = ""
+    if trust is not None:
+        trusted = trust.name if trust.name not in certificates else f"{trust.name} (--cacert)"
+        certificates[trusted] = _own(trusted, OwnFiles(trust), None)
+    backend = known.backends["external"]
+    server = ServerSpec(
+        id="server",
+        backend=backend if make is None else replace(backend, make=make),
+        certificate=None,
+        passphrase=None,
+        tls=tuple(TlsVersion),
+        security_level=0,
+        address=wish.endpoint.address,
+    )
+    client = ClientSpec(
+        tool=known.clients.named(wish.tool),
+        certificate=wish.certificate.name if wish.certificate is not None else None,
+        passphrase=wish.passphrase,
+        trust=(trusted,) if trusted else (),
+        server_name=wish.endpoint.name,
+        tls=wish.tls or (TlsVersion.V1_2, TlsVersion.V1_3),
+        # TLS 1.0 and 1.1 have no signature algorithm above it
+        security_level=0 if wish.tls and max(wish.tls) < TlsVersion.V1_2 else 2,
+        request=Request(path=wish.endpoint.path),
+        timeout=wish.timeout,
+    )
+    span = Span(Path(str(wish.endpoint)), 1, 1, 1, 1)
+    case = Case(str(wish.endpoint), str(wish.endpoint), server, (Step("", Action.CONNECT, span, client),), span)
+    return Plan(span.path, str(wish.endpoint), "", (), certificates, (case,), "")
+
+
+def system_trust() -> Path | None:
+    """The file of what this system trusts (``SSL_CERT_FILE`` names another); ``None``: it keeps none as one file."""
+    named = ssl.get_default_verify_paths().cafile
+    return next((Path(path) for path in (named, *_BUNDLES) if path and Path(path).is_file()), None)
+
+
+def _own(id_: str, files: OwnFiles, passphrase: Secret | None) -> CertificateSpec:
+    return CertificateSpec(
+        id=id_,
+        authority=False,
+        subject="",
+        issuer=None,
+        key=KeySpec(),
+        passphrase=passphrase,
+        not_before=Moment(),
+        not_after=Moment(),
+        files=files,
+    )

@@ -1,0 +1,111 @@
+"""A scenario of what an attempt at a running server came to, to be judged and run again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mtls_runner.diagnosis.attempt import Attempt
+from mtls_runner.diagnosis.wish import Wish, own_files, system_trust
+from mtls_runner.init.write import Draft
+from mtls_runner.language.emit import Written, block, flow, scalar
+from mtls_runner.model.observation import Observation
+from mtls_runner.record.expectation import Cell, summary
+
+__all__ = ["PASSPHRASE", "from_attempt"]
+
+PASSPHRASE = "MTLS_RUN_PASSPHRASE"  # noqa: S105 - a variable's name
+
+
+def from_attempt(tried: Attempt, file: Path) -> Draft:
+    """The scenario.
+
+    Args:
+        tried: what came of it.
+        file: where it will lie: the paths in it are relative to that.
+    """
+    wish = tried.wish
+    return Draft(file.name, "\n".join(_lines(tried, file)) + "\n", _notes(wish))
+
+
+def _notes(wish: Wish) -> list[str]:
+    if wish.passphrase is None or wish.passphrase_file is not None:
+        return []
+    return [f"the passphrase is not written down: {PASSPHRASE} in the environment has to hold it"]
+
+
+def _lines(tried: Attempt, file: Path) -> Iterator[str]:
+    wish = tried.wish
+    today = datetime.now(UTC).strftime("%Y-%m-%d")
+    yield f"# What was seen at {wish.endpoint} on {today}. It is what happened, and need not be what should: judge it."
+    yield "#"
+    yield f"#   mtls-run {file.name}                    tries it again"
+    yield f"#   mtls-run record --update {file.name}    writes what happens then"
+    yield f"name: {scalar(file.stem)}"
+    yield f"description: {scalar(f'{wish.endpoint}, as it answers.')}"
+    trust = wish.ca or system_trust()
+    if trust is not None:
+        yield from ("", "authorities:", f"  trusted: {flow({'certificate': _relative(trust, file)})}")
+    own = _own(wish, file)
+    if own:
+        yield from ("", "leaves:", *_indented(block("own", own, 2), 2))
+    yield ""
+    yield f"server: {flow({'backend': 'external', 'address': str(wish.endpoint.address)})}"
+    yield from ("", "cases:")
+    client = _client(tried)
+    if wish.certificate is not None:
+        name = f"with {wish.certificate.name}"
+        yield from _case(tried, name, {"certificate": "own", **client}, tried.observation)
+        if tried.without is not None:
+            yield from _case(tried, "without a certificate", client, tried.without)
+    else:
+        yield from _case(tried, "without a certificate", client, tried.observation)
+
+
+def _own(wish: Wish, file: Path) -> dict[str, Written]:
+    files = own_files(wish)
+    if files is None:
+        return {}
+    given = {"certificate": files.certificate, "pkcs12": files.pkcs12, "key": files.key}
+    found: dict[str, Written] = {key: _relative(path, file) for key, path in given.items() if path is not None}
+    if wish.passphrase_file is not None:
+        found["passphrase"] = {"file": _relative(wish.passphrase_file, file)}
+    elif wish.passphrase is not None:
+        found["passphrase"] = {"env": PASSPHRASE}
+    return found
+
+
+def _client(tried: Attempt) -> dict[str, Written]:
+    wish, client = tried.wish, tried.case.client
+    found: dict[str, Written] = {}
+    if wish.tool != "python":
+        found["tool"] = wish.tool
+    if client is not None and client.trust:
+        found["trust"] = ["trusted"]
+    found["server_name"] = wish.endpoint.name
+    if wish.tls:
+        found["tls"] = [version.value for version in wish.tls]
+    if client is not None and client.security_level == 0:
+        found["security_level"] = 0
+    if wish.endpoint.path != "/":
+        found["request"] = {"path": wish.endpoint.path}
+    return found
+
+
+def _case(tried: Attempt, name: str, client: dict[str, Written], seen: Observation) -> Iterator[str]:
+    cell = Cell(tried.case, 0, (seen,))
+    expected = summary([cell], ()).value
+    yield f"  - name: {scalar(name)}"
+    yield from _indented(block("client", client, 4), 4)
+    if expected is not None:
+        yield from _indented(block("expect", expected, 4), 4)
+
+
+def _indented(lines: list[str], by: int) -> Iterator[str]:
+    yield from (" " * by + line for line in lines)
+
+
+def _relative(path: Path, file: Path) -> str:
+    return Path(os.path.relpath(path.resolve(), file.resolve().parent)).as_posix()

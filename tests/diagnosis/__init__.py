@@ -1,0 +1,1 @@
+"""``mtls-run try``, measured: is the true cause among the first that it names?"""
