@@ -19,14 +19,24 @@ _SAY_LITTLE = (Reason.NO_CRL, Reason.CRL_EXPIRED, Reason.CRL_INVALID, Reason.CRL
 """Of the server's own lists, rather than of the client."""
 
 
-def asks_nobody(server: ServerSpec) -> bool:
-    """Whether the server's description says that it asks no client for a certificate.
+def asks_nobody(server: ServerSpec, client: ClientSpec) -> bool:
+    """Whether the description says that nobody is asked for a certificate where the client goes: under the name that
+    it connects to, under the one that it asks for (``Host``), and at the path.
 
     Args:
-        server: of the host that is asked for. What one with a configuration of its own demands, or one that runs already, is not
-            in its description.
+        server: all of it. What one with a configuration of its own demands, or one that runs already, is not in its description.
+        client: who connects.
     """
-    return server.client_auth is ClientAuth.NONE and not server.option("config") and not server.backend.runs_already
+    if server.option("config") or server.backend.runs_already:
+        return False
+    asked = next((value for name, value in client.request.headers if name.lower() == "host"), None)
+    names = [client.server_name, *([asked.partition(":")[0]] if asked is not None else [])]
+    return all(_demanded(server.host(name), client) is ClientAuth.NONE for name in names)
+
+
+def _demanded(host: ServerSpec, client: ClientSpec) -> ClientAuth:
+    by_path = {response.path: response.client_auth for response in host.responses}
+    return by_path.get(client.request.path.partition("?")[0], by_path.get(None)) or host.client_auth
 
 
 def objections(server: ServerSpec, client: ClientSpec, plan: Plan, now: datetime) -> tuple[str, ...]:

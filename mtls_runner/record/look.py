@@ -13,7 +13,7 @@ from mtls_runner.model.observation import Observation, Outcome, Reason
 from mtls_runner.model.standing import asks_nobody, objections
 from mtls_runner.record.expectation import Cell
 from mtls_runner.reporters.access.grid import unproved as told_unproved
-from mtls_runner.reporters.access.table import Entry, access_table
+from mtls_runner.reporters.access.table import MISDIRECTED, Entry, access_table
 
 __all__ = ["GETS_IN", "kept_out", "suspicion", "unproved"]
 
@@ -35,10 +35,10 @@ def suspicion(cells: Iterable[Cell], plan: Plan, now: datetime) -> str:
         if seen.outcome in _ODD:
             return _ODD[seen.outcome]
         if seen.outcome is Outcome.ACCEPTED:
-            server = cell.case.alone(cell.number).server.host(client.server_name)
-            if asks_nobody(server):
+            server = cell.case.alone(cell.number).server
+            if asks_nobody(server, client) or seen.status == MISDIRECTED:
                 continue
-            minded = objections(server, client, plan, now)
+            minded = objections(server.host(client.server_name), client, plan, now)
             if minded:
                 return f"{GETS_IN}, though {' and '.join(minded)}"
         elif not seen.determined and not seen.reasons:

@@ -93,6 +93,11 @@ def test_nobody_is_let_in_unseen_but_where_nobody_is_asked(tmp_path: Path) -> No
     )
     made = record(path)
     assert [case.look for case in made.cases] == ["it gets in, though it has no certificate", "", ""]
+    later = LAB.replace("tls: TLSv1.3,", "client_auth: none,").replace(
+        "/here: {", "/members: {client_auth: optional}, /here: {"
+    )
+    path.write_text(f"{later}  - name: x\n  - {{name: y, client: {{request: {{path: '/members?me'}}}}}}\n")
+    assert [case.look for case in record(path).cases] == ["", "it gets in, though it has no certificate"]
 
 
 def test_where_a_matrix_differs(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def public(table: AccessTable) -> str:
     """A sentence about doors that are open by their description; ``""``: there are none."""
     if not table.public:
         return ""
-    return f"{', '.join(door.label for door in table.public)}: asks for no certificate, by its description"
+    return f"{'; '.join(door.label for door in table.public)}: asks for no certificate, by its description"
 
 
 def headline(table: AccessTable) -> str:

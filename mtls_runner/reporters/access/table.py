@@ -14,8 +14,10 @@ from mtls_runner.model.standing import asks_nobody, objections
 from mtls_runner.model.variants import Coordinates, coordinates, told_apart
 from mtls_runner.model.verdict import Status, Verdict
 
-__all__ = ["AccessTable", "Cell", "Door", "Entry", "Kind", "State", "access_table", "entries"]
+__all__ = ["AccessTable", "Cell", "Door", "Entry", "MISDIRECTED", "Kind", "State", "access_table", "entries"]
 
+MISDIRECTED = 421
+"""RFC 9110 §15.5.20: the name of the handshake and that of the request are two, and the server does not go along with that."""
 NOBODY = "none"
 """A client without a certificate."""
 
@@ -244,8 +246,11 @@ class _Builder:
             broken = entry.status is Status.ERROR
             return State(Kind.OTHER if broken else Kind.NOT_RUN, "the lab broke" if broken else "not run", (), wrong)
         if seen.outcome is Outcome.ACCEPTED:
-            server = entry.case.alone(entry.number).server.host(client.server_name)  # as it had read its files by then
-            minded = () if asks_nobody(server) else self._objections(server, client)
+            if seen.status == MISDIRECTED:
+                return State(Kind.OTHER, f"HTTP {MISDIRECTED}: asked under another name", (), wrong)
+            server = entry.case.alone(entry.number).server  # as it had read its files by then
+            here = server.host(client.server_name)
+            minded = () if asks_nobody(server, client) else self._objections(here, client)
             status = "" if seen.status in (None, 200) else f"HTTP {seen.status}"
             return State(Kind.ALARM if minded else Kind.OPEN, status, minded, wrong)
         reasons = " or ".join(seen.reasons) if seen.reasons else ("" if seen.determined else "nothing says why")
@@ -267,8 +272,8 @@ def _remark(door: Door) -> str:
 
 
 def _public(entry: Entry) -> bool:
-    name = entry.step.client.server_name if entry.step.client is not None else None
-    return asks_nobody(entry.case.server.host(name))
+    client = entry.step.client
+    return client is not None and asks_nobody(entry.case.server, client)
 
 
 def _name(client: ClientSpec, *, named: bool) -> str:
@@ -276,7 +281,7 @@ def _name(client: ClientSpec, *, named: bool) -> str:
     host = next((value for name, value in client.request.headers if name.lower() == "host"), None)
     other = host is not None and host.partition(":")[0] != (client.server_name or "")
     asked = (client.server_name or "no name") if named or other else ""
-    return f"{asked}, Host {host}," if other else asked
+    return f"{asked} (Host {host})" if other else asked
 
 
 def _request(client: ClientSpec) -> str:
@@ -319,4 +324,4 @@ def _some(names: Sequence[str]) -> str:
     """The first, and how many more."""
     bases = list(dict.fromkeys(name.partition("[")[0] for name in names))
     more = len(bases) - _NAMED
-    return ", ".join(bases[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return "; ".join(bases[:_NAMED]) + (f" and {more} more" if more > 0 else "")
