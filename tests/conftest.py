@@ -8,16 +8,23 @@ from functools import partial
 
 import pytest
 
-from .container_engine import absent, not_here
-from .once import Answers
-from .once import answers as answers_of
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .once import Answers
 
 
-def pytest_configure() -> None:
-    """In the background of a shell, or under nohup, signals are ignored, and would be in every process that tests start.
+def pytest_configure(config: pytest.Config) -> None:
+    """Signals, and what pytest need not do.
+
+    In the background of a shell, or under nohup, signals are ignored, and would be in every process that tests start.
 
     What is caught, a new program does not ignore (signal(7)).
+
+    Of an editable install pytest rewrites the whole package for its assertions, which has none, in every worker (pytest's
+    issue 11783). So nothing of it is imported here before that is undone.
     """
+    hook = config.pluginmanager.rewrite_hook
+    getattr(hook, "_must_rewrite", set()).discard("mtls_runner")
     for number in (signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
@@ -28,9 +35,38 @@ def pytest_xdist_auto_num_workers() -> int:
     return 2 * len(os.sched_getaffinity(0))
 
 
+#: What takes longest, by the beginning of its path. What shares what is measured once a session stands together.
+SLOW = (
+    ("tests/conformance/",),
+    ("tests/outcomes/", "tests/export/", "tests/own_material/"),
+    ("tests/implementations/", "tests/nginx/"),
+    ("tests/revocation/", "tests/cli/test_s", "tests/plugin/", "tests/hostile/", "tests/html/test_browser.py"),
+)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Each worker begins with slow tests, and has quick ones at the end of its queue, where others take from (worksteal)."""
+    workers = int(getattr(config, "workerinput", {}).get("workercount", 1))
+    begun: list[list[pytest.Item]] = [[] for _ in range(workers)]
+    quick: list[pytest.Item] = []
+    for item in items:
+        slow = next((number for number, paths in enumerate(SLOW) if item.nodeid.startswith(paths)), None)
+        (quick if slow is None else begun[slow % workers]).append(item)
+    ordered: list[pytest.Item] = []
+    for worker, slowly in enumerate(begun):
+        # As it deals them out: the same number to each, but for what is left over.
+        share = (len(items) - len(ordered)) // (workers - worker)
+        wanted = max(0, share - len(slowly))
+        ordered += [*slowly, *quick[:wanted]]
+        del quick[:wanted]
+    items[:] = [*ordered, *quick]
+
+
 @pytest.fixture(scope="session")
 def nginx_engine() -> None:
     """An engine and an image, or a skip that says so; a failure in CI."""
+    from .container_engine import absent, not_here
+
     reason = absent()
     if reason is not None:
         not_here(reason)
@@ -39,4 +75,6 @@ def nginx_engine() -> None:
 @pytest.fixture(scope="session")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> Answers:
     """What a scenario file's cases end in, measured once a session."""
-    return partial(answers_of, tmp_path_factory)
+    from .once import answers
+
+    return partial(answers, tmp_path_factory)

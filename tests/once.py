@@ -20,10 +20,12 @@ from mtls_runner.runtimes.process import find_program
 
 from .container_engine import DEBIAN, IMAGE
 
-__all__ = ["TOOLS", "Answers", "answers", "once"]
+__all__ = ["A_CONTAINER_EACH", "TOOLS", "Answers", "answers", "measured", "nginx_runtime", "once"]
 
 T = TypeVar("T")
 TOOLS = ("python", "curl")
+#: Scenarios whose servers ask OCSP responders: nginx has a container each there, and ``python -m tests.export`` runs them.
+A_CONTAINER_EACH = ("ocsp", "stapling")
 
 #: Of a scenario file on a backend with a client: every case's verdict, by id.
 Answers: TypeAlias = Callable[[Path, str, str], Mapping[str, Verdict]]
@@ -45,13 +47,12 @@ def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], T]) 
 
 def answers(factory: pytest.TempPathFactory, file: Path, backend: str, tool: str) -> Mapping[str, Verdict]:
     """Every case of a scenario file with these ends; all clients meet the same servers, started once."""
-    return once(factory, f"{file.parent.name}-{file.stem}-{backend}", lambda _: _run(file, backend))[tool]
+    return once(factory, f"{file.parent.name}-{file.stem}-{backend}", lambda _: measured(file, backend))[tool]
 
 
-def _run(file: Path, backend: str) -> Mapping[str, Mapping[str, Verdict]]:
-    """nginx as a process where the container's is the same Debian package; what asks OCSP responders is in a container only."""
-    same = IMAGE == DEBIAN and find_program("nginx") is not None and file.stem not in ("ocsp", "stapling")
-    runtime = Runtime.PROCESS if same else None
+def measured(file: Path, backend: str) -> Mapping[str, Mapping[str, Verdict]]:
+    """Every case's verdict by client and id; what asks OCSP responders is in a container only."""
+    runtime = nginx_runtime() if file.stem not in A_CONTAINER_EACH else None
     plans = {tool: load(file, Overrides(backend=backend, tool=tool, image=IMAGE, runtime=runtime)) for tool in TOOLS}
     verdicts: dict[str, dict[str, Verdict]] = {tool: {} for tool in TOOLS}
     for event in run([_together(plans)], RunOptions(jobs=2)):
@@ -62,6 +63,11 @@ def _run(file: Path, backend: str) -> Mapping[str, Mapping[str, Verdict]]:
             case RunFinished():
                 assert not event.error, event.error
     return verdicts
+
+
+def nginx_runtime() -> Runtime | None:
+    """A process, which starts sooner, where the container's nginx is the same Debian package; ``None``: nginx's default."""
+    return Runtime.PROCESS if IMAGE == DEBIAN and find_program("nginx") is not None else None
 
 
 def _together(plans: Mapping[str, Plan]) -> Plan:

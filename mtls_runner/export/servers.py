@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mtls_runner.errors import LabError
@@ -15,8 +15,8 @@ from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.chain import Issuers, completed
 from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.model.observation import Outcome
-from mtls_runner.model.port import Material
-from mtls_runner.model.traits import PlainServer
+from mtls_runner.model.port import Client, Material, ServerBackend
+from mtls_runner.model.traits import BackendTraits, ClientTraits, PlainServer
 from mtls_runner.servers.nginx.write.plain import without_lab
 
 __all__ = ["Sections", "ServerSection", "sections"]
@@ -64,8 +64,10 @@ def sections(plan: Plan, shop: Workshop, material: Material) -> Sections:
     """
     made = Sections()
     grouped: dict[ServerSpec, list[Case]] = {}
+    backends = {case.server.backend: case.server.backend.make() for case in plan.cases}
+    tools = {case.client.tool: case.client.tool.make() for case in plan.cases if case.client is not None}
     for case in plan.cases:
-        why = _left_out(case, plan)
+        why = _left_out(case, plan, backends, tools)
         if why is not None:
             made.left_out.append((case.name, why))
         else:
@@ -75,14 +77,19 @@ def sections(plan: Plan, shop: Workshop, material: Material) -> Sections:
     return made
 
 
-def _left_out(case: Case, plan: Plan) -> str | None:
+def _left_out(
+    case: Case,
+    plan: Plan,
+    backends: Mapping[BackendTraits, ServerBackend],
+    tools: Mapping[ClientTraits, Client],
+) -> str | None:
     if not case.plain:
         return "it has several steps: sessions are resumed, or files replaced and read again"
     server = case.server
     try:
-        why = server.backend.make().cannot(server, case.client) or completed(server, case.client, plan.certificates)
+        why = backends[server.backend].cannot(server, case.client) or completed(server, case.client, plan.certificates)
         if why is None and case.client is not None:
-            why = case.client.tool.make().cannot(case.client)
+            why = tools[case.client.tool].cannot(case.client)
     except LabError:
         why = None  # no curl here: the script's curl will say what it can't do
     locked = any(plan.certificates[id_].passphrase is not None for id_ in server.other_certificates)

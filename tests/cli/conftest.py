@@ -1,4 +1,4 @@
-"""Runs the installed console script, as a person does."""
+"""Runs the program as a person does, most often without its start (``tests.warm``)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from ..warm import WarmProcess, fits, run_warm
 
 SMALL = """\
 name: small
@@ -56,6 +58,15 @@ class Cli:
     def __call__(
         self, *arguments: str, env: dict[str, str] | None = None, stdout: int = subprocess.PIPE
     ) -> subprocess.CompletedProcess[str]:
+        environment = self.environment(**(env or {}))
+        if fits(environment):
+            return run_warm("mtls-run", arguments, cwd=self.directory, env=environment, stdout=stdout)
+        return self.cold(*arguments, env=env, stdout=stdout)
+
+    def cold(
+        self, *arguments: str, env: dict[str, str] | None = None, stdout: int = subprocess.PIPE
+    ) -> subprocess.CompletedProcess[str]:
+        """The console script itself, which imports what it needs."""
         return subprocess.run(
             [self.command, *arguments],
             cwd=self.directory,
@@ -66,6 +77,24 @@ class Cli:
             text=True,
             timeout=100,
             check=False,
+        )
+
+    def start(
+        self,
+        *arguments: str,
+        stdout: int = subprocess.PIPE,
+        stderr: int = subprocess.PIPE,
+        env: dict[str, str] | None = None,
+    ) -> WarmProcess:
+        """One that goes on, in a session of its own."""
+        return WarmProcess(
+            "mtls-run",
+            arguments,
+            cwd=self.directory,
+            env=self.environment(**(env or {})),
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
         )
 
 

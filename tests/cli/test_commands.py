@@ -376,6 +376,29 @@ def test_a_full_disk_is_no_bug(cli: Cli, write: Write, line: str) -> None:
     assert "DEBUG" not in done.stderr
 
 
+#: One call of each command whose own start no other test sees (those of stopping begin run, forge and export, too).
+COLD = {
+    "run": ("small.yaml", "--html", "report.html", "--tool", "curl"),
+    "explain": ("small.yaml",),
+    "forge": ("small.yaml", "-o", "forged"),
+    "export": ("small.yaml", "-o", "exported"),
+    "init": ("first.yaml",),
+    "implementation": ("list",),
+    "clean": (),
+    "config": ("small.yaml",),
+    "schema": ("report",),
+    "conformance": ("--where",),
+}
+
+
+@pytest.mark.parametrize("command", sorted(set(root.list_commands(click.Context(root))) - {"serve"}))
+def test_each_command_loads_all_that_it_needs(cli: Cli, write: Write, command: str) -> None:
+    write("small.yaml", SMALL)
+    done = cli.cold(command, *COLD.get(command, ("--help",)))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout
+
+
 HEAVY = ("click", "pydantic", "docker", "rich", "cryptography", "jinja2", "yaml", "h11", "ssl", "pytest")
 
 

@@ -18,6 +18,7 @@ import pytest
 
 from tests.cli.conftest import SMALL, UNAVAILABLE, Cli
 from tests.container_engine import IMAGE
+from tests.warm import WarmProcess
 
 Write = Callable[[str, str], Path]
 
@@ -80,7 +81,7 @@ class Entry:
 
 @dataclass
 class Serving:
-    process: subprocess.Popen[str]
+    process: WarmProcess
     head: list[str]
     entries: list[Entry]
 
@@ -100,7 +101,7 @@ class Serving:
     def stop(self, number: signal.Signals = signal.SIGINT) -> tuple[int, str]:
         self.process.send_signal(number)
         told, _ = self.process.communicate(timeout=60)
-        return self.process.returncode, told
+        return self.process.wait(0), told
 
 
 @contextmanager
@@ -109,16 +110,7 @@ def serving(cli: Cli, *arguments: str) -> Iterator[Serving]:
     tmp = cli.directory / "tmp"
     tmp.mkdir(exist_ok=True)
     environment = {name: os.environ[name] for name in ("MTLS_RUN_IMAGE", "DOCKER_HOST") if name in os.environ}
-    process = subprocess.Popen(
-        [cli.command, "serve", *arguments],
-        cwd=cli.directory,
-        env=cli.environment(TMPDIR=str(tmp), **environment),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+    process = cli.start("serve", *arguments, stderr=subprocess.STDOUT, env={"TMPDIR": str(tmp), **environment})
     try:
         yield _read(process)
     finally:
@@ -127,7 +119,7 @@ def serving(cli: Cli, *arguments: str) -> Iterator[Serving]:
             process.communicate(timeout=60)
 
 
-def _read(process: subprocess.Popen[str]) -> Serving:
+def _read(process: WarmProcess) -> Serving:
     assert process.stdout is not None
     head: list[str] = []
     entries: list[Entry] = []
@@ -353,14 +345,7 @@ def test_a_broken_lab_is_told(cli: Cli, write: Write) -> None:
 
 def test_the_proxy_of_this_machine_is_not_asked(cli: Cli, write: Write) -> None:
     write("small.yaml", SMALL)
-    process = subprocess.Popen(
-        [cli.command, "serve", "small.yaml"],
-        cwd=cli.directory,
-        env=cli.environment(https_proxy="http://127.0.0.1:1"),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    process = cli.start("serve", "small.yaml", env={"https_proxy": "http://127.0.0.1:1"})
     running = _read(process)
     command = next(entry for entry in running.entries if entry.title.startswith("with the")).commands[0]
     assert "--noproxy '*'" in command

@@ -13,26 +13,20 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import SMALL, Cli
+from tests.warm import WarmProcess
 
 Write = Callable[[str, str], Path]
 
-MANY = SMALL + "  client.request.path: [" + ", ".join(f"/{number}" for number in range(1000)) + "]\n"
-"""4,000 cases: far more than run before the signal arrives."""
+PATHS = 300
+MANY = SMALL + "  client.request.path: [" + ", ".join(f"/{number}" for number in range(PATHS)) + "]\n"
+"""Far more cases than run before the signal arrives."""
 
 
-def start(cli: Cli, *arguments: str, tmp: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [cli.command, "many.yaml", *arguments],
-        cwd=cli.directory,
-        env=cli.environment(TMPDIR=str(tmp)),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def start(cli: Cli, *arguments: str, tmp: Path) -> WarmProcess:
+    return cli.start("many.yaml", *arguments, env={"TMPDIR": str(tmp)})
 
 
-def wait_for_a_case(process: subprocess.Popen[str]) -> None:
+def wait_for_a_case(process: WarmProcess) -> None:
     assert process.stdout is not None
     for line in process.stdout:
         if "✓" in line:
@@ -54,12 +48,12 @@ def test_a_signal_ends_with_a_summary_and_whole_reports(
         told, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + number
     assert "interrupted: " in told
-    assert "not run of 4000 cases" in told
+    assert f"not run of {4 * PATHS} cases" in told
     assert errors == ""
     summary = json.loads((cli.directory / "report.json").read_text())["summary"]
     assert summary["interrupted"] is True
     assert summary["not_run"] > 0
-    assert sum(summary[name] for name in ("pass", "fail", "error", "skip", "not_run")) == 4000
+    assert sum(summary[name] for name in ("pass", "fail", "error", "skip", "not_run")) == 4 * PATHS
     left = [path for path in tmp.rglob("*") if path.name.startswith("run-") or path.suffix in (".pem", ".key")]
     assert left == []
 

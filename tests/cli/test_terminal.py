@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pty
 import re
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,14 +21,8 @@ RUBBED_OUT = "\x1b[2K"
 
 def on_a_terminal(cli: Cli, *arguments: str, **environment: str) -> tuple[int, str]:
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [cli.command, *arguments],
-        cwd=cli.directory,
-        env=cli.environment(**{"TERM": "xterm-256color", "COLUMNS": "100", **environment}),
-        stdin=subprocess.DEVNULL,
-        stdout=theirs,
-        stderr=theirs,
-    )
+    terminal = {"TERM": "xterm-256color", "COLUMNS": "100", **environment}
+    process = cli.start(*arguments, stdout=theirs, stderr=theirs, env=terminal)
     os.close(theirs)
     told = b""
     try:

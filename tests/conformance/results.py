@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from mtls_runner.model.observation import Observation
 from mtls_runner.model.verdict import CaseFinished, RunFinished, Status, Verdict
 
 from ..container_engine import IMAGE
-from ..once import once
+from ..once import nginx_runtime, once
 
 __all__ = ["Cell", "Results", "catalogue_results"]
 
@@ -77,7 +77,7 @@ def catalogue_results(backend: str, factory: pytest.TempPathFactory) -> Results:
 
 
 def _run(backend: str, keep: Path) -> Results:
-    chosen: list[Plan] = list(plans((backend,), TOOLS, IMAGE))
+    chosen: list[Plan] = [_as_process(plan) for plan in plans((backend,), TOOLS, IMAGE)]
     verdicts: list[Verdict] = []
     versions: dict[str, str] = {}
     for event in run(chosen, RunOptions(jobs=2, keep=keep)):
@@ -89,3 +89,14 @@ def _run(backend: str, keep: Path) -> Results:
                 versions.update(event.versions)
     directories = {plan.name: keep / f"{number:02}-{plan.path.stem}" for number, plan in enumerate(chosen, start=1)}
     return Results(by_file(chosen, verdicts), versions, directories)
+
+
+def _as_process(plan: Plan) -> Plan:
+    runtime = nginx_runtime()
+    if runtime is None:
+        return plan
+    cases = (
+        replace(case, server=replace(case.server, runtime=runtime)) if case.server.backend.name == "nginx" else case
+        for case in plan.cases
+    )
+    return replace(plan, cases=tuple(cases))

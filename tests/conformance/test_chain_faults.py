@@ -50,11 +50,13 @@ CHAINS = (
 
 
 def _cases(plan: Plan) -> Iterator[Case]:
+    backends = {case.server.backend: case.server.backend.make() for case in plan.cases}
+    tools = {case.client.tool: case.client.tool.make() for case in plan.cases if case.client is not None}
     for case in plan.cases:
         client, server = case.client, case.server
         if client is None or not case.plain or server.option("config") or server.backend.runs_already:
             continue
-        if server.backend.make().cannot(server, client) is None and client.tool.make().cannot(client) is None:
+        if backends[server.backend].cannot(server, client) is None and tools[client.tool].cannot(client) is None:
             yield case
 
 

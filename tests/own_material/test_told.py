@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from mtls_runner import EngineError, Outcome, Overrides, Reason, Status, Verdict
 from mtls_runner.servers.container.engine import Engine
 
 from ..container_engine import IMAGE, not_here
+from ..warm import run_warm
 from .issuer import PASSPHRASE, Form, Issuer
 from .lab import TOOLS, case, observed, run, scenario
 
@@ -203,16 +204,7 @@ cases:
 
 
 def _told(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = Path(sys.executable).with_name("mtls-run")
-    return subprocess.run(
-        [command, *arguments],
-        cwd=directory,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return run_warm("mtls-run", arguments, cwd=directory, env=os.environ)
 
 
 def test_notes_come_before_the_cases(files: Issuer) -> None:

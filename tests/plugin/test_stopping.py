@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,8 @@ from mtls_runner.servers.container.engine import OWNER_LABEL
 from tests.cli.conftest import SMALL
 
 from ..container_engine import IMAGE
+from ..inner_pytest import WARNINGS
+from ..warm import WarmProcess
 
 NGINX = SMALL.replace("server: {certificate", f"server: {{backend: nginx, image: '{IMAGE}', certificate")
 USES_A_FIXTURE = """
@@ -27,17 +28,15 @@ def test_it(mtls_lab):
 """
 
 
-def pytest_in(directory: Path, *arguments: str) -> subprocess.Popen[str]:
+def pytest_in(directory: Path, *arguments: str) -> WarmProcess:
     tmp = directory / "tmp"
     tmp.mkdir()
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-W", "error", *arguments]
-    return subprocess.Popen(
-        command,
+    return WarmProcess(
+        "pytest",
+        ["-p", "no:cacheprovider", *WARNINGS, *arguments],
         cwd=directory,
         env={**os.environ, "TMPDIR": str(tmp), "PYTEST_ADDOPTS": ""},
-        stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
         start_new_session=True,
     )
 

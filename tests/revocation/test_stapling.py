@@ -126,10 +126,11 @@ def test_every_refusal_is_gone_with_a_good_staple_or_a_client_that_does_not_ask(
     cured: dict[str, Case] = {}
     for name, case in refused.items():
         assert case.client is not None
-        cured[f"{name}: nobody asks"] = case.by(replace(case.client, cert_status=False))
         if expected(case, "reason") != "other" and case.server.chain.kind == "full":
             server = replace(case.server, id="cured", stapling=good, responders=())
             cured[f"{name}: a good one"] = replace(case, server=server)
+        if f"{name}: a good one" not in cured or not case.server.responders:  # those have a container each
+            cured[f"{name}: nobody asks"] = case.by(replace(case.client, cert_status=False))
     for name, verdict in verdicts(plan, cured).items():
         assert verdict.status is Status.FAIL, name
         assert verdict.observation is not None

@@ -12,10 +12,11 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from ..warm import run_warm
 
 __all__ = ["ENGINE_STEP", "filled", "without_figures"]
 
@@ -48,20 +49,10 @@ def _patched(text: str, diff: str) -> str:
 
 def _output(command: str, place: Path) -> str:
     program, *arguments = shlex.split(command)
-    found = Path(sys.executable).with_name(program)
     environment = {
         name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "TMPDIR", "MTLS_RUN_IMAGE")
     }
-    done = subprocess.run(
-        [found, *arguments],
-        cwd=place,
-        env=environment | {"LANG": "C.UTF-8"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
+    done = run_warm(program, arguments, cwd=place, env=environment | {"LANG": "C.UTF-8"})
     if done.returncode not in (0, 1) or done.stderr:
         raise SystemExit(f"{command} exits with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout

@@ -1,0 +1,248 @@
+"""mtls-run and pytest as processes of their own that need not import first: forked from one that has imported it all.
+
+What such a process gets, does, prints and leaves is its own: arguments, environment, directory, streams, signals, threads,
+what happens at its exit. What is not seen is what imports do, so tests of those start the program the ordinary way.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from subprocess import PIPE, STDOUT
+from typing import IO, Any, Self
+
+__all__ = ["WarmProcess", "fits", "run_warm"]
+
+ROOT = Path(__file__).parents[1]
+
+
+def fits(environment: Mapping[str, str]) -> bool:
+    """Whether nothing in it speaks to Python's own start."""
+    return not any(name.startswith("PYTHON") and name != "PYTHONWARNINGS" for name in environment)
+
+
+class WarmProcess:
+    """One that runs, with what tests use of ``subprocess.Popen[str]``; its standard input is empty.
+
+    Args:
+        program: ``"mtls-run"`` or ``"pytest"``.
+        arguments, cwd, env, start_new_session: as Popen has them.
+        stdout, stderr: descriptors, ``PIPE``, or for ``stderr`` ``STDOUT``.
+    """
+
+    def __init__(
+        self,
+        program: str,
+        arguments: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        stdout: int = PIPE,
+        stderr: int = PIPE,
+        start_new_session: bool = False,
+    ) -> None:
+        self.args = [program, *arguments]
+        self.returncode: int | None = None
+        self.stdout, out = _stream(stdout)
+        self.stderr, err = (None, out) if stderr == STDOUT else _stream(stderr)
+        asked = {
+            "program": program,
+            "arguments": arguments,
+            "cwd": str(cwd),
+            "env": dict(env),
+            "new": start_new_session,
+        }
+        self._told, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs, Path(os.devnull).open() as nothing:
+            socket.send_fds(_forker(), [json.dumps(asked).encode()], [nothing.fileno(), out, err, theirs.fileno()])
+        for made in {number for number, asked_for in ((out, stdout), (err, stderr)) if asked_for == PIPE}:
+            os.close(made)
+        self.pid = int(self._told.recv(20))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for stream in (self.stdout, self.stderr):
+            if stream is not None:
+                stream.close()
+        self.wait(60)
+
+    def poll(self) -> int | None:
+        """How it ended; ``None``: it has not."""
+        try:
+            return self.wait(0.0)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def wait(self, timeout: float) -> int:
+        """How it ended: an exit code, or the negative number of a signal."""
+        if self.returncode is None:
+            self._told.settimeout(timeout)
+            try:
+                self.returncode = int(self._told.recv(20))
+            except (TimeoutError, BlockingIOError):
+                raise subprocess.TimeoutExpired(self.args, timeout) from None
+            self._told.close()
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """To it alone, if it has not ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """By SIGTERM."""
+        self.send_signal(signal.SIGTERM)
+
+    def communicate(self, timeout: float) -> tuple[str, str]:
+        """All that it still writes, once it has ended; it is killed if that takes too long."""
+        streams = [stream for stream in (self.stdout, self.stderr) if stream is not None and not stream.closed]
+        with ThreadPoolExecutor(2) as readers:
+            read = {stream: readers.submit(stream.read) for stream in streams}
+            try:
+                self.wait(timeout)
+            except subprocess.TimeoutExpired:
+                os.kill(self.pid, signal.SIGKILL)
+                raise
+        for stream in streams:
+            stream.close()
+        out, err = (read[stream].result() if stream in read else "" for stream in (self.stdout, self.stderr))
+        return out, err
+
+
+def run_warm(
+    program: str,
+    arguments: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    stdout: int = PIPE,
+    timeout: float = 100,
+) -> subprocess.CompletedProcess[str]:
+    """Run it to its end."""
+    process = WarmProcess(program, arguments, cwd=cwd, env=env, stdout=stdout)
+    out, err = process.communicate(timeout)
+    return subprocess.CompletedProcess([program, *arguments], process.wait(0), out, err)
+
+
+def _stream(asked: int) -> tuple[IO[str] | None, int]:
+    """What the tests read from, and the descriptor that the program gets."""
+    if asked != PIPE:
+        return None, asked
+    ours, theirs = os.pipe()
+    return os.fdopen(ours, encoding="utf-8"), theirs
+
+
+@cache
+def _forker() -> socket.socket:
+    """To the process that forks; it ends when this one does."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-m", __name__, str(theirs.fileno())],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONWARNINGS": "error"},
+            stdin=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
+        )
+
+    def end() -> None:
+        ours.close()
+        process.wait()
+
+    atexit.register(end)
+    return ours
+
+
+def _import_all() -> None:
+    import _pytest
+
+    import mtls_runner
+
+    for package in (mtls_runner, _pytest):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+    for plugin in entry_points(group="pytest11"):
+        if plugin.name not in ("hypothesispytest", "anyio"):
+            plugin.load()
+    assert threading.active_count() == 1
+    gc.collect()
+    gc.freeze()
+
+
+def _next(requests: socket.socket) -> dict[str, Any]:
+    """In the process that forks it never returns; in each that becomes a program: what to become, its streams in place."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the keepers
+    while True:
+        text, descriptors, _, _ = socket.recv_fds(requests, 1 << 20, 4)
+        if not text:
+            os._exit(0)
+        if os.fork() == 0:
+            requests.close()
+            _keep(socket.socket(fileno=descriptors.pop()), descriptors)
+            for number, descriptor in enumerate(descriptors):
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+            asked: dict[str, Any] = json.loads(text)
+            return asked
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def _keep(told: socket.socket, streams: Sequence[int]) -> None:
+    """Fork once more, and return in the new process; tell its number, and how it ended."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    with told:
+        pid = os.fork()
+        if pid == 0:
+            return
+        for descriptor in (0, 1, 2, *streams):
+            os.close(descriptor)
+        told.send(str(pid).encode())
+        told.send(str(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])).encode())
+    os._exit(0)
+
+
+def _become(asked: Mapping[str, Any]) -> None:
+    if asked["new"]:
+        os.setsid()
+    os.chdir(asked["cwd"])
+    os.environ.clear()
+    os.environ.update(asked["env"])
+    sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
+    sys.stdout = os.fdopen(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)
+    sys.stderr = os.fdopen(2, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)
+    command = Path(sys.executable).with_name(asked["program"])
+    sys.argv = [str(command), *asked["arguments"]]
+    if asked["program"] == "pytest":
+        import pytest
+
+        sys.path[0] = asked["cwd"]  # as python -m pytest has it
+        sys.exit(pytest.main())
+    from mtls_runner.cli import main
+
+    sys.path[0] = str(command.parent)
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    with socket.socket(fileno=int(sys.argv[1])) as requests:
+        _import_all()
+        asked = _next(requests)
+    _become(asked)
