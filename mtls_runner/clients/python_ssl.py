@@ -199,6 +199,8 @@ class _Connection:
             self.phase = Phase.DONE
             if not self._keep:
                 say_goodbye(tls)
+            elif _is_last(self.response):  # a server may wait for the client to close it, and log the request only then
+                self.close()
         except HttpError as error:
             self.error = str(error)
             self.response = error.partial
@@ -361,6 +363,12 @@ class PythonClient:
             return connection
         connection.begin(tls, deadline)
         return connection
+
+
+def _is_last(response: HttpResponse) -> bool:
+    """Whether the server says that it closes the connection after this response (RFC 9112 §9.6)."""
+    options = ",".join(value for name, value in response.headers if name.lower() == "connection")
+    return "close" in (option.strip().lower() for option in options.split(","))
 
 
 def _close_unfinished(error: OSError) -> None:

@@ -122,7 +122,7 @@ def test_a_port_on_which_nothing_listens(lab: Lab, make_server: MakeServer, tmp_
 
 def test_a_directive_in_the_wrong_place(lab: Lab, make_server: MakeServer, tmp_path: Path) -> None:
     config = tmp_path / "site.conf"
-    config.write_text(f"daemon on;\n{ARTICLE}")
+    config.write_text(f"location / {{ return 204; }}\n{ARTICLE}")
     assert refusal(lab, make_server(config)).reason == Reason.BAD_CONFIG
 
 
