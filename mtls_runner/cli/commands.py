@@ -255,6 +255,8 @@ def export(file: str, output: str, backend: str | None, image: str | None) -> in
     help="Test this configuration.",
 )
 @click.option("--image", metavar="IMAGE", help="With --from-nginx: the container image; lab.yaml's, or nginx:1.27.")
+@_runtime
+@_allow_commands
 @click.option(
     "--from-endpoint", "endpoint", metavar="URL", help="Look at this server, which runs already, as try does."
 )
@@ -271,6 +273,8 @@ def init(
     directory: str,
     nginx: str | None,
     image: str | None,
+    runtime: str | None,
+    allow_commands: bool,
     certificate: str | None,
     key: str | None,
     ca: str | None,
@@ -279,12 +283,15 @@ def init(
 ) -> int:
     """Write a first scenario and lab.yaml; nothing is overwritten.
 
-    It runs at once. With --from-nginx it tests an nginx configuration against good and bad client certificates, with
-    --certificate certificates that you have.
+    It runs at once. With --from-nginx it starts an nginx configuration and records who gets in with which client
+    certificate (exit code 1: somewhere that proves nothing), with --certificate it tries certificates that you have.
     """
     from mtls_runner.cli import init as command
 
-    return command.init(command.InitRequest(directory, nginx, image, certificate, key, ca, passphrase_file, endpoint))
+    request = command.InitRequest(
+        directory, nginx, image, runtime, allow_commands, certificate, key, ca, passphrase_file, endpoint
+    )
+    return command.init(request)
 
 
 @root.command()

@@ -27,6 +27,8 @@ class InitRequest:
     directory: str
     nginx: str | None = None
     image: str | None = None
+    runtime: str | None = None
+    allow_commands: bool = False
     certificate: str | None = None
     key: str | None = None
     ca: str | None = None
@@ -38,11 +40,12 @@ def init(wish: InitRequest) -> ExitCode:
     """Write a scenario, and say what it is and what comes next.
 
     Raises:
-        UsageError: the options don't fit together, a file can't be read, or the scenario is there already.
+        UsageError: the options don't fit together, a file can't be read, the scenario is there already, or it can't be made.
+        LabError: the lab is broken.
     """
     directory = Path(wish.directory)
-    draft = _draft(wish, directory)
     with STOP.cleanly():
+        draft = _draft(wish, directory)
         written = write(draft, directory)
     for path in written.made:
         click.echo(f"wrote {one_line(str(path))}")
@@ -50,8 +53,12 @@ def init(wish: InitRequest) -> ExitCode:
         click.echo(f"left {one_line(str(path))} as it is")
     for note in draft.notes:
         click.echo(f"note: {one_line(note)}")
-    click.echo(f"next: mtls-run {click.format_filename(str(written.scenario))}")
-    return ExitCode.OK
+    for look in draft.looks:
+        click.echo(f"look: {one_line(look)}")
+    for sentence in draft.unproved:
+        click.echo(f"not proved: {one_line(sentence)}")
+    click.echo(f"next: mtls-run {draft.next}{click.format_filename(str(written.scenario))}")
+    return ExitCode.FAILED if draft.unproved else ExitCode.OK
 
 
 def _draft(wish: InitRequest, directory: Path) -> Draft:
@@ -63,11 +70,17 @@ def _draft(wish: InitRequest, directory: Path) -> Draft:
     if wish.nginx is not None and any(own):
         raise UsageError("--from-nginx and --certificate are two ways to begin: take one")
     if wish.nginx is not None:
-        from mtls_runner.init.nginx_scenario import from_nginx
+        from mtls_runner.cli.choose import Choice, overrides
+        from mtls_runner.cli.one_file import live_progress
+        from mtls_runner.cli.record import RecordListener
+        from mtls_runner.init.from_nginx import from_nginx
 
-        return from_nginx(Path(wish.nginx), directory, wish.image)
-    if wish.image is not None:
-        raise UsageError("--image goes with --from-nginx")
+        choice = Choice((), image=wish.image, runtime=wish.runtime, allow_commands=wish.allow_commands)
+        with live_progress() as progress:
+            return from_nginx(Path(wish.nginx), directory, overrides(choice), RecordListener(progress).heard)
+    for option in ("image", "runtime", "allow_commands"):
+        if getattr(wish, option):
+            raise UsageError(f"--{option.replace('_', '-')} goes with --from-nginx")
     if any(own):
         if wish.certificate is None:
             raise UsageError("--key, --ca and --passphrase-file go with --certificate")

@@ -24,7 +24,7 @@ from mtls_runner.reporters import colored, one_line, visible
 if TYPE_CHECKING:
     from mtls_runner.pki.keys import Progress as Report
 
-__all__ = ["RecordRequest", "record_files"]
+__all__ = ["RecordListener", "RecordRequest", "record_files"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def _file(target: Target, choice: Choice, request: RecordRequest) -> ExitCode:
     with STOP.cleanly(), ExitStack() as stack:
         file = None if request.check else stack.enter_context(ScenarioFile(path))
         with live_progress(request.color) as progress:
-            listener = _Listener(progress)
+            listener = RecordListener(progress)
             recorded = record(
                 path, overrides(choice), names=target.names, update=update, jobs=jobs, listener=listener.heard
             )
@@ -78,7 +78,7 @@ def _file(target: Target, choice: Choice, request: RecordRequest) -> ExitCode:
     return ExitCode.FAILED if wrong else ExitCode.OK
 
 
-class _Listener:
+class RecordListener:
     """Shows what is being done, and keeps what was noted."""
 
     def __init__(self, progress: Report | None) -> None:
@@ -86,6 +86,7 @@ class _Listener:
         self.notes: dict[str, None] = {}
 
     def heard(self, event: Event) -> None:
+        """An event of a run."""
         if isinstance(event, Noted):
             self.notes.setdefault(event.text)
         elif self._progress is not None and isinstance(event, CaseStarted):

@@ -348,6 +348,10 @@ class PythonClient:
         connection.phase = Phase.HANDSHAKE
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
+            if client.proxy_protocol is not None:
+                from mtls_runner.tls.proxy_protocol import header
+
+                sock.sendall(header(client.proxy_protocol, sock))
             tls = context.wrap_socket(sock, server_hostname=name, do_handshake_on_connect=False, session=session)
         except ValueError as error:
             sock.close()

@@ -33,6 +33,8 @@ def cannot(client: ClientSpec) -> str | None:
         return "openssl s_client takes a lowest and a highest TLS version, and can't leave out one between them"
     if "h2" in client.alpn:
         return "openssl s_client speaks no HTTP/2"
+    if client.proxy_protocol is not None:
+        return "openssl s_client does not speak the PROXY protocol"
     if client.cert_status:
         return "openssl s_client shows a stapled OCSP response, but does not insist on a good one"
     return None

@@ -43,13 +43,18 @@ class Controls:
             server: the running one; answers are kept for each.
             connect: makes one connection to it.
         """
+        failed: Control | None = None
         for other in self._others(case, client):
             response = self._answer(case, other, client, server, connect)
-            # two clients of which only the file says that they are accepted can't vouch for each other with an error
-            if response is not None and (response.status < _ERRORS or not expects_acceptance(case)):
-                who = f"certificate {other.client.certificate}" if other.client and other.client.certificate else "none"
-                return Control(who, response)
-        return None
+            if response is None:
+                continue
+            who = f"certificate {other.client.certificate}" if other.client and other.client.certificate else "none"
+            control = Control(who, response)
+            if response.status < _ERRORS:
+                return control  # who is accepted elsewhere only may be refused here: somebody else may not be
+            failed = failed or control
+        # two clients of which only the file says that they are accepted can't vouch for each other with an error
+        return None if expects_acceptance(case) else failed
 
     def _others(self, case: Case, client: ClientSpec) -> Iterator[Case]:
         host = case.server.host(client.server_name)

@@ -101,6 +101,8 @@ def _left_out(
         why = s_server.cannot(server, case.client)
     if why is None and server.backend.plain is PlainServer.NGINX:
         why = without_lab(server)
+    if why is None and server.substitutes:
+        why = "its configuration names the fingerprint of a certificate that each run makes anew"
     if why is None and case.client is not None and case.client.cert_status:
         why = "it needs an OCSP responder that answers as the scenario says"
     return why

@@ -9,7 +9,7 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-__all__ = ["rendered"]
+__all__ = ["rendered", "scalar"]
 
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./@+-]*( [A-Za-z0-9_./@+=-]+)*")
 _WORDS = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
@@ -34,20 +34,20 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["scalar"] = _scalar
+    environment.filters["scalar"] = scalar
     environment.filters["sequence"] = _sequence
     environment.filters["comment"] = _comment
     environment.filters["inline"] = _printable
     return environment
 
 
-def _scalar(text: str) -> str:
+def scalar(text: str) -> str:
     """Plain where YAML reads nothing else into it; otherwise double-quoted, of which JSON's strings are a part."""
     return text if _PLAIN.fullmatch(text) and text.lower() not in _WORDS else json.dumps(text, ensure_ascii=False)
 
 
 def _sequence(texts: list[str] | tuple[str, ...]) -> str:
-    return "[" + ", ".join(map(_scalar, texts)) + "]"
+    return "[" + ", ".join(map(scalar, texts)) + "]"
 
 
 def _comment(text: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from mtls_runner.errors import UsageError
 from mtls_runner.init.text import rendered
 
-__all__ = ["Draft", "WrittenFiles", "write"]
+__all__ = ["Draft", "WrittenFiles", "refuse_taken", "write"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +21,18 @@ class Draft:
         text: YAML.
         notes: what a person should know, line by line.
         beside: name → text of what it needs beside it.
+        looks: what to look at first in what was recorded.
+        unproved: what it does not prove, though it should.
+        next: what stands before its name on the command line that comes next.
     """
 
     name: str
     text: str
     notes: Sequence[str] = ()
     beside: Sequence[tuple[str, str]] = ()
+    looks: Sequence[str] = ()
+    unproved: Sequence[str] = ()
+    next: str = ""
 
 
 @dataclass(slots=True)
@@ -51,10 +57,7 @@ def write(draft: Draft, directory: Path, *, settings: bool = True) -> WrittenFil
     """
     scenario = directory / draft.name
     result = WrittenFiles(scenario)
-    if scenario.exists():
-        raise UsageError(
-            f"{scenario} is there already, and nothing is overwritten: name another directory, or move it away"
-        )
+    refuse_taken(scenario)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for name, text in draft.beside:
@@ -65,6 +68,18 @@ def write(draft: Draft, directory: Path, *, settings: bool = True) -> WrittenFil
     except OSError as error:
         raise UsageError(f"{error.filename or directory}: {error.strerror}") from error
     return result
+
+
+def refuse_taken(path: Path) -> None:
+    """Nothing is ever overwritten.
+
+    Raises:
+        UsageError: something is there already.
+    """
+    if path.exists():
+        raise UsageError(
+            f"{path} is there already, and nothing is overwritten: name another directory, or move it away"
+        )
 
 
 def _new(path: Path, text: str, result: WrittenFiles) -> None:

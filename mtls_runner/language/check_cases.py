@@ -107,6 +107,7 @@ def _is_plain(server: ServerSpec, client: ClientSpec) -> bool:
         server.ocsp is not RevocationCheck.NONE,
         server.stapling,
         client.cert_status,
+        client.proxy_protocol,
         client.connect,
         client.key,
         *(

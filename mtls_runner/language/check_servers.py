@@ -314,6 +314,13 @@ class _DescriptionCheck:
                     self._file(source.path, "files", inside)
                 else:
                     self._material(source, inside)
+        for old, new in (model.substitutes or {}).items():
+            if new.endswith(".fingerprint"):
+                self._id(material_id(new), "substitutes", old)
+            else:
+                self._error(
+                    ("substitutes", old), "this is no fingerprint of the lab's material", "leaves.<id>.fingerprint"
+                )
         if model.config is not None:
             self._file(model.config, "config")
 

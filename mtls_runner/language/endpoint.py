@@ -42,7 +42,7 @@ from mtls_runner.language.values import (
     word,
 )
 from mtls_runner.language.x509_words import ResponderRef
-from mtls_runner.model.endpoint import Address, ChainKind, ChainSpec, ClientAuth
+from mtls_runner.model.endpoint import Address, ChainKind, ChainSpec, ClientAuth, ProxyProtocol
 from mtls_runner.model.names import ascii_host
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.traits import Runtime
@@ -298,6 +298,10 @@ class _LoneServer(ServerSettings):
         {"/etc/nginx/certs/tls.key": "leaves.server.key", "/etc/nginx/error.html": {"file": "error.html"}},
         {"/etc/haproxy/site.pem": ["leaves.server.chain", "leaves.server.key"]},
     )
+    substitutes: Maybe[dict[str, IdRef]] = about(
+        "What takes the place of texts of `config`, such as the SHA-1 of a certificate that can't be had.",
+        {"d2c8…": "leaves.client.fingerprint"},
+    )
     upstreams: Many[IdRef] = about(
         "Applications that it passes requests to, as it names them: by name, address or unix:/path; a stub answers there.",
         ["app", "10.0.0.5:8080", "unix:/run/app.sock"],
@@ -359,6 +363,9 @@ class ClientSettings(_Endpoint):
     repeat: Annotated[int | None, bounded(1, 1000)] = about("Connections, one after the other; all must end alike.", 3)
 
 
+_PROXY_PROTOCOLS = {version.value: version for version in ProxyProtocol}
+
+
 class ClientDescription(ClientSettings):
     """A client."""
 
@@ -379,5 +386,8 @@ class ClientDescription(ClientSettings):
     )
     cert_status: Maybe[Bool] = about(
         "As curl --cert-status: asks for a stapled OCSP response, and refuses a server without a good one.", True
+    )
+    proxy_protocol: Annotated[ProxyProtocol | None, word(_PROXY_PROTOCOLS, "a version of the PROXY protocol")] = about(
+        "What it sends first, as a proxy before the server would (curl: v1 only, --haproxy-protocol).", "v2"
     )
     connect: AddressField = about("Where to connect; the server's own address by default.", "127.0.0.1:9")

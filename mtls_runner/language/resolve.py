@@ -119,6 +119,7 @@ class Resolver:
             "responses": _responses(model),
             "options": self._options(model, backend),
             "files": self._files(model),
+            "substitutes": tuple((old, material_id(new)) for old, new in (model.substitutes or {}).items()),
             "crl_check": _crl_check(model),
             "ocsp_responder": self._responders.uri(model.ocsp_responder) if model.ocsp_responder is not None else None,
             "stapling": self._responders.stapling(model, certificate),

@@ -24,6 +24,7 @@ __all__ = [
     "ClientAuth",
     "ClientSpec",
     "KeySource",
+    "ProxyProtocol",
     "RefusalForm",
     "Request",
     "Response",
@@ -86,6 +87,13 @@ DEFAULT_BODY_LIMIT = 1 << 20
 """Bytes of a response's body that are kept."""
 
 
+class ProxyProtocol(StrEnum):
+    """How a client tells where it comes from, as a proxy in front of the server would (haproxy.org, proxy-protocol.txt)."""
+
+    V1 = "v1"
+    V2 = "v2"
+
+
 @dataclass(frozen=True, slots=True)
 class KeySource:
     """A private key other than the presented certificate's own: another certificate's by id, or a file."""
@@ -133,6 +141,7 @@ class ClientSpec:
         post_handshake_auth: whether it takes a request for its certificate after the handshake (TLS 1.3, RFC 8446 §4.6.2);
             ``None``: as its program does.
         cert_status: as ``curl --cert-status``: asks for a stapled OCSP response, and takes none for a refusal.
+        proxy_protocol: what it sends before the handshake; ``None``: nothing.
     """
 
     tool: ClientTraits
@@ -160,6 +169,7 @@ class ClientSpec:
     crl_check: RevocationCheck = RevocationCheck.NONE
     cert_status: bool = False
     post_handshake_auth: bool | None = None
+    proxy_protocol: ProxyProtocol | None = None
 
 
 class ClientAuth(StrEnum):
@@ -251,7 +261,9 @@ class ServerSpec:
         options: the backend's own settings (``image``, ``config``, ``port``, …), each a name with a text.
         files: for a container: path inside → ``<id>.certificate|chain|key|passphrase|crl`` or ``file:<absolute path>``; what has
             one path goes into one file, in order.
-        upstreams: names that ``proxy_pass`` uses.
+        substitutes: texts of an own configuration, each with the id of the certificate whose fingerprint (SHA-1, as nginx and
+            OpenSSL print it) takes its place.
+        upstreams: applications of an own configuration, as it names them, that are stubs.
         crl: ids of the CRLs that it has loaded.
         crl_check: which certificates of a client's chain must not be on them.
         ocsp: which certificates of a client's chain it asks OCSP responders about (nginx ``ssl_ocsp``).
@@ -291,6 +303,7 @@ class ServerSpec:
     address: Address | None = None
     options: tuple[tuple[str, str], ...] = ()
     files: tuple[tuple[str, str], ...] = ()
+    substitutes: tuple[tuple[str, str], ...] = ()
     upstreams: tuple[str, ...] = ()
     crl: tuple[str, ...] = ()
     crl_check: RevocationCheck = RevocationCheck.NONE

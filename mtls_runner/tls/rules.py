@@ -299,7 +299,7 @@ def answered(facts: Facts, _alert: Alert | None, _sender: str | None) -> Found |
     return (Outcome.ANSWERED, ()) if response.status in _FORBIDDEN else (Outcome.ACCEPTED, ())
 
 
-_REDIRECTS, _ERRORS = 300, 400
+_REDIRECTS, _ERRORS, _FAULTS = 300, 400, 500
 _FORBIDDEN = (401, 403)
 
 
@@ -333,9 +333,11 @@ def _unexplained(facts: Facts) -> HttpResponse | None:
         return client.response if _nginx_page(facts, client.response) is None else None
     if server.refused_status is not None:
         return None
-    # it says whom it saw: of a client whose certificate verified, only these are about who that is (RFC 9110 §15.5)
-    verified = server.client_verify == "SUCCESS" and client.response.status not in _FORBIDDEN
-    return client.response if client.response.status >= _REDIRECTS and not verified else None
+    # it says whom it saw: of a client whose certificate verified, only these are about who that is (RFC 9110 §15.5; 404 hides
+    # what is forbidden, §15.5.4)
+    status = client.response.status
+    may_be = _ERRORS <= status < _FAULTS if server.client_verify == "SUCCESS" else status >= _REDIRECTS
+    return client.response if may_be else None
 
 
 def refused(facts: Facts) -> Found:

@@ -1,196 +1,146 @@
-"""``mtls-run init --from-nginx``: what is written tests that configuration, and passes against the real nginx."""
+"""``mtls-run init --from-nginx``: what is written is what nginx does, told apart from it by nobody; what can't be is said.
+
+The oracle (:mod:`tests.init.nginx_oracle`) is nginx by hand, asked by curl. Here some configurations are put to it; CI puts all.
+"""
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from mtls_runner.engine.lab import Lab
-from mtls_runner.errors import UsageError
-from mtls_runner.init.nginx_scenario import from_nginx
-from mtls_runner.init.write import write
-from mtls_runner.language import load
-from mtls_runner.model.case import Plan
-from mtls_runner.model.verdict import Status
+from mtls_runner import Overrides, load
+from mtls_runner.cli import main as command_line
+from mtls_runner.errors import EngineError
+from mtls_runner.runtimes.process import find_program
+from mtls_runner.servers.container.engine import Engine
 
-from ..container_engine import IMAGE
+from ..container_engine import not_here
+from .nginx_oracle import HERE, disagreements, doors, made
 
-_HERE = Path(__file__).parent / "configurations"
-_ARTICLE = Path(__file__).parents[2] / "scenarios" / "article" / "nginx.conf"
-_SERVER = """
-server {{
-  listen 443 ssl;
-  ssl_certificate a.crt;
-  ssl_certificate_key a.key;
-  {}
-}}
-"""
-_CHECKED = "ssl_client_certificate ca.crt; ssl_verify_client on;"
+_TLS = "listen 443 ssl; ssl_certificate c.pem; ssl_certificate_key k.pem; ssl_client_certificate ca.pem;"
+_AS_PROCESS = ("--runtime", "process", "--allow-commands")
 
 
-def _plan(main: Path, directory: Path) -> tuple[Plan, tuple[str, ...]]:
-    draft = from_nginx(main, directory, IMAGE)
-    plan = load(write(draft, directory).scenario)
-    assert plan.warnings == ()
-    return plan, tuple(draft.notes)
+@pytest.fixture(autouse=True)
+def an_nginx() -> None:
+    if find_program("nginx") is None:
+        not_here("there is no nginx on this machine to be run as a process")
 
 
-def _written(tmp_path: Path, inside: str, before: str = "") -> tuple[Plan, tuple[str, ...]]:
-    main = tmp_path / "my.conf"
-    main.write_text(before + _SERVER.format(inside))
-    return _plan(main, tmp_path / "scenarios")
+@pytest.mark.parametrize("name", ["admin", "error-page-200", "hidden", "machine", "upstreams"])
+def test_nginx_by_hand_agrees(name: str, tmp_path: Path) -> None:
+    one = made(HERE / f"{name}.conf", tmp_path)
+    assert one.unproved == []
+    assert disagreements(HERE / f"{name}.conf", one.path) == []
 
 
-def _expected(plan: Plan) -> dict[str, str]:
-    """Outcome and reason of each case, by its name without parameters."""
-    found = {}
-    for case in plan.cases:
-        values = {check.path: [one.value for one in check.alternatives] for check in case.expect.checks}
-        told = [str(value) for path in ("outcome", "reason", "status") for value in values.get(path, [])]
-        found[case.name.partition("[")[0]] = " ".join(told)
-    return found
-
-
-@pytest.mark.usefixtures("nginx_engine")
-@pytest.mark.parametrize(
-    ("main", "cases"),
-    [
-        (_ARTICLE, 7),
-        (_HERE / "virtual-hosts.conf", 7),
-        (_HERE / "optional.conf", 24),
-        (_HERE / "whole" / "nginx.conf", 12),
-        (_HERE / "site" / "sites-available" / "site.conf", 14),
-    ],
-    ids=["article", "virtual-hosts", "optional", "whole", "site"],
-)
-def test_it_passes(main: Path, cases: int, tmp_path: Path) -> None:
-    plan, _ = _plan(main, tmp_path)
-    assert len(plan.cases) == cases
-    with Lab(plan) as lab:
-        verdicts = [lab.run(case) for case in plan.cases]
-    assert [(v.case.name, v.mismatches, v.error) for v in verdicts if v.status is not Status.PASS] == []
-
-
-@pytest.mark.usefixtures("nginx_engine")
 def test_it_fails_when_the_configuration_changes(tmp_path: Path) -> None:
     """Somebody takes the check out after the scenario was written."""
-    plan, _ = _written(tmp_path, f"{_CHECKED} location / {{ return 200 hello; }}")
-    text = (tmp_path / "my.conf").read_text()
-    (tmp_path / "my.conf").write_text(text.replace("ssl_verify_client on", "ssl_verify_client optional"))
-    with Lab(plan) as lab:
-        statuses = {case.name.partition("[")[0]: lab.run(case).status for case in plan.cases}
-    assert statuses.pop("no client certificate") is Status.FAIL
-    assert set(statuses.values()) == {Status.PASS}
-
-
-def test_every_path_gets_material(tmp_path: Path) -> None:
-    plan, notes = _plan(_HERE / "virtual-hosts.conf", tmp_path)
-    files = dict(plan.cases[0].server.files)
-    assert files.pop("/etc/nginx/tls/dh.pem") == f"file:{tmp_path / 'dhparam.pem'}"
-    assert files == {
-        "/etc/nginx/tls/shop.crt": "server.chain",
-        "/etc/nginx/tls/shop.key": "server.key",
-        "/etc/nginx/tls/passwords": "server.passphrase",
-        "/etc/nginx/tls/api.crt": "server-api-shop-example.chain",
-        "/etc/nginx/tls/api.key": "server-api-shop-example.key",
-        "/etc/nginx/tls/clients.pem": "client-ca.certificate",
-        "/etc/nginx/tls/clients.crl": "client-ca.crl",
-    }
-    assert plan.certificates["server"].san is not None
-    assert "DNS:www.shop.example" in plan.certificates["server"].san
-    assert notes == ()
+    configuration = tmp_path / "my.conf"
+    configuration.write_text(f"server {{ {_TLS} ssl_verify_client on; location / {{ return 200 in; }} }}")
+    one = made(configuration, tmp_path / "lab")
+    assert doors(load(one.path).cases) == {"/": {"good"}}
+    configuration.write_text(configuration.read_text().replace("ssl_verify_client on", "ssl_verify_client optional"))
+    assert command_line([*_AS_PROCESS, str(one.path)]) == 1
 
 
 @pytest.mark.parametrize(
-    ("inside", "expected"),
+    ("text", "said"),
     [
-        ("", "accepted"),
-        (_CHECKED, "server-refused no-certificate"),
-        (_CHECKED.replace("on", "optional"), "accepted"),
-        (
-            _CHECKED.replace("on", "optional") + 'if ($ssl_client_verify != "SUCCESS") { return 403; }',
-            "server-refused no-certificate",
-        ),
-        (
-            _CHECKED.replace("on", "optional") + "location / { if ($ssl_client_verify = NONE) { return 401; } }",
-            "server-refused no-certificate",
-        ),
-        (
-            _CHECKED.replace("on", "optional") + "location /x { if ($ssl_client_verify = NONE) { return 401; } }",
-            "accepted",
-        ),
-        (_CHECKED.replace("on", "optional") + "if ($ssl_client_verify = NONE) { return 302 /login; }", "accepted 302"),
-        (_CHECKED.replace("on", "optional") + "if ($ssl_client_verify = NONE) { return 444; }", "no-connection closed"),
-        (_CHECKED.replace("on", "optional") + "if ($ssl_client_verify ~ FAILED) { return 403; }", "accepted"),
+        ("server {\n listen {{ port }} ssl;\n}", r"my.conf:2: \{\{ port \}\} is a placeholder"),
+        ("server {\n\n listen ${PORT} ssl;\n}", r"my.conf:3: \$\{PORT\} is a placeholder"),
+        ("server {\n server_name <your-domain>;\n}", r"my.conf:2: <your-domain> is a placeholder"),
+        ("server {\n server_name @NAME@;\n}", r"my.conf:2: @NAME@ is a placeholder"),
+        ("events {}\nstream { server { listen 443 ssl; } }", "stream only"),
+        ("ssl_verify_client on;", "it is a part of a configuration"),
+        ("server { listen 80; return 200; }", "there is nothing to test"),
+        (f"server {{ {_TLS} brotli on; }}", 'unknown directive "brotli" in .*my.conf:1 .*lacks a module'),
+        (f"server {{ {_TLS} if ($bad) {{ return 403; }} }}", 'unknown "bad" variable.*another file'),
+        (f"server {{ {_TLS} include snippets/gone.conf; }}", r"gone.conf.* failed \(2: .*that file is needed"),
+        ("server {", "no nginx configuration|there is no `server`"),
+        (f"server {{ {_TLS} }}\n}}", "nginx does not start|unexpected"),
     ],
 )
-def test_what_becomes_of_those_without_a_certificate(tmp_path: Path, inside: str, expected: str) -> None:
-    plan, _ = _written(tmp_path, inside)
-    assert _expected(plan)["no client certificate"] == expected
+def test_what_can_not_be_done_is_said_before_anything_is_written(
+    text: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "my.conf").write_text(text)
+    assert command_line(["init", str(tmp_path / "lab"), "--from-nginx", str(tmp_path / "my.conf"), *_AS_PROCESS]) == 2
+    assert not (tmp_path / "lab").exists()
+    told = capsys.readouterr().err
+    assert re.search(said, told, re.DOTALL), told
 
 
-def test_settings_are_inherited_and_overridden(tmp_path: Path) -> None:
-    plan, _ = _written(tmp_path, "ssl_verify_client off;", before=f"{_CHECKED} ssl_protocols TLSv1.3;")
-    assert _expected(plan) == {"no client certificate": "accepted"}
-    assert plan.cases[0].server.tls == ("TLSv1.3",)
+def test_texts_that_only_look_like_a_template(tmp_path: Path) -> None:
+    text = f"""
+    map $http_x $Mine {{ default 1; }}
+    # {{{{ a comment }}}} <about> @THIS@
+    server {{ {_TLS} ssl_verify_client on; server_name a.test;
+      add_header X-Html "<b>bold</b>"; location ~ ^/(?<Part>[a-z]+)$ {{ return 200 "<p>${{Part}} $Mine a@b.com</p>"; }} }}"""
+    (tmp_path / "my.conf").write_text(text)
+    assert made(tmp_path / "my.conf", tmp_path / "lab").path.exists()
 
 
-def test_the_verify_depth_is_tried_at_both_sides(tmp_path: Path) -> None:
-    plan, _ = _written(tmp_path, _CHECKED + "ssl_verify_depth 2;")
-    expected = _expected(plan)
-    assert expected["as far from its root as ssl_verify_depth 2 lets it be"] == "accepted"
-    assert expected["one intermediate too many"] == "server-refused unknown-ca"
-    assert plan.certificates["depth-3"].issuer == "inter-3"
-
-
-@pytest.mark.parametrize(
-    ("inside", "note"),
-    [
-        ("ssl_protocols TLSv1 TLSv1.2;", "my.conf:6: TLSv1: no client speaks that"),
-        ("include snippets/gone.conf;", "snippets/gone.conf is not here"),
-        ("location / { proxy_pass http://127.0.0.1:80; }", "nothing answers at http://127.0.0.1:80"),
-        ("location / { proxy_pass https://app; }", "speaks plain HTTP only"),
-        (f"{_CHECKED} auth_basic realm;", "auth_basic decides too"),
-        ("ssl_session_ticket_key gone.key;", "nginx will not start without it"),
-        ("ssl_verify_client on;", "without a usable ssl_client_certificate"),
-    ],
-)
-def test_what_can_not_be_carried_over_is_said(tmp_path: Path, inside: str, note: str) -> None:
-    _, notes = _written(tmp_path, inside)
-    assert any(note in one for one in notes), notes
-    text = (tmp_path / "scenarios" / "my.yaml").read_text()
-    assert all(one in text for one in notes)
-
-
-def test_upstreams_by_name(tmp_path: Path) -> None:
-    group = "upstream group { server one:81; server two; }"
-    plan, notes = _written(
-        tmp_path, "location / { proxy_pass http://group; } location /b { proxy_pass http://three/; }", group
+def test_a_place_that_proves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The scenario is written all the same, and passes."""
+    (tmp_path / "my.conf").write_text(
+        f"server {{ {_TLS} ssl_verify_client on; location / {{ return 200 in; }} location /gone {{ deny all; }} }}"
     )
-    assert plan.cases[0].server.upstreams == ("one", "two", "three")
-    assert not any("not understood" in note for note in notes)
+    arguments = ["init", str(tmp_path / "lab"), "--from-nginx", str(tmp_path / "my.conf"), *_AS_PROCESS]
+    assert command_line(arguments) == 1
+    assert "not proved: /gone: nobody gets in" in capsys.readouterr().out
+    assert command_line([*_AS_PROCESS, str(tmp_path / "lab" / "my.yaml")]) == 0
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("server { listen 80; }", "there is nothing to test"),
-        ("server { listen 127.0.0.1:443 ssl; ssl_certificate a; ssl_certificate_key b; }", "can't be reached"),
-        ("server { listen 443 ssl proxy_protocol; ssl_certificate a; ssl_certificate_key b; }", "PROXY protocol"),
-        ("server { listen 443 ssl; ssl_certificate $name.crt; ssl_certificate_key b; }", "only plain paths"),
-        ("server { listen 443 ssl;", "no nginx configuration|nothing to test"),
-    ],
-)
-def test_nothing_to_test(tmp_path: Path, text: str, message: str) -> None:
-    main = tmp_path / "my.conf"
-    main.write_text(text)
-    with pytest.raises(UsageError, match=message):
-        from_nginx(main, tmp_path, None)
+def test_without_anything_to_ask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither engine nor nginx: the scenario is there, expects nothing, and says what comes next."""
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    program = f"""
+import sys
+from mtls_runner.runtimes import process
+process._MORE_PLACES = ()
+from mtls_runner.cli import main
+sys.exit(main(["init", {str(tmp_path / "lab")!r}, "--from-nginx", {str(HERE / "plain.conf")!r}]))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "not recorded, since" in done.stdout
+    assert "no nginx is installed" in done.stdout
+    assert "next: mtls-run record" in done.stdout
+    scenario = (tmp_path / "lab" / "plain.yaml").read_text()
+    assert "expect:" not in scenario
+    assert command_line([str(tmp_path / "lab" / "plain.yaml")]) == 2
+    assert "mtls-run record" in capsys.readouterr().err
 
 
-def test_the_scenario_is_not_overwritten(tmp_path: Path) -> None:
-    draft = from_nginx(_ARTICLE, tmp_path, None)
-    write(draft, tmp_path)
-    with pytest.raises(UsageError, match="nothing is overwritten"):
-        write(draft, tmp_path)
+def test_a_process_needs_consent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["init", str(tmp_path / "lab"), "--from-nginx", str(HERE / "plain.conf"), "--runtime", "process"]
+    assert command_line(arguments) == 2
+    assert "--allow-commands" in capsys.readouterr().err
+
+
+def test_the_scenario_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "plain.yaml").write_text("mine")
+    assert command_line(["init", str(tmp_path), "--from-nginx", str(HERE / "plain.conf"), *_AS_PROCESS]) == 2
+    assert "nothing is overwritten" in capsys.readouterr().err
+    assert (tmp_path / "plain.yaml").read_text() == "mine"
+
+
+def test_in_a_container(tmp_path: Path) -> None:
+    """OCSP responders are there only: an ``ssl_ocsp`` that has one lets the good one in."""
+    try:
+        Engine.connect()
+    except EngineError as error:
+        not_here(str(error))
+    one = made(HERE / "ocsp.conf", tmp_path, Overrides())
+    assert one.unproved == []
+    assert doors(load(one.path).cases) == {"/": {"good"}}
+    assert command_line([str(one.path)]) == 0
+    assert command_line([*_AS_PROCESS, str(one.path)]) == 5

@@ -170,9 +170,9 @@ server:
   config: own.conf
   port: 443
   certificate: server
-  upstreams: [app, 10.0.0.9, "unix:/run/php.sock", grpc-app]
+  upstreams: [app, 10.0.0.9, "unix:/run/php.sock", "unix:///run/uwsgi.sock", grpc-app]
   files: {/etc/nginx/c.pem: server.chain, /etc/nginx/k.pem: server.key, /etc/nginx/ca.pem: ca.certificate}
-matrix: {client.request.path: [/, /group, /php, /grpc, /tls, /own]}
+matrix: {client.request.path: [/, /group, /php, /grpc, /tls, /own/, /self, /socket, /variable, /uwsgi]}
 cases:
   - {name: good, client: good, expect: {outcome: accepted, status: 200}}
   - {name: none, expect: {server-refused: no-certificate}}
@@ -182,8 +182,10 @@ user nobody-here; pid /nowhere/pid; daemon on;
 events { use epoll; }
 stream { server { listen 443; proxy_pass app:443; } }
 http {
+  upstream django { server unix:///run/uwsgi.sock; }
   upstream group { server 10.0.0.9:8000; keepalive 4; }
   server { return 204; }
+  server { listen 127.0.0.1:81; listen unix:/run/self.sock; resolver 10.0.0.53; return 200 self; }
   server {
     listen 10.1.1.1:443 ssl; listen 10.1.1.2:443 ssl; listen 80;
     ssl_certificate c.pem; ssl_certificate_key /etc/nginx/k.pem; ssl_client_certificate ca.pem; ssl_verify_client on;
@@ -194,6 +196,10 @@ http {
     location /php { include fastcgi_params; fastcgi_pass unix:/run/php.sock; }
     location /grpc { grpc_pass grpc://grpc-app:50051; }
     location /tls { proxy_pass https://app; proxy_ssl_verify on; proxy_ssl_trusted_certificate ca.pem; proxy_ssl_name localhost; }
+    location /uwsgi { uwsgi_pass django; }
+    location /self { proxy_pass http://127.0.0.1:81; }
+    location /socket { proxy_pass http://unix:/run/self.sock:/; }
+    location /variable { set $where http://app:8080; proxy_pass $where; }
     location /own { access_log off; alias /srv/www; index own.html; }
   }
 }
@@ -205,7 +211,7 @@ def test_an_own_configuration_with_consent(tmp_path: Path) -> None:
     files = "/srv/www/own.html: {file: own.conf}, /etc/nginx/ca.pem: ca"
     text = OWN.replace("port: 443", "port: 20001").replace("/etc/nginx/ca.pem: ca", files)
     (tmp_path / "own.conf").write_text(OWN_CONFIGURATION)
-    path = scenario(tmp_path, text.replace("/own]", "/own/]"))
+    path = scenario(tmp_path, text)
     plan = load(path, Overrides(allow_commands=True))
     with Lab(plan) as lab:
         verdicts = [lab.run(case) for case in plan.cases]
@@ -225,3 +231,36 @@ def test_an_own_configuration_stays_in_a_container_without_consent(tmp_path: Pat
             verdicts.append(lab.run(plan.cases[0]))
     assert "no/such:image" in verdicts[0].error or "engine" in verdicts[0].error
     assert verdicts[1].status is Status.PASS, verdicts[1].error
+
+
+PROXIED = """
+ca: {}
+leaves: {server: {}}
+server:
+  backend: nginx
+  runtime: process
+  config: own.conf
+  port: 443
+  client_auth: none
+  files: {/etc/nginx/c.pem: server.chain, /etc/nginx/k.pem: server.key}
+matrix: {client.tool: [python, curl]}
+cases:
+  - {name: v1, client: {proxy_protocol: v1}, expect: {outcome: accepted, body: "from 127.0.0.1"}}
+  - {name: v2, client: {proxy_protocol: v2}, expect: {outcome: accepted, body: "from 127.0.0.1"}}
+  - {name: without, expect: {outcome: no-connection, where: {when: {tool: curl}, expect: {curl_exit: 35}}}}
+"""
+
+
+def test_clients_that_speak_the_proxy_protocol(tmp_path: Path) -> None:
+    """nginx says whom the header tells of; without one it hangs up. curl has version 1 only."""
+    (
+        tmp_path / "own.conf"
+    ).write_text("""server { listen 443 ssl proxy_protocol; ssl_certificate c.pem; ssl_certificate_key k.pem;
+        location / { return 200 "from $proxy_protocol_addr"; } }""")
+    plan = load(scenario(tmp_path, PROXIED), Overrides(allow_commands=True))
+    with Lab(plan) as lab:
+        verdicts = {case.name: lab.run(case) for case in plan.cases}
+    assert [
+        (name, v.mismatches, v.error) for name, v in verdicts.items() if v.status not in (Status.PASS, Status.SKIP)
+    ] == []
+    assert [name for name, v in verdicts.items() if v.status is Status.SKIP] == ["v2[client.tool=curl]"]

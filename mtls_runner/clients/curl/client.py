@@ -18,7 +18,7 @@ from mtls_runner.clients.curl.trace import Head, TraceReader
 from mtls_runner.errors import Deadline, DeadlineExceeded, FileUnusable, LabError
 from mtls_runner.model.case import satisfies
 from mtls_runner.model.certificate import FileForm
-from mtls_runner.model.endpoint import Address, ClientSpec, TlsVersion, VerifyFlag
+from mtls_runner.model.endpoint import Address, ClientSpec, ProxyProtocol, TlsVersion, VerifyFlag
 from mtls_runner.model.observation import ClientView, Reason
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import RevocationCheck
@@ -83,6 +83,8 @@ class CurlClient:
             return f"curl {binary.version} is too old: {_OLDEST} or later is needed"
         if client.post_handshake_auth is False:
             return "curl takes every request for its certificate after the handshake"
+        if client.proxy_protocol is ProxyProtocol.V2:
+            return "curl speaks version 1 of the PROXY protocol only (--haproxy-protocol)"
         if VerifyFlag.STRICT in client.verify_flags:
             return "curl has no option for x509_strict"
         if client.crl and client.crl_check is not RevocationCheck.CHAIN:

@@ -116,6 +116,8 @@ def build(client: ClientSpec, address: Address, files: CurlFiles) -> Command:
     else:
         # With --cacert alone curl still looks into its built-in directory of the system's authorities.
         options += ["--cacert", str(files.trust), "--capath", str(files.empty)]
+    if client.proxy_protocol is not None:
+        options.append("--haproxy-protocol")
     if client.cert_status:
         options.append("--cert-status")
     if files.crl is not None:

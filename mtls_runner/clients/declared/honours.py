@@ -27,6 +27,8 @@ def _missing(client: ClientSpec, honours: Honours, title: str) -> Iterator[str]:
         yield f"{title} can't be told to offer {', '.join(client.alpn)} by ALPN"
     if client.post_handshake_auth:
         yield f"{title} can't be told to take a request for its certificate after the handshake"
+    if client.proxy_protocol is not None:
+        yield f"{title} can't be told to speak the PROXY protocol"
     if client.cert_status:
         yield f"{title} can't be told to insist on a stapled OCSP response"
     for setting, wanted in sorted(given(client)):

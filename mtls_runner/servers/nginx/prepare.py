@@ -121,8 +121,10 @@ def prepare_own(
         " ".join((relay, *place.http)),
         listens={address: f"{place.host}{ports[port]}" for address, port in own.ports.items()},
         below=place.directory,
+        modules=place.modules,
         scratch=f"{place.directory}/scratch",
         sockets=stub,
+        inside=ports,
     )
     main = f"{place.directory}{ROOT}/nginx.conf"
     return _own(

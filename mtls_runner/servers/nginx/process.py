@@ -154,7 +154,7 @@ def _surroundings(directory: Path, nginx: InstalledNginx) -> Surroundings:
         for directive, module in _TEMPORARY.items()
         if nginx.build.has(module)
     )
-    return Surroundings(str(directory), f"{_HOST}:", tuple(main), temporary)
+    return Surroundings(str(directory), f"{_HOST}:", tuple(main), temporary, nginx.build.modules)
 
 
 @contextlib.contextmanager
@@ -182,6 +182,8 @@ def serve_as_process(
         listeners = {
             number: stack.enter_context(socket.create_server((_HOST, 0), backlog=_BACKLOG)) for number in numbers
         }
+        for listener in listeners.values():
+            listener.setblocking(False)  # as nginx's own are: it may accept until nobody is there
         ports = {number: listener.getsockname()[1] for number, listener in listeners.items()}
         address = Address(_HOST, ports[wanted])
         stub = stack.enter_context(upstream_stub(server, material.directory)) if server.upstreams else None

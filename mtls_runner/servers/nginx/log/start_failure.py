@@ -86,5 +86,7 @@ def _short(message: str) -> str:
 def renamed(text: str, names: Sequence[tuple[str, str]]) -> str:
     """A message with the author's files in place of their copies in the container."""
     for inside, outside in names:
+        if inside.endswith("/"):  # a folder in which all of them are
+            text = text.replace(inside, outside)
         text = text.replace(f" in {inside}:", f" in {outside}:")
     return text

@@ -6,16 +6,25 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from mtls_runner.servers.nginx.read.statements import Statement
-
-__all__ = ["Application", "Stub", "applications", "is_name", "stubs"]
+__all__ = ["Application", "Stated", "Stub", "applications", "is_name", "own_port", "stubs"]
 
 _PASS = re.compile("(proxy|grpc|fastcgi|uwsgi|scgi|memcached)_pass")
 _WHERE = re.compile(r"(?:([a-z]+)://)?(unix:[^:;]+|\[[0-9A-Fa-f:.]+\]|[^/:$\[]+)(?::([0-9]{1,5}))?:?((?:/|$).*)")
+_URL = re.compile(r"(https?|grpcs?)://")
 _TLS = ("https", "grpcs")
+
+
+class Stated(Protocol):
+    """A statement, of one file or of a whole configuration."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def arguments(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def opens(self) -> int: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +37,7 @@ class Application:
         host: a name, an address or ``unix:`` with a path.
         port: the scheme's own where there is none.
         path: the URI behind it.
+        group: the ``upstream`` that it is a server of.
     """
 
     directive: str
@@ -36,19 +46,23 @@ class Application:
     host: str
     port: int
     path: str
+    group: str = ""
 
     def at(self, address: str) -> str:
         """The argument with another address, ``host:port`` or ``unix:`` with a path."""
         if self.directive == "server":
             return address
+        if self.directive == "set" and address.startswith("unix:"):
+            return f"{self.scheme}://{address}:{self.path}"
         more = ":" if self.path and address.startswith("unix:") else ""
         return f"{self.scheme}://{address}{more}{self.path}"
 
 
-def applications(found: Iterable[tuple[tuple[str, ...], Statement]]) -> list[Application]:
+def applications(found: Iterable[tuple[tuple[str, ...], Stated]]) -> list[Application]:
     """Those of a whole configuration, of each statement with the names of the blocks around it.
 
-    Left out is what only variables name, and names of ``upstream`` groups, whose servers count.
+    What a variable is ``set`` to counts where it is a URL. Left out are other variables, and names of ``upstream`` groups, whose
+    servers count.
     """
     found = list(found)
     groups = {one.arguments[0] for _, one in found if one.name == "upstream" and one.opens and one.arguments}
@@ -60,16 +74,18 @@ def applications(found: Iterable[tuple[tuple[str, ...], Statement]]) -> list[App
         if one.name == "upstream" and one.opens and one.arguments:
             group = one.arguments[0]
         in_group = one.name == "server" and path[-1:] == ("upstream",)
-        if not one.arguments or not (in_group or _PASS.fullmatch(one.name)):
+        is_set = one.name == "set" and len(one.arguments) == 2 and _URL.match(one.arguments[1]) is not None
+        if not one.arguments or not (in_group or is_set or _PASS.fullmatch(one.name)):
             continue
-        parts = _parts(one.name, one.arguments[0])
+        where = one.arguments[is_set]
+        parts = _parts("proxy_pass" if is_set else one.name, where)
         if parts is None or (not in_group and parts[1] in groups):
             continue
         scheme, host, port, uri = parts
         if in_group:
             scheme = spoken.get(group, "http")
         own = 443 if scheme in _TLS else 80
-        made[one.name, one.arguments[0]] = Application(one.name, one.arguments[0], scheme, host, port or own, uri)
+        made[one.name, where] = Application(one.name, where, scheme, host, port or own, uri, group if in_group else "")
     return list(made.values())
 
 
@@ -89,6 +105,13 @@ def is_name(host: str) -> bool:
     except ValueError:
         return not host.startswith("unix:") and host != "localhost"
     return False
+
+
+def own_port(one: Application, ports: Mapping[str, int]) -> int | None:
+    """The configuration's own port, where it passes requests to itself; ``ports``: of each of its ``listen`` addresses."""
+    if one.host in ("localhost", "127.0.0.1", "[::1]"):
+        return one.port if one.port in ports.values() else None
+    return ports.get(one.host)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,14 +13,12 @@ from pathlib import Path, PurePosixPath
 
 from mtls_runner.errors import UsageError
 from mtls_runner.servers.nginx.read.files import ROOT, beside, text_of
+from mtls_runner.servers.nginx.read.stand_ins import USUAL
 from mtls_runner.servers.nginx.read.statements import Unreadable, is_whole, statements
 
 __all__ = ["Directive", "Reading", "ServerBlock", "bring_in", "places", "read"]
 
 _MAGIC = frozenset("*?[")
-_OF_THE_IMAGE = frozenset(
-    ("mime.types", "fastcgi_params", "fastcgi.conf", "uwsgi_params", "scgi_params", "proxy_params")
-)
 _DEEPEST = 16
 """Includes within includes; nginx has no limit but the number of open files."""
 
@@ -164,7 +162,7 @@ class _Walk:
             if not by_itself:
                 self._reading.files[inside] = local
             yield local
-        missing = not found and not _MAGIC.intersection(pattern) and target.name not in _OF_THE_IMAGE
+        missing = not found and not _MAGIC.intersection(pattern) and target.name not in USUAL
         if missing:
             self._reading.notes.append(
                 f"{directive.place}: {pattern} is not here; nginx will not start without it unless the image has it "

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import unified_diff
 from pathlib import Path
+from types import MappingProxyType
 
 from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.model.port import Material
 from mtls_runner.servers.container.files import ContainerFile
 from mtls_runner.servers.mapped_files import mapped_files, text_of_own
-from mtls_runner.servers.nginx.read.applications import Stub, applications, stubs
+from mtls_runner.servers.nginx.read.applications import Stub, applications, is_name, own_port, stubs
 from mtls_runner.servers.nginx.read.files import ROOT, beside, is_whole_text
 from mtls_runner.servers.nginx.read.instrument import Changes, has_unlisted, instrument
-from mtls_runner.servers.nginx.read.listening import lab_ports
+from mtls_runner.servers.nginx.read.listening import lab_ports, parsed
 from mtls_runner.servers.nginx.read.stand_ins import stand_in
 from mtls_runner.servers.nginx.read.statements import Statement, Unreadable, statements
 from mtls_runner.servers.nginx.write.access_log import FORMAT_DEFINITION
@@ -25,6 +27,12 @@ __all__ = ["OwnConfiguration", "UserConfiguration", "read_user_configuration"]
 
 _OWN_FILE = str(ROOT / "conf.d" / "00-mtls-run.conf")
 """What the lab adds at ``http`` level; its name sorts before the author's, so that what it defines is there for them."""
+_SIZES = {name: f"{name} 512;" for name in ("map_hash_bucket_size", "server_names_hash_bucket_size")}
+"""Their defaults are those of the processor's cache, so that long names start on one machine and not on another."""
+_SAID_PORT = "$mtls_run_server_port"
+_SERVER_PORT = {"$server_port": _SAID_PORT, "${server_port}": f"${{{_SAID_PORT[1:]}}}"}
+_STUBBED_BY_HTTP = ("fastcgi_pass", "uwsgi_pass", "scgi_pass", "memcached_pass")
+_RESOLVED = ("proxy_pass", "grpc_pass", "server")
 _MAIN_FILE = str(ROOT / "nginx.conf")
 
 
@@ -90,9 +98,32 @@ class OwnConfiguration:
     def certificate(self) -> tuple[str, str, str] | None:
         """Paths of a certificate, its key and the key's passphrase (or ``""``) that ``files:`` maps; ``None``: it does not."""
         of = self.server.certificate
-        paths = {what.removeprefix(f"{of}."): path for path, what in self.server.files if what.startswith(f"{of}.")}
+        paths = {
+            what.removeprefix(f"{of}."): str(ROOT / path)
+            for path, what in self.server.files
+            if what.startswith(f"{of}.")
+        }
         chain = paths.get("chain", paths.get("certificate", ""))
         return (chain, paths["key"], paths.get("passphrase", "")) if chain and "key" in paths else None
+
+    def _server_port(self, listens: Mapping[str, str]) -> dict[str, str]:
+        """Of ``$server_port``: a variable with what the configuration says, where the lab listens on other ports."""
+        return _SERVER_PORT if self._moved(listens) else {}
+
+    def _moved(self, listens: Mapping[str, str]) -> dict[str, int]:
+        """The lab's port → the configuration's, where they differ."""
+        said = {listens.get(address, address).rpartition(":")[2]: parsed(address)[1] for address in self.ports}
+        return {new: old for new, old in said.items() if old is not None and new != str(old)}
+
+    def _responders(self) -> dict[tuple[str, str], str]:
+        """A responder of the lab's in the place of somebody else's."""
+        uris = [responder.uri for responder in self.server.responders][:1]
+        return {
+            (one.name, one.arguments[0]): uri
+            for uri in uris
+            for _, one in self.found
+            if one.name == "ssl_ocsp_responder" and one.arguments
+        }
 
     def copies(
         self,
@@ -101,33 +132,62 @@ class OwnConfiguration:
         *,
         listens: Mapping[str, str],
         below: str = "",
+        modules: str = "",
         scratch: str = "/tmp",  # noqa: S108 - of a container that is the run's own
         sockets: str = "",
+        inside: Mapping[int, int] = MappingProxyType({}),
     ) -> UserConfiguration:
         """What nginx gets.
 
         Args:
             material: the plan's.
             http: more configuration for the ``http`` level, on one line.
-            listens, below, scratch: see :class:`~mtls_runner.servers.nginx.read.instrument.Changes`.
+            listens, below, modules, scratch: see :class:`~mtls_runner.servers.nginx.read.instrument.Changes`.
             sockets: where the stubs' sockets are; ``""``: they are on the container's loopback.
+            inside: what takes the place of its ports, where it passes requests to itself.
 
         Raises:
             MaterialError: a file can't be read, or made.
         """
-        http = " ".join(part for part in (FORMAT_DEFINITION, http) if part)
+        sizes = [text for name, text in _SIZES.items() if not any(one.name == name for _, one in self.found)]
+        moved = " ".join(f"{new} {old};" for new, old in self._moved(listens).items())
+        ports = f"map $server_port {_SAID_PORT} {{ default $server_port; {moved} }}" if moved else ""
+        http = " ".join(part for part in (FORMAT_DEFINITION, *sizes, ports, http) if part)
         mapped = list(mapped_files(self.server, material, str(ROOT)))
         paths = {file.path for file in mapped}
-        at = {one: stub_at(stub, sockets) for one, stub in self.stubs.items()}
         passed = {(one.directive, one.argument): one for one in applications(self.found)}
+        at = {
+            key: stub_at(stub, sockets)
+            for key, stub in self.stubs.items()
+            if sockets or key[0] not in _RESOLVED or not is_name(passed[key].host)  # names are in the container's hosts
+        }
+        own = {
+            key: f"127.0.0.1:{inside.get(port, port)}"
+            for key, one in passed.items()
+            if key not in self.stubs and (port := own_port(one, self.ports)) is not None
+        }
+        groups = {passed[key].group for key in self.stubs} - {""}
+        by_http = {
+            (one.name, one.arguments[0]): f"http://{one.arguments[0]}"
+            for _, one in self.found
+            if one.name in _STUBBED_BY_HTTP and one.arguments[:1] and one.arguments[0] in groups
+        }
         changes = Changes(
             http=http,
             listens=listens,
             unlisted=f"listen {listens['80']};" if below and "80" in listens else "",
             below=below,
+            modules=modules,
             scratch=scratch,
             here=lambda path: str(ROOT / path) in paths,
-            arguments={key: passed[key].at(address) for key, address in at.items()},
+            arguments=self._responders()
+            | by_http
+            | {key: passed[key].at(address) for key, address in (at | own).items()},
+            texts=self._server_port(listens)
+            | {
+                old: hashlib.sha1(material.credential(id_).der, usedforsecurity=False).hexdigest()
+                for old, id_ in self.server.substitutes
+            },
         )
         old_forms = any(one.name == "http2" for _, one in self.found) or any(
             "grpc" in s.scheme for s in self.stubs.values()
@@ -143,8 +203,10 @@ class OwnConfiguration:
         if below and not self.whole:
             main = f"events {{}} http {{ include {below}{ROOT}/conf.d/*.conf; }}\n"
             result.files.append(ContainerFile(below + _MAIN_FILE, main.encode()))
+            result.names.append((below + _MAIN_FILE, "the nginx.conf around it"))
         done = {file.path for file in self._files}
         result.files += (replace(file, path=below + file.path) for file in mapped if file.path not in done)
+        result.names += [(f"{below}/", "/")] * bool(below)
         for path in self._missing:
             content = None if path in paths else stand_in(path, of_image=not below)
             result.files += [ContainerFile(below + path, content)] if content is not None else []

@@ -21,14 +21,17 @@ __all__ = ["NOT_COPIED", "Changes", "has_unlisted", "instrument", "is_path"]
 NOT_COPIED = re.compile(
     "daemon|master_process|pid|lock_file|use|worker_(cpu_affinity|priority|rlimit_nofile|rlimit_core)|working_directory"
     "|access_log|error_log|log_format|open_log_file_cache|client_body_temp_path|(proxy|fastcgi|uwsgi|scgi)_temp_path"
-    "|limit_req|limit_req_(dry_run|log_level|status)|http3|http3_\\w+|quic_\\w+"
+    "|limit_req|limit_req_(dry_run|log_level|status)|http3|http3_\\w+|quic_\\w+|resolver"
 )
-"""What the copy leaves out: it says nothing about who may enter, or (``limit_req``) something that no test can rely on."""
+"""What the copy leaves out: it says nothing about who may enter, or (``limit_req``) something that no test can rely on.
+
+Names can't be resolved in the lab: without a ``resolver`` nginx says so at once.
+"""
 _OTHER_PROTOCOLS = ("stream", "mail")
 _IF_THERE = ("ssl_dhparam", "ssl_session_ticket_key", "ssl_stapling_file")
 """Files that nginx can do without; not there, they are left out."""
 _PATHS = re.compile(
-    "include|root|alias|auth_basic_user_file|load_module|js_import|js_path|perl_modules|perl_require|xslt_stylesheet|geoip_\\w+"
+    "include|root|alias|auth_basic_user_file|js_import|js_path|perl_modules|perl_require|xslt_stylesheet|geoip_\\w+"
     "|ssl_(certificate|certificate_key|client_certificate|trusted_certificate|crl|password_file|dhparam|session_ticket_key"
     "|stapling_file)|(proxy|grpc|uwsgi)_ssl_(certificate|certificate_key|trusted_certificate|crl|password_file)"
 )
@@ -51,6 +54,7 @@ class Changes:
         listens: a ``listen``'s address as written → what the copy has; those that are not in it stay as they are.
         unlisted: the ``listen`` of those that have none.
         below: where absolute paths begin (a process); ``""``: at the root (a container).
+        modules: the folder of nginx's dynamic modules, where ``below`` is something; else it finds them.
         scratch: a folder that can be written to, for caches.
         here: whether a file of that path is there.
         arguments: what other arguments become, by directive and text (stubs in the place of applications).
@@ -61,6 +65,7 @@ class Changes:
     listens: Mapping[str, str] = field(default_factory=dict)
     unlisted: str = ""
     below: str = ""
+    modules: str = ""
     scratch: str = "/tmp"  # noqa: S108 - of a container that is the run's own
     here: Callable[[str], bool] = lambda _: True
     arguments: Mapping[tuple[str, str], str] = field(default_factory=dict)
@@ -152,10 +157,17 @@ def _listen(one: Statement, changes: Changes, listening: set[tuple[int, str]], h
 
 def _argument(one: Statement, changes: Changes) -> Iterator[tuple[int, int, str]]:
     first, *rest = one.arguments
-    new = changes.arguments.get((one.name, first), first)
     name = one.name
+    if name == "set" and rest:
+        value = changes.arguments.get((name, rest[0]))
+        if value is not None:
+            yield one.start, one.end, f"set {first} {path_argument(value)};"
+        return
+    new = changes.arguments.get((name, first), first)
     if _CACHE.fullmatch(name) and first.startswith("/"):
         new = changes.scratch + first.replace("/", "-")
+    elif name == "load_module" and changes.modules and not first.startswith("/"):
+        new = f"{changes.modules}/{first.rpartition('/')[2]}"
     elif is_path(name) and first.startswith("/"):
         new = changes.below + first
     elif name.endswith("_pass") and name not in ("proxy_pass", "grpc_pass") and new != first:

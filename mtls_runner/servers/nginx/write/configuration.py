@@ -34,12 +34,14 @@ class Surroundings:
         host: that it listens on, with the colon before a port; ``""``: every address.
         main: directives at the top.
         http: directives of the ``http`` block.
+        modules: the folder of nginx's dynamic modules.
     """
 
     directory: str
     host: str = ""
     main: tuple[str, ...] = ()
     http: tuple[str, ...] = ()
+    modules: str = ""
 
     @property
     def main_file(self) -> str:
