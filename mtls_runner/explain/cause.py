@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from mtls_runner.explain.expected import Expected
+from mtls_runner.explain.expected import ExpectedInWords
 from mtls_runner.explain.words import listed, tls_names
 from mtls_runner.model import MEANINGS
 from mtls_runner.model.case import Case, Plan
@@ -18,7 +18,7 @@ __all__ = ["cause"]
 _NOTHING = "OpenSSL's own choice"
 
 
-def cause(plan: Plan, case: Case, wanted: Expected, now: datetime) -> str:
+def cause(plan: Plan, case: Case, wanted: ExpectedInWords, now: datetime) -> str:
     """A clause without a full stop; ``""`` where the scenario names no reason."""
     if wanted.reason is None or wanted.outcome is None:
         return ""
@@ -32,7 +32,7 @@ def cause(plan: Plan, case: Case, wanted: Expected, now: datetime) -> str:
     return f"{meaning} ({facts})" if facts else meaning
 
 
-def _special(plan: Plan, client: ClientSpec, server: ServerSpec, wanted: Expected) -> str:
+def _special(plan: Plan, client: ClientSpec, server: ServerSpec, wanted: ExpectedInWords) -> str:
     match wanted.reason:
         case Reason.NO_CERTIFICATE | Reason.CERTIFICATE_WITHHELD:
             return "it demands one" if server.client_auth is ClientAuth.REQUIRED else "it wants one for this"
@@ -66,7 +66,7 @@ def _pair(what: str, client: str | None, server: str | None) -> str:
     return f"{what}: the client has {client or _NOTHING}, the server {server or _NOTHING}"
 
 
-def _broken(plan: Plan, case: Case, wanted: Expected, now: datetime) -> str:
+def _broken(plan: Plan, case: Case, wanted: ExpectedInWords, now: datetime) -> str:
     """The certificate, or the link above it, that is to blame."""
     client, server = case.client, case.server
     if client is None or wanted.reason is None:

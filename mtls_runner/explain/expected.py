@@ -10,7 +10,7 @@ from mtls_runner.model.case import Case, Check, Match, Matcher
 from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.snippet import MASK, is_secret
 
-__all__ = ["Expected", "expected"]
+__all__ = ["ExpectedInWords", "expected"]
 
 _SENTENCES = {
     Outcome.ACCEPTED: "the client gets its answer",
@@ -35,7 +35,7 @@ _LONGEST = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
+class ExpectedInWords:
     """A case's expectation.
 
     Args:
@@ -54,7 +54,7 @@ class Expected:
     details: tuple[str, ...]
 
 
-def expected(case: Case) -> Expected:
+def expected(case: Case) -> ExpectedInWords:
     """Of a case."""
     checks = case.expect.checks
     outcomes = _values(checks, "outcome")
@@ -64,7 +64,7 @@ def expected(case: Case) -> Expected:
     if reasons:
         sentence += f": {either(reasons)}"
     alerts, statuses = _values(checks, "alert"), _values(checks, "status")
-    return Expected(
+    return ExpectedInWords(
         outcome=outcome,
         reason=Reason(reasons[0]) if reasons else None,
         alert=alerts[0] if alerts else None,

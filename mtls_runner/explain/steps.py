@@ -9,7 +9,7 @@ from enum import IntEnum
 from pathlib import Path
 
 from mtls_runner.explain.cause import cause
-from mtls_runner.explain.expected import Expected
+from mtls_runner.explain.expected import ExpectedInWords
 from mtls_runner.explain.servers import then_sent
 from mtls_runner.explain.words import either, listed, plural, quoted, titled, tls_names
 from mtls_runner.model.case import Case, Plan
@@ -62,7 +62,7 @@ _CONNECTION_ENDS = {
 }
 
 
-def steps(plan: Plan, case: Case, wanted: Expected, now: datetime) -> tuple[ToldStep, ...]:
+def steps(plan: Plan, case: Case, wanted: ExpectedInWords, now: datetime) -> tuple[ToldStep, ...]:
     """Of a case that has a client; the last one is where it should end."""
     if case.client is None:
         return ()
@@ -91,7 +91,7 @@ def presents(plan: Plan, client: ClientSpec) -> str:
     return f"{told}; trusts {_trusted(client.trust)}"
 
 
-def _end(case: Case, client: ClientSpec, wanted: Expected) -> ToldStage:
+def _end(case: Case, client: ClientSpec, wanted: ExpectedInWords) -> ToldStage:
     match wanted.outcome:
         case Outcome.CLIENT_UNUSABLE:
             return ToldStage.PREPARE
@@ -117,7 +117,7 @@ def _alike(server: ServerSpec, client: ClientSpec) -> ServerSpec:
 
 
 def _stages(
-    plan: Plan, client: ClientSpec, server: ServerSpec, tls: TlsVersion | None, wanted: Expected
+    plan: Plan, client: ClientSpec, server: ServerSpec, tls: TlsVersion | None, wanted: ExpectedInWords
 ) -> Iterator[tuple[ToldStage, str]]:
     usable = usable_versions(server, client)
     version = tls or (usable[-1] if usable else None)
@@ -230,7 +230,7 @@ def _trusted(ids: tuple[str, ...]) -> str:
     return either(map(quoted, ids)) if ids else "nobody (it trusts none)"
 
 
-def _ending(plan: Plan, case: Case, wanted: Expected, now: datetime) -> str:
+def _ending(plan: Plan, case: Case, wanted: ExpectedInWords, now: datetime) -> str:
     why = cause(plan, case, wanted, now)
     because = f": {why}" if why else ""
     match wanted.outcome:
@@ -275,7 +275,7 @@ def _taken(plan: Plan, case: Case) -> str:
     return f"It takes the client's certificate: {' ← '.join(map(quoted, path[: anchor + 1]))}, which it trusts."
 
 
-def _refusal(case: Case, wanted: Expected) -> str:
+def _refusal(case: Case, wanted: ExpectedInWords) -> str:
     """How a refusal travels: what differs most between servers, and surprises most."""
     if wanted.reason is Reason.NOT_AUTHORIZED:
         return f"It says so by HTTP{f', status {wanted.status}' if wanted.status else ''}."
