@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 from mtls_runner.engine.observe import observe
 from mtls_runner.engine.steps import cannot_go_on, changes_server, explained, run_steps
 from mtls_runner.errors import Deadline, FileUnusable, LabError, MaterialError, ServerUnusable
-from mtls_runner.model.case import Case, Plan, lives_briefly
+from mtls_runner.model.case import Case, Plan, meet_briefly
 from mtls_runner.model.chain import completed
-from mtls_runner.model.endpoint import ByIdentity, ClientSpec, ServerSpec
+from mtls_runner.model.endpoint import ByIdentity, ByMeeting, ClientSpec, ServerSpec
 from mtls_runner.model.observation import ClientView, Observation, Phase, ServerView
 from mtls_runner.model.port import Client, RunningServer, ServerBackend, TakingTime, Warned, Watch
 from mtls_runner.model.revocation import RevocationCheck
@@ -101,6 +101,8 @@ class Lab(AbstractContextManager["Lab"]):
         self._by_identity: ByIdentity[ServerSpec, _Server] = ByIdentity()
         self._backends: dict[BackendTraits, ServerBackend] = {}
         self._announced: set[BackendTraits] = set()
+        self._skips: ByMeeting[str | None] = ByMeeting()
+        self._brief: ByMeeting[bool] = ByMeeting()
         self._tools: dict[ClientTraits, Client] = {}
         self._directory = Path()
         self._controls: Controls | None = None
@@ -279,6 +281,16 @@ class Lab(AbstractContextManager["Lab"]):
         return next((reason for reason in reasons if reason is not None), None) or cannot_go_on(case, self.tool)
 
     def _cannot(self, server: ServerSpec, client: ClientSpec | None) -> str | None:
+        return self._skips.get(server, client, lambda: self._why_not(server, client))
+
+    def _lives_briefly(self, case: Case) -> bool:
+        """Whether its material has to be dated when it runs."""
+        return any(
+            self._brief.get(server, client, partial(meet_briefly, server, client, self.plan))
+            for server, client in case.meetings()
+        )
+
+    def _why_not(self, server: ServerSpec, client: ClientSpec | None) -> str | None:
         reason = self.server_cannot(server, client)
         if reason is None and client is not None:
             reason = client.tool.missing() or self.tool(client.tool).cannot(client)
@@ -292,7 +304,7 @@ class Lab(AbstractContextManager["Lab"]):
         """
         if case.client is None or changes_server(case) or self.cannot(case) is not None:
             return
-        if self._dated or not lives_briefly(case, self.plan):
+        if self._dated or not self._lives_briefly(case):
             self.server(case.server)
 
     @contextmanager
@@ -347,7 +359,7 @@ class Lab(AbstractContextManager["Lab"]):
         reason = self.cannot(case)
         if reason is not None:
             return Verdict(case, Status.SKIP, skip_reason=reason)
-        if not self._dated and lives_briefly(case, self.plan):
+        if not self._dated and self._lives_briefly(case):
             return self._run_dated(case)
         return run_steps(self, case)
 

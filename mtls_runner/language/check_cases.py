@@ -18,7 +18,7 @@ from mtls_runner.model.case import Case, Check, Expectation, Match
 from mtls_runner.model.certificate import CertificateSpec, Defect, KeyAlgorithm
 from mtls_runner.model.chain import client_verifies, lineage, presented, server_verifies
 from mtls_runner.model.chain_faults import Fault, faults
-from mtls_runner.model.endpoint import ClientAuth, ClientSpec, ServerSpec
+from mtls_runner.model.endpoint import ByMeeting, ClientAuth, ClientSpec, ServerSpec
 from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.model.revocation import CrlSpec, RevocationCheck
 from mtls_runner.tls import REASONS
@@ -140,8 +140,21 @@ def _names_are_dns(host: ServerSpec, client: ClientSpec, certificates: Certifica
     return client.server_name is not None and bool(dns)
 
 
-def never_holds(case: Case, certificates: Certificates, crls: Mapping[str, CrlSpec], now: datetime) -> Outlook | None:
-    """What will be seen in place of what a case expects; ``None``: it may hold, or nobody can tell."""
+def never_holds(
+    case: Case,
+    certificates: Certificates,
+    crls: Mapping[str, CrlSpec],
+    now: datetime,
+    known: ByMeeting[Outlook | None] | None = None,
+) -> Outlook | None:
+    """What will be seen in place of what a case expects; ``None``: it may hold, or nobody can tell.
+
+    Args:
+        case: a plain one; of others nobody can tell.
+        certificates, crls: the plan's, by id.
+        now: when it runs.
+        known: what other cases of the plan were found to come to.
+    """
     if not case.plain or case.client is None:
         return None
     wanted = {check.path: check for check in case.expect.checks if check.path in ("outcome", "reason")}
@@ -158,7 +171,9 @@ def never_holds(case: Case, certificates: Certificates, crls: Mapping[str, CrlSp
     )
     if not outcomes <= _JUDGED or Reason.NOT_AUTHORIZED in reasons:
         return None
-    foreseen = outlook(case.server, case.client, certificates, crls, now)
+    server, client = case.server, case.client
+    remembered = known if known is not None else ByMeeting()
+    foreseen = remembered.get(server, client, lambda: outlook(server, client, certificates, crls, now))
     if foreseen is None:
         return None
     if foreseen.outcome not in outcomes:
@@ -291,8 +306,9 @@ def check_outlook(
 ) -> None:
     """A warning for each expectation that can never hold, as material and settings have it."""
     now = datetime.now(UTC)
+    known: ByMeeting[Outlook | None] = ByMeeting()
     for case in cases:
-        foreseen = never_holds(case, specs, crls, now)
+        foreseen = never_holds(case, specs, crls, now, known)
         check = next((check for check in case.expect.checks if check.path == "outcome"), None)
         if foreseen is not None and check is not None:
             message = f"this can never hold: {foreseen.why}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -19,6 +20,7 @@ __all__ = [
     "DEFAULT_BODY_LIMIT",
     "Address",
     "ByIdentity",
+    "ByMeeting",
     "ChainKind",
     "ChainSpec",
     "ClientAuth",
@@ -388,3 +390,23 @@ class ByIdentity(Generic[K, V]):
         """Remember it, and return it."""
         self._entries[id(key)] = (key, value)
         return value
+
+
+class ByMeeting(Generic[V]):
+    """What is remembered about a server and a client that meet: many cases of one file have the same two.
+
+    It holds both, as :class:`ByIdentity` does. Threads may ask; what two of them make at a time is the same.
+    """
+
+    __slots__ = ("_entries",)
+
+    def __init__(self) -> None:
+        self._entries: dict[tuple[int, int], tuple[ServerSpec, ClientSpec | None, V]] = {}
+
+    def get(self, server: ServerSpec, client: ClientSpec | None, make: Callable[[], V]) -> V:
+        """What is remembered, or is made now."""
+        key = (id(server), id(client))
+        entry = self._entries.get(key)
+        if entry is None:
+            entry = self._entries[key] = (server, client, make())
+        return entry[2]
