@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -35,3 +37,13 @@ def test_importing_loads_nothing_heavy(code: str, unwanted: tuple[str, ...]) -> 
     script = f"{code}; import sys; print(*sorted(set(sys.modules) & set({unwanted!r})))"
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert found.stdout.split() == []
+
+
+def test_no_two_public_classes_of_the_package_have_one_name() -> None:
+    homes: dict[str, list[str]] = {}
+    for path in sorted(Path(mtls_runner.__file__).parent.rglob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(str(path))
+    assert len(homes) > 300  # they were looked for
+    assert {name: paths for name, paths in homes.items() if len(paths) > 1} == {}

@@ -17,7 +17,7 @@ from mtls_runner.cli.program import ExitCode, worst
 from mtls_runner.errors import ScenarioError
 from mtls_runner.language.tree import tree_settings
 from mtls_runner.model.verdict import CaseStarted, Event, Noted, Progress
-from mtls_runner.record.file import ScenarioFile
+from mtls_runner.record.file import RecordedFile
 from mtls_runner.record.recorded import Recorded, record
 from mtls_runner.reporters import colored, one_line, visible
 
@@ -59,7 +59,7 @@ def _file(target: Target, choice: Choice, request: RecordRequest) -> ExitCode:
     jobs = request.jobs or tree_settings(path).jobs or 1
     update = request.update or request.check
     with STOP.cleanly(), ExitStack() as stack:
-        file = None if request.check else stack.enter_context(ScenarioFile(path))
+        file = None if request.check else stack.enter_context(RecordedFile(path))
         with live_progress(request.color) as progress:
             listener = RecordListener(progress)
             recorded = record(

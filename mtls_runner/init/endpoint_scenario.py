@@ -12,7 +12,7 @@ from mtls_runner.diagnosis.wish import Wish, own_files, system_trust
 from mtls_runner.init.write import Draft
 from mtls_runner.language.emit import Written, block, flow, scalar
 from mtls_runner.model.observation import Observation
-from mtls_runner.record.expectation import Cell, summary
+from mtls_runner.record.expectation import RecordedCell, summary
 
 __all__ = ["PASSPHRASE", "from_attempt"]
 
@@ -95,7 +95,7 @@ def _client(tried: Attempt) -> dict[str, Written]:
 
 
 def _case(tried: Attempt, name: str, client: dict[str, Written], seen: Observation) -> Iterator[str]:
-    cell = Cell(tried.case, 0, (seen,))
+    cell = RecordedCell(tried.case, 0, (seen,))
     expected = summary([cell], ()).value
     yield f"  - name: {scalar(name)}"
     yield from _indented(block("client", client, 4), 4)

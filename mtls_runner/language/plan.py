@@ -26,7 +26,7 @@ from mtls_runner.language.document import Document, Loc, read
 from mtls_runner.language.endpoint import ClientDescription, ServerDescription
 from mtls_runner.language.resolve import Resolver, planned_version
 from mtls_runner.language.scenario import CaseModel, Scenario
-from mtls_runner.language.servers import Axis, AxisValue, Cell, Servers, applied, axes, cells
+from mtls_runner.language.servers import Axis, AxisValue, MatrixCell, Servers, applied, axes, cells
 from mtls_runner.language.steps import CaseSteps, Planned, expected, server_expected
 from mtls_runner.language.tree import LabYaml, known_to, load_lab
 from mtls_runner.language.values import over
@@ -170,7 +170,7 @@ class _Planner:
                     tags=self._tags,
                 )
 
-    def _server(self, id_: str, model: ServerDescription, cell: Cell) -> ServerSpec:
+    def _server(self, id_: str, model: ServerDescription, cell: MatrixCell) -> ServerSpec:
         specs = self._specs.get(model)
         if specs is None:
             specs = self._specs.set(model, {})
@@ -224,7 +224,7 @@ class _Planner:
         case: CaseModel,
         id_: str,
         server: ServerDescription,
-        own: Sequence[Cell],
+        own: Sequence[MatrixCell],
         place: Document,
         declared: str | None,
     ) -> Iterator[Case]:
@@ -260,14 +260,20 @@ class _Planner:
         defaults = self._context.lab.client
         return client if defaults is None else over(defaults, client)
 
-    def _own_cells(self, case: CaseModel, at: int) -> Sequence[Cell]:
+    def _own_cells(self, case: CaseModel, at: int) -> Sequence[MatrixCell]:
         loc: Loc = ("cases", at, "matrix")
         found = axes(self._context, case.matrix, loc)
         self._own_axes += found
         return tuple(cells(self._context, found, loc))
 
     def _case_cells(
-        self, case: CaseModel, id_: str, server: ServerDescription, own: Sequence[Cell], resolve: Resolve, span: Span
+        self,
+        case: CaseModel,
+        id_: str,
+        server: ServerDescription,
+        own: Sequence[MatrixCell],
+        resolve: Resolve,
+        span: Span,
     ) -> Iterator[Case]:
         path = str(self._context.document.path)
         client = self._client(case)

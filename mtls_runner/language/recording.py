@@ -22,7 +22,7 @@ from mtls_runner.language.plan import planned
 from mtls_runner.language.yaml_nodes import NULL
 from mtls_runner.model.case import Case, Plan
 
-__all__ = ["LOOK", "Expected", "Place", "Recording", "looks"]
+__all__ = ["LOOK", "Expected", "ExpectationPlace", "RecordableFile", "looks"]
 
 LOOK = "# look:"
 """How a comment begins that stands beside a recorded expectation which a person has not looked at yet."""
@@ -57,7 +57,7 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ExpectationPlace:
     """Where the expectation of a case, or of one of its steps, stands or would stand.
 
     Args:
@@ -78,7 +78,7 @@ class Place:
         return ("cases", self.case) if self.step is None else ("cases", self.case, "steps", self.step)
 
 
-class Recording:
+class RecordableFile:
     """One scenario file.
 
     Args:
@@ -106,25 +106,25 @@ class Recording:
         self._places = {(place.case, place.step): place for place in found if (place.case, place.step) not in others}
 
     @property
-    def places(self) -> tuple[Place, ...]:
+    def places(self) -> tuple[ExpectationPlace, ...]:
         """All, in the file's order."""
         return tuple(self._places.values())
 
-    def place(self, case: Case, step: int) -> Place | None:
+    def place(self, case: Case, step: int) -> ExpectationPlace | None:
         """Of a step of a case; ``None``: it has none, as servers' own expectations and steps that don't connect."""
         number = self._numbers.get(case.span)
         if number is None or case.steps[step].client is None:
             return None
         return self._places.get((number, None if case.plain else step))
 
-    def name(self, place: Place) -> str:
+    def name(self, place: ExpectationPlace) -> str:
         """Of the place's case."""
         _, node, _ = self.document.locate(("cases", place.case, "name"))
         return str(node.value)
 
     # --- what is there ---
 
-    def _found(self) -> Iterator[Place]:
+    def _found(self) -> Iterator[ExpectationPlace]:
         root = self.document.root
         entry = _entry(root, "cases")
         if entry is None or not isinstance(entry[1], SequenceNode):
@@ -140,7 +140,7 @@ class Recording:
             elif isinstance(steps[1], SequenceNode):
                 yield from self._steps(steps[0], steps[1], number, why)
 
-    def _steps(self, key: Node, steps: SequenceNode, case: int, why: str) -> Iterator[Place]:
+    def _steps(self, key: Node, steps: SequenceNode, case: int, why: str) -> Iterator[ExpectationPlace]:
         why = why or self._shared(steps, key.end_mark.index)
         floor = steps.start_mark.index
         for number, step in enumerate(steps.value):
@@ -148,7 +148,7 @@ class Recording:
                 yield self._of(step, case, number, why or self._shared(step, floor))
             floor = max(floor, step.end_mark.index)
 
-    def _of(self, node: Node, case: int, step: int | None, why: str) -> Place:
+    def _of(self, node: Node, case: int, step: int | None, why: str) -> ExpectationPlace:
         entry = _entry(node, _KEY)
         recorded = entry is not None and entry[1].tag != NULL
         if entry is not None and not why:
@@ -156,7 +156,7 @@ class Recording:
             within = range(entry[0].start_mark.index, entry[1].end_mark.index)
             if not why and self._extents[node.start_mark.index].flow and any(c.index in within for c in self.comments):
                 why = "it is within braces and holds comments, which would be lost"
-        return Place(case, step, recorded, why)
+        return ExpectationPlace(case, step, recorded, why)
 
     def _shared(self, node: Node, floor: int) -> str:
         """Why what stands there is not its place's alone; ``floor`` is the index before which nothing of its own begins."""
@@ -167,7 +167,7 @@ class Recording:
 
     # --- what it would be ---
 
-    def text(self, changes: Mapping[Place, Expected]) -> str:
+    def text(self, changes: Mapping[ExpectationPlace, Expected]) -> str:
         """The file's text, without its byte order mark, with these expectations.
 
         Raises:
@@ -187,7 +187,7 @@ class Recording:
                 why = "it would say something else"
         raise LabError(f"{self.document.path}: the expectations can't be written ({why}); the file is as it was")
 
-    def _wanted(self, changes: Mapping[Place, Expected]) -> Value:
+    def _wanted(self, changes: Mapping[ExpectationPlace, Expected]) -> Value:
         value = parse(self.document.text, self.document.path).value
         for place, expected in changes.items():
             case = _within(_within(value, "cases"), place.case)
@@ -196,7 +196,7 @@ class Recording:
                 holder[_KEY] = parse(flow(expected.value), self.document.path).value
         return value
 
-    def _edits(self, changes: Mapping[Place, Expected], *, at_line_end: bool) -> Iterator[_Edit]:
+    def _edits(self, changes: Mapping[ExpectationPlace, Expected], *, at_line_end: bool) -> Iterator[_Edit]:
         for place, expected in changes.items():
             node = self.document.locate(place.loc)[1]
             entry = _entry(node, _KEY)

@@ -20,7 +20,7 @@ __all__ = [
     "MAX_CELLS",
     "Axis",
     "AxisValue",
-    "Cell",
+    "MatrixCell",
     "Servers",
     "WrittenServer",
     "applied",
@@ -172,7 +172,7 @@ class Axis:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class MatrixCell:
     """One combination.
 
     Args:
@@ -268,7 +268,7 @@ def _text(value: Value) -> str:
     return "{" + " ".join(f"{key}:{'#' if is_secret(key) else _text(item)}" for key, item in value.items()) + "}"
 
 
-def cells(context: Context, found: Sequence[Axis], loc: Loc) -> Iterator[Cell]:
+def cells(context: Context, found: Sequence[Axis], loc: Loc) -> Iterator[MatrixCell]:
     """Every combination, the last axis turning fastest."""
     count = 1
     for axis in found:
@@ -281,7 +281,7 @@ def cells(context: Context, found: Sequence[Axis], loc: Loc) -> Iterator[Cell]:
     server_side = [axis.path.startswith("server.") for axis in found]
     for combination in product(*(axis.settings for axis in found)):
         names = [f"{axis.path}={setting.label}" for axis, setting in zip(found, combination, strict=True)]
-        yield Cell(
+        yield MatrixCell(
             f"[{','.join(names)}]" if names else "",
             tuple(setting for setting, server in zip(combination, server_side, strict=True) if server),
             tuple(setting for setting, server in zip(combination, server_side, strict=True) if not server),

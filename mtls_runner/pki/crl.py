@@ -19,7 +19,7 @@ from mtls_runner.pki.forge import Issuer, is_proper_serial
 from mtls_runner.pki.keys import PrivateKey, scheme
 from mtls_runner.pki.pem import pem_block
 
-__all__ = ["REASONS", "Entry", "crl_pem", "make_crl", "stranger"]
+__all__ = ["REASONS", "RevokedEntry", "crl_pem", "make_crl", "stranger"]
 
 _STRANGER = "CN=Nobody in this lab"
 
@@ -30,14 +30,14 @@ REASONS: Mapping[RevocationReason, x509.ReasonFlags] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class RevokedEntry:
     """One revoked certificate."""
 
     serial: int
     revocation: Revocation
 
 
-def make_crl(spec: CrlSpec, issuer: Issuer, entries: Sequence[Entry], start: datetime) -> bytes:
+def make_crl(spec: CrlSpec, issuer: Issuer, entries: Sequence[RevokedEntry], start: datetime) -> bytes:
     """The list, DER.
 
     Args:
@@ -56,7 +56,7 @@ def make_crl(spec: CrlSpec, issuer: Issuer, entries: Sequence[Entry], start: dat
         raise MaterialError(f"CRL {spec.id!r} can't be made: {error}") from error
 
 
-def _make(spec: CrlSpec, issuer: Issuer, entries: Sequence[Entry], start: datetime) -> bytes:
+def _make(spec: CrlSpec, issuer: Issuer, entries: Sequence[RevokedEntry], start: datetime) -> bytes:
     signer = stranger(issuer.key.private) if Defect.WRONG_SIGNATURE_KEY in spec.defects else issuer.key.private
     how = scheme(signer, SignatureSpec())
     builder = (
@@ -88,7 +88,7 @@ def _unused(serials: Set[int]) -> int:
     return next(serial for serial in itertools.count(1) if serial not in serials)
 
 
-def _revoked(entry: Entry, start: datetime) -> x509.RevokedCertificate:
+def _revoked(entry: RevokedEntry, start: datetime) -> x509.RevokedCertificate:
     revocation = entry.revocation
     builder = x509.RevokedCertificateBuilder().serial_number(entry.serial)
     builder = builder.revocation_date(revocation.date.resolve(start))

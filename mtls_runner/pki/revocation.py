@@ -12,7 +12,7 @@ from pathlib import Path
 from mtls_runner.errors import MaterialError
 from mtls_runner.model.certificate import CertificateSpec
 from mtls_runner.model.revocation import CrlSpec, OcspAnswer, ResponderSpec, Revocation
-from mtls_runner.pki.crl import Entry, crl_pem, make_crl
+from mtls_runner.pki.crl import RevokedEntry, crl_pem, make_crl
 from mtls_runner.pki.forge import Forge, Issuer
 from mtls_runner.private_files import write_private
 
@@ -152,8 +152,8 @@ class Revocations:
 
         return int(asn1.x509.Certificate.load(self._ders[certificate]).serial_number)
 
-    def _entries(self, spec: CrlSpec) -> Iterator[Entry]:
+    def _entries(self, spec: CrlSpec) -> Iterator[RevokedEntry]:
         for certificate in spec.revoked:
             known = self._certificates.get(certificate)
             revocation = known.revoked if known is not None else None
-            yield Entry(self.serial(certificate), revocation or Revocation())
+            yield RevokedEntry(self.serial(certificate), revocation or Revocation())

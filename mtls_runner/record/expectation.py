@@ -17,7 +17,7 @@ from mtls_runner.snippet import is_secret
 if TYPE_CHECKING:
     from mtls_runner.language.emit import Written
 
-__all__ = ["Cell", "Summary", "named_headers", "summary"]
+__all__ = ["RecordedCell", "Summary", "named_headers", "summary"]
 
 _CONCLUSION = "outcome"
 _OK = 200
@@ -32,7 +32,7 @@ Value: TypeAlias = "str | int | Conclusion | _Absent | None"
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class RecordedCell:
     """A case, or a step of it, in one cell of its matrix.
 
     Args:
@@ -83,7 +83,7 @@ def named_headers(plan: Plan) -> tuple[str, ...]:
     return tuple(sorted(name for name in found if not is_secret(name)))
 
 
-def summary(cells: Sequence[Cell], headers: Sequence[str]) -> Summary:
+def summary(cells: Sequence[RecordedCell], headers: Sequence[str]) -> Summary:
     """One expectation for all cells of a case or step; where some of them were skipped, what the others do counts.
 
     Args:
@@ -113,11 +113,11 @@ def summary(cells: Sequence[Cell], headers: Sequence[str]) -> Summary:
     return result
 
 
-def _together(cells: Iterable[Cell]) -> str:
+def _together(cells: Iterable[RecordedCell]) -> str:
     return "; ".join(dict.fromkeys(cell.why for cell in cells)) or "nothing was seen"
 
 
-def _of(cell: Cell, cells: Sequence[Cell]) -> str:
+def _of(cell: RecordedCell, cells: Sequence[RecordedCell]) -> str:
     """Which cell, where there are several."""
     return f" with {cell.case.name[cell.case.name.rfind('[') :]}" if len(cells) > 1 else ""
 
@@ -150,7 +150,7 @@ def _stable(passes: Sequence[Mapping[str, Value]]) -> tuple[dict[str, Value], li
     return common, differing
 
 
-def _write(result: Summary, cells: Sequence[Cell], facts: Sequence[Mapping[str, Value]]) -> None:
+def _write(result: Summary, cells: Sequence[RecordedCell], facts: Sequence[Mapping[str, Value]]) -> None:
     """Each fact: the same everywhere, or told apart by as little as does it."""
     base: dict[str, Value] = {}
     where: dict[When, dict[str, Value]] = {}

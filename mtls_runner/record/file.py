@@ -11,10 +11,10 @@ from mtls_runner.atomic_file import AtomicFile
 from mtls_runner.errors import UsageError
 from mtls_runner.record.recorded import Recorded
 
-__all__ = ["ScenarioFile"]
+__all__ = ["RecordedFile"]
 
 
-class ScenarioFile:
+class RecordedFile:
     """A scenario file that is going to be written, as a context manager.
 
     It is opened before the work, so that a place where nothing can be written is told before it. What is not written by its end
@@ -33,7 +33,7 @@ class ScenarioFile:
         self._path = path
         self._file = AtomicFile(os.fspath(path), "the scenario")
 
-    def __enter__(self) -> ScenarioFile:
+    def __enter__(self) -> RecordedFile:
         return self
 
     def __exit__(

@@ -11,7 +11,7 @@ from mtls_runner.model.case import Case, Plan, Step
 from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.model.observation import Observation, Outcome, Reason
 from mtls_runner.model.standing import asks_nobody, objections
-from mtls_runner.record.expectation import Cell
+from mtls_runner.record.expectation import RecordedCell
 from mtls_runner.reporters.access.grid import unproved as told_unproved
 from mtls_runner.reporters.access.table import MISDIRECTED, Entry, access_table
 
@@ -26,7 +26,7 @@ _ODD = {
 }
 
 
-def suspicion(cells: Iterable[Cell], plan: Plan, now: datetime) -> str:
+def suspicion(cells: Iterable[RecordedCell], plan: Plan, now: datetime) -> str:
     """Why a person should look at what happened in some cell of a case; ``""``: nothing is odd about it."""
     for cell in cells:
         client, seen = cell.step.client, cell.seen[0] if cell.seen else None
@@ -46,7 +46,7 @@ def suspicion(cells: Iterable[Cell], plan: Plan, now: datetime) -> str:
     return ""
 
 
-def kept_out(cases: Sequence[Sequence[Cell]], plan: Plan, now: datetime) -> dict[int, str]:
+def kept_out(cases: Sequence[Sequence[RecordedCell]], plan: Plan, now: datetime) -> dict[int, str]:
     """Clients that nothing speaks against and that no server takes: the number of their first case, and the sentence.
 
     Args:
@@ -70,7 +70,7 @@ def kept_out(cases: Sequence[Sequence[Cell]], plan: Plan, now: datetime) -> dict
     }
 
 
-def unproved(plan: Plan, cells: Iterable[Cell], ran: Iterable[Case], now: datetime) -> list[str]:
+def unproved(plan: Plan, cells: Iterable[RecordedCell], ran: Iterable[Case], now: datetime) -> list[str]:
     """Doors that nothing proves open or closed, and servers that can't be told apart, one sentence each.
 
     Args:

@@ -11,11 +11,11 @@ from pathlib import Path
 from mtls_runner.engine.compare import compare
 from mtls_runner.language import Overrides
 from mtls_runner.language.emit import flow
-from mtls_runner.language.recording import Expected, Place, Recording
+from mtls_runner.language.recording import ExpectationPlace, Expected, RecordableFile
 from mtls_runner.model.case import Case, Plan, Versions
 from mtls_runner.model.observation import Observation
 from mtls_runner.model.verdict import Status, Verdict
-from mtls_runner.record.expectation import Cell, Summary, named_headers, summary
+from mtls_runner.record.expectation import RecordedCell, Summary, named_headers, summary
 from mtls_runner.record.look import GETS_IN, kept_out, suspicion, unproved
 from mtls_runner.record.passes import Listener, Passes, done_verdict, open_ended, passes
 
@@ -42,7 +42,7 @@ class RecordedCase:
     held: bool = False
     left_out: tuple[str, ...] = ()
     look: str = ""
-    cells: tuple[Cell, ...] = ()
+    cells: tuple[RecordedCell, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def record(
         LabError: the lab is broken as a whole. What breaks a single case is told with it.
         KeyboardInterrupt: it was interrupted.
     """
-    recording = Recording(path, overrides)
+    recording = RecordableFile(path, overrides)
     named = [place for place in recording.places if not names or recording.name(place) in names]
     wanted = {place for place in named if update or not place.recorded}
     wanted -= {place for place in wanted if place.left_alone and not place.recorded}
@@ -121,12 +121,12 @@ def record(
     return _Result(recording, named, wanted, chosen, seen).recorded()
 
 
-def _places(recording: Recording, case: Case) -> set[Place]:
+def _places(recording: RecordableFile, case: Case) -> set[ExpectationPlace]:
     found = (recording.place(case, number) for number in range(len(case.steps)))
     return {place for place in found if place is not None}
 
 
-def _ready(case: Case, recording: Recording, wanted: set[Place]) -> Case:
+def _ready(case: Case, recording: RecordableFile, wanted: set[ExpectationPlace]) -> Case:
     """With those connections open-ended that are to be recorded."""
     free = open_ended(case)
     steps = [
@@ -140,7 +140,12 @@ class _Result:
     """What the passes make of the file."""
 
     def __init__(
-        self, recording: Recording, named: Sequence[Place], wanted: set[Place], cases: Sequence[Case], seen: Passes
+        self,
+        recording: RecordableFile,
+        named: Sequence[ExpectationPlace],
+        wanted: set[ExpectationPlace],
+        cases: Sequence[Case],
+        seen: Passes,
     ) -> None:
         self._recording = recording
         self._named = named
@@ -149,7 +154,7 @@ class _Result:
         self._seen = seen
         self._now = datetime.now(UTC)
         self._headers = named_headers(recording.plan)
-        self._cells: dict[Place, list[Cell]] = {}
+        self._cells: dict[ExpectationPlace, list[RecordedCell]] = {}
         for case in cases:
             for number in range(len(case.steps)):
                 place = recording.place(case, number)
@@ -158,7 +163,7 @@ class _Result:
 
     def recorded(self) -> Recorded:
         recording = self._recording
-        changes: dict[Place, Expected] = {}
+        changes: dict[ExpectationPlace, Expected] = {}
         kept_out = self._kept_out()
         cases = []
         for place in self._named:
@@ -175,12 +180,12 @@ class _Result:
             looks += unproved(recording.plan, seen, self._cases, self._now)
         return Recorded(path, recording.document.text, text, recording.plan, tuple(cases), tuple(looks))
 
-    def _kept_out(self) -> dict[Place, str]:
+    def _kept_out(self) -> dict[ExpectationPlace, str]:
         places = list(self._cells)
         found = kept_out([self._cells[place] for place in places], self._recording.plan, self._now)
         return {places[number]: said for number, said in found.items()}
 
-    def _case(self, place: Place, changes: dict[Place, Expected], kept_out: str) -> RecordedCase:
+    def _case(self, place: ExpectationPlace, changes: dict[ExpectationPlace, Expected], kept_out: str) -> RecordedCase:
         cells = self._cells.get(place, [])
         name = self._name(place)
         if place.recorded and all(self._holds(cell) for cell in cells):
@@ -195,27 +200,27 @@ class _Result:
         changes[place] = Expected(made.value, look)
         return RecordedCase(name, flow(made.value), left_out=tuple(made.left_out), look=look, cells=tuple(cells))
 
-    def _name(self, place: Place) -> str:
+    def _name(self, place: ExpectationPlace) -> str:
         name = self._recording.name(place)
         return name if place.step is None else f"{name}, step {place.step + 1}"
 
-    def _cell(self, case: Case, number: int) -> Cell:
+    def _cell(self, case: Case, number: int) -> RecordedCell:
         seen: list[Observation] = []
         for verdicts in self._seen.verdicts:
             verdict = verdicts[case.id]
             if verdict.status is Status.SKIP:
-                return Cell(case, number, why=verdict.skip_reason, skipped=True)
+                return RecordedCell(case, number, why=verdict.skip_reason, skipped=True)
             done = done_verdict(verdict, number)
             if done is None or done.observation is None or done.observation.outcome is None:
-                return Cell(case, number, why=_why(verdict, done), broken=verdict.status is Status.ERROR)
+                return RecordedCell(case, number, why=_why(verdict, done), broken=verdict.status is Status.ERROR)
             seen.append(done.observation)
-        return Cell(case, number, tuple(seen))
+        return RecordedCell(case, number, tuple(seen))
 
-    def _holds(self, cell: Cell) -> bool:
+    def _holds(self, cell: RecordedCell) -> bool:
         """Whether the expectation that there is fits what was seen; of what was skipped nobody knows better."""
         return cell.skipped or bool(cell.seen and not any(self._compared(cell, seen) for seen in cell.seen))
 
-    def _compared(self, cell: Cell, seen: Observation) -> bool:
+    def _compared(self, cell: RecordedCell, seen: Observation) -> bool:
         backend = cell.case.server.backend.name
         tool = seen.client.tool_version if seen.client is not None else ""
         versions = Versions(tool, self._seen.versions.get(backend, ""))

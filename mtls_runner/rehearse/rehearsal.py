@@ -15,7 +15,7 @@ from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.model.verdict import Status, Verdict
 from mtls_runner.pki.keys import KeyPool
 
-__all__ = ["Change", "Date", "Rehearsal", "Seen", "dates", "rehearse"]
+__all__ = ["RehearsedChange", "Date", "Rehearsal", "Seen", "dates", "rehearse"]
 
 _MARGIN = timedelta(minutes=10)
 """Before and after a date: longer than a run may take."""
@@ -37,7 +37,7 @@ class Date:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class RehearsedChange:
     """What comes of a date.
 
     Args:
@@ -59,7 +59,7 @@ class Rehearsal:
         broken: the first thing that broke the lab, or ``""``.
     """
 
-    changes: tuple[Change, ...]
+    changes: tuple[RehearsedChange, ...]
     skipped: Mapping[str, str]
     broken: str = ""
 
@@ -116,7 +116,7 @@ def rehearse(
     skipped = {case.name: reason for case in plan.cases if (reason := stands_still(case, plan)) is not None}
     cases = [case for case in plan.cases if case.name not in skipped]
     pool = KeyPool.of_user()
-    changes: list[Change] = []
+    changes: list[RehearsedChange] = []
     for number, date in enumerate(found):
         if tell is not None:
             tell(f"rehearsing {date.when:%Y-%m-%d}", number, len(found))
@@ -129,7 +129,7 @@ def rehearse(
         for one in (before, after):
             if isinstance(one, str):
                 return Rehearsal(tuple(changes), skipped, one)
-        changes.append(Change(date, _told(cases, before, after)))  # type: ignore[arg-type]
+        changes.append(RehearsedChange(date, _told(cases, before, after)))  # type: ignore[arg-type]
     return Rehearsal(tuple(changes), skipped)
 
 

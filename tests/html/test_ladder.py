@@ -16,7 +16,7 @@ from mtls_runner.model.observation import (
     ServerView,
 )
 from mtls_runner.reporters.html.drawing import Shelf
-from mtls_runner.reporters.html.ladder import Kind, LadderStep, Toward, steps
+from mtls_runner.reporters.html.ladder import LadderStep, LadderStepKind, Toward, steps
 from tests.reporters import samples
 
 SENT, RECEIVED = Direction.SENT, Direction.RECEIVED
@@ -50,7 +50,7 @@ def drawn(observation: Observation) -> list[str]:
     arrows = {Toward.SERVER: ">", Toward.CLIENT: "<", Toward.NOBODY: "-"}
     return [
         f"{arrows[step.toward]}{'?' if step.server_only else ''}{step.label}"
-        + (f" ({step.kind})" if step.kind is not Kind.HANDSHAKE else "")
+        + (f" ({step.kind})" if step.kind is not LadderStepKind.HANDSHAKE else "")
         for step in steps(CASE, observation)
     ]
 
@@ -159,8 +159,8 @@ def test_long_and_hostile_labels_are_cut_and_made_visible() -> None:
 
 def test_equal_ladders_are_drawn_once() -> None:
     shelf = Shelf()
-    hello = LadderStep(Toward.SERVER, Kind.HANDSHAKE, "ClientHello")
-    alert = LadderStep(Toward.CLIENT, Kind.ALERT, "unknown_ca")
+    hello = LadderStep(Toward.SERVER, LadderStepKind.HANDSHAKE, "ClientHello")
+    alert = LadderStep(Toward.CLIENT, LadderStepKind.ALERT, "unknown_ca")
     first, again, other = shelf.of((hello,)), shelf.of((hello,)), shelf.of((hello, alert))
     assert first is again
     assert first.name != other.name
@@ -169,9 +169,9 @@ def test_equal_ladders_are_drawn_once() -> None:
 
 
 def test_the_mark_of_a_refusal_stands_at_the_end_that_refused() -> None:
-    by_server = Shelf().of((LadderStep(Toward.CLIENT, Kind.ALERT, "unknown_ca"),))
-    by_client = Shelf().of((LadderStep(Toward.SERVER, Kind.ALERT, "unknown_ca"),))
-    harmless = Shelf().of((LadderStep(Toward.SERVER, Kind.NOTICE, "close_notify"),))
+    by_server = Shelf().of((LadderStep(Toward.CLIENT, LadderStepKind.ALERT, "unknown_ca"),))
+    by_client = Shelf().of((LadderStep(Toward.SERVER, LadderStepKind.ALERT, "unknown_ca"),))
+    harmless = Shelf().of((LadderStep(Toward.SERVER, LadderStepKind.NOTICE, "close_notify"),))
     server_x, client_x = by_server.lines[0].from_x, by_client.lines[0].from_x
     assert server_x is not None
     assert client_x is not None

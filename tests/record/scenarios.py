@@ -18,7 +18,7 @@ from mtls_runner.language.document import parse
 from mtls_runner.language.layout import extents
 from mtls_runner.model.case import Check
 from mtls_runner.model.verdict import CaseFinished, RunFinished, Status
-from mtls_runner.record.file import ScenarioFile
+from mtls_runner.record.file import RecordedFile
 from mtls_runner.record.recorded import Recorded, record
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
@@ -68,7 +68,7 @@ def recorded(original: Path, directory: Path, overrides: Overrides) -> tuple[Rec
             break
     path = copy / original.name
     path.write_bytes(unrecorded(original.read_bytes().decode()).encode())
-    with ScenarioFile(path) as file:
+    with RecordedFile(path) as file:
         made = record(path, overrides, jobs=2)
         if made.changed:
             file.write(made)

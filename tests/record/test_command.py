@@ -18,7 +18,7 @@ import trustme
 from mtls_runner import Overrides, Status, UsageError, load, run
 from mtls_runner.cli.choose import Choice, chosen
 from mtls_runner.model.verdict import CaseFinished
-from mtls_runner.record.file import ScenarioFile
+from mtls_runner.record.file import RecordedFile
 from mtls_runner.record.recorded import record
 from tests.cli.conftest import Cli, cli
 from tests.record.scenarios import SCENARIOS, disagreements, recorded, unrecorded
@@ -234,7 +234,7 @@ def test_accepted_cases_vouch_for_others_though_nobody_has_said_so(tmp_path: Pat
 def test_a_file_that_changed_meanwhile_is_the_author_s(tmp_path: Path) -> None:
     path = tmp_path / "scenario.yaml"
     path.write_text(LAB + CASES)
-    with ScenarioFile(path) as file:
+    with RecordedFile(path) as file:
         made = record(path)
         path.write_text("mine: true\n")
         with pytest.raises(UsageError, match="changed while"):

@@ -9,7 +9,7 @@ import pytest
 from mtls_runner import Overrides, ScenarioError, load
 from mtls_runner.errors import LabError
 from mtls_runner.language.layout import comments, extents
-from mtls_runner.language.recording import Expected, Recording
+from mtls_runner.language.recording import Expected, RecordableFile
 
 LAB = """\
 ca: {subject: CN=Lab CA, key: ec-p256}
@@ -26,7 +26,7 @@ def written(tmp_path: Path, text: str, *expected: Expected) -> str:
     """The cases, with the first expectations for the first places that have none."""
     path = tmp_path / "scenario.yaml"
     path.write_bytes(text.encode())
-    recording = Recording(path, Overrides())
+    recording = RecordableFile(path, Overrides())
     empty = [place for place in recording.places if not place.recorded and not place.left_alone]
     return recording.text(dict(zip(empty, expected, strict=True)))
 
@@ -133,7 +133,7 @@ def test_two_cases_on_one_line_and_a_comment_within_the_next(tmp_path: Path) -> 
 def test_what_stands_behind_an_anchor_or_alias_is_left_alone(tmp_path: Path, cases: str, why: str) -> None:
     path = tmp_path / "scenario.yaml"
     path.write_text(f"{LAB}cases:\n{cases}")
-    places = Recording(path, Overrides()).places
+    places = RecordableFile(path, Overrides()).places
     assert why in places[0].left_alone
     assert all(place.left_alone for place in places)
     assert "alias" in places[-1].left_alone or len(places) == 1
@@ -152,7 +152,7 @@ def test_alias_as_the_last_value(tmp_path: Path) -> None:
 def replaced(tmp_path: Path, cases: str, expected: Expected) -> str:
     path = tmp_path / "scenario.yaml"
     path.write_text(f"{LAB}cases:\n{cases}")
-    recording = Recording(path, Overrides())
+    recording = RecordableFile(path, Overrides())
     return recording.text({recording.places[0]: expected}).removeprefix(f"{LAB}cases:\n")
 
 

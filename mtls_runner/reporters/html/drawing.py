@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mtls_runner.reporters.html.ladder import Kind, LadderStep, Toward
+from mtls_runner.reporters.html.ladder import LadderStep, LadderStepKind, Toward
 
 __all__ = ["HEIGHT", "Drawing", "Line", "Shelf"]
 
@@ -69,7 +69,7 @@ def _draw(name: str, steps: Sequence[LadderStep]) -> Drawing:
         if before is not None and step.toward is not before:
             y += _PAUSE
         before = step.toward
-        refusal = step.kind in (Kind.ALERT, Kind.END)
+        refusal = step.kind in (LadderStepKind.ALERT, LadderStepKind.END)
         origin = {Toward.SERVER: _CLIENT, Toward.CLIENT: _SERVER, Toward.NOBODY: None}[step.toward]
         css = f"{step.kind} alone" if step.server_only else str(step.kind)
         lines.append(Line(css, _label(step), y, _arrow(step.toward, y + 7), origin if refusal else None))
@@ -86,8 +86,8 @@ def _arrow(toward: Toward, y: int) -> str:
 
 
 def _label(step: LadderStep) -> str:
-    text = f"alert {step.label}" if step.kind in (Kind.ALERT, Kind.NOTICE) else step.label
-    text = f"✗ {text}" if step.kind in (Kind.ALERT, Kind.END) else text
+    text = f"alert {step.label}" if step.kind in (LadderStepKind.ALERT, LadderStepKind.NOTICE) else step.label
+    text = f"✗ {text}" if step.kind in (LadderStepKind.ALERT, LadderStepKind.END) else text
     return f"{text} (unseen by the client)" if step.server_only else text
 
 
@@ -95,9 +95,9 @@ def _spoken(steps: Sequence[LadderStep]) -> str:
     """What the diagram says, in a sentence; its messages by name are in the transcript."""
     text = f"Ladder diagram of {len(steps)} steps"
     for step in steps:
-        if step.kind is Kind.ALERT:
+        if step.kind is LadderStepKind.ALERT:
             return f"{text}; the {_sender(step)} refuses with alert {step.label}"
-        if step.kind is Kind.END:
+        if step.kind is LadderStepKind.END:
             return f"{text}; it ends with {step.label}"
     return text
 

@@ -21,7 +21,7 @@ from mtls_runner.model.observation import (
 )
 from mtls_runner.reporters import one_line, shortened
 
-__all__ = ["Kind", "LadderStep", "Toward", "steps"]
+__all__ = ["LadderStepKind", "LadderStep", "Toward", "steps"]
 
 _WIDEST = 34
 """Cells of a label; the line above an arrow has room for no more."""
@@ -39,7 +39,7 @@ class Toward(StrEnum):
     NOBODY = "nobody"
 
 
-class Kind(StrEnum):
+class LadderStepKind(StrEnum):
     """What a step is; the last two are where it fell."""
 
     HANDSHAKE = "handshake"
@@ -63,7 +63,7 @@ class LadderStep:
     """
 
     toward: Toward
-    kind: Kind
+    kind: LadderStepKind
     label: str
     server_only: bool = False
 
@@ -73,15 +73,17 @@ def steps(case: Case, seen: Observation) -> tuple[LadderStep, ...]:
     ladder = [_weighed(step, seen) for step in _merged(_client_steps(seen.client), _server_steps(seen.server))]
     request = _request(case, seen)
     if request is not None:
-        ladder.insert(_after_handshake(ladder), LadderStep(Toward.SERVER, Kind.HTTP, _short(request)))
+        ladder.insert(_after_handshake(ladder), LadderStep(Toward.SERVER, LadderStepKind.HTTP, _short(request)))
     if seen.client is not None and seen.client.response is not None:
         status = seen.client.response.status
-        refused = seen.outcome is Outcome.SERVER_REFUSED and not any(step.kind is Kind.ALERT for step in ladder)
-        answer = LadderStep(Toward.CLIENT, Kind.END if refused else Kind.HTTP, f"HTTP {status}")
+        refused = seen.outcome is Outcome.SERVER_REFUSED and not any(
+            step.kind is LadderStepKind.ALERT for step in ladder
+        )
+        answer = LadderStep(Toward.CLIENT, LadderStepKind.END if refused else LadderStepKind.HTTP, f"HTTP {status}")
         ladder.insert(_before_goodbye(ladder), answer)
     ending = _ending(seen)
-    if ending and not any(step.kind is Kind.ALERT for step in ladder):
-        ladder.append(LadderStep(Toward.NOBODY, Kind.END, _short(ending)))
+    if ending and not any(step.kind is LadderStepKind.ALERT for step in ladder):
+        ladder.append(LadderStep(Toward.NOBODY, LadderStepKind.END, _short(ending)))
     return tuple(ladder)
 
 
@@ -107,16 +109,16 @@ def _steps(messages: Sequence[Message], alerts: Sequence[Alert], toward: dict[Di
     return [LadderStep(toward[each.direction], _kind(each.name, alert=True), _short(each.name)) for each in alerts]
 
 
-def _kind(name: str, *, alert: bool) -> Kind:
+def _kind(name: str, *, alert: bool) -> LadderStepKind:
     if not alert:
-        return Kind.HANDSHAKE
-    return Kind.NOTICE if name in _MILD else Kind.ALERT
+        return LadderStepKind.HANDSHAKE
+    return LadderStepKind.NOTICE if name in _MILD else LadderStepKind.ALERT
 
 
 def _weighed(step: LadderStep, seen: Observation) -> LadderStep:
     """Only the alert that ended it refuses: one that answers the end of a connection is a notice."""
     decisive = seen.outcome is not Outcome.ACCEPTED and seen.alert in (None, step.label)
-    return step if step.kind is not Kind.ALERT or decisive else replace(step, kind=Kind.NOTICE)
+    return step if step.kind is not LadderStepKind.ALERT or decisive else replace(step, kind=LadderStepKind.NOTICE)
 
 
 def _merged(client: Sequence[LadderStep], server: Sequence[LadderStep]) -> Iterator[LadderStep]:
@@ -161,7 +163,7 @@ def _after_handshake(ladder: Sequence[LadderStep]) -> int:
 
 def _before_goodbye(ladder: Sequence[LadderStep]) -> int:
     at = len(ladder)
-    while at and ladder[at - 1].kind is Kind.NOTICE:
+    while at and ladder[at - 1].kind is LadderStepKind.NOTICE:
         at -= 1
     return at
 
