@@ -465,8 +465,7 @@ def test_a_run_loads_what_it_needs_of_the_package(cli: Cli) -> None:
         "import mtls_runner; home = str(Path(mtls_runner.__file__).parent)\n"
         "files = {name: getattr(module, '__file__', '') or '' for name, module in sys.modules.items()}\n"
         "ours = {name for name, file in files.items() if name.split('.')[0] == 'mtls_runner' or file.startswith(home)}\n"
-        "longest = max(len(Path(files[name]).read_text().splitlines()) for name in ours)\n"
-        "print('loaded', code, len(ours), longest, 'docker' in sys.modules)"
+        "print('loaded', code, len(ours), 'docker' in sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, "scenarios/basic.yaml"],
@@ -479,7 +478,6 @@ def test_a_run_loads_what_it_needs_of_the_package(cli: Cli) -> None:
     )
     *_, summary, last = (line for line in done.stdout.splitlines() if line.startswith(("8 passed", "loaded")))
     assert summary.startswith("8 passed"), done.stdout + done.stderr
-    _, exit_code, modules, lines, docker = last.split()
+    _, exit_code, modules, docker = last.split()
     assert (exit_code, docker) == ("0", "False")
     assert int(modules) <= 80  # each costs a start, and a reader, something
-    assert int(lines) <= 500  # few, but none that nobody wants to read
