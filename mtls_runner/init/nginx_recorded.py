@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mtls_runner.errors import UsageError
-from mtls_runner.init.nginx_scenario import NginxCase, NginxPlace, NginxScenario
+from mtls_runner.init.nginx_scenario import NginxCase, NginxScenario
 from mtls_runner.init.text import scalar
 from mtls_runner.language import Overrides
 from mtls_runner.model.observation import Observation, Outcome
 from mtls_runner.model.verdict import Event, RunFinished
 from mtls_runner.record.recorded import Recorded, record
 from mtls_runner.servers.nginx.log.meaning import meaning
+from mtls_runner.servers.nginx.read.reachable import NginxPlace
 
 __all__ = ["Findings", "observe"]
 

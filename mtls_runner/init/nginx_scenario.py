@@ -12,48 +12,21 @@ from mtls_runner.init.nginx_clients import NginxClients, clients, issuers
 from mtls_runner.init.nginx_refusals import nothing_to_test
 from mtls_runner.init.text import rendered
 from mtls_runner.servers.nginx.read.applications import applications, own_port
-from mtls_runner.servers.nginx.read.configuration import Directive, Reading, ServerBlock, read
-from mtls_runner.servers.nginx.read.examples import examples
+from mtls_runner.servers.nginx.read.configuration import read
 from mtls_runner.servers.nginx.read.listening import lab_ports
-from mtls_runner.servers.nginx.read.material import SERVER_CA, NginxMaterial, material
+from mtls_runner.servers.nginx.read.material import material
 from mtls_runner.servers.nginx.read.pages import files_of
 from mtls_runner.servers.nginx.read.placeholders import refuse_template
-from mtls_runner.servers.nginx.read.requests import hosts as hosts_of
-from mtls_runner.servers.nginx.read.requests import paths, uri
+from mtls_runner.servers.nginx.read.reachable import VERSIONS, NginxPlace, NginxServer, elsewhere
+from mtls_runner.servers.nginx.read.reachable import places as places_of
+from mtls_runner.servers.nginx.read.reachable import servers as servers_of
 from mtls_runner.servers.nginx.read.rules import Rules, rules
 
-__all__ = ["NginxCase", "NginxScenario", "NginxPlace", "nginx_scenario"]
+__all__ = ["NginxCase", "NginxScenario", "nginx_scenario"]
 
-_VERSIONS = ("TLSv1.2", "TLSv1.3")
-_AUTH = {"on": "required", "optional": "optional", "optional_no_ca": "optional_no_ca"}
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _MOST = 400
 """Cases with every client at every place; beyond that only the most telling ones are everywhere."""
-
-
-@dataclass(frozen=True, slots=True)
-class NginxPlace:
-    """Something that clients ask for.
-
-    Args:
-        server: id of the server.
-        host: name that they ask for; ``""``: none.
-        method, path: of the request.
-        named: a rule is about it.
-        proxied: the PROXY protocol is spoken there.
-    """
-
-    server: str
-    host: str
-    method: str
-    path: str
-    named: bool = False
-    proxied: bool = False
-
-    @property
-    def shown(self) -> str:
-        """As a person would write it."""
-        return f"{self.method} {self.path}" if self.method != "GET" else self.path
 
 
 @dataclass(slots=True)
@@ -79,23 +52,6 @@ class NginxCase:
     expect: str = ""
     look: str = ""
     why: str = ""
-
-
-@dataclass(slots=True)
-class NginxServer:
-    """One entry of ``servers:``, as the template reads it: a port of the configuration."""
-
-    id: str
-    said: str
-    port: int
-    proxied: bool
-    hosts: list[tuple[str, ServerBlock]]
-    certificate: str
-    client_auth: str
-    trust: list[str]
-    tls: list[str]
-    depth: str
-    refusal: str = ""
 
 
 @dataclass(slots=True)
@@ -162,7 +118,7 @@ def nginx_scenario(main: Path, image: str | None) -> NginxScenario:
     speaking = [block for block in reading.servers if block.all("ssl_certificate")]
     made = material(reading, speaking, list(issuers(found)))
     who = clients(found, speaking, len(set(made.authorities.values())))
-    servers = list(_servers(reading, ports, made, who, notes))
+    servers = list(servers_of(reading, ports, made, list(who.issuers), notes))
     if not servers:
         raise nothing_to_test(reading, [*notes, *made.notes])
     asks = any(server.client_auth != "none" for server in servers)
@@ -171,7 +127,7 @@ def nginx_scenario(main: Path, image: str | None) -> NginxScenario:
     own, beside = files_of(reading, speaking)
     behind = applications([(d.path, d) for d in reading.directives])
     upstreams = dict.fromkeys(one.host for one in behind if own_port(one, ports) is None)
-    notes += [*made.notes, *who.notes, *_elsewhere(reading, found)]
+    notes += [*made.notes, *who.notes, *elsewhere(reading, found)]
     name = _UNSAFE.sub("-", main.stem).strip("-.") or "nginx"
     name = "nginx" if name == "lab" else name  # lab.yaml is another file
     asked = [one.host for one in behind if one.scheme in ("https", "grpcs") and not one.host.startswith("unix:")]
@@ -201,97 +157,11 @@ def nginx_scenario(main: Path, image: str | None) -> NginxScenario:
     return NginxScenario(main, name, cases, servers, bodies, beside, list(dict.fromkeys(notes)), values, own)
 
 
-def _servers(
-    reading: Reading, ports: dict[str, int], made: NginxMaterial, who: NginxClients, notes: list[str]
-) -> Iterator[NginxServer]:
-    """Each port on which TLS is spoken, with its hosts; the first one is who answers those that name none."""
-    blocks: dict[int, list[tuple[ServerBlock, Directive]]] = {}
-    for block in reading.servers:
-        everywhere = block.value("ssl", "off") == "on"  # nginx before 1.25
-        for directive in block.all("listen"):
-            if directive.arguments[:1] and directive.arguments[0] in ports and "quic" not in directive.arguments:
-                blocks.setdefault(ports[directive.arguments[0]], []).append((block, directive))
-                if "ssl" not in directive.arguments and not everywhere and block.all("ssl_certificate"):
-                    notes.append(f"{directive.place}: plain HTTP is spoken there: nobody is asked for a certificate")
-    for port, members in blocks.items():
-        tls = any("ssl" in d.arguments for _, d in members) or any(b.value("ssl") == "on" for b, _ in members)
-        if not tls:
-            continue
-        first = next((b for b, d in members if {"default_server", "default"} & set(d.arguments)), members[0][0])
-        hosts = list(hosts_of(first, list(dict.fromkeys(block.number for block, _ in members)), reading, notes))
-        usable = [block for _, block in hosts if block.all("ssl_certificate")]
-        leaf = next((made.leaves[path] for block in usable for path in _leaf_paths(block, made)), None)
-        if leaf is None:
-            notes.append(f"{first.place}: without an ssl_certificate that the lab can make this server is not tested")
-            continue
-        versions = _protocols(first, notes)
-        if versions is None:
-            continue
-        auths = {_AUTH.get(block.value("ssl_verify_client", "off"), "none") for _, block in hosts}
-        trust = dict.fromkeys(id_ for _, block in hosts for id_ in _trusted(block, made))
-        said = dict.fromkeys(directive.arguments[0] for _, directive in members)
-        yield NginxServer(
-            id=f"port-{port}",
-            said=", ".join(said),
-            port=port,
-            proxied=any("proxy_protocol" in d.arguments for _, d in members),
-            hosts=hosts,
-            certificate=leaf.id,
-            client_auth=next(iter(auths)) if len(auths) == 1 else "optional",
-            trust=[*trust, *who.issuers] if trust else ["client-ca" if auths != {"none"} else SERVER_CA],
-            tls=versions,
-            depth=first.value("ssl_verify_depth"),
-        )
-
-
-def _leaf_paths(block: ServerBlock, made: NginxMaterial) -> Iterator[str]:
-    names = [directive.arguments[0] for directive in block.all("ssl_certificate")[:1] if directive.arguments]
-    for name in names:
-        path = next((path for path in made.leaves if path.endswith(name.lstrip("/"))), None)
-        if path is not None or "$" in name:
-            yield path or next(iter(made.leaves))
-
-
-def _trusted(block: ServerBlock, made: NginxMaterial) -> Iterator[str]:
-    for name in ("ssl_client_certificate", "ssl_trusted_certificate"):
-        for directive in block.all(name)[:1]:
-            yield from (
-                id_ for path, id_ in made.authorities.items() if path.endswith(directive.arguments[0].lstrip("/"))
-            )
-
-
-def _protocols(block: ServerBlock, notes: list[str]) -> list[str] | None:
-    """As written; none: nothing is. ``None``: only what no client here speaks."""
-    directive = block.one("ssl_protocols")
-    if directive is None:
-        return []
-    old = [version for version in directive.arguments if version not in _VERSIONS]
-    if old:
-        notes.append(f"{directive.place}: {', '.join(old)}: no client speaks that at OpenSSL 3's usual security level")
-    return [version for version in _VERSIONS if version in directive.arguments] or None
-
-
-def _places(server: NginxServer, found: Rules) -> Iterator[NginxPlace]:
-    known = {name for name, _ in server.hosts}
-    for number, (name, block) in enumerate(server.hosts):
-        named = [one.text for one in found.of("path", block.number)]
-        hosts = [one.text.lower() for one in found.of("host", block.number)]
-        own = [*paths(block, found), *((uri(path), True, ("GET",)) for path in named)]
-        wanted: dict[tuple[str, str], bool] = {("GET", "/"): block.number in found.blocks}
-        for path, is_named, methods in own:
-            for method in methods if path else ():
-                wanted[method, path] = wanted.get((method, path), False) or is_named
-        names = [name, *(host for host in hosts if not number and host not in known)]
-        for host in names:
-            for (method, path), is_named in wanted.items():
-                yield NginxPlace(server.id, host, method, path, is_named, server.proxied)
-
-
 def _cases(servers: list[NginxServer], who: NginxClients, found: Rules, *, asks: bool) -> Iterator[NginxCase]:
     several = len(servers) > 1
     everybody = ["", *(client.id for client in who.all)] if asks else [""]
     everywhere = ["", "good", *(client.id for client in who.all if client.named)] if asks else [""]
-    places = [place for server in servers for place in _places(server, found)]
+    places = [place for server in servers for place in places_of(server, found)]
     few = len(everybody) * len(places) > _MOST
     for server in servers:
         own = [place for place in places if place.server == server.id]
@@ -305,31 +175,8 @@ def _cases(servers: list[NginxServer], who: NginxClients, found: Rules, *, asks:
                 key, _, value = header.partition(": ")
                 yield NginxCase(f"{told}: good, with {key}", place, "good", {key: value})
             if not number and asks and server.tls:
-                for version in _VERSIONS:
+                for version in VERSIONS:
                     yield NginxCase(f"{told}: good, by {version}", place, "good", tls=version)
-
-
-def _elsewhere(reading: Reading, found: Rules) -> Iterator[str]:
-    """What is no HTTP, or not as it is there."""
-    for directive in reading.directives:
-        if directive.path in (("stream",), ("mail",)) and directive.name == "server":
-            yield f"{directive.place}: the lab speaks HTTP only: servers of {directive.path[0]} are not tested"
-        elif (
-            directive.name == "location"
-            and directive.arguments[:1] in (("~",), ("~*",))
-            and not examples(directive.arguments[-1], ignore_case=True)
-        ):
-            yield f"{directive.place}: no path can be made for {directive.arguments[-1]}: this location is not tested"
-        elif directive.name == "limit_req":
-            yield f"{directive.place}: limit_req is left out of the lab's copy: nobody is refused for asking often"
-        elif directive.name == "listen" and "quic" in directive.arguments:
-            yield f"{directive.place}: the lab speaks no QUIC: this `listen` is not tested"
-        elif directive.name.endswith("_pass") and any(
-            arg.startswith("$") or "://$" in arg for arg in directive.arguments
-        ):
-            yield f"{directive.place}: variables say which application: 502, unless one is `set` to a URL or an `upstream`"
-    if found.more:
-        yield f"{found.more} more literals of rules have no client or path of their own: others of the same value have"
 
 
 def _relative(file: Path, directory: Path) -> str:
