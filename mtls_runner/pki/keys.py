@@ -193,16 +193,16 @@ class KeyPool:
 
     def __init__(self, directory: Path | None = None) -> None:
         self._files = KeyFiles(directory) if directory is not None else None
+        self._of_user = False
         self._kept: dict[KeyAlgorithm, list[KeyPair]] = {}
         self._lock = threading.Lock()
 
     @classmethod
     def of_user(cls) -> KeyPool:
         """The one that all runs of this user share, in the user's cache; in memory only where there is none."""
-        try:
-            return cls(user_cache() / "keys")
-        except LabError:
-            return cls()
+        pool = cls()
+        pool._of_user = True  # where that is, is looked for when an RSA key is wanted: few scenarios have one
+        return pool
 
     def take(
         self, wanted: Mapping[KeyAlgorithm, int], progress: Progress | None = None
@@ -223,6 +223,10 @@ class KeyPool:
             }
 
     def _make_rsa(self, wanted: Mapping[KeyAlgorithm, int], progress: Progress | None) -> None:
+        if self._of_user and any(wanted.get(algorithm) for algorithm in RSA_BITS):
+            self._of_user = False
+            with contextlib.suppress(LabError):
+                self._files = KeyFiles(user_cache() / "keys")
         missing: list[tuple[KeyAlgorithm, int]] = []
         for algorithm, bits in RSA_BITS.items():
             kept = self._kept.setdefault(algorithm, [])
