@@ -315,6 +315,8 @@ class _DescriptionCheck:
                 else:
                     self._material(source, inside)
         for old, new in (model.substitutes or {}).items():
+            if not old:
+                self._error(("substitutes", old), "an empty text stands everywhere", "a text of the configuration")
             if new.endswith(".fingerprint"):
                 self._id(material_id(new), "substitutes", old)
             else:

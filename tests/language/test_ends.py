@@ -228,6 +228,9 @@ def test_an_external_server(load_text: Load, broken: Broken) -> None:
         ("files: {/a: leaves.gone.key}", "there is no authority or leaf 'gone'"),
         ("files: {/a: leaves.server.kez}", "this is not a piece of the lab's material"),
         ("files: {/a: leaves.server.passphrase}", "'server' has no passphrase"),
+        ("substitutes: {d2c8: leaves.nobody.fingerprint}", "there is no authority or leaf 'nobody'"),
+        ('substitutes: {"": leaves.server.fingerprint}', "an empty text stands everywhere"),
+        ("substitutes: {d2c8: leaves.server.certificate}", "this is no fingerprint of the lab's material"),
         ("files: {../a: ca.certificate}", "this is not the path of a file for the server"),
         ("port: 8443", "'port' says where an own configuration listens in its container: there is no 'config'"),
         (
