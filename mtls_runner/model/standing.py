@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
 from mtls_runner.model.case import Plan
+from mtls_runner.model.certificate import CertificateSpec
 from mtls_runner.model.chain import lineage, presented, server_verifies
 from mtls_runner.model.chain_faults import faults
 from mtls_runner.model.endpoint import ClientAuth, ClientSpec, ServerSpec
 from mtls_runner.model.observation import Reason
+from mtls_runner.model.revocation import RevocationReason
 
 __all__ = ["NO_CERTIFICATE", "asks_nobody", "objections"]
 
 NO_CERTIFICATE = "it has no certificate"
 _TRUST = (Reason.UNKNOWN_CA, Reason.SELF_SIGNED)
-_SAY_LITTLE = (Reason.NO_CRL, Reason.CRL_EXPIRED, Reason.CRL_INVALID, Reason.CRL_NOT_YET_VALID)
-"""Of the server's own lists, rather than of the client."""
 
 
 def asks_nobody(server: ServerSpec, client: ClientSpec) -> bool:
@@ -60,18 +61,21 @@ def objections(server: ServerSpec, client: ClientSpec, plan: Plan, now: datetime
     verifier = server_verifies(server, plan.crls)
     verifier = replace(verifier, trust=trust, crls=(*verifier.crls, *crls))
     found = [
-        fault
-        for fault in faults(shown.ids, verifier, plan.certificates, now)
-        if fault.reason not in _SAY_LITTLE and (trust or fault.reason not in _TRUST)
+        fault for fault in faults(shown.ids, verifier, plan.certificates, now) if trust or fault.reason not in _TRUST
     ]
     minded = [f"`{fault.certificate}` {fault.told}" if fault.depth else f"it {fault.told}" for fault in found]
     if not any(fault.reason is Reason.REVOKED for fault in found):
         listed = {id_ for crl in verifier.crls for id_ in crl.revoked}
-        revoked = (
-            one.id for one in lineage(plan.certificates, shown.ids[0]) if one.revoked is not None or one.id in listed
-        )
+        revoked = (one.id for one in lineage(plan.certificates, shown.ids[0]) if _is_revoked(one, listed))
         minded += ["it is revoked" if id_ == shown.ids[0] else f"its issuer `{id_}` is revoked" for id_ in revoked]
     return tuple(dict.fromkeys(minded))
+
+
+def _is_revoked(one: CertificateSpec, listed: Collection[str]) -> bool:
+    """For good, or on a list that the server has; not if it was only on hold, and no longer is (RFC 5280 §5.3.1)."""
+    if one.revoked is None:
+        return one.id in listed
+    return one.revoked.reason is not RevocationReason.REMOVE_FROM_CRL
 
 
 def _is_authority(plan: Plan, id_: str) -> bool:

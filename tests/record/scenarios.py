@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from mtls_runner.model.case import Check
 from mtls_runner.model.verdict import CaseFinished, RunFinished, Status
 from mtls_runner.record.file import RecordedFile
 from mtls_runner.record.recorded import Recorded, record
+from tests.implementations.test_containers import IMAGES
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
 
@@ -105,9 +107,12 @@ def _values(check: Check) -> set[object]:
 
 def main(arguments: list[str]) -> int:
     """The exit code: 1 where something disagrees, or can't be recorded."""
-    here = Overrides(allow_commands=True)  # they are the repository's own
+    for name, image in IMAGES.items():
+        os.environ.setdefault(f"MTLS_RUN_IMAGE_{name.upper()}", image)
     wrong = 0
     for original in map(Path, arguments or sorted(map(str, SCENARIOS.rglob("*.yaml")))):
+        backend = "nginx" if "nginx" in original.parts else None  # of those, many ask for what only nginx has
+        here = Overrides(backend=backend, allow_commands=True)  # the commands are the repository's own
         with tempfile.TemporaryDirectory() as directory:
             made, path = recorded(original, Path(directory), here)
             left = [f"not recorded: {case.name}: {case.why}" for case in made.unrecorded]
