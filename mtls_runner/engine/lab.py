@@ -365,7 +365,11 @@ class Lab(AbstractContextManager["Lab"]):
 
     def _run_dated(self, case: Case) -> Verdict:
         """In a lab of its own, whose material is dated now: however many cases went before, it finds the same."""
-        keep = self._keep / "dated" / f"{self.plan.cases.index(case):04}" if self._keep is not None else None
+        keep = (
+            self._keep / "dated" / f"{(*self.plan.cases, *self.plan.not_run).index(case):04}"
+            if self._keep is not None
+            else None
+        )
         with Lab(self.plan, keep, pool=self._pool, report=self._report, apart=True, dated=True) as lab:
             verdict = lab._run(case)
             self._found.update(lab.versions())

@@ -100,6 +100,13 @@ def test_nobody_is_let_in_unseen_but_where_nobody_is_asked(tmp_path: Path) -> No
     assert [case.look for case in record(path).cases] == ["", "it gets in, though it has no certificate"]
 
 
+def test_one_case_by_its_name(cli: Cli) -> None:
+    file = cli.directory / "scenario.yaml"
+    file.write_text(f"{LAB}  - name: x\n  - {{name: y, client: client}}\n")
+    assert cli("record", "scenario.yaml::y").stdout.startswith("y: accepted\n")
+    assert file.read_text() == f"{LAB}  - name: x\n  - {{name: y, client: client, expect: accepted}}\n"
+
+
 def test_where_a_matrix_differs(tmp_path: Path) -> None:
     path = tmp_path / "scenario.yaml"
     path.write_text(f"{LAB}  - {{name: x, client: client}}\n  - name: y\nmatrix: {{client.tls: [TLSv1.2, TLSv1.3]}}\n")
