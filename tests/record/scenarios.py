@@ -14,7 +14,7 @@ from pathlib import Path
 
 from yaml.nodes import MappingNode, Node
 
-from mtls_runner import Overrides, Plan, load, run
+from mtls_runner import Lab, Overrides, Plan, load, run
 from mtls_runner.language.document import parse
 from mtls_runner.language.layout import extents
 from mtls_runner.model.case import Check
@@ -26,11 +26,13 @@ from tests.implementations.test_containers import IMAGES
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
 
 
-def unrecorded(text: str) -> str:
-    """A scenario's text without the expectations of its cases and of their steps."""
+def unrecorded(text: str, but: frozenset[int] = frozenset()) -> str:
+    """A scenario's text without the expectations of its cases and of their steps, ``but`` of those that begin on these lines."""
     document, found = parse(text, Path("scenario.yaml")), extents(text)
     cuts: list[tuple[int, int, str]] = []
     for case in document.items(("cases",)):
+        if case.start_mark.line + 1 in but:
+            continue
         for node in (case, *_steps(case)):
             if isinstance(node, MappingNode):
                 cuts += _cuts(node, text, {start: extent.end for start, extent in found.items() if not extent.flow})
@@ -69,12 +71,20 @@ def recorded(original: Path, directory: Path, overrides: Overrides) -> tuple[Rec
             shutil.copy(above / "lab.yaml", directory / "lab.yaml")
             break
     path = copy / original.name
-    path.write_bytes(unrecorded(original.read_bytes().decode()).encode())
+    path.write_bytes(unrecorded(original.read_bytes().decode(), _skipped(original, overrides)).encode())
     with RecordedFile(path) as file:
         made = record(path, overrides, jobs=2)
         if made.changed:
             file.write(made)
     return made, path
+
+
+def _skipped(original: Path, overrides: Overrides) -> frozenset[int]:
+    """Where cases begin of which no cell can be run with these ends."""
+    plan = load(original, overrides)
+    with Lab(plan) as lab:
+        ran = {case.span.line for case in plan.cases if lab.cannot(case) is None}
+    return frozenset(case.span.line for case in plan.cases) - ran
 
 
 def disagreements(original: Path, path: Path, overrides: Overrides) -> Iterator[str]:

@@ -272,20 +272,24 @@ def test_a_full_disk_leaves_the_file(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_leaves_the_file(cli: Cli, number: signal.Signals) -> None:
+def test_a_signal_leaves_the_file(cli: Cli, tmp_path_factory: pytest.TempPathFactory, number: signal.Signals) -> None:
     file = cli.directory / "scenario.yaml"
-    file.write_text(f"{LAB}  - {{name: x, steps: [{{wait: 300}}, {{}}]}}\n")
+    file.write_text(f"{LAB}  - {{name: x, steps: [{{}}, {{wait: 300}}, {{}}]}}\n")
+    tmp = tmp_path_factory.mktemp("tmp")
+    environment = cli.environment(TMPDIR=str(tmp))
+    del environment["PYTHONWARNINGS"]  # whatever is open where the signal comes
     with subprocess.Popen(
         [cli.command, "record", file.name],
         cwd=cli.directory,
-        env=cli.environment(),
+        env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        while not list(cli.directory.glob(".*.unfinished")):
+        while not list(tmp.rglob("*.key")):
             assert process.poll() is None
+        assert list(cli.directory.glob(".*.unfinished"))
         process.send_signal(number)
         told, errors = process.communicate(timeout=60)
         assert (told, errors.strip()) == ("", "mtls-run: interrupted")
