@@ -32,6 +32,7 @@ from mtls_runner.tls.rules import same_answer
 __all__ = ["Attempt", "attempt"]
 
 _ASK_SECONDS = 5.0
+_ERRORS = 400
 _FEW = 4
 """Reasons that are worth being listed for no other cause than that the evidence allows them."""
 _AGREEMENT = (Outcome.NO_AGREEMENT, Outcome.PROTOCOL_ERROR)
@@ -65,8 +66,9 @@ class Attempt:
 
     @property
     def accepted(self) -> bool:
-        """Whether the client was let in."""
-        return self.observation.outcome is Outcome.ACCEPTED
+        """Whether the client was let in, and got what it asked for."""
+        status = self.observation.status
+        return self.observation.outcome is Outcome.ACCEPTED and (status is None or status < _ERRORS)
 
 
 def attempt(wish: Wish, log: LogFile | None = None) -> Attempt:

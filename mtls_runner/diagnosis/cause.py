@@ -44,7 +44,8 @@ class Cause:
 
 
 _FITS, _MAY_FIT, _OTHERWISE = 100, 50, 0
-_REFUSED = (Outcome.SERVER_REFUSED, Outcome.ANSWERED)
+_REFUSED = (Outcome.SERVER_REFUSED, Outcome.ANSWERED, Outcome.ACCEPTED)
+"""The last where the answer is an error."""
 _SURELY_SHOWN = 3
 """Causes that are worth reading though what was seen does not point at them."""
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from mtls_runner.diagnosis.attempt import Attempt
 from mtls_runner.diagnosis.cause import Cause
+from mtls_runner.model.observation import Outcome
 from mtls_runner.reporters import Marks, Page, Style, one_line
 from mtls_runner.reporters.transcript import transcript
 
@@ -39,7 +40,10 @@ def show(tried: Attempt, page: Page, marks: Marks, columns: int) -> None:
         _comparisons(tried, page, marks, wide)
     page.line()
     style = Style.PASS if tried.accepted else Style.FAIL
-    _paragraph(page, f"{marks[style]} {one_line(seen.summary)}", wide, "", "  ", style)
+    summary = seen.summary
+    if not tried.accepted and seen.outcome is Outcome.ACCEPTED:
+        summary = f"answered, status {seen.status}: no certificate has a part in it"
+    _paragraph(page, f"{marks[style]} {one_line(summary)}", wide, "", "  ", style)
     for evidence in seen.evidence:
         _paragraph(page, one_line(evidence), wide, "  ", "    ", Style.DIM)
     for remark in tried.remarks:

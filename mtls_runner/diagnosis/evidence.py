@@ -14,6 +14,8 @@ from mtls_runner.model.observation import ClientView, Observation, Outcome, Phas
 
 __all__ = ["Evidence"]
 
+_ERRORS = 400
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -55,8 +57,8 @@ class Evidence:
 
     @property
     def refused(self) -> bool:
-        """Whether it did not end well."""
-        return self.observation.outcome is not Outcome.ACCEPTED
+        """Whether it did not end well: an error that nobody's certificate has a part in is none of the lab's refusals."""
+        return self.observation.outcome is not Outcome.ACCEPTED or (self.status or 0) >= _ERRORS
 
     @property
     def leaf(self) -> str:

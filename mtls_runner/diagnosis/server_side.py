@@ -14,15 +14,17 @@ from mtls_runner.model.certificate import CertificateSpec
 from mtls_runner.model.chain import Verifier, lineage
 from mtls_runner.model.chain_faults import Fault, faults
 from mtls_runner.model.endpoint import TlsVersion
-from mtls_runner.model.observation import Outcome, Reason
+from mtls_runner.model.observation import Outcome, Phase, Reason
 from mtls_runner.pki.certificate_facts import facts
 from mtls_runner.pki.described import public_key
+from mtls_runner.tls.rules import same_answer
 
 __all__ = ["refused_by_server"]
 
 _R = Reason
 _REFUSED = Outcome.SERVER_REFUSED
 _FORBIDDEN = (401, 403)
+_REDIRECTS = 300
 _NAME_CONSTRAINTS = "2.5.29.30"
 _HIGH = 3
 """OpenSSL's security level that wants RSA 3072 or more."""
@@ -58,11 +60,51 @@ def refused_by_server(evidence: Evidence) -> Iterator[Cause]:
     if evidence.wish.certificate is None:
         yield from _none_given(evidence)
         return
+    yield from _answered(evidence)
     if evidence.shaken and evidence.view.certificate_requested is False:
         yield _not_asked(evidence)
     elif evidence.view.sent_chain == () and evidence.leaf in evidence.inventory.ders:
         yield _withheld(evidence)
     yield from _of_the_chain(evidence)
+
+
+def _taken(evidence: Evidence) -> bool:
+    """Whether the certificate is known to have been taken: with it comes an answer, and without it none."""
+    without = evidence.without
+    refused = without is not None and without.response is None and without.phase is not Phase.PREPARE
+    return refused and evidence.view.response is not None and bool(evidence.view.sent_chain)
+
+
+def _answered(evidence: Evidence) -> Iterator[Cause]:
+    """What the same request without a certificate says of the answer."""
+    view, without = evidence.view, evidence.without
+    if without is None or view.response is None or view.response.status < _REDIRECTS or not view.sent_chain:
+        return
+    path, status = evidence.wish.endpoint.path, view.response.status
+    if _taken(evidence):
+        who = (
+            f"The certificate was taken: without it the handshake is refused. HTTP {status} is what its holder is answered "
+            f"at {path}"
+        )
+        if status in _FORBIDDEN:
+            yield Cause(
+                Outcome.ANSWERED,
+                _R.NOT_AUTHORIZED,
+                f"{who}: it is known, and not let in there.",
+                "Look at the server's rules for this subject, fingerprint or path.",
+                (evidence.commands.own_names(),),
+            )
+        else:
+            text = f"{who}: look at the path, not at the certificate."
+            yield Cause(Outcome.ANSWERED, _R.RESPONSE, text, commands=(evidence.commands.request(),))
+    elif without.response is not None and same_answer(without.response, view.response) and status not in _FORBIDDEN:
+        yield Cause(
+            Outcome.ANSWERED,
+            _R.RESPONSE,
+            f"HTTP {status} is what everybody is answered at {path}, with this certificate or without: look at the path first.",
+            commands=(evidence.commands.request(), evidence.commands.request(certificate=False)),
+            certainty=Certainty.LIKELY,
+        )
 
 
 def _none_given(evidence: Evidence) -> Iterator[Cause]:
@@ -145,7 +187,8 @@ def _of_the_chain(evidence: Evidence) -> Iterator[Cause]:
     yield from _left_out(evidence)
     if not any(fault.reason is _R.NAME_CONSTRAINTS for fault in found):
         yield from _constrained(evidence)
-    yield from _unknown(evidence, sound=not found)
+    if evidence.view.sent_chain and evidence.refused and not _taken(evidence):
+        yield from _unknown(evidence, sound=not found)
 
 
 def _of_a_fault(evidence: Evidence, fault: Fault) -> Iterator[Cause]:
@@ -300,7 +343,8 @@ def _demanding(evidence: Evidence, verifier: Verifier, found: tuple[Fault, ...])
             f"{whom}: {fault}.",
             HINTS.get(fault.reason, ""),
             (evidence.commands.own_text(),),
-            Certainty.LIKELY if fault.reason is _R.NOT_COMPLIANT else Certainty.POSSIBLE,
+            # who refuses by HTTP is a proxy on OpenSSL as it comes, which is not strict
+            Certainty.LIKELY if fault.reason is _R.NOT_COMPLIANT and evidence.status is None else Certainty.POSSIBLE,
         )
 
 

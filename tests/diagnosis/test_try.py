@@ -254,3 +254,43 @@ def test_what_was_seen_is_a_scenario(lab: Lab, tmp_path: Path) -> None:
     made = subprocess.run([PROGRAM, *words], capture_output=True, text=True, timeout=60, check=False)
     assert made.returncode == 0, made.stderr
     assert load(tmp_path / "new" / "endpoint.yaml").cases
+
+
+_ANSWERS = """\
+name: answers
+ca: {subject: CN=Lab CA}
+leaves:
+  server: {usage: server, san: [localhost]}
+  client: {usage: client}
+servers:
+  forbidden: {certificate: server, trust: [ca], response: {status: 403}}
+  nothing-there: {certificate: server, trust: [ca], response: {status: 404}}
+  login: {certificate: server, trust: [ca], client_auth: optional, response: {status: 302, headers: {location: /login}}}
+  never-asks: {certificate: server, client_auth: none, response: {status: 403}}
+  open: {certificate: server, client_auth: none}
+  other-names: {certificate: server, trust: [ca], reject_handshake: true, virtual_hosts: {www: {names: [www.test]}}}
+cases:
+  - {name: forbidden, server: forbidden, client: client, expect: accepted}
+  - {name: nothing-there, server: nothing-there, client: client, expect: accepted}
+  - {name: login, server: login, expect: accepted}
+  - {name: never-asks, server: never-asks, client: client, expect: accepted}
+  - {name: open, server: open, client: client, expect: accepted}
+  - {name: other-names, server: other-names, client: client, expect: {no-agreement: server-name}}
+"""
+
+
+def test_answers_that_are_no_refusals_or_no_handshake(tmp_path: Path) -> None:
+    file = tmp_path / "answers.yaml"
+    file.write_text(_ANSWERS)
+    plan = load(file)
+    with Lab(plan) as lab:
+        tried = {case.name: attempt(wish(lab, case)) for case in plan.cases}
+    said = {name: one.causes[0].text if one.causes else "" for name, one in tried.items()}
+    assert {name for name, one in tried.items() if one.accepted} == {"open"}
+    assert "The certificate was taken" in said["forbidden"]
+    assert "not let in there" in said["forbidden"]
+    assert "look at the path, not at the certificate" in said["nothing-there"]
+    assert "wants a client certificate" in said["login"]
+    assert "never asked for a certificate" in said["never-asks"]
+    assert "serves no host of the name localhost" in said["other-names"]
+    assert any("never asked for a certificate" in remark for remark in tried["open"].remarks)
