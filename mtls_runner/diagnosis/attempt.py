@@ -108,8 +108,25 @@ def attempt(wish: Wish, log: LogFile | None = None) -> Attempt:
             view = tool.probe(bare, running.address, lab.material, Deadline.after(bare.timeout))
             without = lab.observed(case.by(bare), bare, running, (view, None))
         found = lab.material.users_files.own
+        telling = seen
+        python = registry().clients.default
+        if _lost(seen) and client.tool is not python:
+            # which reads the alert that a server sends before it resets the connection
+            other = replace(client, tool=python)
+            view = lab.tool(python).probe(other, running.address, lab.material, Deadline.after(other.timeout))
+            telling = lab.observed(case.by(other), other, running, (view, None))
         earlier = log.earlier if log is not None else None
-        return _judged(wish, case, client, seen, _again(lab, running), notes, found, without, earlier)
+        judged = _judged(wish, case, client, telling, _again(lab, running), notes, found, without, earlier)
+        if telling is not seen:
+            read = f"The same by the Python client, which loses no alert to a reset: {telling.summary}."
+            judged = replace(judged, observation=seen, remarks=(read, *judged.remarks))
+        return judged
+
+
+def _lost(seen: Observation) -> bool:
+    """Whether a reset or an end may have taken an alert away, once the client's own handshake was done."""
+    ended = seen.outcome is Outcome.NO_CONNECTION and seen.reason in (Reason.RESET, Reason.CLOSED)
+    return ended and seen.client is not None and seen.client.received_chain is not None
 
 
 def _again(lab: Lab, running: RunningServer) -> Callable[[ClientSpec], ClientView]:

@@ -19,6 +19,8 @@ _R = Reason
 _ASK_SECONDS = 3.0
 _CLOSED = (_R.RESET, _R.CLOSED)
 _GROUPS = ("P-256", "P-384", "P-521", "X25519")
+_TLS_PORT = (b"to an HTTPS server", b"to HTTPS port", b"SSL-enabled server port")
+"""How Go, nginx and Apache answer plain HTTP on a port of theirs that speaks TLS."""
 _GREETINGS: Mapping[bytes, str] = {
     # what services say first, or to a request that they don't know
     b"SSH-": "an SSH server",
@@ -63,7 +65,9 @@ def no_connection(evidence: Evidence) -> Iterator[Cause]:
         )
         return
     outcome = seen.outcome or Outcome.NO_CONNECTION
-    answer = _plainly(evidence)
+    answer = b"" if evidence.view.received_chain else _plainly(evidence)
+    if any(words in answer for words in _TLS_PORT):
+        answer = b""  # it says itself that it wants TLS
     if answer.startswith(b"HTTP/"):
         status = answer.split(b"\r\n", 1)[0].decode("latin-1")
         yield Cause(
@@ -148,21 +152,30 @@ def _plainly(evidence: Evidence) -> bytes:
 def no_agreement(evidence: Evidence) -> Iterator[Cause]:
     """Which versions, ciphers, groups and names the server would have taken."""
     reasons = evidence.observation.reasons
+    asked = evidence.client.server_name or ""
+    if asked.endswith("."):
+        yield Cause(
+            Outcome.CLIENT_REFUSED,
+            _R.NAME_MISMATCH,
+            f"{asked} was asked for, with a dot at its end, which names in SNI (RFC 6066 §3) and in certificates don't have.",
+            "Leave the dot out.",
+            (evidence.commands.server_certificate("-subject", "-ext", "subjectAltName", name=False),),
+        )
     if _R.SERVER_NAME in reasons:
         yield from _name(evidence)
         return
     views = {version: _with(evidence, version) for version in TlsVersion}
     spoken = [version for version, view in views.items() if _shakes(view)]
     yield from _cannot_sign(evidence, next((view for view in views.values() if view.received_chain), None))
-    asked = evidence.client.tls
-    if spoken and not set(spoken) & set(asked):
+    offered = evidence.client.tls
+    if spoken and not set(spoken) & set(offered):
         yield Cause(
             Outcome.NO_AGREEMENT,
             _R.PROTOCOL_VERSION,
-            f"The server speaks {_listed(spoken)}, and {_listed(asked)} was offered.",
+            f"The server speaks {_listed(spoken)}, and {_listed(offered)} was offered.",
             f"Offer it (--tls {spoken[-1]}), or allow another version at the server (nginx ssl_protocols)."
             + (" TLS 1.0 and 1.1 also need security level 0 at both ends." if max(spoken) < TlsVersion.V1_2 else ""),
-            (evidence.commands.speaks(spoken[-1]), evidence.commands.speaks(asked[-1])),
+            (evidence.commands.speaks(spoken[-1]), evidence.commands.speaks(offered[-1])),
             Certainty.CERTAIN if evidence.observation.alert == "protocol_version" else Certainty.LIKELY,
         )
     if not spoken:

@@ -59,7 +59,8 @@ class Culprit:
             shown, verifier = self._server, client_verifies(self._client, self._plan.crls)
         else:
             return ""
-        known, beside = self._known()
+        described = self._material.users_files.described() if self._material is not None else None
+        known, beside = described if described is not None else (self._plan.certificates, {})
         certificates = presented(shown, known)
         if certificates is None or (not verifier.trust and judgement.outcome is Outcome.SERVER_REFUSED):
             return ""  # an own configuration, or a server that runs already, says itself whom it trusts
@@ -77,15 +78,6 @@ class Culprit:
             if fault is not None:
                 return str(fault)
         return ""
-
-    def _known(self) -> tuple[Mapping[str, CertificateSpec], Mapping[str, tuple[str, ...]]]:
-        """Descriptions, the user's own as their files say; and what else is in those files."""
-        own = self._material.users_files.own if self._material is not None else {}
-        if not own:
-            return self._plan.certificates, {}
-        from mtls_runner.pki.described import with_own
-
-        return with_own(self._plan.certificates, own)
 
     def _list(
         self, reason: Reason, sent: tuple[str, ...], verifier: Verifier, known: Mapping[str, CertificateSpec]
@@ -130,8 +122,8 @@ class Culprit:
             key = public_key(mine.certificate)
             if key.kind == "ec" and key.curve not in _CURVES:
                 return (
-                    f"the key of `{end.certificate}` is on {key.curve}, for which TLS 1.3 has no signature algorithm: P-256, "
-                    "P-384 and P-521 are all that it has"
+                    f"the key of `{end.certificate}` is on {key.curve}, for which TLS 1.3 has no signature algorithm (P-256, "
+                    "P-384 and P-521 are all), and which TLS 1.2 needs among the other end's groups"
                 )
         return ""
 

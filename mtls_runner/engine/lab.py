@@ -19,7 +19,7 @@ from mtls_runner.errors import Deadline, FileUnusable, LabError, MaterialError, 
 from mtls_runner.model.case import Case, Plan, meet_briefly
 from mtls_runner.model.chain import completed
 from mtls_runner.model.endpoint import ByIdentity, ByMeeting, ClientSpec, ServerSpec
-from mtls_runner.model.observation import ClientView, Observation, Phase, ServerView
+from mtls_runner.model.observation import ClientView, Observation, Outcome, Phase, ServerView
 from mtls_runner.model.port import Client, RunningServer, ServerBackend, TakingTime, Warned, Watch
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.traits import BackendTraits, ClientTraits, Runtime
@@ -434,6 +434,8 @@ class Lab(AbstractContextManager["Lab"]):
 
     def _culprit(self, host: ServerSpec, spec: ClientSpec, files: ServerSpec, judgement: Judgement) -> str:
         """The certificate, list or setting that is to blame, as a sentence."""
+        if judgement.outcome is Outcome.NO_AGREEMENT and not self.material.users_files.own:
+            return ""  # the lab's own keys fit what is in use
         from mtls_runner.engine.culprit import Culprit
 
         return Culprit(self.plan, host, spec, files, self.material).sentence(judgement)

@@ -128,7 +128,7 @@ def _hint(judgement: Judgement, facts: Facts, culprit: Callable[[Judgement], str
             "with 421."
         )
     reason = judgement.reason
-    shown = judgement.outcome in _CERTIFICATES and reason is not Reason.NO_CERTIFICATE
+    shown = judgement.outcome in (*_CERTIFICATES, Outcome.NO_AGREEMENT) and reason is not Reason.NO_CERTIFICATE
     return (shown and culprit(judgement)) or (HINTS.get(reason, "") if reason is not None else "")
 
 

@@ -27,6 +27,7 @@ class UsersFiles:
         self._certificates = certificates
         self._own = _read(certificates, start)
         self._problems: dict[tuple[str, Secret | None, bool], Problem | None] = {}
+        self._described: tuple[Mapping[str, CertificateSpec], Mapping[str, tuple[str, ...]]] | None = None
 
     @property
     def own(self) -> Mapping[str, Own]:
@@ -37,6 +38,16 @@ class UsersFiles:
     def notes(self) -> tuple[str, ...]:
         """What a person should know though it stops nothing: what is expired, and such."""
         return tuple(dict.fromkeys(note for own in self._own.values() for note in own.notes))
+
+    def described(self) -> tuple[Mapping[str, CertificateSpec], Mapping[str, tuple[str, ...]]]:
+        """Descriptions of all, the user's own as their files say, and what else those files hold, by id."""
+        if not self._own:
+            return self._certificates, {}
+        if self._described is None:
+            from mtls_runner.pki.described import with_own
+
+            self._described = with_own(self._certificates, self._own)
+        return self._described
 
     def name(self, certificate: str) -> str:
         """Of the file of a certificate; ``""`` for one that the lab made."""

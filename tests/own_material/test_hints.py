@@ -197,3 +197,20 @@ def test_an_unusual_curve(own: Own) -> None:
     seen = observed(own.directory, "odd", client=", tls: [TLSv1.3]")
     assert seen.outcome == "server-refused"
     assert "is on secp256k1, for which TLS 1.3 has no signature algorithm" in seen.hint
+    # the other way round: what such a server says of versions and ciphers is not the cause
+    file = own.directory / "server.yaml"
+    file.write_text(
+        """\
+name: server
+authorities: {root: {certificate: root.crt}, lab: {subject: CN=Lab CA}}
+leaves: {it: {certificate: odd.crt, key: odd.key}, client: {issuer: lab, usage: client}}
+server: {certificate: it, trust: [lab]}
+cases: [{name: it, client: {certificate: client, trust: [root], tls: [TLSv1.3]}, expect: accepted}]
+"""
+    )
+    plan = load(file)
+    with Lab(plan) as lab:
+        other = lab.run(plan.cases[0]).observation
+    assert other is not None
+    assert (other.outcome, other.reason) == ("no-agreement", "protocol-version")
+    assert "is on secp256k1, for which TLS 1.3 has no signature algorithm" in other.hint
