@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from mtls_runner.diagnosis.wish import Wish
 from mtls_runner.init.endpoint_scenario import from_attempt
 from mtls_runner.model.certificate import Secret
 
+from ..warm import run_warm
 from .measure import OWN, SCENARIOS, faults, wish
 
 PROGRAM = Path(sys.executable).with_name("mtls-run")
@@ -44,10 +46,10 @@ def _case(lab: Lab, name: str) -> Wish:
     return wish(lab, next(case for case in lab.plan.cases if case.name.startswith(name)))
 
 
-def run(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [PROGRAM, "try", *words], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, check=False
-    )
+def run(*words: str, command: str = "try", columns: int = 100) -> subprocess.CompletedProcess[str]:
+    kept = {name: os.environ[name] for name in ("HOME", "PATH", "TMPDIR", "XDG_CACHE_HOME") if name in os.environ}
+    environment = {**kept, "LANG": "C.UTF-8", "PYTHONWARNINGS": "error", "COLUMNS": str(columns)}
+    return run_warm("mtls-run", [*filter(None, [command]), *words], cwd=Path.cwd(), env=environment)
 
 
 def typed(tried: Wish) -> list[str]:
@@ -220,9 +222,8 @@ def test_nobody_there() -> None:
 
 
 @pytest.mark.parametrize("columns", [60, 120])
-def test_it_can_be_read_at_any_width(lab: Lab, columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", str(columns))
-    done = run(*typed(_case(lab, "self-signed")))
+def test_it_can_be_read_at_any_width(lab: Lab, columns: int) -> None:
+    done = run(*typed(_case(lab, "self-signed")), columns=columns)
     lines = done.stdout.splitlines()
     unbroken = [
         line for line in lines if len(line) > columns and " " in line.strip() and not line.strip().startswith("/")
@@ -237,7 +238,7 @@ def test_what_was_seen_is_a_scenario(lab: Lab, tmp_path: Path) -> None:
     done = run(*typed(good), "--save", str(file))
     assert done.returncode == 0
     text = file.read_text()
-    again = subprocess.run([PROGRAM, file, "--strict"], capture_output=True, text=True, timeout=60, check=False)
+    again = run(str(file), "--strict", command="")
     assert again.returncode == 0, again.stdout + again.stderr
     assert "2 passed of 2 cases" in again.stdout
     assert "expect: {server-refused: no-certificate}" in text
@@ -250,8 +251,7 @@ def test_what_was_seen_is_a_scenario(lab: Lab, tmp_path: Path) -> None:
     assert "client-unusable: wrong-passphrase" in seen
     assert "passphrase: {env: MTLS_RUN_PASSPHRASE}" in seen
     assert "geheim" not in seen
-    words = ["init", str(tmp_path / "new"), "--from-endpoint", *typed(good)]
-    made = subprocess.run([PROGRAM, *words], capture_output=True, text=True, timeout=60, check=False)
+    made = run(str(tmp_path / "new"), "--from-endpoint", *typed(good), command="init")
     assert made.returncode == 0, made.stderr
     assert load(tmp_path / "new" / "endpoint.yaml").cases
 
