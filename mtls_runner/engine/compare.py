@@ -50,7 +50,7 @@ def _absence_was_seen(observation: Observation, path: str) -> bool:
     name = path.partition(".")[0]
     server = observation.server
     match name:
-        case "headers" | "upstream_headers":
+        case "headers" | "upstream_headers" | "upstream":
             return getattr(observation, name) is not None
         case "client_verify" | "server_verify_code" | "server_log":
             return server is not None

@@ -20,7 +20,7 @@ from mtls_runner.model.case import Case, Plan, meet_briefly
 from mtls_runner.model.chain import completed
 from mtls_runner.model.endpoint import ByIdentity, ByMeeting, ClientSpec, ServerSpec
 from mtls_runner.model.observation import ClientView, Observation, Outcome, Phase, ServerView
-from mtls_runner.model.port import Client, RunningServer, ServerBackend, TakingTime, Warned, Watch
+from mtls_runner.model.port import Client, Recording, RunningServer, ServerBackend, TakingTime, Warned, Watch
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.traits import BackendTraits, ClientTraits, Runtime
 from mtls_runner.model.verdict import Status, Verdict
@@ -37,6 +37,8 @@ __all__ = ["Lab"]
 
 _START_SECONDS = 60.0
 """How long a server may take to be ready."""
+_BEHIND_SECONDS = 0.5
+"""How long a server may take to be done with a proxy that has answered its own client already."""
 _VIEW_SECONDS = 5.0
 """How long a server may take to be done with a connection after its client is."""
 
@@ -105,6 +107,7 @@ class Lab(AbstractContextManager["Lab"]):
         self._brief: ByMeeting[bool] = ByMeeting()
         self._tools: dict[ClientTraits, Client] = {}
         self._directory = Path()
+        self._behind: dict[RunningServer, tuple[ServerSpec, Recording]] = {}
         self._controls: Controls | None = None
         self._own = any(spec.files is not None for spec in plan.certificates.values())
         self._once: dict[str, tuple[threading.Lock, list[Verdict]]] = {}
@@ -320,7 +323,9 @@ class Lab(AbstractContextManager["Lab"]):
     def _opened(self, spec: ServerSpec, stack: ExitStack) -> RunningServer:
         """A server that runs until ``stack`` is left."""
         self._tell_start(spec)
-        context = self._backend(spec.backend).serve(spec, self.material, Deadline.after(_START_SECONDS))
+        behind = [(name, one, self.server(one)) for name, one in spec.behind]
+        given = replace(spec, reached=tuple((name, running.address) for name, _, running in behind)) if behind else spec
+        context = self._backend(spec.backend).serve(given, self.material, Deadline.after(_START_SECONDS))
         try:
             running = context.__enter__()
         except (ServerUnusable, FileUnusable) as error:
@@ -329,6 +334,9 @@ class Lab(AbstractContextManager["Lab"]):
             raise server_told(error, spec, self.material) from error
         with self._lock:
             stack.push(context.__exit__)
+        for _, one, other in behind:
+            if isinstance(other, Recording):
+                self._behind[running] = (one, other)
         self._hear(spec, running)
         return running
 
@@ -384,14 +392,21 @@ class Lab(AbstractContextManager["Lab"]):
             ask: makes the requests.
             count: how many; what is not even tried, after one that failed, has no part in what comes back.
         """
+        behind = self._behind.get(server)
         with server.watch() as watch:
+            before = behind[1].arrived() if behind is not None else 0
             try:
                 views = ask(Deadline.after(spec.timeout * count))
             except FileUnusable as error:
                 from mtls_runner.engine.own_material import client_without
 
                 views = [client_without(spec, client.version(), error)]
-            return [(seen, _told(watch, seen, spec, server)) for seen in views]
+            met = [(seen, _told(watch, seen, spec, server)) for seen in views]
+            seen, told = met[-1]
+            if behind is not None and told is not None:
+                there = behind[1].seen(before, Deadline.after(_BEHIND_SECONDS))
+                met[-1] = seen, replace(told, behind=(behind[0].id, there[-1])) if there else told
+            return met
 
     def observed(
         self, case: Case, spec: ClientSpec, server: RunningServer, met: Met, files: ServerSpec | None = None

@@ -149,6 +149,9 @@ def observe(facts: Facts, name: Callable[[bytes], str], culprit: Callable[[Judge
     evidence = [_client_evidence(client, judgement)] if facts.seen is not None else []
     if server is not None:
         evidence.append(_server_evidence(server, judgement))
+    if server is not None and server.behind is not None:
+        seen = observe(Facts(None, None, None, server.behind[1]), name)
+        evidence.append(f"upstream ({server.behind[0]}): {seen.summary}")
     if facts.control is not None:
         evidence.append(f"control ({facts.control.who}, the same request): HTTP status {facts.control.response.status}")
     evidence += facts.despite if judgement.outcome is Outcome.ACCEPTED else facts.notes
@@ -183,9 +186,19 @@ def observe(facts: Facts, name: Callable[[bytes], str], culprit: Callable[[Judge
         server_signature_algorithm=client.signature_algorithms[0],
         client_signature_algorithm=client.signature_algorithms[1],
         server_log=server.log if server else None,
+        upstream=_upstream(server, name),
         client=facts.seen,
         server=server,
     )
+
+
+def _upstream(server: ServerView | None, name: Callable[[bytes], str]) -> tuple[tuple[str, str], ...] | None:
+    """What the server behind it saw, by its own evidence alone: there the proxy is somebody else's client."""
+    if server is None or server.behind is None:
+        return None
+    seen = observe(Facts(None, None, None, server.behind[1]), name)
+    told = (("outcome", seen.outcome), ("reason", seen.reason), ("client_subject", seen.client_subject))
+    return tuple((key, str(value)) for key, value in told if value is not None)
 
 
 def server_started() -> Observation:

@@ -169,6 +169,7 @@ def check_acceptance(
     """
     problems, document = context.problems, context.document
     bases = {declared.model.like for declared in servers.declared.values()}
+    bases |= {behind for declared in servers.declared.values() for _, behind in declared.model.upstreams or ()}
     for declared in servers.declared.values():
         cases = connected.get(declared.id, ())
         if not cases:

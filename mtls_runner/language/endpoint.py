@@ -217,6 +217,21 @@ _FILE_SCHEMA = {"anyOf": [*_ONE_FILE, {"type": "array", "minItems": 1, "items": 
 SessionCache = Annotated[str | None, Parsed(_cache, {"type": "string", "pattern": f"^({_CACHE.pattern})$"})]
 
 
+def _upstreams(value: Value) -> tuple[tuple[str, str | None], ...]:
+    if isinstance(value, dict):
+        return tuple((name, text_value(server)) for name, server in value.items())
+    return tuple((text_value(name), None) for name in (value if isinstance(value, list) else [value]))
+
+
+_UPSTREAMS_SCHEMA = {
+    "anyOf": [
+        {"type": "string"},
+        {"type": "array", "items": {"type": "string"}},
+        {"type": "object", "additionalProperties": {"type": "string"}},
+    ]
+}
+
+
 class ServerSettings(_Endpoint):
     """What lab.yaml may set for every server."""
 
@@ -302,9 +317,11 @@ class _LoneServer(ServerSettings):
         "What takes the place of texts of `config`, such as the SHA-1 of a certificate that can't be had.",
         {"d2c8…": "leaves.client.fingerprint"},
     )
-    upstreams: Many[IdRef] = about(
-        "Applications that it passes requests to, as it names them: by name, address or unix:/path; a stub answers there.",
+    upstreams: Annotated[tuple[tuple[str, str | None], ...] | None, Parsed(_upstreams, _UPSTREAMS_SCHEMA)] = about(
+        "Applications that it passes requests to, as it names them: by name, address or unix:/path; a stub answers there, or a "
+        "server of the file, by its id.",
         ["app", "10.0.0.5:8080", "unix:/run/app.sock"],
+        {"app": "app"},
     )
     expect: Maybe[ServerExpect] = about("Whether it starts.", {"starts": False, "reason": "wrong-passphrase"})
 

@@ -197,6 +197,43 @@ Listed = Annotated[tuple[Matcher, ...] | None, Parsed(_listed(Match.EQUALS), _LI
 InOrder = Annotated[tuple[Matcher, ...] | None, Parsed(_listed(Match.IN_ORDER), _LIST_SCHEMA)]
 
 
+def _outcome_forms(value: Value) -> Value:
+    """A bare word is the outcome; ``{outcome: reason}`` gives both."""
+    if isinstance(value, str | list):
+        return {"outcome": value}
+    if isinstance(value, dict):
+        outcomes = [key for key in value if key in CASE_OUTCOMES]
+        if not outcomes:
+            return value
+        if len(outcomes) > 1 or "outcome" in value or "reason" in value:
+            raise fail(
+                "outcome and reason are given more than once here", "one of: {outcome: …, reason: …}, {outcome: reason}"
+            )
+        return {key: rest for key, rest in value.items() if key != outcomes[0]} | {
+            "outcome": outcomes[0],
+            "reason": value[outcomes[0]],
+        }
+    return value
+
+
+_EXPECT_SHORT = {
+    "anyOf": [
+        {"enum": list(CASE_OUTCOMES)},
+        {"type": "array", "items": {"enum": list(CASE_OUTCOMES)}, "minItems": 1},
+    ]
+}
+
+
+class UpstreamChecks(Strict):
+    """What a server of the file that is behind this one must have seen: there the proxy is the client."""
+
+    more_keys: ClassVar[tuple[str, ...]] = tuple(CASE_OUTCOMES)
+
+    outcome: Outcomes = about("What happens there, in one word.", "server-refused")
+    reason: Reasons = about("Why.", "expired")
+    client_subject: Texts = about("Subject of the proxy's own certificate, RFC 4514.", "CN=proxy")
+
+
 class Checks(Strict):
     """What must be seen. Only what is written is compared."""
 
@@ -236,33 +273,9 @@ class Checks(Strict):
     )
     client_signature_algorithm: Texts = about("The same for the client.", {"matches": "^rsa_pss_"})
     server_log: Texts = about("A line of the server's log.", {"contains": "client sent no required SSL certificate"})
-
-
-def _outcome_forms(value: Value) -> Value:
-    """A bare word is the outcome; ``{outcome: reason}`` gives both."""
-    if isinstance(value, str | list):
-        return {"outcome": value}
-    if isinstance(value, dict):
-        outcomes = [key for key in value if key in CASE_OUTCOMES]
-        if not outcomes:
-            return value
-        if len(outcomes) > 1 or "outcome" in value or "reason" in value:
-            raise fail(
-                "outcome and reason are given more than once here", "one of: {outcome: …, reason: …}, {outcome: reason}"
-            )
-        return {key: rest for key, rest in value.items() if key != outcomes[0]} | {
-            "outcome": outcomes[0],
-            "reason": value[outcomes[0]],
-        }
-    return value
-
-
-_EXPECT_SHORT = {
-    "anyOf": [
-        {"enum": list(CASE_OUTCOMES)},
-        {"type": "array", "items": {"enum": list(CASE_OUTCOMES)}, "minItems": 1},
-    ]
-}
+    upstream: Annotated[UpstreamChecks | None, Short(_outcome_forms, _EXPECT_SHORT)] = about(
+        "What a server of the file that is behind this one saw: who refused whom there.", {"server-refused": "expired"}
+    )
 
 
 class When(Strict):

@@ -36,7 +36,7 @@ def schema(name: str) -> Json:
     """The schema of ``scenario``, ``lab`` or ``implementation``."""
     made = SCHEMAS[name].model_json_schema(ref_template="#/definitions/{model}")
     definitions = made.pop("$defs", {})
-    for outcome_holder in ("Checks", "Expect"):
+    for outcome_holder in ("Checks", "Expect", "UpstreamChecks"):
         if outcome_holder in definitions:
             definitions[outcome_holder]["properties"] |= dict(_outcome_keys())
     if name == "scenario":

@@ -105,6 +105,8 @@ class _Planner:
         self._crls = Crls(context, self._certificates)
         self._responders = Responders(context, self._certificates)
         self._resolver = Resolver(context, self._certificates, self._crls, self._responders)
+        self._resolver.server_of = self._behind
+        self._above: list[str] = []
         self._file_axes = axes(context, context.scenario.matrix, ("matrix",))
         self._own_axes: list[Axis] = []
         self._specs: ByIdentity[ServerDescription, dict[tuple[AxisValue, ...], ServerSpec]] = ByIdentity()
@@ -180,6 +182,31 @@ class _Planner:
             known = specs[cell.server] = self._resolver.server(id_, described)
             self._check(id_, described, known)
         return known
+
+    def _behind(self, above: str, name: str, id_: str) -> ServerSpec | None:
+        """The server that another one connects to."""
+        above = above.partition(".")[0]
+        loc: Loc = (*self._servers.declared[above].loc, "upstreams", name)
+        if id_ not in self._servers.declared:
+            names = ", ".join(other for other in self._servers.declared if other != above)
+            self._context.problems.error(
+                self._context.document,
+                loc,
+                f"there is no server '{id_}'",
+                f"one of: {names}" if names else "a server of `servers`",
+            )
+            return None
+        if id_ == above or id_ in self._above:
+            self._context.problems.error(self._context.document, loc, "a server can't be behind itself")
+            return None
+        model = self._servers.merged(id_)
+        if model is None:
+            return None
+        self._above.append(above)
+        try:
+            return self._server(id_, model, MatrixCell("", (), ()))
+        finally:
+            self._above.pop()
 
     def _cases(self, taken: frozenset[str]) -> Iterator[Case]:
         document = self._context.document

@@ -32,7 +32,7 @@ from mtls_runner.language.endpoint import (
     ServerDescription,
     VirtualHostDescription,
 )
-from mtls_runner.language.expectation import Checks, Expect, RefusalModel, ServerExpect, When, Where
+from mtls_runner.language.expectation import Checks, Expect, RefusalModel, ServerExpect, UpstreamChecks, When, Where
 from mtls_runner.language.implementations.models import MODELS as IMPLEMENTATION_MODELS
 from mtls_runner.language.implementations.reading import DIRECTORY, shipped
 from mtls_runner.language.scenario import (
@@ -67,6 +67,7 @@ TABLES: Mapping[str, type[BaseModel]] = {
         CaseModel,
         Certificate,
         Checks,
+        UpstreamChecks,
         ClientDescription,
         Constraints,
         Crl,

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import chain
 from typing import Any
 
@@ -60,6 +60,8 @@ class Resolver:
         self._clients: dict[ClientSpec, ClientSpec] = {}
         self._taken: dict[str, int] = {}
         self.presented: set[str] = set()
+        self.server_of: Callable[[str, str, str], ServerSpec | None] = lambda *_: None
+        """Makes the server behind another one: of that one's id, of the name that it has there, and of its own id."""
 
     def default_certificate(self, model: ServerDescription) -> str | None:
         """``server``, or the only leaf; with an own configuration, the only leaf whose key is given to it."""
@@ -125,6 +127,8 @@ class Resolver:
             "stapling": self._responders.stapling(model, certificate),
             "responders": self._responders.reachable(model),
             "hosts": tuple(self._hosts(id_, model)),
+            "upstreams": tuple(name for name, _ in model.upstreams or ()),
+            "behind": tuple(self._behind(id_, model)),
             "runtime": self._runtime(model, backend),
             "backend": backend,
             "refusal": _refusal(model.refusal),
@@ -156,6 +160,12 @@ class Resolver:
         for name, host in (model.virtual_hosts or {}).items():
             names = tuple(host.names or [name.lower()])
             yield VirtualHost(name, names, self._server(f"{id_}.{name}", host_server(model, host)))
+
+    def _behind(self, id_: str, model: ServerDescription) -> Iterator[tuple[str, ServerSpec]]:
+        for name, other in model.upstreams or ():
+            found = self.server_of(id_, name, other) if other is not None else None
+            if found is not None:
+                yield name, found
 
     def _options(self, model: ServerDescription, backend: BackendTraits) -> tuple[tuple[str, str], ...]:
         """The backend's own settings as texts: scenario over lab.yaml, the command line over both."""

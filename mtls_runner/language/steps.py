@@ -9,7 +9,15 @@ from mtls_runner.errors import Span
 from mtls_runner.language.context import Context
 from mtls_runner.language.document import Document, Loc
 from mtls_runner.language.endpoint import ClientDescription, ServerDescription
-from mtls_runner.language.expectation import CASE_OUTCOMES, Checks, Expect, ServerChecks, ServerExpect, When
+from mtls_runner.language.expectation import (
+    CASE_OUTCOMES,
+    Checks,
+    Expect,
+    ServerChecks,
+    ServerExpect,
+    UpstreamChecks,
+    When,
+)
 from mtls_runner.language.resolve import Resolver, planned_version
 from mtls_runner.language.scenario import Expired
 from mtls_runner.language.scenario import StepModel as Model
@@ -101,7 +109,12 @@ def _checks(document: Document, model: Checks, loc: Loc, only_for: Versions) -> 
         if name not in given:
             continue
         value = getattr(model, name)
-        if name in _INSIDE:
+        if isinstance(value, UpstreamChecks):
+            for inner in UpstreamChecks.model_fields:
+                if inner in value.model_fields_set:
+                    span = document.span((*loc, name))
+                    yield Check(f"{name}.{inner}", tuple(getattr(value, inner)), span, only_for)
+        elif name in _INSIDE:
             for header, alternatives in value.items():
                 span = document.span((*loc, name, header))
                 yield Check(f"{name}.{header.lower()}", tuple(alternatives), span, only_for)

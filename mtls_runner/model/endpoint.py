@@ -265,7 +265,9 @@ class ServerSpec:
             one path goes into one file, in order.
         substitutes: texts of an own configuration, each with the id of the certificate whose fingerprint (SHA-1, as nginx and
             OpenSSL print it) takes its place.
-        upstreams: applications of an own configuration, as it names them, that are stubs.
+        upstreams: applications of an own configuration, as it names them, that are stubs, or servers of the plan.
+        behind: those of them that are servers of the plan; a stub answers at the others.
+        reached: where these are, while they run.
         crl: ids of the CRLs that it has loaded.
         crl_check: which certificates of a client's chain must not be on them.
         ocsp: which certificates of a client's chain it asks OCSP responders about (nginx ``ssl_ocsp``).
@@ -307,6 +309,8 @@ class ServerSpec:
     files: tuple[tuple[str, str], ...] = ()
     substitutes: tuple[tuple[str, str], ...] = ()
     upstreams: tuple[str, ...] = ()
+    behind: tuple[tuple[str, ServerSpec], ...] = ()
+    reached: tuple[tuple[str, Address], ...] = ()
     crl: tuple[str, ...] = ()
     crl_check: RevocationCheck = RevocationCheck.NONE
     ocsp: RevocationCheck = RevocationCheck.NONE

@@ -217,6 +217,7 @@ class ServerView:
         refused_status: the HTTP status by which it refused the certificate itself (nginx 400/495/496/497), or ``None``.
         alerts, messages: from the server's side, in order; empty where it doesn't tell.
         request: the HTTP request it saw.
+        behind: what a server of the plan saw that it connected to itself, and that server's id; ``None``: none did.
         upstream_request: what it forwarded to an application, as that application saw it.
         server_name: SNI as received.
         tls_version, cipher: as negotiated.
@@ -238,6 +239,7 @@ class ServerView:
     messages: tuple[Message, ...] = ()
     request: HttpRequest | None = None
     upstream_request: HttpRequest | None = None
+    behind: tuple[str, ServerView] | None = None
     server_name: str | None = None
     tls_version: str | None = None
     cipher: str | None = None
@@ -298,6 +300,7 @@ class Observation(Conclusion):
         handshake: names of the handshake messages in order, as the client saw them.
         server_name: the name that the server received (SNI); ``None``: none, or it doesn't tell.
         server_signature_algorithm, client_signature_algorithm: by which either end proved to have its key.
+        upstream: what a server of the plan behind it saw of it: ``outcome``, ``reason``, ``client_subject``, as far as there are.
         client, server: the two views; ``server`` is ``None`` where the server can't be asked or never saw it.
     """
 
@@ -330,6 +333,7 @@ class Observation(Conclusion):
     server_name: str | None = None
     server_signature_algorithm: str | None = None
     client_signature_algorithm: str | None = None
+    upstream: tuple[tuple[str, str], ...] | None = None
 
     @property
     def predicted(self) -> bool:

@@ -161,6 +161,7 @@ def _matcher(matcher: Matcher) -> Json:
 
 def _observed(seen: Observation) -> Json:
     observed: dict[str, Json] = {name: _plain(getattr(seen, name)) for name in _OBSERVED}
+    observed["upstream"] = dict(seen.upstream) if seen.upstream is not None else None
     for name in ("headers", "upstream_headers"):
         fields: Sequence[tuple[str, str]] | None = getattr(seen, name)
         observed[name] = None if fields is None else [[key, MASK if is_secret(key) else value] for key, value in fields]

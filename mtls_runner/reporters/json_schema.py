@@ -67,7 +67,9 @@ def _object(description: str, properties: Mapping[str, Schema]) -> dict[str, Sch
 
 
 #: What format 1 did not have; a mismatch of a step had the step in its ``path``, in words.
-_SINCE_2 = frozenset(("format", "reasons", "determined", "undetermined", "curl_exit_predicted", "step", "reuse"))
+_SINCE_2 = frozenset(
+    ("format", "reasons", "determined", "undetermined", "curl_exit_predicted", "step", "reuse", "upstream")
+)
 
 
 def report_schema() -> dict[str, Schema]:
@@ -208,6 +210,10 @@ def _observed() -> Schema:
             ),
             "alert": _or_null(_text("The fatal alert that ended it, as RFC 8446 §6 names it.")),
             "alert_from": _or_null({"enum": ["client", "server"]}, "The end that sent it."),
+            "upstream": _or_null(
+                {"type": "object", "additionalProperties": {"type": "string"}},
+                "What a server of the file that is behind it saw: outcome, reason, client_subject, as far as there are.",
+            ),
             "ssl_verify_result": _or_null(
                 _whole("The client's own X509_V_* result for the server's chain; 0: OK, 1 at curl: its own check.")
             ),

@@ -269,11 +269,11 @@ def test_each_step_is_told_with_its_own_handshake(tmp_path: Path) -> None:
     html = labs.page(tmp_path, STEPS)
     page = Page(html)
     assert [found["class"] for tag, found in page.elements if tag == "li" and "step" in found.get("class", "")] == [
-        "step pass",
-        "step pass",
-        "step pass",
-        "step fail",
-        "step skip",
+        "step pass connect",
+        "step pass wait",
+        "step pass connect",
+        "step fail connect",
+        "step skip connect",
     ]
     assert "<b>first</b>" in page.text
     assert [found["class"] for tag, found in page.elements if tag == "tr" and "class" in found] == [
@@ -281,6 +281,7 @@ def test_each_step_is_told_with_its_own_handshake(tmp_path: Path) -> None:
         *("yes", "yes"),  # outcome and reason of the second
         *("no", "no"),
     ]
+    assert html.count("<time>") == 4  # a line of time, as far as it came
     drawn = [found["href"] for tag, found in page.elements if tag == "use"]
     assert len(drawn) == 3
     assert drawn[0] != drawn[1]  # without a certificate the handshake is another one

@@ -112,3 +112,32 @@ def test_a_client_without_its_material_goes_on_with_nothing(run: Run) -> None:
         )
         first, second, *_ = [step["observed"] for step in ran.case["steps"]]
         assert (first["outcome"], second["outcome"]) == ("client-unusable", "no-connection"), json.dumps(second)
+
+
+@pytest.mark.parametrize(("tickets", "resumed"), [("true", 5), ("false", 0)])
+def test_openssl_s_client_reconnects_as_the_lab_resumes(run: Run, tickets: str, resumed: int) -> None:
+    server = f"trust: ca, session_tickets: {tickets}, tls: TLSV}}"
+    steps = "cases:\n  - name: again\n    client: client\n    steps:\n      - expect: accepted\n"
+    again = f"      - {{resume: true, expect: {{outcome: accepted, resumed: {str(resumed > 0).lower()}}}}}\n"
+    # Python's server has no cache that TLS 1.2 could use without tickets, and s_client waits for no TLS 1.3 ticket
+    version = "TLSv1.2" if resumed else "TLSv1.3"
+    text = LAB.replace("trust: ca}", server.replace("TLSV", version)) + steps + again
+    assert run(text).code == 0
+    path = Path("steps.yaml")
+    path.write_text(text)
+    plan = load(path)
+    with Lab(plan, pool=KeyPool()) as lab:
+        address = lab.server(plan.cases[0].server).address
+        own = lab.material.presented("client", plan.cases[0].steps[0].client.chain)  # type: ignore[union-attr]
+        options = ["-connect", str(address), "-CAfile", str(lab.material.bundle(["ca"])), "-cert", str(own.certificate)]
+        done = subprocess.run(
+            ["openssl", "s_client", "-reconnect", *options, "-key", str(own.key)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
+        )
+    found = [line.split(",")[0] for line in done.stdout.splitlines() if line.startswith(("New,", "Reused,"))]
+    assert found.count("Reused") == resumed
+    assert "New" in found

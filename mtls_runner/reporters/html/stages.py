@@ -29,6 +29,8 @@ class Stage:
         held: expected against observed.
         drawing: of its handshake.
         client: who connected, with its version.
+        when: how long after the case's begin it was done ("3.1 s"); ``""``: it was not.
+        action: what it does, as a word.
     """
 
     name: str
@@ -39,6 +41,8 @@ class Stage:
     held: tuple[ComparedCheck, ...] = ()
     drawing: Drawing | None = None
     client: str = ""
+    when: str = ""
+    action: str = ""
 
 
 def last_seen(verdict: Verdict) -> int | None:
@@ -54,10 +58,11 @@ def last_seen(verdict: Verdict) -> int | None:
 def stages(verdict: Verdict, shelf: Shelf) -> Iterator[Stage]:
     """Every step in order, those that were not done too."""
     case = verdict.case
+    since = 0.0
     for number, step in enumerate(case.steps):
         if number >= len(verdict.steps):
             written = compared(step.expect, (), None) if case.plain else ()
-            yield Stage(step.name, "skip", _NOT_DONE, "", held=written)
+            yield Stage(step.name, "skip", _NOT_DONE, "", held=written, action=step.action)
             continue
         done = verdict.steps[number]
         seen = done.observation
@@ -72,4 +77,7 @@ def stages(verdict: Verdict, shelf: Shelf) -> Iterator[Stage]:
             held=compared(step.expect, done.mismatches, seen),
             drawing=shelf.of(drawn) if drawn else None,
             client=f"{client.tool} {client.tool_version}" if client is not None else "",
+            when=f"{since:.1f} s",
+            action=step.action,
         )
+        since += done.duration

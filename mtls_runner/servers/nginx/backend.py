@@ -66,6 +66,11 @@ class NginxBackend:
 
     def cannot(self, server: ServerSpec, client: ClientSpec | None) -> str | None:
         """What nginx has no directive for; the author's own configuration says everything itself."""
+        if server.behind and not (self._is_process(server) and server.option("config")):
+            return (
+                "the lab's servers are reached by an nginx with a configuration of its own that is a process of this machine: "
+                "runtime: process, and --allow-commands"
+            )
         reason = _as_process_cannot(server) if self._is_process(server) else None
         return reason or (None if server.option("config") else inexpressible(server, client))
 

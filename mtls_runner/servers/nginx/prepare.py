@@ -115,7 +115,9 @@ def prepare_own(
     Raises:
         MaterialError: something can't be made or read.
     """
-    relay = upstream_relay(own.stubs.values(), stub, _below(own.certificate, place.directory), stub)
+    reached = dict(own.server.reached)
+    stubs = [one for one in own.stubs.values() if own.server.upstreams[one.number - 1] not in reached]
+    relay = upstream_relay(stubs, stub, _below(own.certificate, place.directory), stub)
     made = own.copies(
         material,
         " ".join((relay, *place.http)),

@@ -155,6 +155,12 @@ class OwnConfiguration:
         http = " ".join(part for part in (FORMAT_DEFINITION, *sizes, ports, http) if part)
         mapped = list(mapped_files(self.server, material, str(ROOT)))
         paths = {file.path for file in mapped}
+        reached = dict(self.server.reached)
+        behind = {
+            key: str(reached[name])
+            for key, stub in self.stubs.items()
+            if (name := self.server.upstreams[stub.number - 1]) in reached
+        }
         passed = {(one.directive, one.argument): one for one in applications(self.found)}
         at = {
             key: stub_at(stub, sockets)
@@ -182,7 +188,7 @@ class OwnConfiguration:
             here=lambda path: str(ROOT / path) in paths,
             arguments=self._responders()
             | by_http
-            | {key: passed[key].at(address) for key, address in (at | own).items()},
+            | {key: passed[key].at(address) for key, address in (at | own | behind).items()},
             texts=self._server_port(listens)
             | {
                 old: hashlib.sha1(material.credential(id_).der, usedforsecurity=False).hexdigest()
