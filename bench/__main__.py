@@ -13,6 +13,7 @@ from pathlib import Path
 import bench.cases_200
 import bench.cases_2000
 import bench.conformance
+import bench.declared
 import bench.forge
 import bench.nginx
 import bench.one_connection
