@@ -518,6 +518,7 @@ def schema(name: str) -> int:
     help=f"May be repeated ({_CLIENTS}); all that the catalogue is made for when not given.",
 )
 @click.option("--image", metavar="IMAGE", help="As for run.")
+@_runtime
 @click.option("-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="Cases at once; one for each processor.")
 @click.option("--json", "json_path", metavar="FILE", help="Write everything that was seen; - is standard output.")
 @click.option("--html", "html_path", metavar="FILE", help="Write the table as one HTML page.")
@@ -528,6 +529,7 @@ def conformance(
     backends: tuple[str, ...],
     tools: tuple[str, ...],
     image: str | None,
+    runtime: str | None,
     jobs: int | None,
     json_path: str | None,
     html_path: str | None,
@@ -545,5 +547,7 @@ def conformance(
     if show_where:
         return command.where()
     return command.conformance(
-        command.ConformanceRequest(backends, tools, image, jobs, json_path, html_path, markdown_path, check_path)
+        command.ConformanceRequest(
+            backends, tools, image, runtime, jobs, json_path, html_path, markdown_path, check_path
+        )
     )

@@ -23,6 +23,7 @@ from mtls_runner.conformance.console import lines
 from mtls_runner.conformance.table import OutcomeTable, outcome_table
 from mtls_runner.engine import RunOptions, run
 from mtls_runner.errors import UsageError
+from mtls_runner.model.traits import Runtime
 from mtls_runner.model.verdict import Status, Verdict
 from mtls_runner.reporters import Style, is_terminal, marks_for
 
@@ -36,6 +37,7 @@ class ConformanceRequest:
     backends: Sequence[str]
     tools: Sequence[str]
     image: str | None = None
+    runtime: str | None = None
     jobs: int | None = None
     json_path: str | None = None
     html_path: str | None = None
@@ -56,7 +58,7 @@ def conformance(wish: ConformanceRequest) -> ExitCode:
         UsageError: a backend or tool is unknown, or a report can't be written.
         ScenarioError: the catalogue itself is invalid.
     """
-    chosen = list(plans(wish.backends, wish.tools, wish.image))
+    chosen = list(plans(wish.backends, wish.tools, wish.image, Runtime(wish.runtime) if wish.runtime else None))
     with STOP.cleanly(), ReportFiles(plan.path for plan in chosen) as files:
         paths = {"--json": wish.json_path, "--html": wish.html_path, "--markdown": wish.markdown_path}
         reports = {path: files.open(option, path) for option, path in paths.items() if path}

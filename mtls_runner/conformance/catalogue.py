@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mtls_runner.language import Overrides, load
 from mtls_runner.model.case import Case, Plan
-from mtls_runner.model.traits import ClientTraits
+from mtls_runner.model.traits import ClientTraits, Runtime
 from mtls_runner.registry import registry
 
 __all__ = ["CATALOGUE", "ORDER", "Combination", "combination", "entry_name", "plans", "scenario_files"]
@@ -65,12 +65,15 @@ def scenario_files() -> tuple[Path, ...]:
     return tuple(sorted(found, key=lambda path: (rank.get(path.stem, len(rank)), path.stem)))
 
 
-def plans(backends: Sequence[str], tools: Sequence[str], image: str | None = None) -> Iterator[Plan]:
+def plans(
+    backends: Sequence[str], tools: Sequence[str], image: str | None = None, runtime: Runtime | None = None
+) -> Iterator[Plan]:
     """One plan for each file and backend, with only the tools' cases.
 
     Args:
         backends, tools: by name; none: those that the catalogue is made for.
         image: of containers.
+        runtime: of servers whose backend has a choice.
 
     Raises:
         ScenarioError: a file is invalid.
@@ -85,12 +88,14 @@ def plans(backends: Sequence[str], tools: Sequence[str], image: str | None = Non
     ]
     for path in scenario_files():
         for backend in servers:
-            plan = load(path, Overrides(backend=backend.name, image=image))
+            plan = load(path, Overrides(backend=backend.name, image=image, runtime=runtime))
             cases = [case for case in plan.cases if case.client is None or case.client.tool in chosen]
             there = {case.client.tool for case in plan.cases if case.client is not None}
             for tool in chosen:
                 if tool not in there:  # the files name the two that they were made with
-                    cases += _with_tool(load(path, Overrides(backend=backend.name, tool=tool.name, image=image)), tool)
+                    cases += _with_tool(
+                        load(path, Overrides(backend=backend.name, tool=tool.name, image=image, runtime=runtime)), tool
+                    )
             yield replace(plan, cases=tuple(map(_one_intermediate, cases)))
 
 
