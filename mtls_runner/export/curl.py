@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from mtls_runner.clients.curl.command import CurlFiles, build, openssl_settings, secret_headers
+from mtls_runner.clients.curl.command import NO_PASSPHRASE, CurlFiles, build, openssl_settings, secret_headers
 from mtls_runner.export.material import Workshop
 from mtls_runner.export.shell import PORT, word
 from mtls_runner.model.endpoint import Address, ClientSpec, ServerSpec
@@ -29,7 +29,7 @@ def curl(client: ClientSpec, server: ServerSpec, shop: Workshop, generated: dict
     command = build(client, address, _files(client, shop, generated))
     options = list(command.options)
     if client.certificate is not None and client.passphrase is None and _locked(client, shop):
-        options += ["--pass", ""]  # otherwise curl would ask on the terminal
+        options += ["--pass", NO_PASSPHRASE]  # otherwise curl would ask on the terminal
     words = ["env", f"OPENSSL_CONF={command.settings}"] if command.settings is not None else []
     words += ["curl", *(["-K", str(command.config)] if command.config is not None else [])]
     return [*map(word, words), *_quoted([*options, command.url])]

@@ -12,7 +12,15 @@ from functools import cached_property
 from pathlib import Path
 
 from mtls_runner.clients.curl.binary import CurlBinary, CurlRun, Kept, Sink
-from mtls_runner.clients.curl.command import Command, CurlFiles, build, locked, openssl_settings, secret_headers
+from mtls_runner.clients.curl.command import (
+    NO_PASSPHRASE,
+    Command,
+    CurlFiles,
+    build,
+    locked,
+    openssl_settings,
+    secret_headers,
+)
 from mtls_runner.clients.curl.outcome import OUT_OF_MEMORY, READ_LATE, apart, gone, stopped, told, view
 from mtls_runner.clients.curl.trace import Head, TraceReader
 from mtls_runner.errors import Deadline, DeadlineExceeded, FileUnusable, LabError
@@ -185,7 +193,7 @@ class CurlClient:
             if command.config is not None:
                 options += ["--config", str(command.config)]
             elif own.certificate is not None:
-                options += ["--pass", ""]  # otherwise curl asks on the terminal, whatever its time limit
+                options += ["--pass", NO_PASSPHRASE]  # otherwise curl asks on the terminal, whatever its time limit
             groups.append([*options, *command.options, command.url])
         first = files[0]
         return self._binary.run(groups, home=first.empty, settings=first.settings, deadline=deadline, outputs=outputs)

@@ -16,7 +16,7 @@ from mtls_runner.model.endpoint import Address, ClientSpec, Request, TlsVersion
 from mtls_runner.model.port import Material
 from mtls_runner.snippet import is_secret
 
-__all__ = ["Command", "CurlFiles", "build", "locked", "openssl_settings", "secret_headers"]
+__all__ = ["NO_PASSPHRASE", "Command", "CurlFiles", "build", "locked", "openssl_settings", "secret_headers"]
 
 #: Ascending; curl takes the lowest as an option of its own and the highest for ``--tls-max``.
 _VERSIONS: Mapping[TlsVersion, tuple[str, str]] = {
@@ -31,6 +31,11 @@ _PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 
 #: Characters of a request target that curl's URL parser leaves as they are (RFC 3986 pchar, ``/`` and ``?``).
 _TARGET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@/?%")
+
+
+#: Stands for none where curl must not ask on the terminal: it takes no empty one any more (8.14: "blank argument"), and any other
+#: opens no key that has one.
+NO_PASSPHRASE = "-"  # noqa: S105 - none
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,7 @@ class Command:
         if self.config is not None:
             shown += ["-K", str(self.config)]
         if self.locked:
-            shown += ["--pass", ""]  # otherwise curl would ask for what the description withholds
+            shown += ["--pass", NO_PASSPHRASE]  # otherwise curl would ask for what the description withholds
         if any(os.environ.get(name) for name in _PROXIES):
             shown += ["--noproxy", "*"]
         line = shlex.join([*shown, *self.options, self.url])
