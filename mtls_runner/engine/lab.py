@@ -453,7 +453,12 @@ class Lab(AbstractContextManager["Lab"]):
             return ""  # the lab's own keys fit what is in use
         from mtls_runner.engine.culprit import Culprit
 
-        return Culprit(self.plan, host, spec, files, self.material).sentence(judgement)
+        plan = self.plan
+        if plan.moved:  # people are told the dates that they wrote
+            from mtls_runner.engine.moved import moved
+
+            plan = replace(moved(plan, -plan.moved), moved=plan.moved)
+        return Culprit(plan, host, spec, files, self.material).sentence(judgement)
 
     def _control(self) -> Controls:
         from mtls_runner.engine.control import Controls

@@ -68,6 +68,7 @@ def test_a_date_means_that_day(scenario: Path, capsys: pytest.CaptureFixture[str
     assert main(["run", str(scenario), "--at", f"{NOW + timedelta(days=90):%Y-%m-%d}"]) == 1
     told = capsys.readouterr().out
     assert f"as of {NOW + timedelta(days=90):%Y-%m-%d} 00:00Z" in told
+    assert f"expired {NOW + timedelta(days=60):%Y-%m-%d}" in told  # the date as it is without --at
 
 
 def test_a_year_is_told_by_its_dates(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
