@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import gc
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,7 +16,18 @@ from mtls_runner.language import Overrides, load
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.traits import Runtime
 
-__all__ = ["SETTINGS_FILES", "Choice", "Target", "chosen", "discover", "named", "overrides", "targets"]
+__all__ = [
+    "SETTINGS_FILES",
+    "Choice",
+    "NothingChosen",
+    "Target",
+    "chosen",
+    "discover",
+    "named",
+    "overrides",
+    "targets",
+    "unknown_case",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +44,20 @@ class Choice:
     strict: bool = False
     commands: Sequence[str] = ()
     allow_commands: bool = False
+    last_failed: bool = False
 
 
-def targets(choice: Choice) -> list[Target]:
-    """The scenario files.
+class NothingChosen(UsageError):
+    """No case is what was asked for; the message says what there is."""
+
+
+def targets(choice: Choice, *, settings: bool = False) -> list[Target]:
+    """The scenario files; with ``settings``, every lab.yaml that was typed, too.
 
     Raises:
         UsageError: a path is wrong.
     """
-    return discover(choice.paths, choice.commands)
+    return discover(choice.paths, choice.commands, settings=settings)
 
 
 def chosen(choice: Choice) -> list[Plan]:
@@ -48,23 +65,31 @@ def chosen(choice: Choice) -> list[Plan]:
 
     Raises:
         UsageError: a path, an expression or a name is wrong.
+        NothingChosen: no case is left.
         ScenarioError: any file is invalid (all mistakes of all files), or ``strict`` and there are warnings.
     """
     wanted = _expression(choice.expression) if choice.expression is not None else None
+    failed = _failed_last() if choice.last_failed else None
     files = targets(choice)
     with _no_collection():
         plans = _loaded(files, overrides(choice), choice.strict)
     selected: list[Plan] = []
     for target, plan in zip(files, plans, strict=True):
+        for name in target.names:
+            if not any(named(case.id.removeprefix(f"{plan.path}::"), (name,)) for case in plan.cases):
+                raise unknown_case(plan, name)
         cases = tuple(
             case
             for case in plan.cases
             if named(case.id.removeprefix(f"{plan.path}::"), target.names)
             and (wanted is None or wanted(case.id))
             and (not choice.tags or not set(choice.tags).isdisjoint(case.tags))
+            and (failed is None or failed(plan, case))
         )
         if cases:
             selected.append(plan if len(cases) == len(plan.cases) else _only(plan, cases))
+    if not selected:
+        raise _nothing(choice, plans, failed is not None)
     return selected
 
 
@@ -77,6 +102,51 @@ def _expression(text: str) -> Callable[[str], bool]:
 def named(name: str, wanted: Sequence[str]) -> bool:
     """Whether a case is one of those named after a path: by its whole name, or by its name without matrix parameters."""
     return not wanted or any(name == want or name.startswith(want + "[") for want in wanted)
+
+
+def unknown_case(plan: Plan, name: str) -> UsageError:
+    """No case is called so: what is meant, or what there is."""
+    names = list(dict.fromkeys(case.name.partition("[")[0] for case in plan.cases))
+    close = difflib.get_close_matches(name.partition("[")[0], names, n=1)
+    there = f"; did you mean {close[0]!r}?" if close and close[0] != name.partition("[")[0] else _there_are(names)
+    return UsageError(f"no case of {plan.path} is called {name!r}{there}")
+
+
+def _nothing(choice: Choice, plans: Sequence[Plan], failed: bool) -> NothingChosen:
+    cases = [case for plan in plans for case in plan.cases]
+    tags = sorted({tag for case in cases for tag in case.tags})
+    unknown = [tag for tag in choice.tags if tag not in tags]
+    if not cases:
+        return NothingChosen("no case: the scenario has none")
+    if unknown and len(unknown) == len(choice.tags):
+        close = difflib.get_close_matches(unknown[0], tags, n=1)
+        there = f"; did you mean {close[0]!r}?" if close else _there_are(tags) if tags else "; no file has any"
+        return NothingChosen(f"no case matches: no file has the tag {unknown[0]!r}{there}")
+    what = " and ".join(
+        said
+        for said, given in (
+            (f"-k {choice.expression!r}", choice.expression is not None),
+            ("--tag " + " or ".join(choice.tags), bool(choice.tags)),
+            ("--last-failed", failed),
+        )
+        if given
+    )
+    names = list(dict.fromkeys(case.name.partition("[")[0] for case in cases))
+    return NothingChosen(f"no case matches {what}{_there_are(names)}; --list shows whole ids")
+
+
+def _there_are(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return f"; there are: {', '.join(map(repr, names[:_LISTED]))}{more}"
+
+
+def _failed_last() -> Callable[[Plan, Case], bool] | None:
+    from mtls_runner.cli.last_failed import chooser
+
+    found = chooser()
+    if found is None:
+        sys.stderr.write("mtls-run: no case is known to have failed here: all are run\n")
+    return found
 
 
 def _only(plan: Plan, cases: tuple[Case, ...]) -> Plan:
@@ -127,6 +197,11 @@ SETTINGS_FILES = frozenset({"lab.yaml", "lab.yml", "implementation.yaml"})
 _SUFFIXES = frozenset({".yaml", ".yml"})
 
 
+_LISTED = 20
+"""Names that a message lists."""
+STANDARD_INPUT = "-"
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """A scenario file, and the names of the cases that were asked for by id (none: all)."""
@@ -135,16 +210,18 @@ class Target:
     names: tuple[str, ...] = ()
 
 
-def discover(typed: Sequence[str], commands: Iterable[str] = ()) -> list[Target]:
+def discover(typed: Sequence[str], commands: Iterable[str] = (), *, settings: bool = False) -> list[Target]:
     """The scenario files that were meant, each once, in the order typed; a directory's in the order of their names.
 
     Args:
-        typed: files, directories, or case ids (``path::case name``).
+        typed: files, directories, or case ids (``path::case name``); ``-`` is standard input.
         commands: what a mistyped path may have meant instead.
+        settings: a lab.yaml that is typed counts; otherwise it is left out among others, as a shell's ``*.yaml`` gives it.
 
     Raises:
-        UsageError: a path that does not exist, or a directory without scenarios.
+        UsageError: a path that does not exist, a directory without scenarios, or nothing but a lab.yaml.
     """
+    typed = typed if settings else _without_settings(typed)
     found: dict[str, tuple[Path, list[str] | None]] = {}
     for argument in typed:
         text, separator, name = argument.partition("::")
@@ -156,8 +233,21 @@ def discover(typed: Sequence[str], commands: Iterable[str] = ()) -> list[Target]
     return [Target(path, tuple(names or ())) for path, names in found.values()]
 
 
+def _without_settings(typed: Sequence[str]) -> Sequence[str]:
+    left = [one for one in typed if Path(one.partition("::")[0]).name not in SETTINGS_FILES]
+    if typed and not left:
+        raise UsageError(
+            f"{typed[0]} holds settings and no cases; mtls-run config FILE shows what it sets for a scenario"
+        )
+    return left
+
+
 def _files(text: str, commands: Iterable[str]) -> list[Path]:
+    if text == STANDARD_INPUT:
+        return [Path(STANDARD_INPUT)]
     path = Path(text)
+    if path.name == STANDARD_INPUT:  # ./- is a file
+        path = path.absolute()
     if path.is_dir():
         files = sorted(_below(path))
         if not files:

@@ -7,10 +7,40 @@ import click
 from mtls_runner.cli.program import DefaultCommandGroup
 from mtls_runner.registry import registry, reporters
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from click.shell_completion import CompletionItem
+
 __all__ = ["root"]
 
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 _BACKENDS, _CLIENTS, _REPORTERS = (", ".join(table) for table in (registry().backends, registry().clients, reporters()))
+
+
+_PAGES = (
+    "scenario-language",
+    "commands",
+    "tutorial",
+    "recipes",
+    "outcomes",
+    "implementations",
+    "pytest",
+    "conformance",
+)
+
+
+def _offer(what: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    """What a shell offers there; nothing of it is loaded before it asks."""
+
+    def offered(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from mtls_runner.cli import completion
+
+        found: list[CompletionItem] = getattr(completion, what)(ctx, param, incomplete)
+        return found
+
+    return offered
 
 
 _color = click.option(
@@ -62,19 +92,33 @@ def _print_versions(ctx: click.Context, _option: click.Parameter, wanted: bool) 
 def root() -> None:
     """Run mutual TLS scenarios with real handshakes: who refuses whom, and why.
 
-    A PATH is a scenario file, a directory (its *.yaml and those below it, lab.yaml aside), or the id of a case
-    (FILE::CASE).
+    A PATH is a scenario file, a directory (its *.yaml and those below it, lab.yaml aside), the id of a case (FILE::CASE),
+    or - for standard input.
     """
 
 
 @root.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(), metavar="PATH...")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(), metavar="PATH...", shell_complete=_offer("paths"))
 @click.option(
     "-k", "expression", metavar="EXPR", help="Only cases whose id matches, as pytest's -k: 'expired and not curl'."
 )
-@click.option("--tag", "tags", multiple=True, metavar="TAG", help="Only files with this tag; may be repeated.")
-@click.option("--backend", metavar="NAME", help=f"Run every server on this backend ({_BACKENDS}).")
-@click.option("--tool", metavar="NAME", help=f"Use this client everywhere ({_CLIENTS}).")
+@click.option(
+    "--tag",
+    "tags",
+    multiple=True,
+    metavar="TAG",
+    shell_complete=_offer("tags"),
+    help="Only files with this tag; may be repeated.",
+)
+@click.option(
+    "--backend",
+    metavar="NAME",
+    shell_complete=_offer("backends"),
+    help=f"Run every server on this backend ({_BACKENDS}).",
+)
+@click.option(
+    "--tool", metavar="NAME", shell_complete=_offer("clients"), help=f"Use this client everywhere ({_CLIENTS})."
+)
 @click.option("--image", metavar="IMAGE", help="The container image for every container server.")
 @_runtime
 @_allow_commands
@@ -82,6 +126,11 @@ def root() -> None:
 @click.option("-x", "--fail-fast", is_flag=True, help="Stop at the first case that fails.")
 @click.option("--strict", is_flag=True, help="Warnings are errors; what is skipped or undetermined is a failure.")
 @click.option("-v", "--verbose", is_flag=True, help="Show both ends' handshakes, as curl -v does.")
+@click.option("-q", "--quiet", is_flag=True, help="Show only what went wrong, and the summary.")
+@click.option("--durations", type=click.IntRange(min=0), metavar="N", default=0, help="Name the N slowest cases.")
+@click.option(
+    "--last-failed", "--lf", "last_failed", is_flag=True, help="Only cases that failed when they were last run here."
+)
 @click.option(
     "--keep",
     is_flag=False,
@@ -97,6 +146,7 @@ def root() -> None:
     "reports",
     multiple=True,
     metavar="NAME=FILE",
+    shell_complete=_offer("reports"),
     help=f"Write a report of this kind ({_REPORTERS}); may be repeated.",
 )
 @click.option("--at", metavar="TIME", help="Run as if it were then: +90d, -1y, 2027-03-14.")
@@ -116,6 +166,9 @@ def run(
     fail_fast: bool,
     strict: bool,
     verbose: bool,
+    quiet: bool,
+    durations: int,
+    last_failed: bool,
     keep: str | None,
     json_path: str | None,
     junit_path: str | None,
@@ -131,7 +184,17 @@ def run(
 
     return command.run(
         command.Choice(
-            paths, expression, tags, backend, tool, image, runtime, strict, tuple(root.commands), allow_commands
+            paths,
+            expression,
+            tags,
+            backend,
+            tool,
+            image,
+            runtime,
+            strict,
+            tuple(root.commands),
+            allow_commands,
+            last_failed,
         ),
         command.RunRequest(
             jobs,
@@ -142,16 +205,46 @@ def run(
             color,
             at,
             access,
+            quiet,
+            durations,
         ),
         list_only=list_only,
     )
 
 
 @root.command()
-@click.argument("file", type=click.Path())
-@click.argument("case", required=False)
-@click.option("--backend", metavar="NAME", help="As for run.")
-@click.option("--tool", metavar="NAME", help="As for run.")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(), metavar="PATH...", shell_complete=_offer("paths"))
+@click.option("--backend", metavar="NAME", shell_complete=_offer("backends"), help="As for run.")
+@click.option("--tool", metavar="NAME", shell_complete=_offer("clients"), help="As for run.")
+@click.option("--strict", is_flag=True, help="Warnings are errors.")
+@_allow_commands
+@_color
+def check(
+    paths: tuple[str, ...], backend: str | None, tool: str | None, strict: bool, allow_commands: bool, color: str
+) -> int:
+    """Validate scenario files and lab.yaml; run nothing.
+
+    Every mistake is shown with its line. It starts no server and no container, and makes no key.
+    """
+    from mtls_runner.cli import check as command
+    from mtls_runner.cli.choose import Choice
+
+    choice = Choice(
+        paths,
+        backend=backend,
+        tool=tool,
+        strict=strict,
+        commands=tuple(root.commands),
+        allow_commands=allow_commands,
+    )
+    return command.check(choice, color)
+
+
+@root.command()
+@click.argument("file", type=click.Path(), shell_complete=_offer("paths"))
+@click.argument("case", required=False, shell_complete=_offer("cases"))
+@click.option("--backend", metavar="NAME", shell_complete=_offer("backends"), help="As for run.")
+@click.option("--tool", metavar="NAME", shell_complete=_offer("clients"), help="As for run.")
 @_runtime
 @_color
 def explain(file: str, case: str | None, backend: str | None, tool: str | None, runtime: str | None, color: str) -> int:
@@ -168,12 +261,16 @@ def explain(file: str, case: str | None, backend: str | None, tool: str | None, 
 
 
 @root.command()
-@click.argument("file", type=click.Path())
+@click.argument("file", type=click.Path(), shell_complete=_offer("paths"))
 @click.option("-k", "expression", metavar="EXPR", help="As for run.")
-@click.option("--backend", metavar="NAME", help="As for run.")
+@click.option("--backend", metavar="NAME", shell_complete=_offer("backends"), help="As for run.")
 @click.option("--image", metavar="IMAGE", help="As for run.")
 @_runtime
 @_allow_commands
+@click.option(
+    "--port", type=click.IntRange(1, 65535), metavar="N", help="Reach the first server at this port, the next at N+1, …"
+)
+@click.option("--dir", "place", metavar="DIR", help="Put keys and certificates there, and leave them at the end.")
 @click.option("-v", "--verbose", is_flag=True, help="Show all that a server saw of each connection.")
 @_color
 def serve(
@@ -183,6 +280,8 @@ def serve(
     image: str | None,
     runtime: str | None,
     allow_commands: bool,
+    port: int | None,
+    place: str | None,
     verbose: bool,
     color: str,
 ) -> int:
@@ -202,11 +301,11 @@ def serve(
         commands=tuple(root.commands),
         allow_commands=allow_commands,
     )
-    return command.serve(choice, verbose=verbose, color=color)
+    return command.serve(choice, verbose=verbose, color=color, port=port, directory=place)
 
 
 @root.command()
-@click.argument("file", type=click.Path())
+@click.argument("file", type=click.Path(), shell_complete=_offer("paths"))
 @click.option("-o", "--output", required=True, metavar="DIR", help="Where to; made when it is not there.")
 @click.option(
     "--format",
@@ -229,9 +328,14 @@ def forge(file: str, output: str, forms: tuple[str, ...]) -> int:
 
 
 @root.command()
-@click.argument("file", type=click.Path())
+@click.argument("file", type=click.Path(), shell_complete=_offer("paths"))
 @click.option("-o", "--output", required=True, metavar="DIR", help="Where to; made when it is not there.")
-@click.option("--backend", metavar="NAME", help="Every server on this backend: python (as openssl s_server) or nginx.")
+@click.option(
+    "--backend",
+    metavar="NAME",
+    shell_complete=_offer("backends"),
+    help="Every server on this backend: python (as openssl s_server) or nginx.",
+)
 @click.option("--image", metavar="IMAGE", help="The container image for nginx.")
 def export(file: str, output: str, backend: str | None, image: str | None) -> int:
     """Write a scenario as a shell script of plain openssl, nginx and curl.
@@ -476,21 +580,36 @@ def clean() -> int:
 
 
 @root.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(), metavar="PATH...")
-@click.option("--backend", metavar="NAME", help="As for run.")
-@click.option("--tool", metavar="NAME", help="As for run.")
+@click.argument("paths", nargs=-1, type=click.Path(), metavar="[PATH]...", shell_complete=_offer("paths"))
+@click.option("--backend", metavar="NAME", shell_complete=_offer("backends"), help="As for run.")
+@click.option("--tool", metavar="NAME", shell_complete=_offer("clients"), help="As for run.")
 @click.option("--image", metavar="IMAGE", help="As for run.")
 @_runtime
 def config(
     paths: tuple[str, ...], backend: str | None, tool: str | None, image: str | None, runtime: str | None
 ) -> int:
-    """Show which value every setting has, and where it came from."""
+    """Show which value every setting has, and where it came from.
+
+    Of the scenarios in the working directory where no PATH is given.
+    """
     from mtls_runner.cli import config as command
     from mtls_runner.cli.choose import Choice
 
     return command.config(
-        Choice(paths, backend=backend, tool=tool, image=image, runtime=runtime, commands=tuple(root.commands))
+        Choice(paths or (".",), backend=backend, tool=tool, image=image, runtime=runtime, commands=tuple(root.commands))
     )
+
+
+@root.command()
+@click.argument("page", required=False, type=click.Choice(_PAGES), metavar="[PAGE]")
+def reference(page: str | None) -> int:
+    """Print a page of the documentation: scenario-language, commands, tutorial, recipes, …
+
+    Without PAGE, say which there are.
+    """
+    from mtls_runner.cli import manual as command
+
+    return command.reference(page)
 
 
 @root.command()
@@ -508,6 +627,7 @@ def schema(name: str) -> int:
     "backends",
     multiple=True,
     metavar="NAME",
+    shell_complete=_offer("backends"),
     help=f"May be repeated ({_BACKENDS}); all that the catalogue is made for when not given.",
 )
 @click.option(
@@ -515,6 +635,7 @@ def schema(name: str) -> int:
     "tools",
     multiple=True,
     metavar="NAME",
+    shell_complete=_offer("clients"),
     help=f"May be repeated ({_CLIENTS}); all that the catalogue is made for when not given.",
 )
 @click.option("--image", metavar="IMAGE", help="As for run.")

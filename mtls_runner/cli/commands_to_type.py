@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from mtls_runner.engine.lab import Lab
 from mtls_runner.errors import LabError, MaterialError
 from mtls_runner.explain.expected import expected
 from mtls_runner.model.case import Action, Case, Plan
 from mtls_runner.model.chain import completed
-from mtls_runner.model.endpoint import ClientSpec, ServerSpec
-from mtls_runner.model.port import RunningServer, TypedCommand
+from mtls_runner.model.endpoint import Address, ClientSpec, ServerSpec
+from mtls_runner.model.port import TypedCommand
 from mtls_runner.model.traits import ClientTraits, Runtime
 from mtls_runner.registry import registry
 
@@ -37,8 +38,10 @@ class TypedCase:
     reasons: tuple[str, ...]
 
 
-def entries(plan: Plan, lab: Lab, running: Mapping[ServerSpec, RunningServer]) -> Iterator[TypedCase]:
-    """Of all cases with a client, in the file's order.
+def entries(
+    plan: Plan, lab: Lab, running: Mapping[ServerSpec, Address], *, relative: bool = False
+) -> Iterator[TypedCase]:
+    """Of all cases with a client, in the file's order; ``relative``: files below the working directory by their relative names.
 
     Raises:
         LabError: the lab is broken.
@@ -57,6 +60,8 @@ def entries(plan: Plan, lab: Lab, running: Mapping[ServerSpec, RunningServer]) -
                 commands, reasons = _commands(one, one.client, plan, lab, server, writers)
             found.setdefault((case.server, expected(one).sentence, commands, reasons), []).append(name)
     for (spec, sentence, commands, reasons), names in found.items():
+        if relative:
+            commands = tuple(_relative(command, lab) for command in commands)
         yield TypedCase(_together(names), spec, sentence, commands, reasons)
 
 
@@ -73,7 +78,7 @@ def _commands(
     client: ClientSpec,
     plan: Plan,
     lab: Lab,
-    server: RunningServer,
+    server: Address,
     writers: Sequence[tuple[ClientTraits, TypedCommand]],
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     commands: dict[str, None] = {}
@@ -83,12 +88,21 @@ def _commands(
         try:
             reason = reason or _cannot(writer, client)
             if reason is None:
-                commands[writer.command(client, server.address, lab.material)] = None
+                commands[writer.command(client, server, lab.material)] = None
             else:
                 reasons[reason] = None
         except MaterialError as error:
             reasons[str(error)] = None
     return tuple(commands), tuple(reasons)
+
+
+def _relative(command: str, lab: Lab) -> str:
+    place = lab.material.directory.absolute()
+    return (
+        command.replace(f"{place}/", f"{place.relative_to(Path.cwd())}/")
+        if place.is_relative_to(Path.cwd())
+        else command
+    )
 
 
 def _cannot(writer: TypedCommand, client: ClientSpec) -> str | None:

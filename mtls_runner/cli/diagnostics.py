@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -11,10 +12,11 @@ import click
 
 from mtls_runner.cli.program import ExitCode
 from mtls_runner.errors import Diagnostic
+from mtls_runner.reporters import is_terminal
 from mtls_runner.reporters.github import annotation, wanted, workspace
 from mtls_runner.snippet.rendering import render
 
-__all__ = ["complain"]
+__all__ = ["complain", "show"]
 
 _SHOWN = 100
 """Mistakes that are shown; nobody reads more."""
@@ -24,20 +26,34 @@ _MOST = 1 << 20
 
 def complain(diagnostics: Iterable[Diagnostic], *, color: bool) -> ExitCode:
     """Show them all on standard error, and how many they are; the exit code that follows."""
-    once = dict.fromkeys(diagnostics)  # a mistake in lab.yaml shows once, not for each scenario
-    texts = list(_rendered(islice(once, _SHOWN), color))
-    if len(once) > _SHOWN:
-        texts.append(f"… and {len(once) - _SHOWN} more")
-    click.echo("\n\n".join(texts), err=True, color=True)
-    if wanted(os.environ):
-        for diagnostic in once:
-            click.echo(annotation(diagnostic, "mtls-run", workspace(os.environ)), err=True)
+    once = show(diagnostics, color=color)
     count = "1 mistake" if len(once) == 1 else f"{len(once)} mistakes"
     click.echo(f"\nmtls-run: {count}; nothing was run", err=True)
     return ExitCode.USAGE
 
 
-def _rendered(diagnostics: Iterable[Diagnostic], color: bool) -> Iterator[str]:
+def show(diagnostics: Iterable[Diagnostic], *, color: bool) -> dict[Diagnostic, None]:
+    """Show them all on standard error, each once; those are returned."""
+    once = dict.fromkeys(diagnostics)  # a mistake in lab.yaml shows once, not for each scenario
+    page = None
+    if is_terminal(sys.stderr):
+        from mtls_runner.reporters.live import RichPage
+
+        page = RichPage(sys.stderr, color=color, live=False)
+    texts = list(_rendered(islice(once, _SHOWN), color, page.columns if page is not None else None))
+    if len(once) > _SHOWN:
+        texts.append(f"… and {len(once) - _SHOWN} more")
+    if texts and page is not None:
+        page.block("\n\n".join(texts))
+    elif texts:
+        click.echo("\n\n".join(texts), err=True, color=True)
+    if wanted(os.environ):
+        for diagnostic in once:
+            click.echo(annotation(diagnostic, "mtls-run", workspace(os.environ)), err=True)
+    return once
+
+
+def _rendered(diagnostics: Iterable[Diagnostic], color: bool, columns: int | None) -> Iterator[str]:
     texts: dict[Path, str] = {}
     for diagnostic in diagnostics:
         text = ""
@@ -46,7 +62,7 @@ def _rendered(diagnostics: Iterable[Diagnostic], color: bool) -> Iterator[str]:
             if path not in texts:
                 texts[path] = _text(path)
             text = texts[path]
-        yield render(diagnostic, text, color=color).rstrip("\n")
+        yield render(diagnostic, text, color=color, columns=columns).rstrip("\n")
 
 
 def _text(path: Path) -> str:

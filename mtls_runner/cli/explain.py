@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -12,11 +11,11 @@ from datetime import UTC, datetime
 import click
 
 from mtls_runner.cli import output_width
-from mtls_runner.cli.choose import Choice, named
+from mtls_runner.cli.choose import Choice, named, unknown_case
 from mtls_runner.cli.diagnostics import complain
 from mtls_runner.cli.one_file import one_plan
 from mtls_runner.cli.program import ExitCode
-from mtls_runner.errors import ScenarioError, UsageError
+from mtls_runner.errors import ScenarioError
 from mtls_runner.explain.explanation import explain as paragraphs
 from mtls_runner.explain.words import TextLine
 from mtls_runner.model.case import Plan
@@ -53,10 +52,7 @@ def explain(choice: Choice, case: str | None, color: str) -> ExitCode:
 def _only(plan: Plan, wanted: str) -> Plan:
     cases = tuple(case for case in plan.cases if named(case.name, (wanted,)) or case.id == wanted)
     if not cases:
-        names = list(dict.fromkeys(case.name.partition("[")[0] for case in plan.cases))
-        close = difflib.get_close_matches(wanted, names, n=1)
-        meant = f"; did you mean {close[0]!r}?" if close else f"; there are: {', '.join(map(repr, names))}"
-        raise UsageError(f"no case of {plan.path} is called {wanted!r}{meant}")
+        raise unknown_case(plan, wanted)
     return replace(plan, cases=cases)
 
 

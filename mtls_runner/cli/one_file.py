@@ -26,8 +26,6 @@ def one_plan(choice: Choice) -> Plan:
         ScenarioError: it is invalid.
     """
     plans = chosen(choice)
-    if not plans:
-        raise UsageError("no case matches: mtls-run --list FILE shows them all")
     if len(plans) > 1:
         files = _several([str(plan.path) for plan in plans])
         raise UsageError(f"one scenario file is wanted here, not {len(plans)}: {files}")

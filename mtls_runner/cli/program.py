@@ -112,7 +112,9 @@ class Barrier:
         elif isinstance(error, OSError) and error.errno in FULL:
             click.echo(f"mtls-run: not all could be written: {error.strerror} ({self._what})", err=True)
         elif ours:
-            click.echo(f"mtls-run: {error}", err=True)
+            from mtls_runner.reporters import visible
+
+            click.echo(visible(f"mtls-run: {error}"), err=True)
         else:
             said = " ".join(str(error).split()) or "no message"
             hint = "set MTLS_RUN_DEBUG=1 to see the traceback"
@@ -170,9 +172,8 @@ class DefaultCommandGroup(click.Group):
         found = super().shell_complete(ctx, incomplete)
         if incomplete.startswith("-"):
             return [*found, *self.commands[self.default].shell_complete(ctx, incomplete)]
-        from click.shell_completion import CompletionItem
-
-        return found or [CompletionItem(incomplete, type="file")]
+        paths = self.commands[self.default].params[0]
+        return found or paths.shell_complete(ctx, incomplete)
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """How it is used most, then the rest."""

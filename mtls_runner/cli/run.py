@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from mtls_runner.cli import STOP, Stop
-from mtls_runner.cli.choose import Choice, chosen
+from mtls_runner.cli.choose import Choice, NothingChosen, chosen
 from mtls_runner.cli.program import Barrier, ExitCode, worst
-from mtls_runner.errors import ScenarioError, UsageError
+from mtls_runner.errors import MtlsRunError, ScenarioError, UsageError
 from mtls_runner.language.tree import TreeSettings, tree_settings
-from mtls_runner.model.case import Plan
+from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.port import Reporter
 from mtls_runner.model.traits import ReporterTraits
-from mtls_runner.model.verdict import Event, RunFinished, Status
+from mtls_runner.model.verdict import CaseFinished, Event, PlanStarted, RunFinished, Status
 from mtls_runner.registry import reporters
 from mtls_runner.reporters import Page, PlainPage, colored, is_terminal, marks_for
 from mtls_runner.reporters.console import ConsoleReporter
@@ -159,6 +159,8 @@ class RunRequest:
         keep: where material is left; ``""`` is the place that lab.yaml names.
         reports: what is written, each with its file.
         at: when it is run, as typed; ``None``: now.
+        quiet: only what went wrong, and the summary.
+        durations: how many of the slowest cases are named.
     """
 
     jobs: int | None = None
@@ -169,6 +171,8 @@ class RunRequest:
     color: str = "auto"
     at: str | None = None
     access: bool = False
+    quiet: bool = False
+    durations: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +216,9 @@ def run(choice: Choice, manner: RunRequest, *, list_only: bool = False) -> ExitC
         from mtls_runner.cli.diagnostics import complain
 
         return complain(error.diagnostics, color=colored(manner.color, sys.stderr))
+    except NothingChosen as nothing:
+        click.echo(f"mtls-run: {nothing}", err=True)
+        return ExitCode.NOTHING_RUN
     if manner.at is not None:
         from mtls_runner.cli.rehearse import later
         from mtls_runner.engine.moved import moved
@@ -224,9 +231,6 @@ def run(choice: Choice, manner: RunRequest, *, list_only: bool = False) -> ExitC
             for case in plan.cases:
                 click.echo(case.id)
         return ExitCode.OK if total else ExitCode.NOTHING_RUN
-    if not total:
-        click.echo("mtls-run: no case matches", err=True)
-        return ExitCode.NOTHING_RUN
     return _run(plans, choice, manner, stream)
 
 
@@ -248,19 +252,72 @@ def _run(plans: list[Plan], choice: Choice, manner: RunRequest, stream: TextIO) 
     jobs = manner.jobs or min((each.jobs for each in tree if each.jobs is not None), default=1)
     options = RunOptions(jobs=jobs, fail_fast=manner.fail_fast, keep=_keep(manner.keep, tree), strict=choice.strict)
     inputs = [file for plan in plans for file in (plan.path, *plan.files)]
+    ledger = _Ledger()
     with STOP.cleanly(), ExitStack() as stack:
-        audience = Audience(_outlets(manner, stream, inputs, stack), STOP)
+        audience = Audience([*_outlets(manner, stream, inputs, stack), Outlet("the ledger", ledger, stream)], STOP)
         for place in places(options.keep, plans):
             if place is not None:
                 claim(place)
         end = audience.follow(start(plans, options, audience.tell))
         audience.close()
+    ledger.keep()
     if audience.gone:
         return ExitCode.PIPE_CLOSED
+    if end is not None and end.counts and set(end.counts) == {Status.SKIP} and choice.backend is None:
+        other = _another_backend(plans)
+        if other:
+            stream.write(f"every case was skipped; on another backend none is: --backend {other}\n")
     codes = [_code(end) if end is not None else ExitCode.BROKEN]
     if audience.broken:
         codes.append(ExitCode.BROKEN)
     return worst(*codes)
+
+
+def _another_backend(plans: Sequence[Plan]) -> str:
+    """One that can run every case of these files; ``""``: none is at hand, or it is another thing that is in the way."""
+    from mtls_runner.engine.lab import Lab
+    from mtls_runner.language import Overrides, load
+    from mtls_runner.registry import registry
+
+    for traits in registry().backends.usable():
+        if traits.runs_already:
+            continue
+        try:
+            labs = [Lab(load(plan.path, Overrides(traits.name))) for plan in plans if plan.path.is_file()]
+            if labs and all(lab.cannot(case) is None for lab in labs for case in lab.plan.cases):
+                return traits.name
+        except MtlsRunError:
+            continue
+    return ""
+
+
+class _Ledger:
+    """Who passed and who did not, for ``--last-failed``."""
+
+    def __init__(self) -> None:
+        self._path = Path()
+        self._passed: dict[Path, list[Case]] = {}
+        self._failed: dict[Path, list[Case]] = {}
+
+    def handle(self, event: Event) -> None:
+        """One event."""
+        if isinstance(event, PlanStarted):
+            self._path = event.plan.path
+        elif isinstance(event, CaseFinished):
+            wrong = event.verdict.status in (Status.FAIL, Status.ERROR)
+            (self._failed if wrong else self._passed).setdefault(self._path, []).append(event.verdict.case)
+
+    def close(self) -> None:
+        """Nothing is written before the end."""
+
+    def keep(self) -> None:
+        """Write it down, where anything has failed, now or before."""
+        from mtls_runner.private_files import user_cache
+
+        if self._failed or (user_cache() / "last-failed").is_dir():
+            from mtls_runner.cli.last_failed import remember
+
+            remember(self._passed, self._failed)
 
 
 def _keep(typed: str | None, tree: Sequence[TreeSettings]) -> Path | None:
@@ -298,8 +355,14 @@ def _outlets(manner: RunRequest, stream: TextIO, inputs: Sequence[Path], stack: 
 
         if wanted(os.environ):
             outlets.append(Outlet("the annotations", GithubReporter(stream, workspace(os.environ)), stream))
+    summary = os.environ.get("GITHUB_STEP_SUMMARY", "")
+    if summary:
+        from mtls_runner.reporters.github import StepSummary
+
+        outlets.append(Outlet("the job's summary", StepSummary(Path(summary)), stream))
     if not manner.reports:
         return outlets
+
     from mtls_runner.cli.report_file import ReportFiles
 
     files = stack.enter_context(ReportFiles(inputs))
@@ -319,4 +382,10 @@ def _page(manner: RunRequest, stream: TextIO, *, live: bool = True) -> Page:
 
 
 def _console(manner: RunRequest, stream: TextIO) -> ConsoleReporter:
-    return ConsoleReporter(_page(manner, stream), marks_for(stream), verbose=manner.verbose)
+    return ConsoleReporter(
+        _page(manner, stream),
+        marks_for(stream),
+        verbose=manner.verbose,
+        quiet=manner.quiet,
+        durations=manner.durations,
+    )

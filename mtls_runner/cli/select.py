@@ -15,6 +15,11 @@ Predicate = Callable[[str], bool]
 _TOKEN = re.compile(r"""\s*(?:(?P<paren>[()])|(?P<quoted>"[^"]*"|'[^']*')|(?P<word>[^\s()"']+))""")
 
 
+_DEEPEST = 50
+_SHOWN = 100
+"""Characters of an expression beside a mistake in it."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Token:
     kind: str
@@ -65,31 +70,33 @@ class _Parser:
             return self._tokens[self._at].text
         return ""
 
-    def _either(self) -> Predicate:
-        left = self._both()
+    def _either(self, depth: int = 0) -> Predicate:
+        found = [self._both(depth)]
         while self._word() == "or":
             self._at += 1
-            left = _or(left, self._both())
-        return left
+            found.append(self._both(depth))
+        return found[0] if len(found) == 1 else lambda case_id: any(one(case_id) for one in found)
 
-    def _both(self) -> Predicate:
-        left = self._one()
+    def _both(self, depth: int) -> Predicate:
+        found = [self._one(depth)]
         while self._word() == "and":
             self._at += 1
-            left = _and(left, self._one())
-        return left
+            found.append(self._one(depth))
+        return found[0] if len(found) == 1 else lambda case_id: all(one(case_id) for one in found)
 
-    def _one(self) -> Predicate:
+    def _one(self, depth: int) -> Predicate:
         if self._at >= len(self._tokens):
             raise self._wrong("something is missing here", len(self._expression))
         token = self._tokens[self._at]
         self._at += 1
+        if depth > _DEEPEST:
+            raise self._wrong(f"more than {_DEEPEST} parentheses and 'not' within each other", token.column)
         if token.kind == "quoted":
             return _contains(token.text[1:-1])
         if token.text == "not":
-            return _not(self._one())
+            return _not(self._one(depth + 1))
         if token.text == "(":
-            inner = self._either()
+            inner = self._either(depth + 1)
             if self._word() != ")":
                 raise self._wrong("this parenthesis is never closed", token.column)
             self._at += 1
@@ -99,7 +106,9 @@ class _Parser:
         return _contains(token.text)
 
     def _wrong(self, message: str, column: int) -> UsageError:
-        return UsageError(f"-k, column {column + 1}: {message}\n    {self._expression}\n    {' ' * column}^")
+        start = max(0, column - _SHOWN // 2) if len(self._expression) > _SHOWN else 0
+        shown = self._expression[start : start + _SHOWN]
+        return UsageError(f"-k, column {column + 1}: {message}\n    {shown}\n    {' ' * (column - start)}^")
 
 
 def _contains(text: str) -> Predicate:
@@ -109,11 +118,3 @@ def _contains(text: str) -> Predicate:
 
 def _not(inner: Predicate) -> Predicate:
     return lambda case_id: not inner(case_id)
-
-
-def _and(left: Predicate, right: Predicate) -> Predicate:
-    return lambda case_id: left(case_id) and right(case_id)
-
-
-def _or(left: Predicate, right: Predicate) -> Predicate:
-    return lambda case_id: left(case_id) or right(case_id)

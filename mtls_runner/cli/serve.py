@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from mtls_runner.cli import STOP
 from mtls_runner.cli.choose import Choice
@@ -14,15 +16,16 @@ from mtls_runner.cli.diagnostics import complain
 from mtls_runner.cli.one_file import live_progress, one_plan
 from mtls_runner.cli.program import ExitCode
 from mtls_runner.engine.lab import Lab
-from mtls_runner.engine.serving import Attendance, Ended, Visit
+from mtls_runner.engine.serving import Attendance, Ended, Relay, Visit
 from mtls_runner.errors import ScenarioError, ServerUnusable
 from mtls_runner.explain.expected import expected
 from mtls_runner.model.case import Plan
-from mtls_runner.model.endpoint import ServerSpec
+from mtls_runner.model.endpoint import Address, ServerSpec
 from mtls_runner.model.observation import Outcome
 from mtls_runner.model.port import RunningServer
+from mtls_runner.private_files import claim
 from mtls_runner.reporters import Page, PlainPage, Style, colored, is_terminal, one_line
-from mtls_runner.reporters.transcript import server_lines
+from mtls_runner.reporters.transcript import look, server_lines
 from mtls_runner.reporters.visit import visit
 
 __all__ = ["serve"]
@@ -30,8 +33,17 @@ __all__ = ["serve"]
 _Servers = dict[ServerSpec, "RunningServer | ServerUnusable"]
 
 
-def serve(choice: Choice, *, verbose: bool, color: str) -> ExitCode:
+def serve(
+    choice: Choice, *, verbose: bool, color: str, port: int | None = None, directory: str | None = None
+) -> ExitCode:
     """Start a scenario's servers, say how to reach them, and tell who comes, until a signal ends it.
+
+    Args:
+        choice: one file.
+        verbose: with all that a server saw of each connection.
+        color: as for ``run``.
+        port: where the first server is reached, the next one at the next, and so on; ``None``: wherever there is room.
+        directory: where the material is put, and left; ``None``: in a private directory, until the end.
 
     Raises:
         UsageError: what was typed is wrong.
@@ -43,13 +55,24 @@ def serve(choice: Choice, *, verbose: bool, color: str) -> ExitCode:
     except ScenarioError as error:
         return complain(error.diagnostics, color=colored(color, sys.stderr))
     page = _page(color)
+    keep = Path(directory) if directory is not None else None
     with STOP.cleanly():
-        code = _serve(plan, page, verbose=verbose)
+        if keep is not None:
+            claim(keep)
+        code = _serve(plan, page, _Request(port, keep, verbose=verbose))
     if code is ExitCode.OK:
         if is_terminal(sys.stdout):
             page.line()  # which has echoed ^C
-        page.line(("stopped; servers and material are gone", Style.TEXT))
+        left = f"servers are gone, the material is left in {directory}" if keep else "servers and material are gone"
+        page.line((one_line(f"stopped; {left}"), Style.TEXT))
     return code
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    port: int | None
+    keep: Path | None
+    verbose: bool
 
 
 def _page(color: str) -> Page:
@@ -60,29 +83,32 @@ def _page(color: str) -> Page:
     return RichPage(sys.stdout, color=True, live=False)
 
 
-def _serve(plan: Plan, page: Page, *, verbose: bool) -> ExitCode:
+def _serve(plan: Plan, page: Page, request: _Request) -> ExitCode:
     with ExitStack() as stack:
         with live_progress() as progress:
-            lab = Lab(plan, report=progress, apart=True)
+            lab = Lab(plan, request.keep, report=progress, apart=True)
             attendance = stack.enter_context(Attendance(lab))
             stack.enter_context(lab)
             notes = lab.notes()
             servers = _started(plan, lab, attendance)
             notes += lab.warned()
-        names = _named(list(servers))
+            reached = _reached(servers, request.port, stack)
+        names = _named(list(dict.fromkeys(case.server for case in plan.cases)))
         material = f"  material in {lab.material.directory}"
         page.line((one_line(f"{plan.path}: {plan.name}"), Style.STRONG), (material, Style.DIM))
         for note in notes:
             page.line((one_line(f"  note: {note}"), Style.WARNING))
-        _tell_servers(plan, servers, names, page)
-        running = {spec: server for spec, server in servers.items() if not isinstance(server, ServerUnusable)}
-        if not running:
-            return ExitCode.BROKEN
-        for entry in entries(plan, lab, running):
+        _tell_servers(plan, servers, reached, names, page)
+        for case in {case.server: case for case in plan.cases if case.server not in servers}.values():
+            why = one_line(lab.server_cannot(case.server, case.client) or "")
+            page.line((f"  {names[case.server]}  {case.server.backend}  not run: {why}", Style.SKIP))
+        if not reached:
+            return ExitCode.BROKEN if servers else ExitCode.NOTHING_RUN
+        for entry in entries(plan, lab, reached, relative=request.keep is not None):
             _tell_entry(entry, names, page)
         page.line()
-        scribe = _Scribe(page, names if len(running) > 1 else {}, verbose=verbose)
-        code = _attend(attendance, len(running), scribe)
+        scribe = _Scribe(page, names if len(reached) > 1 else {}, verbose=request.verbose)
+        code = _attend(attendance, len(reached), scribe)
     for visitor in attendance.rest():
         scribe.tell(visitor)
     return code
@@ -99,6 +125,17 @@ def _started(plan: Plan, lab: Lab, attendance: Attendance) -> _Servers:
     return servers
 
 
+def _reached(servers: _Servers, port: int | None, stack: ExitStack) -> dict[ServerSpec, Address]:
+    """Where people come to: behind a port that was asked for, the server listens at another."""
+    found: dict[ServerSpec, Address] = {}
+    for spec, server in servers.items():
+        if not isinstance(server, ServerUnusable):
+            found[spec] = server.address
+            if port is not None and not spec.backend.runs_already:
+                found[spec] = stack.enter_context(Relay(port + len(found) - 1, server.address)).address
+    return found
+
+
 def _named(specs: Sequence[ServerSpec]) -> dict[ServerSpec, str]:
     """By id, with a number where a matrix or a case makes several of one."""
     names = {}
@@ -108,7 +145,9 @@ def _named(specs: Sequence[ServerSpec]) -> dict[ServerSpec, str]:
     return names
 
 
-def _tell_servers(plan: Plan, servers: _Servers, names: dict[ServerSpec, str], page: Page) -> None:
+def _tell_servers(
+    plan: Plan, servers: _Servers, reached: dict[ServerSpec, Address], names: dict[ServerSpec, str], page: Page
+) -> None:
     expected_to_fail = {
         case.server for case in plan.cases if case.client is None and expected(case).outcome is Outcome.SERVER_UNUSABLE
     }
@@ -119,12 +158,11 @@ def _tell_servers(plan: Plan, servers: _Servers, names: dict[ServerSpec, str], p
             style = Style.TEXT if as_expected else Style.ERROR
             page.line((f"  {names[spec]}  {spec.backend}  {said}: {one_line(str(server))}", style))
         else:
-            page.line((f"  {names[spec]}  {spec.backend}  https://{_host(server)}/", Style.TEXT))
+            page.line((f"  {names[spec]}  {spec.backend}  https://{_host(reached[spec])}/", Style.TEXT))
 
 
-def _host(server: RunningServer) -> str:
-    address = str(server.address)
-    return address.replace("127.0.0.1", "localhost", 1)
+def _host(address: Address) -> str:
+    return str(address).replace("127.0.0.1", "localhost", 1)
 
 
 def _tell_entry(entry: TypedCase, names: dict[ServerSpec, str], page: Page) -> None:
@@ -166,7 +204,7 @@ class _Scribe:
         self._page.line((f"{now}  ", Style.DIM), (name, Style.TEXT), *visit(event.view))
         if self._verbose:
             for line in server_lines(event.view):
-                self._page.line((f"      {line}", Style.TEXT))
+                self._page.line((f"      {line}", look(line)))
 
 
 def _attend(attendance: Attendance, running: int, scribe: _Scribe) -> ExitCode:

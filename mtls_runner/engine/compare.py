@@ -216,4 +216,5 @@ def whole(case: Case, done: Sequence[Verdict]) -> Verdict:
         error=error,
         steps=tuple(done),
         undetermined=doubts[0] if doubts and last.status is Status.PASS else None,
+        span=last.span,
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mtls_runner.model.case import Plan
 from mtls_runner.model.certificate import CertificateSpec
 from mtls_runner.model.chain import Verifier, client_verifies, presented, server_verifies
-from mtls_runner.model.chain_faults import blame
+from mtls_runner.model.chain_faults import Fault, blame
 from mtls_runner.model.endpoint import ChainKind, ClientSpec, ServerSpec
 from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.model.revocation import RevocationCheck
@@ -23,6 +23,7 @@ __all__ = ["Culprit"]
 
 _OF_LISTS = frozenset((Reason.NO_CRL, Reason.CRL_INVALID))
 _CURVES = frozenset(("secp256r1", "secp384r1", "secp521r1"))
+_DATES = frozenset((Reason.EXPIRED, Reason.NOT_YET_VALID))
 _LEAD_NOWHERE = frozenset((Reason.EXPIRED, Reason.REVOKED, Reason.NOT_YET_VALID))
 
 
@@ -76,8 +77,15 @@ class Culprit:
                 return told
             fault = blame(reason, sent, verifier, known, now)
             if fault is not None:
-                return str(fault)
+                return f"{fault}{self._line(fault)}"
         return ""
+
+    def _line(self, fault: Fault) -> str:
+        """Where that is written: its dates, or the certificate as a whole."""
+        keys = ("not_after", "not_before", "days", "") if fault.reason in _DATES else ("",)
+        places = self._plan.places
+        place = next((places[at] for key in keys if (at := ("certificate", fault.certificate, key)) in places), None)
+        return f" (line {place.line})" if place is not None else ""
 
     def _list(
         self, reason: Reason, sent: tuple[str, ...], verifier: Verifier, known: Mapping[str, CertificateSpec]

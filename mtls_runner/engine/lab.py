@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from mtls_runner.engine.observe import observe
 from mtls_runner.engine.steps import cannot_go_on, changes_server, explained, run_steps
 from mtls_runner.errors import Deadline, FileUnusable, LabError, MaterialError, ServerUnusable
-from mtls_runner.model.case import Case, Plan, meet_briefly
+from mtls_runner.model.case import Case, Expectation, Plan, meet_briefly
 from mtls_runner.model.chain import completed
 from mtls_runner.model.endpoint import ByIdentity, ByMeeting, ClientSpec, ServerSpec
 from mtls_runner.model.observation import ClientView, Observation, Outcome, Phase, ServerView
@@ -166,7 +166,7 @@ class Lab(AbstractContextManager["Lab"]):
         cases = [case for case in self.plan.cases if case.server.backend is traits]
         # A server with an expectation of its own may be one that can't start: it is not to take others with it.
         judged = {case.server for case in cases if case.client is None}
-        wanted = (case.server for case in cases if case.client is not None and self.cannot(case) is None)
+        wanted = (case.server for case in cases if case.client is not None and self._could(case))
         chosen.expect(tuple(dict.fromkeys(server for server in wanted if server not in judged)))
 
     def tool(self, traits: ClientTraits) -> Client:
@@ -253,7 +253,10 @@ class Lab(AbstractContextManager["Lab"]):
     def versions(self) -> dict[str, str]:
         """Of everything that took part so far."""
         with self._lock:
-            found = self._found | {traits.name: client.version() for traits, client in self._tools.items()}
+            found = dict(self._found)
+            for traits, client in self._tools.items():
+                with suppress(LabError):  # there is none; its cases say so
+                    found[traits.name] = client.version()
             for server in self._backends.values():
                 found.update(server.versions())
         return found
@@ -282,6 +285,13 @@ class Lab(AbstractContextManager["Lab"]):
                 return still
         reasons = (self._cannot(server, client) for server, client in case.meetings())
         return next((reason for reason in reasons if reason is not None), None) or cannot_go_on(case, self.tool)
+
+    def _could(self, case: Case) -> bool:
+        """Whether it is run; one whose client is not here breaks by itself, and takes no other along."""
+        try:
+            return self.cannot(case) is None
+        except LabError:
+            return False
 
     def _cannot(self, server: ServerSpec, client: ClientSpec | None) -> str | None:
         return self._skips.get(server, client, lambda: self._why_not(server, client))
@@ -357,7 +367,10 @@ class Lab(AbstractContextManager["Lab"]):
         try:
             verdict = self._run(case)
         except LabError as error:
-            verdict = Verdict(case, Status.ERROR, error=explained(error))
+            from mtls_runner.engine.let_in import blamed
+
+            place = blamed(self.plan, case.server, error)
+            verdict = Verdict(case, Status.ERROR, error=explained(error), span=place)
         except Exception as error:  # noqa: BLE001 - a bug of the lab's own must not take the other cases with it
             verdict = Verdict(case, Status.ERROR, error=f"internal error: {type(error).__name__}: {error}")
         duration = time.monotonic() - began
@@ -436,7 +449,7 @@ class Lab(AbstractContextManager["Lab"]):
         if suspicious(facts):
             connect = partial(self._ask_alone, server)
             facts = replace(facts, control=self._control().control(case, spec, server, connect))
-        return observe(facts, material.name, partial(self._culprit, host, spec, files))
+        return observe(facts, material.name, partial(self._culprit, host, spec, files, case.expect))
 
     def _despite(self, spec: ClientSpec, loaded: ServerSpec, files: ServerSpec, seen: ClientView) -> tuple[str, ...]:
         """What the server holds against a client that it lets in."""
@@ -447,10 +460,19 @@ class Lab(AbstractContextManager["Lab"]):
 
         return despite(spec, loaded, files, self.material, self.plan, seen)
 
-    def _culprit(self, host: ServerSpec, spec: ClientSpec, files: ServerSpec, judgement: Judgement) -> str:
+    def _culprit(
+        self, host: ServerSpec, spec: ClientSpec, files: ServerSpec, wanted: Expectation, judgement: Judgement
+    ) -> str:
         """The certificate, list or setting that is to blame, as a sentence."""
         if judgement.outcome is Outcome.NO_AGREEMENT and not self.material.users_files.own:
             return ""  # the lab's own keys fit what is in use
+        outcomes = {one.value for check in wanted.checks if check.path == "outcome" for one in check.alternatives}
+        if judgement.outcome is Outcome.ACCEPTED:
+            if not outcomes or Outcome.ACCEPTED in outcomes:
+                return ""
+            from mtls_runner.engine.let_in import let_in
+
+            return let_in(self.plan, host, spec, wanted)
         from mtls_runner.engine.culprit import Culprit
 
         plan = self.plan

@@ -120,6 +120,8 @@ def _hint(judgement: Judgement, facts: Facts, culprit: Callable[[Judgement], str
     """The culprit where the material shows one; else what usually causes it."""
     if judgement.outcome is Outcome.ANSWERED:
         return _UNTOLD
+    if judgement.outcome is Outcome.ACCEPTED:
+        return culprit(judgement)
     status = facts.seen.response.status if facts.seen is not None and facts.seen.response is not None else None
     if status == _MISDIRECTED and facts.client is not None:
         asked = facts.client.server_name or "no name"

@@ -101,7 +101,10 @@ class _Steps:
             try:
                 verdict = self._step(number, step)
             except LabError as error:
-                verdict = Verdict(self._case, Status.ERROR, error=explained(error), step=step)
+                from mtls_runner.engine.let_in import blamed
+
+                place = blamed(self._lab.plan, self._case.server, error)
+                verdict = Verdict(self._case, Status.ERROR, error=explained(error), step=step, span=place)
             done.append(replace(verdict, duration=time.monotonic() - began))
             if verdict.status is not Status.PASS:
                 break

@@ -32,13 +32,15 @@ def curl(client: ClientSpec, server: ServerSpec, shop: Workshop, generated: dict
         options += ["--pass", NO_PASSPHRASE]  # otherwise curl would ask on the terminal
     words = ["env", f"OPENSSL_CONF={command.settings}"] if command.settings is not None else []
     words += ["curl", *(["-K", str(command.config)] if command.config is not None else [])]
-    return [*map(word, words), *_quoted([*options, command.url])]
+    if client.connect is not None or server.address is not None:
+        return [*map(word, words), *map(word, [*options, command.url])]
+    return [*map(word, words), *_quoted(options), word(command.url, ports=1)]
 
 
 def _quoted(words: list[str]) -> Iterator[str]:
     before = ""
-    for number, text in enumerate(words):
-        yield word(text, port=before == "--connect-to" or number == len(words) - 1)
+    for text in words:
+        yield word(text, ports=2 if before == "--connect-to" else 0)
         before = text
 
 

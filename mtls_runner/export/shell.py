@@ -16,10 +16,10 @@ _SPECIAL = re.compile(r'(["\\`$])')
 _WIDE = 118
 
 
-def word(text: str, *, port: bool = False) -> str:
-    """One word; with ``port`` the stand-in for the port becomes the variable."""
-    if port and _PORT.search(text):
-        return '"' + _PORT.sub(":$port", _SPECIAL.sub(r"\\\1", text)) + '"'
+def word(text: str, *, ports: int = 0) -> str:
+    """One word; the first ``ports`` stand-ins for the port become the variable: what follows may be an author's own."""
+    if ports and _PORT.search(text):
+        return '"' + _PORT.sub(":$port", _SPECIAL.sub(r"\\\1", text), count=ports) + '"'
     return shlex.quote(text)
 
 

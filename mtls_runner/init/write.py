@@ -12,6 +12,11 @@ from mtls_runner.init.text import rendered
 __all__ = ["Draft", "WrittenFiles", "refuse_taken", "write"]
 
 
+SCHEMA = "scenario.schema.json"
+_MODELINE = f"# yaml-language-server: $schema={SCHEMA}\n"
+"""By which editors find the schema of a file (yaml-language-server's README, "Using inlined schema")."""
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """A scenario to write.
@@ -45,16 +50,18 @@ class WrittenFiles:
 
 
 def write(draft: Draft, directory: Path, *, settings: bool = True) -> WrittenFiles:
-    """Write the scenario, what it needs, and a lab.yaml where there is none.
+    """Write the scenario, what it needs, and a lab.yaml and the schema for editors where there is none.
 
     Args:
         draft: what to write.
         directory: where to.
-        settings: a lab.yaml, too.
+        settings: a lab.yaml, and what editors want, too.
 
     Raises:
         UsageError: the scenario is there already, or nothing can be written there.
     """
+    from mtls_runner.language.json_schema import schema_text
+
     scenario = directory / draft.name
     result = WrittenFiles(scenario)
     refuse_taken(scenario)
@@ -62,9 +69,10 @@ def write(draft: Draft, directory: Path, *, settings: bool = True) -> WrittenFil
         directory.mkdir(parents=True, exist_ok=True)
         for name, text in draft.beside:
             _new(directory / name, text, result)
-        _new(scenario, draft.text, result)
+        _new(scenario, f"{_MODELINE}{draft.text}" if settings else draft.text, result)
         if settings:
             _new(directory / "lab.yaml", rendered("lab.yaml", {}), result)
+            _new(directory / SCHEMA, schema_text("scenario"), result)
     except OSError as error:
         raise UsageError(f"{error.filename or directory}: {error.strerror}") from error
     return result

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from mtls_runner.errors import Diagnostic, Severity
 from mtls_runner.language.context import Context
-from mtls_runner.language.document import Loc
+from mtls_runner.language.document import Loc, meant
 from mtls_runner.language.expectation import CASE_OUTCOMES, When
 from mtls_runner.language.steps import Planned
 from mtls_runner.model.case import Case, Check, Expectation, Match
@@ -187,14 +187,15 @@ _NO_RESPONSE = frozenset({Outcome.CLIENT_REFUSED, Outcome.NO_AGREEMENT, Outcome.
 _HTTP = ("status", "headers", "body", "upstream_headers")
 
 
-def check_cases(context: Context, planned: Iterable[Planned]) -> None:
+def check_cases(context: Context, known: frozenset[str], planned: Iterable[Planned]) -> None:
     """All of a file."""
     for one in planned:
-        _CaseCheck(context, one).run()
+        _CaseCheck(context, one, known).run()
 
 
 class _CaseCheck:
-    def __init__(self, context: Context, planned: Planned) -> None:
+    def __init__(self, context: Context, planned: Planned, known: frozenset[str]) -> None:
+        self._known = known
         self._context = context
         self._planned = planned
 
@@ -210,6 +211,9 @@ class _CaseCheck:
 
     def _say(self, check: Check, message: str, expected: str = "") -> None:
         self._context.problems.add([Diagnostic(message, check.span, expected)])
+
+    def _doubt(self, check: Check, message: str) -> None:
+        self._context.problems.add([Diagnostic(message, check.span, severity=Severity.WARNING)])
 
     def _where(self) -> None:
         planned = self._planned
@@ -249,11 +253,27 @@ class _CaseCheck:
                 f"one of: {', '.join(CASE_OUTCOMES)}",
             )
             return
+        self._end(outcomes, expectation.checks)
         self._reason(outcomes, checks.get("outcome"), [check for check in expectation.checks if check.path == "reason"])
         if _NO_RESPONSE.issuperset(outcomes):
             for check in expectation.checks:
                 if check.path.partition(".")[0] in _HTTP and check.alternatives[0].value is not None:
                     self._say(check, f"no response is ever seen where the outcome is {_or(outcomes)}")
+
+    def _end(self, outcomes: Sequence[Outcome], checks: Sequence[Check]) -> None:
+        """What an exchange that went through can't have, and certificates that nobody could send."""
+        for check in checks:
+            values = _values(check)
+            if outcomes == [Outcome.ACCEPTED] and len(values) == len(check.alternatives):
+                if check.path == "curl_exit" and 0 not in values:
+                    self._doubt(check, "this can never hold: curl exits with 0 where the outcome is accepted")
+                if check.path in ("alert", "alert_from") and None not in values:
+                    self._doubt(check, "this can never hold: there is no fatal alert where the outcome is accepted")
+            if check.path in ("client_chain", "server_chain"):
+                for name in {name for value in values if isinstance(value, tuple) for name in value} - self._known:
+                    close = meant(name, self._known)
+                    found = Diagnostic(f"there is no authority or leaf '{name}'", check.span, suggestion=close)
+                    self._context.problems.add([found])
 
     def _reason(self, outcomes: Sequence[Outcome], outcome: Check | None, checks: Sequence[Check]) -> None:
         possible = frozenset().union(*(REASONS[one] for one in outcomes))

@@ -1,6 +1,6 @@
 """Authorities and leaves: names of nothing, circles, contradictions; those that nothing needs, or that have two faults."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -14,11 +14,12 @@ from mtls_runner.model.certificate import CertificateSpec
 from mtls_runner.model.chain import Verifier, client_verifies, lineage, server_verifies
 from mtls_runner.model.chain_faults import faults
 from mtls_runner.model.endpoint import ClientAuth
-from mtls_runner.model.observation import Reason
+from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.model.revocation import CrlSpec, RevocationCheck
 
-__all__ = ["check_certificates", "check_faults", "check_unused"]
+__all__ = ["check_certificates", "check_faults", "check_files", "check_unused"]
 
+_ABSENT = "there is no such file"
 _OWN_SOURCES = ("certificate", "pkcs12")
 #: What may stand beside an own certificate.
 _BESIDE_OWN = frozenset({"certificate", "pkcs12", "key", "chain", "passphrase", "issuer", "like", "revoked"})
@@ -201,6 +202,31 @@ class _CertificateCheck:
         if wrong:
             name = "not_after" if "not_after" in self._model.model_fields_set else "not_before"
             self._error(self._loc(name), "it would end before it begins")
+
+
+def check_files(context: Context, certificates: Certificates, cases: Iterable[Case]) -> None:
+    """Own files that are not there; a file whose cases expect that is let alone."""
+    if any(_may_be_missing(case) for case in cases):
+        return
+    for id_, declared in (*certificates.own.items(), *certificates.shared.items()):
+        if certificates.get(id_) is not declared:
+            continue
+        model = declared.model
+        files: list[tuple[str | None, Loc]] = [
+            (getattr(model, name), (*declared.loc, name)) for name in ("certificate", "chain", "pkcs12")
+        ]
+        if model.key is not None and (model.certificate or model.like):
+            written = declared.document.locate((*declared.loc, "key", "file"))[2]
+            files.append((model.key.file, (*declared.loc, "key", *(("file",) if written else ()))))
+        for path, loc in files:
+            if path is not None and context.unreadable(declared.document, path) == _ABSENT:
+                context.problems.error(declared.document, loc, _ABSENT)
+
+
+def _may_be_missing(case: Case) -> bool:
+    wanted = {check.path: {one.value for one in check.alternatives} for check in case.expect.checks}
+    unusable = {Outcome.CLIENT_UNUSABLE, Outcome.SERVER_UNUSABLE} & wanted.get("outcome", set())
+    return bool(unusable) and wanted.get("reason", {Reason.MISSING_FILE}) >= {Reason.MISSING_FILE}
 
 
 def check_unused(context: Context, certificates: Certificates) -> None:

@@ -1,6 +1,7 @@
 """What planning one file needs everywhere: the file, lab.yaml, the command line, and where to say what is wrong."""
 
 import os
+import re
 import select
 import stat
 from collections.abc import Iterable, Sequence
@@ -24,6 +25,7 @@ __all__ = ["Context", "Problems"]
 _PIPE_SECONDS = 5.0
 """How long somebody may take to write a passphrase into a pipe."""
 _MAX_PASSPHRASE = 4096
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 
 class Problems:
@@ -179,7 +181,7 @@ class Context:
             return passphrase.text
         if passphrase.env is not None:
             value = os.environ.get(passphrase.env)
-            return Secret(value) if value else "the environment variable that is named here is not set, or empty"
+            return _from_environment(passphrase.env, value)
         path = self.beside(document, passphrase.file or "")
         try:
             line = _first_line(path).rstrip("\r\n")
@@ -187,6 +189,18 @@ class Context:
             why = error.strerror or str(error) if isinstance(error, OSError) else "not UTF-8"
             return f"the file that is named here can't be read: {why}"
         return Secret(line) if line else "the first line of the file that is named here is empty"
+
+
+def _from_environment(name: str, value: str | None) -> Secret | str:
+    """The passphrase, or why it is none. A name that looks like none is not told: it may be the passphrase itself."""
+    variable = f"the environment variable {name if _VARIABLE.fullmatch(name) else 'that is named here'}"
+    if not value:
+        return f"{variable} is {'not set' if value is None else 'empty'}"
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return f"the value of {variable} is not UTF-8"
+    return Secret(value)
 
 
 def _first_line(path: Path) -> str:

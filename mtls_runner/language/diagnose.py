@@ -15,8 +15,10 @@ from mtls_runner.language.expectation import CASE_OUTCOMES
 from mtls_runner.language.scenario import Scenario
 from mtls_runner.language.shared_words import Lazily
 from mtls_runner.language.yaml_nodes import BOOL, FLOAT, INT, NULL
+from mtls_runner.model.observation import Outcome
 from mtls_runner.snippet import is_secret
 from mtls_runner.snippet.masking import discreet, without_secrets
+from mtls_runner.tls import REASONS
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -57,6 +59,16 @@ _ELSEWHERE: Mapping[str, str] = {
     "nameConstraints": "name_constraints",
     "pathlen": "path_length",
 }
+#: Words likewise. The first that is possible at a place is meant.
+_WORDS_ELSEWHERE: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("on", "true", "yes", "force", "mandatory", "always"), ("required",)),
+    **dict.fromkeys(("off", "false", "no", "never", "disabled"), ("none",)),
+    **dict.fromkeys(("request", "want"), ("optional",)),
+    **dict.fromkeys(("ok", "success", "pass", "allowed", "allow"), ("accepted",)),
+    **dict.fromkeys(("rejected", "reject", "denied", "deny", "refuse", "fail"), ("server-refused",)),
+    **dict.fromkeys(("1.0", "tlsv1.0", "tls1.0"), ("TLSv1",)),
+    **dict.fromkeys(("unusable", "client-error"), ("client-unusable",)),
+}
 _KINDS: Mapping[str, str] = {
     "model_type": "a mapping (key: value)",
     "model_attributes_type": "a mapping (key: value)",
@@ -67,6 +79,7 @@ _KINDS: Mapping[str, str] = {
     "float_type": "a number",
     "bool_type": "true or false",
 }
+_ATTRIBUTE = re.compile(r"(CN|O|OU|C|L|ST|DC|UID|SN|GN|STREET|emailAddress|serialNumber|[0-9.]+)=")
 _LIMITS: Mapping[str, str] = {
     "greater_than": "more than {gt}",
     "greater_than_equal": "{ge} or more",
@@ -116,6 +129,7 @@ class _Mistake:
         loc = (*prefix, *self._path[skip:])
         if on_key and skip and len(self._path) <= skip:  # a part of the dotted path itself, which is the axis's key
             loc = prefix[:-1]
+        self._document, self._loc = document, loc
         self._span, self._node = _place(document, loc, on_key, self._kind == "missing")
 
     def diagnostic(self) -> Diagnostic:
@@ -133,7 +147,8 @@ class _Mistake:
         if self._kind in _LIMITS:
             return Diagnostic("this number is out of range", self._span, _LIMITS[self._kind].format(**self._context))
         wanted = _KINDS.get(self._kind, "something else")
-        return Diagnostic(f"{wanted} is expected here, not {_what(self._node)}", self._span)
+        listed = "items, each behind '- '" if wanted == "a list" and isinstance(self._node, MappingNode) else ""
+        return Diagnostic(f"{wanted} is expected here, not {_what(self._node)}", self._span, listed)
 
     def _owner(self) -> type[BaseModel] | None:
         return _model_at(self._model, self._path[:-1])
@@ -150,15 +165,56 @@ class _Mistake:
         quoted = without_secrets(key)
         typed = key if quoted == key else re.split(r"[\s.=:]", key, maxsplit=1)[0]
         close = _key_meant(typed, (*names, *more))
-        return Diagnostic(f"there is no key '{quoted}' here", self._span, _listed(names, close), close)
+        message = f"there is no key '{quoted}' here"
+        if "subject" in names and _ATTRIBUTE.match(key):
+            return Diagnostic(message, self._span, 'quotes around a name with commas: subject: "CN=…,O=…"')
+        belongs = self._belongs(owner, key)
+        if belongs:
+            return Diagnostic(message, self._span, belongs)
+        return Diagnostic(message, self._span, _listed(names, close), close)
+
+    def _belongs(self, owner: type[BaseModel] | None, key: str) -> str:
+        """Where a key of this name is one, near by; ``""``: nowhere, or it is a slip of one that is right here."""
+        for name, field in owner.model_fields.items() if owner is not None else ():
+            inner = _first_model(field.annotation)
+            if inner is not None and key in inner.model_fields and name not in ("where", "like"):
+                return f"{name}: {{{key}: …}}"
+        for end in range(len(self._path) - 2, -1, -1):
+            above = _model_at(self._model, self._path[:end])
+            if above is not None and above is not owner and key in above.model_fields:
+                parent = next((one for one in reversed(self._path[:-1]) if isinstance(one, str)), "")
+                return f"it beside '{parent}', not under it"
+        return ""
 
     def _wrong_value(self) -> Diagnostic:
         choices = self._context["choices"]
         given = self._node.value if isinstance(self._node, ScalarNode) and not self._hidden else ""
-        close = meant(given, choices) if given else ""
+        if self._path[-1:] != ("reason",) and self._path[-2:-1] != ("reason",):
+            close = _word_meant(given, choices) if given else ""
+        else:
+            outcome = self._outcome()
+            if outcome is not None and not REASONS[outcome]:
+                wanted = f"status: {given}" if given.isdigit() else f"{outcome} alone"
+                return Diagnostic(f"'{outcome}' has no reason", self._span, wanted)
+            if outcome is not None:
+                choices = sorted(reason.value for reason in REASONS[outcome])
+            close = meant(given, choices) if given else ""
         return Diagnostic(
             self._context["message"], self._span, self._context["expected"] or _listed(choices, close), close
         )
+
+    def _outcome(self) -> Outcome | None:
+        """That stands as a key before this reason."""
+        for key in CASE_OUTCOMES:
+            span, _, whole = self._document.locate((*self._loc[: self._loc.index("reason")], key))
+            if whole and span == self._span:
+                return CASE_OUTCOMES[key]
+        return None
+
+
+def _word_meant(given: str, choices: Sequence[str]) -> str:
+    elsewhere = next((one for one in _WORDS_ELSEWHERE.get(given.lower(), ()) if one in choices), "")
+    return elsewhere or meant(given, choices)
 
 
 def _listed(choices: Sequence[str], close: str) -> str:
@@ -170,7 +226,7 @@ def _listed(choices: Sequence[str], close: str) -> str:
 
 def _key_meant(key: str, names: Sequence[str]) -> str:
     elsewhere = _ELSEWHERE.get(key, "")
-    return elsewhere if elsewhere in names else meant(key, names)
+    return elsewhere if elsewhere in names else _word_meant(key, names)
 
 
 def _what(node: Node) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -153,6 +154,7 @@ def meant(given: str, choices: Iterable[str]) -> str:
 
 
 MAX_BYTES = 1 << 20
+_STANDARD_INPUT = Path("-")
 #: How many values aliases may add to a file, all together: enough for any sharing, not for a "billion laughs".
 MAX_ALIASED = 100_000
 _MAX_DIGITS = 64
@@ -165,14 +167,17 @@ _STANDARD_TAGS = frozenset((NULL, BOOL, INT, FLOAT, STR, SEQ, MAP))
 
 
 def read(path: Path) -> Document:
-    """A file of at most 1 MiB of UTF-8.
+    """A file of at most 1 MiB of UTF-8; ``-`` is standard input.
 
     Raises:
         ScenarioError: it can't be read, is no such file or not YAML.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        if path == _STANDARD_INPUT:
+            data = sys.stdin.buffer.read(MAX_BYTES + 1)
+        else:
+            with path.open("rb") as file:
+                data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ScenarioError([Diagnostic(f"{path}: {error.strerror or error}")]) from error
     start = Span(path, 1, 1, 1, 1)

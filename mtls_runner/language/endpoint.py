@@ -94,6 +94,8 @@ def _server_name(value: Value) -> str | None:
     if value is None:
         return None
     text = text_value(value)
+    if text.startswith("["):
+        raise fail("an address has brackets only in a URL", "the address itself, such as ::1")
     if not text or not text.isprintable() or not _NOT_IN_NAMES.isdisjoint(text):
         raise fail("this is not a name", "a DNS name, or null to send none")
     text = _ascii(text)

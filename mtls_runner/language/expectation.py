@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
@@ -31,7 +31,7 @@ from mtls_runner.model.case import Match, Matcher
 from mtls_runner.model.endpoint import TlsVersion
 from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.model.traits import LIBRARIES, Runtime
-from mtls_runner.tls import ALERTS
+from mtls_runner.tls import ALERTS, HANDSHAKE_TYPES
 
 __all__ = ["CASE_OUTCOMES", "Expect", "ExpectField", "RefusalField", "RefusalModel", "ServerExpect", "When", "Where"]
 
@@ -96,12 +96,28 @@ def _text(value: Value) -> Matcher:
     return _NULL if value is None else _equals(text_value(value))
 
 
-def _whole(value: Value) -> Matcher:
-    if value is None:
-        return _NULL
-    if isinstance(value, Plain) and type(value.value) is int:
+def _whole(low: int, high: int, what: str) -> Parsed:
+    """A whole number that can be seen at all."""
+
+    def parse(value: Value) -> Matcher:
+        if value is None:
+            return _NULL
+        if not isinstance(value, Plain) or type(value.value) is not int:
+            raise fail(f"a whole number is expected here, not {found(value)}", "a whole number, without quotes")
+        if not low <= value.value <= high:
+            raise fail(f"this is no {what}", f"{low} to {high}")
         return _equals(value.value)
-    raise fail(f"a whole number is expected here, not {found(value)}", "a whole number, without quotes")
+
+    return Parsed(parse, {"type": ["integer", "null"], "minimum": low, "maximum": high})
+
+
+def _verified(value: Value) -> Matcher:
+    matcher = _text(value)
+    text = matcher.value
+    seen = text in (None, "SUCCESS", "NONE", "FAILED") or (isinstance(text, str) and text.startswith("FAILED:"))
+    if matcher.kind is Match.EQUALS and not seen:
+        raise fail("this is never seen here", "SUCCESS, NONE, {matches: ^FAILED}, or FAILED: and nginx's words")
+    return matcher
 
 
 def _named(table: Mapping[str, str], noun: str, *, nullable: bool = False) -> Callable[[Value], Matcher]:
@@ -133,7 +149,7 @@ def _version_range(value: Value) -> str:
     return text.replace(" ", "")
 
 
-def _listed(kind: Match) -> Callable[[Value], tuple[Matcher, ...]]:
+def _listed(kind: Match, known: Collection[str] = (), noun: str = "") -> Callable[[Value], tuple[Matcher, ...]]:
     def parse(value: Value) -> tuple[Matcher, ...]:
         if value is None:
             return (_NULL,)
@@ -142,7 +158,10 @@ def _listed(kind: Match) -> Callable[[Value], tuple[Matcher, ...]]:
         items = value if isinstance(value, list) else [value]
         if kind is Match.IN_ORDER and not items:
             raise fail("nothing is expected here", "at least one name")
-        return (Matcher(kind, tuple(text_value(item) for item in items)),)
+        names = tuple(text_value(item) for item in items)
+        if known and not all(name in known or name.startswith("handshake_") for name in names):
+            raise fail(f"not all of these are {noun}", choices=known)
+        return (Matcher(kind, names),)
 
     return parse
 
@@ -169,7 +188,6 @@ _TEXT_SCHEMA = {
     ]
 }
 _LIST_SCHEMA = {"anyOf": [*_TEXT_SCHEMA["anyOf"], {"type": "array", "items": {"type": "string"}}]}
-_INT_SCHEMA = {"type": ["integer", "null"]}
 
 
 def _named_schema(table: Mapping[str, object], *, nullable: bool = False) -> Json:
@@ -188,19 +206,33 @@ Reasons = Annotated[list[Annotated[Matcher, _REASON]] | None, OneOrMore(null=Tru
 Alerts = Annotated[list[Annotated[Matcher, _ALERT]] | None, OneOrMore(null=True, empty=False)]
 Ends = Annotated[list[Annotated[Matcher, _END]] | None, OneOrMore(null=True, empty=False)]
 Versions = Annotated[list[Annotated[Matcher, _VERSION]] | None, OneOrMore(null=True, empty=False)]
-Wholes = Annotated[list[Annotated[Matcher, Parsed(_whole, _INT_SCHEMA)]] | None, OneOrMore(null=True, empty=False)]
+Statuses = Annotated[
+    list[Annotated[Matcher, _whole(100, 999, "HTTP status")]] | None, OneOrMore(null=True, empty=False)
+]
+Exits = Annotated[list[Annotated[Matcher, _whole(0, 255, "exit code")]] | None, OneOrMore(null=True, empty=False)]
+Codes = Annotated[
+    list[Annotated[Matcher, _whole(0, 255, "verify code of OpenSSL's")]] | None, OneOrMore(null=True, empty=False)
+]
+Verified = Annotated[
+    list[Annotated[Matcher, Parsed(_verified, _TEXT_SCHEMA)]] | None, OneOrMore(null=True, empty=False)
+]
 _Texts = Annotated[list[Annotated[Matcher, Parsed(_text, _TEXT_SCHEMA)]], OneOrMore(null=True, empty=False)]
 Texts = Annotated[list[Annotated[Matcher, Parsed(_text, _TEXT_SCHEMA)]] | None, OneOrMore(null=True, empty=False)]
 Flag = Annotated[Matcher | None, Parsed(_flag, {"type": ["boolean", "null"]})]
 HeaderTexts = Maybe[Annotated[dict[Token, _Texts], AfterValidator(_some)]]
 Listed = Annotated[tuple[Matcher, ...] | None, Parsed(_listed(Match.EQUALS), _LIST_SCHEMA)]
-InOrder = Annotated[tuple[Matcher, ...] | None, Parsed(_listed(Match.IN_ORDER), _LIST_SCHEMA)]
+_MESSAGES = tuple(HANDSHAKE_TYPES.values())
+InOrder = Annotated[
+    tuple[Matcher, ...] | None, Parsed(_listed(Match.IN_ORDER, _MESSAGES, "handshake messages"), _LIST_SCHEMA)
+]
 
 
 def _outcome_forms(value: Value) -> Value:
     """A bare word is the outcome; ``{outcome: reason}`` gives both."""
     if isinstance(value, str | list):
         return {"outcome": value}
+    if value is None:
+        raise fail("nothing is expected here", f"one of: {', '.join(CASE_OUTCOMES)}")
     if isinstance(value, dict):
         outcomes = [key for key in value if key in CASE_OUTCOMES]
         if not outcomes:
@@ -241,22 +273,22 @@ class Checks(Strict):
 
     outcome: Outcomes = about("What happens, in one word.", "server-refused")
     reason: Reasons = about("Why.", "no-certificate")
-    status: Wholes = about("HTTP status.", 200, [400, 403])
+    status: Statuses = about("HTTP status.", 200, [400, 403])
     headers: HeaderTexts = about("Header fields of the response; null for one that is absent.", {"server": "nginx"})
     body: Texts = about("The response's body, UTF-8.", {"contains": "hello"})
-    curl_exit: Wholes = about("What curl exits with, or would have.", [35, 56])
+    curl_exit: Exits = about("What curl exits with, or would have.", [35, 56])
     alert: Alerts = about("The fatal alert that ended the handshake; null for none.", "certificate_required")
     alert_from: Ends = about("Who sent that alert.", "server")
-    ssl_verify_result: Wholes = about(
+    ssl_verify_result: Codes = about(
         "The client's own verify code for the server's chain; curl writes 1 for a name.", 18
     )
-    server_verify_code: Wholes = about("OpenSSL's verify code for the client's chain, at the server.", 10)
+    server_verify_code: Codes = about("OpenSSL's verify code for the client's chain, at the server.", 10)
     tls_version: Versions = about("The negotiated version.", "TLSv1.3")
     cipher: Texts = about("The negotiated cipher suite, under OpenSSL's name.", {"contains": "AES_256"})
     alpn: Texts = about("The negotiated application protocol; null for none.", "http/1.1")
     server_subject: Texts = about("Subject of the certificate that the client saw, RFC 4514.", "CN=*.test.server")
     client_subject: Texts = about("Subject of the client certificate that the server saw; null for none.", "CN=client")
-    client_verify: Texts = about("As nginx's $ssl_client_verify.", "SUCCESS", {"matches": "^FAILED"})
+    client_verify: Verified = about("As nginx's $ssl_client_verify.", "SUCCESS", {"matches": "^FAILED"})
     client_chain: Listed = about(
         "Ids of the certificates that the client really sent, in order.", ["client", "intermediate"]
     )
@@ -341,7 +373,7 @@ class ServerExpect(ServerChecks):
 class RefusalModel(Strict):
     """How a server refuses a client once the handshake is done: an answer of this form is a refusal, any other is none."""
 
-    status: Wholes = about("The answer's HTTP status.", 302, [401, 403])
+    status: Statuses = about("The answer's HTTP status.", 302, [401, 403])
     headers: HeaderTexts = about("Header fields that it has.", {"location": {"contains": "/login"}})
     body: Texts = about("What its body says.", {"contains": "certificate"})
     closed: Maybe[Bool] = about("Whether it closes the connection without an answer (nginx's 444).", True)

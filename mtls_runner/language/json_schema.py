@@ -32,6 +32,21 @@ _DEEPER = r"^(client|server)\.[a-z0-9_]+(\.[A-Za-z0-9_/-]+)+$"
 _NOT_VARIED = frozenset({"server.like", "server.expect"})
 
 
+#: Forms of ``expect`` that yaml-language-server offers (its README, "Adding custom completion").
+_FORMS: list[Json] = [
+    {"label": "accepted", "description": "The client gets its answer.", "body": "accepted"},
+    *(
+        {"label": f"{{{outcome}: …}}", "description": sentence, "body": {outcome: f"${{1:{reason}}}"}}
+        for outcome, reason, sentence in (
+            ("server-refused", "no-certificate", "The server refuses the client, for this reason."),
+            ("client-refused", "unknown-ca", "The client refuses the server, for this reason."),
+            ("no-agreement", "protocol-version", "The two find nothing in common."),
+            ("client-unusable", "wrong-passphrase", "The client can't use its own material."),
+        )
+    ),
+]
+
+
 def schema(name: str) -> Json:
     """The schema of ``scenario``, ``lab`` or ``implementation``."""
     made = SCHEMAS[name].model_json_schema(ref_template="#/definitions/{model}")
@@ -44,8 +59,12 @@ def schema(name: str) -> Json:
         for holder in (made, definitions["CaseModel"]):
             holder["properties"]["matrix"] |= {"$ref": "#/definitions/Matrix"}
         definitions["CaseModel"]["oneOf"] = [{"required": ["expect"]}, {"required": ["steps"]}]
+        # an outcome, by either name, or by what differs somewhere
+        definitions["Expect"]["anyOf"] = [{"required": [key]} for key in ("outcome", *CASE_OUTCOMES, "where")]
+        definitions["CaseModel"]["properties"]["expect"]["defaultSnippets"] = _FORMS
     return {
         "$schema": _DRAFT,
+        "$id": f"urn:mtls-run:schema:{name}",
         "title": f"mtls-run {name} file",
         **_plain(made),
         "definitions": {key: _plain(value) for key, value in sorted(definitions.items())},
@@ -110,6 +129,8 @@ def _plain(node: Json) -> Json:
         if key == "description" and isinstance(value, str):
             value = described(value)
         kept[key] = _named(value) if key in ("properties", "patternProperties", "definitions") else _any(value)
+    if "patternProperties" in kept and "additionalProperties" not in kept and "properties" not in kept:
+        kept["additionalProperties"] = False  # a key of another form is a mistake
     if "$ref" in kept and len(kept) > 1:
         kept["allOf"] = [{"$ref": kept.pop("$ref")}]
     if "anyOf" in kept:

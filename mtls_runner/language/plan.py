@@ -12,7 +12,7 @@ from mtls_runner.errors import ScenarioError, Span
 from mtls_runner.language import Overrides
 from mtls_runner.language.certificates import Certificates
 from mtls_runner.language.check_cases import check_cases, check_outlook
-from mtls_runner.language.check_material import check_certificates, check_faults, check_unused
+from mtls_runner.language.check_material import check_certificates, check_faults, check_files, check_unused
 from mtls_runner.language.check_servers import (
     check_acceptance,
     check_declared,
@@ -125,7 +125,8 @@ class _Planner:
             context, certificates, self._crls, self._responders, self._servers, (*self._file_axes, *self._own_axes)
         )
         check_acceptance(context, self._servers, self._planned, self._connected)
-        check_cases(context, self._planned)
+        check_cases(context, frozenset(certificates.ids), self._planned)
+        check_files(context, certificates, (*starts, *cases))
         self._responders.check()
         self._crls.check(asked=self._responders.named)
         check_unused(context, certificates)
@@ -145,7 +146,24 @@ class _Planner:
             warnings=context.problems.warnings,
             crls=crls,
             files=frozenset(context.files),
+            places=dict(self._places()),
         )
+
+    def _places(self) -> Iterator[tuple[tuple[str, str, str], Span]]:
+        """Of this file; what lab.yaml describes has none here."""
+        document = self._context.document
+        written: list[tuple[str, str, Loc, frozenset[str]]] = [
+            ("certificate", id_, declared.loc, frozenset(declared.model.model_fields_set))
+            for id_, declared in self._certificates.own.items()
+        ]
+        for id_ in self._servers.declared:
+            for base in reversed(self._servers.family(id_)):  # the nearest counts
+                declared = self._servers.declared[base]
+                written.append(("server", id_, declared.loc, frozenset(declared.model.model_fields_set)))
+        for kind, id_, loc, keys in written:
+            yield (kind, id_, ""), document.span(loc, key=True)
+            for key in keys:
+                yield (kind, id_, key), document.span((*loc, key))
 
     def _starts(self) -> Iterator[Case]:
         """The servers' own expectations."""

@@ -210,6 +210,7 @@ def _axis(context: Context, path: str, values: list[Value], loc: Loc) -> Axis | 
             loc,
             "this is not a path into the server or the client",
             "such as client.tls or server.response.status",
+            _path_meant(path),
             key=True,
         )
         return None
@@ -241,6 +242,19 @@ def _axis(context: Context, path: str, values: list[Value], loc: Loc) -> Axis | 
         else:
             settings.append(AxisValue(_label(parts, value, index), patch, place))
     return Axis(path, _distinct(context, settings)) if settings else None
+
+
+def _path_meant(path: str) -> str:
+    """Of a key without its end, or of an end that is misspelt: the client's before the server's."""
+    from mtls_runner.language.document import meant
+
+    known = {
+        key: f"{side}.{key}"
+        for side, model in (("server", ServerDescription), ("client", ClientDescription))
+        for key in model.model_fields
+        if key not in _NOT_AN_AXIS
+    }
+    return known.get(path, "") or meant(path, known.values()) or known.get(meant(path, known), "")
 
 
 def _distinct(context: Context, settings: Sequence[AxisValue]) -> tuple[AxisValue, ...]:

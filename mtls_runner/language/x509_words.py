@@ -7,7 +7,7 @@ from datetime import MAXYEAR, UTC, datetime, timedelta
 from typing import Annotated
 
 from mtls_runner.language.document import Plain, Value
-from mtls_runner.language.values import Parsed, Strict, about, fail, text_value, word
+from mtls_runner.language.values import Json, Parsed, Strict, about, fail, text_value, word
 from mtls_runner.model.certificate import Defect, KeyAlgorithm, KeyCipher, KeyFormat, Moment
 from mtls_runner.model.names import ascii_host, ascii_uri, parse
 from mtls_runner.model.revocation import RevocationReason
@@ -23,6 +23,7 @@ __all__ = [
     "KEY_ALGORITHMS",
     "KEY_USAGES",
     "MOMENT",
+    "MOMENT_SCHEMA",
     "OID",
     "SERIAL",
     "SUBJECT",
@@ -77,6 +78,10 @@ _USAGE_WORDS: Mapping[str, tuple[str, ...]] = {
 }
 _OID = re.compile(r"[0-2](\.(0|[1-9][0-9]{0,39})){1,40}")
 _RELATIVE = re.compile(r"[+-]?(?:[0-9]{1,7}[smhdw])+")
+MOMENT_SCHEMA: Json = {
+    "type": "string",
+    "pattern": r"^(now|[+-]?([0-9]{1,7}[smhdw])+|[0-9]{4}-?[0-9W]{2}-?[0-9]{1,2}([T ].*)?)$",
+}
 _PART = re.compile(r"([0-9]+)([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _GENERAL_NAMES = {name.lower(): name for name in ("DNS", "IP", "URI", "email", "dirName", "RID")}
@@ -273,7 +278,7 @@ SUBJECT = Parsed(_subject, {"type": "string"})
 OID = Parsed(_oid, {"type": "string", "pattern": r"^[0-2](\.(0|[1-9][0-9]*))+$"})
 SERIAL = Parsed(_serial, {"type": "integer", "minimum": 1})
 DER = Parsed(_der, dict(_TEXT_OR_NUMBER))
-MOMENT = Parsed(_moment, dict(_TEXT_OR_NUMBER))
+MOMENT = Parsed(_moment, MOMENT_SCHEMA)
 
 
 _REASONS: Mapping[str, RevocationReason] = {reason.value: reason for reason in RevocationReason}
@@ -294,7 +299,7 @@ def _moment_or_none(value: Value) -> object:
     return None if value is None else MOMENT.parse(value)
 
 
-NullableMoment = Parsed(_moment_or_none, {"type": ["string", "number", "null"]})
+NullableMoment = Parsed(_moment_or_none, {"anyOf": [MOMENT_SCHEMA, {"type": "null"}]})
 
 
 def revoked_short(value: Value) -> Value:

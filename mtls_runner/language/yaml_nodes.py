@@ -16,6 +16,7 @@ from yaml.scanner import Scanner
 from yaml.tokens import Token
 
 from mtls_runner.errors import Diagnostic, Span
+from mtls_runner.model.observation import Outcome, Reason
 
 try:
     from yaml._yaml import CParser
@@ -152,7 +153,7 @@ _PHRASES: tuple[tuple[str, str, str], ...] = (
     (
         "mapping values are not allowed",
         "a ':' can't stand here",
-        "quotes around a text that holds ': ', or the right indentation",
+        "quotes around a text that holds ': ', braces around a mapping, or the right indentation",
     ),
     ("duplicate anchor", "an anchor of this name was defined before", ""),
     ("undefined alias", "no anchor of this name was defined before", ""),
@@ -160,6 +161,7 @@ _PHRASES: tuple[tuple[str, str, str], ...] = (
     ("unexpected end of stream", "this quoted text has no end", "a closing quote"),
     ("unknown escape character", "not an escape that double quotes know", "single quotes, or \\\\ for a backslash"),
     ("could not find expected ':'", "a ':' is missing after this key, or the text before is not indented", ""),
+    ("found a tab character", "a tab can't indent", "spaces"),
     ("incompatible YAML document", "this YAML version is not known", "YAML 1.2, without a %YAML line"),
 )
 _CONTEXTS: tuple[tuple[str, str, str], ...] = (
@@ -185,6 +187,9 @@ _CONTEXTS: tuple[tuple[str, str, str], ...] = (
     ("tag", "this tag can't be read", "a value without a tag"),
 )
 _UNSTARTABLE = "that cannot start any token"
+_SHORT_OUTCOME = re.compile(r"(?:^|[\s{,])([a-z-]+)$")
+_PLAIN_WORD = re.compile(r"\s*([a-z-]+)\s*$")
+_WILDCARD = re.compile(r"\*\.[\w.-]+")
 
 
 def explain(error: yaml.YAMLError, text: str, path: Path) -> Diagnostic:
@@ -194,11 +199,36 @@ def explain(error: yaml.YAMLError, text: str, path: Path) -> Diagnostic:
     mark = error.problem_mark or error.context_mark
     problem, context = error.problem or "", error.context or ""
     at_end = mark is None or mark.index >= len(text.rstrip())
-    if at_end and error.context_mark is not None:  # where it began tells more than the end of the file
-        mark = error.context_mark
+    if error.context_mark is not None and (at_end or _left_open(context, error.context_mark, mark, text)):
+        mark = error.context_mark  # where it began tells more than where its end is missed
     line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
     message, expected = _words(error, problem, context, text, mark.index if mark is not None else 0)
     return Diagnostic(message, Span(path, line, column, line, column + 1), expected, readable=False)
+
+
+def _left_open(context: str, begin: yaml.Mark, found: yaml.Mark | None, text: str) -> bool:
+    """Whether a list or mapping in brackets has no end: on its own line there is none, or another's stands in its place."""
+    if found is None or "flow" not in context:
+        return False
+    return found.line != begin.line or text[found.index : found.index + 1] in ("]", "}")
+
+
+def _advice(message: str, context: str, text: str, index: int) -> tuple[str, str] | None:
+    """What is better said with the text around it; it is quoted only where it is made of the language's own words."""
+    if message.startswith("a ':' can't"):
+        line = text[text.rfind("\n", 0, index) + 1 :].partition("\n")[0]
+        before = _SHORT_OUTCOME.search(text[text.rfind("\n", 0, index) + 1 : index])
+        if before is not None and before[1] in {outcome.value for outcome in Outcome}:
+            after = _PLAIN_WORD.match(line[line.index(":", before.end(1)) + 1 :])
+            reason = after[1] if after is not None and after[1] in {reason.value for reason in Reason} else "…"
+            return message, f"{{{before[1]}: {reason}}}, in braces"
+    if message.startswith("an alias") and text[index - 1 : index] == "*":
+        found = _WILDCARD.match(text, index - 1)
+        quoted = f': "{found[0]}"' if found is not None else ""
+        return "a '*' at the beginning makes an alias of it", f"quotes around it{quoted}"
+    if "block mapping" in context and re.match(r"-\s", text[index : index + 2]):
+        return "a list item ('- ') among the keys of a mapping", "a key without '- ', or a list under a key of its own"
+    return None
 
 
 def _words(error: yaml.YAMLError, problem: str, context: str, text: str, index: int) -> tuple[str, str]:
@@ -211,8 +241,8 @@ def _words(error: yaml.YAMLError, problem: str, context: str, text: str, index: 
         return f"a value can't begin with '{character}'", "quotes around it"
     for phrase, message, expected in _PHRASES:
         if phrase in problem or phrase in context:
-            return message, expected
+            return _advice(message, context, text, index) or (message, expected)
     for phrase, message, expected in _CONTEXTS:
         if phrase in context:
-            return message, expected
+            return _advice(message, context, text, index) or (message, expected)
     return f"not YAML: {problem or context}", ""

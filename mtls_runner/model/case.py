@@ -283,6 +283,8 @@ class Plan:
         files: every other file that the scenario names, absolute; they may not be there.
         moved: how much later than now it is there; its dates are moved the other way already.
         not_run: other cases of the file, which were not chosen; what they expect still counts as known of the servers.
+        places: where certificates (``certificate``), servers (``server``) and their keys are written: (kind, id, key), with
+            ``""`` for the whole.
     """
 
     path: Path
@@ -297,6 +299,7 @@ class Plan:
     files: frozenset[Path] = frozenset()
     moved: timedelta = timedelta(0)
     not_run: tuple[Case, ...] = ()
+    places: Mapping[tuple[str, str, str], Span] = field(default_factory=dict)
 
 
 _BRIEFLY = timedelta(hours=1)

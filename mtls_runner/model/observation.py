@@ -225,6 +225,7 @@ class ServerView:
         log: its log lines of this connection.
         reasons: what its own words allow as the reason why it ended the exchange, where they give no code: of a refusal
             (``server-refused``) or of a disagreement (``no-agreement``). Empty: they don't say.
+        heard: rank, among its server's connections, of when it was last heard of: a later request, or its end, ranks higher.
     """
 
     source: str
@@ -249,6 +250,7 @@ class ServerView:
     presented: str | None = None
     timed_out: bool = False
     reasons: frozenset[Reason] = frozenset()
+    heard: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,7 @@ class Verdict:
         steps: of a case, those that were done; after one that did not pass no other is.
         undetermined: what it holds by only as one possibility of several; ``None``: by all that there is.
         step: what it is about; ``None``: the whole case.
+        span: the line of the file that is to blame for the error; ``None``: the case itself is shown.
     """
 
     case: Case
@@ -95,6 +96,7 @@ class Verdict:
     steps: tuple[Verdict, ...] = ()
     undetermined: Undetermined | None = None
     step: Step | None = None
+    span: Span | None = None
 
 
 def strictly(verdict: Verdict) -> Verdict:

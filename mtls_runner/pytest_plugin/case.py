@@ -21,6 +21,8 @@ from mtls_runner.tls.classify import Facts
 
 __all__ = ["MtlsCase", "expected", "not_for_others"]
 
+__tracebackhide__ = True
+
 #: What a server can tell, whoever its client is.
 _SEEN_BY_SERVERS = frozenset(
     ("outcome", "reason", "client_subject", "client_verify", "server_verify_code", "tls_version", "cipher")

@@ -21,6 +21,8 @@ from mtls_runner.tls.context import VERSIONS
 
 __all__ = ["ClientMaterial", "trusting"]
 
+__tracebackhide__ = True
+
 
 class ClientMaterial:
     """A certificate and its key, as files of the lab's private directory; they are gone when the session ends.

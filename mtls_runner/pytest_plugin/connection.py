@@ -10,7 +10,7 @@ from mtls_runner.tls.classify import Facts, classify
 __all__ = ["Connection"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Connection(Conclusion):
     """What became of a connection. Outcomes and reasons are a scenario's words, and equal to their texts.
 
@@ -57,7 +57,7 @@ class Connection(Conclusion):
 
     @property
     def request(self) -> HttpRequest | None:
-        """The HTTP request that came; ``None``: none did."""
+        """The HTTP request that came, of several the last one; ``None``: none did."""
         return self.view.request
 
     @property
@@ -77,3 +77,10 @@ class Connection(Conclusion):
         if self.view.error:
             words.append(f"; the server says: {self.view.error}")
         return "".join(words)
+
+    def __repr__(self) -> str:
+        """As an assertion shows it: all that a person looks for, in a line."""
+        who = self.client_subject or self.view.presented
+        facts = [str(self), *([who] if who else []), *([self.tls_version] if self.tls_version else [])]
+        facts += [f"{self.request.method} {self.request.path}"] if self.request is not None else []
+        return f"<connection: {', '.join(facts)}>"

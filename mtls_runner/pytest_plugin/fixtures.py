@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MARKER", "mtls_case", "mtls_lab", "parametrize"]
 
+__tracebackhide__ = True
+
 MARKER = "mtls_scenario"
 
 _USAGE = "mtls_scenario takes one scenario file or more, as texts or paths, and perhaps server=ID"

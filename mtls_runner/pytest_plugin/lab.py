@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mtls_runner.clients import TRAITS as PYTHON
 from mtls_runner.engine.lab import Lab
-from mtls_runner.errors import Deadline, DeadlineExceeded, UsageError
+from mtls_runner.errors import Deadline, DeadlineExceeded, LabError, UsageError
 from mtls_runner.model.case import Case
 from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.model.port import Recording, RunningServer
@@ -16,6 +16,9 @@ from mtls_runner.pytest_plugin.client_material import ClientMaterial, trusting
 from mtls_runner.pytest_plugin.connection import Connection
 
 __all__ = ["MtlsLab", "server_of"]
+
+__tracebackhide__ = True
+"""A failure is shown in the test (pytest's documentation, "Writing well integrated assertion helpers")."""
 
 _SETTLES_WITHIN = 5.0
 """Seconds."""
@@ -60,7 +63,10 @@ class MtlsLab:
 
     @property
     def _server(self) -> RunningServer:
-        return self._lab.server(self._spec)
+        try:
+            return self._lab.server(self._spec)
+        except LabError as error:  # how the lab came to it is nobody's matter who reads a test's failure
+            raise error.with_traceback(None) from None
 
     @property
     def _lab(self) -> Lab:
@@ -145,13 +151,15 @@ class MtlsLab:
 
     @property
     def last(self) -> Connection:
-        """The last connection since the test asked for the lab, once the server is done with it.
+        """The connection that was last heard of since the test asked for the lab, once the server is done with it.
+
+        One that is kept alive counts from its last request: whoever asked last is last.
 
         Raises:
             DeadlineExceeded: none came within five seconds.
             UsageError: the server can't be asked: the lab did not start it.
         """
-        return self.connections()[-1]
+        return max(self.connections(), key=lambda connection: connection.view.heard)
 
     def connections(self, within: float = _SETTLES_WITHIN) -> tuple[Connection, ...]:
         """All connections since the test asked for the lab, in order; a server knows of one as soon as it is accepted.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -29,6 +29,7 @@ __all__ = [
     "Piece",
     "PlainPage",
     "Style",
+    "cause",
     "colored",
     "doubt",
     "explain",
@@ -38,6 +39,7 @@ __all__ = [
     "marks_for",
     "one_line",
     "shortened",
+    "told_mismatches",
     "visible",
 ]
 
@@ -153,6 +155,25 @@ def _named(case: Case, read: Callable[[Case], str], parameters: tuple[str, ...])
     return not read(case) or any(parameter in case.name for parameter in parameters)
 
 
+def cause(verdict: Verdict) -> Hashable:
+    """Equal for cases of one file that went wrong by one cause, which is told once.
+
+    A server that did not start; what a matrix multiplies; another end than expected, seen alike by all of them.
+    """
+    seen = verdict.observation
+    if seen is not None and any(mismatch.path == "outcome" for mismatch in verdict.mismatches):
+        return (verdict.case.server.id, seen.summary, seen.hint)
+    return (verdict.mismatches, verdict.error, verdict.skip_reason if verdict.status is Status.FAIL else "")
+
+
+def told_mismatches(verdict: Verdict) -> Sequence[Mismatch]:
+    """Where the outcome is another one, what could not be seen for it, or has no reason now, is no news."""
+    found = verdict.mismatches
+    if not any(one.path == "outcome" for one in found):
+        return found
+    return [one for one in found if one.observed != "not observed" and (one.path, one.observed) != ("reason", "none")]
+
+
 def headline(verdict: Verdict) -> str:
     """One line about a case or a step: who refused whom and why, or what went wrong instead."""
     match verdict.status:
@@ -161,7 +182,7 @@ def headline(verdict: Verdict) -> str:
         case Status.ERROR:
             return one_line(verdict.error.strip().partition("\n")[0] or "the lab broke")
         case Status.FAIL if verdict.mismatches:
-            first, *others = verdict.mismatches
+            first, *others = told_mismatches(verdict)
             more = f" (and {len(others)} more)" if others else ""
             return one_line(f"{_sentence(first, verdict)}{more}")
         case Status.FAIL:
@@ -188,7 +209,9 @@ def _seen(done: Verdict) -> str:
     return one_line(f"{done.observation.outcome}{alert}, {doubt(done.undetermined)}")
 
 
-def explain(verdict: Verdict, text: str, *, color: bool = False, by_hand: bool = False) -> str:
+def explain(
+    verdict: Verdict, text: str, *, color: bool = False, by_hand: bool = False, columns: int | None = None
+) -> str:
     """Everything that a person needs to understand a failed case or a broken lab.
 
     Args:
@@ -196,19 +219,24 @@ def explain(verdict: Verdict, text: str, *, color: bool = False, by_hand: bool =
         text: the scenario file's text, for the snippets.
         color: with ANSI colours in the snippets.
         by_hand: with the command that repeats it, for which the run's material has to be kept.
+        columns: cells of the terminal, if there is one.
     """
-    return "\n".join(_parts(verdict, text, color, by_hand))
+    return "\n".join(_parts(verdict, text, color, by_hand, columns))
 
 
-def _parts(verdict: Verdict, text: str, color: bool, by_hand: bool) -> Iterator[str]:
+def _parts(verdict: Verdict, text: str, color: bool, by_hand: bool, columns: int | None) -> Iterator[str]:
     from mtls_runner.snippet.rendering import render
 
-    for mismatch in verdict.mismatches:
-        yield render(Diagnostic(_sentence(mismatch, verdict), mismatch.span), text, color=color).rstrip("\n")
+    for mismatch in told_mismatches(verdict):
+        yield render(
+            Diagnostic(_sentence(mismatch, verdict), mismatch.span), text, color=color, columns=columns
+        ).rstrip("\n")
     if not verdict.mismatches:
         message = verdict.error.strip() or headline(verdict)
         first, _, more = visible(message).partition("\n")
-        yield render(Diagnostic(first, verdict.case.span), text, color=color).rstrip("\n")
+        yield render(Diagnostic(first, verdict.span or verdict.case.span), text, color=color, columns=columns).rstrip(
+            "\n"
+        )
         yield from (f"    {line}" for line in more.splitlines())
     for number, done in enumerate(verdict.steps[:-1], 1):
         yield f"  {'' if number > 1 else 'before:':<9} {number} {_name(done)}: {headline(done)}"
@@ -264,6 +292,11 @@ class Page(Protocol):
         """Whether :meth:`block` may be given ANSI sequences."""
         ...
 
+    @property
+    def columns(self) -> int | None:
+        """Cells of the terminal; ``None``: there is none."""
+        ...
+
     def line(self, *pieces: Piece) -> None:
         """One line."""
         ...
@@ -285,6 +318,7 @@ class PlainPage:
     """Lines without any ANSI sequence, flushed one by one so that a reader at the other end of a pipe can follow."""
 
     color = False
+    columns = None
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

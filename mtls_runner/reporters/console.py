@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
+from heapq import nlargest
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mtls_runner.errors import Severity
 from mtls_runner.model.case import Case, Plan
@@ -12,7 +14,6 @@ from mtls_runner.model.verdict import (
     CaseFinished,
     CaseStarted,
     Event,
-    Mismatch,
     Noted,
     PlanFinished,
     PlanStarted,
@@ -22,13 +23,33 @@ from mtls_runner.model.verdict import (
     Status,
     Verdict,
 )
-from mtls_runner.reporters import WIDEST_NAME, Layout, Marks, Page, Piece, Style, explain, headline, one_line
+from mtls_runner.reporters import (
+    WIDEST_NAME,
+    Layout,
+    Marks,
+    Page,
+    Piece,
+    Style,
+    cause,
+    explain,
+    headline,
+    one_line,
+    shortened,
+)
 from mtls_runner.snippet import width
+
+if TYPE_CHECKING:
+    from mtls_runner.reporters.variant_grid import VariantGrid
 
 __all__ = ["ConsoleReporter"]
 
+_MANY = 40
+"""Cases of a file that still have a line each; of more, the variants of a matrix share one."""
+_WRONG = (Status.FAIL, Status.ERROR)
 _STYLES = {Status.PASS: Style.PASS, Status.FAIL: Style.FAIL, Status.ERROR: Style.ERROR, Status.SKIP: Style.SKIP}
 _COUNTED = ((Status.FAIL, "failed"), (Status.ERROR, "broken"), (Status.PASS, "passed"), (Status.SKIP, "skipped"))
+_REPEATED = 48
+"""Cells of what broke a case before."""
 _TELLING = 1.0
 """Seconds; a case that takes longer shows how long."""
 
@@ -40,9 +61,18 @@ class ConsoleReporter:
         page: where to.
         marks: what stands before each case.
         verbose: with a transcript of both ends for each case.
+        quiet: only what went wrong, and the summary.
+        durations: how many of the slowest cases are named at the end.
     """
 
-    def __init__(self, page: Page, marks: Marks, *, verbose: bool = False) -> None:
+    def __init__(
+        self, page: Page, marks: Marks, *, verbose: bool = False, quiet: bool = False, durations: int = 0
+    ) -> None:
+        self._quiet = quiet
+        self._durations = durations
+        self._slowest: list[tuple[float, str]] = []
+        self._grid: VariantGrid | None = None
+        self._said: set[str] = set()
         self._page = page
         self._marks = marks
         self._mark_width = max(map(len, marks.values()))
@@ -68,13 +98,14 @@ class ConsoleReporter:
             counted = f", {event.done} of {event.total}" if event.total else ""
             doing = "  ".join([*self._wrong_so_far(), one_line(event.doing) + counted])
             self._page.progress(doing, self._done.total(), self._total)
-        elif isinstance(event, Noted):
+        elif isinstance(event, Noted) and not self._quiet:
             self._page.line((one_line(f"  note: {event.text}"), Style.WARNING))
         elif isinstance(event, RunStarted):
             self._total = event.total
         elif isinstance(event, PlanStarted):
             self._heading(event.plan)
         elif isinstance(event, PlanFinished):
+            self._row()
             if event.kept is not None:
                 self._kept.append(event)
         elif isinstance(event, RunFinished):
@@ -87,7 +118,15 @@ class ConsoleReporter:
     def _finished(self, verdict: Verdict) -> None:
         self._done[verdict.status] += 1
         self._running.pop(verdict.case.id, None)
-        self._case(verdict)
+        if self._durations:
+            self._slowest = nlargest(self._durations, [*self._slowest, (verdict.duration, verdict.case.id)])
+        if self._grid is not None:
+            if self._grid.ends_before(verdict):
+                self._row()
+            self._grid.add(verdict)
+        elif not self._quiet or verdict.status in _WRONG:
+            self._case(verdict)
+        self._remember(verdict)
         self._page.progress(self._doing(), self._done.total(), self._total)
 
     def _doing(self) -> str:
@@ -104,7 +143,7 @@ class ConsoleReporter:
             self._open = False
         style = _STYLES[verdict.status]
         name, columns = self._layout.row(verdict.case)
-        said = headline(verdict)
+        said = self._news(verdict)
         pieces: list[Piece] = [
             (f"  {self._marks[style]:<{self._mark_width}} ", style),
             (f"{name}  ", Style.TEXT),
@@ -115,11 +154,28 @@ class ConsoleReporter:
             pieces.append((f"  ({verdict.duration:.1f} s)", Style.DIM))
         self._page.line(*pieces)
         self._steps(verdict)
-        if verdict.status in (Status.FAIL, Status.ERROR):
+
+    def _news(self, verdict: Verdict) -> str:
+        """A case's line; of what broke it, no more than a few words once that was said in full."""
+        said = headline(verdict)
+        if verdict.status is not Status.ERROR or not verdict.error:
+            return said
+        if verdict.error in self._said:
+            return f"as above: {shortened(said, _REPEATED)}"
+        self._said.add(verdict.error)
+        return said
+
+    def _remember(self, verdict: Verdict) -> None:
+        if verdict.status in _WRONG:
             if self._plan is not None:
                 self._wrong.append((self._plan, verdict))
         elif verdict.status is Status.SKIP:
             self._skipped[verdict.skip_reason] += 1
+
+    def _row(self) -> None:
+        """What the grid has of a case, written."""
+        for pieces in self._grid.taken() if self._grid is not None else ():
+            self._page.line(*pieces)
 
     def _steps(self, verdict: Verdict) -> None:
         """Each step that was done, and that others were not; of the only one, the line above has said it all."""
@@ -135,22 +191,26 @@ class ConsoleReporter:
                     (headline(done), _look(done)),
                 )
             if self._verbose and done.observation is not None:
-                from mtls_runner.reporters.transcript import transcript
+                from mtls_runner.reporters.transcript import look, transcript
 
                 indent = "      " if case.plain else "          "
                 for line in transcript(case.alone(number), done.observation):
-                    self._page.line((indent + line, Style.TEXT))
+                    self._page.line((indent + line, look(line)))
                 self._open = case.plain
         left = len(names) - len(verdict.steps)
         if left and not case.plain and verdict.status is not Status.SKIP:
             self._page.line((f"        {left} more not done", Style.SKIP))
 
     def _heading(self, plan: Plan) -> None:
-        if self._plan is not None:
+        if self._plan is not None and not self._quiet:
             self._page.line()
         self._open = False
         self._plan = plan
         self._layout = Layout.of(plan.cases)
+        self._said = set()
+        self._grid = None
+        if self._quiet:
+            return
         common = "  " + ", ".join(self._layout.common) if self._layout.common else ""
         self._page.line((one_line(str(plan.path)), Style.STRONG), (common, Style.DIM))
         if plan.description.strip():
@@ -159,13 +219,24 @@ class ConsoleReporter:
             place = f"{warning.span}: " if warning.span is not None else ""
             self._page.line((one_line(f"  {place}{Severity.WARNING}: {warning.message}"), Style.WARNING))
 
+        if not self._verbose and len(plan.cases) > _MANY:
+            from mtls_runner.reporters.variant_grid import VariantGrid
+
+            if VariantGrid.suits(plan.cases):
+                self._grid = VariantGrid(plan.cases, self._marks)
+                for pieces in self._grid.legend():
+                    self._page.line(*pieces)
+
     def _end(self, event: RunFinished) -> None:
+        self._row()
         self._page.close()
         for alike in self._alike():
             self._explain(alike)
         self._page.line()
         for reason, times in self._skipped.most_common():
             self._page.line((one_line(f"skipped {times}: {reason}"), Style.SKIP))
+        for seconds, case_id in self._slowest:
+            self._page.line((f"{seconds:7.2f} s  ", Style.DIM), (one_line(case_id), Style.TEXT))
         for kept in self._kept:
             self._page.line((one_line(f"kept the material of {kept.plan.path} in {kept.kept}"), Style.TEXT))
         if event.error:
@@ -176,11 +247,10 @@ class ConsoleReporter:
             self._page.line((one_line(versions), Style.DIM))
 
     def _alike(self) -> Iterable[list[tuple[Plan, Verdict]]]:
-        """What a matrix multiplies is explained once."""
-        groups: dict[tuple[Path, Status, tuple[Mismatch, ...], str], list[tuple[Plan, Verdict]]] = {}
+        """What has one cause is explained once."""
+        groups: dict[tuple[Path, Status, Hashable], list[tuple[Plan, Verdict]]] = {}
         for plan, verdict in self._wrong:
-            key = (plan.path, verdict.status, verdict.mismatches, verdict.error)
-            groups.setdefault(key, []).append((plan, verdict))
+            groups.setdefault((plan.path, verdict.status, cause(verdict)), []).append((plan, verdict))
         return groups.values()
 
     def _explain(self, alike: list[tuple[Plan, Verdict]]) -> None:
@@ -189,7 +259,7 @@ class ConsoleReporter:
         word = "FAILED" if first.status is Status.FAIL else "BROKEN"
         self._page.line((word, _STYLES[first.status]), (" " + one_line(first.case.id), Style.STRONG))
         kept = any(event.plan is plan for event in self._kept)
-        self._page.block(explain(first, plan.text, color=self._page.color, by_hand=kept))
+        self._page.block(explain(first, plan.text, color=self._page.color, by_hand=kept, columns=self._page.columns))
         for number, (_, verdict) in enumerate(others):
             label = "likewise:" if number == 0 else ""
             self._page.line((f"  {label:<9} ", Style.TEXT), (one_line(verdict.case.id), Style.STRONG))

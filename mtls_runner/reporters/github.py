@@ -8,16 +8,19 @@ written after ``::`` is the message; what stands in the way of reading it as one
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
 from mtls_runner.errors import Diagnostic, Severity, Span
-from mtls_runner.model.verdict import CaseFinished, Event, PlanStarted, Status, Verdict
-from mtls_runner.reporters import headline, visible
+from mtls_runner.model.verdict import CaseFinished, Event, PlanFinished, PlanStarted, RunFinished, Status, Verdict
+from mtls_runner.reporters import cause, headline, one_line, told_mismatches, visible
 
-__all__ = ["GithubReporter", "annotation", "wanted", "workspace"]
+__all__ = ["GithubReporter", "StepSummary", "annotation", "wanted", "workspace"]
 
+_LISTED = 12
+"""Names beside the first of many cases."""
 _DATA = {ord("%"): "%25", ord("\r"): "%0D", ord("\n"): "%0A"}
 _PROPERTY = {**_DATA, ord(":"): "%3A", ord(","): "%2C"}
 
@@ -65,7 +68,9 @@ def _place(span: Span | None, workspace: Path | None) -> dict[str, str]:
 
 
 class GithubReporter:
-    """One annotation for each line of a failed case that did not hold, and for each case that broke.
+    """One annotation for each line of a failed case that did not hold, and for each case that broke; of one cause, one.
+
+    GitHub shows ten of a step: what many cases have in common is said once, with their names, when their file is done.
 
     Args:
         stream: where the runner reads.
@@ -75,12 +80,15 @@ class GithubReporter:
     def __init__(self, stream: TextIO, workspace: Path | None) -> None:
         self._stream = stream
         self._workspace = workspace
+        self._alike: dict[Hashable, list[Verdict]] = {}
 
     def handle(self, event: Event) -> None:
         """One event."""
         if isinstance(event, CaseFinished):
-            for diagnostic in _diagnostics(event.verdict):
-                self._write(diagnostic, event.verdict.case.id)
+            if event.verdict.status in (Status.FAIL, Status.ERROR):
+                self._alike.setdefault(cause(event.verdict), []).append(event.verdict)
+        elif isinstance(event, PlanFinished | RunFinished):
+            self._tell()
         elif isinstance(event, PlanStarted):
             for warning in event.plan.warnings:
                 self._write(warning, str(event.plan.path))
@@ -89,18 +97,80 @@ class GithubReporter:
         """Flush."""
         self._stream.flush()
 
+    def _tell(self) -> None:
+        for first, *others in self._alike.values():
+            more = f" and {len(others)} more" if others else ""
+            names = [other.case.name for other in others[:_LISTED]]
+            likewise = "\nlikewise: " + ", ".join([*names, *["…"] * (len(others) > _LISTED)]) if others else ""
+            for diagnostic in _diagnostics(first):
+                told = replace(diagnostic, message=diagnostic.message + likewise)
+                self._write(told, first.case.id + more)
+        self._alike = {}
+
     def _write(self, diagnostic: Diagnostic, title: str) -> None:
         self._stream.write(annotation(diagnostic, title, self._workspace) + "\n")
         self._stream.flush()
 
 
+class StepSummary:
+    """What the job's page on GitHub shows of a run: counts, and what went wrong, each cause once (``GITHUB_STEP_SUMMARY``).
+
+    Args:
+        path: the step's own file; other programs of the step may have written into it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._alike: dict[tuple[str, Hashable], list[Verdict]] = {}
+        self._plan = ""
+
+    def handle(self, event: Event) -> None:
+        """One event."""
+        if isinstance(event, PlanStarted):
+            self._plan = str(event.plan.path)
+        elif isinstance(event, CaseFinished):
+            if event.verdict.status in (Status.FAIL, Status.ERROR):
+                self._alike.setdefault((self._plan, cause(event.verdict)), []).append(event.verdict)
+        elif isinstance(event, RunFinished):
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write("\n".join(self._lines(event)) + "\n")
+
+    def close(self) -> None:
+        """It is written already."""
+
+    def _lines(self, event: RunFinished) -> Iterator[str]:
+        counts = ", ".join(
+            f"{event.counts[status]} {word}" for status, word in _COUNTED.items() if event.counts.get(status)
+        )
+        yield f"### mtls-run: {counts or 'nothing was run'} in {event.duration:.1f} s\n"
+        if event.error:
+            yield f"The lab broke: {_cell(event.error)}\n"
+        if self._alike:
+            yield "| case | line | what happened | hint |\n| --- | --- | --- | --- |"
+        for first, *others in self._alike.values():
+            place = first.mismatches[0].span if first.mismatches else first.span or first.case.span
+            seen = first.observation
+            more = f"<br>and {len(others)} more" if others else ""
+            yield (
+                f"| {_cell(first.case.id)}{more} | {place.line} | {_cell(headline(first))} "
+                f"| {_cell(seen.hint if seen is not None else '')} |"
+            )
+
+
+_COUNTED = {Status.FAIL: "failed", Status.ERROR: "broken", Status.PASS: "passed", Status.SKIP: "skipped"}
+_MARKDOWN = {ord(sign): f"&#{ord(sign)};" for sign in "&<>|`*_[]\\~"}
+
+
+def _cell(text: str) -> str:
+    """Of a Markdown table: nothing in it is markup."""
+    return one_line(text).translate(_MARKDOWN)
+
+
 def _diagnostics(verdict: Verdict) -> Iterator[Diagnostic]:
-    if verdict.status not in (Status.FAIL, Status.ERROR):
-        return
     seen = f"\n{verdict.observation.summary}" if verdict.observation is not None else ""
-    for mismatch in verdict.mismatches:
+    for mismatch in told_mismatches(verdict):
         where = f"step {mismatch.step}, " if mismatch.step is not None else ""
         said = f"{where}{mismatch.path}: expected {mismatch.expected}, observed {mismatch.observed}{seen}"
         yield Diagnostic(said, mismatch.span)
     if not verdict.mismatches:
-        yield Diagnostic(verdict.error.strip() or headline(verdict), verdict.case.span)
+        yield Diagnostic(verdict.error.strip() or headline(verdict), verdict.span or verdict.case.span)

@@ -7,6 +7,7 @@ the order that Surefire's ``surefire-test-report-3.0.xsd`` asks for.
 from __future__ import annotations
 
 import platform
+import tempfile
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,20 +21,22 @@ from mtls_runner.reporters import explain, for_xml, headline
 
 __all__ = ["JunitReporter"]
 
+_CHUNK = 1 << 16
+"""Bytes that are copied at once; ASCII, as ElementTree writes by default: what is no ASCII stands as a reference."""
 _TAGS = {Status.FAIL: "failure", Status.ERROR: "error", Status.SKIP: "skipped"}
 
 
 @dataclass(slots=True)
 class _Suite:
-    plan: Plan
-    cases: list[ET.Element] = field(default_factory=list)
+    path: str
+    start: int
     counts: Counter[Status] = field(default_factory=Counter)
     undetermined: int = 0
     seconds: float = 0.0
 
 
 class JunitReporter:
-    """Keeps an element for each case, and writes them at the end, since the counts come first.
+    """Writes an element for each case into a temporary file as it comes, and puts them behind the counts at the end.
 
     Args:
         stream: where to; the caller opens and closes it.
@@ -42,42 +45,62 @@ class JunitReporter:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._suites: list[_Suite] = []
+        self._plan: Plan | None = None
         self._started = datetime.now(UTC)
+        self._cases = tempfile.TemporaryFile()  # noqa: SIM115 - until the end
 
     def handle(self, event: Event) -> None:
         """One event."""
-        if isinstance(event, CaseFinished):
+        if isinstance(event, CaseFinished) and self._plan is not None:
             suite = self._suites[-1]
-            suite.cases.append(_case(event.verdict, suite.plan))
+            element = _case(event.verdict, self._plan)
+            ET.indent(element, level=2)
+            self._cases.write(b"    " + ET.tostring(element) + b"\n")
             suite.counts[event.verdict.status] += 1
             suite.undetermined += event.verdict.undetermined is not None
             suite.seconds += event.verdict.duration
         elif isinstance(event, PlanStarted):
-            self._suites.append(_Suite(event.plan))
+            self._plan = event.plan
+            self._suites.append(_Suite(str(event.plan.path), self._cases.tell()))
         elif isinstance(event, RunFinished):
             self._write(event)
 
     def close(self) -> None:
         """Flush."""
+        self._cases.close()
         self._stream.flush()
 
     def _write(self, event: RunFinished) -> None:
         counts = sum((suite.counts for suite in self._suites), Counter[Status]())
         seconds = sum(suite.seconds for suite in self._suites)
-        root = ET.Element("testsuites", {"name": "mtls-run"} | _totals(counts, seconds))
-        for suite in self._suites:
-            element = ET.SubElement(root, "testsuite", {"name": for_xml(str(suite.plan.path))})
-            element.attrib.update(_totals(suite.counts, suite.seconds))
-            element.set("skipped", str(suite.counts[Status.SKIP]))
-            element.set("timestamp", self._started.strftime("%Y-%m-%dT%H:%M:%S"))
-            element.set("hostname", for_xml(platform.node() or "localhost"))
-            properties = ET.SubElement(element, "properties")
+        self._stream.write('<?xml version="1.0" encoding="UTF-8"?>\n')
+        self._stream.write(_opened(ET.Element("testsuites", {"name": "mtls-run"} | _totals(counts, seconds))) + "\n")
+        ends = [*(suite.start for suite in self._suites[1:]), self._cases.tell()]
+        self._cases.seek(0)
+        for suite, end in zip(self._suites, ends, strict=True):
+            self._stream.write("  " + _opened(self._suite(suite)) + "\n")
+            properties = ET.Element("properties")
             for name, value in {**event.versions, "undetermined": str(suite.undetermined)}.items():
                 ET.SubElement(properties, "property", name=for_xml(name), value=for_xml(value))
-            element.extend(suite.cases)
-        ET.indent(root)
-        self._stream.write('<?xml version="1.0" encoding="UTF-8"?>\n')
-        self._stream.write(ET.tostring(root, encoding="unicode") + "\n")
+            ET.indent(properties, level=2)
+            self._stream.write("    " + ET.tostring(properties, encoding="unicode") + "\n")
+            while (left := end - self._cases.tell()) > 0:
+                self._stream.write(self._cases.read(min(left, _CHUNK)).decode("ascii"))
+            self._stream.write("  </testsuite>\n")
+        self._stream.write("</testsuites>\n")
+
+    def _suite(self, suite: _Suite) -> ET.Element:
+        element = ET.Element("testsuite", {"name": for_xml(suite.path)})
+        element.attrib.update(_totals(suite.counts, suite.seconds))
+        element.set("skipped", str(suite.counts[Status.SKIP]))
+        element.set("timestamp", self._started.strftime("%Y-%m-%dT%H:%M:%S"))
+        element.set("hostname", for_xml(platform.node() or "localhost"))
+        return element
+
+
+def _opened(element: ET.Element) -> str:
+    """Its start tag: what is in it comes next."""
+    return ET.tostring(element, encoding="unicode").removesuffix(" />") + ">"
 
 
 def _totals(counts: Counter[Status], seconds: float) -> dict[str, str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import TextIO
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
@@ -27,6 +29,9 @@ _LOOKS = {
 }
 
 
+_SNIPPET = re.compile(r" *[0-9]* \|")
+_LABEL = re.compile(r"  ([a-z ]{4,8}: +| {10})(?=\S)|    = (expected: )?")
+_WORD = re.compile(r"\S+\s*")
 _PACE = 2000
 """How many of the last steps the pace is taken from."""
 _TELLING = 0.5
@@ -45,6 +50,7 @@ class RichPage:
 
     def __init__(self, stream: TextIO, *, color: bool, live: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self._color = color
+        self._terminal = stream.isatty()
         # An explicit terminal and colour system: the caller has decided, from --color, NO_COLOR and isatty().
         self._console = Console(
             file=stream,
@@ -63,17 +69,26 @@ class RichPage:
         self._pace: deque[tuple[float, int]] = deque(maxlen=_PACE)
 
     @property
+    def columns(self) -> int | None:
+        """Cells of the terminal; ``None``: colours were asked for, but there is none."""
+        return self._console.width if self._terminal else None
+
+    @property
     def color(self) -> bool:
         """Whether blocks may hold ANSI colours."""
         return self._color
 
     def line(self, *pieces: Piece) -> None:
-        """One line, above the live one."""
-        self._console.print(Text.assemble(*((text, _LOOKS[style]) for text, style in pieces)), soft_wrap=True)
+        """One line, above the live one; one that is too long goes on below, broken between words."""
+        text = Text.assemble(*((text, _LOOKS[style]) for text, style in pieces))
+        for part in _wrapped(text, self.columns):
+            self._console.print(part, soft_wrap=True)
 
     def block(self, text: str) -> None:
-        """Lines that may be coloured already."""
-        self._console.print(Text.from_ansi(text.rstrip("\n")), soft_wrap=True)
+        """Lines that may be coloured already; those of a snippet stay whole."""
+        for line in Text.from_ansi(text.rstrip("\n")).split("\n"):
+            for part in [line] if _SNIPPET.match(line.plain) else _wrapped(line, self.columns):
+                self._console.print(part, soft_wrap=True)
 
     def progress(self, doing: str, done: int, total: int) -> None:
         """Renew the live line."""
@@ -109,6 +124,30 @@ class RichPage:
         """Remove the live line."""
         if self._live is not None and self._live.is_started:
             self._live.stop()
+
+
+def _wrapped(text: Text, cells: int | None) -> list[Text]:
+    """Parts of at most that many cells, where a word allows it; what goes on stands under what it goes on from."""
+    plain = text.plain
+    if cells is None or cell_len(plain) <= cells:
+        return [text]
+    label = _LABEL.match(plain)
+    hang = label.end() if label is not None else len(plain) - len(plain.lstrip()) + 4
+    hang = min(hang, cells // 3)
+    breaks: list[int] = []
+    start, room = 0, cells
+    for word in _WORD.finditer(plain):
+        if word.start() > start and cell_len(plain[start : word.end()].rstrip()) > room:
+            breaks.append(word.start())
+            start, room = word.start(), cells - hang
+    first, *rest = text.divide(breaks)
+    first.rstrip()
+    margin = " " * hang
+    found = [first]
+    for part in rest:
+        part.rstrip()
+        found.append(Text.assemble(margin, part))
+    return found
 
 
 def _bar(done: int, total: int, cells: int = 16) -> str:

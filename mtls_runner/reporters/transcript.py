@@ -1,4 +1,7 @@
-"""Both handshakes of one case, as a reader of ``curl -v`` knows it: ``>`` sent, ``<`` received, ``*`` told."""
+"""Both handshakes of one case, as a reader of ``curl -v`` knows it: ``>`` sent, ``<`` received, ``*`` told.
+
+In order of time, as far as a message or its place in the exchange tells it: the request stands before the alert that ended it.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,11 @@ from datetime import UTC, datetime
 
 from mtls_runner.model.case import Case
 from mtls_runner.model.observation import ClientView, Direction, HttpRequest, Message, Observation, Phase, ServerView
-from mtls_runner.reporters import one_line, visible
+from mtls_runner.reporters import Style, one_line, visible
 from mtls_runner.snippet import MASK, is_secret
 from mtls_runner.tls.messages import issuer, subject
 
-__all__ = ["server_lines", "transcript"]
+__all__ = ["look", "server_lines", "transcript"]
 
 _MOST_BODY = 4096
 """Characters of a body that are shown."""
@@ -44,19 +47,21 @@ def _client(case: Case, client: ClientView, seen: Observation) -> Iterator[str]:
         yield one_line(f"* {client.command}")
     if client.local_port is not None:
         yield f"* connected from port {client.local_port}"
-    yield from _messages(client.messages)
-    if not client.messages:
-        yield from (f"{_ARROWS[alert.direction]} alert {alert.name} ({alert.code})" for alert in client.alerts)
+    told = {
+        (Direction.RECEIVED, "Certificate"): list(
+            _certificates("server certificate", client.received_chain, seen.server_chain)
+        ),
+        (Direction.RECEIVED, "CertificateRequest"): list(_asked_for(client)),
+        (Direction.SENT, "Certificate"): list(
+            _certificates("client certificate", client.sent_chain, seen.client_chain)
+        ),
+    }
+    before, after = _around_the_handshake(client.messages)
+    yield from _with_notes(before, told)
     if client.tls_version is not None:
         yield one_line("* " + _negotiated(client.tls_version, client.cipher, client.alpn, resumed=client.resumed))
-    yield from _certificates("server certificate", client.received_chain, seen.server_chain)
-    if client.certificate_requested is not None:
-        yield "* " + (
-            "the server asked for a certificate" if client.certificate_requested else "no certificate asked for"
-        )
-    if client.ca_names:
-        yield one_line("*   issued by one of: " + ", ".join(client.ca_names))
-    yield from _certificates("client certificate", client.sent_chain, seen.client_chain)
+    for notes in told.values():  # of messages that were not seen, or seen no more
+        yield from notes
     if client.verify_code is not None:
         yield f"* verify result {client.verify_code}" + (
             ", but the name does not match" if client.name_mismatch else ""
@@ -66,6 +71,9 @@ def _client(case: Case, client: ClientView, seen: Observation) -> Iterator[str]:
     elif case.client is not None and client.phase in _ASKED:
         request = case.client.request
         yield from _request(HttpRequest(request.method, request.path, request.headers), ">")
+    yield from _messages(after)
+    if not client.messages:
+        yield from (f"{_ARROWS[alert.direction]} alert {alert.name} ({alert.code})" for alert in client.alerts)
     if client.response is not None:
         yield f"< HTTP status {client.response.status}"
         yield from _fields(client.response.headers, "<")
@@ -74,7 +82,7 @@ def _client(case: Case, client: ClientView, seen: Observation) -> Iterator[str]:
     if client.timed_out:
         yield f"* the time limit passed ({client.phase})"
     if client.error:
-        yield one_line(f"* {client.error}" + (f" ({client.error_symbol})" if client.error_symbol else ""))
+        yield one_line(f"* {_said(client.error, client.error_symbol)}")
     ended = _PHASES[client.phase]
     if client.exit_code is not None:
         own = case.client is not None and case.client.tool.own_exit_code
@@ -83,13 +91,14 @@ def _client(case: Case, client: ClientView, seen: Observation) -> Iterator[str]:
 
 
 def server_lines(server: ServerView) -> Iterator[str]:
-    """What a server saw of one connection, without indentation."""
+    """What a server saw of one connection, in order of time, without indentation."""
     yield one_line(f"server: {server.source}")
-    if server.server_name is not None:
-        yield one_line(f"* asked for by the name {server.server_name}")
-    yield from _messages(server.messages)
-    if not server.messages:
-        yield from (f"{_ARROWS[alert.direction]} alert {alert.name} ({alert.code})" for alert in server.alerts)
+    name = [one_line(f"* asked for by the name {server.server_name}")] if server.server_name is not None else []
+    told = {(Direction.RECEIVED, "ClientHello"): name}
+    before, after = _around_the_handshake(server.messages)
+    yield from _with_notes(before, told)
+    for notes in told.values():
+        yield from notes
     if server.tls_version is not None:
         yield one_line("* " + _negotiated(server.tls_version, server.cipher, None, resumed=server.resumed))
     if server.handshake_complete is not None:
@@ -100,16 +109,59 @@ def server_lines(server: ServerView) -> Iterator[str]:
         yield one_line(f"* client verification: {server.client_verify}")
     if server.verify_code is not None:
         yield f"* verify result {server.verify_code}"
-    if server.refused_status is not None:
-        yield f"* refused the client by HTTP status {server.refused_status}"
     if server.request is not None:
         yield from _request(server.request, "<")
     if server.upstream_request is not None:
         yield "* forwarded"
         yield from _request(server.upstream_request, ">")
+    yield from _messages(after)
+    if not server.messages:
+        yield from (f"{_ARROWS[alert.direction]} alert {alert.name} ({alert.code})" for alert in server.alerts)
+    if server.refused_status is not None:
+        yield f"* refused the client by HTTP status {server.refused_status}"
     if server.error:
-        yield one_line(f"* {server.error}" + (f" ({server.error_symbol})" if server.error_symbol else ""))
+        yield one_line(f"* {_said(server.error, server.error_symbol)}")
     yield from (one_line(f"* log: {line}") for line in server.log)
+
+
+def look(line: str) -> Style:
+    """How a line of a transcript stands out on a terminal: what ended it most, what is only told least."""
+    if line.startswith(("> alert ", "< alert ")) and "close_notify" not in line:
+        return Style.FAIL
+    if line.startswith("*"):
+        return Style.DIM
+    return Style.TEXT if line.startswith((">", "<")) else Style.STRONG
+
+
+def _said(error: str, symbol: str) -> str:
+    return error if not symbol or symbol in error else f"{error} ({symbol})"
+
+
+def _asked_for(client: ClientView) -> Iterator[str]:
+    if client.certificate_requested is not None:
+        yield "* " + (
+            "the server asked for a certificate" if client.certificate_requested else "no certificate asked for"
+        )
+    if client.ca_names:
+        yield one_line("*   issued by one of: " + ", ".join(client.ca_names))
+
+
+def _around_the_handshake(messages: Sequence[Message]) -> tuple[Sequence[Message], Sequence[Message]]:
+    """Up to the last Finished, and what came when the request was under way; of one that failed, the alerts at its end."""
+    finished = [number for number, message in enumerate(messages) if message.name == "Finished"]
+    end = finished[-1] + 1 if len(finished) > 1 else len(messages)
+    if end == len(messages):
+        while end and messages[end - 1].alert:
+            end -= 1
+    return messages[:end], messages[end:]
+
+
+def _with_notes(messages: Sequence[Message], notes: dict[tuple[Direction, str], list[str]]) -> Iterator[str]:
+    """Each message, and behind the first of its kind what is known of it, which is then told."""
+    for message in messages:
+        yield from _messages((message,))
+        if not message.alert:
+            yield from notes.pop((message.direction, message.name), ())
 
 
 def _messages(messages: Sequence[Message]) -> Iterator[str]:

@@ -28,6 +28,8 @@ class LogStream:
         name: str,
         listener: Callable[[str | None], None] | None = None,
     ) -> None:
+        self.cut: Callable[[], str] | None = None
+        """Asked once there is no more output: why that is not the program's end; ``""``: it is."""
         self._chunks = chunks
         self._listener = listener
         self._changed = threading.Condition()

@@ -21,6 +21,7 @@ __all__ = ["render"]
 
 #: Columns of source that are shown; longer lines are cut around the caret.
 WIDTH = 100
+_NARROWEST = 20
 #: Characters on either side of the caret that are looked at, of lines that are much longer.
 _NEAR = 1000
 #: Lines of a span that are shown.
@@ -41,25 +42,29 @@ class _Paint:
         return f"{''.join(codes)}{text}{_RESET}" if self.on and text else text
 
 
-def render(diagnostic: Diagnostic, text: str, color: bool = False) -> str:
+def render(diagnostic: Diagnostic, text: str, color: bool = False, columns: int | None = None) -> str:
     """The diagnostic as lines for people, without a newline at the end.
 
     Args:
         diagnostic: what to say, and where.
         text: the whole file that its span points into; ``""`` when it can't be had.
         color: with ANSI colours.
+        columns: cells of the terminal; ``None``: there is none, and a line of the file is shown up to a usual width.
     """
-    return "\n".join(_lines(diagnostic, text, _Paint(color)))
+    return "\n".join(_lines(diagnostic, text, _Paint(color), columns))
 
 
-def _lines(diagnostic: Diagnostic, text: str, paint: _Paint) -> Iterator[str]:
+def _lines(diagnostic: Diagnostic, text: str, paint: _Paint, columns: int | None) -> Iterator[str]:
     span = diagnostic.span
+    room = WIDTH
+    if span is not None and columns is not None:  # beside the line's number, and with both marks of a cut
+        room = max(_NARROWEST, min(WIDTH, columns - len(str(span.line + _MAX_LINES)) - 6))
     hue = _RED if diagnostic.severity is Severity.ERROR else _YELLOW
     place = f"{_visible(str(span))}: " if span is not None else ""
     yield f"{paint(place, _BOLD)}{paint(f'{diagnostic.severity.value}:', _BOLD, hue)} {_visible(diagnostic.message)}"
     gutter = "  "
     if span is not None:
-        shown = list(_source(text, span, masked(text, readable=diagnostic.readable)))
+        shown = list(_source(text, span, masked(text, readable=diagnostic.readable), room))
         gutter = " " * (len(str(span.line + max(0, len(shown) - 1))) + 2)
         for number, line in enumerate(shown):
             yield f"{paint(f'{span.line + number:>{len(gutter) - 1}} |', _BLUE)} {line.text}".rstrip()
@@ -80,7 +85,7 @@ class _Shown:
     length: int
 
 
-def _source(text: str, span: Span, masks: tuple[tuple[int, int], ...]) -> Iterator[_Shown]:
+def _source(text: str, span: Span, masks: tuple[tuple[int, int], ...], room: int) -> Iterator[_Shown]:
     last = min(
         span.end_line if span.end_column > 1 or span.end_line == span.line else span.end_line - 1,
         span.line + _MAX_LINES - 1,
@@ -94,7 +99,7 @@ def _source(text: str, span: Span, masks: tuple[tuple[int, int], ...]) -> Iterat
         if len(line) > 4 * _NEAR:
             far = max(0, start - _NEAR)
             line = line[far : far + 2 * _NEAR]
-        yield _shown(line, at + far, masks, start - far, end - far)
+        yield _shown(line, at + far, masks, start - far, end - far, room)
 
 
 @lru_cache(maxsize=4)
@@ -107,7 +112,7 @@ def _lines_of(text: str) -> list[tuple[int, str]]:
     ]
 
 
-def _shown(line: str, offset: int, masks: tuple[tuple[int, int], ...], start: int, end: int) -> _Shown:
+def _shown(line: str, offset: int, masks: tuple[tuple[int, int], ...], start: int, end: int, room: int) -> _Shown:
     cells: list[str] = []
     columns: list[int] = []  # of each character of the line, in the line shown
     at, hidden = 0, False
@@ -136,23 +141,23 @@ def _shown(line: str, offset: int, masks: tuple[tuple[int, int], ...], start: in
     right = columns[min(max(end, start + 1), len(line))]
     if hidden and end >= len(line):
         right = at
-    return _cut("".join(cells), left, max(1, right - left))
+    return _cut("".join(cells), left, max(1, right - left), room)
 
 
-def _cut(text: str, start: int, length: int) -> _Shown:
-    if width(text) <= WIDTH:
+def _cut(text: str, start: int, length: int, room: int) -> _Shown:
+    if width(text) <= room:
         return _Shown(text, start, length)
-    first = max(0, min(start - WIDTH // 3, width(text) - WIDTH))
+    first = max(0, min(start - room // 3, width(text) - room))
     parts: list[str] = []
     at = 0
     for character in text:
-        if first <= at < first + WIDTH:
+        if first <= at < first + room:
             parts.append(character)
         at += width(character)
     before = _CUT if first else ""
-    after = _CUT if at > first + WIDTH else ""
+    after = _CUT if at > first + room else ""
     start = start - first + len(before)
-    return _Shown(before + "".join(parts) + after, start, max(1, min(length, WIDTH - start)))
+    return _Shown(before + "".join(parts) + after, start, max(1, min(length, room - start)))
 
 
 def _visible(text: str) -> str:

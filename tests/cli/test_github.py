@@ -47,16 +47,16 @@ def test_the_line_that_did_not_hold_is_marked(cli: Cli, write: Write) -> None:
     text = write("labs/failing.yaml", FAILING).read_text()
     done = cli("labs/failing.yaml", env={**ACTIONS, "GITHUB_WORKSPACE": str(cli.directory)})
     assert done.returncode == 1
-    warning, first, second = read(done.stdout)
-    assert (warning.level, warning.message.partition(":")[0]) == ("warning", "this can never hold")
+    warning, first = read(done.stdout)
+    assert (warning.level, "can never hold" in warning.message) == ("warning", True)
     assert first.level == "error"
     assert first.properties["file"] == "labs/failing.yaml"
     line, column = int(first.properties["line"]), int(first.properties["col"])
     assert text.splitlines()[line - 1][column - 1 :].startswith("expired")
-    assert first.properties["title"] == "labs/failing.yaml::without a certificate[client.tls=TLSv1.2]"
+    assert first.properties["title"] == "labs/failing.yaml::without a certificate[client.tls=TLSv1.2] and 1 more"
     assert "reason: expected expired, observed no-certificate" in first.message
     assert "server refused the client" in first.message
-    assert second.properties["title"].endswith("[client.tls=TLSv1.3]")
+    assert first.message.endswith("likewise: without a certificate[client.tls=TLSv1.3]")
 
 
 def test_elsewhere_and_where_all_is_well_there_are_none(cli: Cli, write: Write) -> None:
@@ -95,15 +95,16 @@ def test_a_report_on_standard_output_stays_whole(cli: Cli, write: Write) -> None
     write("failing.yaml", FAILING)
     done = cli("failing.yaml", "--json", "-", env=ACTIONS)
     assert json.loads(done.stdout)["summary"]["fail"] == 2
-    assert [each.level for each in read(done.stderr)] == ["warning", "error", "error"]
+    assert [each.level for each in read(done.stderr)] == ["warning", "error"]
 
 
 def test_skips_are_marked_under_strict_only(cli: Cli, write: Write) -> None:
     write("skipped.yaml", SKIPPED)
     assert read(cli("skipped.yaml", env=ACTIONS).stdout) == []
     marked = read(cli("skipped.yaml", "--strict", env=ACTIONS).stdout)
-    assert len(marked) == 4
-    assert all("verify depth" in each.message for each in marked)
+    assert len(marked) == 1
+    assert "verify depth" in marked[0].message
+    assert marked[0].message.count("certificate[client.tls=") == 3
 
 
 def test_no_text_ends_its_line_or_its_property() -> None:

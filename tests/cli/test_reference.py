@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
+import click
 import pytest
 
 from mtls_runner.cli.commands import root
+from mtls_runner.cli.manual import PAGES, reference
 from mtls_runner.cli.program import PRECEDENCE, ExitCode
 from mtls_runner.cli.reference import PAGE, main
 from tests.cli.conftest import Cli
@@ -70,3 +73,22 @@ def test_completion_as_the_page_sets_it_up(cli: Cli, words: str, found: str) -> 
     )
     assert found in done.stdout.split(), done.stderr
     assert "init" not in done.stdout.split()
+
+
+def test_the_pages_are_there_for_somebody_without_the_repository(capsys: pytest.CaptureFixture[str]) -> None:
+    included = tomllib.loads((PAGE.parents[1] / "pyproject.toml").read_text())
+    wheel = included["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    assert wheel == {f"docs/{name}.md": f"mtls_runner/docs/{name}.md" for name in PAGES}
+    (argument,) = root.commands["reference"].params
+    assert isinstance(argument.type, click.Choice)
+    assert tuple(argument.type.choices) == tuple(PAGES)
+    assert reference(None) == ExitCode.OK
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(PAGES)
+    for name in PAGES:
+        assert reference(name) == ExitCode.OK
+        assert capsys.readouterr().out == (PAGE.parent / f"{name}.md").read_text()
+
+
+def test_how_many_faults_there_are_is_said_in_one_place() -> None:
+    pages = [PAGE.parents[1] / "README.md", *PAGE.parent.rglob("*.md")]
+    assert [page.name for page in pages if re.search(r"\b\d{2,} faults\b", page.read_text())] == ["outcomes.md"]

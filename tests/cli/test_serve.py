@@ -384,3 +384,44 @@ def test_whoever_comes_to_a_declared_server_is_shown(cli: Cli, write: Write, nam
     assert len(visits) == len(running.entries), told
     assert any("accepted" in line and "GET /" in line for line in visits), told
     assert any("refused: no-certificate" in line for line in visits), told
+
+
+def test_at_a_port_and_in_a_directory_of_ones_own(cli: Cli, write: Write) -> None:
+    write("small.yaml", SMALL.replace("matrix:\n  client.tls: [TLSv1.2, TLSv1.3]\n", ""))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        taken.listen()
+        done = cli("serve", "small.yaml", "--port", str(port))
+        assert done.returncode == 2
+        assert f"nothing can listen at 127.0.0.1:{port}: Address already in use" in done.stderr
+    with serving(cli, "small.yaml", "--port", str(port), "--dir", "mine") as running:
+        without, with_ = (entry.commands[0] for entry in running.entries)
+        url = f"https://localhost:{port}/"
+        assert without == f"curl -v --cacert mine/bundles/ca.pem {url}"
+        pair = "--cert mine/leaves/client.chain.pem --key mine/leaves/client.key"
+        assert with_ == f"curl -v --cacert mine/bundles/ca.pem {pair} {url}"
+        done = typed(f"cd {cli.directory} && {with_}")
+        assert done.returncode == 0, done.stderr
+        assert "CN=client.test  accepted" in running.line()
+        done = typed(f"cd {cli.directory} && {without}")
+        assert re.search("alert,? certificate.required", done.stderr), done.stderr
+        assert "refused: no-certificate" in running.line()
+        code, told = running.stop()
+    assert (code, told) == (0, "stopped; servers are gone, the material is left in mine\n")
+    assert stat.S_IMODE((cli.directory / "mine/leaves/client.key").stat().st_mode) == 0o600
+    with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), 5):
+        pass
+
+
+def test_a_server_that_can_not_be_run_is_said_and_takes_nobody_along(cli: Cli, write: Write) -> None:
+    text = SMALL.replace("server: {certificate", "servers:\n  deep: {verify_depth: 1, certificate")
+    text = text.replace(
+        "cases:",
+        "  good: {certificate: server, trust: [ca]}\ncases:\n  - {name: deep, server: deep, client: client, expect: accepted}",
+    )
+    write("two.yaml", text.replace("  - name:", "  - server: good\n    name:"))
+    with serving(cli, "two.yaml") as running:
+        assert any(re.match(r"  deep  python  not run: .*depth", line) for line in running.head)
+        assert running.entries[0].reasons
+        assert running.entries[1].commands

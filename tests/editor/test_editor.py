@@ -43,6 +43,11 @@ def test_it_offers_the_outcomes(server: LanguageServer) -> None:
     assert "no-certificate" not in offered
 
 
+def test_it_offers_the_forms_of_an_expectation(server: LanguageServer) -> None:
+    offered = server.completions(HERE, HEAD + "cases:\n  - name: x\n    expect: |\n")
+    assert {"accepted", "{server-refused: …}", "{client-refused: …}"} <= offered
+
+
 def test_it_offers_keys_and_reasons(server: LanguageServer) -> None:
     assert {"ca", "leaves", "server", "cases", "matrix"} <= server.completions(HERE, MODELINE + "name: x\n|\n")
     offered = server.completions(HERE, HEAD + "cases:\n  - name: x\n    expect:\n      reason: |\n")

@@ -177,7 +177,7 @@ def test_the_ladder_is_drawn_with_the_alert_in_red_at_its_place(tab: Browser, on
     labels = tab.value("[...document.querySelectorAll('.ladder text')].map((each) => each.textContent)")
     assert isinstance(labels, list)
     assert labels[0] == "ClientHello"
-    assert labels[-1] == "✗ alert certificate_required"
+    assert labels[-1] == "⊘ alert certificate_required"
     assert labels.index("CertificateRequest") < labels.index("GET /") < len(labels) - 1
     tops = tab.value("[...document.querySelectorAll('.ladder text')].map((each) => Number(each.getAttribute('y')))")
     assert isinstance(tops, list)
@@ -190,6 +190,20 @@ def test_the_ladder_is_drawn_with_the_alert_in_red_at_its_place(tab: Browser, on
     assert red[0] == ["rgb(179, 38, 30)", "none"]
     assert red[1] == ["none", "rgb(179, 38, 30)"]
     assert red[2] != red[1]
+
+
+def test_a_refusal_that_was_expected_is_no_red_cross(tab: Browser, twenty: Path) -> None:
+    tab.look(width=1280, height=900)
+    tab.open(twenty)
+    hues = tab.value(
+        "['.case.pass use', '.case.fail use', '.tree li.pass > .cert .blame b', '.tree li.fail > .cert .blame.fail b']"
+        ".map((each) => getComputedStyle(document.querySelector(each)))"
+        ".map((style) => style.getPropertyValue('--refusal').trim() + ' ' + style.color)"
+    )
+    assert isinstance(hues, list)
+    good, bad = "#17693e", "#b3261e"
+    assert [str(hue).partition(" ")[0] for hue in hues] == [good, bad, good, bad]
+    assert [str(hue).partition(" ")[2] for hue in hues[2:]] == ["rgb(23, 105, 62)", "rgb(179, 38, 30)"]
 
 
 @pytest.mark.parametrize(("page", "texts"), [("twenty", 300), ("access", 50)])

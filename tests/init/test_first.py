@@ -9,6 +9,7 @@ import pytest
 from mtls_runner.cli import main
 from mtls_runner.engine.lab import Lab
 from mtls_runner.language import Overrides, load
+from mtls_runner.language.json_schema import schema_text
 from mtls_runner.model.verdict import Status
 
 
@@ -62,3 +63,14 @@ def test_options_that_do_not_fit(
     assert main(["init", str(tmp_path / "new"), *given]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
+
+
+def test_an_editor_knows_the_language_by_the_first_line(tmp_path: Path) -> None:
+    assert main(["init", str(tmp_path)]) == 0
+    first = (tmp_path / "first.yaml").read_text().splitlines()[0]
+    assert first == "# yaml-language-server: $schema=scenario.schema.json"
+    assert (tmp_path / "scenario.schema.json").read_text() == schema_text("scenario")
+    (tmp_path / "first.yaml").unlink()
+    (tmp_path / "scenario.schema.json").write_text("{}")  # somebody's own stays
+    assert main(["init", str(tmp_path)]) == 0
+    assert (tmp_path / "scenario.schema.json").read_text() == "{}"

@@ -25,6 +25,26 @@ from mtls_runner.model.certificate import (
 from tests.language.conftest import MINIMAL, Broken, Load, summary
 
 
+@pytest.fixture(autouse=True)
+def own_files(tmp_path: Path) -> None:
+    """What the files below name is there; nobody looks into it before a run."""
+    for name in (
+        "tls/c.crt",
+        "tls/c.key",
+        "../chain.pem",
+        "c.p12",
+        "other.crt",
+        "server.crt",
+        "server.key",
+        "x.crt",
+        "x.pem",
+        "y.p12",
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+
+
 def made(load_text: Load, client: str, ca: str = "subject: CN=Root", more: str = "") -> CertificateSpec:
     text = MINIMAL.replace("{usage: client}", f"{{{client}}}").replace("subject: CN=Root", ca)
     return load_text(text.replace("leaves:\n", f"leaves:\n{more}")).certificates["client"]
@@ -279,7 +299,7 @@ def test_where_passphrases_come_from(load_text: Load, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("client", "message"),
     [
-        ("passphrase: {env: LAB_NOT_SET}", "the environment variable that is named here is not set, or empty"),
+        ("passphrase: {env: LAB_NOT_SET}", "the environment variable LAB_NOT_SET is not set"),
         ("passphrase: {file: gone}", "the file that is named here can't be read: No such file or directory"),
         ("passphrase: ''", "this can't be a passphrase"),
         ("passphrase: {fiel: pw}", "this can't be a passphrase"),

@@ -52,7 +52,7 @@ def test_every_key(load_text: Load) -> None:
       body: {matches: "^a"}
       curl_exit: 0
       alert: null
-      alert_from: [client, server]
+      alert_from: [null, server]
       ssl_verify_result: 0
       server_verify_code: 0
       tls_version: TLSv1.3
@@ -61,7 +61,7 @@ def test_every_key(load_text: Load) -> None:
       server_subject: CN=a
       client_subject: null
       client_verify: SUCCESS
-      client_chain: [client, intermediate]
+      client_chain: [client, ca]
       server_chain: {contains: server}
       client_ca_names: []
       upstream_headers: {X-Verify: SUCCESS}
@@ -78,7 +78,7 @@ def test_every_key(load_text: Load) -> None:
         "body": [("matches", "^a")],
         "curl_exit": equals(0),
         "alert": equals(None),
-        "alert_from": [("equals", "client"), ("equals", "server")],
+        "alert_from": [("equals", None), ("equals", "server")],
         "ssl_verify_result": equals(0),
         "server_verify_code": equals(0),
         "tls_version": equals("TLSv1.3"),
@@ -87,7 +87,7 @@ def test_every_key(load_text: Load) -> None:
         "server_subject": equals("CN=a"),
         "client_subject": equals(None),
         "client_verify": equals("SUCCESS"),
-        "client_chain": equals(("client", "intermediate")),
+        "client_chain": equals(("client", "ca")),
         "server_chain": [("contains", "server")],
         "client_ca_names": equals(()),
         "upstream_headers.x-verify": equals("SUCCESS"),
@@ -114,7 +114,7 @@ WHERE = MINIMAL.replace(
     """expect:
       outcome: server-refused
       reason: expired
-      status: 1
+      status: 201
       where:
         - {when: {backend: nginx}, expect: {status: 400, curl_exit: 0}}
         - {when: {backend: [python, external], tls: TLSv1.2}, expect: {alert: certificate_expired, curl_exit: 35}}
@@ -132,10 +132,10 @@ def where(load_text: Load, index: int) -> tuple[Case, Found]:
 @pytest.mark.parametrize(
     ("index", "status", "exits", "alert"),
     [
-        (0, [1], [35], True),
-        (1, [1], [60, 43], True),
-        (2, [1], [], False),
-        (3, [1], [43], False),
+        (0, [201], [35], True),
+        (1, [201], [60, 43], True),
+        (2, [201], [], False),
+        (3, [201], [43], False),
         (4, [400], [0], False),
         (7, [400], [0, 43], False),
     ],
@@ -150,13 +150,17 @@ def test_what_counts_where(load_text: Load, index: int, status: list[int], exits
 
 @pytest.mark.parametrize(
     ("server", "status"),
-    [("{backend: nginx}", 1), ("{backend: nginx, runtime: process}", 2), ("{backend: python}", 0)],
+    [("{backend: nginx}", 201), ("{backend: nginx, runtime: process}", 202), ("{backend: python}", 200)],
 )
 def test_what_counts_by_runtime(load_text: Load, server: str, status: int) -> None:
-    text = WHERE.partition("      where:")[0].replace("status: 1", "status: 0").replace("{certificate: server}", server)
+    text = (
+        WHERE.partition("      where:")[0]
+        .replace("status: 201", "status: 200")
+        .replace("{certificate: server}", server)
+    )
     runtimes = "".join(
         f"        - {{when: {{runtime: {name}}}, expect: {{status: {number}}}}}\n"
-        for number, name in enumerate(("container", "process"), 1)
+        for number, name in enumerate(("container", "process"), 201)
     )
     (case,) = load_text(f"{text}      where:\n{runtimes}").cases
     assert [value for _, value in checks(case)["status"]] == [status]

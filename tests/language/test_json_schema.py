@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -91,6 +92,11 @@ def test_the_lab_file_is_accepted() -> None:
         ("cases:", "matrix: {client.tsl: x}\ncases:"),
         ("cases:", "matrix: {client.tls: TLSv9}\ncases:"),
         ("cases:", "nonsense: 1\ncases:"),
+        ("  server: {}", "  ser ver: {}"),
+        ("  server: {}", "  server: {not_after: tomorrow}"),
+        ("  server: {}", "  server: {not_before: 10}"),
+        ("expect: accepted", "expect: {status: 200}"),
+        ("expect: accepted", "expect: {outcome: accepted, status: 99}"),
     ],
 )
 def test_what_does_not_load_is_rejected(old: str, new: str) -> None:
@@ -104,6 +110,7 @@ def test_what_does_not_load_is_rejected(old: str, new: str) -> None:
     [
         "expect: {server-refused: [expired, unknown-ca], status: [400, 403]}",
         "expect: [accepted, timed-out]",
+        "expect: {where: [{when: {tool: curl}, expect: accepted}]}",
         "expect: {outcome: accepted, headers: {a: {contains: b}, c: null}, client_chain: [a, b]}",
         "client: null\n    expect: accepted",
         "server: {like: server, tls: TLSv1.2}\n    expect: accepted",
@@ -146,6 +153,18 @@ def test_examples_are_accepted_by_their_own_schema() -> None:
         for example in examples if isinstance(examples, list) else ():
             validator = jsonschema.Draft7Validator({**node, "definitions": whole["definitions"]})
             assert [error.message for error in validator.iter_errors(example)] == [], path
+
+
+def test_it_is_called_so_and_offers_forms_that_it_accepts() -> None:
+    whole = schema("scenario")
+    assert whole["$id"] == "urn:mtls-run:schema:scenario"
+    expect = whole["definitions"]["CaseModel"]["properties"]["expect"]
+    validator = jsonschema.Draft7Validator({**expect, "definitions": whole["definitions"]})
+    bodies = [
+        json.loads(re.sub(r"\$\{1:(.*?)\}", r"\1", json.dumps(form["body"]))) for form in expect["defaultSnippets"]
+    ]
+    assert {"server-refused": "no-certificate"} in bodies
+    assert [body for body in bodies if list(validator.iter_errors(body))] == []
 
 
 def test_outcomes_and_reasons_are_offered() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from tests.language.conftest import MINIMAL, Broken, Load, Shown, summary
@@ -55,9 +57,9 @@ def test_a_reason_that_its_outcome_can_not_have(shown: Shown) -> None:
 
 def test_broken_yaml(shown: Shown) -> None:
     assert shown("server: {tls: [TLSv1.2\nname: x\n") == (
-        "scenario.yaml:2:5: error: this list has no end, or a comma is missing in it\n"
-        " 2 | name: x\n"
-        "   |     ^\n"
+        "scenario.yaml:1:15: error: this list has no end, or a comma is missing in it\n"
+        " 1 | server: {tls: [TLSv1.2\n"
+        "   |               ^\n"
         "   = expected: ',' or ']'\n"
     )
 
@@ -148,3 +150,187 @@ def test_a_key_that_is_no_word(shown: Shown, typed: str) -> None:
     assert "a key must be a word, not a list or a mapping" in shown(
         MINIMAL.replace("expect: accepted", f"expect: {typed}")
     )
+
+
+TYPED = """\
+ca: {subject: CN=Root}
+leaves:
+  server: {}
+  client: {usage: client}
+server: {certificate: server, trust: ca}
+cases:
+  - name: good
+    client: client
+    expect: accepted
+"""
+DN = 'quotes around a name with commas: subject: "CN=…,O=…"'
+
+
+def _server(setting: str) -> str:
+    return TYPED.replace("trust: ca}", f"trust: ca, {setting}}}")
+
+
+def _client(setting: str) -> str:
+    return TYPED.replace("client: client\n", f"client: {{certificate: client, {setting}}}\n")
+
+
+def _expect(written: str) -> str:
+    return TYPED.replace("expect: accepted", f"expect: {written}")
+
+
+@pytest.mark.parametrize(
+    ("typed", "place", "said", "expected", "meant"),
+    [
+        *(
+            (_server(f"client_auth: {word}"), "5:55", "this is not a mode of client_auth", None, meant)
+            for word, meant in (
+                ("on", "required"),
+                ("true", "required"),
+                ("yes", "required"),
+                ("mandatory", "required"),
+            )
+        ),
+        (_server("client_auth: off"), "5:55", "this is not a mode of client_auth", None, "none"),
+        (
+            _expect("server-refused: no-certificate"),
+            "9:27",
+            "a ':' can't stand here",
+            "{server-refused: no-certificate}, in braces",
+            "",
+        ),
+        (_expect("{accepted: 200}"), "9:24", "'accepted' has no reason", "status: 200", ""),
+        (_expect("{rejected: expired}"), "9:14", "there is no key 'rejected' here", None, "server-refused"),
+        (_expect("{no-connection: refusd}"), "9:29", "this is not a reason", None, "refused"),
+        (_expect(""), "9:5", "nothing is expected here", None, ""),
+        (
+            TYPED.replace("server: {}", "server: {san: *.example.com}"),
+            "3:18",
+            "a '*' at the beginning makes an alias of it",
+            'quotes around it: "*.example.com"',
+            "",
+        ),
+        (TYPED.replace("usage: client", "subject: CN=a,O=b"), "4:26", "there is no key 'O=b' here", DN, ""),
+        (TYPED.replace("usage: client", "subject: CN=a, O=b"), "4:27", "there is no key 'O=b' here", DN, ""),
+        *(
+            (f"{TYPED}matrix: {{{axis}}}\n", "10:10", "this is not a path into the server or the client", None, meant)
+            for axis, meant in (
+                ("tls: [TLSv1.2]", "client.tls"),
+                ("tool: curl", "client.tool"),
+                ("backend: nginx", "server.backend"),
+                ("cleint.tls: [TLSv1.2]", "client.tls"),
+            )
+        ),
+        (_client("headers: {a: b}"), "8:35", "there is no key 'headers' here", "request: {headers: …}", ""),
+        (
+            _client("request: {tls: TLSv1.2}"),
+            "8:45",
+            "there is no key 'tls' here",
+            "it beside 'request', not under it",
+            "",
+        ),
+        (
+            TYPED.replace("    client: client", "    - client: client"),
+            "8:5",
+            "a list item ('- ') among the keys of a mapping",
+            None,
+            "",
+        ),
+        (TYPED.replace("    client: client", "\tclient: client"), "8:1", "a tab can't indent", "spaces", ""),
+        (
+            TYPED.replace("trust: ca}", "trust: ca"),
+            "5:9",
+            "this mapping has no end, or a comma is missing in it",
+            "',' or '}'",
+            "",
+        ),
+        (
+            TYPED.replace("usage: client", "certificate: nope.crt"),
+            "4:25",
+            "there is no such file",
+            "",
+            "",
+        ),
+        (
+            TYPED.replace("usage: client", "passphrase: {env: LAB_NOPE}"),
+            "4:24",
+            "the environment variable LAB_NOPE is not set",
+            "",
+            "",
+        ),
+        (_client('server_name: "[::1]"'), "8:48", "an address has brackets only in a URL", None, ""),
+        (_expect("{outcome: accepted, status: 99999}"), "9:41", "this is no HTTP status", "100 to 999", ""),
+        (_expect("{outcome: accepted, client_verify: OK}"), "9:48", "this is never seen here", None, ""),
+        (
+            _expect("{outcome: accepted, client_chain: [clint]}"),
+            "9:47",
+            "there is no authority or leaf 'clint'",
+            "",
+            "client",
+        ),
+        (
+            _expect("{outcome: accepted, handshake: ClintHello}"),
+            "9:44",
+            "not all of these are handshake messages",
+            None,
+            "ClientHello",
+        ),
+        (
+            TYPED.partition("  - name")[0] + "  good: {client: client, expect: accepted}\n",
+            "6:1",
+            "a list is expected here, not a mapping",
+            "items, each behind '- '",
+            "",
+        ),
+    ],
+)
+def test_what_people_type(broken: Broken, typed: str, place: str, said: str, expected: str | None, meant: str) -> None:
+    (first, *_) = broken(typed)
+    assert summary([first]) == [f"{place} {said}"]
+    assert first.suggestion == meant
+    assert expected is None or first.expected == expected
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        TYPED,
+        _server("client_auth: required"),
+        _expect("{server-refused: no-certificate}"),
+        _expect("{outcome: accepted, status: 299, curl_exit: [0, 18], alert: [null, bad_certificate]}"),
+        _expect("{outcome: accepted, client_verify: [SUCCESS, 'FAILED:certificate has expired']}"),
+        _expect("{outcome: accepted, client_chain: [client], handshake: [ClientHello, Finished]}"),
+        TYPED.replace("server: {}", 'server: {san: "*.example.com", subject: "CN=a,O=b"}'),
+        f"{TYPED}matrix: {{client.tls: [TLSv1.2]}}\n",
+        _client("request: {headers: {a: b}}"),
+        TYPED.replace("usage: client", "certificate: nope.crt").replace("accepted", "{client-unusable: missing-file}"),
+    ],
+)
+def test_what_is_right(load_text: Load, right: str) -> None:
+    assert load_text(right).cases
+
+
+def test_a_passphrase_that_is_no_text(broken: Broken, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environb, b"LAB_LATIN", b"stra\xdfe")
+    typed = TYPED.replace("usage: client", "passphrase: {env: LAB_LATIN}")
+    assert summary(broken(typed)) == ["4:24 the value of the environment variable LAB_LATIN is not UTF-8"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (
+            "{outcome: accepted, curl_exit: 35}",
+            "9:44 this can never hold: curl exits with 0 where the outcome is accepted",
+        ),
+        ("{outcome: accepted, curl_exit: [0, 35]}", ""),
+        (
+            "{outcome: accepted, alert: bad_certificate}",
+            "9:40 this can never hold: there is no fatal alert where the outcome is",
+        ),
+        ("{outcome: accepted, alert: null}", ""),
+    ],
+)
+def test_what_an_accepted_client_can_not_have(load_text: Load, typed: str, said: str) -> None:
+    told = [one for one in summary(list(load_text(_expect(typed)).warnings)) if "can never hold" in one]
+    assert len(told) == bool(said)
+    assert all(one.startswith(said) for one in told)

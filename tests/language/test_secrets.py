@@ -183,18 +183,18 @@ matrix:
 
 
 def test_each_passphrase_that_can_not_be_had_is_said_where_it_is_written(broken: Broken) -> None:
-    unset = "the environment variable that is named here is not set, or empty"
+    unset = "the environment variable NOT_SET_{} is not set"
     gone = "the file that is named here can't be read: No such file or directory"
     assert summary(broken(PASSPHRASES_THAT_CAN_NOT_BE_HAD)) == [
-        f"3:24 {unset}",
+        f"3:24 {unset.format('X')}",
         f"4:39 {gone}",
-        f"7:15 {unset}",
-        f"8:38 {unset}",
-        f"10:57 {unset}",
+        f"7:15 {unset.format('Y')}",
+        f"8:38 {unset.format('Y')}",
+        f"10:57 {unset.format('Z')}",
         f"11:58 {gone}",
         f"12:36 {gone}",
         f"14:37 {gone}",
-        f"18:31 {unset}",
-        f"19:32 {unset}",
-        f"23:7 {unset}",
+        f"18:31 {unset.format('Y')}",
+        f"19:32 {unset.format('Z')}",
+        f"23:7 {unset.format('Z')}",
     ]

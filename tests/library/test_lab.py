@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import socket
 import ssl
 import stat
@@ -158,3 +159,38 @@ def test_once_for_each_scenario(mtls_lab: MtlsLab) -> None:
     with pytest.raises(OSError):  # noqa: PT011
         get(mtls_lab.host, mtls_lab.port, mtls_lab.context())
     assert mtls_lab.last.refused_because == "no-certificate"
+
+
+def ask_in_turns(lab: MtlsLab) -> None:
+    """One client's connection stays, another one comes and goes, and the first one asks again; then who was last is known."""
+    staying = http.client.HTTPSConnection(lab.host, lab.port, context=lab.context("good"), timeout=10)
+    staying.request("GET", "/one")
+    assert staying.getresponse().read() == b"hello"
+    leaving = http.client.HTTPSConnection(lab.host, lab.port, context=lab.context("sealed"), timeout=10)
+    leaving.request("GET", "/other")
+    assert leaving.getresponse().read() == b"hello"
+    leaving.close()
+    assert lab.last.client_subject == "CN=sealed"
+    staying.request("GET", "/two")
+    assert staying.getresponse().read() == b"hello"
+    for _ in range(2):  # kept alive, then closed
+        assert lab.last.client_subject == "CN=good"
+        assert [one.request.path for one in lab.connections() if one.request is not None] == ["/two", "/other"]
+        staying.close()
+
+
+@pytest.mark.mtls_scenario(CLIENTS)
+def test_who_asked_last_is_last(mtls_lab: MtlsLab) -> None:
+    ask_in_turns(mtls_lab)
+
+
+@pytest.mark.mtls_scenario(CLIENTS)
+def test_what_an_assertion_shows_of_a_connection(mtls_lab: MtlsLab) -> None:
+    get(mtls_lab.host, mtls_lab.port, mtls_lab.context("good"))
+    assert repr(mtls_lab.last) == "<connection: accepted, CN=good, TLSv1.3, GET /it>"
+    with pytest.raises(OSError):  # noqa: PT011
+        get(mtls_lab.host, mtls_lab.port, mtls_lab.context("expired"))
+    assert repr(mtls_lab.last) == (
+        "<connection: server-refused: expired (alert certificate_expired from the server); the server says: "
+        "CERTIFICATE_VERIFY_FAILED, CN=good, TLSv1.3>"
+    )

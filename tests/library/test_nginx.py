@@ -9,7 +9,7 @@ import pytest
 from mtls_runner import DeadlineExceeded
 from mtls_runner.pytest_plugin import MtlsLab
 
-from .test_lab import get
+from .test_lab import ask_in_turns, get
 
 pytestmark = pytest.mark.usefixtures("nginx_engine")
 
@@ -35,3 +35,8 @@ def test_a_client_that_refuses_is_told_by_its_alert(mtls_lab: MtlsLab) -> None:
     with pytest.raises(ssl.SSLCertVerificationError):
         get(mtls_lab.host, mtls_lab.port, ssl.create_default_context(cafile=mtls_lab.client("foreign").certificate))
     assert (mtls_lab.last.outcome, mtls_lab.last.alert) == ("client-refused", "unknown_ca")
+
+
+@pytest.mark.mtls_scenario("nginx.yaml")
+def test_who_asked_last_is_last(mtls_lab: MtlsLab) -> None:
+    ask_in_turns(mtls_lab)

@@ -174,3 +174,39 @@ def test_importing_it_costs_those_nothing_who_do_not_use_it() -> None:
     plugin = "mtls_runner.pytest_plugin"
     parts = [f"{plugin}.{name}" for name in ("fixtures", "loading", "scenario_file", "stopping")]
     assert json.loads(done.stdout) == ["mtls_runner", plugin, *parts]
+
+
+def test_a_failure_of_a_test_of_ones_own_client_is_shown_in_the_test(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(pytester, "small.yaml", SMALL)
+    write(pytester, "unavailable.yaml", UNAVAILABLE)
+    monkeypatch.delenv("MTLS_RUN_IMAGE", raising=False)
+    pytester.makepyfile(
+        """
+        import pytest
+
+        def test_broken(mtls_lab):
+            mtls_lab("unavailable.yaml").url
+
+        @pytest.mark.mtls_scenario("small.yaml")
+        def test_a_typo(mtls_lab):
+            mtls_lab.client("cleint")
+
+        @pytest.mark.mtls_scenario("small.yaml")
+        def test_nobody(mtls_lab):
+            mtls_lab.connections(within=0.01)
+        """
+    )
+    result = run_pytest(pytester)
+    result.assert_outcomes(failed=3)
+    result.stdout.fnmatch_lines(
+        [
+            "E *image no-such-image:0 is not here*",
+            "E *there is no authority or leaf 'cleint': one of *",
+            "E *no connection reached server*",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*pytest_plugin*")
+    result.stdout.no_fnmatch_line("*def connections*")
+    result.stdout.no_fnmatch_line("*docker*.py*")

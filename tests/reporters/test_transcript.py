@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import replace
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from mtls_runner import load, run
 from mtls_runner.model.observation import ClientView, HttpResponse, Observation, Phase
-from mtls_runner.reporters.transcript import transcript
+from mtls_runner.model.verdict import CaseFinished
+from mtls_runner.reporters.transcript import look, transcript
 from tests.reporters import samples
 
 
@@ -96,3 +99,52 @@ def test_a_long_body_is_cut_and_says_so() -> None:
     told = lines(Observation(None, client=client))
     assert "* … 10000 bytes in all" in told
     assert max(map(len, told)) < 5000
+
+
+def test_in_order_of_time_the_request_stands_before_the_alert_that_ended_it(tmp_path: Path) -> None:
+    path = tmp_path / "order.yaml"
+    path.write_text(
+        "authorities: {ca: {}, other: {}}\n"
+        "leaves: {server: {issuer: ca}, old: {issuer: ca, usage: client, not_before: -2d, not_after: -1d}}\n"
+        "server: {certificate: server, trust: ca}\ncases:\n"
+        "  - {name: refused, client: old, expect: {server-refused: expired}}\n"
+        "  - {name: refuses, client: {certificate: old, trust: other}, expect: {client-refused: unknown-ca}}\n"
+        "matrix: {client.tool: [python, curl], client.tls: [TLSv1.3]}\n"
+    )
+    for event in run([load(path)]):
+        if isinstance(event, CaseFinished):
+            verdict = event.verdict
+            assert verdict.observation is not None
+            told = list(transcript(verdict.case, verdict.observation))
+            client, server = told[: (middle := told.index("server: python ssl"))], told[middle:]
+            if verdict.case.name.startswith("refused"):
+                order = [
+                    "> ClientHello",
+                    "< CertificateRequest",
+                    "* the server asked for a certificate",
+                    "< Certificate ",
+                    "* server certificate [server]",
+                    "> Certificate ",
+                    "* client certificate [old]",
+                    "> Finished",
+                    "* TLSv1.3",
+                    "> GET /",
+                    "< alert certificate_expired",
+                    "* ended after its own handshake",
+                ]
+                assert [line for line in server if line.startswith(("< Certificate ", "* verify result", "> alert"))][
+                    1:
+                ] == [
+                    "* verify result 10",
+                    "> alert certificate_expired (2 bytes)",
+                ]
+            else:
+                order = ["< Certificate ", "* server certificate", "* verify result", "> alert"]
+                assert not [line for line in client if line.startswith("> GET")]
+            places = [next((at for at, line in enumerate(client) if line.startswith(start)), -1) for start in order]
+            assert places == sorted(places), "\n".join(client)
+            words = [line for line in told if line.startswith("* ") and "EXPIRED" in line]
+            assert all(line.count("EXPIRED") == 1 for line in words)
+            fatal = [line for line in told if " alert " in line and line[0] in "<>" and "close_notify" not in line]
+            assert {look(line) for line in fatal} == {"fail"}
+    assert (look("* told"), look("> GET /"), look("server: python ssl")) == ("dim", "text", "strong")

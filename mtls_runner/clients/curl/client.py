@@ -174,7 +174,7 @@ class CurlClient:
             MaterialError: something can't be made.
         """
         files = self._files(self._place(material), client, material)
-        return build(client, client.connect or address, files).typed()
+        return build(client, client.connect or address, files, short=True).typed()
 
     def _run(
         self,

@@ -29,6 +29,9 @@ _VERSIONS: Mapping[TlsVersion, tuple[str, str]] = {
 #: curl's manual, ENVIRONMENT; ``http_proxy`` is for http:// only.
 _PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 
+#: What curl offers of its own accord (from 7.52 on with OpenSSL 1.1.1; curl's manual, --tls-max).
+_CURLS_OWN = (TlsVersion.V1_2, TlsVersion.V1_3)
+
 #: Characters of a request target that curl's URL parser leaves as they are (RFC 3986 pchar, ``/`` and ``?``).
 _TARGET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@/?%")
 
@@ -79,10 +82,11 @@ class Command:
     settings: Path | None
     url: str
     locked: bool = False
+    short: bool = False
 
     def typed(self) -> str:
         """What a person types to repeat it."""
-        shown = ["curl", "--verbose"]
+        shown = ["curl", "-v" if self.short else "--verbose"]
         if self.config is not None:
             shown += ["-K", str(self.config)]
         if self.locked:
@@ -113,14 +117,16 @@ def openssl_settings(client: ClientSpec) -> str:
     return "\n".join(lines) + "\n"
 
 
-def build(client: ClientSpec, address: Address, files: CurlFiles) -> Command:
-    """The options in the order in which a person would write them."""
+def build(client: ClientSpec, address: Address, files: CurlFiles, *, short: bool = False) -> Command:
+    """The options in the order in which a person would write them; ``short``: only those that she would not leave out."""
     options: list[str] = []
     if client.insecure:
         options.append("--insecure")
     else:
-        # With --cacert alone curl still looks into its built-in directory of the system's authorities.
-        options += ["--cacert", str(files.trust), "--capath", str(files.empty)]
+        options += ["--cacert", str(files.trust)]
+        if not short or not client.trust:
+            # With --cacert alone curl still looks into its built-in directory of the system's authorities.
+            options += ["--capath", str(files.empty)]
     if client.proxy_protocol is not None:
         options.append("--haproxy-protocol")
     if client.cert_status:
@@ -135,36 +141,42 @@ def build(client: ClientSpec, address: Address, files: CurlFiles) -> Command:
             options += ["--key", str(files.key)]
         if files.key_form is not FileForm.PEM:
             options += ["--key-type", files.key_form]
-    options += _tls(client)
-    where, url = _target(client, address)
+    options += _tls(client, short=short)
+    where, url = _target(client, address, short=short)
     options += where
     options += _request(client.request, files)
     plain = client.security_level == 2 and not client.signature_algorithms
-    return Command(tuple(options), files.config, None if plain else files.settings, url, files.locked)
+    return Command(tuple(options), files.config, None if plain else files.settings, url, files.locked, short)
 
 
-def _tls(client: ClientSpec) -> list[str]:
-    options = [_VERSIONS[client.tls[0]][0], "--tls-max", _VERSIONS[client.tls[-1]][1]]
+def _tls(client: ClientSpec, *, short: bool) -> list[str]:
+    options: list[str] = []
+    if not short or client.tls != _CURLS_OWN:
+        options += [_VERSIONS[client.tls[0]][0], "--tls-max", _VERSIONS[client.tls[-1]][1]]
     if client.ciphers is not None or client.security_level != 2:
         options += ["--ciphers", f"{client.ciphers or 'DEFAULT'}:@SECLEVEL={client.security_level}"]
     if client.ciphersuites is not None:
         options += ["--tls13-ciphers", client.ciphersuites]
     if client.groups:
         options += ["--curves", ":".join(client.groups)]
+    if short and "h2" not in client.alpn:
+        return options
     if not client.alpn:
         options.append("--no-alpn")
     options.append("--http2" if "h2" in client.alpn else "--http1.1")
     return options
 
 
-def _target(client: ClientSpec, address: Address) -> tuple[list[str], str]:
+def _target(client: ClientSpec, address: Address, *, short: bool) -> tuple[list[str], str]:
     """Options and URL so that the name in the URL (SNI, and what is checked) says nothing about where to connect."""
     name = client.server_name if client.server_name is not None else _numeric(address)
     host = f"[{name}]" if ":" in name else name
     path = client.request.path
     plain = path.startswith("/") and _TARGET.issuperset(path)
     options = ["--path-as-is"] if plain else ["--request-target", path]
-    if name != address.host:
+    if short and plain and "/." not in path:
+        options = []
+    if name != address.host and not (short and (name, address.host) == ("localhost", "127.0.0.1")):
         at = f"[{address.host}]" if ":" in address.host else address.host
         options += ["--connect-to", f"{host}:{address.port}:{at}:{address.port}"]
     return options, f"https://{host}:{address.port}{path if plain else '/'}"

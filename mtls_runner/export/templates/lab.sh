@@ -186,10 +186,12 @@ one_of() { # VALUE, ALTERNATIVES with | between them; an outcome without a reaso
 server_is_up() { [ "$state" = 'the server started' ]; }
 server_is_down() { ! server_is_up; }
 report() { # NAME, PASSED, WHAT
+  local name=${1//\\/\\\\} # what a # begins is a directive (TAP 14, "Escaping")
+  name=${name//[#]/\\#}
   count=$((count + 1))
-  if "$2"; then echo "ok $count - $1 # $3"; else
+  if "$2"; then echo "ok $count - $name # $3"; else
     failed=$((failed + 1))
-    echo "not ok $count - $1 # $3"
+    echo "not ok $count - $name # $3"
   fi
 }
 expect() { # NAME, OUTCOME, EXITS, STATUS, curl and its options; - is not compared

@@ -9,17 +9,17 @@ from dataclasses import replace
 from datetime import datetime
 
 from jinja2 import Template
-from markupsafe import Markup
 
 from mtls_runner.errors import Diagnostic
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.observation import Observation
 from mtls_runner.model.verdict import Status, Verdict
-from mtls_runner.reporters import headline, one_line
+from mtls_runner.reporters import headline, one_line, told_mismatches
 from mtls_runner.reporters.html.chains import Break, chains
 from mtls_runner.reporters.html.drawing import Shelf
 from mtls_runner.reporters.html.environment import Lines
 from mtls_runner.reporters.html.overview import WORDS, File, Piece
+from mtls_runner.reporters.html.spool import Spool
 from mtls_runner.reporters.html.stages import last_seen, stages
 from mtls_runner.reporters.transcript import transcript
 from mtls_runner.snippet.rendering import render
@@ -43,9 +43,11 @@ class CasePage:
         template: for one case.
         shelf: where equal ladders are kept once.
         now: when the run began; aware.
+        spool: where what is rendered is put.
     """
 
-    def __init__(self, template: Template, shelf: Shelf, now: datetime) -> None:
+    def __init__(self, template: Template, shelf: Shelf, now: datetime, spool: Spool) -> None:
+        self._spool = spool
         self._template = template
         self._shelf = shelf
         self._now = now
@@ -83,7 +85,7 @@ class CasePage:
         if not omitted:
             log, told = _log(verdict), Lines("\n".join(_transcripts(verdict, plan)))
             omitted = room is not None and _FIXED + len(told) + len(log) > room
-        html = self._template.render(
+        html = self._template.generate(
             status=verdict.status,
             word=WORDS[verdict.status],
             opened=opened,
@@ -110,9 +112,9 @@ class CasePage:
             command=client.command if client is not None else "",
             again=f"mtls-run {shlex.quote(one_line(case.id))}",
         )
-        breaks = tuple(chain.broken for chain in shown if chain.broken is not None)
-        markup = Markup(html)  # noqa: S704 - escaped by the template
-        return Piece(number, name, variant, verdict.status, said, markup, file.path), breaks
+        passed = verdict.status is Status.PASS
+        breaks = tuple(replace(chain.broken, expected=passed) for chain in shown if chain.broken is not None)
+        return Piece(number, name, variant, verdict.status, said, self._spool.keep(html), file.path), breaks
 
 
 def _parted(name: str) -> tuple[str, str]:
@@ -142,7 +144,7 @@ def _trouble(verdict: Verdict, text: str) -> str:
     """The scenario's lines that did not hold, or why there is no verdict."""
     if verdict.mismatches:
         return "\n".join(
-            render(Diagnostic(f"{each.path} does not hold", each.span), text) for each in verdict.mismatches
+            render(Diagnostic(f"{each.path} does not hold", each.span), text) for each in told_mismatches(verdict)
         )
     if verdict.status is Status.FAIL:
         return headline(verdict)

@@ -23,11 +23,13 @@ class Break:
         certificate: id of the certificate that is to blame, or that leads nowhere.
         link: it is not the certificate itself but the link to what stands above it (its issuer, or the trust store).
         why: in words.
+        expected: the case passed, and so is as it should be.
     """
 
     certificate: str
     link: bool
     why: str
+    expected: bool = False
 
 
 @dataclass(frozen=True, slots=True)

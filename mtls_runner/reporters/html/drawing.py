@@ -87,7 +87,7 @@ def _arrow(toward: Toward, y: int) -> str:
 
 def _label(step: LadderStep) -> str:
     text = f"alert {step.label}" if step.kind in (LadderStepKind.ALERT, LadderStepKind.NOTICE) else step.label
-    text = f"✗ {text}" if step.kind in (LadderStepKind.ALERT, LadderStepKind.END) else text
+    text = f"⊘ {text}" if step.kind in (LadderStepKind.ALERT, LadderStepKind.END) else text
     return f"{text} (unseen by the client)" if step.server_only else text
 
 

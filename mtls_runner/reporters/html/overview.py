@@ -6,11 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from markupsafe import Markup
-
 from mtls_runner.model.case import Plan
 from mtls_runner.model.verdict import Status
 from mtls_runner.reporters.html.chains import Break
+from mtls_runner.reporters.html.spool import SpooledPart
 
 __all__ = [
     "WORDS",
@@ -52,7 +51,7 @@ class Piece:
     variant: str
     status: Status
     said: str
-    html: Markup
+    html: SpooledPart
     path: str
 
 
@@ -67,7 +66,7 @@ class File:
     counts: Counter[Status] = field(default_factory=Counter)
     breaks: Counter[Break] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
-    html: Markup = field(default_factory=Markup)
+    html: SpooledPart | None = None
 
     @property
     def path(self) -> str:

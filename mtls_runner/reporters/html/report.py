@@ -1,4 +1,4 @@
-"""``--html``: renders each case as it comes, and writes the page at the end, since the summary stands above it."""
+"""``--html``: renders each case as it comes, into a temporary file, and writes the page at the end: the summary stands above."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TextIO
-
-from markupsafe import Markup
 
 from mtls_runner import __version__
 from mtls_runner.model.certificate import minute
@@ -36,6 +34,7 @@ from mtls_runner.reporters.html.overview import (
     tally,
     worst,
 )
+from mtls_runner.reporters.html.spool import Spool
 from mtls_runner.reporters.html.tree import forest
 
 __all__ = ["HtmlReporter"]
@@ -74,7 +73,8 @@ class HtmlReporter:
         self._environment = environment()
         self._environment.filters |= {"digest": digest, "minute": minute}
         self._shelf = Shelf()
-        self._page = CasePage(self._environment.get_template("case.html"), self._shelf, self._started)
+        self._spool = Spool()
+        self._page = CasePage(self._environment.get_template("case.html"), self._shelf, self._started, self._spool)
         self._files: list[File] = []
         self._wrong: list[Piece] = []
         self._open: set[str] = set()
@@ -100,6 +100,7 @@ class HtmlReporter:
 
     def close(self) -> None:
         """Flush."""
+        self._spool.close()
         self._stream.flush()
 
     def _case(self, event: CaseFinished) -> None:
@@ -118,7 +119,7 @@ class HtmlReporter:
         file.breaks.update(breaks)
         file.cases.append(piece)
         file.counts[verdict.status] += 1
-        self._spent += len(piece.html.encode())
+        self._spent += piece.html.size
 
     def _opened(self, name: str) -> bool:
         if name in self._open or len(self._open) == _OPENED:
@@ -132,13 +133,13 @@ class HtmlReporter:
         return int(share) - self._spent
 
     def _file(self, file: File, kept: str) -> None:
-        if file.html:
+        if file.html is not None:
             return
         plan = file.plan
         many = len(file.cases) > _MANY
         certificates = f"{len(plan.certificates)} in the lab"
-        file.html = Markup(  # noqa: S704 - escaped by the template
-            self._environment.get_template("file.html").render(
+        file.html = self._spool.keep(
+            self._environment.get_template("file.html").generate(
                 number=file.number,
                 anchors=file.anchors,
                 name=plan.name or plan.path.stem,
@@ -182,7 +183,7 @@ class HtmlReporter:
             versions=list(event.versions.items()),
             drawings=self._shelf.all(),
         )
-        self._stream.writelines(pieces)
+        self._stream.writelines(self._spool.expanded(pieces))
 
 
 def _details(counts: Counter[Status], total: int) -> list[str]:

@@ -52,6 +52,11 @@ class Node:
     blames: tuple[Blame, ...]
     issued: tuple[Node, ...]
 
+    @property
+    def as_expected(self) -> bool:
+        """Whatever broke here broke in cases that expect it."""
+        return all(blame.broken.expected for blame in self.blames)
+
 
 def forest(plan: Plan, breaks: Mapping[Break, int], now: datetime) -> tuple[Node, ...]:
     """The trees of a file's certificates, in its order; what is only in a circle of issuers stands at the top.

@@ -13,6 +13,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -213,6 +214,7 @@ class Engine:
                 chunks = client.attach(name, stream=True, logs=False, demux=True)
                 stack.callback(_close, chunks)
                 log = LogStream(chunks, f"log of {name}", listener)
+                log.cut = partial(_cut_off, client, name)
                 stack.callback(log.join, _REMOVAL_SECONDS)
                 # Callbacks run last in, first out: the container goes first, and that ends its log.
                 stack.callback(self._remove, name)
@@ -308,6 +310,17 @@ def _remove(client: APIClient, name: str) -> bool:
             raise
         return False
     return True
+
+
+def _cut_off(client: APIClient, name: str) -> str:
+    """Why a container's output has ended before the container; ``""``: the container has ended, too."""
+    try:
+        runs = client.inspect_container(name)["State"]["Running"]
+    except docker_errors.NotFound:
+        return ""
+    except (docker_errors.DockerException, requests.RequestException, OSError) as error:
+        return f"the connection to the container engine was lost, and so what the server says: {error}"
+    return "the connection to the container engine was lost for a while, and so what the server said" if runs else ""
 
 
 def _start(client: APIClient, name: str) -> None:

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from mtls_runner.errors import Deadline, LabError
+from mtls_runner.errors import Deadline, EngineError, LabError
 from mtls_runner.model.endpoint import Address
 from mtls_runner.model.observation import ClientView, HttpRequest, Phase, ServerView
 from mtls_runner.runtimes.log_stream import LogStream
@@ -41,12 +41,13 @@ _NEVER_CONNECTED = (Phase.PREPARE, Phase.CONNECT)
 class _State:
     """What is known of the connections of one nginx process, however many servers it has."""
 
-    __slots__ = ("fences", "lines", "numbers", "one_at_a_time", "past", "unsettled")
+    __slots__ = ("fences", "heard", "lines", "numbers", "one_at_a_time", "past", "unsettled")
 
     def __init__(self) -> None:
         self.lines: OrderedDict[int, list[LogLine]] = OrderedDict()
         self.numbers: dict[int, int] = {}
         """Of connections that their clients keep open, by the client's port."""
+        self.heard: dict[int, int] = {}
         self.one_at_a_time = threading.Lock()
         self.past = 0
         self.unsettled = True
@@ -108,6 +109,9 @@ class RunningNginx:
         """
         with self._state.one_at_a_time:
             if self._log.ended:
+                why = self._log.cut() if self._log.cut is not None else ""
+                if why:
+                    raise EngineError(why)
                 last = "".join(f"\n  {line}" for line in self._log.tail()[-_LAST_WORDS:])
                 raise LabError(f"nginx ended; its last words:{last}")
             if self._state.unsettled:
@@ -148,16 +152,21 @@ class RunningNginx:
     def _record(self, line: LogLine) -> None:
         if line.connection is not None:
             self._state.lines.setdefault(line.connection, []).append(line)
+            # when one that was answered is closed says nothing of who came last
+            if line.access is not None or line.connection not in self._state.heard:
+                self._state.heard[line.connection] = next(self._state.fences)
             if len(self._state.lines) > _UNFINISHED:
-                self._state.lines.popitem(last=False)
+                number, _ = self._state.lines.popitem(last=False)
+                self._state.heard.pop(number, None)
 
     def _recorded(self, after: int) -> tuple[ServerView, ...]:
         over = (
-            lines
+            (number, lines)
             for number, lines in sorted(self._state.lines.items())
             if number > after and any(line.access is not None or line.ends_connection for line in lines)
         )
-        return tuple(server_view(lines, _SOMEBODY) for lines in over)
+        heard = self._state.heard
+        return tuple(replace(server_view(lines, _SOMEBODY), heard=heard.get(number, 0)) for number, lines in over)
 
     def _settle(self, deadline: Deadline) -> None:
         """Make a connection that the log can't confuse with another; all that went before it is past."""

@@ -151,6 +151,7 @@ class _Server:
             if request is None:
                 return
             connection.asked(request)
+            self._connections.heard(connection)
             answer = hosts.answer(greeting, request, connection.peer)
             if answer.host is not None and answer.host.rules:
                 from mtls_runner.servers.python.path_rules import by_path

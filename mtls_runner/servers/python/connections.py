@@ -10,6 +10,7 @@ client's port, and counted in the order they came.
 from __future__ import annotations
 
 import errno
+import itertools
 import queue
 import socket
 import ssl
@@ -174,6 +175,7 @@ class RecordedConnection:
         "cipher",
         "complete",
         "error",
+        "heard",
         "number",
         "over",
         "peer",
@@ -193,6 +195,7 @@ class RecordedConnection:
 
     def __init__(self, number: int) -> None:
         self.number = number
+        self.heard = 0
         self.transcript = Transcript()
         self.complete = False
         self.settled = False
@@ -272,6 +275,7 @@ class RecordedConnection:
             refused_status=refused_status,
             presented=self._presented(peer),
             timed_out=self.timed_out and not answered,
+            heard=self.heard,
         )
 
     def _presented(self, peer: bytes | None) -> str | None:
@@ -289,6 +293,7 @@ class Connections:
         self._changed = threading.Condition()
         self._by_port: OrderedDict[int, RecordedConnection] = OrderedDict()
         self._number = 0
+        self._heard = itertools.count(1)
         self._followers: list[queue.SimpleQueue[RecordedConnection | None]] = []
         self._closed = False
 
@@ -309,8 +314,14 @@ class Connections:
             self._changed.notify_all()
         return connection
 
+    def heard(self, connection: RecordedConnection) -> None:
+        """Of all, this one was heard of last."""
+        connection.heard = next(self._heard)
+
     def settle(self, connection: RecordedConnection, *, over: bool = True) -> None:
         """What matters of it is known; unless it is over, further requests may come."""
+        if not connection.heard:  # when one that was answered is closed says nothing of who came last
+            self.heard(connection)
         with self._changed:
             if not over:
                 connection.answered[connection.requests] = connection.now()

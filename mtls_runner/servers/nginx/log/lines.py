@@ -139,7 +139,7 @@ def parse_line(text: str) -> LogLine:
 
 def server_view(lines: Sequence[LogLine], client: ClientView) -> ServerView:
     """What the lines of one connection say; ``client`` only names the certificate by its fingerprint."""
-    access = next((line.access for line in lines if line.access is not None), None)
+    access = next((line.access for line in reversed(lines) if line.access is not None), None)  # the last request's
     refusal = next((line for line in lines if _is_refusal(line)), None)
     telling = [line for line in lines if not line.is_stale]
     failure = next((line for line in telling if _HANDSHAKING.search(line.message)), None)

@@ -1,0 +1,119 @@
+"""What a person is told of cases that went wrong: which setting, which line, and each cause once; with real handshakes."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import pytest
+
+from mtls_runner import load, run
+from mtls_runner.model.verdict import CaseFinished, Verdict
+from mtls_runner.reporters import MARKS, PlainPage, told_mismatches
+from mtls_runner.reporters.console import ConsoleReporter
+from mtls_runner.reporters.github import GithubReporter
+
+LAB = """\
+authorities: {ca: {}}
+leaves:
+  server: {issuer: ca}
+  old: {issuer: ca, usage: client, not_before: -2d, not_after: -1h}
+  client: {issuer: ca, usage: client}
+  locked: {issuer: ca, passphrase: right}
+servers:
+  main: {certificate: server, trust: ca}
+  listed: {like: main, crl: ca}
+  optional: {like: main, client_auth: optional}
+  nobody: {like: main, client_auth: none}
+  shut: {certificate: locked, passphrase: wrong, trust: ca}
+  garbled:
+    certificate: server
+    trust: ca
+    ciphers: NOPE
+cases:
+  - {name: good, server: main, client: client, expect: accepted}
+  - {name: old, server: main, client: old, expect: {outcome: accepted, body: x, resumed: false}}
+  - {name: optional, server: optional, client: {}, expect: {server-refused: no-certificate, alert: certificate_required}}
+  - {name: nobody, server: nobody, client: client, expect: {server-refused: unknown-ca}}
+  - {name: trusted, server: main, client: client, expect: {server-refused: unknown-ca}}
+  - {name: valid, server: main, client: client, expect: {server-refused: expired}}
+  - {name: unlisted, server: main, client: client, expect: {server-refused: revoked}}
+  - {name: not on it, server: listed, client: client, expect: {server-refused: revoked}}
+  - {name: purpose, server: main, client: client, expect: {server-refused: wrong-purpose}}
+  - {name: has one, server: main, client: client, expect: {server-refused: no-certificate}}
+  - {name: insecure, server: main, client: {certificate: client, insecure: true}, expect: {client-refused: unknown-ca}}
+  - {name: named, server: main, client: client, expect: {client-refused: name-mismatch}}
+  - {name: locked out, server: shut, client: client, expect: accepted}
+  - {name: garbled, server: garbled, client: client, expect: accepted}
+  - {name: garbled too, server: garbled, client: old, expect: accepted}
+"""
+
+HINTS = {
+    "good": "",
+    "old": r"The certificate `old` expired 20[-0-9 :Z]+ \(line 4\)\.",
+    "optional": r"The server can do without a certificate \(client_auth: optional\): client_auth: required would refuse\.",
+    "nobody": r"The server verifies nobody \(client_auth: none\): client_auth: required would refuse\.",
+    "trusted": r"`client` leads to `ca`, which the server trusts\.",
+    "valid": r"`client` is valid, from 20[-0-9 :Z]+ to 20[-0-9 :Z]+\.",
+    "unlisted": r"The server looks at no CRL \(crl:\)\.",
+    "not on it": r"`client` is on none of the CRLs that the server has loaded \(revoked: true at it\)\.",
+    "purpose": r"The server takes `client`, whose EKU is clientAuth\.",
+    "has one": r"The client has a certificate, `client`: client: \{\} has none\.",
+    "insecure": r"The client looks at nothing of the server \(insecure: true\)\.",
+    "named": r"`server` names DNS:localhost, .*\.",
+}
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Verdict], list[str], list[str]]:
+    """Verdicts by name, the console's lines, the annotations."""
+    path = tmp_path_factory.mktemp("causes") / "causes.yaml"
+    path.write_text(LAB)
+    console, marked = io.StringIO(), io.StringIO()
+    reporters = (ConsoleReporter(PlainPage(console), MARKS), GithubReporter(marked, path.parent))
+    verdicts = {}
+    for event in run([load(path)]):
+        for reporter in reporters:
+            reporter.handle(event)
+        if isinstance(event, CaseFinished):
+            verdicts[event.verdict.case.name] = event.verdict
+    return verdicts, console.getvalue().replace(str(path), "causes.yaml").splitlines(), marked.getvalue().splitlines()
+
+
+def test_the_hint_names_the_setting_or_the_certificate(told: tuple[dict[str, Verdict], list[str], list[str]]) -> None:
+    verdicts, _, _ = told
+    for name, pattern in HINTS.items():
+        seen = verdicts[name].observation
+        assert seen is not None
+        assert re.fullmatch(pattern, seen.hint), (name, seen.hint)
+
+
+def test_after_another_outcome_nothing_is_said_of_what_was_not_seen(
+    told: tuple[dict[str, Verdict], list[str], list[str]],
+) -> None:
+    verdicts, _, _ = told
+    for name, paths in (("old", ["outcome"]), ("optional", ["outcome", "reason", "alert"])):
+        assert [one.path for one in verdicts[name].mismatches][: len(paths)] == paths
+        assert [one.path for one in told_mismatches(verdicts[name])][:1] == ["outcome"]
+        assert not [one for one in told_mismatches(verdicts[name]) if one.observed in ("none", "not observed")]
+
+
+def test_a_server_that_did_not_start_is_shown_at_the_line_to_blame(
+    told: tuple[dict[str, Verdict], list[str], list[str]],
+) -> None:
+    verdicts, _, _ = told
+    for name, line in (("locked out", 12), ("garbled", 16)):
+        place = verdicts[name].span
+        assert place is not None
+        assert place.line == line, name
+    assert verdicts["good"].span is None
+
+
+def test_one_cause_is_told_once(told: tuple[dict[str, Verdict], list[str], list[str]]) -> None:
+    _, lines, marked = told
+    assert "  likewise: causes.yaml::garbled too" in lines
+    assert "BROKEN causes.yaml::garbled too" not in lines
+    broken = [line for line in marked if "no cipher can be selected" in line]
+    assert len(broken) == 1
+    assert broken[0].endswith("%0Alikewise: garbled too")
+    assert "line=16" in broken[0]
