@@ -85,6 +85,15 @@ class Stop:
         finally:
             self._gentle = False
 
+    @contextmanager
+    def undivided(self) -> Iterator[None]:
+        """Make something and note that it is to be removed, as one: a signal in this block interrupts at its end."""
+        with self.gently():
+            yield
+        if self.requested:
+            self.patience()
+            raise KeyboardInterrupt
+
     def patience(self) -> None:
         """The request is being followed: however long cleaning up takes, only another signal cuts it short."""
         signal.setitimer(signal.ITIMER_REAL, 0)

@@ -61,7 +61,8 @@ def conformance(wish: ConformanceRequest) -> ExitCode:
     chosen = list(plans(wish.backends, wish.tools, wish.image, Runtime(wish.runtime) if wish.runtime else None))
     with STOP.cleanly(), ReportFiles(plan.path for plan in chosen) as files:
         paths = {"--json": wish.json_path, "--html": wish.html_path, "--markdown": wish.markdown_path}
-        reports = {path: files.open(option, path) for option, path in paths.items() if path}
+        with STOP.undivided():
+            reports = {path: files.open(option, path) for option, path in paths.items() if path}
         expected = _expected(wish.check_path)
         live = sys.stderr if is_terminal(sys.stderr) else None
         collector = Collector(_show_progress if live is not None else None)

@@ -59,7 +59,8 @@ def _file(target: Target, choice: Choice, request: RecordRequest) -> ExitCode:
     jobs = request.jobs or tree_settings(path).jobs or 1
     update = request.update or request.check
     with STOP.cleanly(), ExitStack() as stack:
-        file = None if request.check else stack.enter_context(RecordedFile(path))
+        with STOP.undivided():
+            file = None if request.check else stack.enter_context(RecordedFile(path))
         with live_progress(request.color) as progress:
             listener = RecordListener(progress)
             recorded = record(

@@ -254,7 +254,9 @@ def _run(plans: list[Plan], choice: Choice, manner: RunRequest, stream: TextIO) 
     inputs = [file for plan in plans for file in (plan.path, *plan.files)]
     ledger = _Ledger()
     with STOP.cleanly(), ExitStack() as stack:
-        audience = Audience([*_outlets(manner, stream, inputs, stack), Outlet("the ledger", ledger, stream)], STOP)
+        with STOP.undivided():
+            outlets = _outlets(manner, stream, inputs, stack)
+        audience = Audience([*outlets, Outlet("the ledger", ledger, stream)], STOP)
         for place in places(options.keep, plans):
             if place is not None:
                 claim(place)

@@ -16,7 +16,10 @@ from mtls_runner.model.port import ServerBackend
 from mtls_runner.pki.own_content import Content, read_content
 from mtls_runner.registry import registry
 
-__all__ = ["Wish", "own_files", "plan", "system_trust"]
+__all__ = ["USUAL_TOOL", "Wish", "own_files", "plan", "system_trust"]
+
+USUAL_TOOL = "python"
+"""The client that is there wherever the lab is."""
 
 _BUNDLES = (
     # where systems keep what they trust, as one file
@@ -50,7 +53,7 @@ class Wish:
     passphrase: Secret | None = None
     passphrase_file: Path | None = None
     tls: tuple[TlsVersion, ...] = ()
-    tool: str = "python"
+    tool: str = USUAL_TOOL
     timeout: float = 10.0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,9 @@ from mtls_runner.servers.nginx.log.meaning import meaning
 from mtls_runner.servers.nginx.read.reachable import NginxPlace
 
 __all__ = ["Findings", "observe"]
+
+_ITS_OWN = re.compile(r"\bnginx\b")
+"""What versions are of nginx: its own, and those of what it is built on."""
 
 _LONGEST = 80
 """Characters of an answer's body by which it is told from others."""
@@ -56,7 +60,9 @@ def observe(scenario: NginxScenario, overrides: Overrides, listener: Callable[[E
 
     def listening(event: Event) -> None:
         if isinstance(event, RunFinished):
-            findings.by = ", ".join(f"{name} {version}" for name, version in event.versions.items() if "nginx" in name)
+            findings.by = ", ".join(
+                f"{name} {version}" for name, version in event.versions.items() if _ITS_OWN.search(name)
+            )
         if listener is not None:
             listener(event)
 

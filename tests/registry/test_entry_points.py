@@ -84,7 +84,7 @@ def test_the_toys_run_and_every_report_has_them(installed: Installed) -> None:
     assert {(case["backend"], case["tool"]) for case in report["cases"]} == {("toy", "toy"), ("toy", "curl")}
     assert "toy 1.0" in (installed.directory / "r.html").read_text()
     assert "such as toy=report.toy" in installed("toys.yaml", "--report", "toy", code=2)
-    assert "there is no reporter 'toi', one of: json, junit, html, toy" in installed(
+    assert "there is no reporter 'toi', one of: json, junit, html, access-html, access-markdown, toy" in installed(
         "toys.yaml", "--report", "toi=x", code=2
     )
 
@@ -106,7 +106,7 @@ def test_language_schema_help_explain_and_versions_know_them(installed: Installe
     )
     told = installed("run", "--help")
     assert re.search(r"Run every server on this backend\s+\(python, nginx, external,\s+toy\b", told)
-    assert re.search(r"this kind\s+\(json, junit, html, toy\)", told)
+    assert re.search(r"this kind\s+\(json, junit, html,\s+access-html,\s+access-markdown,\s+toy\)", told)
     assert "Server `server`: a toy that greets people" in installed("explain", "toys.yaml")
     told = installed("explain", "toys.yaml", "expired")
     assert "It says so by an alert in the middle of the handshake." in " ".join(told.split())
