@@ -17,11 +17,11 @@ from ..once import A_CONTAINER_EACH, TOOLS, Answers
 
 pytestmark = pytest.mark.timeout(600)
 
-#: Without folders of scenarios that hold a configuration for one of the other servers.
+#: Without folders of scenarios that are for one of the other servers.
 SCENARIOS = sorted(
     path
     for path in (Path(__file__).parents[2] / "scenarios").rglob("*.yaml")
-    if path.name != "lab.yaml" and path.parent.name not in registry().backends.declared
+    if path.name != "lab.yaml" and path.parent.name not in {*registry().backends.declared, "application"}
 )
 
 
@@ -32,7 +32,9 @@ def told(verdict: Verdict) -> tuple[str | None, str | None]:
 
 def reasons(verdict: Verdict) -> list[object]:
     """What the author expects as outcome and reason on these ends."""
-    return [check.alternatives for check in verdict.case.expect.checks if check.path in ("outcome", "reason")]
+    case = verdict.case
+    checks = [*case.expect.checks, *(check for step in case.steps for check in step.expect.checks)]
+    return [check.alternatives for check in checks if check.path in ("outcome", "reason")]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +61,7 @@ def test_outcome_and_reason_are_those_of_the_embedded_ends(
                 assert verdict.skip_reason, name
                 skipped.add(verdict.skip_reason)
                 continue
-            assert verdict.status is Status.PASS, (name, tool, verdict)
+            assert verdict.status is Status.PASS, (name, tool, verdict.error, verdict.mismatches)
             ran += 1
             if here[name].status is not Status.SKIP and reasons(verdict) == reasons(here[name]):
                 assert told(verdict) == told(here[name]), (name, tool)
