@@ -59,8 +59,10 @@ def schema(name: str) -> Json:
         for holder in (made, definitions["CaseModel"]):
             holder["properties"]["matrix"] |= {"$ref": "#/definitions/Matrix"}
         definitions["CaseModel"]["oneOf"] = [{"required": ["expect"]}, {"required": ["steps"]}]
-        # an outcome, by either name, or by what differs somewhere
-        definitions["Expect"]["anyOf"] = [{"required": [key]} for key in ("outcome", *CASE_OUTCOMES, "where")]
+        # an outcome, by either name, that of a server behind this one, or what differs somewhere
+        definitions["Expect"]["anyOf"] = [
+            {"required": [key]} for key in ("outcome", *CASE_OUTCOMES, "upstream", "where")
+        ]
         definitions["CaseModel"]["properties"]["expect"]["defaultSnippets"] = _FORMS
     return {
         "$schema": _DRAFT,
