@@ -268,6 +268,8 @@ class Lab(AbstractContextManager["Lab"]):
         backend, runtime = server.backend, server.runtime
         if runtime is not None and runtime not in backend.runtimes:
             return f"{backend} does not run {runtime.told}"
+        if server.configured_for is not None:
+            return f"the scenario brings {server.configured_for}'s own configuration"
         by_path = any(
             response.rules for one in (server, *(host.server for host in server.hosts)) for response in one.responses
         )

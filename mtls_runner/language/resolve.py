@@ -112,6 +112,7 @@ class Resolver:
         passphrase = (
             self._secret(model) if "passphrase" in model.model_fields_set else self._own_passphrase(certificate)
         )
+        own = self.backend(model.backend)
         backend = self.backend(self._context.overrides.backend or model.backend)
         given: dict[str, Any] = by_name(model, ServerSpec) | {
             "certificate": certificate,
@@ -131,6 +132,7 @@ class Resolver:
             "behind": tuple(self._behind(id_, model)),
             "runtime": self._runtime(model, backend),
             "backend": backend,
+            "configured_for": own if model.config is not None and own is not backend else None,
             "refusal": _refusal(model.refusal),
         }
         if model.tls:

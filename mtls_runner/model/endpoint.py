@@ -242,6 +242,7 @@ class ServerSpec:
     Args:
         id: unique within the plan; ``server`` for the only one.
         backend: what runs it.
+        configured_for: what its own configuration is written for, where that is another one; ``None``: it is none, or its own.
         runtime: how its program is run, where the backend has a choice; ``None``: as it does of its own accord.
         certificate: id of the leaf it presents; ``None`` only where the backend brings its own (external, ``config``).
         passphrase: what it is given to open its key with; ``None``: nothing.
@@ -305,6 +306,7 @@ class ServerSpec:
     alpn: tuple[str, ...] = ()
     responses: tuple[Response, ...] = (Response(),)
     address: Address | None = None
+    configured_for: BackendTraits | None = None
     options: tuple[tuple[str, str], ...] = ()
     files: tuple[tuple[str, str], ...] = ()
     substitutes: tuple[tuple[str, str], ...] = ()

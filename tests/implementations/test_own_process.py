@@ -88,3 +88,18 @@ def test_a_listener_that_its_text_hides_is_found_out(
     for verdict in _verdicts(path):
         assert verdict.status is Status.ERROR
         assert f"listens beyond loopback, on 0.0.0.0:{ports[0]}, and was ended" in verdict.error
+
+
+def test_a_configuration_is_for_the_server_that_it_was_written_for() -> None:
+    skipped = {
+        (name, backend): {
+            event.verdict.skip_reason
+            for event in run([load(ROOT / name, Overrides(backend=backend))])
+            if isinstance(event, CaseFinished)
+        }
+        for name, backend in (("scenarios/haproxy/own.yaml", "apache"), ("scenarios/article/article.yaml", "haproxy"))
+    }
+    assert list(skipped.values()) == [
+        {"the scenario brings haproxy's own configuration"},
+        {"the scenario brings nginx's own configuration"},
+    ]
