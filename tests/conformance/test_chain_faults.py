@@ -143,15 +143,15 @@ cases:
 """
 HINTS = {
     "eku": "The intermediate `issuing` (depth 1) has only the EKU serverAuth; the server wants clientAuth",
-    "foreign": "The root `other` (depth 1) is not among what the server trusts.",
-    "namesake": "it trusts `root`, which has its name and another key.",
-    "not sent": "The certificate `below` was sent without its issuer `issuing`, which the server does not trust either.",
-    "revoked": "The certificate `gone` is on the CRL `root` (keyCompromise).",
-    "no list": "The root `other` (depth 1) is not among what the server trusts.",
+    "foreign": "The root `other` (depth 1) is not among what the server trusts",
+    "namesake": "it trusts `root`, which has its name and another key",
+    "not sent": "The certificate `below` was sent without its issuer `issuing`, which the server does not trust either",
+    "revoked": "The certificate `gone` is on the CRL `root` (keyCompromise)",
+    "no list": "The root `other` (depth 1) is not among what the server trusts",
     "stale list": "is looked up in the CRL `stale`, which expired",
-    "another name": "The certificate `server` names DNS:localhost, IP:127.0.0.1, and the client asks for b.test.",
+    "another name": "The certificate `server` names DNS:localhost, IP:127.0.0.1, and the client asks for b.test",
     "a dot": "with a dot at its end",
-    "not read": "The server still shows `stale`: it has not read its new files with `renewed` (reload).",
+    "not read": "The server still shows `stale`: it has not read its new files with `renewed` (reload)",
     "good": "",
 }
 
