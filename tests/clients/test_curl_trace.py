@@ -91,3 +91,19 @@ def test_any_bytes_as_a_message(data: bytes) -> None:
 @pytest.mark.parametrize("trace", [b"", b"\n\n", b"== Info: \xff\n", b"<= Recv SSL data, 99999999999 bytes (0x1)\n"])
 def test_traces_that_hold_nothing(trace: bytes) -> None:
     assert parse(trace).transcript.messages() == ()
+
+
+def test_the_client_s_port_is_told_by_curl_8_3_and_later() -> None:
+    """As 8.14.1 wrote it with ``--trace-config tcp``; ``%{local_port}`` is -1 there where the handshake was not completed."""
+    tcp = [
+        b"cf_socket_open() -> 0, fd=4",
+        b"local address 127.0.0.1 port 53454...",
+        b"connected",
+        b"send(len=1551) -> 1551, err=0",
+    ]
+    info = b"".join(b"== Info: [TCP] " + line + b"\n" for line in tcp)
+    again = b"== Info: [TCP] local address ::1 port 40000...\n"
+    found = parse(b"== Info:   Trying 127.0.0.1:4433...\n" + info + ALERT_1_2 + again)
+    assert found.local_port == 53454
+    assert found.notes == ["Trying 127.0.0.1:4433..."]
+    assert parse(b"== Info: local address 127.0.0.1 port 53454...\n" + ALERT_1_2).local_port == 0

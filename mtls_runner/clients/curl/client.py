@@ -35,6 +35,8 @@ from mtls_runner.tls.http_response import LONGEST_HEAD
 
 __all__ = ["CurlClient"]
 
+_TELLS_TCP = "8.3"
+"""From this version on curl has ``--trace-config``."""
 _OLDEST = "7.75"  # the first that writes errormsg
 _ALPN = ((), ("http/1.1",), ("h2", "http/1.1"))
 #: Exits that mean that curl was used wrongly or can't write its files (curl's manual, EXIT CODES): the lab's fault.
@@ -190,6 +192,8 @@ class CurlClient:
             options = ["--silent", "--show-error", "--noproxy", "*", "--globoff"]
             options += ["--max-time", f"{max(limit.remaining(), 0.001):.3f}"]
             options += ["--write-out", "%{json}\\n"]
+            if not groups and satisfies(self._binary.version, f">={_TELLS_TCP}"):
+                options += ["--trace-config", "tcp"]  # the client's port, which the server knows it by
             if command.config is not None:
                 options += ["--config", str(command.config)]
             elif own.certificate is not None:

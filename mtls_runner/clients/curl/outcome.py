@@ -189,10 +189,17 @@ def view(
         signature_algorithms=transcript.signature_algorithms(),
         response=response,
         messages_left_out=transcript.more,
-        local_port=written.local_port if written.local_port > 0 else None,
+        local_port=_local_port(written, trace),
         command=command,
         ocsp=status_reason(written.error, transcript.stapled()) if written.exit_code == _STATUS else None,
     )
+
+
+def _local_port(written: Written, trace: CurlTrace) -> int | None:
+    """Of a handshake that was not completed, curl 8.14 writes -1 for it."""
+    if written.local_port > 0:
+        return written.local_port
+    return trace.local_port or None if trace.said_hello else None
 
 
 def _phase(written: Written, trace: CurlTrace) -> Phase:

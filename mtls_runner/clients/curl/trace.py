@@ -24,6 +24,9 @@ __all__ = ["CurlTrace", "Head", "TraceReader", "parse", "take"]
 
 _SECTION = re.compile(rb"(=>|<=) (Send|Recv) (SSL data|header|data), (\d+) bytes \(0x[0-9a-f]+\)")
 _INFO = b"== Info: "
+_TCP = b"[TCP] "
+"""What ``--trace-config tcp`` adds, of which one line counts."""
+_LOCAL_ADDRESS = re.compile(rb"\[TCP\] local address \S+ port (\d+)\.\.\.")
 _WIDTH = 16
 _NOTES = 1024
 """Remarks of curl's that are kept."""
@@ -50,6 +53,7 @@ class CurlTrace:
         finished: directions in which a Finished message went.
         flight_complete: the server said all that it has to say before the client's turn.
         answered: something of an HTTP response arrived.
+        local_port: the client's TCP port, from curl 8.3 on; 0: not told.
         reconnected: curl made another connection after this one, which nothing here is about.
     """
 
@@ -64,6 +68,7 @@ class CurlTrace:
     finished: set[Direction] = field(default_factory=set)
     flight_complete: bool = False
     answered: bool = False
+    local_port: int = 0
     reconnected: bool = False
 
     @property
@@ -94,8 +99,8 @@ class TraceReader:
             line = text[at:end]
             section = _SECTION.fullmatch(line)
             if section is None:
-                if line.startswith(_INFO) and len(self.found.notes) < _NOTES:
-                    self.found.notes.append(line[len(_INFO) :].decode("utf-8", "replace").strip())
+                if line.startswith(_INFO):
+                    self._note(line[len(_INFO) :])
                 at = end + 1
                 continue
             arrow, _, what, count = section.groups()
@@ -112,6 +117,14 @@ class TraceReader:
             at = end + 1 + height
         self._rest = text[at:]
         self._skip = max(0, at - len(text))
+
+    def _note(self, text: bytes) -> None:
+        if text.startswith(_TCP):
+            told = _LOCAL_ADDRESS.match(text)
+            if told is not None and not self.found.local_port:
+                self.found.local_port = int(told[1])
+        elif len(self.found.notes) < _NOTES:
+            self.found.notes.append(text.decode("utf-8", "replace").strip())
 
 
 def _dumped(size: int) -> int:
