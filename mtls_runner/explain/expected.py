@@ -60,18 +60,23 @@ def expected(case: Case) -> ExpectedInWords:
     outcomes = _values(checks, "outcome")
     reasons = _values(checks, "reason")
     outcome = Outcome(outcomes[0]) if outcomes else None
-    sentence = either(_SENTENCES[Outcome(each)] for each in outcomes) if outcomes else "whatever happens"
-    if reasons:
-        sentence += f": {either(reasons)}"
+    behind = _sentence(checks, "upstream.")
+    told = [_sentence(checks), behind and f"at the upstream, whose client the proxy is, {behind}"]
     alerts, statuses = _values(checks, "alert"), _values(checks, "status")
     return ExpectedInWords(
         outcome=outcome,
         reason=Reason(reasons[0]) if reasons else None,
         alert=alerts[0] if alerts else None,
         status=int(statuses[0]) if statuses and statuses[0].isdigit() else None,
-        sentence=sentence,
+        sentence=", and ".join(filter(None, told)) or "whatever happens",
         details=tuple(_details(checks)),
     )
+
+
+def _sentence(checks: tuple[Check, ...], of: str = "") -> str:
+    outcomes, reasons = _values(checks, f"{of}outcome"), _values(checks, f"{of}reason")
+    what = either(_SENTENCES[Outcome(each)] for each in outcomes) if outcomes else ""
+    return f"{what}: {either(reasons)}" if what and reasons else what or (either(reasons) if reasons else "")
 
 
 def _values(checks: tuple[Check, ...], path: str) -> list[str]:
@@ -87,7 +92,7 @@ def _values(checks: tuple[Check, ...], path: str) -> list[str]:
 
 def _details(checks: tuple[Check, ...]) -> Iterator[str]:
     for check in checks:
-        if check.path not in ("outcome", "reason"):
+        if check.path.removeprefix("upstream.") not in ("outcome", "reason"):
             condition = f" ({check.only_for})" if check.only_for else ""
             hidden = is_secret(check.path.partition(".")[2])
             yield f"{check.path} {MASK if hidden else either(map(_matcher, check.alternatives))}{condition}"

@@ -253,7 +253,7 @@ def test_a_case_of_several_steps_is_told_step_by_step(cli: Cli, write: Write) ->
     told = said(cli, "steps.yaml")
     first, second, third, fourth, fifth = (told.index(f"step {number} ") for number in range(1, 6))
     assert "It takes the client's certificate: `client` ← `ca`" in told[first:second]
-    assert "the server's files change; it has not read them yet" in told[second:third]
+    assert "the CRLs: from `before` to `after`. The server has not read it yet." in told[second:third]
     assert "too early: " in told[third:fourth]
     assert "It takes the client's certificate" in told[third:fourth]
     assert "the server reads its files again." in told[fourth:fifth]
