@@ -161,7 +161,8 @@ def _with_notes(messages: Sequence[Message], notes: dict[tuple[Direction, str], 
     for message in messages:
         yield from _messages((message,))
         if not message.alert:
-            yield from notes.pop((message.direction, message.name), ())
+            # RFC 8879 §4: one stands for the other
+            yield from notes.pop((message.direction, message.name.removeprefix("Compressed")), ())
 
 
 def _messages(messages: Sequence[Message]) -> Iterator[str]:

@@ -7,6 +7,7 @@ read here. A body that is cut short or malformed reads as nothing, since no obse
 from __future__ import annotations
 
 import ssl
+import zlib
 from collections.abc import Iterator
 from functools import cache, lru_cache
 from typing import NamedTuple
@@ -43,6 +44,7 @@ _PRE_SHARED_KEY, _SUPPORTED_VERSIONS = 41, 43  # the IANA registry of extensions
 _CERTIFICATE_AUTHORITIES = 47  # RFC 8446 §4.2.4
 _SIGNATURE_ALGORITHMS = 13  # RFC 8446 §4.2.3
 _STATUS_REQUEST = 5  # RFC 6066 §8
+_COMPRESSED, _ZLIB = 25, 1  # RFC 8879 §3 and §4
 
 _ENCODINGS = {0x0C: "utf-8", 0x13: "utf-8", 0x16: "utf-8", 0x14: "latin-1", 0x1E: "utf-16-be", 0x1C: "utf-32-be"}
 
@@ -72,14 +74,17 @@ def _vector(data: bytes, at: int, width: int) -> tuple[bytes, int]:
 
 
 def certificates(message: bytes, version: int) -> tuple[bytes, ...] | None:
-    """The DER certificates of a Certificate message, header included (RFC 8446 §4.4.2, RFC 5246 §7.4.2)."""
+    """The DER certificates of a Certificate or CompressedCertificate message, header included.
+
+    RFC 8446 §4.4.2, RFC 8879 §4, RFC 5246 §7.4.2. ``None``: it can't be read; so is what another algorithm than zlib compressed.
+    """
     try:
-        at = 4
+        body = _certificate_body(message)
         if version < TLS_1_3:
-            entries, _ = _vector(message, at, 3)
+            entries, _ = _vector(body, 0, 3)
             return tuple(_vectors(entries, 3))
-        _, at = _vector(message, at, 1)
-        entries, _ = _vector(message, at, 3)
+        _, at = _vector(body, 0, 1)
+        entries, _ = _vector(body, at, 3)
         found = []
         at = 0
         while at < len(entries):
@@ -91,24 +96,43 @@ def certificates(message: bytes, version: int) -> tuple[bytes, ...] | None:
         return None
 
 
+def _certificate_body(message: bytes) -> bytes:
+    """Of a Certificate message, without its header; a compressed one takes no more memory than it says."""
+    if message[:1] != bytes((_COMPRESSED,)):
+        return message[4:]
+    algorithm, size = int.from_bytes(message[4:6], "big"), int.from_bytes(message[6:9], "big")
+    compressed, _ = _vector(message, 9, 3)
+    if algorithm != _ZLIB or not size:
+        raise _Short
+    stream = zlib.decompressobj()
+    try:
+        body = stream.decompress(compressed, size)
+    except zlib.error:
+        raise _Short from None
+    if len(body) != size or stream.decompress(stream.unconsumed_tail, 1):
+        raise _Short
+    return body
+
+
 def stapled(message: bytes, version: int) -> bytes | None:
-    """The OCSP response in a CertificateStatus message or, on TLS 1.3, in a Certificate message, header included.
+    """The OCSP response in a CertificateStatus message or, on TLS 1.3, in a message of certificates, header included.
 
     RFC 6066 §8, RFC 8446 §4.4.2.1. ``None``: there is none.
     """
     try:
         if version < TLS_1_3:
             return _status(message[4:])
-        _, at = _vector(message, 4, 1)
-        entries, _ = _vector(message, at, 3)
+        body = _certificate_body(message)
+        _, at = _vector(body, 0, 1)
+        entries, _ = _vector(body, at, 3)
         _, at = _vector(entries, 0, 3)
         extensions, _ = _vector(entries, at, 2)
         at = 0
         while at < len(extensions):
             kind = int.from_bytes(extensions[at : at + 2], "big")
-            body, at = _vector(extensions, at + 2, 2)
+            value, at = _vector(extensions, at + 2, 2)
             if kind == _STATUS_REQUEST:
-                return _status(body)
+                return _status(value)
     except _Short:
         return None
     return None

@@ -54,9 +54,17 @@ __all__ = [
 
 _CHANGE_CIPHER_SPEC, _ALERT, _HANDSHAKE = 20, 21, 22
 _SERVER_HELLO, _CERTIFICATE, _CERTIFICATE_REQUEST, _CERTIFICATE_STATUS = 2, 11, 13, 22
-_SERVER_KEY_EXCHANGE, _CERTIFICATE_VERIFY = 12, 15
+_SERVER_KEY_EXCHANGE, _CERTIFICATE_VERIFY, _COMPRESSED_CERTIFICATE = 12, 15, 25
+_CERTIFICATES = (_CERTIFICATE, _COMPRESSED_CERTIFICATE)
 _KEPT = frozenset(
-    (_SERVER_HELLO, _CERTIFICATE, _CERTIFICATE_REQUEST, _CERTIFICATE_STATUS, _SERVER_KEY_EXCHANGE, _CERTIFICATE_VERIFY)
+    (
+        *_CERTIFICATES,
+        _SERVER_HELLO,
+        _CERTIFICATE_REQUEST,
+        _CERTIFICATE_STATUS,
+        _SERVER_KEY_EXCHANGE,
+        _CERTIFICATE_VERIFY,
+    )
 )
 _TLS_1_3 = 0x0304
 _RECORDED = frozenset((_CHANGE_CIPHER_SPEC, _ALERT, _HANDSHAKE))
@@ -111,18 +119,18 @@ class Transcript:
         return tuple([each for each in told if each is not None])
 
     def chain(self, direction: Direction) -> tuple[bytes, ...] | None:
-        """The DER certificates of the Certificate message that was sent or received; ``None``: there was none."""
+        """The DER certificates that were sent or received; ``None``: there was no such message, or it can't be read."""
         wanted = "write" if direction is Direction.SENT else "read"
         for way, version, content_type, message_type, _, data in self._entries:
-            if way == wanted and content_type == _HANDSHAKE and message_type == _CERTIFICATE:
+            if way == wanted and content_type == _HANDSHAKE and message_type in _CERTIFICATES:
                 return certificates(data, version)
         return None
 
     def stapled(self) -> bytes | None:
         """The OCSP response, DER, that the server sent with its certificate; ``None``: none came."""
         for way, version, content_type, message_type, _, data in self._entries:
-            carrier = _CERTIFICATE if version >= _TLS_1_3 else _CERTIFICATE_STATUS
-            if way == "read" and content_type == _HANDSHAKE and message_type == carrier:
+            carriers = _CERTIFICATES if version >= _TLS_1_3 else (_CERTIFICATE_STATUS,)
+            if way == "read" and content_type == _HANDSHAKE and message_type in carriers:
                 return stapled(data, version)
         return None
 

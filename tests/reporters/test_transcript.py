@@ -4,13 +4,14 @@ import datetime
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from mtls_runner import load, run
-from mtls_runner.model.observation import ClientView, HttpResponse, Observation, Phase
+from mtls_runner.model.observation import ClientView, Direction, HttpResponse, Message, Observation, Phase
 from mtls_runner.model.verdict import CaseFinished
 from mtls_runner.reporters.transcript import look, transcript
 from tests.reporters import samples
@@ -75,6 +76,15 @@ def test_certificates_of_both_ends_with_names_and_validity() -> None:
         "*   valid:   2026-01-02 03:04:05Z to 2027-01-02 03:04:05Z",
     ]
     assert told[told.index("* client certificate [client]") + 1] == "*   subject: CN=client.test"
+
+
+@pytest.mark.parametrize("name", ["Certificate", "CompressedCertificate"])
+def test_certificates_stand_behind_their_message(name: str) -> None:
+    messages = (Message(Direction.SENT, name, 300), Message(Direction.SENT, "CertificateVerify", 80))
+    client = ClientView("curl", "8", Phase.HANDSHAKE, messages=messages, sent_chain=(certificate("client", "Lab CA"),))
+    told = lines(Observation(None, client=client))
+    start = told.index(f"> {name} (300 bytes)")
+    assert (told[start + 1], told[start + 5]) == ("* client certificate", "> CertificateVerify (80 bytes)")
 
 
 def test_an_empty_and_an_unreadable_certificate_message() -> None:
