@@ -13,7 +13,7 @@ from dataclasses import replace
 from mtls_runner.errors import Deadline, LabError
 from mtls_runner.model.endpoint import Address, ClientSpec
 from mtls_runner.model.observation import ClientView, Direction, HttpResponse, Phase
-from mtls_runner.model.port import Material
+from mtls_runner.model.port import Client, Material
 from mtls_runner.tls.context import Problem, client_context, unsupported
 from mtls_runner.tls.http import ask, host_header
 from mtls_runner.tls.http_response import HttpError, ResponseReader
@@ -269,8 +269,10 @@ class _Connection:
 _VERSION = platform.python_version()
 
 
-class PythonClient:
+class PythonClient(Client):
     """Connects with one context for each credential and set of TLS settings, as a program would."""
+
+    keeps_connections = True
 
     def __init__(self) -> None:
         self._contexts: dict[tuple[object, ...], ssl.SSLContext | Problem] = {}

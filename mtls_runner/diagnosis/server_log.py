@@ -15,7 +15,7 @@ from mtls_runner.errors import Deadline, LabError, UsageError
 from mtls_runner.model.endpoint import Address, ClientSpec, ServerSpec
 from mtls_runner.model.implementation import Pattern
 from mtls_runner.model.observation import ClientView, ServerView
-from mtls_runner.model.port import Material
+from mtls_runner.model.port import Material, RunningServer, ServerBackend
 from mtls_runner.registry import DECLARATION, DECLARED
 from mtls_runner.tls.dialects import told
 
@@ -173,8 +173,8 @@ def _dialects() -> Mapping[str, tuple[Pattern, ...]]:
 
 
 @dataclass(frozen=True, slots=True)
-class LoggedBackend:
-    """Implements :class:`mtls_runner.model.port.ServerBackend`: a server that runs already, with its log at hand.
+class LoggedBackend(ServerBackend):
+    """A server that runs already, with its log at hand.
 
     Args:
         log: that it writes.
@@ -182,16 +182,9 @@ class LoggedBackend:
 
     log: LogFile
 
-    def versions(self) -> Mapping[str, str]:
-        """Not known."""
-        return {}
-
     def cannot(self, server: ServerSpec, client: ClientSpec | None) -> str | None:  # noqa: ARG002
         """Nothing."""
         return None
-
-    def expect(self, servers: Sequence[ServerSpec]) -> None:
-        """Nothing is gained by knowing."""
 
     @contextlib.contextmanager
     def serve(self, server: ServerSpec, material: Material, deadline: Deadline) -> Iterator[_Logged]:  # noqa: ARG002
@@ -205,12 +198,17 @@ class LoggedBackend:
         yield _Logged(server.address, self.log)
 
 
-@dataclass(frozen=True, slots=True)
-class _Logged:
-    """Implements :class:`mtls_runner.model.port.RunningServer` and :class:`~mtls_runner.model.port.Watch`."""
+class _Logged(RunningServer):
+    """An address; its own :class:`~mtls_runner.model.port.Watch`, that asks the log."""
 
-    address: Address
-    log: LogFile
+    def __init__(self, address: Address, log: LogFile) -> None:
+        self._address = address
+        self._log = log
+
+    @property
+    def address(self) -> Address:
+        """As it was typed."""
+        return self._address
 
     @contextlib.contextmanager
     def watch(self) -> Iterator[_Logged]:
@@ -219,4 +217,4 @@ class _Logged:
 
     def view(self, client: ClientView, deadline: Deadline) -> ServerView | None:  # noqa: ARG002
         """What the log says, by then."""
-        return self.log.lines(client)
+        return self._log.lines(client)

@@ -20,7 +20,7 @@ from mtls_runner.model.case import Case, Expectation, Plan, meet_briefly
 from mtls_runner.model.chain import completed
 from mtls_runner.model.endpoint import ByIdentity, ByMeeting, ClientSpec, ServerSpec
 from mtls_runner.model.observation import ClientView, Observation, Outcome, Phase, ServerView
-from mtls_runner.model.port import Client, Recording, RunningServer, ServerBackend, TakingTime, Warned, Watch
+from mtls_runner.model.port import Client, RunningServer, ServerBackend, Watch
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.traits import BackendTraits, ClientTraits, Runtime
 from mtls_runner.model.verdict import Status, Verdict
@@ -107,7 +107,7 @@ class Lab(AbstractContextManager["Lab"]):
         self._brief: ByMeeting[bool] = ByMeeting()
         self._tools: dict[ClientTraits, Client] = {}
         self._directory = Path()
-        self._behind: dict[RunningServer, tuple[ServerSpec, Recording]] = {}
+        self._behind: dict[RunningServer, tuple[ServerSpec, RunningServer]] = {}
         self._controls: Controls | None = None
         self._own = any(spec.files is not None for spec in plan.certificates.values())
         self._once: dict[str, tuple[threading.Lock, list[Verdict]]] = {}
@@ -152,7 +152,7 @@ class Lab(AbstractContextManager["Lab"]):
         with self._lock:
             if traits not in self._backends:
                 made = self._backends[traits] = traits.make()
-                if self._report is not None and isinstance(made, TakingTime):
+                if self._report is not None:
                     made.report_to(self._report)
             return self._backends[traits]
 
@@ -209,10 +209,9 @@ class Lab(AbstractContextManager["Lab"]):
 
     def _hear(self, spec: ServerSpec, running: RunningServer) -> None:
         """What a program warns of is easily overlooked in its log."""
-        if isinstance(running, Warned):
-            for warning in running.warnings:
-                with self._lock:
-                    self._warnings.setdefault(f"server {spec.id!r}: {spec.backend} warns: {warning}")
+        for warning in running.warnings:
+            with self._lock:
+                self._warnings.setdefault(f"server {spec.id!r}: {spec.backend} warns: {warning}")
 
     def warned(self) -> tuple[str, ...]:
         """What servers have warned of since this was asked last; each warning once."""
@@ -347,7 +346,7 @@ class Lab(AbstractContextManager["Lab"]):
         with self._lock:
             stack.push(context.__exit__)
         for _, one, other in behind:
-            if isinstance(other, Recording):
+            if other.tells_of_everyone:
                 self._behind[running] = (one, other)
         self._hear(spec, running)
         return running

@@ -14,7 +14,7 @@ from mtls_runner.engine.lab import Lab
 from mtls_runner.errors import UsageError
 from mtls_runner.model.endpoint import Address, ServerSpec
 from mtls_runner.model.observation import ServerView
-from mtls_runner.model.port import Attended, RunningServer
+from mtls_runner.model.port import RunningServer
 
 __all__ = ["Attendance", "Ended", "Relay", "Visit"]
 
@@ -64,7 +64,7 @@ class Attendance(AbstractContextManager["Attendance"]):
             LabError: the lab is broken.
         """
         running = self._lab.server(spec)
-        if isinstance(running, Attended):
+        if running.tells_of_everyone:
             visits = running.settled()  # from here on, not from when the thread has its turn
             name = f"mtls-run-attend-{spec.id}"
             thread = threading.Thread(target=self._attend, args=(spec, visits), name=name, daemon=True)

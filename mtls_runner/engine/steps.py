@@ -14,7 +14,7 @@ from mtls_runner.errors import Deadline, LabError, ServerUnusable
 from mtls_runner.model.case import Action, Case, Step, Versions
 from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.model.observation import ClientView, Observation
-from mtls_runner.model.port import BatchClient, Client, KeepingClient, KeptConnection, Reloadable, RunningServer
+from mtls_runner.model.port import Client, KeptConnection, RunningServer
 from mtls_runner.model.traits import ClientTraits
 from mtls_runner.model.verdict import Status, Verdict
 
@@ -44,7 +44,7 @@ def run_steps(lab: Lab, case: Case) -> Verdict:
         running: RunningServer | None = None
         if changes_server(case):
             running = stack.enter_context(lab.own_server(case.server))
-            if not isinstance(running, Reloadable):
+            if not running.reloadable:
                 why = f"{case.server.backend} servers can't be reloaded by the lab"
                 return Verdict(case, Status.SKIP, skip_reason=why)
         elif case.client is not None:
@@ -58,12 +58,12 @@ def cannot_go_on(case: Case, tool: Callable[[ClientTraits], Client]) -> str | No
         if step.client is None:
             continue
         client = tool(step.client.tool)
-        if isinstance(client, KeepingClient):
+        if client.keeps_connections:
             continue
         if step.resume is not None:
             return f"{step.client.tool} takes no session along from one process to the next"
         if step.reuse is not None:
-            if not isinstance(client, BatchClient):
+            if not client.probes_all_at_once:
                 return f"{step.client.tool} makes one request for each connection"
             if any(each.reuse != step.reuse for each in case.steps[step.reuse + 1 : number]):
                 return (
@@ -115,7 +115,7 @@ class _Steps:
             case Action.WAIT:
                 time.sleep(self._seconds(step))  # the author's own wait: until something has expired
             case Action.REPLACE:
-                if step.server is not None and isinstance(self._running, Reloadable):
+                if step.server is not None and self._running is not None:
                     self._running.replace(step.server)
                     self._files = step.server
             case Action.RELOAD:
@@ -157,7 +157,7 @@ class _Steps:
         return max(0.0, left.total_seconds() + 1)
 
     def _reload(self) -> Observation:
-        if not isinstance(self._running, Reloadable):
+        if self._running is None:
             raise LabError("this server can't be reloaded")
         try:
             self._running.reload(Deadline.after(_RELOAD_SECONDS))
@@ -188,18 +188,16 @@ class _Steps:
         if step.reuse is not None:
             connection = self._open[step.reuse]
             return self._lab.meet(spec, client, server, lambda limit: [connection.ask(spec, limit)])[0]
-        if number in self._gone_on_with and isinstance(client, BatchClient):
+        if number in self._gone_on_with and client.probes_all_at_once:
             return self._meet_all(number, spec, client, server)
         if number not in self._gone_on_with and step.resume is None:
             return self._lab.meet(
                 spec, client, server, lambda limit: [client.probe(spec, server.address, material, limit)]
             )[0]
-        if not isinstance(client, KeepingClient):
-            raise LabError(f"{spec.tool} keeps no connection")
-        keeping, session = client, self._session(step)
+        session = self._session(step)
 
         def connect(limit: Deadline) -> list[ClientView]:
-            self._open[number] = connection = keeping.connect(spec, server.address, material, limit, session)
+            self._open[number] = connection = client.connect(spec, server.address, material, limit, session)
             self._stack.callback(connection.close)
             return [connection.view]
 
@@ -214,7 +212,7 @@ class _Steps:
             raise LabError(f"step {step.resume + 1} left no session that could be resumed")
         return session
 
-    def _meet_all(self, number: int, spec: ClientSpec, client: BatchClient, server: RunningServer) -> Met:
+    def _meet_all(self, number: int, spec: ClientSpec, client: Client, server: RunningServer) -> Met:
         """All requests of a connection at once; those of later steps are kept for them."""
         later = [(at, each.client) for at, each in enumerate(self._case.steps) if each.reuse == number and each.client]
         numbers = [at for at, each in later for _ in range(each.repeat)]

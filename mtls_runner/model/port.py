@@ -1,13 +1,14 @@
-"""The protocols between the rooms."""
+"""The protocols between the rooms; what not everyone can do is a method with a default."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
-from mtls_runner.errors import Deadline
+from mtls_runner.errors import Deadline, LabError
 from mtls_runner.model.certificate import PEM_ONLY, Credential, FileForm, PresentedFiles, Secret
 from mtls_runner.model.endpoint import Address, ChainSpec, ClientSpec, KeySource, ServerSpec
 from mtls_runner.model.observation import ClientView, ServerView
@@ -15,20 +16,13 @@ from mtls_runner.model.revocation import OcspAnswer, ResponderSpec
 from mtls_runner.model.verdict import Event
 
 __all__ = [
-    "Attended",
-    "BatchClient",
     "Client",
     "KeptConnection",
-    "KeepingClient",
     "Material",
-    "Recording",
-    "Reloadable",
     "Reporter",
     "RunningServer",
     "ServerBackend",
-    "TakingTime",
     "TypedCommand",
-    "Warned",
     "Watch",
 ]
 
@@ -134,48 +128,37 @@ class Watch(Protocol):
 
 
 class RunningServer(Protocol):
-    """A server that is ready."""
+    """A server that is ready. Whoever has one inherits from here, and says what it can do beyond what every server can."""
+
+    #: What its program warned of while it started all the same: each once, in its own words and with the author's file names.
+    warnings: tuple[str, ...] = ()
+    #: It tells of every connection, whoever made it: see :meth:`arrived`, :meth:`seen` and :meth:`settled`.
+    tells_of_everyone: bool = False
+    #: Its files can be replaced, and it can be told to read them again.
+    reloadable: bool = False
 
     @property
+    @abstractmethod
     def address(self) -> Address:
         """Where to connect, on loopback."""
         ...
 
+    @abstractmethod
     def watch(self) -> AbstractContextManager[Watch]:
         """Open it before the client connects. A backend that can't tell connections apart lets one in at a time."""
         ...
 
-
-@runtime_checkable
-class Warned(RunningServer, Protocol):
-    """A running server whose program says what is odd about its configuration and starts all the same."""
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What it warned of while it started, each once, in its own words and with the author's file names."""
-        ...
-
-
-@runtime_checkable
-class Recording(RunningServer, Protocol):
-    """A running server that tells of every connection, whoever made it: the lab's clients or somebody else's."""
-
     def arrived(self) -> int:
         """Number of the last connection so far; 0: none yet."""
-        ...
+        return 0
 
-    def seen(self, after: int, deadline: Deadline) -> tuple[ServerView, ...]:
+    def seen(self, after: int, deadline: Deadline) -> tuple[ServerView, ...]:  # noqa: ARG002 - of one that tells
         """What it saw of the connections that came after that number, in order.
 
         Waits until there is one and the server is done with all of them, at most until the deadline; one that is not done
         by then is among them as far as it came.
         """
-        ...
-
-
-@runtime_checkable
-class Attended(RunningServer, Protocol):
-    """A running server that somebody sits beside, who wants to see everyone that comes."""
+        return ()
 
     def settled(self) -> Iterator[ServerView]:
         """What it saw of each connection from this call on, as soon as it knows what matters, whoever connects.
@@ -183,38 +166,34 @@ class Attended(RunningServer, Protocol):
         Waits for the next one as long as it takes, and ends when the server does. For a server that shares its log with
         others, it is everyone who comes to any of them.
         """
-        ...
-
-
-@runtime_checkable
-class Reloadable(RunningServer, Protocol):
-    """A running server whose files can be replaced, and that can be told to read them again."""
+        return iter(())
 
     def replace(self, server: ServerSpec) -> None:
         """From now on its files are those of this description; what it has loaded stays what it was.
 
         Raises:
-            LabError: they can't be made or put there.
+            LabError: they can't be made or put there; or it is not :attr:`reloadable`.
         """
-        ...
+        raise LabError(f"{server.id}: the files of this server can't be replaced")
 
-    def reload(self, deadline: Deadline) -> None:
+    def reload(self, deadline: Deadline) -> None:  # noqa: ARG002 - of one that is reloadable
         """Have it read its files again; whoever connects after this returns meets the new configuration.
 
         Raises:
             ServerUnusable: it can't use them, and goes on with what it had.
-            LabError: it doesn't say that it is done.
+            LabError: it doesn't say that it is done; or it is not :attr:`reloadable`.
         """
-        ...
+        raise LabError("this server can't be reloaded")
 
 
 class ServerBackend(Protocol):
-    """A way to run servers."""
+    """A way to run servers. Whoever has one inherits from here."""
 
     def versions(self) -> Mapping[str, str]:
-        """Of what serves (``nginx`` → ``1.22.1``, ``openssl`` → ``3.0.19``), known once a server ran."""
-        ...
+        """Of what serves (``nginx`` → ``1.22.1``, ``openssl`` → ``3.0.19``), known once a server ran; without any: not known."""
+        return {}
 
+    @abstractmethod
     def cannot(self, server: ServerSpec, client: ClientSpec | None) -> str | None:
         """Why this backend can't honour the description, for people; ``None``: it can.
 
@@ -222,13 +201,20 @@ class ServerBackend(Protocol):
         """
         ...
 
-    def expect(self, servers: Sequence[ServerSpec]) -> None:
+    def expect(self, servers: Sequence[ServerSpec]) -> None:  # noqa: ARG002 - of one that gains by knowing
         """Told once, before the first ``serve``: all servers that cases may need, so that several can be started at once.
 
         Nothing is started here, and a backend may ignore it.
         """
-        ...
+        return
 
+    def report_to(self, listener: Callable[[str, int, int], None]) -> None:  # noqa: ARG002 - of one that takes time
+        """From now on tell of what takes time for other reasons than a server's own work, as an image that is pulled: doing
+        what, how much is done, of how much (0: not known).
+        """
+        return
+
+    @abstractmethod
     def serve(
         self, server: ServerSpec, material: Material, deadline: Deadline
     ) -> AbstractContextManager[RunningServer]:
@@ -241,18 +227,15 @@ class ServerBackend(Protocol):
         ...
 
 
-@runtime_checkable
-class TakingTime(Protocol):
-    """A backend whose servers take time to start, for other reasons than their own work: an image is pulled."""
-
-    def report_to(self, listener: Callable[[str, int, int], None]) -> None:
-        """From now on tell of such work: doing what, how much is done, of how much (0: not known)."""
-        ...
-
-
 class Client(Protocol):
-    """A TLS and HTTP client."""
+    """A TLS and HTTP client. Whoever has one inherits from here."""
 
+    #: It can keep a connection open, and its session: see :meth:`connect`.
+    keeps_connections: bool = False
+    #: It makes several requests on one connection, but all at once, with nothing between them: see :meth:`probe_all`.
+    probes_all_at_once: bool = False
+
+    @abstractmethod
     def version(self) -> str:
         """Of the tool.
 
@@ -261,13 +244,42 @@ class Client(Protocol):
         """
         ...
 
+    @abstractmethod
     def cannot(self, client: ClientSpec) -> str | None:
         """Why this tool can't honour the description, for people; ``None``: it can."""
         ...
 
+    @abstractmethod
     def probe(self, client: ClientSpec, address: Address, material: Material, deadline: Deadline) -> ClientView:
         """One exchange. A refusal is a return value; an exception means that the lab is broken."""
         ...
+
+    def connect(
+        self,
+        client: ClientSpec,
+        address: Address,  # noqa: ARG002 - of one that keeps connections
+        material: Material,  # noqa: ARG002
+        deadline: Deadline,  # noqa: ARG002
+        session: object | None,  # noqa: ARG002
+    ) -> KeptConnection:
+        """As :meth:`probe`, its request included; offers the session of an earlier connection of this client's, if given.
+
+        Raises:
+            LabError: the session is another client's, or of one with other TLS settings; or it keeps no connections.
+        """
+        raise LabError(f"{client.tool} keeps no connection")
+
+    def probe_all(
+        self, clients: Sequence[ClientSpec], address: Address, material: Material, deadline: Deadline
+    ) -> Sequence[ClientView]:
+        """As :meth:`probe` of the first; of the others only ``request`` and ``body_limit`` are heeded.
+
+        Raises:
+            LabError: as :meth:`probe`; or it makes one request for each connection.
+        """
+        if len(clients) > 1:
+            raise LabError(f"{clients[0].tool} makes one request for each connection")
+        return [self.probe(clients[0], address, material, deadline)]
 
 
 class TypedCommand(Protocol):
@@ -309,32 +321,6 @@ class KeptConnection(Protocol):
 
     def close(self) -> None:
         """As a client that is done; more than once does no harm."""
-        ...
-
-
-@runtime_checkable
-class KeepingClient(Client, Protocol):
-    """A client that can keep a connection open, and its session."""
-
-    def connect(
-        self, client: ClientSpec, address: Address, material: Material, deadline: Deadline, session: object | None
-    ) -> KeptConnection:
-        """As :meth:`Client.probe`, its request included; offers the session of an earlier connection of this client's, if given.
-
-        Raises:
-            LabError: the session is another client's, or of one with other TLS settings.
-        """
-        ...
-
-
-@runtime_checkable
-class BatchClient(Client, Protocol):
-    """A client that makes several requests on one connection, but all at once: nothing can be done between them."""
-
-    def probe_all(
-        self, clients: Sequence[ClientSpec], address: Address, material: Material, deadline: Deadline
-    ) -> Sequence[ClientView]:
-        """As :meth:`Client.probe` of the first; of the others only ``request`` and ``body_limit`` are heeded."""
         ...
 
 

@@ -11,7 +11,7 @@ from mtls_runner.engine.lab import Lab
 from mtls_runner.errors import Deadline, DeadlineExceeded, LabError, UsageError
 from mtls_runner.model.case import Case
 from mtls_runner.model.endpoint import ClientSpec, ServerSpec
-from mtls_runner.model.port import Recording, RunningServer
+from mtls_runner.model.port import RunningServer
 from mtls_runner.pytest_plugin.client_material import ClientMaterial, trusting
 from mtls_runner.pytest_plugin.connection import Connection
 
@@ -45,8 +45,7 @@ class MtlsLab:
         self._chosen = chosen
         self._before = 0
         if chosen is not None:
-            server = self._server
-            self._before = server.arrived() if isinstance(server, Recording) else 0
+            self._before = self._server.arrived()
 
     def __call__(self, scenario: str | Path, *, server: str | None = None) -> MtlsLab:
         """Start a scenario's server, or find it running since an earlier test.
@@ -172,7 +171,7 @@ class MtlsLab:
             UsageError: the server can't be asked: the lab did not start it.
         """
         server = self._server
-        if not isinstance(server, Recording):
+        if not server.tells_of_everyone:
             raise UsageError(f"{self.scenario}: a server of backend {self._spec.backend!r} does not say what it saw")
         views = server.seen(self._before, Deadline.after(within))
         if not views:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Iterator
 
 from mtls_runner.errors import Deadline, LabError
 from mtls_runner.model.endpoint import Address, ClientSpec, ServerSpec
 from mtls_runner.model.observation import ClientView, ServerView
-from mtls_runner.model.port import Material
+from mtls_runner.model.port import Material, RunningServer, ServerBackend
 from mtls_runner.model.traits import BackendTraits, PlainServer
 
 __all__ = ["TRAITS", "ExternalBackend"]
 
 
-class _Endpoint:
-    """Implements :class:`mtls_runner.model.port.RunningServer`, and :class:`~mtls_runner.model.port.Watch` that sees nothing."""
+class _Endpoint(RunningServer):
+    """An address; its own :class:`~mtls_runner.model.port.Watch`, that sees nothing."""
 
     def __init__(self, address: Address) -> None:
         self._address = address
@@ -36,24 +35,17 @@ class _Endpoint:
         return None
 
 
-class ExternalBackend:
-    """Implements :class:`mtls_runner.model.port.ServerBackend`.
+class ExternalBackend(ServerBackend):
+    """Starts nothing.
 
     Whether anything listens is for the clients to find out: ``no-connection`` is an outcome, not a broken lab.
     """
-
-    def versions(self) -> Mapping[str, str]:
-        """Not known."""
-        return MappingProxyType({})
 
     def cannot(self, server: ServerSpec, client: ClientSpec | None) -> str | None:
         """A server's own expectation, since nothing is started."""
         if server.address is None:
             return "an external server needs an address"
         return "an external server is not started by the lab" if client is None else None
-
-    def expect(self, servers: Sequence[ServerSpec]) -> None:
-        """Nothing is gained by knowing."""
 
     @contextlib.contextmanager
     def serve(self, server: ServerSpec, material: Material, deadline: Deadline) -> Iterator[_Endpoint]:  # noqa: ARG002

@@ -69,7 +69,7 @@ def test_a_server_ends_while_clients_go_on(scenario: Path) -> None:
         clients = [threading.Thread(target=quietly, args=(run, server.address.port)) for run in endless]
         for client in clients:
             client.start()
-        while server.arrived() < len(endless):  # type: ignore[attr-defined]
+        while server.arrived() < len(endless):
             threading.Event().wait(0.01)
     for client in clients:
         client.join(60)  # one that fills a window that nobody opens again learns of it from its kernel's next probe

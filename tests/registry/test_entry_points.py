@@ -89,6 +89,22 @@ def test_the_toys_run_and_every_report_has_them(installed: Installed) -> None:
     )
 
 
+def test_what_a_toy_says_nothing_of_it_cannot_do(installed: Installed) -> None:
+    material, _, _ = SCENARIO.partition("cases:")
+    steps = [("toy", "reuse: true"), ("toy", "resume: true"), ("curl", "reuse: true"), ("toy", "name: after a reload")]
+    cases = [
+        f"  - {{name: {number}, client: {{certificate: client, tool: {tool}}}, steps: "
+        f"[{{expect: accepted}}, {'reload, ' if 'name' in how else ''}{{{how}, expect: accepted}}]}}\n"
+        for number, (tool, how) in enumerate(steps)
+    ]
+    (installed.directory / "steps.yaml").write_text(f"{material}cases:\n{''.join(cases)}")
+    told = installed("steps.yaml", "-v", "--report", "toy=cases.txt")
+    assert "toy makes one request for each connection" in told
+    assert "toy takes no session along from one process to the next" in told
+    lines = (installed.directory / "cases.txt").read_text().splitlines()
+    assert [line.partition(" ")[0] for line in lines] == ["skip", "skip", "pass", "pass", "the"], told
+
+
 def test_language_schema_help_explain_and_versions_know_them(installed: Installed) -> None:
     schema = json.loads(installed("schema"))["definitions"]
     for end, key in (("ServerDescription", "backend"), ("ClientDescription", "tool")):

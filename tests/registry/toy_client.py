@@ -9,7 +9,7 @@ import ssl
 from mtls_runner.errors import Deadline
 from mtls_runner.model.endpoint import Address, ChainKind, ClientSpec
 from mtls_runner.model.observation import ClientView, HttpResponse, Phase
-from mtls_runner.model.port import Material
+from mtls_runner.model.port import Client, Material
 from mtls_runner.model.traits import ClientTraits, Runtime
 
 _VERSIONS = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}
@@ -17,7 +17,7 @@ _VERSIONS = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_
 _KNOWN = frozenset(("tool", "certificate", "passphrase", "trust", "server_name", "tls", "request", "timeout", "repeat"))
 
 
-class ToyClient:
+class ToyClient(Client):
     def version(self) -> str:
         return "1.0"
 

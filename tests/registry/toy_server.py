@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mtls_runner.errors import Deadline
 from mtls_runner.model.endpoint import ClientSpec, ServerSpec
-from mtls_runner.model.port import Material, RunningServer
+from mtls_runner.model.port import Material, RunningServer, ServerBackend
 from mtls_runner.model.traits import BackendTraits, Refusal, Runtime
 from mtls_runner.servers.python import PythonBackend
 
@@ -24,7 +24,7 @@ class ToyOptions(BaseModel):
     volume: int = Field(default=1, ge=1, le=11, description="How loudly.", examples=[11])
 
 
-class ToyBackend:
+class ToyBackend(ServerBackend):
     def __init__(self) -> None:
         self._embedded = PythonBackend()
 
@@ -33,9 +33,6 @@ class ToyBackend:
 
     def cannot(self, server: ServerSpec, client: ClientSpec | None) -> str | None:
         return "a toy knows no ALPN" if server.alpn else self._embedded.cannot(server, client)
-
-    def expect(self, servers: Sequence[ServerSpec]) -> None:
-        pass
 
     @contextmanager
     def serve(self, server: ServerSpec, material: Material, deadline: Deadline) -> Iterator[RunningServer]:

@@ -28,7 +28,7 @@ from mtls_runner.model.case import satisfies
 from mtls_runner.model.certificate import FileForm
 from mtls_runner.model.endpoint import Address, ClientSpec, ProxyProtocol, TlsVersion, VerifyFlag
 from mtls_runner.model.observation import ClientView, Reason
-from mtls_runner.model.port import Material
+from mtls_runner.model.port import Client, Material
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.tls.context import Problem, load, load_crls, load_trust
 from mtls_runner.tls.http_response import LONGEST_HEAD
@@ -56,12 +56,14 @@ class _Place:
     empty: Path
 
 
-class CurlClient:
+class CurlClient(Client):
     """Runs the curl that is installed (or named by ``MTLS_RUN_CURL``), one process for each exchange.
 
     OpenSSL builds of curl accept a trusted certificate that is no root as the end of a chain
     (``X509_V_FLAG_PARTIAL_CHAIN``, since 7.68), and the command line has no way to change that.
     """
+
+    probes_all_at_once = True
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -19,7 +19,7 @@ from mtls_runner.errors import Deadline, LabError
 from mtls_runner.model.endpoint import Address, ClientSpec
 from mtls_runner.model.implementation import DeclaredClient, Implementation
 from mtls_runner.model.observation import ClientView
-from mtls_runner.model.port import Material
+from mtls_runner.model.port import Client, Material
 from mtls_runner.private_files import user_directory
 from mtls_runner.runtimes.directory import Place
 from mtls_runner.runtimes.installed import Installed
@@ -35,7 +35,7 @@ _GRACE_SECONDS = 0.5
 """Beyond the exchange's own limit: a client that keeps it itself says so."""
 
 
-class DeclaredToolClient:
+class DeclaredToolClient(Client):
     """Implements :class:`mtls_runner.model.port.Client`.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from mtls_runner.errors import Deadline, LabError, ServerUnusable
 from mtls_runner.model.endpoint import Address, ClientSpec, ServerSpec
 from mtls_runner.model.implementation import DeclaredServer, Implementation
 from mtls_runner.model.observation import Reason
-from mtls_runner.model.port import Material
+from mtls_runner.model.port import Material, ServerBackend
 from mtls_runner.model.traits import Runtime
 from mtls_runner.private_files import user_directory
 from mtls_runner.registry import NO_CONSENT
@@ -42,8 +42,8 @@ _CHECK_SECONDS = 20.0
 _HOST = "127.0.0.1"
 
 
-class DeclaredBackend:
-    """Implements :class:`mtls_runner.model.port.ServerBackend`.
+class DeclaredBackend(ServerBackend):
+    """Runs what a declaration says, as a process or in a container.
 
     Args:
         implementation: the declaration.
@@ -100,9 +100,6 @@ class DeclaredBackend:
         except Inexpressible as error:
             return f"{self._title}: {error}"
         return None
-
-    def expect(self, servers: Sequence[ServerSpec]) -> None:
-        """Nothing is gained by knowing."""
 
     @contextlib.contextmanager
     def serve(self, server: ServerSpec, material: Material, deadline: Deadline) -> Iterator[RunningDeclared]:

@@ -11,6 +11,7 @@ from mtls_runner.errors import Deadline, LabError
 from mtls_runner.model.endpoint import Address, ServerSpec
 from mtls_runner.model.implementation import DeclaredServer, Implementation, Reload
 from mtls_runner.model.observation import ClientView, Phase, ServerView
+from mtls_runner.model.port import RunningServer
 from mtls_runner.runtimes.log_stream import LogStream
 from mtls_runner.servers.declared.connection_log import ConnectionLog
 from mtls_runner.servers.declared.failure import start_failure
@@ -49,8 +50,8 @@ class Instance(Protocol):
         ...
 
 
-class RunningDeclared:
-    """Implements :class:`mtls_runner.model.port.RunningServer`.
+class RunningDeclared(RunningServer):
+    """A process or a container, with a log that tells of its connections.
 
     Args:
         implementation, declared: what runs, and how.
@@ -59,6 +60,8 @@ class RunningDeclared:
         log: its connections' lines.
         own_log: the log is as declared, so that every connection has its line; an author's configuration may log less.
     """
+
+    tells_of_everyone = True
 
     def __init__(
         self,
@@ -113,15 +116,15 @@ class RunningDeclared:
         return after, self._view(lines)
 
     def arrived(self) -> int:
-        """As :class:`mtls_runner.model.port.Recording` has it."""
+        """Number of the last connection that its log tells of."""
         return self._visits().count
 
     def seen(self, after: int, deadline: Deadline) -> tuple[ServerView, ...]:
-        """As :class:`mtls_runner.model.port.Recording` has it."""
+        """Of the connections after that number, in order."""
         return tuple(self._view(lines) for lines in self._visits().after(after, deadline))
 
     def settled(self) -> Iterator[ServerView]:
-        """As :class:`mtls_runner.model.port.Attended` has it."""
+        """Of everyone who comes, once the log says what came of it."""
         visits = self._visits()
         return (self._view(lines) for lines in visits.each(visits.count))
 
@@ -158,7 +161,7 @@ class RunningDeclared:
 
 
 class ReloadableDeclared(RunningDeclared):
-    """Implements :class:`mtls_runner.model.port.Reloadable`.
+    """One that reads its files again when it is told to.
 
     Args:
         implementation, declared, address, instance, log, own_log: as for its base.
@@ -166,6 +169,8 @@ class ReloadableDeclared(RunningDeclared):
         write: writes its files for another description.
         passphrase: whether it was given one.
     """
+
+    reloadable = True
 
     def __init__(
         self,

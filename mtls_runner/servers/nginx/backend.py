@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mtls_runner.errors import Deadline, EngineError, LabError
 from mtls_runner.model.endpoint import ClientSpec, ServerSpec
-from mtls_runner.model.port import Material
+from mtls_runner.model.port import Material, ServerBackend
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.traits import Runtime
 from mtls_runner.runtimes.process import find_program
@@ -38,8 +38,8 @@ _VERSIONS_OF: dict[str, Mapping[str, str]] = {}
 """By image id: asking takes a process in a container, so each image is asked once."""
 
 
-class NginxBackend:
-    """Implements :class:`mtls_runner.model.port.ServerBackend`.
+class NginxBackend(ServerBackend):
+    """Runs nginx, in a container or as a process.
 
     Args:
         progress: called while an image is pulled, with what is being done, bytes done and bytes in total.

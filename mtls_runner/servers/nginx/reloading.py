@@ -18,7 +18,7 @@ __all__ = ["ReloadableNginx"]
 
 
 class ReloadableNginx(RunningNginx):
-    """Implements :class:`mtls_runner.model.port.Reloadable`.
+    """Waits until nginx serves what it has read.
 
     Args:
         address, upstream, check, warnings, proxied: as for its base.
@@ -26,6 +26,8 @@ class ReloadableNginx(RunningNginx):
         prepared: what it was given.
         prepare: what it would be given for another description.
     """
+
+    reloadable = True
 
     def __init__(
         self,

@@ -13,6 +13,7 @@ from dataclasses import replace
 from mtls_runner.errors import Deadline, EngineError, LabError
 from mtls_runner.model.endpoint import Address
 from mtls_runner.model.observation import ClientView, HttpRequest, Phase, ServerView
+from mtls_runner.model.port import RunningServer
 from mtls_runner.runtimes.log_stream import LogStream
 from mtls_runner.servers.nginx.log.attribution import can_be_of, is_told
 from mtls_runner.servers.nginx.log.lines import LogLine, parse_line, server_view
@@ -54,8 +55,8 @@ class _State:
         self.fences = itertools.count(1)
 
 
-class RunningNginx:
-    """Implements :class:`mtls_runner.model.port.RunningServer`.
+class RunningNginx(RunningServer):
+    """One server of an nginx.
 
     nginx numbers its connections, ever rising, and names the number in every line. All lines up to a connection that is
     known to be over are past; the first number above that is the watched one's.
@@ -69,6 +70,8 @@ class RunningNginx:
         warnings: what it said while it read its configuration.
         proxied: it speaks the PROXY protocol there.
     """
+
+    tells_of_everyone = True
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import h11
@@ -13,7 +13,7 @@ import h11
 from mtls_runner.errors import Deadline
 from mtls_runner.model.endpoint import Address, ClientAuth, ClientSpec, ServerSpec
 from mtls_runner.model.observation import ClientView, ServerView
-from mtls_runner.model.port import Material
+from mtls_runner.model.port import Material, RunningServer, ServerBackend
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.servers import TRAITS
 from mtls_runner.servers.python.connections import Acceptors, Connections, RecordedConnection
@@ -30,8 +30,11 @@ _IDLE_SECONDS = 30.0
 _LINGER_SECONDS = 2.0
 
 
-class _Server:
+class _Server(RunningServer):
     """Serves on one loopback port until :meth:`close`."""
+
+    tells_of_everyone = True
+    reloadable = True
 
     def __init__(self, spec: ServerSpec, material: Material) -> None:
         self._spec = spec
@@ -43,10 +46,15 @@ class _Server:
         self._stopping = False
         listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         host, port = listener.getsockname()
-        self.address = Address(host, port)
+        self._address = Address(host, port)
         self._acceptors = Acceptors(listener, self._serve, f"mtls-run-{spec.id}")
 
-    # --- as RunningServer: connections are told apart by the client's port ---
+    @property
+    def address(self) -> Address:
+        """On loopback."""
+        return self._address
+
+    # --- connections are told apart by the client's port ---
 
     @contextmanager
     def watch(self) -> Iterator[_Watch]:
@@ -55,7 +63,7 @@ class _Server:
         with self._acceptors.expect():
             yield _Watch(self._connections, after)
 
-    # --- as Recording: whichever clients connect ---
+    # --- whichever clients connect ---
 
     def arrived(self) -> int:
         """Number of the last connection; 0: none yet."""
@@ -65,14 +73,12 @@ class _Server:
         """Of the connections after that number, in order."""
         return tuple(connection.view() for connection in self._connections.since(after, deadline))
 
-    # --- as Attended ---
-
     def settled(self) -> Iterator[ServerView]:
         """Of everyone who comes, once it is known what came of it."""
         connections = self._connections.follow()
         return (connection.view() for connection in connections)
 
-    # --- as Reloadable ---
+    # --- other files, read again ---
 
     def replace(self, server: ServerSpec) -> None:
         """The files of the new description are the ones that the next reload reads."""
@@ -196,7 +202,7 @@ class _Watch:
         return self._connections.take(client, self._after, deadline) if client.local_port is not None else None
 
 
-class PythonBackend:
+class PythonBackend(ServerBackend):
     """Servers inside this process."""
 
     def versions(self) -> Mapping[str, str]:
@@ -224,9 +230,6 @@ class PythonBackend:
             if reason is not None:
                 return reason
         return unsupported(server)
-
-    def expect(self, servers: Sequence[ServerSpec]) -> None:
-        """Nothing is gained by knowing."""
 
     @contextmanager
     def serve(self, server: ServerSpec, material: Material, deadline: Deadline) -> Iterator[_Server]:  # noqa: ARG002
