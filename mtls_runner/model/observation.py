@@ -198,6 +198,14 @@ class ClientView:
     stays_open: bool = False
     requested_algorithms: tuple[str, ...] | None = None
 
+    @property
+    def sent_certificate(self) -> bool:
+        """Whether it sent one, be it compressed in a way that can't be read here (RFC 8879 §3: Brotli, Zstandard)."""
+        compressed = (
+            each.name == "CompressedCertificate" and each.direction is Direction.SENT for each in self.messages
+        )
+        return bool(self.sent_chain) or any(compressed)
+
 
 @dataclass(frozen=True, slots=True)
 class ServerView:

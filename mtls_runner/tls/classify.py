@@ -91,7 +91,7 @@ class Facts:
     def nothing_sent(self) -> bool:
         """Whether the client is known to have sent no certificate."""
         if self.seen is not None:
-            return not self.seen.sent_chain
+            return not self.seen.sent_certificate
         return self.told is not None and self.told.presented is None and self.told.client_verify in (None, "NONE")
 
     @property
@@ -256,7 +256,7 @@ def _refused_by_alert(facts: Facts, alert: Alert | None, sender: str | None) -> 
         # RFC 5246 §7.4.6: what a TLS 1.2 server sends that demands a certificate and gets none. Otherwise it says only
         # that no acceptable set of parameters was found; a client that has sent its certificate had agreed on them.
         if facts.seen is not None and facts.seen.certificate_requested:
-            return (Outcome.SERVER_REFUSED, HELD) if facts.seen.sent_chain else missing(facts)
+            return (Outcome.SERVER_REFUSED, HELD) if facts.seen.sent_certificate else missing(facts)
         return (Outcome.NO_AGREEMENT, PARAMETERS) if facts.in_handshake else None
     reasons = _by_alert(facts, alert, "server")
     if alert.name == "access_denied" or (reasons and not facts.nothing_sent):

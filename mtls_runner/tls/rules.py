@@ -261,7 +261,7 @@ def missing(facts: Facts) -> Found:
         # somebody else's client was meant to have one: whether it was given it, the server does not know
         return Outcome.SERVER_REFUSED, (Reason.NO_CERTIFICATE, *([Reason.CERTIFICATE_WITHHELD] * configured))
     asked = facts.seen.certificate_requested is not False
-    withheld = configured and not facts.seen.sent_chain and asked
+    withheld = configured and not facts.seen.sent_certificate and asked
     return Outcome.SERVER_REFUSED, (Reason.CERTIFICATE_WITHHELD if withheld else Reason.NO_CERTIFICATE,)
 
 
@@ -318,7 +318,7 @@ def _was_asked(facts: Facts) -> bool:
     if client is None:
         return False
     declared = facts.told is not None and facts.server is not None and facts.server.client_auth is not ClientAuth.NONE
-    return bool(declared or client.certificate_requested is not False or client.sent_chain or client.resumed)
+    return bool(declared or client.certificate_requested is not False or client.sent_certificate or client.resumed)
 
 
 def _unexplained(facts: Facts) -> HttpResponse | None:

@@ -6,13 +6,23 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 
 import pytest
 
 from mtls_runner.clients.python_ssl import PythonClient
 from mtls_runner.errors import Deadline, LabError
 from mtls_runner.model.endpoint import Address, ClientSpec, ServerSpec
-from mtls_runner.model.observation import Alert, ClientView, Direction, Message, Outcome, Phase, Reason
+from mtls_runner.model.observation import (
+    Alert,
+    ClientView,
+    Direction,
+    HttpResponse,
+    Message,
+    Outcome,
+    Phase,
+    Reason,
+)
 from mtls_runner.servers.nginx.log.attribution import can_be_of
 from mtls_runner.servers.nginx.log.lines import LogLine, parse_line, server_view
 from mtls_runner.servers.nginx.running import RunningNginx
@@ -137,6 +147,29 @@ def test_an_alert_that_the_client_did_not_send_is_another_ones() -> None:
     )
     assert can_be_of(refusing, [line])
     assert not can_be_of(silent, [line])
+
+
+@pytest.mark.parametrize("named", ["CompressedCertificate", "Certificate"])
+def test_a_certificate_that_can_not_be_read_was_sent(named: str) -> None:
+    """Brotli and Zstandard (RFC 8879 §3): who sent it is no client without a certificate, but which one it is nobody knows."""
+    unread = named == "CompressedCertificate"
+    client = ClientView(
+        "python",
+        "3",
+        Phase.DONE,
+        alerts=(Alert(Direction.RECEIVED, "unknown_ca", 48, fatal=True),),
+        messages=(Message(Direction.SENT, named, 700),),
+        tls_version="TLSv1.3",
+        sent_chain=None if unread else (),
+        response=HttpResponse(200),
+    )
+    access = {"protocol": "TLSv1.3", "request": "GET / HTTP/1.1", "status": "200"}
+    anybody = LogLine("", 5, access={**access, "verify": "SUCCESS", "fingerprint": "ab" * 20})
+    nobody = LogLine("", 5, access={**access, "verify": "NONE", "fingerprint": ""})
+    assert (can_be_of(client, [anybody]), can_be_of(client, [nobody])) == (unread, not unread)
+    refused = replace(client, phase=Phase.HANDSHAKE, response=None, certificate_requested=True)
+    found = classify(Facts(None, GOOD, refused, None))
+    assert (Reason.UNKNOWN_CA in found.reasons, Reason.CERTIFICATE_WITHHELD in found.reasons) == (unread, not unread)
 
 
 def test_a_handshake_with_an_upstream_is_not_the_clients() -> None:

@@ -62,7 +62,7 @@ def _same_certificate(client: ClientView, access: Mapping[str, str]) -> bool:
     fingerprint = access.get("fingerprint", "")
     if client.sent_chain:
         return fingerprint in ("", _sha1(client.sent_chain[0])) and access.get("verify") != "NONE"
-    return not fingerprint
+    return access.get("verify") != "NONE" if client.sent_certificate else not fingerprint
 
 
 def _sha1(data: bytes) -> str:
