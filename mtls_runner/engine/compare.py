@@ -217,4 +217,5 @@ def whole(case: Case, done: Sequence[Verdict]) -> Verdict:
         steps=tuple(done),
         undetermined=doubts[0] if doubts and last.status is Status.PASS else None,
         span=last.span,
+        unusable=last.unusable,
     )

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from mtls_runner.engine.observe import observe
-from mtls_runner.engine.steps import cannot_go_on, changes_server, explained, run_steps
+from mtls_runner.engine.steps import cannot_go_on, changes_server, not_judged, run_steps
 from mtls_runner.errors import Deadline, FileUnusable, LabError, MaterialError, ServerUnusable
 from mtls_runner.model.case import Case, Expectation, Plan, meet_briefly
 from mtls_runner.model.chain import completed
@@ -368,10 +368,7 @@ class Lab(AbstractContextManager["Lab"]):
         try:
             verdict = self._run(case)
         except LabError as error:
-            from mtls_runner.engine.let_in import blamed
-
-            place = blamed(self.plan, case.server, error)
-            verdict = Verdict(case, Status.ERROR, error=explained(error), span=place)
+            verdict = not_judged(self.plan, case, error)
         except Exception as error:  # noqa: BLE001 - a bug of the lab's own must not take the other cases with it
             verdict = Verdict(case, Status.ERROR, error=f"internal error: {type(error).__name__}: {error}")
         duration = time.monotonic() - began

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from mtls_runner.engine.compare import judge, whole
 from mtls_runner.engine.observe import reloaded, server_started, server_unusable
 from mtls_runner.errors import Deadline, LabError, ServerUnusable
-from mtls_runner.model.case import Action, Case, Step, Versions
+from mtls_runner.model.case import Action, Case, Plan, Step, Versions
 from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.model.observation import ClientView, Observation
 from mtls_runner.model.port import Client, KeptConnection, RunningServer
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mtls_runner.engine.lab import Lab, Met
 
-__all__ = ["cannot_go_on", "changes_server", "explained", "run_steps"]
+__all__ = ["cannot_go_on", "changes_server", "not_judged", "run_steps"]
 
 _RELOAD_SECONDS = 30.0
 _LONGEST = timedelta(hours=1)
@@ -72,12 +72,17 @@ def cannot_go_on(case: Case, tool: Callable[[ClientTraits], Client]) -> str | No
     return None
 
 
-def explained(error: LabError) -> str:
-    """What broke, with the log of a server that did not start."""
+def not_judged(plan: Plan, case: Case, error: LabError, step: Step | None = None) -> Verdict:
+    """Of what broke, with the log of a server that did not start."""
+    from mtls_runner.engine.let_in import blamed
+
+    text, reason = str(error), None
     if isinstance(error, ServerUnusable):
+        reason = error.reason
         lines = "".join(f"\n  {line}" for line in error.log)
-        return f"the server did not start ({error.reason}): {error}{lines}"
-    return str(error)
+        text = f"the server did not start ({reason}): {error}{lines}"
+    place = blamed(plan, case.server, error)
+    return Verdict(case, Status.ERROR, error=text, step=step, span=place, unusable=reason)
 
 
 class _Steps:
@@ -101,10 +106,7 @@ class _Steps:
             try:
                 verdict = self._step(number, step)
             except LabError as error:
-                from mtls_runner.engine.let_in import blamed
-
-                place = blamed(self._lab.plan, self._case.server, error)
-                verdict = Verdict(self._case, Status.ERROR, error=explained(error), step=step, span=place)
+                verdict = not_judged(self._lab.plan, self._case, error, step)
             done.append(replace(verdict, duration=time.monotonic() - began))
             if verdict.status is not Status.PASS:
                 break

@@ -15,6 +15,7 @@ from mtls_runner.errors import UsageError
 from mtls_runner.init.text import rendered
 from mtls_runner.init.write import Draft
 from mtls_runner.model.certificate import OwnFiles, Secret
+from mtls_runner.model.observation import Reason
 from mtls_runner.pki.certificate_facts import CertificateFacts, facts
 from mtls_runner.pki.own import Own, read_own
 
@@ -88,7 +89,9 @@ def _passphrase(file: Path | None) -> Secret | None:
 def _read(files: OwnFiles, passphrase: Secret | None) -> Own:
     own = read_own(files, passphrase)
     if own.problem is not None:
-        hint = " (--passphrase-file)" if "passphrase" in str(own.problem.reason) else ""
+        hint = (
+            " (--passphrase-file)" if own.problem.reason in (Reason.WRONG_PASSPHRASE, Reason.PASSPHRASE_NEEDED) else ""
+        )
         raise UsageError(f"{own.problem.text}{hint}")
     return own
 

@@ -149,9 +149,10 @@ def is_collection(node: Node) -> bool:
 
 
 # Parts of PyYAML's texts, both parsers', and what they mean for an author. First match counts.
+_COLON, _ALIAS = "mapping values are not allowed", "scanning an alias"
 _PHRASES: tuple[tuple[str, str, str], ...] = (
     (
-        "mapping values are not allowed",
+        _COLON,
         "a ':' can't stand here",
         "quotes around a text that holds ': ', braces around a mapping, or the right indentation",
     ),
@@ -177,7 +178,7 @@ _CONTEXTS: tuple[tuple[str, str, str], ...] = (
         "not a key of the mapping above: the indentation differs",
         "a key in the column of the mapping's other keys",
     ),
-    ("scanning an alias", "an alias needs a name", "*name"),
+    (_ALIAS, "an alias needs a name", "*name"),
     ("scanning an anchor", "an anchor needs a name", "&name"),
     (
         "block scalar",
@@ -213,16 +214,16 @@ def _left_open(context: str, begin: yaml.Mark, found: yaml.Mark | None, text: st
     return found.line != begin.line or text[found.index : found.index + 1] in ("]", "}")
 
 
-def _advice(message: str, context: str, text: str, index: int) -> tuple[str, str] | None:
+def _advice(phrase: str, message: str, context: str, text: str, index: int) -> tuple[str, str] | None:
     """What is better said with the text around it; it is quoted only where it is made of the language's own words."""
-    if message.startswith("a ':' can't"):
+    if phrase == _COLON:
         line = text[text.rfind("\n", 0, index) + 1 :].partition("\n")[0]
         before = _SHORT_OUTCOME.search(text[text.rfind("\n", 0, index) + 1 : index])
         if before is not None and before[1] in {outcome.value for outcome in Outcome}:
             after = _PLAIN_WORD.match(line[line.index(":", before.end(1)) + 1 :])
             reason = after[1] if after is not None and after[1] in {reason.value for reason in Reason} else "…"
             return message, f"{{{before[1]}: {reason}}}, in braces"
-    if message.startswith("an alias") and text[index - 1 : index] == "*":
+    if phrase == _ALIAS and text[index - 1 : index] == "*":
         found = _WILDCARD.match(text, index - 1)
         quoted = f': "{found[0]}"' if found is not None else ""
         return "a '*' at the beginning makes an alias of it", f"quotes around it{quoted}"
@@ -241,8 +242,8 @@ def _words(error: yaml.YAMLError, problem: str, context: str, text: str, index: 
         return f"a value can't begin with '{character}'", "quotes around it"
     for phrase, message, expected in _PHRASES:
         if phrase in problem or phrase in context:
-            return _advice(message, context, text, index) or (message, expected)
+            return _advice(phrase, message, context, text, index) or (message, expected)
     for phrase, message, expected in _CONTEXTS:
         if phrase in context:
-            return _advice(message, context, text, index) or (message, expected)
+            return _advice(phrase, message, context, text, index) or (message, expected)
     return f"not YAML: {problem or context}", ""

@@ -84,6 +84,7 @@ class Verdict:
         undetermined: what it holds by only as one possibility of several; ``None``: by all that there is.
         step: what it is about; ``None``: the whole case.
         span: the line of the file that is to blame for the error; ``None``: the case itself is shown.
+        unusable: why its server did not start, where that is the error; ``None``: it did, or what broke is the lab.
     """
 
     case: Case
@@ -97,6 +98,7 @@ class Verdict:
     undetermined: Undetermined | None = None
     step: Step | None = None
     span: Span | None = None
+    unusable: Reason | None = None
 
 
 def strictly(verdict: Verdict) -> Verdict:

@@ -12,7 +12,7 @@ from mtls_runner.model.case import Action, Case, Plan
 from mtls_runner.model.certificate import Moment
 from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.model.observation import Outcome, Reason
-from mtls_runner.model.verdict import Status, Verdict
+from mtls_runner.model.verdict import Status
 from mtls_runner.pki.keys import KeyPool
 
 __all__ = ["RehearsedChange", "Date", "Rehearsal", "Seen", "dates", "rehearse"]
@@ -152,7 +152,7 @@ def _seen(
                     one.status is Status.ERROR
                     and one.observation is None
                     and case.client is not None
-                    and not _unusable(one)
+                    and one.unusable is None
                 ):
                     return f"{case.name}: {one.error}"
                 if one.observation is not None:
@@ -160,10 +160,6 @@ def _seen(
                 elif one.error:
                     seen[case.name, number] = (Outcome.SERVER_UNUSABLE, ())
     return seen
-
-
-def _unusable(verdict: Verdict) -> bool:
-    return verdict.error.startswith("the server did not start")
 
 
 def _told(

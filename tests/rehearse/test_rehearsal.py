@@ -111,3 +111,16 @@ def test_own_files_stand_still(scenario: Path, capsys: pytest.CaptureFixture[str
     told = capsys.readouterr().out
     assert "not rehearsed: relative: relative: own files" in told
     assert "refuse `relative`" not in told
+
+
+def test_a_server_that_does_not_start_breaks_no_rehearsal_and_a_client_that_is_not_there_does(
+    scenario: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MTLS_RUN_CURL", "/bin/false")
+    text = SCENARIO.replace("server: {usage: server,", "server: {passphrase: right, usage: server,")
+    scenario.write_text(text.replace("certificate: server,", "certificate: server, passphrase: wrong,"))
+    assert main(["rehearse", str(scenario), "--for", "200d"]) == 0
+    assert f"on {NOW + timedelta(days=60):%Y-%m-%d} nothing changes" in capsys.readouterr().out
+    scenario.write_text(SCENARIO.replace("client: relative,", "client: {certificate: relative, tool: curl},"))
+    assert main(["rehearse", str(scenario), "--for", "200d"]) == 3
+    assert "relative: /bin/false --version" in capsys.readouterr().err
