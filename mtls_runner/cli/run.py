@@ -42,12 +42,14 @@ class Outlet:
         reporter: who is told.
         stream: what the reporter writes to.
         file: what has to be put in place at the end; ``None`` for the console.
+        own: it only keeps what this program needs itself; for it alone nothing goes on.
     """
 
     name: str
     reporter: Reporter
     stream: TextIO
     file: AtomicFile | None = None
+    own: bool = False
 
 
 class Audience:
@@ -92,7 +94,7 @@ class Audience:
                 except KeyboardInterrupt:  # while somebody who should read does not
                     if delivered:
                         raise
-                if not self._outlets and not self.broken:
+                if all(outlet.own for outlet in self._outlets) and not self.broken:
                     self.gone = True
                     _closed(events)
                     return end
@@ -256,7 +258,7 @@ def _run(plans: list[Plan], choice: Choice, manner: RunRequest, stream: TextIO) 
     with STOP.cleanly(), ExitStack() as stack:
         with STOP.undivided():
             outlets = _outlets(manner, stream, inputs, stack)
-        audience = Audience([*outlets, Outlet("the ledger", ledger, stream)], STOP)
+        audience = Audience([*outlets, Outlet("the ledger", ledger, stream, own=True)], STOP)
         for place in places(options.keep, plans):
             if place is not None:
                 claim(place)

@@ -173,6 +173,8 @@ def test_what_can_t_be_made_is_said_and_the_rest_is_there(cli: Cli, write: Write
     write("material.yaml", SCENARIO.replace("subject: CN=server.test,", "certificate: nowhere.crt, key: nowhere.key,").replace(
         "usage: server, key: ec-p256", ""
     ).replace("nowhere.key, }", "nowhere.key}"))  # fmt: skip
+    (cli.directory / "nowhere.crt").mkdir()  # what is not there at all is a mistake of the file
+    write("nowhere.key", "nothing")
     done = cli("forge", "material.yaml", "-o", "out")
     assert done.returncode == 3, done.stdout + done.stderr
     assert "nowhere.crt" in done.stderr

@@ -17,9 +17,18 @@ from tests.warm import WarmProcess
 
 Write = Callable[[str, str], Path]
 
-PATHS = 300
-MANY = SMALL + "  client.request.path: [" + ", ".join(f"/{number}" for number in range(PATHS)) + "]\n"
-"""Far more cases than run before the signal arrives."""
+NUMBER = 300
+MANY = (
+    SMALL.partition("cases:\n")[0]
+    + "cases:\n"
+    + "".join(
+        f"  - {{name: without {number}, expect: {{server-refused: no-certificate}}}}\n"
+        f"  - {{name: with {number}, client: client, expect: accepted}}\n"
+        for number in range(NUMBER)
+    )
+    + "matrix: {client.tls: [TLSv1.2, TLSv1.3]}\n"
+)
+"""Far more cases than run before the signal arrives, with a line each."""
 
 
 def start(cli: Cli, *arguments: str, tmp: Path) -> WarmProcess:
@@ -48,12 +57,12 @@ def test_a_signal_ends_with_a_summary_and_whole_reports(
         told, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + number
     assert "interrupted: " in told
-    assert f"not run of {4 * PATHS} cases" in told
+    assert f"not run of {4 * NUMBER} cases" in told
     assert errors == ""
     summary = json.loads((cli.directory / "report.json").read_text())["summary"]
     assert summary["interrupted"] is True
     assert summary["not_run"] > 0
-    assert sum(summary[name] for name in ("pass", "fail", "error", "skip", "not_run")) == 4 * PATHS
+    assert sum(summary[name] for name in ("pass", "fail", "error", "skip", "not_run")) == 4 * NUMBER
     left = [path for path in tmp.rglob("*") if path.name.startswith("run-") or path.suffix in (".pem", ".key")]
     assert left == []
 
