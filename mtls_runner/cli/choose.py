@@ -5,16 +5,21 @@ from __future__ import annotations
 import difflib
 import gc
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mtls_runner.errors import Diagnostic, ScenarioError, Severity, UsageError
 from mtls_runner.language import Overrides, load
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.traits import Runtime
+
+if TYPE_CHECKING:
+    from mtls_runner.language.document import Value
 
 __all__ = [
     "SETTINGS_FILES",
@@ -252,7 +257,8 @@ def _files(text: str, commands: Iterable[str]) -> list[Path]:
         files = sorted(_below(path))
         if not files:
             raise UsageError(f"no scenarios in {text}: no *.yaml file but lab.yaml")
-        return files
+        others = {named for file in files for named in _named_by(file)}
+        return [file for file in files if os.path.realpath(file) not in others]
     if path.exists():
         return [path]
     raise UsageError(f"no such file or directory: {text}{_meant(path, text, commands)}")
@@ -264,6 +270,38 @@ def _below(directory: Path) -> Iterator[Path]:
         for name in names:
             if Path(name).suffix in _SUFFIXES and name not in SETTINGS_FILES and not name.startswith("."):
                 yield Path(folder, name)
+
+
+_OWN_FILE = re.compile(r"(?:config|file)['\"]?\s*:[^:]*\.ya?ml")
+
+
+def _named_by(scenario: Path) -> Iterator[str]:
+    """The real paths of YAML files that a scenario gives to its servers, by ``config:`` or in ``files:``: an Envoy's
+    configuration, say. What has neither cases nor servers is no scenario; what can't be read is told later."""
+    from mtls_runner.language.document import read
+
+    try:
+        # Few have any: the others are not read as YAML for that.
+        if _OWN_FILE.search(scenario.read_text("utf-8", "replace")) is None:
+            return
+        value = read(scenario).value
+    except (OSError, ScenarioError):
+        return
+    if isinstance(value, dict) and not value.keys().isdisjoint(("cases", "server", "servers")):
+        for name in _own_files(value):
+            yield os.path.realpath(scenario.parent / name)
+
+
+def _own_files(value: Value) -> Iterator[str]:
+    if isinstance(value, list):
+        for item in value:
+            yield from _own_files(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if key.rpartition(".")[2] in ("config", "file"):  # of a matrix: server.config
+                yield from (name for name in (item if isinstance(item, list) else [item]) if isinstance(name, str))
+            else:
+                yield from _own_files(item)
 
 
 def _meant(path: Path, text: str, commands: Iterable[str]) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from mtls_runner.cli import main
 from mtls_runner.cli.choose import Target, discover
 from mtls_runner.errors import UsageError
 
@@ -71,3 +72,42 @@ def test_a_directory_without_scenarios_is_an_error(tree: Path) -> None:
     (tree / "empty" / "lab.yaml").write_text("")
     with pytest.raises(UsageError, match="no scenarios in empty"):
         discover(["empty"])
+
+
+ENVOY = "static_resources: {listeners: []}\n"
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        "server: {backend: envoy, config: edge.yaml}",
+        "servers: {edge: {backend: envoy, config: 'edge.yaml'}}",
+        "server: {backend: envoy, config: edge.conf, files: {/etc/envoy/edge.yaml: {file: ./edge.yaml}}}",
+        "server: {backend: envoy}\nmatrix: {server.config: [edge.conf, edge.yaml]}",
+    ],
+)
+def test_a_servers_own_configuration_is_no_scenario_of_a_directory(tmp_path: Path, named: str) -> None:
+    (tmp_path / "edge.yaml").write_text(ENVOY)
+    own = tmp_path / "own.yaml"
+    own.write_text(f"{named}\ncases: []\n")
+    assert [target.path for target in discover([str(tmp_path)])] == [own]
+    assert discover([str(tmp_path / "edge.yaml")]) == [Target(tmp_path / "edge.yaml")], "typed, it is what was meant"
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        "server: {backend: envoy, config: other.yaml}\ncases: []\n",  # another
+        "server: {backend: envoy, config: edge.conf}\ncases: []\ndescription: not edge.yaml\n",
+        "config: edge.yaml\n",  # no scenario
+        "server: {config: edge.yaml\ncases: []\n",  # can't be read
+    ],
+)
+def test_what_no_scenario_names_stays_one_with_its_mistakes(
+    tmp_path: Path, beside: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "edge.yaml").write_text("ca: {subject: CN=CA}\ncasse: []\n")
+    (tmp_path / "own.yaml").write_text(beside)
+    assert [target.path.name for target in discover([str(tmp_path)])] == ["edge.yaml", "own.yaml"]
+    assert main(["run", str(tmp_path)]) == 2
+    assert "there is no key 'casse'" in capsys.readouterr().err
