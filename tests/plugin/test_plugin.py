@@ -210,3 +210,57 @@ def test_a_failure_of_a_test_of_ones_own_client_is_shown_in_the_test(
     result.stdout.no_fnmatch_line("*pytest_plugin*")
     result.stdout.no_fnmatch_line("*def connections*")
     result.stdout.no_fnmatch_line("*docker*.py*")
+
+
+def test_a_declared_server_says_whom_it_refused_and_why(pytester: pytest.Pytester) -> None:
+    """Named by the option or in the scenario; a test that expects another reason or nobody's refusal fails."""
+    write(pytester, "small.yaml", SMALL)
+    write(pytester, "failing.yaml", FAILING)
+    write(pytester, "haproxy.yaml", SMALL.replace("server: {certificate", "server: {backend: haproxy, certificate"))
+    pytester.makepyfile(
+        """
+        import http.client
+        import pytest
+
+        def ask(lab, context):
+            port = int(lab.url.rpartition(":")[2].rstrip("/"))
+            connection = http.client.HTTPSConnection("localhost", port, context=context, timeout=10)
+            try:
+                connection.request("GET", "/it")
+                return connection.getresponse().status
+            except OSError:
+                return None
+            finally:
+                connection.close()
+
+        both = pytest.mark.mtls_scenario("small.yaml", "haproxy.yaml")
+
+        @both
+        def test_what_it_saw(mtls_lab):
+            assert ask(mtls_lab, mtls_lab.context("client")) == 200
+            assert (mtls_lab.last.accepted, mtls_lab.last.client_subject) == (True, "CN=client.test")
+            assert ask(mtls_lab, mtls_lab.context()) is None
+            assert mtls_lab.last.refused_because == "no-certificate"
+            assert [one.accepted for one in mtls_lab.connections()] == [True, False]
+            assert mtls_lab._spec.backend.name == "haproxy"
+
+        @both
+        def test_wrong(mtls_lab):
+            ask(mtls_lab, mtls_lab.context())
+            assert mtls_lab.last.refused_because == "expired"
+
+        @both
+        def test_each_case(mtls_case):
+            assert (ask(mtls_case, mtls_case.context()) == 200) is mtls_case.accepted
+            mtls_case.check()
+
+        @pytest.mark.mtls_scenario("failing.yaml")
+        def test_each_wrong_case(mtls_case):
+            ask(mtls_case, mtls_case.context())
+            mtls_case.check()
+        """
+    )
+    result = run_pytest(pytester, "--mtls-backend", "haproxy")
+    result.assert_outcomes(passed=12, failed=4)
+    result.stdout.fnmatch_lines(["*no-certificate*!=*expired*"])
+    result.stdout.fnmatch_lines(["reason: expected expired, observed no-certificate"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from mtls_runner.errors import Deadline, LabError
@@ -28,6 +29,8 @@ OTHERS_LOG_SECONDS = 0.4
 """The same where it may have nothing to say."""
 _SIGNAL_SECONDS = 1.0
 """A program that says when it begins has missed a signal to which it says nothing by then."""
+_FENCE_SECONDS = 1.0
+"""The same of the lab's own connection."""
 _LAST_WORDS = 5
 _PAUSE_SECONDS = 0.01
 """Between two looks at a server that reads its files again."""
@@ -120,8 +123,17 @@ class RunningDeclared(RunningServer):
         return self._visits().count
 
     def seen(self, after: int, deadline: Deadline) -> tuple[ServerView, ...]:
-        """Of the connections after that number, in order."""
-        return tuple(self._view(lines) for lines in self._visits().after(after, deadline))
+        """Of the connections after that number, in order.
+
+        A line about somebody may come after the client is gone. The lab connects behind everybody, where the log tells it
+        apart from them, and waits for its own line.
+        """
+        visits = self._visits()
+        if self._log.by_port:
+            before, limit = visits.count, deadline.within(_FENCE_SECONDS)
+            visits.leave_out(greet(self._address, limit, HEAD_REQUEST).port, before, limit)
+        seen = enumerate(visits.after(after, deadline), 1)
+        return tuple(replace(self._view(lines), heard=number) for number, lines in seen)
 
     def settled(self) -> Iterator[ServerView]:
         """Of everyone who comes, once the log says what came of it."""

@@ -90,6 +90,19 @@ class Visits:
             with self._changed:
                 self._own -= 1
 
+    def leave_out(self, port: int | None, number: int, deadline: Deadline) -> None:
+        """Waits until the visit from that port, behind that number, is over: what was said before it is known by then."""
+        with self._changed:
+            while True:
+                found = [visit for visit in self._visits if visit.port == port and visit.number > number]
+                if any(visit.over for visit in found) or self._ended or deadline.passed:
+                    break
+                self._changed.wait(deadline.remaining())
+            for visit in found:
+                self._visits.remove(visit)
+                if self._open.get(port) is visit:
+                    del self._open[port]
+
     def after(self, number: int, deadline: Deadline) -> tuple[tuple[str, ...], ...]:
         """The lines of each visit behind that number; waits until there is one and all are over."""
         with self._changed:
