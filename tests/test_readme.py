@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +38,15 @@ def test_the_first_command_prints_what_is_shown() -> None:
     run = mtls_run("scenarios/basic.yaml")
     assert (run.returncode, run.stderr) == (0, "")
     assert without_figures(run.stdout) == without_figures(block("its output"))
+
+
+@pytest.mark.skipif(shutil.which("haproxy") is None, reason="no haproxy on this machine")
+def test_haproxy_prints_what_is_shown() -> None:
+    command, shown = block("on HAProxy").split("\n", 1)
+    assert command.startswith("$ mtls-run scenarios/wrong-certificates.yaml --backend haproxy ")
+    run = mtls_run(*shlex.split(command)[2:])
+    assert (run.returncode, run.stderr) == (0, "")
+    assert without_figures(run.stdout) == without_figures(shown)
 
 
 def test_ci_calls_the_test_command() -> None:

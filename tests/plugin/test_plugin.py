@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -212,6 +213,7 @@ def test_a_failure_of_a_test_of_ones_own_client_is_shown_in_the_test(
     result.stdout.no_fnmatch_line("*docker*.py*")
 
 
+@pytest.mark.skipif(shutil.which("haproxy") is None, reason="no haproxy on this machine")
 def test_a_declared_server_says_whom_it_refused_and_why(pytester: pytest.Pytester) -> None:
     """Named by the option or in the scenario; a test that expects another reason or nobody's refusal fails."""
     write(pytester, "small.yaml", SMALL)
