@@ -14,21 +14,30 @@ from mtls_runner.model.observation import Reason
 from mtls_runner.model.port import Material
 from mtls_runner.servers.container.files import ContainerFile
 
-__all__ = ["mapped_files", "text_of_own"]
+__all__ = ["mapped_files", "text_of", "text_of_own"]
 
 _PRIVATE, _PUBLIC = 0o600, 0o644
 
 
+def text_of(file: Path) -> str:
+    """Any bytes, so that what is written again is what was read.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    return file.read_bytes().decode("utf-8", "surrogateescape")
+
+
 def text_of_own(file: Path) -> str:
-    """A file of the author's; bytes that are no UTF-8 are kept.
+    """As :func:`text_of`, of a file that a server is to have: nobody waits for what a FIFO brings.
 
     Raises:
         FileUnusable: it can't be read.
     """
     try:
-        if file.exists() and not file.is_file():  # a FIFO would hang
+        if file.exists() and not file.is_file():
             raise FileUnusable(f"{file}: not a regular file", reason=Reason.MISSING_FILE)
-        return file.read_bytes().decode("utf-8", "surrogateescape")
+        return text_of(file)
     except OSError as error:
         raise FileUnusable(f"{file}: {error.strerror}", reason=Reason.MISSING_FILE) from error
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from mtls_runner.errors import UsageError
-from mtls_runner.servers.nginx.read.files import ROOT, beside, text_of
+from mtls_runner.servers.mapped_files import text_of
+from mtls_runner.servers.nginx.read.files import ROOT, beside
 from mtls_runner.servers.nginx.read.stand_ins import USUAL
 from mtls_runner.servers.nginx.read.statements import Unreadable, is_whole, statements
 

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from mtls_runner.servers.nginx.read.statements import Unreadable, is_whole, statements
 from mtls_runner.servers.nginx.write.configuration import ROOT
 
-__all__ = ["ROOT", "beside", "is_whole_text", "text_of"]
-
-
-def text_of(file: Path) -> str:
-    """Any bytes, so that what is written again is what was read.
-
-    Raises:
-        OSError: it can't be read.
-    """
-    return file.read_bytes().decode("utf-8", "surrogateescape")
+__all__ = ["ROOT", "beside", "is_whole_text"]
 
 
 def is_whole_text(text: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mtls_runner.errors import UsageError
-from mtls_runner.servers.nginx.read.files import text_of
+from mtls_runner.servers.mapped_files import text_of
 
 __all__ = ["refuse_template"]
 
