@@ -25,7 +25,7 @@ def unusable(evidence: Evidence) -> Iterator[Cause]:
     reason = view.problem
     if reason is None:
         return
-    text = view.error.partition(" (curl: ")[0]
+    text = view.error.removesuffix(f" ({view.tool}: {view.own_words})")
     lines: tuple[str, ...] = ()
     remedy = HINTS.get(reason, "")
     match reason:

@@ -75,7 +75,8 @@ def client_told(view: ClientView, spec: ClientSpec, store: Store) -> ClientView:
     if spec.certificate is not None and spec.key is None:
         problem = store.users_files.problem(spec.certificate, spec.passphrase)
     if problem is None:
-        return replace(view, error=store.in_users_words(view.error))
+        own_words = store.in_users_words(view.own_words)
+        return replace(view, error=store.in_users_words(view.error), own_words=own_words)
     said = f" ({view.tool}: {view.own_words})" if view.own_words else ""
     return replace(view, problem=problem.reason, error=f"{problem.text}{said}")
 
