@@ -92,7 +92,7 @@ class _Proof:
         if declared is not None and observed is declared.outcome:
             self.differed.add(declared.case)
             return
-        if declared is not None and declared.outcome is Outcome.SERVER_UNUSABLE and verdict.status is Status.ERROR:
+        if declared is not None and declared.outcome is Outcome.SERVER_UNUSABLE and verdict.unusable is not None:
             self.differed.add(declared.case)  # who comes to a server that does not start
             return
         if verdict.status is Status.ERROR:
