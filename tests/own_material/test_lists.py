@@ -101,9 +101,9 @@ def test_a_configuration_of_ones_own_gets_the_same_files(lists: Issuer) -> None:
         "leaves: {odd: {certificate: joined.pem, key: server.key, issuer: root}}\n"
         "servers:\n"
         "  generated: {certificate: odd, client_auth: none, expect: {starts: false, reason: malformed}}\n"
-        "  own: {config: own.conf, certificate: odd, files: {/etc/nginx/tls.pem: {file: joined.pem},"
+        "  own: {backend: nginx, config: own.conf, certificate: odd, files: {/etc/nginx/tls.pem: {file: joined.pem},"
         " /etc/nginx/tls.key: leaves.odd.key}, expect: {starts: false, reason: malformed}}\n"
-        "  named: {config: own.conf, certificate: odd, files: {/etc/nginx/tls.pem: leaves.odd.chain,"
+        "  named: {backend: nginx, config: own.conf, certificate: odd, files: {/etc/nginx/tls.pem: leaves.odd.chain,"
         " /etc/nginx/tls.key: leaves.odd.key}, expect: {starts: false, reason: malformed}}\n"
     )
     path = lists.path("own.yaml")

@@ -198,7 +198,7 @@ class CurlClient(Client):
                 options += ["--trace-config", "tcp"]  # the client's port, which the server knows it by
             if command.config is not None:
                 options += ["--config", str(command.config)]
-            elif own.certificate is not None:
+            elif own.certificate is not None and not own.asks_for_nothing:
                 options += ["--pass", NO_PASSPHRASE]  # otherwise curl asks on the terminal, whatever its time limit
             groups.append([*options, *command.options, command.url])
         first = files[0]

@@ -72,6 +72,11 @@ class CurlFiles:
     certificate_form: FileForm = FileForm.PEM
     key_form: FileForm = FileForm.PEM
 
+    @property
+    def asks_for_nothing(self) -> bool:
+        """A PKCS#12 file alone: curl never asks for its passphrase, and opens one that has none only if it is given none."""
+        return self.key is None and self.certificate_form is FileForm.PKCS12
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
