@@ -12,6 +12,8 @@ from pathlib import Path
 __all__ = ["Line", "Run", "run"]
 
 _LINE = re.compile(r"^(not )?ok \d+ - (.*) # (.*)$")
+_ESCAPED = re.compile(r"\\([\\#])")
+"""TAP 14, "Escaping"."""
 _SEEN = re.compile(r"^(.*), curl exit (\d+), status (\d+)$")
 _SECONDS = 300
 
@@ -59,5 +61,5 @@ def _lines(text: str) -> list[Line]:
         if match := _LINE.match(printed):
             seen = _SEEN.match(match[3])
             outcome, code, status = (seen[1], int(seen[2]), int(seen[3])) if seen else (match[3], -1, -1)
-            found.append(Line(match[2], match[1] is None, outcome, code, status))
+            found.append(Line(_ESCAPED.sub(r"\1", match[2]), match[1] is None, outcome, code, status))
     return found
