@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -193,8 +192,8 @@ def _caused(patterns: Sequence[Pattern]) -> Iterator[Pattern]:
 
 def _server_plans(implementation: Implementation) -> Iterator[Plan]:
     own = load(_PROOF, Overrides(backend=implementation.name, allow_commands=True))
-    for plan in itertools.chain([own], plans([implementation.name], [registry().clients.default.name])):
-        yield _with_python(plan)
+    yield own
+    yield from map(_with_python, plans([implementation.name], [registry().clients.default.name]))
 
 
 def _client_plans(implementation: Implementation) -> Iterator[Plan]:

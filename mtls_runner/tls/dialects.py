@@ -23,7 +23,7 @@ GROUPS: dict[str, str] = {
     "code": "OpenSSL's verify code, X509_V_*",
     "error": "OpenSSL's packed error, hexadecimal",
     "alert": "an alert's number",
-    "alert_name": "an alert's name",
+    "alert_name": "an alert's name, in small letters or capitals, with underscores or blanks",
     "alpn": "the ALPN protocol",
     "asked": "there when the server asked for a certificate",
     "body": "the response's body, base64",
@@ -136,7 +136,7 @@ def _alert(pattern: Pattern, groups: dict[str, str]) -> Alert | None:
         return _received(pattern.alert)
     if "alert" in groups:
         return _received(alert_name(int(groups["alert"])))
-    name = groups.get("alert_name", "").lower()
+    name = groups.get("alert_name", "").lower().replace(" ", "_")
     return _received(name) if name in _ALERT_NAMES else None
 
 

@@ -79,6 +79,8 @@ def test_each_line_is_read_by_the_pattern_that_was_written_for_it(patterns: tupl
         ),
         ("go", "remote error: tls: unknown certificate authority", "unknown_ca"),
         ("go", "remote error: tls: unknown certificate", "certificate_unknown"),
+        ("go", "remote error: tls: access denied", "access_denied"),
+        ("go", "remote error: tls: insufficient security level", "insufficient_security"),
     ],
 )
 def test_what_lines_mean(name: str, line: str, meaning: int | str | tuple[Reason, ...]) -> None:
