@@ -192,7 +192,7 @@ class _Scribe:
 
     def begin(self) -> None:
         """From now on."""
-        self._page.line(("Serving until Ctrl-C, which removes it all. Whoever comes is shown here:", Style.STRONG))
+        self._page.line(("Serving until Ctrl-C. Whoever comes is shown here:", Style.STRONG))
 
     def tell(self, event: Visit | Ended) -> None:
         """One line, or more when verbose."""

@@ -224,9 +224,7 @@ class Lab(AbstractContextManager["Lab"]):
         """What a person should know about the user's own material before it is used; makes the material, if there is any."""
         if self.plan.moved:
             then = datetime.now(UTC) + self.plan.moved
-            return (
-                f"as of {then:%Y-%m-%d %H:%M}Z: all that the lab makes has dates that are {self.plan.moved} earlier",
-            )
+            return (f"as of {then:%Y-%m-%d %H:%M}Z: every date that the lab writes is moved as far the other way",)
         if not self._own and all(crl.file is None for crl in self.plan.crls.values()):
             return ()
         from mtls_runner.engine.own_material import notes
