@@ -17,6 +17,7 @@ from mtls_runner.language.diagnose import diagnose
 from mtls_runner.language.document import Document, Loc, read
 from mtls_runner.language.scenario import Scenario
 from mtls_runner.language.servers import Servers
+from mtls_runner.language.shared_words import InPlace
 from mtls_runner.language.tree import IMAGE_VARIABLE, LabYaml, known_to, load_lab
 from mtls_runner.language.values import Strict
 from mtls_runner.model.endpoint import ClientSpec, ServerSpec
@@ -25,6 +26,8 @@ from mtls_runner.registry import consent_given
 __all__ = ["BUILT_IN", "Setting", "settings_for"]
 
 BUILT_IN = "built in"
+#: What a backend or client is called that the scenario declares itself; no implementation's name has a blank.
+_IN_PLACE = "declared here"
 #: What is shown of every server and client that has a default of its own.
 _SERVER = ("client_auth", "tls", "security_level")
 _CLIENT = ("tls", "server_name", "insecure", "security_level", "timeout", "body_limit", "repeat")
@@ -87,10 +90,10 @@ def _all(context: Context) -> Iterator[Setting]:
             {"backend": (overrides.backend, "--backend"), "runtime": (overrides.runtime, "--runtime")},
         )
         backend = overrides.backend or next(
-            (given[0] for one in (*family, shared) if (given := one.given("backend"))), None
+            (given[0] for one in (*family, shared) if (given := one.given("backend"))), known.backends.default.name
         )
-        traits = known.backends.default if backend is None else known.backends.named(backend)
-        yield _image(name, family, lab, overrides, traits.image or "none")
+        image = None if backend == _IN_PLACE else known.backends.named(backend).image
+        yield _image(name, family, lab, overrides, image or "none")
     shared = _Source(lab.client, lab.document, ("defaults", "client"))
     defaults = {"tool": known.clients.default.name} | _defaults(ClientSpec, _CLIENT) | {"tls": "what the server offers"}
     yield from _chosen("client", defaults, (shared,), {"tool": (overrides.tool, "--tool")})
@@ -137,6 +140,8 @@ def _text(value: object) -> str:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, InPlace):
+        return _IN_PLACE
     if isinstance(value, list | tuple):
         return ", ".join(_text(item) for item in value)
     if isinstance(value, Strict):

@@ -351,6 +351,21 @@ def test_config_follows_what_a_server_is_like(cli: Cli, write: Write) -> None:
     assert ["servers.first.client_auth", "required", "built", "in"] in rows
 
 
+def test_config_knows_a_server_that_the_scenario_declares(cli: Cli, write: Write) -> None:
+    write(
+        "own.yaml",
+        "ca: {}\nleaves: {server: {}}\nserver:\n  backend: {command: [./service], dialect: openssl}\n"
+        "cases: [{name: it, expect: accepted}]\n",
+    )
+    done = cli("config", "own.yaml")
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert ["server.backend", "declared", "here", "own.yaml:4:3"] in rows
+    assert ["server.backend", "nginx", "--backend"] in [
+        line.split() for line in cli("config", "own.yaml", "--backend", "nginx").stdout.splitlines()
+    ]
+
+
 @pytest.mark.parametrize(
     "line", ["explain small.yaml", "config small.yaml", "--list small.yaml", "schema", "--help", "--version"]
 )
