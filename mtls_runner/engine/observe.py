@@ -118,10 +118,6 @@ _MISDIRECTED = 421
 
 def _hint(judgement: Judgement, facts: Facts, culprit: Callable[[Judgement], str]) -> str:
     """The culprit where the material shows one; else what usually causes it."""
-    if judgement.outcome is Outcome.ANSWERED:
-        return _UNTOLD
-    if judgement.outcome is Outcome.ACCEPTED:
-        return culprit(judgement)
     status = facts.seen.response.status if facts.seen is not None and facts.seen.response is not None else None
     if status == _MISDIRECTED and facts.client is not None:
         asked = facts.client.server_name or "no name"
@@ -129,6 +125,10 @@ def _hint(judgement: Judgement, facts: Facts, culprit: Callable[[Judgement], str
             f"The handshake was for {asked} (SNI), and the request for another host: a server that verifies clients answers that "
             "with 421."
         )
+    if judgement.outcome is Outcome.ANSWERED:
+        return _UNTOLD
+    if judgement.outcome is Outcome.ACCEPTED:
+        return culprit(judgement)
     reason = judgement.reason
     shown = judgement.outcome in (*_CERTIFICATES, Outcome.NO_AGREEMENT) and reason is not Reason.NO_CERTIFICATE
     return (shown and culprit(judgement)) or (HINTS.get(reason, "") if reason is not None else "")

@@ -140,6 +140,10 @@ cases:
       - {replace: {certificate: renewed}}
       - {expect: {client-refused: expired}}
   - {name: good, server: strict, client: server, expect: accepted}
+  - name: two names
+    server: {like: server, names: [localhost], virtual_hosts: {other: {names: [b.test]}}}
+    client: {certificate: server, server_name: localhost, request: {headers: {Host: b.test}}}
+    expect: {outcome: accepted, status: 421}
 """
 HINTS = {
     "eku": "The intermediate `issuing` (depth 1) has only the EKU serverAuth; the server wants clientAuth",
@@ -153,6 +157,7 @@ HINTS = {
     "a dot": "with a dot at its end",
     "not read": "The server still shows `stale`: it has not read its new files with `renewed` (reload)",
     "good": "",
+    "two names": "The handshake was for localhost (SNI), and the request for another host",
 }
 
 
