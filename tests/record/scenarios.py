@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from yaml.nodes import MappingNode, Node
@@ -24,6 +26,7 @@ from mtls_runner.record.recorded import Recorded, record
 from tests.implementations.test_containers import IMAGES
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
+_AT_ONCE = 4
 
 
 def unrecorded(text: str, but: frozenset[int] = frozenset()) -> str:
@@ -115,20 +118,28 @@ def _values(check: Check) -> set[object]:
     return {matcher.value for matcher in check.alternatives}
 
 
+def _compared(original: Path) -> tuple[str, list[str]]:
+    """How it went with a file, and what does not hold."""
+    backend = "nginx" if "nginx" in original.parts else None  # of those, many ask for what only nginx has
+    here = Overrides(backend=backend, allow_commands=True)  # the commands are the repository's own
+    with tempfile.TemporaryDirectory() as directory:
+        made, path = recorded(original, Path(directory), here)
+        left = [f"not recorded: {case.name}: {case.why}" for case in made.unrecorded]
+        found = left or list(disagreements(original, path, here))
+    return f"{original}: {len(made.cases)} recorded, {len(made.looks)} to look at", found
+
+
 def main(arguments: list[str]) -> int:
     """The exit code: 1 where something disagrees, or can't be recorded."""
     for name, image in IMAGES.items():
         os.environ.setdefault(f"MTLS_RUN_IMAGE_{name.upper()}", image)
+    files = [Path(name) for name in arguments] or sorted(SCENARIOS.rglob("*.yaml"))
     wrong = 0
-    for original in map(Path, arguments or sorted(map(str, SCENARIOS.rglob("*.yaml")))):
-        backend = "nginx" if "nginx" in original.parts else None  # of those, many ask for what only nginx has
-        here = Overrides(backend=backend, allow_commands=True)  # the commands are the repository's own
-        with tempfile.TemporaryDirectory() as directory:
-            made, path = recorded(original, Path(directory), here)
-            left = [f"not recorded: {case.name}: {case.why}" for case in made.unrecorded]
-            found = left or list(disagreements(original, path, here))
-        wrong += bool(found)
-        print(f"{original}: {len(made.cases)} recorded, {len(made.looks)} to look at", *found, sep="\n  ", flush=True)
+    # Most of the time is waiting: for containers, and for certificates that live for seconds.
+    with ProcessPoolExecutor(_AT_ONCE, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for title, found in pool.map(_compared, files):
+            wrong += bool(found)
+            print(title, *found, sep="\n  ", flush=True)
     return 1 if wrong else 0
 
 
