@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
 from mtls_runner.cli.program import DefaultCommandGroup
@@ -67,6 +69,26 @@ _allow_commands = click.option(
 )
 
 
+_file = click.argument("file", type=click.Path(), shell_complete=_offer("paths"))
+_paths = partial(
+    click.argument,
+    "paths",
+    nargs=-1,
+    required=True,
+    type=click.Path(),
+    metavar="PATH...",
+    shell_complete=_offer("paths"),
+)
+
+
+#: These say "As for run." where a command gives no help of its own.
+_expression = partial(click.option, "-k", "expression", metavar="EXPR", help="As for run.")
+_backend = partial(click.option, "--backend", metavar="NAME", shell_complete=_offer("backends"), help="As for run.")
+_tool = partial(click.option, "--tool", metavar="NAME", shell_complete=_offer("clients"), help="As for run.")
+_image = partial(click.option, "--image", metavar="IMAGE", help="As for run.")
+_jobs = partial(click.option, "-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="As for run.")
+
+
 _FILE = click.Path(exists=True, dir_okay=False)
 
 
@@ -98,10 +120,8 @@ def root() -> None:
 
 
 @root.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(), metavar="PATH...", shell_complete=_offer("paths"))
-@click.option(
-    "-k", "expression", metavar="EXPR", help="Only cases whose id matches, as pytest's -k: 'expired and not curl'."
-)
+@_paths()
+@_expression(help="Only cases whose id matches, as pytest's -k: 'expired and not curl'.")
 @click.option(
     "--tag",
     "tags",
@@ -110,19 +130,12 @@ def root() -> None:
     shell_complete=_offer("tags"),
     help="Only files with this tag; may be repeated.",
 )
-@click.option(
-    "--backend",
-    metavar="NAME",
-    shell_complete=_offer("backends"),
-    help=f"Run every server on this backend ({_BACKENDS}).",
-)
-@click.option(
-    "--tool", metavar="NAME", shell_complete=_offer("clients"), help=f"Use this client everywhere ({_CLIENTS})."
-)
-@click.option("--image", metavar="IMAGE", help="The container image for every container server.")
+@_backend(help=f"Run every server on this backend ({_BACKENDS}).")
+@_tool(help=f"Use this client everywhere ({_CLIENTS}).")
+@_image(help="The container image for every container server.")
 @_runtime
 @_allow_commands
-@click.option("-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="Cases at once; lab.yaml's, or 1.")
+@_jobs(help="Cases at once; lab.yaml's, or 1.")
 @click.option("-x", "--fail-fast", is_flag=True, help="Stop at the first case that fails.")
 @click.option("--strict", is_flag=True, help="Warnings are errors; what is skipped or undetermined is a failure.")
 @click.option("-v", "--verbose", is_flag=True, help="Show both ends' handshakes, as curl -v does.")
@@ -213,9 +226,9 @@ def run(
 
 
 @root.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(), metavar="PATH...", shell_complete=_offer("paths"))
-@click.option("--backend", metavar="NAME", shell_complete=_offer("backends"), help="As for run.")
-@click.option("--tool", metavar="NAME", shell_complete=_offer("clients"), help="As for run.")
+@_paths()
+@_backend()
+@_tool()
 @click.option("--strict", is_flag=True, help="Warnings are errors.")
 @_allow_commands
 @_color
@@ -241,10 +254,10 @@ def check(
 
 
 @root.command()
-@click.argument("file", type=click.Path(), shell_complete=_offer("paths"))
+@_file
 @click.argument("case", required=False, shell_complete=_offer("cases"))
-@click.option("--backend", metavar="NAME", shell_complete=_offer("backends"), help="As for run.")
-@click.option("--tool", metavar="NAME", shell_complete=_offer("clients"), help="As for run.")
+@_backend()
+@_tool()
 @_runtime
 @_color
 def explain(file: str, case: str | None, backend: str | None, tool: str | None, runtime: str | None, color: str) -> int:
@@ -261,10 +274,10 @@ def explain(file: str, case: str | None, backend: str | None, tool: str | None, 
 
 
 @root.command()
-@click.argument("file", type=click.Path(), shell_complete=_offer("paths"))
-@click.option("-k", "expression", metavar="EXPR", help="As for run.")
-@click.option("--backend", metavar="NAME", shell_complete=_offer("backends"), help="As for run.")
-@click.option("--image", metavar="IMAGE", help="As for run.")
+@_file
+@_expression()
+@_backend()
+@_image()
 @_runtime
 @_allow_commands
 @click.option(
@@ -305,7 +318,7 @@ def serve(
 
 
 @root.command()
-@click.argument("file", type=click.Path(), shell_complete=_offer("paths"))
+@_file
 @click.option("-o", "--output", required=True, metavar="DIR", help="Where to; made when it is not there.")
 @click.option(
     "--format",
@@ -328,15 +341,10 @@ def forge(file: str, output: str, forms: tuple[str, ...]) -> int:
 
 
 @root.command()
-@click.argument("file", type=click.Path(), shell_complete=_offer("paths"))
+@_file
 @click.option("-o", "--output", required=True, metavar="DIR", help="Where to; made when it is not there.")
-@click.option(
-    "--backend",
-    metavar="NAME",
-    shell_complete=_offer("backends"),
-    help="Every server on this backend: python (as openssl s_server) or nginx.",
-)
-@click.option("--image", metavar="IMAGE", help="The container image for nginx.")
+@_backend(help="Every server on this backend: python (as openssl s_server) or nginx.")
+@_image(help="The container image for nginx.")
 def export(file: str, output: str, backend: str | None, image: str | None) -> int:
     """Write a scenario as a shell script of plain openssl, nginx and curl.
 
@@ -354,11 +362,11 @@ def export(file: str, output: str, backend: str | None, image: str | None) -> in
 @click.option(
     "--from-nginx",
     "nginx",
-    type=click.Path(exists=True, dir_okay=False),
+    type=_FILE,
     metavar="FILE",
     help="Test this configuration.",
 )
-@click.option("--image", metavar="IMAGE", help="With --from-nginx: the container image; lab.yaml's, or nginx:1.27.")
+@_image(help="With --from-nginx: the container image; lab.yaml's, or nginx:1.27.")
 @_runtime
 @_allow_commands
 @click.option(
@@ -369,7 +377,7 @@ def export(file: str, output: str, backend: str | None, image: str | None) -> in
 @click.option("--ca", "--cacert", "ca", type=_FILE, metavar="FILE", help="The authority that issued it.")
 @click.option(
     "--passphrase-file",
-    type=click.Path(exists=True, dir_okay=False),
+    type=_FILE,
     metavar="FILE",
     help="Holds the key's passphrase, if it has one.",
 )
@@ -399,13 +407,13 @@ def init(
 
 
 @root.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(), metavar="FILE...")
+@_paths(metavar="FILE...")
 @click.option("--update", is_flag=True, help="Run all cases, and replace expectations that don't hold.")
 @click.option("--check", is_flag=True, help="Write nothing: print what --update would change; the exit code is 1 then.")
-@click.option("--image", metavar="IMAGE", help="As for run.")
+@_image()
 @_runtime
 @_allow_commands
-@click.option("-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="As for run.")
+@_jobs()
 @_color
 def record(
     paths: tuple[str, ...],
@@ -432,12 +440,12 @@ def record(
 
 
 @root.command()
-@click.argument("file", type=click.Path())
+@_file
 @click.option("--for", "period", default="1y", show_default=True, metavar="TIME", help="How far to look: 90d, 52w, 1y.")
-@click.option("-k", "expression", metavar="EXPR", help="As for run.")
-@click.option("--backend", metavar="NAME", help="As for run.")
-@click.option("--tool", metavar="NAME", help="As for run.")
-@click.option("--image", metavar="IMAGE", help="As for run.")
+@_expression()
+@_backend()
+@_tool()
+@_image()
 @_runtime
 @_allow_commands
 @_color
@@ -492,7 +500,7 @@ def rehearse(
     type=click.Choice(["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"]),
     help="Offer this version only; may be repeated.",
 )
-@click.option("--tool", metavar="NAME", help=f"Connect with this client ({_CLIENTS}).")
+@_tool(help=f"Connect with this client ({_CLIENTS}).")
 @click.option("--log", metavar="FILE", help="The server's own log, which says more; - is standard input.")
 @click.option("--save", type=click.Path(dir_okay=False), metavar="FILE", help="Write what was seen as a scenario.")
 @click.option("--resolve", metavar="HOST:PORT:ADDR", help="Connect to that address, as curl does.")
@@ -580,10 +588,10 @@ def clean() -> int:
 
 
 @root.command()
-@click.argument("paths", nargs=-1, type=click.Path(), metavar="[PATH]...", shell_complete=_offer("paths"))
-@click.option("--backend", metavar="NAME", shell_complete=_offer("backends"), help="As for run.")
-@click.option("--tool", metavar="NAME", shell_complete=_offer("clients"), help="As for run.")
-@click.option("--image", metavar="IMAGE", help="As for run.")
+@_paths(required=False, metavar="[PATH]...")
+@_backend()
+@_tool()
+@_image()
 @_runtime
 def config(
     paths: tuple[str, ...], backend: str | None, tool: str | None, image: str | None, runtime: str | None
@@ -622,25 +630,19 @@ def schema(name: str) -> int:
 
 
 @root.command()
-@click.option(
-    "--backend",
+@_backend(
     "backends",
     multiple=True,
-    metavar="NAME",
-    shell_complete=_offer("backends"),
     help=f"May be repeated ({_BACKENDS}); all that the catalogue is made for when not given.",
 )
-@click.option(
-    "--tool",
+@_tool(
     "tools",
     multiple=True,
-    metavar="NAME",
-    shell_complete=_offer("clients"),
     help=f"May be repeated ({_CLIENTS}); all that the catalogue is made for when not given.",
 )
-@click.option("--image", metavar="IMAGE", help="As for run.")
+@_image()
 @_runtime
-@click.option("-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="Cases at once; one for each processor.")
+@_jobs(help="Cases at once; one for each processor.")
 @click.option("--json", "json_path", metavar="FILE", help="Write everything that was seen; - is standard output.")
 @click.option("--html", "html_path", metavar="FILE", help="Write the table as one HTML page.")
 @click.option("--markdown", "markdown_path", metavar="FILE", help="Write the table as Markdown.")
