@@ -168,6 +168,7 @@ _PHRASES: tuple[tuple[str, str, str], ...] = (
 _CONTEXTS: tuple[tuple[str, str, str], ...] = (
     ("flow sequence", "this list has no end, or a comma is missing in it", "',' or ']'"),
     ("flow mapping", "this mapping has no end, or a comma is missing in it", "',' or '}'"),
+    ("flow node", "a value is missing here, between brackets or braces", ""),
     (
         "block collection",
         "not an item of the list above: the indentation differs",
@@ -227,7 +228,10 @@ def _advice(phrase: str, message: str, context: str, text: str, index: int) -> t
         found = _WILDCARD.match(text, index - 1)
         quoted = f': "{found[0]}"' if found is not None else ""
         return "a '*' at the beginning makes an alias of it", f"quotes around it{quoted}"
-    if "block mapping" in context and re.match(r"-\s", text[index : index + 2]):
+    item = re.match(r"-\s", text[index : index + 2]) is not None
+    if "flow node" in context and item:
+        return "a list item ('- ') between brackets or braces", "their end before it, or a value"
+    if "block mapping" in context and item:
         return "a list item ('- ') among the keys of a mapping", "a key without '- ', or a list under a key of its own"
     return None
 

@@ -157,6 +157,8 @@ def test_broken_yaml_in_plain_words(text: str, message: str, fast: bool) -> None
     [
         ("a: 'x\n", "1:4", "this quoted text has no end"),
         ("a: [1, 2\n", "1:4", "this list has no end, or a comma is missing in it"),
+        ("cases: {\n  - name: b\n", "2:3", "a list item ('- ') between brackets or braces"),
+        ("cases: [\n  - name: b\n", "2:3", "a list item ('- ') between brackets or braces"),
         ("a: {b: c\n", "1:4", "this mapping has no end, or a comma is missing in it"),
     ],
 )
