@@ -267,9 +267,7 @@ class Lab(AbstractContextManager["Lab"]):
             return f"{backend} does not run {runtime.told}"
         if server.configured_for is not None:
             return f"the scenario brings {server.configured_for}'s own configuration"
-        by_path = any(
-            response.rules for one in (server, *(host.server for host in server.hosts)) for response in one.responses
-        )
+        by_path = any(response.rules for one in server.every_host for response in one.responses)
         if by_path and not backend.rules_by_path and not server.option("config"):
             return f"the lab writes no rules for single paths for {backend}"
         return backend.missing() or self._backend(backend).cannot(server, client)

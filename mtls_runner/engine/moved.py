@@ -15,7 +15,6 @@ from mtls_runner.errors import Diagnostic, Span
 from mtls_runner.model.case import Case, Expectation, Plan
 from mtls_runner.model.certificate import Moment
 from mtls_runner.model.chain import lineage
-from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.model.traits import BackendTraits, ClientTraits
 
 __all__ = ["moved", "stands_still"]
@@ -66,8 +65,7 @@ def stands_still(case: Case, plan: Plan) -> str | None:
             return "a server that runs already has a clock of its own: only what the lab makes is moved in time"
         ids: set[str] = set()
         crls: set[str] = set()
-        ends: list[ServerSpec | ClientSpec] = [meant, *(host.server for host in meant.hosts)]
-        for end in (*ends, client):
+        for end in (*meant.every_host, client):
             if end is None:
                 continue
             ids.update(filter(None, (end.certificate, *end.trust, *end.chain.ids)))

@@ -39,7 +39,7 @@ def notes(plan: Plan, store: Store) -> tuple[str, ...]:
         if problem is not None and problem.reason is not Reason.PASSPHRASE_NEEDED:
             found.append(problem.text)
     for meant, client in (met for case in plan.cases for met in case.meetings()):
-        for server in (meant, *(host.server for host in meant.hosts)):
+        for server in meant.every_host:
             _give(server, store, PEM_ONLY)
         if client is not None:
             _give(client, store, client.tool.loads)

@@ -85,11 +85,10 @@ class Resolver:
             for certificate in presented(known):
                 self.presented.add(certificate)
                 self._certificates.use(certificate)
-            for authority in (id_ for one in (known, *(host.server for host in known.hosts)) for id_ in one.trust):
+            for authority in (id_ for one in known.every_host for id_ in one.trust):
                 self._certificates.use(authority)
             for crl in (
-                *known.crl,
-                *(id_ for host in known.hosts for id_ in host.server.crl),
+                *(id_ for one in known.every_host for id_ in one.crl),
                 *(what.removesuffix(".crl") for _, what in known.files if what.endswith(".crl")),
             ):
                 self._crls.use(crl)

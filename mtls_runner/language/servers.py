@@ -110,7 +110,7 @@ class Servers:
 
 def presented(server: ServerSpec) -> Iterator[str]:
     """Ids of the certificates that a server and its virtual hosts present."""
-    for one in (server, *(host.server for host in server.hosts)):
+    for one in server.every_host:
         if one.certificate is not None:
             yield one.certificate
         yield from one.other_certificates

@@ -314,7 +314,7 @@ def meet_briefly(server: ServerSpec, client: ClientSpec | None, plan: Plan) -> b
 
 
 def _moments(meant: ServerSpec, client: ClientSpec | None, plan: Plan) -> Iterator[Moment]:
-    servers = (meant, *(host.server for host in meant.hosts))
+    servers = meant.every_host
     wanted = [id_ for server in servers for id_ in _of_server(server)]
     crls = [id_ for server in servers for id_ in server.crl]
     if client is not None:

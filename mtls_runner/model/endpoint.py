@@ -342,6 +342,11 @@ class ServerSpec:
         return self
 
     @property
+    def every_host(self) -> tuple[ServerSpec, ...]:
+        """Its own description, then that of each of its name-based virtual hosts."""
+        return (self, *(host.server for host in self.hosts))
+
+    @property
     def asks_later(self) -> bool:
         """Whether it asks for no certificate in the handshake, but on some of its paths after it."""
         return self.client_auth is ClientAuth.NONE and any(one.client_auth is not None for one in self.responses)

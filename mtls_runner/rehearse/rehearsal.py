@@ -94,8 +94,7 @@ def _moments(plan: Plan) -> Iterator[tuple[Moment, str]]:
 def _servers(plan: Plan) -> Iterator[ServerSpec]:
     for case in plan.cases:
         for server, _ in case.meetings():
-            yield server
-            yield from (host.server for host in server.hosts)
+            yield from server.every_host
 
 
 def rehearse(

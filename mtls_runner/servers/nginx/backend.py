@@ -236,8 +236,7 @@ def _as_process_cannot(server: ServerSpec) -> str | None:
         return _ONLY_INSIDE
     if server.stapling is not None and server.stapling.file is None:
         return _ONLY_INSIDE
-    checks = (server.ocsp, *(host.server.ocsp for host in server.hosts))
-    return _ONLY_INSIDE if any(check is not RevocationCheck.NONE for check in checks) else None
+    return _ONLY_INSIDE if any(one.ocsp is not RevocationCheck.NONE for one in server.every_host) else None
 
 
 def _image(server: ServerSpec) -> str:

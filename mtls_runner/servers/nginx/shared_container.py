@@ -43,8 +43,8 @@ def groups(servers: Sequence[ServerSpec], image: Callable[[ServerSpec], str]) ->
 def _can_share(server: ServerSpec) -> bool:
     """Whether nothing of it reaches beyond its own ``server`` block."""
     own = server.option("config") or server.files or server.upstreams or server.option("port")
-    checks = (server.ocsp, *(host.server.ocsp for host in server.hosts))
-    asks = server.responders or server.stapling is not None or any(each is not RevocationCheck.NONE for each in checks)
+    checks = any(one.ocsp is not RevocationCheck.NONE for one in server.every_host)
+    asks = server.responders or server.stapling is not None or checks
     return not own and not asks and not server.alone
 
 

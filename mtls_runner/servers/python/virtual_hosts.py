@@ -140,9 +140,8 @@ class Hosts:
 
     def __init__(self, spec: ServerSpec, material: Material) -> None:
         self._spec = spec
-        everybody = (spec, *(host.server for host in spec.hosts))
         # by identity: a description is looked up for every connection, and its hash is made of all that it says
-        self._by_spec = {id(one): Host(one, _context(one, material)) for one in everybody}
+        self._by_spec = {id(one): Host(one, _context(one, material)) for one in spec.every_host}
         self.default = self._by_spec[id(spec)]
 
     def greet(self, sock: socket.socket, deadline: Deadline) -> ChosenHost:
