@@ -19,7 +19,7 @@ from mtls_runner.diagnosis.server_side import refused_by_server
 from mtls_runner.diagnosis.wish import Wish, plan
 from mtls_runner.engine.lab import Lab
 from mtls_runner.errors import Deadline, LabError
-from mtls_runner.model import HINTS, MEANINGS
+from mtls_runner.model import HINTS, MEANINGS, sentence
 from mtls_runner.model.case import Case
 from mtls_runner.model.endpoint import ClientSpec
 from mtls_runner.model.observation import ClientView, Conclusion, Observation, Outcome, Phase, Reason, ServerView
@@ -211,10 +211,10 @@ def _otherwise(evidence: Evidence, causes: tuple[Cause, ...], reasons: tuple[Rea
     known = {cause.reason for cause in causes}
     for reason in reasons if len(reasons) <= _FEW else ():
         if seen.outcome is not None and reason not in known:
-            meaning = MEANINGS[reason]
-            text = f"{meaning[0].upper()}{meaning[1:]}."
             lines = (evidence.commands.request(),)
-            yield Cause(seen.outcome, reason, text, HINTS.get(reason, ""), lines, Certainty.POSSIBLE)
+            yield Cause(
+                seen.outcome, reason, sentence(MEANINGS[reason]), HINTS.get(reason, ""), lines, Certainty.POSSIBLE
+            )
 
 
 def _remarks(evidence: Evidence) -> Iterator[str]:

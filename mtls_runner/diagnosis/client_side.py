@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mtls_runner.diagnosis.cause import Cause, Certainty
 from mtls_runner.diagnosis.evidence import Evidence
-from mtls_runner.model import HINTS, MEANINGS
+from mtls_runner.model import HINTS, MEANINGS, sentence
 from mtls_runner.model.certificate_rules import covers, is_address
 from mtls_runner.model.chain import lineage
 from mtls_runner.model.chain_faults import Fault, blame, faults
@@ -54,11 +54,10 @@ def unusable(evidence: Evidence) -> Iterator[Cause]:
             file = evidence.wish.ca if _is_about(text, evidence.wish.ca) else evidence.wish.key
             file = file if _is_about(text, file) else evidence.wish.certificate
             lines = commands.blocks(file) if file is not None else ()
-    meaning = MEANINGS[reason]
     yield Cause(
         Outcome.CLIENT_UNUSABLE,
         reason,
-        f"{text}." if text else f"{meaning[0].upper()}{meaning[1:]}.",
+        f"{text}." if text else sentence(MEANINGS[reason]),
         remedy,
         tuple(line for line in lines if line),
     )
@@ -135,7 +134,7 @@ def _name(evidence: Evidence) -> Iterator[Cause]:
 
 def _of_a_fault(evidence: Evidence, fault: Fault) -> Cause:
     held, commands = evidence.inventory, evidence.commands
-    text = f"{str(fault)[0].upper()}{str(fault)[1:]}."
+    text = sentence(str(fault))
     certificate = commands.server_certificate("-subject", "-issuer", "-dates")
     lines: tuple[str, ...] = (commands.server_verifies(), certificate)
     remedy = ""

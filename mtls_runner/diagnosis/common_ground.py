@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from mtls_runner.diagnosis.cause import Cause, Certainty
 from mtls_runner.diagnosis.evidence import Evidence
-from mtls_runner.model import HINTS, MEANINGS
+from mtls_runner.model import HINTS, MEANINGS, sentence
 from mtls_runner.model.endpoint import TlsVersion
 from mtls_runner.model.observation import ClientView, Outcome, Phase, Reason
 from mtls_runner.pki.described import describe
@@ -105,7 +105,12 @@ def no_connection(evidence: Evidence) -> Iterator[Cause]:
         yield from _closed(evidence, reason)
     elif reason is not None:
         yield Cause(
-            outcome, reason, _sentence(reason), HINTS.get(reason, ""), (commands.handshake(),), Certainty.LIKELY
+            outcome,
+            reason,
+            sentence(MEANINGS[reason]),
+            HINTS.get(reason, ""),
+            (commands.handshake(),),
+            Certainty.LIKELY,
         )
 
 
@@ -253,8 +258,3 @@ def _shakes(view: ClientView) -> str:
 
 def _listed(versions: tuple[TlsVersion, ...] | list[TlsVersion]) -> str:
     return " and ".join(versions)
-
-
-def _sentence(reason: Reason) -> str:
-    meaning = MEANINGS[reason]
-    return f"{meaning[0].upper()}{meaning[1:]}."

@@ -9,7 +9,7 @@ from dataclasses import replace
 from mtls_runner.diagnosis.cause import Cause, Certainty
 from mtls_runner.diagnosis.evidence import Evidence
 from mtls_runner.diagnosis.keys import algorithms_for, fits
-from mtls_runner.model import HINTS
+from mtls_runner.model import HINTS, sentence
 from mtls_runner.model.certificate import CertificateSpec
 from mtls_runner.model.chain import Verifier, lineage
 from mtls_runner.model.chain_faults import Fault, faults
@@ -193,7 +193,7 @@ def _of_the_chain(evidence: Evidence) -> Iterator[Cause]:
 
 def _of_a_fault(evidence: Evidence, fault: Fault) -> Iterator[Cause]:
     commands = evidence.commands
-    text = f"{str(fault)[0].upper()}{str(fault)[1:]}."
+    text = sentence(str(fault))
     if fault.reason in (_R.UNKNOWN_CA, _R.SELF_SIGNED):
         yield from _untrusted(evidence, fault, text)
         return

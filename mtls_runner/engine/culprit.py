@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from mtls_runner.model import sentence
 from mtls_runner.model.case import Plan
 from mtls_runner.model.certificate import CertificateSpec
 from mtls_runner.model.chain import Verifier, client_verifies, presented, server_verifies
@@ -50,7 +51,7 @@ class Culprit:
     def sentence(self, judgement: Judgement) -> str:
         """With a full stop; ``""``: the descriptions don't show it."""
         told = self._renewed(judgement) or self._dot(judgement) or self._chain(judgement) or self._curve(judgement)
-        return f"{told[0].upper()}{told[1:]}." if told else ""
+        return sentence(told) if told else ""
 
     def _chain(self, judgement: Judgement) -> str:
         if judgement.outcome is Outcome.SERVER_REFUSED:

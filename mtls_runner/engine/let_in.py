@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from mtls_runner.errors import EngineError, LabError, ServerUnusable, Span
+from mtls_runner.model import sentence
 from mtls_runner.model.case import Expectation, Plan
 from mtls_runner.model.certificate import moment
 from mtls_runner.model.chain import lineage
@@ -25,7 +26,7 @@ def let_in(plan: Plan, server: ServerSpec, client: ClientSpec, wanted: Expectati
         wanted: what the author expects of it.
     """
     told = _let_in(plan, server, client, wanted)
-    return f"{told[0].upper()}{told[1:]}." if told else ""
+    return sentence(told) if told else ""
 
 
 def _let_in(plan: Plan, server: ServerSpec, client: ClientSpec, expectation: Expectation) -> str:

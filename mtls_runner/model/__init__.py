@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
-__all__ = ["HINTS", "MEANINGS", "Reason", "because", "listed"]
+__all__ = ["HINTS", "MEANINGS", "Reason", "because", "listed", "sentence"]
 
 
 class Reason(StrEnum):
@@ -205,6 +205,11 @@ def because(reasons: Sequence[Reason]) -> str:
     if not reasons:
         return f"{Reason.OTHER}, nothing says why"
     return f"one of {listed(reasons)}, which can't be told apart"
+
+
+def sentence(clause: str) -> str:
+    """Of a clause: with a capital and a full stop."""
+    return f"{clause[0].upper()}{clause[1:]}."
 
 
 def listed(reasons: Sequence[Reason]) -> str:
