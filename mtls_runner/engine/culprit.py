@@ -92,7 +92,7 @@ class Culprit:
         self, reason: Reason, sent: tuple[str, ...], verifier: Verifier, known: Mapping[str, CertificateSpec]
     ) -> str:
         """A CRL of the user's own that does not count for what is looked up in it."""
-        own = [crl for crl in verifier.crls if crl.file is not None]
+        own = [crl.file for crl in verifier.crls if crl.file is not None]
         if reason not in _OF_LISTS or not own or self._material is None:
             return ""
         from mtls_runner.pki.described import list_trouble
@@ -104,37 +104,33 @@ class Culprit:
             if issuer is None or not {id_, issuer} <= {*ders, *self._plan.certificates}:
                 continue
             pair = [ders[one] if one in ders else self._material.credential(one).der for one in (id_, issuer)]
-            for crl in own:
-                trouble = (
-                    list_trouble(crl.file.read_bytes(), *pair) if crl.file is not None and crl.file.is_file() else ""
-                )
+            for file in own:
+                trouble = list_trouble(file.read_bytes(), *pair) if file.is_file() else ""
                 if trouble:
-                    name = crl.file.name if crl.file is not None else crl.id
-                    return f"the CRL in {name}, which `{id_}` is looked up in, {trouble}"
+                    return f"the CRL in {file.name}, which `{id_}` is looked up in, {trouble}"
         return ""
 
     def _curve(self, judgement: Judgement) -> str:
         """A key on a curve that TLS 1.3 has no signature algorithm for (RFC 8446 §4.2.3)."""
         own = self._material.users_files.own if self._material is not None else {}
         if judgement.outcome is Outcome.NO_AGREEMENT:
-            ends: tuple[ServerSpec | ClientSpec, ...] = (self._server,)
+            shown = self._server.certificate
         elif judgement.reason is Reason.CERTIFICATE_WITHHELD:
-            ends = (self._client,)
+            shown = self._client.certificate
         else:
             return ""
-        for end in ends:
-            mine = own.get(end.certificate or "")
-            if mine is None or not mine.certificate:
-                continue
-            from mtls_runner.pki.described import public_key
+        mine = own.get(shown or "")
+        if mine is None or not mine.certificate:
+            return ""
+        from mtls_runner.pki.described import public_key
 
-            key = public_key(mine.certificate)
-            if key.kind == "ec" and key.curve not in _CURVES:
-                return (
-                    f"the key of `{end.certificate}` is on {key.curve}, for which TLS 1.3 has no signature algorithm (P-256, "
-                    "P-384 and P-521 are all), and which TLS 1.2 needs among the other end's groups"
-                )
-        return ""
+        key = public_key(mine.certificate)
+        if key.kind != "ec" or key.curve in _CURVES:
+            return ""
+        return (
+            f"the key of `{shown}` is on {key.curve}, for which TLS 1.3 has no signature algorithm (P-256, P-384 and P-521 are "
+            "all), and which TLS 1.2 needs among the other end's groups"
+        )
 
     def _renewed(self, judgement: Judgement) -> str:
         """A certificate that was replaced, by a server that has not read it yet."""
