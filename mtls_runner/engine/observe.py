@@ -151,9 +151,11 @@ def observe(facts: Facts, name: Callable[[bytes], str], culprit: Callable[[Judge
     evidence = [_client_evidence(client, judgement)] if facts.seen is not None else []
     if server is not None:
         evidence.append(_server_evidence(server, judgement))
+    behind = None
     if server is not None and server.behind is not None:
-        seen = observe(Facts(None, None, None, server.behind[1]), name)
-        evidence.append(f"upstream ({server.behind[0]}): {seen.summary}")
+        # by its own evidence alone: there the proxy is somebody else's client
+        behind = observe(Facts(None, None, None, server.behind[1]), name)
+        evidence.append(f"upstream ({server.behind[0]}): {behind.summary}")
     if facts.control is not None:
         evidence.append(f"control ({facts.control.who}, the same request): HTTP status {facts.control.response.status}")
     evidence += facts.despite if judgement.outcome is Outcome.ACCEPTED else facts.notes
@@ -188,17 +190,14 @@ def observe(facts: Facts, name: Callable[[bytes], str], culprit: Callable[[Judge
         server_signature_algorithm=client.signature_algorithms[0],
         client_signature_algorithm=client.signature_algorithms[1],
         server_log=server.log if server else None,
-        upstream=_upstream(server, name),
+        upstream=_upstream(behind) if behind is not None else None,
         client=facts.seen,
         server=server,
     )
 
 
-def _upstream(server: ServerView | None, name: Callable[[bytes], str]) -> tuple[tuple[str, str], ...] | None:
-    """What the server behind it saw, by its own evidence alone: there the proxy is somebody else's client."""
-    if server is None or server.behind is None:
-        return None
-    seen = observe(Facts(None, None, None, server.behind[1]), name)
+def _upstream(seen: Observation) -> tuple[tuple[str, str], ...]:
+    """What expectations can be about of what the server behind it saw."""
     told = (("outcome", seen.outcome), ("reason", seen.reason), ("client_subject", seen.client_subject))
     return tuple((key, str(value)) for key, value in told if value is not None)
 
