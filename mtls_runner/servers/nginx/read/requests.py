@@ -60,5 +60,6 @@ def paths(block: ServerBlock, found: Rules) -> Iterator[tuple[str, bool, tuple[s
 
 def uri(path: str) -> str:
     """As a client sends it; ``""``: it can't be sent as it is."""
-    path = path if path.startswith("/") else f"/{path}" if path.startswith(".") is False else f"/x{path}"
+    if not path.startswith("/"):
+        path = f"/x{path}" if path.startswith(".") else f"/{path}"
     return path if _IN_A_URI.fullmatch(path) else ""

@@ -77,13 +77,11 @@ class Rules:
     Args:
         named: by kind (``subject``, ``issuer``, ``fingerprint``, ``serial``, ``path``, ``host``, ``method``, ``header``), in
             order.
-        about_clients: whether there is a rule about clients themselves.
-        blocks: numbers of the blocks right around an ``if`` of such a rule.
+        blocks: numbers of the blocks right around an ``if`` of a rule about clients themselves.
         more: how many literals of large maps are left out.
     """
 
     named: dict[str, list[Literal]] = field(default_factory=dict)
-    about_clients: bool = False
     blocks: set[int] = field(default_factory=set)
     more: int = 0
 
@@ -134,9 +132,8 @@ def rules(reading: Reading) -> Rules:
         kinds = {kind for name in _variables(one.template) for kind in _kinds(name, sources, frozenset())}
         if not kinds:
             continue
-        if kinds - _OF_REQUESTS:
-            found.about_clients = True
-            found.blocks |= set(one.directive.around[-1:]) if one.directive.name == "if" else set()
+        if kinds - _OF_REQUESTS and one.directive.name == "if":
+            found.blocks.update(one.directive.around[-1:])
         key = (one.directive.place if one.directive.name == "if" else str(one.directive.around), one.value)
         seen[key] = seen.get(key, 0) + 1
         if seen[key] > _MOST:
