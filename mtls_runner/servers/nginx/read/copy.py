@@ -14,7 +14,7 @@ from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.model.port import Material
 from mtls_runner.servers.container.files import ContainerFile
 from mtls_runner.servers.mapped_files import mapped_files, text_of_own
-from mtls_runner.servers.nginx.read.applications import Stub, applications, is_name, own_port, stubs
+from mtls_runner.servers.nginx.read.applications import Application, Stub, applications, is_name, own_port, stubs
 from mtls_runner.servers.nginx.read.files import ROOT, beside, is_whole_text
 from mtls_runner.servers.nginx.read.instrument import Changes, has_unlisted, instrument
 from mtls_runner.servers.nginx.read.listening import lab_ports, parsed
@@ -73,7 +73,8 @@ class OwnConfiguration:
         found: all statements, each with the names of the blocks around it.
         listens: what its ``listen`` directives say.
         ports: a port of the lab's for each address of a ``listen``.
-        stubs: what answers in the place of each application that ``upstreams:`` names, by directive and argument.
+        passed: the applications that it passes requests to.
+        stubs: what answers in the place of each of them that ``upstreams:`` names.
     """
 
     server: ServerSpec
@@ -81,7 +82,8 @@ class OwnConfiguration:
     found: list[tuple[tuple[str, ...], Statement]] = field(default_factory=list)
     listens: list[str] = field(default_factory=list)
     ports: dict[str, int] = field(default_factory=dict)
-    stubs: dict[tuple[str, str], Stub] = field(default_factory=dict)
+    passed: list[Application] = field(default_factory=list)
+    stubs: Mapping[Application, Stub] = field(default_factory=dict)
     _files: list[_File] = field(default_factory=list)
     _missing: list[str] = field(default_factory=list)
 
@@ -157,22 +159,21 @@ class OwnConfiguration:
         paths = {file.path for file in mapped}
         reached = dict(self.server.reached)
         behind = {
-            key: str(reached[name])
-            for key, stub in self.stubs.items()
+            one: str(reached[name])
+            for one, stub in self.stubs.items()
             if (name := self.server.upstreams[stub.number - 1]) in reached
         }
-        passed = {(one.directive, one.argument): one for one in applications(self.found)}
         at = {
-            key: stub_at(stub, sockets)
-            for key, stub in self.stubs.items()
-            if sockets or key[0] not in _RESOLVED or not is_name(passed[key].host)  # names are in the container's hosts
+            one: stub_at(stub, sockets)
+            for one, stub in self.stubs.items()
+            if sockets or one.directive not in _RESOLVED or not is_name(one.host)  # names are in the container's hosts
         }
         own = {
-            key: f"127.0.0.1:{inside.get(port, port)}"
-            for key, one in passed.items()
-            if key not in self.stubs and (port := own_port(one, self.ports)) is not None
+            one: f"127.0.0.1:{inside.get(port, port)}"
+            for one in self.passed
+            if one not in self.stubs and (port := own_port(one, self.ports)) is not None
         }
-        groups = {passed[key].group for key in self.stubs} - {""}
+        groups = {one.group for one in self.stubs} - {""}
         by_http = {
             (one.name, one.arguments[0]): f"http://{one.arguments[0]}"
             for _, one in self.found
@@ -188,7 +189,7 @@ class OwnConfiguration:
             here=lambda path: str(ROOT / path) in paths,
             arguments=self._responders()
             | by_http
-            | {key: passed[key].at(address) for key, address in (at | own | behind).items()},
+            | {(one.directive, one.argument): one.at(address) for one, address in (at | own | behind).items()},
             texts=self._server_port(listens)
             | {
                 old: hashlib.sha1(material.credential(id_).der, usedforsecurity=False).hexdigest()
@@ -255,8 +256,8 @@ def read_user_configuration(server: ServerSpec) -> OwnConfiguration:
     result.listens = [" ".join(one.arguments) for one in listening]
     addresses = [one.arguments[0] for one in listening if one.arguments and "quic" not in one.arguments]
     result.ports = lab_ports(addresses + ["80"] * any(has_unlisted(_statements(file.text)) for file in result._files))
-    made = stubs(applications(result.found), server.upstreams)
-    result.stubs = {(one.directive, one.argument): stub for one, stub in made.items()}
+    result.passed = applications(result.found)
+    result.stubs = stubs(result.passed, server.upstreams)
     return result
 
 
