@@ -15,22 +15,23 @@ if TYPE_CHECKING:
 
     from click.shell_completion import CompletionItem
 
-__all__ = ["root"]
+__all__ = ["PAGES", "root"]
 
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 _BACKENDS, _CLIENTS, _REPORTERS = (", ".join(table) for table in (registry().backends, registry().clients, reporters()))
 
 
-_PAGES = (
-    "scenario-language",
-    "commands",
-    "tutorial",
-    "recipes",
-    "outcomes",
-    "implementations",
-    "pytest",
-    "conformance",
-)
+#: Name → what is in it; the file is ``docs/<name>.md``, in a wheel beside the package's code.
+PAGES = {
+    "scenario-language": "everything that a scenario can say, key by key",
+    "commands": "every command and its options",
+    "tutorial": "from a certificate to mutual TLS on nginx, in thirteen labs",
+    "recipes": "for what people usually come with",
+    "outcomes": "what happens if …, for every fault, on each backend and with each client",
+    "implementations": "any server or client, declared in one file",
+    "pytest": "the same labs under your own client's tests",
+    "conformance": "the catalogue of faults, run everywhere",
+}
 
 
 def _offer(what: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
@@ -609,7 +610,7 @@ def config(
 
 
 @root.command()
-@click.argument("page", required=False, type=click.Choice(_PAGES), metavar="[PAGE]")
+@click.argument("page", required=False, type=click.Choice(list(PAGES)), metavar="[PAGE]")
 def reference(page: str | None) -> int:
     """Print a page of the documentation: scenario-language, commands, tutorial, recipes, …
 

@@ -7,22 +7,12 @@ from pathlib import Path
 
 import click
 
+from mtls_runner.cli.commands import PAGES
 from mtls_runner.cli.program import ExitCode
 from mtls_runner.reporters import is_terminal
 
-__all__ = ["PAGES", "reference"]
+__all__ = ["reference"]
 
-#: Name → what is in it; the file is ``docs/<name>.md``, in a wheel beside the package's code.
-PAGES = {
-    "scenario-language": "everything that a scenario can say, key by key",
-    "commands": "every command and its options",
-    "tutorial": "from a certificate to mutual TLS on nginx, in thirteen labs",
-    "recipes": "for what people usually come with",
-    "outcomes": "what happens if …, for every fault, on each backend and with each client",
-    "implementations": "any server or client, declared in one file",
-    "pytest": "the same labs under your own client's tests",
-    "conformance": "the catalogue of faults, run everywhere",
-}
 _PLACES = (Path(__file__).parents[1] / "docs", Path(__file__).parents[2] / "docs")
 
 
