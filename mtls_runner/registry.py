@@ -8,7 +8,7 @@ the groups ``mtls_run.backends``, ``mtls_run.clients`` and ``mtls_run.reporters`
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache, partial
 from importlib import import_module
 from pathlib import Path
@@ -36,6 +36,7 @@ __all__ = [
     "declared_client",
     "registry",
     "reporters",
+    "unknown",
 ]
 
 _BACKENDS = {
@@ -126,11 +127,7 @@ class Table(Mapping[str, T], Generic[T]):
             UsageError: there is none, or it can't be loaded.
         """
         if name not in self._loaders:
-            import difflib
-
-            close = difflib.get_close_matches(name, self._loaders, 1)
-            meant = f"; did you mean '{close[0]}'?" if close else ""
-            raise UsageError(f"there is no {self._noun} '{name}', one of: {', '.join(self._loaders)}{meant}")
+            raise unknown(self._noun, name, self._loaders)
         return self[name]
 
     def extended(self, loaders: Mapping[str, Callable[[], T]]) -> Table[T]:
@@ -150,6 +147,16 @@ class Table(Mapping[str, T], Generic[T]):
 
     def _loader(self, name: str) -> Callable[[], T]:
         return lambda: self[name]
+
+
+def unknown(noun: str, name: str, known: Iterable[str]) -> UsageError:
+    """There is none of that name: which there are, and which of them was probably meant."""
+    import difflib
+
+    names = list(known)
+    close = difflib.get_close_matches(name, names, 1)
+    meant = f"; did you mean '{close[0]}'?" if close else ""
+    return UsageError(f"there is no {noun} '{name}', one of: {', '.join(names)}{meant}")
 
 
 class Registry:

@@ -12,7 +12,7 @@ from mtls_runner.errors import ScenarioError, UsageError
 from mtls_runner.language.implementations.reading import read_implementation, shipped
 from mtls_runner.language.tree import of_tree
 from mtls_runner.model.implementation import Honours, Implementation, Pattern
-from mtls_runner.registry import DECLARATION, declaration_files
+from mtls_runner.registry import DECLARATION, declaration_files, unknown
 from mtls_runner.runtimes.installed import Installed, missing_program
 
 __all__ = ["check", "list_all", "new", "show"]
@@ -26,11 +26,7 @@ def _known() -> dict[str, Path]:
 def _named(name: str) -> Implementation:
     known = _known()
     if name not in known:
-        import difflib
-
-        close = difflib.get_close_matches(name, known, 1)
-        meant = f"; did you mean '{close[0]}'?" if close else ""
-        raise UsageError(f"there is no implementation '{name}', one of: {', '.join(sorted(known))}{meant}")
+        raise unknown("implementation", name, sorted(known))
     path = known[name]
     return shipped(path, name) if name in declaration_files() else read_implementation(path)
 
