@@ -112,8 +112,8 @@ def named(name: str, wanted: Sequence[str]) -> bool:
 def unknown_case(plan: Plan, name: str) -> UsageError:
     """No case is called so: what is meant, or what there is."""
     names = list(dict.fromkeys(case.name.partition("[")[0] for case in plan.cases))
-    close = difflib.get_close_matches(name.partition("[")[0], names, n=1)
-    there = f"; did you mean {close[0]!r}?" if close and close[0] != name.partition("[")[0] else _there_are(names)
+    plain = name.partition("[")[0]
+    there = (_did_you_mean(plain, names) if plain not in names else "") or _there_are(names)
     return UsageError(f"no case of {plan.path} is called {name!r}{there}")
 
 
@@ -124,8 +124,7 @@ def _nothing(choice: Choice, plans: Sequence[Plan], failed: bool) -> NothingChos
     if not cases:
         return NothingChosen("no case: the scenario has none")
     if unknown and len(unknown) == len(choice.tags):
-        close = difflib.get_close_matches(unknown[0], tags, n=1)
-        there = f"; did you mean {close[0]!r}?" if close else _there_are(tags) if tags else "; no file has any"
+        there = _did_you_mean(unknown[0], tags) or (_there_are(tags) if tags else "; no file has any")
         return NothingChosen(f"no case matches: no file has the tag {unknown[0]!r}{there}")
     what = " and ".join(
         said
@@ -138,6 +137,11 @@ def _nothing(choice: Choice, plans: Sequence[Plan], failed: bool) -> NothingChos
     )
     names = list(dict.fromkeys(case.name.partition("[")[0] for case in cases))
     return NothingChosen(f"no case matches {what}{_there_are(names)}; --list shows whole ids")
+
+
+def _did_you_mean(given: str, names: Sequence[str]) -> str:
+    close = difflib.get_close_matches(given, names, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _there_are(names: Sequence[str]) -> str:
@@ -310,5 +314,4 @@ def _meant(path: Path, text: str, commands: Iterable[str]) -> str:
     parent = path.parent
     if parent.is_dir():
         candidates += [str(parent / entry.name) for entry in parent.iterdir() if not entry.name.startswith(".")]
-    close = difflib.get_close_matches(text, candidates, n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return _did_you_mean(text, candidates)
