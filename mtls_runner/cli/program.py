@@ -220,7 +220,7 @@ def _guarded(arguments: Sequence[str] | None) -> int:
         os.getcwd()  # noqa: PTH109 - a plain call; relative paths start there, reports and lab.yaml too
     except FileNotFoundError:
         click.echo("mtls-run: the working directory is gone; go to one that exists", err=True)
-        return 2
+        return ExitCode.USAGE
     try:
         code = root.main(arguments, prog_name="mtls-run", standalone_mode=False)
         sys.stdout.flush()
@@ -232,7 +232,7 @@ def _guarded(arguments: Sequence[str] | None) -> int:
         return STOP.exit_code
     except (NobodyReads, BrokenPipeError):
         _silence_stdout()
-        return 141
+        return ExitCode.PIPE_CLOSED
     except OSError as error:
         if error.errno in FULL:
             _silence_stdout()
