@@ -9,8 +9,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from mtls_runner.errors import MaterialError
 from mtls_runner.model.case import Case, Plan
-from mtls_runner.private_files import user_cache
+from mtls_runner.private_files import make_private, user_cache, write_private
 
 __all__ = ["chooser", "remember"]
 
@@ -45,15 +46,13 @@ def remember(passed: dict[Path, list[Case]], failed: dict[Path, list[Case]]) -> 
     if after == known:
         return
     place = _place()
-    with suppress(OSError):
-        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with suppress(OSError, MaterialError):
+        make_private(place.parent)
         _sweep(place.parent)
         if not after:
             place.unlink(missing_ok=True)
             return
-        temporary = place.with_suffix(f".{os.getpid()}")
-        temporary.write_text(json.dumps({"directory": str(Path.cwd()), "failed": sorted(after)}), "utf-8")
-        temporary.replace(place)
+        write_private(place, json.dumps({"directory": str(Path.cwd()), "failed": sorted(after)}).encode())
 
 
 def _sweep(directory: Path) -> None:
