@@ -30,10 +30,10 @@ from mtls_runner.model.certificate import (
 from mtls_runner.model.chain import ancestors
 from mtls_runner.model.revocation import Revocation, RevocationReason
 
-__all__ = ["Certificates", "Declared", "certificate_spec"]
+__all__ = ["RIVALS", "Certificates", "Declared", "certificate_spec"]
 
 #: Keys that say the same in two ways: giving one drops the other where it was taken over.
-_RIVALS = (("days", "not_after"), ("path_length", "basic_constraints"), ("certificate", "pkcs12"))
+RIVALS = (("days", "not_after"), ("path_length", "basic_constraints"), ("certificate", "pkcs12"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +244,7 @@ def _absolute(context: Context, document: Document, model: Certificate) -> Certi
 def _over(base: CertificateSettings, top: Certificate) -> Certificate:
     drop = {
         other
-        for pair in _RIVALS
+        for pair in RIVALS
         for given, other in (pair, pair[::-1])
         if given in top.model_fields_set and other not in top.model_fields_set
     }

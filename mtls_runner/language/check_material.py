@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from mtls_runner.language.certificate import Certificate
-from mtls_runner.language.certificates import Certificates, Declared
+from mtls_runner.language.certificates import RIVALS, Certificates, Declared
 from mtls_runner.language.context import Context
 from mtls_runner.language.document import Document, Loc, meant
 from mtls_runner.language.x509_words import KEY_ALGORITHMS
@@ -23,7 +23,7 @@ _ABSENT = "there is no such file"
 _OWN_SOURCES = ("certificate", "pkcs12")
 #: What may stand beside an own certificate.
 _BESIDE_OWN = frozenset({"certificate", "pkcs12", "key", "chain", "passphrase", "issuer", "like", "revoked"})
-_RIVALS = (("days", "not_after"), ("path_length", "basic_constraints"), ("certificate", "pkcs12"), ("chain", "pkcs12"))
+_EXCLUDING = (*RIVALS, ("chain", "pkcs12"))
 
 
 def check_certificates(context: Context, certificates: Certificates) -> None:
@@ -60,7 +60,7 @@ class _CertificateCheck:
             and self._in_circle(model.like)
         ):
             self._error(self._loc("like"), "these descriptions take over each other in a circle")
-        for first, second in _RIVALS:
+        for first, second in _EXCLUDING:
             if {first, second} <= model.model_fields_set:
                 self._error(
                     self._loc(second),
