@@ -74,24 +74,24 @@ class LabYaml:
 
 
 def find_lab(start: Path) -> Path | None:
-    """The lab.yaml that a scenario at ``start`` belongs to: in its directory or above, up to the repository's root (the
-    directory that holds ``.git``), the file system's boundary or the root."""
+    """The lab.yaml that a scenario at ``start`` belongs to: the nearest one above it."""
+    return next((directory / LAB_FILE for directory in _above(start) if (directory / LAB_FILE).is_file()), None)
+
+
+def _above(start: Path) -> Iterator[Path]:
+    """The scenario's directory and those above it, up to the repository's root (the directory that holds ``.git``), the file
+    system's boundary or the root."""
     directory = start.resolve().parent
     try:
         device = directory.stat().st_dev
-    except OSError:
-        return None
-    for candidate in (directory, *directory.parents):
-        try:
+        for candidate in (directory, *directory.parents):
             if candidate.stat().st_dev != device:
-                return None
-        except OSError:
-            return None
-        if (candidate / LAB_FILE).is_file():
-            return candidate / LAB_FILE
-        if (candidate / ".git").exists():
-            return None
-    return None
+                return
+            yield candidate
+            if (candidate / ".git").exists():
+                return
+    except OSError:
+        return
 
 
 def load_lab(start: Path, known: Registry) -> LabYaml:
@@ -135,18 +135,6 @@ def _load(shown: Path, path: Path, modified: int, size: int, known: Registry) ->
 
 
 FOLDER = "implementations"
-
-
-def _above(start: Path) -> Iterator[Path]:
-    """The scenario's directory and those above it, up to the repository's root or the file system's boundary, as for lab.yaml."""
-    directory = start.resolve().parent
-    device = directory.stat().st_dev if directory.is_dir() else None
-    for candidate in (directory, *directory.parents):
-        if not candidate.is_dir() or candidate.stat().st_dev != device:
-            return
-        yield candidate
-        if (candidate / ".git").exists():
-            return
 
 
 def of_tree(start: Path) -> dict[str, Path]:
