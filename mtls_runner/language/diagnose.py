@@ -11,7 +11,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode
 
 from mtls_runner.errors import Diagnostic, Span
 from mtls_runner.language.document import Document, Loc, Value, meant
-from mtls_runner.language.expectation import CASE_OUTCOMES
+from mtls_runner.language.expectation import CASE_OUTCOMES, short_outcome
 from mtls_runner.language.scenario import Scenario
 from mtls_runner.language.shared_words import Lazily
 from mtls_runner.language.yaml_nodes import BOOL, FLOAT, INT, NULL
@@ -242,14 +242,11 @@ def _what(node: Node) -> str:
 def _place(document: Document, loc: Loc, on_key: bool, missing: bool) -> tuple[Span, Node]:
     span, node, whole = document.locate(loc, key=on_key)
     name = next((part for part in reversed(loc) if isinstance(part, str)), "")
-    if not whole and not missing and name in ("outcome", "reason") and isinstance(node, MappingNode):
-        for (
-            key_node,
-            value_node,
-        ) in node.value:  # {server-refused: expird}: the outcome is the key, the reason its value
-            if isinstance(key_node, ScalarNode) and key_node.value in CASE_OUTCOMES:
-                chosen = key_node if name == "outcome" else value_node
-                return document.node_span(chosen), chosen
+    if not whole and not missing and name in ("outcome", "reason"):
+        short = short_outcome(node)
+        if short is not None:
+            chosen = short[name != "outcome"]
+            return document.node_span(chosen), chosen
     return span, node
 
 

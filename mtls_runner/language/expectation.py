@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
+from yaml.nodes import MappingNode, Node, ScalarNode
 
 from mtls_runner.errors import DeadlineExceeded
 from mtls_runner.language.document import Plain, Value
@@ -33,12 +34,32 @@ from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.model.traits import LIBRARIES, Runtime
 from mtls_runner.tls import ALERTS, HANDSHAKE_TYPES
 
-__all__ = ["CASE_OUTCOMES", "Expect", "ExpectField", "RefusalField", "RefusalModel", "ServerExpect", "When", "Where"]
+__all__ = [
+    "CASE_OUTCOMES",
+    "Expect",
+    "ExpectField",
+    "RefusalField",
+    "RefusalModel",
+    "ServerExpect",
+    "When",
+    "Where",
+    "short_outcome",
+]
 
 #: Of a case; ``server-started`` and ``server-unusable`` are written as ``server.expect``.
 CASE_OUTCOMES: Mapping[str, Outcome] = {
     outcome.value: outcome for outcome in Outcome if outcome not in (Outcome.SERVER_STARTED, Outcome.SERVER_UNUSABLE)
 }
+
+
+def short_outcome(node: Node) -> tuple[Node, Node] | None:
+    """Outcome and reason of ``{server-refused: expired}``, where the one is the other's key; ``None``: it is no such mapping."""
+    for key_node, value_node in node.value if isinstance(node, MappingNode) else ():
+        if isinstance(key_node, ScalarNode) and key_node.value in CASE_OUTCOMES:
+            return key_node, value_node
+    return None
+
+
 _REASONS: Mapping[str, str] = {reason.value: reason.value for reason in Reason}
 _ALERTS = {name: name for name in ALERTS.values()}
 _VERSIONS = {version.value: version.value for version in TlsVersion}

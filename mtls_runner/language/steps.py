@@ -3,20 +3,18 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
-from yaml.nodes import MappingNode, ScalarNode
-
 from mtls_runner.errors import Span
 from mtls_runner.language.context import Context
 from mtls_runner.language.document import Document, Loc
 from mtls_runner.language.endpoint import ClientDescription, ServerDescription
 from mtls_runner.language.expectation import (
-    CASE_OUTCOMES,
     Checks,
     Expect,
     ServerChecks,
     ServerExpect,
     UpstreamChecks,
     When,
+    short_outcome,
 )
 from mtls_runner.language.resolve import Resolver, planned_version
 from mtls_runner.language.scenario import Expired
@@ -128,11 +126,8 @@ CHECK_FIELDS = tuple(name for name in Checks.model_fields)
 
 def _place(document: Document, loc: Loc, name: str) -> Span:
     span, node, whole = document.locate((*loc, name))
-    if not whole and isinstance(node, MappingNode):  # {server-refused: expired}
-        for key_node, value_node in node.value:
-            if isinstance(key_node, ScalarNode) and key_node.value in CASE_OUTCOMES:
-                return document.node_span(key_node if name == "outcome" else value_node)
-    return span
+    short = short_outcome(node) if not whole else None
+    return document.node_span(short[name != "outcome"]) if short is not None else span
 
 
 def server_expected(document: Document, model: ServerChecks, loc: Loc) -> ConditionalExpectation:
