@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import TypeVar
 
 from mtls_runner.errors import Span
 from mtls_runner.language.context import Context
@@ -28,6 +29,7 @@ from mtls_runner.model.traits import ClientTraits
 __all__ = ["CaseSteps", "ConditionalChecks", "ConditionalExpectation", "Planned", "expected", "server_expected"]
 
 _INSIDE = ("headers", "upstream_headers")
+M = TypeVar("M", Checks, ServerChecks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +87,26 @@ def _combined(base: tuple[Check, ...], entries: Sequence[ConditionalChecks]) -> 
 
 def expected(document: Document, model: Expect, loc: Loc) -> ConditionalExpectation:
     """``loc`` is where the expectation stands in ``document``."""
-    base = tuple(_checks(document, model, loc, Versions()))
+    where = [(one.when, one.expect) for one in model.where or ()]
+    return _conditional(document, _checks, model, where, loc)
+
+
+def _conditional(
+    document: Document,
+    read: Callable[[Document, M, Loc, Versions], Iterator[Check]],
+    model: M,
+    where: Sequence[tuple[When, M]],
+    loc: Loc,
+) -> ConditionalExpectation:
     entries = tuple(
         ConditionalChecks(
-            where.when,
-            tuple(_checks(document, where.expect, (*loc, "where", index, "expect"), _ranges(where.when))),
+            when,
+            tuple(read(document, expect, (*loc, "where", index, "expect"), _ranges(when))),
             (*loc, "where", index, "when"),
         )
-        for index, where in enumerate(model.where or ())
+        for index, (when, expect) in enumerate(where)
     )
-    return ConditionalExpectation(base, entries)
+    return ConditionalExpectation(tuple(read(document, model, loc, Versions())), entries)
 
 
 def _ranges(when: When) -> Versions:
@@ -132,15 +144,8 @@ def _place(document: Document, loc: Loc, name: str) -> Span:
 
 def server_expected(document: Document, model: ServerChecks, loc: Loc) -> ConditionalExpectation:
     """A server's own expectation."""
-    entries = tuple(
-        ConditionalChecks(
-            where.when,
-            tuple(_server_checks(document, where.expect, (*loc, "where", index, "expect"), _ranges(where.when))),
-            (*loc, "where", index, "when"),
-        )
-        for index, where in enumerate((model.where if isinstance(model, ServerExpect) else None) or ())
-    )
-    return ConditionalExpectation(tuple(_server_checks(document, model, loc, Versions())), entries)
+    entries = (model.where if isinstance(model, ServerExpect) else None) or ()
+    return _conditional(document, _server_checks, model, [(one.when, one.expect) for one in entries], loc)
 
 
 def _server_checks(document: Document, model: ServerChecks, loc: Loc, only_for: Versions) -> Iterator[Check]:
