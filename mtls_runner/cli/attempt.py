@@ -21,7 +21,7 @@ from mtls_runner.model.certificate import Secret
 from mtls_runner.model.endpoint import TlsVersion
 from mtls_runner.model.observation import Reason
 from mtls_runner.pki.own import read_own
-from mtls_runner.reporters import Page, PlainPage, Style, colored, is_terminal, marks_for, one_line
+from mtls_runner.reporters import Page, Style, is_terminal, marks_for, one_line, steady_page
 
 __all__ = ["Typed", "tried", "try_endpoint"]
 
@@ -63,7 +63,7 @@ def try_endpoint(typed: Typed, save: str | None, color: str) -> ExitCode:
         raise UsageError(f"{file} is there already, and nothing is overwritten: name another file, or move it away")
     with STOP.cleanly():
         result = tried(typed)
-    page = _page(color)
+    page = steady_page(color, sys.stdout)
     show(result, page, marks_for(sys.stdout), _columns())
     if file is not None:
         _save(result, file, page)
@@ -132,14 +132,6 @@ def _asked(wish: Wish) -> Wish:
     holder = (wish.key or wish.certificate or Path("the key")).name
     typed = click.prompt(f"passphrase of {holder}", hide_input=True, err=True, default="", show_default=False)
     return replace(wish, passphrase=Secret(typed))
-
-
-def _page(color: str) -> Page:
-    if not colored(color, sys.stdout):
-        return PlainPage(sys.stdout)
-    from mtls_runner.reporters.live import RichPage
-
-    return RichPage(sys.stdout, color=True, live=False)
 
 
 def _columns() -> int:

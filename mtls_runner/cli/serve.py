@@ -24,7 +24,7 @@ from mtls_runner.model.endpoint import Address, ServerSpec
 from mtls_runner.model.observation import Outcome
 from mtls_runner.model.port import RunningServer
 from mtls_runner.private_files import claim
-from mtls_runner.reporters import Page, PlainPage, Style, colored, is_terminal, one_line
+from mtls_runner.reporters import Page, Style, colored, is_terminal, one_line, steady_page
 from mtls_runner.reporters.transcript import look, server_lines
 from mtls_runner.reporters.visit import visit
 
@@ -54,7 +54,7 @@ def serve(
         plan = one_plan(choice)
     except ScenarioError as error:
         return complain(error.diagnostics, color=colored(color, sys.stderr))
-    page = _page(color)
+    page = steady_page(color, sys.stdout)
     keep = Path(directory) if directory is not None else None
     with STOP.cleanly():
         if keep is not None:
@@ -73,14 +73,6 @@ class _Request:
     port: int | None
     keep: Path | None
     verbose: bool
-
-
-def _page(color: str) -> Page:
-    if not colored(color, sys.stdout):
-        return PlainPage(sys.stdout)
-    from mtls_runner.reporters.live import RichPage
-
-    return RichPage(sys.stdout, color=True, live=False)
 
 
 def _serve(plan: Plan, page: Page, request: _Request) -> ExitCode:

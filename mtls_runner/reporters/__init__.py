@@ -39,6 +39,7 @@ __all__ = [
     "marks_for",
     "one_line",
     "shortened",
+    "steady_page",
     "told_mismatches",
     "visible",
 ]
@@ -339,6 +340,15 @@ class PlainPage:
     def close(self) -> None:
         """Flush."""
         self._stream.flush()
+
+
+def steady_page(color: str, stream: TextIO) -> Page:
+    """A page whose lines stay as they are written; ``color`` as for :func:`colored`. Only colours load rich."""
+    if not colored(color, stream):
+        return PlainPage(stream)
+    from mtls_runner.reporters.live import RichPage
+
+    return RichPage(stream, color=True, live=False)
 
 
 def marks_for(stream: TextIO) -> Marks:
