@@ -90,7 +90,7 @@ def facts(verdicts: Mapping[Combination, Verdict], column: str) -> str:
 def collapsed(values: Mapping[Combination, str]) -> str:
     """A value that is the same everywhere stands alone; another one is told by what it hangs on.
 
-    >>> collapsed({Place("python", "curl", "TLSv1.2"): "35", Place("nginx", "curl", "TLSv1.2"): "0"})
+    >>> collapsed({Combination("python", "curl", "TLSv1.2"): "35", Combination("nginx", "curl", "TLSv1.2"): "0"})
     '35 (python server), 0 (nginx)'
     """
     distinct = list(dict.fromkeys(values.values()))

@@ -1,5 +1,4 @@
-"""All certificates that an attempt knows of: the client's own, what it trusts, what the server sent and whom it asks "
-"for."""
+"""All certificates that an attempt knows of: the client's own, what it trusts, what the server sent and whom it asks for."""
 
 from __future__ import annotations
 

@@ -398,8 +398,9 @@ def _unknown(evidence: Evidence, *, sound: bool) -> Iterator[Cause]:
 
 
 def _trusts_another(evidence: Evidence, above: tuple[CertificateSpec, ...], certainty: Certainty) -> Iterator[Cause]:
-    """Nothing at hand is wrong but that the server may not trust whom the chain leads to, or knows another key by "
-    "that name."""
+    """Nothing at hand is wrong but that the server may not trust whom the chain leads to, or knows another key by that
+    name.
+    """
     held, commands = evidence.inventory, evidence.commands
     reasons = evidence.observation.reasons
     leaf, top = above[0], above[-1]
