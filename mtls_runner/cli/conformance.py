@@ -133,7 +133,7 @@ def _print(told: OutcomeTable, groups: Sequence[CatalogueFile]) -> None:
         if verdict.status is Status.FAIL:
             click.echo(f"\nFAIL {verdict.case.id} ({verdict.case.server.backend})")
             for mismatch in verdict.mismatches:
-                click.echo(f"  {mismatch.path}: expected {mismatch.expected}, observed {mismatch.observed}")
+                click.echo(f"  {mismatch.told}")
         elif verdict.status is Status.ERROR:
             broken.setdefault(verdict.error, []).append(verdict)
     for error, verdicts in broken.items():

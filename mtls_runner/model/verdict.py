@@ -52,6 +52,11 @@ class Mismatch:
     span: Span
     step: int | None = None
 
+    @property
+    def told(self) -> str:
+        """``status: expected 200, observed 403``."""
+        return f"{self.path}: expected {self.expected}, observed {self.observed}"
+
 
 @dataclass(frozen=True, slots=True)
 class Undetermined:

@@ -231,9 +231,7 @@ def _why(verdict: Verdict, done: Verdict | None) -> str:
     """Why there is nothing to record of a step."""
     if done is None and verdict.steps and not verdict.error:
         number = len(verdict.steps)
-        said = "; ".join(
-            f"{each.path}: expected {each.expected}, observed {each.observed}" for each in verdict.mismatches
-        )
+        said = "; ".join(each.told for each in verdict.mismatches)
         return f"step {number} before it does not end as expected ({said})"
     text = (done.error if done is not None else "") or verdict.error or "it did not come to that"
     return text.strip().partition("\n")[0]

@@ -258,7 +258,7 @@ def _sentence(mismatch: Mismatch, verdict: Verdict) -> str:
     where = ""
     if mismatch.step is not None:
         where = f"step {mismatch.step} ({verdict.case.steps[mismatch.step - 1].name}), "
-    return one_line(f"{where}{mismatch.path}: expected {mismatch.expected}, observed {mismatch.observed}")
+    return one_line(f"{where}{mismatch.told}")
 
 
 def _name(done: Verdict) -> str:

@@ -170,7 +170,6 @@ def _diagnostics(verdict: Verdict) -> Iterator[Diagnostic]:
     seen = f"\n{verdict.observation.summary}" if verdict.observation is not None else ""
     for mismatch in told_mismatches(verdict):
         where = f"step {mismatch.step}, " if mismatch.step is not None else ""
-        said = f"{where}{mismatch.path}: expected {mismatch.expected}, observed {mismatch.observed}{seen}"
-        yield Diagnostic(said, mismatch.span)
+        yield Diagnostic(f"{where}{mismatch.told}{seen}", mismatch.span)
     if not verdict.mismatches:
         yield Diagnostic(verdict.error.strip() or headline(verdict), verdict.span or verdict.case.span)
