@@ -22,7 +22,7 @@ from mtls_runner.language.tree import TreeSettings, tree_settings
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.port import Reporter
 from mtls_runner.model.traits import ReporterTraits
-from mtls_runner.model.verdict import CaseFinished, Event, PlanStarted, RunFinished, Status
+from mtls_runner.model.verdict import WRONG, CaseFinished, Event, PlanStarted, RunFinished, Status
 from mtls_runner.registry import reporters
 from mtls_runner.reporters import Page, PlainPage, colored, is_terminal, marks_for
 from mtls_runner.reporters.console import ConsoleReporter
@@ -308,7 +308,7 @@ class _Ledger:
         if isinstance(event, PlanStarted):
             self._path = event.plan.path
         elif isinstance(event, CaseFinished):
-            wrong = event.verdict.status in (Status.FAIL, Status.ERROR)
+            wrong = event.verdict.status in WRONG
             (self._failed if wrong else self._passed).setdefault(self._path, []).append(event.verdict.case)
 
     def close(self) -> None:

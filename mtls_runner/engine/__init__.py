@@ -16,6 +16,7 @@ from mtls_runner.engine.lab import Lab
 from mtls_runner.errors import LabError, UsageError
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.verdict import (
+    WRONG,
     CaseFinished,
     CaseStarted,
     Event,
@@ -98,7 +99,7 @@ class _Run:
         self.counts[verdict.status] += 1
         self.undetermined += verdict.undetermined is not None
         yield CaseFinished(verdict)
-        if self.options.fail_fast and verdict.status in (Status.FAIL, Status.ERROR):
+        if self.options.fail_fast and verdict.status in WRONG:
             raise _Stopped
 
     def plan(self, plan: Plan, keep: Path | None) -> Iterator[Event]:

@@ -12,6 +12,7 @@ from mtls_runner.model.case import Case, Plan, Step
 from mtls_runner.model.observation import Observation, Reason
 
 __all__ = [
+    "WRONG",
     "CaseFinished",
     "CaseStarted",
     "Event",
@@ -37,6 +38,10 @@ class Status(StrEnum):
     ERROR = "error"
     """The lab itself broke, or nothing that it recognises happened."""
     SKIP = "skip"
+
+
+WRONG = (Status.FAIL, Status.ERROR)
+"""Of a case that did not end well."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mtls_runner.errors import Severity
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.verdict import (
+    WRONG,
     CaseFinished,
     CaseStarted,
     Event,
@@ -45,7 +46,6 @@ __all__ = ["ConsoleReporter"]
 
 _MANY = 40
 """Cases of a file that still have a line each; of more, the variants of a matrix share one."""
-_WRONG = (Status.FAIL, Status.ERROR)
 _STYLES = {Status.PASS: Style.PASS, Status.FAIL: Style.FAIL, Status.ERROR: Style.ERROR, Status.SKIP: Style.SKIP}
 _COUNTED = ((Status.FAIL, "failed"), (Status.ERROR, "broken"), (Status.PASS, "passed"), (Status.SKIP, "skipped"))
 _REPEATED = 48
@@ -124,7 +124,7 @@ class ConsoleReporter:
             if self._grid.ends_before(verdict):
                 self._row()
             self._grid.add(verdict)
-        elif not self._quiet or verdict.status in _WRONG:
+        elif not self._quiet or verdict.status in WRONG:
             self._case(verdict)
         self._remember(verdict)
         self._page.progress(self._doing(), self._done.total(), self._total)
@@ -166,7 +166,7 @@ class ConsoleReporter:
         return said
 
     def _remember(self, verdict: Verdict) -> None:
-        if verdict.status in _WRONG:
+        if verdict.status in WRONG:
             if self._plan is not None:
                 self._wrong.append((self._plan, verdict))
         elif verdict.status is Status.SKIP:

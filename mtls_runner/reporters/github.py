@@ -14,7 +14,16 @@ from pathlib import Path
 from typing import TextIO
 
 from mtls_runner.errors import Diagnostic, Severity, Span
-from mtls_runner.model.verdict import CaseFinished, Event, PlanFinished, PlanStarted, RunFinished, Status, Verdict
+from mtls_runner.model.verdict import (
+    WRONG,
+    CaseFinished,
+    Event,
+    PlanFinished,
+    PlanStarted,
+    RunFinished,
+    Status,
+    Verdict,
+)
 from mtls_runner.reporters import cause, headline, one_line, told_mismatches, visible
 
 __all__ = ["GithubReporter", "StepSummary", "annotation", "wanted", "workspace"]
@@ -85,7 +94,7 @@ class GithubReporter:
     def handle(self, event: Event) -> None:
         """One event."""
         if isinstance(event, CaseFinished):
-            if event.verdict.status in (Status.FAIL, Status.ERROR):
+            if event.verdict.status in WRONG:
                 self._alike.setdefault(cause(event.verdict), []).append(event.verdict)
         elif isinstance(event, PlanFinished | RunFinished):
             self._tell()
@@ -129,7 +138,7 @@ class StepSummary:
         if isinstance(event, PlanStarted):
             self._plan = str(event.plan.path)
         elif isinstance(event, CaseFinished):
-            if event.verdict.status in (Status.FAIL, Status.ERROR):
+            if event.verdict.status in WRONG:
                 self._alike.setdefault((self._plan, cause(event.verdict)), []).append(event.verdict)
         elif isinstance(event, RunFinished):
             with self._path.open("a", encoding="utf-8") as file:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mtls_runner.model.case import Plan
-from mtls_runner.model.verdict import Status
+from mtls_runner.model.verdict import WRONG, Status
 from mtls_runner.reporters.html.chains import Break
 from mtls_runner.reporters.html.spool import SpooledPart
 
@@ -123,7 +123,7 @@ class VariantGroup:
     @property
     def opened(self) -> bool:
         """A case in it stands open or asks to be looked at."""
-        return self.worst in (Status.FAIL, Status.ERROR)
+        return self.worst in WRONG
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import TextIO
 from mtls_runner import __version__
 from mtls_runner.model.certificate import minute
 from mtls_runner.model.verdict import (
+    WRONG,
     CaseFinished,
     Event,
     Noted,
@@ -50,7 +51,6 @@ _MOST_CERTIFICATES = 24
 """Of a file whose tree stands open."""
 _MANY = 40
 """Cases of a file that still stand in one list; of more, variants go under their name, and the tree is closed."""
-_WRONG = (Status.FAIL, Status.ERROR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class HtmlReporter:
     def _case(self, event: CaseFinished) -> None:
         verdict, file = event.verdict, self._files[-1]
         self._done += 1
-        wrong = verdict.status in _WRONG
+        wrong = verdict.status in WRONG
         piece, breaks = self._page.render(
             verdict,
             file,
@@ -188,14 +188,14 @@ class HtmlReporter:
 
 def _details(counts: Counter[Status], total: int) -> list[str]:
     """What the headline leaves out."""
-    wrong = any(counts[status] for status in _WRONG)
+    wrong = any(counts[status] for status in WRONG)
     rest = [Status.PASS, Status.SKIP] if wrong else [Status.SKIP] if counts[Status.PASS] else []
     left = total - counts.total()
     return [*tally({status: counts[status] for status in rest}), *([f"{left} not run"] if left else [])]
 
 
 def _verdict(counts: Counter[Status], total: int, *, interrupted: bool) -> str:
-    wrong = tally({status: counts[status] for status in _WRONG})
+    wrong = tally({status: counts[status] for status in WRONG})
     passed = counts[Status.PASS]
     cases = "case" if total == 1 else "cases"
     if wrong:
