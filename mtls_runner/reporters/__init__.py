@@ -23,6 +23,8 @@ from mtls_runner.snippet import width
 __all__ = [
     "ASCII_MARKS",
     "MARKS",
+    "STYLES",
+    "WIDEST_NAME",
     "Layout",
     "Marks",
     "Page",
@@ -277,6 +279,9 @@ class Style(StrEnum):
     SKIP = "skip"
     WARNING = "warning"
 
+
+STYLES = {Status.PASS: Style.PASS, Status.FAIL: Style.FAIL, Status.ERROR: Style.ERROR, Status.SKIP: Style.SKIP}
+"""How a case stands out that has this status."""
 
 Piece = tuple[str, Style]
 Marks = dict[Style, str]

@@ -25,6 +25,7 @@ from mtls_runner.model.verdict import (
     Verdict,
 )
 from mtls_runner.reporters import (
+    STYLES,
     WIDEST_NAME,
     Layout,
     Marks,
@@ -46,7 +47,6 @@ __all__ = ["ConsoleReporter"]
 
 _MANY = 40
 """Cases of a file that still have a line each; of more, the variants of a matrix share one."""
-_STYLES = {Status.PASS: Style.PASS, Status.FAIL: Style.FAIL, Status.ERROR: Style.ERROR, Status.SKIP: Style.SKIP}
 _COUNTED = ((Status.FAIL, "failed"), (Status.ERROR, "broken"), (Status.PASS, "passed"), (Status.SKIP, "skipped"))
 _REPEATED = 48
 """Cells of what broke a case before."""
@@ -141,7 +141,7 @@ class ConsoleReporter:
         if self._open:
             self._page.line()
             self._open = False
-        style = _STYLES[verdict.status]
+        style = STYLES[verdict.status]
         name, columns = self._layout.row(verdict.case)
         said = self._news(verdict)
         pieces: list[Piece] = [
@@ -184,7 +184,7 @@ class ConsoleReporter:
         widest = min(max(map(width, names)), WIDEST_NAME)
         for number, done in enumerate(verdict.steps):
             if not case.plain:
-                style, name = _STYLES[done.status], names[number]
+                style, name = STYLES[done.status], names[number]
                 self._page.line(
                     (f"      {self._marks[style]:<{self._mark_width}} ", style),
                     (f"{number + 1:>2} {name}{' ' * max(0, widest - width(name))}  ", Style.TEXT),
@@ -257,7 +257,7 @@ class ConsoleReporter:
         (plan, first), *others = alike
         self._page.line()
         word = "FAILED" if first.status is Status.FAIL else "BROKEN"
-        self._page.line((word, _STYLES[first.status]), (" " + one_line(first.case.id), Style.STRONG))
+        self._page.line((word, STYLES[first.status]), (" " + one_line(first.case.id), Style.STRONG))
         kept = any(event.plan is plan for event in self._kept)
         self._page.block(explain(first, plan.text, color=self._page.color, by_hand=kept, columns=self._page.columns))
         for number, (_, verdict) in enumerate(others):
@@ -267,7 +267,7 @@ class ConsoleReporter:
     def _summary(self, event: RunFinished) -> list[Piece]:
         pieces: list[Piece] = [("interrupted: ", Style.ERROR)] if event.interrupted else []
         parts: list[Piece] = [
-            (f"{event.counts[status]} {word}", _STYLES[status]) for status, word in _COUNTED if event.counts.get(status)
+            (f"{event.counts[status]} {word}", STYLES[status]) for status, word in _COUNTED if event.counts.get(status)
         ]
         not_run = self._total - sum(event.counts.values())
         if not_run:
@@ -283,5 +283,5 @@ class ConsoleReporter:
 def _look(done: Verdict) -> Style:
     """What is as it should be stands back; what only may be shows."""
     if done.status is not Status.PASS:
-        return _STYLES[done.status]
+        return STYLES[done.status]
     return Style.DIM if done.undetermined is None else Style.WARNING

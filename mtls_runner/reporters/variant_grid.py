@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from mtls_runner.model.case import Case
 from mtls_runner.model.verdict import Status, Verdict
-from mtls_runner.reporters import WIDEST_NAME, Marks, Piece, Style, one_line
+from mtls_runner.reporters import STYLES, WIDEST_NAME, Marks, Piece, Style, one_line
 from mtls_runner.snippet import width
 
 __all__ = ["VariantGrid"]
@@ -16,7 +16,6 @@ _LEAST = 4
 """Variants that are worth a grid."""
 _ACROSS = 50
 """Marks on a line."""
-_STYLES = {Status.PASS: Style.PASS, Status.FAIL: Style.FAIL, Status.ERROR: Style.ERROR, Status.SKIP: Style.SKIP}
 
 
 class VariantGrid:
@@ -73,7 +72,7 @@ class VariantGrid:
             part = row[start : start + self._across]
             name = one_line(self._name) if start == 0 else ""
             pieces: list[Piece] = [(f"  {name}{' ' * max(0, self._name_width - width(name))}  ", Style.TEXT)]
-            pieces += [(self._marks[_STYLES[one.status]], _STYLES[one.status]) for one in part]
+            pieces += [(self._marks[STYLES[one.status]], STYLES[one.status]) for one in part]
             pieces.append((" " * (self._across - len(part)) + "  ", Style.TEXT))
             if start == 0:
                 pieces.append((_together(row), Style.DIM))
