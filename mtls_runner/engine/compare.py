@@ -12,7 +12,7 @@ from mtls_runner.errors import DeadlineExceeded
 from mtls_runner.model import listed
 from mtls_runner.model.case import Case, Check, Expectation, Match, Matcher, Observed, Step, Versions, satisfies
 from mtls_runner.model.names import ascii_host, same_form
-from mtls_runner.model.observation import Observation, Reason
+from mtls_runner.model.observation import Observation, Reason, field_value
 from mtls_runner.model.verdict import Mismatch, Status, Undetermined, Verdict
 
 __all__ = ["Comparison", "compare", "counting", "judge", "whole"]
@@ -39,8 +39,7 @@ def _field(observation: Observation, path: str) -> Observed:
     name, _, inner = path.partition(".")
     if inner:
         pairs: Iterable[tuple[str, str]] | None = getattr(observation, name)
-        found = [value for key, value in pairs or () if key.lower() == inner]
-        return ", ".join(found) if found else None
+        return field_value(pairs or (), inner)
     value: Observed | bytes = getattr(observation, name)
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from mtls_runner.model.certificate import Secret
-from mtls_runner.model.observation import HttpResponse
+from mtls_runner.model.observation import HttpResponse, field_value
 from mtls_runner.model.revocation import ResponderSpec, RevocationCheck, StaplingSpec
 from mtls_runner.model.traits import BackendTraits, ClientTraits, Runtime
 
@@ -224,15 +224,10 @@ class RefusalForm:
         """Whether an answer has this form."""
         if self.closed:
             return False
-        fields = [(wanted, _field(response, name)) for name, wanted in self.headers]
+        fields = [(wanted, field_value(response.headers, name)) for name, wanted in self.headers]
         wanted: list[tuple[tuple[Matcher, ...], Observed]] = [(self.status, response.status), *fields]
         wanted.append((self.body, response.body.decode("utf-8", "replace")))
         return all(not ways or any(way.fits(value) for way in ways) for ways, value in wanted)
-
-
-def _field(response: HttpResponse, name: str) -> str | None:
-    found = [value for key, value in response.headers if key.lower() == name]
-    return ", ".join(found) if found else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ A client returns a :class:`ClientView`, a running server a :class:`ServerView`; 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -24,6 +25,7 @@ __all__ = [
     "Phase",
     "Reason",
     "ServerView",
+    "field_value",
 ]
 
 
@@ -102,6 +104,17 @@ class HttpRequest:
     method: str
     path: str
     headers: tuple[tuple[str, str], ...] = ()
+
+
+def field_value(fields: Iterable[tuple[str, str]], name: str) -> str | None:
+    """All values that a header field has, as one (RFC 9110 §5.2); ``None``: it is not there.
+
+    Args:
+        fields: names and values.
+        name: in lower case.
+    """
+    found = [value for key, value in fields if key.lower() == name]
+    return ", ".join(found) if found else None
 
 
 @dataclass(frozen=True, slots=True)

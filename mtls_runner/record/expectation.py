@@ -9,7 +9,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, TypeAlias
 
 from mtls_runner.model.case import Case, Plan, Step
-from mtls_runner.model.observation import Observation
+from mtls_runner.model.observation import Observation, field_value
 from mtls_runner.model.variants import When, coordinates, told_apart
 from mtls_runner.record.passes import location
 from mtls_runner.snippet import is_secret
@@ -132,8 +132,7 @@ def _facts(seen: Observation, headers: Sequence[str]) -> dict[str, Value]:
         found["headers.location"] = where
     if seen.upstream_headers is not None:
         for name in headers:
-            values = [value for key, value in seen.upstream_headers if key.lower() == name]
-            found[f"upstream_headers.{name}"] = ", ".join(values) if values else None
+            found[f"upstream_headers.{name}"] = field_value(seen.upstream_headers, name)
     return found
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mtls_runner.model import listed
 from mtls_runner.model.case import Check, Expectation, Match
-from mtls_runner.model.observation import Observation
+from mtls_runner.model.observation import Observation, field_value
 from mtls_runner.model.verdict import Mismatch
 from mtls_runner.snippet import MASK, is_secret
 
@@ -73,7 +73,7 @@ def _observed(seen: Observation, path: str) -> _Value:
         value: _Value = getattr(seen, name)
         return value
     pairs: Iterable[tuple[str, str]] = getattr(seen, name) or ()
-    found = ", ".join(text for key, text in pairs if key.lower() == inner) or None
+    found = field_value(pairs, inner) or None
     return MASK if found and is_secret(inner) else found
 
 
