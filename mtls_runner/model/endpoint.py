@@ -118,6 +118,11 @@ class Request:
         """Whether it may be made twice (RFC 9110 §9.2.1)."""
         return self.method in ("GET", "HEAD")
 
+    @property
+    def host(self) -> str | None:
+        """Its own ``Host``; ``None``: the one that is added."""
+        return next((value for name, value in self.headers if name.lower() == "host"), None)
+
 
 @dataclass(frozen=True, slots=True)
 class ClientSpec:

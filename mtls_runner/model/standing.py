@@ -30,7 +30,7 @@ def asks_nobody(server: ServerSpec, client: ClientSpec) -> bool:
     """
     if server.option("config") or server.backend.runs_already:
         return False
-    asked = next((value for name, value in client.request.headers if name.lower() == "host"), None)
+    asked = client.request.host
     names = [client.server_name, *([asked.partition(":")[0]] if asked is not None else [])]
     return all(_demanded(server.host(name), client) is ClientAuth.NONE for name in names)
 

@@ -278,7 +278,7 @@ def _public(entry: Entry) -> bool:
 
 def _name(client: ClientSpec, *, named: bool) -> str:
     """What is asked for by SNI, where that makes a difference, and by Host, where that is another name (RFC 9110 §7.4)."""
-    host = next((value for name, value in client.request.headers if name.lower() == "host"), None)
+    host = client.request.host
     other = host is not None and host.partition(":")[0] != (client.server_name or "")
     asked = (client.server_name or "no name") if named or other else ""
     return f"{asked} (Host {host})" if other else asked
