@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TextIO
-
 from mtls_runner.model.verdict import RunFinished
 from mtls_runner.reporters import one_line
 from mtls_runner.reporters.access.grid import alarm, grid, headline, lines, public, unproved
-from mtls_runner.reporters.access.report import Gathering
+from mtls_runner.reporters.access.report import AccessFile
 from mtls_runner.reporters.access.table import AccessTable, Cell, Kind
 
 __all__ = ["AccessMarkdown"]
@@ -17,16 +15,8 @@ _PUNCTUATION = str.maketrans(
 )
 
 
-class AccessMarkdown(Gathering):
-    """Writes a table for each file, and below it what to look at.
-
-    Args:
-        stream: where to; the caller opens and closes it.
-    """
-
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__()
-        self._stream = stream
+class AccessMarkdown(AccessFile):
+    """Writes a table for each file, and below it what to look at."""
 
     def write(self, tables: list[AccessTable], end: RunFinished) -> None:
         """All of a run."""
@@ -42,10 +32,6 @@ class AccessMarkdown(Gathering):
             self._stream.write("\n")
         if end.error or end.interrupted:
             self._stream.write("**The run did not come to its end**: what is missing was not tried.\n")
-
-    def close(self) -> None:
-        """Flush."""
-        self._stream.flush()
 
     def _table(self, table: AccessTable) -> None:
         shown = grid(table)

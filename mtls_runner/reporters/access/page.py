@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TextIO
-
 from markupsafe import Markup
 
 from mtls_runner import __version__
 from mtls_runner.model.certificate import minute
 from mtls_runner.model.verdict import RunFinished
 from mtls_runner.reporters.access.grid import UNTRIED, alarm, grid, headline, public, said, unproved
-from mtls_runner.reporters.access.report import Gathering
+from mtls_runner.reporters.access.report import AccessFile
 from mtls_runner.reporters.access.table import AccessTable
 from mtls_runner.reporters.html.environment import digest, environment, static
 
 __all__ = ["AccessHtml"]
 
 
-class AccessHtml(Gathering):
-    """Writes the page.
-
-    Args:
-        stream: where to; the caller opens and closes it.
-    """
-
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__()
-        self._stream = stream
+class AccessHtml(AccessFile):
+    """Writes the page."""
 
     def write(self, tables: list[AccessTable], end: RunFinished) -> None:
         """All of a run."""
@@ -49,10 +39,6 @@ class AccessHtml(Gathering):
             versions=list(end.versions.items()),
         )
         self._stream.writelines(pieces)
-
-    def close(self) -> None:
-        """Flush."""
-        self._stream.flush()
 
 
 def _verdict(alarms: int, unproven: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import TextIO
 
 from mtls_runner.model.case import Plan
 from mtls_runner.model.verdict import CaseFinished, Event, PlanStarted, RunFinished, Verdict
@@ -12,7 +13,7 @@ from mtls_runner.reporters.access.grid import Grid, alarm, grid, headline, lines
 from mtls_runner.reporters.access.table import AccessTable, Cell, Kind, access_table, entries
 from mtls_runner.snippet import width
 
-__all__ = ["AccessConsole", "Gathering"]
+__all__ = ["AccessConsole", "AccessFile", "Gathering"]
 
 _STYLES = {
     Kind.OPEN: Style.PASS,
@@ -50,6 +51,22 @@ class Gathering:
             end: how it ended.
         """
         raise NotImplementedError
+
+
+class AccessFile(Gathering):
+    """Those that write into a file.
+
+    Args:
+        stream: where to; the caller opens and closes it.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def close(self) -> None:
+        """Flush."""
+        self._stream.flush()
 
 
 class AccessConsole(Gathering):
