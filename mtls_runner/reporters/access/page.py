@@ -5,12 +5,11 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from mtls_runner import __version__
-from mtls_runner.model.certificate import minute
 from mtls_runner.model.verdict import RunFinished
 from mtls_runner.reporters.access.grid import UNTRIED, alarm, grid, headline, public, said, unproved
 from mtls_runner.reporters.access.report import AccessFile
 from mtls_runner.reporters.access.table import AccessTable
-from mtls_runner.reporters.html.environment import digest, environment, static
+from mtls_runner.reporters.html.environment import environment, static
 
 __all__ = ["AccessHtml"]
 
@@ -21,7 +20,7 @@ class AccessHtml(AccessFile):
     def write(self, tables: list[AccessTable], end: RunFinished) -> None:
         """All of a run."""
         templates = environment()
-        templates.filters |= {"digest": digest, "minute": minute, "said": said}
+        templates.filters["said"] = said
         alarms = sum(len(table.alarms) for table in tables)
         unproven = sum(len(table.unproved) for table in tables)
         pieces = templates.get_template("access.html").generate(

@@ -9,9 +9,10 @@ from importlib import resources
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from mtls_runner.model.certificate import minute
 from mtls_runner.reporters import for_xml, one_line, visible
 
-__all__ = ["Lines", "digest", "environment", "static"]
+__all__ = ["Lines", "environment", "static"]
 
 _PACKAGE = "mtls_runner.reporters.html"
 
@@ -24,7 +25,7 @@ class Lines(str):
 
 def environment() -> Environment:
     """Autoescaping and strict: a name that a template mistypes is an error."""
-    return Environment(
+    made = Environment(
         loader=PackageLoader(_PACKAGE),
         autoescape=True,
         undefined=StrictUndefined,
@@ -33,6 +34,8 @@ def environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
+    made.filters |= {"digest": _digest, "minute": minute}
+    return made
 
 
 def static(name: str) -> Markup:
@@ -40,7 +43,7 @@ def static(name: str) -> Markup:
     return Markup(resources.files(_PACKAGE).joinpath("templates", name).read_text("utf-8"))  # noqa: S704 - our own
 
 
-def digest(text: str) -> str:
+def _digest(text: str) -> str:
     """What a Content-Security-Policy allows an inline script or style by (CSP 3 §2.3.1)."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 

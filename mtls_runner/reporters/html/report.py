@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 from mtls_runner import __version__
-from mtls_runner.model.certificate import minute
 from mtls_runner.model.verdict import (
     WRONG,
     CaseFinished,
@@ -23,7 +22,7 @@ from mtls_runner.model.verdict import (
 from mtls_runner.reporters import Layout
 from mtls_runner.reporters.html.case import CasePage
 from mtls_runner.reporters.html.drawing import Shelf
-from mtls_runner.reporters.html.environment import digest, environment, static
+from mtls_runner.reporters.html.environment import environment, static
 from mtls_runner.reporters.html.overview import (
     WORDS,
     WORST_FIRST,
@@ -71,7 +70,6 @@ class HtmlReporter:
         self._stream = stream
         self._started = datetime.now(UTC)
         self._environment = environment()
-        self._environment.filters |= {"digest": digest, "minute": minute}
         self._shelf = Shelf()
         self._spool = Spool()
         self._page = CasePage(self._environment.get_template("case.html"), self._shelf, self._started, self._spool)
