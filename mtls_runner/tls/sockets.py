@@ -25,6 +25,7 @@ from mtls_runner.errors import Deadline
 from mtls_runner.model.observation import Alert, Direction, Message
 from mtls_runner.tls import HANDSHAKE_TYPES
 from mtls_runner.tls.messages import (
+    TLS_1_3,
     ServerHello,
     alert,
     certificate_authorities,
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
-    "AVAILABLE",
     "LONGEST",
     "RecordingSocket",
     "Transcript",
@@ -66,7 +66,6 @@ _KEPT = frozenset(
         _CERTIFICATE_VERIFY,
     )
 )
-_TLS_1_3 = 0x0304
 _RECORDED = frozenset((_CHANGE_CIPHER_SPEC, _ALERT, _HANDSHAKE))
 
 
@@ -78,10 +77,6 @@ def _find_hook() -> Any:
 
 
 _HOOK = _find_hook()
-
-#: Whether this interpreter reports messages at all.
-AVAILABLE = _HOOK is not None
-
 
 LONGEST = 4096
 """Messages that are kept of one connection; an exchange has some twenty."""
@@ -129,7 +124,7 @@ class Transcript:
     def stapled(self) -> bytes | None:
         """The OCSP response, DER, that the server sent with its certificate; ``None``: none came."""
         for way, version, content_type, message_type, _, data in self._entries:
-            carriers = _CERTIFICATES if version >= _TLS_1_3 else (_CERTIFICATE_STATUS,)
+            carriers = _CERTIFICATES if version >= TLS_1_3 else (_CERTIFICATE_STATUS,)
             if way == "read" and content_type == _HANDSHAKE and message_type in carriers:
                 return stapled(data, version)
         return None
@@ -158,20 +153,23 @@ class Transcript:
 
     def requested(self) -> bool:
         """Whether a CertificateRequest went by."""
-        return any(entry[3] == _CERTIFICATE_REQUEST and entry[2] == _HANDSHAKE for entry in self._entries)
+        return self._request() is not None
 
     def authorities(self) -> tuple[str, ...] | None:
         """The names of the CertificateRequest; ``None``: there was none."""
-        for _, version, content_type, message_type, _, data in self._entries:
-            if content_type == _HANDSHAKE and message_type == _CERTIFICATE_REQUEST:
-                return certificate_authorities(data, version)
-        return None
+        asked = self._request()
+        return certificate_authorities(*asked) if asked is not None else None
 
     def requested_algorithms(self) -> tuple[str, ...] | None:
         """The signature algorithms of the CertificateRequest; ``None``: there was none."""
+        asked = self._request()
+        return requested_algorithms(*asked) if asked is not None else None
+
+    def _request(self) -> tuple[bytes, int] | None:
+        """The CertificateRequest, and the TLS version that it is of; ``None``: there was none."""
         for _, version, content_type, message_type, _, data in self._entries:
             if content_type == _HANDSHAKE and message_type == _CERTIFICATE_REQUEST:
-                return requested_algorithms(data, version)
+                return data, version
         return None
 
 
