@@ -73,6 +73,15 @@ def _vector(data: bytes, at: int, width: int) -> tuple[bytes, int]:
     return data[start : start + size], start + size
 
 
+def _kinds(extensions: bytes) -> Iterator[tuple[int, bytes]]:
+    """Type and content of each extension in a list of them (RFC 8446 §4.2)."""
+    at = 0
+    while at < len(extensions):
+        kind = int.from_bytes(extensions[at : at + 2], "big")
+        body, at = _vector(extensions, at + 2, 2)
+        yield kind, body
+
+
 def certificates(message: bytes, version: int) -> tuple[bytes, ...] | None:
     """The DER certificates of a Certificate or CompressedCertificate message, header included.
 
@@ -127,10 +136,7 @@ def stapled(message: bytes, version: int) -> bytes | None:
         entries, _ = _vector(body, at, 3)
         _, at = _vector(entries, 0, 3)
         extensions, _ = _vector(entries, at, 2)
-        at = 0
-        while at < len(extensions):
-            kind = int.from_bytes(extensions[at : at + 2], "big")
-            value, at = _vector(extensions, at + 2, 2)
+        for kind, value in _kinds(extensions):
             if kind == _STATUS_REQUEST:
                 return _status(value)
     except _Short:
@@ -175,10 +181,7 @@ def _request(message: bytes, version: int, wanted: int) -> tuple[bytes, bytes]:
         return algorithms, names
     _, at = _vector(message, at, 1)
     extensions, _ = _vector(message, at, 2)
-    at = 0
-    while at < len(extensions):
-        kind = int.from_bytes(extensions[at : at + 2], "big")
-        body, at = _vector(extensions, at + 2, 2)
+    for kind, body in _kinds(extensions):
         if kind == wanted:
             found, _ = _vector(body, 0, 2)
             return found, found
