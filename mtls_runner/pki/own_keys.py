@@ -125,9 +125,7 @@ def _cipher_trouble(key: KeyText, name: str) -> Problem | None:
         return _legacy(cipher.lower().replace("des-ede3", "tripledes").replace("-", "_"), name)
     try:
         algorithm = asn1.keys.EncryptedPrivateKeyInfo.load(key.der, strict=True)["encryption_algorithm"]
-        cipher = str(algorithm["algorithm"].native)
-        if cipher == "pbes2":
-            cipher = str(algorithm["parameters"]["encryption_scheme"]["algorithm"].native)
+        cipher = _cipher_name(algorithm)
     except (ValueError, TypeError, KeyError):
         return Problem(Reason.MALFORMED, "", f"{name}: no usable private key in it")
     return _legacy(cipher, name)
