@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mtls_runner.diagnosis.wish import Wish
 from mtls_runner.model.certificate import CertificateSpec
@@ -61,16 +61,7 @@ class Inventory:
 
     def client_verifies(self, client: ClientSpec) -> Verifier:
         """How the client does."""
-        known = client_verifies(client, {})
-        return Verifier(
-            who="client",
-            trust=self.trusted,
-            purpose=known.purpose,
-            depth=None,
-            level=known.level,
-            partial_chain=known.partial_chain,
-            name=known.name,
-        )
+        return replace(client_verifies(client, {}), trust=self.trusted)
 
 
 class _Labels:
