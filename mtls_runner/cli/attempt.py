@@ -15,7 +15,7 @@ from mtls_runner.cli.program import ExitCode
 from mtls_runner.diagnosis.attempt import Attempt, attempt, log_of
 from mtls_runner.diagnosis.console import show
 from mtls_runner.diagnosis.endpoint import endpoint
-from mtls_runner.diagnosis.wish import USUAL_TOOL, Wish, own_files
+from mtls_runner.diagnosis.wish import Wish, own_files
 from mtls_runner.errors import UsageError
 from mtls_runner.model.certificate import Secret
 from mtls_runner.model.endpoint import TlsVersion
@@ -86,7 +86,7 @@ def tried(typed: Typed) -> Attempt:
         passphrase=_passphrase(typed.passphrase_file),
         passphrase_file=_file(typed.passphrase_file),
         tls=tuple(sorted(map(TlsVersion, typed.tls))),
-        tool=typed.tool or USUAL_TOOL,
+        tool=typed.tool,
         timeout=typed.timeout,
     )
     return attempt(_asked(wish), log_of(typed.log))

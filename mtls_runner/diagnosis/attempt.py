@@ -131,13 +131,14 @@ def _lost(seen: Observation) -> bool:
 
 def _again(lab: Lab, running: RunningServer) -> Callable[[ClientSpec], ClientView]:
     """Makes more connections, with the client that can be told most."""
-    python = lab.tool(registry().clients.default)
+    traits = registry().clients.default
+    python = lab.tool(traits)
 
     def connect(spec: ClientSpec) -> ClientView:
         try:
             return python.probe(spec, running.address, lab.material, Deadline.after(_ASK_SECONDS))
         except LabError as error:
-            return ClientView("python", "", Phase.PREPARE, error=str(error))
+            return ClientView(traits.name, "", Phase.PREPARE, error=str(error))
 
     return connect
 

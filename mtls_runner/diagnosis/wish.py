@@ -16,10 +16,7 @@ from mtls_runner.model.port import ServerBackend
 from mtls_runner.pki.own_content import Content, read_content
 from mtls_runner.registry import registry
 
-__all__ = ["USUAL_TOOL", "Wish", "own_files", "plan", "system_trust"]
-
-USUAL_TOOL = "python"
-"""The client that is there wherever the lab is."""
+__all__ = ["Wish", "own_files", "plan", "system_trust"]
 
 _BUNDLES = (
     # where systems keep what they trust, as one file
@@ -42,7 +39,7 @@ class Wish:
         passphrase: opens the key.
         passphrase_file: where that lies, for commands to type.
         tls: versions to offer; empty: TLS 1.2 and 1.3.
-        tool: the client.
+        tool: the client; ``None``: the one that is there wherever the lab is.
         timeout: seconds for the whole exchange.
     """
 
@@ -53,7 +50,7 @@ class Wish:
     passphrase: Secret | None = None
     passphrase_file: Path | None = None
     tls: tuple[TlsVersion, ...] = ()
-    tool: str = USUAL_TOOL
+    tool: str | None = None
     timeout: float = 10.0
 
 
@@ -103,7 +100,7 @@ def plan(wish: Wish, make: Callable[[], ServerBackend] | None = None) -> Plan:
         address=wish.endpoint.address,
     )
     client = ClientSpec(
-        tool=known.clients.named(wish.tool),
+        tool=known.clients.named(wish.tool) if wish.tool else known.clients.default,
         certificate=wish.certificate.name if wish.certificate is not None else None,
         passphrase=wish.passphrase,
         trust=(trusted,) if trusted else (),

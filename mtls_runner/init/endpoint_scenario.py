@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mtls_runner.diagnosis.attempt import Attempt
-from mtls_runner.diagnosis.wish import USUAL_TOOL, Wish, own_files, system_trust
+from mtls_runner.diagnosis.wish import Wish, own_files, system_trust
 from mtls_runner.init.write import Draft
 from mtls_runner.language.emit import Written, block, flow, scalar
 from mtls_runner.model.observation import Observation
 from mtls_runner.record.expectation import RecordedCell, summary
+from mtls_runner.registry import registry
 
 __all__ = ["PASSPHRASE", "from_attempt"]
 
@@ -80,8 +81,8 @@ def _own(wish: Wish, file: Path) -> dict[str, Written]:
 def _client(tried: Attempt) -> dict[str, Written]:
     wish, client = tried.wish, tried.case.client
     found: dict[str, Written] = {}
-    if wish.tool != USUAL_TOOL:
-        found["tool"] = wish.tool
+    if client is not None and client.tool is not registry().clients.default:
+        found["tool"] = client.tool.name
     if client is not None and client.trust:
         found["trust"] = ["trusted"]
     found["server_name"] = wish.endpoint.name
