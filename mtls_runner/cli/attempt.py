@@ -15,7 +15,7 @@ from mtls_runner.cli.program import ExitCode
 from mtls_runner.diagnosis.attempt import Attempt, attempt, log_of
 from mtls_runner.diagnosis.console import show
 from mtls_runner.diagnosis.endpoint import endpoint
-from mtls_runner.diagnosis.wish import Wish, own_files
+from mtls_runner.diagnosis.wish import PASSPHRASE, Wish, own_files
 from mtls_runner.errors import UsageError
 from mtls_runner.model.certificate import Secret
 from mtls_runner.model.endpoint import TlsVersion
@@ -25,7 +25,6 @@ from mtls_runner.reporters import Page, Style, is_terminal, marks_for, one_line,
 
 __all__ = ["Typed", "tried", "try_endpoint"]
 
-_PASSPHRASE = "MTLS_RUN_PASSPHRASE"  # noqa: S105 - a variable's name
 _COLUMNS = 100
 """Where there is no terminal to ask."""
 
@@ -112,7 +111,7 @@ def _file(name: str | None) -> Path | None:
 def _passphrase(file: str | None) -> Secret | None:
     """From the file, or the environment."""
     if file is None:
-        known = os.environ.get(_PASSPHRASE)
+        known = os.environ.get(PASSPHRASE)
         return Secret(known) if known is not None else None
     try:
         return Secret(Path(file).read_text(encoding="utf-8").partition("\n")[0].removesuffix("\r"))

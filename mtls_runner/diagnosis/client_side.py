@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mtls_runner.diagnosis.cause import Cause, Certainty
 from mtls_runner.diagnosis.evidence import Evidence
+from mtls_runner.diagnosis.wish import PASSPHRASE
 from mtls_runner.model import HINTS, MEANINGS, sentence
 from mtls_runner.model.certificate_rules import covers, is_address
 from mtls_runner.model.chain import lineage
@@ -36,9 +37,7 @@ def unusable(evidence: Evidence) -> Iterator[Cause]:
             )
         case _R.PASSPHRASE_NEEDED:
             lines = (commands.own_key_opens(),)
-            remedy = (
-                "Give it with --passphrase-file, in MTLS_RUN_PASSPHRASE, or type it when you are asked on a terminal."
-            )
+            remedy = f"Give it with --passphrase-file, in {PASSPHRASE}, or type it when you are asked on a terminal."
         case _R.KEY_MISMATCH:
             lines = commands.own_key_matches()
             remedy = "Take the key that the certificate was requested with; the lines print the same where they belong together."

@@ -16,8 +16,10 @@ from mtls_runner.model.port import ServerBackend
 from mtls_runner.pki.own_content import Content, read_content
 from mtls_runner.registry import registry
 
-__all__ = ["Wish", "own_files", "plan", "system_trust"]
+__all__ = ["PASSPHRASE", "Wish", "own_files", "plan", "system_trust"]
 
+PASSPHRASE = "MTLS_RUN_PASSPHRASE"  # noqa: S105 - a variable's name
+"""Holds the passphrase in the environment."""
 _BUNDLES = (
     # where systems keep what they trust, as one file
     "/etc/ssl/certs/ca-certificates.crt",

@@ -8,16 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mtls_runner.diagnosis.attempt import Attempt
-from mtls_runner.diagnosis.wish import Wish, own_files, system_trust
+from mtls_runner.diagnosis.wish import PASSPHRASE, Wish, own_files, system_trust
 from mtls_runner.init.write import Draft
 from mtls_runner.language.emit import Written, block, flow, scalar
 from mtls_runner.model.observation import Observation
 from mtls_runner.record.expectation import RecordedCell, summary
 from mtls_runner.registry import registry
 
-__all__ = ["PASSPHRASE", "from_attempt"]
-
-PASSPHRASE = "MTLS_RUN_PASSPHRASE"  # noqa: S105 - a variable's name
+__all__ = ["from_attempt"]
 
 
 def from_attempt(tried: Attempt, file: Path) -> Draft:
