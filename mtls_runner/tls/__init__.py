@@ -249,6 +249,19 @@ CURL_EXITS: Mapping[int, str] = {
 #: What a verifier can hold against the other end's certificate.
 _VERDICTS = frozenset(entry.reason for entry in VERIFY_CODES.values() if entry.reason is not None)
 
+#: Why an end can't use its own material.
+_MATERIAL = frozenset(
+    {
+        Reason.WRONG_PASSPHRASE,
+        Reason.PASSPHRASE_NEEDED,
+        Reason.KEY_MISMATCH,
+        Reason.MISSING_FILE,
+        Reason.MALFORMED,
+        Reason.WEAK_KEY,
+        Reason.WEAK_DIGEST,
+    }
+)
+
 #: The reasons that each outcome can have; ``accepted``, ``answered`` and ``server-started`` have none.
 REASONS: Mapping[Outcome, frozenset[Reason]] = {
     Outcome.ACCEPTED: frozenset(),
@@ -266,32 +279,16 @@ REASONS: Mapping[Outcome, frozenset[Reason]] = {
             Reason.SERVER_NAME,
         }
     ),
-    Outcome.CLIENT_UNUSABLE: frozenset(
-        {
-            Reason.WRONG_PASSPHRASE,
-            Reason.PASSPHRASE_NEEDED,
-            Reason.KEY_MISMATCH,
-            Reason.MISSING_FILE,
-            Reason.MALFORMED,
-            Reason.WEAK_KEY,
-            Reason.WEAK_DIGEST,
-        }
-    ),
+    Outcome.CLIENT_UNUSABLE: _MATERIAL,
     Outcome.NO_CONNECTION: frozenset(
         {Reason.REFUSED, Reason.RESET, Reason.CLOSED, Reason.NOT_TLS, Reason.NAME_NOT_RESOLVED}
     ),
     Outcome.PROTOCOL_ERROR: frozenset({Reason.ALERT, Reason.RECORD, Reason.HANDSHAKE, Reason.HTTP}),
     Outcome.TIMED_OUT: frozenset({Reason.CONNECT, Reason.HANDSHAKE, Reason.RESPONSE}),
     Outcome.SERVER_STARTED: frozenset(),
-    Outcome.SERVER_UNUSABLE: frozenset(
+    Outcome.SERVER_UNUSABLE: _MATERIAL
+    | frozenset(
         {
-            Reason.WRONG_PASSPHRASE,
-            Reason.PASSPHRASE_NEEDED,
-            Reason.KEY_MISMATCH,
-            Reason.MISSING_FILE,
-            Reason.MALFORMED,
-            Reason.WEAK_KEY,
-            Reason.WEAK_DIGEST,
             Reason.BAD_CONFIG,
             Reason.ADDRESS_IN_USE,
             Reason.EXITED,
