@@ -112,12 +112,6 @@ class Judgement(Conclusion):
     alert_from: str | None = None
 
 
-# --- what an alert alone allows as the reason why its sender refused the other end's certificate ---
-#
-# Only used where the sender can't be asked for its verdict: a dozen faults share an alert, and implementations differ in
-# which alert they send for one fault. Whose library the sender is built on, where that is known, makes the set smaller.
-
-
 #: A client's ``error_symbol`` where it refuses a certificate without an issuer's name by itself, as curl does.
 ISSUER_NAME_EMPTY = "ISSUER_NAME_EMPTY"
 

@@ -231,9 +231,8 @@ def _asked(view: ClientView) -> bool:
 
 def _readable(der: bytes) -> bool:
     """Whether OpenSSL can decode a certificate's extensions and key; else there are errors of its own in the queue."""
-    from cryptography.exceptions import (
-        UnsupportedAlgorithm,  # only where a client refused a server: they take long to load
-    )
+    # only where a client refused a server: they take long to load
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_der_public_key
 
     from mtls_runner.tls import asn1

@@ -44,6 +44,11 @@ _R = Reason
 #: What somebody who verifies a chain can hold against it, whatever the library; a name is a client's business.
 VERDICTS: frozenset[Reason] = frozenset(REASONS[Outcome.CLIENT_REFUSED]) - {_R.OTHER}
 
+# --- what an alert alone allows as the reason why its sender refused the other end's certificate ---
+#
+# Only used where the sender can't be asked for its verdict: a dozen faults share an alert, and implementations differ in
+# which alert they send for one fault. Whose library the sender is built on, where that is known, makes the set smaller.
+
 #: ``x509table`` of OpenSSL 3 (``ssl/statem/statem_lib.c``); for every other code it is certificate_unknown.
 _OPENSSL_ALERTS: Mapping[str, tuple[int, ...]] = {
     "bad_certificate": (4, 5, 6, 9, 11, 13, 14, 15, 16, 27, 28, 62, 63, 64, 65, 66, 67, 68, 94),
