@@ -13,6 +13,7 @@ from mtls_runner.cli.program import ExitCode
 from mtls_runner.errors import Diagnostic, ScenarioError
 from mtls_runner.language import load
 from mtls_runner.language.tree import tree_settings
+from mtls_runner.model import plural
 from mtls_runner.reporters import colored
 
 __all__ = ["check"]
@@ -47,11 +48,8 @@ def _checked(target: Target, choice: Choice, warnings: list[Diagnostic]) -> str:
         return f"{target.path}: settings, all right"
     plan = load(target.path, overrides(choice))
     warnings += plan.warnings
-    count = "1 case" if len(plan.cases) == 1 else f"{len(plan.cases)} cases"
-    return f"{target.path}: {count}, all right" + _warned(plan.warnings)
+    return f"{target.path}: {plural(len(plan.cases), 'case')}, all right" + _warned(plan.warnings)
 
 
 def _warned(warnings: Sequence[Diagnostic]) -> str:
-    if not warnings:
-        return ""
-    return " but for 1 warning" if len(warnings) == 1 else f" but for {len(warnings)} warnings"
+    return f" but for {plural(len(warnings), 'warning')}" if warnings else ""

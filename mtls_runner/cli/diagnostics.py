@@ -12,6 +12,7 @@ import click
 
 from mtls_runner.cli.program import ExitCode
 from mtls_runner.errors import Diagnostic
+from mtls_runner.model import plural
 from mtls_runner.reporters import is_terminal
 from mtls_runner.reporters.github import annotation, wanted, workspace
 from mtls_runner.snippet.rendering import render
@@ -27,8 +28,7 @@ _MOST = 1 << 20
 def complain(diagnostics: Iterable[Diagnostic], *, color: bool) -> ExitCode:
     """Show them all on standard error, and how many they are; the exit code that follows."""
     once = show(diagnostics, color=color)
-    count = "1 mistake" if len(once) == 1 else f"{len(once)} mistakes"
-    click.echo(f"\nmtls-run: {count}; nothing was run", err=True)
+    click.echo(f"\nmtls-run: {plural(len(once), 'mistake')}; nothing was run", err=True)
     return ExitCode.USAGE
 
 

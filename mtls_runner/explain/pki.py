@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from mtls_runner.explain.words import TextLine, listed, plural
+from mtls_runner.explain.words import TextLine, listed
+from mtls_runner.model import plural
 from mtls_runner.model.case import Plan
 from mtls_runner.reporters.html.tree import Node, forest
 

@@ -8,7 +8,8 @@ from datetime import datetime
 
 from mtls_runner.explain.expected import expected
 from mtls_runner.explain.steps import presents, steps
-from mtls_runner.explain.words import TextLine, listed, plural, quoted
+from mtls_runner.explain.words import TextLine, listed, quoted
+from mtls_runner.model import plural
 from mtls_runner.model.case import Action, Case, Plan, Step
 from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.model.observation import Outcome

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 
 from mtls_runner.explain.words import TextLine, either, listed, quoted, titled, tls_names
+from mtls_runner.model import plural
 from mtls_runner.model.case import Match, Matcher
 from mtls_runner.model.certificate import CertificateSpec
 from mtls_runner.model.chain import PresentedChain, presented
@@ -129,9 +130,8 @@ def _depth(spec: ServerSpec) -> Iterator[str]:
     own = spec.verify_depth is None
     depth = spec.backend.verify_depth if own else spec.verify_depth
     if depth is not None and spec.client_auth is not ClientAuth.NONE and not spec.option("config"):
-        allowed = "1 intermediate" if depth == 1 else f"{depth} intermediates"
         whose = f", {spec.backend}'s own default" if own else ""
-        yield f"Between a client's certificate and the root it allows {allowed} (verify depth{whose})."
+        yield f"Between a client's certificate and the root it allows {plural(depth, 'intermediate')} (verify depth{whose})."
 
 
 def _answers(spec: ServerSpec) -> str:

@@ -11,7 +11,8 @@ from pathlib import Path
 from mtls_runner.explain.cause import cause
 from mtls_runner.explain.expected import ExpectedInWords
 from mtls_runner.explain.servers import then_sent
-from mtls_runner.explain.words import either, listed, plural, quoted, titled, tls_names
+from mtls_runner.explain.words import either, listed, quoted, titled, tls_names
+from mtls_runner.model import plural
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.chain import lineage, presented
 from mtls_runner.model.endpoint import ClientAuth, ClientSpec, ServerSpec, TlsVersion

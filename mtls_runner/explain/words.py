@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mtls_runner.model.certificate import CertificateSpec
 from mtls_runner.model.endpoint import TlsVersion
 
-__all__ = ["TextLine", "either", "listed", "plural", "quoted", "titled", "tls_names"]
+__all__ = ["TextLine", "either", "listed", "quoted", "titled", "tls_names"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,6 @@ def listed(words: Iterable[str], last: str = "and") -> str:
 def either(words: Iterable[str]) -> str:
     """``a, b or c``."""
     return listed(words, "or")
-
-
-def plural(count: int, one: str, many: str = "") -> str:
-    """``1 leaf``, ``2 leaves``."""
-    return f"{count} {one if count == 1 else many or one + 's'}"
 
 
 def quoted(name: str) -> str:

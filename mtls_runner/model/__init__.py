@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
-__all__ = ["HINTS", "MEANINGS", "Reason", "because", "listed", "sentence"]
+__all__ = ["HINTS", "MEANINGS", "Reason", "because", "listed", "plural", "sentence"]
 
 
 class Reason(StrEnum):
@@ -210,6 +210,11 @@ def because(reasons: Sequence[Reason]) -> str:
 def sentence(clause: str) -> str:
     """Of a clause: with a capital and a full stop."""
     return f"{clause[0].upper()}{clause[1:]}."
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """``1 leaf``, ``2 leaves``."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
 
 
 def listed(reasons: Sequence[Reason]) -> str:

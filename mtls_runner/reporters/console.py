@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mtls_runner.errors import Severity
+from mtls_runner.model import plural
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.verdict import (
     WRONG,
@@ -276,8 +277,7 @@ class ConsoleReporter:
             parts.append((f"{event.undetermined} undetermined", Style.WARNING))
         for part in parts or [("nothing was run", Style.SKIP)]:
             pieces.extend([part, (", ", Style.TEXT)])
-        cases = "1 case" if self._total == 1 else f"{self._total} cases"
-        return [*pieces[:-1], (f" of {cases} in {event.duration:.2f} s", Style.TEXT)]
+        return [*pieces[:-1], (f" of {plural(self._total, 'case')} in {event.duration:.2f} s", Style.TEXT)]
 
 
 def _look(done: Verdict) -> Style:

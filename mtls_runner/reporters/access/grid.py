@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mtls_runner.model import plural
 from mtls_runner.reporters.access.table import AccessTable, Cell, Door, Kind, State
 
 __all__ = ["UNTRIED", "Grid", "alarm", "grid", "headline", "lines", "public", "said", "unproved"]
@@ -84,9 +85,5 @@ def headline(table: AccessTable) -> str:
     """How much it is about, and how many of the doors are proved to be open to some and closed to others."""
     doors, clients = len(table.doors), len(table.clients)
     proved = sum(door.proved for door in table.doors)
-    counted = f"{_count(clients, 'client')}, {_count(doors, 'door')}"
+    counted = f"{plural(clients, 'client')}, {plural(doors, 'door')}"
     return f"{counted}: {proved} proved to be open to some and closed to others" if doors else "nobody connects"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"1 {noun}" if number == 1 else f"{number} {noun}s"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from mtls_runner import __version__
+from mtls_runner.model import plural
 from mtls_runner.model.verdict import RunFinished
 from mtls_runner.reporters.access.grid import UNTRIED, alarm, grid, headline, public, said, unproved
 from mtls_runner.reporters.access.report import AccessFile
@@ -43,11 +44,7 @@ class AccessHtml(AccessFile):
 def _verdict(alarms: int, unproven: int) -> str:
     """What a reviewer wants to know first."""
     if alarms:
-        return f"{_count(alarms, 'client gets', 'clients get')} in though something speaks against it"
+        return f"{plural(alarms, 'client gets', 'clients get')} in though something speaks against it"
     if unproven:
-        return f"{_count(unproven, 'door is', 'doors are')} not proved to be open to some and closed to others"
+        return f"{plural(unproven, 'door is', 'doors are')} not proved to be open to some and closed to others"
     return "Every door is proved to be open to some and closed to others"
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
