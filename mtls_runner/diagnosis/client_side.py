@@ -188,14 +188,12 @@ def _untrusted(evidence: Evidence, fault: Fault, text: str) -> tuple[str, str]:
         sent = "alone" if len(held.received) == 1 else f"with {len(held.received) - 1} more"
         return (
             (
-                f"{who} was issued by {top.subject}, which is not in {trusting}, and which the server did not send (its "
-                "certificate came "
-                f"{sent})."
+                f"{who} was issued by {top.subject}, which is not in {trusting}, and which the server did not send "
+                f"(its certificate came {sent})."
             ),
             (
-                f"{trust} If it is an intermediate, have the server send it: its file holds the certificate, then the "
-                "intermediates "
-                "(nginx ssl_certificate)."
+                f"{trust} If it is an intermediate, have the server send it: its file holds the certificate, then "
+                "the intermediates (nginx ssl_certificate)."
             ),
         )
     if fault.certificate == top.id:

@@ -94,9 +94,8 @@ def no_connection(evidence: Evidence) -> Iterator[Cause]:
         yield Cause(
             outcome,
             seen.reason or _R.HANDSHAKE,
-            f"{endpoint.address} takes the connection and says nothing: it may wait for something before TLS (a PROXY "
-            "protocol header, "
-            "another protocol), or hang.",
+            f"{endpoint.address} takes the connection and says nothing: it may wait for something before TLS (a "
+            "PROXY protocol header, another protocol), or hang.",
             "nginx and HAProxy wait so where a listener has proxy_protocol or accept-proxy.",
             (commands.handshake(),),
             Certainty.LIKELY,
@@ -121,10 +120,9 @@ def _closed(evidence: Evidence, reason: Reason) -> Iterator[Cause]:
         yield Cause(
             Outcome.NO_CONNECTION,
             reason,
-            f"The connection was {how} before the server sent anything: a listener that wants a PROXY protocol header "
-            "first, one that "
-            f"serves no host of the name {evidence.wish.endpoint.host} (nginx's 444), a balancer without a backend, or "
-            "no TLS at all.",
+            f"The connection was {how} before the server sent anything: a listener that wants a PROXY protocol "
+            f"header first, one that serves no host of the name {evidence.wish.endpoint.host} (nginx's 444), a "
+            "balancer without a backend, or no TLS at all.",
             commands=(commands.handshake(),),
             certainty=Certainty.LIKELY,
         )
@@ -132,9 +130,8 @@ def _closed(evidence: Evidence, reason: Reason) -> Iterator[Cause]:
     yield Cause(
         Outcome.NO_CONNECTION,
         reason,
-        f"The connection was {how} without a word once the client's certificate was there: so servers refuse that send "
-        "no alert, or "
-        "close so fast that it is lost.",
+        f"The connection was {how} without a word once the client's certificate was there: so servers refuse that "
+        "send no alert, or close so fast that it is lost.",
         "Look at the server's log (--log); the Python client (--tool python) reads an alert that comes before a reset.",
         (commands.handshake(),),
         Certainty.LIKELY,
@@ -238,8 +235,7 @@ def _name(evidence: Evidence) -> Iterator[Cause]:
         Outcome.NO_AGREEMENT,
         _R.SERVER_NAME,
         f"The server serves no host of the name {evidence.client.server_name or 'that was asked for'} (SNI): it ends "
-        "such handshakes "
-        f"by the alert unrecognized_name.{other}",
+        f"such handshakes by the alert unrecognized_name.{other}",
         "Look for a slip in the name, and at the server's names (nginx server_name, ssl_reject_handshake).",
         (evidence.commands.server_certificate("-subject", "-ext", "subjectAltName", name=False),),
     )

@@ -29,9 +29,8 @@ _NAME_CONSTRAINTS = "2.5.29.30"
 _HIGH = 3
 """OpenSSL's security level that wants RSA 3072 or more."""
 _TRUSTED = (
-    "Have the server trust that authority (nginx ssl_client_certificate, Apache SSLCACertificateFile, HAProxy ca-file, "
-    "Go "
-    "ClientCAs), or take a certificate of one that it names."
+    "Have the server trust that authority (nginx ssl_client_certificate, Apache SSLCACertificateFile, HAProxy "
+    "ca-file, Go ClientCAs), or take a certificate of one that it names."
 )
 _AT_THE_SERVER: Mapping[Reason, str] = {
     # what no client can see
@@ -49,8 +48,7 @@ _REMEDIES: Mapping[Reason, str] = {
     _R.WRONG_PURPOSE: "Issue it with the EKU clientAuth (or none at all), and any intermediate that has an EKU likewise.",
     _R.BAD_SIGNATURE: (
         "Compare the key identifiers: take a certificate that the authority signed which the server has, or give the "
-        "server the "
-        "one that signed this."
+        "server the one that signed this."
     ),
 }
 
@@ -137,12 +135,10 @@ def _not_asked(evidence: Evidence) -> Cause:
     return Cause(
         _REFUSED,
         _R.NO_CERTIFICATE,
-        f"The server never asked for a certificate, so `{evidence.leaf}` was not sent: mutual TLS is off there, or on "
-        "for another "
-        "name, port or path only.",
+        f"The server never asked for a certificate, so `{evidence.leaf}` was not sent: mutual TLS is off there, or "
+        "on for another name, port or path only.",
         "At the server: nginx ssl_verify_client, Apache SSLVerifyClient, HAProxy verify, Go ClientAuth, for the name "
-        "that is asked "
-        "for (SNI). A proxy in front of it that ends TLS asks for none on its own.",
+        "that is asked for (SNI). A proxy in front of it that ends TLS asks for none on its own.",
         (evidence.commands.server_asks_at_all(),),
     )
 
@@ -154,12 +150,10 @@ def _withheld(evidence: Evidence) -> Cause:
     return Cause(
         _REFUSED,
         _R.CERTIFICATE_WITHHELD,
-        f"`{evidence.leaf}` was not sent, since its key ({key}) fits no signature algorithm that the server offers: it "
-        "takes "
-        f"{_listed(offered) or 'none'}; this key signs by {_listed(wanted) or 'none of TLS'}.",
+        f"`{evidence.leaf}` was not sent, since its key ({key}) fits no signature algorithm that the server offers: "
+        f"it takes {_listed(offered) or 'none'}; this key signs by {_listed(wanted) or 'none of TLS'}.",
         "Take a certificate with a key of another type, or have the server offer more (ssl_conf_command "
-        "SignatureAlgorithms, "
-        "SSLOpenSSLConfCmd SignatureAlgorithms).",
+        "SignatureAlgorithms, SSLOpenSSLConfCmd SignatureAlgorithms).",
         (evidence.commands.own_algorithms(), evidence.commands.server_asks()),
     )
 
@@ -238,9 +232,8 @@ def _untrusted(evidence: Evidence, fault: Fault, text: str) -> Iterator[Cause]:
         another = any(held.certificates[id_].subject == top.subject for id_ in held.named or ())
         if another:
             text = (
-                f"`{below.id}` was issued by {top.subject}, and the server does ask for an authority of that name; the "
-                "one that is "
-                "at hand has another key, though: it did not sign this."
+                f"`{below.id}` was issued by {top.subject}, and the server does ask for an authority of that name; "
+                "the one that is at hand has another key, though: it did not sign this."
             )
         else:
             text = f"`{below.id}` was issued by {top.subject}, and the server asks for others: {named}."
@@ -285,8 +278,7 @@ def _curve(evidence: Evidence) -> Iterator[Cause]:
             _REFUSED,
             _R.WRONG_CURVE,
             f"The key of `{evidence.leaf}` is on {key}, and TLS 1.2 holds that against the server's groups, too (RFC "
-            "8422 §5.1): they "
-            "may be fewer.",
+            "8422 §5.1): they may be fewer.",
             "Allow the curve at the server (nginx ssl_ecdh_curve), or take a key on P-256.",
             (evidence.commands.handshake("-groups", "P-384"),),
             Certainty.LIKELY if evidence.observation.alert == "illegal_parameter" else Certainty.POSSIBLE,
@@ -303,9 +295,8 @@ def _left_out(evidence: Evidence) -> Iterator[Cause]:
             yield Cause(
                 _REFUSED,
                 _R.UNKNOWN_CA,
-                f"The chain is sent out of order: after `{below}` comes `{above}`, which is not its issuer ({issuer}); "
-                "some servers "
-                "take no other order (RFC 5246 §7.4.2).",
+                f"The chain is sent out of order: after `{below}` comes `{above}`, which is not its issuer "
+                f"({issuer}); some servers take no other order (RFC 5246 §7.4.2).",
                 "Put the certificate first and each issuer behind what it issued.",
                 (evidence.commands.own_chain(),),
                 Certainty.LIKELY,
@@ -317,8 +308,7 @@ def _left_out(evidence: Evidence) -> Iterator[Cause]:
             _REFUSED,
             _R.UNKNOWN_CA,
             f"There are {len(between)} intermediates between `{sent[0]}` and the root: nginx allows one unless it is "
-            "told "
-            "(ssl_verify_depth), Apache none (SSLVerifyDepth).",
+            "told (ssl_verify_depth), Apache none (SSLVerifyDepth).",
             "Raise the verify depth at the server.",
             (evidence.commands.own_chain(),),
             Certainty.LIKELY,
@@ -416,8 +406,7 @@ def _trusts_another(evidence: Evidence, above: tuple[CertificateSpec, ...], cert
     if alike is not None and held.named is None:
         text = (
             f"`{above[-2].id}` was issued by {top.subject}, and did not come from the authority of that name in "
-            f"{where}: another "
-            "key signed it. The server may know only that one, too."
+            f"{where}: another key signed it. The server may know only that one, too."
         )
         yield Cause(_REFUSED, told, text, _COMPARE, lines, Certainty.LIKELY)
     elif held.named is None and not by_name:
@@ -427,9 +416,8 @@ def _trusts_another(evidence: Evidence, above: tuple[CertificateSpec, ...], cert
         yield Cause(_REFUSED, told, text, _TRUSTED, (commands.own_chain(),), certainty)
     elif held.named is None or top.id in held.named:
         text = (
-            f"The certificate that the server has under the name {top.subject} may have another key than the one that "
-            "signed "
-            f"`{above[-2].id}`: an older one, or another authority's of the same name."
+            f"The certificate that the server has under the name {top.subject} may have another key than the one "
+            f"that signed `{above[-2].id}`: an older one, or another authority's of the same name."
         )
         yield Cause(_REFUSED, told, text, _COMPARE, lines, certainty)
 
