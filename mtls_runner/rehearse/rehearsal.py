@@ -28,11 +28,13 @@ class Date:
     """When something begins or ends.
 
     Args:
-        when: aware.
+        when: aware; of several, the first one's.
+        last: the last one's.
         what: as a clause, of which several are joined ("``client`` expires").
     """
 
     when: datetime
+    last: datetime
     what: tuple[str, ...]
 
 
@@ -70,11 +72,15 @@ def dates(plan: Plan, now: datetime, until: datetime) -> Iterator[Date]:
     group: list[tuple[datetime, str]] = []
     for when, what in (one for one in found if now < one[0] <= until):
         if group and when - group[-1][0] > 2 * _MARGIN:
-            yield Date(group[0][0], tuple(what for _, what in group))
+            yield _date(group)
             group = []
         group.append((when, what))
     if group:
-        yield Date(group[0][0], tuple(what for _, what in group))
+        yield _date(group)
+
+
+def _date(group: list[tuple[datetime, str]]) -> Date:
+    return Date(group[0][0], group[-1][0], tuple(what for _, what in group))
 
 
 def _moments(plan: Plan) -> Iterator[tuple[Moment, str]]:
@@ -119,12 +125,8 @@ def rehearse(
     for number, date in enumerate(found):
         if tell is not None:
             tell(f"rehearsing {date.when:%Y-%m-%d}", number, len(found))
-        last = date.when + max(
-            (moment.resolve(now) - date.when for moment, what in _moments(plan) if what in date.what),
-            default=timedelta(0),
-        )
         before = _seen(plan, date.when - now - _MARGIN, cases, pool, skipped)
-        after = _seen(plan, last - now + _MARGIN, cases, pool, skipped)
+        after = _seen(plan, date.last - now + _MARGIN, cases, pool, skipped)
         for one in (before, after):
             if isinstance(one, str):
                 return Rehearsal(tuple(changes), skipped, one)
