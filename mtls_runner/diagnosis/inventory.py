@@ -11,7 +11,7 @@ from mtls_runner.model.chain import Verifier, client_verifies, lineage
 from mtls_runner.model.endpoint import ClientSpec
 from mtls_runner.model.observation import ClientView
 from mtls_runner.pki.certificate_facts import facts
-from mtls_runner.pki.described import Described, describe, unseen
+from mtls_runner.pki.described import Described, describe, unseen, unused_id
 from mtls_runner.pki.own import Own
 from mtls_runner.tls.messages import subject
 
@@ -74,11 +74,7 @@ class _Labels:
     def of(self, der: bytes, name: str = "") -> str:
         """The id of a certificate; ``name``: what it is to be called if it has none yet."""
         if der not in self._ids:
-            wanted = name or subject(der) or "(no subject)"
-            id_, number = wanted, 2
-            while id_ in self.ders:
-                id_, number = f"{wanted} ({number})", number + 1
-            self._ids[der] = id_
+            id_ = self._ids[der] = unused_id(der, self.ders, name)
             self.ders[id_] = der
         return self._ids[der]
 

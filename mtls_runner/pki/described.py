@@ -5,7 +5,7 @@ Issuers that are only known by their name get a description, too: a root of that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -36,7 +36,7 @@ from mtls_runner.tls.messages import subject as subject_text
 if TYPE_CHECKING:
     from mtls_runner.pki.own import Own
 
-__all__ = ["Described", "PublicKeyFacts", "describe", "list_trouble", "public_key", "unseen", "with_own"]
+__all__ = ["Described", "PublicKeyFacts", "describe", "list_trouble", "public_key", "unseen", "unused_id", "with_own"]
 
 _T = TypeVar("_T")
 _Found = TypeVar("_Found")
@@ -333,6 +333,15 @@ def _read(what: Callable[[], _T]) -> _T | None:
         return None
 
 
+def unused_id(der: bytes, taken: Container[str], name: str = "") -> str:
+    """What a certificate is called beside others: ``name``, or its subject; with a number where that is taken."""
+    wanted = name or subject_text(der) or "(no subject)"
+    id_, number = wanted, 2
+    while id_ in taken:
+        id_, number = f"{wanted} ({number})", number + 1
+    return id_
+
+
 # --- the user's own material of a plan -----------------------------------------------------------------------------------
 
 
@@ -351,9 +360,7 @@ def with_own(
     for id_, one in own.items():
         for der in one.more:
             if der not in ids:
-                name, number = subject_text(der) or "(no subject)", 2
-                while name in ders or name in certificates:
-                    name, number = f"{subject_text(der)} ({number})", number + 1
+                name = unused_id(der, ders.keys() | certificates.keys())
                 ids[der], ders[name] = name, der
         beside[id_] = tuple(ids[der] for der in one.more)
     described = describe(ders)
