@@ -104,23 +104,25 @@ def attempt(wish: Wish, log: LogFile | None = None) -> Attempt:
         seen = replace(seen, evidence=tuple(one for one in seen.evidence if not one.startswith(silent)))
         without: Observation | None = None
         if wish.certificate is not None and seen.client is not None and seen.client.response is not None:
-            bare = replace(client, certificate=None, passphrase=None)
-            view = tool.probe(bare, running.address, lab.material, Deadline.after(bare.timeout))
-            without = lab.observed(case.by(bare), bare, running, (view, None))
+            without = _by(replace(client, certificate=None, passphrase=None), lab, case, running)
         found = lab.material.users_files.own
         telling = seen
         python = registry().clients.default
         if _lost(seen) and client.tool is not python:
             # which reads the alert that a server sends before it resets the connection
-            other = replace(client, tool=python)
-            view = lab.tool(python).probe(other, running.address, lab.material, Deadline.after(other.timeout))
-            telling = lab.observed(case.by(other), other, running, (view, None))
+            telling = _by(replace(client, tool=python), lab, case, running)
         earlier = log.earlier if log is not None else None
         judged = _judged(wish, case, client, telling, _again(lab, running), notes, found, without, earlier)
         if telling is not seen:
             read = f"The same by the Python client, which loses no alert to a reset: {telling.summary}."
             judged = replace(judged, observation=seen, remarks=(read, *judged.remarks))
         return judged
+
+
+def _by(client: ClientSpec, lab: Lab, case: Case, running: RunningServer) -> Observation:
+    """What comes of the case by another client; the server is not asked."""
+    view = lab.tool(client.tool).probe(client, running.address, lab.material, Deadline.after(client.timeout))
+    return lab.observed(case.by(client), client, running, (view, None))
 
 
 def _lost(seen: Observation) -> bool:
