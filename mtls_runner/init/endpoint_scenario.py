@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 from mtls_runner.diagnosis.attempt import Attempt
 from mtls_runner.diagnosis.wish import PASSPHRASE, Wish, own_files, system_trust
+from mtls_runner.init.text import relative
 from mtls_runner.init.write import Draft
 from mtls_runner.language.emit import Written, block, flow, scalar
 from mtls_runner.model.observation import Observation
@@ -46,7 +46,7 @@ def _lines(tried: Attempt, file: Path) -> Iterator[str]:
     yield f"description: {scalar(f'{wish.endpoint}, as it answers.')}"
     trust = wish.ca or system_trust()
     if trust is not None:
-        yield from ("", "authorities:", f"  trusted: {flow({'certificate': _relative(trust, file)})}")
+        yield from ("", "authorities:", f"  trusted: {flow({'certificate': relative(trust, file.resolve().parent)})}")
     own = _own(wish, file)
     if own:
         yield from ("", "leaves:", *_indented(block("own", own, 2), 2))
@@ -68,9 +68,11 @@ def _own(wish: Wish, file: Path) -> dict[str, Written]:
     if files is None:
         return {}
     given = {"certificate": files.certificate, "pkcs12": files.pkcs12, "key": files.key}
-    found: dict[str, Written] = {key: _relative(path, file) for key, path in given.items() if path is not None}
+    found: dict[str, Written] = {
+        key: relative(path, file.resolve().parent) for key, path in given.items() if path is not None
+    }
     if wish.passphrase_file is not None:
-        found["passphrase"] = {"file": _relative(wish.passphrase_file, file)}
+        found["passphrase"] = {"file": relative(wish.passphrase_file, file.resolve().parent)}
     elif wish.passphrase is not None:
         found["passphrase"] = {"env": PASSPHRASE}
     return found
@@ -104,7 +106,3 @@ def _case(tried: Attempt, name: str, client: dict[str, Written], seen: Observati
 
 def _indented(lines: list[str], by: int) -> Iterator[str]:
     yield from (" " * by + line for line in lines)
-
-
-def _relative(path: Path, file: Path) -> str:
-    return Path(os.path.relpath(path.resolve(), file.resolve().parent)).as_posix()

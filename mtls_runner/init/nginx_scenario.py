@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from mtls_runner.init.nginx_clients import NginxClients, clients, issuers
 from mtls_runner.init.nginx_refusals import nothing_to_test
-from mtls_runner.init.text import rendered
+from mtls_runner.init.text import relative, rendered
 from mtls_runner.servers.nginx.read.applications import applications, own_port
 from mtls_runner.servers.nginx.read.configuration import read
 from mtls_runner.servers.nginx.read.listening import lab_ports
@@ -86,9 +85,9 @@ class NginxScenario:
             directory: where it will lie.
             recorded: by what; ``""``: it is not.
         """
-        own = {path: file if isinstance(file, str) else _relative(file, directory) for path, file in self.own.items()}
+        own = {path: file if isinstance(file, str) else relative(file, directory) for path, file in self.own.items()}
         more = {
-            "config": _relative(self.main, directory),
+            "config": relative(self.main, directory),
             "own": own,
             "cases": self.cases,
             "servers": self.servers,
@@ -177,8 +176,3 @@ def _cases(servers: list[NginxServer], who: NginxClients, found: Rules, *, asks:
             if not number and asks and server.tls:
                 for version in VERSIONS:
                     yield NginxCase(f"{told}: good, by {version}", place, "good", tls=version)
-
-
-def _relative(file: Path, directory: Path) -> str:
-    """From the scenario's folder, as an author would write it."""
-    return Path(os.path.relpath(file.resolve(), directory.resolve())).as_posix()

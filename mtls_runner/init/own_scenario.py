@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +11,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mtls_runner.errors import UsageError
-from mtls_runner.init.text import rendered
+from mtls_runner.init.text import relative, rendered
 from mtls_runner.init.write import Draft
 from mtls_runner.model.certificate import OwnFiles, Secret
 from mtls_runner.model.observation import Reason
@@ -62,10 +61,10 @@ def from_own(paths: OwnPaths, directory: Path) -> Draft:
         "file": _NAME,
         "certificate_name": paths.certificate.name,
         "subject": known.text,
-        "certificate": _relative(paths.certificate, directory),
-        "key": _relative(paths.key, directory) if paths.key is not None else "",
-        "passphrase": _relative(paths.passphrase, directory) if paths.passphrase is not None else "",
-        "ca": _relative(paths.ca or paths.certificate, directory),
+        "certificate": relative(paths.certificate, directory),
+        "key": relative(paths.key, directory) if paths.key is not None else "",
+        "passphrase": relative(paths.passphrase, directory) if paths.passphrase is not None else "",
+        "ca": relative(paths.ca or paths.certificate, directory),
         "partial": not anchor.self_issued,
         "self_signed": known.self_issued,
         "server": server,
@@ -155,7 +154,3 @@ def _server_name(certificate: x509.Certificate) -> str:
     names = [str(name) for name in san.get_values_for_type(x509.DNSName)]
     names += [str(address) for address in san.get_values_for_type(x509.IPAddress)]
     return names[0].replace("*", "www", 1) if names else ""
-
-
-def _relative(file: Path, directory: Path) -> str:
-    return Path(os.path.relpath(file.resolve(), directory.resolve())).as_posix()

@@ -1,15 +1,17 @@
-"""Templates → YAML texts."""
+"""Templates → YAML texts, and what stands in them."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-__all__ = ["rendered", "scalar"]
+__all__ = ["relative", "rendered", "scalar"]
 
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./@+-]*( [A-Za-z0-9_./@+=-]+)*")
 _WORDS = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
@@ -22,6 +24,11 @@ def rendered(template: str, values: Mapping[str, object]) -> str:
         jinja2.UndefinedError: the template names a value that there is not.
     """
     return _environment().get_template(template).render(values)
+
+
+def relative(file: Path, directory: Path) -> str:
+    """From a scenario's folder, as an author would write it."""
+    return Path(os.path.relpath(file.resolve(), directory.resolve())).as_posix()
 
 
 @cache
