@@ -8,18 +8,12 @@ from mtls_runner.model.certificate import FileForm
 from mtls_runner.model.traits import ClientTraits, Runtime
 
 if TYPE_CHECKING:
-    from mtls_runner.model.port import Client, TypedCommand
+    from mtls_runner.clients.curl.client import CurlClient
 
 __all__ = ["TRAITS"]
 
 
-def _make() -> Client:
-    from mtls_runner.clients.curl.client import CurlClient
-
-    return CurlClient()
-
-
-def _typed() -> TypedCommand:
+def _make() -> CurlClient:
     from mtls_runner.clients.curl.client import CurlClient
 
     return CurlClient()
@@ -36,5 +30,5 @@ TRAITS = ClientTraits(
     loads=frozenset(FileForm),  # --cert-type, --key-type
     own_exit_code=True,
     like_curl=True,
-    typed=_typed,
+    typed=_make,
 )

@@ -32,7 +32,9 @@ _NO_ISSUER = "Error computing OCSP ID"
 
 
 def status_reason(words: str, response: bytes | None) -> Reason:
-    """The reason.
+    """Why ``curl --cert-status`` refused: from the response itself, and from curl's words where only it judged.
+
+    Source: ``verifystatus`` in curl's ``lib/vtls/openssl.c``, in whose order this goes.
 
     Args:
         words: curl's.
