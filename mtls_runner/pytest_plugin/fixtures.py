@@ -33,8 +33,6 @@ _PLANS = pytest.StashKey[dict[Path, "Plan"]]()
 
 def _plan(path: Path, config: pytest.Config) -> Plan:
     """A file's plan, read once; a client of one's own takes the tool's place, so a matrix over tools is no matrix here."""
-    from mtls_runner.clients import TRAITS as PYTHON
-
     plans = config.stash.setdefault(_PLANS, {})
     if path not in plans:
         from mtls_runner.clients import TRAITS as PYTHON
