@@ -131,9 +131,7 @@ class PatternModel(Strict):
         ["unknown-ca", "self-signed"],
     )
     code: Maybe[Int] = about("OpenSSL's verify code (X509_V_*) that the words stand for.", 10)
-    alert: Annotated[str | None, word({name: name for name in ALERTS.values()}, "an alert (RFC 8446 §6)")] = about(
-        "The alert that the other end sent.", "unknown_ca"
-    )
+    alert: Maybe[AlertName] = about("The alert that the other end sent.", "unknown_ca")
     source: Maybe[Text] = about(
         "Where the words come from: the program's source, or its manual.", "ssl/statem/statem_srvr.c"
     )
@@ -233,14 +231,12 @@ class ClientHonoursModel(Strict):
 class LogModel(Strict):
     """How to read what the program writes to standard output and error."""
 
-    connection: Annotated[str | None, Parsed(_placed, _TEXT)] = about(
+    connection: Maybe[Placed] = about(
         "The line that names a connection's {{client_port}}, and {{id}} where later lines have only that. Without it, the lab "
         "makes one connection at a time.",
         "port={{client_port}}\\b",
     )
-    line: Annotated[str | None, Parsed(_placed, _TEXT)] = about(
-        "Where the {{id}} stands in lines without a port.", "^LOG\\d\\[{{id}}\\]"
-    )
+    line: Maybe[Placed] = about("Where the {{id}} stands in lines without a port.", "^LOG\\d\\[{{id}}\\]")
     refused: Many[PatternModel] = about("Lines of the program's own about refusals, before the dialect's.", [])
     facts: Many[Regex] = about(
         "Regular expressions whose named groups say what the server saw: certificate (base64 of DER), subject, verify "
@@ -297,9 +293,7 @@ class ServerModel(Strict):
         "A command that says why it can't start.", ["haproxy", "-c", "-f", "{{dir}}/haproxy.cfg"]
     )
     environment: Maybe[Environment] = about("Variables; templates. Never a secret.", {"GODEBUG": "http2server=0"})
-    stop: Annotated[str | None, word(_SIGNALS, "the name of a signal")] = about(
-        "The signal that ends it; TERM by default.", "QUIT"
-    )
+    stop: Maybe[SignalName] = about("The signal that ends it; TERM by default.", "QUIT")
     answers: Annotated[str | None, word({"config": "config", "stdin": "stdin"}, "a way to answer")] = about(
         "Who answers requests: what its files say (config), or the lab by its standard input (stdin).", "stdin"
     )
