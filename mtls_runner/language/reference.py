@@ -25,6 +25,7 @@ from mtls_runner.language.certificate import (
     Signature,
     Usage,
 )
+from mtls_runner.language.emit import flow
 from mtls_runner.language.endpoint import (
     ClientDescription,
     RequestModel,
@@ -96,8 +97,6 @@ TABLES: Mapping[str, type[BaseModel]] = {
 #: Models whose keys the text itself explains.
 IN_WORDS: tuple[type[BaseModel], ...] = (Expect, KeyUsage, ReloadStep, San, Usage, Where)
 _BLOCK = re.compile(r"(<!-- (keys|reasons|servers|clients)(?:: (\w+))? -->\n).*?(<!-- end -->)", re.DOTALL)
-_PLAIN = re.compile(r"[A-Za-z0-9_./*][A-Za-z0-9_./*=+:-]*(?: [A-Za-z0-9_./*=+-]+)*")
-_NOT_TEXT = frozenset({"true", "false", "null", "yes", "no", "on", "off"})
 
 
 def filled(text: str) -> str:
@@ -116,7 +115,7 @@ def _keys(model: type[BaseModel]) -> Iterator[str]:
     yield "|---|---|---|"
     for name, field in model.model_fields.items():
         must = " **Needed.**" if field.is_required() else ""
-        examples = " or ".join(f"`{_flow(example)}`" for example in field.examples or ())
+        examples = " or ".join(f"`{flow(example)}`" for example in field.examples or ())
         yield f"| `{name}` | {described(field.description or '').replace('|', chr(92) + '|')}{must} | {examples} |"
 
 
@@ -165,22 +164,6 @@ def _honoured(honours: Honours) -> str:
     lists = "any" if honours.alpn is None else " or ".join(sorted(",".join(one) for one in honours.alpn)) or "-"
     settings = ", ".join(f"`{name}`" for name in sorted(honours.settings))
     return f"{versions[0]} to {versions[-1]} | {parts} | {lists} | {settings}"
-
-
-def _flow(value: object) -> str:
-    """As an author writes it on one line."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{_flow(key)}: {_flow(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_flow, value)) + "]"
-    text = str(value)
-    if not isinstance(value, str) or (_PLAIN.fullmatch(text) and not text.endswith(":") and text not in _NOT_TEXT):
-        return text
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
