@@ -35,9 +35,9 @@ def _plan(path: Path, config: pytest.Config) -> Plan:
     """A file's plan, read once; a client of one's own takes the tool's place, so a matrix over tools is no matrix here."""
     plans = config.stash.setdefault(_PLANS, {})
     if path not in plans:
-        from mtls_runner.clients import TRAITS as PYTHON
+        from mtls_runner.registry import registry
 
-        plans[path] = load_plan(as_shown(path), config, tool=PYTHON.name)
+        plans[path] = load_plan(as_shown(path), config, tool=registry().clients.default.name)
     return plans[path]
 
 

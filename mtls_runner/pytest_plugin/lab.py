@@ -6,7 +6,6 @@ import ssl
 from collections.abc import Callable
 from pathlib import Path
 
-from mtls_runner.clients import TRAITS as PYTHON
 from mtls_runner.engine.lab import Lab
 from mtls_runner.errors import Deadline, DeadlineExceeded, LabError, UsageError
 from mtls_runner.model.case import Case
@@ -14,6 +13,7 @@ from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.model.port import RunningServer
 from mtls_runner.pytest_plugin.client_material import ClientMaterial, trusting
 from mtls_runner.pytest_plugin.connection import Connection
+from mtls_runner.registry import registry
 
 __all__ = ["MtlsLab", "server_of"]
 
@@ -124,7 +124,9 @@ class MtlsLab:
         if leaf not in self._lab.plan.certificates:
             known = ", ".join(self._lab.plan.certificates)
             raise UsageError(f"{self.scenario}: there is no authority or leaf {leaf!r}: one of {known}")
-        return ClientMaterial(ClientSpec(tool=PYTHON, certificate=leaf, trust=self._trusted()), self._lab.material)
+        return ClientMaterial(
+            ClientSpec(tool=registry().clients.default, certificate=leaf, trust=self._trusted()), self._lab.material
+        )
 
     def context(self, leaf: str | None = None) -> ssl.SSLContext:
         """A new ``ssl.SSLContext`` that trusts the server's authority, and presents a leaf or nothing.
@@ -135,7 +137,7 @@ class MtlsLab:
         """
         if leaf is not None:
             return self.client(leaf).context()
-        return trusting(ClientSpec(tool=PYTHON, trust=self._trusted()), self._lab.material)
+        return trusting(ClientSpec(tool=registry().clients.default, trust=self._trusted()), self._lab.material)
 
     def _trusted(self) -> tuple[str, ...]:
         if self._spec.certificate is not None:
