@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 import click
@@ -14,7 +13,6 @@ from mtls_runner.errors import Diagnostic, ScenarioError
 from mtls_runner.language import load
 from mtls_runner.language.tree import tree_settings
 from mtls_runner.model import plural
-from mtls_runner.reporters import colored
 
 __all__ = ["check"]
 
@@ -33,10 +31,9 @@ def check(choice: Choice, color: str) -> ExitCode:
             good.append(_checked(target, choice, warnings))
         except ScenarioError as error:
             wrong.extend(error.diagnostics)
-    shown = colored(color, sys.stderr)
     if wrong or (choice.strict and warnings):
-        return complain([*wrong, *warnings], color=shown)
-    show(warnings, color=shown)
+        return complain([*wrong, *warnings], color)
+    show(warnings, color)
     for line in good:
         click.echo(line)
     return ExitCode.OK

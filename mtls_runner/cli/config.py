@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from mtls_runner.cli.choose import Choice, overrides, targets
@@ -11,7 +9,7 @@ from mtls_runner.cli.diagnostics import complain
 from mtls_runner.cli.program import ExitCode
 from mtls_runner.errors import Diagnostic, ScenarioError
 from mtls_runner.language.settings import settings_for
-from mtls_runner.reporters import colored, one_line
+from mtls_runner.reporters import one_line
 
 __all__ = ["config"]
 
@@ -37,6 +35,6 @@ def config(choice: Choice) -> ExitCode:
         lines += [f"  {key:<{widths[0]}}  {value:<{widths[1]}}  {origin}" for key, value, origin in rows]
         pages.append("\n".join(lines))
     if wrong:
-        return complain(wrong, color=colored("auto", sys.stderr))
+        return complain(wrong)
     click.echo("\n\n".join(pages))
     return ExitCode.OK

@@ -13,7 +13,7 @@ import click
 from mtls_runner.cli.program import ExitCode
 from mtls_runner.errors import Diagnostic
 from mtls_runner.model import plural
-from mtls_runner.reporters import is_terminal
+from mtls_runner.reporters import colored, is_terminal
 from mtls_runner.reporters.github import annotation, wanted, workspace
 from mtls_runner.snippet.rendering import render
 
@@ -25,22 +25,28 @@ _MOST = 1 << 20
 """Characters of a file that are read to show lines of it: no scenario has more."""
 
 
-def complain(diagnostics: Iterable[Diagnostic], *, color: bool) -> ExitCode:
-    """Show them all on standard error, and how many they are; the exit code that follows."""
-    once = show(diagnostics, color=color)
+def complain(diagnostics: Iterable[Diagnostic], color: str = "auto") -> ExitCode:
+    """Show them all on standard error, and how many they are; the exit code that follows.
+
+    Args:
+        diagnostics: mistakes, and warnings beside them.
+        color: ``auto``, ``always`` or ``never``.
+    """
+    once = show(diagnostics, color)
     click.echo(f"\nmtls-run: {plural(len(once), 'mistake')}; nothing was run", err=True)
     return ExitCode.USAGE
 
 
-def show(diagnostics: Iterable[Diagnostic], *, color: bool) -> dict[Diagnostic, None]:
-    """Show them all on standard error, each once; those are returned."""
+def show(diagnostics: Iterable[Diagnostic], color: str = "auto") -> dict[Diagnostic, None]:
+    """As :func:`complain`, and nothing more is said; each is shown once, and those are returned."""
+    shown = colored(color, sys.stderr)
     once = dict.fromkeys(diagnostics)  # a mistake in lab.yaml shows once, not for each scenario
     page = None
     if is_terminal(sys.stderr):
         from mtls_runner.reporters.live import RichPage
 
-        page = RichPage(sys.stderr, color=color, live=False)
-    texts = list(_rendered(islice(once, _SHOWN), color, page.columns if page is not None else None))
+        page = RichPage(sys.stderr, color=shown, live=False)
+    texts = list(_rendered(islice(once, _SHOWN), shown, page.columns if page is not None else None))
     if len(once) > _SHOWN:
         texts.append(f"… and {len(once) - _SHOWN} more")
     if texts and page is not None:

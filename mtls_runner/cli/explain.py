@@ -37,7 +37,7 @@ def explain(choice: Choice, case: str | None, color: str) -> ExitCode:
     try:
         plan = one_plan(choice)
     except ScenarioError as error:
-        return complain(error.diagnostics, color=colored(color, sys.stderr))
+        return complain(error.diagnostics, color)
     in_full = case is not None or any("::" in path for path in choice.paths)
     if case is not None:
         plan = _only(plan, case)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from mtls_runner.clients.curl import TRAITS as CURL
 from mtls_runner.errors import ScenarioError
 from mtls_runner.export.script import export as make
 from mtls_runner.model.case import Plan
-from mtls_runner.reporters import colored, one_line
+from mtls_runner.reporters import one_line
 
 __all__ = ["export"]
 
@@ -32,7 +31,7 @@ def export(choice: Choice, directory: str) -> ExitCode:
     try:
         plan, without = _with_curl(choice)
     except ScenarioError as error:
-        return complain(error.diagnostics, color=colored("auto", sys.stderr))
+        return complain(error.diagnostics)
     with STOP.cleanly(), live_progress() as progress:
         made = make(plan, Path(directory), progress, without=without)
     cases = f"{len(made.names)} case" + ("s" if len(made.names) != 1 else "")

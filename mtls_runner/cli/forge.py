@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from mtls_runner.handout.forge import INDEX, ForgedFiles
 from mtls_runner.handout.forge import forge as make
 from mtls_runner.handout.formats import Form
 from mtls_runner.handout.index import CertificateEntry, CrlEntry
-from mtls_runner.reporters import colored, one_line
+from mtls_runner.reporters import one_line
 from mtls_runner.snippet import width
 
 __all__ = ["forge"]
@@ -34,7 +33,7 @@ def forge(choice: Choice, directory: str, forms: Sequence[str]) -> ExitCode:
     try:
         plan = one_plan(choice)
     except ScenarioError as error:
-        return complain(error.diagnostics, color=colored("auto", sys.stderr))
+        return complain(error.diagnostics)
     with STOP.cleanly(), live_progress() as progress:
         made = make(plan, Path(directory), frozenset(map(Form, forms)), progress)
     for line in _told(made):

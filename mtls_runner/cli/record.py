@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,7 +18,7 @@ from mtls_runner.language.tree import tree_settings
 from mtls_runner.model.verdict import CaseStarted, Event, Noted, Progress
 from mtls_runner.record.file import RecordedFile
 from mtls_runner.record.recorded import Recorded, record
-from mtls_runner.reporters import colored, one_line, visible
+from mtls_runner.reporters import one_line, visible
 
 if TYPE_CHECKING:
     from mtls_runner.pki.keys import Progress as Report
@@ -50,7 +49,7 @@ def record_files(choice: Choice, request: RecordRequest) -> ExitCode:
         try:
             code = worst(code, _file(target, choice, request))
         except ScenarioError as error:
-            code = worst(code, complain(error.diagnostics, color=colored(request.color, sys.stderr)))
+            code = worst(code, complain(error.diagnostics, request.color))
     return code
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from datetime import UTC, datetime, timedelta
 
 import click
@@ -15,7 +14,7 @@ from mtls_runner.cli.one_file import live_progress, one_plan
 from mtls_runner.cli.program import ExitCode
 from mtls_runner.errors import ScenarioError, UsageError
 from mtls_runner.language.x509_words import moment
-from mtls_runner.reporters import colored, one_line
+from mtls_runner.reporters import one_line
 
 __all__ = ["later", "rehearse"]
 
@@ -56,7 +55,7 @@ def rehearse(choice: Choice, text: str, color: str) -> ExitCode:
     try:
         plan = one_plan(choice)
     except ScenarioError as error:
-        return complain(error.diagnostics, color=colored(color, sys.stderr))
+        return complain(error.diagnostics, color)
     with STOP.cleanly(), live_progress(color) as tell:
         done = live_through(plan, until, now, tell=tell)
     changed = False

@@ -217,7 +217,7 @@ def run(choice: Choice, manner: RunRequest, *, list_only: bool = False) -> ExitC
     except ScenarioError as error:
         from mtls_runner.cli.diagnostics import complain
 
-        return complain(error.diagnostics, color=colored(manner.color, sys.stderr))
+        return complain(error.diagnostics, manner.color)
     except NothingChosen as nothing:
         click.echo(f"mtls-run: {nothing}", err=True)
         return ExitCode.NOTHING_RUN

@@ -24,7 +24,7 @@ from mtls_runner.model.endpoint import Address, ServerSpec
 from mtls_runner.model.observation import Outcome
 from mtls_runner.model.port import RunningServer
 from mtls_runner.private_files import claim
-from mtls_runner.reporters import Page, Style, colored, is_terminal, one_line, steady_page
+from mtls_runner.reporters import Page, Style, is_terminal, one_line, steady_page
 from mtls_runner.reporters.transcript import look, server_lines
 from mtls_runner.reporters.visit import visit
 
@@ -53,7 +53,7 @@ def serve(
     try:
         plan = one_plan(choice)
     except ScenarioError as error:
-        return complain(error.diagnostics, color=colored(color, sys.stderr))
+        return complain(error.diagnostics, color)
     page = steady_page(color, sys.stdout)
     keep = Path(directory) if directory is not None else None
     with STOP.cleanly():
