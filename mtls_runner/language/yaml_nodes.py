@@ -9,7 +9,7 @@ from typing import Protocol, cast
 import yaml
 from yaml.composer import Composer
 from yaml.events import Event
-from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.nodes import MappingNode, Node, ScalarNode
 from yaml.parser import Parser
 from yaml.reader import Reader
 from yaml.scanner import Scanner
@@ -141,11 +141,6 @@ def compose(text: str, *, fast: bool = FAST) -> Node | None:
 def parser(text: str, *, fast: bool = FAST) -> Composed:
     """What reads the text: as nodes, as events, or as tokens."""
     return cast(Composed, _FastComposer(text) if fast else _PureComposer(text))
-
-
-def is_collection(node: Node) -> bool:
-    """A mapping or a list."""
-    return isinstance(node, MappingNode | SequenceNode)
 
 
 # Parts of PyYAML's texts, both parsers', and what they mean for an author. First match counts.
