@@ -1,7 +1,6 @@
 """What an author may write about a server and a client."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +10,7 @@ from mtls_runner.language.expectation import RefusalField, ServerExpect
 from mtls_runner.language.shared_words import (
     BACKEND_HERE,
     CHECKS,
+    CLIENT_AUTH,
     RUNTIME,
     TOOL_HERE,
     InPlace,
@@ -57,8 +57,6 @@ __all__ = [
     "ServerSettings",
     "VirtualHostDescription",
 ]
-
-_CLIENT_AUTH: Mapping[str, ClientAuth] = {mode.value: mode for mode in ClientAuth}
 
 _HOST_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.%]+)\]|([^\s:/\[\]]+)):([0-9]{1,5})")
 _NOT_IN_NAMES = frozenset(" /?#@\\")
@@ -241,7 +239,7 @@ class ServerSettings(_Endpoint):
     runtime: Annotated[Runtime | None, RUNTIME] = about(
         "How its program is run, where the backend has a choice: process (of this machine) or container.", "process"
     )
-    client_auth: Annotated[ClientAuth | None, word(_CLIENT_AUTH, "a mode of client_auth")] = about(
+    client_auth: Annotated[ClientAuth | None, word(CLIENT_AUTH, "a mode of client_auth")] = about(
         "Whether it asks for a client certificate and demands one; required by default.", "optional"
     )
     verify_depth: Annotated[int | None, bounded(0, 100)] = about(

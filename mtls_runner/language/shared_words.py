@@ -55,6 +55,7 @@ __all__ = [
     "BACKEND",
     "BACKEND_HERE",
     "CHECKS",
+    "CLIENT_AUTH",
     "RUNTIME",
     "TLS_VERSIONS",
     "TOOL",
@@ -306,6 +307,7 @@ def chosen(given: BaseModel | None, shared: BaseModel | None, traits: BackendTra
                 break
 
 
+CLIENT_AUTH: Mapping[str, ClientAuth] = {mode.value: mode for mode in ClientAuth}
 CHECKS: Mapping[str, RevocationCheck] = {check.value: check for check in RevocationCheck}
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from mtls_runner.language.document import Value, meant
 from mtls_runner.language.implementations.words import CLIENT_SETTINGS, SERVER_SETTINGS, SYNTAXES
-from mtls_runner.language.shared_words import CHECKS, Tls
+from mtls_runner.language.shared_words import CHECKS, CLIENT_AUTH, Tls
 from mtls_runner.language.values import (
     Bool,
     Int,
@@ -54,7 +54,6 @@ __all__ = [
 ]
 
 _SIGNALS = {name: name for name in ("HUP", "INT", "TERM", "QUIT", "USR1", "USR2", "WINCH")}
-_CLIENT_AUTH: Mapping[str, ClientAuth] = {mode.value: mode for mode in ClientAuth}
 _REASONS: Mapping[str, Reason] = {reason.value: reason for reason in Reason}
 _OUTCOMES: Mapping[str, Outcome] = {outcome.value: outcome for outcome in Outcome}
 _NAMED = re.compile(r"\(\?P<([^>]+)>")
@@ -193,7 +192,7 @@ class FileModel(Strict):
 class HonoursModel(Strict):
     """What a server can be told: a positive list. A case that asks for more is skipped."""
 
-    client_auth: Some[Annotated[ClientAuth, word(_CLIENT_AUTH, "a mode of client_auth")]] = about(
+    client_auth: Some[Annotated[ClientAuth, word(CLIENT_AUTH, "a mode of client_auth")]] = about(
         "Modes of client_auth; required only by default.", ["none", "optional", "required"]
     )
     tls: Some[Tls] = about("TLS versions; 1.2 and 1.3 by default.", ["TLSv1.2", "TLSv1.3"])
