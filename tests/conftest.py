@@ -73,6 +73,17 @@ def nginx_engine() -> None:
 
 
 @pytest.fixture(scope="session")
+def nginx_program() -> None:
+    """An nginx of this machine, to be run as a process; otherwise as :func:`nginx_engine`."""
+    from mtls_runner.runtimes.process import find_program
+
+    from .container_engine import not_here
+
+    if find_program("nginx") is None:
+        not_here("there is no nginx on this machine to be run as a process")
+
+
+@pytest.fixture(scope="session")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> Answers:
     """What a scenario file's cases end in, measured once a session."""
     from .once import answers

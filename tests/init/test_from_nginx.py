@@ -15,20 +15,15 @@ import pytest
 from mtls_runner import Overrides, load
 from mtls_runner.cli import main as command_line
 from mtls_runner.errors import EngineError
-from mtls_runner.runtimes.process import find_program
 from mtls_runner.servers.container.engine import Engine
 
 from ..container_engine import not_here
 from .nginx_oracle import HERE, disagreements, doors, made
 
+pytestmark = pytest.mark.usefixtures("nginx_program")
+
 _TLS = "listen 443 ssl; ssl_certificate c.pem; ssl_certificate_key k.pem; ssl_client_certificate ca.pem;"
 _AS_PROCESS = ("--runtime", "process", "--allow-commands")
-
-
-@pytest.fixture(autouse=True)
-def an_nginx() -> None:
-    if find_program("nginx") is None:
-        not_here("there is no nginx on this machine to be run as a process")
 
 
 @pytest.mark.parametrize("name", ["admin", "error-page-200", "hidden", "machine", "upstreams"])

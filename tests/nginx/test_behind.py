@@ -16,7 +16,7 @@ from mtls_runner.cli import main
 ROOT = Path(__file__).parents[2] / "scenarios" / "connections"
 
 
-@pytest.mark.skipif(shutil.which("nginx") is None, reason="no nginx on this machine")
+@pytest.mark.usefixtures("nginx_program")
 def test_what_the_application_saw_of_the_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".git").mkdir()
@@ -71,7 +71,7 @@ leaves:
 """
 
 
-@pytest.mark.skipif(shutil.which("nginx") is None, reason="no nginx on this machine")
+@pytest.mark.usefixtures("nginx_program")
 def test_openssl_s_server_says_the_same_of_the_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".git").mkdir()

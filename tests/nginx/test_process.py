@@ -17,7 +17,7 @@ from mtls_runner import Lab, Overrides, Status, load
 from mtls_runner.cli import main
 from mtls_runner.runtimes.process import find_program
 
-from ..container_engine import not_here
+pytestmark = pytest.mark.usefixtures("nginx_program")
 
 ROOT = Path(__file__).parents[2]
 TEXT = """
@@ -36,12 +36,6 @@ cases:
   - {name: good, server: strict, client: good, expect: {outcome: accepted, body: "a $ and \\u00e9"}}
   - {name: expired, server: strict, client: expired, expect: {server-refused: expired}}
 """
-
-
-@pytest.fixture(autouse=True)
-def an_nginx() -> None:
-    if find_program("nginx") is None:
-        not_here("there is no nginx on this machine to be run as a process")
 
 
 def scenario(directory: Path, text: str = TEXT) -> Path:

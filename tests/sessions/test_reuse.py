@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -33,10 +32,9 @@ _CONNECTION = re.compile(r'"connection": ?"(\d+)"')
 _SUMMARIES = ["", "request 2 of its connection", "request 4 of its connection", ""]
 
 
+@pytest.mark.usefixtures("nginx_program")
 @pytest.mark.parametrize("tool", ["python", "curl"])
 def test_nginx_numbers_one_connection(run: Run, tool: str) -> None:
-    if shutil.which("nginx") is None:
-        pytest.skip("no nginx on this machine")
     ran = run(KEPT, "--backend", "nginx", "--runtime", "process", "--tool", tool)
     assert ran.code == 0, ran.output
     seen = [step["observed"] for step in ran.case["steps"]]
