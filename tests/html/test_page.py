@@ -30,8 +30,6 @@ from tests.html import labs
 from tests.html.labs import rendered
 from tests.reporters import samples
 
-VOID = {"br", "circle", "hr", "img", "input", "link", "meta", "path", "use"}
-
 
 class Page(HTMLParser):
     """All elements with their attributes, and the visible text."""

@@ -8,7 +8,6 @@ from mtls_runner.model.case import Case, Check, Match, Matcher
 from tests.language.conftest import MINIMAL, Broken, Load, summary
 
 Found = dict[str, list[tuple[str, object]]]
-PLAIN = Match.EQUALS.value
 
 
 def checks(case: Case) -> Found:

@@ -23,7 +23,7 @@ from . import openssl
 from .conftest import MakeStore
 from .describe import authority, key, leaf, plan
 
-UNTRUSTED_ROOT, NO_ISSUER, BAD_SIGNATURE, NOT_YET_VALID, EXPIRED = 19, 20, 7, 9, 10
+NO_ISSUER, BAD_SIGNATURE, NOT_YET_VALID, EXPIRED = 20, 7, 9, 10
 INVALID_CA, PATH_LENGTH, WEAK_KEY, WEAK_DIGEST = 79, 25, 66, 68
 
 
