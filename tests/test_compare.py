@@ -84,6 +84,18 @@ def test_contains_looks_for_a_member(path: str, whole: str, part: str) -> None:
     assert differ(ANSWERED, path, Match.CONTAINS, part)
 
 
+def test_a_compressed_certificate_is_a_certificate_to_who_does_not_ask() -> None:
+    plain = replace(ANSWERED, handshake=("CertificateRequest", "Certificate"))
+    compressed = replace(ANSWERED, handshake=("CertificateRequest", "CompressedCertificate"))
+    for kind, wanted in ((Match.IN_ORDER, ("CertificateRequest", "Certificate")), (Match.CONTAINS, "Certificate")):
+        assert not differ(plain, "handshake", kind, wanted)
+        assert not differ(compressed, "handshake", kind, wanted)
+    for kind, named in ((Match.IN_ORDER, ("CompressedCertificate",)), (Match.CONTAINS, "CompressedCertificate")):
+        assert differ(plain, "handshake", kind, named)
+        assert not differ(compressed, "handshake", kind, named)
+    assert differ(compressed, "handshake", Match.IN_ORDER, ("CertificateVerify",))
+
+
 def test_contains_looks_within_the_lines_of_a_log() -> None:
     assert not differ(ANSWERED, "server_log", Match.CONTAINS, "no required")
     assert differ(ANSWERED, "server_log", Match.CONTAINS, "no such thing")

@@ -6,7 +6,7 @@ from functools import partial
 
 import click
 
-from mtls_runner.cli.program import DefaultCommandGroup
+from mtls_runner.cli.program import DefaultCommandGroup, WholeSentences
 from mtls_runner.registry import registry, reporters
 
 TYPE_CHECKING = False
@@ -534,7 +534,7 @@ def try_(
     return command.try_endpoint(typed, save, color)
 
 
-@root.group()
+@root.group(cls=WholeSentences)
 def implementation() -> None:
     """Programs that serve or connect, declared in YAML: list them, look at one, prove one, begin a new one."""
 

@@ -69,6 +69,9 @@ def worst(*codes: ExitCode) -> ExitCode:
     return min(codes, key=PRECEDENCE.index)
 
 
+_ANY_LENGTH = 1000
+
+
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """There is no room for what is written: nothing that a program can break by itself."""
 
@@ -126,7 +129,21 @@ class NobodyReads(Exception):
     """Whoever read the output is gone; click would make exit code 1 of a ``BrokenPipeError``, as if a case had failed."""
 
 
-class DefaultCommandGroup(click.Group):
+class WholeSentences(click.Group):
+    """Of each command the help shows the first sentence, and all of it: a line that is too long goes on below."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """All commands."""
+        found = [(name, self.commands[name]) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.get_short_help_str(_ANY_LENGTH)) for name, command in found])
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """In the order in which they are declared: what is used most comes first."""
+        return list(self.commands)
+
+
+class DefaultCommandGroup(WholeSentences):
     """What starts with no command's name goes to ``default``; the group's help shows that command's options as well."""
 
     default = "run"
@@ -162,10 +179,6 @@ class DefaultCommandGroup(click.Group):
             return super().invoke(ctx)
         except BrokenPipeError as error:
             raise NobodyReads from error
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """In the order in which they are declared: what is used most comes first."""
-        return list(self.commands)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Commands, and what the default command takes."""

@@ -236,6 +236,20 @@ def run(choice: Choice, manner: RunRequest, *, list_only: bool = False) -> ExitC
     return _run(plans, choice, manner, stream)
 
 
+def _typed(choice: Choice, manner: RunRequest) -> tuple[str, ...]:
+    """The options that make a difference to a case, as they were typed."""
+    valued = (
+        ("--backend", choice.backend),
+        ("--tool", choice.tool),
+        ("--image", choice.image),
+        ("--runtime", choice.runtime),
+        ("--at", manner.at),
+    )
+    flags = (("--allow-commands", choice.allow_commands), ("--strict", choice.strict))
+    typed = [word for option, value in valued if value is not None for word in (option, value)]
+    return (*typed, *(option for option, given in flags if given))
+
+
 def _on_standard_output(reports: Sequence[Report]) -> bool:
     """Whether one of them goes there, so that the console has to go elsewhere."""
     if not reports:
@@ -252,7 +266,8 @@ def _run(plans: list[Plan], choice: Choice, manner: RunRequest, stream: TextIO) 
 
     tree = [tree_settings(plan.path) for plan in plans]
     jobs = manner.jobs or min((each.jobs for each in tree if each.jobs is not None), default=1)
-    options = RunOptions(jobs=jobs, fail_fast=manner.fail_fast, keep=_keep(manner.keep, tree), strict=choice.strict)
+    keep = _keep(manner.keep, tree)
+    options = RunOptions(jobs, manner.fail_fast, keep, choice.strict, _typed(choice, manner))
     inputs = [file for plan in plans for file in (plan.path, *plan.files)]
     ledger = _Ledger()
     with STOP.cleanly(), ExitStack() as stack:

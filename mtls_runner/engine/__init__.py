@@ -47,12 +47,14 @@ class RunOptions:
         fail_fast: stop after the first case that does not pass (and is not skipped).
         keep: a directory to leave the material in; with several files, one directory for each in it.
         strict: what is skipped, or holds as undetermined only, has failed.
+        typed: as ``RunStarted`` tells it to reporters.
     """
 
     jobs: int = 1
     fail_fast: bool = False
     keep: Path | None = None
     strict: bool = False
+    typed: tuple[str, ...] = ()
 
 
 def places(keep: Path | None, plans: Sequence[Plan]) -> Sequence[Path | None]:
@@ -174,7 +176,7 @@ def run(plans: Sequence[Plan], options: RunOptions | None = None, listener: List
     began = time.monotonic()
     interrupted, broke = False, ""
     try:
-        yield RunStarted(tuple(plans), sum(len(plan.cases) for plan in plans))
+        yield RunStarted(tuple(plans), sum(len(plan.cases) for plan in plans), state.options.typed)
         sweep()
         for plan, keep in zip(plans, places(state.options.keep, plans), strict=True):
             yield from state.plan(plan, keep)

@@ -24,7 +24,17 @@ __all__ = ["Culprit"]
 
 _OF_LISTS = frozenset((Reason.NO_CRL, Reason.CRL_INVALID))
 _CURVES = frozenset(("secp256r1", "secp384r1", "secp521r1"))
-_DATES = frozenset((Reason.EXPIRED, Reason.NOT_YET_VALID))
+#: Reason → the keys that decide it, of the certificate or of the CRL.
+_KEYS = {
+    Reason.EXPIRED: ("not_after", "not_before", "days"),
+    Reason.NOT_YET_VALID: ("not_before", "not_after"),
+    Reason.CRL_EXPIRED: ("next_update",),
+    Reason.CRL_NOT_YET_VALID: ("this_update",),
+    Reason.CRL_INVALID: ("defects",),
+    Reason.REVOKED: ("revoked",),
+    Reason.WRONG_PURPOSE: ("usage",),
+    Reason.NAME_MISMATCH: ("san",),
+}
 _LEAD_NOWHERE = frozenset((Reason.EXPIRED, Reason.REVOKED, Reason.NOT_YET_VALID))
 
 
@@ -78,14 +88,18 @@ class Culprit:
                 return told
             fault = blame(reason, sent, verifier, known, now)
             if fault is not None:
-                return f"{fault}{self._line(fault)}"
+                return f"{fault}{self._line(fault, judgement.outcome)}"
         return ""
 
-    def _line(self, fault: Fault) -> str:
-        """Where that is written: its dates, or the certificate as a whole."""
-        keys = ("not_after", "not_before", "days", "") if fault.reason in _DATES else ("",)
-        places = self._plan.places
-        place = next((places[at] for key in keys if (at := ("certificate", fault.certificate, key)) in places), None)
+    def _line(self, fault: Fault, outcome: Outcome) -> str:
+        """Where that is written: the key that decides it, or the certificate, the CRL or the server as a whole."""
+        places, keys = self._plan.places, (*_KEYS.get(fault.reason, ()), "")
+        kind, id_ = ("crl", fault.crl) if fault.crl else ("certificate", fault.certificate)
+        if fault.reason is Reason.NO_CRL:  # whoever looks it up lacks something, and not the certificate
+            if outcome is not Outcome.SERVER_REFUSED:
+                return ""
+            kind, id_, keys = "server", self._server.id, ("crl", "crl_check", "")
+        place = next((places[at] for key in keys if (at := (kind, id_, key)) in places), None)
         return f" (line {place.line})" if place is not None else ""
 
     def _list(

@@ -317,7 +317,8 @@ class Checks(Strict):
     client_ca_names: Listed = about("Authorities that the server named to the client, RFC 4514.", ["CN=Lab Root CA"])
     upstream_headers: HeaderTexts = about("Header fields that reached the application.", {"x-client-verify": "SUCCESS"})
     handshake: InOrder = about(
-        "Handshake messages that must appear, in order.", ["CertificateRequest", "CertificateVerify"]
+        "Handshake messages that must appear, in order; a compressed Certificate is one, too.",
+        ["CertificateRequest", "CertificateVerify"],
     )
     resumed: Flag = about("Whether a session was resumed.", False)
     server_name: Texts = about("The name that the server received (SNI); null for none.", "www.example.com")

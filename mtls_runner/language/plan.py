@@ -160,6 +160,8 @@ class _Planner:
             for base in reversed(self._servers.family(id_)):  # the nearest counts
                 declared = self._servers.declared[base]
                 written.append(("server", id_, declared.loc, frozenset(declared.model.model_fields_set)))
+        for id_, crl in (self._context.scenario.crls or {}).items():
+            written.append(("crl", id_, ("crls", id_), frozenset(crl.model_fields_set)))
         for kind, id_, loc, keys in written:
             yield (kind, id_, ""), document.span(loc, key=True)
             for key in keys:

@@ -199,8 +199,13 @@ def explain(error: yaml.YAMLError, text: str, path: Path) -> Diagnostic:
     if error.context_mark is not None and (at_end or _left_open(context, error.context_mark, mark, text)):
         mark = error.context_mark  # where it began tells more than where its end is missed
     line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
-    message, expected = _words(error, problem, context, text, mark.index if mark is not None else 0)
-    return Diagnostic(message, Span(path, line, column, line, column + 1), expected, readable=False)
+    index = mark.index if mark is not None else 0
+    message, expected = _words(error, problem, context, text, index)
+    length = 1
+    if _ALIAS in context and text[index - 1 : index] == "*":  # the mark is behind the asterisk
+        found = _WILDCARD.match(text, index - 1)
+        column, length = column - 1, len(found[0]) if found is not None else 1
+    return Diagnostic(message, Span(path, line, column, line, column + length), expected, readable=False)
 
 
 def _left_open(context: str, begin: yaml.Mark, found: yaml.Mark | None, text: str) -> bool:

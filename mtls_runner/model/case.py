@@ -283,8 +283,8 @@ class Plan:
         files: every other file that the scenario names, absolute; they may not be there.
         moved: how much later than now it is there; its dates are moved the other way already.
         not_run: other cases of the file, which were not chosen; what they expect still counts as known of the servers.
-        places: where certificates (``certificate``), servers (``server``) and their keys are written: (kind, id, key), with
-            ``""`` for the whole.
+        places: where certificates (``certificate``), servers (``server``), CRLs (``crl``) and their keys are written: (kind,
+            id, key), with ``""`` for the whole.
     """
 
     path: Path

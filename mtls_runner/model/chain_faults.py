@@ -49,6 +49,7 @@ class Fault:
         told: goes on where its name ends: "has only the EKU serverAuth; the server wants clientAuth".
         role: ``certificate``, ``intermediate`` or ``root``.
         link: it is not the certificate itself but the link to what stands above it (its issuer, or the trust store).
+        crl: id of the CRL to blame, where it is one.
     """
 
     certificate: str
@@ -58,6 +59,7 @@ class Fault:
     told: str
     role: str = "certificate"
     link: bool = False
+    crl: str = ""
 
     def __str__(self) -> str:
         place = f" (depth {self.depth})" if self.depth else ""
@@ -107,10 +109,13 @@ class _Look:
             yield from self._signature(depth, one)
             yield from self._validity(depth, one)
 
-    def _fault(self, depth: int, reason: Reason, why: str, told: str, *, link: bool = False) -> Fault:
+    def _fault(
+        self, depth: int, reason: Reason, why: str, told: str, *, link: bool = False, crl: CrlSpec | None = None
+    ) -> Fault:
         one = self.path[depth]
         role = "root" if one.issuer is None and depth else "intermediate" if depth else "certificate"
-        return Fault(one.id, depth, reason, why, told, role, link)
+        link = link or crl is not None
+        return Fault(one.id, depth, reason, why, told, role, link, crl.id if crl is not None else "")
 
     def _untrusted(self, sent: Sequence[str]) -> Iterator[Fault]:
         who, top, last = self._verifier.who, self.path[-1], len(self.path) - 1
@@ -283,18 +288,18 @@ class _Look:
         issuer = self._certificates.get(crl.issuer)
         if issuer is not None and issuer.key_usage is not None and "cRLSign" not in issuer.key_usage:
             told = f"{looked_up}whose issuer `{crl.issuer}` lacks the key usage cRLSign"
-            yield self._fault(depth, _R.CRL_INVALID, f"{crl.issuer} may not sign CRLs", told, link=True)
+            yield self._fault(depth, _R.CRL_INVALID, f"{crl.issuer} may not sign CRLs", told, crl=crl)
         if {Defect.WRONG_SIGNATURE_KEY, Defect.CORRUPTED_SIGNATURE} & set(crl.defects):
             told = f"{looked_up}whose signature is not that of `{crl.issuer}`"
-            yield self._fault(depth, _R.CRL_INVALID, f"the CRL {crl.id} is not signed by {crl.issuer}", told, link=True)
+            yield self._fault(depth, _R.CRL_INVALID, f"the CRL {crl.id} is not signed by {crl.issuer}", told, crl=crl)
         if begin > self._now:
             why = f"not valid before {moment(begin, self._now)}"
             yield self._fault(
-                depth, _R.CRL_NOT_YET_VALID, f"the CRL {crl.id} is {why}", f"{looked_up}which is {why}", link=True
+                depth, _R.CRL_NOT_YET_VALID, f"the CRL {crl.id} is {why}", f"{looked_up}which is {why}", crl=crl
             )
         if end <= self._now:
             why = f"expired {moment(end, self._now)}"
-            yield self._fault(depth, _R.CRL_EXPIRED, f"the CRL {crl.id} {why}", f"{looked_up}which {why}", link=True)
+            yield self._fault(depth, _R.CRL_EXPIRED, f"the CRL {crl.id} {why}", f"{looked_up}which {why}", crl=crl)
         reason = one.revoked.reason if one.revoked is not None else RevocationReason.UNSPECIFIED
         if one.id in crl.revoked and reason is not RevocationReason.REMOVE_FROM_CRL:
             yield self._fault(depth, _R.REVOKED, f"revoked: {reason}", f"is on the CRL `{crl.id}` ({reason})")

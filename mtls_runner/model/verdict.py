@@ -119,10 +119,16 @@ def strictly(verdict: Verdict) -> Verdict:
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """Before anything runs."""
+    """Before anything runs.
+
+    Args:
+        plans, total: what is going to be run, and how many cases that is.
+        typed: the options that changed what happens, to be typed again for one of its cases (``--backend nginx``).
+    """
 
     plans: tuple[Plan, ...]
     total: int
+    typed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

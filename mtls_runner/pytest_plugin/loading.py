@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from mtls_runner.language import Overrides
     from mtls_runner.model.case import Plan
 
-__all__ = ["as_shown", "find", "load_plan"]
+__all__ = ["as_shown", "find", "load_plan", "typed_again"]
 
 
 def as_shown(path: Path) -> Path:
@@ -68,6 +69,15 @@ def _overrides(config: pytest.Config, tool: str | None) -> Overrides:
         runtime=Runtime(option("mtls_runtime")) if option("mtls_runtime") else None,
         allow_commands=bool(config.getini("mtls_allow_commands")),
     )
+
+
+def typed_again(node: str, config: pytest.Config) -> str:
+    """The command that runs one test alone, with the options that make a difference to it."""
+    typed = ["pytest", node]
+    for name in ("backend", "tool", "runtime", "image"):
+        value = config.getoption(f"mtls_{name}")
+        typed += [f"--mtls-{name}", value] if value else []
+    return shlex.join([*typed, *(["--mtls-strict"] if config.getoption("mtls_strict") else [])])
 
 
 def find(pattern: str, beside: Path, root: Path) -> list[Path]:

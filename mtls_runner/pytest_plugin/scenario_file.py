@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mtls_runner.pytest_plugin.loading import as_shown, load_plan
+from mtls_runner.pytest_plugin.loading import as_shown, load_plan, typed_again
 from mtls_runner.pytest_plugin.stopping import clean_up_when_stopped
 
 if TYPE_CHECKING:
@@ -102,7 +102,8 @@ class CaseItem(pytest.Item):
             self.add_report_section("call", "verdict", doubt(verdict.undetermined))
         self.broken = verdict.status is Status.ERROR
         if verdict.status is not Status.PASS:
-            raise CaseFailed(f"{headline(verdict)}\n\n{explain(verdict, self.plan.text)}")
+            again = typed_again(self.nodeid, self.config)
+            raise CaseFailed(f"{headline(verdict)}\n\n{explain(verdict, self.plan.text, again=again)}")
 
     def repr_failure(self, excinfo: ExceptionInfo[BaseException]) -> str | TerminalRepr:  # type: ignore[override]
         """The story without a traceback, where it is the scenario's or the lab's; a bug of our own keeps it."""

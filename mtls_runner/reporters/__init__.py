@@ -43,6 +43,7 @@ __all__ = [
     "shortened",
     "steady_page",
     "told_mismatches",
+    "typed_again",
     "visible",
 ]
 
@@ -213,7 +214,13 @@ def _seen(done: Verdict) -> str:
 
 
 def explain(
-    verdict: Verdict, text: str, *, color: bool = False, by_hand: bool = False, columns: int | None = None
+    verdict: Verdict,
+    text: str,
+    *,
+    color: bool = False,
+    by_hand: bool = False,
+    columns: int | None = None,
+    again: str = "",
 ) -> str:
     """Everything that a person needs to understand a failed case or a broken lab.
 
@@ -223,8 +230,20 @@ def explain(
         color: with ANSI colours in the snippets.
         by_hand: with the command that repeats it, for which the run's material has to be kept.
         columns: cells of the terminal, if there is one.
+        again: the command that runs it again, alone.
     """
-    return "\n".join(_parts(verdict, text, color, by_hand, columns))
+    command = [f"  again:    {again}"] if again else []
+    return "\n".join([*_parts(verdict, text, color, by_hand, columns), *command])
+
+
+def typed_again(case: Case, typed: Sequence[str]) -> str:
+    """The command that runs this case alone, as it was run.
+
+    Args:
+        case: which.
+        typed: the options that count for it, as ``RunStarted`` has them.
+    """
+    return one_line(shlex.join(["mtls-run", case.id, *typed]))
 
 
 def _parts(verdict: Verdict, text: str, color: bool, by_hand: bool, columns: int | None) -> Iterator[str]:
@@ -253,7 +272,6 @@ def _parts(verdict: Verdict, text: str, color: bool, by_hand: bool, columns: int
             yield f"  hint:     {one_line(seen.hint)}"
         if by_hand and seen.client is not None and seen.client.command:
             yield f"  by hand:  {one_line(seen.client.command)}"
-    yield f"  again:    mtls-run {shlex.quote(one_line(verdict.case.id))}"
 
 
 def _sentence(mismatch: Mismatch, verdict: Verdict) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from heapq import nlargest
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,6 +38,7 @@ from mtls_runner.reporters import (
     headline,
     one_line,
     shortened,
+    typed_again,
 )
 from mtls_runner.snippet import width
 
@@ -49,8 +50,8 @@ __all__ = ["ConsoleReporter"]
 _MANY = 40
 """Cases of a file that still have a line each; of more, the variants of a matrix share one."""
 _COUNTED = ((Status.FAIL, "failed"), (Status.ERROR, "broken"), (Status.PASS, "passed"), (Status.SKIP, "skipped"))
-_REPEATED = 48
-"""Cells of what broke a case before."""
+_FIRST_WORDS = 60
+"""Cells of what broke a case, on its own line."""
 _TELLING = 1.0
 """Seconds; a case that takes longer shows how long."""
 
@@ -73,7 +74,6 @@ class ConsoleReporter:
         self._durations = durations
         self._slowest: list[tuple[float, str]] = []
         self._grid: VariantGrid | None = None
-        self._said: set[str] = set()
         self._page = page
         self._marks = marks
         self._mark_width = max(map(len, marks.values()))
@@ -87,6 +87,7 @@ class ConsoleReporter:
         self._wrong: list[tuple[Plan, Verdict]] = []
         self._skipped: Counter[str] = Counter()
         self._kept: list[PlanFinished] = []
+        self._typed: Sequence[str] = ()
 
     def handle(self, event: Event) -> None:
         """One event."""
@@ -102,7 +103,7 @@ class ConsoleReporter:
         elif isinstance(event, Noted) and not self._quiet:
             self._page.line((one_line(f"  note: {event.text}"), Style.WARNING))
         elif isinstance(event, RunStarted):
-            self._total = event.total
+            self._total, self._typed = event.total, event.typed
         elif isinstance(event, PlanStarted):
             self._heading(event.plan)
         elif isinstance(event, PlanFinished):
@@ -156,15 +157,11 @@ class ConsoleReporter:
         self._page.line(*pieces)
         self._steps(verdict)
 
-    def _news(self, verdict: Verdict) -> str:
-        """A case's line; of what broke it, no more than a few words once that was said in full."""
+    @staticmethod
+    def _news(verdict: Verdict) -> str:
+        """A case's line; of what broke it, the first words: all of it is said below, once."""
         said = headline(verdict)
-        if verdict.status is not Status.ERROR or not verdict.error:
-            return said
-        if verdict.error in self._said:
-            return f"as above: {shortened(said, _REPEATED)}"
-        self._said.add(verdict.error)
-        return said
+        return shortened(said, _FIRST_WORDS) if verdict.status is Status.ERROR else said
 
     def _remember(self, verdict: Verdict) -> None:
         if verdict.status in WRONG:
@@ -208,7 +205,6 @@ class ConsoleReporter:
         self._open = False
         self._plan = plan
         self._layout = Layout.of(plan.cases)
-        self._said = set()
         self._grid = None
         if self._quiet:
             return
@@ -260,7 +256,8 @@ class ConsoleReporter:
         word = "FAILED" if first.status is Status.FAIL else "BROKEN"
         self._page.line((word, STYLES[first.status]), (" " + one_line(first.case.id), Style.STRONG))
         kept = any(event.plan is plan for event in self._kept)
-        self._page.block(explain(first, plan.text, color=self._page.color, by_hand=kept, columns=self._page.columns))
+        page, again = self._page, typed_again(first.case, self._typed)
+        page.block(explain(first, plan.text, color=page.color, by_hand=kept, columns=page.columns, again=again))
         for number, (_, verdict) in enumerate(others):
             label = "likewise:" if number == 0 else ""
             self._page.line((f"  {label:<9} ", Style.TEXT), (one_line(verdict.case.id), Style.STRONG))

@@ -16,8 +16,8 @@ from typing import TextIO
 from xml.etree import ElementTree as ET
 
 from mtls_runner.model.case import Plan
-from mtls_runner.model.verdict import CaseFinished, Event, PlanStarted, RunFinished, Status, Verdict
-from mtls_runner.reporters import explain, for_xml, headline
+from mtls_runner.model.verdict import CaseFinished, Event, PlanStarted, RunFinished, RunStarted, Status, Verdict
+from mtls_runner.reporters import explain, for_xml, headline, typed_again
 
 __all__ = ["JunitReporter"]
 
@@ -46,6 +46,7 @@ class JunitReporter:
         self._stream = stream
         self._suites: list[_Suite] = []
         self._plan: Plan | None = None
+        self._typed: tuple[str, ...] = ()
         self._started = datetime.now(UTC)
         self._cases = tempfile.TemporaryFile()  # noqa: SIM115 - until the end
 
@@ -53,12 +54,14 @@ class JunitReporter:
         """One event."""
         if isinstance(event, CaseFinished) and self._plan is not None:
             suite = self._suites[-1]
-            element = _case(event.verdict, self._plan)
+            element = _case(event.verdict, self._plan, self._typed)
             ET.indent(element, level=2)
             self._cases.write(b"    " + ET.tostring(element) + b"\n")
             suite.counts[event.verdict.status] += 1
             suite.undetermined += event.verdict.undetermined is not None
             suite.seconds += event.verdict.duration
+        elif isinstance(event, RunStarted):
+            self._typed = event.typed
         elif isinstance(event, PlanStarted):
             self._plan = event.plan
             self._suites.append(_Suite(str(event.plan.path), self._cases.tell()))
@@ -112,7 +115,7 @@ def _totals(counts: Counter[Status], seconds: float) -> dict[str, str]:
     }
 
 
-def _case(verdict: Verdict, plan: Plan) -> ET.Element:
+def _case(verdict: Verdict, plan: Plan, typed: tuple[str, ...]) -> ET.Element:
     case = verdict.case
     element = ET.Element(
         "testcase",
@@ -126,7 +129,7 @@ def _case(verdict: Verdict, plan: Plan) -> ET.Element:
         outcome = ET.SubElement(element, tag, message=for_xml(message))
         if tag != "skipped":
             outcome.set("type", "mismatch" if tag == "failure" else "lab")
-            outcome.text = for_xml(explain(verdict, plan.text))
+            outcome.text = for_xml(explain(verdict, plan.text, again=typed_again(case, typed)))
     told = (
         () if case.plain else zip(case.steps, verdict.steps, strict=False)
     )  # those behind one that failed are not done

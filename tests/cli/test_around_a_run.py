@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import shlex
 from collections.abc import Callable
@@ -163,6 +164,28 @@ def test_what_failed_last_quietly_slowly_and_on_the_jobs_page(
     assert not list((tmp_path / "cache" / "mtls-run" / "last-failed").iterdir())
 
 
+def test_the_command_that_runs_a_case_again_is_the_one_that_was_typed(
+    write: Write, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def again(*arguments: str) -> str:
+        assert program(list(arguments)) == 1
+        told = capsys.readouterr().out
+        assert "1 failed of 1 case" in told
+        (line,) = [line for line in told.splitlines() if line.startswith("  again: ")]
+        return line.partition(":")[2].strip()
+
+    write("a b.yaml", SMALL.replace("expect: accepted", "expect: {outcome: accepted, status: 404}"))
+    reports = ["--html", "report.html", "--junit", "report.xml", "--color", "never"]
+    chosen = ["--tool", "curl", "--at", "+1d", "--strict", "--backend", "python"]
+    command = again("a b.yaml", "-k", "TLSv1.3 and not without", *chosen, *reports)
+    assert shlex.split(command)[1] == "a b.yaml::with the certificate[client.tls=TLSv1.3]"
+    assert again(*shlex.split(command)[1:]) == command
+    assert html.escape(command, quote=False) in (tmp_path / "report.html").read_text().replace("&#39;", "'")
+    assert command in html.unescape((tmp_path / "report.xml").read_text())
+    plain = again("a b.yaml::with the certificate[client.tls=TLSv1.2]")
+    assert shlex.split(plain) == ["mtls-run", "a b.yaml::with the certificate[client.tls=TLSv1.2]"]
+
+
 def test_many_variants_share_a_line(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     many = SMALL + "  client.timeout: [" + ", ".join(str(number) for number in range(1, 12)) + "]\n"
     write("many.yaml", many.replace("server-refused: no-certificate", "server-refused: expired"))
@@ -202,9 +225,13 @@ def test_a_backend_that_could_run_what_was_skipped_is_offered(write: Write, caps
     assert "another backend" not in capsys.readouterr().out
 
 
-def test_what_broke_a_case_before_is_not_said_at_length_again(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
-    write("garbled.yaml", SMALL.replace("trust: [ca]}", "trust: [ca], ciphers: NOPE}"))
+def test_what_broke_cases_is_said_once_at_length(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    write("garbled.yaml", SMALL.replace("trust: [ca]}", f"trust: [ca], ciphers: {'NOPE:' * 20}NOPE}}"))
     assert program(["garbled.yaml"]) == 3
-    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  ! ")]
-    assert ["as above: " in line for line in lines] == [False, True, True, True]
-    assert len(lines[1]) < len(lines[0])
+    out = capsys.readouterr().out
+    lines = [line for line in out.splitlines() if line.startswith("  ! ")]
+    assert len(lines) == 4
+    assert all(line.endswith("…") for line in lines)
+    (told,) = [line for line in out.splitlines() if " error: " in line]
+    assert "NOPE" in told
+    assert out.count(told.partition(" error: ")[2]) == 1

@@ -204,7 +204,7 @@ def _expect(written: str) -> str:
         (_expect(""), "9:5", "nothing is expected here", None, ""),
         (
             TYPED.replace("server: {}", "server: {san: *.example.com}"),
-            "3:18",
+            "3:17",
             "a '*' at the beginning makes an alias of it",
             'quotes around it: "*.example.com"',
             "",

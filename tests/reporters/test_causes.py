@@ -46,7 +46,19 @@ cases:
   - {name: locked out, server: shut, client: client, expect: accepted}
   - {name: garbled, server: garbled, client: client, expect: accepted}
   - {name: garbled too, server: garbled, client: old, expect: accepted}
+  - {name: no list, server: unlisted, client: client, expect: accepted}
+  - {name: late list, server: late, client: client, expect: accepted}
 """
+LAB = LAB.replace(
+    "cases:\n",
+    """\
+  unlisted: {like: main, trust: [ca, other], crl: other}
+  late: {like: main, crl: stale}
+crls:
+  stale: {issuer: ca, next_update: -1h}
+cases:
+""",
+).replace("{ca: {}}", "{ca: {}, other: {}}")
 
 HINTS = {
     "good": "",
@@ -60,6 +72,8 @@ HINTS = {
     "purpose": r"The server takes `client`, whose EKU is clientAuth\.",
     "has one": r"The client has a certificate, `client`: client: \{\} has none\.",
     "insecure": r"The client looks at nothing of the server \(insecure: true\)\.",
+    "no list": r"The certificate `client` is looked up in a CRL of `ca`, and the server has none \(line 17\)\.",
+    "late list": r"The certificate `client` is looked up in the CRL `stale`, which expired .* \(line 20\)\.",
     "named": r"`server` names DNS:localhost, .*\.",
 }
 

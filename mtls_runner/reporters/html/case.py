@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -14,7 +13,7 @@ from mtls_runner.errors import Diagnostic
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.observation import Observation
 from mtls_runner.model.verdict import Status, Verdict
-from mtls_runner.reporters import headline, one_line, told_mismatches
+from mtls_runner.reporters import headline, one_line, told_mismatches, typed_again
 from mtls_runner.reporters.html.chains import Break, chains
 from mtls_runner.reporters.html.drawing import Shelf
 from mtls_runner.reporters.html.environment import Lines
@@ -51,6 +50,8 @@ class CasePage:
         self._template = template
         self._shelf = shelf
         self._now = now
+        self.typed: tuple[str, ...] = ()
+        """As ``RunStarted`` has it."""
         self.commands = False
         """A command to type was shown."""
 
@@ -110,7 +111,7 @@ class CasePage:
             transcript="" if omitted else told,
             log="" if omitted else log,
             command=client.command if client is not None else "",
-            again=f"mtls-run {shlex.quote(one_line(case.id))}",
+            again=typed_again(case, self.typed),
         )
         passed = verdict.status is Status.PASS
         breaks = tuple(replace(chain.broken, expected=passed) for chain in shown if chain.broken is not None)

@@ -85,7 +85,7 @@ class HtmlReporter:
         if isinstance(event, CaseFinished):
             self._case(event)
         elif isinstance(event, RunStarted):
-            self._total = event.total
+            self._total, self._page.typed = event.total, event.typed
         elif isinstance(event, PlanStarted):
             anchors = {name: number for number, name in enumerate(event.plan.certificates)}
             self._files.append(File(len(self._files) + 1, event.plan, anchors))
