@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from functools import cache
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
 from mtls_runner.errors import EngineError
 
-__all__ = ["DEBIAN", "IMAGE", "absent", "not_here"]
+if TYPE_CHECKING:
+    from docker.api.client import APIClient
+
+__all__ = ["DEBIAN", "IMAGE", "absent", "docker_client", "not_here"]
 
 #: What ``.ci/nginx-image`` makes of the Debian package that this machine has, too.
 DEBIAN = "mtls-run/nginx:debian"
@@ -35,3 +40,15 @@ def not_here(message: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(message)
     pytest.skip(f"nginx tests were not run: {message}")
+
+
+@contextmanager
+def docker_client() -> Iterator[APIClient]:
+    """The docker package's, on the engine that the lab finds: to look at containers with other eyes than the lab's."""
+    import docker
+
+    from mtls_runner.servers.container.connection import EngineConnection
+
+    found = EngineConnection.find()
+    with closing(docker.APIClient(found.base_url, version=found.api_version, tls=found.tls or False)) as client:
+        yield client

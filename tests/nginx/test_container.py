@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from mtls_runner.errors import Deadline, EngineError, ServerUnusable
-from mtls_runner.servers.container.connection import EngineConnection
 from mtls_runner.servers.container.engine import (
     OWNER_LABEL,
     RUN_LABEL,
@@ -27,7 +26,7 @@ from mtls_runner.servers.container.engine import (
 from mtls_runner.servers.container.files import ContainerFile
 from mtls_runner.servers.container.owner import Owner
 
-from ..container_engine import IMAGE
+from ..container_engine import IMAGE, docker_client
 
 CONFIG = b"events {} http { server { listen 443; return 200; } }"
 SPEC = ContainerSpec(
@@ -42,7 +41,7 @@ SPEC = ContainerSpec(
 
 def names(run: str) -> list[str]:
     """Containers of a run, running or not."""
-    with EngineConnection.find().client() as client:
+    with docker_client() as client:
         return [c["Id"] for c in client.containers(all=True, filters={"label": f"{RUN_LABEL}={run}"})]
 
 
@@ -53,7 +52,7 @@ def started(container: Container) -> None:
 
 
 def test_it_is_locked_in(engine: Engine) -> None:
-    with engine.run(SPEC, Deadline.after(20)) as container, EngineConnection.find().client() as client:
+    with engine.run(SPEC, Deadline.after(20)) as container, docker_client() as client:
         started(container)
         found = client.inspect_container(container.name)
         host = found["HostConfig"]
@@ -177,7 +176,7 @@ def test_what_is_not_ours_stays(engine: Engine) -> None:
         "nonsense",
     ]
     gone = [str(replace(here, pid=2**22 + 1)), str(replace(here, boot="before")), str(replace(here, started="1"))]
-    with EngineConnection.find().client() as client:
+    with docker_client() as client:
         made = {
             owner: client.create_container(IMAGE, labels={RUN_LABEL: "test", OWNER_LABEL: owner})["Id"]
             for owner in (*others, *gone)

@@ -1,19 +1,23 @@
-"""An engine that goes away in the middle of a run is told as that, not as the server's end."""
+"""An engine that is not reached by its usual socket: one behind TLS; one that goes away in the middle of a run."""
 
 from __future__ import annotations
 
 import os
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import trustme
 
 from mtls_runner import Overrides, Status, Verdict, load, run
+from mtls_runner.errors import EngineError
 from mtls_runner.model.verdict import CaseFinished
 from mtls_runner.servers.container.connection import EngineConnection
+from mtls_runner.servers.container.engine import Engine
 
 from ..container_engine import IMAGE
 
@@ -30,8 +34,9 @@ cases:
 class Between:
     """A port in front of the engine's socket; it can be shut, with everything that goes through it, and opened again."""
 
-    def __init__(self, engine: str) -> None:
+    def __init__(self, engine: str, tls: ssl.SSLContext | None = None) -> None:
         self._engine = engine
+        self._tls = tls
         self._open: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -55,6 +60,11 @@ class Between:
         with suppress(OSError):
             while True:
                 near, _ = listener.accept()
+                if self._tls is not None:
+                    try:
+                        near = self._tls.wrap_socket(near, server_side=True)
+                    except OSError:
+                        continue
                 far = socket.socket(socket.AF_UNIX)
                 far.connect(self._engine)
                 self._open += [near, far]
@@ -71,14 +81,48 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
 
 
 @pytest.fixture
-def between(monkeypatch: pytest.MonkeyPatch) -> Iterator[Between]:
+def unix_socket() -> str:
     path = EngineConnection.find().base_url.partition("://")[2]
     if not path.startswith("/") or not os.path.exists(path):  # noqa: PTH110
         pytest.skip("the engine is not reached by a Unix socket")
-    door = Between(path)
+    return path
+
+
+@pytest.fixture
+def between(unix_socket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Between]:
+    door = Between(unix_socket)
     monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{door.port}")
     yield door
     door.shut()
+
+
+@pytest.mark.usefixtures("nginx_engine")
+def test_an_engine_behind_tls_gets_the_clients_certificate(
+    unix_socket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As the docker CLI has it: DOCKER_CERT_PATH holds ca.pem, cert.pem and key.pem."""
+    ca, other = trustme.CA(), trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.verify_mode = ssl.CERT_REQUIRED
+    ca.configure_trust(context)
+    ca.issue_cert("127.0.0.1").configure_cert(context)
+    door = Between(unix_socket, context)
+    monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{door.port}")
+    monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
+    monkeypatch.setenv("DOCKER_CERT_PATH", str(tmp_path))
+    try:
+        for issuer, trusted in ((ca, ca), (other, ca), (ca, other)):
+            client = issuer.issue_cert("client@lab.test")
+            trusted.cert_pem.write_to_path(tmp_path / "ca.pem")
+            client.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+            client.private_key_pem.write_to_path(tmp_path / "key.pem")
+            if issuer is trusted is ca:
+                assert Engine.connect().image(IMAGE).id
+            else:
+                with pytest.raises(EngineError, match="container engine"):
+                    Engine.connect()
+    finally:
+        door.shut()
 
 
 @pytest.mark.usefixtures("nginx_engine")

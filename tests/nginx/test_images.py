@@ -16,10 +16,9 @@ from docker import errors as docker_errors
 from mtls_runner.errors import Deadline, ServerUnusable
 from mtls_runner.model.endpoint import ClientSpec
 from mtls_runner.model.observation import Reason
-from mtls_runner.servers.container.connection import EngineConnection
 from tests.named import tool
 
-from ..container_engine import IMAGE, not_here
+from ..container_engine import IMAGE, docker_client, not_here
 from .conftest import ARTICLE_FILES, PASSPHRASE, Lab, MakeServer
 
 #: What ``.ci/debian-image mtls-run/debian-nginx bookworm nginx`` makes.
@@ -78,7 +77,7 @@ DONT = {
 @pytest.fixture(scope="module", autouse=True)
 def images(engine: object) -> None:
     del engine
-    with EngineConnection.find().client() as client:
+    with docker_client() as client:
         try:
             client.inspect_image(DEBIAN)  # type: ignore[no-untyped-call]
         except docker_errors.ImageNotFound:
@@ -95,7 +94,7 @@ def made(image: Made) -> Iterator[str]:
             entry.type = tarfile.DIRTYPE if content is None else tarfile.REGTYPE
             entry.uid, entry.mode, entry.size = WWW_DATA, 0o755, len(content or "")
             tar.addfile(entry, io.BytesIO((content or "").encode()))
-    with EngineConnection.find().client() as client:
+    with docker_client() as client:
         container = client.create_container(image.of, command=["nginx"])["Id"]
         name = f"mtls-run-test/{container[:12]}"
         try:
@@ -109,7 +108,7 @@ def made(image: Made) -> Iterator[str]:
 
 def starts_under_docker_run(image: str) -> bool:
     """``docker run --network none IMAGE``: whether nginx's workers come."""
-    with EngineConnection.find().client() as client:
+    with docker_client() as client:
         container = client.create_container(image, host_config=client.create_host_config(network_mode="none"))["Id"]
         try:
             try:

@@ -21,11 +21,10 @@ from docker.api.client import APIClient
 
 from mtls_runner.errors import Deadline, EngineError
 from mtls_runner.model.endpoint import Address
-from mtls_runner.servers.container.connection import EngineConnection
 from mtls_runner.servers.container.engine import Container, Engine
 from mtls_runner.servers.container.files import ContainerFile, archive
 
-from ..container_engine import IMAGE, not_here
+from ..container_engine import IMAGE, docker_client, not_here
 from .test_container import SPEC, started
 
 PAGE = b"from another machine"
@@ -120,7 +119,7 @@ def test_nothing_in_a_container_reaches_another_machine(engine: Engine, machine:
         location /name {{ set $name somebody.test; proxy_pass http://$name; }}
     }} }}"""
     files = (ContainerFile("/etc/new/dir/nginx.conf", text.encode()),)
-    with EngineConnection.find().client() as client:
+    with docker_client() as client:
         with engine.run(replace(SPEC, files=files), Deadline.after(20)) as container:
             started(container)
             before = machine.received()
@@ -191,5 +190,5 @@ def test_an_engine_whose_containers_have_ipv6_is_refused(
     refusing = Engine.connect()
     with pytest.raises(EngineError, match="addresses of IPv6"), refusing.run(SPEC, Deadline.after(20)):
         pass
-    with EngineConnection.find().client() as client:
+    with docker_client() as client:
         assert client.containers(all=True) == []

@@ -12,6 +12,7 @@ from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.pki import Store
 from mtls_runner.servers.container.engine import RUN_LABEL, Engine
 from mtls_runner.servers.nginx.backend import NginxBackend
+from tests.container_engine import docker_client
 from tests.named import tool
 
 from .conftest import Lab, MakeServer
@@ -20,7 +21,7 @@ from .conftest import Lab, MakeServer
 def containers(backend: NginxBackend) -> int:
     """How many of the backend's run are there."""
     engine: Engine = backend._connected()
-    with engine._connection.client() as client:
+    with docker_client() as client:
         return len(client.containers(all=True, filters={"label": f"{RUN_LABEL}={engine.run_id}"}))
 
 

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from mtls_runner.servers.container.connection import EngineConnection
 from mtls_runner.servers.container.engine import OWNER_LABEL
 from tests.cli.conftest import SMALL
 
-from ..container_engine import IMAGE
+from ..container_engine import IMAGE, docker_client
 from ..inner_pytest import WARNINGS
 from ..warm import WarmProcess
 
@@ -42,7 +41,7 @@ def pytest_in(directory: Path, *arguments: str) -> WarmProcess:
 
 
 def containers_of(pid: int) -> list[str]:
-    with EngineConnection.find().client() as client:
+    with docker_client() as client:
         found = client.containers(all=True, filters={"label": OWNER_LABEL})
         return [each["Id"] for each in found if each["Labels"][OWNER_LABEL].split("/")[3] == str(pid)]
 

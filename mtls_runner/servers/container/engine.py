@@ -8,30 +8,27 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import http.client
 import itertools
+import json
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import requests
-from docker import errors as docker_errors
-from docker.types import LogConfig
+from typing import Any
 
 from mtls_runner.errors import Deadline, DeadlineExceeded, EngineError, ServerUnusable
 from mtls_runner.model.endpoint import Address
 from mtls_runner.model.observation import Reason
 from mtls_runner.runtimes.log_stream import LogStream
+from mtls_runner.servers.container.api import EngineApi, Refused, is_missing
 from mtls_runner.servers.container.connection import EngineConnection, translated
 from mtls_runner.servers.container.files import ContainerFile, archive, replacement
 from mtls_runner.servers.container.image import Image, PullProgress, find_image, user_id
 from mtls_runner.servers.container.owner import Owner
-
-if TYPE_CHECKING:
-    from docker.api.client import APIClient
 
 __all__ = ["OWNER_LABEL", "RUN_LABEL", "Container", "ContainerSpec", "Engine", "sweep"]
 
@@ -101,14 +98,14 @@ class Container:
 
     def __init__(
         self,
-        client: APIClient,
+        api: EngineApi,
         name: str,
         address: Address | None,
         log: LogStream,
         owner: int = 0,
         more: Mapping[int, Address] | None = None,
     ) -> None:
-        self._client = client
+        self._api = api
         self._owner = owner
         self.name = name
         self.address = address
@@ -119,15 +116,15 @@ class Container:
     def exit_code(self) -> int | None:
         """``None`` while it runs."""
         with translated("asking for the container's state"):
-            state = self._client.inspect_container(self.name)["State"]
+            state = self._api.call("GET", f"/containers/{self.name}/json")["State"]
         return None if state["Running"] else int(state["ExitCode"])
 
     def processes(self) -> tuple[str, ...]:
         """Command lines of its processes; empty when it no longer runs."""
         with translated("listing the container's processes"):
             try:
-                listing = self._client.top(self.name, ps_args="-eo pid,args")
-            except docker_errors.APIError:
+                listing = self._api.call("GET", f"/containers/{self.name}/top", ps_args="-eo pid,args")
+            except Refused:
                 return ()
         return tuple(row[-1] for row in listing.get("Processes") or [])
 
@@ -136,22 +133,25 @@ class Container:
         if files:
             number = next(self._replacements)
             with translated("replacing files in the container"):
-                self._client.put_archive(self.name, "/", replacement(files, number, self._owner))
+                _put(self._api, self.name, replacement(files, number, self._owner))
 
     def signal(self, name: str) -> None:
         """Send a signal (``HUP``) to its first process."""
         with translated("sending a signal to the container"):
-            self._client.kill(self.name, signal=name)
+            self._api.call("POST", f"/containers/{self.name}/kill", signal=name)
 
     def output_of(self, *command: str) -> str:
         """Both streams of a command run inside; ``""`` when it can't be run."""
+        wanted = {"Cmd": command, "AttachStdout": True, "AttachStderr": True}
         with translated("running a command in the container"):
             try:
-                made = self._client.exec_create(self.name, list(command))
-                output = self._client.exec_start(made["Id"])
-            except docker_errors.APIError:
+                made = self._api.call("POST", f"/containers/{self.name}/exec", wanted)["Id"]
+                output = self._api.follow(f"/exec/{made}/start", {"Detach": False, "Tty": False})
+            except Refused:
                 return ""
-        return output.decode("utf-8", errors="replace")
+            with contextlib.closing(output):
+                written = b"".join(out or err or b"" for out, err in output)
+        return written.decode("utf-8", errors="replace")
 
 
 class Engine:
@@ -175,8 +175,8 @@ class Engine:
             EngineError: there is none, no permission, or it is on another machine.
         """
         engine = cls(EngineConnection.find())
-        with engine._connection.client() as client, translated("removing what earlier runs left"):
-            _sweep(client)
+        with translated("removing what earlier runs left"):
+            _sweep(engine._connection.api())
         atexit.register(engine._remove_all)
         return engine
 
@@ -188,8 +188,8 @@ class Engine:
         """
         with self._images_lock:
             if reference not in self._images:
-                with self._connection.client() as client, translated(f"looking for image {reference}"):
-                    self._images[reference] = find_image(client, reference, progress)
+                with translated(f"looking for image {reference}"):
+                    self._images[reference] = find_image(self._connection, reference, progress)
             return self._images[reference]
 
     @contextlib.contextmanager
@@ -205,55 +205,30 @@ class Engine:
         """
         name = f"mtls-run-{self.run_id}-{next(self._numbers)}"
         with contextlib.ExitStack() as stack:
-            client = stack.enter_context(self._connection.client(deadline))
+            api = self._connection.api(deadline)
             # The name is known before the container is there: an interrupt at any moment finds it.
             self._alive.add(name)
             stack.callback(self._remove, name)
             with translated("starting a container"):
-                owner = self._create(client, name, spec)
-                chunks = client.attach(name, stream=True, logs=False, demux=True)
-                stack.callback(_close, chunks)
-                log = LogStream(chunks, f"log of {name}", listener)
-                log.cut = partial(_cut_off, client, name)
+                owner = self._create(api, name, spec)
+                output = api.follow(f"/containers/{name}/attach", stream=1, stdout=1, stderr=1)
+                stack.callback(output.close)
+                log = LogStream(output, f"log of {name}", listener)
+                log.cut = partial(_cut_off, api, name)
                 stack.callback(log.join, _REMOVAL_SECONDS)
                 # Callbacks run last in, first out: the container goes first, and that ends its log.
                 stack.callback(self._remove, name)
-                _start(client, name)
-                found = _published(client, name, (spec.port, *spec.more_ports), log)
-            yield Container(client, name, found.get(spec.port), log, owner, found)
+                _start(api, name)
+                found = _published(api, name, (spec.port, *spec.more_ports), log)
+            yield Container(api, name, found.get(spec.port), log, owner, found)
 
-    def _create(self, client: APIClient, name: str, spec: ContainerSpec) -> int:
+    def _create(self, api: EngineApi, name: str, spec: ContainerSpec) -> int:
         """Returns the user id that files for their owner only belong to."""
-        host_config = client.create_host_config(
-            port_bindings=dict.fromkeys((spec.port, *spec.more_ports), ("127.0.0.1",)),
-            cap_drop=["ALL"],
-            cap_add=list(spec.capabilities),
-            security_opt=["no-new-privileges"],
-            mem_limit=spec.memory,
-            memswap_limit=spec.memory,
-            pids_limit=spec.pids,
-            sysctls=_NO_WAY_OUT,
-            dns=_NO_NAME_SERVER,
-            extra_hosts=dict(spec.hosts),
-            binds=[f"{outside}:{inside}:ro" for outside, inside in spec.mounts],
-            # All of the output is read as it comes; the engine need not keep a second copy.
-            log_config=LogConfig(type="none"),
-        )
-        client.create_container(
-            spec.image,
-            command=list(spec.command) if spec.command is not None else None,
-            entrypoint=list(spec.entrypoint) if spec.entrypoint is not None else None,
-            name=name,
-            environment=dict(spec.environment),
-            user=spec.run_as or None,
-            working_dir=spec.directory or None,
-            ports=[spec.port, *spec.more_ports],
-            host_config=host_config,
-            labels={RUN_LABEL: self.run_id, OWNER_LABEL: str(self._owner)},
-        )
-        owner = user_id(client, name, spec.user)
+        labels = {RUN_LABEL: self.run_id, OWNER_LABEL: str(self._owner)}
+        api.call("POST", "/containers/create", {**_description(spec), "Labels": labels}, name=name)
+        owner = user_id(api, name, spec.user)
         if spec.files:
-            client.put_archive(name, "/", archive(spec.files, owner))
+            _put(api, name, archive(spec.files, owner))
         return owner
 
     def _remove(self, name: str) -> None:
@@ -267,8 +242,8 @@ class Engine:
     def _remove_once(self, name: str) -> None:
         if name not in self._alive:
             return
-        with self._connection.client(Deadline.after(_REMOVAL_SECONDS)) as client, translated("removing a container"):
-            _remove(client, name)
+        with translated("removing a container"):
+            _remove(self._connection.api(Deadline.after(_REMOVAL_SECONDS)), name)
         self._alive.discard(name)
 
     def _remove_all(self) -> None:
@@ -285,62 +260,95 @@ def sweep() -> int:
     Raises:
         EngineError: no engine, or no permission.
     """
-    with EngineConnection.find().client() as client, translated("removing what earlier runs left"):
-        return _sweep(client)
+    connection = EngineConnection.find()
+    with translated("removing what earlier runs left"):
+        return _sweep(connection.api())
 
 
-def _sweep(client: APIClient) -> int:
+def _description(spec: ContainerSpec) -> dict[str, Any]:
+    """As the API has it."""
+    ports = [f"{port}/tcp" for port in (spec.port, *spec.more_ports)]
+    return {
+        "Image": spec.image,
+        "Entrypoint": spec.entrypoint,
+        "Cmd": spec.command,
+        "Env": [f"{name}={text}" for name, text in spec.environment],
+        "User": spec.run_as,
+        "WorkingDir": spec.directory,
+        "ExposedPorts": {port: {} for port in ports},
+        "HostConfig": {
+            "PortBindings": {port: [{"HostIp": "127.0.0.1", "HostPort": ""}] for port in ports},
+            "CapDrop": ["ALL"],
+            "CapAdd": spec.capabilities,
+            "SecurityOpt": ["no-new-privileges"],
+            "Memory": spec.memory,
+            "MemorySwap": spec.memory,
+            "PidsLimit": spec.pids,
+            "Sysctls": _NO_WAY_OUT,
+            "Dns": _NO_NAME_SERVER,
+            "ExtraHosts": [f"{name}:{address}" for name, address in spec.hosts],
+            "Binds": [f"{outside}:{inside}:ro" for outside, inside in spec.mounts],
+            # All of the output is read as it comes; the engine need not keep a second copy.
+            "LogConfig": {"Type": "none"},
+        },
+    }
+
+
+def _put(api: EngineApi, name: str, tar: bytes) -> None:
+    api.call("PUT", f"/containers/{name}/archive", tar, path="/")
+
+
+def _sweep(api: EngineApi) -> int:
     removed = 0
-    for entry in client.containers(all=True, filters={"label": [RUN_LABEL, OWNER_LABEL]}):
+    labels = json.dumps({"label": [RUN_LABEL, OWNER_LABEL]})
+    for entry in api.call("GET", "/containers/json", all=1, filters=labels):
         owner = Owner.parse(entry["Labels"][OWNER_LABEL])
-        if owner is not None and owner.is_gone() and _remove(client, entry["Id"]):
+        if owner is not None and owner.is_gone() and _remove(api, entry["Id"]):
             removed += 1
     return removed
 
 
-def _remove(client: APIClient, name: str) -> bool:
+def _remove(api: EngineApi, name: str) -> bool:
     """Kill and remove with anonymous volumes; whether there was anything left to remove."""
     try:
-        client.remove_container(name, v=True, force=True)
-    except docker_errors.NotFound:
-        return False
-    except docker_errors.APIError as error:
+        api.call("DELETE", f"/containers/{name}", v=1, force=1)
+    except Refused as refused:
         # 409: somebody else (an engine that restarts, a second sweep) is removing it already.
-        if error.status_code != requests.codes["conflict"]:
+        if not is_missing(refused) and refused.status != HTTPStatus.CONFLICT:
             raise
         return False
     return True
 
 
-def _cut_off(client: APIClient, name: str) -> str:
+def _cut_off(api: EngineApi, name: str) -> str:
     """Why a container's output has ended before the container; ``""``: the container has ended, too."""
     try:
-        runs = client.inspect_container(name)["State"]["Running"]
-    except docker_errors.NotFound:
-        return ""
-    except (docker_errors.DockerException, requests.RequestException, OSError) as error:
+        runs = api.call("GET", f"/containers/{name}/json")["State"]["Running"]
+    except (Refused, OSError, http.client.HTTPException) as error:
+        if isinstance(error, Refused) and is_missing(error):
+            return ""
         return f"the connection to the container engine was lost, and so what the server says: {error}"
     return "the connection to the container engine was lost for a while, and so what the server said" if runs else ""
 
 
-def _start(client: APIClient, name: str) -> None:
+def _start(api: EngineApi, name: str) -> None:
     try:
-        client.start(name)
-    except docker_errors.APIError as error:
+        api.call("POST", f"/containers/{name}/start")
+    except Refused as refused:
         # runc's own failure: the command is not in the image, or may not be executed.
-        if error.status_code == requests.codes["bad_request"]:
-            message = f"the container's command can't be started: {error.explanation}"
-            raise ServerUnusable(message, reason=Reason.BAD_CONFIG) from error
+        if refused.status == HTTPStatus.BAD_REQUEST:
+            message = f"the container's command can't be started: {refused.message}"
+            raise ServerUnusable(message, reason=Reason.BAD_CONFIG) from refused
         raise
 
 
-def _published(client: APIClient, name: str, wanted: Sequence[int], log: LogStream) -> dict[int, Address]:
+def _published(api: EngineApi, name: str, wanted: Sequence[int], log: LogStream) -> dict[int, Address]:
     """Where the ports came out; empty for a container that ended by now: it has none, and its log says why.
 
     Raises:
         EngineError: the container is not cut off from other machines, or has no published port.
     """
-    network = client.inspect_container(name)["NetworkSettings"]
+    network = api.call("GET", f"/containers/{name}/json")["NetworkSettings"]
     if network.get("GlobalIPv6Address"):
         raise EngineError(
             "the container engine gives containers addresses of IPv6, by which they would reach other machines. "
@@ -353,12 +361,3 @@ def _published(client: APIClient, name: str, wanted: Sequence[int], log: LogStre
     if log.wait_ended(Deadline.after(_REMOVAL_SECONDS)):
         return {}
     raise EngineError("the engine published no port; is its networking set up (`docker network ls`)?")
-
-
-def _close(chunks: object) -> None:
-    """Close the attached connection for good: its own ``close`` leaves the response holding the socket."""
-    with contextlib.suppress(OSError):
-        chunks.close()  # type: ignore[attr-defined]
-    response = getattr(chunks, "_response", None)
-    if isinstance(response, requests.Response):
-        response.close()

@@ -8,12 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from docker import errors as docker_errors
-
 from mtls_runner.errors import EngineError
+from mtls_runner.servers.container.api import EngineApi, Refused, is_missing
 
 if TYPE_CHECKING:
-    from docker.api.client import APIClient
+    from mtls_runner.servers.container.connection import EngineConnection
 
 __all__ = ["Image", "PullProgress", "find_image", "user_id"]
 
@@ -32,21 +31,24 @@ class Image:
     user: str
 
 
-def find_image(client: APIClient, reference: str, progress: PullProgress | None = None) -> Image:
+def find_image(connection: EngineConnection, reference: str, progress: PullProgress | None = None) -> Image:
     """The image of that name; it is pulled when it isn't here.
 
     Raises:
         EngineError: it is not here and can't be pulled.
     """
+    api = connection.api()
     try:
-        return _inspect(client, reference)
-    except docker_errors.ImageNotFound:
-        _pull(client, reference, progress)
-        return _inspect(client, reference)
+        return _inspect(api, reference)
+    except Refused as refused:
+        if not is_missing(refused):
+            raise
+    _pull(connection, reference, progress)
+    return _inspect(api, reference)
 
 
-def _inspect(client: APIClient, reference: str) -> Image:
-    found = client.inspect_image(reference)  # type: ignore[no-untyped-call]
+def _inspect(api: EngineApi, reference: str) -> Image:
+    found = api.call("GET", f"/images/{reference}/json")
     config = found["Config"] or {}
     return Image(
         reference=reference,
@@ -57,8 +59,13 @@ def _inspect(client: APIClient, reference: str) -> Image:
     )
 
 
-def _pull(client: APIClient, reference: str, progress: PullProgress | None) -> None:
+def _pull(connection: EngineConnection, reference: str, progress: PullProgress | None) -> None:
+    """By the docker package, which knows how people log in to registries."""
+    from docker import APIClient
+    from docker.errors import DockerException
+
     layers: dict[str, tuple[int, int]] = {}
+    client = APIClient(connection.base_url, version=connection.api_version, tls=connection.tls or False)
     try:
         for message in client.pull(reference, stream=True, decode=True):
             if "error" in message:
@@ -69,8 +76,10 @@ def _pull(client: APIClient, reference: str, progress: PullProgress | None) -> N
             if progress is not None:
                 done, total = sum(now for now, _ in layers.values()), sum(all_ for _, all_ in layers.values())
                 progress(f"pulling {reference}", done, total)
-    except docker_errors.APIError as error:
-        raise EngineError(_absent(reference, str(error.explanation))) from error
+    except DockerException as error:
+        raise EngineError(_absent(reference, str(getattr(error, "explanation", error)))) from error
+    finally:
+        client.close()
 
 
 def _absent(reference: str, message: str) -> str:
@@ -80,11 +89,11 @@ def _absent(reference: str, message: str) -> str:
     )
 
 
-def user_id(client: APIClient, container: str, user: str) -> int:
+def user_id(api: EngineApi, container: str, user: str) -> int:
     """The number of an image's ``USER``, which may be a name that only the image's own ``passwd(5)`` knows.
 
     Args:
-        client: of the engine.
+        api: of the engine.
         container: by name; it need not run.
         user: number or name, perhaps with a group behind a colon; ``""`` is root. So is a name that nobody knows: the engine
             itself refuses to start such an image, and says why.
@@ -93,11 +102,15 @@ def user_id(client: APIClient, container: str, user: str) -> int:
     if name.isdecimal() or name in ("", "root"):
         return int(name) if name.isdecimal() else 0
     try:
-        chunks, _ = client.get_archive(container, "/etc/passwd")
-        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
+        archive = api.call("GET", f"/containers/{container}/archive", path="/etc/passwd")
+        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
             file = tar.extractfile(tar.next() or "")
             lines = file.read().decode("utf-8", "replace").splitlines() if file is not None else []
-    except (docker_errors.NotFound, KeyError, tarfile.TarError):
+    except (KeyError, tarfile.TarError):
+        return 0
+    except Refused as refused:
+        if not is_missing(refused):
+            raise
         return 0
     entries = (line.split(":") for line in lines)
     return next((int(entry[2]) for entry in entries if entry[0] == name and entry[2:] and entry[2].isdecimal()), 0)
