@@ -9,8 +9,9 @@ import ssl
 import threading
 import traceback
 from dataclasses import replace
+from functools import partial
 
-from mtls_runner.errors import Deadline, LabError
+from mtls_runner.errors import Deadline, LabError, ended_by
 from mtls_runner.model.endpoint import Address, ClientSpec
 from mtls_runner.model.observation import ClientView, Direction, HttpResponse, Phase
 from mtls_runner.model.port import Client, Material
@@ -19,7 +20,15 @@ from mtls_runner.tls.http import ask, host_header
 from mtls_runner.tls.http_response import HttpError, ResponseReader
 from mtls_runner.tls.openssl_errors import predict, told
 from mtls_runner.tls.rules import NOT_HTTP
-from mtls_runner.tls.sockets import RecordingSocket, Transcript, close_after_alert, limit, say_goodbye
+from mtls_runner.tls.sockets import (
+    RecordingSocket,
+    Transcript,
+    close_after_alert,
+    connected,
+    cut_off,
+    limit,
+    say_goodbye,
+)
 
 __all__ = ["PythonClient"]
 
@@ -188,6 +197,10 @@ class _Connection:
 
     def talk(self, tls: ssl.SSLSocket, deadline: Deadline) -> None:
         """A request, and the handshake before the first one."""
+        with ended_by(partial(cut_off, tls)):
+            self._talk(tls, deadline)
+
+    def _talk(self, tls: ssl.SSLSocket, deadline: Deadline) -> None:
         client = self._client
         try:
             if self._reader is None:
@@ -342,7 +355,7 @@ class PythonClient(Client):
         except UnicodeError as error:
             raise LabError(f"Python's ssl can't ask for the server name {name!r}: {error}") from error
         try:
-            sock = socket.create_connection((target.host, target.port), max(deadline.remaining(), 0.001))
+            sock = connected(target.host, target.port, deadline)
         except OSError as error:
             connection.failed(error)
             return connection

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mtls_runner.engine.lab import Lab
-from mtls_runner.errors import LabError, UsageError
+from mtls_runner.errors import Interruption, LabError, UsageError
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.verdict import (
     WRONG,
@@ -136,7 +136,8 @@ class _Run:
         """Verdicts come in the file's order, whatever order the cases end in."""
         waiting = iter(lab.plan.cases)
         running: list[tuple[Case, Future[Verdict]]] = []
-        with ThreadPoolExecutor(self.options.jobs, thread_name_prefix="mtls-run-case") as executor:
+        working = Interruption()
+        with ThreadPoolExecutor(self.options.jobs, "mtls-run-case", working.join) as executor:
             try:
                 exhausted = False
                 while running or not exhausted:
@@ -155,6 +156,7 @@ class _Run:
             finally:
                 for _, future in running:
                     future.cancel()
+                working.interrupt()
 
 
 def run(plans: Sequence[Plan], options: RunOptions | None = None, listener: Listener | None = None) -> Iterator[Event]:

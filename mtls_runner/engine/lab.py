@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from mtls_runner.engine.observe import observe
 from mtls_runner.engine.steps import cannot_go_on, changes_server, not_judged, run_steps
-from mtls_runner.errors import Deadline, FileUnusable, LabError, MaterialError, ServerUnusable
+from mtls_runner.errors import Deadline, FileUnusable, LabError, MaterialError, ServerUnusable, go_on
 from mtls_runner.model.case import Case, Expectation, Plan, meet_briefly
 from mtls_runner.model.chain import completed
 from mtls_runner.model.endpoint import ByIdentity, ByMeeting, ClientSpec, ServerSpec
@@ -98,6 +98,8 @@ class Lab(AbstractContextManager["Lab"]):
         self._report = report
         self._stack = ExitStack()
         self._lock = threading.Lock()
+        self._making = threading.Lock()
+        """Held for as long as keys are made, while others go on asking for warnings and versions."""
         self._material: Store | None = None
         self._servers: dict[ServerSpec, _Server] = {}
         self._by_identity: ByIdentity[ServerSpec, _Server] = ByIdentity()
@@ -131,7 +133,7 @@ class Lab(AbstractContextManager["Lab"]):
         Raises:
             MaterialError: they can't be made.
         """
-        with self._lock:
+        with self._making:
             if self._material is None:
                 from mtls_runner.pki import Store
                 from mtls_runner.pki.keys import KeyPool
@@ -329,6 +331,7 @@ class Lab(AbstractContextManager["Lab"]):
 
     def _opened(self, spec: ServerSpec, stack: ExitStack) -> RunningServer:
         """A server that runs until ``stack`` is left."""
+        go_on()
         self._tell_start(spec)
         behind = [(name, one, self.server(one)) for name, one in spec.behind]
         given = replace(spec, reached=tuple((name, running.address) for name, _, running in behind)) if behind else spec
@@ -408,6 +411,7 @@ class Lab(AbstractContextManager["Lab"]):
                 from mtls_runner.engine.own_material import client_without
 
                 views = [client_without(spec, client.version(), error)]
+            go_on()
             met = [(seen, _told(watch, seen, spec, server)) for seen in views]
             seen, told = met[-1]
             if behind is not None and told is not None:

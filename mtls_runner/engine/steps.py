@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mtls_runner.engine.compare import judge, whole
 from mtls_runner.engine.observe import reloaded, server_started, server_unusable
-from mtls_runner.errors import Deadline, LabError, ServerUnusable
+from mtls_runner.errors import Deadline, LabError, ServerUnusable, go_on, pause
 from mtls_runner.model.case import Action, Case, Plan, Step, Versions
 from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.model.observation import ClientView, Observation
@@ -103,6 +103,7 @@ class _Steps:
         done: list[Verdict] = []
         for number, step in enumerate(self._case.steps):
             began = time.monotonic()
+            go_on()
             try:
                 verdict = self._step(number, step)
             except LabError as error:
@@ -115,7 +116,7 @@ class _Steps:
     def _step(self, number: int, step: Step) -> Verdict:
         match step.action:
             case Action.WAIT:
-                time.sleep(self._seconds(step))  # the author's own wait: until something has expired
+                pause(self._seconds(step))  # the author's own wait: until something has expired
             case Action.REPLACE:
                 if step.server is not None and self._running is not None:
                     self._running.replace(step.server)

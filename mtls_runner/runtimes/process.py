@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mtls_runner.errors import Deadline, DeadlineExceeded, LabError
+from mtls_runner.errors import Deadline, DeadlineExceeded, LabError, ended_by
 from mtls_runner.runtimes.log_stream import LogStream
 from mtls_runner.runtimes.supervisor import supervisor
 
@@ -207,7 +207,8 @@ def finish(
                 command, directory, environment or {}, standard_input, files[0].fileno(), files[1].fileno()
             )
             try:
-                code = process.wait(max(deadline.remaining(), 0.001))
+                with ended_by(process.kill):
+                    code = process.wait(max(deadline.remaining(), 0.001))
             except subprocess.TimeoutExpired:
                 code = None
             finally:

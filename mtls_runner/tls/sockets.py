@@ -18,10 +18,10 @@ import math
 import socket
 import ssl
 import time
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
-from mtls_runner.errors import Deadline
+from mtls_runner.errors import Deadline, ended_by
 from mtls_runner.model.observation import Alert, Direction, Message
 from mtls_runner.tls import HANDSHAKE_TYPES
 from mtls_runner.tls.messages import (
@@ -45,6 +45,8 @@ __all__ = [
     "RecordingSocket",
     "Transcript",
     "close_after_alert",
+    "connected",
+    "cut_off",
     "limit",
     "record",
     "say_goodbye",
@@ -217,8 +219,7 @@ def _callback(
     if isinstance(conn, RecordingSocket) and not conn.overran and time.monotonic() > conn.until:
         # OpenSSL reads on for as long as records come that it gives to nobody (empty ones, session tickets, …).
         conn.overran = True
-        with contextlib.suppress(OSError):  # the other end was faster
-            socket.socket.shutdown(conn, socket.SHUT_RDWR)
+        cut_off(conn)
     if content_type in _RECORDED:
         transcript = getattr(conn, "transcript", None)
         if transcript is not None:
@@ -258,6 +259,33 @@ def limit(sock: socket.socket, deadline: Deadline) -> None:
     present = sock.gettimeout()
     if present is None or not left <= present <= left + _CLOSE_ENOUGH:
         sock.settimeout(left)
+
+
+def cut_off(sock: socket.socket) -> None:
+    """End what goes on with it in another thread: whoever reads gets its end, whoever writes an error."""
+    with contextlib.suppress(OSError):  # it has ended by itself
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+def connected(host: str, port: int, deadline: Deadline) -> socket.socket:
+    """A TCP connection to the first address of the host that takes one.
+
+    Raises:
+        OSError: the last address did not; or the name can't be resolved (``socket.gaierror``).
+    """
+    failure: OSError | None = None
+    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            with ended_by(partial(cut_off, sock)):
+                sock.settimeout(max(deadline.remaining(), 0.001))
+                sock.connect(address)
+        except OSError as error:
+            sock.close()
+            failure = error
+        else:
+            return sock
+    raise failure or OSError(f"{host} has no address")
 
 
 def send_all(sock: socket.socket, data: bytes, deadline: Deadline) -> None:

@@ -55,9 +55,10 @@ def test_who_does_not_listen_is_told_afterwards(write: Write, jobs: int) -> None
     assert not any(isinstance(event, Progress) for event in again)
 
 
-def test_a_terminal_shows_it_and_a_pipe_does_not(cli: Cli, write: Write, no_keys: str) -> None:
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_terminal_shows_it_and_a_pipe_does_not(cli: Cli, write: Write, no_keys: str, jobs: str) -> None:
     write("slow.yaml", SLOW)
-    code, told = on_a_terminal(cli, "slow.yaml", XDG_CACHE_HOME=no_keys)
+    code, told = on_a_terminal(cli, "slow.yaml", "-j", jobs, XDG_CACHE_HOME=no_keys)
     assert code == 0
     assert "making RSA keys, " in told
     assert told.index("making RSA keys, ") < told.index("✓")

@@ -100,17 +100,37 @@ def test_a_reader_that_goes_away_leaves_the_reports_whole(cli: Cli, write: Write
     assert json.loads((cli.directory / "report.json").read_text())["summary"]["pass"] == 4
 
 
-def test_a_case_that_is_stuck_does_not_hold_up_the_end(cli: Cli, write: Write) -> None:
+@pytest.mark.parametrize(
+    ("jobs", "stuck"),
+    [
+        ("1", "python"),
+        ("2", "python"),
+        ("2", "curl"),
+        ("2", "s_client"),
+        ("2", "waiting"),
+    ],
+)
+def test_a_case_that_is_stuck_does_not_hold_up_the_end(cli: Cli, write: Write, jobs: str, stuck: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # the backlog takes the connection, nobody ever answers
         address = f"127.0.0.1:{silent.getsockname()[1]}"
-        text = SMALL.replace("client: client", f"client: {{certificate: client, connect: '{address}', timeout: 90}}")
+        tool = "python" if stuck == "waiting" else stuck
+        described = f"{{certificate: client, tool: {tool}, connect: '{address}', timeout: 90}}"
+        text = SMALL.replace("client: client", f"client: {described}")
+        if stuck == "waiting":
+            text = text.replace("timeout: 90", "timeout: 0.5").replace(
+                "expect: accepted", "steps: [{expect: {timed-out: handshake}}, {wait: 90}]"
+            )
         write("many.yaml", text)
         tmp = cli.directory / "tmp"
         tmp.mkdir()
-        with start(cli, "-k", "'with the'", tmp=tmp) as process:
+        with start(cli, "-k", "'with the'", "-j", jobs, tmp=tmp) as process:
             assert process.stdout is not None
             assert process.stdout.readline().startswith("many.yaml")
             connection, _ = silent.accept()
+            if stuck == "waiting":
+                assert connection.recv(1)
+                while connection.recv(4096):  # until it gives up, and begins to wait
+                    pass
             process.send_signal(signal.SIGINT)
             told, _ = process.communicate(timeout=60)
             connection.close()

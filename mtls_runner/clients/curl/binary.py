@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mtls_runner.errors import Deadline, DeadlineExceeded, LabError
+from mtls_runner.errors import Deadline, DeadlineExceeded, LabError, ended_by
 
 __all__ = ["CurlBinary", "CurlRun", "Kept", "Sink"]
 
@@ -177,7 +177,7 @@ def _run(
             raise LabError(f"{arguments[0]} can't be run: {error.strerror}") from error
         for pipe in inherited:
             pipe.close()
-        with process:
+        with process, ended_by(process.kill):
             try:
                 if process.stdout is not None and process.stderr is not None:
                     sinks |= {process.stdout.fileno(): said.add, process.stderr.fileno(): errors.add}
