@@ -16,8 +16,8 @@ from mtls_runner.cli.diagnostics import complain
 from mtls_runner.cli.one_file import live_progress, one_plan
 from mtls_runner.cli.program import ExitCode
 from mtls_runner.engine.lab import Lab
-from mtls_runner.engine.serving import Attendance, Ended, Relay, Visit
-from mtls_runner.errors import ScenarioError, ServerUnusable
+from mtls_runner.engine.serving import Attendance, Ended, Visit
+from mtls_runner.errors import ScenarioError, ServerUnusable, UsageError
 from mtls_runner.explain.expected import expected
 from mtls_runner.model.case import Plan
 from mtls_runner.model.endpoint import Address, ServerSpec
@@ -27,6 +27,7 @@ from mtls_runner.private_files import claim
 from mtls_runner.reporters import Page, Style, is_terminal, one_line, steady_page
 from mtls_runner.reporters.transcript import look, server_lines
 from mtls_runner.reporters.visit import visit
+from mtls_runner.runtimes.relay import Relay
 
 __all__ = ["serve"]
 
@@ -124,8 +125,16 @@ def _reached(servers: _Servers, port: int | None, stack: ExitStack) -> dict[Serv
         if not isinstance(server, ServerUnusable):
             found[spec] = server.address
             if port is not None and not spec.backend.runs_already:
-                found[spec] = stack.enter_context(Relay(port + len(found) - 1, server.address)).address
+                found[spec] = stack.enter_context(_relay(port + len(found) - 1, server.address)).address
     return found
+
+
+def _relay(port: int, behind: Address) -> Relay:
+    try:
+        return Relay("127.0.0.1", port, behind)
+    except (OSError, OverflowError) as error:
+        why = error.strerror if isinstance(error, OSError) else "there is no such port"
+        raise UsageError(f"--port: nothing can listen at 127.0.0.1:{port}: {why}") from error
 
 
 def _named(specs: Sequence[ServerSpec]) -> dict[ServerSpec, str]:

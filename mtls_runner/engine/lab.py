@@ -404,7 +404,7 @@ class Lab(AbstractContextManager["Lab"]):
         """
         behind = self._behind.get(server)
         with server.watch() as watch:
-            before = behind[1].arrived() if behind is not None else 0
+            before = behind[1].heard() if behind is not None else 0
             try:
                 views = ask(Deadline.after(spec.timeout * count))
             except FileUnusable as error:
@@ -414,9 +414,12 @@ class Lab(AbstractContextManager["Lab"]):
             go_on()
             met = [(seen, _told(watch, seen, spec, server)) for seen in views]
             seen, told = met[-1]
-            if behind is not None and told is not None:
-                there = behind[1].seen(before, Deadline.after(_BEHIND_SECONDS))
-                met[-1] = seen, replace(told, behind=(behind[0].id, there[-1])) if there else told
+            if behind is not None and seen.local_port is not None:
+                there = behind[1].heard_after(before, Deadline.after(_BEHIND_SECONDS))
+                if there:
+                    # its own log may say nothing
+                    told = told or ServerView("its log", handshake_complete=seen.response is not None or None)
+                    met[-1] = seen, replace(told, behind=(behind[0].id, there[-1]))
             return met
 
     def observed(

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mtls_runner.model import HINTS, MEANINGS, because
-from mtls_runner.model.observation import ClientView, HttpResponse, Observation, Outcome, Phase, Reason, ServerView
+from mtls_runner.model.observation import (
+    ClientView,
+    HttpRequest,
+    HttpResponse,
+    Observation,
+    Outcome,
+    Phase,
+    Reason,
+    ServerView,
+)
 from mtls_runner.tls import VERIFY_CODES
 from mtls_runner.tls.classify import Facts, Judgement, classify
 from mtls_runner.tls.messages import subject
@@ -159,7 +168,7 @@ def observe(facts: Facts, name: Callable[[bytes], str], culprit: Callable[[Judge
     if facts.control is not None:
         evidence.append(f"control ({facts.control.who}, the same request): HTTP status {facts.control.response.status}")
     evidence += facts.despite if judgement.outcome is Outcome.ACCEPTED else facts.notes
-    upstream = server.upstream_request if server is not None else None
+    upstream = _forwarded(server) if server is not None else None
     return Observation(
         outcome=judgement.outcome,
         reasons=judgement.reasons,
@@ -200,6 +209,12 @@ def _upstream(seen: Observation) -> tuple[tuple[str, str], ...]:
     """What expectations can be about of what the server behind it saw."""
     told = (("outcome", seen.outcome), ("reason", seen.reason), ("client_subject", seen.client_subject))
     return tuple((key, str(value)) for key, value in told if value is not None)
+
+
+def _forwarded(server: ServerView) -> HttpRequest | None:
+    """The request as the application behind it had it."""
+    behind = server.behind[1].request if server.behind is not None else None
+    return behind or server.upstream_request
 
 
 def server_started() -> Observation:

@@ -224,9 +224,12 @@ class _Planner:
             return None
         self._above.append(above)
         try:
-            return self._server(id_, model, MatrixCell("", (), ()))
+            # Who is behind says what the proxy does: it stays what the file says, whoever takes the proxy's place.
+            spec = self._resolver.server(id_, model, as_written=True)
         finally:
             self._above.pop()
+        self._check(id_, model, spec)
+        return spec
 
     def _cases(self, taken: frozenset[str]) -> Iterator[Case]:
         document = self._context.document

@@ -74,13 +74,18 @@ class Resolver:
             return "server"
         return leaves[0] if len(leaves) == 1 else None
 
-    def server(self, id_: str, model: ServerDescription) -> ServerSpec:
-        """The server that ``model`` describes, defaults in place. Variants of one id are ``id.2``, ``id.3``, …"""
-        spec = self._server(id_, model)
+    def server(self, id_: str, model: ServerDescription, *, as_written: bool = False) -> ServerSpec:
+        """The server that ``model`` describes, defaults in place. Variants of one id are ``id.2``, ``id.3``, …
+
+        Args:
+            id_, model: which.
+            as_written: on its own backend, whichever the command line names.
+        """
+        spec = self._server(id_, model, as_written)
         known = self._servers.get(spec)
         if known is None:
             number = self._taken[id_] = self._taken.get(id_, 0) + 1
-            known = spec if number == 1 else self._server(f"{id_}.{number}", model)
+            known = spec if number == 1 else self._server(f"{id_}.{number}", model, as_written)
             self._servers[spec] = known
             for certificate in presented(known):
                 self.presented.add(certificate)
@@ -94,7 +99,7 @@ class Resolver:
                 self._crls.use(crl)
         return known
 
-    def _server(self, id_: str, model: ServerDescription) -> ServerSpec:
+    def _server(self, id_: str, model: ServerDescription, as_written: bool = False) -> ServerSpec:
         certificates = self._certificates
         certificate = model.certificate
         if certificate is None and not self.backend(model.backend).runs_already:
@@ -112,7 +117,7 @@ class Resolver:
             self._secret(model) if "passphrase" in model.model_fields_set else self._own_passphrase(certificate)
         )
         own = self.backend(model.backend)
-        backend = self.backend(self._context.overrides.backend or model.backend)
+        backend = own if as_written else self.backend(self._context.overrides.backend or model.backend)
         given: dict[str, Any] = by_name(model, ServerSpec) | {
             "certificate": certificate,
             "passphrase": passphrase,
@@ -126,7 +131,7 @@ class Resolver:
             "ocsp_responder": self._responders.uri(model.ocsp_responder) if model.ocsp_responder is not None else None,
             "stapling": self._responders.stapling(model, certificate),
             "responders": self._responders.reachable(model),
-            "hosts": tuple(self._hosts(id_, model)),
+            "hosts": tuple(self._hosts(id_, model, as_written)),
             "upstreams": tuple(name for name, _ in model.upstreams or ()),
             "behind": tuple(self._behind(id_, model)),
             "runtime": self._runtime(model, backend),
@@ -157,10 +162,10 @@ class Resolver:
             return self._context.tool_in_place(wanted)
         return known.default if wanted is None else known.named(wanted)
 
-    def _hosts(self, id_: str, model: ServerDescription) -> Iterator[VirtualHost]:
+    def _hosts(self, id_: str, model: ServerDescription, as_written: bool) -> Iterator[VirtualHost]:
         for name, host in (model.virtual_hosts or {}).items():
             names = tuple(host.names or [name.lower()])
-            yield VirtualHost(name, names, self._server(f"{id_}.{name}", host_server(model, host)))
+            yield VirtualHost(name, names, self._server(f"{id_}.{name}", host_server(model, host), as_written))
 
     def _behind(self, id_: str, model: ServerDescription) -> Iterator[tuple[str, ServerSpec]]:
         for name, other in model.upstreams or ():

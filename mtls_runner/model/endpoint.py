@@ -351,6 +351,11 @@ class ServerSpec:
         """Whether it asks for no certificate in the handshake, but on some of its paths after it."""
         return self.client_auth is ClientAuth.NONE and any(one.client_auth is not None for one in self.responses)
 
+    @property
+    def stubs(self) -> tuple[str, ...]:
+        """Those of ``upstreams`` where a stub answers."""
+        return tuple(name for name in self.upstreams if name not in dict(self.behind))
+
     def option(self, name: str, default: str = "") -> str:
         """The backend's own setting ``name``."""
         return dict(self.options).get(name, default)

@@ -224,6 +224,7 @@ class DeclaredServer:
         reload: how it reads its files again; ``None``: not at all.
         config: where an own configuration goes; ``None``: nowhere.
         listens: a regular expression with one group: what such a configuration says that it listens on.
+        connects: regular expressions with the groups ``host`` and ``port``: what such a configuration says that it connects to.
         container: how it runs in one; ``None``: only as a process.
         completes_chains: it sends issuers that it finds among what it trusts, where it was given no intermediates.
         verify_depth: intermediates that it allows where it is told nothing; ``None``: nobody knows.
@@ -242,6 +243,7 @@ class DeclaredServer:
     reload: Reload | None = None
     config: str | None = None
     listens: str | None = None
+    connects: tuple[str, ...] = ()
     container: ServerContainer | None = None
     completes_chains: bool = False
     verify_depth: int | None = None

@@ -160,6 +160,14 @@ class RunningServer(Protocol):
         """
         return ()
 
+    def heard(self) -> int:
+        """Rank of what it heard of last, as :meth:`heard_after` takes it; one that knows only connections counts these."""
+        return self.arrived()
+
+    def heard_after(self, rank: int, deadline: Deadline) -> tuple[ServerView, ...]:
+        """As :meth:`seen`, of the connections that had something new since then: they came, or made another request."""
+        return self.seen(rank, deadline)
+
     def settled(self) -> Iterator[ServerView]:
         """What it saw of each connection from this call on, as soon as it knows what matters, whoever connects.
 

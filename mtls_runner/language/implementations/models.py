@@ -63,7 +63,7 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 DIALECTS = {name: name for name in ("openssl", "boringssl", "go")}
 
 
-def _regex(value: Value) -> str:
+def _pattern(value: Value) -> str:
     text = text_value(value)
     try:
         compiled(text)
@@ -72,6 +72,11 @@ def _regex(value: Value) -> str:
             f"this is not a regular expression: {error.msg}" + (f" at character {error.pos + 1}" if error.pos else ""),
             "one as Python's re has them",
         ) from None
+    return text
+
+
+def _regex(value: Value) -> str:
+    text = _pattern(value)
     for name in _NAMED.findall(text):
         if name not in GROUPS:
             close = meant(name, GROUPS)
@@ -79,6 +84,13 @@ def _regex(value: Value) -> str:
                 f"no group is called '{name}'" + (f"; did you mean '{close}'?" if close else ""),
                 f"one of: {', '.join(GROUPS)}",
             )
+    return text
+
+
+def _connects(value: Value) -> str:
+    text = _pattern(value)
+    if not {"host", "port"} <= compiled(text).groupindex.keys():
+        raise fail("it has no groups host and port", "(?P<host>…) and (?P<port>…), which may be optional")
     return text
 
 
@@ -105,6 +117,7 @@ def _variable(value: Value) -> str:
 
 _TEXT: Json = {"type": "string"}
 Regex = Annotated[str, Parsed(_regex, _TEXT)]
+Connects = Annotated[str, Parsed(_connects, _TEXT)]
 Placed = Annotated[str, Parsed(_placed, _TEXT)]
 FileName = Annotated[str, Parsed(_file_name, _TEXT)]
 Variable = Annotated[str, Parsed(_variable, _TEXT)]
@@ -305,6 +318,11 @@ class ServerModel(Strict):
         "Where such a configuration says what it listens on: a regular expression with one group. Beyond loopback it runs in "
         "a container only.",
         "^\\s*bind\\s+(\\S+)",
+    )
+    connects: Many[Connects] = about(
+        "Where such a configuration says what it connects to: regular expressions with the groups host and port. What "
+        "`upstreams:` names is reached where the lab has it.",
+        "^\\s*server\\s+\\S+\\s+(?P<host>[^\\s:]+)(?::(?P<port>\\d+))?",
     )
     log: Maybe[LogModel] = about("How to read its log.", {"connection": "port={{client_port}}\\b"})
     completes_chains: Maybe[Bool] = about(

@@ -211,6 +211,7 @@ class _Reader:
             reload=Reload(**vars(model.reload)) if model.reload else None,
             config=model.config,
             listens=model.listens,
+            connects=tuple(model.connects or ()),
             container=ServerContainer(
                 container.image, tuple(container.command) if container.command else None, container.user
             )

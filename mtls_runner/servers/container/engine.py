@@ -42,6 +42,8 @@ MEMORY = 512 * 1024 * 1024
 """Bytes."""
 PIDS = 512
 
+_NETWORK = "bridge"
+"""The engine's own, on which containers are that name none."""
 _NO_WAY_OUT = {"net.ipv4.ip_default_ttl": "1"}
 """What is sent with this time to live gets as far as this machine and its neighbours on the bridge: the kernel, which would
 forward everything else, drops it and says "no route to host" (RFC 1812 §5.3.1). Published ports work as ever."""
@@ -93,6 +95,7 @@ class Container:
 
     Args:
         owner: user id that files for their owner only belong to.
+        host: its IP address on the engine's network.
         more: where further ports came out, by their number inside.
     """
 
@@ -104,9 +107,11 @@ class Container:
         log: LogStream,
         owner: int = 0,
         more: Mapping[int, Address] | None = None,
+        host: str = "",
     ) -> None:
         self._api = api
         self._owner = owner
+        self.host = host
         self.name = name
         self.address = address
         self.log = log
@@ -192,6 +197,21 @@ class Engine:
                     self._images[reference] = find_image(self._connection, reference, progress)
             return self._images[reference]
 
+    def gateway(self) -> str:
+        """This machine's IPv4 address on the engine's network, by which containers reach it.
+
+        Raises:
+            EngineError: it has none.
+        """
+        with translated(f"looking at the network {_NETWORK}"):
+            found = self._connection.api().call("GET", f"/networks/{_NETWORK}")["IPAM"]["Config"] or []
+        host = next((one["Gateway"] for one in found if "." in one.get("Gateway", "")), None)
+        if host is None:
+            raise EngineError(
+                f"this machine has no address on the engine's network {_NETWORK}: containers don't reach it"
+            )
+        return str(host)
+
     @contextlib.contextmanager
     def run(
         self, spec: ContainerSpec, deadline: Deadline, listener: Callable[[str | None], None] | None = None
@@ -219,8 +239,8 @@ class Engine:
                 # Callbacks run last in, first out: the container goes first, and that ends its log.
                 stack.callback(self._remove, name)
                 _start(api, name)
-                found = _published(api, name, (spec.port, *spec.more_ports), log)
-            yield Container(api, name, found.get(spec.port), log, owner, found)
+                host, found = _published(api, name, (spec.port, *spec.more_ports), log)
+            yield Container(api, name, found.get(spec.port), log, owner, found, host)
 
     def _create(self, api: EngineApi, name: str, spec: ContainerSpec) -> int:
         """Returns the user id that files for their owner only belong to."""
@@ -342,8 +362,8 @@ def _start(api: EngineApi, name: str) -> None:
         raise
 
 
-def _published(api: EngineApi, name: str, wanted: Sequence[int], log: LogStream) -> dict[int, Address]:
-    """Where the ports came out; empty for a container that ended by now: it has none, and its log says why.
+def _published(api: EngineApi, name: str, wanted: Sequence[int], log: LogStream) -> tuple[str, dict[int, Address]]:
+    """Its IP address, and where the ports came out; both empty for a container that ended by now: its log says why.
 
     Raises:
         EngineError: the container is not cut off from other machines, or has no published port.
@@ -357,7 +377,8 @@ def _published(api: EngineApi, name: str, wanted: Sequence[int], log: LogStream)
     ports = network["Ports"] or {}
     bindings = {port: ports.get(f"{port}/tcp") or [] for port in wanted}
     if all(bindings.values()):
-        return {port: Address("127.0.0.1", int(found[0]["HostPort"])) for port, found in bindings.items()}
+        host = next((one["IPAddress"] for one in network["Networks"].values() if one.get("IPAddress")), "")
+        return host, {port: Address("127.0.0.1", int(found[0]["HostPort"])) for port, found in bindings.items()}
     if log.wait_ended(Deadline.after(_REMOVAL_SECONDS)):
-        return {}
+        return "", {}
     raise EngineError("the engine published no port; is its networking set up (`docker network ls`)?")

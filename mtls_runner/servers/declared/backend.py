@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -133,14 +134,19 @@ class DeclaredBackend(ServerBackend):
         self, server: ServerSpec, material: Material, deadline: Deadline
     ) -> Iterator[RunningDeclared]:
         from mtls_runner.servers.container.engine import Engine
+        from mtls_runner.servers.container.reach import reach
         from mtls_runner.servers.declared.container import serve_in_container
 
         with self._lock:
             if self._engine is None:
                 self._engine = Engine.connect()
         here = self._directory(server, material)
-        made = serve_in_container(self._implementation, self._declared, self._engine, server, material, here, deadline)
-        with made as (running, container):
+        with (
+            reach(self._engine, server) as reached,
+            serve_in_container(
+                self._implementation, self._declared, self._engine, reached, material, here, deadline
+            ) as (running, container),
+        ):
             if not self._inside and self._implementation.version is not None:
                 told = container.output_of(*self._implementation.version.command)
                 self._inside = {**self._installed.read_versions(told), "docker engine": self._engine.version}
@@ -159,7 +165,7 @@ class DeclaredBackend(ServerBackend):
 
         def written(described: ServerSpec) -> Mapping[str, object]:
             return (
-                self._own(described, material, here)
+                self._own(replace(described, reached=server.reached), material, here)
                 if own
                 else self._generated(described, material, here, address, cache)
             )

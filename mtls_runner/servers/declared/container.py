@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from mtls_runner.errors import Deadline, LabError
@@ -14,6 +15,7 @@ from mtls_runner.runtimes.directory import Place
 from mtls_runner.runtimes.template import render
 from mtls_runner.servers.container.engine import MEMORY, PIDS, Container, ContainerSpec, Engine
 from mtls_runner.servers.container.files import ContainerFile
+from mtls_runner.servers.container.reach import Reach
 from mtls_runner.servers.declared.connection_log import ConnectionLog
 from mtls_runner.servers.declared.failure import start_failure
 from mtls_runner.servers.declared.own import own_files, own_port
@@ -34,7 +36,7 @@ def serve_in_container(
     implementation: Implementation,
     declared: DeclaredServer,
     engine: Engine,
-    server: ServerSpec,
+    reach: Reach,
     material: Material,
     directory: Path,
     deadline: Deadline,
@@ -44,7 +46,7 @@ def serve_in_container(
     Args:
         implementation, declared: what runs, and how.
         engine: the run's.
-        server: what to run.
+        reach: what to run, and how it reaches the servers behind it.
         material: the plan's.
         directory: where its files are written before they are laid into the container; private to it.
         deadline: until when it has to be ready; pulling an image doesn't count.
@@ -56,16 +58,18 @@ def serve_in_container(
     """
     if declared.container is None:
         raise LabError(f"{implementation.title} does not say how it runs in a container")
+    server = reach.server
     own = bool(server.option("config"))
     seconds = deadline.remaining()
     image = engine.image(server.option("image"))
     deadline = Deadline.after(seconds)
     port = own_port(server) if own else _PORT
     known: Mapping[str, object] = {"dir": _DIRECTORY, "cache": _DIRECTORY}
+    reached = server.reached
 
     def files(described: ServerSpec) -> tuple[ContainerFile, ...]:
         if own:
-            return tuple(own_files(described, declared, material, _DIRECTORY))
+            return tuple(own_files(replace(described, reached=reached), declared, material, _DIRECTORY))
         return tuple(_generated(described, declared, material, directory, port))
 
     template = declared.container.command or declared.command
@@ -84,10 +88,12 @@ def serve_in_container(
         run_as=declared.container.user or "",
         capabilities=_CAPABILITIES,
         environment=tuple(_environment(declared, {**settings(server), **known})),
+        hosts=reach.hosts,
         memory=int(server.option("memory") or MEMORY),
         pids=int(server.option("pids") or PIDS),
     )
     with engine.run(spec, deadline, log.feed) as container:
+        reach.admit(container)
         certificate = material.credential(server.certificate).der if server.certificate is not None else None
         address = container.address
         if address is None or not wait_until_ready(container, declared, address, certificate, log, deadline, own=own):

@@ -18,8 +18,8 @@ def inexpressible(server: ServerSpec, declared: DeclaredServer, title: str) -> s
     """The first thing that it can't honour, for people; ``None``: it can do all of it."""
     if server.option("config") and declared.config is None:
         return f"{title} takes no configuration of the scenario's own"
-    if server.behind:
-        return f"{title} is not told where servers of the file are"
+    if server.option("config") and server.upstreams and not declared.connects:
+        return f"nothing says where {title}'s configurations name what they connect to (connects), so that it meets no upstreams"
     if server.option("config"):
         return None  # it says everything itself
     return next(_missing(server, declared.honours, title), None)

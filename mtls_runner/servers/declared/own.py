@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+import posixpath
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from mtls_runner.errors import LabError
 from mtls_runner.model.endpoint import Address, ServerSpec
 from mtls_runner.model.implementation import DeclaredServer
 from mtls_runner.model.port import Material
@@ -28,13 +31,48 @@ def own_port(server: ServerSpec) -> int:
 def own_files(server: ServerSpec, declared: DeclaredServer, material: Material, base: str) -> Iterator[ContainerFile]:
     """The configuration and what ``files:`` maps; relative paths begin at ``base``.
 
+    Upstreams are where the lab has them, in the configuration and in text files of the author's.
+
     Raises:
         MaterialError: something can't be made.
         FileUnusable: a file of the author's can't be read.
+        LabError: none of them connects to an upstream.
     """
-    text = text_of_own(Path(server.option("config")))
-    yield ContainerFile(f"{base}/{declared.config}", text.encode("utf-8", "surrogateescape"))
-    yield from mapped_files(server, material, base)
+    reached, met = dict(server.reached), set[str]()
+
+    def changed(text: str) -> bytes:
+        text, found = _connected(text, declared, reached)
+        met.update(found)
+        return text.encode("utf-8", "surrogateescape")
+
+    yield ContainerFile(f"{base}/{declared.config}", changed(text_of_own(Path(server.option("config")))))
+    own = {posixpath.join(base, path) for path, what in server.files if what.startswith("file:")}
+    for file in mapped_files(server, material, base):
+        text = (file.content or b"").decode("utf-8", "surrogateescape")
+        yield replace(file, content=changed(text)) if file.path in own else file
+    missed = [name for name in reached if name not in met]
+    if missed:
+        raise LabError(f"upstreams: {Path(server.option('config')).name} connects to no {' and to no '.join(missed)}")
+
+
+def _connected(text: str, declared: DeclaredServer, reached: Mapping[str, Address]) -> tuple[str, set[str]]:
+    """With other addresses in the place of upstreams, and which of them there were."""
+    edits: dict[tuple[int, int], str] = {}
+    met = set()
+    for pattern in declared.connects if reached else ():
+        for found in compiled(f"(?m){pattern}").finditer(text):
+            host, port = found["host"], found["port"]
+            name = next((name for name in (f"{host}:{port}", host) if name in reached), None)
+            if name is None:
+                continue
+            met.add(name)
+            there = reached[name]
+            edits[found.span("host")] = there.host if port else str(there)
+            if port:
+                edits[found.span("port")] = str(there.port)
+    for (begin, end), new in sorted(edits.items(), reverse=True):
+        text = text[:begin] + new + text[end:]
+    return text, met
 
 
 def cannot_be_a_process(server: ServerSpec, declared: DeclaredServer) -> str | None:

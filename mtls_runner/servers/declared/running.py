@@ -31,6 +31,8 @@ _SIGNAL_SECONDS = 1.0
 """A program that says when it begins has missed a signal to which it says nothing by then."""
 _FENCE_SECONDS = 1.0
 """The same of the lab's own connection."""
+_GATEWAY_ERRORS = (502, 503, 504)
+"""What an author's log says of TLS then is about the server behind it (RFC 9110 §15.6.3 to §15.6.5)."""
 _LAST_WORDS = 5
 _PAUSE_SECONDS = 0.01
 """Between two looks at a server that reads its files again."""
@@ -114,7 +116,8 @@ class RunningDeclared(RunningServer):
             after, lines = self._log.wait_for_line(port, after, self._tells_of_request, limit)
         else:
             lines = self._log.wait(port, after, self._is_over, limit)
-        if not lines or (not self._own_log and not self._is_telling(lines)):
+        passed_on = client.response is not None and client.response.status in _GATEWAY_ERRORS
+        if not lines or (not self._own_log and (passed_on or not self._is_telling(lines))):
             return after, None  # nothing that says anything of the connection
         return after, self._view(lines)
 

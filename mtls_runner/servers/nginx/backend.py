@@ -66,11 +66,8 @@ class NginxBackend(ServerBackend):
 
     def cannot(self, server: ServerSpec, client: ClientSpec | None) -> str | None:
         """What nginx has no directive for; the author's own configuration says everything itself."""
-        if server.behind and not (self._is_process(server) and server.option("config")):
-            return (
-                "the lab's servers are reached by an nginx with a configuration of its own that is a process of this machine: "
-                "runtime: process, and --allow-commands"
-            )
+        if server.behind and not server.option("config"):
+            return "only a configuration of its own says what nginx passes on to a server of the file"
         reason = _as_process_cannot(server) if self._is_process(server) else None
         return reason or (None if server.option("config") else inexpressible(server, client))
 
@@ -148,6 +145,7 @@ class NginxBackend(ServerBackend):
     @contextlib.contextmanager
     def _serve_alone(self, server: ServerSpec, material: Material, deadline: Deadline) -> Iterator[RunningNginx]:
         from mtls_runner.servers.container.engine import MEMORY, PIDS, ContainerSpec
+        from mtls_runner.servers.container.reach import reach
         from mtls_runner.servers.nginx.reloading import ReloadableNginx
         from mtls_runner.servers.nginx.staple_priming import prime
         from mtls_runner.servers.nginx.start import wait_until_ready
@@ -160,7 +158,9 @@ class NginxBackend(ServerBackend):
         image = engine.image(_image(server), self._progress)
         deadline = Deadline.after(seconds)
         with contextlib.ExitStack() as stack:
-            stub = stack.enter_context(upstream_stub(server, material.directory)) if server.upstreams else None
+            reached = stack.enter_context(reach(engine, server))
+            server = reached.server
+            stub = stack.enter_context(upstream_stub(server, material.directory)) if server.stubs else None
             responders = stack.enter_context(responder_stub(server.responders, material)) if server.responders else None
             prepared = prepare(server, material, image.command)
             prepared.keep(material.directory / "nginx" / server.id)
@@ -172,7 +172,7 @@ class NginxBackend(ServerBackend):
                 files=prepared.files,
                 user=image.user,
                 capabilities=_IMAGES_CAPABILITIES if server.option("config") else _CAPABILITIES,
-                hosts=relay_hosts(server.upstreams),
+                hosts=tuple((dict(relay_hosts(server.upstreams)) | dict(reached.hosts)).items()),
                 mounts=(
                     *([(stub.directory, UPSTREAM_AT)] if stub else ()),
                     *([(responders.directory, RESPONDERS_AT)] if responders else ()),
@@ -181,6 +181,7 @@ class NginxBackend(ServerBackend):
                 pids=int(server.option("pids") or PIDS),
             )
             container = stack.enter_context(engine.run(spec, deadline))
+            reached.admit(container)
             ready = wait_until_ready(container, prepared, spec.port, deadline)
             self._running[container] = image.id
             stack.callback(self._running.pop, container)
@@ -191,7 +192,7 @@ class NginxBackend(ServerBackend):
                 ready.address,
                 container,
                 prepared,
-                lambda changed: prepare(changed, material, image.command),
+                lambda changed: prepare(replace(changed, reached=server.reached), material, image.command),
                 stub.take if stub else None,
                 responders.check if responders else None,
                 ready.warnings,

@@ -95,7 +95,7 @@ def prepare(server: ServerSpec, material: Material, image_command: tuple[str, ..
 
     own = read_user_configuration(server)
     listens = {address: str(port) for address, port in own.ports.items() if address.removeprefix("*:") != str(port)}
-    relay = upstream_relay(own.stubs.values(), UPSTREAM_AT, own.certificate)
+    relay = upstream_relay(own.answered, UPSTREAM_AT, own.certificate)
     made = own.copies(material, f"{relay} {responder_relay(server.responders)}".strip(), listens=listens)
     return _own(own, made, None, _noticing(image_command))
 
@@ -115,9 +115,7 @@ def prepare_own(
     Raises:
         MaterialError: something can't be made or read.
     """
-    reached = dict(own.server.reached)
-    stubs = [one for one in own.stubs.values() if own.server.upstreams[one.number - 1] not in reached]
-    relay = upstream_relay(stubs, stub, _below(own.certificate, place.directory), stub)
+    relay = upstream_relay(own.answered, stub, _below(own.certificate, place.directory), stub)
     made = own.copies(
         material,
         " ".join((relay, *place.http)),

@@ -13,7 +13,7 @@ import pwd
 import socket
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -186,13 +186,17 @@ def serve_as_process(
             listener.setblocking(False)  # as nginx's own are: it may accept until nobody is there
         ports = {number: listener.getsockname()[1] for number, listener in listeners.items()}
         address = Address(_HOST, ports[wanted])
-        stub = stack.enter_context(upstream_stub(server, material.directory)) if server.upstreams else None
+        stub = stack.enter_context(upstream_stub(server, material.directory)) if server.stubs else None
 
         def prepared_for(changed: ServerSpec) -> Prepared:
             if own is None:
                 return prepare_generated({address.port: changed}, material, surroundings)
             return prepare_own(
-                _read(changed) or own, material, surroundings, ports, str(stub.directory) if stub else ""
+                _read(replace(changed, reached=server.reached)) or own,
+                material,
+                surroundings,
+                ports,
+                str(stub.directory) if stub else "",
             )
 
         prepared = prepared_for(server)

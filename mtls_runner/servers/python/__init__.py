@@ -73,6 +73,14 @@ class _Server(RunningServer):
         """Of the connections after that number, in order."""
         return tuple(connection.view() for connection in self._connections.since(after, deadline))
 
+    def heard(self) -> int:
+        """Rank of what it heard last, a request of an earlier connection counts, too."""
+        return self._connections.rank
+
+    def heard_after(self, rank: int, deadline: Deadline) -> tuple[ServerView, ...]:
+        """Of the connections of which it heard more, in that order."""
+        return tuple(connection.view() for connection in self._connections.heard_after(rank, deadline))
+
     def settled(self) -> Iterator[ServerView]:
         """Of everyone who comes, once it is known what came of it."""
         connections = self._connections.follow()

@@ -10,7 +10,6 @@ client's port, and counted in the order they came.
 from __future__ import annotations
 
 import errno
-import itertools
 import queue
 import socket
 import ssl
@@ -293,7 +292,7 @@ class Connections:
         self._changed = threading.Condition()
         self._by_port: OrderedDict[int, RecordedConnection] = OrderedDict()
         self._number = 0
-        self._heard = itertools.count(1)
+        self._rank = 0
         self._followers: list[queue.SimpleQueue[RecordedConnection | None]] = []
         self._closed = False
 
@@ -301,6 +300,11 @@ class Connections:
     def number(self) -> int:
         """Of the last one that came; 0: none yet."""
         return self._number
+
+    @property
+    def rank(self) -> int:
+        """Of what was heard last; 0: nothing yet."""
+        return self._rank
 
     def opened(self, port: int) -> RecordedConnection:
         """A client has connected from this port."""
@@ -316,7 +320,8 @@ class Connections:
 
     def heard(self, connection: RecordedConnection) -> None:
         """Of all, this one was heard of last."""
-        connection.heard = next(self._heard)
+        with self._changed:
+            self._rank = connection.heard = self._rank + 1
 
     def settle(self, connection: RecordedConnection, *, over: bool = True) -> None:
         """What matters of it is known; unless it is over, further requests may come."""
@@ -385,6 +390,14 @@ class Connections:
                 if not self._changed.wait(deadline.remaining()) and deadline.passed:
                     break
             return found
+
+    def heard_after(self, rank: int, deadline: Deadline) -> tuple[RecordedConnection, ...]:
+        """Those of which more was heard, in that order; waits for it until the deadline at most."""
+        with self._changed:
+            while not (found := [one for one in self._by_port.values() if one.heard > rank and not one.taken]):
+                if not self._changed.wait(deadline.remaining()) and deadline.passed:
+                    break
+            return tuple(sorted(found, key=lambda one: one.heard))
 
     def _after(self, number: int) -> tuple[RecordedConnection, ...]:
         return tuple(one for one in self._by_port.values() if one.number > number and not one.taken)

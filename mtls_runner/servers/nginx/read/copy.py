@@ -88,6 +88,30 @@ class OwnConfiguration:
     _missing: list[str] = field(default_factory=list)
 
     @property
+    def answered(self) -> tuple[Stub, ...]:
+        """Those of the stubs that are stubs, and no servers of the plan."""
+        return tuple(one for one in self.stubs.values() if self.server.upstreams[one.number - 1] in self.server.stubs)
+
+    def _behind(self) -> tuple[dict[Application, str], str]:
+        """Where servers of the plan are found, and ``upstream`` blocks for the ``http`` level.
+
+        Names stay in what is passed (``$proxy_host``, which the certificate has to have): a container resolves them; elsewhere
+        each is a group.
+        """
+        reached = dict(self.server.reached)
+        found: dict[Application, str] = {}
+        groups: dict[str, str] = {}
+        for one, stub in self.stubs.items():
+            address = reached.get(self.server.upstreams[stub.number - 1])
+            if address is None:
+                continue
+            found[one] = one.at(str(address))
+            resolved = one.directive == "server" or not is_name(one.host) or address.host == one.host
+            if not resolved and groups.setdefault(one.host, str(address)) == str(address):
+                found[one] = one.at(one.host)
+        return found, " ".join(f"upstream {name} {{ server {address}; }}" for name, address in groups.items())
+
+    @property
     def proxy_ports(self) -> frozenset[int]:
         """Ports where the PROXY protocol is spoken."""
         return frozenset(
@@ -151,18 +175,13 @@ class OwnConfiguration:
         Raises:
             MaterialError: a file can't be read, or made.
         """
+        behind, groups_behind = self._behind()
         sizes = [text for name, text in _SIZES.items() if not any(one.name == name for _, one in self.found)]
         moved = " ".join(f"{new} {old};" for new, old in self._moved(listens).items())
         ports = f"map $server_port {_SAID_PORT} {{ default $server_port; {moved} }}" if moved else ""
-        http = " ".join(part for part in (FORMAT_DEFINITION, *sizes, ports, http) if part)
+        http = " ".join(part for part in (FORMAT_DEFINITION, *sizes, ports, groups_behind, http) if part)
         mapped = list(mapped_files(self.server, material, str(ROOT)))
         paths = {file.path for file in mapped}
-        reached = dict(self.server.reached)
-        behind = {
-            one: str(reached[name])
-            for one, stub in self.stubs.items()
-            if (name := self.server.upstreams[stub.number - 1]) in reached
-        }
         at = {
             one: stub_at(stub, sockets)
             for one, stub in self.stubs.items()
@@ -189,7 +208,8 @@ class OwnConfiguration:
             here=lambda path: str(ROOT / path) in paths,
             arguments=self._responders()
             | by_http
-            | {(one.directive, one.argument): one.at(address) for one, address in (at | own | behind).items()},
+            | {(one.directive, one.argument): one.at(address) for one, address in (at | own).items()}
+            | {(one.directive, one.argument): argument for one, argument in behind.items()},
             texts=self._server_port(listens)
             | {
                 old: hashlib.sha1(material.credential(id_).der, usedforsecurity=False).hexdigest()
