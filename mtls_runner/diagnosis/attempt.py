@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +24,7 @@ from mtls_runner.model.case import Case
 from mtls_runner.model.endpoint import ClientSpec
 from mtls_runner.model.observation import ClientView, Conclusion, Observation, Outcome, Phase, Reason, ServerView
 from mtls_runner.model.port import RunningServer
-from mtls_runner.pki.own import Own
+from mtls_runner.pki.users_files import UsersFiles
 from mtls_runner.registry import registry
 from mtls_runner.tls import verify_reason
 from mtls_runner.tls.rules import same_answer
@@ -99,20 +99,20 @@ def attempt(wish: Wish, log: LogFile | None = None) -> Attempt:
         )
         seen = lab.observed(case, client, running, met)
         # who brings no authorities does not want to hear which ones of the system's are old
-        silent = tuple(f"{one}: " for one in client.trust) if wish.ca is None else ()
-        notes = tuple(note for note in notes if not note.startswith(silent))
-        seen = replace(seen, evidence=tuple(one for one in seen.evidence if not one.startswith(silent)))
+        files = lab.material.users_files
+        silent = {note for one in client.trust for note in files.notes_on(one)} if wish.ca is None else set()
+        notes = tuple(note for note in notes if note not in silent)
+        seen = replace(seen, evidence=tuple(one for one in seen.evidence if one not in silent))
         without: Observation | None = None
         if wish.certificate is not None and seen.client is not None and seen.client.response is not None:
             without = _by(replace(client, certificate=None, passphrase=None), lab, case, running)
-        found = lab.material.users_files.own
         telling = seen
         python = registry().clients.default
         if _lost(seen) and client.tool is not python:
             # which reads the alert that a server sends before it resets the connection
             telling = _by(replace(client, tool=python), lab, case, running)
         earlier = log.earlier if log is not None else None
-        judged = _judged(wish, case, client, telling, _again(lab, running), notes, found, without, earlier)
+        judged = _judged(wish, case, client, telling, _again(lab, running), notes, files, without, earlier)
         if telling is not seen:
             read = f"The same by the Python client, which loses no alert to a reset: {telling.summary}."
             judged = replace(judged, observation=seen, remarks=(read, *judged.remarks))
@@ -152,7 +152,7 @@ def _judged(
     observation: Observation,
     again: Callable[[ClientSpec], ClientView],
     notes: tuple[str, ...],
-    read: Mapping[str, Own],
+    files: UsersFiles,
     without: Observation | None,
     earlier: ServerView | None,
 ) -> Attempt:
@@ -162,12 +162,13 @@ def _judged(
         client=client,
         observation=observation,
         view=view,
-        inventory=inventory(wish, client, view, read),
+        inventory=inventory(wish, client, view, files.own),
         commands=Commands(wish),
         now=datetime.now(UTC),
         again=again,
         without=without.client if without is not None else None,
         earlier=earlier,
+        problem=files.problem(client.certificate, client.passphrase) if client.certificate is not None else None,
     )
     likely = _narrowed(observation, earlier)
     causes = tuple(_causes(evidence))

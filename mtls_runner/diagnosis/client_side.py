@@ -13,6 +13,8 @@ from mtls_runner.model.certificate_rules import covers, is_address
 from mtls_runner.model.chain import lineage
 from mtls_runner.model.chain_faults import Fault, blame, faults
 from mtls_runner.model.observation import Outcome, Reason
+from mtls_runner.pki.own_content import is_keystore, read_content
+from mtls_runner.tls.context import Problem
 
 __all__ = ["refused_by_client", "unusable"]
 
@@ -26,7 +28,8 @@ def unusable(evidence: Evidence) -> Iterator[Cause]:
     reason = view.problem
     if reason is None:
         return
-    text = view.error.removesuffix(f" ({view.tool}: {view.own_words})")
+    problem = evidence.problem if evidence.problem is not None and evidence.problem.reason is reason else None
+    text = problem.text if problem is not None else view.error
     lines: tuple[str, ...] = ()
     remedy = HINTS.get(reason, "")
     match reason:
@@ -45,13 +48,12 @@ def unusable(evidence: Evidence) -> Iterator[Cause]:
             lines = (commands.own_algorithms(),)
         case _R.MISSING_FILE:
             lines = (commands.own_files(),)
-            if "private key" in text:
+            if evidence.wish.key is None and evidence.inventory.sent:
                 remedy = "Name the key's file with --key."
-        case _R.MALFORMED if "keystore" in text:
+        case _R.MALFORMED if evidence.wish.certificate is not None and is_keystore(evidence.wish.certificate):
             lines, remedy = (commands.keystore(),), "Convert it."
         case _R.MALFORMED:
-            file = evidence.wish.ca if _is_about(text, evidence.wish.ca) else evidence.wish.key
-            file = file if _is_about(text, file) else evidence.wish.certificate
+            file = _malformed(evidence)
             lines = commands.blocks(file) if file is not None else ()
     yield Cause(
         Outcome.CLIENT_UNUSABLE,
@@ -62,8 +64,15 @@ def unusable(evidence: Evidence) -> Iterator[Cause]:
     )
 
 
-def _is_about(text: str, file: Path | None) -> bool:
-    return file is not None and text.startswith(file.name)
+def _malformed(evidence: Evidence) -> Path | None:
+    """The first of the files that were named in which there is nothing of what it was named for."""
+    wish = evidence.wish
+    for file, key in ((wish.ca, False), (wish.key, True)):
+        if file is not None:
+            content = read_content(file)
+            if isinstance(content, Problem) or not (content.keys if key else content.certificates):
+                return file
+    return wish.certificate
 
 
 def refused_by_client(evidence: Evidence) -> Iterator[Cause]:

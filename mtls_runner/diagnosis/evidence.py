@@ -11,6 +11,7 @@ from mtls_runner.diagnosis.inventory import Inventory
 from mtls_runner.diagnosis.wish import Wish
 from mtls_runner.model.endpoint import ClientSpec
 from mtls_runner.model.observation import ClientView, Observation, Outcome, Phase, ServerView
+from mtls_runner.tls.context import Problem
 
 __all__ = ["Evidence"]
 
@@ -31,6 +32,7 @@ class Evidence:
         now: aware.
         again: makes another connection, with another description of the client.
         earlier: what the server's log said last, where it says nothing of this connection.
+        problem: what the lab's own reading of the client's certificate and key found wrong.
         without: what came of the same request without a certificate; ``None``: nobody asked.
     """
 
@@ -44,6 +46,7 @@ class Evidence:
     again: Callable[[ClientSpec], ClientView]
     without: ClientView | None = None
     earlier: ServerView | None = None
+    problem: Problem | None = None
 
     @property
     def status(self) -> int | None:

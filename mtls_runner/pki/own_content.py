@@ -17,7 +17,16 @@ from mtls_runner.pki.pem import Block, blocks, pem_block, plain_text
 from mtls_runner.tls import asn1
 from mtls_runner.tls.context import Problem
 
-__all__ = ["CONVERTIBLE", "Content", "KeyText", "der_label", "first_element", "read_content", "read_octets"]
+__all__ = [
+    "CONVERTIBLE",
+    "Content",
+    "KeyText",
+    "der_label",
+    "first_element",
+    "is_keystore",
+    "read_content",
+    "read_octets",
+]
 
 LARGEST = 64 * 1024 * 1024
 """Octets; revocation lists of this size exist."""
@@ -38,6 +47,7 @@ _INSTEAD = {
     "OPENSSH PRIVATE KEY": "an OpenSSH key; ssh-keygen -p -m PKCS8 converts it",
 }
 _BLANK_LINE = re.compile(rb"\n[ \t\r]*\n")
+_KEYSTORES = (b"\xfe\xed\xfe\xed", b"\xce\xce\xce\xce")
 _MAGIC = {
     b"\xfe\xed\xfe\xed": "a Java keystore (JKS); keytool -importkeystore -deststoretype pkcs12 makes PKCS #12 of it",
     b"\xce\xce\xce\xce": "a Java keystore (JCEKS); keytool -importkeystore -deststoretype pkcs12 makes PKCS #12 of it",
@@ -96,6 +106,12 @@ def read_octets(path: Path) -> bytes | Problem:
 def _short(name: str) -> str:
     """A file's name, for messages: one that no file system takes says nothing by its length."""
     return name if len(name) <= 80 else f"{name[:60]}…"
+
+
+def is_keystore(path: Path) -> bool:
+    """Whether it is one of Java's own forms, JKS or JCEKS, which OpenSSL does not read."""
+    data = read_octets(path)
+    return not isinstance(data, Problem) and data.startswith(_KEYSTORES)
 
 
 def read_content(path: Path) -> Content | Problem:
