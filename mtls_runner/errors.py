@@ -142,7 +142,16 @@ class FileUnusable(MaterialError):
 
 
 class EngineError(LabError):
-    """The container engine can't be reached, lacks the image or refuses; the text names the next step."""
+    """The container engine can't be reached, lacks the image or refuses; the text names the next step.
+
+    Args:
+        message: what is wrong.
+        image: the reference of the image that it is about; ``""``: it is about none.
+    """
+
+    def __init__(self, message: str, *, image: str = "") -> None:
+        self.image = image
+        super().__init__(message)
 
 
 class ServerUnusable(LabError):

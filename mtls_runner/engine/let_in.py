@@ -97,8 +97,7 @@ _NAMED = ("ciphersuites", "ciphers", "groups", "signature_algorithms", "alpn", "
 
 def blamed(plan: Plan, server: ServerSpec, error: LabError) -> Span | None:
     """The line of the file that a server did not start for; ``None``: it is not that, or the line is unknown."""
-    image = server.option("image")
-    if isinstance(error, EngineError) and image and image in str(error):
+    if isinstance(error, EngineError) and error.image:
         return plan.places.get(("server", server.id, "image"))
     if not isinstance(error, ServerUnusable):
         return None

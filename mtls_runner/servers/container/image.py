@@ -69,7 +69,7 @@ def _pull(connection: EngineConnection, reference: str, progress: PullProgress |
     try:
         for message in client.pull(reference, stream=True, decode=True):
             if "error" in message:
-                raise EngineError(_absent(reference, str(message["error"])))
+                raise _absent(reference, str(message["error"]))
             detail = message.get("progressDetail") or {}
             if message.get("status") == "Downloading" and detail.get("total"):
                 layers[message["id"]] = (detail["current"], detail["total"])
@@ -77,15 +77,16 @@ def _pull(connection: EngineConnection, reference: str, progress: PullProgress |
                 done, total = sum(now for now, _ in layers.values()), sum(all_ for _, all_ in layers.values())
                 progress(f"pulling {reference}", done, total)
     except DockerException as error:
-        raise EngineError(_absent(reference, str(getattr(error, "explanation", error)))) from error
+        raise _absent(reference, str(getattr(error, "explanation", error))) from error
     finally:
         client.close()
 
 
-def _absent(reference: str, message: str) -> str:
-    return (
+def _absent(reference: str, message: str) -> EngineError:
+    return EngineError(
         f"image {reference} is not here and can't be pulled: {message.strip()}. "
-        f"Next: `docker pull {reference}`, or name another image with --image or MTLS_RUN_IMAGE"
+        f"Next: `docker pull {reference}`, or name another image with --image or MTLS_RUN_IMAGE",
+        image=reference,
     )
 
 
