@@ -24,7 +24,7 @@ __all__ = ["A_CONTAINER_EACH", "TOOLS", "Answers", "answers", "measured", "nginx
 
 T = TypeVar("T")
 TOOLS = ("python", "curl")
-#: Scenarios whose servers ask OCSP responders: nginx has a container each there, and ``python -m tests.export`` runs them.
+#: Scenarios whose servers ask OCSP responders: nginx has a container each there, and ``python -m tests.scenarios`` runs them.
 A_CONTAINER_EACH = ("ocsp", "stapling")
 
 #: Of a scenario file on a backend with a client: every case's verdict, by id.

@@ -325,7 +325,7 @@ def test_a_curl_that_does_not_stop_is_stopped(store: Store, tmp_path: Path, monk
     script.chmod(0o755)
     monkeypatch.setenv("MTLS_RUN_CURL", str(script))
     with pytest.raises(DeadlineExceeded):
-        CurlClient().probe(replace(SPEC, timeout=0.1), Address("127.0.0.1", 9), store, Deadline.after(10))
+        CurlClient().probe(replace(SPEC, timeout=0.1), Address("127.0.0.1", 9), store, Deadline.after(3))
     process = int((tmp_path / "pid").read_text())
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)

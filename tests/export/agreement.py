@@ -16,10 +16,9 @@ from mtls_runner.model.observation import Observation, Outcome, Reason
 from mtls_runner.model.verdict import Status, Verdict
 
 from ..container_engine import IMAGE
-from ..once import TOOLS, measured
 from .script import Line, run
 
-__all__ = ["NothingToCompare", "checked", "differences", "in_one_version"]
+__all__ = ["NothingToCompare", "script_differences"]
 
 _WITH_REASON = (Outcome.SERVER_REFUSED, Outcome.CLIENT_REFUSED)
 
@@ -62,13 +61,13 @@ def _compared(plan: Plan, verdicts: Mapping[str, Verdict], seen: Mapping[str, Li
     return found
 
 
-def in_one_version(plan: Plan) -> Plan:
+def _in_one_version(plan: Plan) -> Plan:
     """Each case once, over the last TLS version that it is for: nginx refuses by HTTP in all of them."""
     cases = {re.sub(r"client\.tls=[^,\]]*", "", case.name): case for case in plan.cases}
     return replace(plan, cases=tuple(cases.values()))
 
 
-def differences(plan: Plan, answers: Mapping[str, Verdict], directory: Path) -> list[str]:
+def _differences(plan: Plan, answers: Mapping[str, Verdict], directory: Path) -> list[str]:
     """Export the plan, run the script, and hold all that it says against the lab's verdicts; empty: they agree.
 
     Args:
@@ -98,27 +97,18 @@ def differences(plan: Plan, answers: Mapping[str, Verdict], directory: Path) -> 
     return found + _compared(plan, answers, result.cases)
 
 
-def checked(asked: tuple[Path, str]) -> tuple[str, list[str]]:
-    """Run a scenario file with both clients and its exported script; a title, and what does not hold.
+def script_differences(file: Path, backend: str, answers: Mapping[str, Verdict]) -> list[str]:
+    """A scenario file's exported script, held against the lab's verdicts.
 
     Args:
-        asked: the file, and the backend whose place the script's server takes.
+        file: the scenario.
+        backend: whose place the script's server takes.
+        answers: the lab's with curl there, by id.
+
+    Raises:
+        NothingToCompare: see there.
     """
-    file, backend = asked
     plan = load(file, Overrides(backend=backend, tool="curl", image=IMAGE))
-    verdicts = measured(file, backend)
-    found = [
-        f"{verdict.case.id}: {verdict.status} {verdict.error or verdict.mismatches}"
-        for tool in TOOLS
-        for verdict in verdicts[tool].values()
-        if verdict.status not in (Status.PASS, Status.SKIP)
-    ]
-    title = f"{file.stem} on {backend}"
     with tempfile.TemporaryDirectory(prefix="exported-") as directory:
-        try:
-            # nginx refuses by HTTP in all versions of TLS
-            compared = in_one_version(plan) if backend == "nginx" else plan
-            found += differences(compared, verdicts["curl"], Path(directory))
-        except NothingToCompare as error:
-            title = f"{title}: {error}"
-    return title, found
+        # nginx refuses by HTTP in all versions of TLS
+        return _differences(_in_one_version(plan) if backend == "nginx" else plan, answers, Path(directory))

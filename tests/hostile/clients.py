@@ -25,9 +25,13 @@ _LATE = "timed-out: handshake"
 _HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
 
 
+#: How long a client waits for the server, in seconds: no server here takes it.
+PATIENCE = 30.0
+
+
 def connect(port: int) -> socket.socket:
-    """With a time limit that no server here takes."""
-    return socket.create_connection(("127.0.0.1", port), 30)
+    """With that time limit."""
+    return socket.create_connection(("127.0.0.1", port), PATIENCE)
 
 
 def _context() -> ssl.SSLContext:

@@ -15,6 +15,8 @@ from mtls_runner.model.verdict import CaseFinished, RunFinished
 
 __all__ = ["make_context", "visit"]
 
+_PATIENT = 10.0
+
 
 def make_context(directory: Path) -> Callable[[Path], ssl.SSLContext]:
     """What makes contexts with a self-signed certificate, which they share; none is asked of the client."""
@@ -66,16 +68,18 @@ def visit(
         ports: of the servers, by behaviour.
         expected: ``outcome`` or ``outcome: reason`` for each.
         tool: the client.
-        timeout: each client's, in seconds.
+        timeout: a client's that is expected to take it, in seconds; others have more, on a machine that does much else.
         jobs: cases at a time.
         request: each client's; a plain GET by default.
     """
     cases, servers = [], {}
-    client = {"insecure": True, "timeout": timeout} | ({"request": dict(request)} if request is not None else {})
+    asked = {"request": dict(request)} if request is not None else {}
     for number, (name, port) in enumerate(ports.items()):
         outcome, _, reason = expected[name].partition(": ")
         servers[f"s{number}"] = {"backend": "external", "address": f"127.0.0.1:{port}"}
         expect = {outcome: reason} if reason else outcome
+        limit = timeout if outcome == "timed-out" else max(timeout, _PATIENT)
+        client = {"insecure": True, "timeout": limit} | asked
         cases.append({"name": name, "server": f"s{number}", "client": client, "expect": expect})
     text = {
         "ca": {},

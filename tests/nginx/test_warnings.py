@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ from mtls_runner import Overrides, Status, load, run
 from mtls_runner.model.verdict import CaseFinished, Noted
 
 from ..container_engine import IMAGE
+from ..warm import run_warm
 
 SERVER = "server {{ listen 443 ssl; server_name {}; ssl_certificate /c/s.crt; ssl_certificate_key /c/s.key; return 200 {}; }}\n"
 SCENARIO = """\
@@ -46,10 +45,14 @@ def test_a_server_name_that_is_ignored_is_a_warning_that_people_see(scenario: Pa
 
 
 def test_pytest_shows_it_in_its_summary(scenario: Path) -> None:
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--mtls-image", IMAGE, scenario.name]
-    done = subprocess.run(
-        command, cwd=scenario.parent, env=dict(os.environ), capture_output=True, text=True, timeout=300, check=False
-    )
+    usual = (
+        "-W",
+        "default",
+        "-W",
+        "ignore::pytest.PytestAssertRewriteWarning",
+    )  # of the process that it is forked from
+    arguments = ["-p", "no:cacheprovider", *usual, "--mtls-image", IMAGE, scenario.name]
+    done = run_warm("pytest", arguments, cwd=scenario.parent, env=os.environ)
     assert done.returncode == 0, done.stdout + done.stderr
     assert TOLD in done.stdout
     assert "2 passed, 1 warning" in done.stdout

@@ -1,69 +1,52 @@
-"""Every scenario passes on both backends and with both clients, with the same outcome and reason, case by case.
-
-Only what stands under ``where:`` may differ: a certificate with two independent faults is refused for one of them here
-and for the other there, and then the scenario says so.
-"""
+"""Scenarios end alike on both backends and with both clients; ``python -m tests.scenarios`` does it with every one."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from mtls_runner import Status, Verdict
-from mtls_runner.registry import registry
+from mtls_runner import Verdict
+from mtls_runner.model.observation import Reason
 
-from ..once import A_CONTAINER_EACH, TOOLS, Answers
+from ..once import Answers
+from .same_answer import SCENARIOS, compared
 
 pytestmark = pytest.mark.timeout(600)
 
-#: Without folders of scenarios that are for one of the other servers.
-SCENARIOS = sorted(
-    path
-    for path in (Path(__file__).parents[2] / "scenarios").rglob("*.yaml")
-    if path.name != "lab.yaml" and path.parent.name not in {*registry().backends.declared, "application"}
-)
+#: Each for something of its own: defects, settings of the client, revocation, keys at rest, resumed sessions, nginx.
+SOME = ("basic", "wrong-certificates", "client-view", "crl-client", "passphrases", "sessions", "verify-client")
+CHOSEN = [path for path in SCENARIOS if path.stem in SOME]
 
 
-def told(verdict: Verdict) -> tuple[str | None, str | None]:
-    assert verdict.observation is not None, verdict.error
-    return verdict.observation.outcome, verdict.observation.reason
-
-
-def reasons(verdict: Verdict) -> list[object]:
-    """What the author expects as outcome and reason on these ends."""
-    case = verdict.case
-    checks = [*case.expect.checks, *(check for step in case.steps for check in step.expect.checks)]
-    return [check.alternatives for check in checks if check.path in ("outcome", "reason")]
-
-
-@pytest.mark.parametrize(
-    ("path", "backend"),
-    [
-        pytest.param(path, backend, id=f"{path.stem}-{backend}")
-        for path in SCENARIOS
-        for backend in ("python", "nginx")
-        if backend == "python" or path.stem not in A_CONTAINER_EACH
-    ],
-)
+@pytest.mark.parametrize("backend", ["python", "nginx"])
+@pytest.mark.parametrize("path", CHOSEN, ids=[path.stem for path in CHOSEN])
 def test_outcome_and_reason_are_those_of_the_embedded_ends(
     path: Path, backend: str, answers: Answers, request: pytest.FixtureRequest
 ) -> None:
     if backend == "nginx":
         request.getfixturevalue("nginx_engine")
-    here = answers(path, "python", "python")
-    ran, skipped = 0, set[str]()
-    for tool in TOOLS:
-        there = answers(path, backend, tool)
-        assert set(here) == set(there)
-        for name, verdict in there.items():
-            if verdict.status is Status.SKIP:
-                assert verdict.skip_reason, name
-                skipped.add(verdict.skip_reason)
-                continue
-            assert verdict.status is Status.PASS, (name, tool, verdict.error, verdict.mismatches)
-            ran += 1
-            if here[name].status is not Status.SKIP and reasons(verdict) == reasons(here[name]):
-                assert told(verdict) == told(here[name]), (name, tool)
-    if not ran and backend == "nginx":  # what only nginx can do, the embedded server need not
-        pytest.skip("; ".join(sorted(skipped)))
+    found = compared(path, backend, answers)
+    assert found.wrong == ()
+    assert found.ran
+
+
+def test_the_negative_twin_another_reason_is_told(answers: Answers) -> None:
+    (path,) = (path for path in CHOSEN if path.stem == "wrong-certificates")
+
+    def changed(path: Path, backend: str, tool: str) -> dict[str, Verdict]:
+        found = answers(path, backend, tool)
+        if tool == "curl":
+            return dict(found)
+        return {name: other(verdict) for name, verdict in found.items()}
+
+    def other(verdict: Verdict) -> Verdict:
+        seen = verdict.observation
+        if seen is None or seen.reason is not Reason.EXPIRED:
+            return verdict
+        return replace(verdict, observation=replace(seen, reasons=(Reason.OTHER,)))
+
+    wrong = compared(path, "python", changed).wrong
+    assert wrong
+    assert all("expired" in line and "other" in line for line in wrong)

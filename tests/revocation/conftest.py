@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mtls_runner import Case, Lab, Overrides, Plan, Status, Verdict, load
+from mtls_runner import Case, Overrides, Plan, Status, Verdict, load
+from mtls_runner.engine import RunOptions, run
+from mtls_runner.model.verdict import CaseFinished, RunFinished
 from mtls_runner.pki import Store
 from mtls_runner.pki.keys import KeyPool
 
@@ -34,10 +36,15 @@ def each_once(plan: Plan) -> dict[str, Case]:
 
 
 def verdicts(plan: Plan, cases: Mapping[str, Case]) -> dict[str, Verdict]:
-    """Run those that can be run."""
-    with Lab(replace(plan, cases=tuple(cases.values()))) as lab:
-        found = {name: lab.run(case) for name, case in cases.items()}
-    return {name: verdict for name, verdict in found.items() if verdict.status is not Status.SKIP}
+    """Run those that can be run, several at a time: what asks responders has a container each."""
+    named = tuple(replace(case, id=name) for name, case in cases.items())
+    found = {}
+    for event in run([replace(plan, cases=named)], RunOptions(jobs=4)):
+        if isinstance(event, CaseFinished) and event.verdict.status is not Status.SKIP:
+            found[event.verdict.case.id] = event.verdict
+        elif isinstance(event, RunFinished):
+            assert not event.error, event.error
+    return found
 
 
 MakeStore = Callable[[Plan], Store]
