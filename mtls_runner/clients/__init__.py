@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mtls_runner.model.traits import ClientTraits, Runtime
+from mtls_runner.model.traits import ClientProtocol, ClientTraits, Runtime
 
 if TYPE_CHECKING:
     from mtls_runner.model.port import Client, TypedCommand
@@ -31,6 +31,7 @@ TRAITS = ClientTraits(
     library="openssl",
     completes_chains=True,
     runtimes=(Runtime.EMBEDDED,),
+    protocols=frozenset(ClientProtocol),
     like_curl=True,
     typed=_typed,
 )

@@ -1,4 +1,4 @@
-"""The client inside this process: Python's ``ssl``, HTTP by h11."""
+"""The client inside this process: Python's ``ssl``, HTTP by h11, or bytes of the author's."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import threading
 import traceback
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from mtls_runner.errors import Deadline, LabError, ended_by
 from mtls_runner.model.endpoint import Address, ClientSpec
@@ -30,6 +31,9 @@ from mtls_runner.tls.sockets import (
     say_goodbye,
 )
 
+if TYPE_CHECKING:
+    from mtls_runner.clients.dialogue import Dialogue
+
 __all__ = ["PythonClient"]
 
 _LINGER_SECONDS = 2.0
@@ -48,12 +52,13 @@ class _Connection:
 
     __slots__ = (
         "_client",
+        "_dialogue",
         "_host",
         "_keep",
         "_number",
         "_reader",
         "_session",
-        "_tls",
+        "_sock",
         "_view",
         "alpn",
         "cipher",
@@ -61,6 +66,7 @@ class _Connection:
         "local_port",
         "name_mismatch",
         "phase",
+        "received",
         "response",
         "resumed",
         "symbol",
@@ -75,8 +81,9 @@ class _Connection:
         self._host = host
         self._keep = keep
         self._number = 1
-        self._tls: ssl.SSLSocket | None = None
+        self._sock: socket.socket | None = None
         self._reader: ResponseReader | None = None
+        self._dialogue: Dialogue | None = None
         self._view: ClientView | None = None
         self.phase = Phase.CONNECT
         self.transcript = Transcript()
@@ -92,6 +99,7 @@ class _Connection:
         self.resumed: bool | None = None
         self._session: ssl.SSLSession | None = None
         self.response: HttpResponse | None = None
+        self.received: bytes | None = None
 
     def failed(self, error: OSError) -> None:
         """Take down why the socket, or TLS on it, failed."""
@@ -145,92 +153,127 @@ class _Connection:
     @property
     def session(self) -> ssl.SSLSession | None:
         """Of the last request: on TLS 1.3 its ticket came with a response at the latest."""
-        if self._tls is not None and self.phase is Phase.DONE:  # a copy of it costs as much as a tenth of an exchange
-            return self._tls.session
+        if isinstance(self._sock, ssl.SSLSocket) and self.phase is Phase.DONE:  # a copy costs a tenth of an exchange
+            return self._sock.session
         return self._session
 
     def ask(self, client: ClientSpec, deadline: Deadline) -> ClientView:
         """Another request on it; a server that has closed it already is not asked any more, as curl does not."""
         self._number += 1
-        self._view = self.response = None
-        if self._tls is None or self._reader is None:
+        self._view = self.response = self.received = None
+        spoken = self._reader or self._dialogue
+        if self._sock is None or spoken is None:
             if not self.symbol:
                 self.symbol, self.error = "EOF", "the connection was closed after the request before"
             self.phase = Phase.REQUEST
             return self.view
         self._client, self.phase = client, Phase.REQUEST
         try:
-            if self._reader.ended():
+            if spoken.ended():
                 self.symbol, self.error = "EOF", "the server had closed the connection before this request"
                 self.close()
         except OSError as error:
             self.failed(error)
             self.close()
-        if self._tls is not None:
-            self.talk(self._tls, deadline)
+        if self._sock is not None:
+            self.talk(self._sock, deadline)
             if self.symbol or self.timed_out:
                 self.close()
         return self.view
 
     def close(self) -> None:
         """With a word of farewell where it still lives."""
-        if self._tls is not None:
-            self._session = self._tls.session
-            if not self.symbol:
-                say_goodbye(self._tls)
-            self._tls.close()
-        self._tls = None
+        if self._sock is not None:
+            if isinstance(self._sock, ssl.SSLSocket):
+                self._session = self._sock.session
+                if not self.symbol:
+                    say_goodbye(self._sock)
+            self._sock.close()
+        self._sock = None
 
     # --- what happens on it ---
 
-    def begin(self, tls: ssl.SSLSocket, deadline: Deadline) -> None:
-        """Handshake and first request; then it is closed unless it is to be kept."""
-        self._tls = tls
-        if isinstance(tls, RecordingSocket):
-            tls.transcript = self.transcript
+    def begin(self, sock: socket.socket, deadline: Deadline) -> None:
+        """Handshake, if it makes one, and first request; then it is closed unless it is to be kept."""
+        self._sock = sock
+        if isinstance(sock, RecordingSocket):
+            sock.transcript = self.transcript
         try:
-            self.talk(tls, deadline)
+            self.talk(sock, deadline)
         finally:
             if not self._keep or self.symbol or self.timed_out:
-                tls.close()
-                self._tls = None
+                sock.close()
+                self._sock = None
 
-    def talk(self, tls: ssl.SSLSocket, deadline: Deadline) -> None:
+    def talk(self, sock: socket.socket, deadline: Deadline) -> None:
         """A request, and the handshake before the first one."""
-        with ended_by(partial(cut_off, tls)):
-            self._talk(tls, deadline)
+        with ended_by(partial(cut_off, sock)):
+            self._talk(sock, deadline)
 
-    def _talk(self, tls: ssl.SSLSocket, deadline: Deadline) -> None:
-        client = self._client
+    def _talk(self, sock: socket.socket, deadline: Deadline) -> None:
         try:
-            if self._reader is None:
-                limit(tls, deadline)
-                tls.do_handshake()
-                self._agreed(tls)
-                self._reader = ResponseReader(tls)
-            self.response = ask(tls, self._reader, client.request, self._host, deadline, client.body_limit)
-            self.phase = Phase.DONE
-            if not self._keep:
-                say_goodbye(tls)
-            elif _is_last(self.response):  # a server may wait for the client to close it, and log the request only then
-                self.close()
+            if self._reader is None and self._dialogue is None and isinstance(sock, ssl.SSLSocket):
+                limit(sock, deadline)
+                sock.do_handshake()
+                self._agreed(sock)
+            self.phase = Phase.REQUEST
+            if self._client.protocol.asks:
+                self._ask(sock, deadline)
+            else:
+                self._speak(sock, deadline)
         except HttpError as error:
             self.error = str(error)
             self.response = error.partial
             if not error.silent:
                 self.phase = Phase.RESPONSE
             self.symbol = "EOF" if error.ended else NOT_HTTP
-            if isinstance(tls, RecordingSocket) and tls.overran:
+            if isinstance(sock, RecordingSocket) and sock.overran:
                 self.cut_off()
         except OSError as error:
             self.failed(error)
-            if isinstance(tls, RecordingSocket) and tls.overran:
+            if isinstance(sock, RecordingSocket) and sock.overran:
                 self.cut_off()
             if isinstance(error, ssl.SSLError) and not self.timed_out:
-                close_after_alert(tls, deadline.within(_LINGER_SECONDS))
+                close_after_alert(sock, deadline.within(_LINGER_SECONDS))
+
+    def _ask(self, sock: socket.socket, deadline: Deadline) -> None:
+        client = self._client
+        if self._reader is None:
+            self._reader = ResponseReader(sock)
+        self.response = ask(sock, self._reader, client.request, self._host, deadline, client.body_limit)
+        self.phase = Phase.DONE
+        if not self._keep:
+            if isinstance(sock, ssl.SSLSocket):
+                say_goodbye(sock)
+        elif _is_last(self.response):  # a server may wait for the client to close it, and log the request only then
+            self.close()
+
+    def _speak(self, sock: socket.socket, deadline: Deadline) -> None:
+        from mtls_runner.clients.dialogue import Dialogue, DialogueEnded
+
+        client = self._client
+        if self._dialogue is None:
+            self._dialogue = Dialogue(sock)
+        try:
+            self._dialogue.speak(client.send, client.until, deadline, client.body_limit)
+            alerts = (each for each in self.transcript.alerts() if each.fatal and each.direction is Direction.RECEIVED)
+            refused = next(alerts, None)
+            if refused is not None:  # to SSL_shutdown(3) a fatal alert is as good as close_notify
+                self.symbol, self.error = f"ALERT_{refused.name.upper()}", f"alert {refused.name}"
+                return
+            self.phase = Phase.DONE
+            if not self._keep and isinstance(sock, ssl.SSLSocket):
+                say_goodbye(sock)
+            elif not client.until:
+                self.close()  # the other end has, or it was all that was wanted
+        except DialogueEnded as error:
+            self.symbol, self.error = "EOF", str(error)
+        finally:
+            self.received = self._dialogue.received
+            if self.received and self.phase is Phase.REQUEST:
+                self.phase = Phase.RESPONSE
 
     def _agreed(self, tls: ssl.SSLSocket) -> None:
-        self.phase = Phase.REQUEST
         if not self._client.insecure:
             self.verify_code = 0
         self.tls_version = tls.version()
@@ -259,7 +302,7 @@ class _Connection:
             name_mismatch=self.name_mismatch,
             alerts=transcript.alerts(),
             messages=messages,
-            certificate_requested=transcript.requested(),
+            certificate_requested=transcript.requested() if self._client.protocol.encrypted else None,
             ca_names=transcript.authorities(),
             requested_algorithms=transcript.requested_algorithms(),
             sent_chain=transcript.chain(Direction.SENT),
@@ -269,14 +312,16 @@ class _Connection:
             alpn=self.alpn,
             resumed=self.resumed,
             response=self.response,
+            received=self.received,
             local_port=self.local_port,
             signature_algorithms=transcript.signature_algorithms(),
             messages_left_out=transcript.more,
             exit_predicted=True,
             request_number=self._number,
-            stays_open=self._tls is not None,
+            stays_open=self._sock is not None,
+            encrypted=self._client.protocol.encrypted,
         )
-        return replace(view, exit_code=predict(view))
+        return replace(view, exit_code=predict(view)) if self._client.protocol.asks else view
 
 
 _VERSION = platform.python_version()
@@ -345,8 +390,8 @@ class PythonClient(Client):
     ) -> _Connection:
         target = client.connect or address
         name = client.server_name or target.host
-        connection = _Connection(client, host_header(name, target.port), keep=keep)
-        context = self._context(client, material)
+        connection = _Connection(client, host_header(name, target.port, client.protocol), keep=keep)
+        context = self._context(client, material) if client.protocol.encrypted else None
         if isinstance(context, Problem):
             connection.unusable(context)
             return connection
@@ -367,6 +412,10 @@ class PythonClient(Client):
                 from mtls_runner.tls.proxy_protocol import header
 
                 sock.sendall(header(client.proxy_protocol, sock))
+            if context is None:
+                connection.phase = Phase.REQUEST
+                connection.begin(sock, deadline)
+                return connection
             tls = context.wrap_socket(sock, server_hostname=name, do_handshake_on_connect=False, session=session)
         except ValueError as error:
             sock.close()

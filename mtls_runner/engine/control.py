@@ -60,7 +60,12 @@ class Controls:
         host = case.server.host(client.server_name)
         for other in self._accepted:
             there = other.client
-            if there is None or other.server != case.server or case.server.host(there.server_name) != host:
+            if (
+                there is None
+                or not there.protocol.encrypted
+                or other.server != case.server
+                or case.server.host(there.server_name) != host
+            ):
                 continue
             if (there.certificate, there.key, there.chain) != (client.certificate, client.key, client.chain):
                 yield other
@@ -76,7 +81,12 @@ class Controls:
             seen = self._run(other).observation
             return _whole(seen.client) if seen is not None else None
         asked = replace(
-            other.client, request=client.request, server_name=client.server_name, connect=client.connect, repeat=1
+            other.client,
+            protocol=client.protocol,
+            request=client.request,
+            server_name=client.server_name,
+            connect=client.connect,
+            repeat=1,
         )
         with self._lock:
             lock = self._locks.setdefault(asked, threading.Lock())

@@ -305,7 +305,8 @@ class Lab(AbstractContextManager["Lab"]):
     def _why_not(self, server: ServerSpec, client: ClientSpec | None) -> str | None:
         reason = self.server_cannot(server, client)
         if reason is None and client is not None:
-            reason = client.tool.missing() or self.tool(client.tool).cannot(client)
+            reason = client.tool.missing() or client.tool.cannot_speak(client.protocol)
+            reason = reason or self.tool(client.tool).cannot(client)
         return reason or completed(server, client, self.plan.certificates)
 
     def prepare(self, case: Case) -> None:

@@ -61,12 +61,14 @@ def _client_evidence(view: ClientView, judgement: Judgement) -> str:
         parts.append(f"HTTP status {view.response.status}")
         if view.response.cut:
             parts.append(_cut(view.response))
+    if view.received is not None:
+        parts.append(f"{len(view.received)} bytes received")
     if view.messages_left_out:
         parts.append(f"{view.messages_left_out} TLS messages more than are told")
     if view.error and (not view.verify_code or judgement.outcome is Outcome.PROTOCOL_ERROR):
         parts.append(view.error)
     if not parts:
-        parts.append("a whole response" if view.phase is Phase.DONE else f"ended at {view.phase}")
+        parts.append("done" if view.phase is Phase.DONE else f"ended at {view.phase}")
     return f"client ({view.tool} {view.tool_version}): {'; '.join(parts)}"
 
 
@@ -99,6 +101,8 @@ def _summary(judgement: Judgement, facts: Facts) -> str:
         return "nothing that the lab recognises: no outcome fits what was seen"
     if outcome is Outcome.ACCEPTED:
         answer = f", status {status}" if status is not None else ""
+        if view is not None and view.received:
+            answer = f", {len(view.received)} bytes"
         spoken = [view.tls_version or "", _goes_on(view)] if view is not None else []
         version = f" ({', '.join(filter(None, spoken))})" if any(spoken) else ""
         cut = [_cut(view.response)] if view is not None and view.response is not None and view.response.cut else []
@@ -178,6 +182,7 @@ def observe(facts: Facts, name: Callable[[bytes], str], culprit: Callable[[Judge
         status=client.response.status if client.response else None,
         headers=client.response.headers if client.response else None,
         body=client.response.body if client.response else None,
+        received=client.received,
         curl_exit=client.exit_code,
         alert=judgement.alert.name if judgement.alert else None,
         alert_from=judgement.alert_from,

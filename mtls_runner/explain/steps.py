@@ -81,6 +81,8 @@ def steps(plan: Plan, case: Case, wanted: ExpectedInWords, now: datetime) -> tup
 
 def presents(plan: Plan, client: ClientSpec) -> str:
     """What a client comes with."""
+    if not client.protocol.encrypted:
+        return "no TLS, and so no certificate"
     if client.certificate is None:
         told = "no certificate"
     else:
@@ -120,6 +122,9 @@ def _alike(server: ServerSpec, client: ClientSpec) -> ServerSpec:
 def _stages(
     plan: Plan, client: ClientSpec, server: ServerSpec, tls: TlsVersion | None, wanted: ExpectedInWords
 ) -> Iterator[tuple[ToldStage, str]]:
+    if not client.protocol.encrypted:
+        yield from _without_tls(client, server)
+        return
     usable = usable_versions(server, client)
     version = tls or (usable[-1] if usable else None)
     agreed = wanted.outcome is not Outcome.NO_AGREEMENT
@@ -132,8 +137,26 @@ def _stages(
     if server.client_auth is not ClientAuth.NONE:
         yield ToldStage.CERTIFICATE, _shows(plan, client, version, withheld=withheld)
         yield ToldStage.CHECK_CLIENT, _server_checks(server, nothing=withheld or client.certificate is None)
-    yield ToldStage.REQUEST, f"The client asks: {client.request.method} {client.request.path}."
-    yield ToldStage.ANSWER, f"The server answers{_status(server, client)}."
+    yield ToldStage.REQUEST, _asks(client)
+    yield ToldStage.ANSWER, _answers(client, _status(server, client))
+
+
+def _without_tls(client: ClientSpec, server: ServerSpec) -> Iterator[tuple[ToldStage, str]]:
+    yield ToldStage.CONNECT, f"The client connects to {client.connect or server.address or 'the server, on loopback'}."
+    yield ToldStage.REQUEST, f"{_asks(client)}{' The server takes it for TLS, which it is not.' * bool(client.says)}"
+    yield ToldStage.ANSWER, _answers(client, "")
+
+
+def _asks(client: ClientSpec) -> str:
+    if client.protocol.asks:
+        return f"The client asks: {client.says}."
+    return f"The client says {client.says}." if client.says else "The client says nothing."
+
+
+def _answers(client: ClientSpec, status: str) -> str:
+    if client.protocol.asks or client.says:
+        return f"The server answers{status}."
+    return "The server speaks first." if client.until else "The client leaves."
 
 
 def _status(server: ServerSpec, client: ClientSpec) -> str:
@@ -263,7 +286,7 @@ def _ending(plan: Plan, case: Case, wanted: ExpectedInWords, now: datetime) -> s
 def _taken(plan: Plan, case: Case) -> str:
     """Why the server has nothing against the client."""
     client, server = case.client, case.server
-    if client is None or server.client_auth is ClientAuth.NONE:
+    if client is None or not client.protocol.encrypted or server.client_auth is ClientAuth.NONE:
         return ""
     if client.certificate is None:
         return "It goes without a client certificate."

@@ -92,6 +92,8 @@ def _left_out(
             why = tools[case.client.tool].cannot(case.client)
     except LabError:
         why = None  # no curl here: the script's curl will say what it can't do
+    if why is None and case.client is not None:
+        why = case.client.tool.cannot_speak(case.client.protocol)
     locked = any(plan.certificates[id_].passphrase is not None for id_ in server.other_certificates)
     if why is None and not server.option("config") and locked:
         why = "its server has several keys that are encrypted"

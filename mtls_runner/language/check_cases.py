@@ -18,9 +18,10 @@ from mtls_runner.model.case import Case, Check, Expectation, Match
 from mtls_runner.model.certificate import CertificateSpec, Defect, KeyAlgorithm
 from mtls_runner.model.chain import client_verifies, lineage, presented, server_verifies
 from mtls_runner.model.chain_faults import Fault, faults
-from mtls_runner.model.endpoint import ByMeeting, ClientAuth, ClientSpec, ServerSpec
+from mtls_runner.model.endpoint import ByMeeting, ClientAuth, ClientSpec, Request, ServerSpec
 from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.model.revocation import CrlSpec, RevocationCheck
+from mtls_runner.model.traits import ClientProtocol
 from mtls_runner.tls import REASONS
 from mtls_runner.tls.rules import usable_versions
 
@@ -108,6 +109,7 @@ def _is_plain(server: ServerSpec, client: ClientSpec) -> bool:
         server.stapling,
         client.cert_status,
         client.proxy_protocol,
+        client.protocol is not ClientProtocol.HTTPS,
         client.connect,
         client.key,
         *(
@@ -182,6 +184,14 @@ def never_holds(
     return foreseen if reasons and likely and not likely & reasons else None
 
 
+#: What clients speak to whom a key says something.
+_SPEAK = {
+    "certificate": (ClientProtocol.HTTPS, ClientProtocol.TLS),
+    "resume": (ClientProtocol.HTTPS, ClientProtocol.TLS),
+    "request": (ClientProtocol.HTTPS, ClientProtocol.HTTP),
+    "send": (ClientProtocol.TLS, ClientProtocol.TCP),
+    "until": (ClientProtocol.TLS, ClientProtocol.TCP),
+}
 #: Nothing came back over HTTP.
 _NO_RESPONSE = frozenset({Outcome.CLIENT_REFUSED, Outcome.NO_AGREEMENT, Outcome.CLIENT_UNUSABLE, Outcome.NO_CONNECTION})
 _HTTP = ("status", "headers", "body", "upstream_headers")
@@ -208,6 +218,7 @@ class _CaseCheck:
                 seen.add(id(case.expect))
                 self._expectation(case.expect)
             self._versions(case)
+            self._protocol(case)
 
     def _say(self, check: Check, message: str, expected: str = "") -> None:
         self._context.problems.add([Diagnostic(message, check.span, expected)])
@@ -296,6 +307,27 @@ class _CaseCheck:
                         severity=Severity.WARNING,
                     )
                 ]
+            )
+
+    def _protocol(self, case: Case) -> None:
+        """Settings of another protocol than the one that the client speaks."""
+        client = case.client
+        if client is None or (client.protocol is ClientProtocol.HTTPS and not client.send and not client.until):
+            return
+        spoken = client.protocol
+        wrong = {
+            "certificate": client.certificate is not None and not spoken.encrypted,
+            "resume": case.steps[0].resume is not None and not spoken.encrypted,
+            "request": client.request != Request() and not spoken.asks,
+            "send": bool(client.send) and spoken.asks,
+            "until": bool(client.until) and spoken.asks,
+        }
+        for key in (key for key, is_wrong in wrong.items() if is_wrong):
+            protocols = _SPEAK[key]
+            self._error(
+                (*self._planned.loc[:-1], "client" if len(self._planned.loc) == 1 else "connect", key),
+                f"a client that speaks {spoken} has no use for '{key}'",
+                f"protocol: {' or '.join(protocols)}",
             )
 
     def _versions(self, case: Case) -> None:

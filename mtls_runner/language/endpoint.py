@@ -45,7 +45,7 @@ from mtls_runner.language.x509_words import ResponderRef
 from mtls_runner.model.endpoint import Address, ChainKind, ChainSpec, ClientAuth, ProxyProtocol
 from mtls_runner.model.names import ascii_host
 from mtls_runner.model.revocation import RevocationCheck
-from mtls_runner.model.traits import Runtime
+from mtls_runner.model.traits import ClientProtocol, Runtime
 
 __all__ = [
     "ClientDescription",
@@ -381,6 +381,36 @@ class ClientSettings(_Endpoint):
 
 
 _PROXY_PROTOCOLS = {version.value: version for version in ProxyProtocol}
+_CLIENT_PROTOCOLS = {protocol.value: protocol for protocol in ClientProtocol}
+
+
+def _octets(value: Value) -> bytes:
+    if isinstance(value, dict) and list(value) == ["hex"]:
+        try:
+            octets = bytes.fromhex(text_value(value["hex"]))
+        except ValueError:
+            raise fail("these are no bytes in hexadecimal digits", "pairs of digits, such as 16 03 01") from None
+    elif isinstance(value, dict):
+        raise fail("bytes are expected here", "a text, or {hex: 16 03 01}")
+    else:
+        octets = text_value(value).encode()
+    if not octets:
+        raise fail("there are no bytes here", "at least one; left out, there are none")
+    return octets
+
+
+_OCTETS_SCHEMA = {
+    "anyOf": [
+        {"type": ["string", "number", "boolean"]},
+        {
+            "type": "object",
+            "properties": {"hex": {"type": ["string", "number"]}},
+            "required": ["hex"],
+            "additionalProperties": False,
+        },
+    ]
+}
+Octets = Annotated[bytes | None, Parsed(_octets, _OCTETS_SCHEMA)]
 
 
 class ClientDescription(ClientSettings):
@@ -408,3 +438,16 @@ class ClientDescription(ClientSettings):
         "What it sends first, as a proxy before the server would (curl: v1 only, --haproxy-protocol).", "v2"
     )
     connect: AddressField = about("Where to connect; the server's own address by default.", "127.0.0.1:9")
+    protocol: Annotated[ClientProtocol | None, word(_CLIENT_PROTOCOLS, "a protocol that clients speak")] = about(
+        "What it speaks: https by default, http, or bytes of your own (`send`, `until`) within TLS (tls) or without (tcp).",
+        "tcp",
+    )
+    send: Octets = about(
+        "What it says, where it speaks tls or tcp: a text (UTF-8) or hexadecimal digits.",
+        "PING\r\n",
+        {"hex": "16 03 01"},
+    )
+    until: Octets = about(
+        "What it reads up to then; until the server closes by default. With neither `send` nor `until` it only connects.",
+        "\r\n",
+    )

@@ -297,6 +297,9 @@ class Checks(Strict):
     status: Statuses = about("HTTP status.", 200, [400, 403])
     headers: HeaderTexts = about("Header fields of the response; null for one that is absent.", {"server": "nginx"})
     body: Texts = about("The response's body, UTF-8.", {"contains": "hello"})
+    received: Texts = about(
+        "What a client that speaks tls or tcp got to read, UTF-8.", "+PONG\r\n", {"contains": "220 "}
+    )
     curl_exit: Exits = about("What curl exits with, or would have.", [35, 56])
     alert: Alerts = about("The fatal alert that ended the handshake; null for none.", "certificate_required")
     alert_from: Ends = about("Who sent that alert.", "server")

@@ -39,7 +39,7 @@ _ORDER = {version: number for number, version in enumerate(TlsVersion)}
 
 def planned_version(server: ServerSpec, client: ClientSpec) -> TlsVersion | None:
     """The one version that both ends allow; ``None`` when there are several, or none."""
-    common = [version for version in server.tls if version in client.tls]
+    common = [version for version in server.tls if version in client.tls and client.protocol.encrypted]
     return common[0] if len(common) == 1 else None
 
 

@@ -178,7 +178,7 @@ class Planned:
 
 _ACTIONS = ("connect", "resume", "reuse", "wait", "replace", "reload")
 #: What a client may change and still go on with a connection.
-_OF_A_REQUEST = frozenset(("request", "timeout", "body_limit", "repeat"))
+_OF_A_REQUEST = frozenset(("request", "send", "until", "timeout", "body_limit", "repeat"))
 #: The same of a session.
 _OF_A_CONNECTION = _OF_A_REQUEST | {"server_name", "connect"}
 _GO_ON = ("resume", "reuse")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from mtls_runner.model.certificate import Secret
 from mtls_runner.model.observation import HttpResponse, field_value
 from mtls_runner.model.revocation import ResponderSpec, RevocationCheck, StaplingSpec
-from mtls_runner.model.traits import BackendTraits, ClientTraits, Runtime
+from mtls_runner.model.traits import BackendTraits, ClientProtocol, ClientTraits, Runtime
 
 if TYPE_CHECKING:
     from mtls_runner.model.case import Matcher, Observed
@@ -149,6 +149,9 @@ class ClientSpec:
             ``None``: as its program does.
         cert_status: as ``curl --cert-status``: asks for a stapled OCSP response, and takes none for a refusal.
         proxy_protocol: what it sends before the handshake; ``None``: nothing.
+        protocol: what it speaks.
+        send: its own bytes, where it makes no HTTP requests.
+        until: what it reads up to then; empty: until the server closes. With neither it only connects.
     """
 
     tool: ClientTraits
@@ -177,6 +180,16 @@ class ClientSpec:
     cert_status: bool = False
     post_handshake_auth: bool | None = None
     proxy_protocol: ProxyProtocol | None = None
+    protocol: ClientProtocol = ClientProtocol.HTTPS
+    send: bytes = field(default=b"", repr=False)
+    until: bytes = b""
+
+    @property
+    def says(self) -> str:
+        """What it sends once it is connected, for people; ``""``: nothing."""
+        if self.protocol.asks:
+            return f"{self.request.method} {self.request.path}"
+        return repr(self.send)[1:] if self.send else ""
 
 
 class ClientAuth(StrEnum):

@@ -90,11 +90,11 @@ class Phase(StrEnum):
     CONNECT = "connect"
     HANDSHAKE = "handshake"
     REQUEST = "request"
-    """Its own handshake is complete; on TLS 1.3 the server has not yet judged the client certificate."""
+    """Its own handshake, if it makes one, is complete; on TLS 1.3 the server has not yet judged the client certificate."""
     RESPONSE = "response"
     """Something of a response arrived."""
     DONE = "done"
-    """A whole response arrived."""
+    """A whole response arrived, or whatever else it wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +166,7 @@ class ClientView:
         received_chain: DER certificates that the server sent; ``None``: no such message.
         tls_version, cipher, alpn, resumed: as negotiated.
         response: what came back.
+        received: the same as bytes, of a client that makes no HTTP requests, as far as they were kept.
         local_port: its TCP port, which the server sees as the peer's; ``None``: never connected.
         command: what a person types to repeat it, without a secret.
         signature_algorithms: by which the server, then the client proved to have its key (RFC 8446 §4.2.3 names);
@@ -175,6 +176,7 @@ class ClientView:
         messages_left_out: how many came after those that were kept.
         request_number: which of its connection's requests this is, from 1; what is said of the handshake is the connection's.
         stays_open: the client keeps the connection for further requests.
+        encrypted: it speaks TLS.
     """
 
     tool: str
@@ -201,6 +203,7 @@ class ClientView:
     alpn: str | None = None
     resumed: bool | None = None
     response: HttpResponse | None = None
+    received: bytes | None = field(default=None, repr=False)
     local_port: int | None = None
     command: str = ""
     ocsp: Reason | None = None
@@ -210,6 +213,14 @@ class ClientView:
     request_number: int = 1
     stays_open: bool = False
     requested_algorithms: tuple[str, ...] | None = None
+    encrypted: bool = True
+
+    @property
+    def answered(self) -> bool:
+        """Whether anything of an answer came."""
+        return self.phase is Phase.RESPONSE or (
+            self.phase is Phase.DONE and (self.response is not None or bool(self.received))
+        )
 
     @property
     def sent_certificate(self) -> bool:
@@ -333,6 +344,7 @@ class Observation(Conclusion):
     status: int | None = None
     headers: tuple[tuple[str, str], ...] | None = None
     body: bytes | None = None
+    received: bytes | None = None
     curl_exit: int | None = None
     alert: str | None = None
     alert_from: str | None = None

@@ -26,8 +26,10 @@ def asks_nobody(server: ServerSpec, client: ClientSpec) -> bool:
 
     Args:
         server: all of it. What one with a configuration of its own demands, or one that runs already, is not in its description.
-        client: who connects.
+        client: who connects; who speaks no TLS is asked by nobody.
     """
+    if not client.protocol.encrypted:
+        return True
     if server.option("config") or server.backend.runs_already:
         return False
     asked = client.request.host

@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 
     from mtls_runner.model.port import Client, Reporter, ServerBackend, TypedCommand
 
-__all__ = ["LIBRARIES", "BackendTraits", "ClientTraits", "PlainServer", "Refusal", "ReporterTraits", "Runtime"]
+__all__ = [
+    "LIBRARIES",
+    "BackendTraits",
+    "ClientProtocol",
+    "ClientTraits",
+    "PlainServer",
+    "Refusal",
+    "ReporterTraits",
+    "Runtime",
+]
 
 #: TLS libraries, under the names that ``when: {library: …}`` takes.
 LIBRARIES = ("openssl", "boringssl", "go", "jsse", "rustls", "nss", "gnutls")
@@ -42,6 +51,28 @@ class Runtime(StrEnum):
             "process": "as a process of this machine",
             "container": "in a container",
         }[self.value]
+
+
+class ClientProtocol(StrEnum):
+    """What a client speaks once it is connected."""
+
+    HTTPS = "https"
+    HTTP = "http"
+    """HTTP without TLS."""
+    TLS = "tls"
+    """TLS, and in it bytes of the author's."""
+    TCP = "tcp"
+    """Bytes of the author's, without TLS."""
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether it speaks TLS."""
+        return self in (ClientProtocol.HTTPS, ClientProtocol.TLS)
+
+    @property
+    def asks(self) -> bool:
+        """Whether it makes HTTP requests."""
+        return self in (ClientProtocol.HTTPS, ClientProtocol.HTTP)
 
 
 class Refusal(StrEnum):
@@ -135,6 +166,7 @@ class ClientTraits:
         library, completes_chains, runtimes, missing, in_catalogue: as for a backend.
         loads: the forms in which it loads a certificate and a key of its own; what it trusts is PEM.
         own_exit_code: it is a program that exits with curl's codes; of another client it is told what curl would exit with.
+        protocols: what it can speak.
         like_curl: a curl command line does what it does, so that curl stands for it in a script of plain tools (``export``).
         typed: what writes the command that a person would type in its place; ``None``: there is none.
     """
@@ -147,11 +179,18 @@ class ClientTraits:
     partial_chain: bool = False
     runtimes: tuple[Runtime, ...] = ()
     loads: frozenset[FileForm] = PEM_ONLY
+    protocols: frozenset[ClientProtocol] = frozenset((ClientProtocol.HTTPS,))
     own_exit_code: bool = False
     like_curl: bool = False
     typed: Callable[[], TypedCommand] | None = None
     missing: Callable[[], str | None] = _nothing
     in_catalogue: bool = True
+
+    def cannot_speak(self, protocol: ClientProtocol) -> str | None:
+        """That it does not speak it, for people; ``None``: it does."""
+        if protocol in self.protocols:
+            return None
+        return f"{self.name} does not speak {protocol} ({', '.join(sorted(self.protocols))} only)"
 
     def __str__(self) -> str:
         return self.name

@@ -20,7 +20,7 @@ FORMAT = 2
 """Of the report; what each has is in ``schema/report.schema.json``."""
 _MOST_BODY = 65536
 """Bytes of a body that go into the report."""
-_VIEWS = frozenset({"client", "server", "body"})
+_VIEWS = frozenset({"client", "server", "body", "received"})
 _OBSERVED = tuple(field.name for field in fields(Observation) if field.name not in _VIEWS)
 
 
@@ -170,6 +170,9 @@ def _observed(seen: Observation) -> Json:
     observed["curl_exit_predicted"] = seen.predicted
     observed["body"] = seen.body[:_MOST_BODY].decode("utf-8", "backslashreplace") if seen.body is not None else None
     observed["body_size"] = len(seen.body) if seen.body is not None else None
+    observed["received"] = (
+        seen.received[:_MOST_BODY].decode("utf-8", "backslashreplace") if seen.received is not None else None
+    )
     observed["client"] = _client(seen.client) if seen.client is not None else None
     observed["server"] = _server(seen.server) if seen.server is not None else None
     return observed

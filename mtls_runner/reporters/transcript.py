@@ -68,6 +68,8 @@ def _client(case: Case, client: ClientView, seen: Observation) -> Iterator[str]:
         )
     if seen.server is not None and seen.server.request is not None:
         yield from _request(seen.server.request, ">")
+    elif case.client is not None and client.phase in _ASKED and not case.client.protocol.asks:
+        yield from (f"> {case.client.says}",) if case.client.send else ()
     elif case.client is not None and client.phase in _ASKED:
         request = case.client.request
         yield from _request(HttpRequest(request.method, request.path, request.headers), ">")
@@ -79,11 +81,15 @@ def _client(case: Case, client: ClientView, seen: Observation) -> Iterator[str]:
         yield from _fields(client.response.headers, "<")
         yield "<"
         yield from _body(client.response.body)
+    if client.received:
+        yield from _body(client.received)
     if client.timed_out:
         yield f"* the time limit passed ({client.phase})"
     if client.error:
         yield one_line(f"* {_said(client.error, client.error_symbol)}")
     ended = _PHASES[client.phase]
+    if client.phase is Phase.DONE and client.response is None and not client.received:
+        ended = "done"
     if client.exit_code is not None:
         own = case.client is not None and case.client.tool.own_exit_code
         ended += f"; {'curl exit' if own else 'curl would exit with'} {client.exit_code}"

@@ -151,6 +151,8 @@ def _ending_alert(facts: Facts) -> tuple[Alert | None, str | None]:
             break  # it has its answer; an end without close_notify makes OpenSSL send decode_error, by luck in time
         if isinstance(view, ServerView) and facts.seen is None and view.handshake_complete:
             break
+        if facts.client is not None and not facts.client.protocol.encrypted:
+            break  # to the client it is bytes like others
         alert = _fatal(view.alerts, view.error_symbol)
         if alert is not None:
             return alert, own if alert.direction is Direction.SENT else other

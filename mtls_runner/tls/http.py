@@ -11,6 +11,7 @@ import h11
 from mtls_runner.errors import Deadline, LabError
 from mtls_runner.model.endpoint import Request, Response
 from mtls_runner.model.observation import HttpRequest, HttpResponse
+from mtls_runner.model.traits import ClientProtocol
 from mtls_runner.tls.http_response import HttpError, ResponseReader
 from mtls_runner.tls.sockets import limit, send_all
 
@@ -22,10 +23,13 @@ _BODILESS = frozenset((204, 304))
 """Statuses whose responses have no body (RFC 9110 §6.4.1)."""
 
 
-def host_header(name: str, port: int) -> str:
+_PORTS = {ClientProtocol.HTTP: 80, ClientProtocol.HTTPS: 443}
+
+
+def host_header(name: str, port: int, protocol: ClientProtocol = ClientProtocol.HTTPS) -> str:
     """The Host field's value (RFC 9110 §7.2)."""
     host = f"[{name}]" if ":" in name else name
-    return host if port == 443 else f"{host}:{port}"
+    return host if port == _PORTS.get(protocol) else f"{host}:{port}"
 
 
 def _text(headers: list[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:

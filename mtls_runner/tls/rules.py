@@ -284,8 +284,8 @@ def answered(facts: Facts, _alert: Alert | None, _sender: str | None) -> Found |
         silent = facts.seen.phase is Phase.REQUEST and not facts.seen.timed_out and declared is not None
         return refused(facts) if silent and declared is not None and declared.closed and _was_asked(facts) else None
     response = facts.seen.response
-    if response is None:
-        return None
+    if response is None:  # bytes, which are neither a refusal nor none
+        return (Outcome.ACCEPTED, ()) if facts.client is not None and not facts.client.protocol.asks else None
     if declared is not None and _was_asked(facts):
         return refused(facts) if declared.fits(response) else (Outcome.ACCEPTED, ())
     page = _nginx_page(facts, response)
@@ -320,7 +320,7 @@ def _location(response: HttpResponse) -> tuple[str, ...]:
 def _was_asked(facts: Facts) -> bool:
     """Whether the answer can hang on a certificate: one was asked for, or sent, or is in the session that goes on."""
     client = facts.seen
-    if client is None:
+    if client is None or (facts.client is not None and not facts.client.protocol.encrypted):
         return False
     declared = facts.told is not None and facts.server is not None and facts.server.client_auth is not ClientAuth.NONE
     return bool(declared or client.certificate_requested is not False or client.sent_certificate or client.resumed)

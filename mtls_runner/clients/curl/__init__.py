@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mtls_runner.model.certificate import FileForm
-from mtls_runner.model.traits import ClientTraits, Runtime
+from mtls_runner.model.traits import ClientProtocol, ClientTraits, Runtime
 
 if TYPE_CHECKING:
     from mtls_runner.clients.curl.client import CurlClient
@@ -28,6 +28,7 @@ TRAITS = ClientTraits(
     partial_chain=True,
     runtimes=(Runtime.PROCESS,),
     loads=frozenset(FileForm),  # --cert-type, --key-type
+    protocols=frozenset((ClientProtocol.HTTPS, ClientProtocol.HTTP)),
     own_exit_code=True,
     like_curl=True,
     typed=_make,

@@ -96,7 +96,7 @@ class Command:
             shown += ["-K", str(self.config)]
         if self.locked:
             shown += ["--pass", NO_PASSPHRASE]  # otherwise curl would ask for what the description withholds
-        if any(os.environ.get(name) for name in _PROXIES):
+        if any(os.environ.get(name) for name in (*_PROXIES, *(["http_proxy"] if self.url.startswith("http:") else []))):
             shown += ["--noproxy", "*"]
         line = shlex.join([*shown, *self.options, self.url])
         return f"OPENSSL_CONF={shlex.quote(str(self.settings))} {line}" if self.settings is not None else line
@@ -125,6 +125,21 @@ def openssl_settings(client: ClientSpec) -> str:
 def build(client: ClientSpec, address: Address, files: CurlFiles, *, short: bool = False) -> Command:
     """The options in the order in which a person would write them; ``short``: only those that she would not leave out."""
     options: list[str] = []
+    if client.proxy_protocol is not None:
+        options.append("--haproxy-protocol")
+    if client.protocol.encrypted:
+        options += _authentication(client, files, short=short)
+        options += _tls(client, short=short)
+    where, url = _target(client, address, short=short)
+    options += where
+    options += _request(client.request, files)
+    plain = client.security_level == 2 and not client.signature_algorithms
+    return Command(tuple(options), files.config, None if plain else files.settings, url, files.locked, short)
+
+
+def _authentication(client: ClientSpec, files: CurlFiles, *, short: bool) -> list[str]:
+    """Of either end by certificates."""
+    options: list[str] = []
     if client.insecure:
         options.append("--insecure")
     else:
@@ -132,8 +147,6 @@ def build(client: ClientSpec, address: Address, files: CurlFiles, *, short: bool
         if not short or not client.trust:
             # With --cacert alone curl still looks into its built-in directory of the system's authorities.
             options += ["--capath", str(files.empty)]
-    if client.proxy_protocol is not None:
-        options.append("--haproxy-protocol")
     if client.cert_status:
         options.append("--cert-status")
     if files.crl is not None:
@@ -146,12 +159,7 @@ def build(client: ClientSpec, address: Address, files: CurlFiles, *, short: bool
             options += ["--key", str(files.key)]
         if files.key_form is not FileForm.PEM:
             options += ["--key-type", files.key_form]
-    options += _tls(client, short=short)
-    where, url = _target(client, address, short=short)
-    options += where
-    options += _request(client.request, files)
-    plain = client.security_level == 2 and not client.signature_algorithms
-    return Command(tuple(options), files.config, None if plain else files.settings, url, files.locked, short)
+    return options
 
 
 def _tls(client: ClientSpec, *, short: bool) -> list[str]:
@@ -184,7 +192,7 @@ def _target(client: ClientSpec, address: Address, *, short: bool) -> tuple[list[
     if name != address.host and not (short and (name, address.host) == ("localhost", "127.0.0.1")):
         at = f"[{address.host}]" if ":" in address.host else address.host
         options += ["--connect-to", f"{host}:{address.port}:{at}:{address.port}"]
-    return options, f"https://{host}:{address.port}{path if plain else '/'}"
+    return options, f"{client.protocol}://{host}:{address.port}{path if plain else '/'}"
 
 
 def _numeric(address: Address) -> str:

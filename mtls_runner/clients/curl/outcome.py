@@ -143,7 +143,8 @@ def view(
         problem: why its own material could not be used, where its exit says that something of the kind happened.
         command: what a person types to repeat it.
     """
-    phase = _phase(written, trace)
+    spoken = bool(trace.finished) or (not client.protocol.encrypted and written.local_port > 0)
+    phase = _phase(written, trace, spoken=spoken)
     transcript = trace.transcript
     alerts = transcript.alerts()
     received = transcript.chain(Direction.RECEIVED)
@@ -163,7 +164,13 @@ def view(
             verify_code = written.verify_result
         elif Direction.SENT in trace.finished and not client.insecure:
             verify_code = 0  # it would not have gone on otherwise
-    symbol = problem.symbol if problem is not None else ISSUER_NAME_EMPTY if nameless else _symbol(written, trace)
+    symbol = (
+        problem.symbol
+        if problem is not None
+        else ISSUER_NAME_EMPTY
+        if nameless
+        else _symbol(written, trace, spoken=spoken)
+    )
     return ClientView(
         tool="curl",
         tool_version=version,
@@ -193,6 +200,7 @@ def view(
         messages_left_out=transcript.more,
         local_port=_local_port(written, trace),
         command=command,
+        encrypted=client.protocol.encrypted,
         ocsp=status_reason(written.error, transcript.stapled()) if written.exit_code == _STATUS else None,
     )
 
@@ -204,16 +212,17 @@ def _local_port(written: Written, trace: CurlTrace) -> int | None:
     return trace.local_port or None if trace.said_hello else None
 
 
-def _phase(written: Written, trace: CurlTrace) -> Phase:
+def _phase(written: Written, trace: CurlTrace, *, spoken: bool) -> Phase:
+    """How far it came; ``spoken``: it had nothing more to do than to ask."""
     if written.switched:
         return Phase.DONE
-    if written.not_http or (written.exit_code in _NOT_HTTP and trace.finished):
+    if written.not_http or (written.exit_code in _NOT_HTTP and spoken):
         return Phase.RESPONSE
     if written.exit_code == _OK:
         return Phase.RESPONSE if written.cut else Phase.DONE
     if trace.answered or written.http_code:
         return Phase.RESPONSE
-    if written.exit_code not in (_VERIFY, _STATUS) and (written.handshake_took > 0):
+    if written.exit_code not in (_VERIFY, _STATUS) and (written.handshake_took > 0 or (spoken and not trace.finished)):
         return Phase.REQUEST
     if trace.said_hello and written.exit_code not in READ_LATE:
         return Phase.HANDSHAKE
@@ -234,7 +243,7 @@ def _told(written: Written, problem: Problem | None) -> str:
     return written.error
 
 
-def _symbol(written: Written, trace: CurlTrace) -> str:
+def _symbol(written: Written, trace: CurlTrace, *, spoken: bool) -> str:
     """OpenSSL's symbolic reason, an errno's name, or ``EOF``; by code wherever curl gives one."""
     if written.switched:
         return ""
@@ -246,7 +255,7 @@ def _symbol(written: Written, trace: CurlTrace) -> str:
         return "ENOTFOUND"
     if written.exit_code in (_EMPTY, _PARTIAL):
         return "EOF"
-    if written.exit_code in _NOT_HTTP and trace.finished:
+    if written.exit_code in _NOT_HTTP and spoken:
         return NOT_HTTP
     coded = openssl_errors(written.error)
     if coded:

@@ -192,7 +192,7 @@ class _Builder:
         self._known: dict[object, tuple[str, ...]] = {}
 
     def table(self, found: Iterable[Entry]) -> AccessTable:
-        known = list(found)
+        known = [entry for entry in found if entry.step.client is None or entry.step.client.protocol.asks]
         several = len({entry.case.server.id for entry in known}) > 1
         names: dict[str, set[str | None]] = {}
         for entry in known:

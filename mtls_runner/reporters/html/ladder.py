@@ -81,6 +81,10 @@ def steps(case: Case, seen: Observation) -> tuple[LadderStep, ...]:
         )
         answer = LadderStep(Toward.CLIENT, LadderStepKind.END if refused else LadderStepKind.HTTP, f"HTTP {status}")
         ladder.insert(_before_goodbye(ladder), answer)
+    if seen.received:
+        ladder.insert(
+            _before_goodbye(ladder), LadderStep(Toward.CLIENT, LadderStepKind.HTTP, _short(repr(seen.received)[1:]))
+        )
     ending = _ending(seen)
     if ending and not any(step.kind is LadderStepKind.ALERT for step in ladder):
         ladder.append(LadderStep(Toward.NOBODY, LadderStepKind.END, _short(ending)))
@@ -151,7 +155,7 @@ def _request(case: Case, seen: Observation) -> str | None:
     if request is not None:
         return f"{request.method} {request.path}"
     if case.client is not None and seen.client is not None and seen.client.phase in _ASKED:
-        return f"{case.client.request.method} {case.client.request.path}"
+        return case.client.says or None
     return None
 
 

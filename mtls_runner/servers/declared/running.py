@@ -109,7 +109,9 @@ class RunningDeclared(RunningServer):
         if client.phase in (Phase.PREPARE, Phase.CONNECT):
             return after, None
         later = client.request_number > 1
-        told = self._own_log and not (later and client.phase is Phase.REQUEST)  # of an idle one's end nothing is said
+        # of an idle one's end, and of one that only connected, nothing is said
+        silent = (later and client.phase is Phase.REQUEST) or (client.phase is Phase.DONE and not client.answered)
+        told = self._own_log and not silent
         limit = deadline.within(_VIEW_SECONDS if told else OTHERS_LOG_SECONDS)
         port = client.local_port if self._log.by_port else None
         if later or client.stays_open:

@@ -219,6 +219,7 @@ class RunningNginx(RunningServer):
             self._state.unsettled = client.local_port is not None
             return None
         silent = client.timed_out or (client.request_number > 1 and client.phase is Phase.REQUEST)
+        silent = silent or (client.phase is Phase.DONE and not client.answered)  # it only connected
         limit = deadline.within(_TIMED_OUT_SECONDS if silent else _VIEW_SECONDS)
         lines = self._lines_of(client, limit)
         if self._check is not None:

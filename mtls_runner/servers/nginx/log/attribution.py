@@ -15,7 +15,6 @@ from mtls_runner.servers.nginx.log.lines import LogLine
 __all__ = ["can_be_of", "is_told"]
 
 _COMPLETE = (Phase.REQUEST, Phase.RESPONSE, Phase.DONE)
-_ANSWERED = (Phase.RESPONSE, Phase.DONE)
 
 
 def can_be_of(client: ClientView, lines: Sequence[LogLine]) -> bool:
@@ -27,7 +26,8 @@ def can_be_of(client: ClientView, lines: Sequence[LogLine]) -> bool:
     if access is not None:
         return _same_exchange(client, access)
     # A client that got an answer asked for something, and a request ends in an access line.
-    return client.phase not in _ANSWERED or not any(line.ends_connection for line in lines)
+    asked = client.answered and client.encrypted
+    return not asked or not any(line.ends_connection for line in lines)
 
 
 def is_told(client: ClientView, lines: Sequence[LogLine]) -> bool:
@@ -35,7 +35,7 @@ def is_told(client: ClientView, lines: Sequence[LogLine]) -> bool:
 
     Of one that ends before its first request nginx logs nothing once HTTP/2 was agreed upon.
     """
-    if client.phase in _ANSWERED:
+    if client.answered and client.encrypted:
         return any(line.access is not None for line in lines)
     return bool(lines) or client.alpn == "h2"
 
@@ -44,7 +44,10 @@ def _same_exchange(client: ClientView, access: Mapping[str, str]) -> bool:
     protocol, request = access.get("protocol", ""), access.get("request", "")
     if client.phase is Phase.HANDSHAKE and protocol and request:
         return False  # it asked for nothing
-    if client.phase in _COMPLETE and protocol != (client.tls_version or protocol or None):
+    if not client.encrypted:
+        if protocol:
+            return False
+    elif client.phase in _COMPLETE and protocol != (client.tls_version or protocol or None):
         return False  # without a protocol: it spoke no TLS
     if (
         client.phase is Phase.DONE
