@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 import traceback
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -331,6 +332,7 @@ class PythonClient(Client):
     """Connects with one context for each credential and set of TLS settings, as a program would."""
 
     keeps_connections = True
+    follows_redirects = True
 
     def __init__(self) -> None:
         self._contexts: dict[tuple[object, ...], ssl.SSLContext | Problem] = {}
@@ -365,6 +367,32 @@ class PythonClient(Client):
             MaterialError: the lab could not make the client's material.
         """
         return self._connected(client, address, material, deadline).view
+
+    def follow(
+        self, client: ClientSpec, address: Address, material: Material, deadline: Deadline
+    ) -> Sequence[tuple[ClientSpec, ClientView]]:
+        """With one context, as programs have it: the certificate goes wherever it leads."""
+        from mtls_runner.tls.redirects import MOST_REDIRECTS, onward
+
+        now = client
+        connection = self._connected(now, address, material, deadline, keep=True)
+        made = [(now, connection.view)]
+        try:
+            while (then := onward(now, now.connect or address, connection.view.response)) is not None:
+                if len(made) > MOST_REDIRECTS:
+                    gave_up = replace(connection.view, error=f"more than {MOST_REDIRECTS} redirects", exit_code=47)
+                    return [*made[:-1], (now, gave_up)]
+                origin = (now.protocol, now.server_name, now.connect or address)
+                if connection.view.stays_open and origin == (then.protocol, then.server_name, then.connect):
+                    connection.ask(then, deadline)
+                else:
+                    connection.close()
+                    connection = self._connected(then, address, material, deadline, keep=True)
+                now = then
+                made.append((now, connection.view))
+        finally:
+            connection.close()
+        return made
 
     def connect(
         self, client: ClientSpec, address: Address, material: Material, deadline: Deadline, session: object | None

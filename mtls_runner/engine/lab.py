@@ -19,7 +19,7 @@ from mtls_runner.errors import Deadline, FileUnusable, LabError, MaterialError, 
 from mtls_runner.model.case import Case, Expectation, Plan, meet_briefly
 from mtls_runner.model.chain import completed
 from mtls_runner.model.endpoint import ByIdentity, ByMeeting, ClientSpec, ServerSpec
-from mtls_runner.model.observation import ClientView, Observation, Outcome, Phase, ServerView
+from mtls_runner.model.observation import ClientView, Observation, Outcome, Phase, ServerView, field_value
 from mtls_runner.model.port import Client, RunningServer, ServerBackend, Watch
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.traits import BackendTraits, ClientTraits, Runtime
@@ -453,6 +453,43 @@ class Lab(AbstractContextManager["Lab"]):
             facts = replace(facts, control=self._control().control(case, spec, server, connect))
         return observe(facts, material.name, partial(self._culprit, host, spec, files, case.expect))
 
+    def followed(self, case: Case, spec: ClientSpec, server: RunningServer, files: ServerSpec) -> Observation:
+        """What came of a request, and of those that redirects led to: the last one's, with the others as evidence.
+
+        Args:
+            case, spec, server, files: as for :meth:`observed`.
+        """
+        others = {name: (one, self.server(one)) for name, one in spec.location or ()}
+        client = self.tool(spec.tool)
+        sent = replace(spec, reached=tuple((name, running.address) for name, (_, running) in others.items()))
+        with ExitStack() as stack:
+            running = {server, *(one for _, one in others.values())}
+            watches = {
+                one: stack.enter_context(one.watch()) for one in sorted(running, key=lambda one: str(one.address))
+            }
+            try:
+                made = client.follow(sent, server.address, self.material, Deadline.after(spec.timeout))
+            except FileUnusable as error:
+                from mtls_runner.engine.own_material import client_without
+
+                made = [(spec, client_without(spec, client.version(), error))]
+            by_address = {one.address: (described, one) for described, one in others.values()}
+            visited = [by_address.get(then.connect or server.address, (case.server, server)) for then, _ in made]
+            known = {server.address, *by_address}
+            told = [
+                _told(watches[one], seen, replace(then, connect=None), one)
+                if (then.connect or server.address) in known
+                else None
+                for (then, seen), (_, one) in zip(made, visited, strict=True)
+            ]
+        (then, seen), (described, last) = made[-1], visited[-1]
+        files = files if described is case.server else described
+        plain = replace(then, location=None, reached=())
+        observation = self.observed(replace(case, server=described), plain, last, (seen, told[-1]), files)
+        passed = zip(made, told, strict=True)
+        way = [_redirected(before, view) for (_, before), view in list(passed)[:-1]]
+        return replace(observation, redirects=len(made) - 1, evidence=(*way, *observation.evidence))
+
     def _despite(self, spec: ClientSpec, loaded: ServerSpec, files: ServerSpec, seen: ClientView) -> tuple[str, ...]:
         """What the server holds against a client that it lets in."""
         fresh = seen.request_number == 1 and not seen.resumed
@@ -499,6 +536,13 @@ class Lab(AbstractContextManager["Lab"]):
             spec, client, server, lambda limit: [client.probe(spec, server.address, self.material, limit)]
         )
         return seen
+
+
+def _redirected(seen: ClientView, told: ServerView | None) -> str:
+    status = seen.response.status if seen.response is not None else None
+    to = field_value(seen.response.headers, "location") if seen.response is not None else None
+    who = f" (server: client verify {told.client_verify})" if told is not None and told.client_verify else ""
+    return f"redirect: HTTP status {status} to {to}{who}"
 
 
 def _told(watch: Watch, seen: ClientView, spec: ClientSpec, server: RunningServer) -> ServerView | None:

@@ -58,6 +58,8 @@ def cannot_go_on(case: Case, tool: Callable[[ClientTraits], Client]) -> str | No
         if step.client is None:
             continue
         client = tool(step.client.tool)
+        if step.client.location is not None and not client.follows_redirects:
+            return f"{step.client.tool} follows no redirects"
         if client.keeps_connections:
             continue
         if step.resume is not None:
@@ -176,8 +178,11 @@ class _Steps:
         # as the server is, not as its files are
         here = replace(self._case, server=self._loaded, steps=(replace(step, name=""),))
         for _ in range(step.client.repeat):
-            met = self._meet(number, step, step.client, client, self._running)
-            seen = self._lab.observed(here, step.client, self._running, met, self._files)
+            if step.client.location is not None:
+                seen = self._lab.followed(here, step.client, self._running, self._files)
+            else:
+                met = self._meet(number, step, step.client, client, self._running)
+                seen = self._lab.observed(here, step.client, self._running, met, self._files)
             verdict = judge(self._case, step, seen, self._versions(step, client))
             if verdict.status is not Status.PASS:
                 break

@@ -149,7 +149,8 @@ def _without_tls(client: ClientSpec, server: ServerSpec) -> Iterator[tuple[ToldS
 
 def _asks(client: ClientSpec) -> str:
     if client.protocol.asks:
-        return f"The client asks: {client.says}."
+        on = " It goes where redirects lead, with all that it has." if client.location is not None else ""
+        return f"The client asks: {client.says}.{on}"
     return f"The client says {client.says}." if client.says else "The client says nothing."
 
 

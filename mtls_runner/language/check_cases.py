@@ -110,6 +110,7 @@ def _is_plain(server: ServerSpec, client: ClientSpec) -> bool:
         client.cert_status,
         client.proxy_protocol,
         client.protocol is not ClientProtocol.HTTPS,
+        client.location is not None,
         client.connect,
         client.key,
         *(
@@ -188,6 +189,7 @@ def never_holds(
 _SPEAK = {
     "certificate": (ClientProtocol.HTTPS, ClientProtocol.TLS),
     "resume": (ClientProtocol.HTTPS, ClientProtocol.TLS),
+    "location": (ClientProtocol.HTTPS, ClientProtocol.HTTP),
     "request": (ClientProtocol.HTTPS, ClientProtocol.HTTP),
     "send": (ClientProtocol.TLS, ClientProtocol.TCP),
     "until": (ClientProtocol.TLS, ClientProtocol.TCP),
@@ -318,6 +320,7 @@ class _CaseCheck:
         wrong = {
             "certificate": client.certificate is not None and not spoken.encrypted,
             "resume": case.steps[0].resume is not None and not spoken.encrypted,
+            "location": client.location is not None and not spoken.asks,
             "request": client.request != Request() and not spoken.asks,
             "send": bool(client.send) and spoken.asks,
             "until": bool(client.until) and spoken.asks,

@@ -170,6 +170,13 @@ def check_acceptance(
     problems, document = context.problems, context.document
     bases = {declared.model.like for declared in servers.declared.values()}
     bases |= {behind for declared in servers.declared.values() for _, behind in declared.model.upstreams or ()}
+    bases |= {
+        server.id
+        for cases in connected.values()
+        for case in cases
+        if case.client is not None
+        for _, server in case.client.location or ()
+    }
     for declared in servers.declared.values():
         cases = connected.get(declared.id, ())
         if not cases:
@@ -257,6 +264,11 @@ def check_descriptions(
         _DescriptionCheck(context, certificates, crls, place).run()
         if isinstance(place.model, ServerDescription):
             responders.server(place.model, place.loc)
+        else:
+            for name, id_ in place.model.location or ():
+                if id_ not in servers.declared:
+                    loc = (*place.loc, "location", name)
+                    context.problems.unknown(context.document, loc, "server", id_, servers.declared)
 
 
 class _DescriptionCheck:

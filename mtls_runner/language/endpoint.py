@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from mtls_runner.language.certificate import PassphraseField
-from mtls_runner.language.document import Value
+from mtls_runner.language.document import Plain, Value
 from mtls_runner.language.expectation import RefusalField, ServerExpect
 from mtls_runner.language.shared_words import (
     BACKEND_HERE,
@@ -410,6 +410,17 @@ _OCTETS_SCHEMA = {
         },
     ]
 }
+
+
+def _location(value: Value) -> tuple[tuple[str, str], ...] | None:
+    if isinstance(value, Plain) and isinstance(value.value, bool):
+        return () if value.value else None
+    if isinstance(value, dict) and value:
+        return tuple((_host_name(name), text_value(server)) for name, server in value.items())
+    raise fail("this is not a way to follow redirects", "true, or {shop.example: the id of a server}")
+
+
+_LOCATION_SCHEMA = {"anyOf": [{"type": "boolean"}, {"type": "object", "additionalProperties": {"type": "string"}}]}
 Octets = Annotated[bytes | None, Parsed(_octets, _OCTETS_SCHEMA)]
 
 
@@ -438,6 +449,11 @@ class ClientDescription(ClientSettings):
         "What it sends first, as a proxy before the server would (curl: v1 only, --haproxy-protocol).", "v2"
     )
     connect: AddressField = about("Where to connect; the server's own address by default.", "127.0.0.1:9")
+    location: Annotated[tuple[tuple[str, str], ...] | None, Parsed(_location, _LOCATION_SCHEMA)] = about(
+        "As curl --location: follows redirects, on its own server (true) or also to servers of the file, by the name in the URL.",
+        True,
+        {"shop.example": "shop"},
+    )
     protocol: Annotated[ClientProtocol | None, word(_CLIENT_PROTOCOLS, "a protocol that clients speak")] = about(
         "What it speaks: https by default, http, or bytes of your own (`send`, `until`) within TLS (tls) or without (tcp).",
         "tcp",

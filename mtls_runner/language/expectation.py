@@ -300,6 +300,10 @@ class Checks(Strict):
     received: Texts = about(
         "What a client that speaks tls or tcp got to read, UTF-8.", "+PONG\r\n", {"contains": "220 "}
     )
+    redirects: Annotated[
+        list[Annotated[Matcher, _whole(0, 50, "number of redirects that are followed")]] | None,
+        OneOrMore(null=True, empty=False),
+    ] = about("How many redirects were followed.", 1)
     curl_exit: Exits = about("What curl exits with, or would have.", [35, 56])
     alert: Alerts = about("The fatal alert that ended the handshake; null for none.", "certificate_required")
     alert_from: Ends = about("Who sent that alert.", "server")

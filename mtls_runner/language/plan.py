@@ -106,6 +106,7 @@ class _Planner:
         self._responders = Responders(context, self._certificates)
         self._resolver = Resolver(context, self._certificates, self._crls, self._responders)
         self._resolver.server_of = self._behind
+        self._resolver.server_by_id = self._declared
         self._above: list[str] = []
         self._file_axes = axes(context, context.scenario.matrix, ("matrix",))
         self._own_axes: list[Axis] = []
@@ -202,6 +203,10 @@ class _Planner:
             known = specs[cell.server] = self._resolver.server(id_, described)
             self._check(id_, described, known)
         return known
+
+    def _declared(self, id_: str) -> ServerSpec | None:
+        model = self._servers.merged(id_) if id_ in self._servers.declared else None
+        return self._server(id_, model, MatrixCell("", (), ())) if model is not None else None
 
     def _behind(self, above: str, name: str, id_: str) -> ServerSpec | None:
         """The server that another one connects to."""

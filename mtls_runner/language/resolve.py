@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -62,6 +63,8 @@ class Resolver:
         self.presented: set[str] = set()
         self.server_of: Callable[[str, str, str], ServerSpec | None] = lambda *_: None
         """Makes the server behind another one: of that one's id, of the name that it has there, and of its own id."""
+        self.server_by_id: Callable[[str], ServerSpec | None] = lambda _: None
+        """Makes a server as it is declared; ``None``: there is none."""
 
     def default_certificate(self, model: ServerDescription) -> str | None:
         """``server``, or the only leaf; with an own configuration, the only leaf whose key is given to it."""
@@ -244,11 +247,22 @@ class Resolver:
             "verify_flags": _flags(model),
             "request": _request(model),
             "crl_check": _crl_check(model),
+            "location": self._location(model, server),
         }
         spec = ClientSpec(**given)
         for crl in spec.crl:
             self._crls.use(crl)
         return self._clients.setdefault(spec, spec)
+
+    def _location(self, model: ClientDescription, server: ServerSpec) -> tuple[tuple[str, ServerSpec], ...] | None:
+        """Each server that redirects may lead to is one of this client's alone, so that several can be watched at a time."""
+        if model.location is None:
+            return None
+        own = server.id.partition(".")[0]
+        found = ((name, server if id_ == own else self.server_by_id(id_)) for name, id_ in model.location)
+        return tuple(
+            (name, replace(one, alone=True) if one is not server else one) for name, one in found if one is not None
+        )
 
     def _unknown_root(self, certificate: str) -> None:
         declared = self._certificates.get(certificate)

@@ -346,6 +346,8 @@ class CaseSteps:
                 f"{goes_on} with the settings that it was made with: {', '.join(differing)} would differ",
                 f"only {', '.join(name for name in names if name in free)} may",
             )
+        if earlier.location is not None:
+            self._error((number,), "a client that follows redirects keeps no connection", "location: false")
         if step.reuse is not None and earlier.repeat > 1:
             self._error(
                 (number, "reuse"), f"step {step.reuse + 1} makes {earlier.repeat} connections (repeat)", key=True

@@ -151,6 +151,9 @@ class ClientSpec:
         proxy_protocol: what it sends before the handshake; ``None``: nothing.
         protocol: what it speaks.
         send: its own bytes, where it makes no HTTP requests.
+        location: it follows redirects (``curl --location``): to its own server, and by the name in their URL (``NAME`` or
+            ``NAME:PORT``) to other servers of the plan; ``None``: it does not.
+        reached: where these are, while they run.
         until: what it reads up to then; empty: until the server closes. With neither it only connects.
     """
 
@@ -183,6 +186,8 @@ class ClientSpec:
     protocol: ClientProtocol = ClientProtocol.HTTPS
     send: bytes = field(default=b"", repr=False)
     until: bytes = b""
+    location: tuple[tuple[str, ServerSpec], ...] | None = None
+    reached: tuple[tuple[str, Address], ...] = ()
 
     @property
     def says(self) -> str:

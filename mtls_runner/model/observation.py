@@ -334,6 +334,7 @@ class Observation(Conclusion):
         handshake: names of the handshake messages in order, as the client saw them.
         server_name: the name that the server received (SNI); ``None``: none, or it doesn't tell.
         server_signature_algorithm, client_signature_algorithm: by which either end proved to have its key.
+        redirects: how many were followed; ``None``: the client follows none.
         upstream: what a server of the plan behind it saw of it: ``outcome``, ``reason``, ``client_subject``, as far as there are.
         client, server: the two views; ``server`` is ``None`` where the server can't be asked or never saw it.
     """
@@ -345,6 +346,7 @@ class Observation(Conclusion):
     headers: tuple[tuple[str, str], ...] | None = None
     body: bytes | None = None
     received: bytes | None = None
+    redirects: int | None = None
     curl_exit: int | None = None
     alert: str | None = None
     alert_from: str | None = None

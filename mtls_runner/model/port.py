@@ -240,6 +240,8 @@ class Client(Protocol):
 
     #: It can keep a connection open, and its session: see :meth:`connect`.
     keeps_connections: bool = False
+    #: It goes where redirects lead: see :meth:`follow`.
+    follows_redirects: bool = False
     #: It makes several requests on one connection, but all at once, with nothing between them: see :meth:`probe_all`.
     probes_all_at_once: bool = False
 
@@ -276,6 +278,20 @@ class Client(Protocol):
             LabError: the session is another client's, or of one with other TLS settings; or it keeps no connections.
         """
         raise LabError(f"{client.tool} keeps no connection")
+
+    def follow(
+        self,
+        client: ClientSpec,
+        address: Address,  # noqa: ARG002 - of one that follows redirects
+        material: Material,  # noqa: ARG002
+        deadline: Deadline,  # noqa: ARG002
+    ) -> Sequence[tuple[ClientSpec, ClientView]]:
+        """As :meth:`probe`, and on to where redirects lead: each request, as the client is described by then, and what it saw.
+
+        Raises:
+            LabError: as :meth:`probe`; or it follows no redirects.
+        """
+        raise LabError(f"{client.tool} follows no redirects")
 
     def probe_all(
         self, clients: Sequence[ClientSpec], address: Address, material: Material, deadline: Deadline

@@ -68,7 +68,18 @@ def _object(description: str, properties: Mapping[str, Schema]) -> dict[str, Sch
 
 #: What format 1 did not have; a mismatch of a step had the step in its ``path``, in words.
 _SINCE_2 = frozenset(
-    ("format", "reasons", "determined", "undetermined", "curl_exit_predicted", "step", "reuse", "upstream", "received")
+    (
+        "format",
+        "reasons",
+        "determined",
+        "undetermined",
+        "curl_exit_predicted",
+        "step",
+        "reuse",
+        "upstream",
+        "received",
+        "redirects",
+    )
 )
 
 
@@ -240,6 +251,7 @@ def _observed() -> Schema:
                 _text("The response's body as text, its first 64 KiB; other bytes than UTF-8's as \\xNN.")
             ),
             "body_size": _or_null(_whole("The whole body's size in bytes.")),
+            "redirects": _or_null(_whole("How many were followed; null: the client follows none.")),
             "received": _or_null(_text("What a client that speaks tls or tcp got to read, as the body.")),
             "client": _or_null(_client()),
             "server": _or_null(_server(), "Null where the server can't be asked or never saw the client."),

@@ -15,7 +15,7 @@ from mtls_runner.model.traits import ClientProtocol
 from mtls_runner.tls.http_response import HttpError, ResponseReader
 from mtls_runner.tls.sockets import limit, send_all
 
-__all__ = ["Reply", "ask", "host_header", "next_request", "reply"]
+__all__ = ["PORTS", "Reply", "ask", "host_header", "next_request", "reply"]
 
 _CHUNK = 65536
 _AGENT = "mtls-run"
@@ -23,13 +23,14 @@ _BODILESS = frozenset((204, 304))
 """Statuses whose responses have no body (RFC 9110 §6.4.1)."""
 
 
-_PORTS = {ClientProtocol.HTTP: 80, ClientProtocol.HTTPS: 443}
+PORTS = {ClientProtocol.HTTP: 80, ClientProtocol.HTTPS: 443}
+"""Those that a URL need not say."""
 
 
 def host_header(name: str, port: int, protocol: ClientProtocol = ClientProtocol.HTTPS) -> str:
     """The Host field's value (RFC 9110 §7.2)."""
     host = f"[{name}]" if ":" in name else name
-    return host if port == _PORTS.get(protocol) else f"{host}:{port}"
+    return host if port == PORTS.get(protocol) else f"{host}:{port}"
 
 
 def _text(headers: list[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:

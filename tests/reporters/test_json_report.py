@@ -50,7 +50,17 @@ def test_reports_of_format_1_are_described_too_and_the_two_are_told_apart() -> N
 
 def _as_before(report: object) -> object:
     """What was written before there was a format."""
-    new = {"format", "reasons", "determined", "undetermined", "curl_exit_predicted", "step", "upstream", "received"}
+    new = {
+        "format",
+        "reasons",
+        "determined",
+        "undetermined",
+        "curl_exit_predicted",
+        "step",
+        "upstream",
+        "received",
+        "redirects",
+    }
     if isinstance(report, dict):
         return {key: _as_before(value) for key, value in report.items() if key not in new}
     return [_as_before(each) for each in report] if isinstance(report, list) else report

@@ -21,17 +21,30 @@ from mtls_runner.clients.curl.command import (
     openssl_settings,
     secret_headers,
 )
-from mtls_runner.clients.curl.outcome import OUT_OF_MEMORY, READ_LATE, apart, gone, stopped, told, view
-from mtls_runner.clients.curl.trace import Head, TraceReader
+from mtls_runner.clients.curl.outcome import (
+    CONNECT_FAILED,
+    OUT_OF_MEMORY,
+    READ_LATE,
+    TOO_MANY_REDIRECTS,
+    Written,
+    apart,
+    gone,
+    passed,
+    stopped,
+    told,
+    view,
+)
+from mtls_runner.clients.curl.trace import CurlTrace, Head, TraceReader
 from mtls_runner.errors import Deadline, DeadlineExceeded, FileUnusable, LabError
 from mtls_runner.model.case import satisfies
 from mtls_runner.model.certificate import FileForm
 from mtls_runner.model.endpoint import Address, ClientSpec, ProxyProtocol, TlsVersion, VerifyFlag
-from mtls_runner.model.observation import ClientView, Reason
+from mtls_runner.model.observation import ClientView, Direction, Reason
 from mtls_runner.model.port import Client, Material
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.tls.context import Problem, load, load_crls, load_trust
 from mtls_runner.tls.http_response import LONGEST_HEAD
+from mtls_runner.tls.redirects import onward
 
 __all__ = ["CurlClient"]
 
@@ -56,6 +69,26 @@ class _Place:
     empty: Path
 
 
+@dataclass(frozen=True, slots=True)
+class _Ran:
+    """What came of one curl.
+
+    Args:
+        address: where the first request went.
+        files: of each request.
+        written: what curl wrote of each, as far as it came.
+        heads, bodies: of all responses.
+        typed: what a person would type.
+    """
+
+    address: Address
+    files: Sequence[CurlFiles]
+    written: Sequence[Written]
+    heads: Kept
+    bodies: Kept
+    typed: str
+
+
 class CurlClient(Client):
     """Runs the curl that is installed (or named by ``MTLS_RUN_CURL``), one process for each exchange.
 
@@ -64,6 +97,7 @@ class CurlClient(Client):
     """
 
     probes_all_at_once = True
+    follows_redirects = True
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -131,15 +165,92 @@ class CurlClient(Client):
         Raises:
             LabError: as :meth:`probe`; or there are too many bytes in the responses to tell them apart.
         """
+        reader = TraceReader()
+        ran = self._ran(clients, address, material, deadline, reader)
+        trace = reader.found
+        views: list[ClientView] = []
+        for client, each, own, came in zip(
+            clients, ran.files, ran.written, apart(ran.written, ran.heads, ran.bodies, clients), strict=False
+        ):
+            if views and own.connections:
+                break  # it would not have gone on: what it did instead is another connection's
+            trace.answered = own.http_code > 0 if len(clients) > 1 else trace.answered
+            seen = self._view(client, each, own, trace, came, ran.typed, material)
+            views.append(replace(seen, request_number=len(views) + 1, stays_open=len(clients) > 1))
+        while len(views) < len(clients):
+            views.append(gone(views[-1]))
+        return views
+
+    def follow(
+        self, client: ClientSpec, address: Address, material: Material, deadline: Deadline
+    ) -> Sequence[tuple[ClientSpec, ClientView]]:
+        """By ``--location``, whose last request is told whole; of those before, what their heads and connections tell.
+
+        Raises:
+            LabError: as :meth:`probe`; or it went another way than its own answers say.
+        """
+        reader = TraceReader(several=True)
+        ran = self._ran([client], address, material, deadline, reader)
+        own = ran.written[0]
+        heads = Head.each(bytes(ran.heads.data))
+        way = [client]
+        for head in heads[: own.redirects]:
+            then = onward(way[-1], way[-1].connect or address, head.response(Kept(0)))
+            if then is None:
+                raise LabError(f"curl followed a redirect that the lab does not see: {head.octets[:32]!r}")
+            way.append(then)
+        last = self._last(way, heads, own, reader, ran, material)
+        made = list(zip(way, passed(last, heads[: own.redirects], reader), strict=False))
+        number = reader.responses[: own.redirects].count(len(reader.connections) - 1) + 1
+        return [*made, (way[-1], replace(last, request_number=number if last.messages else 1))]
+
+    def _last(
+        self,
+        way: Sequence[ClientSpec],
+        heads: Sequence[Head],
+        own: Written,
+        reader: TraceReader,
+        ran: _Ran,
+        material: Material,
+    ) -> ClientView:
+        """The last request of those that redirects led to; curl's figures are in part of all of them."""
+        trace, answered = reader.found, len(heads) > own.redirects
+        moved = len(way) > 1 and (way[-1].protocol, way[-1].connect) != (
+            way[-2].protocol,
+            way[-2].connect or ran.address,
+        )
+        if moved and reader.responses[own.redirects - 1 : own.redirects] == [len(reader.connections) - 1]:
+            trace = CurlTrace()  # it never came to a handshake there
+        gave_up = own.exit_code == TOO_MANY_REDIRECTS
+        own = replace(
+            own,
+            exit_code=0 if gave_up else own.exit_code,
+            http_code=own.http_code if answered else 0,
+            local_port=0 if own.exit_code == CONNECT_FAILED else own.local_port,
+            handshake_took=1.0 if Direction.SENT in trace.finished else 0.0,
+        )
+        trace.answered = answered
+        seen = self._view(
+            way[-1], ran.files[0], own, trace, (heads[-1].octets if answered else b"", ran.bodies), ran.typed, material
+        )
+        return replace(seen, exit_code=TOO_MANY_REDIRECTS, error=ran.written[0].error) if gave_up else seen
+
+    def _ran(
+        self,
+        clients: Sequence[ClientSpec],
+        address: Address,
+        material: Material,
+        deadline: Deadline,
+        reader: TraceReader,
+    ) -> _Ran:
         deadline.check("starting curl")
         place = self._place(material)
         files = [self._files(place, client, material) for client in clients]
         commands = [build(client, client.connect or address, each) for client, each in zip(clients, files, strict=True)]
-        reader = TraceReader()
-        headers = Kept(LONGEST_HEAD * len(clients))
-        body = Kept(sum(client.body_limit for client in clients) if len(clients) == 1 else _MOST)
-        outputs = {"--trace": reader.feed, "--dump-header": headers.add, "--output": body.add}
-        trace = reader.found
+        heads = Kept(LONGEST_HEAD * len(clients))
+        bodies = Kept(sum(client.body_limit for client in clients) if len(clients) == 1 else _MOST)
+        outputs = {"--trace": reader.feed, "--dump-header": heads.add, "--output": bodies.add}
+        trace = reader.connections[0]
         try:
             finished = self._run(commands, files, deadline, clients, outputs)
         except DeadlineExceeded as error:
@@ -152,24 +263,25 @@ class CurlClient(Client):
             written = told(finished, len(clients))
         _held(clients[0], trace.offered_signature_algorithms)
         typed = f"{' --next '.join(command.typed() for command in commands)}"
-        views: list[ClientView] = []
-        for client, each, own, came in zip(
-            clients, files, written, apart(written, headers, body, clients), strict=False
-        ):
-            if views and own.connections:
-                break  # it would not have gone on: what it did instead is another connection's
-            trace.answered = own.http_code > 0 if len(clients) > 1 else trace.answered
-            head = Head.last(came[0], whole=len(came[0]) <= LONGEST_HEAD)
-            own = replace(own, not_http=head.fault(client, trace), cut=head.cut, switched=head.switched(client))
-            # With --head the output is the head once more.
-            response = head.response(own.http_code, came[1] if client.request.method != "HEAD" else Kept(0))
-            untried = not trace.said_hello or own.exit_code in READ_LATE
-            problem = self._problem(own.exit_code, client, each, material) if untried else None
-            seen = view(self._binary.version, client, own, trace, response, problem, typed)
-            views.append(replace(seen, request_number=len(views) + 1, stays_open=len(clients) > 1))
-        while len(views) < len(clients):
-            views.append(gone(views[-1]))
-        return views
+        return _Ran(address, files, written, heads, bodies, typed)
+
+    def _view(
+        self,
+        client: ClientSpec,
+        files: CurlFiles,
+        own: Written,
+        trace: CurlTrace,
+        came: tuple[bytes, Kept],
+        typed: str,
+        material: Material,
+    ) -> ClientView:
+        head = Head.last(came[0], whole=len(came[0]) <= LONGEST_HEAD)
+        own = replace(own, not_http=head.fault(client, trace), cut=head.cut, switched=head.switched(client))
+        # With --head the output is the head once more.
+        response = head.response(came[1] if client.request.method != "HEAD" else Kept(0)) if own.http_code else None
+        untried = not trace.said_hello or own.exit_code in READ_LATE
+        problem = self._problem(own.exit_code, client, files, material) if untried else None
+        return view(self._binary.version, client, own, trace, response, problem, typed)
 
     def command(self, client: ClientSpec, address: Address, material: Material) -> str:
         """What a person types to do the same; curl itself need not be there.

@@ -15,6 +15,7 @@ from mtls_runner.model.certificate import FileForm
 from mtls_runner.model.endpoint import Address, ClientSpec, Request, TlsVersion
 from mtls_runner.model.port import Material
 from mtls_runner.snippet import is_secret
+from mtls_runner.tls.redirects import NOWHERE
 
 __all__ = ["NO_PASSPHRASE", "Command", "CurlFiles", "build", "locked", "openssl_settings", "secret_headers"]
 
@@ -132,7 +133,9 @@ def build(client: ClientSpec, address: Address, files: CurlFiles, *, short: bool
         options += _tls(client, short=short)
     where, url = _target(client, address, short=short)
     options += where
-    options += _request(client.request, files)
+    if client.location is not None:
+        options += _onward(client, address, given="--connect-to" in where)
+    options += _request(client.request, files, may_change=client.location is not None)
     plain = client.security_level == 2 and not client.signature_algorithms
     return Command(tuple(options), files.config, None if plain else files.settings, url, files.locked, short)
 
@@ -195,6 +198,16 @@ def _target(client: ClientSpec, address: Address, *, short: bool) -> tuple[list[
     return options, f"{client.protocol}://{host}:{address.port}{path if plain else '/'}"
 
 
+def _onward(client: ClientSpec, address: Address, *, given: bool) -> list[str]:
+    """Follows redirects, but only to those whom the scenario names."""
+    options = ["--location"]
+    own = client.server_name if client.server_name is not None else address.host
+    places = [] if given else [(f"{own}:{address.port}", address)]
+    for name, there in (*places, *client.reached):
+        options += ["--connect-to", f"{name if ':' in name else f'{name}:'}:{there}"]
+    return [*options, "--connect-to", f"::{NOWHERE}"]
+
+
 def _numeric(address: Address) -> str:
     """The address as an IP literal: curl sends no SNI for one, and does for anything else (RFC 6066 §3)."""
     try:
@@ -217,12 +230,15 @@ def _header(name: str, value: str) -> str:
     return f"{name}: {value}" if value else f"{name};"
 
 
-def _request(request: Request, files: CurlFiles) -> list[str]:
+def _request(request: Request, files: CurlFiles, *, may_change: bool) -> list[str]:
+    """``may_change``: a redirect can make another method of it, which curl does not let happen to ``--request``."""
     body = files.body
     options: list[str] = []
     given = {name.lower() for name, _ in request.headers}
     if request.method == "HEAD":
         options.append("--head")
+    elif may_change and request.method == "POST":
+        options += ["--data", ""] if body is None else []
     elif request.method != "GET" or body is not None:
         options += ["--request", request.method]
     if body is not None:

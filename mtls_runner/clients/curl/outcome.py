@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from mtls_runner.clients.curl.binary import CurlRun, Kept
-from mtls_runner.clients.curl.trace import CurlTrace
+from mtls_runner.clients.curl.trace import CurlTrace, Head, TraceReader
 from mtls_runner.errors import LabError
 from mtls_runner.model.endpoint import ClientSpec
 from mtls_runner.model.observation import ClientView, Direction, HttpResponse, Phase, Reason
@@ -24,7 +24,20 @@ from mtls_runner.tls.messages import issuer
 from mtls_runner.tls.openssl_errors import openssl_errors
 from mtls_runner.tls.rules import NOT_HTTP
 
-__all__ = ["OUT_OF_MEMORY", "READ_LATE", "Written", "apart", "gone", "status_reason", "stopped", "told", "view"]
+__all__ = [
+    "CONNECT_FAILED",
+    "OUT_OF_MEMORY",
+    "READ_LATE",
+    "TOO_MANY_REDIRECTS",
+    "Written",
+    "apart",
+    "gone",
+    "passed",
+    "status_reason",
+    "stopped",
+    "told",
+    "view",
+]
 
 _SKEW = timedelta(minutes=5)
 _UNTRUSTED = ("OCSP response verification failed", "Could not find certificate ID in OCSP response")
@@ -66,7 +79,8 @@ def status_reason(words: str, response: bytes | None) -> Reason:
     return Reason.OCSP_UNKNOWN if status is ocsp.OCSPCertStatus.UNKNOWN else Reason.OCSP_INVALID
 
 
-_OK, _RESOLVE, _CONNECT, _PARTIAL, _TIMEOUT, _EMPTY, _VERIFY = 0, 6, 7, 18, 28, 52, 60
+CONNECT_FAILED, TOO_MANY_REDIRECTS = 7, 47
+_OK, _RESOLVE, _PARTIAL, _TIMEOUT, _EMPTY, _VERIFY = 0, 6, 18, 28, 52, 60
 _STATUS, _RECV = 91, 56
 #: UNSUPPORTED_PROTOCOL (HTTP/0.9, a version that nobody knows), WEIRD_SERVER_REPLY, OUT_OF_MEMORY (a line of more than 100 kB),
 #: BAD_CONTENT_ENCODING (a transfer coding), TOO_LARGE.
@@ -105,6 +119,7 @@ class Written:
         switched: the response is 101, to a request that offered another protocol; curl waits for more.
         connections: that it made for this request; 0: it went on with one.
         head_size, body_size: bytes of the response.
+        redirects: how many it followed.
     """
 
     exit_code: int
@@ -119,6 +134,7 @@ class Written:
     connections: int = 1
     head_size: int = 0
     body_size: int = 0
+    redirects: int = 0
 
 
 def stopped(error: str, trace: CurlTrace) -> Written:
@@ -228,7 +244,9 @@ def _phase(written: Written, trace: CurlTrace, *, spoken: bool) -> Phase:
         return Phase.HANDSHAKE
     if written.exit_code in _PREPARE:
         return Phase.PREPARE
-    return Phase.CONNECT if written.local_port <= 0 or written.exit_code in (_RESOLVE, _CONNECT) else Phase.HANDSHAKE
+    return (
+        Phase.CONNECT if written.local_port <= 0 or written.exit_code in (_RESOLVE, CONNECT_FAILED) else Phase.HANDSHAKE
+    )
 
 
 def _told(written: Written, problem: Problem | None) -> str:
@@ -292,6 +310,7 @@ def told(finished: CurlRun, count: int) -> list[Written]:
                 connections=int(one.get("num_connects", 1)),
                 head_size=int(one.get("size_header", 0)),
                 body_size=int(one.get("size_download", 0)),
+                redirects=int(one.get("num_redirects", 0)),
             )
             for one in results
         ]
@@ -318,6 +337,36 @@ def apart(
         kept.add(bytes(bodies.data[body : body + one.body_size]))
         yield bytes(heads.data[head : head + one.head_size]), kept
         head, body = head + one.head_size, body + one.body_size
+
+
+def passed(last: ClientView, heads: Sequence[Head], reader: TraceReader) -> Iterator[ClientView]:
+    """Of the requests before the last one: what was answered, and on which connection."""
+    for number, (head, at) in enumerate(zip(heads, reader.responses, strict=False)):
+        trace = reader.connections[at]
+        transcript = trace.transcript
+        here = at == len(reader.connections) - 1
+        yield replace(
+            last,
+            phase=Phase.DONE,
+            problem=None,
+            response=head.response(Kept(0)),
+            error="",
+            error_symbol="",
+            timed_out=False,
+            exit_code=None,
+            alerts=transcript.alerts(),
+            messages=transcript.messages(),
+            sent_chain=transcript.chain(Direction.SENT),
+            received_chain=transcript.chain(Direction.RECEIVED),
+            tls_version=trace.tls_version,
+            cipher=trace.cipher,
+            alpn=trace.alpn,
+            resumed=trace.resumed,
+            local_port=(last.local_port if here else None) or trace.local_port or None,
+            request_number=reader.responses[: number + 1].count(at),
+            stays_open=True,
+            encrypted=True,
+        )
 
 
 def gone(before: ClientView) -> ClientView:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from mtls_runner.clients.curl.binary import Kept
 from mtls_runner.model.endpoint import ClientSpec
@@ -28,6 +29,8 @@ _TCP = b"[TCP] "
 """What ``--trace-config tcp`` adds, of which one line counts."""
 _LOCAL_ADDRESS = re.compile(rb"\[TCP\] local address \S+ port (\d+)\.\.\.")
 _WIDTH = 16
+#: A dump that begins with ``HTTP/1.1 `` or ``HTTP/2 `` and a status that is no interim one.
+_ANSWER = re.compile(rb"0000: 48 54 54 50 2f (?:31 2e [0-9a-f]{2}|32|33) 20 3[2-9] ")
 _NOTES = 1024
 """Remarks of curl's that are kept."""
 
@@ -79,10 +82,18 @@ class CurlTrace:
 
 
 class TraceReader:
-    """Reads a trace as it comes; of what people exchanged (``data``) no byte is looked at or kept."""
+    """Reads a trace as it comes; of what people exchanged (``data``) no byte is looked at or kept.
 
-    def __init__(self) -> None:
+    Args:
+        several: each connection has a trace of its own; otherwise there is only that of the first.
+    """
+
+    def __init__(self, *, several: bool = False) -> None:
         self.found = CurlTrace()
+        self.connections = [self.found]
+        self.responses: list[int] = []
+        """On which of the connections each response came, from 0; interim ones are none."""
+        self._several = several
         self._kinds = {b"=>": 0, b"<=": 0}
         self._rest = b""
         self._skip = 0
@@ -111,12 +122,23 @@ class TraceReader:
                     break  # the rest of it is still to come
                 content = _bytes(text[end + 1 : end + 1 + height].split(b"\n"), size)
                 if len(content) == size:
-                    self._kinds[arrow] = take(self.found, arrow, self._kinds[arrow], content)
+                    self._take(arrow, content)
             elif arrow == b"<=":
                 self.found.answered = True
+                if what == b"header" and _ANSWER.match(text, end + 1):
+                    self.responses.append(len(self.connections) - 1)
             at = end + 1 + height
         self._rest = text[at:]
         self._skip = max(0, at - len(text))
+
+    def _take(self, arrow: bytes, content: bytes) -> None:
+        kind = self._kinds[arrow]
+        self._kinds[arrow] = take(self.found, arrow, kind, content)
+        if self._several and self.found.reconnected:
+            self.found.reconnected = False
+            self.found = CurlTrace()
+            self.connections.append(self.found)
+            self._kinds[arrow] = take(self.found, arrow, kind, content)
 
     def _note(self, text: bytes) -> None:
         if text.startswith(_TCP):
@@ -206,6 +228,8 @@ def _server_hello(found: CurlTrace, data: bytes) -> None:
 _BEGIN = re.compile(rb"^HTTP/", re.MULTILINE)
 _END = re.compile(rb"\n\r?\n")
 _SWITCHING = b"HTTP/1.1 101"
+_STATUS = re.compile(rb"HTTP/[0-9.]+ +([0-9]{3})")
+_INTERIM = re.compile(rb"HTTP/[0-9.]+ 1")
 _SHOWN = 32
 
 
@@ -220,6 +244,13 @@ class Head:
 
     octets: bytes
     whole: bool
+
+    @classmethod
+    def each(cls, dumped: bytes) -> list[Head]:
+        """All that are no interim ones, in order."""
+        begins = [*(match.start() for match in _BEGIN.finditer(dumped)), len(dumped)]
+        heads = [cls(dumped[at:end], whole=True) for at, end in pairwise(begins)]
+        return [head for head in heads if not _INTERIM.match(head.octets)]
 
     @classmethod
     def last(cls, dumped: bytes, *, whole: bool) -> Head:
@@ -246,13 +277,14 @@ class Head:
             return "the server switches to another protocol (101), which nobody offered"
         return ""
 
-    def response(self, status: int, body: Kept) -> HttpResponse | None:
-        """With the body that came."""
-        if not status:
+    def response(self, body: Kept) -> HttpResponse | None:
+        """With the body that came; ``None``: there is no head."""
+        status = _STATUS.match(self.octets)
+        if status is None:
             return None
         fields = [line.partition(":") for line in self.octets.decode("latin-1").split("\n")[1:]]
         headers = tuple((name.strip().lower(), value.strip()) for name, colon, value in fields if colon)
-        return HttpResponse(status, headers, bytes(body.data), body.size)
+        return HttpResponse(int(status[1]), headers, bytes(body.data), body.size)
 
 
 def _offers(client: ClientSpec) -> bool:

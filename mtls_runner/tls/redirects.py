@@ -1,0 +1,71 @@
+"""Where a redirect leads, as curl --location goes there (curl's ``lib/transfer.c``, ``Curl_follow``)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from urllib.parse import urljoin, urlsplit
+
+from mtls_runner.model.endpoint import Address, ClientSpec, Request
+from mtls_runner.model.observation import HttpResponse, field_value
+from mtls_runner.model.traits import ClientProtocol
+from mtls_runner.tls.http import PORTS, host_header
+
+__all__ = ["MOST_REDIRECTS", "NOWHERE", "onward", "url"]
+
+MOST_REDIRECTS = 50
+"""curl's ``--max-redirs``."""
+NOWHERE = Address("127.0.0.1", 1)
+"""Where a client connects that is sent to somebody whom the scenario does not name: nobody listens there (tcpmux)."""
+
+_REDIRECTS = frozenset((301, 302, 303, 307, 308))
+_TO_GET = frozenset((301, 302))
+_SEE_OTHER = 303
+_SCHEMES = {protocol.value: protocol for protocol in (ClientProtocol.HTTP, ClientProtocol.HTTPS)}
+_OF_ONE_HOST = frozenset(("authorization", "cookie"))
+
+
+def url(client: ClientSpec, here: Address) -> str:
+    """What it asks for; a request's own ``Host`` does not count.
+
+    Args:
+        client: who.
+        here: where it connects.
+    """
+    return f"{client.protocol}://{host_header(client.server_name or here.host, here.port, client.protocol)}{client.request.path}"
+
+
+def onward(client: ClientSpec, here: Address, response: HttpResponse | None) -> ClientSpec | None:
+    """The client as it goes on, ``connect`` included; ``None``: it is sent nowhere, or to another kind of place.
+
+    Args:
+        client: who was answered.
+        here: where it had connected.
+        response: the answer; ``None``: none came.
+    """
+    to = field_value(response.headers, "location") if response is not None else None
+    if response is None or to is None or response.status not in _REDIRECTS:
+        return None
+    target = urlsplit(urljoin(url(client, here), to))
+    protocol = _SCHEMES.get(target.scheme)
+    if protocol is None or target.hostname is None:
+        return None
+    port = target.port or PORTS[protocol]
+    name = target.hostname
+    same = name == (client.server_name or here.host).lower()
+    known = dict(client.reached)
+    address = here if same and port == here.port else known.get(f"{name}:{port}") or known.get(name) or NOWHERE
+    request = _request(client.request, response.status, f"{target.path or '/'}{'?' * bool(target.query)}{target.query}")
+    if not same:
+        kept = ((field, value) for field, value in request.headers if field.lower() not in _OF_ONE_HOST | {"host"})
+        request = replace(request, headers=tuple(kept))
+    # the port of the URL is not the one that is connected to, so that it is the Host field's by being given
+    if not (same and port == here.port):
+        headers = (("Host", host_header(name, port, protocol)), *request.headers)
+        request = replace(request, headers=headers)
+    return replace(client, protocol=protocol, server_name=name, connect=address, request=request)
+
+
+def _request(request: Request, status: int, path: str) -> Request:
+    if (status == _SEE_OTHER and request.method != "HEAD") or (status in _TO_GET and request.method == "POST"):
+        return replace(request, method="GET", path=path, body=b"")
+    return replace(request, path=path)

@@ -1,0 +1,132 @@
+"""Redirects that are followed: what both clients do is what curl --location itself does at the same servers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from mtls_runner import load
+from mtls_runner.engine.lab import Lab
+from mtls_runner.errors import Deadline
+from mtls_runner.language import Overrides
+from mtls_runner.model.verdict import Status
+from mtls_runner.pki.keys import KeyPool
+
+from .conftest import Run
+
+_LAB = """\
+ca: {}
+leaves:
+  shop: {usage: server, san: localhost}
+  partner: {usage: server, san: partner.example}
+  client: {subject: CN=client, usage: client}
+servers:
+  shop:
+    certificate: shop
+    responses:
+      /same: {status: 301, headers: {Location: "/there?a=1"}}
+      /relative/path: {status: 302, headers: {Location: "../there"}}
+      /away/302: {status: 302, headers: {Location: "https://partner.example/who"}}
+      /away/303: {status: 303, headers: {Location: "https://partner.example/who"}}
+      /away/307: {status: 307, headers: {Location: "//partner.example:8443/who"}}
+      /unlisted: {status: 302, headers: {Location: "https://elsewhere.example/"}}
+      /nothing: {status: 302}
+  partner: {certificate: partner, client_auth: optional, responses: {/who: {identity: true}}}
+cases:
+"""
+_CASES = {
+    "same": ("GET", "/same"),
+    "relative": ("GET", "/relative/path"),
+    "302 of GET": ("GET", "/away/302"),
+    "302 of POST": ("POST", "/away/302"),
+    "303 of POST": ("POST", "/away/303"),
+    "307 of POST": ("POST", "/away/307"),
+    "HEAD": ("HEAD", "/away/303"),
+    "unlisted": ("GET", "/unlisted"),
+    "nothing": ("GET", "/nothing"),
+}
+
+
+def _case(name: str) -> str:
+    method, path = _CASES[name]
+    body = ", body: hello" if method == "POST" else ""
+    client = f"certificate: client, location: {{partner.example: partner}}, request: {{method: {method}, path: {path}{body}}}"
+    return f"  - {{name: {name}, server: shop, expect: accepted, client: {{{client}}}}}\n"
+
+
+@pytest.mark.parametrize("tool", ["python", "curl"])
+def test_as_curl_goes(tmp_path: Path, tool: str) -> None:
+    file = tmp_path / "redirects.yaml"
+    file.write_text(_LAB + "".join(map(_case, _CASES)))
+    plan = load(file, Overrides(tool=tool))
+    with Lab(plan, pool=KeyPool()) as lab:
+        for case in plan.cases:
+            client = case.client
+            assert client is not None
+            shop, partner = lab.server(case.server), lab.server(dict(client.location or ())["partner.example"])
+            seen = lab.run(case).observation
+            assert seen is not None
+            own = lab.material.presented("client", client.chain)
+            before = shop.arrived(), partner.arrived()
+            method = {"HEAD": ["--head"], "POST": ["--data", "hello"]}.get(client.request.method, [])
+            url = f"https://localhost:{shop.address.port}{client.request.path}"
+            done = subprocess.run(
+                [
+                    *("curl", "--disable", "--silent", "--location", "--cacert", lab.material.bundle(["ca"])),
+                    *("--cert", own.certificate, "--key", str(own.key), *method, "--noproxy", "*"),
+                    *("--connect-to", f"localhost:{shop.address.port}:{shop.address}"),
+                    *("--connect-to", f"partner.example::{partner.address}", "--connect-to", "::127.0.0.1:1"),
+                    *("--output", tmp_path / "body", "--write-out", "%{json}", url),
+                ],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            told = json.loads(done.stdout)
+            assert seen.redirects == told["num_redirects"], case.name
+            assert (seen.status or 0) == (told["http_code"] if not done.returncode else 0), case.name
+            assert seen.curl_exit == done.returncode, case.name
+            if done.returncode == 0:
+                if client.request.method != "HEAD":
+                    assert seen.body == (tmp_path / "body").read_bytes(), case.name
+                (last,) = (partner.seen(before[1], Deadline.after(5)) or shop.seen(before[0], Deadline.after(5)))[-1:]
+                assert last.request is not None
+                assert seen.server is not None
+                assert seen.server.request is not None
+                mine, curls = seen.server.request, last.request
+                assert (mine.method, mine.path) == (curls.method, curls.path), case.name
+                assert dict(mine.headers).get("content-length") == dict(curls.headers).get("content-length"), case.name
+                assert seen.client_subject == last.client_subject == "CN=client", case.name
+
+
+@pytest.mark.parametrize("tool", ["python", "curl"])
+def test_the_scenario(run: Run, tool: str) -> None:
+    text = Path(__file__).parents[2].joinpath("scenarios/connections/redirects.yaml").read_text()
+    ran = run(text, "--tool", tool, "-k", "not 'without TLS'")
+    assert ran.code == 0, ran.output
+    ran = run(
+        text.replace("redirects: 1, body: the partner", "redirects: 0, body: the shop"), "--tool", tool, "-k", "knows"
+    )
+    assert {one["path"] for one in ran.case["mismatches"]} == {"redirects", "body"}
+
+
+def test_what_is_no_way(run: Run) -> None:
+    for client, message in {
+        "{location: {a.example: nobody}}": "there is no server 'nobody'",
+        "{location: yes}": "this is not a way to follow redirects",
+        "{protocol: tcp, location: true}": "a client that speaks tcp has no use for 'location'",
+    }.items():
+        ran = run(f"{_LAB}  - {{name: one, server: shop, client: {client}, expect: accepted}}\n")
+        assert ran.code == 2
+        assert message in ran.output
+    steps = "steps: [{name: a, expect: accepted}, {reuse: a, expect: accepted}]"
+    ran = run(f"{_LAB}  - {{name: one, server: shop, client: {{certificate: client, location: true}}, {steps}}}\n")
+    assert "a client that follows redirects keeps no connection" in ran.output
+    ran = run(
+        f"{_LAB}  - {{name: one, server: shop, client: {{certificate: client, location: true, tool: go}}, expect: accepted}}\n"
+    )
+    assert "go follows no redirects" in ran.output
+    assert ran.case["verdict"] == Status.SKIP
