@@ -155,6 +155,31 @@ def _method(value: Value) -> str:
     return text
 
 
+_MOST_BODY = 1 << 26
+
+
+def _body(value: Value) -> bytes:
+    if isinstance(value, dict) and list(value) == ["size"]:
+        size = value["size"]
+        if not isinstance(size, Plain) or type(size.value) is not int or not 0 <= size.value <= _MOST_BODY:
+            raise fail("this is no size of a body", f"a number of bytes, up to {_MOST_BODY} (64 MiB)")
+        return b"x" * size.value
+    if isinstance(value, dict):
+        raise fail("this is no body", "a text, or {size: 10485760}")
+    return text_value(value).encode()
+
+
+_BODY_SCHEMA = {
+    "anyOf": [
+        {"type": ["string", "number", "boolean"]},
+        {
+            "type": "object",
+            "properties": {"size": {"type": "integer", "minimum": 0, "maximum": _MOST_BODY}},
+            "required": ["size"],
+            "additionalProperties": False,
+        },
+    ]
+}
 _Header = Annotated[list[Annotated[str, Parsed(_header_value, {"type": ["string", "number", "boolean"]})]], OneOrMore()]
 Headers = Maybe[dict[Token, _Header]]
 Path = Annotated[str, Parsed(_path, {"type": "string", "pattern": "^/"})]
@@ -184,7 +209,9 @@ class RequestModel(Strict):
         "Path and query.", "/orders?n=1"
     )
     headers: Headers = about("Header fields; Host is added where it is not given.", {"X-Request-Id": "1"})
-    body: Maybe[Text] = about("The body, UTF-8.", "hello")
+    body: Annotated[bytes | None, Parsed(_body, _BODY_SCHEMA)] = about(
+        "The body, UTF-8; or so many bytes.", "hello", {"size": 10485760}
+    )
 
 
 _MODELS = "mtls_runner.language.implementations.models"

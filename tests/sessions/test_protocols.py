@@ -157,6 +157,7 @@ def test_what_a_protocol_has_no_use_for(run: Run) -> None:
         "{certificate: client, protocol: tcp}": "a client that speaks tcp has no use for 'certificate'",
         "{send: x}": "a client that speaks https has no use for 'send'",
         "{protocol: tls, request: {path: /x}}": "a client that speaks tls has no use for 'request'",
+        "{request: {body: {size: big}}}": "this is no size of a body",
         "{protocol: tpc}": "did you mean 'tcp'?",
         "{protocol: tcp, send: {hex: 1}}": "these are no bytes in hexadecimal digits",
         "{protocol: tcp, send: ''}": "there are no bytes here",

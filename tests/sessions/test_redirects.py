@@ -75,11 +75,11 @@ def test_as_curl_goes(tmp_path: Path, tool: str) -> None:
             url = f"https://localhost:{shop.address.port}{client.request.path}"
             done = subprocess.run(
                 [
-                    *("curl", "--disable", "--silent", "--location", "--cacert", lab.material.bundle(["ca"])),
-                    *("--cert", own.certificate, "--key", str(own.key), *method, "--noproxy", "*"),
+                    *("curl", "--disable", "--silent", "--location", "--cacert", str(lab.material.bundle(["ca"]))),
+                    *("--cert", str(own.certificate), "--key", str(own.key), *method, "--noproxy", "*"),
                     *("--connect-to", f"localhost:{shop.address.port}:{shop.address}"),
                     *("--connect-to", f"partner.example::{partner.address}", "--connect-to", "::127.0.0.1:1"),
-                    *("--output", tmp_path / "body", "--write-out", "%{json}", url),
+                    *("--output", str(tmp_path / "body"), "--write-out", "%{json}", url),
                 ],
                 capture_output=True,
                 text=True,
