@@ -139,3 +139,14 @@ def test_openssl_s_client_reconnects_as_the_lab_resumes(run: Run, tickets: str, 
     found = [line.split(",")[0] for line in done.stdout.splitlines() if line.startswith(("New,", "Reused,"))]
     assert found.count("Reused") == resumed
     assert "New" in found
+
+
+def test_several_requests_over_http_2(run: Run) -> None:
+    """By the bytes of curl's trace, and by Go's own log: one connection of HTTP/2, two requests."""
+    text = Path(__file__).parents[2].joinpath("scenarios/connections/http2.yaml").read_text()
+    ran = run(text)
+    assert ran.code == 0, ran.output
+    assert [case["verdict"] for case in ran.cases] == ["pass"] * len(ran.cases)
+    first, second = (step["observed"] for step in ran.cases[-1]["steps"])
+    assert first["alpn"] == second["alpn"] == "h2"
+    assert "request 2 of its connection" in second["summary"]
