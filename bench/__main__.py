@@ -17,6 +17,7 @@ import bench.declared
 import bench.forge
 import bench.nginx
 import bench.one_connection
+import bench.rehearsal
 import bench.reports
 import bench.startup
 import bench.steps

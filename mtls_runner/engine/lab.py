@@ -126,6 +126,11 @@ class Lab(AbstractContextManager["Lab"]):
 
     # --- what a case needs, made once ---
 
+    def begin(self) -> None:
+        """A case's servers run: what is dated anew, and not theirs, is of this moment, however long they took to start."""
+        if self._dated:
+            self.material.begin(datetime.now(UTC))
+
     @property
     def material(self) -> Store:
         """The plan's keys and certificates.

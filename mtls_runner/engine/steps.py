@@ -49,6 +49,8 @@ def run_steps(lab: Lab, case: Case) -> Verdict:
                 return Verdict(case, Status.SKIP, skip_reason=why)
         elif case.client is not None:
             running = lab.server(case.server)
+        if running is not None:
+            lab.begin()
         return whole(case, _Steps(lab, case, running, stack).run())
 
 

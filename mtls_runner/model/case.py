@@ -302,15 +302,9 @@ class Plan:
     places: Mapping[tuple[str, str, str], Span] = field(default_factory=dict)
 
 
-_BRIEFLY = timedelta(hours=1)
-"""A run may take as long: what begins or ends within it depends on how many cases went before, and on how many run at a time."""
-
-
 def meet_briefly(server: ServerSpec, client: ClientSpec | None, plan: Plan) -> bool:
     """Whether a certificate, CRL or OCSP response that two need begins or ends within an hour, relative to the run."""
-    return any(
-        moment.absolute is None and timedelta(0) < moment.offset < _BRIEFLY for moment in _moments(server, client, plan)
-    )
+    return any(moment.brief for moment in _moments(server, client, plan))
 
 
 def _moments(meant: ServerSpec, client: ClientSpec | None, plan: Plan) -> Iterator[Moment]:

@@ -159,6 +159,9 @@ class KeySpec:
     """The curve is written out parameter by parameter, as only the user's own files have it (RFC 5480 §2.1.1 forbids it)."""
 
 
+_BRIEFLY = timedelta(hours=1)
+
+
 @dataclass(frozen=True, slots=True)
 class Moment:
     """A point in time: absolute (aware, UTC), or an offset from the start of the run."""
@@ -169,6 +172,11 @@ class Moment:
     def resolve(self, start: datetime) -> datetime:
         """The absolute time for a run that began at ``start`` (aware)."""
         return self.absolute if self.absolute is not None else start + self.offset
+
+    @property
+    def brief(self) -> bool:
+        """Whether it comes within an hour of the run, which may take as long: then it counts when exactly it is resolved."""
+        return self.absolute is None and timedelta(0) < self.offset < _BRIEFLY
 
 
 @dataclass(frozen=True, slots=True)

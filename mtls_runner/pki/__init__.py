@@ -85,6 +85,24 @@ class Store:
         self._lineage = self._trace()
         self._revocations: Revocations | None = None
 
+    def begin(self, start: datetime) -> None:
+        """Leaves that begin or end soon, and that nobody has got yet, are dated by this moment."""
+        with self._lock:
+            issuers = {spec.issuer for spec in self._certificates.values()}
+            given = self._credentials.keys() | {one for ids in self._bundles for one in ids} | issuers
+            brief = [
+                certificate
+                for certificate, forged in self._forged.items()
+                if certificate not in given and (forged.spec.not_before.brief or forged.spec.not_after.brief)
+            ]
+            if brief:
+                self._forge.begin(start)
+            for certificate in brief:
+                self._ids.pop(self._ders[certificate], None)
+                self._forged[certificate] = self._forge.make(certificate)
+                self._ders[certificate] = der = self._forged[certificate].der
+                self._ids[der] = certificate
+
     @property
     def directory(self) -> Path:
         """The 0700 directory."""

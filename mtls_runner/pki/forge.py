@@ -189,6 +189,10 @@ class Forge:
         self._identities = Identities(certificates, self._own, pool, progress)
         self._serials = _serials(certificates)
 
+    def begin(self, start: datetime) -> None:
+        """From now on relative times count from this moment."""
+        self._start = start
+
     def make(self, certificate: str) -> Forged:
         """The certificate of that id.
 
