@@ -631,30 +631,63 @@ def schema(name: str) -> int:
 
 
 @root.command()
-@_backend(
-    "backends",
+@click.option(
+    "--servers",
+    "--backend",
+    "servers",
     multiple=True,
-    help=f"May be repeated ({_BACKENDS}); all that the catalogue is made for when not given.",
+    metavar="NAMES",
+    shell_complete=_offer("backends"),
+    help=f"Which, separated by commas ({_BACKENDS}), all, installed, or an image's version (nginx@1.26); the two that "
+    "the catalogue is made for when not given.",
 )
-@_tool(
-    "tools",
+@click.option(
+    "--clients",
+    "--tool",
+    "clients",
     multiple=True,
-    help=f"May be repeated ({_CLIENTS}); all that the catalogue is made for when not given.",
+    metavar="NAMES",
+    shell_complete=_offer("clients"),
+    help=f"Likewise ({_CLIENTS}).",
+)
+@_expression(help="As for run, on FILE::CASE of the catalogue.")
+@click.option(
+    "--fault", "faults", multiple=True, metavar="CASE", help="Only this case, and its control. May be repeated."
 )
 @_image()
 @_runtime
 @_jobs(help="Cases at once; one for each processor.")
+@click.option("--shard", metavar="N/M", help="Only the Nth of M parts, for several machines.")
+@click.option(
+    "--merge", "merged", multiple=True, metavar="FILE", help="Run nothing; join what --json wrote. May be repeated."
+)
+@click.option(
+    "--resume",
+    "resumed",
+    metavar="FILE",
+    help="Go on from FILE, and keep it current: what it has of the same versions and catalogue is not run again.",
+)
 @click.option("--json", "json_path", metavar="FILE", help="Write everything that was seen; - is standard output.")
 @click.option("--html", "html_path", metavar="FILE", help="Write the table as one HTML page.")
 @click.option("--markdown", "markdown_path", metavar="FILE", help="Write the table as Markdown.")
-@click.option("--check", "check_path", metavar="FILE", help="Fail unless that Markdown file says the same.")
+@click.option(
+    "--check",
+    "check_path",
+    metavar="FILE",
+    help="Fail unless that Markdown file says the same, or name each cell that is not as in that JSON file.",
+)
 @click.option("--where", "show_where", is_flag=True, help="Show where the catalogue's scenario files lie, run nothing.")
 def conformance(
-    backends: tuple[str, ...],
-    tools: tuple[str, ...],
+    servers: tuple[str, ...],
+    clients: tuple[str, ...],
+    expression: str | None,
+    faults: tuple[str, ...],
     image: str | None,
     runtime: str | None,
     jobs: int | None,
+    shard: str | None,
+    merged: tuple[str, ...],
+    resumed: str | None,
     json_path: str | None,
     html_path: str | None,
     markdown_path: str | None,
@@ -663,8 +696,9 @@ def conformance(
 ) -> int:
     """Run the catalogue of faults everywhere; show who refuses what, and why.
 
-    Each fault stands beside an accepted control that differs from it in one thing. It runs on every backend, with every
-    client, over TLS 1.2 and 1.3.
+    Each fault stands beside an accepted control that differs from it in one thing, over TLS 1.2 and 1.3. What servers judge
+    is run at every server that is chosen, with the two clients that the catalogue is made for; what clients judge with every
+    client, at the two servers; a few faults everywhere.
     """
     from mtls_runner.cli import conformance as command
 
@@ -672,6 +706,19 @@ def conformance(
         return command.where()
     return command.conformance(
         command.ConformanceRequest(
-            backends, tools, image, runtime, jobs, json_path, html_path, markdown_path, check_path
+            servers=servers,
+            clients=clients,
+            expression=expression,
+            faults=faults,
+            image=image,
+            runtime=runtime,
+            jobs=jobs,
+            shard=shard,
+            merged=merged,
+            resumed=resumed,
+            json_path=json_path,
+            html_path=html_path,
+            markdown_path=markdown_path,
+            check_path=check_path,
         )
     )

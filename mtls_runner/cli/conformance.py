@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,29 +17,44 @@ from mtls_runner.cli import STOP
 from mtls_runner.cli.program import ExitCode, worst
 from mtls_runner.cli.report_file import STANDARD_OUTPUT, ReportFiles
 from mtls_runner.cli.run import Audience, Outlet
-from mtls_runner.conformance.case import CatalogueFile
-from mtls_runner.conformance.catalogue import CATALOGUE, plans
+from mtls_runner.cli.select import compile_expression
+from mtls_runner.conformance.catalogue import CATALOGUE, scenario_files
 from mtls_runner.conformance.collector import Collector
 from mtls_runner.conformance.console import lines
-from mtls_runner.conformance.table import OutcomeTable, outcome_table
+from mtls_runner.conformance.json_form import json_text, read_json
+from mtls_runner.conformance.measure import Atlas, CellName, Unit
+from mtls_runner.conformance.measurement import CellKind, MeasuredCell, Measurement
+from mtls_runner.conformance.scope import chosen_clients, chosen_servers
+from mtls_runner.conformance.table import outcome_table
 from mtls_runner.engine import RunOptions, run
 from mtls_runner.errors import UsageError
 from mtls_runner.model.traits import Runtime
-from mtls_runner.model.verdict import Status, Verdict
+from mtls_runner.registry import registry, unknown
 from mtls_runner.reporters import Style, is_terminal, marks_for
 
 __all__ = ["ConformanceRequest", "conformance", "where"]
+
+_TIMES_AGAIN = 2
+"""How often a doubtful cell is run once more."""
+_TOLD_EVERY = 60.0
+"""Seconds between two lines of progress where there is no terminal."""
+_MOST_TOLD = 40
 
 
 @dataclass(frozen=True, slots=True)
 class ConformanceRequest:
     """What was typed."""
 
-    backends: Sequence[str]
-    tools: Sequence[str]
+    servers: Sequence[str]
+    clients: Sequence[str]
+    expression: str | None = None
+    faults: Sequence[str] = ()
     image: str | None = None
     runtime: str | None = None
     jobs: int | None = None
+    shard: str | None = None
+    merged: Sequence[str] = ()
+    resumed: str | None = None
     json_path: str | None = None
     html_path: str | None = None
     markdown_path: str | None = None
@@ -55,103 +71,208 @@ def conformance(wish: ConformanceRequest) -> ExitCode:
     """Run the catalogue and tell what happened.
 
     Raises:
-        UsageError: a backend or tool is unknown, or a report can't be written.
+        UsageError: a server, client or fault is unknown, or a file can't be read or written.
         ScenarioError: the catalogue itself is invalid.
     """
-    chosen = list(plans(wish.backends, wish.tools, wish.image, Runtime(wish.runtime) if wish.runtime else None))
-    with STOP.cleanly(), ReportFiles(plan.path for plan in chosen) as files:
+    shard = _shard(wish.shard)
+    expected = _expected(wish.check_path)
+    atlas = Atlas(
+        chosen_servers(wish.servers, wish.image, Runtime(wish.runtime) if wish.runtime else None),
+        chosen_clients(wish.clients),
+        _chosen(wish),
+        _before(wish),
+    )
+    _check_faults(wish.faults, atlas)
+    with STOP.cleanly(), ReportFiles(scenario_files()) as files:
         paths = {"--json": wish.json_path, "--html": wish.html_path, "--markdown": wish.markdown_path}
         with STOP.undivided():
             reports = {path: files.open(option, path) for option, path in paths.items() if path}
-        expected = _expected(wish.check_path)
-        live = sys.stderr if is_terminal(sys.stderr) else None
-        collector = Collector(_show_progress if live is not None else None)
-        outlet = Outlet("the collection of results", collector, sys.stdout)
-        audience = Audience([outlet], STOP)
-        end = audience.follow(run(chosen, RunOptions(jobs=wish.jobs or os.cpu_count() or 1)))
-        audience.close()
-        if live is not None:
-            click.echo("\r\033[K", err=True, nl=False)
-        groups = collector.groups
-        told = outcome_table(groups, collector.versions)
-        code = _code(groups)
-        if end is None or end.error or audience.broken:
-            code = worst(code, ExitCode.BROKEN)
-            click.echo(f"mtls-run: {end.error if end is not None and end.error else 'the run broke'}", err=True)
-        if end is not None and end.interrupted:
-            return ExitCode.INTERRUPTED  # half a table would be a wrong one
-        _write(wish, told, groups, collector, reports)
+        units = [] if wish.merged else list(atlas.units())[shard[0] - 1 :: shard[1]]
+        session = _Session(atlas, units, wish.resumed, expected if isinstance(expected, Measurement) else None)
+        code = session.run(wish.jobs or os.cpu_count() or 1)
+        if code is ExitCode.INTERRUPTED:
+            return code  # half a table would be a wrong one; what goes on later was kept
+        measurement = atlas.measurement
+        _write(wish, measurement, reports)
     if STANDARD_OUTPUT not in reports:
-        _print(told, groups)
-    if expected is not None:
-        code = worst(code, _compared(told, expected, wish.check_path or ""))
+        _print(measurement)
+    code = worst(code, _code(measurement))
+    if isinstance(expected, Measurement):
+        code = worst(code, _held_against(expected, measurement, session, wish.check_path or ""))
+    elif expected is not None:
+        code = worst(code, _compared(measurement, expected, wish.check_path or ""))
     return code
 
 
-def _expected(path: str | None) -> str | None:
+def _shard(text: str | None) -> tuple[int, int]:
+    if text is None:
+        return 1, 1
+    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise UsageError(f"--shard {text}: 2/8 is expected: the second of eight parts")
+    return int(found[1]), int(found[2])
+
+
+def _expected(path: str | None) -> str | Measurement | None:
     if path is None:
         return None
+    if path.endswith(".json"):
+        return read_json(path)
     try:
         return Path(path).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"--check: {path} can't be read: {error}") from error
 
 
-def _show_progress(doing: str, done: int, total: int) -> None:
-    click.echo(f"\r\033[K  {done}/{total}  {doing}", err=True, nl=False)
+def _before(wish: ConformanceRequest) -> Measurement | None:
+    if wish.merged:
+        from mtls_runner.conformance.merge import merged
+
+        return merged({path: read_json(path) for path in wish.merged})
+    if wish.resumed is not None and Path(wish.resumed).exists():
+        return read_json(wish.resumed)
+    return None
 
 
-def _write(
-    wish: ConformanceRequest,
-    told: OutcomeTable,
-    groups: Sequence[CatalogueFile],
-    collector: Collector,
-    reports: dict[str, AtomicFile],
-) -> None:
+def _chosen(wish: ConformanceRequest) -> Callable[[str, str], bool]:
+    fits = compile_expression(wish.expression) if wish.expression is not None else None
+    return lambda id_, name: (fits is None or fits(id_)) and (not wish.faults or name in wish.faults)
+
+
+def _check_faults(faults: Sequence[str], atlas: Atlas) -> None:
+    known = [entry.name for file in atlas.catalogue for entry in file.entries]
+    for name in faults:
+        if name not in known:
+            raise unknown("case in the catalogue", name, known)
+
+
+class _Session:
+    """Runs what is left, and keeps what was measured.
+
+    Args:
+        atlas: what is measured.
+        units: of it, those that are this session's.
+        kept: the file that is always current; ``None``: none is.
+        committed: what doubtful cells are known by.
+    """
+
+    def __init__(self, atlas: Atlas, units: Sequence[Unit], kept: str | None, committed: Measurement | None) -> None:
+        self._atlas = atlas
+        self._kept = kept
+        self._committed: Mapping[CellName, MeasuredCell] = (
+            {(file.name, case.name, place): cell for file, case, place, cell in committed.cells} if committed else {}
+        )
+        self.wanted = frozenset(name for unit in units for name, _ in unit.cells.values())
+        self._left = atlas.left(units)
+        self._total = sum(len(unit.cells) for unit in self._left)
+        self._done = 0
+        self._began = self._said = time.monotonic()
+        self._terminal = is_terminal(sys.stderr)
+
+    def run(self, jobs: int) -> ExitCode:
+        """All that is left; the exit code says whether the lab broke, or somebody interrupted it."""
+        known = len(self.wanted) - self._total
+        if known:
+            click.echo(f"{known} cells are known already, {self._total} are left", err=True)
+        code = ExitCode.OK
+        for unit in self._left:
+            code = worst(code, self._unit(unit, jobs))
+            if self._kept is not None:
+                file = AtomicFile(self._kept, "the measurement")
+                file.stream.write(json_text(self._atlas.measurement))
+                file.keep()
+            if code is ExitCode.INTERRUPTED:
+                break
+        if self._terminal:
+            click.echo("\r\033[K", err=True, nl=False)
+        return code
+
+    def _unit(self, unit: Unit, jobs: int) -> ExitCode:
+        code = self._run(unit, jobs, again=False)
+        self._done += len(unit.cells)
+        doubtful = self._atlas.doubtful(unit, self._committed)
+        for _ in range(_TIMES_AGAIN if doubtful is not None and code is not ExitCode.INTERRUPTED else 0):
+            if doubtful is not None:
+                code = worst(code, self._run(doubtful, jobs, again=True))
+        return code
+
+    def _run(self, unit: Unit, jobs: int, *, again: bool) -> ExitCode:
+        collector = Collector(lambda doing, done: self._tell(doing or unit.told, 0 if again else done))
+        audience = Audience([Outlet("the collection of results", collector, sys.stdout)], STOP)
+        end = audience.follow(run([unit.plan], RunOptions(jobs=jobs)))
+        audience.close()
+        for verdict in collector.verdicts:
+            self._atlas.keep(unit, verdict, again=again)
+        if end is not None and end.interrupted:
+            return ExitCode.INTERRUPTED
+        if end is None or end.error or audience.broken:
+            click.echo(f"mtls-run: {end.error if end is not None and end.error else 'the run broke'}", err=True)
+            return ExitCode.BROKEN
+        self._atlas.versions.update(end.versions)
+        return ExitCode.OK
+
+    def _tell(self, doing: str, done: int) -> None:
+        now, finished = time.monotonic(), self._done + done
+        line = f"{finished}/{self._total}  {doing}{_left(now - self._began, finished, self._total)}"
+        if self._terminal:
+            click.echo(f"\r\033[K  {line}", err=True, nl=False)
+        elif now - self._said >= _TOLD_EVERY:
+            self._said = now
+            click.echo(line, err=True)
+
+
+def _left(elapsed: float, done: int, total: int) -> str:
+    """An estimate, once there is something to go by."""
+    if not done or elapsed < _TOLD_EVERY / 12:
+        return ""
+    seconds = elapsed / done * (total - done)
+    return f"  (about {seconds / 60:.0f} min left)" if seconds >= 90 else f"  (about {seconds:.0f} s left)"
+
+
+def _write(wish: ConformanceRequest, measurement: Measurement, reports: Mapping[str, AtomicFile]) -> None:
     if wish.json_path is not None:
-        from mtls_runner.conformance.json_form import json_form
-
-        json.dump(json_form(groups, collector.versions), reports[wish.json_path].stream, indent=1)
+        reports[wish.json_path].stream.write(json_text(measurement))
     if wish.html_path is not None:
         from mtls_runner.conformance.page import page
 
-        reports[wish.html_path].stream.write(page(told))
+        reports[wish.html_path].stream.write(page(outcome_table(measurement)))
     if wish.markdown_path is not None:
         from mtls_runner.conformance.markdown import markdown
 
-        reports[wish.markdown_path].stream.write(markdown(told))
+        reports[wish.markdown_path].stream.write(markdown(outcome_table(measurement)))
     for report in reports.values():
         report.keep()
 
 
-def _print(told: OutcomeTable, groups: Sequence[CatalogueFile]) -> None:
+def _print(measurement: Measurement) -> None:
     marks = marks_for(sys.stdout)
+    told = outcome_table(measurement)
     for line in lines(told, passed=marks[Style.PASS], failed=marks[Style.FAIL]):
         click.echo(line)
-    broken: dict[str, list[Verdict]] = {}
-    for verdict in _verdicts(groups):
-        if verdict.status is Status.FAIL:
-            click.echo(f"\nFAIL {verdict.case.id} ({verdict.case.server.backend})")
-            for mismatch in verdict.mismatches:
-                click.echo(f"  {mismatch.told}")
-        elif verdict.status is Status.ERROR:
-            broken.setdefault(verdict.error, []).append(verdict)
-    for error, verdicts in broken.items():
-        first = f"{verdicts[0].case.id} ({verdicts[0].case.server.backend})"
-        click.echo(f"\nERROR {first}" + (f" and {len(verdicts) - 1} more" if len(verdicts) > 1 else ""))
+    broken: dict[str, list[str]] = {}
+    counts = dict.fromkeys((*CellKind, "unexpected"), 0)
+    for file, case, place, cell in measurement.cells:
+        counts[cell.kind] += 1
+        id_ = f"{file.path}::{case.name} ({', '.join(filter(None, (place.backend, place.tool, place.tls)))})"
+        if cell.kind is CellKind.BROKEN:
+            broken.setdefault(cell.why, []).append(id_)
+        elif not cell.as_expected:
+            counts["unexpected"] += 1
+            click.echo(f"\nFAIL {id_}\n  {cell.why}")
+    for error, ids in broken.items():
+        click.echo(f"\nERROR {ids[0]}" + (f" and {len(ids) - 1} more" if len(ids) > 1 else ""))
         click.echo(f"  {error}")
-    counts = {status: sum(verdict.status is status for verdict in _verdicts(groups)) for status in Status}
     click.echo(
-        f"\n{told.faults} faults: {counts[Status.PASS]} passed, {counts[Status.FAIL]} failed, "
-        f"{counts[Status.ERROR]} broken, {counts[Status.SKIP]} skipped"
+        f"\n{told.faults} faults: {counts[CellKind.SEEN] - counts['unexpected']} passed, {counts['unexpected']} failed, "
+        f"{counts[CellKind.BROKEN]} broken, {counts[CellKind.SKIPPED]} skipped, {counts[CellKind.GAP]} gaps"
     )
     click.echo(", ".join(f"{name} {version}" for name, version in told.versions.items()))
 
 
-def _compared(told: OutcomeTable, expected: str, path: str) -> ExitCode:
+def _compared(measurement: Measurement, expected: str, path: str) -> ExitCode:
     from mtls_runner.conformance.markdown import markdown, same
 
-    if same(markdown(told), expected):
+    if same(markdown(outcome_table(measurement)), expected):
         click.echo(f"{path} is current")
         return ExitCode.OK
     click.echo(
@@ -160,17 +281,30 @@ def _compared(told: OutcomeTable, expected: str, path: str) -> ExitCode:
     return ExitCode.FAILED
 
 
-def _verdicts(groups: Sequence[CatalogueFile]) -> list[Verdict]:
-    return [verdict for group in groups for entry in group.entries for verdict in entry.verdicts.values()]
+def _held_against(before: Measurement, now: Measurement, session: _Session, path: str) -> ExitCode:
+    from mtls_runner.conformance.compared import changed_cells
+
+    known = registry()
+    missing = {name for name in known.backends if known.backends[name].missing() is not None}
+    missing |= {name for name in known.clients if known.clients[name].missing() is not None}
+    changes = list(changed_cells(before, now, session.wanted, missing))
+    for change in changes[:_MOST_TOLD]:
+        click.echo(f"mtls-run: {change.told}", err=True)
+    if len(changes) > _MOST_TOLD:
+        click.echo(f"mtls-run: and {len(changes) - _MOST_TOLD} cells more", err=True)
+    grave = [change for change in changes if not change.varying]
+    compared = len(session.wanted)
+    click.echo(f"{path}: {compared} cells compared, {len(grave)} changed" + ("" if grave else ": it is current"))
+    return ExitCode.FAILED if grave else ExitCode.OK
 
 
-def _code(groups: Sequence[CatalogueFile]) -> ExitCode:
-    statuses = {verdict.status for verdict in _verdicts(groups)}
+def _code(measurement: Measurement) -> ExitCode:
+    cells = [cell for _, _, _, cell in measurement.cells]
     codes = [ExitCode.OK]
-    if Status.ERROR in statuses:
+    if any(cell.kind is CellKind.BROKEN for cell in cells):
         codes.append(ExitCode.BROKEN)
-    if Status.FAIL in statuses:
+    if any(cell.seen is not None and not cell.as_expected for cell in cells):
         codes.append(ExitCode.FAILED)
-    if not statuses - {Status.SKIP}:
+    if not any(cell.seen is not None or cell.kind is CellKind.BROKEN for cell in cells):
         codes.append(ExitCode.NOTHING_RUN)
     return worst(*codes)

@@ -12,7 +12,7 @@ from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.traits import ClientTraits, Runtime
 from mtls_runner.registry import registry
 
-__all__ = ["CATALOGUE", "ORDER", "Combination", "combination", "entry_name", "plans", "scenario_files"]
+__all__ = ["CATALOGUE", "ORDER", "Combination", "combination", "entry_name", "plan_of", "plans", "scenario_files"]
 
 #: Where the files lie, for people who want to read, run or copy them.
 CATALOGUE = Path(__file__).with_name("catalogue")
@@ -88,15 +88,18 @@ def plans(
     ]
     for path in scenario_files():
         for backend in servers:
-            plan = load(path, Overrides(backend=backend.name, image=image, runtime=runtime))
-            cases = [case for case in plan.cases if case.client is None or case.client.tool in chosen]
-            there = {case.client.tool for case in plan.cases if case.client is not None}
-            for tool in chosen:
-                if tool not in there:  # the files name the two that they were made with
-                    cases += _with_tool(
-                        load(path, Overrides(backend=backend.name, tool=tool.name, image=image, runtime=runtime)), tool
-                    )
-            yield replace(plan, cases=tuple(map(_one_intermediate, cases)))
+            yield plan_of(path, Overrides(backend=backend.name, image=image, runtime=runtime), chosen)
+
+
+def plan_of(path: Path, overrides: Overrides, tools: Sequence[ClientTraits]) -> Plan:
+    """One file of the catalogue with only these tools' cases, and those that are a server's own expectation."""
+    plan = load(path, overrides)
+    cases = [case for case in plan.cases if case.client is None or case.client.tool in tools]
+    there = {case.client.tool for case in plan.cases if case.client is not None}
+    for tool in tools:
+        if tool not in there:  # the files name the two that they were made with
+            cases += _with_tool(load(path, replace(overrides, tool=tool.name)), tool)
+    return replace(plan, cases=tuple(map(_one_intermediate, cases)))
 
 
 def _one_intermediate(case: Case) -> Case:

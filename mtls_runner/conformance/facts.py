@@ -1,12 +1,12 @@
-"""What is told of one verdict, and how a fact that differs from place to place is told in few words."""
+"""What is told of one cell, and how a fact that differs from place to place is told in few words."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
 from mtls_runner.conformance.catalogue import Combination
-from mtls_runner.model.observation import Observation, Outcome
-from mtls_runner.model.verdict import Status, Verdict
+from mtls_runner.conformance.measurement import MeasuredCell, Seen
+from mtls_runner.model.observation import Outcome
 from mtls_runner.registry import registry
 
 __all__ = ["FACTS", "collapsed", "facts"]
@@ -35,12 +35,12 @@ _WITHOUT_HANDSHAKE = {
 }
 
 
-def outcome(seen: Observation) -> str:
+def outcome(seen: Seen) -> str:
     """Outcome and reason, as a scenario writes them."""
     return seen.written
 
 
-def how(seen: Observation) -> str:
+def how(seen: Seen) -> str:
     """By what the other end learnt it."""
     if seen.alert is not None:
         return f"alert {seen.alert}"
@@ -49,26 +49,20 @@ def how(seen: Observation) -> str:
     return _WITHOUT_HANDSHAKE.get(seen.outcome or Outcome.ACCEPTED, "-")
 
 
-def curl_exit(seen: Observation) -> str:
+def curl_exit(seen: Seen) -> str:
     """What curl exits with; by another client's word where no curl was run."""
     if seen.curl_exit is None:
         return "-"
     return f"{seen.curl_exit}{_PREDICTED}" if seen.predicted else str(seen.curl_exit)
 
 
-def verify_code(seen: Observation) -> str:
+def verify_code(seen: Seen) -> str:
     """The refusing end's; curl's is what it writes."""
-    code = None
-    if seen.outcome is Outcome.SERVER_REFUSED:
-        code = seen.server_verify_code
-    elif seen.outcome is Outcome.CLIENT_REFUSED:
-        told = seen.client.verify_code if seen.client is not None else None
-        code = told or seen.ssl_verify_result
-    return str(code) if code else "-"
+    return str(seen.verify_code) if seen.verify_code else "-"
 
 
 #: Column → the fact in it.
-FACTS: Mapping[str, Callable[[Observation], str]] = {
+FACTS: Mapping[str, Callable[[Seen], str]] = {
     "outcome": outcome,
     "how": how,
     "curl exit": curl_exit,
@@ -76,13 +70,9 @@ FACTS: Mapping[str, Callable[[Observation], str]] = {
 }
 
 
-def facts(verdicts: Mapping[Combination, Verdict], column: str) -> str:
+def facts(cells: Mapping[Combination, MeasuredCell], column: str) -> str:
     """One column of a case, told over all places where it was run."""
-    seen = {
-        where: FACTS[column](verdict.observation)
-        for where, verdict in verdicts.items()
-        if verdict.status is not Status.SKIP and verdict.observation is not None
-    }
+    seen = {where: FACTS[column](cell.seen) for where, cell in cells.items() if cell.seen is not None}
     observed = {where: fact for where, fact in seen.items() if not fact.endswith(_PREDICTED)}
     return collapsed(observed or seen)  # what was seen needs no prediction beside it
 

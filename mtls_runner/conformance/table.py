@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
-from mtls_runner.conformance.case import CatalogueCase, CatalogueFile
 from mtls_runner.conformance.facts import FACTS, collapsed, facts
+from mtls_runner.conformance.measurement import CellKind, MeasuredCase, Measurement, Seen
 from mtls_runner.model import HINTS, MEANINGS
-from mtls_runner.model.observation import Observation, Reason
-from mtls_runner.model.verdict import Status
+from mtls_runner.model.observation import Reason
+from mtls_runner.registry import registry
 from mtls_runner.tls import ALERTS, VERIFY_CODES
 from mtls_runner.tls.rules import OPENSSL, alert_reasons
 
-__all__ = ["COLUMNS", "OutcomeTable", "ReasonRow", "Row", "TableSection", "outcome_table"]
+__all__ = ["COLUMNS", "OutcomeTable", "ReasonRow", "Row", "TableSection", "apart", "outcome_table"]
 
 #: Of a row's cells, in order.
 COLUMNS = tuple(FACTS)
@@ -89,36 +89,31 @@ class OutcomeTable:
         return sum(row.fault for section in self.sections for row in section.rows)
 
 
-def outcome_table(groups: Sequence[CatalogueFile], versions: Mapping[str, str]) -> OutcomeTable:
-    """Put it together.
-
-    Args:
-        groups: as :func:`mtls_runner.conformance.case.by_file` gives them.
-        versions: as the run's last event gives them.
-    """
+def outcome_table(measurement: Measurement) -> OutcomeTable:
+    """Put it together."""
+    files = measurement.files
     return OutcomeTable(
-        versions,
-        _ends(groups),
+        measurement.versions,
+        _ends(measurement),
+        tuple(TableSection(file.name, file.description, tuple(map(_row, file.cases))) for file in files),
         tuple(
-            TableSection(group.plan.name, " ".join(group.plan.description.split()), tuple(map(_row, group.entries)))
-            for group in groups
+            (file.name, case.name, differing)
+            for file in files
+            for case in file.cases
+            if (differing := _differing(case)) is not None
         ),
-        tuple(
-            (group.plan.name, entry.name, differing)
-            for group in groups
-            for entry in group.entries
-            if (differing := _differing(entry)) is not None
-        ),
-        tuple(_skips(groups)),
+        tuple(_skips(measurement)),
         tuple(_reasons()),
     )
 
 
-def _ends(groups: Sequence[CatalogueFile]) -> str:
-    cases = [verdict.case for group in groups for entry in group.entries for verdict in entry.verdicts.values()]
-    servers = dict.fromkeys(f"{case.server.backend} ({case.server.backend.sentence})" for case in cases)
-    clients = dict.fromkeys(str(case.client.tool) for case in cases if case.client is not None)
-    return f"against {_listed(servers)}, with {'the client' if len(clients) == 1 else 'the clients'} {_listed(clients)}"
+def _ends(measurement: Measurement) -> str:
+    places = [place for _, _, place, _ in measurement.cells]
+    servers, clients = dict.fromkeys(place.backend for place in places), dict.fromkeys(place.tool for place in places)
+    known = registry().backends
+    told = [f"{name} ({known[name].sentence})" if name in known else name for name in servers]
+    named = [name for name in clients if name]
+    return f"against {_listed(told)}, with {'the client' if len(named) == 1 else 'the clients'} {_listed(named)}"
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -126,41 +121,41 @@ def _listed(names: Iterable[str]) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
-def _row(entry: CatalogueCase) -> Row:
-    control = entry.control
-    if control is not None and not entry.is_fault and len(control.changes) > _MOST_CHANGES:
-        control = None  # a case of its own, that other cases are held against
+def _row(case: MeasuredCase) -> Row:
+    # An accepted one that differs in much is a case of its own, that other cases are held against.
+    shown = case.control and (case.fault or len(case.changes) <= _MOST_CHANGES)
     return Row(
-        entry.name,
-        entry.is_fault,
-        control.name if control is not None else "",
-        "; ".join(map(str, control.changes)) if control is not None else "",
-        tuple(facts(entry.verdicts, column) for column in COLUMNS),
-        all(verdict.status in (Status.PASS, Status.SKIP) for verdict in entry.verdicts.values()),
+        case.name,
+        case.fault,
+        case.control if shown else "",
+        "; ".join(map(str, case.changes)) if shown else "",
+        tuple(facts(case.cells, column) for column in COLUMNS),
+        all(cell.as_expected for cell in case.cells.values()),
     )
 
 
-def _differing(entry: CatalogueCase) -> str | None:
+def _differing(case: MeasuredCase) -> str | None:
     """In what places differ that were run; what one can't tell apart from another's reason is no difference."""
-    seen = {where: verdict.observation for where, verdict in entry.verdicts.items() if verdict.observation is not None}
-    if not any(_apart(one, other) for one, other in combinations(seen.values(), 2)):
+    seen = {where: cell.seen for where, cell in case.cells.items() if cell.seen is not None}
+    if not any(apart(one, other) for one, other in combinations(set(seen.values()), 2)):
         return None
-    return collapsed({where: FACTS["outcome"](observation) for where, observation in seen.items()})
+    return collapsed({where: FACTS["outcome"](one) for where, one in seen.items()})
 
 
-def _apart(one: Observation, other: Observation) -> bool:
+def apart(one: Seen, other: Seen) -> bool:
+    """Whether two differ in outcome, or in reasons that no evidence allows for both."""
     if one.outcome is not other.outcome:
         return True
     return bool(one.reasons or other.reasons) and set(one.reasons).isdisjoint(other.reasons)
 
 
-def _skips(groups: Sequence[CatalogueFile]) -> Iterator[tuple[str, str]]:
-    where: dict[str, list[str]] = {}
-    for group in groups:
-        for entry in group.entries:
-            for reason in dict.fromkeys(entry.skipped.values()):
-                where.setdefault(reason, []).append(f"{group.plan.name}: {entry.name}")
-    for reason, names in where.items():
+def _skips(measurement: Measurement) -> Iterator[tuple[str, str]]:
+    where: dict[str, dict[str, None]] = {}
+    for file, case, _, cell in measurement.cells:
+        if cell.kind in (CellKind.SKIPPED, CellKind.GAP):
+            where.setdefault(cell.why, {})[f"{file.name}: {case.name}"] = None
+    for reason, found in where.items():
+        names = list(found)
         shown = f"{len(names)} cases of {', '.join(dict.fromkeys(name.partition(':')[0] for name in names))}"
         yield reason, names[0] if len(names) == 1 else shown
 

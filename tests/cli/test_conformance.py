@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from mtls_runner.cli import main
 from mtls_runner.conformance import catalogue
+from mtls_runner.conformance.json_form import read_json
 
 from .conftest import Cli
 
@@ -31,17 +33,19 @@ def test_a_file_of_the_catalogue_is_a_scenario_like_any_other(cli: Cli) -> None:
     assert "client refused the server: name-mismatch" in result.stdout
 
 
-def test_it_writes_every_form_and_checks_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    """Of two files of the catalogue, run twice; ``tests/conformance`` runs them all."""
-    few = tmp_path / "few"
-    few.mkdir()
+@pytest.fixture
+def few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two files of the catalogue; ``tests/conformance`` runs them all."""
+    directory = tmp_path / "few"
+    directory.mkdir()
     for name in ("lab.yaml", "trust.yaml", "validity.yaml"):
-        if (catalogue.CATALOGUE / name).exists():
-            shutil.copy(catalogue.CATALOGUE / name, few)
-    monkeypatch.setattr(catalogue, "CATALOGUE", few)
+        shutil.copy(catalogue.CATALOGUE / name, directory)
+    monkeypatch.setattr(catalogue, "CATALOGUE", directory)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("few")
+def test_it_writes_every_form_and_checks_one(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "stale.md").write_text("# nothing\n")
     told = ("--json", "told.json", "--html", "told.html", "--markdown", "told.md")
     assert main([*QUICK, *told, "--check", "stale.md"]) == 1
@@ -53,16 +57,71 @@ def test_it_writes_every_form_and_checks_one(
     assert "where ends differ" in said.out
     summary = json.loads((tmp_path / "told.json").read_text())["summary"]
     assert summary["faults"] >= 10
-    assert summary["fail"] == summary["error"] == 0
+    assert summary["cells"] == summary["seen"] > 50
+    assert summary["unexpected"] == summary["broken"] == 0
     assert (tmp_path / "told.html").read_text().startswith("<!DOCTYPE html>")
 
-    assert main([*QUICK, "--check", "told.md", "--json", "-"]) == 0
+    # What is known is not run again, and says the same.
+    assert main([*QUICK, "--resume", "told.json", "--check", "told.md", "--json", "-"]) == 0
     said = capfd.readouterr()
+    assert f"{summary['cells']} cells are known already, 0 are left" in said.err
     assert "told.md is current" in said.out + said.err
     assert json.loads(said.out.partition("told.md is current")[0])["summary"] == summary
 
 
-@pytest.mark.parametrize("arguments", [("--backend", "iis"), ("--tool", "wget"), ("--check", "absent.md"), ("-j", "0")])
+@pytest.mark.usefixtures("few")
+def test_parts_are_the_whole_and_each_changed_cell_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for part in ("1/2", "2/2"):
+        assert main([*QUICK, "--shard", part, "--json", f"{part[0]}.json"]) == 0
+    assert main(["conformance", "--merge", "1.json", "--merge", "2.json", "--json", "whole.json"]) == 0
+    one, two, whole = (read_json(f"{name}.json") for name in ("1", "2", "whole"))
+    assert {file.name for file in one.files} == {"trust"}
+    assert {file.name for file in two.files} == {"validity"}
+    assert whole.files == one.files + two.files
+
+    # A cell of another version or catalogue is run again, and no other; the file is kept current.
+    text = (tmp_path / "whole.json").read_text("utf-8")
+    key = re.findall(r'"key": "(\w+)"', text)[0]
+    (tmp_path / "older.json").write_text(text.replace(key, "0" * 12), "utf-8")
+    capfd.readouterr()
+    assert main([*QUICK, "--resume", "older.json"]) == 0
+    assert f"{len(list(whole.cells)) - 1} cells are known already, 1 are left" in capfd.readouterr().err
+    assert read_json("older.json").files == whole.files
+
+    fault = ["--fault", "the client's authority is not trusted"]
+    assert main([*QUICK, *fault, "--check", "whole.json"]) == 0
+    said = capfd.readouterr()
+    assert "whole.json: 4 cells compared, 0 changed: it is current" in said.out  # its control's, too
+    assert "both ends trust the other's authority" in said.out
+    assert "expired" not in said.out
+    (tmp_path / "other.json").write_text(text.replace('"unknown-ca"', '"expired"').replace("3.11.", "3.10."), "utf-8")
+    assert main([*QUICK, *fault, "--check", "other.json"]) == 1
+    said = capfd.readouterr()
+    assert said.err.count("\n") == 2
+    assert (
+        "mtls-run: trust: the client's authority is not trusted (server python, client python, TLSv1.2): was "
+        "server-refused: expired, alert unknown_ca, verify code 20, is server-refused: unknown-ca, alert unknown_ca, "
+        "verify code 20 ("
+    ) in said.err
+    assert "python 3.10." in said.err
+    assert main(["conformance", "--merge", "whole.json", "--merge", "other.json", "--json", "both.json"]) == 2
+    assert "whole.json was measured with python 3.11" in capfd.readouterr().err
+    assert not (tmp_path / "both.json").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--backend", "iis"),
+        ("--tool", "wget"),
+        ("--check", "absent.md"),
+        ("-j", "0"),
+        ("--shard", "3/2"),
+        ("--fault", "no such fault"),
+        ("--servers", "go@1.2"),
+        ("--merge", "absent.json"),
+    ],
+)
 def test_what_it_cannot_do_is_a_mistake_of_usage_before_any_work(cli: Cli, arguments: tuple[str, str]) -> None:
     result = cli("conformance", *arguments)
     assert result.returncode == 2

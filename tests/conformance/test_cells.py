@@ -9,6 +9,7 @@ import pytest
 from mtls_runner.conformance.case import CatalogueFile, by_file, expected_outcome
 from mtls_runner.conformance.catalogue import Combination
 from mtls_runner.conformance.markdown import markdown, same
+from mtls_runner.conformance.measurement import measured
 from mtls_runner.conformance.table import outcome_table
 from mtls_runner.model.observation import Outcome
 from mtls_runner.model.verdict import Status
@@ -89,7 +90,8 @@ def test_a_skip_says_why(on_python: Results, on_nginx: Results) -> None:
 
 
 def test_the_page_of_outcomes_is_current(on_python: Results, on_nginx: Results) -> None:
-    made = markdown(outcome_table(joined(on_python, on_nginx), {**on_python.versions, **on_nginx.versions}))
+    versions = {**on_python.versions, **on_nginx.versions}
+    made = markdown(outcome_table(measured(joined(on_python, on_nginx), versions)))
     assert same(made, PAGE.read_text("utf-8")), (
         "make docs/outcomes.md again: mtls-run conformance --markdown docs/outcomes.md"
     )

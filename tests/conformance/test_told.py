@@ -4,34 +4,41 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
+from mtls_runner.conformance.case import by_file
 from mtls_runner.conformance.catalogue import Combination, plans
 from mtls_runner.conformance.collector import Collector
 from mtls_runner.conformance.console import lines
 from mtls_runner.conformance.facts import collapsed
-from mtls_runner.conformance.json_form import json_form
+from mtls_runner.conformance.json_form import json_text, read_json
 from mtls_runner.conformance.markdown import markdown, same
+from mtls_runner.conformance.measurement import Measurement, measured
 from mtls_runner.conformance.page import page
 from mtls_runner.conformance.table import OutcomeTable, outcome_table
 from mtls_runner.engine import RunOptions, run
+from mtls_runner.errors import UsageError
 from mtls_runner.model.observation import Reason
 
 
 @pytest.fixture(scope="module")
-def collector() -> Collector:
+def measurement() -> Measurement:
     """One file of the catalogue, really run."""
     collector = Collector()
-    for event in run([next(plans(("python",), ("python",)))], RunOptions(jobs=2)):
+    plan = next(plans(("python",), ("python",)))
+    for event in run([plan], RunOptions(jobs=2)):
         collector.handle(event)
-    return collector
+    assert collector.end is not None
+    return measured(by_file([plan], collector.verdicts), collector.end.versions)
 
 
 @pytest.fixture(scope="module")
-def told(collector: Collector) -> OutcomeTable:
-    return outcome_table(collector.groups, collector.versions)
+def told(measurement: Measurement) -> OutcomeTable:
+    return outcome_table(measurement)
 
 
 def places(**values: str) -> dict[Combination, str]:
@@ -71,8 +78,8 @@ def test_markdown_has_a_row_for_every_case_and_every_reason(told: OutcomeTable) 
     assert "| **the client's authority is not trusted** | server-refused: unknown-ca |" in text
 
 
-def test_pages_are_the_same_whatever_they_were_made_with(collector: Collector, told: OutcomeTable) -> None:
-    other = outcome_table(collector.groups, {"curl": "99.9"})
+def test_pages_are_the_same_whatever_they_were_made_with(measurement: Measurement, told: OutcomeTable) -> None:
+    other = outcome_table(replace(measurement, versions={"curl": "99.9"}))
     assert markdown(other) != markdown(told)
     assert same(markdown(other), markdown(told))
     assert not same(markdown(told), markdown(told).replace("unknown-ca", "expired", 1))
@@ -101,18 +108,34 @@ def test_html_has_the_rows_and_nothing_from_elsewhere(told: OutcomeTable) -> Non
     assert "the client&#39;s authority is not trusted" in text  # escaped
 
 
-def test_json_has_every_cell_with_what_was_seen(collector: Collector) -> None:
-    form = json.loads(json.dumps(json_form(collector.groups, collector.versions)))
-    (group,) = form["groups"]
-    entry = next(entry for entry in group["entries"] if entry["name"] == "the client's authority is not trusted")
-    assert entry["fault"] is True
-    assert entry["control"] == "both ends trust the other's authority"
-    assert [change["here"] for change in entry["changes"]] == ["stranger"]
-    assert [cell["tls"] for cell in entry["cells"]] == ["TLSv1.2", "TLSv1.3"]
-    assert {cell["observed"]["reason"] for cell in entry["cells"]} == {"unknown-ca"}
-    assert {cell["observed"]["server_verify_code"] for cell in entry["cells"]} == {20}
-    assert form["summary"]["pass"] == len(collector.verdicts)
-    assert form["summary"]["faults"] == sum(entry["fault"] for entry in group["entries"]) > 5
+def test_json_has_every_cell_with_what_was_seen_and_is_read_as_it_was_written(
+    measurement: Measurement, tmp_path: Path
+) -> None:
+    text = json_text(measurement)
+    form = json.loads(text)
+    (file,) = form["files"]
+    case = next(case for case in file["cases"] if case["name"] == "the client's authority is not trusted")
+    assert case["fault"] is True
+    assert case["control"] == "both ends trust the other's authority"
+    assert [change[2] for change in case["changes"]] == ["stranger"]
+    cells = case["cells"]["python"]["python"]
+    assert list(cells) == ["TLSv1.2", "TLSv1.3"]
+    seen = [form["texts"][cell["seen"]] for cell in cells.values()]
+    assert [(one["outcome"], one["reasons"], one["verify_code"]) for one in seen] == [
+        ("server-refused", ["unknown-ca"], 20)
+    ] * 2
+    summary = form["summary"]
+    assert summary["cells"] == summary["seen"] == len(list(measurement.cells))
+    assert summary["faults"] == sum(case["fault"] for case in file["cases"]) > 5
+    (tmp_path / "told.json").write_text(text, "utf-8")
+    assert read_json(str(tmp_path / "told.json")) == measurement
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 99}', '{"format": 1, "texts": {}, "files": [{}]}'])
+def test_what_is_no_measurement_is_a_mistake_of_usage(text: str, tmp_path: Path) -> None:
+    (tmp_path / "other.json").write_text(text)
+    with pytest.raises(UsageError, match=r"other\.json is (no|a) measurement"):
+        read_json(str(tmp_path / "other.json"))
 
 
 def test_lines_show_each_case_with_its_control(told: OutcomeTable) -> None:

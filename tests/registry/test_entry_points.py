@@ -154,6 +154,7 @@ import os, sys
 from mtls_runner.conformance.catalogue import plans
 from mtls_runner.conformance.table import outcome_table
 from mtls_runner.conformance.case import by_file
+from mtls_runner.conformance.measurement import measured
 from mtls_runner.conformance.markdown import markdown
 from mtls_runner.engine import run
 from mtls_runner.model.verdict import CaseFinished
@@ -165,7 +166,7 @@ assert places - {("toy", ""), ("python", "")} == {(b, t) for b in ("toy", "pytho
 seen = [(verdict.case.id, verdict.error, [m for m in verdict.mismatches if m.observed != "not observed"]) for verdict in verdicts]
 wrong = [one for one in seen if one[1] or one[2]]
 assert not wrong, wrong
-print(markdown(outcome_table(groups, {"toy": "1.0"})))
+print(markdown(outcome_table(measured(groups, {"toy": "1.0"}))))
 """
 
 
@@ -174,7 +175,7 @@ def test_conformance_has_a_column_for_them(installed: Installed) -> None:
     assert "against toy (a toy) and python (embedded), with the clients curl and toy." in told
     assert "| **the server's authority is not trusted** | client-refused: unknown-ca |" in told
     assert "60 (curl), - (toy client)" in told
-    assert "--backend NAME" in installed("conformance", "--help")
+    assert "external, toy" in installed("conformance", "--help")
     told = installed("conformance", "--tool", "toi", code=2)
     assert "there is no tool 'toi', one of: python, curl, toy" in told
     assert "did you mean 'toy'?" in told

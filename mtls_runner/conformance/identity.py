@@ -1,0 +1,132 @@
+"""What makes a measurement another one: the case with all that it needs, both ends, and their versions."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from pathlib import Path
+
+from mtls_runner import __version__
+from mtls_runner.errors import Span
+from mtls_runner.language.implementations.reading import DIRECTORY, shipped
+from mtls_runner.model.case import Case, Plan
+from mtls_runner.model.certificate import Secret
+from mtls_runner.model.implementation import Implementation
+from mtls_runner.model.traits import BackendTraits, ClientTraits
+from mtls_runner.registry import declaration_files
+
+__all__ = ["Identities", "declaration"]
+
+_LENGTH = 12
+"""Hexadecimal digits."""
+
+
+class Identities:
+    """Keys of the cases of one plan.
+
+    Args:
+        plan: it.
+        versions: of both ends, by role and name.
+    """
+
+    def __init__(self, plan: Plan, versions: Callable[[str, str], Mapping[str, str]]) -> None:
+        self._plan = plan
+        self._versions = versions
+        self._parts: dict[int, object] = {}
+        self._ends: dict[tuple[str, str], object] = {}
+
+    def key(self, case: Case, server: str) -> str:
+        """Of a case; ``server``: what it was chosen as."""
+        tool = case.client.tool.name if case.client is not None else ""
+        told = [
+            __version__,
+            self._part(case.server),
+            self._part(case.client),
+            [_plain(step.expect) for step in case.steps],
+            self._end("server", case.server.backend.name, server),
+            self._end("client", tool, tool),
+        ]
+        text = json.dumps(told, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:_LENGTH]
+
+    def _part(self, described: object) -> object:
+        """A server or client, and every certificate and list that it has to do with; made once, since cases share them."""
+        if id(described) not in self._parts:
+            plain = _plain(described)
+            known = {**self._plan.certificates, **self._plan.crls}
+            found: dict[str, object] = {}
+            waiting = [plain]
+            while waiting:
+                for name in _texts(waiting.pop()):
+                    if name in known and name not in found:
+                        found[name] = _plain(known[name])
+                        waiting.append(found[name])
+            self._parts[id(described)] = [plain, found]
+        return self._parts[id(described)]
+
+    def _end(self, role: str, name: str, chosen: str) -> object:
+        if (role, chosen) not in self._ends:
+            self._ends[role, chosen] = [name, dict(self._versions(role, chosen)), _declaration_digest(name)]
+        return self._ends[role, chosen]
+
+
+def declaration(name: str) -> Implementation | None:
+    """What a file says of a server or client; ``None``: none does."""
+    path = declaration_files().get(name)
+    return shipped(Path(path), name) if path is not None else None
+
+
+def _declaration_digest(name: str) -> str:
+    """Of its folder, and of its library's dialect: how it is run and read."""
+    path = declaration_files().get(name)
+    found = declaration(name)
+    if path is None or found is None:
+        return ""
+    digest = hashlib.sha256()
+    for file in sorted((*Path(path).parent.rglob("*"), DIRECTORY / "dialects" / f"{found.library}.yaml")):
+        if file.is_file():
+            digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
+
+
+def _plain(value: object) -> object:
+    """For JSON; where something stands in a file is no part of it."""
+    match value:
+        case None | bool() | int() | float() | str() if not isinstance(value, Enum):
+            return value
+        case Enum():
+            return value.value
+        case BackendTraits() | ClientTraits():
+            return value.name
+        case Secret():
+            return value.reveal()
+        case bytes():
+            return value.hex()
+        case datetime() | timedelta() | Path():
+            return str(value)
+        case tuple() | list():
+            return [_plain(each) for each in value]
+        case frozenset():
+            return sorted(map(str, map(_plain, value)))
+        case Mapping():
+            return {str(key): _plain(each) for key, each in value.items()}
+        case _ if is_dataclass(value):
+            parts = {field.name: getattr(value, field.name) for field in fields(value)}
+            return {name: _plain(part) for name, part in parts.items() if not isinstance(part, Span)}
+        case _:
+            raise TypeError(f"{type(value).__name__} is not told in a key")
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from _texts(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _texts(each)

@@ -1,0 +1,291 @@
+"""Measures what is in scope, unit by unit; what was measured already, with the same versions and catalogue, is not run again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mtls_runner.conformance.case import CatalogueFile, by_file
+from mtls_runner.conformance.catalogue import Combination, combination, entry_name, plan_of, plans, scenario_files
+from mtls_runner.conformance.identity import Identities, declaration
+from mtls_runner.conformance.measurement import (
+    CellKind,
+    MeasuredCell,
+    MeasuredEnd,
+    Measurement,
+    Seen,
+    measured,
+    measured_cell,
+)
+from mtls_runner.conformance.scope import (
+    ChosenClient,
+    ChosenServer,
+    gaps,
+    in_scope,
+    judges,
+    sample,
+)
+from mtls_runner.engine import RunOptions, run
+from mtls_runner.language import Overrides
+from mtls_runner.model.case import Case, Plan
+from mtls_runner.model.observation import Outcome
+from mtls_runner.model.verdict import RunFinished, Status, Verdict
+from mtls_runner.registry import registry
+
+__all__ = ["Atlas", "CellName", "Unit", "whole_catalogue"]
+
+CellName = tuple[str, str, Combination]
+"""File, case, place."""
+_MOST_CASES = 250
+"""Of a unit; more are split by client, so that what was measured is kept in between."""
+_ENGINE = "docker engine"
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Cases of one file that are run at one go, on one server.
+
+    Args:
+        server: which.
+        plan: with these cases only.
+        cells: each case's cell, by the case's id, and its key.
+    """
+
+    server: ChosenServer
+    plan: Plan
+    cells: Mapping[str, tuple[CellName, str]]
+
+    @property
+    def told(self) -> str:
+        """For people: ``haproxy, trust``."""
+        tools = dict.fromkeys(name[2].tool for name, _ in self.cells.values() if name[2].tool)
+        return f"{self.server.name} with {', '.join(tools) or 'nobody'}: {self.plan.name}"
+
+    def without(self, known: Callable[[CellName, str], bool]) -> Unit | None:
+        """Only what is not known; ``None``: all is."""
+        left = {id_: cell for id_, cell in self.cells.items() if not known(*cell)}
+        return self.only(left) if left else None
+
+    def only(self, ids: Mapping[str, tuple[CellName, str]]) -> Unit:
+        """With some of its cases."""
+        cases = tuple(case for case in self.plan.cases if case.id in ids)
+        return Unit(self.server, replace(self.plan, cases=cases), ids)
+
+
+def whole_catalogue() -> tuple[CatalogueFile, ...]:
+    """Every case with its control, at the places that the catalogue is made for; nothing was run."""
+    made = list(plans((), ()))
+    return by_file(made, [Verdict(case, Status.SKIP) for plan in made for case in plan.cases])
+
+
+class Atlas:
+    """What is to be measured, and what is known.
+
+    Args:
+        servers, clients: that take part.
+        chosen: whether a case takes part, by its id and name; the control of one that does takes part, too.
+        before: what was measured earlier; ``None``: nothing.
+    """
+
+    def __init__(
+        self,
+        servers: Sequence[ChosenServer],
+        clients: Sequence[ChosenClient],
+        chosen: Callable[[str, str], bool] = lambda _id, _name: True,
+        before: Measurement | None = None,
+    ) -> None:
+        self._servers = servers
+        self._clients = clients
+        self.catalogue = whole_catalogue()
+        self._chosen = {file.plan.name: _with_controls(file, chosen) for file in self.catalogue}
+        self._ends: dict[tuple[str, str], MeasuredEnd] = {}
+        self.versions: dict[str, str] = dict(before.versions) if before is not None else {}
+        self._before = before
+        self.cells: dict[CellName, MeasuredCell] = {}
+        if before is not None:
+            self.cells = {(file.name, case.name, place): cell for file, case, place, cell in before.cells}
+
+    # --- what there is to do ---
+
+    def units(self) -> Iterator[Unit]:
+        """All of it, in an order that is always the same."""
+        for path, file in zip(scenario_files(), self.catalogue, strict=True):
+            names = self._chosen[file.plan.name]
+            if not names:
+                continue
+            judging = judges(file.entries)
+            for server in self._servers:
+                yield from self._units(path, file, server, {name: judging[name] for name in names})
+
+    def _units(
+        self, path: Path, file: CatalogueFile, server: ChosenServer, judging: Mapping[str, frozenset[str]]
+    ) -> Iterator[Unit]:
+        everywhere = sample()
+        wanted = {
+            name: {
+                client.name
+                for of, client in in_scope(who, self._servers, self._clients, everywhere=name in everywhere)
+                if of == server
+            }
+            for name, who in judging.items()
+        }
+        tools = [client.traits for client in self._clients if any(client.name in names for names in wanted.values())]
+        plan = plan_of(path, Overrides(backend=server.traits.name, image=server.image, runtime=server.runtime), tools)
+        cases = [
+            case
+            for case in plan.cases
+            if entry_name(case) in judging
+            and (case.client is None or case.client.tool.name in wanted[entry_name(case)])
+        ]
+        for some in _split(cases):
+            part = replace(plan, cases=tuple(some))
+            identities = Identities(part, self.versions_of)
+            yield Unit(server, part, {case.id: self._cell(file, case, server, identities) for case in some})
+
+    def _cell(self, file: CatalogueFile, case: Case, server: ChosenServer, keys: Identities) -> tuple[CellName, str]:
+        place = replace(combination(case), backend=server.name)
+        return (file.plan.name, entry_name(case), place), keys.key(case, server.name)
+
+    def left(self, units: Sequence[Unit]) -> list[Unit]:
+        """What is not known yet; what is known of these cells and is of another version or catalogue is forgotten."""
+        wanted = {name: key for unit in units for name, key in unit.cells.values()}
+        for name, key in wanted.items():
+            if name in self.cells and self.cells[name].key != key:
+                del self.cells[name]
+        return [some for unit in units if (some := unit.without(lambda name, _: name in self.cells)) is not None]
+
+    # --- ends ---
+
+    def versions_of(self, role: str, name: str) -> Mapping[str, str]:
+        """What an end's program and library are; asked once."""
+        return self._end(role, name).versions if name else {}
+
+    def _end(self, role: str, name: str) -> MeasuredEnd:
+        if (role, name) not in self._ends:
+            self._ends[role, name] = (
+                self._client_end(name)
+                if role == "client"
+                else self._server_end(next(one for one in self._servers if one.name == name))
+            )
+        return self._ends[role, name]
+
+    def _client_end(self, name: str) -> MeasuredEnd:
+        traits = registry().clients[name]
+        versions = {} if traits.missing() is not None else {name: traits.make().version()}
+        return MeasuredEnd(name, traits.sentence or name, traits.library, versions)
+
+    def _server_end(self, server: ChosenServer) -> MeasuredEnd:
+        traits = server.traits
+        versions = {} if traits.missing() is not None else dict(traits.make().versions())
+        if not versions or server.image is not None:
+            versions = self._asked(server)  # some tell it while they run only
+        versions.pop(_ENGINE, None)
+        return MeasuredEnd(server.name, traits.sentence, traits.library, versions)
+
+    def _asked(self, server: ChosenServer) -> dict[str, str]:
+        if server.traits.missing() is not None:
+            return {}
+        overrides = Overrides(backend=server.traits.name, image=server.image, runtime=server.runtime)
+        plan = plan_of(scenario_files()[0], overrides, [registry().clients.default])
+        first = next(case for case in plan.cases if case.client is not None)
+        for event in run([replace(plan, cases=(first,))], RunOptions()):
+            if isinstance(event, RunFinished):
+                tool = registry().clients.default.name
+                return {
+                    name: version
+                    for name, version in event.versions.items()
+                    if name != tool or server.traits.name == tool
+                }
+        return {}
+
+    # --- what was seen ---
+
+    def keep(self, unit: Unit, verdict: Verdict, *, again: bool = False) -> None:
+        """A verdict of a unit's; ``again``: of a cell that was run before, just now."""
+        name, key = unit.cells[verdict.case.id]
+        new = measured_cell(verdict, as_expected=_as_it_should(verdict), key=key)
+        listed = next((gap.why for gap in gaps() if gap.covers(name[1], name[2])), None)
+        if new.kind is CellKind.BROKEN and listed is not None:
+            new = MeasuredCell(CellKind.GAP, why=listed, key=key)
+        self.cells[name] = _joined(self.cells[name], new) if again else new
+
+    def doubtful(self, unit: Unit, committed: Mapping[CellName, MeasuredCell]) -> Unit | None:
+        """Those of a unit's cells that are run again before they are believed: what broke, is not as it should be, has no reason,
+        or is not what was ``committed``.
+        """
+        found = {id_: cell for id_, cell in unit.cells.items() if self._is_doubtful(cell[0], committed)}
+        return unit.only(found) if found else None
+
+    def _is_doubtful(self, name: CellName, committed: Mapping[CellName, MeasuredCell]) -> bool:
+        cell = self.cells.get(name)
+        if cell is None or cell.kind in (CellKind.SKIPPED, CellKind.GAP):
+            return False
+        if cell.seen is None or not cell.as_expected or (not cell.seen.determined and not cell.seen.reasons):
+            return True
+        other = committed.get(name)
+        return other is not None and other.seen is not None and not cell.seen.agrees(other.seen)
+
+    @property
+    def measurement(self) -> Measurement:
+        """All that is known, in the catalogue's order; what the catalogue no longer has is left out."""
+        found: dict[tuple[str, str], dict[Combination, MeasuredCell]] = {}
+        for (file, case, place), cell in self.cells.items():
+            found.setdefault((file, case), {})[place] = cell
+        before = self._before
+        servers = dict(before.servers) if before is not None else {}
+        clients = dict(before.clients) if before is not None else {}
+        for (role, name), end in self._ends.items():
+            (servers if role == "server" else clients)[name] = end
+        return measured(self.catalogue, self.versions, found, servers=servers, clients=clients)
+
+
+def _with_controls(file: CatalogueFile, chosen: Callable[[str, str], bool]) -> list[str]:
+    """Names of the cases that take part, in the file's order."""
+    names = {entry.name for entry in file.entries if chosen(f"{file.plan.path.name}::{entry.name}", entry.name)}
+    controls = {entry.control.name for entry in file.entries if entry.name in names and entry.control is not None}
+    return [entry.name for entry in file.entries if entry.name in names | controls]
+
+
+def _split(cases: Sequence[Case]) -> Iterator[list[Case]]:
+    if len(cases) <= _MOST_CASES:
+        yield from [list(cases)] if cases else []
+        return
+    by_tool: dict[str, list[Case]] = {}
+    for case in cases:
+        by_tool.setdefault(case.client.tool.name if case.client is not None else "", []).append(case)
+    yield from by_tool.values()
+
+
+def _as_it_should(verdict: Verdict) -> bool:
+    """At the places that the catalogue is made for, as it says to the letter. Elsewhere each library has reasons of its own: who
+    refused whom counts, or what the ends declare of themselves.
+    """
+    if verdict.status in (Status.PASS, Status.SKIP):
+        return True
+    case = verdict.case
+    server = declaration(case.server.backend.name)
+    client = declaration(case.client.tool.name) if case.client is not None else None
+    if server is None and client is None:
+        return False
+    seen = verdict.observation.outcome if verdict.observation is not None else None
+    if verdict.unusable is not None:
+        seen = Outcome.SERVER_UNUSABLE
+    sides = [one for one in (server and server.server, client and client.client) if one]
+    if any(one.case == entry_name(case) and one.outcome is seen for side in sides for one in side.differs):
+        return True
+    return (
+        verdict.status is Status.FAIL and seen is not None and "outcome" not in {one.path for one in verdict.mismatches}
+    )
+
+
+def _joined(first: MeasuredCell, new: MeasuredCell) -> MeasuredCell:
+    """Of several runs: what was seen first, unless it broke; what else was seen stands beside it."""
+    if first.seen is None and new.seen is not None:
+        return replace(new, why=f"once: {first.why.splitlines()[0] if first.why else 'nothing was seen'}")
+    if first.seen is None or new.seen is None:
+        return first
+    known: list[Seen] = [first.seen, *first.others]
+    if any(one.agrees(new.seen) for one in known):
+        return first
+    return replace(first, others=(*first.others, new.seen))
