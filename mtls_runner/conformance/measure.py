@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mtls_runner.conformance.case import CatalogueFile, by_file
 from mtls_runner.conformance.catalogue import Combination, combination, entry_name, plan_of, plans, scenario_files
-from mtls_runner.conformance.identity import Identities, declaration
+from mtls_runner.conformance.cell_key import CellKeys, declaration
 from mtls_runner.conformance.measurement import (
     CellKind,
     MeasuredCell,
@@ -140,10 +140,10 @@ class Atlas:
         ]
         for some in _split(cases):
             part = replace(plan, cases=tuple(some))
-            identities = Identities(part, self.versions_of)
-            yield Unit(server, part, {case.id: self._cell(file, case, server, identities) for case in some})
+            keys = CellKeys(part, self.versions_of)
+            yield Unit(server, part, {case.id: self._cell(file, case, server, keys) for case in some})
 
-    def _cell(self, file: CatalogueFile, case: Case, server: ChosenServer, keys: Identities) -> tuple[CellName, str]:
+    def _cell(self, file: CatalogueFile, case: Case, server: ChosenServer, keys: CellKeys) -> tuple[CellName, str]:
         place = replace(combination(case), backend=server.name)
         return (file.plan.name, entry_name(case), place), keys.key(case, server.name)
 

@@ -39,10 +39,12 @@ _BY_CHANCE = tuple(
         (r"\btid[= ]\d+", "tid"),
         (r"\d+#\d+: \*\d+", "N#N: *N"),
         (r"(?<=LOG\d\[)\d+(?=\])", "N"),
-        (r"\b0x[0-9a-f]{6,}\b|\b[0-9A-F]{12,}(?=:error:)", "0x…"),
-        (r"(?:/[\w.+-]+)*/mtls-run[\w.+-]*(?=/)", "…"),
-        (r"certificate=<[A-Za-z0-9+/=]{40,}>", "certificate=<…>"),
-        (r"[A-Za-z0-9+/]{120,}=*", "…"),
+        (r"\b0x[0-9a-f]{6,}\b|\b[0-9A-F]{8,}(?=:error:)", "0x…"),
+        (r"(?:/[\w.+-]+)*/mtls-run[\w.+-]*(?:/run-\w+)?(?=/)", "…"),
+        (r"\b172\.\d+\.\d+\.\d+\b", "ADDRESS"),
+        (r"\bchild \d+\b", "child N"),
+        (r"certificate=<[^>]{40,}(?:>|$)", "certificate=<…>"),
+        (r"[A-Za-z0-9+/]{120,}=*|\b[0-9a-f]{40}\b", "…"),
     )
 )
 """What is another one each time, and says nothing of the reason."""
@@ -293,10 +295,9 @@ def _words(observed: Observation) -> Sequence[str]:
         return [client.own_words or client.error] if client is not None else []
     if observed.outcome in (Outcome.ACCEPTED, Outcome.ANSWERED, Outcome.SERVER_STARTED):
         return []
-    if observed.server_log:
-        return observed.server_log
-    told = [server.error] if server is not None else []
-    return [word for word in told if word] or ([client.error] if client is not None else [])
+    if server is not None and server.error:
+        return [server.error]
+    return observed.server_log or ([client.error] if client is not None else [])
 
 
 def _lines(words: Sequence[str], port: int | None) -> tuple[str, ...]:

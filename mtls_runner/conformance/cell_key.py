@@ -19,13 +19,13 @@ from mtls_runner.model.implementation import Implementation
 from mtls_runner.model.traits import BackendTraits, ClientTraits
 from mtls_runner.registry import declaration_files
 
-__all__ = ["Identities", "declaration"]
+__all__ = ["CellKeys", "declaration"]
 
 _LENGTH = 12
 """Hexadecimal digits."""
 
 
-class Identities:
+class CellKeys:
     """Keys of the cases of one plan.
 
     Args:
