@@ -668,8 +668,13 @@ def schema(name: str) -> int:
     help="Go on from FILE, and keep it current: what it has of the same versions and catalogue is not run again.",
 )
 @click.option("--json", "json_path", metavar="FILE", help="Write everything that was seen; - is standard output.")
-@click.option("--html", "html_path", metavar="FILE", help="Write the table as one HTML page.")
+@click.option("--html", "html_path", metavar="FILE", help="Write it as one HTML page to explore.")
 @click.option("--markdown", "markdown_path", metavar="FILE", help="Write the table as Markdown.")
+@click.option(
+    "--pages",
+    metavar="DIR",
+    help="Write atlas.md, atlas.html and divergences.md there: by server and client, and where they differ.",
+)
 @click.option(
     "--check",
     "check_path",
@@ -691,6 +696,7 @@ def conformance(
     json_path: str | None,
     html_path: str | None,
     markdown_path: str | None,
+    pages: str | None,
     check_path: str | None,
     show_where: bool,
 ) -> int:
@@ -720,5 +726,6 @@ def conformance(
             html_path=html_path,
             markdown_path=markdown_path,
             check_path=check_path,
+            pages=pages,
         )
     )

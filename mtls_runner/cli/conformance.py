@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +59,7 @@ class ConformanceRequest:
     html_path: str | None = None
     markdown_path: str | None = None
     check_path: str | None = None
+    pages: str | None = None
 
 
 def where() -> ExitCode:
@@ -84,17 +85,21 @@ def conformance(wish: ConformanceRequest) -> ExitCode:
     )
     _check_faults(wish.faults, atlas)
     with STOP.cleanly(), ReportFiles(scenario_files()) as files:
-        paths = {"--json": wish.json_path, "--html": wish.html_path, "--markdown": wish.markdown_path}
         with STOP.undivided():
-            reports = {path: files.open(option, path) for option, path in paths.items() if path}
+            reports = [
+                (files.open(option, path), path, text) for option, path, text in _reports(wish) if path is not None
+            ]
         units = [] if wish.merged else list(atlas.units())[shard[0] - 1 :: shard[1]]
         session = _Session(atlas, units, wish.resumed, expected if isinstance(expected, Measurement) else None)
         code = session.run(wish.jobs or os.cpu_count() or 1)
         if code is ExitCode.INTERRUPTED:
             return code  # half a table would be a wrong one; what goes on later was kept
         measurement = atlas.measurement
-        _write(wish, measurement, reports)
-    if STANDARD_OUTPUT not in reports:
+        for file, _, text in reports:
+            file.stream.write(text(measurement))
+        for file, _, _ in reports:
+            file.keep()
+    if STANDARD_OUTPUT not in (path for _, path, _ in reports):
         _print(measurement)
     code = worst(code, _code(measurement))
     if isinstance(expected, Measurement):
@@ -229,19 +234,38 @@ def _left(elapsed: float, done: int, total: int) -> str:
     return f"  (about {seconds / 60:.0f} min left)" if seconds >= 90 else f"  (about {seconds:.0f} s left)"
 
 
-def _write(wish: ConformanceRequest, measurement: Measurement, reports: Mapping[str, AtomicFile]) -> None:
-    if wish.json_path is not None:
-        reports[wish.json_path].stream.write(json_text(measurement))
-    if wish.html_path is not None:
-        from mtls_runner.conformance.page import page
+def _reports(wish: ConformanceRequest) -> Iterator[tuple[str, str | None, Callable[[Measurement], str]]]:
+    """Option, file and what makes its text, loaded when it is written."""
+    yield "--json", wish.json_path, json_text
+    yield "--html", wish.html_path, _html
+    yield "--markdown", wish.markdown_path, _markdown
+    if wish.pages is not None:
+        for name, text in (("atlas.md", _atlas), ("atlas.html", _html), ("divergences.md", _divergences)):
+            yield "--pages", str(Path(wish.pages) / name), text
 
-        reports[wish.html_path].stream.write(page(outcome_table(measurement)))
-    if wish.markdown_path is not None:
-        from mtls_runner.conformance.markdown import markdown
 
-        reports[wish.markdown_path].stream.write(markdown(outcome_table(measurement)))
-    for report in reports.values():
-        report.keep()
+def _html(measurement: Measurement) -> str:
+    from mtls_runner.conformance.page import page
+
+    return page(measurement)
+
+
+def _markdown(measurement: Measurement) -> str:
+    from mtls_runner.conformance.markdown import markdown
+
+    return markdown(outcome_table(measurement))
+
+
+def _atlas(measurement: Measurement) -> str:
+    from mtls_runner.conformance.atlas_markdown import atlas_markdown
+
+    return atlas_markdown(measurement)
+
+
+def _divergences(measurement: Measurement) -> str:
+    from mtls_runner.conformance.divergences import divergences_markdown
+
+    return divergences_markdown(measurement)
 
 
 def _print(measurement: Measurement) -> None:
@@ -270,9 +294,9 @@ def _print(measurement: Measurement) -> None:
 
 
 def _compared(measurement: Measurement, expected: str, path: str) -> ExitCode:
-    from mtls_runner.conformance.markdown import markdown, same
+    from mtls_runner.conformance.markdown import same
 
-    if same(markdown(outcome_table(measurement)), expected):
+    if same(_markdown(measurement), expected):
         click.echo(f"{path} is current")
         return ExitCode.OK
     click.echo(

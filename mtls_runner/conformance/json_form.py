@@ -22,7 +22,7 @@ from mtls_runner.conformance.measurement import (
 from mtls_runner.errors import UsageError
 from mtls_runner.model.observation import Outcome, Reason
 
-__all__ = ["FORMAT", "Json", "json_text", "read_json", "summary"]
+__all__ = ["FORMAT", "Json", "json_text", "plain_seen", "read_json", "summary"]
 
 Json = str | int | float | bool | None | list["Json"] | Mapping[str, "Json"]
 
@@ -89,18 +89,19 @@ def _cells(case: MeasuredCase, texts: _Texts) -> Iterator[tuple[str, Json]]:
         cell = case.cells[place]
         told: dict[str, Json] = {"kind": cell.kind.value, "key": cell.key}
         if cell.seen is not None:
-            told["seen"] = texts.name(_seen(cell.seen))
+            told["seen"] = texts.name(plain_seen(cell.seen))
         if cell.why:
             told["why"] = texts.name(cell.why)
         if not cell.as_expected:
             told["unexpected"] = True
         if cell.others:
-            told["others"] = [texts.name(_seen(one)) for one in cell.others]
+            told["others"] = [texts.name(plain_seen(one)) for one in cell.others]
         servers.setdefault(place.backend, {}).setdefault(place.tool, {})[place.tls] = told
     yield from ((server, dict(clients)) for server, clients in servers.items())
 
 
-def _seen(seen: Seen) -> Json:
+def plain_seen(seen: Seen) -> Json:
+    """What was seen, for JSON; what says nothing is left out."""
     told: dict[str, Json] = {"outcome": seen.outcome.value if seen.outcome is not None else None}
     if seen.reasons:
         told["reasons"] = [reason.value for reason in seen.reasons]

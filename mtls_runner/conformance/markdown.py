@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from mtls_runner.conformance.table import COLUMNS, OutcomeTable, TableSection
 
-__all__ = ["markdown", "same"]
+__all__ = ["markdown", "same", "table_row"]
 
 _MADE_WITH = "Made with "
 _HEADINGS = {"outcome": "outcome", "how": "how it shows", "curl exit": "curl exits with", "verify code": "verify code"}
@@ -81,13 +81,13 @@ def _section(section: TableSection) -> Iterator[str]:
     yield f"Scenario: `mtls_runner/conformance/catalogue/{section.name}.yaml`"
     yield ""
     first, *others = (_HEADINGS[column] for column in COLUMNS)
-    yield _table("case", first, "other than its control", *others)
-    yield _table(*["---"] * (len(COLUMNS) + 2))
+    yield table_row("case", first, "other than its control", *others)
+    yield table_row(*["---"] * (len(COLUMNS) + 2))
     for row in section.rows:
         outcome, *rest = row.cells
         name = f"**{row.name}**" if row.fault else row.name
         against = f"{row.changes} (*{row.control}*)" if row.control else ""
-        yield _table(name, outcome, against, *rest)
+        yield table_row(name, outcome, against, *rest)
 
 
 def _differences(document: OutcomeTable) -> Iterator[str]:
@@ -96,10 +96,10 @@ def _differences(document: OutcomeTable) -> Iterator[str]:
     yield ""
     yield "Cases whose outcome or reason hangs on the server, the client or the TLS version; the scenario's comments say why."
     yield ""
-    yield _table("in", "case", "outcome")
-    yield _table("---", "---", "---")
+    yield table_row("in", "case", "outcome")
+    yield table_row("---", "---", "---")
     for section, name, told in document.differences:
-        yield _table(section, name, told)
+        yield table_row(section, name, told)
 
 
 def _skips(document: OutcomeTable) -> Iterator[str]:
@@ -108,10 +108,10 @@ def _skips(document: OutcomeTable) -> Iterator[str]:
     yield ""
     yield "What an end has no setting for is skipped, never run as if the setting had been applied."
     yield ""
-    yield _table("why", "which")
-    yield _table("---", "---")
+    yield table_row("why", "which")
+    yield table_row("---", "---")
     for reason, which in document.skips:
-        yield _table(reason, which)
+        yield table_row(reason, which)
 
 
 def _reasons(document: OutcomeTable) -> Iterator[str]:
@@ -121,13 +121,14 @@ def _reasons(document: OutcomeTable) -> Iterator[str]:
     yield "Every reason that the lab gives, OpenSSL's verify codes that it stands for, and alerts that mean it when nothing else"
     yield "is known."
     yield ""
-    yield _table("reason", "means", "usually", "verify codes", "alerts")
-    yield _table(*["---"] * 5)
+    yield table_row("reason", "means", "usually", "verify codes", "alerts")
+    yield table_row(*["---"] * 5)
     for row in document.reasons:
-        yield _table(f"`{row.reason}`", row.meaning, row.hint, ", ".join(row.codes), ", ".join(row.alerts))
+        yield table_row(f"`{row.reason}`", row.meaning, row.hint, ", ".join(row.codes), ", ".join(row.alerts))
 
 
-def _table(*cells: str) -> str:
+def table_row(*cells: str) -> str:
+    """Of a Markdown table."""
     return "| " + " | ".join(_escaped(cell) for cell in cells) + " |"
 
 

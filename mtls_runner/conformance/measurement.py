@@ -132,9 +132,11 @@ class MeasuredEnd:
     @property
     def told(self) -> str:
         """``haproxy 2.6.12 (openssl 3.0.22)``."""
-        (own, *others) = (*self.versions.values(), "") if self.versions else ("",)
-        inside = f" ({self.library} {others[0]})".replace(" )", ")") if others and others[0] else ""
-        return f"{self.name} {own}{inside}".strip()
+        program = self.name.partition("@")[0]
+        others = [version for what, version in self.versions.items() if what != program]
+        own = self.versions.get(program, "")
+        inside = f"({self.library} {others[0]})" if others else ""
+        return " ".join(filter(None, (self.name, own, inside)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,11 @@ class MeasuredCase:
     control: str
     changes: tuple[Change, ...]
     cells: Mapping[Combination, MeasuredCell]
+
+    @property
+    def changes_told(self) -> str:
+        """In one line."""
+        return "; ".join(map(str, self.changes))
 
 
 @dataclass(frozen=True, slots=True)

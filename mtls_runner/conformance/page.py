@@ -1,15 +1,23 @@
-"""The document as one HTML page: no network, no script; texts are escaped."""
+"""A measurement as one HTML page to explore: faults by servers or clients, with filters; no network, texts are escaped."""
 
 from __future__ import annotations
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+import json
+from collections.abc import Iterable, Iterator
 
-from mtls_runner.conformance.table import COLUMNS, OutcomeTable
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from mtls_runner.conformance.json_form import Json, plain_seen
+from mtls_runner.conformance.measure import whole_catalogue
+from mtls_runner.conformance.measurement import CellKind, MeasuredCase, MeasuredEnd, Measurement, Seen
+from mtls_runner.conformance.reproduction import needs_depth, scenario
+from mtls_runner.conformance.scope import judges
 
 __all__ = ["page"]
 
 
-def page(document: OutcomeTable) -> str:
+def page(measurement: Measurement) -> str:
     """The whole page."""
     environment = Environment(
         loader=PackageLoader("mtls_runner.conformance"),
@@ -19,4 +27,85 @@ def page(document: OutcomeTable) -> str:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    return environment.get_template("outcomes.html").render(document=document, columns=COLUMNS)
+    text = json.dumps(_data(measurement), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    return environment.get_template("atlas.html").render(
+        faults=measurement.faults,
+        servers=measurement.servers,
+        clients=measurement.clients,
+        seen=sum(cell.kind is CellKind.SEEN for _, _, _, cell in measurement.cells),
+        versions=", ".join(f"{name} {version}" for name, version in sorted(measurement.versions.items())),
+        data=Markup(text),  # noqa: S704 - JSON in which nothing can end the element
+    )
+
+
+def _data(measurement: Measurement) -> Json:
+    servers, clients = list(measurement.servers.values()), list(measurement.clients.values())
+    numbers = _Numbers(servers, clients)
+    judging = {file.plan.name: judges(file.entries) for file in whole_catalogue()}
+    cases = [(file, case) for file in measurement.files for case in file.cases]
+    at = {(file.name, case.name): number for number, (file, case) in enumerate(cases)}
+    told: list[Json] = []
+    for file, case in cases:
+        who = judging.get(file.name, {}).get(case.name, frozenset(("server", "client")))
+        control = at.get((file.name, case.control))
+        told.append(
+            {
+                "name": case.name,
+                "file": file.name,
+                "fault": case.fault,
+                "judges": _sorted(who),
+                "changes": case.changes_told,
+                **({"control": control} if control is not None else {}),
+                "scenario": scenario(file.name, case.name),
+                "cells": list(numbers.cells(case)),
+            }
+        )
+    seen = list(numbers.seen)
+    return {
+        "servers": [{**_end(end), "depth": needs_depth(end.name.partition("@")[0])} for end in servers],
+        "clients": [_end(end) for end in clients],
+        "files": {file.name: file.description for file in measurement.files},
+        "cases": told,
+        "seen": [plain_seen(one) for one in seen],
+        "whys": list(numbers.whys),
+        "choices": {
+            "outcome": _sorted(str(one.outcome) for one in seen),
+            "reason": _sorted(str(reason) for one in seen for reason in one.reasons),
+            "alert": _sorted(one.alert for one in seen if one.alert is not None),
+            "library": _sorted(end.library for end in (*servers, *clients) if end.library),
+        },
+    }
+
+
+def _sorted(values: Iterable[str]) -> Json:
+    return [*sorted(set(values))]
+
+
+def _end(end: MeasuredEnd) -> dict[str, Json]:
+    return {"name": end.name, "told": end.told, "library": end.library}
+
+
+class _Numbers:
+    """What stands in many cells stands once, and they have its number."""
+
+    def __init__(self, servers: list[MeasuredEnd], clients: list[MeasuredEnd]) -> None:
+        self._servers = {end.name: number for number, end in enumerate(servers)}
+        self._clients = {end.name: number for number, end in enumerate(clients)}
+        self.seen: dict[Seen, int] = {}
+        self.whys: dict[str, int] = {}
+
+    def cells(self, case: MeasuredCase) -> Iterator[Json]:
+        for place, cell in sorted(case.cells.items()):
+            told: dict[str, Json] = {
+                "server": self._servers[place.backend],
+                "client": self._clients.get(place.tool, -1),
+                "tls": place.tls,
+                "kind": cell.kind.value,
+            }
+            if cell.seen is not None:
+                told["seen"] = self.seen.setdefault(cell.seen, len(self.seen))
+            else:
+                told["why"] = self.whys.setdefault(cell.why, len(self.whys))
+            if cell.others:
+                told["others"] = [self.seen.setdefault(one, len(self.seen)) for one in cell.others]
+            yield told

@@ -128,7 +128,7 @@ def _row(case: MeasuredCase) -> Row:
         case.name,
         case.fault,
         case.control if shown else "",
-        "; ".join(map(str, case.changes)) if shown else "",
+        case.changes_told if shown else "",
         tuple(facts(case.cells, column) for column in COLUMNS),
         all(cell.as_expected for cell in case.cells.values()),
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,6 @@ from mtls_runner.conformance.facts import collapsed
 from mtls_runner.conformance.json_form import json_text, read_json
 from mtls_runner.conformance.markdown import markdown, same
 from mtls_runner.conformance.measurement import Measurement, measured
-from mtls_runner.conformance.page import page
 from mtls_runner.conformance.table import OutcomeTable, outcome_table
 from mtls_runner.engine import RunOptions, run
 from mtls_runner.errors import UsageError
@@ -83,29 +81,6 @@ def test_pages_are_the_same_whatever_they_were_made_with(measurement: Measuremen
     assert markdown(other) != markdown(told)
     assert same(markdown(other), markdown(told))
     assert not same(markdown(told), markdown(told).replace("unknown-ca", "expired", 1))
-
-
-class Cells(HTMLParser):
-    """Rows of the tables, and tags that a self-contained page has no business with."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.rows = 0
-        self.foreign: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.rows += tag == "tr"
-        if tag in ("script", "link", "img", "iframe") or any(name in ("src", "onclick") for name, _ in attrs):
-            self.foreign.append(tag)
-
-
-def test_html_has_the_rows_and_nothing_from_elsewhere(told: OutcomeTable) -> None:
-    cells = Cells()
-    text = page(told)
-    cells.feed(text)
-    assert cells.rows >= len(told.sections[0].rows) + len(Reason)
-    assert cells.foreign == []
-    assert "the client&#39;s authority is not trusted" in text  # escaped
 
 
 def test_json_has_every_cell_with_what_was_seen_and_is_read_as_it_was_written(

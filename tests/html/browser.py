@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-__all__ = ["Browser", "Json", "browser", "executable"]
+__all__ = ["CONTRASTS", "Browser", "Json", "browser", "executable"]
 
 Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
 
@@ -35,6 +35,36 @@ _SWITCHES = (
 )
 _PATIENCE = 60.0
 """Seconds for one answer."""
+CONTRASTS = """
+(() => {
+  const canvas = new OffscreenCanvas(1, 1).getContext("2d", {willReadFrequently: true});
+  const rgb = (color) => {
+    canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const luminance = (color) => rgb(color).slice(0, 3).map((part) => part / 255)
+    .map((part) => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, part, at) => sum + part * [0.2126, 0.7152, 0.0722][at], 0);
+  const behind = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const color = getComputedStyle(at).backgroundColor;
+      if (rgb(color)[3] === 255) return color;
+    }
+    return "white";
+  };
+  const ratio = (one, two) => {
+    const [low, high] = [luminance(one), luminance(two)].sort((a, b) => a - b);
+    return (high + 0.05) / (low + 0.05);
+  };
+  const texts = [...document.querySelectorAll("body *")].filter((each) => each.checkVisibility()
+    && !each.closest("svg") && [...each.childNodes].some((node) => node.nodeType === 3 && node.data.trim()));
+  const found = texts.map((each) => [ratio(getComputedStyle(each).color, behind(each)), each.className || each.tagName]);
+  const drawn = [...document.querySelectorAll(".ladder text")].map((each) =>
+    [ratio(getComputedStyle(each).fill, behind(document.querySelector("figure"))), "ladder text"]);
+  return [...found, ...drawn].sort((a, b) => a[0] - b[0]);
+})()
+"""
+"""WCAG 2.2 contrast ratio of every visible text with what is behind it, worst first."""
 
 
 def executable() -> str | None:

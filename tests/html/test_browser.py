@@ -2,61 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from tests.html import labs
-from tests.html.browser import Browser, Json, browser, executable
+from tests.html.browser import CONTRASTS, Browser, Json
 from tests.reporters.test_access import LAB as ACCESS
 
 pytestmark = pytest.mark.timeout(300)
 
 _VISIBLE = "(each) => each.checkVisibility({visibilityProperty: true})"
-_CONTRASTS = """
-(() => {
-  const canvas = new OffscreenCanvas(1, 1).getContext("2d", {willReadFrequently: true});
-  const rgb = (color) => {
-    canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1);
-    return [...canvas.getImageData(0, 0, 1, 1).data];
-  };
-  const luminance = (color) => rgb(color).slice(0, 3).map((part) => part / 255)
-    .map((part) => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4)
-    .reduce((sum, part, at) => sum + part * [0.2126, 0.7152, 0.0722][at], 0);
-  const behind = (element) => {
-    for (let at = element; at; at = at.parentElement) {
-      const color = getComputedStyle(at).backgroundColor;
-      if (rgb(color)[3] === 255) return color;
-    }
-    return "white";
-  };
-  const ratio = (one, two) => {
-    const [low, high] = [luminance(one), luminance(two)].sort((a, b) => a - b);
-    return (high + 0.05) / (low + 0.05);
-  };
-  const texts = [...document.querySelectorAll("body *")].filter((each) => each.checkVisibility()
-    && !each.closest("svg") && [...each.childNodes].some((node) => node.nodeType === 3 && node.data.trim()));
-  const found = texts.map((each) => [ratio(getComputedStyle(each).color, behind(each)), each.className || each.tagName]);
-  const drawn = [...document.querySelectorAll(".ladder text")].map((each) =>
-    [ratio(getComputedStyle(each).fill, behind(document.querySelector("figure"))), "ladder text"]);
-  return [...found, ...drawn].sort((a, b) => a[0] - b[0]);
-})()
-"""
-"""WCAG 2.2 contrast ratio of every visible text with what is behind it, worst first."""
-
-
-@pytest.fixture(scope="module")
-def tab() -> Iterator[Browser]:
-    program = executable()
-    if program is None:
-        if os.environ.get("CI"):
-            pytest.fail("CI has to have Chromium: the page is looked at in a real browser")
-        pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
-    with browser(program) as opened:
-        yield opened
 
 
 def written(directory: Path, html: str) -> Path:
@@ -217,7 +174,7 @@ def test_contrast_in_both_schemes(
     tab.value("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
     paper = tab.value("getComputedStyle(document.body).backgroundColor")
     assert paper == ("rgb(20, 23, 26)" if dark else "rgb(246, 246, 243)")
-    ratios = tab.value(_CONTRASTS)
+    ratios = tab.value(CONTRASTS)
     assert isinstance(ratios, list)
     assert len(ratios) > texts
     worst = ratios[0]

@@ -1,0 +1,98 @@
+"""What each server, or each client, does with a case: its cells over all partners and TLS versions, in a word."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mtls_runner.conformance.catalogue import Combination
+from mtls_runner.conformance.measure import whole_catalogue
+from mtls_runner.conformance.measurement import MeasuredCase, MeasuredCell, MeasuredEnd, MeasuredFile, Measurement, Seen
+from mtls_runner.conformance.scope import judges
+from mtls_runner.model.observation import Outcome
+
+__all__ = ["Side", "Stand", "StandState", "judged", "stands"]
+
+_IN = (Outcome.ACCEPTED, Outcome.ANSWERED, Outcome.SERVER_STARTED)
+
+
+class Side(StrEnum):
+    """Who judges the other's certificate."""
+
+    SERVER = "server"
+    CLIENT = "client"
+
+
+class StandState(StrEnum):
+    """Of a case at an end."""
+
+    IN = "in"
+    OUT = "out"
+    BOTH = "both"
+    """It hangs on the partner or the TLS version."""
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """What one end does with a case.
+
+    Args:
+        end: which.
+        cells: by place.
+    """
+
+    end: MeasuredEnd
+    cells: Mapping[Combination, MeasuredCell]
+
+    @property
+    def seen(self) -> Mapping[Combination, Seen]:
+        """What was observed."""
+        return {place: cell.seen for place, cell in self.cells.items() if cell.seen is not None}
+
+    @property
+    def state(self) -> StandState:
+        """In a word."""
+        found = {seen.outcome in _IN for seen in self.seen.values()}
+        if not found:
+            return StandState.UNKNOWN
+        return StandState.BOTH if len(found) > 1 else StandState.IN if found == {True} else StandState.OUT
+
+    @property
+    def reasons(self) -> Sequence[str]:
+        """Of its refusals, each once: one reason, or those that it can't tell apart."""
+        refused = (seen for seen in self.seen.values() if seen.outcome not in _IN)
+        return list(dict.fromkeys(" or ".join(seen.reasons) or "other" for seen in refused))
+
+    @property
+    def lines(self) -> Sequence[str]:
+        """That it, or who refused, wrote; each once."""
+        return list(
+            dict.fromkeys(line for seen in self.seen.values() if seen.outcome not in _IN for line in seen.lines)
+        )
+
+
+def judged(measurement: Measurement, side: Side) -> Iterator[tuple[MeasuredFile, MeasuredCase]]:
+    """Cases that this side judges."""
+    who = {file.plan.name: judges(file.entries) for file in whole_catalogue()}
+    for file in measurement.files:
+        for case in file.cases:
+            if side in who.get(file.name, {}).get(case.name, frozenset(Side)):
+                yield file, case
+
+
+def stands(measurement: Measurement, case: MeasuredCase, side: Side) -> list[Stand]:
+    """Of every end of that side, in the measurement's order."""
+    ends = measurement.servers if side is Side.SERVER else measurement.clients
+    return [
+        Stand(
+            end,
+            {
+                place: cell
+                for place, cell in sorted(case.cells.items())
+                if (place.backend if side is Side.SERVER else place.tool) == name
+            },
+        )
+        for name, end in ends.items()
+    ]

@@ -1,0 +1,161 @@
+"""Where implementations differ on whom they let in, each with a scenario, their words, and what the standard asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from mtls_runner.conformance.by_end import Side, Stand, StandState, judged, stands
+from mtls_runner.conformance.measurement import MeasuredCase, MeasuredFile, Measurement
+from mtls_runner.conformance.reproduction import command, filled, scenario
+
+__all__ = ["Divergence", "asked", "divergences", "divergences_markdown"]
+
+_FILE = Path(__file__).with_name("divergences.yaml")
+_MOST_LINES = 3
+"""Of a log, from one library."""
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """One case that some let in and others refuse.
+
+    Args:
+        file, case: which.
+        side: who judges it.
+        stands: of all that were measured.
+    """
+
+    file: MeasuredFile
+    case: MeasuredCase
+    side: Side
+    stands: Sequence[Stand]
+
+    def those(self, *states: StandState) -> list[Stand]:
+        """The ends in one of these states."""
+        return [stand for stand in self.stands if stand.state in states]
+
+
+def divergences(measurement: Measurement) -> list[Divergence]:
+    """Faults first, those that the fewest let in before the others; then what is accepted and some refuse."""
+    found = [
+        Divergence(file, case, side, stands(measurement, case, side))
+        for side in Side
+        for file, case in judged(measurement, side)
+    ]
+    differing = [
+        one for one in found if one.those(StandState.IN, StandState.BOTH) and one.those(StandState.OUT, StandState.BOTH)
+    ]
+    return sorted(differing, key=_rank)
+
+
+def _rank(one: Divergence) -> tuple[bool, bool, int]:
+    rare = StandState.IN if one.case.fault else StandState.OUT
+    return not one.case.fault, not one.those(rare), len(one.those(rare, StandState.BOTH))
+
+
+@lru_cache(maxsize=1)
+def asked() -> Mapping[str, tuple[str, str]]:
+    """By case: the section of a standard, and what it asks, in our words."""
+    from yaml import safe_load
+
+    return {
+        case: (about["section"], " ".join(about["asks"].split()))
+        for about in safe_load(_FILE.read_text("utf-8"))
+        for case in about["cases"]
+    }
+
+
+def divergences_markdown(measurement: Measurement) -> str:
+    """The whole page."""
+    return "\n".join(_lines(measurement)) + "\n"
+
+
+def _lines(measurement: Measurement) -> Iterator[str]:
+    found = divergences(measurement)
+    faults = [one for one in found if one.case.fault]
+    yield "# Where implementations differ"
+    yield ""
+    yield "<!-- Made by mtls-run conformance; not to be changed by hand. -->"
+    yield ""
+    yield (
+        f"{len(faults)} faults that some let in and others refuse, those that the fewest let in first, and "
+        f"{len(found) - len(faults)} sound cases that some refuse. Each was measured by real handshakes "
+        "([atlas.md](atlas.md)); the command under each measures it again, with your own version. Measured here:"
+    )
+    yield ""
+    ends = (*measurement.servers.values(), *measurement.clients.values())
+    yield from dict.fromkeys(f"- {end.told}" for end in ends)
+    for title, some in (("Let in by some", faults), ("Refused by some", [one for one in found if not one.case.fault])):
+        if some:
+            yield ""
+            yield f"## {title}"
+        for one in some:
+            yield from _one(one)
+
+
+def _one(one: Divergence) -> Iterator[str]:
+    yield ""
+    yield f"### {one.case.name}"
+    yield ""
+    here = "a server" if one.side is Side.SERVER else "a client"
+    against = f" Other than its control (*{one.case.control}*): {one.case.changes_told}." if one.case.control else ""
+    yield f"As {here} judges it.{against}"
+    yield ""
+    let_in, refused = one.those(StandState.IN), one.those(StandState.OUT)
+    yield f"- **let in by** {_named(let_in)}" if let_in else "- let in by none in all places"
+    for reasons, some in _by_reasons(refused).items():
+        yield f"- refused by {_named(some)}: {reasons}"
+    for stand in one.those(StandState.BOTH):
+        yield f"- {stand.end.name}: {_both(stand)}"
+    told = asked().get(one.case.name)
+    if told is not None:
+        section, text = told
+        yield ""
+        yield f"What {section} asks: {text}"
+    words = list(_words(one.those(StandState.OUT, StandState.BOTH)))
+    if words:
+        yield ""
+        yield "```text"
+        yield from words
+        yield "```"
+    shown = (let_in or one.those(StandState.BOTH))[0] if one.case.fault else (refused or one.those(StandState.BOTH))[0]
+    place, seen = next(iter(shown.seen.items()))
+    text = scenario(one.file.name, one.case.name)
+    if text:
+        yield ""
+        yield "```yaml"
+        yield from filled(text, place, seen).splitlines()
+        yield "```"
+    yield ""
+    others = refused if one.case.fault else let_in
+    yield f"    {command(one.case.name, one.side, [stand.end.name for stand in (shown, *others[:1])])}"
+
+
+def _named(some: Sequence[Stand]) -> str:
+    return ", ".join(stand.end.name for stand in some)
+
+
+def _by_reasons(some: Sequence[Stand]) -> Mapping[str, list[Stand]]:
+    found: dict[str, list[Stand]] = {}
+    for stand in some:
+        found.setdefault(", ".join(stand.reasons), []).append(stand)
+    return found
+
+
+def _both(stand: Stand) -> str:
+    from mtls_runner.conformance.facts import collapsed
+
+    return collapsed({place: seen.written for place, seen in stand.seen.items()})
+
+
+def _words(some: Sequence[Stand]) -> Iterator[str]:
+    """The first of each library."""
+    told: dict[str, list[str]] = {}
+    for stand in some:
+        lines = [f"{stand.end.name}: {line}" for line in stand.lines[:1]]
+        told.setdefault(stand.end.library, []).extend(lines)
+    for lines in told.values():
+        yield from lines[:_MOST_LINES]

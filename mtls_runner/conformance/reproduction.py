@@ -1,0 +1,195 @@
+"""A case of the catalogue as a scenario of its own, with what it needs and nothing else: to read, copy and run."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+from mtls_runner.conformance.catalogue import CATALOGUE, Combination
+from mtls_runner.conformance.measurement import Seen
+from mtls_runner.language.document import Plain, Value, read
+from mtls_runner.language.emit import Written, flow, scalar
+from mtls_runner.registry import registry
+
+__all__ = ["BLANKS", "command", "expectation", "filled", "needs_depth", "scenario"]
+
+_SECTIONS = ("authorities", "leaves", "servers")
+_SINGLE = {"authorities": "ca", "servers": "server"}
+"""How a file writes the only one."""
+
+_REFERRING = frozenset(
+    (
+        "advertise",
+        "certificate",
+        "chain",
+        "client",
+        "issuer",
+        "like",
+        "other_certificates",
+        "same_as",
+        "server",
+        "trust",
+    )
+)
+"""Keys whose values are names of something else in the file."""
+
+#: What stands for a place in a scenario, and for what was seen there.
+BLANKS = {
+    "server": "SERVER-NAME",
+    "client": "CLIENT-NAME",
+    "tls": "TLS-VERSION",
+    "expect": "EXPECTED-HERE",
+    "depth": "DEPTH-HERE",
+}
+_DEPTH = "verify_depth"
+
+
+@cache
+def scenario(file: str, case: str) -> str:
+    """Of a case of the catalogue, with blanks.
+
+    Args:
+        file: its file's name, without a suffix.
+        case: its name.
+
+    Returns:
+        ``""`` for a server's own start, which is no case.
+    """
+    document = _document(file)
+    found = next((one for one in _list(document, "cases") if one.get("name") == case), None)
+    needed = _Needed(document)
+    if found is None:
+        return ""
+    needed.take(found)
+    needed.take(document.get("server"))
+    client = found.get("client", "")
+    described: dict[str, Written] = {
+        **(_written_map(client) if isinstance(client, dict) else {"certificate": _plain(client)})
+    }
+    described |= {"tool": BLANKS["client"], "tls": BLANKS["tls"]}
+    lines = [*needed.lines(), "cases:", f"  - {flow({'name': case})[1:-1]}"]
+    if "server" in found:
+        lines.append(f"    server: {flow(_plain(found['server']))}")
+    lines += [f"    client: {flow(described)}", f"    expect: {BLANKS['expect']}"]
+    return "\n".join(lines) + "\n"
+
+
+def filled(text: str, place: Combination, seen: Seen) -> str:
+    """A scenario for one place, expecting what was seen there."""
+    traits = registry().backends[place.backend.partition("@")[0]]
+    values = {
+        "server": traits.name,
+        "client": place.tool,
+        "tls": place.tls,
+        "expect": expectation(seen),
+        "depth": ", verify_depth: 1" if needs_depth(traits.name) else "",
+    }
+    for name, blank in BLANKS.items():
+        text = text.replace(f", {blank}" if name == "depth" else blank, values[name])
+    return text
+
+
+def needs_depth(server: str) -> bool:
+    """Whether it allows no intermediate by itself, as the catalogue's chains have one."""
+    return registry().backends[server].verify_depth == 0
+
+
+def expectation(seen: Seen) -> str:
+    """As a scenario writes it."""
+    if not seen.reasons or seen.outcome is None:
+        return str(seen.outcome)
+    reasons = list(seen.reasons)
+    return flow({str(seen.outcome): str(reasons[0]) if len(reasons) == 1 else [str(reason) for reason in reasons]})
+
+
+def command(case: str, side: str, names: Sequence[str]) -> str:
+    """What measures a case anew at these servers, or clients, with whatever version is installed."""
+    return shlex.join(["mtls-run", "conformance", f"--{side}s", ",".join(names), "--fault", case])
+
+
+class _Needed:
+    """What a case refers to, directly or not."""
+
+    def __init__(self, document: Mapping[str, Value]) -> None:
+        self._known: dict[str, dict[str, Value]] = {}
+        for section in _SECTIONS:
+            single = _SINGLE.get(section, "")
+            own = document.get(section)
+            self._known[section] = {**own} if isinstance(own, dict) else {}
+            if single in document and not self._known[section]:
+                self._known[section] = {single: document[single]}
+        self._single = {section for section, single in _SINGLE.items() if single in document}
+        self._names: dict[str, None] = {}
+        # A certificate without an issuer has the only authority's, or the first one's.
+        first = next(iter(self._known["authorities"]), None)
+        if first is not None:
+            self.take(first)
+
+    def take(self, value: Value) -> None:
+        for text in _texts(value):
+            for known in self._known.values():
+                if text in known and text not in self._names:
+                    self._names[text] = None
+                    self.take(known[text])
+
+    def lines(self) -> Iterator[str]:
+        for section, known in self._known.items():
+            single = section in self._single
+            used = {name: _plain(value) for name, value in known.items() if single or name in self._names}
+            if section == "servers":
+                used = {name: self._server(value) for name, value in used.items()}
+            if used and not single:
+                yield f"{section}:"
+            for name, value in used.items():
+                line = f"{scalar(name)}: {flow(value)}".replace(f"{BLANKS['depth']}: null", BLANKS["depth"])
+                yield line if single else f"  {line}"
+
+    def _server(self, value: Written) -> Written:
+        described = dict(value) if isinstance(value, Mapping) else {}
+        described.pop("expect", None)
+        if "like" not in described:
+            described = {"backend": BLANKS["server"], **described}
+            if _DEPTH not in described:
+                described[BLANKS["depth"]] = None
+        return described
+
+
+@cache
+def _document(file: str) -> Mapping[str, Value]:
+    value = read(Path(CATALOGUE) / f"{file}.yaml").value
+    return value if isinstance(value, dict) else {}
+
+
+def _list(document: Mapping[str, Value], key: str) -> list[dict[str, Value]]:
+    found = document.get(key)
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def _texts(value: Value) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for each in value:
+            yield from _texts(each)
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            if key in _REFERRING or isinstance(each, dict):
+                yield from _texts(each)
+
+
+def _plain(value: Value) -> Written:
+    if isinstance(value, Plain):
+        return (
+            value.value
+            if isinstance(value.value, (bool, int)) and str(value.value).lower() == value.lower()
+            else str(value)
+        )
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return _written_map(value) if isinstance(value, dict) else value
+
+
+def _written_map(value: Mapping[str, Value]) -> dict[str, Written]:
+    return {name: _plain(each) for name, each in value.items()}

@@ -1,0 +1,221 @@
+"use strict";
+const data = JSON.parse(document.getElementById("data").textContent);
+const form = document.getElementById("filters"), table = document.getElementById("matrix"), dialog = document.getElementById("cell");
+const ACCEPTED = new Set(["accepted", "answered", "server-started"]);
+const KINDS = { skipped: "–", gap: "–", broken: "!" };
+let view = "server";
+const hidden = { server: new Set(), client: new Set() };
+
+function make(tag, text, attributes) {
+  const element = document.createElement(tag);
+  if (text !== undefined) element.textContent = text;
+  for (const [name, value] of Object.entries(attributes || {})) element.setAttribute(name, value);
+  return element;
+}
+const axis = (cell) => (view === "server" ? cell.server : cell.client);
+const ends = () => (view === "server" ? data.servers : data.clients);
+const seenOf = (cell) => (cell.seen === undefined ? null : data.seen[cell.seen]);
+
+// What a group of cells (one case at one end) says in a few words.
+function summary(cells) {
+  const seen = cells.map(seenOf).filter(Boolean);
+  if (!seen.length) return { text: KINDS[cells.length ? cells[0].kind : "skipped"], state: "none", seen };
+  const accepted = seen.filter((one) => ACCEPTED.has(one.outcome));
+  const refused = seen.filter((one) => !ACCEPTED.has(one.outcome));
+  const reasons = [...new Set(refused.map((one) => (one.reasons || []).join(" | ") || "other"))];
+  const varies = cells.some((cell) => cell.others) ? " ~" : "";
+  const started = accepted.some((one) => one.outcome === "server-started");
+  if (!refused.length) return { text: (started ? "✓ starts" : "✓ let in") + varies, state: "in", seen };
+  if (!accepted.length) return { text: "✗ " + reasons.join(", ") + varies, state: "out", seen };
+  return { text: "± " + reasons.join(", ") + varies, state: "in", seen };
+}
+
+function columns() {
+  const library = form.library.value;
+  return ends().map((end, index) => ({ end, index }))
+    .filter(({ end }) => !hidden[view].has(end.name) && (!library || end.library === library));
+}
+
+function differs(groups) {
+  const known = groups.map((group) => group.seen).filter((seen) => seen.length);
+  return new Set(known.map((seen) => [...new Set(seen.map((one) => (ACCEPTED.has(one.outcome) ? "in" : "out")))].sort().join())).size > 1;
+}
+
+function fits(one, groups) {
+  const text = form.text.value.trim().toLowerCase();
+  if (!one.fault && !form.controls.checked) return false;
+  if (text && !(one.name + " " + one.file + " " + one.changes + " " + groups.map((g) => g.text).join(" ")).toLowerCase().includes(text)) return false;
+  if (form.differ.checked && !differs(groups)) return false;
+  const all = groups.flatMap((group) => group.seen);
+  if (form.outcome.value && !all.some((seen) => seen.outcome === form.outcome.value)) return false;
+  if (form.reason.value && !all.some((seen) => (seen.reasons || []).includes(form.reason.value))) return false;
+  return !form.alert.value || all.some((seen) => seen.alert === form.alert.value);
+}
+
+function draw() {
+  const shown = columns(), head = make("tr"), body = document.createDocumentFragment();
+  head.append(make("th", "fault", { scope: "col" }));
+  for (const { end } of shown) {
+    const cell = make("th", end.name, { scope: "col" });
+    cell.append(make("small", end.told.replace(end.name + " ", "")));
+    head.append(cell);
+  }
+  let rows = 0, file = "";
+  data.cases.forEach((one, number) => {
+    if (!one.judges.includes(view)) return;
+    const groups = shown.map(({ index }) => summary(one.cells.filter((cell) => axis(cell) === index)));
+    if (!groups.some((group) => group.seen.length || group.text === "!") || !fits(one, groups)) return;
+    if (one.file !== file) {
+      file = one.file;
+      const row = make("tr", undefined, { class: "file" }), cell = make("th", file + " ", { colspan: shown.length + 1 });
+      cell.append(make("small", data.files[file]));
+      row.append(cell);
+      body.append(row);
+    }
+    const row = make("tr", undefined, one.fault ? {} : { class: "control" });
+    row.append(make("th", one.name, { scope: "row" }));
+    groups.forEach((group, at) => {
+      const cell = make("td", undefined, { class: group.state === "in" && !one.fault ? "" : group.state });
+      const text = one.fault ? group.text : group.text.replace("let in", "accepted");
+      const button = make("button", text, { type: "button", "data-case": number, "data-end": shown[at].index });
+      cell.append(button);
+      row.append(cell);
+    });
+    body.append(row);
+    rows += one.fault ? 1 : 0;
+  });
+  table.tHead.replaceChildren(head);
+  table.tBodies[0].replaceChildren(body);
+  document.getElementById("count").textContent = rows + (rows === 1 ? " fault" : " faults") + ", " + shown.length + " columns";
+  remember();
+}
+
+function told(seen) {
+  const reasons = seen.reasons || [];
+  return seen.outcome + (reasons.length ? ": " + (reasons.length > 1 ? "[" + reasons.join(", ") + "]" : reasons[0]) : "");
+}
+function filled(text, cell, seen) {
+  const reasons = seen.reasons || [], server = data.servers[cell.server];
+  const expect = reasons.length ? "{" + seen.outcome + ": " + (reasons.length > 1 ? "[" + reasons.join(", ") + "]" : reasons[0]) + "}" : seen.outcome;
+  return text.replaceAll(", DEPTH-HERE", server.depth ? ", verify_depth: 1" : "").replaceAll("SERVER-NAME", server.name.split("@")[0])
+    .replaceAll("CLIENT-NAME", cell.client < 0 ? "" : data.clients[cell.client].name).replaceAll("TLS-VERSION", cell.tls).replaceAll("EXPECTED-HERE", expect);
+}
+function copyable(title, text) {
+  const part = document.createDocumentFragment(), heading = make("h3", title + " "), button = make("button", "copy", { type: "button", class: "plain" });
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      const area = make("textarea");
+      area.value = text;
+      dialog.append(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+    }
+    button.textContent = "copied";
+  });
+  heading.append(button);
+  part.append(heading, make("pre", text));
+  return part;
+}
+
+function open(number, index) {
+  const one = data.cases[number], end = ends()[index], cells = one.cells.filter((cell) => axis(cell) === index);
+  const close = make("button", "close", { type: "button", class: "plain close" });
+  close.addEventListener("click", () => dialog.close());
+  const rows = make("table"), head = make("tr");
+  for (const name of [view === "server" ? "client" : "server", "TLS", "outcome", "alert, status", "verify code", "curl exit"]) head.append(make("th", name));
+  rows.append(head);
+  const lines = new Set();
+  for (const cell of cells) {
+    const row = make("tr"), seen = seenOf(cell), other = view === "server" ? data.clients[cell.client] : data.servers[cell.server];
+    row.append(make("td", other ? other.name : ""), make("td", cell.tls.replace("TLSv", "")));
+    if (!seen) {
+      row.append(make("td", cell.kind + ": " + data.whys[cell.why], { colspan: 4 }));
+    } else {
+      const often = (cell.others || []).map((at) => told(data.seen[at]));
+      row.append(make("td", told(seen) + (often.length ? "; in another run " + often.join(", ") : "")));
+      row.append(make("td", [seen.alert && seen.alert + " (" + seen.alert_from + "'s)", seen.status && "HTTP " + seen.status].filter(Boolean).join(", ")));
+      row.append(make("td", seen.verify_code || ""), make("td", seen.curl_exit === undefined ? "" : seen.curl_exit + (seen.predicted ? " (predicted)" : "")));
+      for (const line of seen.lines || []) lines.add(line);
+    }
+    rows.append(row);
+  }
+  const wide = make("div", undefined, { class: "wide" });
+  wide.append(rows);
+  dialog.replaceChildren(close, make("h2", one.name), make("p", end.told), wide);
+  if (lines.size) dialog.append(make("h3", "What it wrote"), make("pre", [...lines].join("\n")));
+  if (one.control !== undefined) {
+    const control = data.cases[one.control], there = summary(control.cells.filter((cell) => axis(cell) === index));
+    dialog.append(make("h3", "The control"), make("p", control.name + ": " + there.text.replace("let in", "accepted") + ". What is otherwise here: " + one.changes + "."));
+  }
+  const first = cells.find((cell) => seenOf(cell));
+  if (first) {
+    const flag = view === "server" ? "--servers " : "--clients ";
+    dialog.append(copyable("With your own version", "mtls-run conformance " + flag + end.name + " --fault " + quoted(one.name)));
+    if (one.scenario) dialog.append(copyable("The scenario", filled(one.scenario, first, seenOf(first))));
+  }
+  dialog.showModal();
+  dialog.scrollTop = 0;
+}
+const quoted = (text) => (/^[\w@%+=:,.\/-]+$/.test(text) ? text : "'" + text.replaceAll("'", "'\"'\"'") + "'");
+
+function choices() {
+  const box = document.querySelector("#columns div");
+  box.replaceChildren(...ends().map((end) => {
+    const label = make("label"), input = make("input", undefined, { type: "checkbox", value: end.name });
+    input.checked = !hidden[view].has(end.name);
+    input.addEventListener("change", (event) => {
+      event.stopPropagation();
+      hidden[view][input.checked ? "delete" : "add"](end.name);
+      draw();
+    });
+    label.append(input, end.name);
+    return label;
+  }));
+}
+
+// The address says what is shown, so that it can be passed on.
+function remember() {
+  const state = new URLSearchParams();
+  for (const element of form.elements) {
+    if (!element.name || (element.type === "radio" && !element.checked)) continue;
+    const value = element.type === "checkbox" ? (element.checked ? "1" : "") : element.value;
+    if (value && !(element.name === "view" && value === "server")) state.set(element.name, value);
+  }
+  if (hidden[view].size) state.set("columns", ends().map((end) => end.name).filter((name) => !hidden[view].has(name)).join());
+  history.replaceState(null, "", state.size ? "#" + state : location.pathname + location.search);
+}
+function recall() {
+  const state = new URLSearchParams(location.hash.slice(1));
+  view = state.get("view") === "client" ? "client" : "server";
+  for (const element of form.elements) {
+    if (!element.name) continue;
+    if (element.type === "radio") element.checked = element.value === view;
+    else if (element.type === "checkbox") element.checked = state.get(element.name) === "1";
+    else element.value = state.get(element.name) || "";
+  }
+  const names = state.get("columns");
+  hidden[view].clear();
+  if (names) ends().filter((end) => !names.split(",").includes(end.name)).forEach((end) => hidden[view].add(end.name));
+}
+
+for (const [name, values] of Object.entries(data.choices)) for (const value of values) form[name].append(make("option", value, { value }));
+form.addEventListener("submit", (event) => event.preventDefault());
+form.addEventListener("input", () => {
+  if (view !== form.view.value) {
+    view = form.view.value;
+    choices();
+  }
+  draw();
+});
+table.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (button) open(Number(button.dataset.case), Number(button.dataset.end));
+});
+dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+window.addEventListener("hashchange", () => { recall(); choices(); draw(); });
+recall();
+choices();
+draw();
