@@ -7,18 +7,22 @@ what happens at its exit. What is not seen is what imports do, so tests of those
 from __future__ import annotations
 
 import atexit
+import fcntl
 import gc
 import importlib
 import json
 import os
 import pkgutil
+import select
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -153,23 +157,49 @@ def _stream(asked: int) -> tuple[IO[str] | None, int]:
 
 @cache
 def _forker() -> socket.socket:
-    """To the process that forks; it ends when this one does."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with theirs:
+    """To the process that forks: one for all workers of a session. It ends when the last of them has."""
+    session = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    directory = Path(tempfile.gettempdir(), f"mtls-run-tests-{session[:16]}")
+    ours = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with _locked(directory):
+        try:
+            ours.connect(str(directory / "forker"))
+        except OSError:
+            _start(directory / "forker")
+            ours.connect(str(directory / "forker"))
+    atexit.register(ours.close)  # before it waits: what was registered last comes first
+    return ours
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """The directory is there, and nobody else in here."""
+    directory.mkdir(mode=0o700, exist_ok=True)
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if directory.exists():
+            yield
+        else:  # the last one who was in here has removed it
+            with _locked(directory):
+                yield
+    finally:
+        os.close(descriptor)
+
+
+def _start(address: Path) -> None:
+    address.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(str(address))
+        listener.listen()
         process = subprocess.Popen(
-            [sys.executable, "-m", __name__, str(theirs.fileno())],
+            [sys.executable, "-m", __name__, str(listener.fileno())],
             cwd=ROOT,
             env={**os.environ, "PYTHONWARNINGS": "error"},
             stdin=subprocess.DEVNULL,
-            pass_fds=[theirs.fileno()],
+            pass_fds=[listener.fileno()],
         )
-
-    def end() -> None:
-        ours.close()
-        process.wait()
-
-    atexit.register(end)
-    return ours
+    atexit.register(process.wait)
 
 
 def _below(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
@@ -200,23 +230,39 @@ def _import_all() -> None:
     gc.freeze()
 
 
-def _next(requests: socket.socket) -> dict[str, Any]:
+def _next(listener: socket.socket) -> dict[str, Any]:
     """In the process that forks it never returns; in each that becomes a program: what to become, its streams in place."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the keepers
-    while True:
-        text, descriptors, _, _ = socket.recv_fds(requests, 1 << 20, 4)
-        if not text:
-            os._exit(0)
-        if os.fork() == 0:
-            requests.close()
-            _keep(socket.socket(fileno=descriptors.pop()), descriptors)
-            for number, descriptor in enumerate(descriptors):
-                os.dup2(descriptor, number)
+    address = Path(listener.getsockname())
+    workers = [listener.accept()[0]]
+    while workers:
+        for ready in select.select([listener, *workers], [], [])[0]:
+            if ready is listener:
+                workers.append(listener.accept()[0])
+                continue
+            text, descriptors, _, _ = socket.recv_fds(ready, 1 << 20, 4)
+            if not text:
+                ready.close()
+                workers.remove(ready)
+            elif os.fork() == 0:
+                for one in (listener, *workers):
+                    one.close()
+                _keep(socket.socket(fileno=descriptors.pop()), descriptors)
+                for number, descriptor in enumerate(descriptors):
+                    os.dup2(descriptor, number)
+                    os.close(descriptor)
+                asked: dict[str, Any] = json.loads(text)
+                return asked
+            for descriptor in descriptors:
                 os.close(descriptor)
-            asked: dict[str, Any] = json.loads(text)
-            return asked
-        for descriptor in descriptors:
-            os.close(descriptor)
+        if not workers:
+            with _locked(address.parent):  # who comes now finds nothing
+                address.unlink(missing_ok=True)
+                address.parent.rmdir()
+            listener.setblocking(False)
+            with suppress(BlockingIOError):
+                workers.append(listener.accept()[0])  # who came just before
+    os._exit(0)
 
 
 def _keep(told: socket.socket, streams: Sequence[int]) -> None:
@@ -276,7 +322,7 @@ def _exit(main: Callable[[], int]) -> NoReturn:
 
 
 if __name__ == "__main__":
-    with socket.socket(fileno=int(sys.argv[1])) as requests:
+    with socket.socket(fileno=int(sys.argv[1])) as listener:
         _import_all()
-        asked = _next(requests)
+        asked = _next(listener)
     _become(asked)
