@@ -5,20 +5,21 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from mtls_runner.engine import run
 from mtls_runner.explain.expected import expected
 from mtls_runner.explain.explanation import explain as paragraphs
 from mtls_runner.explain.steps import ToldStage, steps
-from mtls_runner.language import load
+from mtls_runner.language import Overrides, load
 from mtls_runner.model.observation import Outcome, Phase
-from mtls_runner.model.verdict import CaseFinished, Status, Verdict
+from mtls_runner.model.verdict import Status
 from tests.cli.conftest import SMALL, Cli
+
+from ..once import Answers
 
 Write = Callable[[str, str], Path]
 
@@ -193,18 +194,12 @@ _PHASES = {
 }
 
 
-def _verdicts(path: Path) -> Iterator[Verdict]:
-    for event in run([load(path)]):
-        if isinstance(event, CaseFinished):
-            yield event.verdict
-
-
 @pytest.mark.parametrize("name", ["basic", "client-view", "wrong-certificates", "passphrases", "tls-versions"])
-def test_it_ends_where_explain_says(name: str) -> None:
+def test_it_ends_where_explain_says(name: str, answers: Answers) -> None:
     path = SCENARIOS / f"{name}.yaml"
-    plan = load(path)
+    plan = load(path, Overrides(backend="python", tool="python"))
     told = 0
-    for verdict in _verdicts(path):
+    for verdict in answers(path, "python", "python").values():
         seen, case = verdict.observation, verdict.case
         if case.client is None or seen is None:
             continue
