@@ -54,6 +54,7 @@ class _Connection:
     __slots__ = (
         "_client",
         "_dialogue",
+        "_handshake",
         "_host",
         "_keep",
         "_number",
@@ -86,6 +87,7 @@ class _Connection:
         self._reader: ResponseReader | None = None
         self._dialogue: Dialogue | None = None
         self._view: ClientView | None = None
+        self._handshake: tuple[int, ClientView] | None = None
         self.phase = Phase.CONNECT
         self.transcript = Transcript()
         self.error = ""
@@ -285,6 +287,22 @@ class _Connection:
 
     def _told(self) -> ClientView:
         """As the lab's own noun."""
+        seen, known = self.transcript.size, self._handshake
+        if known is None or known[0] != seen or self.symbol or self.timed_out:
+            known = self._handshake = seen, self._all_told()
+        view = replace(
+            known[1],
+            phase=self.phase,
+            response=self.response,
+            received=self.received,
+            request_number=self._number,
+            stays_open=self._sock is not None,
+            exit_code=None,
+        )
+        return replace(view, exit_code=predict(view)) if self._client.protocol.asks else view
+
+    def _all_told(self) -> ClientView:
+        """With what the transcript says, which most requests of a connection add nothing to."""
         transcript = self.transcript
         messages = transcript.messages()
         # ssl tells of them once the handshake is complete
@@ -292,7 +310,7 @@ class _Connection:
         verify_code = self.verify_code
         if verify_code is None and not self._client.insecure and _FINISHED in {(m.direction, m.name) for m in messages}:
             verify_code = 0  # it would not have gone on otherwise (TLS 1.2: the server's Finished never came)
-        view = ClientView(
+        return ClientView(
             tool="python",
             tool_version=_VERSION,
             phase=self.phase,
@@ -312,17 +330,12 @@ class _Connection:
             cipher=hello.cipher if hello is not None else self.cipher,
             alpn=self.alpn,
             resumed=self.resumed,
-            response=self.response,
-            received=self.received,
             local_port=self.local_port,
             signature_algorithms=transcript.signature_algorithms(),
             messages_left_out=transcript.more,
             exit_predicted=True,
-            request_number=self._number,
-            stays_open=self._sock is not None,
             encrypted=self._client.protocol.encrypted,
         )
-        return replace(view, exit_code=predict(view)) if self._client.protocol.asks else view
 
 
 _VERSION = platform.python_version()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 import h11
 
 from mtls_runner.errors import Deadline, LabError
 from mtls_runner.model.endpoint import Request, Response
-from mtls_runner.model.observation import HttpRequest, HttpResponse
+from mtls_runner.model.observation import HttpRequest, HttpResponse, field_value
 from mtls_runner.model.traits import ClientProtocol
 from mtls_runner.tls.http_response import HttpError, ResponseReader
 from mtls_runner.tls.sockets import limit, send_all
@@ -72,6 +73,36 @@ def ask(
         OSError: from the socket (``ssl.SSLError`` when the server refuses by an alert after the handshake).
         TimeoutError: the deadline passed.
     """
+    data, body = _encoded(request, host)
+    unsent: OSError | None = None
+    try:
+        if body and (field_value(request.headers, "expect") or "").lower() == "100-continue":
+            send_all(sock, data, deadline)
+            data = b""
+            body = body if reader.wants_body(deadline) else b""
+        send_all(sock, data + body, deadline)
+    except TimeoutError:
+        raise
+    except OSError as error:
+        unsent = error
+    try:
+        upgrade = field_value(request.headers, "upgrade") is not None
+        return reader.read(request.method, deadline, body_limit, upgrade=upgrade)
+    except (ConnectionError, ssl.SSLEOFError) as error:
+        raise unsent or error from None  # nothing was there to be read
+    except HttpError as error:
+        if unsent is not None and error.silent:
+            raise unsent from None
+        raise
+
+
+@lru_cache(maxsize=64)  # h11 looks closely at each, and the same one is made many times
+def _encoded(request: Request, host: str) -> tuple[bytes, bytes]:
+    """Head and body as they go over the wire.
+
+    Raises:
+        LabError: the request contradicts itself.
+    """
     connection = h11.Connection(h11.CLIENT)
     given = {name.lower() for name, _ in request.headers}
     headers = [("Host", host)] if "host" not in given else []
@@ -88,27 +119,7 @@ def ask(
         raise LabError(
             "Python's client can't send this request: its head is no HTTP/1.1, or says another length than its body has"
         ) from error
-    unsent: OSError | None = None
-    try:
-        if body and any(
-            name.lower() == "expect" and value.lower() == "100-continue" for name, value in request.headers
-        ):
-            send_all(sock, data, deadline)
-            data = b""
-            body = body if reader.wants_body(deadline) else b""
-        send_all(sock, data + body, deadline)
-    except TimeoutError:
-        raise
-    except OSError as error:
-        unsent = error
-    try:
-        return reader.read(request.method, deadline, body_limit, upgrade="upgrade" in given)
-    except (ConnectionError, ssl.SSLEOFError) as error:
-        raise unsent or error from None  # nothing was there to be read
-    except HttpError as error:
-        if unsent is not None and error.silent:
-            raise unsent from None
-        raise
+    return data, body
 
 
 class Reply:

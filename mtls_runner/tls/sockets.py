@@ -94,6 +94,11 @@ class Transcript:
         self.more = 0
         """Messages that came after those."""
 
+    @property
+    def size(self) -> int:
+        """Messages so far."""
+        return len(self._entries) + self.more
+
     def add(self, direction: str, version: int, content_type: int, message_type: int, data: bytes) -> None:
         """One call of OpenSSL's message callback."""
         if len(self._entries) >= LONGEST and content_type != _ALERT:
