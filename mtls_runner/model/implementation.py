@@ -95,9 +95,15 @@ class Dialect:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What has to be installed: a command, and the packages that have it."""
+    """What has to be installed, and the packages that have it.
 
-    command: str
+    Args:
+        commands: names of a program; one of them has to be on PATH.
+        module: of the Python that runs the lab, instead of a command.
+    """
+
+    commands: tuple[str, ...] = ()
+    module: str | None = None
     debian: str | None = None
     pypi: str | None = None
 
@@ -112,7 +118,9 @@ class Needs:
             if way
         ]
         how = f" ({' or '.join(ways)})" if ways else ""
-        return f"{name} is not installed: there is no {self.command!r} on PATH{how}"
+        if self.module is not None:
+            return f"{name} is not installed: this Python has no module {self.module!r}{how}"
+        return f"{name} is not installed: there is no {' or '.join(map(repr, self.commands))} on PATH{how}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -220,6 +228,7 @@ class DeclaredServer:
         check: what says why it can't start; ``None``: its own last words do.
         environment: variables; templates.
         stop: the signal that ends it.
+        listens_everywhere: it can't be told an address, so that a library in front of it keeps it on loopback.
         answers: ``config``: by its configuration; ``stdin``: the lab writes the answer to its standard input.
         reload: how it reads its files again; ``None``: not at all.
         config: where an own configuration goes; ``None``: nowhere.
@@ -239,6 +248,7 @@ class DeclaredServer:
     check: Command | None = None
     environment: tuple[tuple[str, str], ...] = ()
     stop: str = "TERM"
+    listens_everywhere: bool = False
     answers: str = "config"
     reload: Reload | None = None
     config: str | None = None
@@ -264,6 +274,7 @@ class DeclaredClient:
             ``header`` (name and value), ``body`` (base64), ``alpn``, ``local_port``, ``peer`` (base64 of DER).
         refused: patterns of its own, before the dialect's.
         transcript: ``openssl-msg``: it prints handshake messages as ``openssl s_client -msg`` does.
+        told_port: a library in front of it has it connect from a port that the lab knows, since it tells none.
         input: a template of what it reads; ``None``: nothing.
         response: a regular expression behind which the raw response stands; ``None``: facts tell it.
         start: patterns of lines that say that its own material can't be used, before the dialect's.
@@ -280,6 +291,7 @@ class DeclaredClient:
     start: tuple[Pattern, ...] = ()
     completes_chains: bool = False
     transcript: str | None = None
+    told_port: bool = False
     input: str | None = None
     response: str | None = None
     differs: tuple[Difference, ...] = ()

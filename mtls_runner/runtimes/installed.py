@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import importlib.util
 import os
 import re
 import shutil
+import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 
 from mtls_runner.errors import Deadline, LabError
-from mtls_runner.model.implementation import Command, Implementation
+from mtls_runner.model.implementation import Command, Implementation, Needs
 from mtls_runner.private_files import user_cache
 from mtls_runner.runtimes.process import find_program, finish
 from mtls_runner.runtimes.template import render
 
-__all__ = ["Installed", "missing_program"]
+__all__ = ["Installed", "missing_program", "program_of"]
 
 _ASK_SECONDS = 20.0
 _BUILD_SECONDS = 300.0
@@ -27,9 +29,26 @@ def missing_program(implementation: Implementation) -> str | None:
     """What has to be installed, as the reason of a skip; ``None``: nothing."""
     build = implementation.build
     for needs in (implementation.needs, build.needs if build is not None else None):
-        if needs is not None and find_program(needs.command) is None:
+        if needs is not None and program_of(needs) is None:
             return needs.sentence(implementation.title)
+    server, client = implementation.server, implementation.client
+    if (server is not None and server.listens_everywhere) or (client is not None and client.told_port):
+        from mtls_runner.runtimes.preload import cannot_preload
+
+        why = cannot_preload()
+        return (
+            f"{implementation.title} can't be told where to listen or to connect from, and the lab sees to it: {why}"
+            if why
+            else None
+        )
     return None
+
+
+def program_of(needs: Needs) -> str | None:
+    """The absolute path of what is needed: the first of its commands, or this Python where that has the module."""
+    if needs.module is not None:
+        return sys.executable if importlib.util.find_spec(needs.module) is not None else None
+    return next((path for name in needs.commands if (path := find_program(name)) is not None), None)
 
 
 class Installed:
@@ -91,7 +110,7 @@ class Installed:
 
     def _build(self) -> Path:
         build = self._implementation.build
-        compiler = find_program(build.needs.command) if build is not None else None
+        compiler = program_of(build.needs) if build is not None else None
         if build is None or compiler is None:
             raise LabError(missing_program(self._implementation) or f"{self._implementation.title} has no build")
         texts = sorted(self._implementation.sources.items())
@@ -130,9 +149,15 @@ class Installed:
             Inexpressible: a value can't be an argument.
         """
         name = self._implementation.name
-        known = {**variables, "cache": cache}
+        known = {**variables, **self.names(), "cache": cache}
         arguments = [render(one, "argument", known, f"{name}'s command") for one in command]
         return [self._program(arguments[0]), *(argument for argument in arguments[1:] if argument)]
+
+    def names(self) -> dict[str, object]:
+        """What commands may name besides: the program that is needed, and the directory of the declaration."""
+        needs = self._implementation.needs
+        directory = str(self._implementation.path.resolve().parent)
+        return {"program": (program_of(needs) if needs is not None else None) or "", "declaration": directory}
 
     def _program(self, name: str) -> str:
         if "/" not in name:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from mtls_runner.model.endpoint import ClientSpec, ServerSpec, TlsVersion, VerifyFlag
 from mtls_runner.model.implementation import Honours
 
-__all__ = ["shared_given", "shared_missing", "shared_settings"]
+__all__ = ["shared_given", "shared_missing", "shared_settings", "with_everything"]
 
 
 def shared_settings(end: ServerSpec | ClientSpec) -> dict[str, object]:
@@ -26,6 +26,11 @@ def shared_settings(end: ServerSpec | ClientSpec) -> dict[str, object]:
         "x509_strict": VerifyFlag.STRICT in end.verify_flags,
         "crl_check": end.crl_check.value,
     }
+
+
+def with_everything(known: dict[str, object]) -> dict[str, object]:
+    """All names, and ``everything``: the same as one value, for a program that reads JSON."""
+    return {**known, "everything": known}
 
 
 def shared_missing(end: ServerSpec | ClientSpec, honours: Honours, title: str) -> Iterator[str]:

@@ -12,7 +12,7 @@ from mtls_runner.model.observation import Alert, Direction, Reason
 from mtls_runner.tls import ALERTS, alert_name
 from mtls_runner.tls.openssl_errors import OpensslError, openssl_errors
 
-__all__ = ["GROUPS", "PLACEHOLDERS", "SEEN", "Told", "compiled", "told"]
+__all__ = ["GROUPS", "PLACEHOLDERS", "SEEN", "Told", "compiled", "tls_version", "told"]
 
 _PORT = "{{client_port}}"
 _ID = "{{id}}"
@@ -23,7 +23,7 @@ GROUPS: dict[str, str] = {
     "code": "OpenSSL's verify code, X509_V_*",
     "error": "OpenSSL's packed error, hexadecimal",
     "alert": "an alert's number",
-    "alert_name": "an alert's name, in small letters or capitals, with underscores or blanks",
+    "alert_name": "an alert's name, in small letters or capitals, with underscores, blanks or neither",
     "alpn": "the ALPN protocol",
     "asked": "there when the server asked for a certificate",
     "body": "the response's body, base64",
@@ -37,10 +37,11 @@ GROUPS: dict[str, str] = {
     "path": "the request's",
     "peer": "a certificate of the server's, base64 of DER",
     "process": "number of the process that served it: another one after a reload",
-    "resumed": "1 for a resumed session",
+    "resumed": "1 or true for a resumed session",
     "sent": "a certificate that the client sent, base64 of DER",
     "server_name": "SNI",
     "status": "of the response",
+    "symbol": "OpenSSL's symbolic reason",
     "subject": "the client certificate's, RFC 4514",
     "tls": "the version",
     "verified": "there when the client's certificate was verified",
@@ -48,7 +49,7 @@ GROUPS: dict[str, str] = {
 }
 #: Patterns that have read a line in this process; ``mtls-run implementation check`` asks which ones never did.
 SEEN: set[Pattern] = set()
-_ALERT_NAMES = frozenset(ALERTS.values())
+_ALERT_NAMES = {name.replace("_", ""): name for name in ALERTS.values()}
 _VERIFY_FAILED = "CERTIFICATE_VERIFY_FAILED"
 
 
@@ -61,6 +62,19 @@ def compiled(match: str) -> re.Pattern[str]:
     """
     text = match.replace(_PORT, r"(?P<client_port>\d{1,5})").replace(_ID, r"(?P<id>[^\[\]()]+?)")
     return re.compile(text)
+
+
+_ON_THE_WIRE = {"3.1": "TLSv1", "3.2": "TLSv1.1", "3.3": "TLSv1.2", "3.4": "TLSv1.3"}
+_VERSION = re.compile(r"tls[ _]?v?1(?:[._]([0-3]))?(?:\.0)?", re.IGNORECASE)
+
+
+def tls_version(text: str | None) -> str | None:
+    """As the lab names it, ``TLSv1.3``, from ``tls1.3``, ``TLS 1.3``, the number on the wire (``3.4``); other words stay."""
+    text = _ON_THE_WIRE.get(text or "", text)
+    found = _VERSION.fullmatch(text) if text is not None else None
+    if found is None:
+        return text
+    return f"TLSv1.{found[1]}" if found[1] not in (None, "0") else "TLSv1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +131,8 @@ def _told(line: str, pattern: Pattern, found: re.Match[str]) -> Told | None:
     alert = _alert(pattern, groups)
     if alert is not None:
         return Told(line, pattern, alert=alert)
+    if "symbol" in groups:
+        return Told(line, pattern, symbol=groups["symbol"])
     return Told(line, pattern, reasons=pattern.reasons) if pattern.reasons else None
 
 
@@ -136,8 +152,8 @@ def _alert(pattern: Pattern, groups: dict[str, str]) -> Alert | None:
         return _received(pattern.alert)
     if "alert" in groups:
         return _received(alert_name(int(groups["alert"])))
-    name = groups.get("alert_name", "").lower().replace(" ", "_")
-    return _received(name) if name in _ALERT_NAMES else None
+    name = _ALERT_NAMES.get(re.sub(r"[ _-]", "", groups.get("alert_name", "")).lower())
+    return _received(name) if name is not None else None
 
 
 def _received(name: str) -> Alert:

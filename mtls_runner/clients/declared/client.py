@@ -64,7 +64,7 @@ class DeclaredToolClient(Client):
             return self._expressible[client]
 
     def _unwritable(self, client: ClientSpec) -> str | None:
-        known = placeholders(client)
+        known = {**placeholders(client), **self._installed.names()}
         try:
             for file in self._declared.files:
                 render(file.text, file.syntax, known, file.name)
@@ -88,7 +88,7 @@ class DeclaredToolClient(Client):
             with contextlib.ExitStack() as stack:
                 known = variables(client, client.connect or address, material, Place(here, str(here)), cache)
                 port = None
-                if any("local_port" in argument for argument in self._declared.command):
+                if self._declared.told_port or any("local_port" in argument for argument in self._declared.command):
                     port = stack.enter_context(reserved_port(user_directory() / "ports", "127.0.0.1"))
                     known["local_port"] = port
                 command = self._prepared(known, here, cache)
@@ -113,6 +113,10 @@ class DeclaredToolClient(Client):
 
     def _run(self, known: Mapping[str, object], command: list[str], here: Path, limit: Deadline) -> Wrote:
         environment = {name: render(text, "argument", known, name) for name, text in self._declared.environment}
+        if self._declared.told_port:
+            from mtls_runner.runtimes.preload import preload
+
+            environment.update(preload(known["local_port"]))
         timed_out = False
         try:
             done = finish(

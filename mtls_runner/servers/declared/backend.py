@@ -187,7 +187,7 @@ class DeclaredBackend(ServerBackend):
         certificate = material.credential(server.certificate).der if server.certificate is not None else None
         if not wait_until_ready(program, self._declared, address, certificate, log, deadline, own=own):
             raise self._failure(server, program, known, cache, here)
-        if own and (reached := beyond_loopback(program.pid)):
+        if (own or self._declared.listens_everywhere) and (reached := beyond_loopback(program.pid)):
             raise LabError(
                 f"{self._title} listens beyond loopback, on {', '.join(reached)}, and was ended: only runtime: container keeps "
                 "others away from it"
@@ -236,7 +236,12 @@ class DeclaredBackend(ServerBackend):
     def _environment(self, known: Mapping[str, object]) -> dict[str, str]:
         """Without those that come out empty."""
         found = {name: render(text, "argument", known, name) for name, text in self._declared.environment}
-        return {name: text for name, text in found.items() if text}
+        found = {name: text for name, text in found.items() if text}
+        if not self._declared.listens_everywhere:
+            return found
+        from mtls_runner.runtimes.preload import preload
+
+        return {**found, **preload()}
 
     def _answers(self, server: ServerSpec, here: Path, stack: contextlib.ExitStack) -> Answers | None:
         if self._declared.answers != "stdin":

@@ -8,7 +8,7 @@ from mtls_runner.model.endpoint import Address, ChainKind, ChainSpec, ClientAuth
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.runtimes.directory import Place, content_of, presented_files
-from mtls_runner.runtimes.shared_settings import shared_settings
+from mtls_runner.runtimes.shared_settings import shared_settings, with_everything
 
 __all__ = ["placeholders", "settings", "variables"]
 
@@ -22,38 +22,44 @@ def variables(server: ServerSpec, material: Material, place: Place, address: Add
     Raises:
         MaterialError: something can't be made.
     """
-    return {
-        "dir": place.there,
-        "cache": cache,
-        **_address(address),
-        **settings(server),
-        **dict(_files(server, material, place, "")),
-        "responses": [
-            _answer(response, place.write(f"body-{number}", response.body) if response.body else None)
-            for number, response in enumerate(_responses(server))
-        ],
-        "hosts": [
-            {
-                **settings(host.server),
-                **dict(_files(host.server, material, place, f"host-{host.id}-")),
-                "names": list(host.names),
-            }
-            for host in server.hosts
-        ],
-    }
+    return with_everything(
+        {
+            "dir": place.there,
+            "cache": cache,
+            **_address(address),
+            **settings(server),
+            **dict(_files(server, material, place, "")),
+            "responses": [
+                _answer(response, place.write(f"body-{number}", response.body) if response.body else None)
+                for number, response in enumerate(_responses(server))
+            ],
+            "hosts": [
+                {
+                    **settings(host.server),
+                    **dict(_files(host.server, material, place, f"host-{host.id}-")),
+                    "names": list(host.names),
+                }
+                for host in server.hosts
+            ],
+        }
+    )
 
 
 def placeholders(server: ServerSpec) -> dict[str, object]:
     """The same without any file: to try whether a template can say all of it."""
-    return {
-        "dir": _ANYWHERE,
-        "cache": _ANYWHERE,
-        **_address(Address("127.0.0.1", 1)),
-        **settings(server),
-        **_paths(server),
-        "responses": [_answer(one, _ANYWHERE if one.body else None) for one in _responses(server)],
-        "hosts": [{**settings(host.server), **_paths(host.server), "names": list(host.names)} for host in server.hosts],
-    }
+    return with_everything(
+        {
+            "dir": _ANYWHERE,
+            "cache": _ANYWHERE,
+            **_address(Address("127.0.0.1", 1)),
+            **settings(server),
+            **_paths(server),
+            "responses": [_answer(one, _ANYWHERE if one.body else None) for one in _responses(server)],
+            "hosts": [
+                {**settings(host.server), **_paths(host.server), "names": list(host.names)} for host in server.hosts
+            ],
+        }
+    )
 
 
 def _address(address: Address) -> dict[str, object]:
@@ -78,6 +84,7 @@ _FILES = (
     "intermediates",
     "key",
     "combined",
+    "combined_with_root",
     "passphrase",
     "trust",
     "advertise",
@@ -104,7 +111,9 @@ def _files(server: ServerSpec, material: Material, place: Place, prefix: str) ->
     if server.certificate is not None:
         presented = material.presented(server.certificate, server.chain, None, server.passphrase)
         leaf = material.chain(server.certificate, ChainSpec(ChainKind.LEAF))
-        yield from presented_files(place, presented, leaf, "server", prefix)
+        files = dict(presented_files(place, presented, leaf, "server", prefix))
+        yield from files.items()
+        yield "combined_with_root", _with_root(server.certificate, material, place, prefix, files["combined"])
     if server.passphrase is not None:
         yield "passphrase", place.write(f"{prefix}passphrase", server.passphrase.reveal().encode())
     if server.trust:
@@ -118,6 +127,14 @@ def _files(server: ServerSpec, material: Material, place: Place, prefix: str) ->
         yield "crl", place.write(f"{prefix}revoked.crl", crls)
         trusted = content_of(material.bundle(server.trust)) if server.trust else b""
         yield "trust_and_crl", place.write(f"{prefix}trust-and-crl.pem", trusted.rstrip() + b"\n" + crls)
+
+
+def _with_root(certificate: str, material: Material, place: Place, prefix: str, combined: str) -> str:
+    roots = material.credential(certificate).ancestors[-1:]
+    if not roots:
+        return combined  # it is self-signed
+    content = (place.here / f"{prefix}server.pem").read_bytes()
+    return place.write(f"{prefix}server-and-root.pem", content.rstrip() + b"\n" + content_of(material.bundle(roots)))
 
 
 def _responses(server: ServerSpec) -> tuple[Response, ...]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from mtls_runner.model.implementation import DeclaredServer, Implementation
 from mtls_runner.model.observation import HttpRequest, ServerView
-from mtls_runner.tls.dialects import Told, compiled, told
+from mtls_runner.tls.dialects import Told, compiled, tls_version, told
 from mtls_runner.tls.messages import subject
 
 __all__ = ["facts", "is_over", "said", "server_view"]
@@ -68,9 +68,9 @@ def server_view(implementation: Implementation, declared: DeclaredServer, lines:
         alerts=(refusal.alert,) if refusal is not None and refusal.alert is not None else (),
         request=_request(saw),
         server_name=saw.get("server_name"),
-        tls_version=saw.get("tls"),
+        tls_version=tls_version(saw.get("tls")),
         cipher=saw.get("cipher"),
-        resumed=saw["resumed"] == "1" if "resumed" in saw else None,
+        resumed=saw["resumed"] in ("1", "true") if "resumed" in saw else None,
         log=tuple(lines),
         reasons=frozenset(refusal.reasons) if refusal is not None else frozenset(),
     )

@@ -1,0 +1,201 @@
+import java.io.IOException;
+import java.net.Socket;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.Principal;
+import java.security.PrivateKey;
+import java.security.cert.CertificateException;
+import java.security.cert.X509Certificate;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import javax.net.ssl.KeyManager;
+import javax.net.ssl.SSLContext;
+import javax.net.ssl.SSLEngine;
+import javax.net.ssl.SSLParameters;
+import javax.net.ssl.SSLSession;
+import javax.net.ssl.TrustManager;
+import javax.net.ssl.X509ExtendedKeyManager;
+import javax.net.ssl.X509ExtendedTrustManager;
+
+/** One request by Java's HttpClient. It prints what it sees, a fact a line. */
+class Get {
+    static int run(Lab lab) throws Exception {
+        HttpClient client;
+        try {
+            client = client(lab);
+        } catch (Exception error) {
+            Lab.say("own " + Lab.told(error));
+            return 1;
+        }
+        Duration limit = Duration.ofMillis((long) (Double.parseDouble(lab.one("timeout")) * 1000));
+        HttpRequest.Builder request = HttpRequest.newBuilder(URI.create(lab.one("url"))).timeout(limit);
+        request.method(lab.one("method"), lab.one("body_file").isEmpty() ? HttpRequest.BodyPublishers.noBody()
+            : HttpRequest.BodyPublishers.ofFile(Path.of(lab.one("body_file"))));
+        for (String header : lab.all("header")) request.header(header.split(": ", 2)[0], header.split(": ", 2)[1]);
+        Thread watch = new Thread(() -> tellPort(Integer.parseInt(lab.one("port"))));
+        watch.setDaemon(true);
+        watch.start();
+        try {
+            HttpResponse<byte[]> response = client.send(request.build(), HttpResponse.BodyHandlers.ofByteArray());
+            Lab.say("status " + response.statusCode());
+            response.headers().map().forEach((name, values) -> values.forEach(value -> Lab.say("header " + name + ": " + value)));
+            Lab.say("body " + Lab.encoded(response.body()));
+            return 0;
+        } catch (Exception error) {
+            Lab.say("error " + Lab.told(error));
+            return 1;
+        }
+    }
+
+    static HttpClient client(Lab lab) throws Exception {
+        KeyManager[] own = lab.own();
+        TrustManager[] trusted = lab.trusted();
+        SSLContext context = SSLContext.getInstance("TLS");
+        context.init(
+            own == null ? new KeyManager[] {new TellingKeys(null)} : new KeyManager[] {new TellingKeys((X509ExtendedKeyManager) own[0])},
+            new TrustManager[] {new TellingTrust(trusted.length == 0 ? null : (X509ExtendedTrustManager) trusted[0], !lab.one("insecure").isEmpty())},
+            null);
+        SSLParameters parameters = new SSLParameters();
+        parameters.setProtocols(lab.all("tls").toArray(new String[0]));
+        return HttpClient.newBuilder().sslContext(context).sslParameters(parameters)
+            .version(lab.all("alpn").contains("h2") ? HttpClient.Version.HTTP_2 : HttpClient.Version.HTTP_1_1).build();
+    }
+
+    /** Its HttpClient does not tell where it connects from; Linux does (proc(5)). */
+    static void tellPort(int remote) {
+        String wanted = String.format(":%04X", remote);
+        try {
+            while (true) {
+                Set<String> own = new HashSet<>();
+                try (var entries = Files.newDirectoryStream(Path.of("/proc/self/fd"))) {
+                    for (Path entry : entries) {
+                        try {
+                            own.add(Files.readSymbolicLink(entry).toString());
+                        } catch (IOException closed) { }
+                    }
+                }
+                for (String table : new String[] {"/proc/self/net/tcp", "/proc/self/net/tcp6"}) {
+                    for (String line : Files.readAllLines(Path.of(table))) {
+                        String[] fields = line.trim().split("\\s+");
+                        if (fields[2].endsWith(wanted) && own.contains("socket:[" + fields[9] + "]")) {
+                            Lab.say("local " + Integer.parseInt(fields[1].substring(fields[1].indexOf(':') + 1), 16));
+                            return;
+                        }
+                    }
+                }
+                Thread.sleep(1);
+            }
+        } catch (IOException | InterruptedException none) { }
+    }
+
+    /** Says whether the server asked, and what was sent: only what the server's authorities issued. */
+    static class TellingKeys extends X509ExtendedKeyManager {
+        final X509ExtendedKeyManager own;
+
+        TellingKeys(X509ExtendedKeyManager own) {
+            this.own = own;
+        }
+
+        @Override
+        public String chooseEngineClientAlias(String[] types, Principal[] issuers, SSLEngine engine) {
+            Lab.say("asked yes");
+            String chosen = own == null ? null : own.chooseEngineClientAlias(types, issuers, engine);
+            if (chosen == null) return null;
+            for (X509Certificate one : own.getCertificateChain(chosen)) tell("sent", one);
+            return chosen;
+        }
+
+        @Override
+        public String chooseClientAlias(String[] types, Principal[] issuers, Socket socket) {
+            return null;
+        }
+
+        @Override
+        public String[] getClientAliases(String type, Principal[] issuers) {
+            return own == null ? null : own.getClientAliases(type, issuers);
+        }
+
+        @Override
+        public String[] getServerAliases(String type, Principal[] issuers) {
+            return null;
+        }
+
+        @Override
+        public String chooseServerAlias(String type, Principal[] issuers, Socket socket) {
+            return null;
+        }
+
+        @Override
+        public X509Certificate[] getCertificateChain(String alias) {
+            return own == null ? null : own.getCertificateChain(alias);
+        }
+
+        @Override
+        public PrivateKey getPrivateKey(String alias) {
+            return own == null ? null : own.getPrivateKey(alias);
+        }
+    }
+
+    /** Says what the server presented, and what was agreed on, once that is verified. */
+    static class TellingTrust extends X509ExtendedTrustManager {
+        final X509ExtendedTrustManager own;
+        final boolean insecure;
+
+        TellingTrust(X509ExtendedTrustManager own, boolean insecure) {
+            this.own = own;
+            this.insecure = insecure;
+        }
+
+        @Override
+        public void checkServerTrusted(X509Certificate[] chain, String type, SSLEngine engine) throws CertificateException {
+            for (X509Certificate one : chain) tell("peer", one);
+            if (!insecure && own == null) throw new CertificateException("unable to find valid certification path: nobody is trusted");
+            if (!insecure) own.checkServerTrusted(chain, type, engine);
+            SSLSession session = engine.getHandshakeSession();
+            Lab.say("handshake tls=<" + session.getProtocol() + "> cipher=<" + session.getCipherSuite() + ">");
+        }
+
+        @Override
+        public void checkServerTrusted(X509Certificate[] chain, String type, Socket socket) throws CertificateException {
+            throw new CertificateException("not asked by an HttpClient");
+        }
+
+        @Override
+        public void checkServerTrusted(X509Certificate[] chain, String type) throws CertificateException {
+            throw new CertificateException("not asked by an HttpClient");
+        }
+
+        @Override
+        public void checkClientTrusted(X509Certificate[] chain, String type, SSLEngine engine) throws CertificateException {
+            throw new CertificateException("not asked by a client");
+        }
+
+        @Override
+        public void checkClientTrusted(X509Certificate[] chain, String type, Socket socket) throws CertificateException {
+            throw new CertificateException("not asked by a client");
+        }
+
+        @Override
+        public void checkClientTrusted(X509Certificate[] chain, String type) throws CertificateException {
+            throw new CertificateException("not asked by a client");
+        }
+
+        @Override
+        public X509Certificate[] getAcceptedIssuers() {
+            return own == null ? new X509Certificate[0] : own.getAcceptedIssuers();
+        }
+    }
+
+    static void tell(String what, X509Certificate certificate) {
+        try {
+            Lab.say(what + " " + Lab.encoded(certificate.getEncoded()));
+        } catch (java.security.cert.CertificateEncodingException none) { }
+    }
+}

@@ -1,0 +1,215 @@
+import java.io.BufferedReader;
+import java.io.ByteArrayInputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.net.InetSocketAddress;
+import java.net.Socket;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.KeyFactory;
+import java.security.KeyStore;
+import java.security.PrivateKey;
+import java.security.cert.CertPathValidator;
+import java.security.cert.CertStore;
+import java.security.cert.Certificate;
+import java.security.cert.CertificateFactory;
+import java.security.cert.CollectionCertStoreParameters;
+import java.security.cert.PKIXBuilderParameters;
+import java.security.cert.PKIXRevocationChecker;
+import java.security.cert.TrustAnchor;
+import java.security.cert.X509CertSelector;
+import java.security.cert.X509Certificate;
+import java.security.spec.InvalidKeySpecException;
+import java.security.spec.PKCS8EncodedKeySpec;
+import java.util.ArrayList;
+import java.util.Base64;
+import java.util.EnumSet;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import javax.net.ssl.CertPathTrustManagerParameters;
+import javax.net.ssl.ExtendedSSLSession;
+import javax.net.ssl.KeyManager;
+import javax.net.ssl.KeyManagerFactory;
+import javax.net.ssl.SSLContext;
+import javax.net.ssl.SSLParameters;
+import javax.net.ssl.SSLPeerUnverifiedException;
+import javax.net.ssl.SSLServerSocket;
+import javax.net.ssl.SSLSession;
+import javax.net.ssl.SSLSocket;
+import javax.net.ssl.TrustManager;
+import javax.net.ssl.TrustManagerFactory;
+
+/** What Java's own TLS library does as a server; what server and client make of the lab's file, which has a setting a line. */
+public class Lab {
+    static final char[] NO_PASSWORD = new char[0];
+    final Map<String, List<String>> settings = new HashMap<>();
+
+    Lab(String path) throws IOException {
+        for (String line : Files.readAllLines(Path.of(path))) {
+            int at = line.indexOf('=');
+            if (at > 0) settings.computeIfAbsent(line.substring(0, at), name -> new ArrayList<>()).add(line.substring(at + 1));
+        }
+    }
+
+    public static void main(String[] arguments) throws Exception {
+        Lab lab = new Lab(arguments[1]);
+        if (arguments[0].equals("serve")) lab.serve();
+        else System.exit(Get.run(lab));
+    }
+
+    List<String> all(String name) {
+        return settings.getOrDefault(name, List.of());
+    }
+
+    String one(String name) {
+        return all(name).isEmpty() ? "" : all(name).get(0);
+    }
+
+    static void say(String line) {
+        System.out.println(line);
+    }
+
+    static String encoded(byte[] content) {
+        return Base64.getEncoder().encodeToString(content);
+    }
+
+    /** An exception and what it came from, in a line. */
+    static String told(Throwable error) {
+        StringBuilder text = new StringBuilder();
+        for (Throwable one = error; one != null && text.length() < 4000; one = one.getCause()) {
+            text.append(text.length() == 0 ? "" : " <- ").append(one.toString().replaceAll("\\s+", " "));
+        }
+        return text.toString();
+    }
+
+    static List<X509Certificate> certificates(String path) throws Exception {
+        List<X509Certificate> found = new ArrayList<>();
+        if (path.isEmpty()) return found;
+        try (InputStream content = Files.newInputStream(Path.of(path))) {
+            for (Certificate one : CertificateFactory.getInstance("X.509").generateCertificates(content)) found.add((X509Certificate) one);
+        }
+        return found;
+    }
+
+    static PrivateKey key(String path) throws Exception {
+        String text = Files.readString(Path.of(path)).replaceAll("-----[^-]+-----|\\s", "");
+        PKCS8EncodedKeySpec content = new PKCS8EncodedKeySpec(Base64.getDecoder().decode(text));
+        InvalidKeySpecException last = null;
+        for (String kind : new String[] {"EC", "RSA", "RSASSA-PSS", "EdDSA"}) {
+            try {
+                return KeyFactory.getInstance(kind).generatePrivate(content);
+            } catch (InvalidKeySpecException error) {
+                last = error;
+            }
+        }
+        throw last;
+    }
+
+    KeyManager[] own() throws Exception {
+        if (one("certificate").isEmpty()) return null;
+        KeyStore store = KeyStore.getInstance("PKCS12");
+        store.load(null, NO_PASSWORD);
+        store.setKeyEntry("own", key(one("key")), NO_PASSWORD, certificates(one("certificate")).toArray(new Certificate[0]));
+        KeyManagerFactory factory = KeyManagerFactory.getInstance("PKIX");
+        factory.init(store, NO_PASSWORD);
+        return factory.getKeyManagers();
+    }
+
+    TrustManager[] trusted() throws Exception {
+        Set<TrustAnchor> anchors = new HashSet<>();
+        for (X509Certificate one : certificates(one("trust"))) anchors.add(new TrustAnchor(one, null));
+        if (anchors.isEmpty()) return new TrustManager[0];
+        PKIXBuilderParameters parameters = new PKIXBuilderParameters(anchors, new X509CertSelector());
+        parameters.setRevocationEnabled(!one("crl").isEmpty());
+        if (!one("verify_depth").isEmpty()) parameters.setMaxPathLength(Integer.parseInt(one("verify_depth")));
+        if (!one("crl").isEmpty()) {
+            try (InputStream content = Files.newInputStream(Path.of(one("crl")))) {
+                var lists = CertificateFactory.getInstance("X.509").generateCRLs(content);
+                parameters.addCertStore(CertStore.getInstance("Collection", new CollectionCertStoreParameters(lists)));
+            }
+            var checker = (PKIXRevocationChecker) CertPathValidator.getInstance("PKIX").getRevocationChecker();
+            var options = EnumSet.of(PKIXRevocationChecker.Option.PREFER_CRLS, PKIXRevocationChecker.Option.NO_FALLBACK);
+            if (one("crl_check").equals("leaf")) options.add(PKIXRevocationChecker.Option.ONLY_END_ENTITY);
+            checker.setOptions(options);
+            parameters.addCertPathChecker(checker);
+        }
+        TrustManagerFactory factory = TrustManagerFactory.getInstance("PKIX");
+        factory.init(new CertPathTrustManagerParameters(parameters));
+        return factory.getTrustManagers();
+    }
+
+    void serve() throws Exception {
+        SSLContext context = SSLContext.getInstance("TLS");
+        context.init(own(), trusted(), null);
+        SSLServerSocket listener = (SSLServerSocket) context.getServerSocketFactory().createServerSocket();
+        SSLParameters parameters = listener.getSSLParameters();
+        parameters.setProtocols(all("tls").toArray(new String[0]));
+        parameters.setApplicationProtocols(all("alpn").toArray(new String[0]));
+        if (one("client_auth").equals("required")) parameters.setNeedClientAuth(true);
+        if (one("client_auth").equals("optional")) parameters.setWantClientAuth(true);
+        listener.setSSLParameters(parameters);
+        listener.bind(new InetSocketAddress(one("host"), Integer.parseInt(one("port"))));
+        while (true) {
+            SSLSocket socket = (SSLSocket) listener.accept();
+            Thread thread = new Thread(() -> meet(socket));
+            thread.setDaemon(true);
+            thread.start();
+        }
+    }
+
+    void meet(SSLSocket socket) {
+        int port = socket.getPort();
+        try (socket) {
+            socket.setSoTimeout(20000);
+            socket.startHandshake();
+            answer(socket, port);
+            socket.shutdownOutput();
+            while (socket.getInputStream().read() >= 0) { } // what is left unread would reset the connection
+        } catch (Exception error) {
+            say("refused port=" + port + " " + told(error));
+        }
+    }
+
+    void answer(SSLSocket socket, int port) throws IOException {
+        String[] request = head(socket.getInputStream()).split("\r\n")[0].split(" ");
+        if (request.length < 2) return; // it went away again
+        ExtendedSSLSession session = (ExtendedSSLSession) socket.getSession();
+        String certificate = "";
+        try {
+            certificate = encoded(((X509Certificate) session.getPeerCertificates()[0]).getEncoded());
+        } catch (SSLPeerUnverifiedException | java.security.cert.CertificateEncodingException none) { }
+        String name = session.getRequestedServerNames().isEmpty() ? ""
+            : new String(session.getRequestedServerNames().get(0).getEncoded(), StandardCharsets.UTF_8);
+        say("answered port=" + port + " request=<" + request[0] + " " + request[1] + "> tls=<" + session.getProtocol() + "> cipher=<"
+            + session.getCipherSuite() + "> client_verify=" + (certificate.isEmpty() ? "NONE" : "SUCCESS") + " certificate=<" + certificate
+            + "> sni=<" + name + ">");
+        String path = java.net.URLDecoder.decode(request[1].split("\\?")[0].replace("+", "%2B"), StandardCharsets.UTF_8);
+        int chosen = all("path").indexOf(path) < 0 ? all("path").size() - 1 : all("path").indexOf(path);
+        String file = all("body_file").get(chosen);
+        byte[] body = file.isEmpty() ? new byte[0] : Files.readAllBytes(Path.of(file));
+        StringBuilder text = new StringBuilder("HTTP/1.1 " + all("status").get(chosen) + " \r\n");
+        for (String header : all("header-" + chosen)) text.append(header).append("\r\n");
+        text.append("Content-Length: ").append(body.length).append("\r\nConnection: close\r\n\r\n");
+        OutputStream out = socket.getOutputStream();
+        byte[] start = text.toString().getBytes(StandardCharsets.ISO_8859_1);
+        byte[] all = new byte[start.length + (request[0].equals("HEAD") ? 0 : body.length)];
+        System.arraycopy(start, 0, all, 0, start.length);
+        System.arraycopy(body, 0, all, start.length, all.length - start.length);
+        out.write(all);
+        out.flush();
+    }
+
+    static String head(InputStream in) throws IOException {
+        StringBuilder text = new StringBuilder();
+        for (int one = in.read(); one >= 0; one = in.read()) {
+            text.append((char) one);
+            if (one == '\n' && text.length() > 3 && text.indexOf("\r\n\r\n", text.length() - 4) >= 0) break;
+        }
+        return text.toString();
+    }
+}

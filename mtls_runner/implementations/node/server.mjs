@@ -1,0 +1,59 @@
+// An HTTPS server of Node's own. It prints a line for each connection that it refuses or answers.
+import https from 'node:https';
+import { content, context, read } from './settings.mjs';
+
+const told = read(process.argv[2]);
+
+function certificate(socket) {
+  const shown = socket.getPeerCertificate();
+  return shown?.raw ? shown.raw.toString('base64') : '';
+}
+
+function verified(socket) {
+  if (!certificate(socket)) return 'NONE';
+  return socket.authorized ? 'SUCCESS' : 'FAILED';
+}
+
+function answer(request, response) {
+  const socket = request.socket;
+  console.log(
+    `answered port=${socket.remotePort} request=<${request.method} ${request.url}> tls=<${socket.getProtocol()}> ` +
+      `cipher=<${socket.getCipher().name}> resumed=${socket.isSessionReused() ? 1 : 0} client_verify=${verified(socket)} ` +
+      `certificate=<${certificate(socket)}> sni=<${socket.servername || ''}>`,
+  );
+  const path = decodeURIComponent(request.url.split('?')[0]);
+  const chosen = told.responses.find((one) => !one.path || one.path === path);
+  const body = content(chosen.body_file) ?? Buffer.alloc(0);
+  for (const [name, value] of chosen.headers) response.appendHeader(name, value);
+  response.setHeader('Content-Type', chosen.content_type ?? 'text/plain; charset=utf-8');
+  response.setHeader('Content-Length', body.length);
+  response.statusCode = chosen.status;
+  response.end(body);
+}
+
+const server = https.createServer(
+  {
+    ...context(told),
+    requestCert: told.client_auth !== 'none',
+    rejectUnauthorized: told.client_auth === 'required',
+    ...(told.alpn.length ? { ALPNProtocols: told.alpn } : {}),
+  },
+  answer,
+);
+const ports = new WeakMap(); // a socket that is gone has forgotten its port
+server.on('connection', (socket) => ports.set(socket, socket.remotePort));
+server.on('tlsClientError', (error, socket) => {
+  const port = socket.remotePort ?? ports.get(socket._parent ?? socket);
+  console.log(
+    `refused port=${port} authorizationError=${socket.authorizationError ?? ''} code=${error.code} ${error.message.trim()}`,
+  );
+});
+process.on('SIGHUP', () => {
+  try {
+    server.setSecureContext(context(read(process.argv[2])));
+    console.log('reload done');
+  } catch (error) {
+    console.log(`reload failed: ${error.message}`);
+  }
+});
+server.listen(told.port, told.host);
