@@ -54,6 +54,24 @@ def test_a_trees_own_declaration_runs_with_consent_and_not_without(tmp_path: Pat
         assert "--allow-commands" in why
 
 
+def test_a_module_of_this_python_is_what_is_needed(tmp_path: Path) -> None:
+    """One that is there is run by this Python; one that is not is a skip that says what to install."""
+    path = _tree(tmp_path, DECLARATION.replace("{command: openssl}", "{module: nosuch, pypi: no-such}"))
+    (status, why), _ = _verdicts(path, Overrides(allow_commands=True))
+    assert status is Status.SKIP
+    assert why == "Tiny is not installed: this Python has no module 'nosuch' (pip install no-such)"
+    declaration = path.parents[1] / "implementations" / "tiny" / "implementation.yaml"
+    (declaration.parent / "run.py").write_text("import os, sys\nos.execvp(sys.argv[1], sys.argv[1:])\n")
+    text = DECLARATION.replace("{command: openssl}", "{module: ssl}")
+    declaration.write_text(
+        text.replace("[openssl, s_server", "['{{program}}', '{{declaration}}/run.py', openssl, s_server")
+    )
+    assert _verdicts(path, Overrides(allow_commands=True)) == [(Status.PASS, "")] * 2
+    declaration.write_text(DECLARATION.replace("{command: openssl}", "{command: openssl, module: ssl}"))
+    with pytest.raises(ScenarioError, match="what is needed is a command or a module"):
+        load(path)
+
+
 def test_consent_can_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = _tree(tmp_path)
     monkeypatch.setenv("MTLS_RUN_ALLOW_COMMANDS", "1")

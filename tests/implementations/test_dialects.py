@@ -7,7 +7,7 @@ import pytest
 from mtls_runner.language.implementations.reading import DIRECTORY, dialect, shipped
 from mtls_runner.model.implementation import Pattern
 from mtls_runner.model.observation import Reason
-from mtls_runner.tls.dialects import told
+from mtls_runner.tls.dialects import tls_version, told
 
 DIALECTS = sorted(path.stem for path in (DIRECTORY / "dialects").glob("*.yaml"))
 IMPLEMENTATIONS = sorted(DIRECTORY.glob("*/implementation.yaml"))
@@ -81,6 +81,59 @@ def test_each_line_is_read_by_the_pattern_that_was_written_for_it(patterns: tupl
         ("go", "remote error: tls: unknown certificate", "certificate_unknown"),
         ("go", "remote error: tls: access denied", "access_denied"),
         ("go", "remote error: tls: insufficient security level", "insufficient_security"),
+        ("openssl", "refused port=1 authorizationError=CERT_REVOKED code=ECONNRESET socket hang up", 23),
+        (
+            "openssl",
+            "error code=UNSPECIFIED certificate rejected",
+            (
+                Reason.INVALID_CA,
+                Reason.NAME_CONSTRAINTS,
+                Reason.UNHANDLED_EXTENSION,
+                Reason.WEAK_DIGEST,
+                Reason.WEAK_KEY,
+            ),
+        ),
+        (
+            "openssl",
+            "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: certificate has expired (_ssl.c:1006)",
+            10,
+        ),
+        (
+            "openssl",
+            "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: Hostname mismatch, certificate is not valid for",
+            62,
+        ),
+        (
+            "openssl",
+            "[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] tlsv13 alert certificate required (_ssl.c:2580)",
+            "certificate_required",
+        ),
+        # what stands deeper tells more than "validity check failed" and than the message in front
+        (
+            "jsse",
+            "PKIX path validation failed <- validity check failed <- java…CertificateExpiredException: NotAfter",
+            (Reason.EXPIRED,),
+        ),
+        ("jsse", "Received fatal alert: unknown_ca", "unknown_ca"),
+        ("rustls", "error: InvalidCertificate(NotValidYetContext { time: …", (Reason.NOT_YET_VALID,)),
+        (
+            "rustls",
+            "('invalid peer certificate: certificate expired: verification time 1795909623 (UNIX)…",
+            (Reason.EXPIRED,),
+        ),
+        ("rustls", "AlertReceived(CertificateUnknown)", "certificate_unknown"),
+        ("rustls", "('received fatal alert: UnknownCA',)", "unknown_ca"),
+        ("nss", "selfserv: -- SSL3: Certificate Invalid, err -8181.", (Reason.EXPIRED, Reason.NOT_YET_VALID)),
+        (
+            "gnutls",
+            "- Status: The certificate is NOT trusted. The certificate issuer is unknown. ",
+            (Reason.UNKNOWN_CA, Reason.SELF_SIGNED),
+        ),
+        (
+            "gnutls",
+            "The certificate is NOT trusted. The certificate issuer is unknown. The certificate chain uses expired certificate.",
+            (Reason.EXPIRED,),
+        ),
     ],
 )
 def test_what_lines_mean(name: str, line: str, meaning: int | str | tuple[Reason, ...]) -> None:
@@ -88,6 +141,22 @@ def test_what_lines_mean(name: str, line: str, meaning: int | str | tuple[Reason
     assert said is not None
     found = said.verify_code or (said.alert.name if said.alert is not None else None) or said.reasons
     assert found == meaning
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("tls1.3", "TLSv1.3"),
+        ("TLS1.2", "TLSv1.2"),
+        ("TLS 1.0", "TLSv1"),
+        ("3.4", "TLSv1.3"),
+        ("TLSv1.1", "TLSv1.1"),
+        ("GOST", "GOST"),
+        (None, None),
+    ],
+)
+def test_versions_have_one_name(text: str | None, version: str | None) -> None:
+    assert tls_version(text) == version
 
 
 def test_codes_come_before_prose() -> None:

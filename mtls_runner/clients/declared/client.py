@@ -136,6 +136,8 @@ class DeclaredToolClient(Client):
             return None
         try:
             return parse((here / _MESSAGES).read_bytes())
+        except FileNotFoundError:
+            return None  # it never came to a handshake
         except OSError as error:
             raise LabError(f"{self._implementation.title} wrote no messages: {error.strerror}") from error
 

@@ -85,7 +85,7 @@ def client_view(
     )
     problem = _problem(declared, client, lines) if response is None and not _began(saw, trace) else None
     symbol = _symbol(lines, said) if response is None else ""
-    phase = _phase(saw, trace, response, problem, symbol)
+    phase = _phase(saw, trace, response, problem, symbol, said)
     transcript = trace.transcript if trace is not None else None
     alerts = transcript.alerts() if transcript is not None else _alerts(said)
     received = transcript.chain(Direction.RECEIVED) if transcript is not None else _certificates(saw, "peer")
@@ -173,8 +173,8 @@ def _requested(declared: DeclaredClient, saw: Mapping[str, list[str]], trace: Cu
 
 
 def _began(saw: Mapping[str, list[str]], trace: CurlTrace | None) -> bool:
-    """Whether anything went over the network."""
-    return bool(saw.get("local_port")) or (trace is not None and trace.said_hello)
+    """Whether it came to a handshake: its own material was in order then."""
+    return trace.said_hello if trace is not None else bool(saw.get("local_port"))
 
 
 def _problem(declared: DeclaredClient, client: ClientSpec, lines: Sequence[str]) -> Reason | None:
@@ -212,11 +212,16 @@ def _phase(
     response: HttpResponse | None,
     problem: Reason | None,
     symbol: str,
+    said: Told | None,
 ) -> Phase:
     if response is not None:
         return Phase.DONE
     if problem is not None:
         return Phase.PREPARE
+    if said is not None and (said.verify_code or said.reasons):
+        return (
+            Phase.HANDSHAKE
+        )  # even where it looks at the server's certificate once the handshake is over (libcurl since 8.17)
     if trace is not None:
         if Direction.SENT in trace.finished and Direction.RECEIVED in trace.finished:
             return Phase.REQUEST
