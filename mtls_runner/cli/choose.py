@@ -57,11 +57,13 @@ class NothingChosen(UsageError):
 
 
 def targets(choice: Choice, *, settings: bool = False) -> list[Target]:
-    """The scenario files; with ``settings``, every lab.yaml that was typed, too.
+    """The scenario files; with ``settings``, every lab.yaml that was typed, too. Where nothing was, what is here and below.
 
     Raises:
         UsageError: a path is wrong.
     """
+    if not choice.paths:
+        return discover((os.curdir,), most=_MOST_DIRECTORIES)
     return discover(choice.paths, choice.commands, settings=settings)
 
 
@@ -206,6 +208,8 @@ SETTINGS_FILES = frozenset({"lab.yaml", "lab.yml", "implementation.yaml"})
 _SUFFIXES = frozenset({".yaml", ".yml"})
 
 
+_MOST_DIRECTORIES = 2000
+"""That are looked into where nobody said where to look: more have other things than a project of somebody's."""
 _LISTED = 20
 """Names that a message lists."""
 STANDARD_INPUT = "-"
@@ -219,22 +223,25 @@ class Target:
     names: tuple[str, ...] = ()
 
 
-def discover(typed: Sequence[str], commands: Iterable[str] = (), *, settings: bool = False) -> list[Target]:
+def discover(
+    typed: Sequence[str], commands: Iterable[str] = (), *, settings: bool = False, most: int | None = None
+) -> list[Target]:
     """The scenario files that were meant, each once, in the order typed; a directory's in the order of their names.
 
     Args:
         typed: files, directories, or case ids (``path::case name``); ``-`` is standard input.
         commands: what a mistyped path may have meant instead.
         settings: a lab.yaml that is typed counts; otherwise it is left out among others, as a shell's ``*.yaml`` gives it.
+        most: directories that are looked into; ``None``: all that there are.
 
     Raises:
-        UsageError: a path that does not exist, a directory without scenarios, or nothing but a lab.yaml.
+        UsageError: a path that does not exist, a directory without scenarios or with too many others, nothing but a lab.yaml.
     """
     typed = typed if settings else _without_settings(typed)
     found: dict[str, tuple[Path, list[str] | None]] = {}
     for argument in typed:
         text, separator, name = argument.partition("::")
-        for path in _files(text, commands):
+        for path in _files(text, commands, most):
             key = os.path.realpath(path)
             known, names = found.get(key, (path, []))
             # Asked for as a whole once, it is run as a whole.
@@ -251,14 +258,14 @@ def _without_settings(typed: Sequence[str]) -> Sequence[str]:
     return left
 
 
-def _files(text: str, commands: Iterable[str]) -> list[Path]:
+def _files(text: str, commands: Iterable[str], most: int | None) -> list[Path]:
     if text == STANDARD_INPUT:
         return [Path(STANDARD_INPUT)]
     path = Path(text)
     if path.name == STANDARD_INPUT:  # ./- is a file
         path = path.absolute()
     if path.is_dir():
-        files = sorted(_below(path))
+        files = sorted(_below(path, most))
         if not files:
             raise UsageError(f"no scenarios in {text}: no *.yaml file but lab.yaml")
         others = {named for file in files for named in _named_by(file)}
@@ -268,8 +275,12 @@ def _files(text: str, commands: Iterable[str]) -> list[Path]:
     raise UsageError(f"no such file or directory: {text}{_meant(path, text, commands)}")
 
 
-def _below(directory: Path) -> Iterator[Path]:
-    for folder, folders, names in os.walk(directory):
+def _below(directory: Path, most: int | None) -> Iterator[Path]:
+    for number, (folder, folders, names) in enumerate(os.walk(directory)):
+        if number == most:
+            raise UsageError(
+                f"{directory.absolute()} holds more than {most} directories: name the scenarios, or where they are"
+            )
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             if Path(name).suffix in _SUFFIXES and name not in SETTINGS_FILES and not name.startswith("."):

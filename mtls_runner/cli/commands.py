@@ -605,7 +605,7 @@ def config(
     from mtls_runner.cli.choose import Choice
 
     return command.config(
-        Choice(paths or (".",), backend=backend, tool=tool, image=image, runtime=runtime, commands=tuple(root.commands))
+        Choice(paths, backend=backend, tool=tool, image=image, runtime=runtime, commands=tuple(root.commands))
     )
 
 

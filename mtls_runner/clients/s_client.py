@@ -6,7 +6,7 @@ little by itself as any.
 
 from __future__ import annotations
 
-import hashlib
+import itertools
 import os
 import re
 import shlex
@@ -21,6 +21,8 @@ from mtls_runner.snippet import is_secret
 
 __all__ = ["cannot", "command"]
 
+_OPENSSLS_OWN = (TlsVersion.V1_2, TlsVersion.V1_3)
+"""What it offers of its own accord at the security level of 2 that Debian and others have."""
 _END = b"-----END CERTIFICATE-----"
 _PLAIN = re.compile(rb"[ !\"#$&(-\[\]-~]")  # without ' (the shell's), % and \ (printf's)
 
@@ -53,8 +55,7 @@ def command(client: ClientSpec, address: Address, material: Material) -> str:
     """
     address = client.connect or address
     place = material.directory.absolute() / "s_client"
-    place.mkdir(mode=0o700, exist_ok=True)
-    options = ["-connect", str(address), *_name(client, address), *_trust(client, material, place)]
+    options = [*_name(client, address), *_trust(client, material, place)]
     options += _certificate(client, material, place)
     options += _negotiation(client)
     typed = shlex.join(["openssl", "s_client", "-quiet", *options])
@@ -67,7 +68,11 @@ def command(client: ClientSpec, address: Address, material: Material) -> str:
 def _name(client: ClientSpec, address: Address) -> list[str]:
     name = client.server_name if client.server_name is not None else address.host
     literal = _is_literal(name)
-    options = ["-noservername"] if client.server_name is None or literal else ["-servername", name]
+    if (client.server_name, address.host) == ("localhost", "127.0.0.1"):  # as people type it: the name is sent, too
+        options = ["-connect", f"localhost:{address.port}"]
+    else:
+        options = ["-connect", str(address)]
+        options += ["-noservername"] if client.server_name is None or literal else ["-servername", name]
     if not client.insecure:
         options += ["-verify_ip" if literal else "-verify_hostname", name, "-verify_return_error"]
     return options
@@ -112,7 +117,10 @@ def _certificate(client: ClientSpec, material: Material, place: Path) -> list[st
     if presented.key is not None:
         options += ["-key", str(presented.key.absolute())]
     if client.passphrase is not None:
-        path = _kept(place, f"{chain.name.partition('.')[0]}.passphrase", client.passphrase.reveal().encode() + b"\n")
+        content = client.passphrase.reveal().encode() + b"\n"
+        path = chain.with_name(f"{chain.name.partition('.')[0]}.passphrase")  # the leaf's own, where it is that
+        if not (path.is_file() and path.read_bytes() == content):
+            path = _kept(place, path.name, content)
         options += ["-pass", f"file:{path}"]
     elif locked(client, material):
         options += ["-pass", "pass:"]  # no passphrase, and no question for one either
@@ -128,7 +136,9 @@ def _certificates(chain: Path) -> list[bytes]:
 
 
 def _negotiation(client: ClientSpec) -> list[str]:
-    options = ["-min_protocol", str(client.tls[0]), "-max_protocol", str(client.tls[-1])]
+    options: list[str] = []
+    if client.tls != _OPENSSLS_OWN:
+        options += ["-min_protocol", str(client.tls[0]), "-max_protocol", str(client.tls[-1])]
     if client.post_handshake_auth:
         options.append("-enable_pha")
     if client.ciphers is not None or client.security_level != 2:
@@ -169,9 +179,17 @@ def _escaped(octet: bytes) -> str:
 
 
 def _kept(place: Path, name: str, content: bytes) -> Path:
-    """A 0600 file with this content, called alike for each content."""
-    path = place / f"{hashlib.sha256(content).hexdigest()[:8]}-{name}"
-    if not path.exists():
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    """A 0600 file with this content, one for each content; numbered where several would have one name."""
+    place.mkdir(mode=0o700, exist_ok=True)
+    for number in itertools.count(1):
+        path = place / (name if number == 1 else f"{number}-{name}")
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            if path.read_bytes() == content:
+                break
+            continue
+        with os.fdopen(descriptor, "wb") as file:
             file.write(content)
+        break
     return path

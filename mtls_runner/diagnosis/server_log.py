@@ -14,10 +14,11 @@ from pathlib import Path
 from mtls_runner.errors import Deadline, LabError, UsageError
 from mtls_runner.model.endpoint import Address, ClientSpec, ServerSpec
 from mtls_runner.model.implementation import Pattern
-from mtls_runner.model.observation import ClientView, ServerView
+from mtls_runner.model.observation import ClientView, Direction, Reason, ServerView
 from mtls_runner.model.port import Material, RunningServer, ServerBackend
 from mtls_runner.registry import DECLARATION, DECLARED
-from mtls_runner.tls.dialects import told
+from mtls_runner.tls.dialects import Told, told
+from mtls_runner.tls.rules import HELD, OPENSSL, alert_reasons
 
 __all__ = ["LogFile", "LoggedBackend"]
 
@@ -27,6 +28,13 @@ _PATIENCE = 2.0
 _LARGEST = 4 * 1024 * 1024
 """Bytes of a log that are read, its end."""
 _SHOWN = 3
+#: What HAProxy writes where its log-format has no ssl_c_err: conn_err_code_str in src/connection.c, and the fields of
+#: ``option httpslog`` (its configuration manual, 8.2.4).
+_HAPROXY = (
+    Pattern(r"SSL client (?:certificate not trusted|CA chain cannot be verified)", tuple(sorted(HELD))),
+    Pattern(r" \d+/[0-9A-F]{16}/\d+/(?P<code>[1-9]\d*)/[01] "),
+    Pattern(r" \d+/[0-9A-F]{16}/(?P<code>[1-9]\d*)/\d+/[01] "),
+)
 _REFUSED = 300
 """Statuses from here on may be refusals."""
 
@@ -105,7 +113,7 @@ def _view(lines: Sequence[str], client: ClientView, source: str, *, last: bool =
     """``None``: they say nothing that the lab understands."""
     mine = [line for line in lines if client.local_port is not None and f":{client.local_port}" in line]
     found = _nginx(lines, client, source, last=last)
-    return found or _dialect(mine or lines, source, last=last)
+    return found or _dialect(mine or lines, client, source, last=last)
 
 
 def _nginx(lines: Sequence[str], client: ClientView, source: str, *, last: bool) -> ServerView | None:
@@ -138,7 +146,7 @@ def _nginx(lines: Sequence[str], client: ClientView, source: str, *, last: bool)
     )
 
 
-def _dialect(lines: Sequence[str], source: str, *, last: bool) -> ServerView | None:
+def _dialect(lines: Sequence[str], client: ClientView, source: str, *, last: bool) -> ServerView | None:
     for name, patterns in _dialects().items():
         for line in reversed(lines) if last else lines:
             said = told(patterns, [line])
@@ -151,23 +159,33 @@ def _dialect(lines: Sequence[str], source: str, *, last: bool) -> ServerView | N
                 verify_code=said.verify_code,
                 client_verify=f"FAILED:{said.verify_code}" if said.verify_code else None,
                 alerts=(said.alert,) if said.alert is not None else (),
-                reasons=frozenset(said.reasons),
+                reasons=_narrowed(said, client),
                 log=tuple(lines[:_SHOWN]) if line in lines[:_SHOWN] else (line,),
             )
     return None
+
+
+def _narrowed(said: Told, client: ClientView) -> frozenset[Reason]:
+    """What a line allows; of HAProxy's one for everything, what its alert allows, too."""
+    reasons = frozenset(said.reasons)
+    if said.pattern not in _HAPROXY:
+        return reasons
+    received = [alert.name for alert in client.alerts if alert.fatal and alert.direction is Direction.RECEIVED]
+    return reasons.intersection(*(alert_reasons(name, OPENSSL) for name in received[:1])) or reasons
 
 
 def _dialects() -> Mapping[str, tuple[Pattern, ...]]:
     """Name → patterns: first what each program words by itself, then the dialects of TLS libraries."""
     from mtls_runner.language.implementations.reading import shipped
 
-    found: dict[str, tuple[Pattern, ...]] = {}
+    found: dict[str, tuple[Pattern, ...]] = {"HAProxy": _HAPROXY}
     libraries: dict[str, tuple[Pattern, ...]] = {}
     for path in sorted(Path(DECLARED).glob(f"*/{DECLARATION}")):
         declared = shipped(path).server
         if declared is not None:
             if declared.log.refused:
-                found[shipped(path).title] = declared.log.refused
+                title = shipped(path).title
+                found[title] = (*declared.log.refused, *found.get(title, ()))
             libraries[declared.log.dialect.library] = declared.log.dialect.lines
     return {**found, **libraries}
 

@@ -142,9 +142,22 @@ def _hint(judgement: Judgement, facts: Facts, culprit: Callable[[Judgement], str
         return _UNTOLD
     if judgement.outcome is Outcome.ACCEPTED:
         return culprit(judgement)
+    told = _before_tls(judgement, facts)
+    if told:
+        return told
     reason = judgement.reason
     shown = judgement.outcome in (*_CERTIFICATES, Outcome.NO_AGREEMENT) and reason is not Reason.NO_CERTIFICATE
     return (shown and culprit(judgement)) or (HINTS.get(reason, "") if reason is not None else "")
+
+
+def _before_tls(judgement: Judgement, facts: Facts) -> str:
+    """What either end says before TLS, and the other does not expect."""
+    if facts.told is not None and facts.told.wants_proxy_protocol:
+        return "The server expects the PROXY protocol before TLS, and the client sent none (proxy_protocol: v1)."
+    sent = facts.client.proxy_protocol if facts.client is not None else None
+    if sent is not None and judgement.outcome in (Outcome.NO_CONNECTION, Outcome.PROTOCOL_ERROR):
+        return f"The client begins with the PROXY protocol (proxy_protocol: {sent}), which this server may not expect."
+    return ""
 
 
 def _nobody(judgement: Judgement) -> str:  # noqa: ARG001

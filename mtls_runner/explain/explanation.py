@@ -88,6 +88,7 @@ def _case(
     plan: Plan, case: Case, servers: dict[ServerSpec, str], now: datetime, *, in_full: bool
 ) -> Iterator[TextLine]:
     wanted = expected(case)
+    foreseen = None
     if len(servers) > 1:
         yield TextLine(servers[case.server], 4, "server   ")
     if case.client is None:
@@ -108,5 +109,5 @@ def _case(
     if wanted.details:
         yield TextLine(", ".join(wanted.details) + ".", 4, "checked  ")
     hint = HINTS.get(wanted.reason, "") if wanted.reason is not None else ""
-    if in_full and hint:
+    if in_full and hint and foreseen is None:
         yield TextLine(hint, 4, "hint     ")

@@ -20,10 +20,14 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from mtls_runner.errors import Diagnostic, ScenarioError, Span
 from mtls_runner.language.yaml_nodes import BOOL, FAST, FLOAT, INT, MAP, MAX_DEPTH, NULL, SEQ, STR, compose, explain
 
-__all__ = ["MAX_ALIASED", "MAX_BYTES", "Document", "Loc", "Plain", "Value", "meant", "parse", "read"]
+__all__ = ["MAX_ALIASED", "MAX_BYTES", "Document", "EmptyFile", "Loc", "Plain", "Value", "meant", "parse", "read"]
 
 Value: TypeAlias = "str | Plain | list[Value] | dict[str, Value] | None"
 Loc: TypeAlias = tuple[str | int, ...]
+
+
+class EmptyFile(ScenarioError):
+    """Nothing is in it, or comments only."""
 
 
 class Plain(str):
@@ -221,9 +225,7 @@ def parse(text: str, path: Path, *, fast: bool = FAST) -> Document:
     except yaml.YAMLError as error:
         raise ScenarioError([explain(error, text, path)]) from error
     if root is None:
-        raise ScenarioError(
-            [Diagnostic("the file is empty", Span(path, 1, 1, 1, 1), "name, ca, leaves, server and cases")]
-        )
+        raise EmptyFile([Diagnostic("the file is empty", Span(path, 1, 1, 1, 1), "name, ca, leaves, server and cases")])
     return _Converter(path, text, root).document()
 
 

@@ -153,9 +153,6 @@ class RecordableFile:
         recorded = entry is not None and entry[1].tag != NULL
         if entry is not None and not why:
             why = self._shared(entry[1], entry[0].end_mark.index)
-            within = range(entry[0].start_mark.index, entry[1].end_mark.index)
-            if not why and self._extents[node.start_mark.index].flow and any(c.index in within for c in self.comments):
-                why = "it is within braces and holds comments, which would be lost"
         return ExpectationPlace(case, step, recorded, why)
 
     def _shared(self, node: Node, floor: int) -> str:
@@ -235,12 +232,12 @@ class RecordableFile:
                 kept += [] if LOOK in comment.text else [comment.text]
             elif end <= at <= _line_end(text, end) and LOOK in comment.text:
                 yield _Edit(len(text[:at].rstrip(" \t")), _line_end(text, at), "")
-        if in_flow:
-            written = _entry_text(node, expected.value)
-        else:
-            margin = " " * key.start_mark.column
-            lines = [*kept, *block(_KEY, expected.value, len(margin))]
-            written = (self._line_break(start) + margin).join(lines)
+        margin = " " * key.start_mark.column
+        lines = [_entry_text(node, expected.value)] if in_flow else block(_KEY, expected.value, len(margin))
+        if in_flow and kept and text[:start].rstrip(" \t")[-1:] not in ("\n", "\r"):  # a comment has its line to itself
+            start, margin = len(text[:start].rstrip(" \t")), " " * (node.start_mark.column + 2)
+            kept = ["", *kept]
+        written = (self._line_break(start) + margin).join([*kept, *lines])
         yield from self._with_look(start, end, written, expected.look, key, at_line_end=at_line_end)
 
     @cached_property

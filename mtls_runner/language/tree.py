@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from mtls_runner.errors import ScenarioError, UsageError
-from mtls_runner.language.document import Document, read
+from mtls_runner.language.document import Document, EmptyFile, read
 from mtls_runner.model.traits import BackendTraits, ClientTraits
 from mtls_runner.registry import DECLARATION, DECLARED, Registry, declared_backend, declared_client, registry
 
@@ -122,7 +122,12 @@ def _load(shown: Path, path: Path, modified: int, size: int, known: Registry) ->
     from mtls_runner.language.scenario import LabFile  # few trees have one
 
     del path, modified, size  # only what the cache tells files apart by
-    document = read(shown)
+    try:
+        document = read(shown)
+    except EmptyFile:
+        return LabYaml()
+    if document.value is None:  # '---' alone
+        return LabYaml()
     try:
         file = LabFile.model_validate(document.value, context=known)
     except ValidationError as error:

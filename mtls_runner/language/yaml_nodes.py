@@ -185,7 +185,7 @@ _CONTEXTS: tuple[tuple[str, str, str], ...] = (
 )
 _UNSTARTABLE = "that cannot start any token"
 _SHORT_OUTCOME = re.compile(r"(?:^|[\s{,])([a-z-]+)$")
-_PLAIN_WORD = re.compile(r"\s*([a-z-]+)\s*$")
+_PLAIN_WORD = re.compile(r"\s*([a-z-]+)\s*(?:[,}]|$)")
 _WILDCARD = re.compile(r"\*\.[\w.-]+")
 
 
@@ -244,6 +244,8 @@ def _words(error: yaml.YAMLError, problem: str, context: str, text: str, index: 
         if character == "\t":
             return "a tab can't indent", "spaces"
         return f"a value can't begin with '{character}'", "quotes around it"
+    if "flow mapping" in context and text[index : index + 1] == ":":
+        problem = _COLON  # of a text within braces the parser says only that they are not closed there
     for phrase, message, expected in _PHRASES:
         if phrase in problem or phrase in context:
             return _advice(phrase, message, context, text, index) or (message, expected)

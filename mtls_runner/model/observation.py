@@ -247,6 +247,7 @@ class ServerView:
         ocsp: what it held against the client by OCSP, though the chain was good.
         presented: subject of the certificate that the client sent, whatever became of it; ``None``: none, or unknown.
         refused_status: the HTTP status by which it refused the certificate itself (nginx 400/495/496/497), or ``None``.
+        wants_proxy_protocol: it closed the connection, since that did not begin with the PROXY protocol.
         alerts, messages: from the server's side, in order; empty where it doesn't tell.
         request: the HTTP request it saw.
         behind: what a server of the plan saw that it connected to itself, and that server's id; ``None``: none did.
@@ -282,6 +283,7 @@ class ServerView:
     presented: str | None = None
     timed_out: bool = False
     reasons: frozenset[Reason] = frozenset()
+    wants_proxy_protocol: bool = False
     heard: int = field(default=0, compare=False)
 
 

@@ -49,7 +49,7 @@ _HOMES = {
 
 _SUFFIXES = frozenset({".yaml", ".yml"})
 _SETTINGS = frozenset({"lab.yaml", "lab.yml"})
-# One of these at the beginning of a line makes a named file ours: other plug-ins' tests are YAML too.
+# One of these at the beginning of a line makes a file ours: other plug-ins' tests are YAML too, and servers' configurations.
 _OURS = re.compile(r"^(?:ca|authorities|leaves|servers?|cases|matrix)[ \t]*:", re.MULTILINE)
 _ENOUGH = 1 << 20
 """Characters; no scenario is longer."""
@@ -111,7 +111,8 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ScenarioFi
     """Take a scenario file."""
     if file_path.suffix not in _SUFFIXES or file_path.name in _SETTINGS:
         return None
-    if _matches(file_path, parent.config) or (parent.session.isinitpath(file_path) and _looks_like_one(file_path)):
+    meant = _matches(file_path, parent.config) or parent.session.isinitpath(file_path)
+    if meant and _looks_like_one(file_path):
         file: ScenarioFile = ScenarioFile.from_parent(parent, path=file_path)
         return file
     return None
@@ -142,7 +143,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def _looks_like_one(path: Path) -> bool:
-    """Whether a file that was named is a scenario, if only a bad one, rather than another plug-in's test."""
+    """Whether a file that was meant is a scenario, if only a bad one, rather than another plug-in's test, or a server's file."""
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         text = file.read(_ENOUGH)
     return _OURS.search(text) is not None or _KEYS.search(text) is None

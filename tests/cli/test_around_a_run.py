@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import io
+import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -69,6 +70,17 @@ def test_a_shells_star_may_bring_lab_yaml_along(write: Write, capsys: pytest.Cap
     assert len(capsys.readouterr().out.splitlines()) == 4
 
 
+def test_config_does_not_search_a_whole_disk(write: Write, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    write("deep/er/small.yaml", SMALL)
+    assert program(["config"]) == 0
+    assert capsys.readouterr().out.startswith("deep/er/small.yaml\n")
+    for number in range(2000):
+        (tmp_path / "many" / str(number)).mkdir(parents=True)
+    assert program(["config"]) == 2
+    assert f"{tmp_path} holds more than 2000 directories: name the scenarios" in capsys.readouterr().err
+    assert program(["config", "deep"]) == 0
+
+
 def test_check_validates_and_runs_nothing(write: Write, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     write("small.yaml", SMALL)
     write("failing.yaml", SMALL.replace("leaves:\n", "leaves:\n  idle: {subject: CN=idle}\n"))
@@ -95,6 +107,8 @@ def test_check_validates_and_runs_nothing(write: Write, capsys: pytest.CaptureFi
 def test_the_hook_for_pre_commit_is_that_command() -> None:
     (hook,) = yaml.safe_load((Path(__file__).parents[2] / ".pre-commit-hooks.yaml").read_text())
     assert (hook["entry"], hook["language"]) == ("mtls-run check", "python")
+    meant = ("scenarios/a.yaml", "scenarios/deep/er.yml", "lab.yaml", "mtls/lab.yaml")
+    assert [name for name in (*meant, "compose.yaml", "slab.yaml") if re.search(hook["files"], name)] == list(meant)
 
 
 def _scripts(value: object) -> list[str]:

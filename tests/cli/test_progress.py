@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,10 +56,21 @@ def test_who_does_not_listen_is_told_afterwards(write: Write, jobs: int) -> None
     assert not any(isinstance(event, Progress) for event in again)
 
 
-@pytest.mark.parametrize("jobs", ["1", "2"])
-def test_a_terminal_shows_it_and_a_pipe_does_not(cli: Cli, write: Write, no_keys: str, jobs: str) -> None:
+@pytest.mark.usefixtures("no_keys")
+def test_several_cases_at_once_do_not_hold_it_back(write: Write) -> None:
+    plan = load(write("slow.yaml", SLOW))
+    events = run([plan], RunOptions(jobs=2))
+    making = [
+        [thread.name for thread in threading.enumerate() if thread.name.startswith("rsa")]
+        for event in events
+        if isinstance(event, Progress)
+    ]
+    assert any(making), "it is told once it is done"
+
+
+def test_a_terminal_shows_it_and_a_pipe_does_not(cli: Cli, write: Write, no_keys: str) -> None:
     write("slow.yaml", SLOW)
-    code, told = on_a_terminal(cli, "slow.yaml", "-j", jobs, XDG_CACHE_HOME=no_keys)
+    code, told = on_a_terminal(cli, "slow.yaml", XDG_CACHE_HOME=no_keys)
     assert code == 0
     assert "making RSA keys, " in told
     assert told.index("making RSA keys, ") < told.index("✓")

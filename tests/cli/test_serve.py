@@ -397,10 +397,23 @@ def test_at_a_port_and_in_a_directory_of_ones_own(cli: Cli, write: Write) -> Non
         assert f"nothing can listen at 127.0.0.1:{port}: Address already in use" in done.stderr
     with serving(cli, "small.yaml", "--port", str(port), "--dir", "mine") as running:
         without, with_ = (entry.commands[0] for entry in running.entries)
+        by_openssl = running.entries[1].commands[1]
         url = f"https://localhost:{port}/"
         assert without == f"curl -v --cacert mine/bundles/ca.pem {url}"
         pair = "--cert mine/leaves/client.chain.pem --key mine/leaves/client.key"
         assert with_ == f"curl -v --cacert mine/bundles/ca.pem {pair} {url}"
+        assert by_openssl.partition(" | ")[2] == (
+            f"openssl s_client -quiet -connect localhost:{port} -verify_hostname localhost -verify_return_error "
+            "-CAfile mine/bundles/ca.pem -cert mine/leaves/client.chain.pem -key mine/leaves/client.key"
+        )
+        assert sorted(path.name for path in (cli.directory / "mine").iterdir() if path.is_dir()) == [
+            "authorities",
+            "bundles",
+            "leaves",
+        ]
+        done = typed(f"cd {cli.directory} && {by_openssl}")
+        assert done.returncode == 0, done.stderr
+        assert "CN=client.test  accepted" in running.line()
         done = typed(f"cd {cli.directory} && {with_}")
         assert done.returncode == 0, done.stderr
         assert "CN=client.test  accepted" in running.line()

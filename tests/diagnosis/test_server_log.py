@@ -160,6 +160,60 @@ def test_lines_of_others(lab: Lab, tmp_path: Path, line: str, reason: Reason) ->
     assert told.causes[0].reason is reason
 
 
+_HAPROXY = """\
+defaults
+  mode http
+  log stdout format raw local0
+  timeout client 9s
+  timeout server 9s
+  timeout connect 9s
+frontend fe
+  bind 127.0.0.1:{0} ssl crt {1} ca-file {2} verify required
+  {3}
+  http-request return status 200
+"""
+
+
+@pytest.mark.parametrize("log_format", ["option httplog", "option httpslog"])
+def test_haproxys_log_as_it_is_by_default(lab: Lab, tmp_path: Path, log_format: str) -> None:
+    server, log = lab.material.credential("server"), tmp_path / "haproxy.log"
+    assert server.key_path is not None
+    (tmp_path / "site.pem").write_bytes(server.chain_path.read_bytes() + server.key_path.read_bytes())
+    with reserved_port(tmp_path / "ports") as port:
+        trusted = lab.material.bundle(["ca", "bare-ca"])
+        (tmp_path / "haproxy.cfg").write_text(_HAPROXY.format(port, tmp_path / "site.pem", trusted, log_format))
+        with running("haproxy", "-db", "-f", str(tmp_path / "haproxy.cfg"), output=log):
+            until_it_answers(of(lab, "good", port))
+            for name, reason in (("expired", Reason.EXPIRED), ("self-signed", Reason.SELF_SIGNED)):
+                told = attempt(of(lab, name, port), LogFile(log))
+                assert told.observation.outcome is Outcome.SERVER_REFUSED
+                assert told.causes[0].reason is reason
+                assert told.observation.server is not None
+                assert told.observation.server.source == "HAProxy log, haproxy.log"
+            accepted = attempt(of(lab, "good", port), LogFile(log))
+            assert accepted.accepted
+            assert accepted.observation.server is None
+
+
+def test_haproxys_fields_of_a_request_that_is_let_in_all_the_same(lab: Lab, tmp_path: Path) -> None:
+    """``option httpslog`` beside ``verify optional crt-ignore-err all``, and a rule that answers with 403."""
+    line = (
+        '127.0.0.1:56146 [28/Nov/2026:22:53:32.699] fe2~ fe2/<NOSRV> 0/-1/-1/-1/0 403 49 - - LR-- 1/1/0/0/0 0/0 "GET / HTTP/1.1" '
+        "0/0000000000000000/{}/0/0 localhost/TLSv1.2/ECDHE-ECDSA-AES256-GCM-SHA384\n"
+    )
+    log = tmp_path / "haproxy.log"
+    log.write_text(line.format(10))
+    case = next(case for case in lab.plan.cases if case.name.startswith("expired") and "python" in case.name)
+    source = LogFile(log)
+    attempt(wish(lab, case), source)
+    assert source.earlier is not None
+    assert source.earlier.verify_code == 10
+    log.write_text(line.format(0))
+    fresh = LogFile(log)
+    attempt(wish(lab, case), fresh)
+    assert fresh.earlier is None
+
+
 def test_what_it_said_before_is_a_hint_and_no_more(lab: Lab, tmp_path: Path) -> None:
     log = tmp_path / "server.log"
     log.write_text("verify error:num=25:path length constraint exceeded\n")

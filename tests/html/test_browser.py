@@ -121,6 +121,34 @@ def test_one_case_stands_open_and_needs_no_filters(tab: Browser, one: Path) -> N
     assert shown(tab, ".held tr") == 3
 
 
+def test_on_a_phone_no_word_is_broken_and_what_is_wrong_is_in_sight(tab: Browser, twenty: Path) -> None:
+    tab.look(width=360, height=800)
+    tab.open(twenty)
+    tab.value("""document.querySelectorAll('.case').forEach((each) => {
+      each.open = true; each.style.contentVisibility = 'visible';  // as if each were scrolled to
+    })""")
+    words = tab.value("""
+        [...document.querySelectorAll('.held :is(th, td)')].filter((each) => each.checkVisibility()).flatMap((each) => {
+          const found = [];
+          for (const node of [...each.childNodes].filter((one) => one.nodeType === 3)) {
+            for (const word of node.data.matchAll(/[A-Za-z]+/g)) {
+              const range = document.createRange();
+              range.setStart(node, word.index); range.setEnd(node, word.index + word[0].length);
+              if (range.getClientRects().length > 1) found.push(word[0]);
+            }
+          }
+          return found;
+        })""")
+    assert words == []
+    marks = tab.value(
+        "[...document.querySelectorAll('pre.trouble mark')].map((each) => each.getBoundingClientRect().right)"
+    )
+    assert isinstance(marks, list)
+    assert len(marks) == 2
+    assert all(float(str(right)) <= 360 for right in marks)
+    assert texts(tab, "pre.trouble mark") == ["revoked", "revoked"]
+
+
 def test_the_ladder_is_drawn_with_the_alert_in_red_at_its_place(tab: Browser, one: Path) -> None:
     tab.look(width=1280, height=900)
     tab.open(one)

@@ -152,3 +152,10 @@ def test_the_repository_s_own_lab_yaml_loads() -> None:
     root = Path(__file__).parents[2]
     assert find_lab(root / "scenarios" / "basic.yaml") == root / "lab.yaml"
     assert load(root / "scenarios" / "basic.yaml").warnings == ()
+
+
+@pytest.mark.parametrize("text", ["", "# jobs: 4\n", "---\n"])
+def test_a_lab_yaml_with_nothing_in_it_sets_nothing(load_text: Load, tmp_path: Path, text: str) -> None:
+    (tmp_path / "lab.yaml").write_text(text)
+    assert load_text(MINIMAL).cases
+    assert tree_settings(tmp_path / "lab.yaml").jobs is None

@@ -198,6 +198,13 @@ def _expect(written: str) -> str:
             "{server-refused: no-certificate}, in braces",
             "",
         ),
+        (
+            TYPED.partition("cases:")[0] + "cases:\n  - {name: good, expect: server-refused: no-certificate}\n",
+            "7:40",
+            "a ':' can't stand here",
+            "{server-refused: no-certificate}, in braces",
+            "",
+        ),
         (_expect("{accepted: 200}"), "9:24", "'accepted' has no reason", "status: 200", ""),
         (_expect("{rejected: expired}"), "9:14", "there is no key 'rejected' here", None, "server-refused"),
         (_expect("{no-connection: refusd}"), "9:29", "this is not a reason", None, "refused"),

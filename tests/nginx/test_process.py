@@ -242,6 +242,7 @@ cases:
   - {name: v1, client: {proxy_protocol: v1}, expect: {outcome: accepted, body: "from 127.0.0.1"}}
   - {name: v2, client: {proxy_protocol: v2}, expect: {outcome: accepted, body: "from 127.0.0.1"}}
   - {name: without, expect: {outcome: no-connection, where: {when: {tool: curl}, expect: {curl_exit: 35}}}}
+  - {name: in vain, server: {like: server, config: plain.conf}, client: {proxy_protocol: v1}, expect: {no-connection: not-tls}}
 """
 
 
@@ -251,6 +252,7 @@ def test_clients_that_speak_the_proxy_protocol(tmp_path: Path) -> None:
         tmp_path / "own.conf"
     ).write_text("""server { listen 443 ssl proxy_protocol; ssl_certificate c.pem; ssl_certificate_key k.pem;
         location / { return 200 "from $proxy_protocol_addr"; } }""")
+    (tmp_path / "plain.conf").write_text((tmp_path / "own.conf").read_text().replace(" proxy_protocol;", ";"))
     plan = load(scenario(tmp_path, PROXIED), Overrides(allow_commands=True))
     with Lab(plan) as lab:
         verdicts = {case.name: lab.run(case) for case in plan.cases}
@@ -258,3 +260,10 @@ def test_clients_that_speak_the_proxy_protocol(tmp_path: Path) -> None:
         (name, v.mismatches, v.error) for name, v in verdicts.items() if v.status not in (Status.PASS, Status.SKIP)
     ] == []
     assert [name for name, v in verdicts.items() if v.status is Status.SKIP] == ["v2[client.tool=curl]"]
+    for tool in ("python", "curl"):
+        without, in_vain = (verdicts[f"{name}[client.tool={tool}]"].observation for name in ("without", "in vain"))
+        assert without is not None
+        assert in_vain is not None
+        assert without.hint.startswith("The server expects the PROXY protocol")
+        assert without.evidence[1] == "server (nginx log): broken header: what came is not the PROXY protocol"
+        assert in_vain.hint.startswith("The client begins with the PROXY protocol (proxy_protocol: v1)")

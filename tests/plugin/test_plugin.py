@@ -129,6 +129,7 @@ def test_the_ini_option_names_scenarios(pytester: pytest.Pytester) -> None:
         "top.yaml",
     ):
         write(pytester, name, "defaults: {client: {timeout: 9}}\n" if name.endswith("lab.yaml") else SMALL)
+    write(pytester, "labs/edge.yaml", "static_resources: {listeners: []}\n")  # a server's own configuration
     result = run_pytest(pytester, "--collect-only", "-q")
     files = {line.partition("::")[0] for line in result.outlines if "::" in line}
     assert files == {"labs/one.yaml", "labs/deep/er/two.yaml", "extra/a.yaml"}

@@ -167,6 +167,14 @@ def test_an_expectation_is_replaced(tmp_path: Path) -> None:
     assert replaced(tmp_path, before, REFUSED) == (
         "  - {name: x, expect: {server-refused: no-certificate}, client: client}  # a\n"
     )
+    before = "  - {name: x, expect: {outcome: accepted,  # b\n      status: 200}, client: client}  # a\n"
+    assert replaced(tmp_path, before, REFUSED) == (
+        "  - {name: x,\n      # b\n      expect: {server-refused: no-certificate}, client: client}  # a\n"
+    )
+    before = "  - {name: x,\n     expect: {  # c\n       server-refused: expired}}\n"
+    assert replaced(tmp_path, before, REFUSED) == (
+        "  - {name: x,\n     # c\n     expect: {server-refused: no-certificate}}\n"
+    )
     before = "  - name: x\n    expect: accepted  # a  # look: why\n"
     assert replaced(tmp_path, before, LOOK) == "  - name: x\n    expect: accepted  # a  # look: it gets in\n"
 

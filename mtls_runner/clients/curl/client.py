@@ -289,7 +289,7 @@ class CurlClient(Client):
         Raises:
             MaterialError: something can't be made.
         """
-        files = self._files(self._place(material), client, material)
+        files = self._files(self._place(material), client, material, typed=True)
         return build(client, client.connect or address, files, short=True).typed()
 
     def _run(
@@ -320,13 +320,18 @@ class CurlClient(Client):
         directory = material.directory.absolute() / "curl"
         with self._lock:
             if directory not in self._places:
-                empty = directory / "empty"
-                directory.mkdir(mode=0o700, exist_ok=True)
-                empty.mkdir(mode=0o700, exist_ok=True)
-                self._places[directory] = _Place(directory, empty)
+                self._places[directory] = _Place(directory, directory / "empty")
             return self._places[directory]
 
-    def _files(self, place: _Place, client: ClientSpec, material: Material) -> CurlFiles:
+    def _files(self, place: _Place, client: ClientSpec, material: Material, *, typed: bool = False) -> CurlFiles:
+        """``typed``: for a command that somebody types, only what it names is written."""
+        if not typed or not client.trust:
+            place.directory.mkdir(mode=0o700, exist_ok=True)
+            place.empty.mkdir(mode=0o700, exist_ok=True)
+        plain = client.security_level == 2 and not client.signature_algorithms
+        settings = place.directory / "openssl.cnf"
+        if not (typed and plain):
+            settings = self._keep(place, settings.name, openssl_settings(client).encode())
         config = None
         if client.certificate is not None and client.passphrase is not None:
             line = f"pass = {_quote(client.passphrase.reveal())}\n"
@@ -352,7 +357,7 @@ class CurlClient(Client):
             key_form=presented.key_form if presented is not None else FileForm.PEM,
             trust=trust,
             empty=place.empty,
-            settings=self._keep(place, "openssl.cnf", openssl_settings(client).encode()),
+            settings=settings,
             config=config,
             body=self._keep(place, "body", body) if body else None,
             crl=material.crl(client.crl).absolute() if client.crl else None,
@@ -365,6 +370,7 @@ class CurlClient(Client):
         with self._lock:
             key = (place.directory, name, content)
             if key not in self._written:
+                place.directory.mkdir(mode=0o700, exist_ok=True)
                 stem, dot, suffix = _SAFE_NAME.sub("_", name).rpartition(".")
                 path, number = place.directory / f"{stem}{dot}{suffix}", 1
                 while path.exists():

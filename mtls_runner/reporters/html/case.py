@@ -16,7 +16,7 @@ from mtls_runner.model.verdict import Status, Verdict
 from mtls_runner.reporters import headline, one_line, told_mismatches, typed_again
 from mtls_runner.reporters.html.chains import Break, chains
 from mtls_runner.reporters.html.drawing import Shelf
-from mtls_runner.reporters.html.environment import Lines
+from mtls_runner.reporters.html.environment import Lines, underlined
 from mtls_runner.reporters.html.overview import WORDS, File, Piece
 from mtls_runner.reporters.html.spool import Spool
 from mtls_runner.reporters.html.stages import last_seen, stages
@@ -97,7 +97,7 @@ class CasePage:
             file=file.number,
             summary=_summary(verdict) if told_last else "",
             hint=seen.hint if seen is not None and told_last else "",
-            trouble=Lines(_trouble(verdict, plan.text)),
+            trouble=underlined(_trouble(verdict, plan.text)),
             held=only.held if only is not None else (),
             stages=done if only is None else (),
             step="" if last is None or only is not None else f"of step {last + 1}",

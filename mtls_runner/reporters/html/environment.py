@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from mtls_runner.model.certificate import minute
 from mtls_runner.reporters import for_xml, one_line, visible
+from mtls_runner.snippet import width
 
-__all__ = ["Lines", "environment", "static"]
+__all__ = ["Lines", "environment", "static", "underlined"]
 
 _PACKAGE = "mtls_runner.reporters.html"
 
@@ -34,8 +36,44 @@ def environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.filters |= {"digest": _digest, "minute": minute}
+    made.filters |= {"breakable": _breakable, "digest": _digest, "minute": minute}
     return made
+
+
+def _breakable(text: str) -> Markup:
+    """A value that may be broken behind the underscores of TLS's words, so that it is not broken within one."""
+    return Markup("_<wbr>").join(escape(_made_visible(part)) for part in text.split("_"))
+
+
+_CARET = re.compile(r"^ *\| ( *)(\^+)$", re.MULTILINE)
+_SOURCE = re.compile(r"^ *[0-9]+ \| ")
+
+
+def underlined(text: str) -> Markup:
+    """A snippet, of which what the caret points at is marked instead: its lines may be broken where there is little room."""
+    shown: list[Markup] = []
+    for line in text.split("\n"):
+        caret = _CARET.match(line)
+        source = _SOURCE.match(shown[-1]) if caret and shown else None
+        if caret is None or source is None:
+            shown.append(escape(_made_visible(Lines(line))))
+            continue
+        begin, cells = source.end() + len(caret[1]), len(caret[2])
+        plain = str(shown.pop().unescape())
+        start = _index(plain, begin)
+        end = _index(plain, begin + cells)
+        shown.append(Markup("{}<mark>{}</mark>{}").format(plain[:start], plain[start:end], plain[end:]))
+    return Markup("\n").join(shown)
+
+
+def _index(text: str, cells: int) -> int:
+    """Of the character that so many cells of a terminal are in front of."""
+    at = 0
+    for index, character in enumerate(text):
+        if at >= cells:
+            return index
+        at += width(character)
+    return len(text)
 
 
 def static(name: str) -> Markup:

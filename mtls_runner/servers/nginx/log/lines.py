@@ -33,6 +33,8 @@ _HANDSHAKING = re.compile(r" while SSL handshaking(?:,|$)")
 _TO_UPSTREAM = " while SSL handshaking to upstream"
 # ngx_ssl_clear_error: an OpenSSL error that somebody left behind (a failed verification does); the connection goes on.
 _STALE = "ignoring stale global SSL error"
+# ngx_proxy_protocol_read in src/core/ngx_proxy_protocol.c; the octets that came follow, which may hold line feeds.
+_NO_PROXY_HEADER = 'broken header: "'
 
 # ngx_ssl_ocsp_validate in src/event/ngx_event_openssl_stapling.c: a resumed session has no verified chain, so that nginx builds
 # one from the certificate that is in the session and from what it trusts; it does not log OpenSSL's code for what is wrong.
@@ -81,7 +83,16 @@ class LogLine:
     @property
     def ends_connection(self) -> bool:
         """Whether nothing that matters follows about this connection, as long as it had no request."""
-        return self.access is not None or (not self.is_stale and _ENDINGS.search(self.message) is not None)
+        return (
+            self.access is not None
+            or self.wants_proxy_protocol
+            or (not self.is_stale and _ENDINGS.search(self.message) is not None)
+        )
+
+    @property
+    def wants_proxy_protocol(self) -> bool:
+        """Whether it closes the connection, since that did not begin with the PROXY protocol (``listen … proxy_protocol``)."""
+        return self.message.startswith(_NO_PROXY_HEADER)
 
     @property
     def is_stale(self) -> bool:
@@ -154,6 +165,7 @@ def server_view(lines: Sequence[LogLine], client: ClientView) -> ServerView:
         source="nginx log",
         handshake_complete=bool(access.get("protocol")) if access is not None else None if failure is None else False,
         error="; ".join(words),
+        wants_proxy_protocol=any(line.wants_proxy_protocol for line in lines),
         error_symbol="CERTIFICATE_VERIFY_FAILED"
         if failure and failure.message.startswith(_NOT_VERIFIED_ANEW)
         else next((error.symbol for error in errors if error.symbol), ""),
@@ -232,5 +244,7 @@ def _request(access: Mapping[str, str]) -> HttpRequest | None:
 
 
 def _without_context(message: str) -> str:
-    """Without what nginx was doing and for whom (ngx_http_log_error appends ``, client: …, server: …``)."""
+    """Without what nginx was doing and for whom (ngx_http_log_error appends ``, client: …, server: …``), nor octets of TLS."""
+    if message.startswith(_NO_PROXY_HEADER):
+        return "broken header: what came is not the PROXY protocol"
     return message.partition(", client: ")[0]
