@@ -464,7 +464,8 @@ def rehearse(
     """Say on which dates something changes: what expires, becomes valid or runs out, and who is refused then.
 
     Runs the file just before and just after each such date, with material that is dated so much earlier. The exit code is 1
-    where a case ends otherwise. Own files, and servers that run already, can't be moved in time.
+    where a case ends otherwise. Own files need libfaketime and programs (nginx as a process, curl); servers that run
+    already stay where they are.
     """
     from mtls_runner.cli import rehearse as command
     from mtls_runner.cli.choose import Choice

@@ -81,7 +81,7 @@ class Culprit:
             sent = (sent[0], *(beside[sent[0]] or sent[1:]))
         trust = (*verifier.trust, *(one for id_ in verifier.trust for one in beside.get(id_, ())))
         verifier = replace(verifier, trust=trust)
-        now = datetime.now(UTC) + self._plan.moved
+        now = datetime.now(UTC) + self._plan.moved + self._plan.clock
         for reason in judgement.reasons:
             told = self._list(reason, sent, verifier, known)
             if told:

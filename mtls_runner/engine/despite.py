@@ -4,7 +4,7 @@ are not read yet."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from mtls_runner.model.case import Plan
@@ -52,7 +52,7 @@ def _said(
     soon = _revoked_by(client, files, material, plan)
     if now is None and soon is not None:
         yield f"though its certificate is revoked (CRL {soon}): the server has not read its new files"
-    if unverified and _expired(client, material):
+    if unverified and _expired(client, material, plan.clock):
         yield f"though its certificate has expired: {unverified}"
 
 
@@ -68,9 +68,9 @@ def _revoked_by(client: ClientSpec, server: ServerSpec, material: Store, plan: P
     return found.id if found is not None else None
 
 
-def _expired(client: ClientSpec, material: Store) -> bool:
+def _expired(client: ClientSpec, material: Store, clock: timedelta) -> bool:
     end = not_after(material.credential(client.certificate)) if client.certificate is not None else None
-    return end is not None and end < datetime.now(UTC)
+    return end is not None and end < datetime.now(UTC) + clock
 
 
 def not_after(credential: Credential) -> datetime | None:

@@ -15,9 +15,10 @@ from mtls_runner.errors import Diagnostic, Span
 from mtls_runner.model.case import Case, Expectation, Plan
 from mtls_runner.model.certificate import Moment
 from mtls_runner.model.chain import lineage
-from mtls_runner.model.traits import BackendTraits, ClientTraits
+from mtls_runner.model.endpoint import ClientSpec, ServerSpec
+from mtls_runner.model.traits import BackendTraits, ClientTraits, Runtime
 
-__all__ = ["moved", "stands_still"]
+__all__ = ["by_clocks", "moved", "needs_clocks", "stands_still"]
 
 _DATELESS = (str, bytes, int, float, Span, Diagnostic, Expectation, BackendTraits, ClientTraits)
 _T = TypeVar("_T")
@@ -58,11 +59,51 @@ class _Shift:
         return value
 
 
+class _Clock(_Shift):
+    """Moves the clocks of both ends instead."""
+
+    def _of(self, value: object) -> object:
+        if isinstance(value, Moment):
+            return value
+        made = super()._of(value)
+        return replace(made, clock=self._by) if isinstance(made, ServerSpec | ClientSpec) else made
+
+
+def by_clocks(plan: Plan) -> Plan:
+    """A plan that is moved, with the dates that were written, and with its programs' clocks moved instead."""
+    written = replace(moved(plan, -plan.moved), moved=timedelta(0), clock=plan.moved)
+    return _Clock(plan.moved).of(written)
+
+
+def needs_clocks(case: Case, plan: Plan) -> bool:
+    """Whether there is something of the user's own among what its ends are given, whose dates are what they are."""
+    return bool(_own(case, plan))
+
+
 def stands_still(case: Case, plan: Plan) -> str | None:
     """What of a case's can't be moved in time, as the reason why it is skipped; ``None``: nothing."""
+    if any(server.backend.runs_already for server, _ in case.meetings()):
+        return "a server that runs already has a clock of its own: only what the lab makes is moved in time"
+    own = _own(case, plan)
+    if not own:
+        return None
+    of = f"{', '.join(own)}: own files have the dates that they have, so that the clocks of both ends would have to move;"
+    for server, client in case.meetings():
+        if server.runtime is Runtime.CONTAINER or (
+            server.runtime is None and server.backend.runtime is Runtime.CONTAINER
+        ):
+            return f"{of} that of a container is not moved (runtime: process)"
+        for end in (server.backend, client.tool if client is not None else None):
+            why = end.clock() if end is not None else None
+            if why is not None and end is not None:
+                return f"{of} {end}: {why}"
+    return None
+
+
+def _own(case: Case, plan: Plan) -> list[str]:
+    """Ids of the user's own certificates and CRLs among what a case's ends are given."""
+    found: list[str] = []
     for meant, client in case.meetings():
-        if meant.backend.runs_already:
-            return "a server that runs already has a clock of its own: only what the lab makes is moved in time"
         ids: set[str] = set()
         crls: set[str] = set()
         for end in (*meant.every_host, client):
@@ -74,8 +115,5 @@ def stands_still(case: Case, plan: Plan) -> str | None:
             ids.update(spec.id for spec in lineage(plan.certificates, id_))
         own = sorted(id_ for id_ in ids if id_ in plan.certificates and plan.certificates[id_].files is not None)
         own += sorted(id_ for id_ in crls if id_ in plan.crls and plan.crls[id_].file is not None)
-        if own:
-            return (
-                f"{', '.join(own)}: own files have the dates that they have: only what the lab makes is moved in time"
-            )
-    return None
+        found += own
+    return list(dict.fromkeys(found))

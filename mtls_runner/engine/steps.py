@@ -167,7 +167,7 @@ class _Steps:
         end = not_after(self._lab.material.credential(step.until_expired))
         if end is None:
             raise LabError(f"{step.until_expired}: when it expires can't be read")
-        left = end - datetime.now(UTC)
+        left = end - datetime.now(UTC) - self._lab.plan.clock
         if left > _LONGEST:
             raise LabError(f"{step.until_expired} does not expire within {_LONGEST}")
         # notAfter is a whole second that still counts (RFC 5280 §4.1.2.5)

@@ -298,6 +298,7 @@ class Plan:
     crls: Mapping[str, CrlSpec] = field(default_factory=dict)
     files: frozenset[Path] = frozenset()
     moved: timedelta = timedelta(0)
+    clock: timedelta = timedelta(0)
     not_run: tuple[Case, ...] = ()
     places: Mapping[tuple[str, str, str], Span] = field(default_factory=dict)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -155,6 +156,7 @@ class ClientSpec:
             ``NAME:PORT``) to other servers of the plan; ``None``: it does not.
         reached: where these are, while they run.
         until: what it reads up to then; empty: until the server closes. With neither it only connects.
+        clock: how far ahead its program's clock is.
     """
 
     tool: ClientTraits
@@ -186,6 +188,7 @@ class ClientSpec:
     protocol: ClientProtocol = ClientProtocol.HTTPS
     send: bytes = field(default=b"", repr=False)
     until: bytes = b""
+    clock: timedelta = timedelta(0)
     location: tuple[tuple[str, ServerSpec], ...] | None = None
     reached: tuple[tuple[str, Address], ...] = ()
 
@@ -302,6 +305,7 @@ class ServerSpec:
         alone: its files are replaced while it runs, so that it shares neither process nor container with another.
         session_cache: nginx ``ssl_session_cache``; ``None``: what the backend does of its own accord.
         session_tickets: whether sessions are kept by clients, in tickets (RFC 5077), rather than in its cache.
+        clock: how far ahead its program's clock is.
         session_ticket_key: name of the key that encrypts tickets; hosts with equal names share it. ``None``: a random one.
     """
 
@@ -331,6 +335,7 @@ class ServerSpec:
     upstreams: tuple[str, ...] = ()
     behind: tuple[tuple[str, ServerSpec], ...] = ()
     reached: tuple[tuple[str, Address], ...] = ()
+    clock: timedelta = timedelta(0)
     crl: tuple[str, ...] = ()
     crl_check: RevocationCheck = RevocationCheck.NONE
     ocsp: RevocationCheck = RevocationCheck.NONE

@@ -238,6 +238,7 @@ class DeclaredServer:
         completes_chains: it sends issuers that it finds among what it trusts, where it was given no intermediates.
         verify_depth: intermediates that it allows where it is told nothing; ``None``: nobody knows.
         start: patterns of lines that say why it can't start, before the dialect's.
+        faketime: libfaketime moves its clock.
         differs: cases of the catalogue that end otherwise here.
     """
 
@@ -259,6 +260,7 @@ class DeclaredServer:
     verify_depth: int | None = None
     start: tuple[Pattern, ...] = ()
     differs: tuple[Difference, ...] = ()
+    faketime: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -278,7 +280,7 @@ class DeclaredClient:
         input: a template of what it reads; ``None``: nothing.
         response: a regular expression behind which the raw response stands; ``None``: facts tell it.
         start: patterns of lines that say that its own material can't be used, before the dialect's.
-        completes_chains, differs: as for a server.
+        completes_chains, differs, faketime: as for a server.
     """
 
     command: Command
@@ -295,6 +297,7 @@ class DeclaredClient:
     input: str | None = None
     response: str | None = None
     differs: tuple[Difference, ...] = ()
+    faketime: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

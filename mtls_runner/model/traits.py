@@ -96,6 +96,10 @@ def _nothing() -> str | None:
     return None
 
 
+def _own_clock() -> str | None:
+    return "it has the clock of this machine"
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
 class BackendTraits:
     """A backend. Each is only equal to itself, and there is one for each name.
@@ -122,6 +126,7 @@ class BackendTraits:
         missing: what has to be installed before it can be used, as the sentence that a skipped case shows; ``None``: nothing.
         plain: what stands for it in a script of plain tools (``export``); ``None``: nothing does.
         in_catalogue: ``conformance`` runs it unless it is told what to run.
+        clock: why the clock of its program can't be moved, as a clause; ``None``: it can, where it is a process.
     """
 
     name: str
@@ -142,6 +147,7 @@ class BackendTraits:
     missing: Callable[[], str | None] = _nothing
     plain: PlainServer | None = None
     in_catalogue: bool = True
+    clock: Callable[[], str | None] = _own_clock
 
     @property
     def runtime(self) -> Runtime | None:
@@ -169,6 +175,7 @@ class ClientTraits:
         protocols: what it can speak.
         like_curl: a curl command line does what it does, so that curl stands for it in a script of plain tools (``export``).
         typed: what writes the command that a person would type in its place; ``None``: there is none.
+        clock: as for a backend.
     """
 
     name: str
@@ -185,6 +192,7 @@ class ClientTraits:
     typed: Callable[[], TypedCommand] | None = None
     missing: Callable[[], str | None] = _nothing
     in_catalogue: bool = True
+    clock: Callable[[], str | None] = _own_clock
 
     def cannot_speak(self, protocol: ClientProtocol) -> str | None:
         """That it does not speak it, for people; ``None``: it does."""

@@ -68,7 +68,8 @@ class Rehearsal:
 
 def dates(plan: Plan, now: datetime, until: datetime) -> Iterator[Date]:
     """Of all that the plan's ends are given, in order; those that are too close to be told apart are one."""
-    found = sorted({(moment.resolve(now), what) for moment, what in _moments(plan)})
+    written = {(moment.resolve(now), what) for moment, what in _moments(plan)}
+    found = sorted(written | set(_of_own_files(plan, now)))
     group: list[tuple[datetime, str]] = []
     for when, what in (one for one in found if now < one[0] <= until):
         if group and when - group[-1][0] > 2 * _MARGIN:
@@ -95,6 +96,20 @@ def _moments(plan: Plan) -> Iterator[tuple[Moment, str]]:
     for responder in {id(one): one for server in _servers(plan) for one in server.responders}.values():
         if responder.next_update is not None:
             yield responder.next_update, f"the answers of the responder `{responder.id}` run out"
+
+
+def _of_own_files(plan: Plan, now: datetime) -> Iterator[tuple[datetime, str]]:
+    if all(spec.files is None for spec in plan.certificates.values()):
+        return
+    from mtls_runner.pki.certificate_facts import facts
+    from mtls_runner.pki.users_files import UsersFiles
+
+    for id_, own in UsersFiles(plan.certificates, now).own.items():
+        known = facts(own.certificate)
+        if known.begin is not None:
+            yield known.begin, f"`{id_}` becomes valid"
+        if known.end is not None:
+            yield known.end, f"`{id_}` expires"
 
 
 def _servers(plan: Plan) -> Iterator[ServerSpec]:

@@ -19,7 +19,7 @@ from mtls_runner.private_files import user_cache
 from mtls_runner.runtimes.process import find_program, finish
 from mtls_runner.runtimes.template import render
 
-__all__ = ["Installed", "missing_program", "program_of"]
+__all__ = ["Installed", "clock", "missing_program", "program_of"]
 
 _ASK_SECONDS = 20.0
 _BUILD_SECONDS = 300.0
@@ -168,3 +168,13 @@ class Installed:
         if found is None:
             raise LabError(f"there is no program {name!r}")
         return found
+
+
+def clock(implementation: Implementation, faketime: bool) -> str | None:
+    """Why the clock of a declared program can't be moved, as a clause; ``None``: it can."""
+    program = program_of(implementation.needs) if faketime and implementation.needs is not None else None
+    if program is None:
+        return f"libfaketime is not known to move {implementation.title}'s clock"
+    from mtls_runner.runtimes.clock import stands
+
+    return stands(program)

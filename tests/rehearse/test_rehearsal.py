@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mtls_runner.cli import main
+from mtls_runner.runtimes.clock import stands
 
 NOW = datetime.now(UTC)
 ABSOLUTE = NOW + timedelta(days=120)
@@ -124,3 +126,66 @@ def test_a_server_that_does_not_start_breaks_no_rehearsal_and_a_client_that_is_n
     scenario.write_text(SCENARIO.replace("client: relative,", "client: {certificate: relative, tool: curl},"))
     assert main(["rehearse", str(scenario), "--for", "200d"]) == 3
     assert "relative: /bin/false --version" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("backend", "tool"),
+    [("nginx", "curl"), ("haproxy", "curl"), ("apache", "s_client"), ("stunnel", "s_client"), ("s_server", "curl")],
+)
+@pytest.mark.skipif("CI" not in os.environ and stands("curl") is not None, reason="no libfaketime")
+def test_clocks_move_where_dates_can_not(
+    scenario: Path, capsys: pytest.CaptureFixture[str], backend: str, tool: str
+) -> None:
+    """Both ends' clocks: own files, as OpenSSL sees them at that time; what the lab makes has the dates that were written."""
+    assert main(["forge", str(scenario), "-o", "forged"]) == 0
+    own = SCENARIO.replace(
+        "relative: {usage: client, not_after: +60d}",
+        "relative: {certificate: forged/leaves/relative.crt, key: forged/leaves/relative.key}",
+    ).replace(
+        "ca: {subject: CN=Root, days: 3650}",
+        "ca: {certificate: forged/authorities/ca.crt, key: forged/authorities/ca.key}",
+    )
+    own = own.replace("  server: {usage: server, days: 3650}", "  server: {usage: server, not_after: +90d}")
+    Path("own.yaml").write_text(own)
+    options = ["--backend", backend, "--runtime", "process", "--tool", tool]
+    for days, ends in (
+        (50, ("accepted", None)),
+        (70, ("server-refused", "expired")),
+        (100, ("client-refused", "expired")),
+    ):
+        main(["run", "own.yaml", *options, "-k", "relative", "--at", f"+{days}d", "--json", "report.json"])
+        (case,) = json.loads(Path("report.json").read_text())["cases"]
+        assert (case["observed"]["outcome"], case["observed"]["reason"]) == ends
+        if ends[0] != "client-refused":
+            assert _openssl("relative", NOW + timedelta(days=days)) == ends
+    if backend != "nginx":
+        return
+    capsys.readouterr()
+    assert main(["rehearse", "own.yaml", *options, "-k", "relative", "--for", "70d"]) == 1
+    told = capsys.readouterr().out
+    assert f"on {NOW + timedelta(days=60):%Y-%m-%d}" in told
+    assert "begins to refuse `relative`: expired" in told
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (
+            ["--backend", "nginx", "--runtime", "container", "--tool", "curl"],
+            "that of a container is not moved (runtime: process)",
+        ),
+        (["--backend", "s_server", "--tool", "python"], "python: it has the clock of this machine"),
+        (["--backend", "go", "--tool", "curl"], "go: libfaketime is not known to move Go net/http's clock"),
+    ],
+)
+def test_clocks_that_can_not_be_moved_are_a_skip(scenario: Path, options: list[str], why: str) -> None:
+    assert main(["forge", str(scenario), "-o", "forged"]) == 0
+    own = SCENARIO.replace(
+        "ca: {subject: CN=Root, days: 3650}",
+        "ca: {certificate: forged/authorities/ca.crt, key: forged/authorities/ca.key}",
+    )
+    Path("own.yaml").write_text(own)
+    main(["run", "own.yaml", *options, "--at", "+10d", "--json", "report.json"])
+    reasons = {case["skip_reason"] for case in json.loads(Path("report.json").read_text())["cases"]}
+    assert len(reasons) == 1
+    assert why in reasons.pop()

@@ -19,6 +19,14 @@ def _make() -> CurlClient:
     return CurlClient()
 
 
+def _clock() -> str | None:
+    import os
+
+    from mtls_runner.runtimes.clock import stands
+
+    return stands(os.environ.get("MTLS_RUN_CURL") or "curl")
+
+
 TRAITS = ClientTraits(
     name="curl",
     sentence="",
@@ -32,4 +40,5 @@ TRAITS = ClientTraits(
     own_exit_code=True,
     like_curl=True,
     typed=_make,
+    clock=_clock,
 )

@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from mtls_runner.errors import Deadline, DeadlineExceeded, LabError, ended_by
@@ -119,6 +120,7 @@ class CurlBinary:
         settings: Path,
         deadline: Deadline,
         outputs: Mapping[str, Sink] | None = None,
+        clock: timedelta = timedelta(0),
     ) -> CurlRun:
         """Run it once.
 
@@ -129,12 +131,17 @@ class CurlBinary:
             deadline: when it is killed, somewhat later.
             outputs: what takes each output that an option with a file's name makes (``--trace``), read as it comes, so that
                 no file and no memory has to hold it all.
+            clock: how far ahead its clock is.
 
         Raises:
             LabError: it died by a signal.
             DeadlineExceeded: it did not stop in time although it was told to.
         """
         environment = {**_environment(), "HOME": str(home), "OPENSSL_CONF": str(settings)}
+        if clock:
+            from mtls_runner.runtimes.clock import moved_clock
+
+            environment = dict(moved_clock(clock, environment))
         return _run(str(self.path), groups, environment, deadline, outputs or {})
 
 

@@ -314,7 +314,14 @@ class CurlClient(Client):
                 options += ["--pass", NO_PASSPHRASE]  # otherwise curl asks on the terminal, whatever its time limit
             groups.append([*options, *command.options, command.url])
         first = files[0]
-        return self._binary.run(groups, home=first.empty, settings=first.settings, deadline=deadline, outputs=outputs)
+        return self._binary.run(
+            groups,
+            home=first.empty,
+            settings=first.settings,
+            deadline=deadline,
+            outputs=outputs,
+            clock=clients[0].clock,
+        )
 
     def _place(self, material: Material) -> _Place:
         directory = material.directory.absolute() / "curl"

@@ -8,6 +8,7 @@ import shlex
 import shutil
 import threading
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 
 from mtls_runner.clients.curl.trace import CurlTrace
@@ -21,6 +22,7 @@ from mtls_runner.model.implementation import DeclaredClient, Implementation
 from mtls_runner.model.observation import ClientView
 from mtls_runner.model.port import Client, Material
 from mtls_runner.private_files import user_directory
+from mtls_runner.runtimes.clock import moved_clock
 from mtls_runner.runtimes.directory import Place
 from mtls_runner.runtimes.installed import Installed
 from mtls_runner.runtimes.ports import reserved_port
@@ -92,7 +94,7 @@ class DeclaredToolClient(Client):
                     port = stack.enter_context(reserved_port(user_directory() / "ports", "127.0.0.1"))
                     known["local_port"] = port
                 command = self._prepared(known, here, cache)
-                wrote = self._run(known, command, here, deadline.within(client.timeout))
+                wrote = self._run(known, command, here, deadline.within(client.timeout), client.clock)
         finally:
             shutil.rmtree(here, ignore_errors=True)
         if self._declared.transcript is not None and wrote.trace is not None and not wrote.trace.said_hello:
@@ -111,7 +113,9 @@ class DeclaredToolClient(Client):
             place.write("input", content + (Path(str(body)).read_bytes() if body else b""))
         return self._installed.command(self._declared.command, known, cache)
 
-    def _run(self, known: Mapping[str, object], command: list[str], here: Path, limit: Deadline) -> Wrote:
+    def _run(
+        self, known: Mapping[str, object], command: list[str], here: Path, limit: Deadline, clock: timedelta
+    ) -> Wrote:
         environment = {name: render(text, "argument", known, name) for name, text in self._declared.environment}
         if self._declared.told_port:
             from mtls_runner.runtimes.preload import preload
@@ -123,7 +127,7 @@ class DeclaredToolClient(Client):
                 command,
                 here,
                 Deadline.after(limit.remaining() + _GRACE_SECONDS),
-                environment=environment,
+                environment=moved_clock(clock, environment),
                 standard_input=here / "input" if self._declared.input is not None else None,
                 most=_MOST,
             )

@@ -7,7 +7,7 @@ from mtls_runner.model.implementation import Implementation
 from mtls_runner.model.port import Client
 from mtls_runner.model.traits import ClientTraits, Runtime
 from mtls_runner.registry import NO_CONSENT
-from mtls_runner.runtimes.installed import missing_program
+from mtls_runner.runtimes.installed import clock, missing_program
 
 __all__ = ["traits"]
 
@@ -36,4 +36,5 @@ def traits(implementation: Implementation, *, consent: bool = False) -> ClientTr
         completes_chains=declared.completes_chains,
         runtimes=(Runtime.PROCESS,),
         missing=missing,
+        clock=lambda: clock(implementation, declared.faketime),
     )

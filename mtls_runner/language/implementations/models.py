@@ -342,6 +342,7 @@ class ServerModel(Strict):
     completes_chains: Maybe[Bool] = about(
         "Whether it sends issuers that it finds among what it trusts, where it was given no intermediates.", True
     )
+    faketime: Maybe[Bool] = about("Whether libfaketime moves its clock: it is linked with glibc, and asks that.", True)
     verify_depth: Annotated[int | None, bounded(0, 100)] = about(
         "Intermediates that it allows where it is told nothing (verify_depth).", 1
     )
@@ -380,6 +381,7 @@ class ClientModel(Strict):
     start: Many[PatternModel] = about("Lines that say that its own material can't be used, before the dialect's.", [])
     differs: Many[DifferenceModel] = about("As for a server.", [])
     completes_chains: Maybe[Bool] = about("As for a server.", True)
+    faketime: Maybe[Bool] = about("As for a server.", True)
     transcript: Annotated[str | None, word({"openssl-msg": "openssl-msg"}, "a form of transcript")] = about(
         "Handshake messages that it prints: openssl-msg, as `openssl s_client -msg` does.", "openssl-msg"
     )

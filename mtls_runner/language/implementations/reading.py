@@ -230,6 +230,7 @@ class _Reader:
             if container
             else None,
             completes_chains=bool(model.completes_chains),
+            faketime=bool(model.faketime),
             verify_depth=model.verify_depth,
             start=tuple(_patterns(self._document, model.start, (*loc, "start"))),
             differs=tuple(Difference(one.case, one.outcome, one.source or "") for one in model.differs or ()),
@@ -247,6 +248,7 @@ class _Reader:
             start=tuple(_patterns(self._document, model.start, (*loc, "start"))),
             differs=tuple(Difference(one.case, one.outcome, one.source or "") for one in model.differs or ()),
             completes_chains=bool(model.completes_chains),
+            faketime=bool(model.faketime),
             transcript=model.transcript,
             told_port=bool(model.told_port),
             input=model.input,

@@ -18,6 +18,7 @@ from mtls_runner.model.port import Material, ServerBackend
 from mtls_runner.model.traits import Runtime
 from mtls_runner.private_files import user_directory
 from mtls_runner.registry import NO_CONSENT
+from mtls_runner.runtimes.clock import moved_clock
 from mtls_runner.runtimes.directory import Place
 from mtls_runner.runtimes.installed import Installed, missing_program
 from mtls_runner.runtimes.listening import beyond_loopback
@@ -178,7 +179,7 @@ class DeclaredBackend(ServerBackend):
             start(
                 self._installed.command(self._declared.command, known, cache),
                 here,
-                environment=self._environment(known),
+                environment=moved_clock(server.clock, self._environment(known)),
                 standard_input=answers.fifo if answers is not None else None,
                 stop=self._declared.stop,
                 listener=lambda line: _heard(line, log, answers),

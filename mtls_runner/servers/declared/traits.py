@@ -9,7 +9,7 @@ from mtls_runner.model.implementation import Implementation
 from mtls_runner.model.port import ServerBackend
 from mtls_runner.model.traits import BackendTraits, Refusal, Runtime
 from mtls_runner.registry import NO_CONSENT
-from mtls_runner.runtimes.installed import missing_program
+from mtls_runner.runtimes.installed import clock, missing_program
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -54,4 +54,5 @@ def traits(implementation: Implementation, *, consent: bool = False) -> BackendT
         options=_options if declared.container is not None else None,
         verify_depth=declared.verify_depth,
         missing=missing,
+        clock=lambda: clock(implementation, declared.faketime),
     )

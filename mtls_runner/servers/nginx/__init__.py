@@ -34,6 +34,12 @@ def _options() -> type[BaseModel]:
 
 
 # nginx switches OpenSSL's completing of chains off (SSL_MODE_NO_AUTO_CHAIN, in ngx_ssl_create).
+def _clock() -> str | None:
+    from mtls_runner.runtimes.clock import stands
+
+    return stands("nginx")
+
+
 TRAITS = BackendTraits(
     name="nginx",
     sentence="a container, or a process",
@@ -48,6 +54,7 @@ TRAITS = BackendTraits(
     plain=PlainServer.NGINX,
     image_variable="MTLS_RUN_IMAGE",
     options=_options,
+    clock=_clock,
 )
 WITH_CONSENT = replace(TRAITS, make=_make_with_consent)
 """Where an own configuration may have a process do anything."""

@@ -22,6 +22,7 @@ from mtls_runner.errors import Deadline, LabError, ServerUnusable
 from mtls_runner.model.endpoint import Address, ServerSpec
 from mtls_runner.model.observation import Reason
 from mtls_runner.model.port import Material
+from mtls_runner.runtimes.clock import moved_clock
 from mtls_runner.runtimes.log_stream import LogStream
 from mtls_runner.runtimes.process import Program, find_program, finish, start
 from mtls_runner.servers.container.files import ContainerFile
@@ -215,7 +216,7 @@ def serve_as_process(
                     *(prepared.command or ()),
                 ],
                 directory,
-                environment={"NGINX": "".join(f"{number};" for number in given)},
+                environment=moved_clock(server.clock, {"NGINX": "".join(f"{number};" for number in given)}),
                 inherited=tuple(given),
             )
         )
