@@ -172,7 +172,7 @@ def _tell_entry(entry: TypedCase, names: dict[ServerSpec, str], page: Page) -> N
     page.line((one_line(entry.title), Style.STRONG), (server, Style.DIM))
     page.line((f"  expected: {one_line(entry.expected)}", Style.TEXT))
     for command in entry.commands:
-        page.line((f"  {command}", Style.TEXT))
+        page.line((f"  {command}", Style.COMMAND))
     for reason in entry.reasons:
         page.line((f"  not by hand: {one_line(reason)}", Style.SKIP))
 

@@ -79,16 +79,7 @@ def _cause(cause: Cause, number: int, page: Page, wide: int) -> None:
     if cause.remedy:
         _paragraph(page, one_line(cause.remedy), wide, "     -> ", "        ", Style.TEXT)
     for command in cause.commands:
-        for row in _command(one_line(command), wide - 9):
-            page.line((f"     {row}", Style.DIM))
-
-
-def _command(text: str, wide: int) -> Iterator[str]:
-    """In rows that a shell joins again."""
-    rows = list(_rows(text, wide - 4))
-    for number, row in enumerate(rows):
-        begin = "$ " if number == 0 else "    "
-        yield begin + row + (" \\" if number + 1 < len(rows) else "")
+        page.line((f"     $ {one_line(command)}", Style.COMMAND))
 
 
 def _paragraph(page: Page, text: str, wide: int, first: str, then: str, style: Style) -> None:

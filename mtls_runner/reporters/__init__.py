@@ -296,6 +296,8 @@ class Style(StrEnum):
     ERROR = "error"
     SKIP = "skip"
     WARNING = "warning"
+    COMMAND = "command"
+    """To be copied: its line is not broken, so that a shell takes it as one."""
 
 
 STYLES = {Status.PASS: Style.PASS, Status.FAIL: Style.FAIL, Status.ERROR: Style.ERROR, Status.SKIP: Style.SKIP}

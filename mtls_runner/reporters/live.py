@@ -26,11 +26,13 @@ _LOOKS = {
     Style.ERROR: "bold magenta",
     Style.SKIP: "yellow",
     Style.WARNING: "yellow",
+    Style.COMMAND: "",
 }
 
 
 _SNIPPET = re.compile(r" *[0-9]* \|")
 _LABEL = re.compile(r"  ([a-z ]{4,8}: +| {10})(?=\S)|    = (expected: )?")
+_COMMAND = re.compile(r"  (?:again|by hand): ")
 _WORD = re.compile(r"\S+\s*")
 _PACE = 2000
 """How many of the last steps the pace is taken from."""
@@ -79,15 +81,18 @@ class RichPage:
         return self._color
 
     def line(self, *pieces: Piece) -> None:
-        """One line, above the live one; one that is too long goes on below, broken between words."""
+        """One line, above the live one; one that is too long goes on below, broken between words, unless it is a command."""
         text = Text.assemble(*((text, _LOOKS[style]) for text, style in pieces))
-        for part in _wrapped(text, self.columns):
+        whole = any(style is Style.COMMAND for _, style in pieces)
+        for part in [text] if whole else _wrapped(text, self.columns):
             self._console.print(part, soft_wrap=True)
 
     def block(self, text: str) -> None:
-        """Lines that may be coloured already; those of a snippet stay whole."""
+        """Lines that may be coloured already; those of a snippet stay whole, and commands."""
         for line in Text.from_ansi(text.rstrip("\n")).split("\n"):
-            for part in [line] if _SNIPPET.match(line.plain) else _wrapped(line, self.columns):
+            for part in (
+                [line] if _SNIPPET.match(line.plain) or _COMMAND.match(line.plain) else _wrapped(line, self.columns)
+            ):
                 self._console.print(part, soft_wrap=True)
 
     def progress(self, doing: str, done: int, total: int) -> None:

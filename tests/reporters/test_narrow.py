@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 from pathlib import Path
 
 import pytest
@@ -40,8 +41,11 @@ def test_lines_end_between_words(
         reporter.handle(event)
     reporter.close()
     lines = shown.getvalue().splitlines()
+    (again,) = [line for line in lines if line.startswith("  again: ")]
+    name = "a name that is rather long for a terminal this narrow"
+    assert shlex.split(again)[1:] == ["mtls-run", f"narrow.yaml::{name}"], "as it is copied, a shell takes it as one"
     if stream is Terminal:
-        assert max(map(width, lines)) <= columns
+        assert max(width(line) for line in lines if line != again) <= columns
     else:
         assert max(map(width, lines)) > 100  # nobody looks: nothing is broken
     whole = " ".join(" ".join(lines).split())
