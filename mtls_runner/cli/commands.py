@@ -30,6 +30,7 @@ PAGES = {
     "outcomes": "what happens if …, for every fault, on each backend and with each client",
     "implementations": "any server or client, declared in one file",
     "pytest": "the same labs under your own client's tests",
+    "python": "the same from a program of your own",
     "conformance": "the catalogue of faults, run everywhere",
 }
 

@@ -94,11 +94,18 @@ def _draft(wish: InitRequest, directory: Path) -> Draft:
 
 
 def _from_endpoint(wish: InitRequest, url: str, directory: Path) -> Draft:
-    """Look at the server that runs there."""
+    """Look at the server that runs there.
+
+    Raises:
+        UsageError: nothing does.
+    """
     from mtls_runner.cli.attempt import Typed, tried
     from mtls_runner.init.endpoint_scenario import from_attempt
+    from mtls_runner.model.observation import Reason
 
     made = tried(Typed(url, wish.certificate, wish.key, wish.ca, wish.passphrase_file))
     for line in (made.observation.summary, *(cause.text for cause in made.causes[:1])):
         click.echo(one_line(line))
+    if made.observation.reason in (Reason.REFUSED, Reason.NAME_NOT_RESOLVED):
+        raise UsageError(f"nothing was written: nothing listens at {url}")
     return from_attempt(made, directory / "endpoint.yaml")

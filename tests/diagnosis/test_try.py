@@ -254,6 +254,10 @@ def test_what_was_seen_is_a_scenario(lab: Lab, tmp_path: Path) -> None:
     made = run(str(tmp_path / "new"), "--from-endpoint", *typed(good), command="init")
     assert made.returncode == 0, made.stderr
     assert load(tmp_path / "new" / "endpoint.yaml").cases
+    nobody = run(str(tmp_path / "none"), "--from-endpoint", "https://localhost:1/", command="init")
+    assert nobody.returncode == 2
+    assert "nothing was written: nothing listens at https://localhost:1/" in nobody.stderr
+    assert not (tmp_path / "none").exists()
 
 
 _ANSWERS = """\
