@@ -180,3 +180,11 @@ def test_a_handshake_with_an_upstream_is_not_the_clients() -> None:
     view = server_view([line], ClientView("python", "3", Phase.DONE))
     assert not line.ends_connection
     assert (view.error_symbol, view.alerts, view.handshake_complete) == ("", (), None)
+
+
+def test_a_proxy_header_that_is_none_ends_its_connection() -> None:
+    line = parse_line(
+        '2026/11/24 10:00:00 [error] 7#7: *5 broken header: "GET" while reading PROXY protocol, client: 127.0.0.1, server: '
+        "0.0.0.0:443"
+    )
+    assert line.ends_connection

@@ -26,9 +26,10 @@ _LINE = re.compile(
 _EARLY = re.compile(r"nginx: \[(?P<level>[a-z]+)\] (?P<message>.*)", re.DOTALL)
 
 # What a connection was doing when something ended it before any request: ngx_http_ssl_handshake sets the first,
-# ngx_http_wait_request_handler the second. A request ends in an access line instead.
+# ngx_http_wait_request_handler the second, ngx_http_init_connection the third (proxy_protocol). A request ends in an access
+# line instead.
 # With an upstream it also handshakes (`… to upstream`), as a client: that ends nothing here.
-_ENDINGS = re.compile(r" while (?:SSL handshaking|waiting for request)(?:,|$)")
+_ENDINGS = re.compile(r" while (?:SSL handshaking|waiting for request|reading PROXY protocol)(?:,|$)")
 _HANDSHAKING = re.compile(r" while SSL handshaking(?:,|$)")
 _TO_UPSTREAM = " while SSL handshaking to upstream"
 # ngx_ssl_clear_error: an OpenSSL error that somebody left behind (a failed verification does); the connection goes on.
