@@ -1,4 +1,4 @@
-"""The catalogue's results, once a session; nginx's need a container engine."""
+"""The catalogue's results with the Python client, once a session; nginx's need a container engine."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from .results import Results, catalogue_results
 @pytest.fixture(scope="session")
 def on_python(tmp_path_factory: pytest.TempPathFactory) -> Results:
     """The embedded server's."""
-    return catalogue_results("python", tmp_path_factory)
+    return catalogue_results("python", ("python",), tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def on_nginx(nginx_engine: None, tmp_path_factory: pytest.TempPathFactory) -> Results:  # noqa: ARG001
     """nginx's."""
-    return catalogue_results("nginx", tmp_path_factory)
+    return catalogue_results("nginx", ("python",), tmp_path_factory)

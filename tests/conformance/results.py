@@ -20,8 +20,6 @@ from ..once import nginx_runtime, once
 
 __all__ = ["Cell", "Results", "catalogue_results"]
 
-TOOLS = ("python", "curl")
-
 
 @dataclass(frozen=True, slots=True)
 class Cell:
@@ -49,11 +47,13 @@ class Results:
         groups: everything, skips too.
         versions: of what took part.
         directories: where each file's material was kept, by its name.
+        clients: how many.
     """
 
     groups: tuple[CatalogueFile, ...] = field(repr=False)
     versions: dict[str, str]
     directories: dict[str, Path]
+    clients: int
 
     @property
     def all(self) -> Iterator[Cell]:
@@ -71,13 +71,13 @@ class Results:
         )
 
 
-def catalogue_results(backend: str, factory: pytest.TempPathFactory) -> Results:
-    """Run it with both clients, material kept; once, however many workers the tests are spread over."""
-    return once(factory, f"catalogue-on-{backend}", lambda keep: _run(backend, keep))
+def catalogue_results(backend: str, tools: tuple[str, ...], factory: pytest.TempPathFactory) -> Results:
+    """Run it, material kept; once, however many workers the tests are spread over."""
+    return once(factory, f"catalogue-on-{backend}-with-{'-and-'.join(tools)}", lambda keep: _run(backend, tools, keep))
 
 
-def _run(backend: str, keep: Path) -> Results:
-    chosen: list[Plan] = [_as_process(plan) for plan in plans((backend,), TOOLS, IMAGE)]
+def _run(backend: str, tools: tuple[str, ...], keep: Path) -> Results:
+    chosen: list[Plan] = [_as_process(plan) for plan in plans((backend,), tools, IMAGE)]
     verdicts: list[Verdict] = []
     versions: dict[str, str] = {}
     for event in run(chosen, RunOptions(jobs=2, keep=keep)):
@@ -88,7 +88,7 @@ def _run(backend: str, keep: Path) -> Results:
                 assert not event.error, event.error
                 versions.update(event.versions)
     directories = {plan.name: keep / f"{number:02}-{plan.path.stem}" for number, plan in enumerate(chosen, start=1)}
-    return Results(by_file(chosen, verdicts), versions, directories)
+    return Results(by_file(chosen, verdicts), versions, directories, len(tools))
 
 
 def _as_process(plan: Plan) -> Plan:

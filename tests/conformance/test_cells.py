@@ -1,4 +1,4 @@
-"""Every cell is as the catalogue says, beside a control that was accepted in the same place; and the page is current."""
+"""Every cell is as the catalogue says, beside a control that was accepted in the same place; with curl, too, in ``whole.py``."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mtls_runner.conformance.case import CatalogueFile, by_file, expected_outcome
+from mtls_runner.conformance.case import expected_outcome
 from mtls_runner.conformance.catalogue import Combination
-from mtls_runner.conformance.markdown import markdown, same
-from mtls_runner.conformance.measurement import measured
-from mtls_runner.conformance.table import outcome_table
 from mtls_runner.model.observation import Outcome
 from mtls_runner.model.verdict import Status
 
@@ -61,25 +58,25 @@ def check_controls(results: Results) -> int:
 
 
 def test_every_cell_on_the_embedded_server(on_python: Results) -> None:
-    assert check_passed(on_python) > 1000
+    assert check_passed(on_python) > 500 * on_python.clients
 
 
 def test_every_cell_on_nginx(on_nginx: Results) -> None:
-    assert check_passed(on_nginx) > 900
+    assert check_passed(on_nginx) > 450 * on_nginx.clients
 
 
 def test_every_refusal_by_the_embedded_server_has_an_accepted_control(on_python: Results) -> None:
-    assert check_controls(on_python) > 400
+    assert check_controls(on_python) > 200 * on_python.clients
 
 
 def test_every_refusal_by_nginx_has_an_accepted_control(on_nginx: Results) -> None:
-    assert check_controls(on_nginx) > 400
+    assert check_controls(on_nginx) > 200 * on_nginx.clients
 
 
 def test_no_alert_is_shown_where_none_ended_the_handshake(on_python: Results) -> None:
     """OpenSSL answers a connection's end without close_notify by decode_error, by luck in time: that ended nothing."""
     sound = [cell for cell in on_python.ran if cell.seen.outcome in (Outcome.ACCEPTED, Outcome.CLIENT_UNUSABLE)]
-    assert len(sound) > 300
+    assert len(sound) > 150 * on_python.clients
     assert {cell.seen.alert for cell in sound} == {None}
 
 
@@ -87,16 +84,3 @@ def test_a_skip_says_why(on_python: Results, on_nginx: Results) -> None:
     skipped = [cell for results in (on_python, on_nginx) for cell in results.all if cell.verdict.status is Status.SKIP]
     assert skipped
     assert all(cell.verdict.skip_reason for cell in skipped)
-
-
-def test_the_page_of_outcomes_is_current(on_python: Results, on_nginx: Results) -> None:
-    versions = {**on_python.versions, **on_nginx.versions}
-    made = markdown(outcome_table(measured(joined(on_python, on_nginx), versions)))
-    assert same(made, PAGE.read_text("utf-8")), (
-        "make docs/outcomes.md again: mtls-run conformance --markdown docs/outcomes.md"
-    )
-
-
-def joined(*several: Results) -> tuple[CatalogueFile, ...]:
-    plans = [group.plan for groups in zip(*(results.groups for results in several), strict=True) for group in groups]
-    return by_file(plans, [cell.verdict for results in several for cell in results.all])

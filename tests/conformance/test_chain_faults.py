@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,11 @@ CHAINS = (
 )
 
 
+@cache
+def _loaded(path: Path, backend: str) -> Plan:
+    return load(path, Overrides(backend=backend))
+
+
 def _cases(plan: Plan) -> Iterator[Case]:
     backends = {case.server.backend: case.server.backend.make() for case in plan.cases}
     tools = {case.client.tool: case.client.tool.make() for case in plan.cases if case.client is not None}
@@ -79,7 +85,7 @@ def test_what_is_accepted_has_no_fault_and_what_is_refused_has_one_to_blame(back
     now = datetime.now(UTC)
     accepted = blamed = 0
     for path in FILES:
-        plan = load(path, Overrides(backend=backend))
+        plan = _loaded(path, backend)
         for case in _cases(plan):
             assert case.client is not None
             wanted = expected(case)
@@ -213,7 +219,7 @@ def test_nothing_that_is_proved_to_hold_can_never_hold() -> None:
     now = datetime.now(UTC)
     certain = 0
     for path in FILES:
-        plan = load(path)
+        plan = _loaded(path, "python")
         for case in _cases(plan):
             assert case.client is not None
             assert never_holds(case, plan.certificates, plan.crls, now) is None, case.id

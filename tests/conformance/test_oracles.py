@@ -98,69 +98,20 @@ def check_server_chains(results: Results, scratch: Path) -> int:
 
 
 def test_openssl_agrees_on_every_client_chain(on_python: Results, tmp_path: Path) -> None:
-    assert check_client_chains(on_python, tmp_path, first=True) > 500
+    assert check_client_chains(on_python, tmp_path, first=True) > 250 * on_python.clients
 
 
 def test_openssl_agrees_on_every_server_chain(on_python: Results, tmp_path: Path) -> None:
-    assert check_server_chains(on_python, tmp_path) > 900
+    assert check_server_chains(on_python, tmp_path) > 450 * on_python.clients
 
 
 def test_openssl_agrees_on_every_client_chain_that_nginx_judged(on_nginx: Results, tmp_path: Path) -> None:
     """nginx goes on after each error and names the last one; ``openssl verify`` goes on after some."""
-    assert check_client_chains(on_nginx, tmp_path, first=False) > 400
+    assert check_client_chains(on_nginx, tmp_path, first=False) > 200 * on_nginx.clients
 
 
 def test_openssl_agrees_on_every_chain_that_nginx_sent(on_nginx: Results, tmp_path: Path) -> None:
-    assert check_server_chains(on_nginx, tmp_path) > 800
-
-
-def pairs(results: Results) -> Iterable[tuple[Cell, Cell]]:
-    """The Python client's cell and curl's of one case and version."""
-    cells: dict[tuple[str, str, str], dict[str, Cell]] = {}
-    for cell in results.ran:
-        cells.setdefault((cell.group.plan.name, cell.entry.name, cell.place.tls), {})[cell.place.tool] = cell
-    return ((by_tool["python"], by_tool["curl"]) for by_tool in cells.values() if len(by_tool) == 2)
-
-
-def check_curl(results: Results) -> tuple[int, int]:
-    exits = verify_results = 0
-    for python, curl in pairs(results):
-        if python.seen.outcome is not curl.seen.outcome:
-            continue  # a true difference between the clients, which the scenario names; the exits differ with it
-        exits += 1
-        assert python.seen.curl_exit == curl.seen.curl_exit, python
-        if curl.seen.outcome is Outcome.CLIENT_REFUSED:
-            verify_results += 1
-            # each gives its own: curl 1 where it checks by itself, or an error of OpenSSL's came before the verdict
-            assert curl.seen.ssl_verify_result in (1, python.seen.ssl_verify_result), python
-            assert python.seen.ssl_verify_result not in (None, 0, 1), python
-    return exits, verify_results
-
-
-def test_curl_exits_as_the_python_client_says(on_python: Results) -> None:
-    exits, verify_results = check_curl(on_python)
-    assert exits > 400
-    assert verify_results > 80
-
-
-def test_curl_exits_as_the_python_client_says_before_nginx(on_nginx: Results) -> None:
-    exits, verify_results = check_curl(on_nginx)
-    assert exits > 400
-    assert verify_results > 80
-
-
-def test_the_clients_differ_only_where_the_catalogue_says_so(on_python: Results, on_nginx: Results) -> None:
-    differing = {
-        python.entry.name
-        for results in (on_python, on_nginx)
-        for python, curl in pairs(results)
-        if python.seen.outcome is not curl.seen.outcome
-    }
-    assert differing == {
-        "no SAN, and the CN is the address",
-        "the client trusts the server's intermediate, not the root",
-        "the server's intermediate has no name",
-    }
+    assert check_server_chains(on_nginx, tmp_path) > 400 * on_nginx.clients
 
 
 def test_nginx_logs_the_reason(on_nginx: Results) -> None:
@@ -187,5 +138,5 @@ def test_nginx_logs_the_reason(on_nginx: Results) -> None:
             accepted += 1
             assert seen.client_verify == "SUCCESS", cell
             assert not any("verify error" in line for line in seen.server_log or ()), cell
-    assert refused > 200
-    assert accepted > 200
+    assert refused > 100 * on_nginx.clients
+    assert accepted > 100 * on_nginx.clients

@@ -17,7 +17,7 @@ from ..own_material.issuer import Issuer
 from .compare import disagreements
 from .files import ODD, PASSPHRASE
 
-SAMPLE = ("plain", "no-line-break-between", "rejected-for-clients", "pkcs12-plain", "pkcs12-no-key")
+SAMPLE = ("plain", "rejected-for-clients", "pkcs12-no-key")
 
 
 def test_the_lab_says_what_the_bare_programs_say(tmp_path: Path) -> None:

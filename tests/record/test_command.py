@@ -298,7 +298,7 @@ def test_a_signal_leaves_the_file(cli: Cli, tmp_path_factory: pytest.TempPathFac
     assert file.read_text().endswith("{}]}\n")
 
 
-@pytest.mark.parametrize("name", ["wrong-certificates", "client-view", "crl-client", "passphrases"])
+@pytest.mark.parametrize("name", ["crl-client", "passphrases"])
 def test_a_scenario_of_the_repository_says_again_what_it_said(tmp_path: Path, name: str) -> None:
     original, here = SCENARIOS / f"{name}.yaml", Overrides(tool="python")
     made, path = recorded(original, tmp_path, here)
