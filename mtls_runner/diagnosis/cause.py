@@ -8,7 +8,7 @@ from enum import IntEnum
 
 from mtls_runner.model.observation import Conclusion, Outcome, Reason
 
-__all__ = ["Cause", "Certainty", "ranked"]
+__all__ = ["Cause", "Certainty", "listed", "ranked"]
 
 
 class Certainty(IntEnum):
@@ -76,3 +76,9 @@ def _weight(cause: Cause, seen: Conclusion) -> int:
         return _OTHERWISE + 10 + cause.certainty
     fits = _FITS if len(seen.reasons) == 1 else _MAY_FIT
     return fits + 10 * cause.certainty
+
+
+def listed(names: tuple[str, ...] | None, most: int = 4) -> str:
+    """The first of them, and how many more there are."""
+    shown = ", ".join((names or ())[:most])
+    return f"{shown} and {len(names) - most} more" if names and len(names) > most else shown

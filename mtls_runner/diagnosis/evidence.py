@@ -16,6 +16,7 @@ from mtls_runner.tls.context import Problem
 __all__ = ["Evidence"]
 
 _ERRORS = 400
+_FORBIDDEN = (401, 403)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +68,15 @@ class Evidence:
     def leaf(self) -> str:
         """Id of the client's certificate; ``""``: it has none."""
         return self.inventory.sent[0] if self.inventory.sent else ""
+
+    @property
+    def forbidden(self) -> bool:
+        """Whether the answer says that who asks may not (RFC 9110 §15.5.2, §15.5.4)."""
+        return self.status in _FORBIDDEN
+
+    @property
+    def taken(self) -> bool:
+        """Whether the certificate is known to have been taken: with it comes an answer, and without it none."""
+        without = self.without
+        refused = without is not None and without.response is None and without.phase is not Phase.PREPARE
+        return refused and self.view.response is not None and bool(self.view.sent_chain)

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator
 
-from mtls_runner.diagnosis.cause import Cause, Certainty
+from mtls_runner.diagnosis.cause import Cause, Certainty, listed
+from mtls_runner.diagnosis.client_chain import refused_for_the_chain
 from mtls_runner.diagnosis.evidence import Evidence
-from mtls_runner.diagnosis.keys import algorithms_for, fits
-from mtls_runner.model import HINTS, sentence
-from mtls_runner.model.certificate import CertificateSpec
-from mtls_runner.model.chain import Verifier, lineage
-from mtls_runner.model.chain_faults import Fault, faults
-from mtls_runner.model.endpoint import TlsVersion
-from mtls_runner.model.observation import Outcome, Phase, Reason
-from mtls_runner.pki.certificate_facts import facts
+from mtls_runner.diagnosis.keys import algorithms_for
+from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.pki.described import public_key
 from mtls_runner.tls.rules import same_answer
 
@@ -23,34 +16,7 @@ __all__ = ["refused_by_server"]
 
 _R = Reason
 _REFUSED = Outcome.SERVER_REFUSED
-_FORBIDDEN = (401, 403)
 _REDIRECTS = 300
-_NAME_CONSTRAINTS = "2.5.29.30"
-_HIGH = 3
-"""OpenSSL's security level that wants RSA 3072 or more."""
-_TRUSTED = (
-    "Have the server trust that authority (nginx ssl_client_certificate, Apache SSLCACertificateFile, HAProxy "
-    "ca-file, Go ClientCAs), or take a certificate of one that it names."
-)
-_AT_THE_SERVER: Mapping[Reason, str] = {
-    # what no client can see
-    _R.CRL_EXPIRED: "The CRL that the server looks clients up in may have expired: then it refuses everybody.",
-    _R.NO_CRL: "The server may check CRLs, and have none of one of the authorities: then it refuses everybody below that one.",
-    _R.OCSP_UNAVAILABLE: "The server may ask an OCSP responder that does not answer.",
-    _R.NOT_AUTHORIZED: "The certificate may be fine, and its holder not be among those whom the server lets in.",
-}
-_SIGNED = "Have one of the server's authorities sign it, or have the server trust this very certificate."
-_COMPARE = (
-    "Compare the certificate in the server's trust file with the authority's: subject, key identifier, fingerprint."
-)
-_REMEDIES: Mapping[Reason, str] = {
-    _R.EXPIRED: "Renew it, and have the program read the new file; if the date is right, look at the server's clock.",
-    _R.WRONG_PURPOSE: "Issue it with the EKU clientAuth (or none at all), and any intermediate that has an EKU likewise.",
-    _R.BAD_SIGNATURE: (
-        "Compare the key identifiers: take a certificate that the authority signed which the server has, or give the "
-        "server the one that signed this."
-    ),
-}
 
 
 def refused_by_server(evidence: Evidence) -> Iterator[Cause]:
@@ -63,14 +29,7 @@ def refused_by_server(evidence: Evidence) -> Iterator[Cause]:
         yield _not_asked(evidence)
     elif evidence.view.sent_chain == () and evidence.leaf in evidence.inventory.ders:
         yield _withheld(evidence)
-    yield from _of_the_chain(evidence)
-
-
-def _taken(evidence: Evidence) -> bool:
-    """Whether the certificate is known to have been taken: with it comes an answer, and without it none."""
-    without = evidence.without
-    refused = without is not None and without.response is None and without.phase is not Phase.PREPARE
-    return refused and evidence.view.response is not None and bool(evidence.view.sent_chain)
+    yield from refused_for_the_chain(evidence)
 
 
 def _answered(evidence: Evidence) -> Iterator[Cause]:
@@ -79,12 +38,12 @@ def _answered(evidence: Evidence) -> Iterator[Cause]:
     if without is None or view.response is None or view.response.status < _REDIRECTS or not view.sent_chain:
         return
     path, status = evidence.wish.endpoint.path, view.response.status
-    if _taken(evidence):
+    if evidence.taken:
         who = (
             f"The certificate was taken: without it the handshake is refused. HTTP {status} is what its holder is answered "
             f"at {path}"
         )
-        if status in _FORBIDDEN:
+        if evidence.forbidden:
             yield Cause(
                 Outcome.ANSWERED,
                 _R.NOT_AUTHORIZED,
@@ -95,7 +54,7 @@ def _answered(evidence: Evidence) -> Iterator[Cause]:
         else:
             text = f"{who}: look at the path, not at the certificate."
             yield Cause(Outcome.ANSWERED, _R.RESPONSE, text, commands=(evidence.commands.request(),))
-    elif without.response is not None and same_answer(without.response, view.response) and status not in _FORBIDDEN:
+    elif without.response is not None and same_answer(without.response, view.response) and not evidence.forbidden:
         yield Cause(
             Outcome.ANSWERED,
             _R.RESPONSE,
@@ -108,7 +67,7 @@ def _answered(evidence: Evidence) -> Iterator[Cause]:
 def _none_given(evidence: Evidence) -> Iterator[Cause]:
     commands = evidence.commands
     if evidence.view.certificate_requested is False:
-        if evidence.shaken and evidence.status in _FORBIDDEN:
+        if evidence.shaken and evidence.forbidden:
             yield Cause(
                 _REFUSED,
                 _R.NOT_AUTHORIZED,
@@ -121,7 +80,7 @@ def _none_given(evidence: Evidence) -> Iterator[Cause]:
     if not evidence.view.certificate_requested and evidence.observation.outcome is not _REFUSED:
         return  # it did not come so far
     named = evidence.inventory.named
-    whose = f", issued by {_listed(named)}" if named else ""
+    whose = f", issued by {listed(named)}" if named else ""
     yield Cause(
         _REFUSED,
         _R.NO_CERTIFICATE,
@@ -151,277 +110,8 @@ def _withheld(evidence: Evidence) -> Cause:
         _REFUSED,
         _R.CERTIFICATE_WITHHELD,
         f"`{evidence.leaf}` was not sent, since its key ({key}) fits no signature algorithm that the server offers: "
-        f"it takes {_listed(offered) or 'none'}; this key signs by {_listed(wanted) or 'none of TLS'}.",
+        f"it takes {listed(offered) or 'none'}; this key signs by {listed(wanted) or 'none of TLS'}.",
         "Take a certificate with a key of another type, or have the server offer more (ssl_conf_command "
         "SignatureAlgorithms, SSLOpenSSLConfCmd SignatureAlgorithms).",
         (evidence.commands.own_algorithms(), evidence.commands.server_asks()),
     )
-
-
-def _of_the_chain(evidence: Evidence) -> Iterator[Cause]:
-    held = evidence.inventory
-    if not held.sent:
-        return
-    verifier = held.server_verifies()
-    found = faults(held.sent, verifier, held.certificates, evidence.now)
-    for fault in found:
-        yield from _of_a_fault(evidence, fault)
-    for id_ in held.sent:
-        if id_ in held.unreadable:
-            yield Cause(
-                _REFUSED,
-                _R.MALFORMED,
-                f"`{id_}` has an extension whose content can't be read ({', '.join(held.unreadable[id_])}).",
-                "Issue it anew.",
-                (evidence.commands.own_text(),),
-            )
-    yield from _demanding(evidence, verifier, found)
-    yield from _withheld_by_type(evidence)
-    yield from _curve(evidence)
-    yield from _left_out(evidence)
-    if not any(fault.reason is _R.NAME_CONSTRAINTS for fault in found):
-        yield from _constrained(evidence)
-    if evidence.view.sent_chain and evidence.refused and not _taken(evidence):
-        yield from _unknown(evidence, sound=not found)
-
-
-def _of_a_fault(evidence: Evidence, fault: Fault) -> Iterator[Cause]:
-    commands = evidence.commands
-    text = sentence(str(fault))
-    if fault.reason in (_R.UNKNOWN_CA, _R.SELF_SIGNED):
-        yield from _untrusted(evidence, fault, text)
-        return
-    lines: dict[Reason, tuple[str, ...]] = {
-        _R.EXPIRED: (commands.own_dates(),),
-        _R.NOT_YET_VALID: (commands.own_dates(),),
-        _R.WRONG_PURPOSE: (commands.own_usages(),),
-        _R.WEAK_KEY: (commands.own_algorithms(),),
-        _R.WEAK_DIGEST: (commands.own_algorithms(),),
-        _R.BAD_SIGNATURE: (commands.own_verifies(), commands.own_identifiers()),
-    }
-    if fault.depth:
-        lines = dict.fromkeys(lines, (commands.own_chain(), commands.own_verifies()))
-    yield Cause(
-        _REFUSED,
-        fault.reason,
-        text,
-        _REMEDIES.get(fault.reason, HINTS.get(fault.reason, "")),
-        lines.get(fault.reason, (commands.own_text(),)),
-    )
-
-
-def _untrusted(evidence: Evidence, fault: Fault, text: str) -> Iterator[Cause]:
-    held, commands = evidence.inventory, evidence.commands
-    asked = (commands.own_names(), commands.server_asks())
-    named = _listed(held.named or ())
-    leaf = held.certificates[held.sent[0]]
-    if fault.reason is _R.SELF_SIGNED:
-        yield Cause(
-            _REFUSED,
-            _R.SELF_SIGNED,
-            f"`{leaf.id}` is signed by itself, and not among the authorities that the server asks for: {named}.",
-            _SIGNED,
-            asked,
-        )
-        return
-    blamed = held.certificates.get(fault.certificate)
-    above = lineage(held.certificates, leaf.id)
-    top = next((one for one in above[1:] if one.id not in held.sent), above[-1])
-    if fault.certificate == top.id and top.id in held.unseen and len(above) > 1:
-        below = above[above.index(top) - 1]
-        another = any(held.certificates[id_].subject == top.subject for id_ in held.named or ())
-        if another:
-            text = (
-                f"`{below.id}` was issued by {top.subject}, and the server does ask for an authority of that name; "
-                "the one that is at hand has another key, though: it did not sign this."
-            )
-        else:
-            text = f"`{below.id}` was issued by {top.subject}, and the server asks for others: {named}."
-        yield Cause(_REFUSED, _R.UNKNOWN_CA, text, _TRUSTED, asked)
-        if not another and facts(held.ders[below.id]).self_issued is False:
-            yield Cause(
-                _REFUSED,
-                _R.UNKNOWN_CA,
-                f"{top.subject} may be an intermediate below one of them that was not sent along: `{leaf.id}` came "
-                f"{'alone' if len(held.sent) == 1 else f'with {len(held.sent) - 1} more'}.",
-                "Append the intermediate's certificate to the file of the certificate.",
-                (commands.own_chain(),),
-                Certainty.LIKELY,
-            )
-        return
-    remedy = _TRUSTED if blamed is not None and blamed.issuer is None else "Append the missing certificate to the file."
-    yield Cause(_REFUSED, fault.reason, text, remedy, (commands.own_chain(), commands.server_asks()))
-
-
-def _withheld_by_type(evidence: Evidence) -> Iterator[Cause]:
-    """It was sent, though by its key it should not have been."""
-    offered = evidence.view.requested_algorithms
-    if not evidence.view.sent_chain or not offered:
-        return
-    key = public_key(evidence.inventory.ders[evidence.leaf])
-    if not fits(key, offered, evidence.view.tls_version):
-        yield Cause(
-            _REFUSED,
-            _R.SIGNATURE_ALGORITHM,
-            f"The key of `{evidence.leaf}` ({key}) fits none of the signature algorithms that the server offers: "
-            f"{_listed(offered)}.",
-            commands=(evidence.commands.own_algorithms(), evidence.commands.server_asks()),
-        )
-
-
-def _curve(evidence: Evidence) -> Iterator[Cause]:
-    key = public_key(evidence.inventory.ders[evidence.leaf]) if evidence.leaf in evidence.inventory.ders else None
-    if key is None or key.kind != "ec":
-        return
-    if key.curve not in ("secp256r1", "explicit") and evidence.view.tls_version == TlsVersion.V1_2:
-        yield Cause(
-            _REFUSED,
-            _R.WRONG_CURVE,
-            f"The key of `{evidence.leaf}` is on {key}, and TLS 1.2 holds that against the server's groups, too (RFC "
-            "8422 §5.1): they may be fewer.",
-            "Allow the curve at the server (nginx ssl_ecdh_curve), or take a key on P-256.",
-            (evidence.commands.handshake("-groups", "P-384"),),
-            Certainty.LIKELY if evidence.observation.alert == "illegal_parameter" else Certainty.POSSIBLE,
-        )
-
-
-def _left_out(evidence: Evidence) -> Iterator[Cause]:
-    """The client's own file holds what does not come after the certificate in order, or comes too deep."""
-    held = evidence.inventory
-    sent = held.sent
-    for below, above in itertools.pairwise(sent):
-        issuer = held.certificates[below].issuer if below in held.certificates else None
-        if issuer is not None and issuer != above:
-            yield Cause(
-                _REFUSED,
-                _R.UNKNOWN_CA,
-                f"The chain is sent out of order: after `{below}` comes `{above}`, which is not its issuer "
-                f"({issuer}); some servers take no other order (RFC 5246 §7.4.2).",
-                "Put the certificate first and each issuer behind what it issued.",
-                (evidence.commands.own_chain(),),
-                Certainty.LIKELY,
-            )
-            break
-    between = [id_ for id_ in sent[1:] if id_ in held.certificates and held.certificates[id_].issuer is not None]
-    if len(between) > 1:
-        yield Cause(
-            _REFUSED,
-            _R.UNKNOWN_CA,
-            f"There are {len(between)} intermediates between `{sent[0]}` and the root: nginx allows one unless it is "
-            "told (ssl_verify_depth), Apache none (SSLVerifyDepth).",
-            "Raise the verify depth at the server.",
-            (evidence.commands.own_chain(),),
-            Certainty.LIKELY,
-        )
-
-
-def _demanding(evidence: Evidence, verifier: Verifier, found: tuple[Fault, ...]) -> Iterator[Cause]:
-    """What only a server minds that is stricter than most."""
-    held = evidence.inventory
-    strict = faults(held.sent, replace(verifier, strict=True, level=_HIGH), held.certificates, evidence.now)
-    for fault in strict:
-        if fault.certificate in held.unseen or any(
-            (known.reason, known.certificate) == (fault.reason, fault.certificate) for known in found
-        ):
-            continue
-        whom = "Servers that hold chains to all of RFC 5280 refuse this (Python 3.13's ssl does by default)"
-        if fault.reason is not _R.NOT_COMPLIANT:
-            whom = f"Servers at security level {_HIGH} refuse this"
-        yield Cause(
-            _REFUSED,
-            fault.reason,
-            f"{whom}: {fault}.",
-            HINTS.get(fault.reason, ""),
-            (evidence.commands.own_text(),),
-            # who refuses by HTTP is a proxy on OpenSSL as it comes, which is not strict
-            Certainty.LIKELY if fault.reason is _R.NOT_COMPLIANT and evidence.status is None else Certainty.POSSIBLE,
-        )
-
-
-def _constrained(evidence: Evidence) -> Iterator[Cause]:
-    """An authority may only certify some names, and whether these are among them is more than the chain module knows."""
-    held = evidence.inventory
-    for one in lineage(held.certificates, held.sent[0])[1:]:
-        if any(extension.oid == _NAME_CONSTRAINTS for extension in one.extensions):
-            yield Cause(
-                _REFUSED,
-                _R.NAME_CONSTRAINTS,
-                f"`{one.id}` has nameConstraints: the subject or a name of `{held.sent[0]}` may lie outside of them.",
-                HINTS[_R.NAME_CONSTRAINTS],
-                (evidence.commands.own_verifies(), evidence.commands.own_text()),
-                Certainty.LIKELY,
-            )
-
-
-def _unknown(evidence: Evidence, *, sound: bool) -> Iterator[Cause]:
-    """What nobody but the server knows."""
-    held, commands = evidence.inventory, evidence.commands
-    reasons = evidence.observation.reasons
-    leaf = held.certificates.get(held.sent[0])
-    above = lineage(held.certificates, held.sent[0])
-    top = above[-1] if above else None
-    likely = Certainty.LIKELY if sound else Certainty.POSSIBLE
-    if evidence.status in _FORBIDDEN:
-        yield Cause(
-            _REFUSED,
-            _R.NOT_AUTHORIZED,
-            f"The handshake is fine, and the server answered {evidence.status}: it knows "
-            f"{leaf.subject if leaf else 'the client'} and does not let it in there.",
-            "Look at the server's rules for this subject, fingerprint or path.",
-            (commands.own_names(),),
-            likely,
-        )
-    if top is not None and evidence.refused:
-        yield from _trusts_another(evidence, above, likely)
-    yield Cause(
-        _REFUSED,
-        _R.REVOKED,
-        f"`{held.sent[0]}` may be revoked: only the server's CRL or OCSP responder knows.",
-        "Look its serial number up in the authority's CRL (openssl crl -noout -text) or ask its responder (openssl "
-        "ocsp).",
-        (commands.own_serial(),),
-        Certainty.POSSIBLE,
-    )
-    for reason, text in _AT_THE_SERVER.items():
-        if reason in reasons:
-            yield Cause(_REFUSED, reason, text, HINTS[reason], certainty=Certainty.POSSIBLE)
-
-
-def _trusts_another(evidence: Evidence, above: tuple[CertificateSpec, ...], certainty: Certainty) -> Iterator[Cause]:
-    """Nothing at hand is wrong but that the server may not trust whom the chain leads to, or knows another key by that
-    name.
-    """
-    held, commands = evidence.inventory, evidence.commands
-    reasons = evidence.observation.reasons
-    leaf, top = above[0], above[-1]
-    by_name = bool(reasons) and _R.UNKNOWN_CA not in reasons and _R.SELF_SIGNED not in reasons
-    if len(above) == 1:
-        text = f"`{leaf.id}` is signed by itself: it is taken only where the server trusts this very certificate."
-        yield Cause(_REFUSED, _R.SELF_SIGNED, text, _SIGNED, (commands.own_names(),), Certainty.LIKELY)
-        return
-    alike = next((id_ for id_ in held.trusted if id_ != top.id and held.certificates[id_].subject == top.subject), None)
-    where = evidence.wish.ca.name if evidence.wish.ca is not None else "what this system trusts"
-    lines = (commands.own_verifies(), commands.own_identifiers())
-    told = _R.BAD_SIGNATURE if by_name else _R.UNKNOWN_CA
-    if alike is not None and held.named is None:
-        text = (
-            f"`{above[-2].id}` was issued by {top.subject}, and did not come from the authority of that name in "
-            f"{where}: another key signed it. The server may know only that one, too."
-        )
-        yield Cause(_REFUSED, told, text, _COMPARE, lines, Certainty.LIKELY)
-    elif held.named is None and not by_name:
-        text = (
-            f"The server may not trust {top.subject}, which `{leaf.id}` leads to: it names nobody whom it would trust."
-        )
-        yield Cause(_REFUSED, told, text, _TRUSTED, (commands.own_chain(),), certainty)
-    elif held.named is None or top.id in held.named:
-        text = (
-            f"The certificate that the server has under the name {top.subject} may have another key than the one "
-            f"that signed `{above[-2].id}`: an older one, or another authority's of the same name."
-        )
-        yield Cause(_REFUSED, told, text, _COMPARE, lines, certainty)
-
-
-def _listed(names: tuple[str, ...] | None, most: int = 4) -> str:
-    shown = ", ".join((names or ())[:most])
-    return f"{shown} and {len(names) - most} more" if names and len(names) > most else shown
