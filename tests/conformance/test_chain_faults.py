@@ -18,6 +18,7 @@ from mtls_runner.language.check_cases import never_holds, outlook
 from mtls_runner.model.chain import client_verifies, presented, server_verifies
 from mtls_runner.model.chain_faults import Fault, blame, faults
 from mtls_runner.model.endpoint import ClientAuth
+from mtls_runner.model.traits import ClientProtocol
 from mtls_runner.model.verdict import CaseFinished
 
 from ..container_engine import IMAGE
@@ -61,6 +62,10 @@ def _cases(plan: Plan) -> Iterator[Case]:
     for case in plan.cases:
         client, server = case.client, case.server
         if client is None or not case.plain or server.option("config") or server.backend.runs_already:
+            continue
+        if (
+            client.location or client.protocol is not ClientProtocol.HTTPS
+        ):  # another server's chain counts, or nobody asks
             continue
         if backends[server.backend].cannot(server, client) is None and tools[client.tool].cannot(client) is None:
             yield case
