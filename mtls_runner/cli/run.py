@@ -24,7 +24,7 @@ from mtls_runner.model.port import Reporter
 from mtls_runner.model.traits import ReporterTraits
 from mtls_runner.model.verdict import WRONG, CaseFinished, Event, PlanStarted, RunFinished, Status
 from mtls_runner.registry import reporters
-from mtls_runner.reporters import Page, PlainPage, colored, is_terminal, marks_for
+from mtls_runner.reporters import Page, PlainPage, colored, is_terminal, marks_for, one_line
 from mtls_runner.reporters.console import ConsoleReporter
 
 if TYPE_CHECKING:
@@ -231,7 +231,7 @@ def run(choice: Choice, manner: RunRequest, *, list_only: bool = False) -> ExitC
     if list_only:
         for plan in plans:
             for case in plan.cases:
-                click.echo(case.id)
+                click.echo(one_line(case.id) if is_terminal(sys.stdout) else case.id)
         return ExitCode.OK if total else ExitCode.NOTHING_RUN
     return _run(plans, choice, manner, stream)
 

@@ -17,6 +17,7 @@ from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.model.observation import Outcome
 from mtls_runner.model.port import Client, Material, ServerBackend
 from mtls_runner.model.traits import BackendTraits, ClientTraits, PlainServer
+from mtls_runner.reporters import one_line
 from mtls_runner.servers.nginx.write.plain import without_lab
 
 __all__ = ["Sections", "ServerSection", "sections"]
@@ -134,7 +135,9 @@ def _section(
             for check in case.expect.checks
         )
         made.names.append(case.name)
-        section.cases.append(f'report {word(case.name)} {"server_is_down" if unusable else "server_is_up"} "$state"')
+        section.cases.append(
+            f'report {word(one_line(case.name))} {"server_is_down" if unusable else "server_is_up"} "$state"'
+        )
     section.start = (
         start
         if not starts
@@ -153,7 +156,7 @@ def _section(
 
 
 def _case(name: str, told: ScriptExpectation, command: list[str], case: Case) -> str:
-    head = f"expect {word(name)} {word(told.outcome)} {word(told.exits)} {word(told.status)}"
+    head = f"expect {word(one_line(name))} {word(told.outcome)} {word(told.exits)} {word(told.status)}"
     timeout = case.client.timeout if case.client is not None else 10.0
     options = [*command, "--max-time", f"{timeout:g}"]
     return f"{head} \\\n  " + wrapped(options[0], options[1:]).replace("\n", "\n  ")
