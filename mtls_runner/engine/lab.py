@@ -342,13 +342,15 @@ class Lab(AbstractContextManager["Lab"]):
         self._tell_start(spec)
         behind = [(name, one, self.server(one)) for name, one in spec.behind]
         given = replace(spec, reached=tuple((name, running.address) for name, _, running in behind)) if behind else spec
-        context = self._backend(spec.backend).serve(given, self.material, Deadline.after(_START_SECONDS))
-        try:
-            running = context.__enter__()
-        except (ServerUnusable, FileUnusable) as error:
-            from mtls_runner.engine.own_material import server_told
+        backend = self._backend(spec.backend)
+        with backend.beginning(given, self._directory, Deadline.after(_START_SECONDS)):
+            context = backend.serve(given, self.material, Deadline.after(_START_SECONDS))
+            try:
+                running = context.__enter__()
+            except (ServerUnusable, FileUnusable) as error:
+                from mtls_runner.engine.own_material import server_told
 
-            raise server_told(error, spec, self.material) from error
+                raise server_told(error, spec, self.material) from error
         with self._lock:
             stack.push(context.__exit__)
         for _, one, other in behind:

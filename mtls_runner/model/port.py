@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
@@ -221,6 +221,25 @@ class ServerBackend(Protocol):
         what, how much is done, of how much (0: not known).
         """
         return
+
+    def beginning(
+        self,
+        server: ServerSpec,  # noqa: ARG002 - of one that gains by it
+        directory: Path,  # noqa: ARG002
+        deadline: Deadline,  # noqa: ARG002
+    ) -> AbstractContextManager[None]:
+        """Entered before the material is made, and left when :meth:`serve` has been entered: what takes long and needs no
+        material may be started meanwhile.
+
+        Args:
+            server: that will be served.
+            directory: of the run, 0700.
+            deadline: of what is started.
+
+        Raises:
+            LabError: on entering, when the lab is broken.
+        """
+        return nullcontext()
 
     @abstractmethod
     def serve(

@@ -11,6 +11,8 @@ import contextlib
 import http.client
 import itertools
 import json
+import os
+import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,7 +26,7 @@ from mtls_runner.errors import Deadline, DeadlineExceeded, EngineError, ServerUn
 from mtls_runner.model.endpoint import Address
 from mtls_runner.model.observation import Reason
 from mtls_runner.runtimes.log_stream import LogStream
-from mtls_runner.servers.container.api import EngineApi, Refused, is_missing
+from mtls_runner.servers.container.api import EngineApi, EngineRequest, Refused, is_missing
 from mtls_runner.servers.container.connection import EngineConnection, translated
 from mtls_runner.servers.container.files import ContainerFile, archive, replacement
 from mtls_runner.servers.container.image import Image, PullProgress, find_image, user_id
@@ -97,6 +99,7 @@ class Container:
         owner: user id that files for their owner only belong to.
         host: its IP address on the engine's network.
         more: where further ports came out, by their number inside.
+        reads_our_files: its root can read what this user alone can, in a directory that is mounted.
     """
 
     def __init__(
@@ -108,6 +111,7 @@ class Container:
         owner: int = 0,
         more: Mapping[int, Address] | None = None,
         host: str = "",
+        reads_our_files: bool = False,
     ) -> None:
         self._api = api
         self._owner = owner
@@ -116,6 +120,7 @@ class Container:
         self.address = address
         self.log = log
         self.more = more or {}
+        self.reads_our_files = reads_our_files
         self._replacements = itertools.count(1)
 
     def exit_code(self) -> int | None:
@@ -171,6 +176,12 @@ class Engine:
         self._alive: set[str] = set()
         self.run_id = uuid.uuid4().hex[:12]
         self.version = connection.engine_version
+        local = connection.base_url.startswith("unix:///") and sys.platform == "linux"
+        self.may_share_files = local and not Path("/sys/fs/selinux/enforce").exists()
+        """Whether it is worth trying to mount a directory with files that are this user's alone; see ``reads_our_files``.
+
+        Not where containers run in a virtual machine, or SELinux keeps them from what was not made for them.
+        """
 
     @classmethod
     def connect(cls) -> Engine:
@@ -223,6 +234,18 @@ class Engine:
             ServerUnusable: the container's command can't be started.
             DeadlineExceeded: the engine took too long.
         """
+        with self.begin(spec, deadline, listener) as started:
+            yield started()
+
+    @contextlib.contextmanager
+    def begin(
+        self, spec: ContainerSpec, deadline: Deadline, listener: Callable[[str | None], None] | None = None
+    ) -> Iterator[Callable[[], Container]]:
+        """As :meth:`run`, but the engine is only asked to start it; what is yielded waits until it has.
+
+        Raises:
+            EngineError, ServerUnusable, DeadlineExceeded: as :meth:`run`; what comes of the start when it is waited for.
+        """
         name = f"mtls-run-{self.run_id}-{next(self._numbers)}"
         with contextlib.ExitStack() as stack:
             api = self._connection.api(deadline)
@@ -238,9 +261,17 @@ class Engine:
                 stack.callback(log.join, _REMOVAL_SECONDS)
                 # Callbacks run last in, first out: the container goes first, and that ends its log.
                 stack.callback(self._remove, name)
-                _start(api, name)
-                host, found = _published(api, name, (spec.port, *spec.more_ports), log)
-            yield Container(api, name, found.get(spec.port), log, owner, found, host)
+                asked = api.ask("POST", f"/containers/{name}/start")
+                stack.callback(asked.forget)
+
+            def started() -> Container:
+                with translated("starting a container"):
+                    _check_started(asked)
+                    state = api.call("GET", f"/containers/{name}/json")
+                    host, found = _published(state["NetworkSettings"], (spec.port, *spec.more_ports), log)
+                return Container(api, name, found.get(spec.port), log, owner, found, host, _reads_our_files(state))
+
+            yield started
 
     def _create(self, api: EngineApi, name: str, spec: ContainerSpec) -> int:
         """Returns the user id that files for their owner only belong to."""
@@ -307,7 +338,10 @@ def _description(spec: ContainerSpec) -> dict[str, Any]:
             "Sysctls": _NO_WAY_OUT,
             "Dns": _NO_NAME_SERVER,
             "ExtraHosts": [f"{name}:{address}" for name, address in spec.hosts],
-            "Binds": [f"{outside}:{inside}:ro" for outside, inside in spec.mounts],
+            "Mounts": [
+                {"Type": "bind", "Source": str(outside), "Target": inside, "ReadOnly": True}
+                for outside, inside in spec.mounts
+            ],
             # All of the output is read as it comes; the engine need not keep a second copy.
             "LogConfig": {"Type": "none"},
         },
@@ -351,9 +385,9 @@ def _cut_off(api: EngineApi, name: str) -> str:
     return "the connection to the container engine was lost for a while, and so what the server said" if runs else ""
 
 
-def _start(api: EngineApi, name: str) -> None:
+def _check_started(asked: EngineRequest) -> None:
     try:
-        api.call("POST", f"/containers/{name}/start")
+        asked.answer()
     except Refused as refused:
         # runc's own failure: the command is not in the image, or may not be executed.
         if refused.status == HTTPStatus.BAD_REQUEST:
@@ -362,13 +396,23 @@ def _start(api: EngineApi, name: str) -> None:
         raise
 
 
-def _published(api: EngineApi, name: str, wanted: Sequence[int], log: LogStream) -> tuple[str, dict[int, Address]]:
+def _reads_our_files(state: Mapping[str, Any]) -> bool:
+    """Whether its root is ours, or this user: it runs on this kernel, and no other user stands in root's place."""
+    process = Path("/proc") / str(state["State"]["Pid"])
+    try:
+        here = state["Id"] in (process / "cgroup").read_text()
+        inside, outside, _ = (process / "uid_map").read_text().split(maxsplit=2)
+    except (OSError, ValueError):  # it has ended, or runs in a virtual machine
+        return False
+    return here and inside == "0" and int(outside) in (0, os.geteuid())
+
+
+def _published(network: Mapping[str, Any], wanted: Sequence[int], log: LogStream) -> tuple[str, dict[int, Address]]:
     """Its IP address, and where the ports came out; both empty for a container that ended by now: its log says why.
 
     Raises:
         EngineError: the container is not cut off from other machines, or has no published port.
     """
-    network = api.call("GET", f"/containers/{name}/json")["NetworkSettings"]
     if network.get("GlobalIPv6Address"):
         raise EngineError(
             "the container engine gives containers addresses of IPv6, by which they would reach other machines. "

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
-__all__ = ["ContainerFile", "archive", "replacement"]
+__all__ = ["ContainerFile", "archive", "lay", "replacement"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +83,15 @@ def replacement(files: Sequence[ContainerFile], number: int, owner: int = 0) -> 
             link.mode, link.mtime, link.uid = entry.mode, entry.mtime, entry.uid
             tar.addfile(link)
     return buffer.getvalue()
+
+
+def lay(file: ContainerFile, path: Path) -> None:
+    """Put it there by rename: whoever opens that path gets a whole file."""
+    if file.absent:
+        path.unlink(missing_ok=True)
+        return
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(file.content)
+        os.fchmod(descriptor, file.mode)
+    Path(temporary).rename(path)

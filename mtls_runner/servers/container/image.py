@@ -30,6 +30,11 @@ class Image:
     command: tuple[str, ...]
     user: str
 
+    @property
+    def runs_as_root(self) -> bool:
+        """Whether its command does."""
+        return self.user.partition(":")[0] in ("", "0", "root")
+
 
 def find_image(connection: EngineConnection, reference: str, progress: PullProgress | None = None) -> Image:
     """The image of that name; it is pulled when it isn't here.

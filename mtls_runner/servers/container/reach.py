@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from mtls_runner.errors import EngineError
 from mtls_runner.model.endpoint import Address, ServerSpec
 from mtls_runner.runtimes.relay import Relay
-from mtls_runner.servers.container.engine import Container, Engine
+from mtls_runner.servers.container.engine import Engine
 
 __all__ = ["Reach", "reach"]
 
@@ -34,10 +34,10 @@ class Reach:
     hosts: tuple[tuple[str, str], ...] = ()
     relays: tuple[Relay, ...] = ()
 
-    def admit(self, container: Container) -> None:
-        """It is this one that may come."""
+    def admit(self, host: str) -> None:
+        """It is the container with this address that may come."""
         for relay in self.relays:
-            relay.admit(container.host)
+            relay.admit(host)
 
 
 @contextlib.contextmanager

@@ -93,7 +93,7 @@ def serve_in_container(
         pids=int(server.option("pids") or PIDS),
     )
     with engine.run(spec, deadline, log.feed) as container:
-        reach.admit(container)
+        reach.admit(container.host)
         certificate = material.credential(server.certificate).der if server.certificate is not None else None
         address = container.address
         if address is None or not wait_until_ready(container, declared, address, certificate, log, deadline, own=own):

@@ -6,6 +6,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mtls_runner.errors import Deadline, EngineError, LabError
@@ -15,13 +16,15 @@ from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.traits import Runtime
 from mtls_runner.runtimes.process import find_program
 from mtls_runner.servers.nginx.build import NginxBuild
-from mtls_runner.servers.nginx.prepare import prepare, prepare_generated
-from mtls_runner.servers.nginx.shared_container import SharedContainer, groups
+from mtls_runner.servers.nginx.prepare import Prepared, prepare, prepare_generated
+from mtls_runner.servers.nginx.shared_container import SharedContainer, groups, is_plain
 from mtls_runner.servers.nginx.write.configuration import FIRST_PORT, port_inside
 from mtls_runner.servers.nginx.write.inexpressible import inexpressible
 
 if TYPE_CHECKING:
-    from mtls_runner.servers.container.engine import Container, Engine
+    from mtls_runner.servers.container.engine import Container, ContainerSpec, Engine
+    from mtls_runner.servers.container.image import Image
+    from mtls_runner.servers.nginx.gate import GatedContainer, WaitingContainer
     from mtls_runner.servers.nginx.running import RunningNginx
 
 __all__ = ["NginxBackend"]
@@ -52,8 +55,9 @@ class NginxBackend(ServerBackend):
         self._connecting = threading.Lock()
         self._engine: Engine | None = None
         self._versions: dict[str, str] = {}
-        self._running: dict[Container, str] = {}
+        self._running: dict[Container | GatedContainer, str] = {}
         self._groups: dict[ServerSpec, SharedContainer] = {}
+        self._waiting: dict[ServerSpec, WaitingContainer] = {}
 
     def versions(self) -> Mapping[str, str]:
         """nginx's, its OpenSSL's (known while a server runs, and from then on) and the engine's."""
@@ -80,6 +84,32 @@ class NginxBackend(ServerBackend):
         in_containers = [server for server in servers if not self._is_process(server)]
         for group in groups(in_containers, _image):
             self._groups.update(dict.fromkeys(group.members, group))
+
+    @contextlib.contextmanager
+    def beginning(self, server: ServerSpec, directory: Path, deadline: Deadline) -> Iterator[None]:
+        """The engine starts a container whose nginx waits for its configuration, where nothing else but that is missing.
+
+        Raises:
+            EngineError: no engine, no permission, no image.
+            DeadlineExceeded: the engine took too long.
+        """
+        group = self._groups.get(server)
+        there = group is not None and group.runs
+        if self._is_process(server) or there or not is_plain(server) or not self._connected().may_share_files:
+            yield
+            return
+        from mtls_runner.servers.nginx.gate import WaitingContainer
+
+        members = group.members if group is not None else (server,)
+        spec, image = self._plain(members)
+        if image.runs_as_root:
+            self._waiting[members[0]] = WaitingContainer(self._connected(), spec, directory, deadline)
+        try:
+            yield
+        finally:
+            unused = self._waiting.pop(members[0], None)
+            if unused is not None:
+                unused.close()
 
     @contextlib.contextmanager
     def serve(self, server: ServerSpec, material: Material, deadline: Deadline) -> Iterator[RunningNginx]:
@@ -112,39 +142,59 @@ class NginxBackend(ServerBackend):
     def _serve_together(
         self, servers: Sequence[ServerSpec], material: Material, deadline: Deadline
     ) -> Iterator[dict[int, RunningNginx]]:
-        from mtls_runner.servers.container.engine import ContainerSpec
         from mtls_runner.servers.nginx.running import RunningNginx
         from mtls_runner.servers.nginx.start import wait_until_ready
 
-        engine = self._connected()
         seconds = deadline.remaining()
-        image = engine.image(_image(servers[0]), self._progress)
+        spec, image = self._plain(servers)
         deadline = Deadline.after(seconds)
-        ports = [FIRST_PORT + number for number in range(len(servers))]
+        ports = (spec.port, *spec.more_ports)
         prepared = prepare_generated(dict(zip(ports, servers, strict=True)), material)
         prepared.keep(material.directory / "nginx" / "+".join(server.id for server in servers))
-        spec = ContainerSpec(
-            image=image.reference,
-            port=ports[0],
-            entrypoint=prepared.entrypoint,
-            command=prepared.command,
-            files=prepared.files,
-            user=image.user,
-            capabilities=_CAPABILITIES,
-            more_ports=tuple(ports[1:]),
-        )
-        with engine.run(spec, deadline) as container:
+        with self._container(servers[0], spec, prepared, image, deadline) as container:
             ready = wait_until_ready(container, prepared, spec.port, deadline)
             first = RunningNginx(ready.address, container.log, prepared.log_is_whole, warnings=ready.warnings)
-            self._running[container] = image.id
-            try:
-                yield {ports[0]: first, **{port: first.beside(container.more[port]) for port in ports[1:]}}
-            finally:
-                self._running.pop(container)
+            yield {ports[0]: first, **{port: first.beside(container.more[port]) for port in ports[1:]}}
+
+    def _plain(self, servers: Sequence[ServerSpec]) -> tuple[ContainerSpec, Image]:
+        """What generated configurations run in, but for their files."""
+        from mtls_runner.servers.container.engine import MEMORY, PIDS, ContainerSpec
+
+        image = self._connected().image(_image(servers[0]), self._progress)
+        first = FIRST_PORT if len(servers) > 1 else port_inside(servers[0])
+        spec = ContainerSpec(
+            image=image.reference,
+            port=first,
+            user=image.user,
+            capabilities=_CAPABILITIES,
+            more_ports=tuple(range(first + 1, first + len(servers))),
+            memory=int(servers[0].option("memory") or MEMORY) if len(servers) == 1 else MEMORY,
+            pids=int(servers[0].option("pids") or PIDS) if len(servers) == 1 else PIDS,
+        )
+        return spec, image
+
+    @contextlib.contextmanager
+    def _container(
+        self, server: ServerSpec, spec: ContainerSpec, prepared: Prepared, image: Image, deadline: Deadline
+    ) -> Iterator[Container | GatedContainer]:
+        """The one that waits already; otherwise a new one."""
+        engine = self._connected()
+        with contextlib.ExitStack() as stack:
+            waiting = self._waiting.pop(server, None)
+            found: Container | GatedContainer | None = None
+            if waiting is not None:
+                found = stack.enter_context(waiting.filled(prepared.files))
+            if found is None:
+                stack.close()
+                engine.may_share_files = engine.may_share_files and waiting is None
+                whole = replace(spec, entrypoint=prepared.entrypoint, command=prepared.command, files=prepared.files)
+                found = stack.enter_context(engine.run(whole, deadline))
+            self._running[found] = image.id
+            stack.callback(self._running.pop, found)
+            yield found
 
     @contextlib.contextmanager
     def _serve_alone(self, server: ServerSpec, material: Material, deadline: Deadline) -> Iterator[RunningNginx]:
-        from mtls_runner.servers.container.engine import MEMORY, PIDS, ContainerSpec
         from mtls_runner.servers.container.reach import reach
         from mtls_runner.servers.nginx.reloading import ReloadableNginx
         from mtls_runner.servers.nginx.staple_priming import prime
@@ -153,38 +203,28 @@ class NginxBackend(ServerBackend):
         from mtls_runner.servers.stubs.ocsp_responder import responder_stub
         from mtls_runner.servers.stubs.upstream import upstream_stub
 
-        engine = self._connected()
         seconds = deadline.remaining()
-        image = engine.image(_image(server), self._progress)
+        spec, image = self._plain([server])
         deadline = Deadline.after(seconds)
         with contextlib.ExitStack() as stack:
-            reached = stack.enter_context(reach(engine, server))
+            reached = stack.enter_context(reach(self._connected(), server))
             server = reached.server
             stub = stack.enter_context(upstream_stub(server, material.directory)) if server.stubs else None
             responders = stack.enter_context(responder_stub(server.responders, material)) if server.responders else None
             prepared = prepare(server, material, image.command)
             prepared.keep(material.directory / "nginx" / server.id)
-            spec = ContainerSpec(
-                image=image.reference,
-                port=port_inside(server),
-                entrypoint=prepared.entrypoint,
-                command=prepared.command,
-                files=prepared.files,
-                user=image.user,
+            spec = replace(
+                spec,
                 capabilities=_IMAGES_CAPABILITIES if server.option("config") else _CAPABILITIES,
                 hosts=tuple((dict(relay_hosts(server.upstreams)) | dict(reached.hosts)).items()),
                 mounts=(
                     *([(stub.directory, UPSTREAM_AT)] if stub else ()),
                     *([(responders.directory, RESPONDERS_AT)] if responders else ()),
                 ),
-                memory=int(server.option("memory") or MEMORY),
-                pids=int(server.option("pids") or PIDS),
             )
-            container = stack.enter_context(engine.run(spec, deadline))
-            reached.admit(container)
+            container = stack.enter_context(self._container(server, spec, prepared, image, deadline))
+            reached.admit(container.host)
             ready = wait_until_ready(container, prepared, spec.port, deadline)
-            self._running[container] = image.id
-            stack.callback(self._running.pop, container)
             if server.stapling is not None and responders is not None:
                 prime(server, ready.address, responders, deadline)
                 responders.check()

@@ -16,9 +16,10 @@ from mtls_runner.servers.nginx.write.relays import UPSTREAM_AT, responder_relay,
 if TYPE_CHECKING:
     from mtls_runner.servers.nginx.read.copy import OwnConfiguration, UserConfiguration
 
-__all__ = ["Prepared", "prepare", "prepare_generated", "prepare_own"]
+__all__ = ["FOREGROUND", "Prepared", "prepare", "prepare_generated", "prepare_own"]
 
-_FOREGROUND = ("-g", "daemon off;")
+FOREGROUND = ("-g", "daemon off;")
+"""Arguments with which nginx does not leave whoever started it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def prepare_generated(
         MaterialError: something can't be made.
     """
     made = generate(servers, material, surroundings)
-    command = ("-c", surroundings.main_file, *_FOREGROUND)
+    command = ("-c", surroundings.main_file, *FOREGROUND)
     return Prepared(
         made.files, ("nginx",), command, made.text, surroundings.main_file, log_is_whole=True, old_forms=True
     )
@@ -159,6 +160,6 @@ def _own(
 
 def _noticing(command: tuple[str, ...]) -> tuple[str, ...] | None:
     """The image's command with a main log that tells when the workers start, where it is nginx's usual one."""
-    if command[-2:] != _FOREGROUND:
+    if command[-2:] != FOREGROUND:
         return None
-    return (*command[:-1], f"{_FOREGROUND[-1]} error_log stderr notice;")
+    return (*command[:-1], f"{FOREGROUND[-1]} error_log stderr notice;")

@@ -25,7 +25,7 @@ from mtls_runner.model.port import Material
 from mtls_runner.runtimes.clock import moved_clock
 from mtls_runner.runtimes.log_stream import LogStream
 from mtls_runner.runtimes.process import Program, find_program, finish, start
-from mtls_runner.servers.container.files import ContainerFile
+from mtls_runner.servers.container.files import ContainerFile, lay
 from mtls_runner.servers.nginx.build import NginxBuild
 from mtls_runner.servers.nginx.prepare import Prepared, prepare_generated, prepare_own
 from mtls_runner.servers.nginx.reloading import ReloadableNginx
@@ -135,14 +135,7 @@ def _commands_in_proc(group: int) -> Iterator[str]:
 def _write(file: ContainerFile) -> None:
     path = Path(file.path)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if file.absent:
-        path.unlink(missing_ok=True)
-        return
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(file.content)
-        os.fchmod(descriptor, file.mode)
-    Path(temporary).rename(path)
+    lay(file, path)
 
 
 def _surroundings(directory: Path, nginx: InstalledNginx) -> Surroundings:

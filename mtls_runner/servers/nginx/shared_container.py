@@ -16,7 +16,7 @@ from mtls_runner.servers.nginx.write.configuration import FIRST_PORT
 if TYPE_CHECKING:
     from mtls_runner.servers.nginx.running import RunningNginx
 
-__all__ = ["SharedContainer", "groups"]
+__all__ = ["SharedContainer", "groups", "is_plain"]
 
 _MOST = 8
 """Servers in one container: the engine takes longer to publish many ports than to start a second container."""
@@ -31,7 +31,7 @@ def groups(servers: Sequence[ServerSpec], image: Callable[[ServerSpec], str]) ->
     """
     by_image: dict[str, list[ServerSpec]] = {}
     for server in servers:
-        if _can_share(server):
+        if is_plain(server) and not server.alone:
             by_image.setdefault(image(server), []).append(server)
     for members in by_image.values():
         for start in range(0, len(members), _MOST):
@@ -40,12 +40,12 @@ def groups(servers: Sequence[ServerSpec], image: Callable[[ServerSpec], str]) ->
                 yield SharedContainer(group)
 
 
-def _can_share(server: ServerSpec) -> bool:
-    """Whether nothing of it reaches beyond its own ``server`` block."""
+def is_plain(server: ServerSpec) -> bool:
+    """Whether nothing of it reaches beyond its own ``server`` block, or into the container from outside."""
     own = server.option("config") or server.files or server.upstreams or server.option("port")
     checks = any(one.ocsp is not RevocationCheck.NONE for one in server.every_host)
     asks = server.responders or server.stapling is not None or checks
-    return not own and not asks and not server.alone
+    return not own and not asks
 
 
 class SharedContainer:
@@ -61,6 +61,12 @@ class SharedContainer:
         self._failed = False
         self._context: AbstractContextManager[dict[int, RunningNginx]] | None = None
         self._running: dict[int, RunningNginx] = {}
+
+    @property
+    def runs(self) -> bool:
+        """Whether it is there already, or can't be."""
+        with self._lock:
+            return self._failed or self._context is not None
 
     @contextlib.contextmanager
     def serve(
