@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ from mtls_runner.engine.observe import observe
 from mtls_runner.engine.steps import cannot_go_on, changes_server, not_judged, run_steps
 from mtls_runner.errors import Deadline, FileUnusable, LabError, MaterialError, ServerUnusable, go_on
 from mtls_runner.model.case import Case, Expectation, Plan, meet_briefly
+from mtls_runner.model.certificate import CertificateSpec
 from mtls_runner.model.chain import completed
 from mtls_runner.model.endpoint import ByIdentity, ByMeeting, ClientSpec, ServerSpec
 from mtls_runner.model.observation import ClientView, Observation, Outcome, Phase, ServerView, field_value
@@ -313,7 +314,8 @@ class Lab(AbstractContextManager["Lab"]):
         if reason is None and client is not None:
             reason = client.tool.missing() or client.tool.cannot_speak(client.protocol)
             reason = reason or self.tool(client.tool).cannot(client)
-        return reason or completed(server, client, self.plan.certificates)
+        certificates = self.plan.certificates
+        return reason or completed(server, client, certificates) or _stays_locked(server, client, certificates)
 
     def prepare(self, case: Case) -> None:
         """Start what the case needs, so that what fails then is the lab and not the case.
@@ -357,6 +359,11 @@ class Lab(AbstractContextManager["Lab"]):
             if other.tells_of_everyone:
                 self._behind[running] = (one, other)
         self._hear(spec, running)
+        if not spec.backend.opens_keys and any(one.passphrase is not None for one in spec.every_host):
+            with self._lock:
+                self._warnings.setdefault(
+                    f"server {spec.id!r}: {spec.backend.sentence} opens no encrypted key, and is given a decrypted one"
+                )
         return running
 
     def run(self, case: Case) -> Verdict:
@@ -579,3 +586,21 @@ def _told(watch: Watch, seen: ClientView, spec: ClientSpec, server: RunningServe
     elsewhere = spec.connect is not None and spec.connect.port != server.address.port
     met = seen.local_port is not None and not elsewhere
     return watch.view(seen, Deadline.after(_VIEW_SECONDS)) if met else None
+
+
+def _stays_locked(
+    server: ServerSpec, client: ClientSpec | None, certificates: Mapping[str, CertificateSpec]
+) -> str | None:
+    """Why a program that opens no encrypted key can't be given a decrypted one; ``None``: it can, or needs none.
+
+    Not where the start is the case: what the program makes of the key is what that asks. Nor with the user's own key.
+    """
+    if server.backend.opens_keys:
+        return None
+    for one in server.every_host:
+        spec = certificates.get(one.certificate) if one.certificate is not None else None
+        if spec is None or one.passphrase is None:
+            continue
+        if client is None or spec.files is not None or one.passphrase != spec.passphrase:
+            return f"{server.backend.sentence} opens no encrypted key"
+    return None

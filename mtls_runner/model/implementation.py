@@ -173,6 +173,11 @@ class Honours:
     statuses: frozenset[int] | None = None
     alpn: frozenset[tuple[str, ...]] | None = frozenset()
 
+    @property
+    def opens_keys(self) -> bool:
+        """Whether it opens an encrypted key with a passphrase."""
+        return "passphrase" in self.settings
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Log:

@@ -82,6 +82,14 @@ class Material(Protocol):
         """
         ...
 
+    def opened_key(self, certificate: str) -> Path | None:
+        """The key of a certificate of the lab's making, not encrypted.
+
+        Raises:
+            MaterialError: it can't be made.
+        """
+        ...
+
     def passphrase(self, certificate: str) -> Secret | None:
         """What opens its key, by its description; ``None``: nothing is needed, or there is no such certificate."""
         ...

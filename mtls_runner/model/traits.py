@@ -127,6 +127,7 @@ class BackendTraits:
         plain: what stands for it in a script of plain tools (``export``); ``None``: nothing does.
         in_catalogue: ``conformance`` runs it unless it is told what to run.
         clock: why the clock of its program can't be moved, as a clause; ``None``: it can, where it is a process.
+        opens_keys: its program opens encrypted keys; otherwise it is given keys of the lab's making open.
     """
 
     name: str
@@ -148,6 +149,7 @@ class BackendTraits:
     plain: PlainServer | None = None
     in_catalogue: bool = True
     clock: Callable[[], str | None] = _own_clock
+    opens_keys: bool = True
 
     @property
     def runtime(self) -> Runtime | None:

@@ -69,6 +69,7 @@ class Store:
         self._credentials: dict[str, Credential] = {}
         self._bundles: dict[tuple[str, ...], Path] = {}
         self._chains: dict[tuple[str, ...], Path] = {}
+        self._opened: dict[str, Path] = {}
         self._lock = threading.Lock()
         self._bringing = threading.Lock()
         self._brought: OwnStore | None = None
@@ -187,6 +188,22 @@ class Store:
             return self._users().presented(certificate, chain, key, passphrase, forms)
         other = key.id if key is not None and key.id is not None else certificate
         return PresentedFiles(self.chain(certificate, chain), self.credential(other).key_path)
+
+    def opened_key(self, certificate: str) -> Path | None:
+        """The key of a certificate of the lab's making, not encrypted: for programs that open no other.
+
+        Raises:
+            MaterialError: it can't be made.
+        """
+        credential = self.credential(certificate)
+        if credential.passphrase is None:
+            return credential.key_path
+        with self._lock:
+            if certificate not in self._opened:
+                forged = self._forged[certificate]
+                pem = pem_key(forged.key, forged.spec.key.format, forged.spec.key.cipher, None)
+                self._opened[certificate] = _save(self._base(certificate), ".opened.key", pem)
+            return self._opened[certificate]
 
     def passphrase(self, certificate: str) -> Secret | None:
         """What opens its key, by its description; ``None``: nothing is needed, or there is no such certificate."""

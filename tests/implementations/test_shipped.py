@@ -1,13 +1,15 @@
 """Servers and clients that come with the lab: scenarios hold with them, and a reload counts when it is done."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from mtls_runner import Overrides, Status, load, run
+from mtls_runner.engine import RunOptions
 from mtls_runner.language.implementations.reading import DIRECTORY, shipped
 from mtls_runner.model.implementation import DeclaredServer
-from mtls_runner.model.verdict import CaseFinished
+from mtls_runner.model.verdict import CaseFinished, Noted
 from mtls_runner.registry import registry
 
 from .shipped import absent, wrong
@@ -64,3 +66,50 @@ def test_what_is_replaced_counts_after_a_reload_and_not_before(name: str, tmp_pa
 
 def test_servers_that_can_be_reloaded_and_ones_that_can_not() -> None:
     assert {name for name in SERVERS if shipped_server(name).reload is None} >= {"s_server", "envoy"}
+
+
+BY_ITSELF = """\
+name: by itself
+ca: {subject: CN=Root}
+leaves: {server: {passphrase: secret}, plain: {}, client: {usage: client}}
+servers:
+  server: {certificate: server, trust: [ca]}
+  starts: {like: server, expect: {starts: true}}
+  other: {like: server, passphrase: wrong}
+  deep: {certificate: plain, trust: [ca], verify_depth: 100}
+  flat: {like: deep, verify_depth: 1}
+cases:
+  - {name: a key that it does not open, server: server, client: client, expect: accepted}
+  - {name: nobody's key, server: server, expect: {server-refused: no-certificate}}
+  - {name: a passphrase that opens nothing, server: other, client: client, expect: accepted}
+  - {name: the depth that it has, server: deep, client: client, expect: accepted}
+  - {name: another depth, server: flat, client: client, expect: accepted}
+"""
+
+
+def test_what_haproxy_needs_not_be_told(tmp_path: Path) -> None:
+    """It opens no encrypted key, and has no setting for the depth, which is 100."""
+    why = registry().backends["haproxy"].missing()
+    if why is not None and not os.environ.get("CI"):
+        pytest.skip(why)
+    (tmp_path / "itself.yaml").write_text(BY_ITSELF)
+    kept = tmp_path / "kept"
+    events = list(run([load(tmp_path / "itself.yaml", Overrides(backend="haproxy"))], RunOptions(keep=kept)))
+    ended = {
+        event.verdict.case.name: (event.verdict.status, event.verdict.skip_reason)
+        for event in events
+        if isinstance(event, CaseFinished)
+    }
+    assert ended == {
+        "server.starts": (Status.SKIP, "HAProxy opens no encrypted key"),
+        "a key that it does not open": (Status.PASS, ""),
+        "nobody's key": (Status.PASS, ""),
+        "a passphrase that opens nothing": (Status.SKIP, "HAProxy opens no encrypted key"),
+        "the depth that it has": (Status.PASS, ""),
+        "another depth": (Status.SKIP, "HAProxy can't be told verify_depth"),
+    }
+    notes = [event.text for event in events if isinstance(event, Noted)]
+    assert notes == ["server 'server': HAProxy opens no encrypted key, and is given a decrypted one"]
+    keys = [path for path in kept.rglob("*") if path.is_file() and b"PRIVATE KEY" in path.read_bytes()]
+    assert keys
+    assert [path for path in keys if path.stat().st_mode & 0o077] == []

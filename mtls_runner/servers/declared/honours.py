@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mtls_runner.model.endpoint import ClientAuth, Response, ServerSpec
-from mtls_runner.model.implementation import DeclaredServer, Honours
+from mtls_runner.model.implementation import DeclaredServer
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.runtimes.shared_settings import shared_given, shared_missing
 
@@ -22,10 +22,13 @@ def inexpressible(server: ServerSpec, declared: DeclaredServer, title: str) -> s
         return f"nothing says where {title}'s configurations name what they connect to (connects), so that it meets no upstreams"
     if server.option("config"):
         return None  # it says everything itself
-    return next(_missing(server, declared.honours, title), None)
+    return next(_missing(server, declared, title), None)
 
 
-def _missing(server: ServerSpec, honours: Honours, title: str) -> Iterator[str]:
+def _missing(server: ServerSpec, declared: DeclaredServer, title: str) -> Iterator[str]:
+    honours = declared.honours
+    # It has the depth that it can't be told; a key that it does not open, it is given decrypted.
+    needless = {"passphrase", "verify_depth" if server.verify_depth == declared.verify_depth else ""}
     if server.client_auth not in honours.client_auth:
         yield f"{title} has no client_auth {server.client_auth}"
     yield from shared_missing(server, honours, title)
@@ -37,7 +40,7 @@ def _missing(server: ServerSpec, honours: Honours, title: str) -> Iterator[str]:
     if server.alpn and honours.alpn is not None and server.alpn not in honours.alpn:
         yield f"{title} can't be told to choose {', '.join(server.alpn)} by ALPN"
     for setting, wanted in sorted(given(server)):
-        if wanted and setting not in honours.settings:
+        if wanted and setting not in honours.settings and setting not in needless:
             yield f"{title} can't be told {setting}"
     if server.upstreams or server.files:
         yield f"{title} has upstreams and files only in a configuration of its own"
@@ -53,7 +56,7 @@ def _missing(server: ServerSpec, honours: Honours, title: str) -> Iterator[str]:
         if honours.statuses is not None and response.status not in honours.statuses:
             yield f"{title} can't answer with status {response.status}"
     for host in server.hosts:
-        yield from _missing(host.server, honours, title)
+        yield from _missing(host.server, declared, title)
         if host.server.responses != server.responses:
             yield f"{title} answers alike for all its names"
 

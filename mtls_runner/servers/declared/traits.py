@@ -53,6 +53,7 @@ def traits(implementation: Implementation, *, consent: bool = False) -> BackendT
         image_variable=f"MTLS_RUN_IMAGE_{implementation.name.upper()}",
         options=_options if declared.container is not None else None,
         verify_depth=declared.verify_depth,
+        opens_keys=declared.honours.opens_keys,
         missing=missing,
         clock=lambda: clock(implementation, declared.faketime),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from mtls_runner.model.endpoint import Address, ChainKind, ChainSpec, ClientAuth, Response, ServerSpec
 from mtls_runner.model.port import Material
@@ -98,7 +99,7 @@ def _paths(server: ServerSpec) -> Mapping[str, object]:
     return {
         **there,
         "crl": _ANYWHERE if _checks(server) else None,
-        "passphrase": _ANYWHERE if server.passphrase else None,
+        "passphrase": _ANYWHERE if server.passphrase and server.backend.opens_keys else None,
     }
 
 
@@ -110,11 +111,13 @@ def _files(server: ServerSpec, material: Material, place: Place, prefix: str) ->
     yield from dict.fromkeys(_FILES).items()
     if server.certificate is not None:
         presented = material.presented(server.certificate, server.chain, None, server.passphrase)
+        if server.passphrase is not None and not server.backend.opens_keys:
+            presented = replace(presented, key=material.opened_key(server.certificate))
         leaf = material.chain(server.certificate, ChainSpec(ChainKind.LEAF))
         files = dict(presented_files(place, presented, leaf, "server", prefix))
         yield from files.items()
         yield "combined_with_root", _with_root(server.certificate, material, place, prefix, files["combined"])
-    if server.passphrase is not None:
+    if server.passphrase is not None and server.backend.opens_keys:
         yield "passphrase", place.write(f"{prefix}passphrase", server.passphrase.reveal().encode())
     if server.trust:
         trust = place.write(f"{prefix}trust.crt", content_of(material.bundle(server.trust)))
