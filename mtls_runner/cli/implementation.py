@@ -135,7 +135,8 @@ version: {{command: [{name}, --version], match: '(\\d+\\.[\\d.]+)'}}
 server:
   # In the foreground. {{{{dir}}}} is a private directory, {{{{address}}}} where to listen.
   command: [{name}, '{{{{dir}}}}/{name}.conf']
-  dialect: openssl                          # how its TLS library words refusals: openssl, boringssl or go
+  dialect: openssl                          # how its TLS library words refusals: openssl, boringssl, go, jsse,
+                                            # rustls, nss or gnutls
   files:
     {name}.conf:
       syntax: line                          # how values are written: plain, line, json, haproxy, apache

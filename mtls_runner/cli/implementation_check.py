@@ -146,9 +146,11 @@ def prove(implementations: Sequence[Implementation], *, dialects: bool, everythi
         while proof.run_next(whole=everything) and (everything or proof.unseen() or proof.unproved()):
             pass
     spoken = {proof.dialect.name: proof.dialect for proof in proofs} if dialects else {}
-    for proof in proofs:
-        while any(_unseen(one) for one in spoken.values() if one is proof.dialect) and proof.run_next():
-            pass
+    # By turns: nobody knows which of those that speak a dialect can be brought to say what is missing.
+    while [
+        proof for proof in proofs if proof.dialect in spoken.values() and _unseen(proof.dialect) and proof.run_next()
+    ]:
+        pass
     for proof in proofs:
         click.echo(f"{proof.name}:")
         click.echo("\n".join(proof.lines()))
