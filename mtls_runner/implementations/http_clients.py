@@ -5,7 +5,6 @@ Run by declarations: ``http_clients.py LIBRARY FILE``; the file is JSON, with th
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import http.client
 import importlib
@@ -152,6 +151,8 @@ def with_httpx(told: Told) -> None:
 
 def with_aiohttp(told: Told) -> None:
     """A session's request with ``ssl=context``."""
+    import asyncio
+
     import aiohttp
     from yarl import URL
 
