@@ -296,7 +296,8 @@ def main() -> int:
         seen = [
             f"{type(one).__module__}.{type(one).__qualname__}: {' '.join(str(one).split())}" for one in causes(error)
         ]
-        print("\n".join(dict.fromkeys(f"error {text}" for text in seen)))
+        about = "; the key has a passphrase" if told["passphrase"] else ""
+        print("\n".join(dict.fromkeys(f"error {text}{about}" for text in seen)))
         return 1
     return 0
 

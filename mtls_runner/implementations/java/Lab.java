@@ -126,7 +126,6 @@ public class Lab {
         if (anchors.isEmpty()) return new TrustManager[0];
         PKIXBuilderParameters parameters = new PKIXBuilderParameters(anchors, new X509CertSelector());
         parameters.setRevocationEnabled(!one("crl").isEmpty());
-        if (!one("verify_depth").isEmpty()) parameters.setMaxPathLength(Integer.parseInt(one("verify_depth")));
         if (!one("crl").isEmpty()) {
             try (InputStream content = Files.newInputStream(Path.of(one("crl")))) {
                 var lists = CertificateFactory.getInstance("X.509").generateCRLs(content);
