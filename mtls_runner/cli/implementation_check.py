@@ -146,10 +146,8 @@ def prove(implementations: Sequence[Implementation], *, dialects: bool, everythi
         while proof.run_next(whole=everything) and (everything or proof.unseen() or proof.unproved()):
             pass
     spoken = {proof.dialect.name: proof.dialect for proof in proofs} if dialects else {}
-    # By turns: nobody knows which of those that speak a dialect can be brought to say what is missing.
-    while [
-        proof for proof in proofs if proof.dialect in spoken.values() and _unseen(proof.dialect) and proof.run_next()
-    ]:
+    # By turns: where the dialect does not say who says it, nobody knows who can be brought to.
+    while [proof for proof in proofs if proof.dialect in spoken.values() and _can_say(proof) and proof.run_next()]:
         pass
     for proof in proofs:
         click.echo(f"{proof.name}:")
@@ -161,6 +159,11 @@ def prove(implementations: Sequence[Implementation], *, dialects: bool, everythi
             click.echo(f"  unseen pattern: {pattern.match}  {pattern.place}")
     whole = all(proof.whole() for proof in proofs) and not any(map(_unseen, spoken.values()))
     return ExitCode.OK if whole else ExitCode.FAILED
+
+
+def _can_say(proof: _Proof) -> bool:
+    """What of its dialect nobody has said."""
+    return any(pattern.said_by in ("", proof.name) for pattern in _unseen(proof.dialect))
 
 
 def _unseen(dialect: Dialect) -> list[Pattern]:

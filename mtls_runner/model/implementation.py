@@ -49,6 +49,7 @@ class Pattern:
         alert: RFC 8446 name of the alert that the *other* end sent.
         source: where the wording comes from.
         seen: a line as the program wrote it.
+        said_by: of a dialect's: the implementation that is brought to say it where they are proved; ``""``: any.
         place: where it is declared.
     """
 
@@ -58,6 +59,7 @@ class Pattern:
     alert: str | None = None
     source: str = ""
     seen: str = ""
+    said_by: str = ""
     place: Span | None = None
 
 

@@ -150,6 +150,9 @@ class PatternModel(Strict):
         "Where the words come from: the program's source, or its manual.", "ssl/statem/statem_srvr.c"
     )
     seen: Maybe[Text] = about("A line as the program wrote it.", "verify error:num=10:certificate has expired")
+    said_by: Maybe[Text] = about(
+        "Of a dialect: which implementation `check` brings to say it; any by default.", "stunnel"
+    )
 
 
 class DialectModel(Strict):

@@ -120,6 +120,7 @@ def _patterns(document: Document, models: Sequence[PatternModel] | None, loc: Lo
             alert=model.alert,
             source=model.source or "",
             seen=model.seen or "",
+            said_by=model.said_by or "",
             place=document.span((*loc, index, "match")),
         )
 
