@@ -89,13 +89,10 @@ def stands_still(case: Case, plan: Plan) -> str | None:
         return None
     of = f"{', '.join(own)}: own files have the dates that they have, so that the clocks of both ends would have to move;"
     for server, client in case.meetings():
-        if server.runtime is Runtime.CONTAINER or (
-            server.runtime is None and server.backend.runtime is Runtime.CONTAINER
-        ):
-            return f"{of} that of a container is not moved (runtime: process)"
-        for end in (server.backend, client.tool if client is not None else None):
-            why = end.clock() if end is not None else None
-            if why is not None and end is not None:
+        container = Runtime.CONTAINER in (server.runtime, server.backend.runtime if server.runtime is None else None)
+        for end, inside in ((server.backend, container), (client.tool if client is not None else None, False)):
+            why = end.clock(inside) if end is not None else None
+            if why is not None:
                 return f"{of} {end}: {why}"
     return None
 

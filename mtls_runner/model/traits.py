@@ -96,7 +96,7 @@ def _nothing() -> str | None:
     return None
 
 
-def _own_clock() -> str | None:
+def _own_clock(_container: bool) -> str | None:
     return "it has the clock of this machine"
 
 
@@ -126,7 +126,7 @@ class BackendTraits:
         missing: what has to be installed before it can be used, as the sentence that a skipped case shows; ``None``: nothing.
         plain: what stands for it in a script of plain tools (``export``); ``None``: nothing does.
         in_catalogue: ``conformance`` runs it unless it is told what to run.
-        clock: why the clock of its program can't be moved, as a clause; ``None``: it can, where it is a process.
+        clock: why the clock of its program can't be moved, as a clause, of a container's (true) or a process's; ``None``: it can.
         opens_keys: its program opens encrypted keys; otherwise it is given keys of the lab's making open.
     """
 
@@ -148,7 +148,7 @@ class BackendTraits:
     missing: Callable[[], str | None] = _nothing
     plain: PlainServer | None = None
     in_catalogue: bool = True
-    clock: Callable[[], str | None] = _own_clock
+    clock: Callable[[bool], str | None] = _own_clock
     opens_keys: bool = True
 
     @property
@@ -194,7 +194,7 @@ class ClientTraits:
     typed: Callable[[], TypedCommand] | None = None
     missing: Callable[[], str | None] = _nothing
     in_catalogue: bool = True
-    clock: Callable[[], str | None] = _own_clock
+    clock: Callable[[bool], str | None] = _own_clock
 
     def cannot_speak(self, protocol: ClientProtocol) -> str | None:
         """That it does not speak it, for people; ``None``: it does."""

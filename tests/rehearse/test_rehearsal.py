@@ -13,6 +13,8 @@ import pytest
 from mtls_runner.cli import main
 from mtls_runner.runtimes.clock import stands
 
+from ..container_engine import absent, not_here
+
 NOW = datetime.now(UTC)
 ABSOLUTE = NOW + timedelta(days=120)
 
@@ -129,12 +131,20 @@ def test_a_server_that_does_not_start_breaks_no_rehearsal_and_a_client_that_is_n
 
 
 @pytest.mark.parametrize(
-    ("backend", "tool"),
-    [("nginx", "curl"), ("haproxy", "curl"), ("apache", "s_client"), ("stunnel", "s_client"), ("s_server", "curl")],
+    ("backend", "tool", "image"),
+    [
+        ("nginx", "curl", ""),
+        ("haproxy", "curl", ""),
+        ("apache", "s_client", ""),
+        ("stunnel", "s_client", ""),
+        ("s_server", "curl", ""),
+        ("nginx", "curl", "mtls-run/debian-nginx"),
+        ("haproxy", "curl", "mtls-run/haproxy"),
+    ],
 )
 @pytest.mark.skipif("CI" not in os.environ and stands("curl") is not None, reason="no libfaketime")
 def test_clocks_move_where_dates_can_not(
-    scenario: Path, capsys: pytest.CaptureFixture[str], backend: str, tool: str
+    scenario: Path, capsys: pytest.CaptureFixture[str], backend: str, tool: str, image: str
 ) -> None:
     """Both ends' clocks: own files, as OpenSSL sees them at that time; what the lab makes has the dates that were written."""
     assert main(["forge", str(scenario), "-o", "forged"]) == 0
@@ -147,7 +157,10 @@ def test_clocks_move_where_dates_can_not(
     )
     own = own.replace("  server: {usage: server, days: 3650}", "  server: {usage: server, not_after: +90d}")
     Path("own.yaml").write_text(own)
-    options = ["--backend", backend, "--runtime", "process", "--tool", tool]
+    if image and (why := absent(image)) is not None:
+        not_here(why)
+    runtime = ["container", "--image", image] if image else ["process"]
+    options = ["--backend", backend, "--tool", tool, "--runtime", *runtime]
     for days, ends in (
         (50, ("accepted", None)),
         (70, ("server-refused", "expired")),
@@ -158,7 +171,7 @@ def test_clocks_move_where_dates_can_not(
         assert (case["observed"]["outcome"], case["observed"]["reason"]) == ends
         if ends[0] != "client-refused":
             assert _openssl("relative", NOW + timedelta(days=days)) == ends
-    if backend != "nginx":
+    if backend != "nginx" or image:
         return
     capsys.readouterr()
     assert main(["rehearse", "own.yaml", *options, "-k", "relative", "--for", "70d"]) == 1
@@ -170,10 +183,6 @@ def test_clocks_move_where_dates_can_not(
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        (
-            ["--backend", "nginx", "--runtime", "container", "--tool", "curl"],
-            "that of a container is not moved (runtime: process)",
-        ),
         (["--backend", "s_server", "--tool", "python"], "python: it has the clock of this machine"),
         (["--backend", "go", "--tool", "curl"], "go: libfaketime is not known to move Go net/http's clock"),
     ],

@@ -19,12 +19,12 @@ def _make() -> CurlClient:
     return CurlClient()
 
 
-def _clock() -> str | None:
+def _clock(container: bool) -> str | None:
     import os
 
     from mtls_runner.runtimes.clock import stands
 
-    return stands(os.environ.get("MTLS_RUN_CURL") or "curl")
+    return stands(None if container else os.environ.get("MTLS_RUN_CURL") or "curl")
 
 
 TRAITS = ClientTraits(

@@ -36,5 +36,5 @@ def traits(implementation: Implementation, *, consent: bool = False) -> ClientTr
         completes_chains=declared.completes_chains,
         runtimes=(Runtime.PROCESS,),
         missing=missing,
-        clock=lambda: clock(implementation, declared.faketime),
+        clock=lambda container: clock(implementation, declared.faketime, container),
     )

@@ -17,6 +17,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -73,6 +74,7 @@ class ContainerSpec:
         environment: variables; never a secret.
         run_as: the user that the command runs as; ``""``: the image's own.
         directory: that it runs in; ``""``: the image's own.
+        clock: how far ahead its clock is (libfaketime).
     """
 
     image: str
@@ -90,6 +92,7 @@ class ContainerSpec:
     environment: tuple[tuple[str, str], ...] = ()
     run_as: str = ""
     directory: str = ""
+    clock: timedelta = timedelta(0)
 
 
 class Container:
@@ -278,8 +281,8 @@ class Engine:
         labels = {RUN_LABEL: self.run_id, OWNER_LABEL: str(self._owner)}
         api.call("POST", "/containers/create", {**_description(spec), "Labels": labels}, name=name)
         owner = user_id(api, name, spec.user)
-        if spec.files:
-            _put(api, name, archive(spec.files, owner))
+        if files := _files(spec):
+            _put(api, name, archive(files, owner))
         return owner
 
     def _remove(self, name: str) -> None:
@@ -316,6 +319,22 @@ def sweep() -> int:
         return _sweep(connection.api())
 
 
+def _environment(spec: ContainerSpec) -> Mapping[str, str]:
+    if not spec.clock:
+        return dict(spec.environment)
+    from mtls_runner.runtimes.clock import INSIDE, moved_clock
+
+    return moved_clock(spec.clock, dict(spec.environment), INSIDE)
+
+
+def _files(spec: ContainerSpec) -> tuple[ContainerFile, ...]:
+    if not spec.clock:
+        return spec.files
+    from mtls_runner.runtimes.clock import INSIDE, library_for_container
+
+    return (*spec.files, ContainerFile(INSIDE, library_for_container()))
+
+
 def _description(spec: ContainerSpec) -> dict[str, Any]:
     """As the API has it."""
     ports = [f"{port}/tcp" for port in (spec.port, *spec.more_ports)]
@@ -323,7 +342,7 @@ def _description(spec: ContainerSpec) -> dict[str, Any]:
         "Image": spec.image,
         "Entrypoint": spec.entrypoint,
         "Cmd": spec.command,
-        "Env": [f"{name}={text}" for name, text in spec.environment],
+        "Env": [f"{name}={text}" for name, text in _environment(spec).items()],
         "User": spec.run_as,
         "WorkingDir": spec.directory,
         "ExposedPorts": {port: {} for port in ports},

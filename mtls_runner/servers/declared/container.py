@@ -11,6 +11,7 @@ from mtls_runner.errors import Deadline, LabError
 from mtls_runner.model.endpoint import Address, ServerSpec
 from mtls_runner.model.implementation import DeclaredServer, Implementation
 from mtls_runner.model.port import Material
+from mtls_runner.runtimes.clock import check_loaded
 from mtls_runner.runtimes.directory import Place
 from mtls_runner.runtimes.template import render
 from mtls_runner.servers.container.engine import MEMORY, PIDS, Container, ContainerSpec, Engine
@@ -91,6 +92,7 @@ def serve_in_container(
         hosts=reach.hosts,
         memory=int(server.option("memory") or MEMORY),
         pids=int(server.option("pids") or PIDS),
+        clock=server.clock,
     )
     with engine.run(spec, deadline, log.feed) as container:
         reach.admit(container.host)
@@ -98,10 +100,14 @@ def serve_in_container(
         address = container.address
         if address is None or not wait_until_ready(container, declared, address, certificate, log, deadline, own=own):
             container.log.join(1)
+            if server.clock:
+                check_loaded(container.log.tail())
             passphrase = server.passphrase is not None
             raise start_failure(
                 implementation.title, declared, container.log.tail(), container.exit_code(), passphrase=passphrase
             )
+        if server.clock:
+            check_loaded(container.log.tail())
         running = RunningDeclared(implementation, declared, address, container, log, own_log=not own)
         if declared.reload is not None:
             running = ReloadableDeclared(

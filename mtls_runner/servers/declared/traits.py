@@ -55,5 +55,5 @@ def traits(implementation: Implementation, *, consent: bool = False) -> BackendT
         verify_depth=declared.verify_depth,
         opens_keys=declared.honours.opens_keys,
         missing=missing,
-        clock=lambda: clock(implementation, declared.faketime),
+        clock=lambda container: clock(implementation, declared.faketime, container),
     )

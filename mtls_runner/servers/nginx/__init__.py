@@ -34,10 +34,10 @@ def _options() -> type[BaseModel]:
 
 
 # nginx switches OpenSSL's completing of chains off (SSL_MODE_NO_AUTO_CHAIN, in ngx_ssl_create).
-def _clock() -> str | None:
+def _clock(container: bool) -> str | None:
     from mtls_runner.runtimes.clock import stands
 
-    return stands("nginx")
+    return stands(None if container else "nginx")
 
 
 TRAITS = BackendTraits(

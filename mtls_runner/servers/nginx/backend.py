@@ -195,6 +195,7 @@ class NginxBackend(ServerBackend):
 
     @contextlib.contextmanager
     def _serve_alone(self, server: ServerSpec, material: Material, deadline: Deadline) -> Iterator[RunningNginx]:
+        from mtls_runner.runtimes.clock import check_loaded
         from mtls_runner.servers.container.reach import reach
         from mtls_runner.servers.nginx.reloading import ReloadableNginx
         from mtls_runner.servers.nginx.staple_priming import prime
@@ -221,10 +222,15 @@ class NginxBackend(ServerBackend):
                     *([(stub.directory, UPSTREAM_AT)] if stub else ()),
                     *([(responders.directory, RESPONDERS_AT)] if responders else ()),
                 ),
+                clock=server.clock,
             )
             container = stack.enter_context(self._container(server, spec, prepared, image, deadline))
             reached.admit(container.host)
-            ready = wait_until_ready(container, prepared, spec.port, deadline)
+            try:
+                ready = wait_until_ready(container, prepared, spec.port, deadline)
+            finally:
+                if server.clock:
+                    check_loaded(container.log.tail())
             if server.stapling is not None and responders is not None:
                 prime(server, ready.address, responders, deadline)
                 responders.check()

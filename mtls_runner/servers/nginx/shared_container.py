@@ -42,7 +42,7 @@ def groups(servers: Sequence[ServerSpec], image: Callable[[ServerSpec], str]) ->
 
 def is_plain(server: ServerSpec) -> bool:
     """Whether nothing of it reaches beyond its own ``server`` block, or into the container from outside."""
-    own = server.option("config") or server.files or server.upstreams or server.option("port")
+    own = bool(server.clock) or server.option("config") or server.files or server.upstreams or server.option("port")
     checks = any(one.ocsp is not RevocationCheck.NONE for one in server.every_host)
     asks = server.responders or server.stapling is not None or checks
     return not own and not asks
