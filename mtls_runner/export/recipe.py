@@ -22,6 +22,8 @@ _ALGORITHMS = {
     KeyAlgorithm.EC_P256: ("EC", "ec_paramgen_curve:P-256"),
     KeyAlgorithm.EC_P384: ("EC", "ec_paramgen_curve:P-384"),
     KeyAlgorithm.EC_P521: ("EC", "ec_paramgen_curve:P-521"),
+    KeyAlgorithm.EC_SECP256K1: ("EC", "ec_paramgen_curve:secp256k1"),
+    KeyAlgorithm.EC_BRAINPOOL_P256R1: ("EC", "ec_paramgen_curve:brainpoolP256r1"),
     KeyAlgorithm.ED25519: ("ED25519", ""),
     KeyAlgorithm.ED448: ("ED448", ""),
 }

@@ -126,6 +126,8 @@ class KeyAlgorithm(StrEnum):
     EC_P256 = "ec-p256"
     EC_P384 = "ec-p384"
     EC_P521 = "ec-p521"
+    EC_SECP256K1 = "ec-secp256k1"
+    EC_BRAINPOOL_P256R1 = "ec-brainpoolp256r1"
     ED25519 = "ed25519"
     ED448 = "ed448"
 

@@ -27,6 +27,8 @@ _BITS: Mapping[KeyAlgorithm, int] = {
     KeyAlgorithm.EC_P256: 128,
     KeyAlgorithm.EC_P384: 192,
     KeyAlgorithm.EC_P521: 256,
+    KeyAlgorithm.EC_SECP256K1: 128,
+    KeyAlgorithm.EC_BRAINPOOL_P256R1: 128,
     KeyAlgorithm.ED25519: 128,
     KeyAlgorithm.ED448: 224,
 }

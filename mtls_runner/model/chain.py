@@ -169,6 +169,9 @@ def issued_by(certificate: CertificateSpec, candidate: CertificateSpec, certific
         return candidate.id == issuer.id  # their names are in their files
     if candidate.subject != issuer.subject:
         return False
+    numbered = _numbered(certificate)
+    if numbered is not None and candidate.serial is not None and numbered != candidate.serial:
+        return False
     identified = certificate.authority_key_identifier and candidate.subject_key_identifier
     if not (identified and _extended(certificate) and _extended(candidate)):
         return True
@@ -184,6 +187,17 @@ def _identifier(spec: CertificateSpec, oid: str) -> bytes | None:
     if oid == _AUTHORITY_KEY and value[:1] == b"\x30":
         value = value[2:]
     return value[2 : 2 + value[1]] if value[:1] in (b"\x04", b"\x80") and len(value) > 1 else None
+
+
+def _numbered(spec: CertificateSpec) -> int | None:
+    """The issuer's serial number in an authority key identifier that is given by its content; ``None``: it has none."""
+    rest = next((extension.value for extension in spec.extensions if extension.oid == _AUTHORITY_KEY), b"")[2:]
+    while len(rest) > 1:
+        tag, size = rest[:2]
+        if tag == 0x82:  # authorityCertSerialNumber
+            return int.from_bytes(rest[2 : 2 + size], "big", signed=True)
+        rest = rest[2 + size :]
+    return None
 
 
 def _extended(spec: CertificateSpec) -> bool:

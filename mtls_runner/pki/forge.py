@@ -138,7 +138,12 @@ def _nearest(public: PublicKey) -> KeyAlgorithm:
         case ed448.Ed448PublicKey():
             return KeyAlgorithm.ED448
         case ec.EllipticCurvePublicKey():
-            curves = {"secp384r1": KeyAlgorithm.EC_P384, "secp521r1": KeyAlgorithm.EC_P521}
+            curves = {
+                "secp384r1": KeyAlgorithm.EC_P384,
+                "secp521r1": KeyAlgorithm.EC_P521,
+                "secp256k1": KeyAlgorithm.EC_SECP256K1,
+                "brainpoolP256r1": KeyAlgorithm.EC_BRAINPOOL_P256R1,
+            }
             return curves.get(public.curve.name, KeyAlgorithm.EC_P256)
         case _:
             return KeyAlgorithm.RSA_2048

@@ -146,6 +146,8 @@ _FRESH: Mapping[KeyAlgorithm, Callable[[], PrivateKey]] = {
     KeyAlgorithm.EC_P256: lambda: ec.generate_private_key(ec.SECP256R1()),
     KeyAlgorithm.EC_P384: lambda: ec.generate_private_key(ec.SECP384R1()),
     KeyAlgorithm.EC_P521: lambda: ec.generate_private_key(ec.SECP521R1()),
+    KeyAlgorithm.EC_SECP256K1: lambda: ec.generate_private_key(ec.SECP256K1()),
+    KeyAlgorithm.EC_BRAINPOOL_P256R1: lambda: ec.generate_private_key(ec.BrainpoolP256R1()),
     KeyAlgorithm.ED25519: ed25519.Ed25519PrivateKey.generate,
     KeyAlgorithm.ED448: ed448.Ed448PrivateKey.generate,
 }
