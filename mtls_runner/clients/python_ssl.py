@@ -373,6 +373,12 @@ class PythonClient(Client):
                 context = self._contexts[key] = client_context(spec, material)
         return context
 
+    def restart(self, material: Material) -> None:
+        """What it has loaded is forgotten: a context never looks at its files again."""
+        with self._lock:
+            for key in [key for key in self._contexts if key[0] == material.directory]:
+                del self._contexts[key]
+
     def probe(self, client: ClientSpec, address: Address, material: Material, deadline: Deadline) -> ClientView:
         """One connection and one request.
 

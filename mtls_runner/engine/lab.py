@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from mtls_runner.engine.observe import observe
-from mtls_runner.engine.steps import cannot_go_on, changes_server, not_judged, run_steps
+from mtls_runner.engine.steps import cannot_go_on, changes_server, not_judged, renews_client, run_steps
 from mtls_runner.errors import Deadline, FileUnusable, LabError, MaterialError, ServerUnusable, go_on
 from mtls_runner.model.case import Case, Expectation, Plan, meet_briefly
 from mtls_runner.model.certificate import CertificateSpec
@@ -303,8 +303,8 @@ class Lab(AbstractContextManager["Lab"]):
         return self._skips.get(server, client, lambda: self._why_not(server, client))
 
     def _lives_briefly(self, case: Case) -> bool:
-        """Whether its material has to be dated when it runs."""
-        return any(
+        """Whether its material has to be dated when it runs, or is changed by it."""
+        return renews_client(case) or any(
             self._brief.get(server, client, partial(meet_briefly, server, client, self.plan))
             for server, client in case.meetings()
         )

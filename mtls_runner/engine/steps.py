@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mtls_runner.engine.lab import Lab, Met
 
-__all__ = ["cannot_go_on", "changes_server", "not_judged", "run_steps"]
+__all__ = ["cannot_go_on", "changes_server", "not_judged", "renews_client", "run_steps"]
 
 _RELOAD_SECONDS = 30.0
 _LONGEST = timedelta(hours=1)
@@ -32,6 +32,11 @@ _LONGEST = timedelta(hours=1)
 def changes_server(case: Case) -> bool:
     """Whether its steps change the server, so that it needs one of its own."""
     return any(step.action in (Action.REPLACE, Action.RELOAD) for step in case.steps)
+
+
+def renews_client(case: Case) -> bool:
+    """Whether its steps replace the client's files, so that it needs material of its own."""
+    return any(step.action is Action.RENEW for step in case.steps)
 
 
 def run_steps(lab: Lab, case: Case) -> Verdict:
@@ -135,6 +140,10 @@ class _Steps:
                 if step.server is not None and self._running is not None:
                     self._running.replace(step.server)
                     self._files = step.server
+            case Action.RENEW:
+                self._renew(step)
+            case Action.RESTART:
+                self._restart()
             case Action.RELOAD:
                 return judge(self._case, step, self._reload(), self._versions(step))
             case Action.START:
@@ -142,6 +151,20 @@ class _Steps:
             case Action.CONNECT:
                 return self._connect(number, step)
         return Verdict(self._case, Status.PASS, step=step)
+
+    def _renew(self, step: Step) -> None:
+        client = self._case.client
+        if client is None or client.certificate is None or step.renewed is None:
+            raise LabError("the case's client has no certificate that could be renewed")
+        given = (client.chain, client.key, client.passphrase)
+        material = self._lab.material
+        material.renew(material.presented(client.certificate, *given), material.presented(step.renewed, client.chain))
+
+    def _restart(self) -> None:
+        for connection in self._open.values():
+            connection.close()
+        for traits in {step.client.tool for step in self._case.steps if step.client is not None}:
+            self._lab.tool(traits).restart(self._lab.material)
 
     def _versions(self, step: Step, client: Client | None = None) -> Versions:
         """The server's is only asked for where somebody wants to know: that takes a process in a container."""

@@ -34,9 +34,12 @@ def sequence(plan: Plan, case: Case, now: datetime) -> Iterator[TextLine]:
         now: relative times count from it; aware.
     """
     server = pending = case.server
+    renewed = held = None
     for number, step in enumerate(case.steps, 1):
         mark = f"step {number}   "
         if step.action is Action.CONNECT:
+            if held is not None and step.client is not None:
+                step = replace(step, client=replace(step.client, certificate=held))
             one = replace(case, server=server, steps=(replace(step, name=""),))
             yield TextLine(f"{step.name}: {_connection(plan, seen_by(one), step, now)}", _INDENT, mark)
         elif step.action is Action.WAIT:
@@ -45,6 +48,12 @@ def sequence(plan: Plan, case: Case, now: datetime) -> Iterator[TextLine]:
             before, pending = pending, step.server or pending
             changes = "; ".join(_changes(before, pending)) or "the server's files change"
             yield TextLine(f"{step.name}: {changes}. The server has not read it yet.", _INDENT, mark)
+        elif step.action is Action.RENEW:
+            renewed = step.renewed
+            yield TextLine(f"{step.name}. A client that lives on has not read them yet.", _INDENT, mark)
+        elif step.action is Action.RESTART:
+            held = renewed
+            yield TextLine(f"{step.name}: the client is started anew, and reads its files.", _INDENT, mark)
         else:
             reads = expected(case.alone(number - 1))
             refused = reads.reason is not None

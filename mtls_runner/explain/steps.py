@@ -95,6 +95,8 @@ def presents(plan: Plan, client: ClientSpec) -> str:
 
 
 def _end(case: Case, client: ClientSpec, wanted: ExpectedInWords) -> ToldStage:
+    if client.location is not None:
+        return ToldStage.ANSWER  # at another server, perhaps
     match wanted.outcome:
         case Outcome.CLIENT_UNUSABLE:
             return ToldStage.PREPARE
@@ -155,6 +157,8 @@ def _asks(client: ClientSpec) -> str:
 
 
 def _answers(client: ClientSpec, status: str) -> str:
+    if client.location is not None:
+        return "What comes of it is said by the server that redirects lead to."
     if client.protocol.asks or client.says:
         return f"The server answers{status}."
     return "The server speaks first." if client.until else "The client leaves."
@@ -256,7 +260,8 @@ def _trusted(ids: tuple[str, ...]) -> str:
 
 
 def _ending(plan: Plan, case: Case, wanted: ExpectedInWords, now: datetime) -> str:
-    why = cause(plan, case, wanted, now)
+    elsewhere = case.client is not None and case.client.location is not None
+    why = "" if elsewhere else cause(plan, case, wanted, now)
     because = f": {why}" if why else ""
     match wanted.outcome:
         case Outcome.ACCEPTED:
@@ -289,6 +294,8 @@ def _taken(plan: Plan, case: Case) -> str:
     client, server = case.client, case.server
     if client is None or not client.protocol.encrypted or server.client_auth is ClientAuth.NONE:
         return ""
+    if client.location is not None:
+        return "It takes what the client came with."
     if client.certificate is None:
         return "It goes without a client certificate."
     if server.client_auth is ClientAuth.OPTIONAL_NO_CA:

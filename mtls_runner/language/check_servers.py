@@ -245,6 +245,12 @@ def _written(context: Context, servers: Servers, axes: Sequence[Axis]) -> Iterat
 def _waits(context: Context, certificates: Certificates) -> None:
     for index, case in enumerate(context.scenario.cases or ()):
         for number, step in enumerate(case.steps or ()):
+            if step.renew is not None:
+                if certificates.get(step.renew) is None:
+                    at: Loc = ("cases", context.case_index(index), "steps", number, "renew")
+                    context.problems.unknown(context.document, at, "authority or leaf", step.renew, certificates.ids)
+                else:
+                    certificates.use(step.renew)
             if isinstance(step.wait, Expired) and certificates.get(step.wait.id) is None:
                 loc = ("cases", context.case_index(index), "steps", number, "wait", "expired")
                 context.problems.unknown(context.document, loc, "authority or leaf", step.wait.id, certificates.ids)

@@ -96,6 +96,12 @@ def _step_short(value: Value) -> Value:
     return {"reload": {}} if value == "reload" else value
 
 
+def _restart(value: Value) -> bool:
+    if isinstance(value, Plain) and value.value is True:
+        return True
+    raise fail("this is nothing to do", "restart: true")
+
+
 @dataclass(frozen=True, slots=True)
 class Expired:
     """Until a certificate has expired, by its id."""
@@ -130,7 +136,7 @@ class ReloadStep(ServerChecks):
 
 
 class StepModel(Strict):
-    """A step: a connection, or something that is done to the server."""
+    """A step: a connection, or something that is done to the server, or to the client."""
 
     name: Maybe[Text] = about("What it is called; what it does by default.", "the revoked client, afresh")
     connect: Annotated[ClientDescription | None, Short(_connect_short, {"type": "string"})] = about(
@@ -155,6 +161,14 @@ class StepModel(Strict):
     )
     reload: Annotated[ReloadStep | None, Short(_reload_short, {"const": True})] = about(
         "The server reads its files again; as a bare word, too.", True, {"starts": False, "reason": "key-mismatch"}
+    )
+    renew: Maybe[Text] = about(
+        "The client's files hold another certificate, by its id, and its key, as by rename; one that lives on goes on with what "
+        "it has read.",
+        "renewed",
+    )
+    restart: Annotated[bool | None, Parsed(_restart, {"const": True})] = about(
+        "The client is started anew: it reads its files, and has no connection.", True
     )
     expect: ExpectField = about("What must be seen of the connection.", "accepted", {"server-refused": "revoked"})
 

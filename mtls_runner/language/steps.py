@@ -176,7 +176,7 @@ class Planned:
     cells: Sequence[Case]
 
 
-_ACTIONS = ("connect", "resume", "reuse", "wait", "replace", "reload")
+_ACTIONS = ("connect", "resume", "reuse", "wait", "replace", "reload", "renew", "restart")
 #: What a client may change and still go on with a connection.
 _OF_A_REQUEST = frozenset(("request", "send", "until", "timeout", "body_limit", "repeat"))
 #: The same of a session.
@@ -246,8 +246,13 @@ class CaseSteps:
                 self._place.span(("steps", number)),
                 seconds=model.wait if isinstance(model.wait, float) else 0.0,
                 until_expired=model.wait.id if isinstance(model.wait, Expired) else None,
+                renewed=model.renew,
                 expect=self._expected[number].resolve(spec, None, None),
             )
+            if action is Action.RENEW and case.client is not None and case.client.certificate is None:
+                self._error(
+                    (number, "renew"), "the case's client has no certificate", "client: its certificate", key=True
+                )
             if action is Action.REPLACE and model.replace is not None:
                 server = within(server, model.replace)
                 spec = replace(self._make_server(server), alone=True)
@@ -361,6 +366,8 @@ class CaseSteps:
         if action is Action.REPLACE and model.replace is not None:
             given = model.replace.model_fields_set
             return f"replace {', '.join(name for name in type(model.replace).model_fields if name in given)}"
+        if action is Action.RENEW:
+            return f"renew the client's files: {model.renew}"
         for key, at in (("resume", self._resumes[number]), ("reuse", self._reuses[number])):
             if action is Action.CONNECT and at is not None:
                 return f"{key} step {at + 1}"

@@ -165,6 +165,10 @@ class Action(StrEnum):
     REPLACE = "replace"
     """The files that the server was given are replaced, as by rename; it reads them when it is reloaded."""
     RELOAD = "reload"
+    RENEW = "renew"
+    """The files that the client was given get another certificate and its key, as by rename."""
+    RESTART = "restart"
+    """The client is started anew: it has no connection, and reads its files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +185,7 @@ class Step:
         resume: number of the step, from 0, whose session is offered; ``None``: none is.
         reuse: number of the step, from 0, whose connection it goes on with; ``None``: it makes one.
         seconds: how long it waits.
+        renewed: id of the certificate that the client's files hold from now on; only where they are replaced.
         until_expired: id of a certificate that it waits for to expire, instead.
         server: what the server's files say from now on; only where they are replaced.
         tls: the one version that it is planned to speak; ``None`` when several are possible, or none.
@@ -195,6 +200,7 @@ class Step:
     reuse: int | None = None
     seconds: float = 0.0
     until_expired: str | None = None
+    renewed: str | None = None
     server: ServerSpec | None = None
     tls: TlsVersion | None = None
 

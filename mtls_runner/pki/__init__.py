@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -204,6 +205,20 @@ class Store:
                 pem = pem_key(forged.key, forged.spec.key.format, forged.spec.key.cipher, None)
                 self._opened[certificate] = _save(self._base(certificate), ".opened.key", pem)
             return self._opened[certificate]
+
+    def renew(self, held: PresentedFiles, by: PresentedFiles) -> None:
+        """From now on the files that a client holds are those of another one, as by rename.
+
+        Raises:
+            MaterialError: they are the user's own, which nobody replaces.
+        """
+        for old, new in ((held.certificate, by.certificate), (held.key, by.key)):
+            if old is None or new is None or self._directory not in old.parents:
+                raise MaterialError("a client's own files are not replaced: only such as the lab has made")
+            fresh = old.with_name(f"{old.name}.new")
+            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(new.read_bytes())
+            fresh.replace(old)
 
     def passphrase(self, certificate: str) -> Secret | None:
         """What opens its key, by its description; ``None``: nothing is needed, or there is no such certificate."""
