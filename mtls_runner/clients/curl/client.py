@@ -44,7 +44,6 @@ from mtls_runner.model.port import Client, Material
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.tls.context import Problem, load, load_crls, load_trust
 from mtls_runner.tls.http_response import LONGEST_HEAD
-from mtls_runner.tls.redirects import onward
 
 __all__ = ["CurlClient"]
 
@@ -189,6 +188,8 @@ class CurlClient(Client):
         Raises:
             LabError: as :meth:`probe`; or it went another way than its own answers say.
         """
+        from mtls_runner.tls.redirects import onward
+
         reader = TraceReader(several=True)
         ran = self._ran([client], address, material, deadline, reader)
         own = ran.written[0]

@@ -15,7 +15,6 @@ from mtls_runner.model.certificate import FileForm
 from mtls_runner.model.endpoint import Address, ClientSpec, Request, TlsVersion
 from mtls_runner.model.port import Material
 from mtls_runner.snippet import is_secret
-from mtls_runner.tls.redirects import NOWHERE
 
 __all__ = ["NO_PASSPHRASE", "Command", "CurlFiles", "build", "locked", "openssl_settings", "secret_headers"]
 
@@ -200,6 +199,8 @@ def _target(client: ClientSpec, address: Address, *, short: bool) -> tuple[list[
 
 def _onward(client: ClientSpec, address: Address, *, given: bool) -> list[str]:
     """Follows redirects, but only to those whom the scenario names."""
+    from mtls_runner.tls.redirects import NOWHERE
+
     options = ["--location"]
     own = client.server_name if client.server_name is not None else address.host
     places = [] if given else [(f"{own}:{address.port}", address)]
