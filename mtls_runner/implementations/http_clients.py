@@ -32,12 +32,12 @@ def encoded(content: bytes) -> str:
     return base64.b64encode(content).decode()
 
 
-def tell_connections(told: Told) -> None:
-    """Print the port that it connects from, and resolve every name to the lab's server, as /etc/hosts would."""
+def tell_connections(told: Told, *, port: bool) -> None:
+    """Resolve every name to the lab's server, as /etc/hosts would; print the ``port`` that it connects from."""
     resolve = socket.getaddrinfo
 
-    def to_the_lab(_host: object, port: Any, *args: Any, **named: Any) -> Any:
-        return resolve(told["host"], port, *args, **named)
+    def to_the_lab(_host: object, service: Any, *args: Any, **named: Any) -> Any:
+        return resolve(told["host"], service, *args, **named)
 
     def on_event(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "socket.connect" and isinstance(arguments[1], tuple):
@@ -45,7 +45,8 @@ def tell_connections(told: Told) -> None:
             print(f"local {arguments[0].getsockname()[1]}")
 
     socket.getaddrinfo = cast(Any, to_the_lab)
-    sys.addaudithook(on_event)
+    if port:
+        sys.addaudithook(on_event)
 
 
 def tell_handshake(end: Any) -> None:
@@ -59,6 +60,7 @@ class TellingSocket(ssl.SSLSocket):
 
     def do_handshake(self, block: bool = False) -> None:
         """As its base does it."""
+        print(f"local {self.getsockname()[1]}")
         super().do_handshake(block)
         tell_handshake(self)
 
@@ -119,7 +121,10 @@ def with_requests(told: Told) -> None:
 
     class Versions(HTTPAdapter):
         def init_poolmanager(self, *args: Any, **named: Any) -> None:
-            super().init_poolmanager(*args, ssl_context=limited(urllib3.util.create_urllib3_context(), told), **named)
+            context = urllib3.util.create_urllib3_context()
+            if told["insecure"]:
+                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            super().init_poolmanager(*args, ssl_context=limited(context, told), **named)
 
     if told["insecure"]:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
@@ -289,7 +294,7 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
 def main() -> int:
     """The exit code is 1 where the library raised."""
     told = json.loads(Path(sys.argv[2]).read_text())
-    tell_connections(told)
+    tell_connections(told, port=sys.argv[1] != "requests")  # that looks at its own files once it is connected
     try:
         LIBRARIES[sys.argv[1]](told)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is what people see
