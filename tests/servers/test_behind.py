@@ -123,6 +123,15 @@ def test_a_configuration_that_connects_to_no_such_upstream(here: Path) -> None:
     assert all("proxy-haproxy.cfg connects to no elsewhere" in case["error"] for case in cases)
 
 
+def test_a_stub_stands_behind_nginx_only(here: Path) -> None:
+    for file in ROOT.glob("proxy-haproxy.*"):
+        (here / file.name).write_text(
+            re.sub(r"expect: \{.*", "expect: accepted", file.read_text()).replace("{app: app}", "[app]")
+        )
+    cases = _seen(here / "proxy-haproxy.yaml", code=5)
+    assert all("HAProxy meets servers of the file (upstreams: {app: ID})" in case["skip_reason"] for case in cases)
+
+
 def test_nobody_else_comes_through_the_port_that_a_container_has() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(10)
