@@ -123,6 +123,10 @@ refused_by_server() {
     echo 'server-refused: no-certificate'
     return
   fi
+  if said | grep -Eq 'error:0A00017A:|:wrong curve'; then # SSL_R_WRONG_CURVE, of the key of the client's certificate
+    echo 'server-refused: wrong-curve'
+    return
+  fi
   code=$(said | sed -n -e 's/^verify error:num=\([0-9]*\):.*/\1/p' -e 's/.*client SSL certificate verify error: (\([0-9]*\):.*/\1/p' | tail -n 1)
   [ -n "$code" ] && echo "server-refused: $(reason_of "$code")"
 }
