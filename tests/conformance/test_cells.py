@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from mtls_runner.conformance.case import expected_outcome
@@ -14,8 +12,6 @@ from mtls_runner.model.verdict import Status
 from .results import Results
 
 pytestmark = pytest.mark.timeout(900)
-
-PAGE = Path(__file__).parents[2] / "docs" / "outcomes.md"
 
 #: Faults whose control hangs on a setting that not every end has: the place where the control can't be run.
 CONTROLS_ELSEWHERE = {
