@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,8 @@ def test_programs_that_end_are_told_apart(tmp_path: Path) -> None:
     assert hanging.value.partial.output == b"begun\n"
     with start(["/bin/sh", "-c", "exit 3"], tmp_path) as program:
         assert program.log.wait_ended(Deadline.after(_LIMIT))
+        while program.exit_code() is None:  # what it writes ends a little before it does
+            threading.Event().wait(0.01)
         with pytest.raises(LabError, match="sh ended with exit code 3"):
             program.signal("HUP")
     assert not list(tmp_path.iterdir())
