@@ -8,11 +8,19 @@ from enum import StrEnum
 
 from mtls_runner.conformance.catalogue import Combination
 from mtls_runner.conformance.measure import whole_catalogue
-from mtls_runner.conformance.measurement import MeasuredCase, MeasuredCell, MeasuredEnd, MeasuredFile, Measurement, Seen
+from mtls_runner.conformance.measurement import (
+    MOST_REASONS,
+    MeasuredCase,
+    MeasuredCell,
+    MeasuredEnd,
+    MeasuredFile,
+    Measurement,
+    Seen,
+)
 from mtls_runner.conformance.scope import judges
 from mtls_runner.model.observation import Outcome
 
-__all__ = ["Side", "Stand", "StandState", "judged", "stands"]
+__all__ = ["Side", "Stand", "StandState", "judged", "let_in", "stands"]
 
 _IN = (Outcome.ACCEPTED, Outcome.ANSWERED, Outcome.SERVER_STARTED)
 
@@ -54,7 +62,7 @@ class Stand:
     @property
     def state(self) -> StandState:
         """In a word."""
-        found = {seen.outcome in _IN for seen in self.seen.values()}
+        found = {let_in(seen) for seen in self.seen.values()}
         if not found:
             return StandState.UNKNOWN
         return StandState.BOTH if len(found) > 1 else StandState.IN if found == {True} else StandState.OUT
@@ -62,15 +70,22 @@ class Stand:
     @property
     def reasons(self) -> Sequence[str]:
         """Of its refusals, each once: one reason, or those that it can't tell apart."""
-        refused = (seen for seen in self.seen.values() if seen.outcome not in _IN)
-        return list(dict.fromkeys(" or ".join(seen.reasons) or "other" for seen in refused))
+        refused = (seen for seen in self.seen.values() if not let_in(seen))
+        return list(dict.fromkeys(_why(seen) for seen in refused))
 
     @property
     def lines(self) -> Sequence[str]:
         """That it, or who refused, wrote; each once."""
-        return list(
-            dict.fromkeys(line for seen in self.seen.values() if seen.outcome not in _IN for line in seen.lines)
-        )
+        return list(dict.fromkeys(line for seen in self.seen.values() if not let_in(seen) for line in seen.lines))
+
+
+def let_in(seen: Seen) -> bool:
+    """Whether the other end was taken."""
+    return seen.outcome in _IN
+
+
+def _why(seen: Seen) -> str:
+    return " or ".join(seen.reasons) if 0 < len(seen.reasons) <= MOST_REASONS else "it does not say why"
 
 
 def judged(measurement: Measurement, side: Side) -> Iterator[tuple[MeasuredFile, MeasuredCase]]:

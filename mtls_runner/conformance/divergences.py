@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from mtls_runner.conformance.by_end import Side, Stand, StandState, judged, stands
+from mtls_runner.conformance.by_end import Side, Stand, StandState, judged, let_in, stands
 from mtls_runner.conformance.measurement import MeasuredCase, MeasuredFile, Measurement
 from mtls_runner.conformance.reproduction import command, filled, scenario
 
@@ -40,15 +40,27 @@ class Divergence:
 
 def divergences(measurement: Measurement) -> list[Divergence]:
     """Faults first, those that the fewest let in before the others; then what is accepted and some refuse."""
+    sides = {side: {(file.name, case.name) for file, case in judged(measurement, side)} for side in Side}
     found = [
         Divergence(file, case, side, stands(measurement, case, side))
         for side in Side
         for file, case in judged(measurement, side)
+        # What both judge is told once: of a server's certificate by clients, of a client's by servers.
+        if not all((file.name, case.name) in known for known in sides.values())
+        or side is (Side.CLIENT if case.name.startswith(("the server's ", "a server ")) else Side.SERVER)
     ]
-    differing = [
-        one for one in found if one.those(StandState.IN, StandState.BOTH) and one.those(StandState.OUT, StandState.BOTH)
-    ]
+    differing = [one for one in found if _differ(one)]
     return sorted(differing, key=_rank)
+
+
+def _differ(one: Divergence) -> bool:
+    """Whether two ends differ with the same partner and TLS version."""
+    found: dict[tuple[str, str], set[bool]] = {}
+    for stand in one.stands:
+        for place, seen in stand.seen.items():
+            partner = place.tool if one.side is Side.SERVER else place.backend
+            found.setdefault((partner, place.tls), set()).add(let_in(seen))
+    return any(len(answers) > 1 for answers in found.values())
 
 
 def _rank(one: Divergence) -> tuple[bool, bool, int]:
@@ -104,8 +116,8 @@ def _one(one: Divergence) -> Iterator[str]:
     against = f" Other than its control (*{one.case.control}*): {one.case.changes_told}." if one.case.control else ""
     yield f"As {here} judges it.{against}"
     yield ""
-    let_in, refused = one.those(StandState.IN), one.those(StandState.OUT)
-    yield f"- **let in by** {_named(let_in)}" if let_in else "- let in by none in all places"
+    taken, refused = one.those(StandState.IN), one.those(StandState.OUT)
+    yield f"- **let in by** {_named(taken)}" if taken else "- let in by none in all places"
     for reasons, some in _by_reasons(refused).items():
         yield f"- refused by {_named(some)}: {reasons}"
     for stand in one.those(StandState.BOTH):
@@ -121,7 +133,7 @@ def _one(one: Divergence) -> Iterator[str]:
         yield "```text"
         yield from words
         yield "```"
-    shown = (let_in or one.those(StandState.BOTH))[0] if one.case.fault else (refused or one.those(StandState.BOTH))[0]
+    shown = (taken or one.those(StandState.BOTH))[0] if one.case.fault else (refused or one.those(StandState.BOTH))[0]
     place, seen = next(iter(shown.seen.items()))
     text = scenario(one.file.name, one.case.name)
     if text:
@@ -130,7 +142,7 @@ def _one(one: Divergence) -> Iterator[str]:
         yield from filled(text, place, seen).splitlines()
         yield "```"
     yield ""
-    others = refused if one.case.fault else let_in
+    others = refused if one.case.fault else taken
     yield f"    {command(one.case.name, one.side, [stand.end.name for stand in (shown, *others[:1])])}"
 
 

@@ -18,6 +18,7 @@ from mtls_runner.conformance.measurement import (
     MeasuredFile,
     Measurement,
     Seen,
+    steady,
 )
 from mtls_runner.errors import UsageError
 from mtls_runner.model.observation import Outcome, Reason
@@ -187,5 +188,5 @@ def _read_seen(told: Any) -> Seen:
         Outcome(outcome) if outcome is not None else None,
         tuple(map(Reason, told.get("reasons", ()))),
         **{name: told.get(name, nothing) for name, nothing in _SEEN.items()},
-        lines=tuple(told.get("lines", ())),
+        lines=tuple(map(steady, told.get("lines", ()))),
     )

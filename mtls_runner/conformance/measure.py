@@ -14,7 +14,6 @@ from mtls_runner.conformance.measurement import (
     MeasuredCell,
     MeasuredEnd,
     Measurement,
-    Seen,
     measured,
     measured_cell,
 )
@@ -102,6 +101,7 @@ class Atlas:
         self._ends: dict[tuple[str, str], MeasuredEnd] = {}
         self.versions: dict[str, str] = dict(before.versions) if before is not None else {}
         self._before = before
+        self._runs: dict[CellName, list[MeasuredCell]] = {}
         self.cells: dict[CellName, MeasuredCell] = {}
         if before is not None:
             self.cells = {(file.name, case.name, place): cell for file, case, place, cell in before.cells}
@@ -208,7 +208,8 @@ class Atlas:
         listed = next((gap.why for gap in gaps() if gap.covers(name[1], name[2])), None)
         if new.kind is CellKind.BROKEN and listed is not None:
             new = MeasuredCell(CellKind.GAP, why=listed, key=key)
-        self.cells[name] = _joined(self.cells[name], new) if again else new
+        runs = self._runs[name] = [*(self._runs.get(name, ()) if again else ()), new]
+        self.cells[name] = _most(runs)
 
     def doubtful(self, unit: Unit, committed: Mapping[CellName, MeasuredCell]) -> Unit | None:
         """Those of a unit's cells that are run again before they are believed: what broke, is not as it should be, has no reason,
@@ -279,13 +280,23 @@ def _as_it_should(verdict: Verdict) -> bool:
     )
 
 
-def _joined(first: MeasuredCell, new: MeasuredCell) -> MeasuredCell:
-    """Of several runs: what was seen first, unless it broke; what else was seen stands beside it."""
-    if first.seen is None and new.seen is not None:
-        return replace(new, why=f"once: {first.why.splitlines()[0] if first.why else 'nothing was seen'}")
-    if first.seen is None or new.seen is None:
-        return first
-    known: list[Seen] = [first.seen, *first.others]
-    if any(one.agrees(new.seen) for one in known):
-        return first
-    return replace(first, others=(*first.others, new.seen))
+def _most(runs: Sequence[MeasuredCell]) -> MeasuredCell:
+    """Of several runs: what was seen most often, the earlier of two; what else was seen stands beside it."""
+    seen = [cell for cell in runs if cell.seen is not None]
+    if not seen:
+        return runs[0]
+    kinds: list[list[MeasuredCell]] = []
+    for cell in seen:
+        alike = next((kind for kind in kinds if _agree(kind[0], cell)), None)
+        kinds.append([cell]) if alike is None else alike.append(cell)
+    first, *others = sorted(kinds, key=len, reverse=True)
+    broken = next((cell.why for cell in runs if cell.seen is None), "")
+    return replace(
+        first[0],
+        why=first[0].why or (f"once: {broken.splitlines()[0]}" if broken else ""),
+        others=tuple(kind[0].seen for kind in others if kind[0].seen is not None),
+    )
+
+
+def _agree(one: MeasuredCell, other: MeasuredCell) -> bool:
+    return one.seen is not None and other.seen is not None and one.seen.agrees(other.seen)

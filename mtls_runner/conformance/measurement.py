@@ -14,6 +14,7 @@ from mtls_runner.model.observation import Conclusion, Observation, Outcome
 from mtls_runner.model.verdict import Status, Verdict
 
 __all__ = [
+    "MOST_REASONS",
     "CellKind",
     "MeasuredCase",
     "MeasuredCell",
@@ -23,8 +24,11 @@ __all__ = [
     "Seen",
     "measured",
     "measured_cell",
+    "steady",
 ]
 
+MOST_REASONS = 6
+"""More reasons that the evidence allows say nothing."""
 _MOST_LINES = 3
 _LONGEST_LINE = 400
 _BY_CHANCE = tuple(
@@ -41,10 +45,12 @@ _BY_CHANCE = tuple(
         (r"(?<=LOG\d\[)\d+(?=\])", "N"),
         (r"\b0x[0-9a-f]{6,}\b|\b[0-9A-F]{8,}(?=:error:)", "0x…"),
         (r"(?:/[\w.+-]+)*/mtls-run[\w.+-]*(?:/run-\w+)?(?=/)", "…"),
+        (r"(?<=serial: )[0-9A-F]+\b", "…"),
+        (r"(?<=\()\d{3,}(?=\))|(?<=TIME\]\[)\d+(?=\])", "N"),
         (r"\b172\.\d+\.\d+\.\d+\b", "ADDRESS"),
         (r"\bchild \d+\b", "child N"),
         (r"certificate=<[^>]{40,}(?:>|$)", "certificate=<…>"),
-        (r"[A-Za-z0-9+/]{120,}=*|\b[0-9a-f]{40}\b", "…"),
+        (r"[A-Za-z0-9+/]{120,}=*|\b(?:[0-9a-f]{40}|[0-9a-f]{64})\b", "…"),
     )
 )
 """What is another one each time, and says nothing of the reason."""
@@ -310,12 +316,13 @@ def _words(observed: Observation) -> Sequence[str]:
 def _lines(words: Sequence[str], port: int | None) -> tuple[str, ...]:
     """The last of them, the same each time."""
     told = [line for word in words for line in word.splitlines() if line.strip()]
-    return tuple(_steady(line, port) for line in told[-_MOST_LINES:])
-
-
-def _steady(line: str, port: int | None) -> str:
     if port is not None:
-        line = re.sub(rf"\b{port}\b", "PORT", line)
+        told = [re.sub(rf"\b{port}\b", "PORT", line) for line in told]
+    return tuple(map(steady, told[-_MOST_LINES:]))
+
+
+def steady(line: str) -> str:
+    """A line of a log without what is another one each time."""
     for pattern, instead in _BY_CHANCE:
         line = pattern.sub(instead, line)
     line = line.strip()

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from mtls_runner.conformance.catalogue import CATALOGUE, Combination
-from mtls_runner.conformance.measurement import Seen
+from mtls_runner.conformance.measurement import MOST_REASONS, Seen
 from mtls_runner.language.document import Plain, Value, read
 from mtls_runner.language.emit import Written, flow, scalar
 from mtls_runner.registry import registry
@@ -44,6 +44,8 @@ BLANKS = {
     "depth": "DEPTH-HERE",
 }
 _DEPTH = "verify_depth"
+_MOST_LINES = 15
+"""Of a scenario; a longer one leaves out what can be left out."""
 
 
 @cache
@@ -59,20 +61,53 @@ def scenario(file: str, case: str) -> str:
     """
     document = _document(file)
     found = next((one for one in _list(document, "cases") if one.get("name") == case), None)
-    needed = _Needed(document)
     if found is None:
         return ""
-    needed.take(found)
+    text = _scenario(document, found, case)
+    if text.count("\n") > _MOST_LINES:
+        document = _trusting_less(document, found)
+        text = _scenario(document, found, case)
+    return text if text.count("\n") <= _MOST_LINES else _scenario(document, found, case, tight=True)
+
+
+def _trusting_less(document: Mapping[str, Value], found: Mapping[str, Value]) -> Mapping[str, Value]:
+    """The same where no server trusts an authority that is there for other cases only."""
+    needed = _Needed(document, untold="trust")
+    needed.take(found.get("client"))
+    own = found.get("server")
+    needed.take(own.get("certificate") if isinstance(own, dict) else own)
+
+    def less(server: Value) -> Value:
+        trust = server.get("trust") if isinstance(server, dict) else None
+        if not isinstance(server, dict) or not isinstance(trust, list):
+            return server
+        return {**server, "trust": [name for name in trust if name in needed.names] or trust}
+
+    servers = document.get("servers")
+    changed: dict[str, Value] = {}
+    if isinstance(servers, dict):
+        changed["servers"] = {name: less(server) for name, server in servers.items()}
+    if "server" in document:
+        changed["server"] = less(document["server"])
+    return {**document, **changed}
+
+
+def _scenario(document: Mapping[str, Value], found: Mapping[str, Value], case: str, *, tight: bool = False) -> str:
+    needed = _Needed(document)
+    needed.take(dict(found))
     needed.take(document.get("server"))
     client = found.get("client", "")
     described: dict[str, Written] = {
         **(_written_map(client) if isinstance(client, dict) else {"certificate": _plain(client)})
     }
     described |= {"tool": BLANKS["client"], "tls": BLANKS["tls"]}
-    lines = [*needed.lines(), "cases:", f"  - {flow({'name': case})[1:-1]}"]
+    parts = [flow({"name": case})[1:-1]]
     if "server" in found:
-        lines.append(f"    server: {flow(_plain(found['server']))}")
-    lines += [f"    client: {flow(described)}", f"    expect: {BLANKS['expect']}"]
+        parts.append(f"server: {flow(_plain(found['server']))}")
+    parts += [f"client: {flow(described)}", f"expect: {BLANKS['expect']}"]
+    if tight:
+        parts = [f"{{{', '.join(parts[:-2])},", f" {', '.join(parts[-2:])}}}"]
+    lines = [*needed.lines(), "cases:", f"  - {parts[0]}", *(f"    {part}" for part in parts[1:])]
     return "\n".join(lines) + "\n"
 
 
@@ -98,8 +133,10 @@ def needs_depth(server: str) -> bool:
 
 def expectation(seen: Seen) -> str:
     """As a scenario writes it."""
-    if not seen.reasons or seen.outcome is None:
+    if seen.outcome is None or (not seen.reasons and seen.determined):
         return str(seen.outcome)
+    if not 0 < len(seen.reasons) <= MOST_REASONS:
+        return flow({"outcome": str(seen.outcome)})
     reasons = list(seen.reasons)
     return flow({str(seen.outcome): str(reasons[0]) if len(reasons) == 1 else [str(reason) for reason in reasons]})
 
@@ -110,9 +147,15 @@ def command(case: str, side: str, names: Sequence[str]) -> str:
 
 
 class _Needed:
-    """What a case refers to, directly or not."""
+    """What a case refers to, directly or not.
 
-    def __init__(self, document: Mapping[str, Value]) -> None:
+    Args:
+        document: the file.
+        untold: a key that is not followed.
+    """
+
+    def __init__(self, document: Mapping[str, Value], untold: str = "") -> None:
+        self._followed = _REFERRING - {untold}
         self._known: dict[str, dict[str, Value]] = {}
         for section in _SECTIONS:
             single = _SINGLE.get(section, "")
@@ -121,23 +164,23 @@ class _Needed:
             if single in document and not self._known[section]:
                 self._known[section] = {single: document[single]}
         self._single = {section for section, single in _SINGLE.items() if single in document}
-        self._names: dict[str, None] = {}
+        self.names: dict[str, None] = {}
         # A certificate without an issuer has the only authority's, or the first one's.
         first = next(iter(self._known["authorities"]), None)
         if first is not None:
             self.take(first)
 
     def take(self, value: Value) -> None:
-        for text in _texts(value):
+        for text in _texts(value, self._followed):
             for known in self._known.values():
-                if text in known and text not in self._names:
-                    self._names[text] = None
+                if text in known and text not in self.names:
+                    self.names[text] = None
                     self.take(known[text])
 
     def lines(self) -> Iterator[str]:
         for section, known in self._known.items():
             single = section in self._single
-            used = {name: _plain(value) for name, value in known.items() if single or name in self._names}
+            used = {name: _plain(value) for name, value in known.items() if single or name in self.names}
             if section == "servers":
                 used = {name: self._server(value) for name, value in used.items()}
             if used and not single:
@@ -167,16 +210,16 @@ def _list(document: Mapping[str, Value], key: str) -> list[dict[str, Value]]:
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
-def _texts(value: Value) -> Iterator[str]:
+def _texts(value: Value, followed: frozenset[str]) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, list):
         for each in value:
-            yield from _texts(each)
+            yield from _texts(each, followed)
     elif isinstance(value, dict):
         for key, each in value.items():
-            if key in _REFERRING or isinstance(each, dict):
-                yield from _texts(each)
+            if key in followed or isinstance(each, dict):
+                yield from _texts(each, followed)
 
 
 def _plain(value: Value) -> Written:

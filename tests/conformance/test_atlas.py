@@ -8,13 +8,29 @@ from pathlib import Path
 import pytest
 
 from mtls_runner import Overrides, load
+from mtls_runner.conformance.atlas_markdown import atlas_markdown
 from mtls_runner.conformance.catalogue import Combination, plan_of, scenario_files
+from mtls_runner.conformance.divergences import asked, divergences, divergences_markdown
+from mtls_runner.conformance.json_form import read_json
 from mtls_runner.conformance.measure import whole_catalogue
-from mtls_runner.conformance.measurement import Seen
+from mtls_runner.conformance.measurement import CellKind, Measurement, Seen
+from mtls_runner.conformance.page import page
 from mtls_runner.conformance.reproduction import filled, scenario
-from mtls_runner.conformance.scope import ChosenClient, ChosenServer, chosen_clients, chosen_servers, in_scope, judges
+from mtls_runner.conformance.scope import (
+    ChosenClient,
+    ChosenServer,
+    chosen_clients,
+    chosen_servers,
+    gaps,
+    in_scope,
+    judges,
+)
 from mtls_runner.model.observation import Outcome
 from mtls_runner.registry import registry
+
+from .divergence_scenarios import scenarios
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_each_case_is_a_scenario_of_its_own_with_the_same_ends(tmp_path: Path) -> None:
@@ -30,7 +46,10 @@ def test_each_case_is_a_scenario_of_its_own_with_the_same_ends(tmp_path: Path) -
             written.write_text(filled(scenario(path.stem, name), place, seen), "utf-8")
             (alone,) = (found := load(written)).cases
             assert alone.client == case.client, name
-            assert replace(alone.server, id=case.server.id) == case.server, name  # ids are numbered
+            # ids are numbered; a long one leaves out authorities that are there for other cases
+            trusted = replace(alone.server, id=case.server.id, trust=case.server.trust)
+            assert trusted == case.server, name
+            assert set(alone.server.trust) <= set(case.server.trust), name
             assert {id_: plan.certificates[id_] for id_ in found.certificates} == found.certificates, name
             assert all("can never hold" in one.message for one in found.warnings), [
                 one.message for one in found.warnings
@@ -74,3 +93,63 @@ def test_who_judges_is_asked_everywhere_and_the_other_is_one_of_two() -> None:
 def test_whose_matter_a_case_is(file: str, case: str, who: set[str]) -> None:
     (entries,) = (group.entries for group in whole_catalogue() if group.plan.name == file)
     assert judges(entries)[case] == who
+
+
+@pytest.fixture(scope="module")
+def published() -> Measurement:
+    return read_json(str(DOCS / "atlas.json"))
+
+
+def test_every_cell_is_an_observation_a_declared_skip_or_a_listed_gap(published: Measurement) -> None:
+    counts = dict.fromkeys(CellKind, 0)
+    for file, case, place, cell in published.cells:
+        counts[cell.kind] += 1
+        assert (cell.seen is not None) is (cell.kind is CellKind.SEEN), (file.name, case.name, place)
+        assert cell.seen is not None or cell.why, (file.name, case.name, place)
+        if cell.kind is CellKind.GAP:
+            assert any(gap.covers(case.name, place) and gap.why == cell.why for gap in gaps()), (case.name, place)
+    assert counts[CellKind.BROKEN] == 0
+    assert counts[CellKind.SEEN] > 5000
+    known = {(file.plan.name, entry.name) for file in whole_catalogue() for entry in file.entries}
+    assert {(file.name, case.name) for file in published.files for case in file.cases} <= known
+
+
+def test_each_refusal_stands_beside_a_control_that_was_let_in(published: Measurement) -> None:
+    """But for faults whose control itself is one that this end refuses, which is told as a divergence."""
+    cells = {(file.name, case.name, place): cell for file, case, place, cell in published.cells}
+    told = {(one.file.name, one.case.name) for one in divergences(published)}
+    compared = 0
+    for file, case, place, cell in published.cells:
+        if not case.fault or not case.control or cell.seen is None or cell.seen.outcome is not Outcome.SERVER_REFUSED:
+            continue
+        control = cells.get((file.name, case.control, place))
+        if control is None or control.seen is None or (file.name, case.control) in told:
+            continue
+        assert control.seen.outcome is Outcome.ACCEPTED, (file.name, case.name, case.control, place)
+        compared += 1
+    assert compared > 1000
+
+
+@pytest.mark.parametrize("name", ["atlas.md", "atlas.html", "divergences.md"])
+def test_the_pages_are_made_of_it(published: Measurement, name: str) -> None:
+    made = {"atlas.md": atlas_markdown, "atlas.html": page, "divergences.md": divergences_markdown}[name](published)
+    assert made == (DOCS / name).read_text("utf-8"), (
+        "make it again: mtls-run conformance --merge docs/atlas.json --pages docs"
+    )
+
+
+def test_each_divergence_says_what_the_standard_asks_and_has_a_short_scenario(
+    published: Measurement, tmp_path: Path
+) -> None:
+    found = divergences(published)
+    assert sum(one.case.fault for one in found) > 20
+    assert [one.case.name for one in found if one.case.name not in asked()] == []
+    ranks = [one.case.fault for one in found]
+    assert ranks == sorted(ranks, reverse=True)  # what is let in first
+    texts = list(scenarios((DOCS / "divergences.md").read_text("utf-8")))
+    assert len(texts) > 20
+    for title, text in texts:
+        assert text.count("\n") <= 15, title
+        (tmp_path / "one.yaml").write_text(text, "utf-8")
+        (case,) = load(tmp_path / "one.yaml").cases
+        assert case.name == title

@@ -16,13 +16,19 @@ const axis = (cell) => (view === "server" ? cell.server : cell.client);
 const ends = () => (view === "server" ? data.servers : data.clients);
 const seenOf = (cell) => (cell.seen === undefined ? null : data.seen[cell.seen]);
 
+const MOST_REASONS = 6; // more of them say nothing
+function why(seen) {
+  const reasons = seen.reasons || [];
+  return reasons.length && reasons.length <= MOST_REASONS ? reasons.join(" | ") : "no reason told";
+}
+
 // What a group of cells (one case at one end) says in a few words.
 function summary(cells) {
   const seen = cells.map(seenOf).filter(Boolean);
   if (!seen.length) return { text: KINDS[cells.length ? cells[0].kind : "skipped"], state: "none", seen };
   const accepted = seen.filter((one) => ACCEPTED.has(one.outcome));
   const refused = seen.filter((one) => !ACCEPTED.has(one.outcome));
-  const reasons = [...new Set(refused.map((one) => (one.reasons || []).join(" | ") || "other"))];
+  const reasons = [...new Set(refused.map((one) => why(one)))];
   const varies = cells.some((cell) => cell.others) ? " ~" : "";
   const started = accepted.some((one) => one.outcome === "server-started");
   if (!refused.length) return { text: (started ? "✓ starts" : "✓ let in") + varies, state: "in", seen };
@@ -96,7 +102,7 @@ function told(seen) {
 }
 function filled(text, cell, seen) {
   const reasons = seen.reasons || [], server = data.servers[cell.server];
-  const expect = reasons.length ? "{" + seen.outcome + ": " + (reasons.length > 1 ? "[" + reasons.join(", ") + "]" : reasons[0]) + "}" : seen.outcome;
+  const expect = reasons.length > MOST_REASONS ? "{outcome: " + seen.outcome + "}" : reasons.length ? "{" + seen.outcome + ": " + (reasons.length > 1 ? "[" + reasons.join(", ") + "]" : reasons[0]) + "}" : seen.outcome;
   return text.replaceAll(", DEPTH-HERE", server.depth ? ", verify_depth: 1" : "").replaceAll("SERVER-NAME", server.name.split("@")[0])
     .replaceAll("CLIENT-NAME", cell.client < 0 ? "" : data.clients[cell.client].name).replaceAll("TLS-VERSION", cell.tls).replaceAll("EXPECTED-HERE", expect);
 }
