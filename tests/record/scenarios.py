@@ -76,7 +76,7 @@ def recorded(original: Path, directory: Path, overrides: Overrides) -> tuple[Rec
     path = copy / original.name
     path.write_bytes(unrecorded(original.read_bytes().decode(), _skipped(original, overrides)).encode())
     with RecordedFile(path) as file:
-        made = record(path, overrides, jobs=4 if _quick(original)[0] else 8)
+        made = record(path, overrides, jobs=2 if _quick(original)[0] else 4)
         if made.changed:
             file.write(made)
     return made, path
