@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import re
 import shlex
 import shutil
 import threading
@@ -34,7 +35,10 @@ __all__ = ["DeclaredToolClient"]
 _MESSAGES = "messages"
 _MOST = 1 << 26
 _GRACE_SECONDS = 0.5
-"""Beyond the exchange's own limit: a client that keeps it itself says so."""
+"""Beyond the exchange's own limit, for a client that can't be told it."""
+_START_SECONDS = 60.0
+"""The same for one that is told it, and begins to count once it runs: starting a JVM or Python takes time of its own."""
+_GAVE_UP = re.compile(rb"time(?:d )?out|deadline exceeded", re.IGNORECASE)
 
 
 class DeclaredToolClient(Client):
@@ -122,18 +126,21 @@ class DeclaredToolClient(Client):
 
             environment.update(preload(known["local_port"]))
         timed_out = False
+        counts = any("timeout" in file.text or "everything" in file.text for file in self._declared.files)
         try:
             done = finish(
                 command,
                 here,
-                Deadline.after(limit.remaining() + _GRACE_SECONDS),
+                Deadline.after(limit.remaining() + (_START_SECONDS if counts else _GRACE_SECONDS)),
                 environment=moved_clock(clock, environment),
                 standard_input=here / "input" if self._declared.input is not None else None,
                 most=_MOST,
             )
         except Unfinished as error:
             done, timed_out = error.partial, True
-        return Wrote(done.exit_code, done.output, done.errors, self._trace(here), timed_out or _late(done, limit))
+        return Wrote(
+            done.exit_code, done.output, done.errors, self._trace(here), timed_out or _late(done, limit, counts=counts)
+        )
 
     def _trace(self, here: Path) -> CurlTrace | None:
         if self._declared.transcript is None:
@@ -153,6 +160,7 @@ class DeclaredToolClient(Client):
         return directory
 
 
-def _late(done: Finished, limit: Deadline) -> bool:
-    """It gave up by its own limit."""
-    return done.exit_code != 0 and limit.passed
+def _late(done: Finished, limit: Deadline, *, counts: bool) -> bool:
+    """It gave up by its own limit; one that ``counts`` says so."""
+    gave_up = bool(_GAVE_UP.search(done.output + done.errors)) if counts else True
+    return done.exit_code != 0 and limit.passed and gave_up
