@@ -24,7 +24,7 @@ from ..container_engine import IMAGE, absent, not_here
 ROOT = Path(__file__).parents[2] / "scenarios" / "connections"
 
 
-STATUS = {"proxy": 502, "proxy-haproxy": 502, "proxy-envoy": 503}
+STATUS = {"proxy": (502,), "proxy-haproxy": (502, 503), "proxy-envoy": (503,)}
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +57,8 @@ def test_what_the_application_saw_of_the_proxy(name: str, here: Path) -> None:
         shutil.copy(file, here)
     seen = {case["name"]: case["observed"] for case in _seen(here / f"{name}.yaml")}
     stale = seen["the proxy's own certificate is stale"]
-    assert (stale["status"], stale["upstream"]) == (STATUS[name], {"outcome": "server-refused", "reason": "expired"})
+    assert stale["status"] in STATUS[name]
+    assert stale["upstream"] == {"outcome": "server-refused", "reason": "expired"}
     assert any("upstream (app): server refused the client: expired" in line for line in stale["evidence"])
     # what it was asked for, too
     assert ["user-agent", "mtls-run"] in seen["the application knows the proxy"]["upstream_headers"]
