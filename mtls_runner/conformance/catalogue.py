@@ -96,10 +96,24 @@ def plan_of(path: Path, overrides: Overrides, tools: Sequence[ClientTraits]) -> 
     plan = load(path, overrides)
     cases = [case for case in plan.cases if case.client is None or case.client.tool in tools]
     there = {case.client.tool for case in plan.cases if case.client is not None}
+    own = len(_OF_PYTHON.findall(plan.text)) > 1
     for tool in tools:
         if tool not in there:  # the files name the two that they were made with
-            cases += _with_tool(load(path, replace(overrides, tool=tool.name)), tool)
+            cases += _with_tool(load(path, replace(overrides, tool=tool.name)), tool) if own else _as_python(plan, tool)
     return replace(plan, cases=tuple(map(_one_intermediate, cases)))
+
+
+_OF_PYTHON = re.compile(r"\btool: *\[?[^\]}\n]*\bpython\b")
+"""Where a file says something of the Python client; in the matrix each does."""
+
+
+def _as_python(plan: Plan, tool: ClientTraits) -> Iterator[Case]:
+    """What the Python client does, done by another, of which the file says nothing else."""
+    for case in plan.cases:
+        if case.client is not None and case.client.tool is registry().clients.default:
+            own = case.by(replace(case.client, tool=tool))
+            name = case.name.replace("client.tool=python]", f"client.tool={tool}]")
+            yield replace(own, name=name, id=case.id.removesuffix(case.name) + name)
 
 
 def _one_intermediate(case: Case) -> Case:
