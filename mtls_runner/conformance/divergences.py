@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mtls_runner.conformance.by_end import Side, Stand, StandState, judged, let_in, stands
 from mtls_runner.conformance.measurement import MeasuredCase, MeasuredFile, Measurement
-from mtls_runner.conformance.reproduction import command, filled, scenario
+from mtls_runner.conformance.reproduction import MOST_LINES, command, filled, scenario
 
 __all__ = ["Divergence", "asked", "divergences", "divergences_markdown"]
 
@@ -69,15 +69,21 @@ def _rank(one: Divergence) -> tuple[bool, bool, int]:
 
 
 @lru_cache(maxsize=1)
-def asked() -> Mapping[str, tuple[str, str]]:
-    """By case: the section of a standard, and what it asks, in our words."""
+def _asked() -> Mapping[tuple[str, str], tuple[str, str]]:
     from yaml import safe_load
 
-    return {
-        case: (about["section"], " ".join(about["asks"].split()))
-        for about in safe_load(_FILE.read_text("utf-8"))
-        for case in about["cases"]
-    }
+    found = {}
+    for about in safe_load(_FILE.read_text("utf-8")):
+        told = (about["section"], " ".join(about["asks"].split()))
+        found.update({("case", case): told for case in about.get("cases", ())})
+        found.update({("file", file): told for file in about.get("files", ())})
+    return found
+
+
+def asked(file: str, case: str) -> tuple[str, str] | None:
+    """The section of a standard, and what it asks of a case, in our words; ``None``: nobody has written it down."""
+    known = _asked()
+    return known.get(("case", case)) or known.get(("file", file))
 
 
 def divergences_markdown(measurement: Measurement) -> str:
@@ -122,7 +128,7 @@ def _one(one: Divergence) -> Iterator[str]:
         yield f"- refused by {_named(some)}: {reasons}"
     for stand in one.those(StandState.BOTH):
         yield f"- {stand.end.name}: {_both(stand)}"
-    told = asked().get(one.case.name)
+    told = asked(one.file.name, one.case.name)
     if told is not None:
         section, text = told
         yield ""
@@ -136,7 +142,7 @@ def _one(one: Divergence) -> Iterator[str]:
     shown = (taken or one.those(StandState.BOTH))[0] if one.case.fault else (refused or one.those(StandState.BOTH))[0]
     place, seen = next(iter(shown.seen.items()))
     text = scenario(one.file.name, one.case.name)
-    if text:
+    if 0 < text.count("\n") <= MOST_LINES:
         yield ""
         yield "```yaml"
         yield from filled(text, place, seen).splitlines()

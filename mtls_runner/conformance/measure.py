@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 from mtls_runner.conformance.case import CatalogueFile, by_file
@@ -74,6 +75,11 @@ class Unit:
 
 def whole_catalogue() -> tuple[CatalogueFile, ...]:
     """Every case with its control, at the places that the catalogue is made for; nothing was run."""
+    return _read(scenario_files())
+
+
+@lru_cache(maxsize=2)
+def _read(_files: tuple[Path, ...]) -> tuple[CatalogueFile, ...]:
     made = list(plans((), ()))
     return by_file(made, [Verdict(case, Status.SKIP) for plan in made for case in plan.cases])
 

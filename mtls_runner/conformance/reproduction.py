@@ -13,7 +13,7 @@ from mtls_runner.language.document import Plain, Value, read
 from mtls_runner.language.emit import Written, flow, scalar
 from mtls_runner.registry import registry
 
-__all__ = ["BLANKS", "command", "expectation", "filled", "needs_depth", "scenario"]
+__all__ = ["BLANKS", "MOST_LINES", "command", "expectation", "filled", "needs_depth", "scenario"]
 
 _SECTIONS = ("authorities", "leaves", "servers")
 _SINGLE = {"authorities": "ca", "servers": "server"}
@@ -44,7 +44,7 @@ BLANKS = {
     "depth": "DEPTH-HERE",
 }
 _DEPTH = "verify_depth"
-_MOST_LINES = 15
+MOST_LINES = 15
 """Of a scenario; a longer one leaves out what can be left out."""
 
 
@@ -64,10 +64,10 @@ def scenario(file: str, case: str) -> str:
     if found is None:
         return ""
     text = _scenario(document, found, case)
-    if text.count("\n") > _MOST_LINES:
+    if text.count("\n") > MOST_LINES:
         document = _trusting_less(document, found)
         text = _scenario(document, found, case)
-    return text if text.count("\n") <= _MOST_LINES else _scenario(document, found, case, tight=True)
+    return text if text.count("\n") <= MOST_LINES else _scenario(document, found, case, tight=True)
 
 
 def _trusting_less(document: Mapping[str, Value], found: Mapping[str, Value]) -> Mapping[str, Value]:
