@@ -92,7 +92,8 @@ class _Proof:
         self.ran += 1
         case = verdict.case
         observed = verdict.observation.outcome if verdict.observation is not None else None
-        declared = next((one for one in self.differs if one.case == entry_name(case)), None)
+        found = [one for one in self.differs if one.case == entry_name(case)]
+        declared = next((one for one in found if one.outcome is observed), found[0] if found else None)
         if declared is not None and observed is declared.outcome:
             self.differed.add(declared.case)
             return

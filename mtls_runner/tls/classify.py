@@ -151,12 +151,19 @@ def _ending_alert(facts: Facts) -> tuple[Alert | None, str | None]:
             break  # it has its answer; an end without close_notify makes OpenSSL send decode_error, by luck in time
         if isinstance(view, ServerView) and facts.seen is None and view.handshake_complete:
             break
+        if isinstance(view, ServerView) and view.handshake_complete and facts.seen is not None and _minded(facts.seen):
+            break  # the client looked at the certificate only then, and went away
         if facts.client is not None and not facts.client.protocol.encrypted:
             break  # to the client it is bytes like others
         alert = _fatal(view.alerts, view.error_symbol)
         if alert is not None:
             return alert, own if alert.direction is Direction.SENT else other
     return None, None
+
+
+def _minded(client: ClientView) -> bool:
+    """Whether it says itself what it has against the server."""
+    return client.phase is Phase.HANDSHAKE and bool(client.verify_code or client.reasons)
 
 
 def _one(outcome: Outcome, reason: Reason | None) -> Found:
