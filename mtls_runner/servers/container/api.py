@@ -11,6 +11,7 @@ import json
 import socket
 import ssl
 import struct
+import threading
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -205,17 +206,26 @@ class Output:
         self._connection = connection
         self._stream = stream
         self._response = response
+        self._reading = threading.Lock()  # http.client's responses are not to be closed while another thread reads
 
     def __iter__(self) -> Iterator[tuple[bytes | None, bytes | None]]:
         with contextlib.suppress(OSError, http.client.HTTPException):  # as when it ends: who cares asks why
-            while len(header := self._response.read(_FRAME.size)) == _FRAME.size:
-                which, size = _FRAME.unpack(header)
-                data = self._response.read(size)
+            while frame := self._frame():
+                which, data = frame
                 yield (None, data) if which == _STDERR else (data, None)
+
+    def _frame(self) -> tuple[int, bytes] | None:
+        with self._reading:
+            header = self._response.read(_FRAME.size)
+            if len(header) < _FRAME.size:
+                return None
+            which, size = _FRAME.unpack(header)
+            return which, self._response.read(size)
 
     def close(self) -> None:
         """Whoever reads is at the end."""
         with contextlib.suppress(OSError):
             self._stream.shutdown(socket.SHUT_RDWR)
-        self._response.close()
-        self._connection.close()
+        with self._reading:
+            self._response.close()
+            self._connection.close()
