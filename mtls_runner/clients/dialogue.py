@@ -90,10 +90,12 @@ class Dialogue:
         except ssl.SSLWantReadError:
             return False
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-            return True
+            pass
         except ssl.SSLError as error:
             if error.reason != _UNASKED:
                 raise
+            return True  # what it says is lost
+        self.received = b""
         return True
 
     def _hear(self, until: bytes, deadline: Deadline, most: int) -> bool:
