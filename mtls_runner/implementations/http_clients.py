@@ -282,6 +282,8 @@ LIBRARIES: dict[str, Callable[[Told], None]] = {
     "pycurl": with_pycurl,
     "rtls": with_rtls,
 }
+LOOK_LATE = (with_requests,)
+"""Those that look at their own files once they are connected: that they have a port says nothing then."""
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -294,9 +296,10 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
 def main() -> int:
     """The exit code is 1 where the library raised."""
     told = json.loads(Path(sys.argv[2]).read_text())
-    tell_connections(told, port=sys.argv[1] != "requests")  # that looks at its own files once it is connected
+    library = LIBRARIES[sys.argv[1]]
+    tell_connections(told, port=library not in LOOK_LATE)
     try:
-        LIBRARIES[sys.argv[1]](told)
+        library(told)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is what people see
         seen = [
             f"{type(one).__module__}.{type(one).__qualname__}: {' '.join(str(one).split())}" for one in causes(error)
