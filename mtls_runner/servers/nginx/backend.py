@@ -102,14 +102,15 @@ class NginxBackend(ServerBackend):
 
         members = group.members if group is not None else (server,)
         spec, image = self._plain(members)
-        if image.runs_as_root:
-            self._waiting[members[0]] = WaitingContainer(self._connected(), spec, directory, deadline)
+        began = WaitingContainer(self._connected(), spec, directory, deadline) if image.runs_as_root else None
+        if began is not None and self._waiting.setdefault(members[0], began) is not began:
+            began.close()  # another case's thread was first
+            began = None
         try:
             yield
         finally:
-            unused = self._waiting.pop(members[0], None)
-            if unused is not None:
-                unused.close()
+            if began is not None and self._waiting.get(members[0]) is began:
+                self._waiting.pop(members[0]).close()
 
     @contextlib.contextmanager
     def serve(self, server: ServerSpec, material: Material, deadline: Deadline) -> Iterator[RunningNginx]:
@@ -181,6 +182,9 @@ class NginxBackend(ServerBackend):
         engine = self._connected()
         with contextlib.ExitStack() as stack:
             waiting = self._waiting.pop(server, None)
+            if waiting is not None and waiting.ports != (spec.port, *spec.more_ports):
+                waiting.close()  # it was begun for one server alone, and its group has been found since, or the other way
+                waiting = None
             found: Container | GatedContainer | None = None
             if waiting is not None:
                 found = stack.enter_context(waiting.filled(prepared.files))
