@@ -106,6 +106,7 @@ class Lab(AbstractContextManager["Lab"]):
         self._by_identity: ByIdentity[ServerSpec, _Server] = ByIdentity()
         self._backends: dict[BackendTraits, ServerBackend] = {}
         self._announced: set[BackendTraits] = set()
+        self._announcing = threading.Lock()
         self._skips: ByMeeting[str | None] = ByMeeting()
         self._brief: ByMeeting[bool] = ByMeeting()
         self._tools: dict[ClientTraits, Client] = {}
@@ -168,15 +169,15 @@ class Lab(AbstractContextManager["Lab"]):
     def _announce(self, traits: BackendTraits) -> None:
         """Tell a backend, once, of all servers that it may have to start."""
         chosen = self._backend(traits)
-        with self._lock:
+        with self._announcing:  # whoever comes second goes on only when the backend knows them all
             if traits in self._announced:
                 return
+            cases = [case for case in self.plan.cases if case.server.backend is traits]
+            # A server with an expectation of its own may be one that can't start: it is not to take others with it.
+            judged = {case.server for case in cases if case.client is None}
+            wanted = (case.server for case in cases if case.client is not None and self._could(case))
+            chosen.expect(tuple(dict.fromkeys(server for server in wanted if server not in judged)))
             self._announced.add(traits)
-        cases = [case for case in self.plan.cases if case.server.backend is traits]
-        # A server with an expectation of its own may be one that can't start: it is not to take others with it.
-        judged = {case.server for case in cases if case.client is None}
-        wanted = (case.server for case in cases if case.client is not None and self._could(case))
-        chosen.expect(tuple(dict.fromkeys(server for server in wanted if server not in judged)))
 
     def tool(self, traits: ClientTraits) -> Client:
         """The client with these traits, made once."""

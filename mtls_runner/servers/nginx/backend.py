@@ -53,11 +53,12 @@ class NginxBackend(ServerBackend):
         self._progress = progress
         self._consent = consent
         self._connecting = threading.Lock()
+        self._beginning = threading.Lock()
         self._engine: Engine | None = None
         self._versions: dict[str, str] = {}
         self._running: dict[Container | GatedContainer, str] = {}
         self._groups: dict[ServerSpec, SharedContainer] = {}
-        self._waiting: dict[ServerSpec, WaitingContainer] = {}
+        self._waiting: dict[tuple[ServerSpec, ...], WaitingContainer | None] = {}
 
     def versions(self) -> Mapping[str, str]:
         """nginx's, its OpenSSL's (known while a server runs, and from then on) and the engine's."""
@@ -101,16 +102,22 @@ class NginxBackend(ServerBackend):
         from mtls_runner.servers.nginx.gate import WaitingContainer
 
         members = group.members if group is not None else (server,)
-        spec, image = self._plain(members)
-        began = WaitingContainer(self._connected(), spec, directory, deadline) if image.runs_as_root else None
-        if began is not None and self._waiting.setdefault(members[0], began) is not began:
-            began.close()  # another case's thread was first
-            began = None
+        with self._beginning:
+            begun = members in self._waiting  # by another case's thread
+            if not begun:
+                self._waiting[members] = None
+        if begun:
+            yield
+            return
         try:
+            spec, image = self._plain(members)
+            if image.runs_as_root:
+                self._waiting[members] = WaitingContainer(self._connected(), spec, directory, deadline)
             yield
         finally:
-            if began is not None and self._waiting.get(members[0]) is began:
-                self._waiting.pop(members[0]).close()
+            unused = self._waiting.pop(members, None)
+            if unused is not None:
+                unused.close()
 
     @contextlib.contextmanager
     def serve(self, server: ServerSpec, material: Material, deadline: Deadline) -> Iterator[RunningNginx]:
@@ -152,7 +159,7 @@ class NginxBackend(ServerBackend):
         ports = (spec.port, *spec.more_ports)
         prepared = prepare_generated(dict(zip(ports, servers, strict=True)), material)
         prepared.keep(material.directory / "nginx" / "+".join(server.id for server in servers))
-        with self._container(servers[0], spec, prepared, image, deadline) as container:
+        with self._container(tuple(servers), spec, prepared, image, deadline) as container:
             ready = wait_until_ready(container, prepared, spec.port, deadline)
             first = RunningNginx(ready.address, container.log, prepared.log_is_whole, warnings=ready.warnings)
             yield {ports[0]: first, **{port: first.beside(container.more[port]) for port in ports[1:]}}
@@ -176,15 +183,12 @@ class NginxBackend(ServerBackend):
 
     @contextlib.contextmanager
     def _container(
-        self, server: ServerSpec, spec: ContainerSpec, prepared: Prepared, image: Image, deadline: Deadline
+        self, servers: tuple[ServerSpec, ...], spec: ContainerSpec, prepared: Prepared, image: Image, deadline: Deadline
     ) -> Iterator[Container | GatedContainer]:
         """The one that waits already; otherwise a new one."""
         engine = self._connected()
         with contextlib.ExitStack() as stack:
-            waiting = self._waiting.pop(server, None)
-            if waiting is not None and waiting.ports != (spec.port, *spec.more_ports):
-                waiting.close()  # it was begun for one server alone, and its group has been found since, or the other way
-                waiting = None
+            waiting = self._waiting.pop(servers, None)
             found: Container | GatedContainer | None = None
             if waiting is not None:
                 found = stack.enter_context(waiting.filled(prepared.files))
@@ -228,7 +232,7 @@ class NginxBackend(ServerBackend):
                 ),
                 clock=server.clock,
             )
-            container = stack.enter_context(self._container(server, spec, prepared, image, deadline))
+            container = stack.enter_context(self._container((server,), spec, prepared, image, deadline))
             reached.admit(container.host)
             try:
                 ready = wait_until_ready(container, prepared, spec.port, deadline)

@@ -107,8 +107,6 @@ class WaitingContainer:
     """
 
     def __init__(self, engine: Engine, spec: ContainerSpec, directory: Path, deadline: Deadline) -> None:
-        self.ports = (spec.port, *spec.more_ports)
-        """That it publishes, by their numbers inside."""
         with contextlib.ExitStack() as stack:
             self._gate = Gate(Path(tempfile.mkdtemp(prefix="container-", dir=directory)))
             stack.callback(self._gate.remove)
