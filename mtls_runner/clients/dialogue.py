@@ -8,11 +8,10 @@ import socket
 import ssl
 
 from mtls_runner.errors import Deadline
-from mtls_runner.tls.sockets import limit, send_all, was_reset
+from mtls_runner.tls.sockets import CHUNK, arrived, limit, send_all, was_reset
 
 __all__ = ["Dialogue", "DialogueEnded"]
 
-_CHUNK = 65536
 _UNASKED = "APPLICATION_DATA_AFTER_CLOSE_NOTIFY"
 """OpenSSL's reason where the server has gone on to speak: it has let the client in."""
 
@@ -74,13 +73,9 @@ class Dialogue:
         Raises:
             OSError: from the socket; a reset, for one.
         """
-        self._sock.setblocking(False)
-        try:
-            data = self._sock.recv(_CHUNK)
-        except (BlockingIOError, ssl.SSLWantReadError):
-            return False
-        self._rest += data
-        return not data
+        data = arrived(self._sock)
+        self._rest += data or b""
+        return data == b""
 
     def _part(self, sock: ssl.SSLSocket) -> bool:
         """Send close_notify; whether it is known already what the server has to say: an alert, for one, is raised."""
@@ -122,7 +117,7 @@ class Dialogue:
     def _more(self, deadline: Deadline) -> bytes:
         limit(self._sock, deadline)
         try:
-            data = self._sock.recv(_CHUNK)
+            data = self._sock.recv(CHUNK)
         except ssl.SSLZeroReturnError:  # its close_notify, behind our own
             return b""
         if not data and isinstance(self._sock, ssl.SSLSocket) and was_reset(self._sock):

@@ -9,18 +9,16 @@ import errno
 import os
 import re
 import socket
-import ssl
 from collections.abc import Iterator
 
 from mtls_runner.errors import Deadline
 from mtls_runner.model.observation import HttpResponse
-from mtls_runner.tls.sockets import limit, was_reset
+from mtls_runner.tls.sockets import CHUNK, arrived, limit, was_reset
 
 __all__ = ["LONGEST_HEAD", "HttpError", "ResponseReader"]
 
 LONGEST_HEAD = 300 * 1024
 """Bytes of a response's head, interim responses and trailers included: curl's ``MAX_HTTP_RESP_HEADER_SIZE``."""
-_CHUNK = 65536
 _SHOWN = 32
 _MOST_DIGITS = 16
 """Of a chunk's size, in hexadecimal: 64 bits."""
@@ -78,13 +76,9 @@ class ResponseReader:
         Raises:
             OSError: from the socket; a reset, for one.
         """
-        self._sock.setblocking(False)
-        try:
-            data = self._sock.recv(_CHUNK)
-        except (BlockingIOError, ssl.SSLWantReadError):
-            return False
-        self._buffer += data
-        return not data
+        data = arrived(self._sock)
+        self._buffer += data or b""
+        return data == b""
 
     def wants_body(self, deadline: Deadline) -> bool:
         """Whether the server says 100 to a request that waits for that, or nothing for as long as curl waits.
@@ -155,7 +149,7 @@ class ResponseReader:
             _Ended: no more will come.
         """
         limit(self._sock, self._deadline)
-        data = self._sock.recv(_CHUNK)
+        data = self._sock.recv(CHUNK)
         if not data:
             if was_reset(self._sock):
                 raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
@@ -269,7 +263,7 @@ class ResponseReader:
 
     def _chunk_size(self) -> int:
         while (end := self._buffer.find(b"\n")) < 0:
-            del self._buffer[_CHUNK:]  # an extension: whatever it says, nobody has asked for it
+            del self._buffer[CHUNK:]  # an extension: whatever it says, nobody has asked for it
             self._more()
         line = self._take(end + 1)[:-1].removesuffix(b"\r")
         match = _SIZE.fullmatch(line)

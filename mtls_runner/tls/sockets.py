@@ -41,9 +41,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
+    "CHUNK",
     "LONGEST",
     "RecordingSocket",
     "Transcript",
+    "arrived",
     "close_after_alert",
     "connected",
     "cut_off",
@@ -53,6 +55,9 @@ __all__ = [
     "send_all",
     "was_reset",
 ]
+
+CHUNK = 65536
+"""Octets that are read at once, at most."""
 
 _CHANGE_CIPHER_SPEC, _ALERT, _HANDSHAKE = 20, 21, 22
 _SERVER_HELLO, _CERTIFICATE, _CERTIFICATE_REQUEST, _CERTIFICATE_STATUS = 2, 11, 13, 22
@@ -266,6 +271,19 @@ def limit(sock: socket.socket, deadline: Deadline) -> None:
         sock.settimeout(left)
 
 
+def arrived(sock: socket.socket) -> bytes | None:
+    """What is there to be read, without waiting; empty: the other end has closed; ``None``: nothing, and it has not.
+
+    Raises:
+        OSError: from the socket; a reset, for one.
+    """
+    sock.setblocking(False)
+    try:
+        return sock.recv(CHUNK)
+    except (BlockingIOError, ssl.SSLWantReadError):
+        return None
+
+
 def cut_off(sock: socket.socket) -> None:
     """End what goes on with it in another thread: whoever reads gets its end, whoever writes an error."""
     with contextlib.suppress(OSError):  # it has ended by itself
@@ -322,7 +340,7 @@ def close_after_alert(sock: socket.socket, deadline: Deadline) -> None:
         rest = _DRAINED
         while rest > 0:
             limit(sock, deadline)
-            data = socket.socket.recv(sock, 65536)
+            data = socket.socket.recv(sock, CHUNK)
             if not data:
                 break
             rest -= len(data)
