@@ -34,7 +34,7 @@ class Problems:
     def __init__(self, *, partial: bool = False) -> None:
         """``partial``: parts of the file were left out, so that what is missing may be among them."""
         self._found: dict[Diagnostic, None] = {}
-        self._partial = partial
+        self.partial = partial
 
     def add(self, diagnostics: Iterable[Diagnostic]) -> None:
         """What others found."""
@@ -48,7 +48,7 @@ class Problems:
 
     def absent(self, document: Document, loc: Loc, message: str, expected: str = "") -> None:
         """An error about something that is missing, at what it is missing from."""
-        if not self._partial:
+        if not self.partial:
             self.error(document, loc, message, expected, key=True)
 
     def warning(self, document: Document, loc: Loc, message: str, expected: str = "", *, key: bool = False) -> None:

@@ -167,5 +167,8 @@ def test_what_a_protocol_has_no_use_for(run: Run) -> None:
         assert ran.code == 2
         assert message in ran.output
         assert f"steps.yaml:{len(LAB.splitlines()) + 2}:" in ran.output
+    ran = run(f"{LAB}cases:\n  - {{name: one, client: {{protocol: tpc, send: x}}, expect: accepted}}\n")
+    assert "did you mean 'tcp'?" in ran.output
+    assert "1 mistake; nothing was run" in ran.output  # what follows from it is none of its own
     ran = run(f"{LAB}cases:\n  - {{name: one, client: {{protocol: tcp, tool: curl}}, expect: accepted}}\n")
     assert "curl does not speak tcp (http, https only)" in ran.output
