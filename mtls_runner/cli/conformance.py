@@ -22,8 +22,8 @@ from mtls_runner.conformance.catalogue import CATALOGUE, scenario_files
 from mtls_runner.conformance.collector import Collector
 from mtls_runner.conformance.console import lines
 from mtls_runner.conformance.json_form import json_text, read_json
-from mtls_runner.conformance.measure import Atlas, CellName, Unit
-from mtls_runner.conformance.measurement import CellKind, MeasuredCell, Measurement
+from mtls_runner.conformance.measure import Atlas, Unit
+from mtls_runner.conformance.measurement import CellKind, CellName, MeasuredCell, Measurement
 from mtls_runner.conformance.scope import chosen_clients, chosen_servers
 from mtls_runner.conformance.table import outcome_table
 from mtls_runner.engine import RunOptions, run
@@ -164,9 +164,7 @@ class _Session:
     def __init__(self, atlas: Atlas, units: Sequence[Unit], kept: str | None, committed: Measurement | None) -> None:
         self._atlas = atlas
         self._kept = kept
-        self._committed: Mapping[CellName, MeasuredCell] = (
-            {(file.name, case.name, place): cell for file, case, place, cell in committed.cells} if committed else {}
-        )
+        self._committed: Mapping[CellName, MeasuredCell] = committed.by_name if committed is not None else {}
         self.wanted = frozenset(name for unit in units for name, _ in unit.cells.values())
         self._left = atlas.left(units)
         self._total = sum(len(unit.cells) for unit in self._left)

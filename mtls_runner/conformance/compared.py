@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from mtls_runner.conformance.catalogue import Combination
-from mtls_runner.conformance.measurement import CellKind, MeasuredCell, Measurement
+from mtls_runner.conformance.measurement import CellKind, CellName, MeasuredCell, Measurement
 
 __all__ = ["CellChange", "changed_cells"]
 
@@ -53,7 +53,7 @@ def _told(cell: MeasuredCell) -> str:
 
 
 def changed_cells(
-    before: Measurement, now: Measurement, fresh: Collection[tuple[str, str, Combination]], missing: Collection[str]
+    before: Measurement, now: Measurement, fresh: Collection[CellName], missing: Collection[str]
 ) -> Iterator[CellChange]:
     """Those of the ``fresh`` cells that are not what they were before.
 
@@ -62,16 +62,16 @@ def changed_cells(
         fresh: file, case and place of those that were measured now.
         missing: servers and clients that are not installed here; nothing is said of them.
     """
-    known = {(file.name, case.name, place): cell for file, case, place, cell in before.cells}
-    for file, case, place, cell in now.cells:
-        name = (file.name, case.name, place)
+    known = before.by_name
+    for name, cell in now.by_name.items():
+        file, case, place = name
         if name not in fresh or place.backend in missing or place.tool in missing:
             continue
         old = known.get(name)
         if old is not None and _same(old, cell):
             continue
         varying = old is not None and old.seen is not None and any(one.agrees(old.seen) for one in cell.others)
-        yield CellChange(file.name, case.name, place, old, cell, _versions(before, now, place), varying)
+        yield CellChange(file, case, place, old, cell, _versions(before, now, place), varying)
 
 
 def _same(old: MeasuredCell, new: MeasuredCell) -> bool:

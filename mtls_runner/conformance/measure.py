@@ -12,6 +12,7 @@ from mtls_runner.conformance.catalogue import Combination, combination, entry_na
 from mtls_runner.conformance.cell_key import CellKeys, declaration
 from mtls_runner.conformance.measurement import (
     CellKind,
+    CellName,
     MeasuredCell,
     MeasuredEnd,
     Measurement,
@@ -33,10 +34,8 @@ from mtls_runner.model.observation import Outcome
 from mtls_runner.model.verdict import RunFinished, Status, Verdict
 from mtls_runner.registry import registry
 
-__all__ = ["Atlas", "CellName", "Unit", "whole_catalogue"]
+__all__ = ["Atlas", "Unit", "whole_catalogue"]
 
-CellName = tuple[str, str, Combination]
-"""File, case, place."""
 _MOST_CASES = 250
 """Of a unit; more are split by client, so that what was measured is kept in between."""
 _ENGINE = "docker engine"
@@ -108,9 +107,7 @@ class Atlas:
         self.versions: dict[str, str] = dict(before.versions) if before is not None else {}
         self._before = before
         self._runs: dict[CellName, list[MeasuredCell]] = {}
-        self.cells: dict[CellName, MeasuredCell] = {}
-        if before is not None:
-            self.cells = {(file.name, case.name, place): cell for file, case, place, cell in before.cells}
+        self.cells = before.by_name if before is not None else {}
 
     # --- what there is to do ---
 

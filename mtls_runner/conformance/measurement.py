@@ -16,6 +16,7 @@ from mtls_runner.model.verdict import Status, Verdict
 __all__ = [
     "MOST_REASONS",
     "CellKind",
+    "CellName",
     "MeasuredCase",
     "MeasuredCell",
     "MeasuredEnd",
@@ -27,6 +28,8 @@ __all__ = [
     "steady",
 ]
 
+CellName = tuple[str, str, Combination]
+"""File, case, place."""
 MOST_REASONS = 6
 """More reasons that the evidence allows say nothing."""
 _MOST_LINES = 3
@@ -202,6 +205,11 @@ class Measurement:
             for case in file.cases:
                 for place, one in case.cells.items():
                     yield file, case, place, one
+
+    @property
+    def by_name(self) -> dict[CellName, MeasuredCell]:
+        """Every cell by its name."""
+        return {(file.name, case.name, place): cell for file, case, place, cell in self.cells}
 
     @property
     def faults(self) -> int:

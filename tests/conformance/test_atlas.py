@@ -118,7 +118,7 @@ def test_every_cell_is_an_observation_a_declared_skip_or_a_listed_gap(published:
 
 def test_each_refusal_stands_beside_a_control_that_was_let_in(published: Measurement) -> None:
     """But for faults whose control itself is one that this end refuses, which is told as a divergence."""
-    cells = {(file.name, case.name, place): cell for file, case, place, cell in published.cells}
+    cells = published.by_name
     told = {(one.file.name, one.case.name) for one in divergences(published)}
     compared = 0
     for file, case, place, cell in published.cells:
