@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -215,10 +214,7 @@ class Store:
         for old, new in ((held.certificate, by.certificate), (held.key, by.key)):
             if old is None or new is None or self._directory not in old.parents:
                 raise MaterialError("a client's own files are not replaced: only such as the lab has made")
-            fresh = old.with_name(f"{old.name}.new")
-            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(new.read_bytes())
-            fresh.replace(old)
+            write_private(old, new.read_bytes())
 
     def passphrase(self, certificate: str) -> Secret | None:
         """What opens its key, by its description; ``None``: nothing is needed, or there is no such certificate."""
