@@ -15,6 +15,7 @@ from mtls_runner.cli.program import ExitCode
 from mtls_runner.clients.curl import TRAITS as CURL
 from mtls_runner.errors import ScenarioError
 from mtls_runner.export.script import export as make
+from mtls_runner.model import plural
 from mtls_runner.model.case import Plan
 from mtls_runner.reporters import one_line
 
@@ -34,8 +35,8 @@ def export(choice: Choice, directory: str) -> ExitCode:
         return complain(error.diagnostics)
     with STOP.cleanly(), live_progress() as progress:
         made = make(plan, Path(directory), progress, without=without)
-    cases = f"{len(made.names)} case" + ("s" if len(made.names) != 1 else "")
-    click.echo(f"wrote {one_line(str(made.script))}: {cases}; run it with: bash {one_line(str(made.script))}")
+    script, cases = one_line(str(made.script)), plural(len(made.names), "case")
+    click.echo(f"wrote {script}: {cases}; run it with: bash {script}")
     for line in made.forged:
         click.echo(f"made here, since openssl can't: {one_line(line)}")
     if made.not_compared:

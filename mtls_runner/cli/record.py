@@ -15,6 +15,7 @@ from mtls_runner.cli.one_file import live_progress
 from mtls_runner.cli.program import ExitCode, worst
 from mtls_runner.errors import ScenarioError
 from mtls_runner.language.tree import tree_settings
+from mtls_runner.model import plural
 from mtls_runner.model.verdict import CaseStarted, Event, Noted, Progress
 from mtls_runner.record.file import RecordedFile
 from mtls_runner.record.recorded import Recorded, record
@@ -110,7 +111,7 @@ def _tell(recorded: Recorded, *, written: bool) -> None:
             click.echo(one_line(f"  {look}"))
     if new:
         done = "wrote" if written else "would write"
-        told = f"{done} {'1 expectation' if len(new) == 1 else f'{len(new)} expectations'} into {recorded.path}"
+        told = f"{done} {plural(len(new), 'expectation')} into {recorded.path}"
     elif recorded.unrecorded:
         told = f"{recorded.path}: nothing was written"
     elif recorded.cases:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from mtls_runner.model import plural
 from mtls_runner.model.certificate import CertificateSpec, Defect, moment
 from mtls_runner.model.certificate_rules import (
     KNOWN_EXTENSIONS,
@@ -122,7 +123,7 @@ class _Look:
         if self._anchored:
             depth = self._verifier.depth
             if depth is not None and self._between > depth:
-                allowed = f"{depth} intermediate{'' if depth == 1 else 's'} (verify depth), there are {self._between}"
+                allowed = f"{plural(depth, 'intermediate')} (verify depth), there are {self._between}"
                 yield self._fault(
                     last - 1,
                     _R.UNKNOWN_CA,
