@@ -32,7 +32,6 @@ __all__ = [
     "Revoked",
     "alternative_name",
     "constraint_name",
-    "is_subject",
     "revoked_short",
     "usages",
 ]
@@ -98,11 +97,6 @@ def subject_fault(text: str) -> str:
     except ValueError as error:
         return str(error)
     return ""
-
-
-def is_subject(text: str) -> bool:
-    """Whether it is a distinguished name as RFC 4514 writes it."""
-    return not subject_fault(text)
 
 
 def _subject(value: Value) -> str:

@@ -34,7 +34,6 @@ _ERRNOS = {
 _ENDS = re.compile(r"\bEOF\b|unexpected eof|closed by (?:the )?(?:peer|remote)", re.IGNORECASE)
 _UNRESOLVED = re.compile(r"no such host|name or service not known|not resolve", re.IGNORECASE)
 _NEVER_CONNECTED = ("ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "ENOTFOUND")
-_SENT_BY_CLIENT = frozenset(("tls", "cipher"))
 
 
 @dataclass(frozen=True, slots=True)
