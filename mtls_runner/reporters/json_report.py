@@ -168,14 +168,16 @@ def _observed(seen: Observation) -> Json:
     observed["reason"] = _plain(seen.reason)
     observed["determined"] = seen.determined
     observed["curl_exit_predicted"] = seen.predicted
-    observed["body"] = seen.body[:_MOST_BODY].decode("utf-8", "backslashreplace") if seen.body is not None else None
+    observed["body"] = _text(seen.body)
     observed["body_size"] = len(seen.body) if seen.body is not None else None
-    observed["received"] = (
-        seen.received[:_MOST_BODY].decode("utf-8", "backslashreplace") if seen.received is not None else None
-    )
+    observed["received"] = _text(seen.received)
     observed["client"] = _client(seen.client) if seen.client is not None else None
     observed["server"] = _server(seen.server) if seen.server is not None else None
     return observed
+
+
+def _text(octets: bytes | None) -> str | None:
+    return octets[:_MOST_BODY].decode("utf-8", "backslashreplace") if octets is not None else None
 
 
 def _plain(value: object) -> Json:
