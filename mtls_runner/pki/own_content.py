@@ -47,10 +47,12 @@ _INSTEAD = {
     "OPENSSH PRIVATE KEY": "an OpenSSH key; ssh-keygen -p -m PKCS8 converts it",
 }
 _BLANK_LINE = re.compile(rb"\n[ \t\r]*\n")
-_KEYSTORES = (b"\xfe\xed\xfe\xed", b"\xce\xce\xce\xce")
-_MAGIC = {
+_KEYSTORES = {
     b"\xfe\xed\xfe\xed": "a Java keystore (JKS); keytool -importkeystore -deststoretype pkcs12 makes PKCS #12 of it",
     b"\xce\xce\xce\xce": "a Java keystore (JCEKS); keytool -importkeystore -deststoretype pkcs12 makes PKCS #12 of it",
+}
+_MAGIC = {
+    **_KEYSTORES,
     b"PuTTY-User-Key-File": "a PuTTY key; puttygen converts it",
 }
 
@@ -111,7 +113,7 @@ def _short(name: str) -> str:
 def is_keystore(path: Path) -> bool:
     """Whether it is one of Java's own forms, JKS or JCEKS, which OpenSSL does not read."""
     data = read_octets(path)
-    return not isinstance(data, Problem) and data.startswith(_KEYSTORES)
+    return not isinstance(data, Problem) and data.startswith(tuple(_KEYSTORES))
 
 
 def read_content(path: Path) -> Content | Problem:
