@@ -36,7 +36,7 @@ def _notes(wish: Wish) -> list[str]:
 
 
 def _lines(tried: Attempt, file: Path) -> Iterator[str]:
-    wish = tried.wish
+    wish, directory = tried.wish, file.resolve().parent
     today = datetime.now(UTC).strftime("%Y-%m-%d")
     yield f"# What was seen at {wish.endpoint} on {today}. It is what happened, and need not be what should: judge it."
     yield "#"
@@ -46,8 +46,8 @@ def _lines(tried: Attempt, file: Path) -> Iterator[str]:
     yield f"description: {scalar(f'{wish.endpoint}, as it answers.')}"
     trust = wish.ca or system_trust()
     if trust is not None:
-        yield from ("", "authorities:", f"  trusted: {flow({'certificate': relative(trust, file.resolve().parent)})}")
-    own = _own(wish, file)
+        yield from ("", "authorities:", f"  trusted: {flow({'certificate': relative(trust, directory)})}")
+    own = _own(wish, directory)
     if own:
         yield from ("", "leaves:", *_indented(block("own", own, 2), 2))
     yield ""
@@ -63,16 +63,14 @@ def _lines(tried: Attempt, file: Path) -> Iterator[str]:
         yield from _case(tried, "without a certificate", client, tried.observation)
 
 
-def _own(wish: Wish, file: Path) -> dict[str, Written]:
+def _own(wish: Wish, directory: Path) -> dict[str, Written]:
     files = own_files(wish)
     if files is None:
         return {}
     given = {"certificate": files.certificate, "pkcs12": files.pkcs12, "key": files.key}
-    found: dict[str, Written] = {
-        key: relative(path, file.resolve().parent) for key, path in given.items() if path is not None
-    }
+    found: dict[str, Written] = {key: relative(path, directory) for key, path in given.items() if path is not None}
     if wish.passphrase_file is not None:
-        found["passphrase"] = {"file": relative(wish.passphrase_file, file.resolve().parent)}
+        found["passphrase"] = {"file": relative(wish.passphrase_file, directory)}
     elif wish.passphrase is not None:
         found["passphrase"] = {"env": PASSPHRASE}
     return found
