@@ -15,7 +15,7 @@ from mtls_runner.errors import EngineError
 if TYPE_CHECKING:
     from docker.api.client import APIClient
 
-__all__ = ["DEBIAN", "IMAGE", "absent", "docker_client", "not_here"]
+__all__ = ["DEBIAN", "IMAGE", "absent", "containers_of", "docker_client", "not_here"]
 
 #: What ``.ci/nginx-image`` makes of the Debian package that this machine has, too.
 DEBIAN = "mtls-run/nginx:debian"
@@ -52,3 +52,12 @@ def docker_client() -> Iterator[APIClient]:
     found = EngineConnection.find()
     with closing(docker.APIClient(found.base_url, version=found.api_version, tls=found.tls or False)) as client:
         yield client
+
+
+def containers_of(pid: int) -> list[str]:
+    """Ids of the containers that a lab in that process has, or left."""
+    from mtls_runner.servers.container.engine import OWNER_LABEL
+
+    with docker_client() as client:
+        found = client.containers(all=True, filters={"label": OWNER_LABEL})
+        return [each["Id"] for each in found if each["Labels"][OWNER_LABEL].split("/")[3] == str(pid)]

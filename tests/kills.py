@@ -18,9 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mtls_runner.errors import Deadline
-from mtls_runner.servers.container.engine import OWNER_LABEL
 
-from .container_engine import IMAGE, docker_client
+from .container_engine import IMAGE, containers_of
 
 _SCENARIO = """\
 name: killed
@@ -50,12 +49,6 @@ def _processes(directory: Path) -> Iterator[str]:
             continue
 
 
-def _containers(pid: int) -> list[str]:
-    with docker_client() as client:
-        found = client.containers(all=True, filters={"label": OWNER_LABEL})
-        return [each["Id"] for each in found if each["Labels"][OWNER_LABEL].split("/")[3] == str(pid)]
-
-
 def _left(directory: Path, pid: int, environment: dict[str, str]) -> Iterator[str]:
     deadline = Deadline.after(_SECONDS)
     while (processes := list(_processes(directory))) and not deadline.passed:
@@ -63,7 +56,7 @@ def _left(directory: Path, pid: int, environment: dict[str, str]) -> Iterator[st
     yield from (f"process {line}" for line in processes)
     clean = [*_LAB, "clean"]
     subprocess.run(clean, env=environment, check=True, capture_output=True, timeout=120)
-    yield from (f"container {name}" for name in _containers(pid))
+    yield from (f"container {name}" for name in containers_of(pid))
     yield from (f"directory {path}" for path in directory.glob("mtls-run-*/run-*"))
 
 

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from mtls_runner.servers.container.engine import OWNER_LABEL
 from tests.cli.conftest import SMALL
 
-from ..container_engine import IMAGE, docker_client
+from ..container_engine import IMAGE, containers_of
 from ..inner_pytest import WARNINGS
 from ..warm import WarmProcess
 
@@ -38,12 +37,6 @@ def pytest_in(directory: Path, *arguments: str) -> WarmProcess:
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
-
-
-def containers_of(pid: int) -> list[str]:
-    with docker_client() as client:
-        found = client.containers(all=True, filters={"label": OWNER_LABEL})
-        return [each["Id"] for each in found if each["Labels"][OWNER_LABEL].split("/")[3] == str(pid)]
 
 
 def left(directory: Path) -> list[Path]:
