@@ -36,10 +36,10 @@ def absent(image: str = IMAGE) -> str | None:
 
 
 def not_here(message: str) -> NoReturn:
-    """Without an engine a laptop runs everything else; CI must have one."""
+    """Without an engine, a browser or an editor a laptop runs everything else; CI must have them."""
     if os.environ.get("CI"):
         pytest.fail(message)
-    pytest.skip(f"nginx tests were not run: {message}")
+    pytest.skip(f"not run here: {message}")
 
 
 @contextmanager
