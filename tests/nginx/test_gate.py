@@ -94,6 +94,20 @@ def test_what_is_never_made_leaves_nothing(backend: NginxBackend, server: Server
     assert list(tmp_path.iterdir()) == []
 
 
+def test_who_comes_while_one_is_begun_begins_no_second_one(
+    backend: NginxBackend, server: ServerSpec, store: Store, tmp_path: Path
+) -> None:
+    """Whether that one waits still, or has been taken."""
+    first = backend.beginning(server, tmp_path, Deadline.after(60))
+    with first, backend.beginning(server, tmp_path, Deadline.after(60)):
+        (begun,) = containers(backend)
+        served = backend.serve(server, store, Deadline.after(60))
+        with served, backend.beginning(server, tmp_path, Deadline.after(60)):
+            assert [found["Id"] for found in containers(backend)] == [begun["Id"]]
+    assert containers(backend) == []
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_it_cannot_use_is_told_as_ever(
     backend: NginxBackend, make_server: MakeServer, store: Store, tmp_path: Path
 ) -> None:

@@ -58,7 +58,7 @@ class NginxBackend(ServerBackend):
         self._versions: dict[str, str] = {}
         self._running: dict[Container | GatedContainer, str] = {}
         self._groups: dict[ServerSpec, SharedContainer] = {}
-        self._waiting: dict[tuple[ServerSpec, ...], WaitingContainer | None] = {}
+        self._waiting: dict[tuple[ServerSpec, ...], list[WaitingContainer]] = {}
 
     def versions(self) -> Mapping[str, str]:
         """nginx's, its OpenSSL's (known while a server runs, and from then on) and the engine's."""
@@ -102,22 +102,28 @@ class NginxBackend(ServerBackend):
         from mtls_runner.servers.nginx.gate import WaitingContainer
 
         members = group.members if group is not None else (server,)
+        mine: list[WaitingContainer] = []
         with self._beginning:
-            begun = members in self._waiting  # by another case's thread
-            if not begun:
-                self._waiting[members] = None
-        if begun:
+            first = self._waiting.setdefault(members, mine) is mine
+        if not first:  # another case's thread has begun it
             yield
             return
         try:
             spec, image = self._plain(members)
             if image.runs_as_root:
-                self._waiting[members] = WaitingContainer(self._connected(), spec, directory, deadline)
+                mine.append(WaitingContainer(self._connected(), spec, directory, deadline))
             yield
         finally:
-            unused = self._waiting.pop(members, None)
-            if unused is not None:
+            with self._beginning:
+                del self._waiting[members]
+            for unused in mine:
                 unused.close()
+
+    def _begun(self, members: tuple[ServerSpec, ...]) -> WaitingContainer | None:
+        """The container that waits for these servers' configurations; it is given once."""
+        with self._beginning:
+            waiting = self._waiting.get(members)
+            return waiting.pop() if waiting else None
 
     @contextlib.contextmanager
     def serve(self, server: ServerSpec, material: Material, deadline: Deadline) -> Iterator[RunningNginx]:
@@ -188,7 +194,7 @@ class NginxBackend(ServerBackend):
         """The one that waits already; otherwise a new one."""
         engine = self._connected()
         with contextlib.ExitStack() as stack:
-            waiting = self._waiting.pop(servers, None)
+            waiting = self._begun(servers)
             found: Container | GatedContainer | None = None
             if waiting is not None:
                 found = stack.enter_context(waiting.filled(prepared.files))
