@@ -33,13 +33,13 @@ def _options() -> type[BaseModel]:
     return ContainerOptions
 
 
-# nginx switches OpenSSL's completing of chains off (SSL_MODE_NO_AUTO_CHAIN, in ngx_ssl_create).
 def _clock(container: bool) -> str | None:
     from mtls_runner.runtimes.clock import stands
 
     return stands(None if container else "nginx")
 
 
+# nginx switches OpenSSL's completing of chains off (SSL_MODE_NO_AUTO_CHAIN, in ngx_ssl_create).
 TRAITS = BackendTraits(
     name="nginx",
     sentence="a container, or a process",

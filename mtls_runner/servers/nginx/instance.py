@@ -13,8 +13,8 @@ __all__ = ["NginxInstance", "workers_of"]
 
 
 class NginxInstance(Protocol):
-    """Implemented by :class:`mtls_runner.servers.container.engine.Container` and by
-    :class:`mtls_runner.servers.nginx.process.NginxProcess`.
+    """Implemented by :class:`mtls_runner.servers.container.engine.Container`,
+    :class:`mtls_runner.servers.nginx.gate.GatedContainer` and :class:`mtls_runner.servers.nginx.process.NginxProcess`.
     """
 
     @property
