@@ -473,8 +473,8 @@ def test_what_never_ends_is_no_scenario(cli: Cli) -> None:
     assert "the file is larger than 1 MiB" in done.stderr
 
 
-def test_a_run_loads_what_it_needs_of_the_package(cli: Cli) -> None:
-    """The tutorial's scenario, on the embedded server with both clients, in a process of its own."""
+def test_a_run_loads_what_it_needs_of_the_package(cli: Cli, tmp_path: Path) -> None:
+    """The tutorial's scenario, on the embedded server with both clients, in a process of its own; nothing has failed before."""
     code = (
         "import sys; from pathlib import Path; from mtls_runner.cli import main; code = main(sys.argv[1:])\n"
         "import mtls_runner; home = str(Path(mtls_runner.__file__).parent)\n"
@@ -485,7 +485,7 @@ def test_a_run_loads_what_it_needs_of_the_package(cli: Cli) -> None:
     done = subprocess.run(
         [sys.executable, "-c", code, "scenarios/basic.yaml"],
         cwd=ROOT,
-        env=cli.environment(),
+        env=cli.environment(XDG_CACHE_HOME=str(tmp_path)),
         capture_output=True,
         text=True,
         timeout=60,
