@@ -17,6 +17,7 @@ from mtls_runner.clients.curl.command import (
     Command,
     CurlFiles,
     build,
+    has_settings,
     locked,
     openssl_settings,
     secret_headers,
@@ -336,9 +337,8 @@ class CurlClient(Client):
         if not typed or not client.trust:
             place.directory.mkdir(mode=0o700, exist_ok=True)
             place.empty.mkdir(mode=0o700, exist_ok=True)
-        plain = client.security_level == 2 and not client.signature_algorithms
         settings = place.directory / "openssl.cnf"
-        if not (typed and plain):
+        if not typed or has_settings(client):
             settings = self._keep(place, settings.name, openssl_settings(client).encode())
         config = None
         if client.certificate is not None and client.passphrase is not None:

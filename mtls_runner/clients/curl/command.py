@@ -16,7 +16,16 @@ from mtls_runner.model.endpoint import Address, ClientSpec, Request, TlsVersion
 from mtls_runner.model.port import Material
 from mtls_runner.snippet import is_secret
 
-__all__ = ["NO_PASSPHRASE", "Command", "CurlFiles", "build", "locked", "openssl_settings", "secret_headers"]
+__all__ = [
+    "NO_PASSPHRASE",
+    "Command",
+    "CurlFiles",
+    "build",
+    "has_settings",
+    "locked",
+    "openssl_settings",
+    "secret_headers",
+]
 
 #: Ascending; curl takes the lowest as an option of its own and the highest for ``--tls-max``.
 _VERSIONS: Mapping[TlsVersion, tuple[str, str]] = {
@@ -102,6 +111,11 @@ class Command:
         return f"OPENSSL_CONF={shlex.quote(str(self.settings))} {line}" if self.settings is not None else line
 
 
+def has_settings(client: ClientSpec) -> bool:
+    """Whether the client's ``openssl.cnf`` says anything that OpenSSL does not do by itself."""
+    return client.security_level != 2 or bool(client.signature_algorithms)
+
+
 def openssl_settings(client: ClientSpec) -> str:
     """An ``openssl.cnf`` (OpenSSL ``config(5)``, ``SSL_CONF_cmd(3)``) with what curl has no option for.
 
@@ -135,8 +149,8 @@ def build(client: ClientSpec, address: Address, files: CurlFiles, *, short: bool
     if client.location is not None:
         options += _onward(client, address, given="--connect-to" in where)
     options += _request(client.request, files, may_change=client.location is not None)
-    plain = client.security_level == 2 and not client.signature_algorithms
-    return Command(tuple(options), files.config, None if plain else files.settings, url, files.locked, short)
+    settings = files.settings if has_settings(client) else None
+    return Command(tuple(options), files.config, settings, url, files.locked, short)
 
 
 def _authentication(client: ClientSpec, files: CurlFiles, *, short: bool) -> list[str]:
