@@ -89,14 +89,18 @@ class TraceReader:
     """
 
     def __init__(self, *, several: bool = False) -> None:
-        self.found = CurlTrace()
-        self.connections = [self.found]
+        self.connections = [CurlTrace()]
         self.responses: list[int] = []
         """On which of the connections each response came, from 0; interim ones are none."""
         self._several = several
         self._kinds = {b"=>": 0, b"<=": 0}
         self._rest = b""
         self._skip = 0
+
+    @property
+    def found(self) -> CurlTrace:
+        """Of the connection that goes on."""
+        return self.connections[-1]
 
     def feed(self, data: bytes) -> None:
         """The next bytes, however they are cut."""
@@ -136,8 +140,7 @@ class TraceReader:
         self._kinds[arrow] = take(self.found, arrow, kind, content)
         if self._several and self.found.reconnected:
             self.found.reconnected = False
-            self.found = CurlTrace()
-            self.connections.append(self.found)
+            self.connections.append(CurlTrace())
             self._kinds[arrow] = take(self.found, arrow, kind, content)
 
     def _note(self, text: bytes) -> None:
