@@ -10,7 +10,7 @@ from enum import Enum
 from mtls_runner.errors import Deadline
 from mtls_runner.model.endpoint import Address
 from mtls_runner.model.observation import Direction
-from mtls_runner.tls.sockets import RecordingSocket, Transcript, record
+from mtls_runner.tls.sockets import CHUNK, RecordingSocket, Transcript, record
 
 __all__ = ["HEAD_REQUEST", "PROXY_PROTOCOL", "Answer", "Greeting", "greet", "knock"]
 
@@ -91,7 +91,7 @@ def _exchange(tls: ssl.SSLSocket, request: bytes, deadline: Deadline) -> None:
     """Until the server is done; a refusal is an answer, too."""
     try:
         tls.sendall(request)
-        while not deadline.passed and tls.recv(65536):
+        while not deadline.passed and tls.recv(CHUNK):
             pass
     except (OSError, ValueError):
         return

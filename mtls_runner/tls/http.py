@@ -14,11 +14,10 @@ from mtls_runner.model.endpoint import Request, Response
 from mtls_runner.model.observation import HttpRequest, HttpResponse, field_value
 from mtls_runner.model.traits import ClientProtocol
 from mtls_runner.tls.http_response import HttpError, ResponseReader
-from mtls_runner.tls.sockets import limit, send_all
+from mtls_runner.tls.sockets import CHUNK, limit, send_all
 
 __all__ = ["PORTS", "Reply", "ask", "host_header", "next_request", "reply"]
 
-_CHUNK = 65536
 _AGENT = "mtls-run"
 _BODILESS = frozenset((204, 304))
 """Statuses whose responses have no body (RFC 9110 §6.4.1)."""
@@ -46,7 +45,7 @@ def _octets(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
 def _receive(sock: socket.socket, connection: h11.Connection, deadline: Deadline) -> bytes:
     """What came; nothing: the other end closed."""
     limit(sock, deadline)
-    data = sock.recv(_CHUNK)
+    data = sock.recv(CHUNK)
     connection.receive_data(data)
     return data
 

@@ -17,10 +17,10 @@ from mtls_runner.servers.python.connections import RecordedConnection
 from mtls_runner.servers.python.virtual_hosts import Host, HostReplies
 from mtls_runner.tls.http import Reply
 from mtls_runner.tls.messages import subject
+from mtls_runner.tls.sockets import CHUNK
 
 __all__ = ["by_path"]
 
-_CHUNK = 65536
 _FORBIDDEN = 403
 _NOT_OFFERED = "EXTENSION_NOT_RECEIVED"
 
@@ -72,7 +72,7 @@ def _ask(tls: ssl.SSLSocket, http: h11.Connection, connection: RecordedConnectio
     tls.do_handshake()  # sends the request
     while True:
         try:
-            data = tls.recv(_CHUNK)
+            data = tls.recv(CHUNK)
             http.receive_data(data)  # the next request came before the certificate
             if not data:
                 return "the client closed the connection when it was asked for a certificate"
