@@ -242,7 +242,8 @@ def _written(context: Context, servers: Servers, axes: Sequence[Axis]) -> Iterat
             yield _Place(setting.patch, setting.loc)
 
 
-def _waits(context: Context, certificates: Certificates) -> None:
+def _named_in_steps(context: Context, certificates: Certificates) -> None:
+    """Certificates that steps renew, or wait for."""
     for index, case in enumerate(context.scenario.cases or ()):
         for number, step in enumerate(case.steps or ()):
             if step.renew is not None:
@@ -265,7 +266,7 @@ def check_descriptions(
     axes: Sequence[Axis],
 ) -> None:
     """Every description of a server or client, also those of a case or of a matrix's axis."""
-    _waits(context, certificates)
+    _named_in_steps(context, certificates)
     for place in _places(context, servers, axes):
         _DescriptionCheck(context, certificates, crls, place).run()
         if isinstance(place.model, ServerDescription):
