@@ -57,7 +57,7 @@ class Evidence:
     @property
     def shaken(self) -> bool:
         """Whether the client came through its own handshake: only then is it known that nothing was asked of it."""
-        return self.view.phase in (Phase.REQUEST, Phase.RESPONSE, Phase.DONE)
+        return self.view.shaken
 
     @property
     def refused(self) -> bool:

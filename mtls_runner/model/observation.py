@@ -216,6 +216,11 @@ class ClientView:
     encrypted: bool = True
 
     @property
+    def shaken(self) -> bool:
+        """Whether it came through its own handshake."""
+        return self.phase in (Phase.REQUEST, Phase.RESPONSE, Phase.DONE)
+
+    @property
     def answered(self) -> bool:
         """Whether anything of an answer came."""
         return self.phase is Phase.RESPONSE or (

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from mtls_runner.model.case import Case
+from mtls_runner.model.endpoint import ClientSpec
 from mtls_runner.model.observation import ClientView, Direction, HttpRequest, Message, Observation, Phase, ServerView
 from mtls_runner.reporters import Style, one_line, visible
 from mtls_runner.snippet import MASK, is_secret
@@ -27,7 +28,6 @@ _PHASES = {
     Phase.RESPONSE: "ended within the answer",
     Phase.DONE: "got a whole answer",
 }
-_ASKED = frozenset({Phase.REQUEST, Phase.RESPONSE, Phase.DONE})
 _ARROWS = {Direction.SENT: ">", Direction.RECEIVED: "<"}
 
 
@@ -68,11 +68,8 @@ def _client(case: Case, client: ClientView, seen: Observation) -> Iterator[str]:
         )
     if seen.server is not None and seen.server.request is not None:
         yield from _request(seen.server.request, ">")
-    elif case.client is not None and client.phase in _ASKED and not case.client.protocol.asks:
-        yield from (f"> {case.client.says}",) if case.client.send else ()
-    elif case.client is not None and client.phase in _ASKED:
-        request = case.client.request
-        yield from _request(HttpRequest(request.method, request.path, request.headers), ">")
+    elif case.client is not None and client.shaken:
+        yield from _said_by(case.client)
     yield from _messages(after)
     if not client.messages:
         yield from (f"{_ARROWS[alert.direction]} alert {alert.name} ({alert.code})" for alert in client.alerts)
@@ -88,12 +85,21 @@ def _client(case: Case, client: ClientView, seen: Observation) -> Iterator[str]:
     if client.error:
         yield one_line(f"* {_said(client.error, client.error_symbol)}")
     ended = _PHASES[client.phase]
-    if client.phase is Phase.DONE and client.response is None and not client.received:
+    if client.phase is Phase.DONE and not client.answered:
         ended = "done"
     if client.exit_code is not None:
         own = case.client is not None and case.client.tool.own_exit_code
         ended += f"; {'curl exit' if own else 'curl would exit with'} {client.exit_code}"
     yield f"* {ended}"
+
+
+def _said_by(client: ClientSpec) -> Iterator[str]:
+    """What it asks for, or sends, where nobody else tells."""
+    if client.protocol.asks:
+        request = client.request
+        yield from _request(HttpRequest(request.method, request.path, request.headers), ">")
+    elif client.send:
+        yield f"> {client.says}"
 
 
 def server_lines(server: ServerView) -> Iterator[str]:

@@ -16,7 +16,6 @@ from mtls_runner.model.observation import (
     Message,
     Observation,
     Outcome,
-    Phase,
     ServerView,
 )
 from mtls_runner.reporters import one_line, shortened
@@ -25,7 +24,6 @@ __all__ = ["LadderStepKind", "LadderStep", "Toward", "steps"]
 
 _WIDEST = 34
 """Cells of a label; the line above an arrow has room for no more."""
-_ASKED = frozenset({Phase.REQUEST, Phase.RESPONSE, Phase.DONE})
 _MILD = frozenset({"close_notify", "user_canceled", "no_renegotiation"})
 """Alerts that refuse nothing (RFC 8446 §6.1, RFC 5246 §7.2.2)."""
 _CHANGE_CIPHER_SPEC = "ChangeCipherSpec"
@@ -154,7 +152,7 @@ def _request(case: Case, seen: Observation) -> str | None:
     request: HttpRequest | None = seen.server.request if seen.server is not None else None
     if request is not None:
         return f"{request.method} {request.path}"
-    if case.client is not None and seen.client is not None and seen.client.phase in _ASKED:
+    if case.client is not None and seen.client is not None and seen.client.shaken:
         return case.client.says or None
     return None
 

@@ -14,8 +14,6 @@ from mtls_runner.servers.nginx.log.lines import LogLine
 
 __all__ = ["can_be_of", "is_told"]
 
-_COMPLETE = (Phase.REQUEST, Phase.RESPONSE, Phase.DONE)
-
 
 def can_be_of(client: ClientView, lines: Sequence[LogLine]) -> bool:
     """Whether nothing in the lines of one connection contradicts what the client saw of its own."""
@@ -47,7 +45,7 @@ def _same_exchange(client: ClientView, access: Mapping[str, str]) -> bool:
     if not client.encrypted:
         if protocol:
             return False
-    elif client.phase in _COMPLETE and protocol != (client.tls_version or protocol or None):
+    elif client.shaken and protocol != (client.tls_version or protocol or None):
         return False  # without a protocol: it spoke no TLS
     if (
         client.phase is Phase.DONE
