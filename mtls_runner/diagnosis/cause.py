@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+from mtls_runner.model import listed
 from mtls_runner.model.observation import Conclusion, Outcome, Reason
 
-__all__ = ["Cause", "Certainty", "listed", "ranked"]
+__all__ = ["Cause", "Certainty", "few", "ranked"]
 
 
 class Certainty(IntEnum):
@@ -46,6 +47,7 @@ class Cause:
 _FITS, _MAY_FIT, _OTHERWISE = 100, 50, 0
 _REFUSED = (Outcome.SERVER_REFUSED, Outcome.ANSWERED, Outcome.ACCEPTED)
 """The last where the answer is an error."""
+_FEW = 4
 _SURELY_SHOWN = 3
 """Causes that are worth reading though what was seen does not point at them."""
 
@@ -78,7 +80,6 @@ def _weight(cause: Cause, seen: Conclusion) -> int:
     return fits + 10 * cause.certainty
 
 
-def listed(names: tuple[str, ...] | None, most: int = 4) -> str:
-    """The first of them, and how many more there are."""
-    shown = ", ".join((names or ())[:most])
-    return f"{shown} and {len(names) - most} more" if names and len(names) > most else shown
+def few(names: Sequence[str]) -> str:
+    """The first of them, and how many more there are: a sentence has room for no more."""
+    return listed(names, _FEW)

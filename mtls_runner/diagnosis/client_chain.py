@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from mtls_runner.diagnosis.cause import Cause, Certainty, listed
+from mtls_runner.diagnosis.cause import Cause, Certainty, few
 from mtls_runner.diagnosis.evidence import Evidence
 from mtls_runner.diagnosis.keys import fits
 from mtls_runner.model import HINTS, sentence
@@ -106,7 +106,7 @@ def _of_a_fault(evidence: Evidence, fault: Fault) -> Iterator[Cause]:
 def _untrusted(evidence: Evidence, fault: Fault, text: str) -> Iterator[Cause]:
     held, commands = evidence.inventory, evidence.commands
     asked = (commands.own_names(), commands.server_asks())
-    named = listed(held.named or ())
+    named = few(held.named or ())
     leaf = held.certificates[held.sent[0]]
     if fault.reason is _R.SELF_SIGNED:
         yield Cause(
@@ -157,7 +157,7 @@ def _withheld_by_type(evidence: Evidence) -> Iterator[Cause]:
             _REFUSED,
             _R.SIGNATURE_ALGORITHM,
             f"The key of `{evidence.leaf}` ({key}) fits none of the signature algorithms that the server offers: "
-            f"{listed(offered)}.",
+            f"{few(offered)}.",
             commands=(evidence.commands.own_algorithms(), evidence.commands.server_asks()),
         )
 

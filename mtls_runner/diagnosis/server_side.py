@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mtls_runner.diagnosis.cause import Cause, Certainty, listed
+from mtls_runner.diagnosis.cause import Cause, Certainty, few
 from mtls_runner.diagnosis.client_chain import refused_for_the_chain
 from mtls_runner.diagnosis.evidence import Evidence
 from mtls_runner.diagnosis.keys import algorithms_for
@@ -80,7 +80,7 @@ def _none_given(evidence: Evidence) -> Iterator[Cause]:
     if not evidence.view.certificate_requested and evidence.observation.outcome is not _REFUSED:
         return  # it did not come so far
     named = evidence.inventory.named
-    whose = f", issued by {listed(named)}" if named else ""
+    whose = f", issued by {few(named)}" if named else ""
     yield Cause(
         _REFUSED,
         _R.NO_CERTIFICATE,
@@ -110,7 +110,7 @@ def _withheld(evidence: Evidence) -> Cause:
         _REFUSED,
         _R.CERTIFICATE_WITHHELD,
         f"`{evidence.leaf}` was not sent, since its key ({key}) fits no signature algorithm that the server offers: "
-        f"it takes {listed(offered) or 'none'}; this key signs by {listed(wanted) or 'none of TLS'}.",
+        f"it takes {few(offered) or 'none'}; this key signs by {few(wanted) or 'none of TLS'}.",
         "Take a certificate with a key of another type, or have the server offer more (ssl_conf_command "
         "SignatureAlgorithms, SSLOpenSSLConfCmd SignatureAlgorithms).",
         (evidence.commands.own_algorithms(), evidence.commands.server_asks()),

@@ -217,7 +217,7 @@ def plural(count: int, one: str, many: str = "") -> str:
     return f"{count} {one if count == 1 else many or one + 's'}"
 
 
-def listed(reasons: Sequence[Reason]) -> str:
+def listed(names: Sequence[str], most: int = _SHOWN) -> str:
     """``unknown-ca, self-signed``; of many the first ones, and how many more there are."""
-    shown = ", ".join(reasons[:_SHOWN])
-    return shown if len(reasons) <= _SHOWN else f"{shown} and {len(reasons) - _SHOWN} more"
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
