@@ -97,7 +97,7 @@ def make_private(directory: Path) -> None:
         raise MaterialError(f"{directory}: {error.strerror}") from error
 
 
-def write_private(path: Path, data: bytes, *, mode: int = 0o600) -> Path:
+def write_private(path: Path, data: bytes) -> Path:
     """Write a file at once: whoever opens it by its name finds all of it.
 
     Raises:
@@ -105,7 +105,7 @@ def write_private(path: Path, data: bytes, *, mode: int = 0o600) -> Path:
     """
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)

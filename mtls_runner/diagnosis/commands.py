@@ -114,12 +114,12 @@ class Commands:
             return f"openssl pkcs12 -in {_path(file)} -nokeys{self._secret('-passin')} | grep -E '^(subject|issuer)'"
         return f"openssl crl2pkcs7 -nocrl -certfile {_path(file)} | openssl pkcs7 -print_certs -noout"
 
-    def own_verifies(self, purpose: str = "sslclient") -> str:
+    def own_verifies(self) -> str:
         """Whether the authority that is at hand vouches for it."""
         if self._wish.certificate is None or self._pkcs12:
             return self.own_names()
         file = _path(self._wish.certificate)
-        return f"openssl verify{self._trusting()} -purpose {purpose} -untrusted {file} {file}"
+        return f"openssl verify{self._trusting()} -purpose sslclient -untrusted {file} {file}"
 
     def keystore(self) -> str:
         """Makes PKCS #12 of a Java keystore, asking for the passwords."""
