@@ -30,9 +30,9 @@ _LOOKS = {
 }
 
 
-_SNIPPET = re.compile(r" *[0-9]* \|")
+_WHOLE = re.compile(r" *[0-9]* \||  (?:again|by hand): ")
+"""Begins a line that is not broken: a snippet's, or a command, which is copied."""
 _LABEL = re.compile(r"  ([a-z ]{4,8}: +| {10})(?=\S)|    = (expected: )?")
-_COMMAND = re.compile(r"  (?:again|by hand): ")
 _WORD = re.compile(r"\S+\s*")
 _PACE = 2000
 """How many of the last steps the pace is taken from."""
@@ -90,9 +90,7 @@ class RichPage:
     def block(self, text: str) -> None:
         """Lines that may be coloured already; those of a snippet stay whole, and commands."""
         for line in Text.from_ansi(text.rstrip("\n")).split("\n"):
-            for part in (
-                [line] if _SNIPPET.match(line.plain) or _COMMAND.match(line.plain) else _wrapped(line, self.columns)
-            ):
+            for part in [line] if _WHOLE.match(line.plain) else _wrapped(line, self.columns):
                 self._console.print(part, soft_wrap=True)
 
     def progress(self, doing: str, done: int, total: int) -> None:
