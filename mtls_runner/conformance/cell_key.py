@@ -38,8 +38,10 @@ class CellKeys:
     """
 
     def __init__(self, plan: Plan, versions: Callable[[str, str], Mapping[str, str]]) -> None:
-        self._plan = plan
+        self._plan = plan  # it keeps alive what is known by its id
+        self._known = {**plan.certificates, **plan.crls}
         self._versions = versions
+        self._things: dict[str, object] = {}
         self._parts: dict[int, object] = {}
         self._ends: dict[tuple[str, str], object] = {}
 
@@ -61,16 +63,21 @@ class CellKeys:
         """A server or client, and every certificate and list that it has to do with; made once, since cases share them."""
         if id(described) not in self._parts:
             plain = _plain(described)
-            known = {**self._plan.certificates, **self._plan.crls}
             found: dict[str, object] = {}
             waiting = [plain]
             while waiting:
                 for name in _texts(waiting.pop()):
-                    if name in known and name not in found:
-                        found[name] = _plain(known[name])
+                    if name in self._known and name not in found:
+                        found[name] = self._thing(name)
                         waiting.append(found[name])
             self._parts[id(described)] = [plain, found]
         return self._parts[id(described)]
+
+    def _thing(self, name: str) -> object:
+        """A certificate or list, made once, since servers and clients share them."""
+        if name not in self._things:
+            self._things[name] = _plain(self._known[name])
+        return self._things[name]
 
     def _end(self, role: str, name: str, chosen: str) -> object:
         if (role, chosen) not in self._ends:

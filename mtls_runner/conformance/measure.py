@@ -57,7 +57,7 @@ class Unit:
 
     @property
     def told(self) -> str:
-        """For people: ``haproxy, trust``."""
+        """For people: ``haproxy with python, curl: trust``."""
         tools = dict.fromkeys(name[2].tool for name, _ in self.cells.values() if name[2].tool)
         return f"{self.server.name} with {', '.join(tools) or 'nobody'}: {self.plan.name}"
 
@@ -141,10 +141,13 @@ class Atlas:
             if entry_name(case) in judging
             and (case.client is None or case.client.tool.name in wanted[entry_name(case)])
         ]
+        keys = CellKeys(plan, self.versions_of)
         for some in _split(cases):
-            part = replace(plan, cases=tuple(some))
-            keys = CellKeys(part, self.versions_of)
-            yield Unit(server, part, {case.id: self._cell(file, case, server, keys) for case in some})
+            yield Unit(
+                server,
+                replace(plan, cases=tuple(some)),
+                {case.id: self._cell(file, case, server, keys) for case in some},
+            )
 
     def _cell(self, file: CatalogueFile, case: Case, server: ChosenServer, keys: CellKeys) -> tuple[CellName, str]:
         place = replace(combination(case), backend=server.name)
