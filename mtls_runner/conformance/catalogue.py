@@ -6,13 +6,24 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from mtls_runner.language import Overrides, load
 from mtls_runner.model.case import Case, Plan
-from mtls_runner.model.traits import ClientTraits, Runtime
-from mtls_runner.registry import registry
+from mtls_runner.model.traits import BackendTraits, ClientTraits, Runtime
+from mtls_runner.registry import Table, registry
 
-__all__ = ["CATALOGUE", "ORDER", "Combination", "combination", "entry_name", "plan_of", "plans", "scenario_files"]
+__all__ = [
+    "CATALOGUE",
+    "ORDER",
+    "Combination",
+    "combination",
+    "entry_name",
+    "made_for",
+    "plan_of",
+    "plans",
+    "scenario_files",
+]
 
 #: Where the files lie, for people who want to read, run or copy them.
 CATALOGUE = Path(__file__).with_name("catalogue")
@@ -65,6 +76,14 @@ def scenario_files() -> tuple[Path, ...]:
     return tuple(sorted(found, key=lambda path: (rank.get(path.stem, len(rank)), path.stem)))
 
 
+T = TypeVar("T", BackendTraits, ClientTraits)
+
+
+def made_for(known: Table[T]) -> list[T]:
+    """Those that the catalogue is made for, on which it is run where none is chosen."""
+    return [one for one in known.usable() if one.in_catalogue]
+
+
 def plans(
     backends: Sequence[str], tools: Sequence[str], image: str | None = None, runtime: Runtime | None = None
 ) -> Iterator[Plan]:
@@ -80,12 +99,8 @@ def plans(
         UsageError: there is no such backend or tool.
     """
     known = registry()
-    chosen = [known.clients.named(name) for name in tools] or [
-        one for one in known.clients.usable() if one.in_catalogue
-    ]
-    servers = [known.backends.named(name) for name in backends] or [
-        one for one in known.backends.usable() if one.in_catalogue
-    ]
+    chosen = [known.clients.named(name) for name in tools] or made_for(known.clients)
+    servers = [known.backends.named(name) for name in backends] or made_for(known.backends)
     for path in scenario_files():
         for backend in servers:
             yield plan_of(path, Overrides(backend=backend.name, image=image, runtime=runtime), chosen)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from mtls_runner.conformance.case import CatalogueCase, expected_outcome
-from mtls_runner.conformance.catalogue import Combination
+from mtls_runner.conformance.catalogue import Combination, made_for
 from mtls_runner.errors import UsageError
 from mtls_runner.model.observation import Outcome
 from mtls_runner.model.traits import BackendTraits, ClientTraits, Runtime
@@ -86,7 +86,7 @@ def chosen_servers(
     """
     known = registry().backends
     found: dict[str, ChosenServer] = {}
-    for name in _split(names) or [one.name for one in known.usable() if one.in_catalogue]:
+    for name in _split(names) or [one.name for one in made_for(known)]:
         if name in (ALL, INSTALLED):
             usable = [known[each] for each in known if not known[each].runs_already]
             for traits in usable:
@@ -115,7 +115,7 @@ def chosen_clients(names: Sequence[str]) -> list[ChosenClient]:
     """
     known = registry().clients
     found: dict[str, ChosenClient] = {}
-    for name in _split(names) or [one.name for one in known.usable() if one.in_catalogue]:
+    for name in _split(names) or [one.name for one in made_for(known)]:
         chosen = [known[each] for each in known] if name in (ALL, INSTALLED) else [known.named(name)]
         for traits in chosen:
             if name != INSTALLED or traits.missing() is None:
@@ -193,15 +193,9 @@ def gaps() -> tuple[Gap, ...]:
 E = TypeVar("E", ChosenServer, ChosenClient)
 
 
-def _partners(chosen: Sequence[E]) -> Collection[E]:
-    return [one for one in chosen if one.traits.in_catalogue and "@" not in one.name and _undeclared(one)] or chosen[
-        :_PARTNERS
-    ]
-
-
-def _undeclared(one: ChosenServer | ChosenClient) -> bool:
-    known = registry()
-    return one.traits.name not in (known.backends if isinstance(one, ChosenServer) else known.clients).declared
+def _partners(chosen: Sequence[E], those: Sequence[BackendTraits] | Sequence[ClientTraits]) -> Collection[E]:
+    names = {one.name for one in those}
+    return [one for one in chosen if one.name in names] or chosen[:_PARTNERS]
 
 
 def in_scope(
@@ -214,7 +208,9 @@ def in_scope(
         servers, clients: that were chosen.
         everywhere: it is of the sample.
     """
-    with_servers, with_clients = _partners(servers), _partners(clients)
+    known = registry()
+    with_servers = _partners(servers, made_for(known.backends))
+    with_clients = _partners(clients, made_for(known.clients))
     for server in servers:
         for client in clients:
             if (
