@@ -9,7 +9,7 @@ from mtls_runner.conformance.catalogue import Combination, combination, entry_na
 from mtls_runner.conformance.difference import Change, changes
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.observation import Outcome
-from mtls_runner.model.verdict import Status, Verdict
+from mtls_runner.model.verdict import Verdict
 
 __all__ = ["CatalogueCase", "CatalogueFile", "ControlCase", "by_file"]
 
@@ -45,11 +45,6 @@ class CatalogueCase:
     def is_fault(self) -> bool:
         """Whether something else than acceptance (or, of a server, its start) is expected in any place."""
         return any(expected_outcome(verdict.case) not in _SOUND for verdict in self.verdicts.values())
-
-    @property
-    def skipped(self) -> Mapping[Combination, str]:
-        """Where it was not run, and why."""
-        return {where: v.skip_reason for where, v in self.verdicts.items() if v.status is Status.SKIP}
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,11 +124,11 @@ _OF_PYTHON = re.compile(r"\btool: *\[?[^\]}\n]*\bpython\b")
 
 def _as_python(plan: Plan, tool: ClientTraits) -> Iterator[Case]:
     """What the Python client does, done by another, of which the file says nothing else."""
+    python = registry().clients.default
     for case in plan.cases:
-        if case.client is not None and case.client.tool is registry().clients.default:
+        if case.client is not None and case.client.tool is python:
             own = case.by(replace(case.client, tool=tool))
-            name = case.name.replace("client.tool=python]", f"client.tool={tool}]")
-            yield replace(own, name=name, id=case.id.removesuffix(case.name) + name)
+            yield _called(own, case.name.replace(f"client.tool={python}]", f"client.tool={tool}]"))
 
 
 def _one_intermediate(case: Case) -> Case:
@@ -145,5 +145,8 @@ def _with_tool(plan: Plan, tool: ClientTraits) -> Iterator[Case]:
     for case in plan.cases:
         if case.client is not None:
             suffix = f",client.tool={tool}]" if case.name.endswith("]") else f"[client.tool={tool}]"
-            name = case.name.removesuffix("]") + suffix
-            yield replace(case, name=name, id=case.id.removesuffix(case.name) + name)
+            yield _called(case, case.name.removesuffix("]") + suffix)
+
+
+def _called(case: Case, name: str) -> Case:
+    return replace(case, name=name, id=case.id.removesuffix(case.name) + name)

@@ -1,4 +1,4 @@
-"""What a run of the catalogue says, as texts in rows: one content for the console, Markdown and HTML."""
+"""What a run of the catalogue says, as texts in rows: one content for the console and Markdown."""
 
 from __future__ import annotations
 
