@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mtls_runner.conformance.by_end import Side, Stand, StandState, judged, stands
+from mtls_runner.conformance.by_end import Stand, StandState, judged, stands
 from mtls_runner.conformance.json_form import summary
 from mtls_runner.conformance.markdown import table_row
 from mtls_runner.conformance.measurement import CellKind, MeasuredCase, Measurement
+from mtls_runner.conformance.scope import Side
 
 __all__ = ["atlas_markdown"]
 

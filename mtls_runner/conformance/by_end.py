@@ -17,19 +17,12 @@ from mtls_runner.conformance.measurement import (
     Measurement,
     Seen,
 )
-from mtls_runner.conformance.scope import judges
+from mtls_runner.conformance.scope import Side, judges
 from mtls_runner.model.observation import Outcome
 
-__all__ = ["Side", "Stand", "StandState", "judged", "let_in", "stands"]
+__all__ = ["Stand", "StandState", "judged", "judging", "let_in", "stands"]
 
 _IN = (Outcome.ACCEPTED, Outcome.ANSWERED, Outcome.SERVER_STARTED)
-
-
-class Side(StrEnum):
-    """Who judges the other's certificate."""
-
-    SERVER = "server"
-    CLIENT = "client"
 
 
 class StandState(StrEnum):
@@ -88,13 +81,17 @@ def _why(seen: Seen) -> str:
     return " or ".join(seen.reasons) if 0 < len(seen.reasons) <= MOST_REASONS else "it does not say why"
 
 
-def judged(measurement: Measurement, side: Side) -> Iterator[tuple[MeasuredFile, MeasuredCase]]:
-    """Cases that this side judges."""
+def judging(measurement: Measurement) -> Iterator[tuple[MeasuredFile, MeasuredCase, frozenset[Side]]]:
+    """Every case with who judges it: both sides, where the catalogue no longer has it."""
     who = {file.plan.name: judges(file.entries) for file in whole_catalogue()}
     for file in measurement.files:
         for case in file.cases:
-            if side in who.get(file.name, {}).get(case.name, frozenset(Side)):
-                yield file, case
+            yield file, case, who.get(file.name, {}).get(case.name, frozenset(Side))
+
+
+def judged(measurement: Measurement, side: Side) -> Iterator[tuple[MeasuredFile, MeasuredCase]]:
+    """Cases that this side judges."""
+    return ((file, case) for file, case, who in judging(measurement) if side in who)
 
 
 def stands(measurement: Measurement, case: MeasuredCase, side: Side) -> list[Stand]:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from mtls_runner.conformance.by_end import Side, Stand, StandState, judged, let_in, stands
+from mtls_runner.conformance.by_end import Stand, StandState, judging, let_in, stands
+from mtls_runner.conformance.facts import collapsed
 from mtls_runner.conformance.measurement import MeasuredCase, MeasuredFile, Measurement
 from mtls_runner.conformance.reproduction import MOST_LINES, command, filled, scenario
+from mtls_runner.conformance.scope import Side
 
 __all__ = ["Divergence", "asked", "divergences", "divergences_markdown"]
 
@@ -40,17 +42,21 @@ class Divergence:
 
 def divergences(measurement: Measurement) -> list[Divergence]:
     """Faults first, those that the fewest let in before the others; then what is accepted and some refuse."""
-    sides = {side: {(file.name, case.name) for file, case in judged(measurement, side)} for side in Side}
     found = [
         Divergence(file, case, side, stands(measurement, case, side))
         for side in Side
-        for file, case in judged(measurement, side)
-        # What both judge is told once: of a server's certificate by clients, of a client's by servers.
-        if not all((file.name, case.name) in known for known in sides.values())
-        or side is (Side.CLIENT if case.name.startswith(("the server's ", "a server ")) else Side.SERVER)
+        for file, case, who in judging(measurement)
+        if _tells(side, who, case)
     ]
     differing = [one for one in found if _differ(one)]
     return sorted(differing, key=_rank)
+
+
+def _tells(side: Side, who: frozenset[Side], case: MeasuredCase) -> bool:
+    """What both judge is told once: of a server's certificate by clients, of a client's by servers."""
+    if who != set(Side):
+        return side in who
+    return side is (Side.CLIENT if case.name.startswith(("the server's ", "a server ")) else Side.SERVER)
 
 
 def _differ(one: Divergence) -> bool:
@@ -164,8 +170,6 @@ def _by_reasons(some: Sequence[Stand]) -> Mapping[str, list[Stand]]:
 
 
 def _both(stand: Stand) -> str:
-    from mtls_runner.conformance.facts import collapsed
-
     return collapsed({place: seen.written for place, seen in stand.seen.items()})
 
 

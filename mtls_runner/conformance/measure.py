@@ -22,6 +22,7 @@ from mtls_runner.conformance.measurement import (
 from mtls_runner.conformance.scope import (
     ChosenClient,
     ChosenServer,
+    Side,
     gaps,
     in_scope,
     judges,
@@ -122,7 +123,7 @@ class Atlas:
                 yield from self._units(path, file, server, {name: judging[name] for name in names})
 
     def _units(
-        self, path: Path, file: CatalogueFile, server: ChosenServer, judging: Mapping[str, frozenset[str]]
+        self, path: Path, file: CatalogueFile, server: ChosenServer, judging: Mapping[str, frozenset[Side]]
     ) -> Iterator[Unit]:
         everywhere = sample()
         wanted = {

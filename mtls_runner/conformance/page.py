@@ -8,11 +8,10 @@ from collections.abc import Iterable, Iterator
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from mtls_runner.conformance.by_end import judging
 from mtls_runner.conformance.json_form import Json, plain_seen
-from mtls_runner.conformance.measure import whole_catalogue
 from mtls_runner.conformance.measurement import CellKind, MeasuredCase, MeasuredEnd, Measurement, Seen
 from mtls_runner.conformance.reproduction import needs_depth, scenario
-from mtls_runner.conformance.scope import judges
 
 __all__ = ["page"]
 
@@ -41,12 +40,10 @@ def page(measurement: Measurement) -> str:
 def _data(measurement: Measurement) -> Json:
     servers, clients = list(measurement.servers.values()), list(measurement.clients.values())
     numbers = _Numbers(servers, clients)
-    judging = {file.plan.name: judges(file.entries) for file in whole_catalogue()}
-    cases = [(file, case) for file in measurement.files for case in file.cases]
-    at = {(file.name, case.name): number for number, (file, case) in enumerate(cases)}
+    cases = list(judging(measurement))
+    at = {(file.name, case.name): number for number, (file, case, _) in enumerate(cases)}
     told: list[Json] = []
-    for file, case in cases:
-        who = judging.get(file.name, {}).get(case.name, frozenset(("server", "client")))
+    for file, case, who in cases:
         control = at.get((file.name, case.control))
         told.append(
             {

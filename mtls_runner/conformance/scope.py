@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
@@ -24,6 +25,7 @@ __all__ = [
     "ChosenClient",
     "ChosenServer",
     "Gap",
+    "Side",
     "chosen_clients",
     "chosen_servers",
     "gaps",
@@ -36,13 +38,20 @@ _FILE = Path(__file__).with_name("atlas.yaml")
 _PARTNERS = 2
 ALL, INSTALLED = "all", "installed"
 
-_SERVER, _CLIENT = "server", "client"
+
+class Side(StrEnum):
+    """Who judges the other's certificate."""
+
+    SERVER = "server"
+    CLIENT = "client"
+
+
 _JUDGE = {
-    Outcome.SERVER_REFUSED: {_SERVER},
-    Outcome.SERVER_UNUSABLE: {_SERVER},
-    Outcome.SERVER_STARTED: {_SERVER},
-    Outcome.CLIENT_REFUSED: {_CLIENT},
-    Outcome.CLIENT_UNUSABLE: {_CLIENT},
+    Outcome.SERVER_REFUSED: {Side.SERVER},
+    Outcome.SERVER_UNUSABLE: {Side.SERVER},
+    Outcome.SERVER_STARTED: {Side.SERVER},
+    Outcome.CLIENT_REFUSED: {Side.CLIENT},
+    Outcome.CLIENT_UNUSABLE: {Side.CLIENT},
 }
 """Of a fault; what is not here concerns both."""
 _OF_CLIENT = ("server.certificate", "server.chain", "client.trust", "client.insecure", "client.server_name")
@@ -127,9 +136,9 @@ def _split(names: Sequence[str]) -> list[str]:
     return [part for name in names for each in name.split(",") if (part := each.strip())]
 
 
-def judges(cases: Sequence[CatalogueCase]) -> Mapping[str, frozenset[str]]:
-    """By name, of the cases of one file: who judges it, ``server``, ``client`` or both. A control is run wherever a fault is
-    that is held against it.
+def judges(cases: Sequence[CatalogueCase]) -> Mapping[str, frozenset[Side]]:
+    """By name, of the cases of one file: who judges it: one side, or both. A control is run wherever a fault
+    is that is held against it.
     """
     found = {case.name: set(_judges(case)) for case in cases}
     waiting = True
@@ -142,18 +151,20 @@ def judges(cases: Sequence[CatalogueCase]) -> Mapping[str, frozenset[str]]:
     return {name: frozenset(who) for name, who in found.items()}
 
 
-def _judges(case: CatalogueCase) -> set[str]:
-    both = {_SERVER, _CLIENT}
+def _judges(case: CatalogueCase) -> set[Side]:
+    both = set(Side)
     outcomes = {expected_outcome(verdict.case) for verdict in case.verdicts.values()}
     if case.is_fault:
         return {
             who for outcome in outcomes - {Outcome.ACCEPTED} if outcome is not None for who in _JUDGE.get(outcome, both)
         }
     if outcomes == {Outcome.SERVER_STARTED}:
-        return {_SERVER}
+        return {Side.SERVER}
     if case.control is None or any(_KEYS in change.path for change in case.control.changes):
         return both
-    return {_CLIENT if change.path.startswith(_OF_CLIENT) else _SERVER for change in case.control.changes} or both
+    return {
+        Side.CLIENT if change.path.startswith(_OF_CLIENT) else Side.SERVER for change in case.control.changes
+    } or both
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +210,7 @@ def _partners(chosen: Sequence[E], those: Sequence[BackendTraits] | Sequence[Cli
 
 
 def in_scope(
-    judging: frozenset[str], servers: Sequence[ChosenServer], clients: Sequence[ChosenClient], *, everywhere: bool
+    judging: frozenset[Side], servers: Sequence[ChosenServer], clients: Sequence[ChosenClient], *, everywhere: bool
 ) -> Iterator[tuple[ChosenServer, ChosenClient]]:
     """Where a case with a client is run.
 
@@ -215,7 +226,7 @@ def in_scope(
         for client in clients:
             if (
                 everywhere
-                or (_SERVER in judging and client in with_clients)
-                or (_CLIENT in judging and server in with_servers)
+                or (Side.SERVER in judging and client in with_clients)
+                or (Side.CLIENT in judging and server in with_servers)
             ):
                 yield server, client

@@ -19,6 +19,7 @@ from mtls_runner.conformance.reproduction import filled, scenario
 from mtls_runner.conformance.scope import (
     ChosenClient,
     ChosenServer,
+    Side,
     chosen_clients,
     chosen_servers,
     gaps,
@@ -62,19 +63,21 @@ def test_each_case_is_a_scenario_of_its_own_with_the_same_ends(tmp_path: Path) -
 
 def test_who_judges_is_asked_everywhere_and_the_other_is_one_of_two() -> None:
     servers, clients = chosen_servers(["all"]), chosen_clients(["all"])
-    both = frozenset(("server", "client"))
+    both = frozenset(Side)
 
-    def names(judging: frozenset[str], *, everywhere: bool = False) -> set[tuple[str, str]]:
+    def names(judging: frozenset[Side], *, everywhere: bool = False) -> set[tuple[str, str]]:
         found = in_scope(judging, servers, clients, everywhere=everywhere)
         return {(server.name, client.name) for server, client in found}
 
-    assert names(frozenset(("server",))) == {(one.name, tool) for one in servers for tool in ("python", "curl")}
-    assert names(frozenset(("client",))) == {(backend, one.name) for one in clients for backend in ("python", "nginx")}
-    assert names(both) == names(frozenset(("server",))) | names(frozenset(("client",)))
+    assert names(frozenset((Side.SERVER,))) == {(one.name, tool) for one in servers for tool in ("python", "curl")}
+    assert names(frozenset((Side.CLIENT,))) == {
+        (backend, one.name) for one in clients for backend in ("python", "nginx")
+    }
+    assert names(both) == names(frozenset((Side.SERVER,))) | names(frozenset((Side.CLIENT,)))
     assert len(names(both, everywhere=True)) == len(servers) * len(clients) > 30
     # Fewer that are chosen are partners themselves.
     few: tuple[list[ChosenServer], list[ChosenClient]] = chosen_servers(["go,haproxy"]), chosen_clients(["go"])
-    assert {(s.name, c.name) for s, c in in_scope(frozenset(("server",)), *few, everywhere=False)} == {
+    assert {(s.name, c.name) for s, c in in_scope(frozenset((Side.SERVER,)), *few, everywhere=False)} == {
         ("go", "go"),
         ("haproxy", "go"),
     }
