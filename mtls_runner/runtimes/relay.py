@@ -42,6 +42,7 @@ class Relay(AbstractContextManager["Relay"]):
             raise
         self.address = Address(*self._listener.getsockname())
         self._open: set[socket.socket] = set()
+        self._left = False
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._accept, name="mtls-run-relay", daemon=True)
         self._thread.start()
@@ -58,7 +59,10 @@ class Relay(AbstractContextManager["Relay"]):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._thread.join(_JOIN_SECONDS)
         self._listener.close()
+        if not self._admitted.is_set():
+            self.admit("")  # who waits for that goes
         with self._lock:
+            self._left = True
             for one in self._open:
                 with suppress(OSError):
                     one.shutdown(socket.SHUT_RDWR)
@@ -82,6 +86,8 @@ class Relay(AbstractContextManager["Relay"]):
             with server:
                 server.settimeout(None)
                 with self._lock:
+                    if self._left:
+                        return
                     self._open |= {person, server}
                 back = threading.Thread(target=_pump, args=(server, person), name="mtls-run-relayed", daemon=True)
                 back.start()

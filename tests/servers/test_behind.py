@@ -8,6 +8,7 @@ import re
 import shutil
 import socket
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ import pytest
 from mtls_runner import ScenarioError, load
 from mtls_runner.cli import main
 from mtls_runner.model.endpoint import Address
+from mtls_runner.runtimes import relay
 from mtls_runner.runtimes.ports import reserved_port
-from mtls_runner.runtimes.relay import Relay
 
 from ..container_engine import IMAGE, absent, not_here
 
@@ -136,14 +137,29 @@ def test_a_stub_stands_behind_nginx_only(here: Path) -> None:
 def test_nobody_else_comes_through_the_port_that_a_container_has() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(10)
-        with Relay("127.0.0.1", 0, Address(*server.getsockname()), guarded=True) as relay:
-            with socket.create_connection(("127.0.0.1", relay.address.port), 10) as stranger:
-                relay.admit("127.0.0.2")
+        with relay.Relay("127.0.0.1", 0, Address(*server.getsockname()), guarded=True) as port:
+            with socket.create_connection(("127.0.0.1", port.address.port), 10) as stranger:
+                port.admit("127.0.0.2")
                 assert stranger.recv(1) == b""
-            with socket.create_connection(("127.0.0.1", relay.address.port), 10, ("127.0.0.2", 0)) as guest:
+            with socket.create_connection(("127.0.0.1", port.address.port), 10, ("127.0.0.2", 0)) as guest:
                 guest.sendall(b"here")
                 with server.accept()[0] as accepted:
                     assert accepted.recv(4) == b"here"
+
+
+def test_who_still_waits_at_a_port_that_is_given_up_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "_JOIN_SECONDS", 600.0)  # as long as a container may take
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        with relay.Relay("127.0.0.1", 0, Address(*server.getsockname()), guarded=True) as port:
+            before = set(threading.enumerate())
+            person = socket.create_connection(("127.0.0.1", port.address.port), 60)
+            while not set(threading.enumerate()) - before:  # it is accepted
+                threading.Event().wait(0.01)
+        with person:
+            assert person.recv(1) == b""
+        server.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            server.accept()
 
 
 @pytest.mark.parametrize(
