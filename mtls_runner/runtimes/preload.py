@@ -55,12 +55,16 @@ def _library() -> Path:
     if compiler is None:
         raise LabError(cannot_preload() or "there is no C compiler")
     with (directory / f"{library.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        made = library.with_suffix(".new")
-        done = finish(
-            [compiler, "-shared", "-fPIC", "-O1", "-o", str(made), str(_SOURCE)], directory, Deadline.after(_SECONDS)
-        )
-        if done.exit_code != 0:
-            raise LabError(f"{_SOURCE.name} can't be compiled (exit code {done.exit_code}):\n{done.text()}")
-        made.rename(library)
+        fcntl.flock(lock, fcntl.LOCK_EX)  # runs at the same time compile it once
+        if not library.exists():
+            _compile(compiler, library)
     return library
+
+
+def _compile(compiler: str, library: Path) -> None:
+    made = library.with_suffix(".new")
+    command = [compiler, "-shared", "-fPIC", "-O1", "-o", str(made), str(_SOURCE)]
+    done = finish(command, library.parent, Deadline.after(_SECONDS))
+    if done.exit_code != 0:
+        raise LabError(f"{_SOURCE.name} can't be compiled (exit code {done.exit_code}):\n{done.text()}")
+    made.rename(library)
