@@ -98,16 +98,18 @@ def serve_in_container(
         reach.admit(container.host)
         certificate = material.credential(server.certificate).der if server.certificate is not None else None
         address = container.address
-        if address is None or not wait_until_ready(container, declared, address, certificate, log, deadline, own=own):
+        ready = address is not None and wait_until_ready(
+            container, declared, address, certificate, log, deadline, own=own
+        )
+        if not ready:
             container.log.join(1)
-            if server.clock:
-                check_loaded(container.log.tail())
+        if server.clock:
+            check_loaded(container.log.tail())
+        if address is None or not ready:
             passphrase = server.passphrase is not None
             raise start_failure(
                 implementation.title, declared, container.log.tail(), container.exit_code(), passphrase=passphrase
             )
-        if server.clock:
-            check_loaded(container.log.tail())
         running = RunningDeclared(implementation, declared, address, container, log, own_log=not own)
         if declared.reload is not None:
             running = ReloadableDeclared(
