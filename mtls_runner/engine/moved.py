@@ -89,7 +89,7 @@ def stands_still(case: Case, plan: Plan) -> str | None:
         return None
     of = f"{', '.join(own)}: own files have the dates that they have, so that the clocks of both ends would have to move;"
     for server, client in case.meetings():
-        container = Runtime.CONTAINER in (server.runtime, server.backend.runtime if server.runtime is None else None)
+        container = (server.runtime or server.backend.runtime) is Runtime.CONTAINER
         for end, inside in ((server.backend, container), (client.tool if client is not None else None, False)):
             why = end.clock(inside) if end is not None else None
             if why is not None:
