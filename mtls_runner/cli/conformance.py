@@ -272,18 +272,16 @@ def _print(measurement: Measurement) -> None:
     for line in lines(told, passed=marks[Style.PASS], failed=marks[Style.FAIL]):
         click.echo(line)
     broken: dict[str, list[str]] = {}
-    counts = dict.fromkeys((*CellKind, "unexpected"), 0)
     for file, case, place, cell in measurement.cells:
-        counts[cell.kind] += 1
         id_ = f"{file.path}::{case.name} ({', '.join(filter(None, (place.backend, place.tool, place.tls)))})"
         if cell.kind is CellKind.BROKEN:
             broken.setdefault(cell.why, []).append(id_)
         elif not cell.as_expected:
-            counts["unexpected"] += 1
             click.echo(f"\nFAIL {id_}\n  {cell.why}")
     for error, ids in broken.items():
         click.echo(f"\nERROR {ids[0]}" + (f" and {len(ids) - 1} more" if len(ids) > 1 else ""))
         click.echo(f"  {error}")
+    counts = measurement.counts
     click.echo(
         f"\n{told.faults} faults: {counts[CellKind.SEEN] - counts['unexpected']} passed, {counts['unexpected']} failed, "
         f"{counts[CellKind.BROKEN]} broken, {counts[CellKind.SKIPPED]} skipped, {counts[CellKind.GAP]} gaps"
@@ -321,12 +319,12 @@ def _held_against(before: Measurement, now: Measurement, session: _Session, path
 
 
 def _code(measurement: Measurement) -> ExitCode:
-    cells = [cell for _, _, _, cell in measurement.cells]
+    counts = measurement.counts
     codes = [ExitCode.OK]
-    if any(cell.kind is CellKind.BROKEN for cell in cells):
+    if counts[CellKind.BROKEN]:
         codes.append(ExitCode.BROKEN)
-    if any(cell.seen is not None and not cell.as_expected for cell in cells):
+    if counts["unexpected"]:
         codes.append(ExitCode.FAILED)
-    if not any(cell.seen is not None or cell.kind is CellKind.BROKEN for cell in cells):
+    if not counts[CellKind.SEEN] and not counts[CellKind.BROKEN]:
         codes.append(ExitCode.NOTHING_RUN)
     return worst(*codes)

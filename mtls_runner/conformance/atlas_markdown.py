@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mtls_runner.conformance.by_end import Stand, StandState, judged, stands
-from mtls_runner.conformance.json_form import summary
 from mtls_runner.conformance.markdown import table_row
 from mtls_runner.conformance.measurement import CellKind, MeasuredCase, Measurement
 from mtls_runner.conformance.scope import Side
@@ -41,13 +40,13 @@ def atlas_markdown(measurement: Measurement) -> str:
 
 
 def _lines(measurement: Measurement) -> Iterator[str]:
-    counts = summary(measurement)
+    counts = measurement.counts
     yield "# The atlas"
     yield ""
     yield "<!-- Made by mtls-run conformance; not to be changed by hand. -->"
     yield ""
     yield (
-        f"{measurement.faults} faults of mutual TLS at {len(measurement.servers)} servers and {len(measurement.clients)} "
+        f"{counts['faults']} faults of mutual TLS at {len(measurement.servers)} servers and {len(measurement.clients)} "
         f"clients: {counts['cells']} cells, of which {counts['seen']} were observed, {counts['skipped']} are skipped since "
         f"an end has no setting for them, {counts['gap']} are listed gaps, {counts['broken']} others."
     )

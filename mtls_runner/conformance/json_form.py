@@ -23,7 +23,7 @@ from mtls_runner.conformance.measurement import (
 from mtls_runner.errors import UsageError
 from mtls_runner.model.observation import Outcome, Reason
 
-__all__ = ["FORMAT", "Json", "json_text", "plain_seen", "read_json", "summary"]
+__all__ = ["FORMAT", "Json", "json_text", "plain_seen", "read_json"]
 
 Json = str | int | float | bool | None | list["Json"] | Mapping[str, "Json"]
 
@@ -32,24 +32,12 @@ _SEEN = {"alert": None, "alert_from": None, "status": None, "curl_exit": None, "
 """Of what was seen, what is left out where it says nothing."""
 
 
-def summary(measurement: Measurement) -> dict[str, Json]:
-    """How many cells of each kind, and how many of those that were seen ended otherwise than they should."""
-    cells = [cell for _, _, _, cell in measurement.cells]
-    return {
-        "faults": measurement.faults,
-        "cells": len(cells),
-        **{kind.value: sum(cell.kind is kind for cell in cells) for kind in CellKind},
-        "unexpected": sum(cell.seen is not None and not cell.as_expected for cell in cells),
-        "varying": sum(bool(cell.others) for cell in cells),
-        "versions": dict(sorted(measurement.versions.items())),
-    }
-
-
 def json_text(measurement: Measurement) -> str:
     """The whole document; the same for the same measurement, a line for each server of a case, so that a change shows as one."""
     texts = _Texts()
     cases = [(file, case, list(_cells(case, texts))) for file in measurement.files for case in file.cases]
-    lines = ["{", f'"format": {FORMAT},', f'"summary": {_one(summary(measurement))},']
+    summary = {**measurement.counts, "versions": dict(sorted(measurement.versions.items()))}
+    lines = ["{", f'"format": {FORMAT},', f'"summary": {_one(summary)},']
     for role, ends in (("servers", measurement.servers), ("clients", measurement.clients)):
         told = ({"title": end.title, "library": end.library, "versions": dict(end.versions)} for end in ends.values())
         lines += [*_object(role, zip(ends, map(_one, told), strict=True)), ","]

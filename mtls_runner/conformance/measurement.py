@@ -216,6 +216,20 @@ class Measurement:
         """How many faults there are."""
         return sum(case.fault for file in self.files for case in file.cases)
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many faults, cells, cells of each kind, and of those that were seen how many ended otherwise than they should
+        (``unexpected``), or not the same each time (``varying``).
+        """
+        cells = [cell for _, _, _, cell in self.cells]
+        return {
+            "faults": self.faults,
+            "cells": len(cells),
+            **{kind.value: sum(cell.kind is kind for cell in cells) for kind in CellKind},
+            "unexpected": sum(cell.seen is not None and not cell.as_expected for cell in cells),
+            "varying": sum(bool(cell.others) for cell in cells),
+        }
+
 
 def measured(
     groups: Sequence[CatalogueFile],

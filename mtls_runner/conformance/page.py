@@ -31,7 +31,7 @@ def page(measurement: Measurement) -> str:
         faults=measurement.faults,
         servers=measurement.servers,
         clients=measurement.clients,
-        seen=sum(cell.kind is CellKind.SEEN for _, _, _, cell in measurement.cells),
+        seen=measurement.counts[CellKind.SEEN],
         versions=", ".join(f"{name} {version}" for name, version in sorted(measurement.versions.items())),
         data=Markup(text),  # noqa: S704 - JSON in which nothing can end the element
     )
