@@ -18,12 +18,17 @@ from mtls_runner.cli.program import ExitCode, worst
 from mtls_runner.cli.report_file import STANDARD_OUTPUT, ReportFiles
 from mtls_runner.cli.run import Audience, Outlet
 from mtls_runner.cli.select import compile_expression
+from mtls_runner.conformance.atlas_markdown import atlas_markdown
 from mtls_runner.conformance.catalogue import CATALOGUE, scenario_files
 from mtls_runner.conformance.collector import Collector
+from mtls_runner.conformance.compared import changed_cells
 from mtls_runner.conformance.console import lines
+from mtls_runner.conformance.divergences import divergences_markdown
 from mtls_runner.conformance.json_form import json_text, read_json
+from mtls_runner.conformance.markdown import markdown, same
 from mtls_runner.conformance.measure import Atlas, Unit
 from mtls_runner.conformance.measurement import CellKind, CellName, MeasuredCell, Measurement
+from mtls_runner.conformance.merge import merged
 from mtls_runner.conformance.scope import chosen_clients, chosen_servers
 from mtls_runner.conformance.table import outcome_table
 from mtls_runner.engine import RunOptions, run
@@ -131,8 +136,6 @@ def _expected(path: str | None) -> str | Measurement | None:
 
 def _before(wish: ConformanceRequest) -> Measurement | None:
     if wish.merged:
-        from mtls_runner.conformance.merge import merged
-
         return merged({path: read_json(path) for path in wish.merged})
     if wish.resumed is not None and Path(wish.resumed).exists():
         return read_json(wish.resumed)
@@ -194,9 +197,10 @@ class _Session:
         code = self._run(unit, jobs, again=False)
         self._done += len(unit.cells)
         doubtful = self._atlas.doubtful(unit, self._committed)
-        for _ in range(_TIMES_AGAIN if doubtful is not None and code is not ExitCode.INTERRUPTED else 0):
-            if doubtful is not None:
-                code = worst(code, self._run(doubtful, jobs, again=True))
+        if doubtful is None or code is ExitCode.INTERRUPTED:
+            return code
+        for _ in range(_TIMES_AGAIN):
+            code = worst(code, self._run(doubtful, jobs, again=True))
         return code
 
     def _run(self, unit: Unit, jobs: int, *, again: bool) -> ExitCode:
@@ -233,37 +237,27 @@ def _left(elapsed: float, done: int, total: int) -> str:
 
 
 def _reports(wish: ConformanceRequest) -> Iterator[tuple[str, str | None, Callable[[Measurement], str]]]:
-    """Option, file and what makes its text, loaded when it is written."""
+    """Option, file and what makes its text."""
     yield "--json", wish.json_path, json_text
     yield "--html", wish.html_path, _html
     yield "--markdown", wish.markdown_path, _markdown
     if wish.pages is not None:
-        for name, text in (("atlas.md", _atlas), ("atlas.html", _html), ("divergences.md", _divergences)):
+        for name, text in (
+            ("atlas.md", atlas_markdown),
+            ("atlas.html", _html),
+            ("divergences.md", divergences_markdown),
+        ):
             yield "--pages", str(Path(wish.pages) / name), text
 
 
 def _html(measurement: Measurement) -> str:
-    from mtls_runner.conformance.page import page
+    from mtls_runner.conformance.page import page  # with the template engine
 
     return page(measurement)
 
 
 def _markdown(measurement: Measurement) -> str:
-    from mtls_runner.conformance.markdown import markdown
-
     return markdown(outcome_table(measurement))
-
-
-def _atlas(measurement: Measurement) -> str:
-    from mtls_runner.conformance.atlas_markdown import atlas_markdown
-
-    return atlas_markdown(measurement)
-
-
-def _divergences(measurement: Measurement) -> str:
-    from mtls_runner.conformance.divergences import divergences_markdown
-
-    return divergences_markdown(measurement)
 
 
 def _print(measurement: Measurement) -> None:
@@ -290,8 +284,6 @@ def _print(measurement: Measurement) -> None:
 
 
 def _compared(measurement: Measurement, expected: str, path: str) -> ExitCode:
-    from mtls_runner.conformance.markdown import same
-
     if same(_markdown(measurement), expected):
         click.echo(f"{path} is current")
         return ExitCode.OK
@@ -302,8 +294,6 @@ def _compared(measurement: Measurement, expected: str, path: str) -> ExitCode:
 
 
 def _held_against(before: Measurement, now: Measurement, session: _Session, path: str) -> ExitCode:
-    from mtls_runner.conformance.compared import changed_cells
-
     known = registry()
     missing = {name for name in known.backends if known.backends[name].missing() is not None}
     missing |= {name for name in known.clients if known.clients[name].missing() is not None}
