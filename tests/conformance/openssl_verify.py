@@ -12,7 +12,7 @@ from mtls_runner.model.endpoint import ClientSpec, ServerSpec, VerifyFlag
 
 from ..pki.openssl import run
 
-__all__ = ["client_asks", "errors", "pem", "server_asks"]
+__all__ = ["client_asks", "errors", "server_asks"]
 
 # Printed by its callback for every error that it meets; it goes on after some of them.
 _ERROR = re.compile(r"^error (\d+) at \d+ depth lookup", re.MULTILINE)
@@ -33,8 +33,8 @@ def errors(chain: Sequence[bytes], trust: Path, arguments: Sequence[str], scratc
 @cache
 def _errors(chain: tuple[bytes, ...], trust: Path, arguments: tuple[str, ...], scratch: Path) -> tuple[int, ...]:
     leaf, untrusted = scratch / "leaf.pem", scratch / "untrusted.pem"
-    leaf.write_bytes(pem(chain[0]))
-    untrusted.write_bytes(b"".join(map(pem, chain[1:])))
+    leaf.write_bytes(_pem(chain[0]))
+    untrusted.write_bytes(b"".join(map(_pem, chain[1:])))
     more = ("-untrusted", untrusted) if chain[1:] else ()
     result = run("verify", "-CAfile", trust, "-no-CApath", "-no-CAstore", *more, *arguments, leaf)
     told = result.stderr.decode() + result.stdout.decode()
@@ -66,5 +66,5 @@ def _flags(flags: frozenset[VerifyFlag]) -> tuple[str, ...]:
     return tuple(f"-{flag.value}" for flag in sorted(flags))
 
 
-def pem(der: bytes) -> bytes:
+def _pem(der: bytes) -> bytes:
     return b"-----BEGIN CERTIFICATE-----\n" + encodebytes(der) + b"-----END CERTIFICATE-----\n"
