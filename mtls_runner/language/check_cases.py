@@ -185,15 +185,9 @@ def never_holds(
     return foreseen if reasons and likely and not likely & reasons else None
 
 
-#: What clients speak to whom a key says something.
-_SPEAK = {
-    "certificate": (ClientProtocol.HTTPS, ClientProtocol.TLS),
-    "resume": (ClientProtocol.HTTPS, ClientProtocol.TLS),
-    "location": (ClientProtocol.HTTPS, ClientProtocol.HTTP),
-    "request": (ClientProtocol.HTTPS, ClientProtocol.HTTP),
-    "send": (ClientProtocol.TLS, ClientProtocol.TCP),
-    "until": (ClientProtocol.TLS, ClientProtocol.TCP),
-}
+_ENCRYPTED = tuple(protocol for protocol in ClientProtocol if protocol.encrypted)
+_ASKING = tuple(protocol for protocol in ClientProtocol if protocol.asks)
+_SPEAKING = tuple(protocol for protocol in ClientProtocol if not protocol.asks)
 #: Nothing came back over HTTP.
 _NO_RESPONSE = frozenset({Outcome.CLIENT_REFUSED, Outcome.NO_AGREEMENT, Outcome.CLIENT_UNUSABLE, Outcome.NO_CONNECTION})
 _HTTP = ("status", "headers", "body", "upstream_headers")
@@ -314,26 +308,23 @@ class _CaseCheck:
     def _protocol(self, case: Case) -> None:
         """Settings of another protocol than the one that the client speaks."""
         client = case.client
-        if client is None or (client.protocol is ClientProtocol.HTTPS and not client.send and not client.until):
-            return
-        spoken = client.protocol
-        if spoken is ClientProtocol.HTTPS and self._context.problems.partial:
+        if client is None or (client.protocol is ClientProtocol.HTTPS and self._context.problems.partial):
             return  # another protocol may be among what was left out
-        wrong = {
-            "certificate": client.certificate is not None and not spoken.encrypted,
-            "resume": case.steps[0].resume is not None and not spoken.encrypted,
-            "location": client.location is not None and not spoken.asks,
-            "request": client.request != Request() and not spoken.asks,
-            "send": bool(client.send) and spoken.asks,
-            "until": bool(client.until) and spoken.asks,
-        }
-        for key in (key for key, is_wrong in wrong.items() if is_wrong):
-            protocols = _SPEAK[key]
-            self._error(
-                (*self._planned.loc[:-1], "client" if len(self._planned.loc) == 1 else "connect", key),
-                f"a client that speaks {spoken} has no use for '{key}'",
-                f"protocol: {' or '.join(protocols)}",
-            )
+        settings = (
+            ("certificate", client.certificate is not None, _ENCRYPTED),
+            ("resume", case.steps[0].resume is not None, _ENCRYPTED),
+            ("location", client.location is not None, _ASKING),
+            ("request", client.request != Request(), _ASKING),
+            ("send", bool(client.send), _SPEAKING),
+            ("until", bool(client.until), _SPEAKING),
+        )
+        for key, given, protocols in settings:
+            if given and client.protocol not in protocols:
+                self._error(
+                    (*self._planned.loc[:-1], "client" if len(self._planned.loc) == 1 else "connect", key),
+                    f"a client that speaks {client.protocol} has no use for '{key}'",
+                    f"protocol: {' or '.join(protocols)}",
+                )
 
     def _versions(self, case: Case) -> None:
         if case.client is None:
