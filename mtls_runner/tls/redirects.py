@@ -21,7 +21,7 @@ _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _TO_GET = frozenset((301, 302))
 _SEE_OTHER = 303
 _SCHEMES = {protocol.value: protocol for protocol in (ClientProtocol.HTTP, ClientProtocol.HTTPS)}
-_OF_ONE_HOST = frozenset(("authorization", "cookie"))
+_OF_ONE_HOST = frozenset(("authorization", "cookie", "host"))
 
 
 def url(client: ClientSpec, here: Address) -> str:
@@ -52,14 +52,15 @@ def onward(client: ClientSpec, here: Address, response: HttpResponse | None) -> 
     port = target.port or PORTS[protocol]
     name = target.hostname
     same = name == (client.server_name or here.host).lower()
+    stays = same and port == here.port
     known = dict(client.reached)
-    address = here if same and port == here.port else known.get(f"{name}:{port}") or known.get(name) or NOWHERE
+    address = here if stays else known.get(f"{name}:{port}") or known.get(name) or NOWHERE
     request = _request(client.request, response.status, f"{target.path or '/'}{'?' * bool(target.query)}{target.query}")
     if not same:
-        kept = ((field, value) for field, value in request.headers if field.lower() not in _OF_ONE_HOST | {"host"})
+        kept = ((field, value) for field, value in request.headers if field.lower() not in _OF_ONE_HOST)
         request = replace(request, headers=tuple(kept))
     # the port of the URL is not the one that is connected to, so that it is the Host field's by being given
-    if not (same and port == here.port):
+    if not stays:
         headers = (("Host", host_header(name, port, protocol)), *request.headers)
         request = replace(request, headers=headers)
     return replace(client, protocol=protocol, server_name=name, connect=address, request=request)
