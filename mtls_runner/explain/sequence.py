@@ -65,7 +65,7 @@ def sequence(plan: Plan, case: Case, now: datetime) -> Iterator[TextLine]:
 def _connection(plan: Plan, case: Case, step: Step, now: datetime) -> str:
     wanted = expected(case)
     if step.reuse is not None:
-        asks = f"{case.client.request.method} {case.client.request.path}" if case.client is not None else ""
+        asks = case.client.says if case.client is not None else ""
         why = ", since nobody looks at certificates again" if wanted.outcome is Outcome.ACCEPTED else ""
         return f"Another request on the connection of step {step.reuse + 1}: {asks}. Expected: {wanted.sentence}{why}."
     offered = f" It offers the session of step {step.resume + 1}." if step.resume is not None else ""
