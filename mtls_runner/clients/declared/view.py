@@ -218,9 +218,8 @@ def _phase(
     if problem is not None:
         return Phase.PREPARE
     if said is not None and (said.verify_code or said.reasons):
-        return (
-            Phase.HANDSHAKE
-        )  # even where it looks at the server's certificate once the handshake is over (libcurl since 8.17)
+        # Even where it looks at the server's certificate once the handshake is over (libcurl since 8.17).
+        return Phase.HANDSHAKE
     if trace is not None:
         if Direction.SENT in trace.finished and Direction.RECEIVED in trace.finished:
             return Phase.REQUEST
