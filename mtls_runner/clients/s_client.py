@@ -10,10 +10,10 @@ import itertools
 import os
 import re
 import shlex
-from ipaddress import ip_address
 from pathlib import Path
 
 from mtls_runner.clients.curl.command import locked
+from mtls_runner.model.certificate_rules import is_address
 from mtls_runner.model.endpoint import Address, ClientSpec, Request, TlsVersion, VerifyFlag
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import RevocationCheck
@@ -67,7 +67,7 @@ def command(client: ClientSpec, address: Address, material: Material) -> str:
 
 def _name(client: ClientSpec, address: Address) -> list[str]:
     name = client.server_name if client.server_name is not None else address.host
-    literal = _is_literal(name)
+    literal = is_address(name)
     if (client.server_name, address.host) == ("localhost", "127.0.0.1"):  # as people type it: the name is sent, too
         options = ["-connect", f"localhost:{address.port}"]
     else:
@@ -76,14 +76,6 @@ def _name(client: ClientSpec, address: Address) -> list[str]:
     if not client.insecure:
         options += ["-verify_ip" if literal else "-verify_hostname", name, "-verify_return_error"]
     return options
-
-
-def _is_literal(name: str) -> bool:
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 def _trust(client: ClientSpec, material: Material, place: Path) -> list[str]:

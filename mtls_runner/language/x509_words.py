@@ -9,6 +9,7 @@ from typing import Annotated
 from mtls_runner.language.document import Plain, Value
 from mtls_runner.language.values import Json, Parsed, Strict, about, fail, text_value, word
 from mtls_runner.model.certificate import Defect, KeyAlgorithm, KeyCipher, KeyFormat, Moment
+from mtls_runner.model.certificate_rules import is_address
 from mtls_runner.model.names import ascii_host, ascii_uri, parse
 from mtls_runner.model.revocation import RevocationReason
 
@@ -180,9 +181,9 @@ def alternative_name(value: Value) -> str:
     text = text_value(value)
     kind, colon, rest = text.partition(":")
     known = _GENERAL_NAMES.get(kind.lower()) if colon else None
-    if known is not None and not (known == "IP" and _is_address(text)):
+    if known is not None and not (known == "IP" and is_address(text)):
         return _checked_name(known, rest)
-    if _is_address(text):
+    if is_address(text):
         return f"IP:{text}"
     if "://" in text:
         return f"URI:{_with_a_labels('URI', text)}"
@@ -208,16 +209,8 @@ def constraint_name(value: Value) -> str:
     return f"{kind}:{_with_a_labels(kind, text)}"
 
 
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _checked_name(kind: str, rest: str) -> str:
-    if kind == "IP" and not _is_address(rest):
+    if kind == "IP" and not is_address(rest):
         raise fail("this is not an IP address", "IP:127.0.0.1 or IP:::1")
     if kind == "RID" and not _OID.fullmatch(rest):
         raise fail("this is not an OID", "RID:1.2.3.4")

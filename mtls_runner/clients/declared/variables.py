@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import ip_address
 
+from mtls_runner.model.certificate_rules import is_address
 from mtls_runner.model.endpoint import Address, ChainKind, ChainSpec, ClientSpec
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import RevocationCheck
@@ -64,7 +64,7 @@ def placeholders(client: ClientSpec) -> dict[str, object]:
 
 def _settings(client: ClientSpec, address: Address) -> dict[str, object]:
     name = client.server_name if client.server_name is not None else address.host
-    literal = _is_address(name)
+    literal = is_address(name)
     host = f"[{name}]" if ":" in name else name
     return {
         "address": str(address),
@@ -82,14 +82,6 @@ def _settings(client: ClientSpec, address: Address) -> dict[str, object]:
         "request": _request(client, name if address.port == 443 else f"{host}:{address.port}"),
         "timeout": client.timeout,
     }
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 def _request(client: ClientSpec, host: str) -> str:

@@ -8,11 +8,11 @@ may look for them in the certificate.
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from mtls_runner.errors import EngineError
+from mtls_runner.model.certificate_rules import is_address
 from mtls_runner.model.endpoint import Address, ServerSpec
 from mtls_runner.runtimes.relay import Relay
 from mtls_runner.servers.container.engine import Engine
@@ -71,8 +71,4 @@ def reach(engine: Engine, server: ServerSpec) -> Iterator[Reach]:
 
 
 def _is_name(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        return host != "localhost" and "/" not in host and ":" not in host
-    return False
+    return host != "localhost" and "/" not in host and ":" not in host and not is_address(host.strip("[]"))

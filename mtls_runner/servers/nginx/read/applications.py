@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Protocol
+
+from mtls_runner.model.certificate_rules import is_address
 
 __all__ = ["Application", "Stated", "Stub", "applications", "is_name", "own_port", "stubs"]
 
@@ -100,11 +101,7 @@ def _parts(directive: str, argument: str) -> tuple[str, str, int, str] | None:
 
 def is_name(host: str) -> bool:
     """Whether it has to be resolved."""
-    try:
-        ip_address(host.strip("[]"))
-    except ValueError:
-        return not host.startswith("unix:") and host != "localhost"
-    return False
+    return not host.startswith("unix:") and host != "localhost" and not is_address(host.strip("[]"))
 
 
 def own_port(one: Application, ports: Mapping[str, int]) -> int | None:
