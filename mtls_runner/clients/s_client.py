@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mtls_runner.clients.curl.command import locked
 from mtls_runner.model.certificate_rules import is_address
-from mtls_runner.model.endpoint import Address, ClientSpec, Request, TlsVersion, VerifyFlag
+from mtls_runner.model.endpoint import Address, ClientSpec, Request, TlsVersion, VerifyFlag, has_gap
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.snippet import is_secret
@@ -29,9 +29,7 @@ _PLAIN = re.compile(rb"[ !\"#$&(-\[\]-~]")  # without ' (the shell's), % and \ (
 
 def cannot(client: ClientSpec) -> str | None:
     """Why ``s_client`` can't do as described, for people; ``None``: it can."""
-    versions = tuple(TlsVersion)
-    first = versions.index(client.tls[0])
-    if client.tls != versions[first : first + len(client.tls)]:
+    if has_gap(client.tls):
         return "openssl s_client takes a lowest and a highest TLS version, and can't leave out one between them"
     if "h2" in client.alpn:
         return "openssl s_client speaks no HTTP/2"

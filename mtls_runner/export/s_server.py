@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from mtls_runner.export.expected import answer
 from mtls_runner.export.material import Workshop
-from mtls_runner.model.endpoint import ClientAuth, ClientSpec, ServerSpec, TlsVersion, VerifyFlag
+from mtls_runner.model.endpoint import ClientAuth, ClientSpec, ServerSpec, VerifyFlag, has_gap
 from mtls_runner.model.revocation import RevocationCheck
 
 __all__ = ["arguments", "cannot", "pages"]
@@ -22,11 +22,9 @@ _TAKEN = frozenset(("body", "bundles", "ca.cnf", "empty", "files", "nginx", "pki
 
 def cannot(server: ServerSpec, client: ClientSpec | None) -> str | None:
     """What ``openssl s_server`` can't do that the case needs; ``None``: nothing."""
-    versions = tuple(TlsVersion)
-    first = versions.index(server.tls[0])
     if server.hosts or server.reject_handshake or server.other_certificates:
         return "openssl s_server has no virtual hosts and one certificate"
-    if server.tls != versions[first : first + len(server.tls)]:
+    if has_gap(server.tls):
         return "openssl s_server takes a lowest and a highest TLS version, and can't leave out one between them"
     if client is None:
         return None

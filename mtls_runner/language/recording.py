@@ -22,7 +22,7 @@ from mtls_runner.language.plan import planned
 from mtls_runner.language.yaml_nodes import NULL
 from mtls_runner.model.case import Case, Plan
 
-__all__ = ["LOOK", "Expected", "ExpectationPlace", "RecordableFile", "looks"]
+__all__ = ["LOOK", "ExpectationPlace", "Expected", "RecordableFile", "looks"]
 
 LOOK = "# look:"
 """How a comment begins that stands beside a recorded expectation which a person has not looked at yet."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -35,6 +35,7 @@ __all__ = [
     "TlsVersion",
     "VerifyFlag",
     "VirtualHost",
+    "has_gap",
 ]
 
 
@@ -45,6 +46,13 @@ class TlsVersion(StrEnum):
     V1_1 = "TLSv1.1"
     V1_2 = "TLSv1.2"
     V1_3 = "TLSv1.3"
+
+
+def has_gap(versions: Sequence[TlsVersion]) -> bool:
+    """Whether a version between the lowest and the highest is left out; ascending."""
+    known = tuple(TlsVersion)
+    first = known.index(versions[0])
+    return tuple(versions) != known[first : first + len(versions)]
 
 
 class ChainKind(StrEnum):

@@ -15,7 +15,7 @@ from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.model.verdict import Status
 from mtls_runner.pki.keys import KeyPool
 
-__all__ = ["RehearsedChange", "Date", "Rehearsal", "Seen", "dates", "rehearse"]
+__all__ = ["Date", "Rehearsal", "RehearsedChange", "Seen", "dates", "rehearse"]
 
 _MARGIN = timedelta(minutes=10)
 """Before and after a date: longer than a run may take."""

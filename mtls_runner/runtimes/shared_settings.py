@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from mtls_runner.model.endpoint import ClientSpec, ServerSpec, TlsVersion, VerifyFlag
+from mtls_runner.model.endpoint import ClientSpec, ServerSpec, VerifyFlag, has_gap
 from mtls_runner.model.implementation import Honours
 
 __all__ = ["shared_given", "shared_missing", "shared_settings", "with_everything"]
@@ -38,7 +38,7 @@ def shared_missing(end: ServerSpec | ClientSpec, honours: Honours, title: str) -
     if not set(end.tls) <= honours.tls:
         beyond = ", ".join(version for version in end.tls if version not in honours.tls)
         yield f"{title} can't be told to speak {beyond}"
-    if _gap(end.tls) and not honours.gaps:
+    if has_gap(end.tls) and not honours.gaps:
         yield f"{title} takes a lowest and a highest TLS version, and can't leave out one between them"
 
 
@@ -52,10 +52,3 @@ def shared_given(end: ServerSpec | ClientSpec) -> Iterator[tuple[str, bool]]:
     yield "security_level", end.security_level != 2
     yield "signature_algorithms", bool(end.signature_algorithms)
     yield "x509_strict", VerifyFlag.STRICT in end.verify_flags
-
-
-def _gap(versions: Sequence[TlsVersion]) -> bool:
-    """Whether a version between the lowest and the highest is left out; ascending."""
-    known = tuple(TlsVersion)
-    first = known.index(versions[0])
-    return tuple(versions) != known[first : first + len(versions)]

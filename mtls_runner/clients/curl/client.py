@@ -39,7 +39,7 @@ from mtls_runner.clients.curl.trace import CurlTrace, Head, TraceReader
 from mtls_runner.errors import Deadline, DeadlineExceeded, FileUnusable, LabError
 from mtls_runner.model.case import satisfies
 from mtls_runner.model.certificate import FileForm
-from mtls_runner.model.endpoint import Address, ClientSpec, ProxyProtocol, TlsVersion, VerifyFlag
+from mtls_runner.model.endpoint import Address, ClientSpec, ProxyProtocol, VerifyFlag, has_gap
 from mtls_runner.model.observation import ClientView, Direction, Reason
 from mtls_runner.model.port import Client, Material
 from mtls_runner.model.revocation import RevocationCheck
@@ -137,9 +137,7 @@ class CurlClient(Client):
             return "curl looks up the whole chain in the CRLs that it has (--crlfile)"
         if not client.crl and client.crl_check is not RevocationCheck.NONE:
             return "curl looks for CRLs only where it has some (--crlfile)"
-        versions = tuple(TlsVersion)
-        first = versions.index(client.tls[0])
-        if client.tls != versions[first : first + len(client.tls)]:
+        if has_gap(client.tls):
             return "curl takes a lowest and a highest TLS version, and can't leave out one between them"
         if client.alpn not in _ALPN:
             return "curl offers h2 and http/1.1 by ALPN, http/1.1 alone, or nothing"

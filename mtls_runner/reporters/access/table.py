@@ -14,7 +14,7 @@ from mtls_runner.model.standing import asks_nobody, objections
 from mtls_runner.model.variants import Coordinates, coordinates, told_apart
 from mtls_runner.model.verdict import Status, Verdict
 
-__all__ = ["AccessTable", "Cell", "Door", "Entry", "MISDIRECTED", "Kind", "State", "access_table", "entries"]
+__all__ = ["MISDIRECTED", "AccessTable", "Cell", "Door", "Entry", "Kind", "State", "access_table", "entries"]
 
 MISDIRECTED = 421
 """RFC 9110 §15.5.20: the name of the handshake and that of the request are two, and the server does not go along with that."""

@@ -20,7 +20,7 @@ from mtls_runner.model.observation import (
 )
 from mtls_runner.reporters import one_line, shortened
 
-__all__ = ["LadderStepKind", "LadderStep", "Toward", "steps"]
+__all__ = ["LadderStep", "LadderStepKind", "Toward", "steps"]
 
 _WIDEST = 34
 """Cells of a label; the line above an arrow has room for no more."""

@@ -8,7 +8,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Iterator
 
-__all__ = ["SpooledPart", "Spool"]
+__all__ = ["Spool", "SpooledPart"]
 
 _TOKEN = re.compile("\0([0-9]+)\0")
 """No text of a page holds a NUL: what comes from elsewhere is made visible first."""

@@ -20,7 +20,7 @@ from urllib.parse import quote, urlencode, urlsplit
 if TYPE_CHECKING:
     from docker.tls import TLSConfig
 
-__all__ = ["EngineRequest", "EngineApi", "Output", "Refused", "is_missing"]
+__all__ = ["EngineApi", "EngineRequest", "Output", "Refused", "is_missing"]
 
 _PORTS = {False: 2375, True: 2376}
 """The engine's, without TLS and with it (IANA's registry of service names)."""
