@@ -21,6 +21,7 @@ from mtls_runner.language.values import (
     about,
     bounded,
     fail,
+    one_key,
     text_value,
     word,
 )
@@ -95,10 +96,8 @@ def _passphrase(value: Value) -> Passphrase | None:
 _PASSPHRASE_SCHEMA = {
     "anyOf": [
         {"type": ["string", "number", "boolean", "null"]},
-        *(
-            {"type": "object", "properties": {key: _TEXT}, "required": [key], "additionalProperties": False}
-            for key in ("file", "env")
-        ),
+        one_key("file", _TEXT),
+        one_key("env", _TEXT),
     ]
 }
 #: ``null`` means none, also where a description that is taken over has one.

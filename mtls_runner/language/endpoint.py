@@ -37,6 +37,7 @@ from mtls_runner.language.values import (
     derived,
     fail,
     keys_of,
+    one_key,
     separated,
     text_value,
     word,
@@ -204,12 +205,7 @@ def _file(value: Value) -> str | OwnFile:
 
 _ONE_FILE: list[dict[str, Any]] = [
     {"type": "string", "pattern": r"\.(certificate|chain|key|passphrase|crl)$"},
-    {
-        "type": "object",
-        "properties": {"file": {"type": "string"}},
-        "required": ["file"],
-        "additionalProperties": False,
-    },
+    one_key("file", {"type": "string"}),
 ]
 _FILE_SCHEMA = {"anyOf": [*_ONE_FILE, {"type": "array", "minItems": 1, "items": {"anyOf": _ONE_FILE}}]}
 
@@ -402,12 +398,7 @@ def _octets(value: Value) -> bytes:
 _OCTETS_SCHEMA = {
     "anyOf": [
         {"type": ["string", "number", "boolean"]},
-        {
-            "type": "object",
-            "properties": {"hex": {"type": ["string", "number"]}},
-            "required": ["hex"],
-            "additionalProperties": False,
-        },
+        one_key("hex", {"type": ["string", "number"]}),
     ]
 }
 

@@ -24,6 +24,7 @@ from mtls_runner.language.values import (
     bounded,
     fail,
     found,
+    one_key,
     text_value,
     word,
 )
@@ -121,12 +122,7 @@ _MOST_SECONDS = 3600
 _WAIT_SCHEMA = {
     "anyOf": [
         {"type": "number", "exclusiveMinimum": 0, "maximum": _MOST_SECONDS},
-        {
-            "type": "object",
-            "properties": {"expired": {"type": "string"}},
-            "required": ["expired"],
-            "additionalProperties": False,
-        },
+        one_key("expired", {"type": "string"}),
     ]
 }
 

@@ -42,6 +42,7 @@ from mtls_runner.language.values import (
     derived,
     fail,
     keys_of,
+    one_key,
     text_value,
     word,
 )
@@ -172,12 +173,7 @@ def _body(value: Value) -> bytes:
 _BODY_SCHEMA = {
     "anyOf": [
         {"type": ["string", "number", "boolean"]},
-        {
-            "type": "object",
-            "properties": {"size": {"type": "integer", "minimum": 0, "maximum": _MOST_BODY}},
-            "required": ["size"],
-            "additionalProperties": False,
-        },
+        one_key("size", {"type": "integer", "minimum": 0, "maximum": _MOST_BODY}),
     ]
 }
 _Header = Annotated[list[Annotated[str, Parsed(_header_value, {"type": ["string", "number", "boolean"]})]], OneOrMore()]

@@ -45,6 +45,7 @@ __all__ = [
     "fail",
     "found",
     "keys_of",
+    "one_key",
     "over",
     "separated",
     "text_value",
@@ -68,6 +69,11 @@ class Strict(BaseModel):
     model_config = ConfigDict(
         extra="forbid", strict=True, hide_input_in_errors=True, defer_build=True, protected_namespaces=()
     )
+
+
+def one_key(key: str, schema: Json) -> Json:
+    """The schema of a mapping with this key and no other."""
+    return {"type": "object", "properties": {key: schema}, "required": [key], "additionalProperties": False}
 
 
 def fail(message: str, expected: str = "", choices: Iterable[str] = ()) -> PydanticCustomError:
