@@ -21,6 +21,7 @@ from mtls_runner.servers.container.engine import (
     Container,
     ContainerSpec,
     Engine,
+    host_address,
     sweep,
 )
 from mtls_runner.servers.container.files import ContainerFile
@@ -188,6 +189,27 @@ def test_what_is_not_ours_stays(engine: Engine) -> None:
         finally:
             for owner in others:
                 client.remove_container(made[owner], force=True)
+
+
+def test_where_this_machine_is_to_a_container(engine: Engine) -> None:
+    """As the engine tells of a container, whether or not it tells of its network."""
+    with engine.run(SPEC, Deadline.after(60)), docker_client() as client:
+        (container,) = names(engine.run_id)
+        assert engine.gateway() == client.inspect_container(container)["NetworkSettings"]["Gateway"]
+
+
+@pytest.mark.parametrize(
+    ("pools", "address"),
+    [
+        ([{"Subnet": "10.1.0.0/16", "Gateway": "10.1.2.3"}], "10.1.2.3"),
+        ([{"Subnet": "10.1.0.0/16"}], "10.1.0.1"),
+        ([{"Subnet": "fd00::/80"}, {"Subnet": "192.0.2.64/26"}], "192.0.2.65"),
+        ([{"Subnet": "fd00::/80", "Gateway": "fd00::1"}], None),
+        ([], None),
+    ],
+)
+def test_the_address_of_a_network_that_tells_none(pools: list[dict[str, str]], address: str | None) -> None:
+    assert host_address(pools) == address
 
 
 def test_an_owner_is_itself_as_text() -> None:

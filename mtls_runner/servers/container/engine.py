@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import http.client
+import ipaddress
 import itertools
 import json
 import os
@@ -52,6 +53,21 @@ _NO_WAY_OUT = {"net.ipv4.ip_default_ttl": "1"}
 forward everything else, drops it and says "no route to host" (RFC 1812 §5.3.1). Published ports work as ever."""
 _NO_NAME_SERVER = ["127.0.0.1"]
 """Otherwise the container would ask this machine's, which asks the world."""
+
+
+def host_address(pools: Sequence[Mapping[str, str]]) -> str | None:
+    """This machine's IPv4 address on a network with these ``IPAM.Config`` entries, ``None`` where there is none.
+
+    An engine that has made its network since it was started leaves ``Gateway`` out until the next start (moby/moby#26799). The
+    address is the subnet's first one then, which it gives to its bridge unless told otherwise.
+    """
+    for pool in pools:
+        gateway, subnet = pool.get("Gateway", ""), pool.get("Subnet", "")
+        if "." in gateway:
+            return gateway
+        if not gateway and "." in subnet:
+            return str(next(ipaddress.ip_network(subnet, strict=False).hosts()))
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,12 +235,12 @@ class Engine:
         """
         with translated(f"looking at the network {_NETWORK}"):
             found = self._connection.api().call("GET", f"/networks/{_NETWORK}")["IPAM"]["Config"] or []
-        host = next((one["Gateway"] for one in found if "." in one.get("Gateway", "")), None)
+        host = host_address(found)
         if host is None:
             raise EngineError(
                 f"this machine has no address on the engine's network {_NETWORK}: containers don't reach it"
             )
-        return str(host)
+        return host
 
     @contextlib.contextmanager
     def run(
