@@ -13,8 +13,8 @@ import shlex
 from pathlib import Path
 
 from mtls_runner.clients.curl.command import locked
-from mtls_runner.model.certificate_rules import is_address
 from mtls_runner.model.endpoint import Address, ClientSpec, Request, TlsVersion, VerifyFlag, has_gap
+from mtls_runner.model.names import is_address
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.snippet import is_secret

@@ -9,9 +9,10 @@ from mtls_runner.diagnosis.cause import Cause, Certainty
 from mtls_runner.diagnosis.evidence import Evidence
 from mtls_runner.diagnosis.wish import PASSPHRASE
 from mtls_runner.model import HINTS, MEANINGS, sentence
-from mtls_runner.model.certificate_rules import covers, is_address
+from mtls_runner.model.blame import blame
 from mtls_runner.model.chain import lineage
-from mtls_runner.model.chain_faults import Fault, blame, faults
+from mtls_runner.model.chain_faults import Fault, faults
+from mtls_runner.model.names import covers, is_address
 from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.pki.own_content import is_keystore, read_content
 from mtls_runner.tls.context import Problem

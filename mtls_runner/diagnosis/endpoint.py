@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from mtls_runner.errors import UsageError
-from mtls_runner.model.certificate_rules import is_address
 from mtls_runner.model.endpoint import Address
+from mtls_runner.model.names import is_address
 
 __all__ = ["Endpoint", "endpoint"]
 

@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from mtls_runner.model import sentence
+from mtls_runner.model.blame import blame
 from mtls_runner.model.case import Plan
 from mtls_runner.model.certificate import CertificateSpec
 from mtls_runner.model.chain import Verifier, client_verifies, presented, server_verifies
-from mtls_runner.model.chain_faults import Fault, blame
+from mtls_runner.model.chain_faults import Fault
 from mtls_runner.model.endpoint import ChainKind, ClientSpec, ServerSpec
 from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.model.revocation import RevocationCheck

@@ -7,9 +7,9 @@ from datetime import datetime
 from mtls_runner.explain.expected import ExpectedInWords
 from mtls_runner.explain.words import listed, tls_names
 from mtls_runner.model import MEANINGS
+from mtls_runner.model.blame import blame
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.chain import client_verifies, presented, server_verifies
-from mtls_runner.model.chain_faults import blame
 from mtls_runner.model.endpoint import ClientAuth, ClientSpec, ServerSpec
 from mtls_runner.model.observation import Outcome, Reason
 

@@ -9,8 +9,7 @@ from typing import Annotated
 from mtls_runner.language.document import Plain, Value
 from mtls_runner.language.values import Json, Parsed, Strict, about, fail, text_value, word
 from mtls_runner.model.certificate import Defect, KeyAlgorithm, KeyCipher, KeyFormat, Moment
-from mtls_runner.model.certificate_rules import is_address
-from mtls_runner.model.names import ascii_host, ascii_uri, parse
+from mtls_runner.model.names import ascii_host, ascii_uri, is_address, parse
 from mtls_runner.model.revocation import RevocationReason
 
 __all__ = [

@@ -5,6 +5,7 @@ They refer to each other by id; all ids of one plan (authorities and leaves) sha
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -130,6 +131,26 @@ class KeyAlgorithm(StrEnum):
     EC_BRAINPOOL_P256R1 = "ec-brainpoolp256r1"
     ED25519 = "ed25519"
     ED448 = "ed448"
+
+    @property
+    def bits(self) -> int:
+        """Bits of security (NIST SP 800-57 part 1, as ``SSL_CTX_set_security_level`` counts them)."""
+        return _BITS[self]
+
+
+_BITS: Mapping[KeyAlgorithm, int] = {
+    KeyAlgorithm.RSA_1024: 80,
+    KeyAlgorithm.RSA_2048: 112,
+    KeyAlgorithm.RSA_3072: 128,
+    KeyAlgorithm.RSA_4096: 152,
+    KeyAlgorithm.EC_P256: 128,
+    KeyAlgorithm.EC_P384: 192,
+    KeyAlgorithm.EC_P521: 256,
+    KeyAlgorithm.EC_SECP256K1: 128,
+    KeyAlgorithm.EC_BRAINPOOL_P256R1: 128,
+    KeyAlgorithm.ED25519: 128,
+    KeyAlgorithm.ED448: 224,
+}
 
 
 class KeyFormat(StrEnum):

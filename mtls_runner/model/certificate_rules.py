@@ -1,58 +1,16 @@
-"""What OpenSSL holds against one certificate, whatever stands above it: names, key usage, strength, RFC 5280's rules."""
+"""Rules of RFC 5280 that few scenarios hold a certificate to: those of strict checking, and name constraints."""
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from mtls_runner.model.certificate import CertificateSpec, Defect, KeyAlgorithm, NameConstraints
+from mtls_runner.model.certificate import CertificateSpec, Defect, NameConstraints
+from mtls_runner.model.names import is_address
 
-__all__ = [
-    "KNOWN_EXTENSIONS",
-    "broken_rules",
-    "covers",
-    "is_address",
-    "may_authenticate",
-    "outside",
-    "weak_digest",
-    "weak_key",
-]
+__all__ = ["broken_rules", "outside"]
 
-#: Bits of security (NIST SP 800-57 part 1, as ``SSL_CTX_set_security_level`` counts them).
-_BITS: Mapping[KeyAlgorithm, int] = {
-    KeyAlgorithm.RSA_1024: 80,
-    KeyAlgorithm.RSA_2048: 112,
-    KeyAlgorithm.RSA_3072: 128,
-    KeyAlgorithm.RSA_4096: 152,
-    KeyAlgorithm.EC_P256: 128,
-    KeyAlgorithm.EC_P384: 192,
-    KeyAlgorithm.EC_P521: 256,
-    KeyAlgorithm.EC_SECP256K1: 128,
-    KeyAlgorithm.EC_BRAINPOOL_P256R1: 128,
-    KeyAlgorithm.ED25519: 128,
-    KeyAlgorithm.ED448: 224,
-}
-_LEVELS = (0, 80, 112, 128, 192, 256)
-_HASHES = {"md5": 39, "sha1": 63}
-#: Critical extensions that OpenSSL handles (``X509_supported_extension`` in ``crypto/x509/v3_purp.c``).
-KNOWN_EXTENSIONS = frozenset(
-    (
-        *(f"2.5.29.{arc}" for arc in (15, 17, 19, 30, 31, 32, 33, 36, 37, 54)),
-        *(f"1.3.6.1.5.5.7.1.{arc}" for arc in (7, 8, 14)),
-        "2.16.840.1.113730.1.1",
-    )
-)
 _TYPES = ("DNS", "IP", "email")
-
-
-def weak_key(algorithm: KeyAlgorithm, level: int) -> bool:
-    """Whether a key has too few bits for a security level of OpenSSL's."""
-    return _BITS[algorithm] < _LEVELS[level]
-
-
-def weak_digest(name: str | None, level: int) -> bool:
-    """Whether a signature with that hash is too weak for a security level of OpenSSL's."""
-    return _HASHES.get(name or "", _LEVELS[level]) < _LEVELS[level]
 
 
 def broken_rules(one: CertificateSpec) -> Iterator[str]:
@@ -78,30 +36,6 @@ def broken_rules(one: CertificateSpec) -> Iterator[str]:
             yield "has no subject and no critical subjectAltName (§4.2.1.6)"
     if one.issuer is not None and (bare or not one.authority_key_identifier):
         yield "has no authorityKeyIdentifier (§4.2.1.1)"
-
-
-def may_authenticate(one: CertificateSpec, purpose: str) -> bool:
-    """Whether its key usage lets it prove who it is (``check_purpose_ssl_client``, ``check_purpose_ssl_server``)."""
-    able = {"digitalSignature", "keyAgreement"} | ({"keyEncipherment"} if purpose == "serverAuth" else set())
-    return not able.isdisjoint(one.key_usage or ())
-
-
-def is_address(text: str) -> bool:
-    """Whether it is an IP address, and no name."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def covers(known: str, asked: str) -> bool:
-    """Whether a DNS name of a certificate is for the one that was asked for; a wildcard stands for the first label
-    (RFC 6125 §6.4.3).
-    """
-    if known.startswith("*."):
-        return asked.partition(".")[2] == known[2:] and bool(asked.partition(".")[0])
-    return known == asked
 
 
 def outside(one: CertificateSpec, limits: NameConstraints) -> str:

@@ -5,37 +5,33 @@ The checks are those of OpenSSL's ``X509_verify_cert`` (``crypto/x509/x509_vfy.c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from mtls_runner.model import plural
 from mtls_runner.model.certificate import CertificateSpec, Defect, moment
-from mtls_runner.model.certificate_rules import (
-    KNOWN_EXTENSIONS,
-    broken_rules,
-    covers,
-    is_address,
-    may_authenticate,
-    outside,
-    weak_digest,
-    weak_key,
-)
 from mtls_runner.model.chain import Certificates, Path, Verifier, issued_by, lineage, same_key, way
+from mtls_runner.model.names import covers, is_address
 from mtls_runner.model.observation import Reason
 from mtls_runner.model.revocation import CrlSpec, RevocationCheck, RevocationReason
 
-__all__ = ["Fault", "blame", "faults", "on_crl"]
+__all__ = ["ANOTHER_NAME", "Fault", "faults", "on_crl"]
 
 _R = Reason
-_ANOTHER_NAME = "its certificate is for another name"
-#: Ends differ in which of these they name.
-_ALIKE: Mapping[Reason, Reason] = {
-    _R.UNKNOWN_CA: _R.SELF_SIGNED,
-    _R.SELF_SIGNED: _R.UNKNOWN_CA,
-    _R.WRONG_PURPOSE: _R.INVALID_CA,
-    _R.INVALID_CA: _R.WRONG_PURPOSE,
-}
+_LEVELS = (0, 80, 112, 128, 192, 256)
+"""Bits that OpenSSL's security levels ask for."""
+_HASHES = {"md5": 39, "sha1": 63}
+"""Bits of those that are weak."""
+#: Critical extensions that OpenSSL handles (``X509_supported_extension`` in ``crypto/x509/v3_purp.c``).
+_KNOWN_EXTENSIONS = frozenset(
+    (
+        *(f"2.5.29.{arc}" for arc in (15, 17, 19, 30, 31, 32, 33, 36, 37, 54)),
+        *(f"1.3.6.1.5.5.7.1.{arc}" for arc in (7, 8, 14)),
+        "2.16.840.1.113730.1.1",
+    )
+)
+ANOTHER_NAME = "its certificate is for another name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +93,7 @@ class _Look:
         for depth, one in known:
             yield from self._extensions(depth, one)
             if self._verifier.strict:
-                for broken in broken_rules(one):
-                    yield self._fault(
-                        depth, _R.NOT_COMPLIANT, broken, f"{broken}: strict checking holds it to RFC 5280"
-                    )
+                yield from self._strict(depth, one)
         for depth, one in known:
             yield from self._strength(depth, one)
         yield from self._name()
@@ -183,7 +176,7 @@ class _Look:
 
     def _extensions(self, depth: int, one: CertificateSpec) -> Iterator[Fault]:
         for extension in one.extensions:
-            if extension.critical and extension.oid not in KNOWN_EXTENSIONS:
+            if extension.critical and extension.oid not in _KNOWN_EXTENSIONS:
                 told = f"has the critical extension {extension.oid}, which OpenSSL does not know"
                 yield self._fault(depth, _R.UNHANDLED_EXTENSION, f"critical extension {extension.oid}", told)
         wanted, usages = self._verifier.purpose, one.extended_key_usage
@@ -193,12 +186,18 @@ class _Look:
                 named = ", ".join(usages) or "nothing"
                 told = f"has only the EKU {named}; the {who} wants {wanted}, in every certificate that has an EKU"
                 yield self._fault(depth, _R.WRONG_PURPOSE, f"its usage is {named}, not {wanted}", told)
-            if depth == 0 and one.key_usage is not None and not may_authenticate(one, wanted):
+            if depth == 0 and one.key_usage is not None and not _may_authenticate(one, wanted):
                 named = ", ".join(one.key_usage) or "nothing"
                 told = f"has only the key usage {named}, and has to sign (digitalSignature)"
                 yield self._fault(depth, _R.WRONG_PURPOSE, f"its key usage is {named}", told)
         if depth:
             yield from self._issuing(depth, one)
+
+    def _strict(self, depth: int, one: CertificateSpec) -> Iterator[Fault]:
+        from mtls_runner.model.certificate_rules import broken_rules
+
+        for broken in broken_rules(one):
+            yield self._fault(depth, _R.NOT_COMPLIANT, broken, f"{broken}: strict checking holds it to RFC 5280")
 
     def _issuing(self, depth: int, one: CertificateSpec) -> Iterator[Fault]:
         if Defect.VERSION_1 in one.defects:
@@ -227,12 +226,12 @@ class _Look:
         if one.key.explicit and len(self.path) > 1:
             told = "has a key whose curve is written out parameter by parameter, not named (RFC 5480 §2.1.1)"
             yield self._fault(depth, _R.NOT_COMPLIANT, "its curve is not named", told)
-        if weak_key(owner.key.algorithm, level):
-            algorithm = owner.key.algorithm
+        algorithm = owner.key.algorithm
+        if algorithm.bits < _LEVELS[level]:
             told = f"has an {algorithm} key, which is too weak for the {self._verifier.who}'s security level {level}"
             yield self._fault(depth, _R.WEAK_KEY, f"its key is {algorithm}", told)
         digest = one.signature.hash
-        if one.issuer is not None and weak_digest(digest, level):
+        if one.issuer is not None and _HASHES.get(digest or "", _LEVELS[level]) < _LEVELS[level]:
             told = f"is signed with {digest}, which is too weak for the {self._verifier.who}'s security level {level}"
             yield self._fault(depth, _R.WEAK_DIGEST, f"signed with {digest}", told, link=True)
 
@@ -246,13 +245,15 @@ class _Look:
             return  # an address, or the subject's CN: who asks decides
         if not any(covers(name.lower(), asked.lower().rstrip(".")) for name in dns) and not is_address(asked):
             told = f"names {', '.join(names)}, and the client asks for {asked}"
-            yield self._fault(0, _R.NAME_MISMATCH, _ANOTHER_NAME, told)
+            yield self._fault(0, _R.NAME_MISMATCH, ANOTHER_NAME, told)
 
     def _names(self) -> Iterator[Fault]:
         for depth, one in enumerate(self.path[1:], 1):
             limits = one.name_constraints
             if limits is None or one.files is not None:
                 continue
+            from mtls_runner.model.certificate_rules import outside
+
             for number, below in enumerate(self.path[:depth]):
                 wrong = outside(below, limits)
                 if wrong:
@@ -330,37 +331,10 @@ class _Look:
             yield self._fault(depth, _R.EXPIRED, f"expired {when}", f"expired {when}")
 
 
-def blame(
-    reason: Reason, sent: Sequence[str], verifier: Verifier, certificates: Certificates, now: datetime
-) -> Fault | None:
-    """The fault for which a verifier refused by that reason; ``None``: the descriptions show none.
-
-    Args:
-        reason: as observed, or expected.
-        sent, verifier, certificates, now: as for :func:`faults`.
-    """
-    seen = faults(sent, verifier, certificates, now)
-    for wanted in (reason, _ALIKE.get(reason)):
-        found = next((one for one in seen if one.reason is wanted), None)
-        if found is not None:
-            return found
-    path = lineage(certificates, sent[0]) if sent else ()
-    for depth, one in enumerate(path):
-        if one.files is not None:
-            continue
-        if reason is _R.NAME_MISMATCH:
-            names = ", ".join(one.san) if one.san else f"nothing but its subject {one.subject or '(empty)'}"
-            told = f"names {names}, and the client asks for {verifier.name or 'the address that it connects to'}"
-            return Fault(one.id, depth, reason, _ANOTHER_NAME, told)
-        role = "intermediate" if depth else "certificate"
-        if reason is _R.REVOKED and one.revoked is not None:
-            why = f"revoked: {one.revoked.reason}"
-            return Fault(one.id, depth, reason, why, f"is revoked ({one.revoked.reason})", role)
-        if reason is _R.NAME_CONSTRAINTS and depth and one.name_constraints is not None:
-            below = path[depth - 1].id
-            told = f"has a name that `{one.id}` may not certify (nameConstraints)"
-            return Fault(below, depth - 1, reason, f"{one.id} may not certify its names", told, link=True)
-    return None
+def _may_authenticate(one: CertificateSpec, purpose: str) -> bool:
+    """Whether its key usage lets it prove who it is (``check_purpose_ssl_client``, ``check_purpose_ssl_server``)."""
+    able = {"digitalSignature", "keyAgreement"} | ({"keyEncipherment"} if purpose == "serverAuth" else set())
+    return not able.isdisjoint(one.key_usage or ())
 
 
 def on_crl(chain: Sequence[str], crls: Sequence[CrlSpec]) -> CrlSpec | None:

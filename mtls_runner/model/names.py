@@ -1,4 +1,4 @@
-"""Names as people type them: distinguished names (RFC 4514) and internationalized domain names.
+"""Names as people type them: distinguished names (RFC 4514), internationalized domain names, and addresses in their place.
 
 Two texts mean the same distinguished name where attribute types (by name or OID), values and order agree, however they were
 escaped.
@@ -6,12 +6,25 @@ escaped.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from urllib.parse import quote, urlsplit
 
-__all__ = ["ATTRIBUTES", "NAMES", "Name", "ascii_host", "ascii_uri", "escaped", "parse", "same_form", "write"]
+__all__ = [
+    "ATTRIBUTES",
+    "NAMES",
+    "Name",
+    "ascii_host",
+    "ascii_uri",
+    "covers",
+    "escaped",
+    "is_address",
+    "parse",
+    "same_form",
+    "write",
+]
 
 #: Attribute types: RFC 4514 §3's nine, and those of RFC 4519, PKCS #9 and X.520 that OpenSSL prints under these names.
 ATTRIBUTES: Mapping[str, str] = {
@@ -176,3 +189,21 @@ def ascii_uri(uri: str) -> str:
         return uri
     host = urlsplit(uri).netloc.rpartition("@")[2]
     return quote(uri.replace(host, ascii_host(host), 1), safe="%/:=&?~#+!$,;'@()*[]")
+
+
+def is_address(text: str) -> bool:
+    """Whether it is an IP address, and no name."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def covers(known: str, asked: str) -> bool:
+    """Whether a DNS name of a certificate is for the one that was asked for; a wildcard stands for the first label
+    (RFC 6125 §6.4.3).
+    """
+    if known.startswith("*."):
+        return asked.partition(".")[2] == known[2:] and bool(asked.partition(".")[0])
+    return known == asked

@@ -15,8 +15,9 @@ import mtls_runner.conformance
 from mtls_runner import Case, Lab, Outcome, Overrides, Plan, Reason, Status, load, run
 from mtls_runner.explain.expected import expected
 from mtls_runner.language.check_cases import never_holds, outlook
+from mtls_runner.model.blame import blame
 from mtls_runner.model.chain import client_verifies, presented, server_verifies
-from mtls_runner.model.chain_faults import Fault, blame, faults
+from mtls_runner.model.chain_faults import Fault, faults
 from mtls_runner.model.endpoint import ClientAuth
 from mtls_runner.model.traits import ClientProtocol
 from mtls_runner.model.verdict import CaseFinished

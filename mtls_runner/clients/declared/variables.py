@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mtls_runner.model.certificate_rules import is_address
 from mtls_runner.model.endpoint import Address, ChainKind, ChainSpec, ClientSpec
+from mtls_runner.model.names import is_address
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.runtimes.directory import Place, content_of, presented_files

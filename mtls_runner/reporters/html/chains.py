@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mtls_runner.model import MEANINGS
+from mtls_runner.model.blame import blame
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.chain import Verifier, client_verifies, lineage, server_verifies
-from mtls_runner.model.chain_faults import blame
 from mtls_runner.model.observation import Observation, Outcome, Reason
 
 __all__ = ["Break", "Chain", "chains"]

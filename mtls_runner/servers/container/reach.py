@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from mtls_runner.errors import EngineError
-from mtls_runner.model.certificate_rules import is_address
 from mtls_runner.model.endpoint import Address, ServerSpec
+from mtls_runner.model.names import is_address
 from mtls_runner.runtimes.relay import Relay
 from mtls_runner.servers.container.engine import Engine
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from mtls_runner.model.certificate_rules import is_address
+from mtls_runner.model.names import is_address
 
 __all__ = ["Application", "Stated", "Stub", "applications", "is_name", "own_port", "stubs"]
 
