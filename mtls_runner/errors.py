@@ -17,11 +17,8 @@ A refusal by a server or a client is never an exception: it is what the lab is t
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,13 +28,11 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "Deadline",
     "DeadlineExceeded",
     "Diagnostic",
     "EngineError",
     "FileUnusable",
     "Interrupted",
-    "Interruption",
     "LabError",
     "MaterialError",
     "MtlsRunError",
@@ -46,9 +41,6 @@ __all__ = [
     "Severity",
     "Span",
     "UsageError",
-    "ended_by",
-    "go_on",
-    "pause",
 ]
 
 
@@ -175,114 +167,3 @@ class DeadlineExceeded(LabError):
 
 class Interrupted(LabError):
     """A thread's work is not wanted any more: nobody looks at what comes of it."""
-
-
-class _Thread(threading.local):
-    interruption: Interruption | None = None
-
-
-_thread = _Thread()
-
-
-class Interruption:
-    """Of the work of some threads, by another one: what they wait for ends, and deadlines that they have made before are over.
-
-    A signal interrupts the main thread only, and no thread can raise in another one that waits.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._ends: list[Callable[[], None]] = []
-        self.happened = threading.Event()
-
-    def join(self) -> None:
-        """The thread that calls this is one of them."""
-        _thread.interruption = self
-
-    def interrupt(self) -> None:
-        """From now on."""
-        with self._lock:
-            self.happened.set()
-            for end in self._ends:
-                end()
-
-    @contextmanager
-    def ended_by(self, end: Callable[[], None]) -> Iterator[None]:
-        """See the function of this name."""
-        with self._lock:
-            self._ends.append(end)
-            if self.happened.is_set():
-                end()
-        try:
-            yield
-        finally:
-            with self._lock:  # it is never called behind the block
-                self._ends.remove(end)
-
-
-@contextmanager
-def ended_by(end: Callable[[], None]) -> Iterator[None]:
-    """What this thread waits for in the block ends by ``end()``, should its work be interrupted; quick, and it raises nothing."""
-    if _thread.interruption is None:
-        yield
-        return
-    with _thread.interruption.ended_by(end):
-        yield
-
-
-def go_on() -> None:
-    """Look whether this thread's work is still wanted, before it begins with something new.
-
-    Raises:
-        Interrupted: it is not.
-    """
-    if _thread.interruption is not None and _thread.interruption.happened.is_set():
-        raise Interrupted("interrupted")
-
-
-def pause(seconds: float) -> None:
-    """Do nothing for so long, or until this thread's work is interrupted."""
-    if _thread.interruption is None:
-        time.sleep(seconds)
-    else:
-        _thread.interruption.happened.wait(seconds)
-
-
-@dataclass(frozen=True, slots=True)
-class Deadline:
-    """A moment on the monotonic clock, in seconds.
-
-    One that was made by a thread whose work is interrupted afterwards has passed; one that is made then has not, since it is
-    for cleaning up.
-    """
-
-    at: float
-    _cut: Interruption | None = field(default=None, repr=False, compare=False)
-
-    @classmethod
-    def after(cls, seconds: float) -> Deadline:
-        """The moment ``seconds`` from now."""
-        cut = _thread.interruption
-        if cut is not None and cut.happened.is_set():
-            cut = None
-        return cls(time.monotonic() + seconds, cut)
-
-    def remaining(self) -> float:
-        """Seconds left, never negative."""
-        if self._cut is not None and self._cut.happened.is_set():
-            return 0.0
-        return max(0.0, self.at - time.monotonic())
-
-    @property
-    def passed(self) -> bool:
-        """Whether no time is left."""
-        return not self.remaining()
-
-    def check(self, doing: str) -> None:
-        """Raise :class:`DeadlineExceeded` naming ``doing`` when no time is left."""
-        if self.passed:
-            raise DeadlineExceeded(f"time limit passed while {doing}")
-
-    def within(self, seconds: float) -> Deadline:
-        """The earlier of this deadline and ``seconds`` from now."""
-        return Deadline(min(self.at, time.monotonic() + seconds), self._cut)

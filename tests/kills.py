@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from mtls_runner.errors import Deadline
+from mtls_runner.deadlines import Deadline
 
 from .container_engine import IMAGE, containers_of
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mtls_runner.errors import Deadline, ended_by
+from mtls_runner.deadlines import Deadline, ended_by
 from mtls_runner.model.endpoint import ClientSpec
 from mtls_runner.model.observation import ClientView, Direction, HttpResponse, Phase
 from mtls_runner.tls.context import Problem

@@ -7,7 +7,7 @@ import os
 import socket
 import ssl
 
-from mtls_runner.errors import Deadline
+from mtls_runner.deadlines import Deadline
 from mtls_runner.tls.sockets import CHUNK, arrived, limit, send_all, was_reset
 
 __all__ = ["Dialogue", "DialogueEnded"]

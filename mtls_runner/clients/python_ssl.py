@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mtls_runner.clients.connection import VERSION, PythonConnection
-from mtls_runner.errors import Deadline, LabError
+from mtls_runner.deadlines import Deadline
+from mtls_runner.errors import LabError
 from mtls_runner.model.endpoint import Address, ClientSpec
 from mtls_runner.model.observation import ClientView, Phase
 from mtls_runner.model.port import Client, Material

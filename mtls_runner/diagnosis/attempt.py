@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from mtls_runner.deadlines import Deadline
 from mtls_runner.diagnosis.cause import Cause, Certainty, ranked
 from mtls_runner.diagnosis.client_side import refused_by_client, unusable
 from mtls_runner.diagnosis.commands import Commands
@@ -18,7 +19,7 @@ from mtls_runner.diagnosis.server_log import LogFile, LoggedBackend
 from mtls_runner.diagnosis.server_side import refused_by_server
 from mtls_runner.diagnosis.wish import Wish, plan
 from mtls_runner.engine.lab import Lab
-from mtls_runner.errors import Deadline, LabError
+from mtls_runner.errors import LabError
 from mtls_runner.model import HINTS, MEANINGS, sentence
 from mtls_runner.model.case import Case
 from mtls_runner.model.endpoint import ClientSpec

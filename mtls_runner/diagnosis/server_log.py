@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mtls_runner.errors import Deadline, LabError, UsageError
+from mtls_runner.deadlines import Deadline
+from mtls_runner.errors import LabError, UsageError
 from mtls_runner.model.endpoint import Address, ClientSpec, ServerSpec
 from mtls_runner.model.implementation import Pattern
 from mtls_runner.model.observation import ClientView, Direction, Reason, ServerView

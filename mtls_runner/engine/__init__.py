@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mtls_runner.deadlines import Interruption
 from mtls_runner.engine.lab import Lab
-from mtls_runner.errors import Interruption, LabError, UsageError
+from mtls_runner.errors import LabError, UsageError
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.verdict import (
     WRONG,

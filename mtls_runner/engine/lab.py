@@ -13,9 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from mtls_runner.deadlines import Deadline, go_on
 from mtls_runner.engine.observe import observe
 from mtls_runner.engine.steps import cannot_go_on, changes_server, not_judged, renews_client, run_steps
-from mtls_runner.errors import Deadline, FileUnusable, LabError, MaterialError, ServerUnusable, go_on
+from mtls_runner.errors import FileUnusable, LabError, MaterialError, ServerUnusable
 from mtls_runner.model.case import Case, Expectation, Plan, meet_briefly
 from mtls_runner.model.certificate import CertificateSpec
 from mtls_runner.model.chain import completed

@@ -8,9 +8,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from mtls_runner.deadlines import Deadline, go_on, pause
 from mtls_runner.engine.compare import judge, whole
 from mtls_runner.engine.observe import reloaded, server_started, server_unusable
-from mtls_runner.errors import Deadline, LabError, ServerUnusable, go_on, pause
+from mtls_runner.errors import LabError, ServerUnusable
 from mtls_runner.model.case import Action, Case, Plan, Step, Versions
 from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.model.observation import ClientView, Observation

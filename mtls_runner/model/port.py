@@ -8,7 +8,8 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
-from mtls_runner.errors import Deadline, LabError
+from mtls_runner.deadlines import Deadline
+from mtls_runner.errors import LabError
 from mtls_runner.model.certificate import PEM_ONLY, Credential, FileForm, PresentedFiles, Secret
 from mtls_runner.model.endpoint import Address, ChainSpec, ClientSpec, KeySource, ServerSpec
 from mtls_runner.model.observation import ClientView, ServerView

@@ -6,8 +6,9 @@ import ssl
 from collections.abc import Callable
 from pathlib import Path
 
+from mtls_runner.deadlines import Deadline
 from mtls_runner.engine.lab import Lab
-from mtls_runner.errors import Deadline, DeadlineExceeded, LabError, UsageError
+from mtls_runner.errors import DeadlineExceeded, LabError, UsageError
 from mtls_runner.model.case import Case
 from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.model.port import RunningServer

@@ -13,7 +13,8 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from mtls_runner.errors import Deadline, LabError
+from mtls_runner.deadlines import Deadline
+from mtls_runner.errors import LabError
 from mtls_runner.model.implementation import Command, Implementation, Needs
 from mtls_runner.private_files import user_cache
 from mtls_runner.runtimes.process import find_program, finish

@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from mtls_runner.errors import Deadline
+from mtls_runner.deadlines import Deadline
 
 __all__ = ["LogStream"]
 

@@ -9,7 +9,8 @@ import hashlib
 import sys
 from pathlib import Path
 
-from mtls_runner.errors import Deadline, LabError
+from mtls_runner.deadlines import Deadline
+from mtls_runner.errors import LabError
 from mtls_runner.private_files import user_cache
 from mtls_runner.runtimes.process import find_program, finish
 

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mtls_runner.errors import Deadline, DeadlineExceeded, LabError, ended_by
+from mtls_runner.deadlines import Deadline, ended_by
+from mtls_runner.errors import DeadlineExceeded, LabError
 from mtls_runner.runtimes.log_stream import LogStream
 from mtls_runner.runtimes.supervisor import supervisor
 

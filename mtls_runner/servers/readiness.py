@@ -7,7 +7,7 @@ import ssl
 from dataclasses import dataclass
 from enum import Enum
 
-from mtls_runner.errors import Deadline
+from mtls_runner.deadlines import Deadline
 from mtls_runner.model.endpoint import Address
 from mtls_runner.model.observation import Direction
 from mtls_runner.tls.sockets import CHUNK, RecordingSocket, Transcript, record

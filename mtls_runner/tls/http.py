@@ -9,7 +9,8 @@ from functools import lru_cache
 
 import h11
 
-from mtls_runner.errors import Deadline, LabError
+from mtls_runner.deadlines import Deadline
+from mtls_runner.errors import LabError
 from mtls_runner.model.endpoint import Request, Response
 from mtls_runner.model.observation import HttpRequest, HttpResponse, field_value
 from mtls_runner.model.traits import ClientProtocol

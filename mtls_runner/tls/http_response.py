@@ -11,7 +11,7 @@ import re
 import socket
 from collections.abc import Iterator
 
-from mtls_runner.errors import Deadline
+from mtls_runner.deadlines import Deadline
 from mtls_runner.model.observation import HttpResponse
 from mtls_runner.tls.sockets import CHUNK, arrived, limit, was_reset
 

@@ -21,7 +21,7 @@ import time
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
-from mtls_runner.errors import Deadline, ended_by
+from mtls_runner.deadlines import Deadline, ended_by
 from mtls_runner.model.observation import Alert, Direction, Message
 from mtls_runner.tls import HANDSHAKE_TYPES
 from mtls_runner.tls.messages import (

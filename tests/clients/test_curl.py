@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from mtls_runner.clients.curl.client import CurlClient
-from mtls_runner.errors import Deadline
+from mtls_runner.deadlines import Deadline
 from mtls_runner.model.certificate import Secret
 from mtls_runner.model.endpoint import Address, ChainKind, ChainSpec, ClientSpec, KeySource, TlsVersion
 from mtls_runner.model.observation import Alert, ClientView, Direction, Phase, Reason

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from mtls_runner.clients.curl.client import CurlClient
-from mtls_runner.errors import Deadline, DeadlineExceeded, LabError
+from mtls_runner.deadlines import Deadline
+from mtls_runner.errors import DeadlineExceeded, LabError
 from mtls_runner.model.endpoint import Address, ClientSpec, Request, TlsVersion, VerifyFlag
 from mtls_runner.model.observation import ClientView, Phase
 from mtls_runner.pki import Store

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from mtls_runner.clients.curl.client import CurlClient
-from mtls_runner.errors import Deadline
+from mtls_runner.deadlines import Deadline
 from mtls_runner.model.certificate import NameConstraints
 from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.model.observation import ClientView, Outcome, Phase, Reason

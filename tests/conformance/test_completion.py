@@ -8,8 +8,8 @@ import pytest
 
 from mtls_runner.clients.curl.client import CurlClient
 from mtls_runner.clients.python_ssl import PythonClient
+from mtls_runner.deadlines import Deadline
 from mtls_runner.engine.lab import Lab
-from mtls_runner.errors import Deadline
 from mtls_runner.language import load
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.chain import completed

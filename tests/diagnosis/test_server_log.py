@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from mtls_runner import Lab, Outcome, Reason, load
+from mtls_runner.deadlines import Deadline
 from mtls_runner.diagnosis.attempt import attempt
 from mtls_runner.diagnosis.endpoint import endpoint
 from mtls_runner.diagnosis.server_log import LogFile
 from mtls_runner.diagnosis.wish import Wish
-from mtls_runner.errors import Deadline
 from mtls_runner.runtimes.ports import reserved_port
 
 from .measure import ROOT, wish

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mtls_runner.errors import Deadline
+from mtls_runner.deadlines import Deadline
 
 __all__ = ["Json", "LanguageServer", "absent", "language_server"]
 

@@ -11,7 +11,7 @@ from threading import Event
 
 import pytest
 
-from mtls_runner.errors import Deadline
+from mtls_runner.deadlines import Deadline
 from mtls_runner.export.script import export
 from mtls_runner.language import Overrides, load
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from mtls_runner.clients.python_ssl import PythonClient
-from mtls_runner.errors import Deadline, EngineError
+from mtls_runner.deadlines import Deadline
+from mtls_runner.errors import EngineError
 from mtls_runner.model.certificate import Defect, KeyAlgorithm, KeyCipher, KeyFormat, KeySpec, Moment, Secret
 from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.model.observation import ClientView, HttpResponse, ServerView

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from mtls_runner.errors import Deadline, EngineError, ServerUnusable
+from mtls_runner.deadlines import Deadline
+from mtls_runner.errors import EngineError, ServerUnusable
 from mtls_runner.servers.container.engine import (
     OWNER_LABEL,
     RUN_LABEL,
@@ -119,7 +120,7 @@ def test_an_early_exit_is_noticed_and_its_words_are_kept(engine: Engine) -> None
 CHILD = textwrap.dedent("""
     import sys
     from tests.nginx.test_container import SPEC, started
-    from mtls_runner.errors import Deadline
+    from mtls_runner.deadlines import Deadline
     from mtls_runner.servers.container.engine import Engine
 
     engine = Engine.connect()

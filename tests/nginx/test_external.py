@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from mtls_runner.clients.python_ssl import PythonClient
-from mtls_runner.errors import Deadline, LabError
+from mtls_runner.deadlines import Deadline
+from mtls_runner.errors import LabError
 from mtls_runner.model.endpoint import Address, ClientSpec, ServerSpec
 from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.pki import Store

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from mtls_runner.errors import Deadline, ServerUnusable
+from mtls_runner.deadlines import Deadline
+from mtls_runner.errors import ServerUnusable
 from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.pki import Store

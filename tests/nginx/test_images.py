@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from docker import errors as docker_errors
 
-from mtls_runner.errors import Deadline, ServerUnusable
+from mtls_runner.deadlines import Deadline
+from mtls_runner.errors import ServerUnusable
 from mtls_runner.model.endpoint import ClientSpec
 from mtls_runner.model.observation import Reason
 from tests.named import tool

@@ -19,7 +19,8 @@ from pathlib import Path
 import pytest
 from docker.api.client import APIClient
 
-from mtls_runner.errors import Deadline, EngineError
+from mtls_runner.deadlines import Deadline
+from mtls_runner.errors import EngineError
 from mtls_runner.model.endpoint import Address
 from mtls_runner.servers.container.engine import Container, Engine
 from mtls_runner.servers.container.files import ContainerFile, archive

@@ -7,7 +7,7 @@ from dataclasses import replace
 import docker
 import pytest
 
-from mtls_runner.errors import Deadline
+from mtls_runner.deadlines import Deadline
 from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.pki import Store
 from mtls_runner.servers.container.engine import MEMORY, PIDS, Engine

@@ -12,7 +12,7 @@ import pytest
 
 from mtls_runner import Lab, LabError, Overrides, Plan, Status, load
 from mtls_runner.clients.python_ssl import PythonClient
-from mtls_runner.errors import Deadline
+from mtls_runner.deadlines import Deadline
 from mtls_runner.servers.nginx.log.lines import parse_line
 from mtls_runner.servers.nginx.running import RunningNginx
 

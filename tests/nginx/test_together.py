@@ -6,7 +6,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from mtls_runner.errors import Deadline, ServerUnusable
+from mtls_runner.deadlines import Deadline
+from mtls_runner.errors import ServerUnusable
 from mtls_runner.model.endpoint import ClientAuth, ClientSpec, ServerSpec
 from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.pki import Store

@@ -13,7 +13,7 @@ import pytest
 
 from mtls_runner.clients.curl.client import CurlClient
 from mtls_runner.clients.python_ssl import PythonClient
-from mtls_runner.errors import Deadline
+from mtls_runner.deadlines import Deadline
 from mtls_runner.model.certificate import BasicConstraints, CertificateSpec, KeySpec, Moment
 from mtls_runner.model.endpoint import Address, ClientSpec, ServerSpec, TlsVersion
 from mtls_runner.model.observation import ClientView

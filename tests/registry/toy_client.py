@@ -6,7 +6,7 @@ import errno
 import http.client
 import ssl
 
-from mtls_runner.errors import Deadline
+from mtls_runner.deadlines import Deadline
 from mtls_runner.model.endpoint import Address, ChainKind, ClientSpec
 from mtls_runner.model.observation import ClientView, HttpResponse, Phase
 from mtls_runner.model.port import Client, Material

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mtls_runner.errors import Deadline
+from mtls_runner.deadlines import Deadline
 from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.model.port import Material, RunningServer, ServerBackend
 from mtls_runner.model.traits import BackendTraits, Refusal, Runtime

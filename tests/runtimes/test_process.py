@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mtls_runner.errors import Deadline, LabError
+from mtls_runner.deadlines import Deadline
+from mtls_runner.errors import LabError
 from mtls_runner.runtimes.ports import reserved_port
 from mtls_runner.runtimes.process import Unfinished, find_program, finish, start
 
@@ -49,7 +50,7 @@ def test_a_program_ends_with_the_lab_however_that_ends(tmp_path: Path, how: str)
     lab = f"""
 import os, sys, time
 from pathlib import Path
-from mtls_runner.errors import Deadline
+from mtls_runner.deadlines import Deadline
 from mtls_runner.runtimes.process import start
 with start(["/bin/sh", "-c", "trap '' INT TERM; sleep 1000 & sleep 1000 & echo up; wait"], Path({str(tmp_path)!r})) as program:
     program.log.take(Deadline.after({_LIMIT}))

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mtls_runner.clients.python_ssl import PythonClient
-from mtls_runner.errors import Deadline
+from mtls_runner.deadlines import Deadline
 from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.model.observation import ClientView, Phase
 from mtls_runner.pki import Store

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import pytest
 
-from mtls_runner.errors import Deadline
+from mtls_runner.deadlines import Deadline
 from mtls_runner.model.endpoint import Request
 from mtls_runner.tls.http import ask
 from mtls_runner.tls.http_response import ResponseReader

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 import pytest
 
 from mtls_runner.clients.python_ssl import PythonClient
-from mtls_runner.errors import Deadline, LabError, ServerUnusable
+from mtls_runner.deadlines import Deadline
+from mtls_runner.errors import LabError, ServerUnusable
 from mtls_runner.model.endpoint import ClientSpec, Request, Response, ServerSpec
 from mtls_runner.model.observation import ClientView, Phase, Reason, ServerView
 from mtls_runner.pki import Store

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from mtls_runner import load
+from mtls_runner.deadlines import Deadline
 from mtls_runner.engine.lab import Lab
-from mtls_runner.errors import Deadline
 from mtls_runner.model.verdict import Status
 from mtls_runner.pki.keys import KeyPool
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from mtls_runner.errors import Deadline, DeadlineExceeded, LabError, ended_by
+from mtls_runner.deadlines import Deadline, ended_by
+from mtls_runner.errors import DeadlineExceeded, LabError
 
 __all__ = ["CurlBinary", "CurlRun", "Kept", "Sink"]
 

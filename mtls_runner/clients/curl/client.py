@@ -36,7 +36,8 @@ from mtls_runner.clients.curl.outcome import (
     view,
 )
 from mtls_runner.clients.curl.trace import CurlTrace, Head, TraceReader
-from mtls_runner.errors import Deadline, DeadlineExceeded, FileUnusable, LabError
+from mtls_runner.deadlines import Deadline
+from mtls_runner.errors import DeadlineExceeded, FileUnusable, LabError
 from mtls_runner.model.case import satisfies
 from mtls_runner.model.certificate import FileForm
 from mtls_runner.model.endpoint import Address, ClientSpec, ProxyProtocol, VerifyFlag, has_gap

@@ -17,7 +17,8 @@ from mtls_runner.clients.declared.honours import inexpressible
 from mtls_runner.clients.declared.messages import parse
 from mtls_runner.clients.declared.variables import placeholders, variables
 from mtls_runner.clients.declared.view import Wrote, client_view
-from mtls_runner.errors import Deadline, LabError
+from mtls_runner.deadlines import Deadline
+from mtls_runner.errors import LabError
 from mtls_runner.model.endpoint import Address, ClientSpec
 from mtls_runner.model.implementation import DeclaredClient, Implementation
 from mtls_runner.model.observation import ClientView

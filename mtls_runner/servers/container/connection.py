@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mtls_runner.errors import Deadline, DeadlineExceeded, EngineError
+from mtls_runner.deadlines import Deadline
+from mtls_runner.errors import DeadlineExceeded, EngineError
 from mtls_runner.servers.container.api import EngineApi, Refused
 
 if TYPE_CHECKING:

@@ -24,7 +24,8 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from mtls_runner.errors import Deadline, DeadlineExceeded, EngineError, ServerUnusable
+from mtls_runner.deadlines import Deadline
+from mtls_runner.errors import DeadlineExceeded, EngineError, ServerUnusable
 from mtls_runner.model.endpoint import Address
 from mtls_runner.model.observation import Reason
 from mtls_runner.runtimes.log_stream import LogStream

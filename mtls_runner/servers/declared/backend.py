@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mtls_runner.errors import Deadline, LabError, ServerUnusable
+from mtls_runner.deadlines import Deadline
+from mtls_runner.errors import LabError, ServerUnusable
 from mtls_runner.model.endpoint import Address, ClientSpec, ServerSpec
 from mtls_runner.model.implementation import DeclaredServer, Implementation
 from mtls_runner.model.observation import Reason

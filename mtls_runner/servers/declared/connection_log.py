@@ -11,7 +11,7 @@ import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 
-from mtls_runner.errors import Deadline
+from mtls_runner.deadlines import Deadline
 from mtls_runner.model.implementation import Log
 from mtls_runner.servers.declared.visits import Visits
 from mtls_runner.tls.dialects import compiled

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mtls_runner.errors import Deadline, LabError
+from mtls_runner.deadlines import Deadline
+from mtls_runner.errors import LabError
 from mtls_runner.model.endpoint import Address
 from mtls_runner.model.implementation import DeclaredServer
 from mtls_runner.servers.declared.connection_log import ConnectionLog

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from mtls_runner.errors import Deadline
+from mtls_runner.deadlines import Deadline
 
 __all__ = ["Visits"]
 

@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mtls_runner.errors import Deadline, EngineError, LabError
+from mtls_runner.deadlines import Deadline
+from mtls_runner.errors import EngineError, LabError
 from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.model.port import Material, ServerBackend
 from mtls_runner.model.revocation import RevocationCheck

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from mtls_runner.errors import Deadline
+from mtls_runner.deadlines import Deadline
 from mtls_runner.model.endpoint import Address
 from mtls_runner.runtimes.log_stream import LogStream
 from mtls_runner.servers.container.engine import Container, ContainerSpec, Engine

@@ -18,7 +18,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mtls_runner.errors import Deadline, LabError, ServerUnusable
+from mtls_runner.deadlines import Deadline
+from mtls_runner.errors import LabError, ServerUnusable
 from mtls_runner.model.endpoint import Address, ServerSpec
 from mtls_runner.model.observation import Reason
 from mtls_runner.model.port import Material

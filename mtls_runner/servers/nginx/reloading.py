@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mtls_runner.errors import Deadline, LabError
+from mtls_runner.deadlines import Deadline
+from mtls_runner.errors import LabError
 from mtls_runner.model.endpoint import Address, ServerSpec
 from mtls_runner.model.observation import HttpRequest
 from mtls_runner.servers.container.files import ContainerFile

@@ -10,7 +10,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from mtls_runner.errors import Deadline, EngineError, LabError
+from mtls_runner.deadlines import Deadline
+from mtls_runner.errors import EngineError, LabError
 from mtls_runner.model.endpoint import Address
 from mtls_runner.model.observation import ClientView, HttpRequest, Phase, ServerView
 from mtls_runner.model.port import RunningServer

@@ -11,7 +11,7 @@ import socket
 import ssl
 import warnings
 
-from mtls_runner.errors import Deadline
+from mtls_runner.deadlines import Deadline
 from mtls_runner.model.endpoint import Address, ServerSpec, TlsVersion
 from mtls_runner.servers.stubs.ocsp_responder import ResponderStub
 from mtls_runner.tls.sockets import limit

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mtls_runner.errors import Deadline, ServerUnusable
+from mtls_runner.deadlines import Deadline
+from mtls_runner.errors import ServerUnusable
 from mtls_runner.model.endpoint import Address
 from mtls_runner.model.observation import Reason
 from mtls_runner.servers.nginx.instance import NginxInstance, workers_of

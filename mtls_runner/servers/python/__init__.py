@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import h11
 
-from mtls_runner.errors import Deadline
+from mtls_runner.deadlines import Deadline
 from mtls_runner.model.endpoint import Address, ClientAuth, ClientSpec, ServerSpec
 from mtls_runner.model.observation import ClientView, ServerView
 from mtls_runner.model.port import Material, RunningServer, ServerBackend

@@ -18,7 +18,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from mtls_runner.errors import Deadline, LabError
+from mtls_runner.deadlines import Deadline
+from mtls_runner.errors import LabError
 from mtls_runner.model.observation import ClientView, Direction, HttpRequest, ServerView
 from mtls_runner.tls.messages import subject
 from mtls_runner.tls.openssl_errors import told

@@ -9,7 +9,7 @@ import ssl
 
 import h11
 
-from mtls_runner.errors import Deadline
+from mtls_runner.deadlines import Deadline
 from mtls_runner.model.case import Match
 from mtls_runner.model.endpoint import ClientAuth, RefusalForm, Response
 from mtls_runner.model.observation import Direction, HttpRequest

@@ -12,7 +12,8 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mtls_runner.errors import Deadline, ServerUnusable
+from mtls_runner.deadlines import Deadline
+from mtls_runner.errors import ServerUnusable
 from mtls_runner.model.endpoint import ClientAuth, Response, ServerSpec
 from mtls_runner.model.observation import HttpRequest
 from mtls_runner.model.port import Material

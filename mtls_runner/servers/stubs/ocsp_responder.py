@@ -13,7 +13,8 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 import h11
 
-from mtls_runner.errors import Deadline, LabError
+from mtls_runner.deadlines import Deadline
+from mtls_runner.errors import LabError
 from mtls_runner.model.endpoint import Response
 from mtls_runner.model.observation import HttpRequest
 from mtls_runner.model.port import Material

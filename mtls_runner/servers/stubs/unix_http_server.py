@@ -18,7 +18,8 @@ from pathlib import Path
 
 import h11
 
-from mtls_runner.errors import Deadline, LabError
+from mtls_runner.deadlines import Deadline
+from mtls_runner.errors import LabError
 from mtls_runner.model.observation import HttpRequest
 from mtls_runner.tls.http import next_request
 from mtls_runner.tls.http_response import HttpError

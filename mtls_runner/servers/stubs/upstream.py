@@ -12,7 +12,7 @@ from pathlib import Path
 
 import h11
 
-from mtls_runner.errors import Deadline
+from mtls_runner.deadlines import Deadline
 from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.model.observation import HttpRequest
 from mtls_runner.servers.stubs.unix_http_server import IDLE_SECONDS, UnixHttpServer, mountable
