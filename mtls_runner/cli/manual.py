@@ -1,4 +1,4 @@
-"""``mtls-run reference``."""
+"""``mtls-run reference``: the pages of the documentation."""
 
 from __future__ import annotations
 
@@ -7,12 +7,22 @@ from pathlib import Path
 
 import click
 
-from mtls_runner.cli.commands import PAGES
 from mtls_runner.cli.program import ExitCode
-from mtls_runner.reporters import is_terminal
 
-__all__ = ["reference"]
+__all__ = ["PAGES", "reference"]
 
+#: Name → what is in it; the file is ``docs/<name>.md``, in a wheel beside the package's code.
+PAGES = {
+    "scenario-language": "everything that a scenario can say, key by key",
+    "commands": "every command and its options",
+    "tutorial": "from a certificate to mutual TLS on nginx, in thirteen labs",
+    "recipes": "for what people usually come with",
+    "outcomes": "what happens if …, for every fault, on each backend and with each client",
+    "implementations": "any server or client, declared in one file",
+    "pytest": "the same labs under your own client's tests",
+    "python": "the same from a program of your own",
+    "conformance": "the catalogue of faults, run everywhere",
+}
 _PLACES = (Path(__file__).parents[1] / "docs", Path(__file__).parents[2] / "docs")
 
 
@@ -25,6 +35,8 @@ def reference(name: str | None) -> ExitCode:
         return ExitCode.OK
     path = next(place / f"{name}.md" for place in _PLACES if (place / f"{name}.md").is_file())
     text = path.read_text(encoding="utf-8")
+    from mtls_runner.reporters import is_terminal
+
     if is_terminal(sys.stdout):
         click.echo_via_pager(text)
     else:

@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 import pytest
 
-from mtls_runner.cli.commands import PAGES, root
-from mtls_runner.cli.manual import reference
+from mtls_runner.cli.commands import root
+from mtls_runner.cli.manual import PAGES, reference
 from mtls_runner.cli.program import PRECEDENCE, ExitCode
 from mtls_runner.cli.reference import PAGE, main
 from tests.cli.conftest import Cli
