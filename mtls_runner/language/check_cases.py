@@ -13,7 +13,7 @@ from mtls_runner.errors import Diagnostic, Severity
 from mtls_runner.language.context import Context
 from mtls_runner.language.document import Loc, meant
 from mtls_runner.language.expectation import CASE_OUTCOMES, When
-from mtls_runner.language.steps import Planned
+from mtls_runner.language.expected import Planned
 from mtls_runner.model.case import Case, Check, Expectation, Match
 from mtls_runner.model.certificate import CertificateSpec, Defect, KeyAlgorithm
 from mtls_runner.model.chain import client_verifies, lineage, presented, server_verifies

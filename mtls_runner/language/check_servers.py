@@ -9,10 +9,10 @@ from mtls_runner.language.context import Context
 from mtls_runner.language.crls import Crls, Responders
 from mtls_runner.language.document import Loc
 from mtls_runner.language.endpoint import ClientDescription, OwnFile, ServerDescription
+from mtls_runner.language.expected import Planned
 from mtls_runner.language.resolve import material_id
 from mtls_runner.language.scenario import Expired
 from mtls_runner.language.servers import Axis, Servers, WrittenServer, check_hosts, host_server
-from mtls_runner.language.steps import Planned
 from mtls_runner.model.case import Case
 from mtls_runner.model.certificate import CertificateSpec
 from mtls_runner.model.endpoint import ChainKind, ChainSpec, ClientAuth, ServerSpec

@@ -24,10 +24,10 @@ from mtls_runner.language.context import Context, Problems
 from mtls_runner.language.crls import Crls, Responders
 from mtls_runner.language.document import Document, Loc, read
 from mtls_runner.language.endpoint import ClientDescription, ServerDescription
+from mtls_runner.language.expected import Planned, expected, server_expected
 from mtls_runner.language.resolve import Resolver, planned_version
 from mtls_runner.language.scenario import CaseModel, Scenario
 from mtls_runner.language.servers import Axis, AxisValue, MatrixCell, Servers, applied, axes, cells
-from mtls_runner.language.steps import CaseSteps, Planned, expected, server_expected
 from mtls_runner.language.tree import LabYaml, known_to, load_lab
 from mtls_runner.language.values import over
 from mtls_runner.model.case import Action, Case, Expectation, Plan, Step
@@ -284,6 +284,8 @@ class _Planner:
         declared: str | None,
     ) -> Iterator[Case]:
         """A case with steps, in each cell."""
+        from mtls_runner.language.steps import CaseSteps
+
         if case.expect is not None:
             self._context.problems.error(
                 place, ("expect",), "'expect' and 'steps' exclude each other", "each step's own expect", key=True
