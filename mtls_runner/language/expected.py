@@ -109,7 +109,7 @@ def _ranges(when: When) -> Versions:
 
 def _checks(document: Document, model: Checks, loc: Loc, only_for: Versions) -> Iterator[Check]:
     given = model.model_fields_set
-    for name in CHECK_FIELDS:
+    for name in Checks.model_fields:
         if name not in given:
             continue
         value = getattr(model, name)
@@ -125,9 +125,6 @@ def _checks(document: Document, model: Checks, loc: Loc, only_for: Versions) -> 
         else:
             alternatives = (value,) if isinstance(value, Matcher) else tuple(value)
             yield Check(name, alternatives, _place(document, loc, name), only_for)
-
-
-CHECK_FIELDS = tuple(name for name in Checks.model_fields)
 
 
 def _place(document: Document, loc: Loc, name: str) -> Span:
