@@ -21,7 +21,7 @@ from mtls_runner.model.case import Case, Expectation, Plan, meet_briefly
 from mtls_runner.model.certificate import CertificateSpec
 from mtls_runner.model.chain import completed
 from mtls_runner.model.endpoint import ByIdentity, ByMeeting, ClientSpec, ServerSpec
-from mtls_runner.model.observation import ClientView, Observation, Outcome, Phase, ServerView, field_value
+from mtls_runner.model.observation import ClientView, Observation, Outcome, Phase, ServerView
 from mtls_runner.model.port import Client, RunningServer, ServerBackend, Watch
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.traits import BackendTraits, ClientTraits, Runtime
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from mtls_runner.pki import Store
     from mtls_runner.pki.keys import KeyPool
 
-__all__ = ["Lab"]
+__all__ = ["Lab", "Met", "seen_by_server"]
 
 _START_SECONDS = 60.0
 """How long a server may take to be ready."""
@@ -452,7 +452,7 @@ class Lab(AbstractContextManager["Lab"]):
 
                 views = [client_without(spec, client.version(), error)]
             go_on()
-            met = [(seen, _told(watch, seen, spec, server)) for seen in views]
+            met = [(seen, seen_by_server(watch, seen, spec, server)) for seen in views]
             seen, told = met[-1]
             if behind is not None and seen.local_port is not None:
                 there = behind[1].heard_after(before, Deadline.after(_BEHIND_SECONDS))
@@ -491,43 +491,6 @@ class Lab(AbstractContextManager["Lab"]):
             connect = partial(self._ask_alone, server)
             facts = replace(facts, control=self._control().control(case, spec, server, connect))
         return observe(facts, material.name, partial(self._culprit, host, spec, files, case.expect))
-
-    def followed(self, case: Case, spec: ClientSpec, server: RunningServer, files: ServerSpec) -> Observation:
-        """What came of a request, and of those that redirects led to: the last one's, with the others as evidence.
-
-        Args:
-            case, spec, server, files: as for :meth:`observed`.
-        """
-        others = {name: (one, self.server(one)) for name, one in spec.location or ()}
-        client = self.tool(spec.tool)
-        sent = replace(spec, reached=tuple((name, running.address) for name, (_, running) in others.items()))
-        with ExitStack() as stack:
-            running = {server, *(one for _, one in others.values())}
-            watches = {
-                one: stack.enter_context(one.watch()) for one in sorted(running, key=lambda one: str(one.address))
-            }
-            try:
-                made = client.follow(sent, server.address, self.material, Deadline.after(spec.timeout))
-            except FileUnusable as error:
-                from mtls_runner.engine.own_material import client_without
-
-                made = [(spec, client_without(spec, client.version(), error))]
-            by_address = {one.address: (described, one) for described, one in others.values()}
-            visited = [by_address.get(then.connect or server.address, (case.server, server)) for then, _ in made]
-            known = {server.address, *by_address}
-            told = [
-                _told(watches[one], seen, replace(then, connect=None), one)
-                if (then.connect or server.address) in known
-                else None
-                for (then, seen), (_, one) in zip(made, visited, strict=True)
-            ]
-        (then, seen), (described, last) = made[-1], visited[-1]
-        files = files if described is case.server else described
-        plain = replace(then, location=None, reached=())
-        observation = self.observed(replace(case, server=described), plain, last, (seen, told[-1]), files)
-        passed = zip(made, told, strict=True)
-        way = [_redirected(before, view) for (_, before), view in list(passed)[:-1]]
-        return replace(observation, redirects=len(made) - 1, evidence=(*way, *observation.evidence))
 
     def _despite(self, spec: ClientSpec, loaded: ServerSpec, files: ServerSpec, seen: ClientView) -> tuple[str, ...]:
         """What the server holds against a client that it lets in."""
@@ -577,14 +540,8 @@ class Lab(AbstractContextManager["Lab"]):
         return seen
 
 
-def _redirected(seen: ClientView, told: ServerView | None) -> str:
-    status = seen.response.status if seen.response is not None else None
-    to = field_value(seen.response.headers, "location") if seen.response is not None else None
-    who = f" (server: client verify {told.client_verify})" if told is not None and told.client_verify else ""
-    return f"redirect: HTTP status {status} to {to}{who}"
-
-
-def _told(watch: Watch, seen: ClientView, spec: ClientSpec, server: RunningServer) -> ServerView | None:
+def seen_by_server(watch: Watch, seen: ClientView, spec: ClientSpec, server: RunningServer) -> ServerView | None:
+    """What the server saw of what a client did; ``None``: nothing, or the client went elsewhere."""
     elsewhere = spec.connect is not None and spec.connect.port != server.address.port
     met = seen.local_port is not None and not elsewhere
     return watch.view(seen, Deadline.after(_VIEW_SECONDS)) if met else None

@@ -216,7 +216,9 @@ class _Steps:
         before: Met | None = None
         for left in reversed(range(step.client.repeat)):
             if step.client.location is not None:
-                seen = self._lab.followed(here, step.client, self._running, self._files)
+                from mtls_runner.engine.redirects import followed
+
+                seen = followed(self._lab, here, step.client, self._running, self._files)
             else:
                 met = self._meet(number, step, step.client, client, self._running)
                 if left and before is not None and _alike(met, before, step):
