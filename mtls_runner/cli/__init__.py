@@ -98,7 +98,7 @@ class Stop:
         """The request is being followed: however long cleaning up takes, only another signal cuts it short."""
         signal.setitimer(signal.ITIMER_REAL, 0)
 
-    def _signalled(self, number: int, _frame: FrameType | None) -> None:
+    def _signalled(self, number: int, frame: FrameType | None) -> None:
         first = not self.requested
         if number != signal.SIGALRM:
             self.requested = True
@@ -109,6 +109,10 @@ class Stop:
             os._exit(self.exit_code)
         if self._gentle and first:
             signal.setitimer(signal.ITIMER_REAL, _GRACE)
+            return
+        heard = getattr(sys.modules.get("mtls_runner.tls.sockets"), "heard", None)  # not loaded: nobody shakes hands
+        if heard is not None and not heard(frame):
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN)
             return
         raise KeyboardInterrupt
 

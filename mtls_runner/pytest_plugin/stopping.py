@@ -8,13 +8,14 @@ from __future__ import annotations
 import signal
 import threading
 from types import FrameType
-from typing import NoReturn
 
 import pytest
 
 __all__ = ["clean_up_when_stopped", "told_exit_code"]
 
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+_AGAIN = 0.001
+"""Seconds."""
 _RECEIVED = pytest.StashKey[list[int]]()
 
 
@@ -25,12 +26,16 @@ def clean_up_when_stopped(config: pytest.Config) -> None:
     """
     if _RECEIVED in config.stash or threading.current_thread() is not threading.main_thread():
         return
+    from mtls_runner.tls.sockets import heard
+
     received: list[int] = []
     config.stash[_RECEIVED] = received
 
-    def stop(number: int, _frame: FrameType | None) -> NoReturn:
+    def stop(number: int, frame: FrameType | None) -> None:
         received.append(number)
-        raise KeyboardInterrupt
+        if heard(frame):
+            raise KeyboardInterrupt
+        threading.Timer(_AGAIN, signal.pthread_kill, (threading.main_thread().ident or 0, number)).start()
 
     taken = [number for number in _SIGNALS if signal.getsignal(number) is signal.SIG_DFL]
 

@@ -39,6 +39,7 @@ from mtls_runner.tls.messages import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
 __all__ = [
     "CHUNK",
@@ -49,6 +50,7 @@ __all__ = [
     "close_after_alert",
     "connected",
     "cut_off",
+    "heard",
     "limit",
     "record",
     "say_goodbye",
@@ -234,6 +236,19 @@ def _callback(
         transcript = getattr(conn, "transcript", None)
         if transcript is not None:
             transcript.add(direction, version, content_type, message_type, data)
+
+
+def heard(frame: FrameType | None) -> bool:
+    """Whether what a signal's handler raises in this frame arrives: in a callback of OpenSSL's it does not.
+
+    CPython puts it aside and goes on with the handshake, and forgets it if that takes too long. A signal that came while
+    OpenSSL was at work is handled there first.
+    """
+    while frame is not None:
+        if frame.f_code is _callback.__code__:
+            return False
+        frame = frame.f_back
+    return True
 
 
 def record(context: ssl.SSLContext) -> None:

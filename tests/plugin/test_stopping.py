@@ -5,11 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import ssl
 import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from mtls_runner.cli import STOP
+from mtls_runner.pytest_plugin.stopping import clean_up_when_stopped
+from mtls_runner.tls.sockets import RecordingSocket, Transcript, record
 from tests.cli.conftest import SMALL
 
 from ..container_engine import IMAGE, containers_of
@@ -79,3 +87,42 @@ def test_a_scenarios_keys_are_gone(tmp_path: Path, workers: tuple[str, ...]) -> 
             connection.close()
     assert process.returncode in ((128 + signal.SIGTERM,) if not workers else (-signal.SIGTERM, 2)), told
     assert left(tmp_path) == []
+
+
+@contextmanager
+def of_the_plugin() -> Iterator[None]:
+    done: list[Callable[[], None]] = []
+    clean_up_when_stopped(cast("pytest.Config", SimpleNamespace(stash=pytest.Stash(), add_cleanup=done.append)))
+    try:
+        yield
+    finally:
+        for one in done:
+            one()
+
+
+@contextmanager
+def of_the_command_line() -> Iterator[None]:
+    with STOP.listening(), STOP.cleanly():
+        yield
+
+
+class Interrupting(Transcript):
+    """A signal comes while OpenSSL makes the first message, which it tells of next."""
+
+    def add(self, *_: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("handler", [of_the_plugin, of_the_command_line])
+def test_a_signal_in_the_middle_of_a_handshake_is_heard(handler: Callable[[], AbstractContextManager[None]]) -> None:
+    context = ssl.create_default_context()
+    record(context)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        socket.create_connection(silent.getsockname(), 60) as plain,
+        context.wrap_socket(plain, server_hostname="it", do_handshake_on_connect=False) as connection,
+    ):
+        assert isinstance(connection, RecordingSocket)
+        connection.transcript = Interrupting()
+        with handler(), pytest.raises(KeyboardInterrupt):
+            connection.do_handshake()
