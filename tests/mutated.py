@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
-import multiprocessing
 import os
 import random
 import re
@@ -32,6 +31,8 @@ from mtls_runner.errors import MtlsRunError, ScenarioError
 from mtls_runner.explain.explanation import explain
 from mtls_runner.language import Overrides, load
 from mtls_runner.snippet.rendering import render
+
+from .workers import workers
 
 __all__ = ["finding", "mutant"]
 
@@ -255,8 +256,8 @@ def main() -> int:
     kinds: Counter[str] = Counter()
     first: dict[str, int] = {}
     chunks = [range(low, min(low + 200, typed.count)) for low in range(0, typed.count, 200)]
-    with multiprocessing.get_context("spawn").Pool(typed.jobs) as pool:
-        for chunk in pool.imap(partial(_chunk, typed.seed), chunks):
+    with workers(typed.jobs) as pool:
+        for chunk in pool.map(partial(_chunk, typed.seed), chunks):
             for number, found in chunk:
                 kind = re.sub(r"\d+", "N", found) if found not in ("plan", "messages") else found
                 kinds[kind] += 1

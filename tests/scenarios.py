@@ -8,10 +8,10 @@ hold one of the words; with ``--catalogue`` the scripts of the catalogue of faul
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from concurrent.futures import as_completed
 from functools import cache
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from .export.agreement import NothingToCompare, script_differences
 from .implementations.shipped import ENDS, FILES, absent, wrong
 from .once import measured
 from .outcomes.same_answer import SCENARIOS, compared
+from .workers import workers
 
 _ROOT = Path(__file__).parents[1] / "scenarios"
 #: Also as a script in the other server's place.
@@ -88,8 +89,9 @@ def main() -> int:
     # What takes longest comes first.
     chosen.sort(key=lambda one: Path(one).stem not in ("ocsp", "stapling", "sessions", "expiry"))
     failed = 0
-    with multiprocessing.get_context("spawn").Pool(typed.jobs) as pool:
-        for title, lines in pool.imap_unordered(checked, chosen):
+    with workers(typed.jobs) as pool:
+        for done in as_completed([pool.submit(checked, one) for one in chosen]):
+            title, lines = done.result()
             print(*([f"ok      {title}"] if not lines else [f"WRONG   {title}", *lines]), sep="\n", flush=True)
             failed += bool(lines)
     print(f"{len(chosen)} tried, {failed} with something wrong")

@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from yaml.nodes import MappingNode, Node
@@ -24,6 +22,7 @@ from mtls_runner.model.verdict import CaseFinished, RunFinished, Status
 from mtls_runner.record.file import RecordedFile
 from mtls_runner.record.recorded import Recorded, record
 from tests.implementations.test_containers import IMAGES
+from tests.workers import workers
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
 _AT_ONCE = 4
@@ -141,7 +140,7 @@ def main(arguments: list[str]) -> int:
     files = [Path(name) for name in arguments] or sorted(SCENARIOS.rglob("*.yaml"), key=_quick)
     wrong = 0
     # Most of the time is waiting: for containers, and for certificates that live for seconds.
-    with ProcessPoolExecutor(_AT_ONCE, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with workers(_AT_ONCE) as pool:
         for title, found in pool.map(_compared, files):
             wrong += bool(found)
             print(title, *found, sep="\n  ", flush=True)

@@ -1,0 +1,38 @@
+"""Processes that share out what a command of the tests has to do, and end with it, however it ends."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.connection import wait
+
+__all__ = ["workers"]
+
+_PATIENCE = 30
+"""Seconds in which a worker has removed what it had made."""
+
+
+def workers(count: int) -> ProcessPoolExecutor:
+    """That many, each started anew: what runs in them may have threads."""
+    return ProcessPoolExecutor(
+        count, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_its_beginner
+    )
+
+
+def _end_with_its_beginner() -> None:
+    """A queue has an end only once all who could write into it are gone, the other workers too: so it tells nobody."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    threading.Thread(target=_wait_for_its_end, daemon=True).start()
+
+
+def _wait_for_its_end() -> None:
+    beginner = multiprocessing.parent_process()
+    assert beginner is not None
+    wait([beginner.sentinel])
+    # As Ctrl-C: what the worker does ends, and is cleaned up after.
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+    threading.Event().wait(_PATIENCE)
+    os.kill(os.getpid(), signal.SIGKILL)
