@@ -18,6 +18,7 @@ from mtls_runner.model.observation import (
 from mtls_runner.tls import VERIFY_CODES
 from mtls_runner.tls.classify import Facts, Judgement, classify
 from mtls_runner.tls.messages import subject
+from mtls_runner.tls.rules import ENDS, RESETS
 
 __all__ = ["observe", "reloaded", "server_started", "server_unusable"]
 
@@ -114,7 +115,19 @@ def _summary(judgement: Judgement, facts: Facts) -> str:
         how = f" (alert {judgement.alert.name})"
     elif outcome is Outcome.SERVER_REFUSED and status is not None:
         how = f" (HTTP {status})"
-    return f"{_WHO[outcome]}: {because(judgement.reasons)}{how}"
+    return f"{_WHO[outcome]}: {_why(judgement, facts)}{how}"
+
+
+def _why(judgement: Judgement, facts: Facts) -> str:
+    told, ended = facts.told, judgement.reason
+    if told is not None and ended in _ENDED and (told.wants_proxy_protocol or _said_why(told)):
+        return f"{ended}, {_ENDED[ended]}; the server says why"
+    return because(judgement.reasons)
+
+
+def _said_why(told: ServerView) -> bool:
+    """Whether the server minded something, and not only saw how the connection ended."""
+    return bool(told.error_symbol) and told.error_symbol not in ENDS | RESETS
 
 
 def _goes_on(view: ClientView) -> str:
@@ -125,6 +138,7 @@ def _goes_on(view: ClientView) -> str:
 
 _CERTIFICATES = (Outcome.SERVER_REFUSED, Outcome.CLIENT_REFUSED)
 """What a certificate may be to blame for."""
+_ENDED = {Reason.RESET: "the connection was reset", Reason.CLOSED: "the connection was closed"}
 _MISDIRECTED = 421
 """RFC 9110 §15.5.20."""
 
@@ -152,9 +166,9 @@ def _hint(judgement: Judgement, facts: Facts, culprit: Callable[[Judgement], str
 
 def _before_tls(judgement: Judgement, facts: Facts) -> str:
     """What either end says before TLS, and the other does not expect."""
-    if facts.told is not None and facts.told.wants_proxy_protocol:
-        return "The server expects the PROXY protocol before TLS, and the client sent none (proxy_protocol: v1)."
     sent = facts.client.proxy_protocol if facts.client is not None else None
+    if facts.told is not None and facts.told.wants_proxy_protocol and sent is None:
+        return "The server expects the PROXY protocol before TLS, and the client sent none (proxy_protocol: v1)."
     if sent is not None and judgement.outcome in (Outcome.NO_CONNECTION, Outcome.PROTOCOL_ERROR):
         return f"The client begins with the PROXY protocol (proxy_protocol: {sent}), which this server may not expect."
     return ""

@@ -1,10 +1,12 @@
 """Both handshakes of one case, as a reader of ``curl -v`` knows it: ``>`` sent, ``<`` received, ``*`` told.
 
-In order of time, as far as a message or its place in the exchange tells it: the request stands before the alert that ended it.
+In order of time, as far as a message or its place in the exchange tells it: the request stands before the alert that
+ended it, and an answer before those that close the connection.
 """
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -70,7 +72,8 @@ def _client(case: Case, client: ClientView, seen: Observation) -> Iterator[str]:
         yield from _request(seen.server.request, ">")
     elif case.client is not None and client.shaken:
         yield from _said_by(case.client)
-    yield from _messages(after)
+    late = list(itertools.takewhile(lambda message: message.alert, reversed(after))) if client.answered else []
+    yield from _messages(after[: len(after) - len(late)])
     if not client.messages:
         yield from (f"{_ARROWS[alert.direction]} alert {alert.name} ({alert.code})" for alert in client.alerts)
     if client.response is not None:
@@ -80,6 +83,7 @@ def _client(case: Case, client: ClientView, seen: Observation) -> Iterator[str]:
         yield from _body(client.response.body)
     if client.received:
         yield from _body(client.received)
+    yield from _messages(late[::-1])  # with which it closes the connection, or the server does
     if client.timed_out:
         yield f"* the time limit passed ({client.phase})"
     if client.error:

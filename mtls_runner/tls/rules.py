@@ -30,6 +30,7 @@ __all__ = [
     "alert_reasons",
     "answered",
     "broken_protocol",
+    "heard",
     "missing",
     "no_agreement",
     "suspicious",
@@ -228,7 +229,7 @@ def broken_protocol(facts: Facts, alert: Alert | None, sender: str | None) -> Fo
     if symbol == NOT_HTTP:
         return Outcome.PROTOCOL_ERROR, (Reason.HTTP,)
     said = alert is not None and (facts.seen is not None or alert.name in _RECORD_ALERTS)
-    if symbol in NOT_TLS and not said and not _heard(view):
+    if symbol in NOT_TLS and not said and not heard(view):
         return Outcome.NO_CONNECTION, (Reason.NOT_TLS,)
     own = "client" if facts.seen is not None else "server"
     if (alert is not None and sender != own) or _received_alert(symbol):
@@ -240,7 +241,7 @@ def broken_protocol(facts: Facts, alert: Alert | None, sender: str | None) -> Fo
     return None
 
 
-def _heard(view: ClientView | ServerView) -> bool:
+def heard(view: ClientView | ServerView) -> bool:
     """Whether the other end spoke TLS at first."""
     return any(message.direction is Direction.RECEIVED for message in view.messages)
 

@@ -90,6 +90,24 @@ def test_a_listener_that_its_text_hides_is_found_out(
         assert f"listens beyond loopback, on 0.0.0.0:{ports[0]}, and was ended" in verdict.error
 
 
+def test_one_that_expects_the_proxy_protocol(tmp_path: Path, ports: tuple[int, int]) -> None:
+    """It is found out while HAProxy starts; who comes without it hears nothing, and reads why."""
+    path = _as_a_process("haproxy", tmp_path, ports)
+    file = tmp_path / "haproxy.cfg"
+    file.write_text(file.read_text().replace(f":{ports[0]} ssl", f":{ports[0]} accept-proxy ssl"))
+    head = path.read_text().partition("\ncases:")[0].partition("\nmatrix:")[0]
+    path.write_text(f"""{head}
+cases:
+  - {{name: behind a proxy, client: {{certificate: operator, proxy_protocol: v2}}, expect: accepted}}
+  - {{name: directly, client: operator, expect: no-connection}}
+""")
+    proxied, directly = _verdicts(path)
+    assert (proxied.status, directly.status) == (Status.PASS, Status.PASS), (proxied.error, directly.error)
+    assert directly.observation is not None
+    assert directly.observation.summary.endswith("; the server says why")
+    assert directly.observation.hint.startswith("The server expects the PROXY protocol")
+
+
 def test_a_configuration_is_for_the_server_that_it_was_written_for() -> None:
     skipped = {
         (name, backend): {

@@ -266,4 +266,8 @@ def test_clients_that_speak_the_proxy_protocol(tmp_path: Path) -> None:
         assert in_vain is not None
         assert without.hint.startswith("The server expects the PROXY protocol")
         assert without.evidence[1] == "server (nginx log): broken header: what came is not the PROXY protocol"
+        assert without.summary.endswith("; the server says why")
+        assert (
+            in_vain.evidence[1] == "server (nginx log): client sent invalid request while reading client request line"
+        )
         assert in_vain.hint.startswith("The client begins with the PROXY protocol (proxy_protocol: v1)")

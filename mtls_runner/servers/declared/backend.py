@@ -187,7 +187,8 @@ class DeclaredBackend(ServerBackend):
             )
         )
         certificate = material.credential(server.certificate).der if server.certificate is not None else None
-        if not wait_until_ready(program, self._declared, address, certificate, log, deadline, own=own):
+        first = wait_until_ready(program, self._declared, address, certificate, log, deadline, own=own)
+        if first is None:
             raise self._failure(server, program, known, cache, here)
         if (own or self._declared.listens_everywhere) and (reached := beyond_loopback(program.pid)):
             raise LabError(
@@ -195,7 +196,9 @@ class DeclaredBackend(ServerBackend):
                 "others away from it"
             )
         if self._declared.reload is None:
-            return RunningDeclared(self._implementation, self._declared, address, program, log, own_log=not own)
+            return RunningDeclared(
+                self._implementation, self._declared, address, program, log, own_log=not own, first=first
+            )
         return ReloadableDeclared(
             self._implementation,
             self._declared,
@@ -203,6 +206,7 @@ class DeclaredBackend(ServerBackend):
             program,
             log,
             own_log=not own,
+            first=first,
             reload=self._declared.reload,
             write=written,
         )

@@ -99,19 +99,19 @@ def serve_in_container(
         reach.admit(container.host)
         certificate = material.credential(server.certificate).der if server.certificate is not None else None
         address = container.address
-        ready = address is not None and wait_until_ready(
-            container, declared, address, certificate, log, deadline, own=own
-        )
-        if not ready:
+        first = None
+        if address is not None:
+            first = wait_until_ready(container, declared, address, certificate, log, deadline, own=own)
+        if first is None:
             container.log.join(1)
         if server.clock:
             check_loaded(container.log.tail())
-        if address is None or not ready:
+        if address is None or first is None:
             passphrase = server.passphrase is not None
             raise start_failure(
                 implementation.title, declared, container.log.tail(), container.exit_code(), passphrase=passphrase
             )
-        running = RunningDeclared(implementation, declared, address, container, log, own_log=not own)
+        running = RunningDeclared(implementation, declared, address, container, log, own_log=not own, first=first)
         if declared.reload is not None:
             running = ReloadableDeclared(
                 implementation,
@@ -120,6 +120,7 @@ def serve_in_container(
                 container,
                 log,
                 own_log=not own,
+                first=first,
                 reload=declared.reload,
                 write=lambda changed: container.replace(files(changed)),
             )

@@ -21,6 +21,7 @@ from mtls_runner.servers.declared.view import facts, is_over, said, server_view
 from mtls_runner.servers.declared.visits import Visits
 from mtls_runner.servers.readiness import HEAD_REQUEST, Answer, greet
 from mtls_runner.tls.dialects import compiled
+from mtls_runner.tls.rules import heard
 
 __all__ = ["OTHERS_LOG_SECONDS", "Instance", "ReloadableDeclared", "RunningDeclared"]
 
@@ -65,6 +66,7 @@ class RunningDeclared(RunningServer):
         instance: the process or container.
         log: its connections' lines.
         own_log: the log is as declared, so that every connection has its line; an author's configuration may log less.
+        first: what it wants to hear before TLS: nothing, or the PROXY protocol of an author's configuration.
     """
 
     tells_of_everyone = True
@@ -78,7 +80,9 @@ class RunningDeclared(RunningServer):
         log: ConnectionLog,
         *,
         own_log: bool = True,
+        first: bytes = b"",
     ) -> None:
+        self._first = first
         self._implementation = implementation
         self._own_log = own_log
         self._log_seconds = _VIEW_SECONDS if own_log else OTHERS_LOG_SECONDS
@@ -119,6 +123,10 @@ class RunningDeclared(RunningServer):
             after, lines = self._log.wait_for_line(port, after, self._tells_of_request, limit)
         else:
             lines = self._log.wait(port, after, self._is_over, limit)
+        if self._first and client.phase is Phase.HANDSHAKE and not heard(client):
+            what = "it answers TLS behind the PROXY protocol, and nothing without"
+            source = f"{self._implementation.title}, asked when it started"
+            return after, ServerView(source=source, error=what, wants_proxy_protocol=True, log=tuple(lines))
         passed_on = client.response is not None and client.response.status in _GATEWAY_ERRORS
         if not lines or (not self._own_log and (passed_on or not self._is_telling(lines))):
             return after, None  # nothing that says anything of the connection
@@ -137,7 +145,7 @@ class RunningDeclared(RunningServer):
         visits = self._visits()
         if self._log.by_port:
             before, limit = visits.count, deadline.within(_FENCE_SECONDS)
-            visits.leave_out(greet(self._address, limit, HEAD_REQUEST).port, before, limit)
+            visits.leave_out(greet(self._address, limit, HEAD_REQUEST, first=self._first).port, before, limit)
         seen = enumerate(visits.after(after, deadline), 1)
         return tuple(replace(self._view(lines), heard=number) for number, lines in seen)
 
@@ -182,7 +190,7 @@ class ReloadableDeclared(RunningDeclared):
     """One that reads its files again when it is told to.
 
     Args:
-        implementation, declared, address, instance, log, own_log: as for its base.
+        implementation, declared, address, instance, log, own_log, first: as for its base.
         reload: how it is told.
         write: writes its files for another description.
         passphrase: whether it was given one.
@@ -199,10 +207,11 @@ class ReloadableDeclared(RunningDeclared):
         log: ConnectionLog,
         *,
         own_log: bool = True,
+        first: bytes = b"",
         reload: Reload,
         write: Callable[[ServerSpec], object],
     ) -> None:
-        super().__init__(implementation, declared, address, instance, log, own_log=own_log)
+        super().__init__(implementation, declared, address, instance, log, own_log=own_log, first=first)
         self._reload = reload
         self._write = write
         self._passphrase = False
@@ -267,7 +276,7 @@ class ReloadableDeclared(RunningDeclared):
 
     def _greeted(self, deadline: Deadline) -> tuple[bool, str | None]:
         after = self._log.count
-        greeting = greet(self._address, deadline.within(_VIEW_SECONDS), HEAD_REQUEST)
+        greeting = greet(self._address, deadline.within(_VIEW_SECONDS), HEAD_REQUEST, first=self._first)
         if greeting.answer is not Answer.TLS:
             return False, None
         if not any("(?P<process>" in text for text in self._declared.log.facts):

@@ -9,7 +9,7 @@ from mtls_runner.model.implementation import DeclaredServer
 from mtls_runner.servers.declared.connection_log import ConnectionLog
 from mtls_runner.servers.declared.running import OTHERS_LOG_SECONDS, Instance
 from mtls_runner.servers.declared.view import is_over
-from mtls_runner.servers.readiness import HEAD_REQUEST, Answer, greet
+from mtls_runner.servers.readiness import HEAD_REQUEST, PROXY_PROTOCOL, Answer, Greeting, greet
 
 __all__ = ["wait_until_ready"]
 
@@ -27,10 +27,11 @@ def wait_until_ready(
     deadline: Deadline,
     *,
     own: bool = False,
-) -> bool:
+) -> bytes | None:
     """Until a handshake shows the lab's own certificate, and the log has told of that very handshake.
 
-    Returns whether it is ready; otherwise it has ended. ``own``: the configuration is the author's, whose log may say nothing.
+    Returns what it wants to hear before TLS (nothing, mostly); ``None``: it has ended. ``own``: the configuration is the
+    author's, whose log may say nothing, and who may have it expect the PROXY protocol.
 
     Raises:
         DeadlineExceeded: neither happened in time.
@@ -39,19 +40,25 @@ def wait_until_ready(
     tried = 0
     while instance.exit_code() is None:
         before = log.count
-        greeting = greet(address, deadline.within(_GREETING_SECONDS), HEAD_REQUEST)
-        shown = greeting.certificate is not None and greeting.certificate == certificate
-        # Without a certificate seen (a name that it refuses, an interpreter that records nothing) an answer has to do.
-        if shown or (greeting.certificate is None and greeting.answer is Answer.TLS):
+        first = PROXY_PROTOCOL if own and tried % 2 else b""
+        greeting = greet(address, deadline.within(_GREETING_SECONDS), HEAD_REQUEST, first=first)
+        if _answers(greeting, certificate):
             if own:
                 log.wait(None, before, lambda lines: is_over(declared, lines), deadline.within(OTHERS_LOG_SECONDS))
             else:
                 _proved(log, declared, greeting.port, before, deadline)
-            return True
+            return first
         deadline.check(f"waiting for a handshake that shows the lab's own certificate at {address}")
         instance.log.wait_ended(deadline.within(_PAUSES[min(tried, len(_PAUSES) - 1)]))
         tried += 1
-    return False
+    return None
+
+
+def _answers(greeting: Greeting, certificate: bytes | None) -> bool:
+    """Without a certificate seen (a name that it refuses, an interpreter that records nothing) an answer has to do."""
+    if greeting.certificate is None:
+        return greeting.answer is Answer.TLS
+    return greeting.certificate == certificate
 
 
 def _proved(log: ConnectionLog, declared: DeclaredServer, port: int | None, before: int, deadline: Deadline) -> None:

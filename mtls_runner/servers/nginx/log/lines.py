@@ -47,6 +47,7 @@ _OF_A_SESSION = frozenset(
 
 # ngx_http_process_request in src/http/ngx_http_request.c.
 _VERIFY_ERROR = re.compile(r"client SSL certificate verify error: (?:\((?P<code>\d+):)?(?P<text>[^,)]*)")
+_MINDED = ("client sent ", "client intended ")
 _NO_CERTIFICATE = "client sent no required SSL certificate"
 # ngx_ssl_verify_error_optional: with `optional_no_ca` nothing but $ssl_client_verify's prose tells these codes apart.
 # OpenSSL's words for them (X509_verify_cert_error_string), hyphens taken out, since they came with 3.0.
@@ -94,6 +95,11 @@ class LogLine:
     def wants_proxy_protocol(self) -> bool:
         """Whether it closes the connection, since that did not begin with the PROXY protocol (``listen … proxy_protocol``)."""
         return self.message.startswith(_NO_PROXY_HEADER)
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether something was not as it should be; what a client did wrong is told at the level ``info``."""
+        return self.level not in ("", "info", "notice") or self.message.startswith(_MINDED)
 
     @property
     def is_stale(self) -> bool:
@@ -155,7 +161,7 @@ def server_view(lines: Sequence[LogLine], client: ClientView) -> ServerView:
     refusal = next((line for line in lines if _is_refusal(line)), None)
     telling = [line for line in lines if not line.is_stale]
     failure = next((line for line in telling if _HANDSHAKING.search(line.message)), None)
-    word = refusal or failure or next((line for line in telling if line.level not in ("", "info", "notice")), None)
+    word = refusal or failure or next((line for line in telling if line.is_telling), None)
     verify = (access or {}).get("verify") or None
     errors = openssl_errors(failure.message) if failure else ()
     held = _held(refusal, lines)
