@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from mtls_runner.conformance.by_end import Stand, StandState, judging, let_in, stands
 from mtls_runner.conformance.facts import collapsed
@@ -13,7 +14,7 @@ from mtls_runner.conformance.measurement import MeasuredCase, MeasuredFile, Meas
 from mtls_runner.conformance.reproduction import MOST_LINES, command, filled, scenario
 from mtls_runner.conformance.scope import Side
 
-__all__ = ["Divergence", "asked", "divergences", "divergences_markdown"]
+__all__ = ["AgainstVerifiers", "Divergence", "against_verifiers", "asked", "divergences", "divergences_markdown"]
 
 _FILE = Path(__file__).with_name("divergences.yaml")
 _MOST_LINES = 3
@@ -74,12 +75,41 @@ def _rank(one: Divergence) -> tuple[bool, bool, int]:
     return not one.case.fault, not one.those(rare), len(one.those(rare, StandState.BOTH))
 
 
+@dataclass(frozen=True, slots=True)
+class AgainstVerifiers:
+    """Where ``openssl verify``, Go's crypto/x509 and certtool agree on a chain, and ends that are built on one of them differ.
+
+    Args:
+        case: of the catalogue.
+        ends: servers or clients, by name.
+        takes: they let in what the verifiers refuse; otherwise they refuse what the verifiers take.
+        why: for people.
+    """
+
+    case: str
+    ends: tuple[str, ...]
+    takes: bool
+    why: str
+
+
 @lru_cache(maxsize=1)
-def _asked() -> Mapping[tuple[str, str], tuple[str, str]]:
+def _document() -> Mapping[str, Any]:
     from yaml import safe_load
 
+    found: Mapping[str, Any] = safe_load(_FILE.read_text("utf-8"))
+    return found
+
+
+def against_verifiers() -> tuple[AgainstVerifiers, ...]:
+    """All that are known."""
+    told = _document()["against_verifiers"]
+    return tuple(AgainstVerifiers(one["case"], tuple(one["ends"]), one["takes"], one["why"]) for one in told)
+
+
+@lru_cache(maxsize=1)
+def _asked() -> Mapping[tuple[str, str], tuple[str, str]]:
     found = {}
-    for about in safe_load(_FILE.read_text("utf-8")):
+    for about in _document()["asks"]:
         told = (about["section"], " ".join(about["asks"].split()))
         found.update({("case", case): told for case in about.get("cases", ())})
         found.update({("file", file): told for file in about.get("files", ())})
@@ -118,6 +148,21 @@ def _lines(measurement: Measurement) -> Iterator[str]:
             yield f"## {title}"
         for one in some:
             yield from _one(one)
+    yield from _against_verifiers()
+
+
+def _against_verifiers() -> Iterator[str]:
+    yield ""
+    yield "## Otherwise than the verifiers"
+    yield ""
+    yield (
+        "`openssl verify`, Go's crypto/x509 and GnuTLS' certtool were asked about every chain of the catalogue. Where all three "
+        "agree, the servers and clients that are built on these libraries do as they say, but here:"
+    )
+    yield ""
+    for one in against_verifiers():
+        does = "take what all three refuse" if one.takes else "refuse what all three take"
+        yield f"- *{one.case}*: {', '.join(one.ends)} {does}. {one.why}"
 
 
 def _one(one: Divergence) -> Iterator[str]:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+
+from mtls_runner.conformance.json_form import read_json
+from mtls_runner.conformance.measurement import Measurement
 
 from .results import Results, catalogue_results
 
@@ -17,3 +22,9 @@ def on_python(tmp_path_factory: pytest.TempPathFactory) -> Results:
 def on_nginx(nginx_engine: None, tmp_path_factory: pytest.TempPathFactory) -> Results:  # noqa: ARG001
     """nginx's."""
     return catalogue_results("nginx", ("python",), tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def published() -> Measurement:
+    """docs/atlas.json."""
+    return read_json(str(Path(__file__).parents[2] / "docs" / "atlas.json"))

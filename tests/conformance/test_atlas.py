@@ -11,7 +11,6 @@ from mtls_runner import Overrides, load
 from mtls_runner.conformance.atlas_markdown import atlas_markdown
 from mtls_runner.conformance.catalogue import Combination, entry_name, plan_of, scenario_files
 from mtls_runner.conformance.divergences import asked, divergences, divergences_markdown
-from mtls_runner.conformance.json_form import read_json
 from mtls_runner.conformance.measure import whole_catalogue
 from mtls_runner.conformance.measurement import CellKind, Measurement, Seen
 from mtls_runner.conformance.page import page
@@ -98,11 +97,6 @@ def test_who_judges_is_asked_everywhere_and_the_other_is_one_of_two() -> None:
 def test_whose_matter_a_case_is(file: str, case: str, who: set[str]) -> None:
     (entries,) = (group.entries for group in whole_catalogue() if group.plan.name == file)
     assert judges(entries)[case] == who
-
-
-@pytest.fixture(scope="module")
-def published() -> Measurement:
-    return read_json(str(DOCS / "atlas.json"))
 
 
 def test_every_cell_is_an_observation_a_declared_skip_or_a_listed_gap(published: Measurement) -> None:

@@ -1,4 +1,5 @@
-"""The whole catalogue, with both clients: what the suite asks of it with one, how they agree, and whether its page is current.
+"""The whole catalogue, with both clients: what the suite asks of it with one, how they agree, what verifiers say of its chains,
+and whether its page is current.
 
 CI runs it by its name.
 """
@@ -12,7 +13,7 @@ import pytest
 
 from mtls_runner.conformance.case import CatalogueFile, by_file
 from mtls_runner.conformance.markdown import markdown, same
-from mtls_runner.conformance.measurement import measured
+from mtls_runner.conformance.measurement import Measurement, measured
 from mtls_runner.conformance.table import outcome_table
 from mtls_runner.model.observation import Outcome
 
@@ -32,6 +33,7 @@ from .test_oracles import (
     test_openssl_agrees_on_every_client_chain_that_nginx_judged,
     test_openssl_agrees_on_every_server_chain,
 )
+from .test_second_opinions import check_where_all_agree
 
 __all__ = [
     "test_a_skip_says_why",
@@ -111,6 +113,10 @@ def test_the_clients_differ_only_where_the_catalogue_says_so(on_python: Results,
         "the client trusts the server's intermediate, not the root",
         "the server's intermediate has no name",
     }
+
+
+def test_ends_do_what_three_verifiers_agree_on(on_python: Results, published: Measurement, tmp_path: Path) -> None:
+    check_where_all_agree(on_python, published, tmp_path)
 
 
 def test_the_page_of_outcomes_is_current(on_python: Results, on_nginx: Results) -> None:
