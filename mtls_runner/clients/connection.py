@@ -14,7 +14,7 @@ from mtls_runner.deadlines import Deadline, ended_by
 from mtls_runner.model.endpoint import ClientSpec
 from mtls_runner.model.observation import ClientView, Direction, HttpResponse, Phase
 from mtls_runner.tls.context import Problem
-from mtls_runner.tls.http import ask
+from mtls_runner.tls.http import ask, upload
 from mtls_runner.tls.http_response import HttpError, ResponseReader
 from mtls_runner.tls.openssl_errors import predict, told
 from mtls_runner.tls.rules import NOT_HTTP
@@ -53,6 +53,7 @@ class PythonConnection:
         "_sock",
         "_view",
         "alpn",
+        "body_sent",
         "cipher",
         "error",
         "local_port",
@@ -93,6 +94,7 @@ class PythonConnection:
         self._session: ssl.SSLSession | None = None
         self.response: HttpResponse | None = None
         self.received: bytes | None = None
+        self.body_sent: int | None = None
 
     def failed(self, error: OSError) -> None:
         """Take down why the socket, or TLS on it, failed."""
@@ -153,7 +155,7 @@ class PythonConnection:
     def ask(self, client: ClientSpec, deadline: Deadline) -> ClientView:
         """Another request on it; a server that has closed it already is not asked any more, as curl does not."""
         self._number += 1
-        self._view = self.response = self.received = None
+        self._view = self.response = self.received = self.body_sent = None
         spoken = self._reader or self._dialogue
         if self._sock is None or spoken is None:
             if not self.symbol:
@@ -233,12 +235,18 @@ class PythonConnection:
         client = self._client
         if self._reader is None:
             self._reader = ResponseReader(sock)
-        self.response = ask(sock, self._reader, client.request, self._host, deadline, client.body_limit)
+        going = upload(client.request, self._host)
+        try:
+            self.response = ask(sock, self._reader, client.request, going, deadline, client.body_limit)
+        finally:
+            self.body_sent = going.sent if client.request.body else None
         self.phase = Phase.DONE
         if not self._keep:
             if isinstance(sock, ssl.SSLSocket):
                 say_goodbye(sock)
-        elif _is_last(self.response):  # a server may wait for the client to close it, and log the request only then
+        elif going.stopped or _is_last(
+            self.response
+        ):  # a server may wait for the client to close it, and log the request only then
             self.close()
 
     def _speak(self, sock: socket.socket, deadline: Deadline) -> None:
@@ -285,6 +293,7 @@ class PythonConnection:
             phase=self.phase,
             response=self.response,
             received=self.received,
+            body_sent=self.body_sent if self.body_sent is not None or not self._client.request.body else 0,
             request_number=self._number,
             stays_open=self._sock is not None,
             exit_code=None,

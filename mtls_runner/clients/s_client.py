@@ -35,6 +35,8 @@ def cannot(client: ClientSpec) -> str | None:
         return "openssl s_client speaks no HTTP/2"
     if client.proxy_protocol is not None:
         return "openssl s_client does not speak the PROXY protocol"
+    if client.request.limit_rate:
+        return "openssl s_client sends what it has at once (limit_rate)"
     if client.cert_status:
         return "openssl s_client shows a stapled OCSP response, but does not insist on a good one"
     return None

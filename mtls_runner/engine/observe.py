@@ -50,7 +50,8 @@ def _cut(response: HttpResponse) -> str:
     return f"{len(response.body)} of {response.size} bytes of the body kept (body_limit)"
 
 
-def _client_evidence(view: ClientView, judgement: Judgement) -> str:
+def _client_evidence(view: ClientView, judgement: Judgement, asked: int) -> str:
+    """``asked``: bytes of the request's body."""
     parts = []
     if judgement.alert is not None and judgement.alert in view.alerts:
         parts.append(f"{judgement.alert.direction} alert {judgement.alert.name} ({judgement.alert.code})")
@@ -62,6 +63,8 @@ def _client_evidence(view: ClientView, judgement: Judgement) -> str:
         parts.append(f"HTTP status {view.response.status}")
         if view.response.cut:
             parts.append(_cut(view.response))
+    if view.body_sent is not None and view.body_sent < asked:
+        parts.append(f"{view.body_sent} of {asked} bytes of the request's body sent")
     if view.received is not None:
         parts.append(f"{len(view.received)} bytes received")
     if view.messages_left_out:
@@ -188,7 +191,7 @@ def observe(facts: Facts, name: Callable[[bytes], str], culprit: Callable[[Judge
     """
     judgement = classify(facts)
     client, server = facts.seen or _SOMEBODY, facts.told
-    evidence = [_client_evidence(client, judgement)] if facts.seen is not None else []
+    evidence = [_client_evidence(client, judgement, _size(facts))] if facts.seen is not None else []
     if server is not None:
         evidence.append(_server_evidence(server, judgement))
     behind = None
@@ -210,6 +213,7 @@ def observe(facts: Facts, name: Callable[[bytes], str], culprit: Callable[[Judge
         headers=client.response.headers if client.response else None,
         body=client.response.body if client.response else None,
         received=client.received,
+        body_sent=_whole(client, facts),
         curl_exit=client.exit_code,
         alert=judgement.alert.name if judgement.alert else None,
         alert_from=judgement.alert_from,
@@ -235,6 +239,15 @@ def observe(facts: Facts, name: Callable[[bytes], str], culprit: Callable[[Judge
         client=facts.seen,
         server=server,
     )
+
+
+def _size(facts: Facts) -> int:
+    return len(facts.client.request.body) if facts.client is not None else 0
+
+
+def _whole(view: ClientView, facts: Facts) -> bool | None:
+    """Whether all of the request's body went out."""
+    return None if view.body_sent is None else view.body_sent >= _size(facts)
 
 
 def _upstream(seen: Observation) -> tuple[tuple[str, str], ...]:

@@ -199,6 +199,7 @@ def with_pycurl(told: Told) -> None:
             curl.perform()
         finally:
             print(f"local {curl.getinfo(pycurl.LOCAL_PORT)}")
+            print(f"sent {curl.getinfo(pycurl.SIZE_UPLOAD):.0f} bytes of the body")
             print(f"verify result {curl.getinfo(pycurl.SSL_VERIFYRESULT)}")
     lines = head.getvalue().decode("latin-1").replace("\r\n\r\n", "").split("\r\n")
     fields = [(name, value.strip()) for name, colon, value in (line.partition(":") for line in lines[1:]) if colon]
@@ -230,6 +231,8 @@ def pycurl_options(pycurl: Any, told: Told) -> Iterator[tuple[int, Any]]:
         yield pycurl.SSL_EC_CURVES, ":".join(told["groups"])
     if told["body_file"]:
         yield pycurl.POSTFIELDS, body_of(told)
+    if told["limit_rate"]:
+        yield pycurl.MAX_SEND_SPEED_LARGE, told["limit_rate"]
     for option, name in (
         (pycurl.CAINFO, "trust"),
         (pycurl.CRLFILE, "crl"),

@@ -318,10 +318,17 @@ class _CaseCheck:
             ("send", bool(client.send), _SPEAKING),
             ("until", bool(client.until), _SPEAKING),
         )
+        place = (*self._planned.loc[:-1], "client" if len(self._planned.loc) == 1 else "connect")
+        if client.request.limit_rate and not client.request.body:
+            self._error(
+                (*place, "request", "limit_rate"),
+                "there is no body that could be sent at that rate",
+                "body: a text, or {size: 1000}",
+            )
         for key, given, protocols in settings:
             if given and client.protocol not in protocols:
                 self._error(
-                    (*self._planned.loc[:-1], "client" if len(self._planned.loc) == 1 else "connect", key),
+                    (*place, key),
                     f"a client that speaks {client.protocol} has no use for '{key}'",
                     f"protocol: {' or '.join(protocols)}",
                 )

@@ -304,6 +304,9 @@ class Checks(Strict):
         list[Annotated[Matcher, _whole(0, 50, "number of redirects that are followed")]] | None,
         OneOrMore(null=True, empty=False),
     ] = about("How many redirects were followed.", 1)
+    body_sent: Flag = about(
+        "Whether all of the request's body went out: a server may answer, or refuse, before it has it.", False
+    )
     curl_exit: Exits = about("What curl exits with, or would have.", [35, 56])
     alert: Alerts = about("The fatal alert that ended the handshake; null for none.", "certificate_required")
     alert_from: Ends = about("Who sent that alert.", "server")

@@ -326,7 +326,7 @@ def _request(model: ClientDescription) -> Request:
         return Request()
     given = _header_pairs(request.headers)
     headers = tuple((name, _host(value) if name.lower() == "host" else value) for name, value in given)
-    return Request(request.method or "GET", request.path or "/", headers, request.body or b"")
+    return Request(request.method or "GET", request.path or "/", headers, request.body or b"", request.limit_rate or 0)
 
 
 def _host(value: str) -> str:

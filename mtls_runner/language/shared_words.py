@@ -208,6 +208,9 @@ class RequestModel(Strict):
     body: Annotated[bytes | None, Parsed(_body, _BODY_SCHEMA)] = about(
         "The body, UTF-8; or so many bytes.", "hello", {"size": 10485760}
     )
+    limit_rate: Annotated[int | None, bounded(1, _MOST_BODY)] = about(
+        "Bytes of its body that are sent a second, as curl --limit-rate; as fast as they go by default.", 1000
+    )
 
 
 _MODELS = "mtls_runner.language.implementations.models"

@@ -77,6 +77,8 @@ class Reason(StrEnum):
     CONNECT = "connect"
     HANDSHAKE = "handshake"
     """Of ``timed-out``: the phase; of ``protocol-error``: a handshake message is broken, or comes out of turn."""
+    REQUEST = "request"
+    """Of ``timed-out``: the server waited no longer for the rest of it."""
     RESPONSE = "response"
 
 
@@ -138,6 +140,7 @@ MEANINGS: Mapping[Reason, str] = {
     _R.HTTP: "the answer is not HTTP/1.1",
     _R.CONNECT: "while connecting",
     _R.HANDSHAKE: "during the handshake",
+    _R.REQUEST: "the server waited no longer for the rest of the request",
     _R.RESPONSE: "while waiting for the response",
 }
 
@@ -191,6 +194,7 @@ HINTS: Mapping[Reason, str] = {
     _R.NOT_TLS: "Is it the plain HTTP port?",
     _R.ALERT: "Look at the log of the end that sent it.",
     _R.RECORD: "Something between the two may change or cut the bytes: a proxy, a port forwarding, another protocol.",
+    _R.REQUEST: "Look at the server's time limit for requests (nginx client_body_timeout), and at what sends them so slowly.",
     _R.HTTP: "Is it a server of HTTP/1.1? Without ALPN a server of HTTP/2 must still answer in HTTP/1.1.",
 }
 

@@ -115,12 +115,16 @@ class KeySource:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The HTTP request (RFC 9110). ``Host`` is added when absent."""
+    """The HTTP request (RFC 9110). ``Host`` is added when absent.
+
+    ``limit_rate``: bytes of its body a second, as ``curl --limit-rate``; 0: as fast as they go.
+    """
 
     method: str = "GET"
     path: str = "/"
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     body: bytes = field(default=b"", repr=False)
+    limit_rate: int = 0
 
     @property
     def safe(self) -> bool:

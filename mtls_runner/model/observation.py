@@ -177,6 +177,7 @@ class ClientView:
         request_number: which of its connection's requests this is, from 1; what is said of the handshake is the connection's.
         stays_open: the client keeps the connection for further requests.
         encrypted: it speaks TLS.
+        body_sent: bytes of its request's body that went out; ``None``: it has none, or nobody counted.
     """
 
     tool: str
@@ -214,6 +215,7 @@ class ClientView:
     stays_open: bool = False
     requested_algorithms: tuple[str, ...] | None = None
     encrypted: bool = True
+    body_sent: int | None = None
 
     @property
     def shaken(self) -> bool:
@@ -342,6 +344,7 @@ class Observation(Conclusion):
         server_name: the name that the server received (SNI); ``None``: none, or it doesn't tell.
         server_signature_algorithm, client_signature_algorithm: by which either end proved to have its key.
         redirects: how many were followed; ``None``: the client follows none.
+        body_sent: whether all of the request's body went out; ``None``: it has none, or nobody counted.
         upstream: what a server of the plan behind it saw of it: ``outcome``, ``reason``, ``client_subject``, as far as there are.
         client, server: the two views; ``server`` is ``None`` where the server can't be asked or never saw it.
     """
@@ -354,6 +357,7 @@ class Observation(Conclusion):
     body: bytes | None = None
     received: bytes | None = None
     redirects: int | None = None
+    body_sent: bool | None = None
     curl_exit: int | None = None
     alert: str | None = None
     alert_from: str | None = None

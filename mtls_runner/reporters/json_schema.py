@@ -79,6 +79,7 @@ _SINCE_2 = frozenset(
         "upstream",
         "received",
         "redirects",
+        "body_sent",
     )
 )
 
@@ -251,6 +252,7 @@ def _observed() -> Schema:
                 _text("The response's body as text, its first 64 KiB; other bytes than UTF-8's as \\xNN.")
             ),
             "body_size": _or_null(_whole("The whole body's size in bytes.")),
+            "body_sent": _or_null(_flag("All of the request's body went out; null: it has none, or nobody counted.")),
             "redirects": _or_null(_whole("How many were followed; null: the client follows none.")),
             "received": _or_null(_text("What a client that speaks tls or tcp got to read, as the body.")),
             "client": _or_null(_client()),

@@ -284,7 +284,7 @@ REASONS: Mapping[Outcome, frozenset[Reason]] = {
         {Reason.REFUSED, Reason.RESET, Reason.CLOSED, Reason.NOT_TLS, Reason.NAME_NOT_RESOLVED}
     ),
     Outcome.PROTOCOL_ERROR: frozenset({Reason.ALERT, Reason.RECORD, Reason.HANDSHAKE, Reason.HTTP}),
-    Outcome.TIMED_OUT: frozenset({Reason.CONNECT, Reason.HANDSHAKE, Reason.RESPONSE}),
+    Outcome.TIMED_OUT: frozenset({Reason.CONNECT, Reason.HANDSHAKE, Reason.REQUEST, Reason.RESPONSE}),
     Outcome.SERVER_STARTED: frozenset(),
     Outcome.SERVER_UNUSABLE: _MATERIAL
     | frozenset(

@@ -268,6 +268,23 @@ def _refused_by_alert(facts: Facts, alert: Alert | None, sender: str | None) -> 
     return missing(facts) if reasons and facts.seen is not None and facts.seen.certificate_requested else None
 
 
+_REQUEST_TIMEOUT = 408
+"""RFC 9110 §15.5.9: the request was not complete within the time that the server was prepared to wait."""
+
+
+def _waited_no_longer(facts: Facts, _alert: Alert | None, _sender: str | None) -> Found | None:
+    """The server says that it gave up, while the client was still sending: by its answer, or where it closes without one."""
+    client, server = facts.seen, facts.told
+    if client is None or facts.client is None or client.body_sent is None:
+        return None
+    if client.response is not None:
+        early = client.body_sent < len(facts.client.request.body)
+        gave_up = early and client.response.status == _REQUEST_TIMEOUT
+    else:
+        gave_up = server is not None and server.timed_out and client.phase is Phase.REQUEST
+    return _one(Outcome.TIMED_OUT, Reason.REQUEST) if gave_up else None
+
+
 def _ended(facts: Facts, _alert: Alert | None, _sender: str | None) -> Found | None:
     client = facts.seen
     if facts.timed_out:
@@ -288,6 +305,7 @@ RULES: tuple[_Rule, ...] = (
     _server_refused,
     no_agreement,
     _refused_by_alert,
+    _waited_no_longer,
     answered,
     broken_protocol,
     _ended,

@@ -27,6 +27,7 @@ GROUPS: dict[str, str] = {
     "alpn": "the ALPN protocol",
     "asked": "there when the server asked for a certificate",
     "body": "the response's body, base64",
+    "body_sent": "bytes of the request's body that went out",
     "certificate": "the client's certificate, base64 of DER",
     "cipher": "the cipher suite",
     "header_name": "a response field's name",

@@ -16,8 +16,9 @@ from mtls_runner.model.observation import HttpRequest, HttpResponse, field_value
 from mtls_runner.model.traits import ClientProtocol
 from mtls_runner.tls.http_response import HttpError, ResponseReader
 from mtls_runner.tls.sockets import CHUNK, limit, send_all
+from mtls_runner.tls.upload import Upload
 
-__all__ = ["PORTS", "Reply", "ask", "host_header", "next_request", "reply"]
+__all__ = ["PORTS", "Reply", "ask", "host_header", "next_request", "reply", "upload"]
 
 _AGENT = "mtls-run"
 _BODILESS = frozenset((204, 304))
@@ -51,8 +52,26 @@ def _receive(sock: socket.socket, connection: h11.Connection, deadline: Deadline
     return data
 
 
+def upload(request: Request, host: str) -> Upload:
+    """A request, ready to be sent.
+
+    Args:
+        request: what is asked for.
+        host: the Host field's value.
+
+    Raises:
+        LabError: the request contradicts itself (a Content-Length that is not its body's).
+    """
+    return Upload(*_encoded(request, host), request.limit_rate)
+
+
 def ask(
-    sock: socket.socket, reader: ResponseReader, request: Request, host: str, deadline: Deadline, body_limit: int
+    sock: socket.socket,
+    reader: ResponseReader,
+    request: Request,
+    going: Upload,
+    deadline: Deadline,
+    body_limit: int,
 ) -> HttpResponse:
     """Send a request and read the whole response.
 
@@ -63,24 +82,25 @@ def ask(
         sock: connected.
         reader: of this connection.
         request: what is asked for.
-        host: the Host field's value.
+        going: the same on its way.
         deadline: for everything.
         body_limit: bytes of the body that are kept; the rest is counted.
 
     Raises:
-        LabError: the request contradicts itself (a Content-Length that is not its body's).
         HttpError: the response is cut short or not HTTP.
         OSError: from the socket (``ssl.SSLError`` when the server refuses by an alert after the handshake).
         TimeoutError: the deadline passed.
     """
-    data, body = _encoded(request, host)
     unsent: OSError | None = None
     try:
-        if body and (field_value(request.headers, "expect") or "").lower() == "100-continue":
-            send_all(sock, data, deadline)
-            data = b""
-            body = body if reader.wants_body(deadline) else b""
-        send_all(sock, data + body, deadline)
+        wanted = True
+        if request.body and (field_value(request.headers, "expect") or "").lower() == "100-continue":
+            going.send_head(sock, deadline)
+            wanted = reader.wants_body(deadline)
+        if wanted:
+            going.send(sock, reader, deadline)
+        else:
+            going.stopped = True
     except TimeoutError:
         raise
     except OSError as error:

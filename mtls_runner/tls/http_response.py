@@ -28,6 +28,8 @@ _CONTINUE = (b"HTTP/1.1 100", b"HTTP/1.0 100")
 _CONTINUE_SECONDS = 1.0
 """curl's ``--expect100-timeout``."""
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] +([1-9][0-9]{2})(?: .*)?")
+_OBJECTION = re.compile(rb"(?:HTTP/1\.[01] +1[0-9]{2}[^0-9].*?\n\r?\n)*HTTP/1\.[01] +[3-9][0-9]{2}", re.DOTALL)
+"""A final status of 300 or more, behind interim responses."""
 _SIZE = re.compile(rb"([0-9A-Fa-f]+)[ \t]*(?:;.*)?")
 _BODILESS = frozenset((204, 304))
 _SWITCHING = 101
@@ -99,6 +101,26 @@ class ResponseReader:
             return False
         return self._buffer.startswith(_CONTINUE)
 
+    def refuses(self, turn: Deadline, deadline: Deadline) -> bool:
+        """Listen until ``turn`` has passed; whether the server does not want the rest of the request: it has closed, or begun to
+        answer with a status of 300 or more (of others curl thinks likewise, ``Curl_http_readwrite_headers``).
+
+        Raises:
+            OSError: from the socket.
+            TimeoutError: ``deadline`` has passed.
+        """
+        self._deadline = deadline
+        while not turn.passed:
+            if len(self._buffer) > LONGEST_HEAD or _OBJECTION.match(self._buffer) is not None:
+                return True
+            try:
+                self._more(turn)
+            except TimeoutError:
+                deadline.check("sending the request")
+            except _Ended:
+                return True
+        return False
+
     def read(self, method: str, deadline: Deadline, body_limit: int, *, upgrade: bool = False) -> HttpResponse:
         """The next response, whole.
 
@@ -142,13 +164,15 @@ class ResponseReader:
 
     # --- bytes ---
 
-    def _more(self) -> None:
-        """Wait for some.
+    def _more(self, turn: Deadline | None = None) -> None:
+        """Wait for some, no longer than until ``turn``.
 
         Raises:
             _Ended: no more will come.
         """
         limit(self._sock, self._deadline)
+        if turn is not None:
+            self._sock.settimeout(max(turn.within(self._deadline.remaining()).remaining(), 0.001))
         data = self._sock.recv(CHUNK)
         if not data:
             if was_reset(self._sock):

@@ -326,8 +326,10 @@ def connected(host: str, port: int, deadline: Deadline) -> socket.socket:
     raise failure or OSError(f"{host} has no address")
 
 
-def send_all(sock: socket.socket, data: bytes, deadline: Deadline) -> None:
-    """Send everything before the deadline, however slowly the other end reads.
+def send_all(
+    sock: socket.socket, data: bytes, deadline: Deadline, count: Callable[[int], object] | None = None
+) -> None:
+    """Send everything before the deadline, however slowly the other end reads; ``count`` is told of the bytes that are out.
 
     Raises:
         OSError: from the socket.
@@ -336,7 +338,10 @@ def send_all(sock: socket.socket, data: bytes, deadline: Deadline) -> None:
     rest = memoryview(data)
     while rest:
         limit(sock, deadline)
-        rest = rest[sock.send(rest[:_RECORD]) :]
+        sent = sock.send(rest[:_RECORD])
+        rest = rest[sent:]
+        if count is not None:
+            count(sent)
 
 
 _DRAINED = 1 << 20

@@ -12,7 +12,7 @@ import pytest
 
 from mtls_runner.deadlines import Deadline
 from mtls_runner.model.endpoint import Request
-from mtls_runner.tls.http import ask
+from mtls_runner.tls.http import ask, upload
 from mtls_runner.tls.http_response import ResponseReader
 
 BODY = b"x" * (1 << 20)
@@ -57,7 +57,7 @@ def server() -> Iterator[HTTPServer]:
 def test_the_body_goes_to_who_wants_it(server: HTTPServer, path: str, status: int, arrived: int) -> None:
     request = Request("POST", path, (("Expect", "100-continue"),), BODY)
     with socket.create_connection(server.server_address) as sock:  # type: ignore[arg-type]
-        response = ask(sock, ResponseReader(sock), request, "localhost", Deadline.after(20), 1 << 20)
+        response = ask(sock, ResponseReader(sock), request, upload(request, "localhost"), Deadline.after(20), 1 << 20)
     assert response.status == status
     server.shutdown()
     assert _Handler.bodies == [arrived]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -101,3 +102,12 @@ def test_steps_or_an_expectation(tmp_path: Path) -> None:
         loaded(tmp_path, LAB + "cases: [{name: nothing, client: client, steps: []}]\n")
     with pytest.raises(ScenarioError, match="no connection before this one to resume"):
         loaded(tmp_path, LAB + "cases: [{name: nothing, client: client, steps: [{resume: true, expect: accepted}]}]\n")
+
+
+@pytest.mark.parametrize(
+    ("request_", "fault"), [("{limit_rate: 4}", True), ("{method: POST, body: x, limit_rate: 4}", False)]
+)
+def test_a_rate_is_of_a_body(tmp_path: Path, request_: str, fault: bool) -> None:
+    text = LAB + f"cases: [{{name: slow, client: {{certificate: client, request: {request_}}}, expect: accepted}}]\n"
+    with pytest.raises(ScenarioError, match="no body that could be sent at that rate") if fault else nullcontext():
+        loaded(tmp_path, text)

@@ -258,6 +258,7 @@ def _request(request: Request, files: CurlFiles, *, may_change: bool) -> list[st
         options += ["--request", request.method]
     if body is not None:
         options += ["--data-binary", f"@{body}"]
+        options += ["--limit-rate", str(request.limit_rate)] if request.limit_rate else []
         # What curl adds of its own accord; an empty value takes it away.
         options += [
             part for name in ("Content-Type", "Expect") if name.lower() not in given for part in ("-H", f"{name}:")

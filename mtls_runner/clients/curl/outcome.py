@@ -120,6 +120,7 @@ class Written:
         connections: that it made for this request; 0: it went on with one.
         head_size, body_size: bytes of the response.
         redirects: how many it followed.
+        uploaded: bytes of the request's body that went out.
     """
 
     exit_code: int
@@ -135,6 +136,7 @@ class Written:
     head_size: int = 0
     body_size: int = 0
     redirects: int = 0
+    uploaded: int = 0
 
 
 def stopped(error: str, trace: CurlTrace) -> Written:
@@ -216,6 +218,7 @@ def view(
         messages_left_out=transcript.more,
         local_port=_local_port(written, trace),
         command=command,
+        body_sent=written.uploaded if client.request.body and phase is not Phase.PREPARE else None,
         encrypted=client.protocol.encrypted,
         ocsp=status_reason(written.error, transcript.stapled()) if written.exit_code == _STATUS else None,
     )
@@ -311,6 +314,7 @@ def told(finished: CurlRun, count: int) -> list[Written]:
                 head_size=int(one.get("size_header", 0)),
                 body_size=int(one.get("size_download", 0)),
                 redirects=int(one.get("num_redirects", 0)),
+                uploaded=int(one.get("size_upload", 0)),
             )
             for one in results
         ]

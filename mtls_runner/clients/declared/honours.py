@@ -41,3 +41,4 @@ def given(client: ClientSpec) -> Iterator[tuple[str, bool]]:
     yield from shared_given(client)
     yield "insecure", client.insecure
     yield "request", client.request != Request()
+    yield "limit_rate", client.request.limit_rate > 0

@@ -79,6 +79,7 @@ def _settings(client: ClientSpec, address: Address) -> dict[str, object]:
         "method": client.request.method,
         "path": client.request.path,
         "headers": list(client.request.headers),
+        "limit_rate": client.request.limit_rate,
         "request": _request(client, name if address.port == 443 else f"{host}:{address.port}"),
         "timeout": client.timeout,
     }

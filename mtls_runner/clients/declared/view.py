@@ -112,6 +112,7 @@ def client_view(
         alpn=(trace.alpn if trace is not None else None) or _one(saw, "alpn") or None,
         resumed=trace.resumed if trace is not None else None,
         response=response,
+        body_sent=_number(_one(saw, "body_sent")) if client.request.body else None,
         local_port=local_port or _number(_one(saw, "local_port")),
         command=command,
         signature_algorithms=transcript.signature_algorithms() if transcript is not None else (None, None),

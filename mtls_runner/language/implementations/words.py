@@ -31,6 +31,7 @@ CLIENT_SETTINGS = (
     "ciphersuites",
     "groups",
     "insecure",
+    "limit_rate",
     "partial_chain",
     "passphrase",
     "request",

@@ -60,6 +60,8 @@ _TOLERATED = {
     "certificate not trusted": 27,
 }
 _REQUEST_LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (\S+) HTTP/\d\.\d")  # RFC 9112 §3
+_GAVE_UP = "408"
+"""Of a request that did not come in time: nginx closes without an answer, and logs that (ngx_http_finalize_request)."""
 _WORKER_GONE = re.compile(r"worker process \d+ exited ")
 _ALERT_NUMBER = re.compile(r"SSL alert number (\d+)")
 
@@ -172,6 +174,7 @@ def server_view(lines: Sequence[LogLine], client: ClientView) -> ServerView:
         source="nginx log",
         handshake_complete=bool(access.get("protocol")) if access is not None else None if failure is None else False,
         error="; ".join(words),
+        timed_out=access is not None and access.get("status") == _GAVE_UP,
         wants_proxy_protocol=any(line.wants_proxy_protocol for line in lines),
         error_symbol="CERTIFICATE_VERIFY_FAILED"
         if failure and failure.message.startswith(_NOT_VERIFIED_ANEW)
