@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from mtls_runner.errors import Deadline
+from mtls_runner.deadlines import Deadline
 from mtls_runner.tls.http_response import ResponseReader
 from mtls_runner.tls.sockets import send_all
 

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from mtls_runner.errors import Deadline
+from mtls_runner.deadlines import Deadline
 from mtls_runner.model.endpoint import Request
 from mtls_runner.tls.http import ask, upload
 from mtls_runner.tls.http_response import HttpError, ResponseReader
