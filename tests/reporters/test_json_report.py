@@ -60,6 +60,7 @@ def _as_before(report: object) -> object:
         "upstream",
         "received",
         "redirects",
+        "body_sent",
     }
     if isinstance(report, dict):
         return {key: _as_before(value) for key, value in report.items() if key not in new}
