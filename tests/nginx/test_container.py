@@ -16,15 +16,8 @@ import pytest
 
 from mtls_runner.deadlines import Deadline
 from mtls_runner.errors import EngineError, ServerUnusable
-from mtls_runner.servers.container.engine import (
-    OWNER_LABEL,
-    RUN_LABEL,
-    Container,
-    ContainerSpec,
-    Engine,
-    host_address,
-    sweep,
-)
+from mtls_runner.servers.container.container import Container, ContainerSpec
+from mtls_runner.servers.container.engine import OWNER_LABEL, RUN_LABEL, Engine, host_address, sweep
 from mtls_runner.servers.container.files import ContainerFile
 from mtls_runner.servers.container.owner import Owner
 

@@ -16,7 +16,7 @@ from mtls_runner.errors import ServerUnusable
 from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.pki import Store
-from mtls_runner.servers.container import engine as engine_module
+from mtls_runner.servers.container import container as container_module
 from mtls_runner.servers.container.engine import RUN_LABEL, Engine
 from mtls_runner.servers.nginx.backend import NginxBackend
 from tests.named import tool
@@ -143,7 +143,7 @@ def test_where_it_cannot_read_our_files_they_are_laid_into_another_container(
     reads: Callable[[object], bool] | None,
 ) -> None:
     if reads is not None:
-        monkeypatch.setattr(engine_module, "_reads_our_files", reads)
+        monkeypatch.setattr(container_module, "_reads_our_files", reads)
     context = backend.serve(server, store, Deadline.after(60))
     with backend.beginning(server, tmp_path, Deadline.after(60)):
         running = context.__enter__()
@@ -160,4 +160,4 @@ def test_whose_files_a_container_reads_is_what_the_kernel_says(backend: NginxBac
     """A process that is no container, and one that has ended, read none."""
     del tmp_path, backend
     for pid in (os.getpid(), 0):
-        assert not engine_module._reads_our_files({"Id": "0" * 64, "State": {"Pid": pid}})
+        assert not container_module._reads_our_files({"Id": "0" * 64, "State": {"Pid": pid}})

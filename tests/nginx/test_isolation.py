@@ -22,7 +22,8 @@ from docker.api.client import APIClient
 from mtls_runner.deadlines import Deadline
 from mtls_runner.errors import EngineError
 from mtls_runner.model.endpoint import Address
-from mtls_runner.servers.container.engine import Container, Engine
+from mtls_runner.servers.container.container import Container
+from mtls_runner.servers.container.engine import Engine
 from mtls_runner.servers.container.files import ContainerFile, archive
 
 from ..container_engine import IMAGE, docker_client, not_here

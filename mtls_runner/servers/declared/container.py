@@ -15,7 +15,8 @@ from mtls_runner.model.port import Material
 from mtls_runner.runtimes.clock import check_loaded
 from mtls_runner.runtimes.directory import Place
 from mtls_runner.runtimes.template import render
-from mtls_runner.servers.container.engine import MEMORY, PIDS, Container, ContainerSpec, Engine
+from mtls_runner.servers.container.container import MEMORY, PIDS, Container, ContainerSpec
+from mtls_runner.servers.container.engine import Engine
 from mtls_runner.servers.container.files import ContainerFile
 from mtls_runner.servers.container.reach import Reach
 from mtls_runner.servers.declared.connection_log import ConnectionLog

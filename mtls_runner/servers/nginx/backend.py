@@ -23,7 +23,8 @@ from mtls_runner.servers.nginx.write.configuration import FIRST_PORT, port_insid
 from mtls_runner.servers.nginx.write.inexpressible import inexpressible
 
 if TYPE_CHECKING:
-    from mtls_runner.servers.container.engine import Container, ContainerSpec, Engine
+    from mtls_runner.servers.container.container import Container, ContainerSpec
+    from mtls_runner.servers.container.engine import Engine
     from mtls_runner.servers.container.image import Image
     from mtls_runner.servers.nginx.gate import GatedContainer, WaitingContainer
     from mtls_runner.servers.nginx.running import RunningNginx
@@ -173,7 +174,7 @@ class NginxBackend(ServerBackend):
 
     def _plain(self, servers: Sequence[ServerSpec]) -> tuple[ContainerSpec, Image]:
         """What generated configurations run in, but for their files."""
-        from mtls_runner.servers.container.engine import MEMORY, PIDS, ContainerSpec
+        from mtls_runner.servers.container.container import MEMORY, PIDS, ContainerSpec
 
         image = self._connected().image(_image(servers[0]), self._progress)
         first = FIRST_PORT if len(servers) > 1 else port_inside(servers[0])

@@ -17,7 +17,8 @@ from pathlib import Path, PurePosixPath
 from mtls_runner.deadlines import Deadline
 from mtls_runner.model.endpoint import Address
 from mtls_runner.runtimes.log_stream import LogStream
-from mtls_runner.servers.container.engine import Container, ContainerSpec, Engine
+from mtls_runner.servers.container.container import Container, ContainerSpec
+from mtls_runner.servers.container.engine import Engine
 from mtls_runner.servers.container.files import ContainerFile, lay
 from mtls_runner.servers.nginx.prepare import FOREGROUND
 from mtls_runner.servers.nginx.write.configuration import IN_CONTAINER

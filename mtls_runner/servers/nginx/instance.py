@@ -13,7 +13,7 @@ __all__ = ["NginxInstance", "workers_of"]
 
 
 class NginxInstance(Protocol):
-    """Implemented by :class:`mtls_runner.servers.container.engine.Container`,
+    """Implemented by :class:`mtls_runner.servers.container.container.Container`,
     :class:`mtls_runner.servers.nginx.gate.GatedContainer` and :class:`mtls_runner.servers.nginx.process.NginxProcess`.
     """
 

@@ -1,0 +1,266 @@
+"""A container: what to run in it, as the engine is told, and what can be asked of one that was started."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from mtls_runner.deadlines import Deadline
+from mtls_runner.errors import EngineError, ServerUnusable
+from mtls_runner.model.endpoint import Address
+from mtls_runner.model.observation import Reason
+from mtls_runner.runtimes.log_stream import LogStream
+from mtls_runner.servers.container.api import EngineApi, EngineRequest, Refused
+from mtls_runner.servers.container.connection import translated
+from mtls_runner.servers.container.files import ContainerFile, replacement
+
+__all__ = ["MEMORY", "PIDS", "REMOVAL_SECONDS", "Container", "ContainerSpec", "put", "started"]
+
+REMOVAL_SECONDS = 30.0
+"""How long the engine may take to end a container and its log."""
+MEMORY = 512 * 1024 * 1024
+"""Bytes."""
+PIDS = 512
+
+_NO_WAY_OUT = {"net.ipv4.ip_default_ttl": "1"}
+"""What is sent with this time to live gets as far as this machine and its neighbours on the bridge: the kernel, which would
+forward everything else, drops it and says "no route to host" (RFC 1812 §5.3.1). Published ports work as ever."""
+_NO_NAME_SERVER = ["127.0.0.1"]
+"""Otherwise the container would ask this machine's, which asks the world."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    """What to run.
+
+    Args:
+        image: a reference as ``docker run`` takes it.
+        port: TCP port inside; it is published on 127.0.0.1 under a number that the engine chooses.
+        entrypoint: instead of the image's own; ``None``: the image's.
+        command: instead of the image's own; ``None``: the image's.
+        files: laid in before the start.
+        user: whom the image runs its command as (``Image.user``); files for their owner only belong to this user.
+        capabilities: the only ones it keeps.
+        hosts: names that resolve inside (``/etc/hosts``).
+        mounts: directories of this machine's and where they appear inside, read-only.
+        memory: limit in bytes, swap included.
+        pids: limit of processes and threads.
+        more_ports: published likewise.
+        environment: variables; never a secret.
+        run_as: the user that the command runs as; ``""``: the image's own.
+        directory: that it runs in; ``""``: the image's own.
+        clock: how far ahead its clock is (libfaketime).
+    """
+
+    image: str
+    port: int
+    entrypoint: tuple[str, ...] | None = None
+    command: tuple[str, ...] | None = None
+    files: tuple[ContainerFile, ...] = ()
+    user: str = ""
+    capabilities: tuple[str, ...] = ()
+    hosts: tuple[tuple[str, str], ...] = ()
+    mounts: tuple[tuple[Path, str], ...] = ()
+    memory: int = MEMORY
+    pids: int = PIDS
+    more_ports: tuple[int, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
+    run_as: str = ""
+    directory: str = ""
+    clock: timedelta = timedelta(0)
+
+    @property
+    def laid_in(self) -> tuple[ContainerFile, ...]:
+        """All files that it has to have before the start."""
+        if not self.clock:
+            return self.files
+        from mtls_runner.runtimes.clock import INSIDE, library_for_container
+
+        return (*self.files, ContainerFile(INSIDE, library_for_container()))
+
+    def _environment(self) -> Mapping[str, str]:
+        if not self.clock:
+            return dict(self.environment)
+        from mtls_runner.runtimes.clock import INSIDE, moved_clock
+
+        return moved_clock(self.clock, dict(self.environment), INSIDE)
+
+    def description(self) -> dict[str, Any]:
+        """As the API has it."""
+        ports = [f"{port}/tcp" for port in (self.port, *self.more_ports)]
+        return {
+            "Image": self.image,
+            "Entrypoint": self.entrypoint,
+            "Cmd": self.command,
+            "Env": [f"{name}={text}" for name, text in self._environment().items()],
+            "User": self.run_as,
+            "WorkingDir": self.directory,
+            "ExposedPorts": {port: {} for port in ports},
+            "HostConfig": {
+                "PortBindings": {port: [{"HostIp": "127.0.0.1", "HostPort": ""}] for port in ports},
+                "CapDrop": ["ALL"],
+                "CapAdd": self.capabilities,
+                "SecurityOpt": ["no-new-privileges"],
+                "Memory": self.memory,
+                "MemorySwap": self.memory,
+                "PidsLimit": self.pids,
+                "Sysctls": _NO_WAY_OUT,
+                "Dns": _NO_NAME_SERVER,
+                "ExtraHosts": [f"{name}:{address}" for name, address in self.hosts],
+                "Mounts": [
+                    {"Type": "bind", "Source": str(outside), "Target": inside, "ReadOnly": True}
+                    for outside, inside in self.mounts
+                ],
+                # All of the output is read as it comes; the engine need not keep a second copy.
+                "LogConfig": {"Type": "none"},
+            },
+        }
+
+
+class Container:
+    """A started container. ``address`` is ``None`` when it ended so early that its port was never seen.
+
+    Args:
+        owner: user id that files for their owner only belong to.
+        host: its IP address on the engine's network.
+        more: where further ports came out, by their number inside.
+        reads_our_files: its root can read what this user alone can, in a directory that is mounted.
+    """
+
+    def __init__(
+        self,
+        api: EngineApi,
+        name: str,
+        address: Address | None,
+        log: LogStream,
+        owner: int = 0,
+        more: Mapping[int, Address] | None = None,
+        host: str = "",
+        reads_our_files: bool = False,
+    ) -> None:
+        self._api = api
+        self._owner = owner
+        self.host = host
+        self.name = name
+        self.address = address
+        self.log = log
+        self.more = more or {}
+        self.reads_our_files = reads_our_files
+        self._replacements = itertools.count(1)
+
+    def exit_code(self) -> int | None:
+        """``None`` while it runs."""
+        with translated("asking for the container's state"):
+            state = self._api.call("GET", f"/containers/{self.name}/json")["State"]
+        return None if state["Running"] else int(state["ExitCode"])
+
+    def processes(self) -> tuple[str, ...]:
+        """Command lines of its processes; empty when it no longer runs."""
+        with translated("listing the container's processes"):
+            try:
+                listing = self._api.call("GET", f"/containers/{self.name}/top", ps_args="-eo pid,args")
+            except Refused:
+                return ()
+        return tuple(row[-1] for row in listing.get("Processes") or [])
+
+    def replace(self, files: Sequence[ContainerFile]) -> None:
+        """Files in the place of others, as by rename; see :func:`~mtls_runner.servers.container.files.replacement`."""
+        if files:
+            number = next(self._replacements)
+            with translated("replacing files in the container"):
+                put(self._api, self.name, replacement(files, number, self._owner))
+
+    def signal(self, name: str) -> None:
+        """Send a signal (``HUP``) to its first process."""
+        with translated("sending a signal to the container"):
+            self._api.call("POST", f"/containers/{self.name}/kill", signal=name)
+
+    def output_of(self, *command: str) -> str:
+        """Both streams of a command run inside; ``""`` when it can't be run."""
+        wanted = {"Cmd": command, "AttachStdout": True, "AttachStderr": True}
+        with translated("running a command in the container"):
+            try:
+                made = self._api.call("POST", f"/containers/{self.name}/exec", wanted)["Id"]
+                output = self._api.follow(f"/exec/{made}/start", {"Detach": False, "Tty": False})
+            except Refused:
+                return ""
+            with contextlib.closing(output):
+                written = b"".join(out or err or b"" for out, err in output)
+        return written.decode("utf-8", errors="replace")
+
+
+def put(api: EngineApi, name: str, tar: bytes) -> None:
+    """Unpack a tar in a container."""
+    api.call("PUT", f"/containers/{name}/archive", tar, path="/")
+
+
+def started(
+    api: EngineApi, name: str, spec: ContainerSpec, asked: EngineRequest, log: LogStream, owner: int
+) -> Container:
+    """The container that the engine was asked to start, as soon as it has.
+
+    Args:
+        api, name, spec: which, on which engine.
+        asked: the request.
+        log: what it writes.
+        owner: user id that files for their owner only belong to.
+
+    Raises:
+        ServerUnusable: its command can't be started.
+        EngineError: it is not cut off from other machines, or has no published port.
+    """
+    with translated("starting a container"):
+        _check_started(asked)
+        state = api.call("GET", f"/containers/{name}/json")
+        host, found = _published(state["NetworkSettings"], (spec.port, *spec.more_ports), log)
+    return Container(api, name, found.get(spec.port), log, owner, found, host, _reads_our_files(state))
+
+
+def _check_started(asked: EngineRequest) -> None:
+    try:
+        asked.answer()
+    except Refused as refused:
+        # runc's own failure: the command is not in the image, or may not be executed.
+        if refused.status == HTTPStatus.BAD_REQUEST:
+            message = f"the container's command can't be started: {refused.message}"
+            raise ServerUnusable(message, reason=Reason.BAD_CONFIG) from refused
+        raise
+
+
+def _reads_our_files(state: Mapping[str, Any]) -> bool:
+    """Whether its root is ours, or this user: it runs on this kernel, and no other user stands in root's place."""
+    process = Path("/proc") / str(state["State"]["Pid"])
+    try:
+        here = state["Id"] in (process / "cgroup").read_text()
+        inside, outside, _ = (process / "uid_map").read_text().split(maxsplit=2)
+    except (OSError, ValueError):  # it has ended, or runs in a virtual machine
+        return False
+    return here and inside == "0" and int(outside) in (0, os.geteuid())
+
+
+def _published(network: Mapping[str, Any], wanted: Sequence[int], log: LogStream) -> tuple[str, dict[int, Address]]:
+    """Its IP address, and where the ports came out; both empty for a container that ended by now: its log says why.
+
+    Raises:
+        EngineError: the container is not cut off from other machines, or has no published port.
+    """
+    if network.get("GlobalIPv6Address"):
+        raise EngineError(
+            "the container engine gives containers addresses of IPv6, by which they would reach other machines. "
+            'Next: take "ipv6" out of its daemon.json, or use another engine (`docker context use`)'
+        )
+    ports = network["Ports"] or {}
+    bindings = {port: ports.get(f"{port}/tcp") or [] for port in wanted}
+    if all(bindings.values()):
+        host = next((one["IPAddress"] for one in network["Networks"].values() if one.get("IPAddress")), "")
+        return host, {port: Address("127.0.0.1", int(found[0]["HostPort"])) for port, found in bindings.items()}
+    if log.wait_ended(Deadline.after(REMOVAL_SECONDS)):
+        return "", {}
+    raise EngineError("the engine published no port; is its networking set up (`docker network ls`)?")
