@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mtls_runner.deadlines import Deadline, ended_by
 from mtls_runner.model.endpoint import ClientSpec
-from mtls_runner.model.observation import ClientView, Direction, HttpResponse, Phase
+from mtls_runner.model.observation import ClientView, Direction, HttpResponse, Phase, field_value
 from mtls_runner.tls.context import Problem
 from mtls_runner.tls.http import ask, upload
 from mtls_runner.tls.http_response import HttpError, ResponseReader
@@ -42,9 +42,9 @@ class PythonConnection:
     """
 
     __slots__ = (
+        "_before",
         "_client",
         "_dialogue",
-        "_handshake",
         "_host",
         "_keep",
         "_number",
@@ -78,7 +78,7 @@ class PythonConnection:
         self._reader: ResponseReader | None = None
         self._dialogue: Dialogue | None = None
         self._view: ClientView | None = None
-        self._handshake: tuple[int, ClientView] | None = None
+        self._before: tuple[int, ClientView] | None = None
         self.phase = Phase.CONNECT
         self.transcript = Transcript()
         self.error = ""
@@ -285,20 +285,28 @@ class PythonConnection:
 
     def _told(self) -> ClientView:
         """As the lab's own noun."""
-        seen, known = self.transcript.size, self._handshake
-        if known is None or known[0] != seen or self.symbol or self.timed_out:
-            known = self._handshake = seen, self._all_told()
+        seen, before, open_ = self.transcript.size, self._before, self._sock is not None
+        if before is not None and before[0] == seen and not self.symbol and not self.timed_out:
+            view = before[1]
+            same = (view.phase, view.response, view.received, view.stays_open)
+            if same == (self.phase, self.response, self.received, open_):
+                return replace(view, request_number=self._number)
+        else:
+            view = self._all_told()
         view = replace(
-            known[1],
+            view,
             phase=self.phase,
             response=self.response,
             received=self.received,
             body_sent=self.body_sent if self.body_sent is not None or not self._client.request.body else 0,
             request_number=self._number,
-            stays_open=self._sock is not None,
+            stays_open=open_,
             exit_code=None,
         )
-        return replace(view, exit_code=predict(view)) if self._client.protocol.asks else view
+        if self._client.protocol.asks:
+            view = replace(view, exit_code=predict(view))
+        self._before = seen, view
+        return view
 
     def _all_told(self) -> ClientView:
         """With what the transcript says, which most requests of a connection add nothing to."""
@@ -339,5 +347,5 @@ class PythonConnection:
 
 def _is_last(response: HttpResponse) -> bool:
     """Whether the server says that it closes the connection after this response (RFC 9112 §9.6)."""
-    options = ",".join(value for name, value in response.headers if name.lower() == "connection")
+    options = field_value(response.headers, "connection") or ""
     return "close" in (option.strip().lower() for option in options.split(","))

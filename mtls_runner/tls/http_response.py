@@ -10,6 +10,7 @@ import os
 import re
 import socket
 from collections.abc import Iterator
+from functools import lru_cache
 
 from mtls_runner.deadlines import Deadline
 from mtls_runner.model.observation import HttpResponse
@@ -30,6 +31,7 @@ _CONTINUE_SECONDS = 1.0
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] +([1-9][0-9]{2})(?: .*)?")
 _OBJECTION = re.compile(rb"(?:HTTP/1\.[01] +1[0-9]{2}[^0-9].*?\n\r?\n)*HTTP/1\.[01] +[3-9][0-9]{2}", re.DOTALL)
 """A final status of 300 or more, behind interim responses."""
+_END_OF_HEAD = re.compile(rb"\n\r?\n")
 _SIZE = re.compile(rb"([0-9A-Fa-f]+)[ \t]*(?:;.*)?")
 _BODILESS = frozenset((204, 304))
 _SWITCHING = 101
@@ -185,18 +187,22 @@ class ResponseReader:
         del self._buffer[:count]
         return taken
 
-    def _line(self) -> bytes:
-        """The next one of a head, without its line break, which may lack its carriage return (RFC 9112 §2.2)."""
-        searched = 0
-        while (end := self._buffer.find(b"\n", searched)) < 0:
-            searched = len(self._buffer)
-            if self._head + searched > LONGEST_HEAD:
-                raise _too_long()
-            self._more()
-        self._head += end + 1
+    def _lines(self) -> Iterator[bytes]:
+        """Of a head, as they come."""
+        while True:
+            searched = 0
+            while (end := self._buffer.find(b"\n", searched)) < 0:
+                searched = len(self._buffer)
+                if self._head + searched > LONGEST_HEAD:
+                    raise _too_long()
+                self._more()
+            yield self._of_head(end + 1)
+
+    def _of_head(self, count: int) -> bytes:
+        self._head += count
         if self._head > LONGEST_HEAD:
             raise _too_long()
-        return self._take(end + 1)[:-1].removesuffix(b"\r")
+        return self._take(count)
 
     # --- head ---
 
@@ -208,32 +214,15 @@ class ResponseReader:
                     shown = bytes(self._buffer[:_SHOWN])
                     raise HttpError(f"the answer does not begin as HTTP/1.1 does, but with {shown!r}")
                 self._more()
-            line = self._line()
-            match = _STATUS_LINE.fullmatch(line)
-            if match is None or b"\0" in line:
-                raise HttpError(f"{line[:_SHOWN]!r} is not a status line of HTTP/1.1")
-            status, fields = int(match[1]), tuple(self._fields())
+            whole = _END_OF_HEAD.search(self._buffer)
+            if whole is not None:
+                status, fields = _whole_head(self._of_head(whole.end()))
+            else:
+                status, fields = _head(self._lines())
             if status == _SWITCHING and not upgrade:
                 raise HttpError("the server switches to another protocol (101), which nobody offered")
             if status >= 200 or status == _SWITCHING:
                 return status, fields
-
-    def _fields(self) -> Iterator[tuple[str, str]]:
-        name, value = "", ""
-        while line := self._line():
-            if b"\0" in line:
-                raise HttpError(f"a NUL in the head of the response: {line[:_SHOWN]!r}")
-            if line[:1] in (b" ", b"\t") and name:
-                value = f"{value} {_text(line)}"  # obs-fold, RFC 9112 §5.2
-                continue
-            if name:
-                yield name, value
-            before, colon, after = line.partition(b":")
-            if not colon:
-                raise HttpError(f"a line without a colon in the head of the response: {line[:_SHOWN]!r}")
-            name, value = _text(before).lower(), _text(after)
-        if name:
-            yield name, value
 
     # --- body ---
 
@@ -282,7 +271,7 @@ class ResponseReader:
             if not self._buffer.startswith((b"\r\n", b"\n")):
                 raise HttpError(f"a chunk of the response's body is longer than the {size} bytes that it says")
             self._take(self._buffer.index(b"\n") + 1)
-        for _ in self._fields():  # trailers
+        for _ in _fields(self._lines()):  # trailers
             pass
 
     def _chunk_size(self) -> int:
@@ -296,8 +285,49 @@ class ResponseReader:
         return int(match[1], 16)
 
 
+@lru_cache(maxsize=4)  # a server answers the same over and over
+def _whole_head(head: bytes) -> tuple[int, _Fields]:
+    return _head(iter(head.split(b"\n")))
+
+
+def _head(lines: Iterator[bytes]) -> tuple[int, _Fields]:
+    """Status and fields of the lines up to the empty one.
+
+    Raises:
+        HttpError: they are no head of HTTP/1.1; raised at the first line that says so.
+    """
+    line = _unbroken(next(lines))
+    match = _STATUS_LINE.fullmatch(line)
+    if match is None or b"\0" in line:
+        raise HttpError(f"{line[:_SHOWN]!r} is not a status line of HTTP/1.1")
+    return int(match[1]), tuple(_fields(lines))
+
+
+def _fields(lines: Iterator[bytes]) -> Iterator[tuple[str, str]]:
+    name, value = "", ""
+    while line := _unbroken(next(lines)):
+        if b"\0" in line:
+            raise HttpError(f"a NUL in the head of the response: {line[:_SHOWN]!r}")
+        if line[:1] in (b" ", b"\t") and name:
+            value = f"{value} {_text(line)}"  # obs-fold, RFC 9112 §5.2
+            continue
+        if name:
+            yield name, value
+        before, colon, after = line.partition(b":")
+        if not colon:
+            raise HttpError(f"a line without a colon in the head of the response: {line[:_SHOWN]!r}")
+        name, value = _text(before).lower(), _text(after)
+    if name:
+        yield name, value
+
+
+def _unbroken(line: bytes) -> bytes:
+    """Without its line break, which may lack its carriage return (RFC 9112 §2.2)."""
+    return line.removesuffix(b"\n").removesuffix(b"\r")
+
+
 def _text(octets: bytes) -> str:
-    return octets.decode("latin-1").strip(" \t")
+    return octets.strip(b" \t").decode("latin-1")
 
 
 def _too_long() -> HttpError:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import math
+import select
 import socket
 import ssl
 import time
@@ -292,11 +293,20 @@ def arrived(sock: socket.socket) -> bytes | None:
     Raises:
         OSError: from the socket; a reset, for one.
     """
+    unread = isinstance(sock, ssl.SSLSocket) and sock.pending()
+    if not unread and not _readable(sock):  # mostly; to ask the system is cheaper than to be told by an exception
+        return None
     sock.setblocking(False)
     try:
         return sock.recv(CHUNK)
     except (BlockingIOError, ssl.SSLWantReadError):
         return None
+
+
+def _readable(sock: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def cut_off(sock: socket.socket) -> None:

@@ -11,6 +11,8 @@ import pytest
 
 from mtls_runner import load
 from mtls_runner.engine.lab import Lab
+from mtls_runner.model import Reason
+from mtls_runner.model.verdict import Status
 from mtls_runner.pki.keys import KeyPool
 
 from .conftest import LAB, Run
@@ -46,6 +48,25 @@ def test_nginx_numbers_one_connection(run: Run, tool: str) -> None:
     for one, words in zip(seen, _SUMMARIES, strict=True):
         assert ("of its connection" in one["summary"]) == bool(words)
         assert words in one["summary"]
+
+
+@pytest.mark.usefixtures("nginx_program")
+@pytest.mark.parametrize(("repeat", "status"), [(999, Status.PASS), (1000, Status.FAIL)])
+def test_a_step_ends_with_the_first_request_that_is_told_otherwise(tmp_path: Path, repeat: int, status: Status) -> None:
+    """nginx closes a connection after ``keepalive_requests``, 1000 unless its configuration says otherwise."""
+    path = tmp_path / "steps.yaml"
+    more = f"      - {{reuse: true, connect: {{repeat: {repeat}}}, expect: accepted}}\n"
+    path.write_text(
+        KEPT.partition("      - {reuse: first")[0].replace("ca}", "ca, backend: nginx, runtime: process}") + more
+    )
+    plan = load(path)
+    with Lab(plan, pool=KeyPool()) as lab:
+        *_, last = lab.run(plan.cases[0]).steps
+    assert last.status is status, last.error
+    assert last.observation is not None
+    assert last.observation.client is not None
+    assert last.observation.client.request_number == repeat + 1
+    assert last.observation.reason is (None if status is Status.PASS else Reason.CLOSED)
 
 
 def test_what_a_server_closes_lives_no_longer_and_curl_connects_anew(run: Run) -> None:

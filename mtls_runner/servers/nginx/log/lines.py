@@ -6,7 +6,8 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 from mtls_runner.model.observation import Alert, ClientView, Direction, HttpRequest, Reason, ServerView
 from mtls_runner.servers.nginx.log.ocsp import OcspVerdict, ocsp_held
@@ -82,7 +83,7 @@ class LogLine:
     connection: int | None = None
     level: str = ""
     message: str = ""
-    access: Mapping[str, str] | None = None
+    access: Mapping[str, str] | None = field(default=None, hash=False)
 
     @property
     def ends_connection(self) -> bool:
@@ -141,6 +142,7 @@ class LogLine:
         return tuple(int(found[1]) for found in _ALERT_NUMBER.finditer(self.message))
 
 
+@lru_cache(maxsize=64)  # nginx logs the requests of one connection alike
 def parse_line(text: str) -> LogLine:
     """Whatever a container writes: a line that is neither of the two kinds has only its text."""
     if text.startswith(MARK):
@@ -159,6 +161,11 @@ def parse_line(text: str) -> LogLine:
 
 def server_view(lines: Sequence[LogLine], client: ClientView) -> ServerView:
     """What the lines of one connection say; ``client`` only names the certificate by its fingerprint."""
+    return _view_of(tuple(lines), client.sent_chain[0] if client.sent_chain else None)
+
+
+@lru_cache(maxsize=16)
+def _view_of(lines: tuple[LogLine, ...], leaf: bytes | None) -> ServerView:
     access = next((line.access for line in reversed(lines) if line.access is not None), None)  # the last request's
     refusal = next((line for line in lines if _is_refusal(line)), None)
     telling = [line for line in lines if not line.is_stale]
@@ -182,8 +189,8 @@ def server_view(lines: Sequence[LogLine], client: ClientView) -> ServerView:
         reasons=_OF_A_SESSION if failure and failure.message.startswith(_NOT_VERIFIED_ANEW) else frozenset(),
         verify_code=_verify_code(refusal, verify),
         client_verify=verify,
-        client_subject=_subject(access, client) if access else None,
-        presented=_subject(access, client) if access else None,
+        client_subject=_subject(access, leaf) if access else None,
+        presented=_subject(access, leaf) if access else None,
         refused_status=_status(access) if refusal else None,
         alerts=_alerts(lines),
         request=_request(access) if access else None,
@@ -227,14 +234,14 @@ def _status(access: Mapping[str, str] | None) -> int:
     return int(status) if status.isdigit() else 400
 
 
-def _subject(access: Mapping[str, str], client: ClientView) -> str | None:
+def _subject(access: Mapping[str, str], leaf: bytes | None) -> str | None:
     """nginx's fingerprint proves which certificate it saw; its own text of a name spells rarer attributes differently."""
     name = access.get("subject") or None
     fingerprint = access.get("fingerprint")
     if not fingerprint:
         return name
-    if client.sent_chain and _sha1(client.sent_chain[0]) == fingerprint:
-        return subject(client.sent_chain[0])
+    if leaf is not None and _sha1(leaf) == fingerprint:
+        return subject(leaf)
     return name or ""  # a certificate's name may be empty
 
 
