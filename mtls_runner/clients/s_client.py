@@ -23,6 +23,8 @@ __all__ = ["cannot", "command"]
 
 _OPENSSLS_OWN = (TlsVersion.V1_2, TlsVersion.V1_3)
 """What it offers of its own accord at the security level of 2 that Debian and others have."""
+_MOST_TYPED = 2000
+"""Octets of a request that stand in the command itself; of a longer one they are in a file."""
 _END = b"-----END CERTIFICATE-----"
 _PLAIN = re.compile(rb"[ !\"#$&(-\[\]-~]")  # without ' (the shell's), % and \ (printf's)
 
@@ -60,7 +62,7 @@ def command(client: ClientSpec, address: Address, material: Material) -> str:
     options += _negotiation(client)
     typed = shlex.join(["openssl", "s_client", "-quiet", *options])
     request = _octets(client.request, client.server_name or address.host)
-    if any(is_secret(name) for name, _ in client.request.headers):
+    if len(request) > _MOST_TYPED or any(is_secret(name) for name, _ in client.request.headers):
         return f"{typed} < {shlex.quote(str(_kept(place, 'request', request)))}"
     return f"printf {_printf(request)} | {typed}"
 

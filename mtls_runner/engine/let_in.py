@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -93,6 +94,14 @@ _KEYS = {
 }
 _NAMED = ("ciphersuites", "ciphers", "groups", "signature_algorithms", "alpn", "config", "tls", "upstreams", "files")
 """Settings that a program's message names, in its own words or in ours."""
+_LISTS = ("groups", "signature_algorithms", "ciphersuites", "ciphers", "alpn")
+"""Settings of which a program's message names a part: the one that it does not know."""
+
+
+def _written(server: ServerSpec, key: str) -> Sequence[str]:
+    """The parts of a setting that is a list, or OpenSSL's text of one."""
+    value = getattr(server, key)
+    return value if isinstance(value, tuple) else re.findall("[^:, ]+", value or "")
 
 
 def blamed(plan: Plan, server: ServerSpec, error: LabError) -> Span | None:
@@ -103,6 +112,7 @@ def blamed(plan: Plan, server: ServerSpec, error: LabError) -> Span | None:
         return None
     said = " ".join((str(error), *error.log)).lower()
     named = tuple(key for key in _NAMED if key in said or key.replace("_", " ").rstrip("s") in said)
+    named += tuple(key for key in _LISTS if any(text.lower() in said for text in _written(server, key)))
     for key in (*_KEYS.get(error.reason, named), *named):
         for place in (("server", server.id, key), ("certificate", server.certificate or "", key)):
             if place in plan.places:

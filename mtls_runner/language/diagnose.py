@@ -79,6 +79,12 @@ _KINDS: Mapping[str, str] = {
     "float_type": "a number",
     "bool_type": "true or false",
 }
+#: Of what stands there by id, and is described itself.
+_SEVERAL: Mapping[Loc, str] = {
+    ("servers",): "ids here, and under each its keys; the only server's stand under server:",
+    ("authorities",): "ids here, and under each its keys; the only authority's stand under ca:",
+    ("leaves",): "ids here, and under each its keys",
+}
 _ATTRIBUTE = re.compile(r"(CN|O|OU|C|L|ST|DC|UID|SN|GN|STREET|emailAddress|serialNumber|[0-9.]+)=")
 _LIMITS: Mapping[str, str] = {
     "greater_than": "more than {gt}",
@@ -148,6 +154,8 @@ class _Mistake:
             return Diagnostic("this number is out of range", self._span, _LIMITS[self._kind].format(**self._context))
         wanted = _KINDS.get(self._kind, "something else")
         listed = "items, each behind '- '" if wanted == "a list" and isinstance(self._node, MappingNode) else ""
+        if self._path[:-1] in _SEVERAL:
+            listed = _SEVERAL[self._path[:-1]]
         return Diagnostic(f"{wanted} is expected here, not {_what(self._node)}", self._span, listed)
 
     def _owner(self) -> type[BaseModel] | None:

@@ -75,6 +75,8 @@ _USAGE_WORDS: Mapping[str, tuple[str, ...]] = {
     "both": ("serverAuth", "clientAuth"),
     "none": (),
 }
+_NUMBERS = re.compile(r"[0-9]+(\.[0-9]+)+")
+"""Of which no host's name is made: its last label would be a number (URL Standard, "ends in a number")."""
 _OID = re.compile(r"[0-2](\.(0|[1-9][0-9]{0,39})){1,40}")
 _RELATIVE = re.compile(r"[+-]?(?:[0-9]{1,7}[smhdw])+")
 MOMENT_SCHEMA: Json = {
@@ -186,6 +188,8 @@ def alternative_name(value: Value) -> str:
         return f"IP:{text}"
     if "://" in text:
         return f"URI:{_with_a_labels('URI', text)}"
+    if _NUMBERS.fullmatch(text):
+        raise fail("this is not an IP address", "127.0.0.1 or ::1; DNS:… for a name that looks like one")
     return _checked_name("email" if "@" in text else "DNS", text)
 
 

@@ -60,6 +60,7 @@ cases:
       certificate: good
       request: {{method: POST, path: "/a%20b?c='d'", headers: {{X-Odd: "100% 'quoted' \\\\"}}, body: "it's 5 %"}}
     expect: accepted
+  - {{name: a large body, client: {{certificate: good, request: {{method: POST, body: {{size: 200000}}}}}}, expect: accepted}}
 matrix:
   client.tls: [TLSv1.2, TLSv1.3]
 """
@@ -206,7 +207,7 @@ def check_openssl(entry: Entry, done: subprocess.CompletedProcess[str], *, nginx
 
 def check_all(serving: Serving, *, nginx: bool) -> None:
     """Every command does what its case says."""
-    assert len(serving.entries) == 26
+    assert len(serving.entries) == 28
     for entry in serving.entries:
         assert entry.reasons == []
         by_curl, by_openssl = entry.commands
@@ -214,6 +215,7 @@ def check_all(serving: Serving, *, nginx: bool) -> None:
         check_openssl(entry, typed(by_openssl), nginx=nginx)
         for command in entry.commands:
             assert "in-no-output" not in command
+            assert len(command) < 5000  # as somebody types it
 
 
 def files(serving: Serving) -> Path:
@@ -230,12 +232,12 @@ def test_every_command_does_by_hand_what_its_case_says(cli: Cli, write: Write) -
         assert kept
         assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in kept)
         # two commands for each case; openssl looks at its key before it connects, curl afterwards
-        lines = running.connections(2 * 26 - 4)
+        lines = running.connections(2 * 28 - 4)
         code, told = running.stop()
     assert (code, told) == (0, "stopped; servers and material are gone\n")
     assert not material.exists()
     assert "in-no-output" not in "".join(lines)
-    assert sum(" accepted  " in line for line in lines) == 2 * 10
+    assert sum(" accepted  " in line for line in lines) == 2 * 12
 
 
 @pytest.mark.usefixtures("nginx_engine")
@@ -243,11 +245,11 @@ def test_every_command_does_with_nginx_what_its_case_says(cli: Cli, write: Write
     write("by-hand.yaml", SCENARIO.replace("DEPTH", "5"))
     with serving(cli, "by-hand.yaml", "--backend", "nginx", "--image", IMAGE) as running:
         check_all(running, nginx=True)
-        lines = running.connections(2 * 10, "accepted  ")
+        lines = running.connections(2 * 12, "accepted  ")
         code, told = running.stop()
     assert code == 0
     lines += [line for line in told.splitlines() if CONNECTION.match(line)]
-    assert sum("accepted  " in line for line in lines) == 2 * 10
+    assert sum("accepted  " in line for line in lines) == 2 * 12
     refused = [line for line in lines if "refused: " in line]
     assert len(refused) == 2 * 8
     assert all("(HTTP 400)" in line for line in refused)

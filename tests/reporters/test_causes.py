@@ -46,6 +46,7 @@ cases:
   - {name: locked out, server: shut, client: client, expect: accepted}
   - {name: garbled, server: garbled, client: client, expect: accepted}
   - {name: garbled too, server: garbled, client: old, expect: accepted}
+  - {name: odd, server: odd, client: client, expect: accepted}
   - {name: no list, server: unlisted, client: client, expect: accepted}
   - {name: late list, server: late, client: client, expect: accepted}
 """
@@ -54,6 +55,9 @@ LAB = LAB.replace(
     """\
   unlisted: {like: main, trust: [ca, other], crl: other}
   late: {like: main, crl: stale}
+  odd:
+    like: main
+    groups: [X25591]
 crls:
   stale: {issuer: ca, next_update: -1h}
 cases:
@@ -73,7 +77,7 @@ HINTS = {
     "has one": r"The client has a certificate, `client`: client: \{\} has none\.",
     "insecure": r"The client looks at nothing of the server \(insecure: true\)\.",
     "no list": r"The certificate `client` is looked up in a CRL of `ca`, and the server has none \(line 17\)\.",
-    "late list": r"The certificate `client` is looked up in the CRL `stale`, which expired .* \(line 20\)\.",
+    "late list": r"The certificate `client` is looked up in the CRL `stale`, which expired .* \(line 23\)\.",
     "named": r"`server` names DNS:localhost, .*\.",
 }
 
@@ -116,7 +120,7 @@ def test_a_server_that_did_not_start_is_shown_at_the_line_to_blame(
     told: tuple[dict[str, Verdict], list[str], list[str]],
 ) -> None:
     verdicts, _, _ = told
-    for name, line in (("locked out", 12), ("garbled", 16)):
+    for name, line in (("locked out", 12), ("garbled", 16), ("odd", 21)):
         place = verdicts[name].span
         assert place is not None
         assert place.line == line, name
