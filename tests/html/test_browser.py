@@ -82,6 +82,9 @@ def complaints(tab: Browser) -> list[str]:
     return [f"{name}: {params}" for name, params in tab.events if name in bad]
 
 
+DRAWN = "getComputedStyle(document.querySelector('.case')).contentVisibility"
+
+
 def test_nothing_is_fetched_and_nothing_complains(tab: Browser, twenty: Path) -> None:
     tab.events.clear()
     tab.look(width=1280, height=900)
@@ -102,6 +105,7 @@ def test_the_structure(tab: Browser, twenty: Path) -> None:
     assert texts(tab, "main h2 small") == [str(twenty.with_name("lab.scenario.yaml"))]
     assert shown(tab, ".case") == 20
     assert shown(tab, ".case.fail") == 2
+    assert tab.value(DRAWN) == "visible", "a picture of the whole page has all cases"
     assert shown(tab, "nav li") == 1, "two variants with the same fault are one thing to look at"
     assert shown(tab, "nav li a") == 2
     assert shown(tab, ".tree li") == 10
@@ -246,6 +250,7 @@ def test_five_hundred_cases_are_usable(tab: Browser, five_hundred: Path) -> None
     tab.open(five_hundred)
     assert texts(tab, "h1") == ["6 failed of 500 cases"]
     assert shown(tab, ".group") == 250
+    assert tab.value(DRAWN) == "auto", "so many are drawn as they are scrolled to"
     assert shown(tab, ".group:not([open]) .case") == 0
     assert shown(tab, "nav li") == 3
     tab.value("document.querySelector('#show-pass').click()")

@@ -46,6 +46,8 @@ _ALWAYS_WHOLE = 100
 _OPENED = 3
 """Cases that did not pass and stand open, one of each name."""
 _LISTED = 12
+_LONG = 200
+"""Cases of a page that is drawn as it is scrolled; of fewer, all of it, so that a picture of the whole page has them all."""
 _MOST_CERTIFICATES = 24
 """Of a file whose tree stands open."""
 _MANY = 40
@@ -176,6 +178,7 @@ class HtmlReporter:
             attention=wrong[:_LISTED],
             unlisted=len(wrong) - _LISTED,
             files=self._files,
+            long=self._total > _LONG,
             filters=self._total > 1,
             choices=[_Choice(each, WORDS[each], counts[each]) for each in WORST_FIRST if counts[each]],
             versions=list(event.versions.items()),
