@@ -16,7 +16,7 @@ from mtls_runner.model.chain_faults import Fault, faults
 from mtls_runner.model.endpoint import TlsVersion
 from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.pki.certificate_facts import facts
-from mtls_runner.pki.described import public_key
+from mtls_runner.pki.public_keys import public_key
 
 __all__ = ["refused_for_the_chain"]
 

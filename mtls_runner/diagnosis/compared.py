@@ -11,7 +11,7 @@ from mtls_runner.diagnosis.keys import algorithms_for
 from mtls_runner.model.certificate import moment
 from mtls_runner.model.chain import lineage
 from mtls_runner.model.observation import Outcome, Reason
-from mtls_runner.pki.described import public_key
+from mtls_runner.pki.public_keys import public_key
 
 __all__ = ["Compared", "compared"]
 

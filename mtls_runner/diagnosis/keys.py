@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mtls_runner.model.endpoint import TlsVersion
-from mtls_runner.pki.described import PublicKeyFacts
+from mtls_runner.pki.public_keys import PublicKeyFacts
 
 __all__ = ["algorithms_for", "fits"]
 

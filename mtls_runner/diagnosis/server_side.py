@@ -9,7 +9,7 @@ from mtls_runner.diagnosis.client_chain import refused_for_the_chain
 from mtls_runner.diagnosis.evidence import Evidence
 from mtls_runner.diagnosis.keys import algorithms_for
 from mtls_runner.model.observation import Outcome, Reason
-from mtls_runner.pki.described import public_key
+from mtls_runner.pki.public_keys import public_key
 from mtls_runner.tls.rules import same_answer
 
 __all__ = ["refused_by_server"]

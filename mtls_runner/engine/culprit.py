@@ -110,7 +110,7 @@ class Culprit:
         own = [crl.file for crl in verifier.crls if crl.file is not None]
         if reason not in _OF_LISTS or not own or self._material is None:
             return ""
-        from mtls_runner.pki.described import list_trouble
+        from mtls_runner.pki.own_lists import list_trouble
 
         ders = {id_: one.certificate for id_, one in self._material.users_files.own.items()}
         looked_up = sent if verifier.crl_check is RevocationCheck.CHAIN else sent[:1]
@@ -137,7 +137,7 @@ class Culprit:
         mine = own.get(shown or "")
         if mine is None or not mine.certificate:
             return ""
-        from mtls_runner.pki.described import public_key
+        from mtls_runner.pki.public_keys import public_key
 
         key = public_key(mine.certificate)
         if key.kind != "ec" or key.curve in _CURVES:

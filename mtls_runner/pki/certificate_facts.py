@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from cryptography.x509 import Name, load_der_x509_certificate
 
+from mtls_runner.pki.lenient import attempt, load_certificate
 from mtls_runner.tls import asn1
 from mtls_runner.tls.messages import subject as subject_text
 
@@ -69,37 +70,27 @@ def loads(der: bytes) -> bool:
 def facts(der: bytes) -> CertificateFacts:
     """The facts of a DER certificate; of anything else there are none."""
 
-    loaded = _loaded(der)
+    loaded = load_certificate(der)
 
     def read(what: Callable[[Any], _T]) -> _T | None:
-        try:
-            return what(loaded) if loaded is not None else None
-        except (ValueError, TypeError, KeyError):
-            return None
+        return attempt(lambda: what(loaded)) if loaded is not None else None
 
     return CertificateFacts(
         text=subject_text(der),
-        subject=read(lambda certificate: str(certificate.subject.hashable)),
-        issuer=read(lambda certificate: str(certificate.issuer.hashable)),
+        subject=read(lambda one: str(one.subject.hashable)),
+        issuer=read(lambda one: str(one.issuer.hashable)),
         key=read(
-            lambda certificate: hashlib.sha1(
+            lambda one: hashlib.sha1(
                 # without the BIT STRING's first octet, the number of unused bits
-                certificate.public_key["public_key"].contents[1:],
+                one.public_key["public_key"].contents[1:],
                 usedforsecurity=False,
             ).digest()
         ),
-        subject_key=read(lambda certificate: certificate.key_identifier),
-        authority_key=read(lambda certificate: certificate.authority_key_identifier),
-        begin=read(lambda certificate: certificate.not_valid_before),
-        end=read(lambda certificate: certificate.not_valid_after),
+        subject_key=read(lambda one: one.key_identifier),
+        authority_key=read(lambda one: one.authority_key_identifier),
+        begin=read(lambda one: one.not_valid_before),
+        end=read(lambda one: one.not_valid_after),
     )
-
-
-def _loaded(der: bytes) -> Any:
-    try:
-        return asn1.x509.Certificate.load(der)
-    except (ValueError, TypeError, KeyError):
-        return None
 
 
 def subject_name(der: bytes) -> Name:

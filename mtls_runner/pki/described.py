@@ -10,11 +10,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
-from cryptography.hazmat.primitives.serialization import load_der_public_key
-
 from mtls_runner.model.certificate import (
     BasicConstraints,
     CertificateSpec,
@@ -28,7 +23,9 @@ from mtls_runner.model.certificate import (
 )
 from mtls_runner.pki.certificate_facts import facts
 from mtls_runner.pki.extensions import EXTENDED_KEY_USAGES, KEY_USAGES
-from mtls_runner.pki.pem import blocks as pem_blocks
+from mtls_runner.pki.lenient import attempt, load_certificate
+from mtls_runner.pki.public_keys import PublicKeyFacts, public_key
+from mtls_runner.pki.signatures import signed_by
 from mtls_runner.tls import asn1
 from mtls_runner.tls.messages import issuer as issuer_text
 from mtls_runner.tls.messages import subject as subject_text
@@ -36,9 +33,8 @@ from mtls_runner.tls.messages import subject as subject_text
 if TYPE_CHECKING:
     from mtls_runner.pki.own import Own
 
-__all__ = ["Described", "PublicKeyFacts", "describe", "list_trouble", "public_key", "unseen", "unused_id", "with_own"]
+__all__ = ["Described", "describe", "unseen", "unused_id", "with_own"]
 
-_T = TypeVar("_T")
 _Found = TypeVar("_Found")
 _ALWAYS = timedelta(days=36500)
 _USAGES = {oid.dotted_string: name for name, oid in EXTENDED_KEY_USAGES.items()}
@@ -47,30 +43,6 @@ _RSA = ((2048, KeyAlgorithm.RSA_1024), (3072, KeyAlgorithm.RSA_2048), (4096, Key
 _EC = ((384, KeyAlgorithm.EC_P256), (521, KeyAlgorithm.EC_P384))
 _GENERAL_NAMES = {"dns_name": "DNS", "ip_address": "IP", "rfc822_name": "email", "uniform_resource_identifier": "URI"}
 _SUBJECT_KEY, _CONSTRAINTS = "2.5.29.14", "2.5.29.19"
-
-
-@dataclass(frozen=True, slots=True)
-class PublicKeyFacts:
-    """A certificate's key.
-
-    Args:
-        kind: ``rsa``, ``rsa-pss``, ``ec``, ``ed25519``, ``ed448``, or what the library calls another; ``""``: unreadable.
-        bits: its size.
-        curve: of an EC key, OpenSSL's short name (``prime256v1``) or its OID; ``explicit``: written out, parameter by
-            parameter.
-    """
-
-    kind: str
-    bits: int = 0
-    curve: str = ""
-
-    def __str__(self) -> str:
-        if self.kind == "ec":
-            return f"EC {_CURVES.get(self.curve, self.curve)}"
-        return f"{self.kind.upper()} {self.bits}" if self.kind.startswith("rsa") else self.kind
-
-
-_CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +69,7 @@ def describe(ders: Mapping[str, bytes]) -> Described:
     made: dict[str, CertificateSpec] = {}
     unknown: dict[tuple[str, bytes | None], CertificateSpec] = {}
     for id_, der in ders.items():
-        certificate = _loaded(der)
+        certificate = load_certificate(der)
         if certificate is None:
             continue
         issuer, defect = _issuer(id_, der, ders)
@@ -114,9 +86,9 @@ def describe(ders: Mapping[str, bytes]) -> Described:
 
 
 def _unreadable(der: bytes) -> Iterator[str]:
-    certificate = _loaded(der)
+    certificate = load_certificate(der)
     for extension in _extensions(certificate) if certificate is not None else ():
-        if _read(lambda: bool(extension["extn_value"].parsed.dump() and str(extension["extn_value"].native))) is None:  # noqa: B023
+        if attempt(lambda: bool(extension["extn_value"].parsed.dump() and str(extension["extn_value"].native))) is None:  # noqa: B023
             yield str(extension["extn_id"].dotted)
 
 
@@ -144,83 +116,24 @@ def unseen(subject: str, id_: str, key: bytes | None = None) -> CertificateSpec:
     )
 
 
-def public_key(der: bytes) -> PublicKeyFacts:
-    """Of a certificate, DER."""
-    certificate = _loaded(der)
-    found = _read(lambda: certificate.public_key) if certificate is not None else None
-    kind = _read(lambda: str(found.algorithm)) if found is not None else None
-    if found is None or kind is None:
-        return PublicKeyFacts("")
-    if kind == "rsassa_pss":
-        kind = "rsa-pss"
-    curve = ""
-    if kind == "ec":
-        named = _read(lambda: found.curve)
-        curve = str(named[1]) if named is not None and named[0] == "named" else "explicit"
-    return PublicKeyFacts(kind, _read(lambda: int(found.bit_size)) or 0, curve)
-
-
 # --- who issued it -----------------------------------------------------------------------------------------------------
 
 
 def _issuer(id_: str, der: bytes, ders: Mapping[str, bytes]) -> tuple[str | None, Defect | None]:
     """The id of its issuer among those that are here, and what is wrong with its signature."""
     known = facts(der)
-    if known.self_issued and _signed_by(der, der) is not False:
+    if known.self_issued and signed_by(der, der) is not False:
         return None, None
     named = [other for other, held in ders.items() if known.issuer is not None and facts(held).subject == known.issuer]
     named = [other for other in named if other != id_]
     for other in named:
-        if _signed_by(der, ders[other]):
+        if signed_by(der, ders[other]):
             return other, None
     for other in named:
         identified = known.authority_key is not None and known.authority_key == facts(ders[other]).subject_key
-        if identified or _signed_by(der, ders[other]) is None:
+        if identified or signed_by(der, ders[other]) is None:
             return other, Defect.CORRUPTED_SIGNATURE if identified else None
     return None, Defect.CORRUPTED_SIGNATURE if known.self_issued and not named else None
-
-
-def _signed_by(der: bytes, issuer: bytes) -> bool | None:
-    """Whether the issuer's key made the signature; ``None``: nobody here can tell."""
-    certificate, above = _loaded(der), _loaded(issuer)
-    if certificate is None or above is None:
-        return None
-    try:
-        key = load_der_public_key(above.public_key.dump())
-        signed, signature = certificate["tbs_certificate"].dump(), certificate.signature
-        method: Any = certificate["signature_algorithm"]
-        if isinstance(key, rsa.RSAPublicKey):
-            key.verify(signature, signed, *_rsa(method))
-        elif isinstance(key, ec.EllipticCurvePublicKey):
-            key.verify(signature, signed, ec.ECDSA(_hash(method.hash_algo)))
-        elif isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
-            key.verify(signature, signed)
-        else:
-            return None
-    except InvalidSignature:
-        return False
-    except (ValueError, TypeError, KeyError, UnsupportedAlgorithm):
-        return None
-    return True
-
-
-def _rsa(method: Any) -> tuple[padding.AsymmetricPadding, hashes.HashAlgorithm]:
-    digest = _hash(method.hash_algo)
-    if method.signature_algo == "rsassa_pss":
-        return padding.PSS(padding.MGF1(digest), padding.PSS.AUTO), digest
-    return padding.PKCS1v15(), digest
-
-
-def _hash(name: str) -> hashes.HashAlgorithm:
-    made: Mapping[str, Callable[[], hashes.HashAlgorithm]] = {
-        "md5": hashes.MD5,
-        "sha1": hashes.SHA1,
-        "sha224": hashes.SHA224,
-        "sha256": hashes.SHA256,
-        "sha384": hashes.SHA384,
-        "sha512": hashes.SHA512,
-    }
-    return made[name]()
 
 
 # --- what it says ------------------------------------------------------------------------------------------------------
@@ -229,13 +142,13 @@ def _hash(name: str) -> hashes.HashAlgorithm:
 def _spec(id_: str, der: bytes, certificate: Any, issuer: str | None, defect: Defect | None) -> CertificateSpec:
     known, key = facts(der), public_key(der)
     given = {str(extension["extn_id"].dotted): extension for extension in _extensions(certificate)}
-    names = _read(lambda: _given(certificate.subject_alt_name_value, _names))
-    usages = _read(lambda: _given(certificate.extended_key_usage_value, lambda found: map(_usage, found)))
-    bits = _read(lambda: _given(certificate.key_usage_value, lambda found: sorted(found.native)))
-    limits = _read(lambda: certificate.basic_constraints_value)
-    authority = limits is not None and bool(_read(lambda: limits["ca"].native))
+    names = attempt(lambda: _given(certificate.subject_alt_name_value, _names))
+    usages = attempt(lambda: _given(certificate.extended_key_usage_value, lambda found: map(_usage, found)))
+    bits = attempt(lambda: _given(certificate.key_usage_value, lambda found: sorted(found.native)))
+    limits = attempt(lambda: certificate.basic_constraints_value)
+    authority = limits is not None and bool(attempt(lambda: limits["ca"].native))
     defects = [defect] if defect is not None else []
-    if not given and _read(lambda: certificate["tbs_certificate"]["version"].native) == "v1":
+    if not given and attempt(lambda: certificate["tbs_certificate"]["version"].native) == "v1":
         defects.append(Defect.VERSION_1)
     return CertificateSpec(
         id=id_,
@@ -251,7 +164,9 @@ def _spec(id_: str, der: bytes, certificate: Any, issuer: str | None, defect: De
         extended_key_usage=usages,
         key_usage=tuple(_BITS[bit] for bit in bits if bit in _BITS) if bits is not None else None,
         basic_constraints=BasicConstraints(
-            authority, _read(lambda: limits["path_len_constraint"].native), critical=_critical(given.get(_CONSTRAINTS))
+            authority,
+            attempt(lambda: limits["path_len_constraint"].native),
+            critical=_critical(given.get(_CONSTRAINTS)),
         )
         if limits is not None
         else None,
@@ -260,11 +175,11 @@ def _spec(id_: str, der: bytes, certificate: Any, issuer: str | None, defect: De
         authority_key_identifier=known.authority_key is not None,
         signature=_signature(certificate),
         extensions=tuple(
-            Extension(oid, _read(lambda: extension["extn_value"].contents) or b"", _critical(extension))  # noqa: B023
+            Extension(oid, attempt(lambda: extension["extn_value"].contents) or b"", _critical(extension))  # noqa: B023
             for oid, extension in given.items()
         ),
         defects=tuple(defects),
-        ocsp=tuple(_read(lambda: certificate.ocsp_urls) or ()),
+        ocsp=tuple(attempt(lambda: certificate.ocsp_urls) or ()),
     )
 
 
@@ -273,11 +188,11 @@ def _given(found: _Found | None, what: Callable[[_Found], Iterable[str]]) -> tup
 
 
 def _extensions(certificate: Any) -> list[Any]:
-    return _read(lambda: list(certificate["tbs_certificate"]["extensions"])) or []
+    return attempt(lambda: list(certificate["tbs_certificate"]["extensions"])) or []
 
 
 def _critical(extension: Any | None) -> bool:
-    return extension is not None and bool(_read(lambda: extension["critical"].native))
+    return extension is not None and bool(attempt(lambda: extension["critical"].native))
 
 
 def _usage(one: Any) -> str:
@@ -292,24 +207,24 @@ def _names(names: Iterable[Any]) -> Iterator[str]:
 
 
 def _text(name: Any) -> str | None:
-    return _read(lambda: str(name.native))
+    return attempt(lambda: str(name.native))
 
 
 def _constraints(certificate: Any) -> NameConstraints | None:
-    found = _read(lambda: certificate.name_constraints_value)
+    found = attempt(lambda: certificate.name_constraints_value)
     if found is None:
         return None
     return NameConstraints(tuple(_subtrees(found, "permitted_subtrees")), tuple(_subtrees(found, "excluded_subtrees")))
 
 
 def _subtrees(constraints: Any, side: str) -> Iterator[str]:
-    yield from _read(lambda: tuple(_names([subtree["base"] for subtree in constraints[side]]))) or ()
+    yield from attempt(lambda: tuple(_names([subtree["base"] for subtree in constraints[side]]))) or ()
 
 
 def _signature(certificate: Any) -> SignatureSpec:
     method = certificate["signature_algorithm"]
-    digest = _read(lambda: str(method.hash_algo))
-    return SignatureSpec(digest, pss=_read(lambda: method.signature_algo) == "rsassa_pss")
+    digest = attempt(lambda: str(method.hash_algo))
+    return SignatureSpec(digest, pss=attempt(lambda: method.signature_algo) == "rsassa_pss")
 
 
 def _algorithm(key: PublicKeyFacts) -> KeyAlgorithm:
@@ -319,18 +234,6 @@ def _algorithm(key: PublicKeyFacts) -> KeyAlgorithm:
     if key.kind == "ec":
         return next((known for below, known in _EC if key.bits < below), KeyAlgorithm.EC_P521)
     return next((known for below, known in _RSA if key.bits < below), KeyAlgorithm.RSA_4096)
-
-
-def _loaded(der: bytes) -> Any | None:
-    return _read(lambda: asn1.x509.Certificate.load(der))
-
-
-def _read(what: Callable[[], _T]) -> _T | None:
-    """``None``: it can't be read, or is not there."""
-    try:
-        return what()
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return None
 
 
 def unused_id(der: bytes, taken: Container[str], name: str = "") -> str:
@@ -372,48 +275,3 @@ def with_own(
         elif mine is None:
             found[id_] = spec
     return found, beside
-
-
-def list_trouble(data: bytes, certificate: bytes, issuer: bytes) -> str:
-    """Why a CRL does not count for a certificate, as words that go on behind the list's name; ``""``: it is not seen why.
-
-    Args:
-        data: the list's file.
-        certificate: that is looked up, DER.
-        issuer: of that, DER.
-    """
-    texts = [block.der for block in pem_blocks(data) if block.label == "X509 CRL" and block.der is not None] or [data]
-    lists = [found for found in map(_list, texts) if found is not None]
-    mine = [one for one in lists if _list_issuer(one) == facts(certificate).issuer]
-    if not mine:
-        return f"is of another authority; the certificate was issued by {issuer_text(certificate)}"
-    one = mine[0]
-    key = _read(lambda: one.authority_key_identifier)
-    if key is not None and facts(issuer).subject_key not in (None, key):
-        return (
-            "names another key (authorityKeyIdentifier) than its issuer's, so that it does not count: an authority of the same "
-            "name made it, or an older key"
-        )
-    scope = _read(lambda: one.issuing_distribution_point_value)
-    if scope is not None:
-        given = _read(lambda: dict(scope.native)) or {}
-        only = [words for name, words in _SCOPES.items() if given.get(name)]
-        return f"is for {' and '.join(only) or 'one distribution point'} only (issuingDistributionPoint)"
-    return ""
-
-
-def _list(der: bytes) -> Any:
-    return _read(lambda: asn1.crl.CertificateList.load(der))
-
-
-def _list_issuer(one: Any) -> str | None:
-    return _read(lambda: str(one.issuer.hashable))
-
-
-_SCOPES = {
-    "only_contains_user_certs": "end entities",
-    "only_contains_ca_certs": "authorities",
-    "only_contains_attribute_certs": "attribute certificates",
-    "only_some_reasons": "some reasons",
-    "distribution_point": "one distribution point",
-}
