@@ -21,5 +21,5 @@ def attempt(what: Callable[[], T]) -> T | None:
 
 
 def load_certificate(der: bytes) -> Any | None:
-    """A certificate as the ASN.1 library has it; its parts are read when they are asked for, each by :func:`attempt`. ``None``: it is none."""
+    """A certificate as the ASN.1 library has it, whose parts are read when they are asked for; ``None``: it is none."""
     return attempt(lambda: asn1.x509.Certificate.load(der))
