@@ -1,5 +1,5 @@
-"""What a server has to hold against its client, and why it does not: a session is resumed, a connection lives on, new files
-are not read yet."""
+"""What stands against a client that was let in, and why nobody minded: a session is resumed, a connection lives on, the server
+has not read its new files."""
 
 from __future__ import annotations
 
@@ -33,14 +33,33 @@ def despite(
         plan: for the certificates that are on each CRL.
         seen: by the client: it may have gone on with an earlier session, or connection.
     """
+    old = tuple(_old_files(client, loaded, files, material, seen))
     if client.certificate is None or loaded.host(client.server_name).client_auth is ClientAuth.NONE:
-        return ()
+        return old
     unverified = ""
     if seen.request_number > 1:
         unverified = "a connection that lives on is not verified again"
     elif seen.resumed:
         unverified = "a resumed session is not verified again"
-    return tuple(_said(client, loaded, files, material, plan, unverified))
+    return (*_said(client, loaded, files, material, plan, unverified), *old)
+
+
+def _old_files(
+    client: ClientSpec, loaded: ServerSpec, files: ServerSpec, material: Store, seen: ClientView
+) -> Iterator[str]:
+    """What the connection would have been like with the server's new files."""
+    before, now = loaded.host(client.server_name), files.host(client.server_name)
+    if seen.request_number > 1 or seen.resumed:
+        return
+    if before.certificate != now.certificate and before.certificate is not None:
+        shown = seen.received_chain[0] if seen.received_chain else None
+        if shown == material.credential(before.certificate).der:
+            yield f"though the server's files hold `{now.certificate}` by now: it still shows `{before.certificate}`"
+    if client.certificate is None or before.client_auth is ClientAuth.NONE or set(before.trust) <= set(now.trust):
+        return
+    if not {client.certificate, *material.credential(client.certificate).ancestors} & set(now.trust):
+        trusted = ", ".join(f"`{one}`" for one in now.trust) or "nobody"
+        yield f"though the server's files trust {trusted} by now: it has not read them"
 
 
 def _said(

@@ -495,7 +495,7 @@ class Lab(AbstractContextManager["Lab"]):
     def _despite(self, spec: ClientSpec, loaded: ServerSpec, files: ServerSpec, seen: ClientView) -> tuple[str, ...]:
         """What the server holds against a client that it lets in."""
         fresh = seen.request_number == 1 and not seen.resumed
-        if fresh and files.host(spec.server_name).crl_check is RevocationCheck.NONE:
+        if fresh and files is loaded and files.host(spec.server_name).crl_check is RevocationCheck.NONE:
             return ()
         from mtls_runner.engine.despite import despite
 

@@ -15,7 +15,7 @@ from mtls_runner.engine.observe import reloaded, server_started, server_unusable
 from mtls_runner.errors import LabError, ServerUnusable
 from mtls_runner.model.case import Action, Case, Plan, Step, Versions
 from mtls_runner.model.endpoint import ClientSpec, ServerSpec
-from mtls_runner.model.observation import ClientView, Observation, ServerView
+from mtls_runner.model.observation import ClientView, Observation, Reason, ServerView
 from mtls_runner.model.port import Client, KeptConnection, RunningServer
 from mtls_runner.model.traits import ClientTraits
 from mtls_runner.model.verdict import Status, Verdict
@@ -55,14 +55,35 @@ def run_steps(lab: Lab, case: Case) -> Verdict:
         running: RunningServer | None = None
         if changes_server(case):
             running = stack.enter_context(lab.own_server(case.server))
-            if not running.reloadable:
-                why = f"{case.server.backend} servers can't be reloaded by the lab"
+            why = _not_replaced(case, running)
+            if why is not None:
                 return Verdict(case, Status.SKIP, skip_reason=why)
         elif case.client is not None:
             running = lab.server(case.server)
         if running is not None:
             lab.begin()
         return whole(case, _Steps(lab, case, running, stack).run())
+
+
+def _not_replaced(case: Case, running: RunningServer) -> str | None:
+    """Why its steps can't be done to the server; ``None``: they can."""
+    backend = case.server.backend
+    if running.reloadable:
+        return None
+    if not running.replaceable:
+        return f"the files of {backend} servers can't be replaced by the lab"
+    reloads = [step for step in case.steps if step.action is Action.RELOAD]
+    # an author's configuration may have it watch its files, and of one that does not an author may want to see that
+    if not reloads or case.server.option("config") or all(map(_unnoticed, reloads)):
+        return None
+    return f"{backend} servers can't be told to read their files again"
+
+
+def _unnoticed(step: Step) -> bool:
+    return any(
+        check.path == "reason" and any(way.value == Reason.UNNOTICED for way in check.alternatives)
+        for check in step.expect.checks
+    )
 
 
 def cannot_go_on(case: Case, tool: Callable[[ClientTraits], Client]) -> str | None:

@@ -63,6 +63,8 @@ class Reason(StrEnum):
     BAD_CONFIG = "bad-config"
     ADDRESS_IN_USE = "address-in-use"
     EXITED = "exited"
+    UNNOTICED = "unnoticed"
+    """Of a reload: nothing told the server that its files are others, and it does not watch them."""
 
     REFUSED = "refused"
     RESET = "reset"
@@ -130,6 +132,7 @@ MEANINGS: Mapping[Reason, str] = {
     _R.BAD_CONFIG: "the configuration is not valid",
     _R.ADDRESS_IN_USE: "the address is in use",
     _R.EXITED: "it ended",
+    _R.UNNOTICED: "it has not noticed that its files are others",
     _R.REFUSED: "nothing listens there",
     _R.RESET: "the connection was reset and neither end says why",
     _R.CLOSED: "the connection was closed and neither end says why",
@@ -186,6 +189,7 @@ HINTS: Mapping[Reason, str] = {
     _R.PASSPHRASE_NEEDED: "Give the passphrase (curl --pass, nginx ssl_password_file), or decrypt the key.",
     _R.KEY_MISMATCH: "Compare openssl x509 -pubkey with openssl pkey -pubout.",
     _R.MISSING_FILE: "Look at the path and its permissions.",
+    _R.UNNOTICED: "Start it anew, or have it watch its files (Envoy: SDS with watched_directory).",
     _R.REFUSED: "Is the server running, and on that port?",
     _R.RESET: (
         "A server that refuses a client and closes at once resets the connection, which can take its alert away from curl; "

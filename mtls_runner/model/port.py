@@ -143,7 +143,9 @@ class RunningServer(Protocol):
     warnings: tuple[str, ...] = ()
     #: It tells of every connection, whoever made it: see :meth:`arrived`, :meth:`seen` and :meth:`settled`.
     tells_of_everyone: bool = False
-    #: Its files can be replaced, and it can be told to read them again.
+    #: Its files can be replaced.
+    replaceable: bool = False
+    #: That, and it can be told to read them again.
     reloadable: bool = False
 
     @property
@@ -189,16 +191,17 @@ class RunningServer(Protocol):
         """From now on its files are those of this description; what it has loaded stays what it was.
 
         Raises:
-            LabError: they can't be made or put there; or it is not :attr:`reloadable`.
+            LabError: they can't be made or put there; or it is not :attr:`replaceable`.
         """
         raise LabError(f"{server.id}: the files of this server can't be replaced")
 
     def reload(self, deadline: Deadline) -> None:  # noqa: ARG002 - of one that is reloadable
-        """Have it read its files again; whoever connects after this returns meets the new configuration.
+        """Have it read its files again; whoever connects after this returns meets the new configuration. One that can't be told
+        is looked at: it may watch its files.
 
         Raises:
-            ServerUnusable: it can't use them, and goes on with what it had.
-            LabError: it doesn't say that it is done; or it is not :attr:`reloadable`.
+            ServerUnusable: it can't use them, or has not noticed them, and goes on with what it had.
+            LabError: it doesn't say that it is done; or it is not :attr:`replaceable`.
         """
         raise LabError("this server can't be reloaded")
 

@@ -292,6 +292,7 @@ REASONS: Mapping[Outcome, frozenset[Reason]] = {
             Reason.BAD_CONFIG,
             Reason.ADDRESS_IN_USE,
             Reason.EXITED,
+            Reason.UNNOTICED,
             Reason.PROTOCOL_VERSION,
             Reason.CIPHER,
         }

@@ -154,4 +154,44 @@ def test_an_endpoint_that_already_runs_is_not_reloaded(run: Run) -> None:
     )
     ran = run(text)
     assert ran.case["verdict"] == "skip", ran.output
-    assert "external servers can't be reloaded" in ran.case["skip_reason"]
+    assert "the files of external servers can't be replaced" in ran.case["skip_reason"]
+
+
+UNNOTICED = RELOADED.replace("WHAT", "{certificate: renewed}").replace("HOW", "{starts: false, reason: unnoticed}")
+
+
+@pytest.mark.parametrize(("backend", "whose", "code"), [("s_server", "CN=server", 0), ("python", "CN=renewed", 1)])
+def test_who_does_not_notice_its_new_files_is_found_out(run: Run, backend: str, whose: str, code: int) -> None:
+    ran = run(UNNOTICED.replace("WHOSE", whose), "--backend", backend)
+    assert ran.code == code, ran.output
+    told = [step["observed"]["summary"] if step["observed"] else "" for step in ran.case["steps"]]
+    assert ("has not noticed" in told[2]) == (code == 0)
+    if code == 0:
+        assert told[3].endswith("though the server's files hold `renewed` by now: it still shows `server`")
+
+
+def test_nobody_expects_it_to_read_them(run: Run) -> None:
+    ran = run(UNNOTICED.replace("{starts: false, reason: unnoticed}", "true"), "--backend", "s_server")
+    assert ran.case["skip_reason"] == "s_server servers can't be told to read their files again"
+
+
+def test_files_that_trust_somebody_else_are_not_read_yet(run: Run) -> None:
+    text = (
+        LAB.replace("leaves:", "authorities: {other: {subject: CN=Other}}\n\nleaves:")
+        + """\
+cases:
+  - name: another authority
+    client: client
+    steps:
+      - {name: before, expect: accepted}
+      - replace: {trust: other}
+      - {name: not read yet, expect: accepted}
+      - reload
+      - {name: read, expect: {server-refused: unknown-ca}}
+"""
+    )
+    ran = run(text)
+    assert ran.code == 0, ran.output
+    told = [step["observed"]["summary"] if step["observed"] else "" for step in ran.case["steps"]]
+    assert told[2].endswith("though the server's files trust `other` by now: it has not read them")
+    assert "though" not in told[0]

@@ -327,7 +327,8 @@ class ServerModel(Strict):
         "Who answers requests: what its files say (config), or the lab by its standard input (stdin).", "stdin"
     )
     reload: Maybe[ReloadModel] = about(
-        "How it reads its files again; without it, it can't be reloaded.", {"signal": "HUP", "done": "reloaded"}
+        "How it is told to read its files again; without it, it is looked at whether it notices by itself.",
+        {"signal": "HUP", "done": "reloaded"},
     )
     honours: Maybe[HonoursModel] = about("What it can be told.", {"client_auth": ["optional", "required"]})
     config: Maybe[FileName] = about("The file that an own configuration (`config:`) takes the place of.", "haproxy.cfg")

@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
@@ -19,7 +19,7 @@ from mtls_runner.model.observation import Reason
 from mtls_runner.runtimes.log_stream import LogStream
 from mtls_runner.servers.container.api import EngineApi, EngineRequest, Refused
 from mtls_runner.servers.container.connection import translated
-from mtls_runner.servers.container.files import ContainerFile, replacement
+from mtls_runner.servers.container.files import ContainerFile, archive, hidden, replacement
 
 __all__ = ["MEMORY", "PIDS", "REMOVAL_SECONDS", "Container", "ContainerSpec", "put", "started"]
 
@@ -32,6 +32,9 @@ PIDS = 512
 _NO_WAY_OUT = {"net.ipv4.ip_default_ttl": "1"}
 """What is sent with this time to live gets as far as this machine and its neighbours on the bridge: the kernel, which would
 forward everything else, drops it and says "no route to host" (RFC 1812 §5.3.1). Published ports work as ever."""
+_MOVED = "moved"
+_MOVE = f'while [ $# -gt 0 ]; do mv -f -- "$1" "$2" || exit; shift 2; done; echo {_MOVED}'
+"""Of a shell whose arguments are the names of before and after, in turn."""
 _NO_NAME_SERVER = ["127.0.0.1"]
 """Otherwise the container would ask this machine's, which asks the world."""
 
@@ -176,6 +179,18 @@ class Container:
             number = next(self._replacements)
             with translated("replacing files in the container"):
                 put(self._api, self.name, replacement(files, number, self._owner))
+
+    def move_in(self, files: Sequence[ContainerFile]) -> None:
+        """As :meth:`replace`, by a rename that who watches their directories hears of (inotify's ``IN_MOVED_TO``), where the
+        image has a shell and ``mv``; otherwise nobody hears of it.
+        """
+        number = next(self._replacements)
+        new = [replace(file, path=hidden(file.path, number)) for file in files if not file.absent]
+        with translated("replacing files in the container"):
+            put(self._api, self.name, archive(new, self._owner))
+        pairs = [path for file in files if not file.absent for path in (hidden(file.path, number), file.path)]
+        if self.output_of("sh", "-c", _MOVE, "sh", *pairs).strip() != _MOVED:
+            self.replace(files)
 
     def signal(self, name: str) -> None:
         """Send a signal (``HUP``) to its first process."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["ContainerFile", "archive", "lay", "replacement"]
+__all__ = ["ContainerFile", "archive", "hidden", "lay", "replacement"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +70,24 @@ def replacement(files: Sequence[ContainerFile], number: int, owner: int = 0) -> 
         for file in files:
             if file.absent:
                 continue
-            directory, _, name = file.path.lstrip("/").rpartition("/")
-            entry = tarfile.TarInfo(f"{directory}/.{name}.{number}")
+            entry = tarfile.TarInfo(hidden(file.path, number).lstrip("/"))
             entry.size = len(file.content)
             entry.mode = file.mode
             entry.mtime = int(time.time())
             entry.uid = owner if not file.mode & 0o077 else 0
             tar.addfile(entry, io.BytesIO(file.content))
-            link = tarfile.TarInfo(f"{directory}/{name}")
+            link = tarfile.TarInfo(file.path.lstrip("/"))
             link.type = tarfile.LNKTYPE
             link.linkname = entry.name
             link.mode, link.mtime, link.uid = entry.mode, entry.mtime, entry.uid
             tar.addfile(link)
     return buffer.getvalue()
+
+
+def hidden(path: str, number: int) -> str:
+    """Beside a path, where nobody looks: what comes there with that replacement."""
+    directory, _, name = path.rpartition("/")
+    return f"{directory}/.{name}.{number}"
 
 
 def lay(file: ContainerFile, path: Path) -> None:

@@ -31,7 +31,8 @@ from mtls_runner.servers.declared.connection_log import ConnectionLog
 from mtls_runner.servers.declared.failure import start_failure
 from mtls_runner.servers.declared.honours import inexpressible
 from mtls_runner.servers.declared.own import cannot_be_a_process, own_address, own_files
-from mtls_runner.servers.declared.running import ReloadableDeclared, RunningDeclared
+from mtls_runner.servers.declared.reloading import replaceable
+from mtls_runner.servers.declared.running import RunningDeclared
 from mtls_runner.servers.declared.start import wait_until_ready
 from mtls_runner.servers.declared.variables import placeholders, settings, variables
 
@@ -195,19 +196,10 @@ class DeclaredBackend(ServerBackend):
                 f"{self._title} listens beyond loopback, on {', '.join(reached)}, and was ended: only runtime: container keeps "
                 "others away from it"
             )
-        if self._declared.reload is None:
-            return RunningDeclared(
-                self._implementation, self._declared, address, program, log, own_log=not own, first=first
-            )
-        return ReloadableDeclared(
-            self._implementation,
-            self._declared,
-            address,
-            program,
-            log,
+        return replaceable(
+            *(self._implementation, self._declared, address, program, log, server, material),
             own_log=not own,
             first=first,
-            reload=self._declared.reload,
             write=written,
         )
 

@@ -22,7 +22,8 @@ from mtls_runner.servers.container.reach import Reach
 from mtls_runner.servers.declared.connection_log import ConnectionLog
 from mtls_runner.servers.declared.failure import start_failure
 from mtls_runner.servers.declared.own import own_files, own_port
-from mtls_runner.servers.declared.running import ReloadableDeclared, RunningDeclared
+from mtls_runner.servers.declared.reloading import replaceable
+from mtls_runner.servers.declared.running import RunningDeclared
 from mtls_runner.servers.declared.start import wait_until_ready
 from mtls_runner.servers.declared.variables import settings, variables
 
@@ -112,19 +113,12 @@ def serve_in_container(
             raise start_failure(
                 implementation.title, declared, container.log.tail(), container.exit_code(), passphrase=passphrase
             )
-        running = RunningDeclared(implementation, declared, address, container, log, own_log=not own, first=first)
-        if declared.reload is not None:
-            running = ReloadableDeclared(
-                implementation,
-                declared,
-                address,
-                container,
-                log,
-                own_log=not own,
-                first=first,
-                reload=declared.reload,
-                write=lambda changed: container.replace(files(changed)),
-            )
+        running = replaceable(
+            *(implementation, declared, address, container, log, server, material),
+            own_log=not own,
+            first=first,
+            write=lambda changed: (container.replace if declared.reload else container.move_in)(files(changed)),
+        )
         yield running, container
 
 

@@ -4,40 +4,34 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
 
 from mtls_runner.deadlines import Deadline
 from mtls_runner.errors import LabError
-from mtls_runner.model.endpoint import Address, ServerSpec
-from mtls_runner.model.implementation import DeclaredServer, Implementation, Reload
+from mtls_runner.model.endpoint import Address
+from mtls_runner.model.implementation import DeclaredServer, Implementation
 from mtls_runner.model.observation import ClientView, Phase, ServerView
 from mtls_runner.model.port import RunningServer
 from mtls_runner.runtimes.log_stream import LogStream
 from mtls_runner.servers.declared.connection_log import ConnectionLog
-from mtls_runner.servers.declared.failure import start_failure
 from mtls_runner.servers.declared.view import facts, is_over, said, server_view
 from mtls_runner.servers.declared.visits import Visits
-from mtls_runner.servers.readiness import HEAD_REQUEST, Answer, greet
-from mtls_runner.tls.dialects import compiled
+from mtls_runner.servers.readiness import HEAD_REQUEST, greet
 from mtls_runner.tls.rules import heard
 
-__all__ = ["OTHERS_LOG_SECONDS", "Instance", "ReloadableDeclared", "RunningDeclared"]
+__all__ = ["OTHERS_LOG_SECONDS", "VIEW_SECONDS", "Instance", "RunningDeclared"]
 
-_VIEW_SECONDS = 3.0
+VIEW_SECONDS = 3.0
 """A line that is not there by then never comes."""
 OTHERS_LOG_SECONDS = 0.4
 """The same where it may have nothing to say."""
-_SIGNAL_SECONDS = 1.0
-"""A program that says when it begins has missed a signal to which it says nothing by then."""
 _FENCE_SECONDS = 1.0
 """The same of the lab's own connection."""
 _GATEWAY_ERRORS = (502, 503, 504)
 """What an author's log says of TLS then is about the server behind it (RFC 9110 §15.6.3 to §15.6.5)."""
 _LAST_WORDS = 5
-_PAUSE_SECONDS = 0.01
-"""Between two looks at a server that reads its files again."""
 
 
 class Instance(Protocol):
@@ -85,7 +79,7 @@ class RunningDeclared(RunningServer):
         self._first = first
         self._implementation = implementation
         self._own_log = own_log
-        self._log_seconds = _VIEW_SECONDS if own_log else OTHERS_LOG_SECONDS
+        self._log_seconds = VIEW_SECONDS if own_log else OTHERS_LOG_SECONDS
         self._declared = declared
         self._address = address
         self._instance = instance
@@ -117,7 +111,7 @@ class RunningDeclared(RunningServer):
         # of an idle one's end, and of one that only connected, nothing is said
         silent = (later and client.phase is Phase.REQUEST) or (client.phase is Phase.DONE and not client.answered)
         told = self._own_log and not silent
-        limit = deadline.within(_VIEW_SECONDS if told else OTHERS_LOG_SECONDS)
+        limit = deadline.within(VIEW_SECONDS if told else OTHERS_LOG_SECONDS)
         port = client.local_port if self._log.by_port else None
         if later or client.stays_open:
             after, lines = self._log.wait_for_line(port, after, self._tells_of_request, limit)
@@ -184,106 +178,6 @@ class RunningDeclared(RunningServer):
 
     def _last_words(self) -> str:
         return "".join(f"\n  {line}" for line in self._instance.log.tail()[-_LAST_WORDS:])
-
-
-class ReloadableDeclared(RunningDeclared):
-    """One that reads its files again when it is told to.
-
-    Args:
-        implementation, declared, address, instance, log, own_log, first: as for its base.
-        reload: how it is told.
-        write: writes its files for another description.
-        passphrase: whether it was given one.
-    """
-
-    reloadable = True
-
-    def __init__(
-        self,
-        implementation: Implementation,
-        declared: DeclaredServer,
-        address: Address,
-        instance: Instance,
-        log: ConnectionLog,
-        *,
-        own_log: bool = True,
-        first: bytes = b"",
-        reload: Reload,
-        write: Callable[[ServerSpec], object],
-    ) -> None:
-        super().__init__(implementation, declared, address, instance, log, own_log=own_log, first=first)
-        self._reload = reload
-        self._write = write
-        self._passphrase = False
-
-    def replace(self, server: ServerSpec) -> None:
-        """Write its files anew; it goes on with what it has read.
-
-        Raises:
-            MaterialError: something can't be made.
-        """
-        self._passphrase = server.passphrase is not None
-        self._write(server)
-
-    def reload(self, deadline: Deadline) -> None:
-        """Signal it, wait for its own word, and then until another process than before serves, where its log tells which.
-
-        Raises:
-            ServerUnusable: it says that it can't; it goes on as before.
-            LabError: it says nothing in time.
-        """
-        before = self._serving(deadline)[1]
-        count = self._log.count
-        done, failed = compiled(self._reload.done), compiled(self._reload.failed or r"(?!)")
-
-        def answered(lines: Sequence[str]) -> bool:
-            return any(done.search(line) or failed.search(line) for line in lines)
-
-        self._signal(count, deadline)
-        lines = self._log.wait(None, count, answered, deadline)
-        if any(failed.search(line) for line in lines):
-            raise start_failure(self._implementation.title, self._declared, lines, None, passphrase=self._passphrase)
-        if not answered(lines):
-            raise LabError(
-                f"{self._implementation.title} does not say that it has read its files again; its last words:"
-                f"{self._last_words()}"
-            )
-        while not self._renewed(before, deadline):
-            deadline.check(f"waiting for {self._implementation.title} to serve what it has read")
-            self._instance.log.wait_ended(deadline.within(_PAUSE_SECONDS))
-
-    def _signal(self, count: int, deadline: Deadline) -> None:
-        """Again and again, if it can miss one, until it says that it begins."""
-        self._instance.signal(self._reload.signal)
-        if self._reload.begun is None:
-            return
-        begun = compiled(self._reload.begun)
-
-        def heard(lines: Sequence[str]) -> bool:
-            return any(begun.search(line) for line in lines)
-
-        while not heard(self._log.wait(None, count, heard, deadline.within(_SIGNAL_SECONDS))) and not deadline.passed:
-            self._instance.signal(self._reload.signal)
-
-    def _renewed(self, before: str | None, deadline: Deadline) -> bool:
-        answers, process = self._serving(deadline)
-        return answers and (before is None or process != before)
-
-    def _serving(self, deadline: Deadline) -> tuple[bool, str | None]:
-        """Whether it answers (stunnel binds its port anew), and which of its processes; ``None``: its log doesn't tell."""
-        with self._log.our_own():
-            return self._greeted(deadline)
-
-    def _greeted(self, deadline: Deadline) -> tuple[bool, str | None]:
-        after = self._log.count
-        greeting = greet(self._address, deadline.within(_VIEW_SECONDS), HEAD_REQUEST, first=self._first)
-        if greeting.answer is not Answer.TLS:
-            return False, None
-        if not any("(?P<process>" in text for text in self._declared.log.facts):
-            return True, None
-        port = greeting.port if self._log.by_port else None
-        lines = self._log.wait(port, after, self._is_over, deadline.within(self._log_seconds))
-        return True, facts(self._declared, lines).get("process")
 
 
 class _Watch:

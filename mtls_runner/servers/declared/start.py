@@ -42,7 +42,7 @@ def wait_until_ready(
         before = log.count
         first = PROXY_PROTOCOL if own and tried % 2 else b""
         greeting = greet(address, deadline.within(_GREETING_SECONDS), HEAD_REQUEST, first=first)
-        if _answers(greeting, certificate):
+        if _answers(greeting, certificate, guessed=bool(first)):
             if own:
                 log.wait(None, before, lambda lines: is_over(declared, lines), deadline.within(OTHERS_LOG_SECONDS))
             else:
@@ -54,10 +54,12 @@ def wait_until_ready(
     return None
 
 
-def _answers(greeting: Greeting, certificate: bytes | None) -> bool:
-    """Without a certificate seen (a name that it refuses, an interpreter that records nothing) an answer has to do."""
+def _answers(greeting: Greeting, certificate: bytes | None, *, guessed: bool) -> bool:
+    """Without a certificate seen (a name that it refuses, an interpreter that records nothing) an answer has to do; but who did
+    not expect what was ``guessed`` answers that by an alert, too.
+    """
     if greeting.certificate is None:
-        return greeting.answer is Answer.TLS
+        return greeting.answer is Answer.TLS and not guessed
     return greeting.certificate == certificate
 
 

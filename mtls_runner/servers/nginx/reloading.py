@@ -28,7 +28,7 @@ class ReloadableNginx(RunningNginx):
         prepare: what it would be given for another description.
     """
 
-    reloadable = True
+    replaceable = reloadable = True
 
     def __init__(
         self,

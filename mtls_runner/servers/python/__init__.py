@@ -34,7 +34,7 @@ class _Server(RunningServer):
     """Serves on one loopback port until :meth:`close`."""
 
     tells_of_everyone = True
-    reloadable = True
+    replaceable = reloadable = True
 
     def __init__(self, spec: ServerSpec, material: Material) -> None:
         self._spec = spec

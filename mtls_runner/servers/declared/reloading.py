@@ -1,0 +1,239 @@
+"""Declared servers whose files are replaced while they run: some can be told, some notice by themselves, some do not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from mtls_runner.deadlines import Deadline
+from mtls_runner.errors import LabError, ServerUnusable
+from mtls_runner.model.endpoint import Address, ServerSpec
+from mtls_runner.model.implementation import DeclaredServer, Implementation, Reload
+from mtls_runner.model.observation import Reason
+from mtls_runner.model.port import Material
+from mtls_runner.servers.declared.connection_log import ConnectionLog
+from mtls_runner.servers.declared.failure import start_failure
+from mtls_runner.servers.declared.running import VIEW_SECONDS, Instance, RunningDeclared
+from mtls_runner.servers.declared.view import facts
+from mtls_runner.servers.readiness import HEAD_REQUEST, Answer, Greeting, greet
+from mtls_runner.tls.dialects import compiled
+from mtls_runner.tls.messages import subject
+
+__all__ = ["ReloadableDeclared", "ReplaceableDeclared", "replaceable"]
+
+_SIGNAL_SECONDS = 1.0
+"""A program that says when it begins has missed a signal to which it says nothing by then."""
+_NOTICE_SECONDS = 2.0
+"""Who watches files hears of them at once (inotify), and has read them by then."""
+_PAUSE_SECONDS = 0.01
+"""Between two looks at a server that reads its files again."""
+
+
+class ReplaceableDeclared(RunningDeclared):
+    """One that nothing tells to read its files again; it may watch them.
+
+    Args:
+        implementation, declared, address, instance, log, own_log, first: as for its base.
+        write: writes its files for another description.
+        leaf: the certificate that a description has it show, DER; ``None``: it does not say.
+        server: what it was started with.
+    """
+
+    replaceable = True
+
+    def __init__(
+        self,
+        implementation: Implementation,
+        declared: DeclaredServer,
+        address: Address,
+        instance: Instance,
+        log: ConnectionLog,
+        *,
+        own_log: bool = True,
+        first: bytes = b"",
+        write: Callable[[ServerSpec], object],
+        leaf: Callable[[ServerSpec], bytes | None],
+        server: ServerSpec,
+    ) -> None:
+        super().__init__(implementation, declared, address, instance, log, own_log=own_log, first=first)
+        self._write = write
+        self._leaf = leaf
+        self._read = self._in_files = leaf(server)
+        self._tells_process = any("(?P<process>" in text for text in declared.log.facts)
+        self._passphrase = False
+
+    def replace(self, server: ServerSpec) -> None:
+        """Write its files anew; it goes on with what it has read, unless it watches them.
+
+        Raises:
+            MaterialError: something can't be made.
+        """
+        self._passphrase = server.passphrase is not None
+        self._in_files = self._leaf(server)
+        self._write(server)
+
+    def reload(self, deadline: Deadline) -> None:
+        """Nothing can be done, but one that watches its files shows the new certificate within moments.
+
+        Raises:
+            ServerUnusable: it still shows the certificate that it had.
+            LabError: its files hold the certificate that it had, which says nothing; or it shows none.
+        """
+        title, wanted = self._implementation.title, self._in_files
+        if wanted is None or wanted == self._read:
+            raise LabError(
+                f"{title} can't be told to read its files again, and nothing shows whether it has: its certificate is the one "
+                "that it had. Leave `reload` out, and let the next connection show it"
+            )
+        limit = deadline.within(_NOTICE_SECONDS)
+        while (shown := self._greeted(deadline).certificate) != wanted and not (shown and limit.passed):
+            deadline.check(f"waiting for {title} to show a certificate")
+            self._instance.log.wait_ended(deadline.within(_PAUSE_SECONDS))
+        if shown != wanted:
+            raise ServerUnusable(
+                f"{title} can't be told to read its files again, and within {_NOTICE_SECONDS:g} s it has not shown "
+                f"{subject(wanted)}, which they hold now, but {subject(shown)}",
+                reason=Reason.UNNOTICED,
+            )
+        self._read = wanted
+
+    def _greeted(self, deadline: Deadline) -> Greeting:
+        """A connection of the lab's own, and all that is logged of it."""
+        with self._log.our_own():
+            return self._met(deadline)[0]
+
+    def _met(self, deadline: Deadline) -> tuple[Greeting, Sequence[str]]:
+        after = self._log.count
+        greeting = greet(self._address, deadline.within(VIEW_SECONDS), HEAD_REQUEST, first=self._first)
+        if greeting.answer is not Answer.TLS or (self._log.by_port and not self._tells_process):
+            return greeting, ()
+        port = greeting.port if self._log.by_port else None
+        return greeting, self._log.wait(port, after, self._is_over, deadline.within(self._log_seconds))
+
+
+class ReloadableDeclared(ReplaceableDeclared):
+    """One that reads its files again when it is told to.
+
+    Args:
+        implementation, declared, address, instance, log, own_log, first, write, leaf, server: as for its base.
+        reload: how it is told.
+    """
+
+    replaceable = reloadable = True
+
+    def __init__(
+        self,
+        implementation: Implementation,
+        declared: DeclaredServer,
+        address: Address,
+        instance: Instance,
+        log: ConnectionLog,
+        *,
+        own_log: bool = True,
+        first: bytes = b"",
+        write: Callable[[ServerSpec], object],
+        leaf: Callable[[ServerSpec], bytes | None],
+        server: ServerSpec,
+        reload: Reload,
+    ) -> None:
+        super().__init__(
+            *(implementation, declared, address, instance, log),
+            own_log=own_log,
+            first=first,
+            write=write,
+            leaf=leaf,
+            server=server,
+        )
+        self._reload = reload
+
+    def reload(self, deadline: Deadline) -> None:
+        """Signal it, wait for its own word, and then until another process than before serves, where its log tells which.
+
+        Raises:
+            ServerUnusable: it says that it can't; it goes on as before.
+            LabError: it says nothing in time.
+        """
+        before = self._serving(deadline)[1]
+        count = self._log.count
+        done, failed = compiled(self._reload.done), compiled(self._reload.failed or r"(?!)")
+
+        def answered(lines: Sequence[str]) -> bool:
+            return any(done.search(line) or failed.search(line) for line in lines)
+
+        self._signal(count, deadline)
+        lines = self._log.wait(None, count, answered, deadline)
+        if any(failed.search(line) for line in lines):
+            raise start_failure(self._implementation.title, self._declared, lines, None, passphrase=self._passphrase)
+        if not answered(lines):
+            raise LabError(
+                f"{self._implementation.title} does not say that it has read its files again; its last words:"
+                f"{self._last_words()}"
+            )
+        while not self._renewed(before, deadline):
+            deadline.check(f"waiting for {self._implementation.title} to serve what it has read")
+            self._instance.log.wait_ended(deadline.within(_PAUSE_SECONDS))
+
+    def _signal(self, count: int, deadline: Deadline) -> None:
+        """Again and again, if it can miss one, until it says that it begins."""
+        self._instance.signal(self._reload.signal)
+        if self._reload.begun is None:
+            return
+        begun = compiled(self._reload.begun)
+
+        def heard(lines: Sequence[str]) -> bool:
+            return any(begun.search(line) for line in lines)
+
+        while not heard(self._log.wait(None, count, heard, deadline.within(_SIGNAL_SECONDS))) and not deadline.passed:
+            self._instance.signal(self._reload.signal)
+
+    def _renewed(self, before: str | None, deadline: Deadline) -> bool:
+        answers, process = self._serving(deadline)
+        return answers and (before is None or process != before)
+
+    def _serving(self, deadline: Deadline) -> tuple[bool, str | None]:
+        """Whether it answers (stunnel binds its port anew), and which of its processes; ``None``: its log doesn't tell."""
+        with self._log.our_own():
+            greeting, lines = self._met(deadline)
+        return greeting.answer is Answer.TLS, facts(self._declared, lines).get("process")
+
+
+def replaceable(
+    implementation: Implementation,
+    declared: DeclaredServer,
+    address: Address,
+    instance: Instance,
+    log: ConnectionLog,
+    server: ServerSpec,
+    material: Material,
+    *,
+    own_log: bool,
+    first: bytes,
+    write: Callable[[ServerSpec], object],
+) -> ReplaceableDeclared:
+    """What runs, able to do what it was declared to.
+
+    Args:
+        implementation, declared, address, instance, log, server, own_log, first, write: as for the classes.
+        material: the plan's.
+    """
+
+    def leaf(described: ServerSpec) -> bytes | None:
+        return material.credential(described.certificate).der if described.certificate is not None else None
+
+    if declared.reload is None:
+        return ReplaceableDeclared(
+            *(implementation, declared, address, instance, log),
+            own_log=own_log,
+            first=first,
+            write=write,
+            leaf=leaf,
+            server=server,
+        )
+    return ReloadableDeclared(
+        *(implementation, declared, address, instance, log),
+        own_log=own_log,
+        first=first,
+        write=write,
+        leaf=leaf,
+        server=server,
+        reload=declared.reload,
+    )
