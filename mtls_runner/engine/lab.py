@@ -184,7 +184,8 @@ class Lab(AbstractContextManager["Lab"]):
         """The client with these traits, made once."""
         with self._lock:
             if traits not in self._tools:
-                self._tools[traits] = traits.make()
+                made = self._tools[traits] = traits.make()
+                self._stack.callback(made.close)
             return self._tools[traits]
 
     def server(self, spec: ServerSpec) -> RunningServer:

@@ -1,6 +1,7 @@
-"""One request by an HTTP library of Python's, used as people use it. Prints what it sees, a fact a line.
+"""Requests by an HTTP library of Python's, one after the other, used as people use it. Prints what it sees, a fact a line.
 
-Run by declarations: ``http_clients.py LIBRARY FILE``; the file is JSON, with the names of a client's templates.
+Run by declarations: ``http_clients.py LIBRARY``; each line of standard input is the path of a file, JSON with the names of a
+client's templates.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import http.client
 import importlib
 import io
 import json
+import os
 import socket
 import ssl
 import sys
@@ -33,7 +35,7 @@ def encoded(content: bytes) -> str:
 
 
 def tell_connections(told: Told, *, port: bool) -> None:
-    """Resolve every name to the lab's server, as /etc/hosts would; print the ``port`` that it connects from."""
+    """Resolve every name to the server that ``told`` has by then, as /etc/hosts would; print the ``port`` it connects from."""
     resolve = socket.getaddrinfo
 
     def to_the_lab(_host: object, service: Any, *args: Any, **named: Any) -> Any:
@@ -296,11 +298,8 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def main() -> int:
-    """The exit code is 1 where the library raised."""
-    told = json.loads(Path(sys.argv[2]).read_text())
-    library = LIBRARIES[sys.argv[1]]
-    tell_connections(told, port=library not in LOOK_LATE)
+def exchange(library: Callable[[Told], None], told: Told) -> int:
+    """1 where the library raised."""
     try:
         library(told)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is what people see
@@ -313,5 +312,24 @@ def main() -> int:
     return 0
 
 
+def wanted() -> Iterator[Told]:
+    """What is asked for. OpenSSL, which asks for passphrases there when it has no terminal, gets nothing from standard input."""
+    with os.fdopen(os.dup(sys.stdin.fileno()), encoding="utf-8") as requests, Path(os.devnull).open() as nothing:
+        os.dup2(nothing.fileno(), sys.stdin.fileno())
+        for line in requests:
+            yield json.loads(Path(line.rstrip("\n")).read_text())
+
+
+def main() -> None:
+    """As long as there is something to do."""
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    library = LIBRARIES[sys.argv[1]]
+    told: Told = {}
+    tell_connections(told, port=library not in LOOK_LATE)
+    for one in wanted():
+        told.update(one)
+        print(f"exit {exchange(library, told)}")
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

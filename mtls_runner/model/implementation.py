@@ -270,12 +270,25 @@ class DeclaredServer:
     faketime: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class DeclaredClient:
-    """How it connects, once.
+@dataclass(frozen=True, slots=True)
+class Stays:
+    """How a client that stays is asked for one exchange after another.
 
     Args:
-        command: what runs it, to its end.
+        request: a template of the line that it reads for each.
+        done: a regular expression for the line that ends each; its group is the exit code of a program that had made it alone.
+    """
+
+    request: str
+    done: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DeclaredClient:
+    """How it connects.
+
+    Args:
+        command: what runs it, to its end; or as long as there is something to ask of it, if it ``stays``.
         dialect: of its TLS library.
         honours: what it can be told.
         files: that it is given.
@@ -285,6 +298,7 @@ class DeclaredClient:
         transcript: ``openssl-msg``: it prints handshake messages as ``openssl s_client -msg`` does.
         told_port: a library in front of it has it connect from a port that the lab knows, since it tells none.
         input: a template of what it reads; ``None``: nothing.
+        stays: how it is asked for several exchanges; ``None``: each is a process of its own.
         response: a regular expression behind which the raw response stands; ``None``: facts tell it.
         start: patterns of lines that say that its own material can't be used, before the dialect's.
         completes_chains, differs, faketime: as for a server.
@@ -302,6 +316,7 @@ class DeclaredClient:
     transcript: str | None = None
     told_port: bool = False
     input: str | None = None
+    stays: Stays | None = None
     response: str | None = None
     differs: tuple[Difference, ...] = ()
     faketime: bool = False

@@ -310,6 +310,10 @@ class Client(Protocol):
         """
         raise LabError(f"{client.tool} keeps no connection")
 
+    def close(self) -> None:
+        """Nobody needs it any more; one that keeps nothing running has nothing to do."""
+        return
+
     def restart(self, material: Material) -> None:  # noqa: ARG002 - of one that lives on
         """It is started anew, and reads the files that it was given; one that does so for each connection has nothing to do."""
         return

@@ -35,7 +35,7 @@ class LogStream:
         self._changed = threading.Condition()
         self._lines: deque[str] = deque()
         self._tail: deque[str] = deque(maxlen=_TAIL)
-        self._partial = {False: b"", True: b""}
+        self._partial = {False: bytearray(), True: bytearray()}
         self._ended = False
         self._thread = threading.Thread(target=self._read, name=name, daemon=True)
         self._thread.start()
@@ -58,15 +58,17 @@ class LogStream:
     def _add(self, data: bytes | None, *, stderr: bool) -> None:
         if not data:
             return
-        *lines, rest = (self._partial[stderr] + data).split(b"\n")
-        self._partial[stderr] = rest
-        if lines:
+        partial = self._partial[stderr]
+        partial += data
+        if b"\n" in data:
+            *lines, rest = partial.split(b"\n")
+            self._partial[stderr] = rest
             with self._changed:
                 for line in lines:
                     self._append(line)
                 self._changed.notify_all()
 
-    def _append(self, line: bytes) -> None:
+    def _append(self, line: bytearray) -> None:
         text = line.decode("utf-8", errors="replace").rstrip("\r")
         self._tail.append(text)
         if self._listener is None:

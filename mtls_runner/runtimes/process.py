@@ -108,6 +108,13 @@ class Program:
         """``None`` while it runs; negative: the number of the signal that ended it."""
         return self._process.poll()
 
+    def wait(self, seconds: float) -> int:
+        """Until it has ended, at most so long; its exit code, or what there will be when it is killed then."""
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return -signal.SIGKILL
+
     def signal(self, name: str) -> None:
         """Send a signal (``HUP``) to the program.
 

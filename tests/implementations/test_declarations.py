@@ -1,11 +1,13 @@
 """What a person may write in an ``implementation.yaml``: mistakes have a place, names are found, commands need consent."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from mtls_runner import Overrides, ScenarioError, Status, UsageError, load, run
 from mtls_runner.cli import main
+from mtls_runner.engine import RunOptions
 from mtls_runner.model.verdict import CaseFinished
 
 SCENARIO = """\
@@ -100,6 +102,12 @@ def test_what_it_does_not_honour_is_skipped(tmp_path: Path) -> None:
             assert (status, why in reason) == (Status.SKIP, True), (setting, reason)
 
 
+CLIENT_MISTAKES = [
+    ("input: x", "input: x", "has this for all of its exchanges, not for one"),
+    ("response: raw", "response: raw", "has this for all of its exchanges, not for one"),
+    ("command: [x, '{{ dir }}/x']", "'{{ dir }}/x'", "{{dir}} in stays.request"),
+    ("stays: {request: x, done: '^done'}", "done: '^done'", "the exit code is one group"),
+]
 MISTAKES = [
     ("log: {connection: 'port=1'}", "log: {connection: 'port=1'}", "nothing in it tells connections apart"),
     ("log: {facts: ['(?P<tlss>x)']}", "facts: ['(?P<tlss>x)']", "did you mean 'tls'"),
@@ -130,6 +138,20 @@ def test_mistakes_have_a_place(
     assert message in told
 
 
+@pytest.mark.parametrize(("line", "shown", "message"), CLIENT_MISTAKES)
+def test_mistakes_of_clients_that_stay_have_a_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str, shown: str, message: str
+) -> None:
+    lines = {"command": "command: [x]", "dialect": "dialect: go", "stays": "stays: {request: x, done: 'exit (.*)'}"}
+    lines[line.partition(":")[0]] = line
+    path = _tree(tmp_path, "name: Tiny\nclient:\n" + "".join(f"  {one}\n" for one in lines.values()))
+    path.write_text(SCENARIO.replace("{backend: tiny}", "{}").replace("client: client,", "client: {tool: tiny},"))
+    assert main(["run", str(path)]) == 2
+    told = "".join(capsys.readouterr())
+    assert shown in told
+    assert message in told
+
+
 def test_a_declaration_that_says_nothing(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError, match="neither serves nor connects"):
         load(_tree(tmp_path, "name: Nothing\n"))
@@ -148,6 +170,24 @@ def test_a_template_can_not_be_left(tmp_path: Path) -> None:
         assert "does not fit on a line" in reason
 
 
+STAYING = """\
+name: Staying
+client:
+  command: [./client]
+  dialect: openssl
+  stays: {request: '{{dir}}/curlrc', done: '^exit (\\d+)$'}
+  files:
+    curlrc:
+      syntax: line
+      content: |
+        url={{url}}
+        cacert={{trust}}
+        {% if certificate %}
+        cert={{certificate}}
+        key={{key}}
+        {% endif %}
+  facts: ['^HTTP/1.1 (?P<status>\\d+)']
+"""
 SERVICE = '''#!/usr/bin/env python3
 """Somebody's own service: address, certificate, key, trust."""
 import http.server, ssl, sys
@@ -246,6 +286,31 @@ def test_a_client_is_declared_in_place(tmp_path: Path) -> None:
     path = _service(tmp_path, text)
     assert _verdicts(path, Overrides(allow_commands=True)) == [(Status.PASS, "")]
     assert {status for status, _ in _verdicts(path, Overrides())} == {Status.SKIP}
+
+
+@pytest.mark.parametrize(("after", "processes"), [("", 1), ("exit", 3)])
+def test_a_client_that_stays_makes_all_exchanges_and_ends_with_the_lab(
+    tmp_path: Path, after: str, processes: int
+) -> None:
+    """One that ends after each all the same is started again."""
+    path = _tree(tmp_path, STAYING)
+    good = "  - {name: good, client: {certificate: client, tool: tiny}, expect: accepted}\n"
+    none = "  - {name: none, client: {certificate: null, tool: tiny}, expect: {server-refused: no-certificate}}\n"
+    text = SCENARIO.replace("{backend: tiny}", "{}").partition("cases:")[0]
+    path.write_text(f"{text}cases:\n{good}{none}{good.replace('good', 'again')}")
+    client = tmp_path / "implementations" / "tiny" / "client"
+    client.write_text(
+        '#!/bin/sh\necho $$ >>"$(dirname "$0")/processes"\nwhile read -r settings; do\n'
+        f'    curl -q -sSi -K "$settings"\n    echo "exit $?"\n    {after}\ndone\n'
+    )
+    client.chmod(0o755)
+    events = list(run([load(path, Overrides(allow_commands=True))], RunOptions(jobs=1)))
+    assert [e.verdict.status for e in events if isinstance(e, CaseFinished)] == [Status.PASS] * 3
+    ran = [int(line) for line in (client.parent / "processes").read_text().split()]
+    assert len(ran) == processes
+    for process in ran:
+        with pytest.raises(ProcessLookupError):
+            os.kill(process, 0)
 
 
 @pytest.mark.parametrize(

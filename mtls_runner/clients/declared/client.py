@@ -1,4 +1,4 @@
-"""A declared client: one process for each exchange."""
+"""A declared client: a process for each exchange, or one that stays."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pathlib import Path
 from mtls_runner.clients.curl.trace import CurlTrace
 from mtls_runner.clients.declared.honours import inexpressible
 from mtls_runner.clients.declared.messages import parse
+from mtls_runner.clients.declared.resident import Residents
 from mtls_runner.clients.declared.variables import placeholders, variables
 from mtls_runner.clients.declared.view import Wrote, client_view
 from mtls_runner.deadlines import Deadline
@@ -57,6 +58,7 @@ class DeclaredToolClient(Client):
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
         self._expressible: dict[ClientSpec, str | None] = {}
+        self._residents = Residents(declared.stays.done) if declared.stays is not None else None
 
     def version(self) -> str:
         """Of the program."""
@@ -104,8 +106,17 @@ class DeclaredToolClient(Client):
             shutil.rmtree(here, ignore_errors=True)
         if self._declared.transcript is not None and wrote.trace is not None and not wrote.trace.said_hello:
             port = None
-        name, typed = self._implementation.name, shlex.join(command)
-        return client_view(name, self.version(), self._declared, client, wrote, typed, port)
+        typed = shlex.join(command)
+        if self._declared.stays is not None:
+            typed = (
+                f"echo {shlex.quote(render(self._declared.stays.request, 'line', known, 'stays.request'))} | {typed}"
+            )
+        return client_view(self._implementation.name, self.version(), self._declared, client, wrote, typed, port)
+
+    def close(self) -> None:
+        """Those that stay end."""
+        if self._residents is not None:
+            self._residents.close()
 
     def _prepared(self, known: Mapping[str, object], here: Path, cache: str) -> list[str]:
         place = Place(here, str(here))
@@ -129,18 +140,37 @@ class DeclaredToolClient(Client):
         timed_out = False
         counts = any("timeout" in file.text or "everything" in file.text for file in self._declared.files)
         try:
-            done = finish(
+            done = self._finish(
+                known,
                 command,
                 here,
                 Deadline.after(limit.remaining() + (_START_SECONDS if counts else _GRACE_SECONDS)),
-                environment=moved_clock(clock, environment),
-                standard_input=here / "input" if self._declared.input is not None else None,
-                most=_MOST,
+                moved_clock(clock, environment),
             )
         except Unfinished as error:
             done, timed_out = error.partial, True
         return Wrote(
             done.exit_code, done.output, done.errors, self._trace(here), timed_out or _late(done, limit, counts=counts)
+        )
+
+    def _finish(
+        self,
+        known: Mapping[str, object],
+        command: list[str],
+        here: Path,
+        limit: Deadline,
+        environment: Mapping[str, str],
+    ) -> Finished:
+        if self._residents is not None and self._declared.stays is not None:
+            request = render(self._declared.stays.request, "line", known, "stays.request")
+            return self._residents.exchange(command, environment, request, here.parent, limit)
+        return finish(
+            command,
+            here,
+            limit,
+            environment=environment,
+            standard_input=here / "input" if self._declared.input is not None else None,
+            most=_MOST,
         )
 
     def _trace(self, here: Path) -> CurlTrace | None:

@@ -1,3 +1,4 @@
+import java.io.BufferedReader;
 import java.io.IOException;
 import java.net.Socket;
 import java.net.URI;
@@ -24,8 +25,23 @@ import javax.net.ssl.TrustManager;
 import javax.net.ssl.X509ExtendedKeyManager;
 import javax.net.ssl.X509ExtendedTrustManager;
 
-/** One request by Java's HttpClient. It prints what it sees, a fact a line. */
+/** Requests by Java's HttpClient, one after the other, each by a client of its own. It prints what it sees, a fact a line. */
 class Get {
+    /** Names are resolved by this file of the working directory (jdk.net.hosts.file). */
+    static final Path HOSTS = Path.of("hosts");
+
+    /** A request for each line, which is the path of its settings. */
+    static void each(BufferedReader wanted) throws Exception {
+        for (String path = wanted.readLine(); path != null; path = wanted.readLine()) {
+            Lab lab = new Lab(path);
+            Files.writeString(HOSTS, lab.one("host") + " " + lab.one("verify_name") + "\n");
+            int code = run(lab);
+            Lab.say("exit " + code);
+            // What an HttpClient keeps open for a next request, nobody can have it close before Java 21.
+            if (lab.all("alpn").contains("h2")) System.exit(code);
+        }
+    }
+
     static int run(Lab lab) throws Exception {
         HttpClient client;
         try {
@@ -38,6 +54,7 @@ class Get {
         HttpRequest.Builder request = HttpRequest.newBuilder(URI.create(lab.one("url"))).timeout(limit);
         request.method(lab.one("method"), lab.one("body_file").isEmpty() ? HttpRequest.BodyPublishers.noBody()
             : HttpRequest.BodyPublishers.ofFile(Path.of(lab.one("body_file"))));
+        if (!lab.all("alpn").contains("h2")) request.header("Connection", "close");
         for (String header : lab.all("header")) request.header(header.split(": ", 2)[0], header.split(": ", 2)[1]);
         Thread watch = new Thread(() -> tellPort(Integer.parseInt(lab.one("port"))));
         watch.setDaemon(true);
@@ -51,6 +68,9 @@ class Get {
         } catch (Exception error) {
             Lab.say("error " + Lab.told(error));
             return 1;
+        } finally {
+            watch.interrupt();
+            watch.join();
         }
     }
 

@@ -2,6 +2,7 @@ import java.io.BufferedReader;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.InputStreamReader;
 import java.io.OutputStream;
 import java.net.InetSocketAddress;
 import java.net.Socket;
@@ -57,9 +58,8 @@ public class Lab {
     }
 
     public static void main(String[] arguments) throws Exception {
-        Lab lab = new Lab(arguments[1]);
-        if (arguments[0].equals("serve")) lab.serve();
-        else System.exit(Get.run(lab));
+        if (arguments[0].equals("serve")) new Lab(arguments[1]).serve();
+        else Get.each(new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8)));
     }
 
     List<String> all(String name) {

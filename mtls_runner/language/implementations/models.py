@@ -360,8 +360,22 @@ class ServerModel(Strict):
     )
 
 
+class StaysModel(Strict):
+    """A client that stays, and makes one exchange after another: for a program that takes long to start."""
+
+    request: Text = Field(
+        description="A template: the line that it reads from standard input for each exchange.",
+        examples=["{{dir}}/lab.json"],
+    )
+    done: Regex = Field(
+        description="The line with which it ends each: a regular expression with one group, the exit code that a process of its "
+        "own would have.",
+        examples=["^exit (\\d+)$"],
+    )
+
+
 class ClientModel(Strict):
-    """How it connects, once, and ends."""
+    """How it connects."""
 
     command: Command = Field(
         description="The program; each argument is a template.", examples=[["{{cache}}/lab", "get", "{{url}}"]]
@@ -376,6 +390,11 @@ class ClientModel(Strict):
         True,
     )
     input: Maybe[Text] = about("A template of what it reads from standard input.", "{{request}}")
+    stays: Maybe[StaysModel] = about(
+        "Where one process makes one exchange after another, each on connections of its own. Then `command` names nothing of a "
+        "single one, as {{dir}}. By default each is a process of its own, which ends.",
+        {"request": "{{dir}}/lab.json", "done": "^exit (\\d+)$"},
+    )
     facts: Many[Regex] = about(
         "Regular expressions, searched for in all that it wrote; named groups say what it saw: status, header_name and "
         "header_value, body (base64), local_port, peer (base64 of DER), tls, cipher, alpn, asked, sent.",

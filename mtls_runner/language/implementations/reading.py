@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +25,7 @@ from mtls_runner.language.implementations.models import (
     NeedsModel,
     PatternModel,
     ServerModel,
+    StaysModel,
     VersionModel,
 )
 from mtls_runner.model.endpoint import ClientAuth, TlsVersion
@@ -41,6 +43,7 @@ from mtls_runner.model.implementation import (
     Pattern,
     Reload,
     ServerContainer,
+    Stays,
     Version,
 )
 
@@ -238,6 +241,8 @@ class _Reader:
         )
 
     def client(self, model: ClientModel, loc: Loc) -> DeclaredClient:
+        if model.stays is not None:
+            self._check_stays(model, model.stays, loc)
         return DeclaredClient(
             command=tuple(model.command),
             dialect=dialect(model.dialect),
@@ -253,8 +258,35 @@ class _Reader:
             transcript=model.transcript,
             told_port=bool(model.told_port),
             input=model.input,
+            stays=Stays(model.stays.request, model.stays.done) if model.stays is not None else None,
             response=model.response or "facts",
         )
+
+    def _check_stays(self, model: ClientModel, stays: StaysModel, loc: Loc) -> None:
+        for key, given in (("input", model.input), ("told_port", model.told_port), ("response", model.response)):
+            if given:
+                self.problems.error(
+                    self._document,
+                    (*loc, key),
+                    "a client that stays has this for all of its exchanges, not for one",
+                    "facts in the lines that it writes, and a request in a file",
+                    key=True,
+                )
+        for index, argument in enumerate(model.command):
+            if "{{dir}}" in argument.replace(" ", ""):
+                self.problems.error(
+                    self._document,
+                    (*loc, "command", index),
+                    "a client that stays is started for many exchanges, and {{dir}} is of one",
+                    "{{dir}} in stays.request",
+                )
+        if re.compile(stays.done).groups != 1:
+            self.problems.error(
+                self._document,
+                (*loc, "stays", "done"),
+                "the exit code is one group of this expression",
+                "one group, as in ^exit (\\d+)$",
+            )
 
 
 def _version(model: VersionModel | None) -> Version | None:
