@@ -36,6 +36,10 @@ class PythonClient(Client):
         """Of Python."""
         return VERSION
 
+    def library_version(self) -> str:
+        """Of the OpenSSL that its ``ssl`` is linked with."""
+        return ssl.OPENSSL_VERSION.removeprefix("OpenSSL ").partition(" ")[0]
+
     def cannot(self, client: ClientSpec) -> str | None:
         """What Python's ``ssl`` has no setting for."""
         if client.cert_status:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from mtls_runner.errors import DeadlineExceeded
 from mtls_runner.model import listed
-from mtls_runner.model.case import Case, Check, Expectation, Match, Matcher, Observed, Step, Versions, satisfies
+from mtls_runner.model.case import Case, Check, Expectation, Match, Matcher, Observed, Step, Versions
 from mtls_runner.model.names import ascii_host, same_form
 from mtls_runner.model.observation import Observation, Reason, field_value
 from mtls_runner.model.verdict import Mismatch, Status, Undetermined, Verdict
@@ -30,8 +30,7 @@ def counting(expectation: Expectation, versions: Versions) -> Sequence[Check]:
     """The checks that count for these versions; of several for one path, the last one."""
     chosen: dict[str, Check] = {}
     for check in expectation.checks:
-        ranges = ((versions.tool, check.only_for.tool), (versions.backend, check.only_for.backend))
-        if all(not wanted or satisfies(version, wanted) for version, wanted in ranges):
+        if versions.within(check.only_for):
             chosen[check.path] = check
     return tuple(chosen.values())
 

@@ -259,6 +259,10 @@ class Lab(AbstractContextManager["Lab"]):
         found = self._backend(backend).versions()
         return found.get(backend.name, next(iter(found.values()), ""))
 
+    def library_version(self, backend: BackendTraits) -> str:
+        """Of its TLS library; ``""``: not known (yet)."""
+        return self._backend(backend).library_version()
+
     def versions(self) -> dict[str, str]:
         """Of everything that took part so far."""
         with self._lock:

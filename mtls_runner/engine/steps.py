@@ -212,11 +212,14 @@ class _Steps:
             self._lab.tool(traits).restart(self._lab.material)
 
     def _versions(self, step: Step, client: Client | None = None) -> Versions:
-        """The server's is only asked for where somebody wants to know: that takes a process in a container."""
-        wanted = any(check.only_for.backend for check in step.expect.checks)
+        """The server's are only asked for where somebody wants to know: that takes a process in a container."""
+        backend = self._case.server.backend
+        ranges = [check.only_for for check in step.expect.checks]
         return Versions(
             client.version() if client is not None else "",
-            self._lab.backend_version(self._case.server.backend) if wanted else "",
+            self._lab.backend_version(backend) if any(one.backend for one in ranges) else "",
+            client.library_version() if client is not None and any(one.tool_library for one in ranges) else "",
+            self._lab.library_version(backend) if any(one.library for one in ranges) else "",
         )
 
     def _start(self) -> Observation:

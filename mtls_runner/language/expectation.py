@@ -353,6 +353,12 @@ class When(Strict):
     backend_version: Annotated[str | None, Parsed(_version_range, {"type": "string"})] = about(
         "With these versions of the server's program; of the embedded server, its OpenSSL's.", ">=1.27.2"
     )
+    library_version: Annotated[str | None, Parsed(_version_range, {"type": "string"})] = about(
+        "With these versions of the server's TLS library, where it tells.", ">=3.5"
+    )
+    tool_library_version: Annotated[str | None, Parsed(_version_range, {"type": "string"})] = about(
+        "With these versions of the client's TLS library, where it tells.", ">=3.5"
+    )
     tls: Some[Tls] = about("In cases that are planned to speak this version.", "TLSv1.2")
     library: Some[Annotated[str, word({name: name for name in LIBRARIES}, "a TLS library")]] = about(
         "Where the server's TLS library is one of these: openssl (python and nginx, too), boringssl, go, …", "openssl"

@@ -1,7 +1,7 @@
 """``expect:`` → the expectation of :mod:`mtls_runner.model.case`, for each cell of a case's matrix."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TypeVar
 
 from mtls_runner.errors import Span
@@ -104,7 +104,7 @@ def _conditional(
 
 
 def _ranges(when: When) -> Versions:
-    return Versions(when.tool_version or "", when.backend_version or "")
+    return Versions(**{one.name: getattr(when, f"{one.name}_version") or "" for one in fields(Versions)})
 
 
 def _checks(document: Document, model: Checks, loc: Loc, only_for: Versions) -> Iterator[Check]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from enum import StrEnum
 from functools import lru_cache
@@ -111,22 +111,39 @@ def satisfies(version: str, condition: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """Of the two programs of a connection, or ranges of them (``>=8.16``, PEP 440 style).
+    """Of the two programs of a connection and their TLS libraries, or ranges of them (``>=8.16``, PEP 440 style).
 
     Args:
-        tool: of the client.
-        backend: of the server's program.
+        tool, tool_library: of the client.
+        backend, library: of the server.
     """
 
     tool: str = ""
     backend: str = ""
+    tool_library: str = ""
+    library: str = ""
 
     def __bool__(self) -> bool:
-        return bool(self.tool or self.backend)
+        return self != Versions()
 
     def __str__(self) -> str:
-        told = (("version", self.tool), ("server's version", self.backend))
+        told = (
+            ("version", self.tool),
+            ("server's version", self.backend),
+            ("client's TLS library", self.tool_library),
+            ("server's TLS library", self.library),
+        )
         return ", ".join(f"{what} {text}" for what, text in told if text)
+
+    @property
+    def as_written(self) -> dict[str, str]:
+        """What there is of it, by the keys of ``when:``."""
+        return {f"{one.name}_version": text for one in fields(self) if (text := getattr(self, one.name))}
+
+    def within(self, ranges: Versions) -> bool:
+        """Whether each satisfies its range; where there is none, any does."""
+        have = self.as_written
+        return all(satisfies(have.get(name, ""), wanted) for name, wanted in ranges.as_written.items())
 
 
 @dataclass(frozen=True, slots=True)

@@ -347,4 +347,10 @@ class Implementation:
     client: DeclaredClient | None = None
     shipped: bool = False
     sources: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def library_name(self) -> str:
+        """Under which its TLS library's version is told: others have one, too."""
+        return f"{self.library} ({self.name})"
+
     """Names of files of its own → their texts: for ``build``."""

@@ -213,6 +213,10 @@ class ServerBackend(Protocol):
         """Of what serves (``nginx`` → ``1.22.1``, ``openssl`` → ``3.0.19``), known once a server ran; without any: not known."""
         return {}
 
+    def library_version(self) -> str:
+        """Of the TLS library, known once a server ran; ``""``: it does not tell."""
+        return ""
+
     @abstractmethod
     def cannot(self, server: ServerSpec, client: ClientSpec | None) -> str | None:
         """Why this backend can't honour the description, for people; ``None``: it can.
@@ -284,6 +288,10 @@ class Client(Protocol):
             LabError: it is not installed.
         """
         ...
+
+    def library_version(self) -> str:
+        """Of its TLS library; ``""``: it does not tell."""
+        return ""
 
     @abstractmethod
     def cannot(self, client: ClientSpec) -> str | None:

@@ -136,9 +136,8 @@ def _expected(expectation: Expectation) -> Json:
     always: dict[str, Json] = {}
     where: list[Json] = []
     for check in expectation.checks:
-        ranges = {"tool_version": check.only_for.tool, "backend_version": check.only_for.backend}
         if check.only_for:
-            when: Json = {name: text for name, text in ranges.items() if text}
+            when: Json = dict(check.only_for.as_written)
             where.append({"when": when, "expect": {check.path: _alternatives(check)}})
         else:
             always[check.path] = _alternatives(check)

@@ -92,7 +92,7 @@ class Installed:
             return {}
         found = {name: re.search(version.match, told, re.MULTILINE)}
         if version.library is not None:
-            found[f"{self._implementation.library} ({name})"] = re.search(version.library, told, re.MULTILINE)
+            found[self._implementation.library_name] = re.search(version.library, told, re.MULTILINE)
         return {key: match[1] for key, match in found.items() if match is not None}
 
     def directory(self) -> str:

@@ -117,6 +117,10 @@ class CurlClient(Client):
         """
         return self._binary.version
 
+    def library_version(self) -> str:
+        """Of what it is built on, as ``curl --version`` gives it."""
+        return self._binary.tls.partition("/")[2]
+
     def cannot(self, client: ClientSpec) -> str | None:
         """Why curl can't honour the description; ``None``: it can.
 

@@ -64,6 +64,10 @@ class DeclaredToolClient(Client):
         """Of the program."""
         return self._installed.versions().get(self._implementation.name, "")
 
+    def library_version(self) -> str:
+        """Of its TLS library, where its declaration says how to ask."""
+        return self._installed.versions().get(self._implementation.library_name, "")
+
     def cannot(self, client: ClientSpec) -> str | None:
         """What it has no setting for, or what its files and arguments can't hold."""
         with self._lock:

@@ -71,6 +71,10 @@ class DeclaredBackend(ServerBackend):
         """Of the program and of its TLS library, where it ran last."""
         return self._inside or self._installed.versions()
 
+    def library_version(self) -> str:
+        """Where its declaration says how to ask."""
+        return self.versions().get(self._implementation.library_name, "")
+
     def cannot(self, server: ServerSpec, client: ClientSpec | None) -> str | None:  # noqa: ARG002 - as the protocol has it
         """What it has no setting for, what its configuration can't hold."""
         with self._lock:

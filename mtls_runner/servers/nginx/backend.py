@@ -71,6 +71,10 @@ class NginxBackend(ServerBackend):
             self._versions.update(_VERSIONS_OF.get(image, {}))
         return dict(self._versions)
 
+    def library_version(self) -> str:
+        """Of its OpenSSL."""
+        return self.versions().get("openssl (nginx)", "")
+
     def cannot(self, server: ServerSpec, client: ClientSpec | None) -> str | None:
         """What nginx has no directive for; the author's own configuration says everything itself."""
         if server.behind and not server.option("config"):

@@ -215,7 +215,11 @@ class PythonBackend(ServerBackend):
 
     def versions(self) -> Mapping[str, str]:
         """Of the OpenSSL that Python's ``ssl`` is linked with."""
-        return {"python ssl": ssl.OPENSSL_VERSION.removeprefix("OpenSSL ").partition(" ")[0]}
+        return {"python ssl": self.library_version()}
+
+    def library_version(self) -> str:
+        """Of that OpenSSL."""
+        return ssl.OPENSSL_VERSION.removeprefix("OpenSSL ").partition(" ")[0]
 
     def cannot(self, server: ServerSpec, client: ClientSpec | None) -> str | None:
         """What Python's ``ssl`` has no setting for."""
