@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import ssl
 import stat
 import subprocess
 import sys
@@ -143,13 +144,22 @@ def test_what_stays_in_a_container_says_so(tmp_path: Path, capsys: pytest.Captur
     assert "nginx as a process of this machine" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("versions", "status"), [(">=1.0", Status.PASS), (">=1000", Status.FAIL)])
-def test_an_expectation_counts_for_some_versions_of_the_server(tmp_path: Path, versions: str, status: Status) -> None:
-    given = (
-        "expect: {outcome: accepted, status: 404, where: {when: {backend_version: VERSIONS}, expect: {status: 200}}}"
-    )
+@pytest.mark.parametrize(
+    ("versions", "status"),
+    [
+        ('{backend_version: ">=1.0"}', Status.PASS),
+        ('{backend_version: ">=1000"}', Status.FAIL),
+        ('{library_version: ">=1.1.1,<9"}', Status.PASS),
+        ('{library_version: ">=1000"}', Status.FAIL),
+        (f'{{tool_library_version: "=={ssl.OPENSSL_VERSION.split()[1]}"}}', Status.PASS),
+        ('{tool: python, tool_library_version: ">=1000"}', Status.FAIL),
+    ],
+)
+def test_an_expectation_counts_for_some_versions(tmp_path: Path, versions: str, status: Status) -> None:
+    """Of nginx, of the OpenSSL that it is linked with, and of Python's."""
+    given = f"expect: {{outcome: accepted, status: 404, where: {{when: {versions}, expect: {{status: 200}}}}}}"
     text = TEXT.partition("  closed:")[0]
-    text += f"cases:\n  - {{name: good, server: strict, client: good, {given.replace('VERSIONS', repr(versions))}}}\n"
+    text += f"cases:\n  - {{name: good, server: strict, client: good, {given}}}\n"
     plan = load(scenario(tmp_path, text))
     with Lab(plan) as lab:
         assert [lab.run(case).status for case in plan.cases] == [status]
