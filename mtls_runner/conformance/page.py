@@ -65,6 +65,7 @@ def _data(measurement: Measurement) -> Json:
         "cases": told,
         "seen": [plain_seen(one) for one in seen],
         "whys": list(numbers.whys),
+        "tls": list(numbers.tls),
         "choices": {
             "outcome": _sorted(str(one.outcome) for one in seen),
             "reason": _sorted(str(reason) for one in seen for reason in one.reasons),
@@ -90,19 +91,18 @@ class _Numbers:
         self._clients = {end.name: number for number, end in enumerate(clients)}
         self.seen: dict[Seen, int] = {}
         self.whys: dict[str, int] = {}
+        self.tls: dict[str, int] = {}
 
     def cells(self, case: MeasuredCase) -> Iterator[Json]:
+        """Server, client, TLS version, what was seen, what else was seen; or -1, the kind, and why not."""
         for place, cell in sorted(case.cells.items()):
-            told: dict[str, Json] = {
-                "server": self._servers[place.backend],
-                "client": self._clients.get(place.tool, -1),
-                "tls": place.tls,
-                "kind": cell.kind.value,
-            }
-            if cell.seen is not None:
-                told["seen"] = self.seen.setdefault(cell.seen, len(self.seen))
+            where: list[Json] = [
+                self._servers[place.backend],
+                self._clients.get(place.tool, -1),
+                self.tls.setdefault(place.tls, len(self.tls)),
+            ]
+            if cell.seen is None:
+                yield [*where, -1, cell.kind.value, self.whys.setdefault(cell.why, len(self.whys))]
             else:
-                told["why"] = self.whys.setdefault(cell.why, len(self.whys))
-            if cell.others:
-                told["others"] = [self.seen.setdefault(one, len(self.seen)) for one in cell.others]
-            yield told
+                several = (cell.seen, *cell.others)
+                yield [*where, *(self.seen.setdefault(one, len(self.seen)) for one in several)]

@@ -105,7 +105,7 @@ def client_view(
         certificate_requested=_requested(declared, saw, trace),
         ca_names=transcript.authorities() if transcript is not None else None,
         requested_algorithms=transcript.requested_algorithms() if transcript is not None else None,
-        sent_chain=transcript.chain(Direction.SENT) if transcript is not None else _sent(saw),
+        sent_chain=transcript.chain(Direction.SENT) if transcript is not None else _sent(declared, saw),
         received_chain=received,
         tls_version=(trace.tls_version if trace is not None else None) or tls_version(_one(saw, "tls")),
         cipher=(trace.cipher if trace is not None else None) or _one(saw, "cipher"),
@@ -158,10 +158,15 @@ def _decoded(text: str) -> bytes:
         return b""
 
 
-def _sent(saw: Mapping[str, list[str]]) -> tuple[bytes, ...] | None:
+def _sent(declared: DeclaredClient, saw: Mapping[str, list[str]]) -> tuple[bytes, ...] | None:
     """An empty message where it was asked and had nothing to send; ``None`` where it tells nothing."""
     chain = _certificates(saw, "sent")
-    return chain if chain is not None or not saw.get("asked") else ()
+    return () if chain is None and saw.get("asked") and _tells(declared, "sent") else chain
+
+
+def _tells(declared: DeclaredClient, fact: str) -> bool:
+    """Whether it is one of those that it prints."""
+    return any(f"(?P<{fact}>" in text for text in declared.facts)
 
 
 def _requested(declared: DeclaredClient, saw: Mapping[str, list[str]], trace: CurlTrace | None) -> bool | None:
@@ -169,7 +174,7 @@ def _requested(declared: DeclaredClient, saw: Mapping[str, list[str]], trace: Cu
         return trace.transcript.requested() or (False if trace.flight_complete else None)
     if saw.get("asked"):
         return True
-    return False if saw.get("tls") and any("(?P<asked>" in text for text in declared.facts) else None
+    return False if saw.get("tls") and _tells(declared, "asked") else None
 
 
 def _began(saw: Mapping[str, list[str]], trace: CurlTrace | None) -> bool:

@@ -4,6 +4,12 @@ const form = document.getElementById("filters"), table = document.getElementById
 const ACCEPTED = new Set(["accepted", "answered", "server-started"]);
 const KINDS = { skipped: "–", gap: "–", broken: "!" };
 let view = "server";
+for (const one of data.cases) {
+  one.cells = one.cells.map(([server, client, tls, seen, ...more]) => {
+    const place = { server, client, tls: data.tls[tls] };
+    return seen < 0 ? { ...place, kind: more[0], why: more[1] } : { ...place, kind: "seen", seen, others: more };
+  });
+}
 const hidden = { server: new Set(), client: new Set() };
 
 function make(tag, text, attributes) {
@@ -29,7 +35,7 @@ function summary(cells) {
   const accepted = seen.filter((one) => ACCEPTED.has(one.outcome));
   const refused = seen.filter((one) => !ACCEPTED.has(one.outcome));
   const reasons = [...new Set(refused.map((one) => why(one)))];
-  const varies = cells.some((cell) => cell.others) ? " ~" : "";
+  const varies = cells.some((cell) => cell.others && cell.others.length) ? " ~" : "";
   const started = accepted.some((one) => one.outcome === "server-started");
   if (!refused.length) return { text: (started ? "✓ starts" : "✓ let in") + varies, state: "in", seen };
   if (!accepted.length) return { text: "✗ " + reasons.join(", ") + varies, state: "out", seen };
@@ -37,9 +43,35 @@ function summary(cells) {
 }
 
 function columns() {
-  const library = form.library.value;
+  const library = form.library.value, two = compared();
+  if (two.length) return ends().map((end, index) => ({ end, index })).filter(({ end }) => two.includes(end.name));
   return ends().map((end, index) => ({ end, index }))
     .filter(({ end }) => !hidden[view].has(end.name) && (!library || end.library === library));
+}
+
+// The two ends that are held against each other; none, unless both are chosen.
+function compared() {
+  const two = [form.one.value, form.other.value];
+  return two[0] && two[1] && two[0] !== two[1] ? two : [];
+}
+const stand = (group) => (group.state === "out" ? "out" : group.text.startsWith("±") ? "both" : "in");
+
+// Whether one refuses what the other does, in a sentence, and the command that asks both again.
+function answer(rows, shown) {
+  const box = document.getElementById("answer"), two = compared();
+  box.replaceChildren();
+  if (!two.length) return;
+  const [one, other] = two, at = two.map((name) => shown.findIndex(({ end }) => end.name === name));
+  const known = rows.filter(({ groups }) => at.every((index) => groups[index].seen.length));
+  const those = (mine, theirs) => known.filter(({ groups }) => stand(groups[at[0]]) === mine && stand(groups[at[1]]) === theirs).length;
+  const alike = those("in", "in") + those("out", "out"), faults = (count) => count + (count === 1 ? " fault" : " faults");
+  const parts = [`Both refuse ${faults(those("out", "out"))}, and let in ${those("in", "in")}.`];
+  parts.push(`${one} alone refuses ${those("out", "in")}, ${other} alone ${those("in", "out")}.`);
+  const rest = known.length - alike - those("out", "in") - those("in", "out");
+  if (rest) parts.push(`On ${rest} it hangs on the client, the server or the TLS version.`);
+  box.append(make("p", parts.join(" ")));
+  const differing = known.filter(({ groups }) => stand(groups[at[0]]) !== stand(groups[at[1]])).map((row) => row.name);
+  if (differing.length) box.append(copyable("With your own versions, where they differ", again(two, differing)));
 }
 
 function differs(groups) {
@@ -66,10 +98,12 @@ function draw() {
     cell.append(make("small", end.told.replace(end.name + " ", "")));
     head.append(cell);
   }
+  const judged = [];
   let rows = 0, file = "";
   data.cases.forEach((one, number) => {
     if (!one.judges.includes(view)) return;
     const groups = shown.map(({ index }) => summary(one.cells.filter((cell) => axis(cell) === index)));
+    if (one.fault) judged.push({ name: one.name, groups });
     if (!groups.some((group) => group.seen.length || group.text === "!") || !fits(one, groups)) return;
     if (one.file !== file) {
       file = one.file;
@@ -93,6 +127,7 @@ function draw() {
   table.tHead.replaceChildren(head);
   table.tBodies[0].replaceChildren(body);
   document.getElementById("count").textContent = rows + (rows === 1 ? " fault" : " faults") + ", " + shown.length + " columns";
+  answer(judged, shown);
   remember();
 }
 
@@ -114,7 +149,7 @@ function copyable(title, text) {
     } catch {
       const area = make("textarea");
       area.value = text;
-      dialog.append(area);
+      button.after(area);
       area.select();
       document.execCommand("copy");
       area.remove();
@@ -158,8 +193,7 @@ function open(number, index) {
   }
   const first = cells.find((cell) => seenOf(cell));
   if (first) {
-    const flag = view === "server" ? "--servers " : "--clients ";
-    dialog.append(copyable("With your own version", "mtls-run conformance " + flag + end.name + " --fault " + quoted(one.name)));
+    dialog.append(copyable("With your own version", again([end.name], [one.name])));
     if (one.scenario) dialog.append(copyable("The scenario", filled(one.scenario, first, seenOf(first))));
   }
   dialog.showModal();
@@ -167,7 +201,12 @@ function open(number, index) {
 }
 const quoted = (text) => (/^[\w@%+=:,.\/-]+$/.test(text) ? text : "'" + text.replaceAll("'", "'\"'\"'") + "'");
 
+const again = (names, faults) => ["mtls-run conformance", `--${view}s ${names.join(",")}`, ...faults.map((name) => "--fault " + quoted(name))].join(" ");
+
 function choices() {
+  for (const select of [form.one, form.other]) {
+    select.replaceChildren(make("option", "–", { value: "" }), ...ends().map((end) => make("option", end.name, { value: end.name })));
+  }
   const box = document.querySelector("#columns div");
   box.replaceChildren(...ends().map((end) => {
     const label = make("label"), input = make("input", undefined, { type: "checkbox", value: end.name });
@@ -196,6 +235,7 @@ function remember() {
 function recall() {
   const state = new URLSearchParams(location.hash.slice(1));
   view = state.get("view") === "client" ? "client" : "server";
+  choices();
   for (const element of form.elements) {
     if (!element.name) continue;
     if (element.type === "radio") element.checked = element.value === view;
@@ -205,15 +245,17 @@ function recall() {
   const names = state.get("columns");
   hidden[view].clear();
   if (names) ends().filter((end) => !names.split(",").includes(end.name)).forEach((end) => hidden[view].add(end.name));
+  for (const box of document.querySelectorAll("#columns input")) box.checked = !hidden[view].has(box.value);
 }
 
 for (const [name, values] of Object.entries(data.choices)) for (const value of values) form[name].append(make("option", value, { value }));
 form.addEventListener("submit", (event) => event.preventDefault());
-form.addEventListener("input", () => {
+form.addEventListener("input", (event) => {
   if (view !== form.view.value) {
     view = form.view.value;
     choices();
   }
+  if ([form.one, form.other].includes(event.target)) form.differ.checked = compared().length > 0;
   draw();
 });
 table.addEventListener("click", (event) => {
@@ -221,7 +263,6 @@ table.addEventListener("click", (event) => {
   if (button) open(Number(button.dataset.case), Number(button.dataset.end));
 });
 dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
-window.addEventListener("hashchange", () => { recall(); choices(); draw(); });
+window.addEventListener("hashchange", () => { recall(); draw(); });
 recall();
-choices();
 draw();
