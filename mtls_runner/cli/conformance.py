@@ -43,6 +43,8 @@ _TIMES_AGAIN = 2
 """How often a doubtful cell is run once more."""
 _TOLD_EVERY = 60.0
 """Seconds between two lines of progress where there is no terminal."""
+_KEPT_EVERY = 20.0
+"""Seconds; what was measured since then is lost when the run is killed."""
 _MOST_TOLD = 40
 
 
@@ -172,7 +174,7 @@ class _Session:
         self._left = atlas.left(units)
         self._total = sum(len(unit.cells) for unit in self._left)
         self._done = 0
-        self._began = self._said = time.monotonic()
+        self._began = self._said = self._saved = time.monotonic()
         self._terminal = is_terminal(sys.stderr)
 
     def run(self, jobs: int) -> ExitCode:
@@ -183,15 +185,21 @@ class _Session:
         code = ExitCode.OK
         for unit in self._left:
             code = worst(code, self._unit(unit, jobs))
-            if self._kept is not None:
-                file = AtomicFile(self._kept, "the measurement")
-                file.stream.write(json_text(self._atlas.measurement))
-                file.keep()
             if code is ExitCode.INTERRUPTED:
                 break
+            if time.monotonic() - self._saved >= _KEPT_EVERY:
+                self._keep()
+        self._keep()
         if self._terminal:
             click.echo("\r\033[K", err=True, nl=False)
         return code
+
+    def _keep(self) -> None:
+        self._saved = time.monotonic()
+        if self._kept is not None:
+            file = AtomicFile(self._kept, "the measurement")
+            file.stream.write(json_text(self._atlas.measurement))
+            file.keep()
 
     def _unit(self, unit: Unit, jobs: int) -> ExitCode:
         code = self._run(unit, jobs, again=False)

@@ -155,10 +155,11 @@ class Atlas:
         return (file.plan.name, entry_name(case), place), keys.key(case, server.name)
 
     def left(self, units: Sequence[Unit]) -> list[Unit]:
-        """What is not known yet; what is known of these cells and is of another version or catalogue is forgotten."""
+        """What is not known yet; what is known of these cells, and broke, or is of another version or catalogue, is forgotten."""
         wanted = {name: key for unit in units for name, key in unit.cells.values()}
         for name, key in wanted.items():
-            if name in self.cells and self.cells[name].key != key:
+            known = self.cells.get(name)
+            if known is not None and (known.key != key or known.kind is CellKind.BROKEN):
                 del self.cells[name]
         return [some for unit in units if (some := unit.without(lambda name, _: name in self.cells)) is not None]
 
