@@ -264,7 +264,7 @@ class Lab(AbstractContextManager["Lab"]):
         return self._backend(backend).library_version()
 
     def versions(self) -> dict[str, str]:
-        """Of everything that took part so far."""
+        """Of everything that took part so far, and could say its version before it ended."""
         with self._lock:
             found = dict(self._found)
             for traits, client in self._tools.items():
@@ -272,7 +272,7 @@ class Lab(AbstractContextManager["Lab"]):
                     found[traits.name] = client.version()
             for server in self._backends.values():
                 found.update(server.versions())
-        return found
+        return {name: version for name, version in found.items() if version}
 
     # --- cases ---
 
