@@ -71,7 +71,7 @@ def _honours(honours: Honours) -> Iterator[str]:
     if honours.crl_check:
         yield f"crl_check {', '.join(sorted(honours.crl_check))}"
     if honours.alpn is None:
-        yield "alpn"
+        yield "alpn any"
     elif honours.alpn:
         yield f"alpn {' or '.join(sorted(','.join(one) for one in honours.alpn))}"
     if honours.settings:

@@ -17,11 +17,12 @@ PAGES = {
     "commands": "every command and its options",
     "tutorial": "from a certificate to mutual TLS on nginx, in thirteen labs",
     "recipes": "for what people usually come with",
-    "outcomes": "what happens if …, for every fault, on each backend and with each client",
+    "outcomes": "what happens if …, for every fault, on Python and nginx, with Python's client and curl",
     "implementations": "any server or client, declared in one file",
     "pytest": "the same labs under your own client's tests",
     "python": "the same from a program of your own",
-    "conformance": "the catalogue of faults, run everywhere",
+    "divergences": "where servers and clients differ on whom they let in",
+    "conformance": "held against nginx's own tests, assertion by assertion",
 }
 _PLACES = (Path(__file__).parents[1] / "docs", Path(__file__).parents[2] / "docs")
 
