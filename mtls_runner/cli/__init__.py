@@ -5,6 +5,7 @@ Ctrl-C, SIGTERM and a closed terminal all stop the program the same way, and lea
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -22,6 +23,8 @@ _GRACE = 0.5
 """Seconds that work in hand may still take. A case that is not stuck is done long before."""
 _AGAIN = 0.001
 """Seconds."""
+_GARBAGE = 20_000
+"""Objects that are made before garbage is looked for among them: most of what a start makes lives to its end."""
 
 
 class Stop:
@@ -173,6 +176,8 @@ def _shows_help() -> bool:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; ``None``: the process's own arguments. Returns the exit code."""
     with STOP.listening(for_good=arguments is None):
+        if arguments is None:
+            gc.set_threshold(_GARBAGE)
         typed = sys.argv[1:] if arguments is None else arguments
         if len(typed) == 1 and typed[0] in _HELP and _shows_help():
             return 0

@@ -107,7 +107,7 @@ class _Run:
 
     def plan(self, plan: Plan, keep: Path | None) -> Iterator[Event]:
         yield PlanStarted(plan)
-        lab = Lab(plan, keep, pool=self._pool(), report=self.report)
+        lab = Lab(plan, keep, pool=self.pool, report=self.report)
         with lab:
             for note in lab.notes():
                 yield Noted(plan, note)
@@ -117,14 +117,8 @@ class _Run:
                     yield event
             finally:
                 self.versions.update(lab.versions())
+                self.pool = lab.pool
         yield PlanFinished(plan, keep)
-
-    def _pool(self) -> KeyPool:
-        if self.pool is None:
-            from mtls_runner.pki.keys import KeyPool
-
-            self.pool = KeyPool.of_user()
-        return self.pool
 
     def _one_by_one(self, lab: Lab) -> Iterator[Event]:
         for case in lab.plan.cases:

@@ -96,7 +96,8 @@ class Lab(AbstractContextManager["Lab"]):
         self._told = 0
         self._apart = apart
         self._keep = keep
-        self._pool = pool
+        self.pool = pool
+        """Once one was needed, there is one."""
         self._report = report
         self._stack = ExitStack()
         self._lock = threading.Lock()
@@ -145,19 +146,24 @@ class Lab(AbstractContextManager["Lab"]):
         with self._making:
             if self._material is None:
                 from mtls_runner.pki import Store
-                from mtls_runner.pki.keys import KeyPool
 
-                if self._pool is None:
-                    self._pool = KeyPool.of_user()
                 self._material = Store(
                     self._directory,
                     self.plan.certificates,
                     start=datetime.now(UTC),
-                    pool=self._pool,
+                    pool=self._keys(),
                     progress=self._report,
                     crls=self.plan.crls,
                 )
             return self._material
+
+    def _keys(self) -> KeyPool:
+        with self._lock:
+            if self.pool is None:
+                from mtls_runner.pki.keys import KeyPool  # cryptography: a container starts meanwhile
+
+                self.pool = KeyPool.of_user()
+            return self.pool
 
     def _backend(self, traits: BackendTraits) -> ServerBackend:
         with self._lock:
@@ -411,12 +417,13 @@ class Lab(AbstractContextManager["Lab"]):
 
     def _run_by_clocks(self, case: Case) -> Verdict:
         """In a lab whose programs have other clocks, and whose material has the dates that were written."""
+        keys = self._keys()
         with self._lock:
             if self._by_clocks is None:
                 from mtls_runner.engine.moved import by_clocks
 
                 keep = self._keep / "by-clocks" if self._keep is not None else None
-                lab = Lab(by_clocks(self.plan), keep, pool=self._pool, report=self._report, dated=self._dated)
+                lab = Lab(by_clocks(self.plan), keep, pool=keys, report=self._report, dated=self._dated)
                 self._by_clocks = self._stack.enter_context(lab)
             lab = self._by_clocks
         same = next(one for one in (*lab.plan.cases, *lab.plan.not_run) if one.id == case.id)
@@ -433,7 +440,7 @@ class Lab(AbstractContextManager["Lab"]):
             if self._keep is not None
             else None
         )
-        with Lab(self.plan, keep, pool=self._pool, report=self._report, apart=True, dated=True) as lab:
+        with Lab(self.plan, keep, pool=self._keys(), report=self._report, apart=True, dated=True) as lab:
             verdict = lab._run(case)
             self._found.update(lab.versions())
             self._warnings.update(lab._warnings)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import tarfile
 import tempfile
 import time
 from collections.abc import Sequence
@@ -40,6 +39,8 @@ def archive(files: Sequence[ContainerFile], owner: int = 0) -> bytes:
         files: what goes in.
         owner: user id that files for their owner only belong to; root owns the others.
     """
+    import tarfile  # few files go into a container this way
+
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for file in files:
@@ -65,6 +66,8 @@ def replacement(files: Sequence[ContainerFile], number: int, owner: int = 0) -> 
         number: of this replacement; never twice for one container.
         owner: as for :func:`archive`.
     """
+    import tarfile  # few files go into a container this way
+
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for file in files:

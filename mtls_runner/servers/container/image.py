@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -107,6 +106,8 @@ def user_id(api: EngineApi, container: str, user: str) -> int:
     name = user.partition(":")[0]
     if name.isdecimal() or name in ("", "root"):
         return int(name) if name.isdecimal() else 0
+    import tarfile  # most images run as root
+
     try:
         archive = api.call("GET", f"/containers/{container}/archive", path="/etc/passwd")
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:

@@ -19,12 +19,12 @@ from mtls_runner.model.endpoint import Response
 from mtls_runner.model.observation import HttpRequest
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import OcspAnswer, ResponderSpec
+from mtls_runner.servers.stubs import RESPONDER_SOCKET
 from mtls_runner.servers.stubs.unix_http_server import UnixHttpServer, mountable
 from mtls_runner.tls.http import Reply
 
-__all__ = ["SOCKET", "ResponderStub", "responder_stub"]
+__all__ = ["ResponderStub", "responder_stub"]
 
-SOCKET = "ocsp.sock"
 """In the stub's directory."""
 _MEDIA_TYPE = (("Content-Type", "application/ocsp-response"),)  # RFC 6960 appendix A.2
 _FOREIGN = {
@@ -44,7 +44,7 @@ class ResponderStub(UnixHttpServer):
         self._asked: Counter[str] = Counter()
         self._answered = 0
         self._trouble: LabError | None = None
-        super().__init__(directory, SOCKET)
+        super().__init__(directory, RESPONDER_SOCKET)
 
     @property
     def answered(self) -> int:

@@ -15,12 +15,12 @@ import h11
 from mtls_runner.deadlines import Deadline
 from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.model.observation import HttpRequest
+from mtls_runner.servers.stubs import APPLICATION_SOCKET
 from mtls_runner.servers.stubs.unix_http_server import IDLE_SECONDS, UnixHttpServer, mountable
 from mtls_runner.tls.http import Reply, reply
 
-__all__ = ["SOCKET", "UpstreamStub", "upstream_stub"]
+__all__ = ["UpstreamStub", "upstream_stub"]
 
-SOCKET = "upstream.sock"
 """In the stub's directory."""
 
 
@@ -30,7 +30,7 @@ class UpstreamStub(UnixHttpServer):
     def __init__(self, server: ServerSpec, directory: Path) -> None:
         self._replies = Reply.by_path(server.responses)
         self._last: HttpRequest | None = None
-        super().__init__(directory, SOCKET)
+        super().__init__(directory, APPLICATION_SOCKET)
 
     def take(self) -> HttpRequest | None:
         """The request that came last since somebody asked; ``None``: none came."""

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from mtls_runner.model.revocation import OcspAnswer, ResponderSpec
 from mtls_runner.servers.nginx.read.applications import Stub, is_name
-from mtls_runner.servers.stubs import ocsp_responder, upstream
+from mtls_runner.servers.stubs import APPLICATION_SOCKET, RESPONDER_SOCKET
 
 __all__ = ["RESPONDERS_AT", "UPSTREAM_AT", "relay_hosts", "responder_relay", "stub_at", "upstream_relay"]
 
@@ -65,7 +65,7 @@ def _relay(stub: Stub, directory: str, certificate: tuple[str, str, str] | None,
     return (
         f"server {{ {listen} {tls}access_log off; error_log /dev/null crit; client_max_body_size 0; "
         "underscores_in_headers on; ignore_invalid_headers off; large_client_header_buffers 8 64k; location / { "
-        f"{trailer}proxy_pass http://unix:{directory}/{upstream.SOCKET}:; proxy_http_version 1.1; proxy_redirect off; "
+        f"{trailer}proxy_pass http://unix:{directory}/{APPLICATION_SOCKET}:; proxy_http_version 1.1; proxy_redirect off; "
         "proxy_set_header Host $http_host; proxy_set_header Connection $http_connection; } }"
     )
 
@@ -79,6 +79,6 @@ def responder_relay(responders: Sequence[ResponderSpec]) -> str:
     listen = " ".join(f"listen {address};" for address in addresses)
     return (
         f"server {{ {listen} access_log off; error_log /dev/null crit; location / {{ "
-        f"proxy_pass http://unix:{RESPONDERS_AT}/{ocsp_responder.SOCKET}:; proxy_read_timeout 1h; error_page 502 @closed; }} "
+        f"proxy_pass http://unix:{RESPONDERS_AT}/{RESPONDER_SOCKET}:; proxy_read_timeout 1h; error_page 502 @closed; }} "
         "location @closed { return 444; } }"  # a responder that hangs up: so does the relay
     )
