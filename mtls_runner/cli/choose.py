@@ -272,6 +272,8 @@ def _files(text: str, commands: Iterable[str], most: int | None) -> list[Path]:
         return [file for file in files if os.path.realpath(file) not in others]
     if path.exists():
         return [path]
+    if path.is_symlink():
+        raise UsageError(f"{text} is a link that leads nowhere: {path.readlink()}")
     raise UsageError(f"no such file or directory: {text}{_meant(path, text, commands)}")
 
 
@@ -283,8 +285,10 @@ def _below(directory: Path, most: int | None) -> Iterator[Path]:
             )
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
-            if Path(name).suffix in _SUFFIXES and name not in SETTINGS_FILES and not name.startswith("."):
-                yield Path(folder, name)
+            path = Path(folder, name)
+            waits = path.exists() and not path.is_file()  # a FIFO has nobody who writes into it now
+            if path.suffix in _SUFFIXES and name not in SETTINGS_FILES and not name.startswith(".") and not waits:
+                yield path
 
 
 _OWN_FILE = re.compile(r"(?:config|file)['\"]?\s*:[^:]*\.ya?ml")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path = tmp_path / "labs" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
+    os.mkfifo(tmp_path / "labs" / "nobody-writes.yaml")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -65,6 +67,17 @@ def test_nothing_close_suggests_nothing() -> None:
     with pytest.raises(UsageError) as caught:
         discover(["quite/elsewhere.yaml"])
     assert str(caught.value) == "no such file or directory: quite/elsewhere.yaml"
+
+
+def test_a_link_that_leads_nowhere_is_told_as_one(tree: Path) -> None:
+    for name, target in (("loop.yaml", "loop.yaml"), ("gone.yaml", "labs/gone.yaml")):
+        (tree / name).symlink_to(target)
+        with pytest.raises(UsageError) as caught:
+            discover([name])
+        assert str(caught.value) == f"{name} is a link that leads nowhere: {target}"
+    (tree / "gone.yaml").rename(tree / "there.yaml")
+    (tree / "labs" / "gone.yaml").write_text("")
+    assert discover(["there.yaml"]) == [Target(Path("there.yaml"))]
 
 
 def test_a_directory_without_scenarios_is_an_error(tree: Path) -> None:
