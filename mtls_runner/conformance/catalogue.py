@@ -35,6 +35,7 @@ ORDER = (
     "purpose",
     "names",
     "chain",
+    "revocation",
     "signature",
     "structure",
     "constraints",

@@ -9,7 +9,7 @@ from pathlib import Path
 from mtls_runner.export.recipe import days, extension_lines, key_command, openssl_cannot, subject_option
 from mtls_runner.export.shell import word, wrapped
 from mtls_runner.model.case import Plan
-from mtls_runner.model.certificate import CertificateSpec, Defect, Secret
+from mtls_runner.model.certificate import AuthorityKeyIdentifier, CertificateSpec, Defect, Secret
 from mtls_runner.model.chain import Issuers
 from mtls_runner.model.endpoint import ChainKind, ChainSpec
 from mtls_runner.model.revocation import CrlSpec
@@ -276,7 +276,8 @@ class Workshop:
 
 
 def _names_a_key(spec: CertificateSpec) -> bool:
-    return spec.authority_key_identifier and Defect.NO_KEY_IDENTIFIERS not in spec.defects
+    names = spec.authority_key_identifier
+    return names is not None and names.key is not None and Defect.NO_KEY_IDENTIFIERS not in spec.defects
 
 
 def _has_identifier(spec: CertificateSpec) -> bool:
@@ -288,6 +289,10 @@ def _forged_crl(crl: CrlSpec) -> str | None:
         return "it is your own"
     if crl.defects:
         return f"it is wrong on purpose ({crl.defects[0]})"
+    if crl.delta_of is not None or crl.only_contains is not None or crl.extensions:
+        return "it has extensions of its own"
+    if crl.authority_key_identifier != AuthorityKeyIdentifier():
+        return "its authorityKeyIdentifier is not its issuer's key alone"
     if crl.this_update.absolute is not None or crl.next_update.absolute is not None:
         return "it has absolute dates"
     return None

@@ -9,7 +9,14 @@ from datetime import timedelta
 
 from cryptography import x509
 
-from mtls_runner.model.certificate import CertificateSpec, Defect, KeyAlgorithm, KeyCipher, KeyFormat
+from mtls_runner.model.certificate import (
+    AuthorityKeyIdentifier,
+    CertificateSpec,
+    Defect,
+    KeyAlgorithm,
+    KeyCipher,
+    KeyFormat,
+)
 from mtls_runner.pki.extensions import distinguished_name
 
 __all__ = ["days", "extension_lines", "key_command", "openssl_cannot", "subject_option"]
@@ -53,6 +60,8 @@ def openssl_cannot(spec: CertificateSpec) -> str | None:
         return "it is signed with RSASSA-PSS"
     if spec.key.format is KeyFormat.TRADITIONAL and not spec.key.algorithm.startswith("rsa"):
         return "its key has the traditional form"
+    if spec.authority_key_identifier not in (None, AuthorityKeyIdentifier()):
+        return "its authorityKeyIdentifier names more than its issuer's key"
     if spec.key.same_as is not None:
         return f"it shares the key of {spec.key.same_as}"
     if spec.serial is not None and spec.serial <= 0:

@@ -1,13 +1,16 @@
 """What an author may write about an authority or a leaf."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
 from pydantic_core import core_schema
 
 from mtls_runner.language.document import Plain, Value
 from mtls_runner.language.values import (
+    ID_PATTERN,
+    RESERVED_IDS,
     Bool,
     Id,
     Json,
@@ -46,11 +49,26 @@ from mtls_runner.language.x509_words import (
     revoked_short,
     usages,
 )
-from mtls_runner.model.certificate import Defect, KeyAlgorithm, KeyCipher, KeyFormat, Moment, Secret
+from mtls_runner.model.certificate import (
+    OF_ISSUER,
+    AuthorityKeyIdentifier,
+    Defect,
+    Extension,
+    KeyAlgorithm,
+    KeyCipher,
+    KeyFormat,
+    Moment,
+    Secret,
+)
 
 __all__ = [
-    "ABSENT",
     "Absent",
+    "AuthorityKey",
+    "AuthorityKeyField",
+    "authority_key_identifier",
+    "named_by",
+    "own_extensions",
+    "OwnExtensions",
     "Basic",
     "Certificate",
     "CertificateSettings",
@@ -66,6 +84,7 @@ __all__ = [
 ]
 
 _TEXT = {"type": "string"}
+_LARGEST = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,11 +205,32 @@ class Signature(Strict):
     pss: Maybe[Bool] = about("RSASSA-PSS in place of PKCS #1 v1.5, for an issuer with an RSA key.", True)
 
 
+def _octet_string(size: int) -> bytes:
+    """Of so many zeros, DER (X.690 §8.7)."""
+    digits = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    length = bytes((size,)) if size < 0x80 else bytes((0x80 | len(digits),)) + digits
+    return b"\x04" + length + bytes(size)
+
+
 class OwnExtension(Strict):
     """An extension by OID."""
 
-    der: Annotated[bytes, DER] = Field(description="Its value, DER in hexadecimal digits.", examples=["05 00"])
+    der: Annotated[bytes | None, DER] = about("Its value, DER in hexadecimal digits.", "05 00")
+    size: Annotated[int | None, bounded(0, _LARGEST)] = about(
+        "In place of `der`: an OCTET STRING of so many octets, for certificates that are too large.", 100_000
+    )
     critical: Maybe[Bool] = about(_CRITICAL, True)
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Self:
+        if (self.der is None) == (self.size is None):
+            raise fail("the value of an extension is given once", "one of: der, size")
+        return self
+
+    @property
+    def value(self) -> bytes:
+        """DER."""
+        return self.der if self.der is not None else _octet_string(self.size or 0)
 
 
 class Absent:
@@ -217,6 +257,53 @@ def _or_none(value: Value, handler: core_schema.ValidatorFunctionWrapHandler) ->
     return ABSENT if value is None or value == "none" else handler(value)
 
 
+def _whose(value: Value) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, Plain) and value.value is True:
+        return OF_ISSUER
+    if isinstance(value, str) and ID_PATTERN.fullmatch(value) and value not in RESERVED_IDS:
+        return str(value)
+    raise fail("this names nobody", "true for its issuer, the id of an authority or leaf, or null for none")
+
+
+_Whose = Annotated[str | None, Parsed(_whose, {"anyOf": [{"const": True}, {"type": ["string", "null"]}]})]
+
+
+class AuthorityKey(Strict):
+    """authorityKeyIdentifier (RFC 5280 §4.2.1.1, §5.2.1)."""
+
+    key: _Whose = about("Whose key it names: its issuer's by default (true), another's by id, or null for none.", None)
+    serial: _Whose = about(
+        "Whose issuer and serial number it names: true for its issuer, or an id; none by default.", True, "old-root"
+    )
+
+
+def _short(value: Value) -> Value:
+    if isinstance(value, Plain) and isinstance(value.value, bool):
+        return {} if value.value else None
+    return value
+
+
+AuthorityKeyField = Annotated[AuthorityKey | Absent | None, OrNone(), Short(_short, {"type": "boolean"}, nullable=True)]
+
+
+def authority_key_identifier(model: AuthorityKey | Absent | None) -> AuthorityKeyIdentifier | None:
+    """What the PKI is to make of it."""
+    if isinstance(model, Absent):
+        return None
+    if model is None:
+        return AuthorityKeyIdentifier()
+    return AuthorityKeyIdentifier(model.key if "key" in model.model_fields_set else OF_ISSUER, model.serial)
+
+
+def named_by(model: AuthorityKey | Absent | None) -> tuple[tuple[str, str], ...]:
+    """The certificates that it names by their ids, each behind the key that does."""
+    if not isinstance(model, AuthorityKey):
+        return ()
+    return tuple((name, id_) for name, id_ in (("key", model.key), ("serial", model.serial)) if id_)
+
+
 def _identifier(value: Value) -> bool:
     if value is None:
         return False
@@ -236,6 +323,15 @@ def _der_alone(value: Value) -> Value:
 _LIST_OF = {"anyOf": [{"type": ["string", "null"]}, {"type": "array", "items": {"type": "string"}}]}
 _USAGE_LIST = {"anyOf": [{"type": ["string", "null"]}, _USAGE_SCHEMA, {"type": "array", "items": _USAGE_SCHEMA}]}
 Identifier = Annotated[bool | None, Parsed(_identifier, {"type": ["boolean", "null"]})]
+
+
+#: By OID.
+OwnExtensions = Maybe[dict[Annotated[str, OID], Annotated[OwnExtension, Short(_der_alone, {"type": "string"})]]]
+
+
+def own_extensions(given: Mapping[str, OwnExtension] | None) -> tuple[Extension, ...]:
+    """What the PKI is to make of them."""
+    return tuple(Extension(oid, one.value, bool(one.critical)) for oid, one in (given or {}).items())
 
 
 class CertificateSettings(Strict):
@@ -283,9 +379,13 @@ class Certificate(CertificateSettings):
         "Names that this authority may issue for.", {"permitted": ["DNS:example.com"]}
     )
     subject_key_identifier: Identifier = about("Whether the extension is there: true by default, null for not.", None)
-    authority_key_identifier: Identifier = about("Whether the extension is there: true by default, null for not.", None)
-    extensions: Maybe[dict[Annotated[str, OID], Annotated[OwnExtension, Short(_der_alone, {"type": "string"})]]] = (
-        about("More extensions, by OID.", {"1.3.6.1.4.1.55555.1": {"der": "05 00", "critical": True}})
+    authority_key_identifier: AuthorityKeyField = about(
+        "Whom it names as its issuer: by the issuer's key by default (true), null for no such extension.",
+        None,
+        {"key": None, "serial": True},
+    )
+    extensions: OwnExtensions = about(
+        "More extensions, by OID.", {"1.3.6.1.4.1.55555.1": {"der": "05 00", "critical": True}}
     )
     defects: Many[Annotated[Defect, word(DEFECTS, "a defect")]] = about(
         "What is wrong with it, on purpose.", "corrupted-signature"

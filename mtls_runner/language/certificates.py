@@ -8,7 +8,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from mtls_runner.language.certificate import Absent, Basic, Certificate, CertificateSettings, Constraints
+from mtls_runner.language.certificate import (
+    Absent,
+    Basic,
+    Certificate,
+    CertificateSettings,
+    Constraints,
+    authority_key_identifier,
+    named_by,
+    own_extensions,
+)
 from mtls_runner.language.context import Context
 from mtls_runner.language.document import Document, Loc
 from mtls_runner.language.scenario import responder_uri
@@ -16,7 +25,6 @@ from mtls_runner.language.values import by_name, over, without
 from mtls_runner.model.certificate import (
     BasicConstraints,
     CertificateSpec,
-    Extension,
     KeyAlgorithm,
     KeyCipher,
     KeyFormat,
@@ -181,7 +189,9 @@ class Certificates:
                 return
             done.add(id_)
             model = self.merged(id_)
-            for other in (self.issuer(id_), model.key.same_as if model is not None and model.key is not None else None):
+            same = model.key.same_as if model is not None and model.key is not None else None
+            named = named_by(model.authority_key_identifier) if model is not None else ()
+            for other in (self.issuer(id_), same, *(id_ for _, id_ in named)):
                 if other is not None:
                     yield from visit(other)
             yield id_
@@ -311,11 +321,9 @@ def certificate_spec(
         "key_usage_critical": not (model.key_usage and model.key_usage.critical is False),
         "basic_constraints": _basic(model, authority),
         "name_constraints": _name_constraints(model.name_constraints),
+        "authority_key_identifier": authority_key_identifier(model.authority_key_identifier),
         "signature": SignatureSpec(signature.hash, bool(signature.pss)) if signature else SignatureSpec(),
-        "extensions": tuple(
-            Extension(oid, extension.der, bool(extension.critical))
-            for oid, extension in (model.extensions or {}).items()
-        ),
+        "extensions": own_extensions(model.extensions),
         "defects": tuple(dict.fromkeys(model.defects or ())),
         "revoked": _revocation(model),
         "ocsp": ocsp,

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from mtls_runner.language.certificate import Certificate
+from mtls_runner.language.certificate import Certificate, named_by
 from mtls_runner.language.certificates import RIVALS, Certificates, Declared
 from mtls_runner.language.context import Context
 from mtls_runner.language.document import Document, Loc, meant
@@ -74,6 +74,7 @@ class _CertificateCheck:
         if merged is not None:
             self._own(merged)
             self._key()
+            self._authority_key()
             self._issuer(merged)
             self._validity(merged)
             if model.path_length is not None and not self._declared.authority:
@@ -131,6 +132,14 @@ class _CertificateCheck:
             self._unknown(self._loc("key", "same_as"), key.same_as)
         elif key.same_as == self._declared.id or self._key_circle(key.same_as):
             self._error(self._loc("key", "same_as"), "these keys are each other's, in a circle")
+
+    def _authority_key(self) -> None:
+        for name, id_ in named_by(self._model.authority_key_identifier):
+            loc = self._loc("authority_key_identifier", name)
+            if self._certificates.get(id_) is None:
+                self._unknown(loc, id_)
+            elif (merged := self._certificates.merged(id_)) is not None and (merged.certificate or merged.pkcs12):
+                self._error(loc, f"'{id_}' is your own, and not known before it is read", "one that the lab makes")
 
     def _key_circle(self, start: str) -> bool:
         seen: set[str] = set()
@@ -242,7 +251,9 @@ def check_unused(context: Context, certificates: Certificates) -> None:
         if declared is None:
             continue
         same = merged.key.same_as if merged is not None and merged.key is not None else None
-        waiting += [other for other in (certificates.issuer(id_), declared.model.like, same) if other is not None]
+        named = [other for _, other in named_by(merged.authority_key_identifier)] if merged is not None else []
+        above = (certificates.issuer(id_), declared.model.like, same, *named)
+        waiting += [other for other in above if other is not None]
     for id_, declared in certificates.own.items():
         if id_ not in needed:
             what = "authority" if declared.authority else "leaf"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
+from mtls_runner.language.certificate import authority_key_identifier, named_by, own_extensions
 from mtls_runner.language.certificates import Certificates
 from mtls_runner.language.context import Context
 from mtls_runner.language.document import Loc
@@ -44,7 +45,8 @@ class Crls:
         if model is not None and model.file is not None:
             return
         issuer = self._issuer(id_)
-        for other in (issuer, *((model.revoked if model is not None else None) or ())):
+        named = named_by(model.authority_key_identifier) if model is not None else ()
+        for other in (issuer, *(other for _, other in named), *((model.revoked if model is not None else None) or ())):
             if other is not None and self._certificates.get(other) is not None:
                 self._certificates.use(other)
 
@@ -74,6 +76,10 @@ class Crls:
             next_update=next_update,
             revoked=() if file is not None else tuple(dict.fromkeys(revoked)),
             number=1 if model.number is None else model.number,
+            delta_of=model.delta_of,
+            only_contains=model.only_contains,
+            authority_key_identifier=authority_key_identifier(model.authority_key_identifier),
+            extensions=own_extensions(model.extensions),
             defects=tuple(dict.fromkeys(model.defects or ())),
             file=file,
         )
@@ -133,6 +139,10 @@ class Crls:
         for index, other in enumerate(model.revoked or ()):
             if self._certificates.get(other) is None:
                 problems.unknown(document, (*loc, "revoked", index), "authority or leaf", other, self._certificates.ids)
+        for name, other in named_by(model.authority_key_identifier):
+            if self._certificates.get(other) is None:
+                where = (*loc, "authority_key_identifier", name)
+                problems.unknown(document, where, "authority or leaf", other, self._certificates.ids)
         this_update, next_update = _updates(model)
         now = datetime.now(UTC)
         if next_update.resolve(now) <= this_update.resolve(now):

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from mtls_runner.generated_page import keep_current
 from mtls_runner.language.certificate import (
+    AuthorityKey,
     Basic,
     Certificate,
     Constraints,
@@ -64,6 +65,7 @@ PAGES = (PAGE, _DOCS / "implementations.md")
 TABLES: Mapping[str, type[BaseModel]] = {
     model.__name__: model
     for model in (
+        AuthorityKey,
         Basic,
         CaseModel,
         Certificate,

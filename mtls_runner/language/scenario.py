@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from mtls_runner.language.certificate import Certificate, CertificateSettings
+from mtls_runner.language.certificate import AuthorityKeyField, Certificate, CertificateSettings, OwnExtensions
 from mtls_runner.language.document import Plain, Value
 from mtls_runner.language.endpoint import ClientDescription, ClientSettings, ServerDescription, ServerSettings
 from mtls_runner.language.expectation import ExpectField, ServerChecks
@@ -30,7 +30,7 @@ from mtls_runner.language.values import (
 )
 from mtls_runner.language.x509_words import MOMENT, NullableMoment
 from mtls_runner.model.certificate import Defect, Moment
-from mtls_runner.model.revocation import OcspAnswer
+from mtls_runner.model.revocation import CrlScope, OcspAnswer
 from mtls_runner.runtimes import ContainerOptions
 
 __all__ = [
@@ -204,6 +204,7 @@ CRL_DEFECTS: Mapping[str, Defect] = {
     for defect in (Defect.WRONG_SIGNATURE_KEY, Defect.CORRUPTED_SIGNATURE, Defect.WRONG_ISSUER_NAME)
 }
 _ANSWERS: Mapping[str, OcspAnswer] = {answer.value: answer for answer in OcspAnswer}
+_SCOPES: Mapping[str, CrlScope] = {scope.value: scope for scope in CrlScope}
 _OCSP_DEFECTS: Mapping[str, Defect] = {
     defect.value: defect for defect in (Defect.WRONG_SIGNATURE_KEY, Defect.CORRUPTED_SIGNATURE)
 }
@@ -221,6 +222,16 @@ class Crl(Strict):
         "Ids of what is on it; by default what the authority issued and is `revoked`. [] for nothing.", ["client"]
     )
     number: Annotated[int | None, bounded(0)] = about("Its number (RFC 5280 §5.2.3); 1 by default.", 7)
+    delta_of: Annotated[int | None, bounded(0)] = about(
+        "The number of the list that it adds to, which makes it a delta CRL (RFC 5280 §5.2.4).", 1
+    )
+    only_contains: Annotated[CrlScope | None, word(_SCOPES, "a scope of a CRL")] = about(
+        "What it is about, in an issuingDistributionPoint (RFC 5280 §5.2.5); everything by default.", "user"
+    )
+    authority_key_identifier: AuthorityKeyField = about(
+        "Whom it names as its issuer, as a certificate does; null for no such extension.", {"key": "other"}
+    )
+    extensions: OwnExtensions = about("More extensions, by OID.", {"1.3.6.1.4.1.55555.1": {"der": "05 00"}})
     defects: Many[Annotated[Defect, word(CRL_DEFECTS, "a defect of a CRL")]] = about(
         "What is wrong with it, on purpose.", "wrong-signature-key"
     )

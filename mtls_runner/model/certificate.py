@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from mtls_runner.model.revocation import Revocation
 
 __all__ = [
+    "OF_ISSUER",
     "PEM_ONLY",
+    "AuthorityKeyIdentifier",
     "BasicConstraints",
     "CertificateSpec",
     "Credential",
@@ -220,6 +222,23 @@ class NameConstraints:
     critical: bool = True
 
 
+OF_ISSUER = ""
+"""In the place of an id: that of whoever issued it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorityKeyIdentifier:
+    """By what a certificate or CRL tells which key signed it (RFC 5280 §4.2.1.1, §5.2.1).
+
+    Args:
+        key: id of the certificate whose key it names, or ``OF_ISSUER``; ``None``: it names no key.
+        serial: id of the certificate whose issuer and serial number it names, or ``OF_ISSUER``; ``None``: it names none.
+    """
+
+    key: str | None = OF_ISSUER
+    serial: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Extension:
     """An extension given by OID with its DER value (RFC 5280 §4.2)."""
@@ -295,7 +314,8 @@ class CertificateSpec:
         key_usage: RFC 5280 names (``digitalSignature``, ``keyCertSign``, …); ``None``: absent.
         basic_constraints: ``None``: absent.
         name_constraints: ``None``: absent.
-        subject_key_identifier, authority_key_identifier: present or absent.
+        subject_key_identifier: present or absent.
+        authority_key_identifier: ``None``: absent.
         signature: how the issuer signs it.
         extensions: more extensions, by OID.
         defects: things wrong on purpose.
@@ -323,7 +343,7 @@ class CertificateSpec:
     basic_constraints: BasicConstraints | None = None
     name_constraints: NameConstraints | None = None
     subject_key_identifier: bool = True
-    authority_key_identifier: bool = True
+    authority_key_identifier: AuthorityKeyIdentifier | None = AuthorityKeyIdentifier()
     signature: SignatureSpec = field(default_factory=SignatureSpec)
     extensions: tuple[Extension, ...] = ()
     defects: tuple[Defect, ...] = ()

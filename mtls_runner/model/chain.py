@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from mtls_runner.model.certificate import CertificateSpec, Defect
+from mtls_runner.model.certificate import AuthorityKeyIdentifier, CertificateSpec, Defect
 from mtls_runner.model.endpoint import ChainKind, ChainSpec, ClientSpec, ServerSpec, VerifyFlag
 from mtls_runner.model.revocation import CrlSpec, RevocationCheck
 
@@ -21,6 +21,7 @@ __all__ = [
     "ancestors",
     "client_verifies",
     "completed",
+    "is_meant",
     "issued_by",
     "lineage",
     "presented",
@@ -169,11 +170,51 @@ def issued_by(certificate: CertificateSpec, candidate: CertificateSpec, certific
         return candidate.id == issuer.id  # their names are in their files
     if candidate.subject != issuer.subject:
         return False
+    if not _extended(certificate):
+        return True
+    if any(extension.oid == _AUTHORITY_KEY for extension in certificate.extensions):
+        return _by_content(certificate, candidate, issuer, certificates)
+    return is_meant(candidate, certificate.authority_key_identifier, issuer.id, certificates)
+
+
+def is_meant(
+    candidate: CertificateSpec, names: AuthorityKeyIdentifier | None, issuer: str, certificates: Certificates
+) -> bool:
+    """Whether an authority key identifier is of this certificate's (``X509_check_akid``): by key where both have one, and by
+    issuer and serial number where it has them.
+
+    Args:
+        candidate: that may be meant.
+        names: ``None``: nothing is named, so that anybody may be.
+        issuer: id of the true issuer.
+        certificates: the plan's.
+    """
+    if names is None:
+        return True
+    if names.serial is not None and not _is_numbered_as(candidate, names.serial or issuer, certificates):
+        return False
+    if names.key is None or not (candidate.subject_key_identifier and _extended(candidate)):
+        return True
+    borne = _identifier(candidate, _SUBJECT_KEY)
+    return borne is None and same_key(candidate.id, names.key or issuer, certificates)
+
+
+def _is_numbered_as(one: CertificateSpec, other: str, certificates: Certificates) -> bool:
+    """Whether two have one issuer's name and one serial number."""
+    same = certificates.get(other)
+    if same is None or same.id == one.id:
+        return same is not None
+    return one.serial is not None and one.serial == same.serial and one.issuer == same.issuer
+
+
+def _by_content(
+    certificate: CertificateSpec, candidate: CertificateSpec, issuer: CertificateSpec, certificates: Certificates
+) -> bool:
+    """The same where the extension is given by its content."""
     numbered = _numbered(certificate)
     if numbered is not None and candidate.serial is not None and numbered != candidate.serial:
         return False
-    identified = certificate.authority_key_identifier and candidate.subject_key_identifier
-    if not (identified and _extended(certificate) and _extended(candidate)):
+    if not (candidate.subject_key_identifier and _extended(candidate)):
         return True
     named, borne = _identifier(certificate, _AUTHORITY_KEY), _identifier(candidate, _SUBJECT_KEY)
     if named is None and borne is None:  # those that the lab makes

@@ -148,11 +148,15 @@ class _Look:
                 told = f"was sent without its issuer `{missing}`, which the {who} does not trust either"
             yield self._fault(last, _R.UNKNOWN_CA, f"{missing} was not sent", told, link=True)
         elif self._misidentified(top, above, sent):
-            told = (
-                f"names another key of `{above[1].id}`'s (authorityKeyIdentifier) than that one has (subjectKeyIdentifier), so "
-                f"that the {who} does not take it for the issuer"
-            )
-            yield self._fault(last, _R.UNKNOWN_CA, "it names another key of its issuer's", told, link=True)
+            names = top.authority_key_identifier
+            if names is not None and names.serial is not None and names.key is None:
+                what = "another issuer and serial number"
+                told = f"names {what} (authorityKeyIdentifier) than `{above[1].id}` has"
+            else:
+                what = "another key of its issuer's"
+                told = f"names another key of `{above[1].id}`'s (authorityKeyIdentifier) than that one has (subjectKeyIdentifier)"
+            told = f"{told}, so that the {who} does not take it for the issuer"
+            yield self._fault(last, _R.UNKNOWN_CA, f"it names {what}", told, link=True)
         else:
             told = f"leads to nothing that the {who} trusts"
             yield self._fault(last, _R.UNKNOWN_CA, f"the {who} found no way to what it trusts", told, link=True)
@@ -160,7 +164,7 @@ class _Look:
     def _misidentified(self, top: CertificateSpec, above: Sequence[CertificateSpec], sent: Sequence[str]) -> bool:
         """Its issuer is at hand, and is not taken for it by its key identifier."""
         at_hand = len(above) > 1 and above[1].id in (*sent, *self._verifier.trust)
-        return at_hand and top.authority_key_identifier and not issued_by(top, above[1], self._certificates)
+        return at_hand and top.authority_key_identifier is not None and not issued_by(top, above[1], self._certificates)
 
     def _namesake(self, wanted: CertificateSpec | None) -> str | None:
         """Trusted under the same name, with another key."""
@@ -266,31 +270,34 @@ class _Look:
         check, crls = self._verifier.crl_check, self._verifier.crls
         if check is RevocationCheck.NONE or any(crl.file is not None for crl in crls):
             return
+        from mtls_runner.model.crl_choice import chosen, passed_over  # few plans have any
+
         looked_up = self.path if check is RevocationCheck.CHAIN else self.path[:1]
         for depth, one in enumerate(looked_up):
             issuer = one.issuer if one.issuer is not None else one.id
-            fitting = [crl for crl in crls if crl.issuer == issuer and Defect.WRONG_ISSUER_NAME not in crl.defects]
-            if not fitting:
-                others = ", ".join(f"`{crl.id}`" for crl in crls if crl.issuer == issuer)
-                has = f"{others} bears another issuer's name" if others else "has none"
-                told = f"is looked up in a CRL of `{issuer}`, and " + (
-                    has if others else f"the {self._verifier.who} {has}"
-                )
+            mine = [crl for crl in crls if crl.issuer == issuer]
+            if all(passed_over(crl, self._certificates) for crl in mine):
+                why = " and ".join(f"`{crl.id}` {passed_over(crl, self._certificates)}" for crl in mine)
+                told = f"is looked up in a CRL of `{issuer}`, and {why or f'the {self._verifier.who} has none'}"
                 yield self._fault(depth, _R.NO_CRL, f"there is no CRL of {issuer}", told, link=True)
-            current = [crl for crl in fitting if self._is_current(crl)]
-            for crl in current or fitting[:1]:  # OpenSSL prefers one that is valid now
+            for crl in chosen(mine, one, self._certificates, self._now):
                 yield from self._crl(depth, one, crl)
 
-    def _is_current(self, crl: CrlSpec) -> bool:
-        return crl.this_update.resolve(self._now) <= self._now < crl.next_update.resolve(self._now)
-
     def _crl(self, depth: int, one: CertificateSpec, crl: CrlSpec) -> Iterator[Fault]:
+        from mtls_runner.model.crl_choice import is_about, is_understood
+
         looked_up = f"is looked up in the CRL `{crl.id}`, "
         begin, end = crl.this_update.resolve(self._now), crl.next_update.resolve(self._now)
         issuer = self._certificates.get(crl.issuer)
         if issuer is not None and issuer.key_usage is not None and "cRLSign" not in issuer.key_usage:
             told = f"{looked_up}whose issuer `{crl.issuer}` lacks the key usage cRLSign"
             yield self._fault(depth, _R.CRL_INVALID, f"{crl.issuer} may not sign CRLs", told, crl=crl)
+        if not is_about(crl, one):
+            told = f"{looked_up}which is about other certificates only (issuingDistributionPoint: {crl.only_contains})"
+            yield self._fault(depth, _R.CRL_INVALID, f"the CRL {crl.id} is not about it", told, crl=crl)
+        if not is_understood(crl):
+            told = f"{looked_up}which has a critical extension that nobody knows"
+            yield self._fault(depth, _R.CRL_INVALID, f"nobody understands the CRL {crl.id}", told, crl=crl)
         if {Defect.WRONG_SIGNATURE_KEY, Defect.CORRUPTED_SIGNATURE} & set(crl.defects):
             told = f"{looked_up}whose signature is not that of `{crl.issuer}`"
             yield self._fault(depth, _R.CRL_INVALID, f"the CRL {crl.id} is not signed by {crl.issuer}", told, crl=crl)

@@ -7,9 +7,10 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from mtls_runner.model.certificate import Defect, Moment
+from mtls_runner.model.certificate import AuthorityKeyIdentifier, Defect, Extension, Moment
 
 __all__ = [
+    "CrlScope",
     "CrlSpec",
     "OcspAnswer",
     "ResponderSpec",
@@ -19,6 +20,7 @@ __all__ = [
     "StaplingSpec",
 ]
 
+_ISSUERS_KEY = AuthorityKeyIdentifier()
 _AN_HOUR_AGO = Moment(timedelta(hours=-1))
 _IN_A_WEEK = Moment(timedelta(days=7))
 
@@ -57,6 +59,17 @@ class RevocationCheck(StrEnum):
     """All, the root's own among them (with ``X509_V_FLAG_CRL_CHECK_ALL``)."""
 
 
+class CrlScope(StrEnum):
+    """What a CRL is about, where that is not all that its issuer issued (RFC 5280 §5.2.5)."""
+
+    USER = "user"
+    """``onlyContainsUserCerts``."""
+    CA = "ca"
+    """``onlyContainsCACerts``."""
+    ATTRIBUTE = "attribute"
+    """``onlyContainsAttributeCerts``."""
+
+
 @dataclass(frozen=True, slots=True)
 class CrlSpec:
     """One certificate revocation list (RFC 5280 §5).
@@ -67,6 +80,10 @@ class CrlSpec:
         this_update, next_update: when it was made, and when the next one is due.
         revoked: ids of the certificates on it; reason and date are theirs.
         number: its ``cRLNumber``.
+        delta_of: the number of the list that it adds to (``deltaCRLIndicator``); ``None``: it is a whole one.
+        only_contains: its ``issuingDistributionPoint``; ``None``: it has none, and is about everything.
+        authority_key_identifier: ``None``: absent.
+        extensions: more extensions, by OID.
         defects: ``WRONG_SIGNATURE_KEY``, ``CORRUPTED_SIGNATURE`` or ``WRONG_ISSUER_NAME``.
         file: the user's own, by absolute path, instead of a generated one; then everything else but ``id`` is unused.
     """
@@ -77,6 +94,10 @@ class CrlSpec:
     next_update: Moment = _IN_A_WEEK
     revoked: tuple[str, ...] = ()
     number: int = 1
+    delta_of: int | None = None
+    only_contains: CrlScope | None = None
+    authority_key_identifier: AuthorityKeyIdentifier | None = _ISSUERS_KEY
+    extensions: tuple[Extension, ...] = ()
     defects: tuple[Defect, ...] = ()
     file: Path | None = None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from mtls_runner.errors import MaterialError
 from mtls_runner.model.certificate import Defect, SignatureSpec
-from mtls_runner.model.revocation import CrlSpec, Revocation, RevocationReason
+from mtls_runner.model.revocation import CrlScope, CrlSpec, Revocation, RevocationReason
 from mtls_runner.pki.extensions import distinguished_name
 from mtls_runner.pki.forge import Issuer, is_proper_serial
 from mtls_runner.pki.keys import PrivateKey, scheme
@@ -37,26 +37,39 @@ class RevokedEntry:
     revocation: Revocation
 
 
-def make_crl(spec: CrlSpec, issuer: Issuer, entries: Sequence[RevokedEntry], start: datetime) -> bytes:
+def make_crl(
+    spec: CrlSpec,
+    issuer: Issuer,
+    authority_key: x509.AuthorityKeyIdentifier | None,
+    entries: Sequence[RevokedEntry],
+    start: datetime,
+) -> bytes:
     """The list, DER.
 
     Args:
         spec: what it says; its certificates are ``entries``.
         issuer: what its authority has to sign with.
+        authority_key: whom it names as its issuer.
         start: when the run began; relative times count from it.
 
     Raises:
         MaterialError: it can't be made; the text names it and says why.
     """
     try:
-        return _make(spec, issuer, entries, start)
+        return _make(spec, issuer, authority_key, entries, start)
     except MaterialError as error:
         raise MaterialError(f"CRL {spec.id!r}: {error}") from error
     except (ValueError, TypeError, OverflowError) as error:
         raise MaterialError(f"CRL {spec.id!r} can't be made: {error}") from error
 
 
-def _make(spec: CrlSpec, issuer: Issuer, entries: Sequence[RevokedEntry], start: datetime) -> bytes:
+def _make(
+    spec: CrlSpec,
+    issuer: Issuer,
+    authority_key: x509.AuthorityKeyIdentifier | None,
+    entries: Sequence[RevokedEntry],
+    start: datetime,
+) -> bytes:
     signer = stranger(issuer.key.private) if Defect.WRONG_SIGNATURE_KEY in spec.defects else issuer.key.private
     how = scheme(signer, SignatureSpec())
     builder = (
@@ -64,9 +77,9 @@ def _make(spec: CrlSpec, issuer: Issuer, entries: Sequence[RevokedEntry], start:
         .issuer_name(distinguished_name(_STRANGER) if Defect.WRONG_ISSUER_NAME in spec.defects else issuer.name)
         .last_update(spec.this_update.resolve(start))
         .next_update(spec.next_update.resolve(start))
-        .add_extension(x509.AuthorityKeyIdentifier(issuer.identifier, None, None), critical=False)
-        .add_extension(x509.CRLNumber(spec.number), critical=False)
     )
+    for extension, critical in _extensions(spec, authority_key):
+        builder = builder.add_extension(extension, critical)
     listed = {entry.serial: entry for entry in entries}  # certificates may share a serial
     odd: dict[int, int] = {}
     for serial, entry in listed.items():
@@ -82,6 +95,25 @@ def _make(spec: CrlSpec, issuer: Issuer, entries: Sequence[RevokedEntry], start:
     if Defect.CORRUPTED_SIGNATURE in spec.defects:
         return der[:-1] + bytes((der[-1] ^ 1,))  # the signature is what a CertificateList ends with
     return der
+
+
+def _extensions(
+    spec: CrlSpec, authority_key: x509.AuthorityKeyIdentifier | None
+) -> Iterator[tuple[x509.ExtensionType, bool]]:
+    """Those of RFC 5280 §5.2, then those that are given by OID."""
+    if authority_key is not None:
+        yield authority_key, False
+    yield x509.CRLNumber(spec.number), False
+    if spec.delta_of is not None:
+        yield x509.DeltaCRLIndicator(spec.delta_of), True
+    if spec.only_contains is not None:
+        about = {scope: spec.only_contains is scope for scope in CrlScope}
+        point = x509.IssuingDistributionPoint(
+            None, None, about[CrlScope.USER], about[CrlScope.CA], None, False, about[CrlScope.ATTRIBUTE]
+        )
+        yield point, True
+    for own in spec.extensions:
+        yield x509.UnrecognizedExtension(x509.ObjectIdentifier(own.oid), own.value), own.critical
 
 
 def _unused(serials: Set[int]) -> int:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mtls_runner.model.certificate import (
+    AuthorityKeyIdentifier,
     BasicConstraints,
     CertificateSpec,
     Defect,
@@ -172,7 +173,7 @@ def _spec(id_: str, der: bytes, certificate: Any, issuer: str | None, defect: De
         else None,
         name_constraints=_constraints(certificate),
         subject_key_identifier=known.subject_key is not None,
-        authority_key_identifier=known.authority_key is not None,
+        authority_key_identifier=AuthorityKeyIdentifier() if known.authority_key is not None else None,
         signature=_signature(certificate),
         extensions=tuple(
             Extension(oid, attempt(lambda: extension["extn_value"].contents) or b"", _critical(extension))  # noqa: B023

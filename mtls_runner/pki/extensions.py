@@ -123,7 +123,7 @@ KEY_USAGES: Mapping[str, str] = {
 
 
 def extensions(
-    spec: CertificateSpec, subject_key: bytes, issuer_key: bytes
+    spec: CertificateSpec, subject_key: bytes, authority_key: x509.AuthorityKeyIdentifier | None
 ) -> Iterator[tuple[x509.ExtensionType, bool]]:
     """The extensions that ``spec`` and its defects ask for, each with its criticality.
 
@@ -133,13 +133,13 @@ def extensions(
     Args:
         spec: the description.
         subject_key: identifier of the certificate's own key.
-        issuer_key: identifier of the key that it names as its issuer's.
+        authority_key: whom it names as its issuer.
 
     Raises:
         MaterialError: a name or usage is none.
     """
     given = {extension.oid for extension in spec.extensions}
-    for extension, critical in _made(spec, subject_key, issuer_key):
+    for extension, critical in _made(spec, subject_key, authority_key):
         if extension.oid.dotted_string not in given:
             yield extension, critical
     for own in spec.extensions:
@@ -150,7 +150,9 @@ def extensions(
         yield x509.UnrecognizedExtension(oid, own.value), own.critical
 
 
-def _made(spec: CertificateSpec, subject_key: bytes, issuer_key: bytes) -> Iterator[tuple[x509.ExtensionType, bool]]:
+def _made(
+    spec: CertificateSpec, subject_key: bytes, authority_key: x509.AuthorityKeyIdentifier | None
+) -> Iterator[tuple[x509.ExtensionType, bool]]:
     constraints = spec.basic_constraints
     if constraints is not None and Defect.NO_BASIC_CONSTRAINTS not in spec.defects:
         critical = constraints.critical and Defect.BASIC_CONSTRAINTS_NOT_CRITICAL not in spec.defects
@@ -181,8 +183,8 @@ def _made(spec: CertificateSpec, subject_key: bytes, issuer_key: bytes) -> Itera
         return
     if spec.subject_key_identifier:
         yield x509.SubjectKeyIdentifier(subject_key), False
-    if spec.authority_key_identifier:
-        yield x509.AuthorityKeyIdentifier(issuer_key, None, None), False
+    if authority_key is not None:
+        yield authority_key, False
 
 
 def _key_usage(names: tuple[str, ...]) -> x509.KeyUsage:

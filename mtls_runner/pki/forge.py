@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from mtls_runner.errors import FileUnusable, MaterialError
-from mtls_runner.model.certificate import CertificateSpec, Defect, KeyAlgorithm
+from mtls_runner.model.certificate import AuthorityKeyIdentifier, CertificateSpec, Defect, KeyAlgorithm
 from mtls_runner.pki.extensions import distinguished_name, extensions
 from mtls_runner.pki.keys import RSA_BITS, KeyPair, KeyPool, PrivateKey, Progress, PublicKey, Scheme, scheme
 from mtls_runner.tls.context import Problem
@@ -241,6 +241,25 @@ class Forge:
         key = self._identities.key(certificate)
         return Issuer(distinguished_name(spec.subject), key, key.identifier)
 
+    def authority_key(
+        self, names: AuthorityKeyIdentifier, issuer_id: str, issuer: Issuer
+    ) -> x509.AuthorityKeyIdentifier:
+        """The extension of what ``issuer`` signs (RFC 5280 §4.2.1.1).
+
+        Raises:
+            MaterialError: it names a certificate that does not exist, or is the user's own.
+        """
+        key = None
+        if names.key is not None:
+            key = self.issuer(names.key).identifier if names.key else issuer.identifier
+        if names.serial is None:
+            return x509.AuthorityKeyIdentifier(key, None, None)
+        numbered = self._certificates.get(names.serial or issuer_id)
+        if numbered is None or numbered.files is not None:
+            raise MaterialError(f"the serial number of {names.serial or issuer_id!r} is not known")
+        above = self.issuer(numbered.issuer if numbered.issuer is not None else numbered.id)
+        return x509.AuthorityKeyIdentifier(key, [x509.DirectoryName(above.name)], self._serials[numbered.id])
+
     def _make(self, spec: CertificateSpec) -> Forged:
         key = self._identities.key(spec.id)
         subject = distinguished_name(spec.subject)
@@ -261,7 +280,9 @@ class Forge:
         )
         repeated: list[tuple[x509.ExtensionType, bool]] = []
         present: set[x509.ObjectIdentifier] = set()
-        for extension, critical in extensions(spec, key.identifier, issuer.identifier):
+        names = spec.authority_key_identifier
+        authority_key = self.authority_key(names, spec.issuer or spec.id, issuer) if names is not None else None
+        for extension, critical in extensions(spec, key.identifier, authority_key):
             if extension.oid in present:
                 repeated.append((extension, critical))
             else:

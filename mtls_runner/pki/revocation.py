@@ -82,7 +82,9 @@ class Revocations:
             if spec is None:
                 raise MaterialError(f"there is no CRL {crl!r}")
             entries = list(self._entries(spec))
-            self._crl_pems[crl] = crl_pem(make_crl(spec, self._forge.issuer(spec.issuer), entries, self._start))
+            issuer, names = self._forge.issuer(spec.issuer), spec.authority_key_identifier
+            key = self._forge.authority_key(names, spec.issuer, issuer) if names is not None else None
+            self._crl_pems[crl] = crl_pem(make_crl(spec, issuer, key, entries, self._start))
         return self._crl_pems[crl]
 
     def request(self, certificate: str) -> bytes:

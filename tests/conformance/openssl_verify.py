@@ -43,12 +43,13 @@ def _errors(chain: tuple[bytes, ...], trust: Path, arguments: tuple[str, ...], s
     return found
 
 
-def server_asks(server: ServerSpec) -> tuple[str, ...]:
-    """How a server verifies a client's chain."""
+def server_asks(server: ServerSpec, crls: Path | None = None) -> tuple[str, ...]:
+    """How a server verifies a client's chain; with the lists that it has loaded, PEM."""
     depth = server.backend.verify_depth if server.verify_depth is None else server.verify_depth
     return (
         *("-purpose", "sslclient", "-auth_level", str(server.security_level), "-verify_depth", str(depth)),
         *_flags(server.verify_flags),
+        *(("-crl_check_all", "-CRLfile", str(crls)) if crls is not None else ()),
     )
 
 

@@ -20,9 +20,8 @@ from mtls_runner.tls import REASONS
 #: A leaf that issues lacks both what makes an authority (RFC 5280 §4.2.1.3, §4.2.1.9): there is no half of it.
 TWO_CHANGES = {"a leaf issued the client's certificate", "a leaf issued the server's certificate"}
 
-#: Reasons that only CRLs, OCSP, responses or the lab's surroundings bring about; other scenarios show them.
+#: Reasons that only OCSP, responses or the lab's surroundings bring about; other scenarios show them.
 ELSEWHERE = {
-    *("revoked", "no-crl", "crl-expired", "crl-not-yet-valid", "crl-invalid"),
     *("ocsp-unavailable", "ocsp-invalid", "ocsp-unknown", "ocsp-expired", "ocsp-not-yet-valid"),
     *("policy", "not-authorized", "other", "missing-file", "malformed"),
 }

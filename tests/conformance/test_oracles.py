@@ -45,7 +45,8 @@ def client_chain_verdicts(results: Results, scratch: Path) -> Iterable[tuple[Cel
             continue
         if server.client_auth in (ClientAuth.REQUIRED, ClientAuth.OPTIONAL):
             trust = trust_file(results, cell, server.trust)
-            yield cell, errors(seen.client.sent_chain, trust, server_asks(server), scratch)
+            crls = trust.with_name(f"crl={'+'.join(server.crl)}.pem") if server.crl else None
+            yield cell, errors(seen.client.sent_chain, trust, server_asks(server, crls), scratch)
 
 
 def server_chain_verdicts(results: Results, scratch: Path) -> Iterable[tuple[Cell, tuple[int, ...]]]:

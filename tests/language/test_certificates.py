@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from mtls_runner.model.certificate import (
+    OF_ISSUER,
+    AuthorityKeyIdentifier,
     BasicConstraints,
     CertificateSpec,
     Defect,
@@ -210,7 +212,24 @@ def test_the_rest_of_a_description(load_text: Load) -> None:
         Extension("1.3.6.1.4.1.5.1", b"\x05\x00"),
         Extension("1.2.3", b"\x0c\x01x", critical=True),
     )
-    assert (spec.subject_key_identifier, spec.authority_key_identifier) == (False, False)
+    assert (spec.subject_key_identifier, spec.authority_key_identifier) == (False, None)
+
+
+@pytest.mark.parametrize(
+    ("typed", "names"),
+    [
+        ("true", AuthorityKeyIdentifier()),
+        ("false", None),
+        ("none", None),
+        ("{serial: true}", AuthorityKeyIdentifier(serial=OF_ISSUER)),
+        ("{key: null, serial: ca}", AuthorityKeyIdentifier(None, "ca")),
+        ("{key: ca}", AuthorityKeyIdentifier("ca")),
+    ],
+)
+def test_whom_a_certificate_names_as_its_issuer(
+    load_text: Load, typed: str, names: AuthorityKeyIdentifier | None
+) -> None:
+    assert made(load_text, f"authority_key_identifier: {typed}").authority_key_identifier == names
 
 
 def test_like_differs_in_what_is_given_again(load_text: Load) -> None:
@@ -305,6 +324,11 @@ def test_where_passphrases_come_from(load_text: Load, monkeypatch: pytest.Monkey
         ("passphrase: {fiel: pw}", "this can't be a passphrase"),
         ("key: rsa-2049", "this is not a key algorithm"),
         ("key: {algorithm: rsa-2048, same_as: ca}", "'same_as' and 'algorithm' exclude each other"),
+        ("authority_key_identifier: {key: cu}", "there is no authority or leaf 'cu'"),
+        ("authority_key_identifier: {serial: nobody}", "there is no authority or leaf 'nobody'"),
+        ("authority_key_identifier: {serials: true}", "there is no key 'serials' here"),
+        ("authority_key_identifier: {key: [ca]}", "this names nobody"),
+        ("authority_key_identifier: ca", "a mapping (key: value) is expected here, not text"),
         ("key: {same_as: client}", "these keys are each other's, in a circle"),
         ("subject: CN=a;b", "this is not a distinguished name as RFC 4514 writes it"),
         ("subject: XX=a", "this is not a distinguished name as RFC 4514 writes it"),

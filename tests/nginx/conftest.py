@@ -55,7 +55,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
         authority("inter2", issuer="inter1"),
         good,
         replace(good, id="foreign", issuer="other"),
-        replace(good, id="twin_leaf", issuer="twin", authority_key_identifier=False),
+        replace(good, id="twin_leaf", issuer="twin", authority_key_identifier=None),
         replace(good, id="expired", not_before=Moment(timedelta(days=-2)), not_after=past),
         replace(good, id="future", not_before=Moment(timedelta(days=1))),
         replace(good, id="revoked", revoked=Revocation(RevocationReason.KEY_COMPROMISE)),

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TypedDict, Unpack
 
 from mtls_runner.model.certificate import (
+    AuthorityKeyIdentifier,
     BasicConstraints,
     CertificateSpec,
     Defect,
@@ -41,7 +42,7 @@ class Fields(TypedDict, total=False):
     basic_constraints: BasicConstraints | None
     name_constraints: NameConstraints | None
     subject_key_identifier: bool
-    authority_key_identifier: bool
+    authority_key_identifier: AuthorityKeyIdentifier | None
     signature: SignatureSpec
     extensions: tuple[Extension, ...]
     defects: tuple[Defect, ...]

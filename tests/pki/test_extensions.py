@@ -5,14 +5,21 @@ from dataclasses import replace
 import pytest
 
 from mtls_runner.errors import MaterialError
-from mtls_runner.model.certificate import BasicConstraints, CertificateSpec, Extension, NameConstraints
+from mtls_runner.model.certificate import (
+    OF_ISSUER,
+    AuthorityKeyIdentifier,
+    BasicConstraints,
+    CertificateSpec,
+    Extension,
+    NameConstraints,
+)
 
 from . import openssl
 from .conftest import MakeStore
 from .describe import Fields, authority, leaf
 from .test_forge import code
 
-UNHANDLED_EXTENSION, NAME_VIOLATION, EXCLUDED_NAME, PURPOSE = 34, 47, 48, 26
+UNHANDLED_EXTENSION, NAME_VIOLATION, EXCLUDED_NAME, PURPOSE, UNKNOWN_ISSUER = 34, 47, 48, 26, 20
 NULL = b"\x05\x00"
 
 
@@ -45,6 +52,14 @@ def shown(make: MakeStore, spec: CertificateSpec) -> str:
             Fields(name_constraints=NameConstraints(("DNS:a",), ("IP:10.0.0.0/8",), critical=False)),
             "Name Constraints: Permitted: DNS:a Excluded: IP:10.0.0.0/255.0.0.0 X",
         ),
+        (
+            Fields(authority_key_identifier=AuthorityKeyIdentifier(None, "leaf"), serial=0x4711),
+            "Authority Key Identifier: DirName:/CN=ca serial:47:11",
+        ),
+        (
+            Fields(authority_key_identifier=AuthorityKeyIdentifier(serial="leaf"), serial=0x4711),
+            " DirName:/CN=ca serial:47:11",
+        ),
         (Fields(extensions=(Extension("1.2.3.4.5", b"\x04\x02hi"),)), "1.2.3.4.5: ..hi"),
         (Fields(extensions=(Extension("1.2.3.4.5", NULL, critical=True),)), "1.2.3.4.5: critical"),
     ],
@@ -64,7 +79,7 @@ def test_given(make: MakeStore, fields: Fields, expected: str) -> None:
         (Fields(san=None), "Subject Alternative Name"),
         (Fields(basic_constraints=None), "Basic Constraints"),
         (Fields(subject_key_identifier=False), "Subject Key Identifier"),
-        (Fields(authority_key_identifier=False), "Authority Key Identifier"),
+        (Fields(authority_key_identifier=None), "Authority Key Identifier"),
     ],
 )
 def test_absent(make: MakeStore, fields: Fields, name: str) -> None:
@@ -86,6 +101,24 @@ def test_absent(make: MakeStore, fields: Fields, name: str) -> None:
 def test_impossible(make: MakeStore, fields: Fields, why: str) -> None:
     with pytest.raises(MaterialError, match=f"certificate 'leaf'.*{why}"):
         make(authority(), leaf("leaf", **fields)).credential("leaf")
+
+
+@pytest.mark.parametrize(
+    ("names", "verdict"),
+    [
+        (AuthorityKeyIdentifier(), 0),
+        (AuthorityKeyIdentifier(key="namesake"), UNKNOWN_ISSUER),
+        (AuthorityKeyIdentifier(None, OF_ISSUER), 0),
+        (AuthorityKeyIdentifier(None, "namesake"), UNKNOWN_ISSUER),
+        (AuthorityKeyIdentifier(serial="namesake"), UNKNOWN_ISSUER),
+        (None, 0),
+    ],
+)
+def test_openssl_takes_for_the_issuer_whom_the_certificate_names(
+    make: MakeStore, names: AuthorityKeyIdentifier | None, verdict: int
+) -> None:
+    store = make(authority(), authority("namesake", subject="CN=ca"), leaf("leaf", authority_key_identifier=names))
+    assert code(store, "leaf") == verdict
 
 
 def test_an_unknown_extension_counts_when_it_is_critical(make: MakeStore) -> None:

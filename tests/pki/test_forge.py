@@ -72,9 +72,9 @@ def test_a_chain_of_depth_four(make: MakeStore) -> None:
 
 def test_an_authority_of_the_same_name_without_key_identifiers_is_told_by_the_signature(make: MakeStore) -> None:
     store = make(
-        authority(subject_key_identifier=False, authority_key_identifier=False),
-        authority("stranger", subject="CN=ca", subject_key_identifier=False, authority_key_identifier=False),
-        leaf("leaf", authority_key_identifier=False),
+        authority(subject_key_identifier=False, authority_key_identifier=None),
+        authority("stranger", subject="CN=ca", subject_key_identifier=False, authority_key_identifier=None),
+        leaf("leaf", authority_key_identifier=None),
     )
     assert code(store, "leaf") == 0
     assert code(store, "leaf", "stranger") == BAD_SIGNATURE
@@ -184,7 +184,7 @@ def test_key_identifiers(make: MakeStore) -> None:
     store = make(
         authority(),
         leaf("both"),
-        leaf("neither", subject_key_identifier=False, authority_key_identifier=False),
+        leaf("neither", subject_key_identifier=False, authority_key_identifier=None),
     )
 
     def identifier(certificate: str, which: str) -> str | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mtls_runner import Case, Plan, Status
+from mtls_runner import Case, Plan, Status, load
 from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.pki import Store
@@ -95,6 +95,38 @@ def test_a_list_says_who_is_revoked_why_and_since_when(store: Store) -> None:
 
 def test_a_list_of_nobody_is_empty(store: Store) -> None:
     assert "No Revoked Certificates" in openssl.output("crl", "-noout", "-text", "-in", store.crl(("root-before",)))
+
+
+EXTENDED = """\
+authorities: {root: {}, namesake: {subject: CN=root}}
+leaves: {server: {issuer: root}, client: {issuer: root, serial: 0x4711}}
+crls:
+  users: {issuer: root, only_contains: user}
+  authorities: {issuer: root, only_contains: ca}
+  delta: {issuer: root, number: 2, delta_of: 1}
+  numbered: {issuer: root, authority_key_identifier: {key: null, serial: client}}
+  unnamed: {issuer: root, authority_key_identifier: null}
+  riddle: {issuer: root, extensions: {1.2.3.4.5: {der: 04 02 68 69, critical: true}}}
+server: {certificate: server, trust: root, crl: [users, authorities, delta, numbered, unnamed, riddle]}
+cases: [{name: x, client: client, expect: accepted}]
+"""
+
+
+def test_what_a_list_says_of_itself(make_store: MakeStore, tmp_path: Path) -> None:
+    (tmp_path / "extended.yaml").write_text(EXTENDED)
+    store = make_store(load(tmp_path / "extended.yaml"))
+
+    def text(crl: str) -> str:
+        return " ".join(openssl.output("crl", "-noout", "-text", "-in", store.crl((crl,))).split())
+
+    assert "Issuing Distribution Point: critical Only User Certificates" in text("users")
+    assert "Issuing Distribution Point: critical Only CA Certificates" in text("authorities")
+    assert "Delta CRL Indicator: critical 1" in text("delta")
+    assert "CRL Number: 2" in text("delta")
+    assert "Authority Key Identifier: DirName:/CN=root serial:47:11" in text("numbered")
+    assert "Authority Key Identifier" not in text("unnamed")
+    assert "1.2.3.4.5: critical ..hi" in text("riddle")
+    assert "critical" not in text("unnamed")
 
 
 @pytest.mark.parametrize(
