@@ -48,12 +48,20 @@ def explain(plan: Plan, now: datetime, *, in_full: bool) -> Iterator[TextLine]:
 
 def _numbered(plan: Plan) -> dict[ServerSpec, str]:
     """What each server is called: its id, with a number where a matrix or a case makes several of one."""
-    specs = dict.fromkeys(case.server for case in plan.cases)
+    specs = dict.fromkeys(one for case in plan.cases for one in _taking_part(case))
     names: dict[ServerSpec, str] = {}
     for spec in specs:
         same = [other for other in specs if other.id == spec.id]
         names[spec] = quoted(spec.id) + (f" ({same.index(spec) + 1})" if len(same) > 1 else "")
     return names
+
+
+def _taking_part(case: Case) -> Iterator[ServerSpec]:
+    """Its server, those behind it, and those that redirects may lead to."""
+    yield case.server
+    yield from (behind for _, behind in case.server.behind)
+    for step in case.steps:
+        yield from (server for _, server in (step.client.location if step.client is not None else None) or ())
 
 
 def _alike(cases: Sequence[Case]) -> Iterator[tuple[str, list[Case]]]:

@@ -7,12 +7,13 @@ from dataclasses import replace
 from datetime import datetime
 
 from mtls_runner.explain.expected import expected
+from mtls_runner.explain.requests import answer_for
 from mtls_runner.explain.steps import presents, steps
 from mtls_runner.explain.words import TextLine, listed, quoted
 from mtls_runner.model import plural
 from mtls_runner.model.case import Action, Case, Plan, Step
 from mtls_runner.model.endpoint import ServerSpec
-from mtls_runner.model.observation import Outcome
+from mtls_runner.model.observation import Outcome, Reason
 
 __all__ = ["seen_by", "sequence"]
 
@@ -58,8 +59,12 @@ def sequence(plan: Plan, case: Case, now: datetime) -> Iterator[TextLine]:
             reads = expected(case.alone(number - 1))
             refused = reads.reason is not None
             server = server if refused else pending
-            why = f", which fails ({reads.reason}), so that it goes on with what it had" if refused else ""
-            yield TextLine(f"{step.name}: the server reads its files again{why}.", _INDENT, mark)
+            told = "the server reads its files again"
+            if reads.reason is Reason.UNNOTICED:
+                told = "nothing tells the server that its files are others, and it does not look: it goes on with what it had"
+            elif refused:
+                told += f", which fails ({reads.reason}), so that it goes on with what it had"
+            yield TextLine(f"{step.name}: {told}.", _INDENT, mark)
 
 
 def _connection(plan: Plan, case: Case, step: Step, now: datetime) -> str:
@@ -67,6 +72,9 @@ def _connection(plan: Plan, case: Case, step: Step, now: datetime) -> str:
     if step.reuse is not None:
         asks = case.client.says if case.client is not None else ""
         why = ", since nobody looks at certificates again" if wanted.outcome is Outcome.ACCEPTED else ""
+        response = answer_for(case.server, case.client) if case.client is not None else None
+        if response is not None and response.client_auth is not None:
+            why = ", and is asked for a certificate for that, once the handshake is done"
         return f"Another request on the connection of step {step.reuse + 1}: {asks}. Expected: {wanted.sentence}{why}."
     offered = f" It offers the session of step {step.resume + 1}." if step.resume is not None else ""
     resumed = "resumed true" in wanted.details

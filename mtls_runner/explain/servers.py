@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 
+from mtls_runner.explain.requests import demanded_by_path
 from mtls_runner.explain.words import TextLine, either, listed, quoted, titled, tls_names
 from mtls_runner.model import plural
 from mtls_runner.model.case import Match, Matcher
@@ -12,6 +13,7 @@ from mtls_runner.model.certificate import CertificateSpec
 from mtls_runner.model.chain import PresentedChain, presented
 from mtls_runner.model.endpoint import ClientAuth, RefusalForm, Response, ServerSpec, VerifyFlag, VirtualHost
 from mtls_runner.model.revocation import RevocationCheck
+from mtls_runner.model.traits import Runtime
 
 __all__ = ["demand", "server", "then_sent"]
 
@@ -27,16 +29,20 @@ def server(spec: ServerSpec, certificates: Mapping[str, CertificateSpec], name: 
         name: what to call it.
     """
     where = f" at {spec.address}" if spec.address is not None else ""
-    summary = spec.backend.summary if spec.runtime is None else f"{spec.backend} {spec.runtime.told}"
-    yield TextLine(f"Server {name}: {summary}{where}", heading=True)
     config = spec.option("config")
+    summary = spec.backend.summary if spec.runtime is None else f"{spec.backend} {spec.runtime.told}"
+    if spec.runtime is None and config and spec.backend.runtime is Runtime.PROCESS:
+        summary = f"{spec.backend.sentence} {Runtime.CONTAINER.told}"  # it could have a program do anything
+    yield TextLine(f"Server {name}: {summary}{where}", heading=True)
     if config:
         yield TextLine(
             f"Its configuration is your own {PurePath(config).name}, which has the last word on all of this.", indent=2
         )
     if spec.certificate is not None:
         yield TextLine(f"It {_shows(spec, certificates)}, and speaks {tls_names(spec.tls)}.", indent=2)
-    yield TextLine(f"It {demand(spec, certificates)}", indent=2)
+    yield TextLine(f"It {demand(spec, certificates)} {demanded_by_path(spec)}".rstrip(), indent=2)
+    for upstream, behind in spec.behind:
+        yield TextLine(f"What it calls {upstream} is {quoted(behind.id)}: there it is a client itself.", indent=2)
     for sentence in _checks(spec):
         yield TextLine(sentence, indent=2)
     if spec.refusal is not None:

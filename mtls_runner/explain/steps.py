@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mtls_runner.explain.cause import cause
 from mtls_runner.explain.expected import ExpectedInWords
+from mtls_runner.explain.requests import answers, asked, asks, refused_by_path
 from mtls_runner.explain.servers import then_sent
 from mtls_runner.explain.words import either, listed, quoted, titled, tls_names
 from mtls_runner.model import plural
@@ -59,6 +60,7 @@ _CONNECTION_ENDS = {
     Reason.REFUSED: ToldStage.CONNECT,
     Reason.NAME_NOT_RESOLVED: ToldStage.CONNECT,
     Reason.CONNECT: ToldStage.CONNECT,
+    Reason.REQUEST: ToldStage.REQUEST,
     Reason.RESPONSE: ToldStage.ANSWER,
 }
 
@@ -82,7 +84,7 @@ def steps(plan: Plan, case: Case, wanted: ExpectedInWords, now: datetime) -> tup
 def presents(plan: Plan, client: ClientSpec) -> str:
     """What a client comes with."""
     if not client.protocol.encrypted:
-        return "no TLS, and so no certificate"
+        return f"no TLS, and so no certificate{asked(client)}"
     if client.certificate is None:
         told = "no certificate"
     else:
@@ -90,8 +92,8 @@ def presents(plan: Plan, client: ClientSpec) -> str:
         if client.key is not None:
             told += f", with another key ({client.key.id or 'a file'})"
     if client.insecure:
-        return f"{told}; checks nothing of the server (insecure)"
-    return f"{told}; trusts {_trusted(client.trust)}"
+        return f"{told}; checks nothing of the server (insecure){asked(client)}"
+    return f"{told}; trusts {_trusted(client.trust)}{asked(client)}"
 
 
 def _end(case: Case, client: ClientSpec, wanted: ExpectedInWords) -> ToldStage:
@@ -139,39 +141,14 @@ def _stages(
     if server.client_auth is not ClientAuth.NONE:
         yield ToldStage.CERTIFICATE, _shows(plan, client, version, withheld=withheld)
         yield ToldStage.CHECK_CLIENT, _server_checks(server, nothing=withheld or client.certificate is None)
-    yield ToldStage.REQUEST, _asks(client)
-    yield ToldStage.ANSWER, _answers(client, _status(server, client))
+    yield ToldStage.REQUEST, asks(client)
+    yield ToldStage.ANSWER, answers(server, client, version)
 
 
 def _without_tls(client: ClientSpec, server: ServerSpec) -> Iterator[tuple[ToldStage, str]]:
     yield ToldStage.CONNECT, f"The client connects to {client.connect or server.address or 'the server, on loopback'}."
-    yield ToldStage.REQUEST, f"{_asks(client)}{' The server takes it for TLS, which it is not.' * bool(client.says)}"
-    yield ToldStage.ANSWER, _answers(client, "")
-
-
-def _asks(client: ClientSpec) -> str:
-    if client.protocol.asks:
-        on = " It goes where redirects lead, with all that it has." if client.location is not None else ""
-        return f"The client asks: {client.says}.{on}"
-    return f"The client says {client.says}." if client.says else "The client says nothing."
-
-
-def _answers(client: ClientSpec, status: str) -> str:
-    if client.location is not None:
-        return "What comes of it is said by the server that redirects lead to."
-    if client.protocol.asks or client.says:
-        return f"The server answers{status}."
-    return "The server speaks first." if client.until else "The client leaves."
-
-
-def _status(server: ServerSpec, client: ClientSpec) -> str:
-    if server.option("config") or server.address is not None:
-        return ""
-    path = client.request.path.partition("?")[0]
-    found = [each for each in server.responses if each.path == path] + [
-        each for each in server.responses if each.path is None
-    ]
-    return f" with status {found[0].status}" if found else ""
+    yield ToldStage.REQUEST, f"{asks(client)}{' The server takes it for TLS, which it is not.' * bool(client.says)}"
+    yield ToldStage.ANSWER, answers(server, client, None)
 
 
 def _prepares(plan: Plan, client: ClientSpec) -> str:
@@ -284,7 +261,8 @@ def _ending(plan: Plan, case: Case, wanted: ExpectedInWords, now: datetime) -> s
         case Outcome.PROTOCOL_ERROR:
             return f"The other end breaks the protocol here{because}."
         case Outcome.TIMED_OUT:
-            return "The time limit passes here."
+            late = wanted.reason is Reason.REQUEST
+            return "The server waits no longer for the rest of it." if late else "The time limit passes here."
         case _:
             return ""
 
@@ -309,6 +287,9 @@ def _taken(plan: Plan, case: Case) -> str:
 
 def _refusal(case: Case, wanted: ExpectedInWords) -> str:
     """How a refusal travels: what differs most between servers, and surprises most."""
+    by_path = refused_by_path(case.server, case.client, wanted.reason) if case.client is not None else ""
+    if by_path:
+        return by_path
     if wanted.reason is Reason.NOT_AUTHORIZED:
         return f"It says so by HTTP{f', status {wanted.status}' if wanted.status else ''}."
     backend = case.server.backend

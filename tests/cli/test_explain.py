@@ -289,3 +289,36 @@ def test_a_default_is_the_programs_own_and_is_told(cli: Cli, write: Write) -> No
         assert told in said(cli, "chain.yaml")
     write("chain.yaml", CHAIN.replace("trust: [root]", "client_auth: none"))
     assert "verify depth" not in said(cli, "chain.yaml")
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "not_told"),
+    [
+        ("bodies", "asks POST /upload with 40 bytes, 4 a second", "asks GET /"),
+        (
+            "paths",
+            "But for /api it demands one and for /who it asks for one, once the handshake is done",
+            "by an alert in",
+        ),
+        ("paths", "It says so by HTTP, status 403.", "It demands a client certificate"),
+        (
+            "paths",
+            "GET /api. Expected: the client gets its answer, and is asked for a certificate for that",
+            "; asks GET /;",
+        ),
+        ("bypasses", "The handshake was for open, and the request is for staff", "status 421 "),
+        ("proxy", "What it calls app is `app`: there it is a client itself.", "HAProxy"),
+        (
+            "redirects",
+            "goes where redirects lead with all that it has, to `partner` at partner.example",
+            "to `shop` at",
+        ),
+        ("slow-bodies", "The server waits no longer for the rest of it.", "The time limit passes here."),
+        ("slow-bodies", "Server `haproxy`: HAProxy in a container", "as a process"),
+        ("unnoticed", "nothing tells the server that its files are others", "which fails (unnoticed)"),
+    ],
+)
+def test_what_goes_over_connections_is_told(cli: Cli, name: str, told: str, not_told: str) -> None:
+    text = said(cli, str(SCENARIOS / "connections" / f"{name}.yaml"))
+    assert told in text
+    assert not_told not in text
