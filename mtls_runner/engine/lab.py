@@ -490,6 +490,7 @@ class Lab(AbstractContextManager["Lab"]):
             from mtls_runner.engine.own_material import client_told
 
             seen = client_told(seen, spec, material)
+        spec = self._renewed(spec, seen)
         host, files = case.server.host(spec.server_name), files or case.server
         facts = Facts(
             server=host,
@@ -503,6 +504,16 @@ class Lab(AbstractContextManager["Lab"]):
             connect = partial(self._ask_alone, server)
             facts = replace(facts, control=self._control().control(case, spec, server, connect))
         return observe(facts, material.name, partial(self._culprit, host, spec, files, case.expect))
+
+    def _renewed(self, spec: ClientSpec, seen: ClientView) -> ClientSpec:
+        """With the certificate that it really presented: its files may hold another one by now."""
+        if spec.certificate is None or not seen.sent_chain:
+            return spec
+        sent = seen.sent_chain[0]
+        if sent == self.material.credential(spec.certificate).der:
+            return spec
+        name = self.material.name(sent)
+        return replace(spec, certificate=name) if name in self.plan.certificates else spec
 
     def _despite(self, spec: ClientSpec, loaded: ServerSpec, files: ServerSpec, seen: ClientView) -> tuple[str, ...]:
         """What the server holds against a client that it lets in."""

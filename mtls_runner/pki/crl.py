@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
@@ -17,9 +18,9 @@ from mtls_runner.model.revocation import CrlScope, CrlSpec, Revocation, Revocati
 from mtls_runner.pki.extensions import distinguished_name
 from mtls_runner.pki.forge import Issuer, is_proper_serial
 from mtls_runner.pki.keys import PrivateKey, scheme
-from mtls_runner.pki.pem import pem_block
+from mtls_runner.pki.pem import blocks, pem_block
 
-__all__ = ["REASONS", "RevokedEntry", "crl_pem", "make_crl", "stranger"]
+__all__ = ["REASONS", "RevokedEntry", "crl_pem", "dates_of_own", "make_crl", "stranger"]
 
 _STRANGER = "CN=Nobody in this lab"
 
@@ -145,3 +146,17 @@ def stranger(key: PrivateKey) -> PrivateKey:
 def crl_pem(der: bytes) -> bytes:
     """A CRL as PEM (RFC 7468 §6)."""
     return pem_block("X509 CRL", der)
+
+
+def dates_of_own(file: Path) -> Iterator[tuple[datetime, datetime | None]]:
+    """thisUpdate and nextUpdate of the CRLs in a file of the user's, PEM or DER; of what can't be read, nothing."""
+    try:
+        data = file.read_bytes()
+    except OSError:
+        return
+    for der in [block.der for block in blocks(data) if block.der is not None] or [data]:
+        try:
+            found = x509.load_der_x509_crl(der)
+        except ValueError:
+            continue
+        yield found.last_update_utc, found.next_update_utc

@@ -69,7 +69,7 @@ class Rehearsal:
 def dates(plan: Plan, now: datetime, until: datetime) -> Iterator[Date]:
     """Of all that the plan's ends are given, in order; those that are too close to be told apart are one."""
     written = {(moment.resolve(now), what) for moment, what in _moments(plan)}
-    found = sorted(written | set(_of_own_files(plan, now)))
+    found = sorted(written | set(_of_own_files(plan, now)) | set(_of_own_crls(plan)))
     group: list[tuple[datetime, str]] = []
     for when, what in (one for one in found if now < one[0] <= until):
         if group and when - group[-1][0] > 2 * _MARGIN:
@@ -110,6 +110,19 @@ def _of_own_files(plan: Plan, now: datetime) -> Iterator[tuple[datetime, str]]:
             yield known.begin, f"`{id_}` becomes valid"
         if known.end is not None:
             yield known.end, f"`{id_}` expires"
+
+
+def _of_own_crls(plan: Plan) -> Iterator[tuple[datetime, str]]:
+    own = [(crl.id, crl.file) for crl in plan.crls.values() if crl.file is not None]
+    if not own:
+        return
+    from mtls_runner.pki.crl import dates_of_own
+
+    for id_, file in own:
+        for begin, end in dates_of_own(file):
+            yield begin, f"the CRL `{id_}` becomes valid"
+            if end is not None:
+                yield end, f"the CRL `{id_}` runs out"
 
 
 def _servers(plan: Plan) -> Iterator[ServerSpec]:

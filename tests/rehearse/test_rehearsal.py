@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from mtls_runner import load
 from mtls_runner.cli import main
+from mtls_runner.rehearse.rehearsal import dates
 from mtls_runner.runtimes.clock import stands
 
 from ..container_engine import absent, not_here
@@ -198,3 +200,28 @@ def test_clocks_that_can_not_be_moved_are_a_skip(scenario: Path, options: list[s
     reasons = {case["skip_reason"] for case in json.loads(Path("report.json").read_text())["cases"]}
     assert len(reasons) == 1
     assert why in reasons.pop()
+
+
+@pytest.mark.parametrize("form", ["PEM", "DER"])
+def test_own_crls_have_dates_as_openssl_reads_them(scenario: Path, form: str) -> None:
+    issuer = SCENARIO + "crls: {ca: {revoked: [relative], next_update: +45d}}\n"
+    scenario.write_text(issuer.replace("trust: ca}", "trust: ca, crl: ca}"))
+    assert main(["forge", str(scenario), "-o", "forged"]) == 0
+    (made,) = Path("forged").rglob("*.crl*")
+    command = ["openssl", "crl", "-in", str(made), "-outform", form, "-out", "own.crl"]
+    subprocess.run(command, check=True, capture_output=True, timeout=30)
+    told = subprocess.run(
+        ["openssl", "crl", "-inform", form, "-in", "own.crl", "-noout", "-nextupdate"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    ).stdout
+    ends = datetime.strptime(told.strip().partition("=")[2], "%b %d %H:%M:%S %Y %Z").replace(tzinfo=UTC)
+    own = SCENARIO + "crls: {own: {file: own.crl}}\n"
+    Path("own.yaml").write_text(own.replace("trust: ca}", "trust: ca, crl: own}"))
+    plan = load(Path("own.yaml"))
+    found = {what: date.when for date in dates(plan, NOW, NOW + timedelta(days=50)) for what in date.what}
+    assert found["the CRL `own` runs out"] == ends
+    Path("own.crl").write_bytes(b"not a CRL")
+    assert not any("CRL" in what for date in dates(plan, NOW, NOW + timedelta(days=50)) for what in date.what)

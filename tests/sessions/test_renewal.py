@@ -77,3 +77,12 @@ def test_what_can_not_be_renewed(run: Run) -> None:
         f"{LAB}cases:\n  - {{name: one, steps: [{{expect: {{server-refused: no-certificate}}}}, {{renew: client}}]}}\n"
     )
     assert "the case's client has no certificate" in ran.output
+
+
+@pytest.mark.parametrize("tool", ["python", "curl"])
+def test_the_hint_is_about_the_certificate_that_was_presented(run: Run, tool: str) -> None:
+    leaves = LAB.replace("crls:", "  stale: {usage: client, not_after: -1d}\ncrls:")
+    steps = "[{expect: accepted}, {renew: stale}, {restart: true}, {expect: {server-refused: expired}}]"
+    ran = run(f"{leaves}cases:\n  - {{name: one, client: client, steps: {steps}}}\n", "--tool", tool)
+    assert ran.code == 0, ran.output
+    assert ran.case["steps"][3]["observed"]["hint"].startswith("The certificate `stale` expired ")
