@@ -245,7 +245,7 @@ class DeclaredServer:
         completes_chains: it sends issuers that it finds among what it trusts, where it was given no intermediates.
         verify_depth: intermediates that it allows where it is told nothing; ``None``: nobody knows.
         start: patterns of lines that say why it can't start, before the dialect's.
-        faketime: libfaketime moves its clock.
+        faketime: libfaketime moves its clock; or why it does not, as a clause.
         differs: cases of the catalogue that end otherwise here.
     """
 
@@ -267,7 +267,7 @@ class DeclaredServer:
     verify_depth: int | None = None
     start: tuple[Pattern, ...] = ()
     differs: tuple[Difference, ...] = ()
-    faketime: bool = False
+    faketime: bool | str = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,7 +319,7 @@ class DeclaredClient:
     stays: Stays | None = None
     response: str | None = None
     differs: tuple[Difference, ...] = ()
-    faketime: bool = False
+    faketime: bool | str = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

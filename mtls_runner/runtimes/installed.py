@@ -171,8 +171,10 @@ class Installed:
         return found
 
 
-def clock(implementation: Implementation, faketime: bool, container: bool) -> str | None:
+def clock(implementation: Implementation, faketime: bool | str, container: bool) -> str | None:
     """Why the clock of a declared program can't be moved, as a clause; ``None``: it can."""
+    if isinstance(faketime, str):
+        return faketime
     program = program_of(implementation.needs) if faketime and implementation.needs is not None else None
     if not faketime or (program is None and not container):
         return f"libfaketime is not known to move {implementation.title}'s clock"

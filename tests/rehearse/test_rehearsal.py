@@ -140,6 +140,8 @@ def test_a_server_that_does_not_start_breaks_no_rehearsal_and_a_client_that_is_n
         ("apache", "s_client", ""),
         ("stunnel", "s_client", ""),
         ("s_server", "curl", ""),
+        ("node", "node", ""),
+        ("java", "curl", ""),
         ("nginx", "curl", "mtls-run/debian-nginx"),
         ("haproxy", "curl", "mtls-run/haproxy"),
     ],
@@ -186,7 +188,7 @@ def test_clocks_move_where_dates_can_not(
     ("options", "why"),
     [
         (["--backend", "s_server", "--tool", "python"], "python: it has the clock of this machine"),
-        (["--backend", "go", "--tool", "curl"], "go: libfaketime is not known to move Go net/http's clock"),
+        (["--backend", "go", "--tool", "curl"], "go: Go asks the kernel for the time"),
     ],
 )
 def test_clocks_that_can_not_be_moved_are_a_skip(scenario: Path, options: list[str], why: str) -> None:

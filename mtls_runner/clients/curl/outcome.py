@@ -348,7 +348,9 @@ def passed(last: ClientView, heads: Sequence[Head], reader: TraceReader) -> Iter
     for number, (head, at) in enumerate(zip(heads, reader.responses, strict=False)):
         trace = reader.connections[at]
         transcript = trace.transcript
-        here = at == len(reader.connections) - 1
+        here = at == len(reader.connections) - 1 and bool(
+            last.messages
+        )  # otherwise it went on without TLS, on another one
         yield replace(
             last,
             phase=Phase.DONE,

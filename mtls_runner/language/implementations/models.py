@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from mtls_runner.language.document import Value, meant
+from mtls_runner.language.document import Plain, Value, meant
 from mtls_runner.language.implementations.words import CLIENT_SETTINGS, SERVER_SETTINGS, SYNTAXES
 from mtls_runner.language.shared_words import CHECKS, CLIENT_AUTH, Tls
 from mtls_runner.language.values import (
@@ -270,6 +270,12 @@ class LogModel(Strict):
     ended: Maybe[Regex] = about("A line after which nothing comes about its connection.", "^closed")
 
 
+def _faketime(value: Value) -> bool | str:
+    if isinstance(value, Plain) and isinstance(value.value, bool):
+        return value.value
+    return text_value(value)
+
+
 class ReloadModel(Strict):
     """How it reads its files again."""
 
@@ -346,7 +352,11 @@ class ServerModel(Strict):
     completes_chains: Maybe[Bool] = about(
         "Whether it sends issuers that it finds among what it trusts, where it was given no intermediates.", True
     )
-    faketime: Maybe[Bool] = about("Whether libfaketime moves its clock: it is linked with glibc, and asks that.", True)
+    faketime: Annotated[bool | str | None, Parsed(_faketime, {"type": ["boolean", "string"]})] = about(
+        "Whether libfaketime moves its clock: it is linked with glibc, and asks that; or why not, as a clause.",
+        True,
+        "Go asks the kernel for the time",
+    )
     verify_depth: Annotated[int | None, bounded(0, 100)] = about(
         "Intermediates that it allows where it is told nothing (verify_depth).", 1
     )
@@ -404,7 +414,9 @@ class ClientModel(Strict):
     start: Many[PatternModel] = about("Lines that say that its own material can't be used, before the dialect's.", [])
     differs: Many[DifferenceModel] = about("As for a server.", [])
     completes_chains: Maybe[Bool] = about("As for a server.", True)
-    faketime: Maybe[Bool] = about("As for a server.", True)
+    faketime: Annotated[bool | str | None, Parsed(_faketime, {"type": ["boolean", "string"]})] = about(
+        "As for a server.", True
+    )
     transcript: Annotated[str | None, word({"openssl-msg": "openssl-msg"}, "a form of transcript")] = about(
         "Handshake messages that it prints: openssl-msg, as `openssl s_client -msg` does.", "openssl-msg"
     )

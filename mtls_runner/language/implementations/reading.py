@@ -234,7 +234,7 @@ class _Reader:
             if container
             else None,
             completes_chains=bool(model.completes_chains),
-            faketime=bool(model.faketime),
+            faketime=model.faketime or False,
             verify_depth=model.verify_depth,
             start=tuple(_patterns(self._document, model.start, (*loc, "start"))),
             differs=tuple(Difference(one.case, one.outcome, one.source or "") for one in model.differs or ()),
@@ -254,7 +254,7 @@ class _Reader:
             start=tuple(_patterns(self._document, model.start, (*loc, "start"))),
             differs=tuple(Difference(one.case, one.outcome, one.source or "") for one in model.differs or ()),
             completes_chains=bool(model.completes_chains),
-            faketime=bool(model.faketime),
+            faketime=model.faketime or False,
             transcript=model.transcript,
             told_port=bool(model.told_port),
             input=model.input,
