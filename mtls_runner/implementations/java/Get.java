@@ -128,7 +128,9 @@ class Get {
             Lab.say("asked yes");
             String chosen = own == null ? null : own.chooseEngineClientAlias(types, issuers, engine);
             if (chosen == null) return null;
-            for (X509Certificate one : own.getCertificateChain(chosen)) tell("sent", one);
+            X509Certificate[] chain = own.getCertificateChain(chosen);
+            if (chain == null) return null;
+            for (X509Certificate one : chain) tell("sent", one);
             return chosen;
         }
 
@@ -179,7 +181,9 @@ class Get {
             if (!insecure && own == null) throw new CertificateException("unable to find valid certification path: nobody is trusted");
             if (!insecure) own.checkServerTrusted(chain, type, engine);
             SSLSession session = engine.getHandshakeSession();
-            Lab.say("handshake tls=<" + session.getProtocol() + "> cipher=<" + session.getCipherSuite() + ">");
+            String protocol = engine.getHandshakeApplicationProtocol();
+            Lab.say("handshake tls=<" + session.getProtocol() + "> cipher=<" + session.getCipherSuite() + "> alpn=<"
+                + (protocol == null ? "" : protocol) + ">");
         }
 
         @Override
