@@ -223,6 +223,10 @@ class ServerContainer:
     user: str | None = None
 
 
+#: Who answers for a declared server.
+ANSWERS = ("config", "stdin", "application")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class DeclaredServer:
     """How it serves.
@@ -236,7 +240,8 @@ class DeclaredServer:
         environment: variables; templates.
         stop: the signal that ends it.
         listens_everywhere: it can't be told an address, so that a library in front of it keeps it on loopback.
-        answers: ``config``: by its configuration; ``stdin``: the lab writes the answer to its standard input.
+        answers: one of :data:`ANSWERS`: ``config``: by its configuration; ``stdin``: the lab writes the answer to its standard
+            input; ``application``: an application of the lab's behind it does.
         reload: how it reads its files again; ``None``: not at all.
         config: where an own configuration goes; ``None``: nowhere.
         listens: a regular expression with one group: what such a configuration says that it listens on.

@@ -211,8 +211,8 @@ def _client_refused(facts: Facts, alert: Alert | None, sender: str | None) -> Fo
     return None
 
 
-def _server_refused(facts: Facts, _alert: Alert | None, _sender: str | None) -> Found | None:
-    """By its own words."""
+def _server_refused(facts: Facts, alert: Alert | None, sender: str | None) -> Found | None:
+    """By its own words; what these leave open, its alert may settle."""
     server = facts.told
     if server is None:
         return None
@@ -226,14 +226,21 @@ def _server_refused(facts: Facts, _alert: Alert | None, _sender: str | None) -> 
         return _one(Outcome.SERVER_REFUSED, verify_reason(server.verify_code))
     if server.reasons and server.reasons <= REASONS[Outcome.SERVER_REFUSED]:
         nothing = server.reasons <= {Reason.NO_CERTIFICATE, Reason.CERTIFICATE_WITHHELD}
-        return missing(facts) if nothing else (Outcome.SERVER_REFUSED, server.reasons)
+        return missing(facts) if nothing else (Outcome.SERVER_REFUSED, _narrowed(facts, server.reasons, alert, sender))
     if ended:
-        return Outcome.SERVER_REFUSED, _UNNAMED
+        return Outcome.SERVER_REFUSED, _narrowed(facts, _UNNAMED, alert, sender)
     if server.refused_status is not None:
         if server.ocsp is not None:
             return _one(Outcome.SERVER_REFUSED, server.ocsp)
         return missing(facts) if server.client_verify == "NONE" else (Outcome.SERVER_REFUSED, _UNNAMED)
     return None
+
+
+def _narrowed(facts: Facts, reasons: frozenset[Reason], alert: Alert | None, sender: str | None) -> frozenset[Reason]:
+    """Those that the server's alert allows, too, if there are any: a log may say only that the verification failed."""
+    if alert is None or sender != "server":
+        return reasons
+    return reasons & _by_alert(facts, alert, "server") or reasons
 
 
 def _by_alert(facts: Facts, alert: Alert, sender: str) -> frozenset[Reason]:

@@ -30,6 +30,7 @@ from mtls_runner.language.values import (
     word,
 )
 from mtls_runner.model.endpoint import ClientAuth
+from mtls_runner.model.implementation import ANSWERS
 from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.tls import ALERTS
@@ -329,8 +330,10 @@ class ServerModel(Strict):
         "which needs Linux and a C compiler.",
         True,
     )
-    answers: Annotated[str | None, word({"config": "config", "stdin": "stdin"}, "a way to answer")] = about(
-        "Who answers requests: what its files say (config), or the lab by its standard input (stdin).", "stdin"
+    answers: Annotated[str | None, word({name: name for name in ANSWERS}, "a way to answer")] = about(
+        "Who answers requests: what its files say (config); the lab by its standard input (stdin); or an application of the lab's "
+        "behind it, in the clear, at {{application}} (application).",
+        "application",
     )
     reload: Maybe[ReloadModel] = about(
         "How it is told to read its files again; without it, it is looked at whether it notices by itself.",

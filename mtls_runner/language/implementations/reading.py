@@ -207,6 +207,14 @@ class _Reader:
                 "{{id}} in `connection`, too",
             )
         container = model.container
+        if container is not None and model.answers == "application":
+            self.problems.error(
+                self._document,
+                (*loc, "answers"),
+                "in a container it can't reach the lab's application",
+                "config",
+                key=True,
+            )
         return DeclaredServer(
             command=tuple(model.command),
             log=Log(

@@ -170,11 +170,13 @@ class DeclaredBackend(ServerBackend):
         )
         here = self._directory(server, material)
 
+        application = self._application(server, stack) if not own else None
+
         def written(described: ServerSpec) -> Mapping[str, object]:
             return (
                 self._own(replace(described, reached=server.reached), material, here)
                 if own
-                else self._generated(described, material, here, address, cache)
+                else self._generated(described, material, here, address, cache, application)
             )
 
         known = written(server)
@@ -214,10 +216,16 @@ class DeclaredBackend(ServerBackend):
         return {**settings(server), "dir": str(here)}
 
     def _generated(
-        self, server: ServerSpec, material: Material, here: Path, address: Address, cache: str
+        self,
+        server: ServerSpec,
+        material: Material,
+        here: Path,
+        address: Address,
+        cache: str,
+        application: Address | None,
     ) -> Mapping[str, object]:
         """Writes the lab's; returns what templates and commands may name."""
-        known = variables(server, material, Place(here, str(here)), address, cache)
+        known = variables(server, material, Place(here, str(here)), address, cache, application)
         for file in self._declared.files:
             content = render(file.text, file.syntax, known, file.name).encode()
             Place(here, str(here)).write(file.name, content, executable=file.executable)
@@ -251,6 +259,13 @@ class DeclaredBackend(ServerBackend):
         answers = Answers(server, self._declared, here / "standard-input")
         stack.callback(answers.close)
         return answers
+
+    def _application(self, server: ServerSpec, stack: contextlib.ExitStack) -> Address | None:
+        if self._declared.answers != "application":
+            return None
+        from mtls_runner.servers.stubs.upstream import application
+
+        return stack.enter_context(application(server))
 
     def _failure(
         self, server: ServerSpec, program: Program, known: Mapping[str, object], cache: str, here: Path

@@ -17,8 +17,22 @@ _FRAMING = frozenset(("connection", "content-length", "transfer-encoding"))
 _ANYWHERE = "/placeholder"
 
 
-def variables(server: ServerSpec, material: Material, place: Place, address: Address, cache: str) -> dict[str, object]:
+def variables(
+    server: ServerSpec,
+    material: Material,
+    place: Place,
+    address: Address,
+    cache: str,
+    application: Address | None = None,
+) -> dict[str, object]:
     """All of them; what a description does not have is ``None``. Files are written anew at each call.
+
+    Args:
+        server: what it is told.
+        material, place: of its files.
+        address: where it listens.
+        cache: where its build lies.
+        application: that answers for it.
 
     Raises:
         MaterialError: something can't be made.
@@ -28,6 +42,7 @@ def variables(server: ServerSpec, material: Material, place: Place, address: Add
             "dir": place.there,
             "cache": cache,
             **_address(address),
+            **_application(application),
             **settings(server),
             **dict(_files(server, material, place, "")),
             "responses": [
@@ -53,6 +68,7 @@ def placeholders(server: ServerSpec) -> dict[str, object]:
             "dir": _ANYWHERE,
             "cache": _ANYWHERE,
             **_address(Address("127.0.0.1", 1)),
+            **_application(Address("127.0.0.1", 1)),
             **settings(server),
             **_paths(server),
             "responses": [_answer(one, _ANYWHERE if one.body else None) for one in _responses(server)],
@@ -65,6 +81,15 @@ def placeholders(server: ServerSpec) -> dict[str, object]:
 
 def _address(address: Address) -> dict[str, object]:
     return {"address": str(address), "host": address.host, "port": address.port}
+
+
+def _application(address: Address | None) -> dict[str, object]:
+    host, port = (address.host, address.port) if address is not None else (None, None)
+    return {
+        "application": str(address) if address is not None else None,
+        "application_host": host,
+        "application_port": port,
+    }
 
 
 def settings(server: ServerSpec) -> dict[str, object]:

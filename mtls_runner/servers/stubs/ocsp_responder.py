@@ -20,12 +20,11 @@ from mtls_runner.model.observation import HttpRequest
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import OcspAnswer, ResponderSpec
 from mtls_runner.servers.stubs import RESPONDER_SOCKET
-from mtls_runner.servers.stubs.unix_http_server import UnixHttpServer, mountable
+from mtls_runner.servers.stubs.http_server import UnixHttpServer, mountable
 from mtls_runner.tls.http import Reply
 
 __all__ = ["ResponderStub", "responder_stub"]
 
-"""In the stub's directory."""
 _MEDIA_TYPE = (("Content-Type", "application/ocsp-response"),)  # RFC 6960 appendix A.2
 _FOREIGN = {
     OcspAnswer.GARBAGE: Reply(Response(headers=_MEDIA_TYPE, body=b"this is no OCSP response")),

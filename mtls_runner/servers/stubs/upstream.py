@@ -13,15 +13,13 @@ from pathlib import Path
 import h11
 
 from mtls_runner.deadlines import Deadline
-from mtls_runner.model.endpoint import ServerSpec
+from mtls_runner.model.endpoint import Address, ServerSpec
 from mtls_runner.model.observation import HttpRequest
 from mtls_runner.servers.stubs import APPLICATION_SOCKET
-from mtls_runner.servers.stubs.unix_http_server import IDLE_SECONDS, UnixHttpServer, mountable
+from mtls_runner.servers.stubs.http_server import IDLE_SECONDS, HttpServer, UnixHttpServer, mountable
 from mtls_runner.tls.http import Reply, reply
 
-__all__ = ["UpstreamStub", "upstream_stub"]
-
-"""In the stub's directory."""
+__all__ = ["UpstreamStub", "application", "upstream_stub"]
 
 
 class UpstreamStub(UnixHttpServer):
@@ -54,3 +52,28 @@ def upstream_stub(server: ServerSpec, private: Path) -> Iterator[UpstreamStub]:
             yield stub
         finally:
             stub.close()
+
+
+class _Application(HttpServer):
+    """See :func:`application`."""
+
+    def __init__(self, server: ServerSpec) -> None:
+        self._replies = Reply.by_path(server.responses)
+        listener = socket.socket()
+        listener.bind(("127.0.0.1", 0))
+        self.address = Address(*listener.getsockname())
+        super().__init__(listener, "application")
+
+    def respond(self, sock: socket.socket, connection: h11.Connection, request: HttpRequest) -> bool:
+        """The scenario's response for the path."""
+        return reply(sock, connection, request, self._replies, Deadline.after(IDLE_SECONDS))
+
+
+@contextlib.contextmanager
+def application(server: ServerSpec) -> Iterator[Address]:
+    """Where on loopback a stub listens, in the clear, that answers with the server's responses."""
+    stub = _Application(server)
+    try:
+        yield stub.address
+    finally:
+        stub.close()

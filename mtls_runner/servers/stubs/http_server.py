@@ -1,7 +1,7 @@
-"""An HTTP server on a Unix socket that a container can reach, and nobody else.
+"""HTTP servers of the lab's own: on a Unix socket that a container can reach, or on loopback, and nobody else.
 
-It listens in the run's private directory, which is the one thing that is mounted into the container: a TCP socket that a
-container could reach would have to listen beyond loopback.
+A Unix socket listens in the run's private directory, which is the one thing that is mounted into the container: a TCP socket
+that a container could reach would have to listen beyond loopback.
 """
 
 from __future__ import annotations
@@ -24,32 +24,28 @@ from mtls_runner.model.observation import HttpRequest
 from mtls_runner.tls.http import next_request
 from mtls_runner.tls.http_response import HttpError
 
-__all__ = ["IDLE_SECONDS", "UnixHttpServer", "mountable"]
+__all__ = ["IDLE_SECONDS", "HttpServer", "UnixHttpServer", "mountable"]
 
 IDLE_SECONDS = 30.0
 """How long a request may take to come, or an answer to be read."""
 _STOP_SECONDS = 2.0
 
 
-class UnixHttpServer:
+class HttpServer:
     """Answers requests, each connection in a thread of its own, until :meth:`close`.
 
     Args:
-        directory: others can enter it, but not what it lies in.
-        name: of the socket in it.
+        listener: bound to where it listens.
+        name: for people.
     """
 
-    def __init__(self, directory: Path, name: str) -> None:
-        self.directory = directory
-        self._path = directory / name
+    def __init__(self, listener: socket.socket, name: str) -> None:
+        self._name = name
         self._lock = threading.Condition()
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
         self._stopping = False
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(self._path))
-        # A server's workers are nobody in particular; whoever else is on this machine can't enter the directory above.
-        self._path.chmod(0o666)
+        self._listener = listener
         self._listener.listen(16)
         self._add_thread(self._accept)
 
@@ -62,7 +58,7 @@ class UnixHttpServer:
         """
 
     def _add_thread(self, target: Callable[..., None], *args: object) -> None:
-        thread = threading.Thread(target=target, args=args, name=f"mtls-run {self._path.stem}", daemon=True)
+        thread = threading.Thread(target=target, args=args, name=f"mtls-run {self._name}", daemon=True)
         self._threads.append(thread)
         thread.start()
 
@@ -100,13 +96,31 @@ class UnixHttpServer:
             for sock in self._open:
                 with contextlib.suppress(OSError):
                     sock.shutdown(socket.SHUT_RDWR)
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as waker:
-            waker.connect(str(self._path))  # closing a socket wakes no accept()
+        with contextlib.suppress(OSError), socket.socket(self._listener.family) as waker:
+            waker.connect(self._listener.getsockname())  # closing a socket wakes no accept()
         for thread in self._threads:
             thread.join(_STOP_SECONDS)
             if thread.is_alive():
-                raise LabError(f"a thread of the server at {self._path.name} does not end")
+                raise LabError(f"a thread of the server at {self._name} does not end")
         self._listener.close()
+
+
+class UnixHttpServer(HttpServer):
+    """One on a Unix socket.
+
+    Args:
+        directory: others can enter it, but not what it lies in.
+        name: of the socket in it.
+    """
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self.directory = directory
+        path = directory / name
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(path))
+        # A server's workers are nobody in particular; whoever else is on this machine can't enter the directory above.
+        path.chmod(0o666)
+        super().__init__(listener, name)
 
 
 @contextlib.contextmanager
