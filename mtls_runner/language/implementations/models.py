@@ -331,8 +331,8 @@ class ServerModel(Strict):
         True,
     )
     answers: Annotated[str | None, word({name: name for name in ANSWERS}, "a way to answer")] = about(
-        "Who answers requests: what its files say (config); the lab by its standard input (stdin); or an application of the lab's "
-        "behind it, in the clear, at {{application}} (application).",
+        "Who answers requests: what its files say (config); the lab by its standard input (stdin); or an application of the "
+        "lab's behind it, in the clear, at {{application}} (application).",
         "application",
     )
     reload: Maybe[ReloadModel] = about(
