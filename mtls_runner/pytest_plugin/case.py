@@ -16,7 +16,8 @@ from mtls_runner.model.verdict import Status, strictly
 from mtls_runner.pytest_plugin.client_material import ClientMaterial, trusting
 from mtls_runner.pytest_plugin.connection import Connection
 from mtls_runner.pytest_plugin.lab import Find, MtlsLab
-from mtls_runner.reporters import explain, headline
+from mtls_runner.reporters import headline
+from mtls_runner.reporters.failure import explain
 from mtls_runner.tls.classify import Facts
 
 __all__ = ["MtlsCase", "expected", "not_for_others"]

@@ -88,7 +88,8 @@ class CaseItem(pytest.Item):
     def runtest(self) -> None:
         """Probe, and compare."""
         from mtls_runner.model.verdict import Status, strictly
-        from mtls_runner.reporters import doubt, explain, headline
+        from mtls_runner.reporters import doubt, headline
+        from mtls_runner.reporters.failure import explain
         from mtls_runner.reporters.transcript import transcript
 
         verdict = self._scenario.opened().run(self.case)

@@ -34,11 +34,9 @@ from mtls_runner.reporters import (
     Piece,
     Style,
     cause,
-    explain,
     headline,
     one_line,
     shortened,
-    typed_again,
 )
 from mtls_runner.snippet import width
 
@@ -251,6 +249,8 @@ class ConsoleReporter:
         return groups.values()
 
     def _explain(self, alike: list[tuple[Plan, Verdict]]) -> None:
+        from mtls_runner.reporters.failure import explain, typed_again
+
         (plan, first), *others = alike
         self._page.line()
         word = "FAILED" if first.status is Status.FAIL else "BROKEN"

@@ -17,7 +17,8 @@ from xml.etree import ElementTree as ET
 
 from mtls_runner.model.case import Plan
 from mtls_runner.model.verdict import CaseFinished, Event, PlanStarted, RunFinished, RunStarted, Status, Verdict
-from mtls_runner.reporters import explain, for_xml, headline, typed_again
+from mtls_runner.reporters import for_xml, headline
+from mtls_runner.reporters.failure import explain, typed_again
 
 __all__ = ["JunitReporter"]
 

@@ -13,7 +13,8 @@ from mtls_runner.errors import Diagnostic
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.observation import Observation
 from mtls_runner.model.verdict import Status, Verdict
-from mtls_runner.reporters import headline, one_line, told_mismatches, typed_again
+from mtls_runner.reporters import headline, one_line, told_mismatches
+from mtls_runner.reporters.failure import typed_again
 from mtls_runner.reporters.html.chains import Break, chains
 from mtls_runner.reporters.html.drawing import Shelf
 from mtls_runner.reporters.html.environment import Lines, underlined
