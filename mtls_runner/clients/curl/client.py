@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import ssl
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,28 +22,26 @@ from mtls_runner.clients.curl.command import (
     secret_headers,
 )
 from mtls_runner.clients.curl.outcome import (
-    CONNECT_FAILED,
     OUT_OF_MEMORY,
     READ_LATE,
     TOO_MANY_REDIRECTS,
     Written,
     apart,
     gone,
-    passed,
     stopped,
     told,
     view,
 )
 from mtls_runner.clients.curl.trace import CurlTrace, Head, TraceReader
 from mtls_runner.deadlines import Deadline
-from mtls_runner.errors import DeadlineExceeded, FileUnusable, LabError
+from mtls_runner.errors import DeadlineExceeded, LabError
 from mtls_runner.model.case import satisfies
 from mtls_runner.model.certificate import FileForm
 from mtls_runner.model.endpoint import Address, ClientSpec, ProxyProtocol, VerifyFlag, has_gap
-from mtls_runner.model.observation import ClientView, Direction, Reason
+from mtls_runner.model.observation import ClientView
 from mtls_runner.model.port import Client, Material
 from mtls_runner.model.revocation import RevocationCheck
-from mtls_runner.tls.context import Problem, load, load_crls, load_trust
+from mtls_runner.tls.context import Problem
 from mtls_runner.tls.http_response import LONGEST_HEAD
 
 __all__ = ["CurlClient"]
@@ -55,8 +52,6 @@ _OLDEST = "7.75"  # the first that writes errormsg
 _ALPN = ((), ("http/1.1",), ("h2", "http/1.1"))
 #: Exits that mean that curl was used wrongly or can't write its files (curl's manual, EXIT CODES): the lab's fault.
 _LAB_TROUBLE = frozenset((2, 3, 4, 5, 23, 26, 27, 48))
-_CERTIFICATE_TROUBLE = frozenset((58, 43))  # CURLE_SSL_CERTPROBLEM; CURLE_BAD_FUNCTION_ARGUMENT from 8.16 on
-_CIPHER_TROUBLE, _TRUST_TROUBLE, _CRL_TROUBLE = 59, 77, 82
 _MOST = 1 << 26
 """Bytes of several responses' bodies together."""
 _SAFE_NAME = re.compile(r"[^A-Za-z0-9._-]+")
@@ -75,14 +70,12 @@ class _Ran:
     """What came of one curl.
 
     Args:
-        address: where the first request went.
         files: of each request.
         written: what curl wrote of each, as far as it came.
         heads, bodies: of all responses.
         typed: what a person would type.
     """
 
-    address: Address
     files: Sequence[CurlFiles]
     written: Sequence[Written]
     heads: Kept
@@ -192,53 +185,22 @@ class CurlClient(Client):
         Raises:
             LabError: as :meth:`probe`; or it went another way than its own answers say.
         """
-        from mtls_runner.tls.redirects import onward
+        from mtls_runner.clients.curl.redirects import of_the_last, passed, way_taken
 
         reader = TraceReader(several=True)
         ran = self._ran([client], address, material, deadline, reader)
         own = ran.written[0]
         heads = Head.each(bytes(ran.heads.data))
-        way = [client]
-        for head in heads[: own.redirects]:
-            then = onward(way[-1], way[-1].connect or address, head.response(Kept(0)))
-            if then is None:
-                raise LabError(f"curl followed a redirect that the lab does not see: {head.octets[:32]!r}")
-            way.append(then)
-        last = self._last(way, heads, own, reader, ran, material)
-        made = list(zip(way, passed(last, heads[: own.redirects], reader), strict=False))
+        before, answered = heads[: own.redirects], len(heads) > own.redirects
+        way = way_taken(client, address, before)
+        written, trace = of_the_last(own, way, address, reader, answered=answered)
+        came = (heads[-1].octets if answered else b"", ran.bodies)
+        last = self._view(way[-1], ran.files[0], written, trace, came, ran.typed, material)
+        if own.exit_code == TOO_MANY_REDIRECTS:
+            last = replace(last, exit_code=own.exit_code, error=own.error)
+        made = list(zip(way, passed(last, before, reader), strict=False))
         number = reader.responses[: own.redirects].count(len(reader.connections) - 1) + 1
         return [*made, (way[-1], replace(last, request_number=number if last.messages else 1))]
-
-    def _last(
-        self,
-        way: Sequence[ClientSpec],
-        heads: Sequence[Head],
-        own: Written,
-        reader: TraceReader,
-        ran: _Ran,
-        material: Material,
-    ) -> ClientView:
-        """The last request of those that redirects led to; curl's figures are in part of all of them."""
-        trace, answered = reader.found, len(heads) > own.redirects
-        moved = len(way) > 1 and (way[-1].protocol, way[-1].connect) != (
-            way[-2].protocol,
-            way[-2].connect or ran.address,
-        )
-        if moved and reader.responses[own.redirects - 1 : own.redirects] == [len(reader.connections) - 1]:
-            trace = CurlTrace()  # it never came to a handshake there
-        gave_up = own.exit_code == TOO_MANY_REDIRECTS
-        own = replace(
-            own,
-            exit_code=0 if gave_up else own.exit_code,
-            http_code=own.http_code if answered else 0,
-            local_port=0 if own.exit_code == CONNECT_FAILED else own.local_port,
-            handshake_took=1.0 if Direction.SENT in trace.finished else 0.0,
-        )
-        trace.answered = answered
-        seen = self._view(
-            way[-1], ran.files[0], own, trace, (heads[-1].octets if answered else b"", ran.bodies), ran.typed, material
-        )
-        return replace(seen, exit_code=TOO_MANY_REDIRECTS, error=ran.written[0].error) if gave_up else seen
 
     def _ran(
         self,
@@ -268,7 +230,7 @@ class CurlClient(Client):
             written = told(finished, len(clients))
         _held(clients[0], trace.offered_signature_algorithms)
         typed = f"{' --next '.join(command.typed() for command in commands)}"
-        return _Ran(address, files, written, heads, bodies, typed)
+        return _Ran(files, written, heads, bodies, typed)
 
     def _view(
         self,
@@ -285,7 +247,11 @@ class CurlClient(Client):
         # With --head the output is the head once more.
         response = head.response(came[1] if client.request.method != "HEAD" else Kept(0)) if own.http_code else None
         untried = not trace.said_hello or own.exit_code in READ_LATE
-        problem = self._problem(own.exit_code, client, files, material) if untried else None
+        problem: Problem | None = None
+        if untried and own.exit_code:
+            from mtls_runner.clients.curl.own_material import problem_with
+
+            problem = problem_with(own.exit_code, client, files, material)
         return view(self._binary.version, client, own, trace, response, problem, typed)
 
     def command(self, client: ClientSpec, address: Address, material: Material) -> str:
@@ -390,26 +356,6 @@ class CurlClient(Client):
                 _write(path, content)
                 self._written[key] = path
             return self._written[key]
-
-    @staticmethod
-    def _problem(exit_code: int, client: ClientSpec, files: CurlFiles, material: Material) -> Problem | None:
-        """Why curl could not use its own material: its exit doesn't tell, so OpenSSL is asked the same way."""
-        if exit_code == _CIPHER_TROUBLE:
-            return Problem(Reason.CIPHER, "NO_CIPHER_MATCH", "")
-        if exit_code in _CERTIFICATE_TROUBLE and client.certificate is not None and files.certificate is not None:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            context.set_ciphers(f"DEFAULT:@SECLEVEL={client.security_level}")
-            try:
-                same = material.presented(client.certificate, client.chain, client.key, client.passphrase)
-            except FileUnusable as error:
-                return Problem(error.reason, "", str(error))
-            problem = load(context, same.certificate, same.key, client.passphrase)
-            return problem or Problem(Reason.MALFORMED, "", f"{files.certificate.name}: curl can't use it")
-        if exit_code == _TRUST_TROUBLE:
-            return load_trust(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), files.trust)
-        if exit_code == _CRL_TROUBLE and files.crl is not None:
-            return load_crls(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), files.crl)
-        return None
 
 
 def _held(client: ClientSpec, offered: int) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from mtls_runner.clients.curl.binary import CurlRun, Kept
-from mtls_runner.clients.curl.trace import CurlTrace, Head, TraceReader
+from mtls_runner.clients.curl.trace import CurlTrace
 from mtls_runner.errors import LabError
 from mtls_runner.model.endpoint import ClientSpec
 from mtls_runner.model.observation import ClientView, Direction, HttpResponse, Phase, Reason
@@ -32,7 +32,6 @@ __all__ = [
     "Written",
     "apart",
     "gone",
-    "passed",
     "status_reason",
     "stopped",
     "told",
@@ -341,38 +340,6 @@ def apart(
         kept.add(bytes(bodies.data[body : body + one.body_size]))
         yield bytes(heads.data[head : head + one.head_size]), kept
         head, body = head + one.head_size, body + one.body_size
-
-
-def passed(last: ClientView, heads: Sequence[Head], reader: TraceReader) -> Iterator[ClientView]:
-    """Of the requests before the last one: what was answered, and on which connection."""
-    for number, (head, at) in enumerate(zip(heads, reader.responses, strict=False)):
-        trace = reader.connections[at]
-        transcript = trace.transcript
-        here = at == len(reader.connections) - 1 and bool(
-            last.messages
-        )  # otherwise it went on without TLS, on another one
-        yield replace(
-            last,
-            phase=Phase.DONE,
-            problem=None,
-            response=head.response(Kept(0)),
-            error="",
-            error_symbol="",
-            timed_out=False,
-            exit_code=None,
-            alerts=transcript.alerts(),
-            messages=transcript.messages(),
-            sent_chain=transcript.chain(Direction.SENT),
-            received_chain=transcript.chain(Direction.RECEIVED),
-            tls_version=trace.tls_version,
-            cipher=trace.cipher,
-            alpn=trace.alpn,
-            resumed=trace.resumed,
-            local_port=(last.local_port if here else None) or trace.local_port or None,
-            request_number=reader.responses[: number + 1].count(at),
-            stays_open=True,
-            encrypted=True,
-        )
 
 
 def gone(before: ClientView) -> ClientView:
