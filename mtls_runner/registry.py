@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from mtls_runner.distributions import GROUP, declarations
 from mtls_runner.errors import UsageError
 
 if TYPE_CHECKING:
@@ -74,23 +73,43 @@ class Table(Mapping[str, T], Generic[T]):
     Args:
         noun: what one of them is called in a message.
         loaders: name → what loads its traits.
-        declared: the same for those that a file declares, which has to be read for that.
+        others: finds more of them, when somebody asks for a name that is none of these, or for all: those of installed
+            distributions, and those that a file declares, which has to be read for that. No name takes another one's place.
     """
 
     def __init__(
-        self, noun: str, loaders: Mapping[str, Callable[[], T]], declared: Mapping[str, Callable[[], T]] | None = None
+        self,
+        noun: str,
+        loaders: Mapping[str, Callable[[], T]],
+        others: Callable[[], tuple[Mapping[str, Callable[[], T]], Mapping[str, Callable[[], T]]]] | None = None,
     ) -> None:
         self._noun = noun
-        self._loaders: dict[str, Callable[[], T]] = {**loaders}
-        for name, load in (declared or {}).items():
-            self._loaders.setdefault(name, load)
-        #: Names of those that are declared.
-        self.declared = frozenset(self._loaders) - frozenset(loaders)
+        self._first: dict[str, Callable[[], T]] = {**loaders}
+        self._others: Callable[[], tuple[Mapping[str, Callable[[], T]], Mapping[str, Callable[[], T]]]] | None = others
         self._loaded: dict[str, T] = {}
+
+    @cached_property
+    def _found(self) -> tuple[dict[str, Callable[[], T]], frozenset[str]]:
+        """All of them, and the names of those that are declared."""
+        installed, declared = self._others() if self._others is not None else ({}, {})
+        known = {**self._first}
+        for name, load in installed.items():
+            known.setdefault(name, load)
+        named = frozenset(declared) - frozenset(known)
+        return known | {name: load for name, load in declared.items() if name in named}, named
+
+    @property
+    def _loaders(self) -> Mapping[str, Callable[[], T]]:
+        return self._found[0]
+
+    @property
+    def declared(self) -> frozenset[str]:
+        """Names of those that a file declares."""
+        return self._found[1]
 
     def __getitem__(self, name: str) -> T:
         if name not in self._loaded:
-            self._loaded[name] = self._loaders[name]()
+            self._loaded[name] = (self._first.get(name) or self._loaders[name])()
         return self._loaded[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -100,12 +119,12 @@ class Table(Mapping[str, T], Generic[T]):
         return len(self._loaders)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._loaders
+        return name in self._first or name in self._loaders
 
     @property
     def default(self) -> T:
         """The one that counts where a scenario names none: the first."""
-        return self[next(iter(self))]
+        return self[next(iter(self._first))]
 
     def usable(self) -> Iterator[T]:
         """All that can be loaded, but for those that a file declares: they are many, and read when they are named. What is
@@ -126,8 +145,8 @@ class Table(Mapping[str, T], Generic[T]):
         Raises:
             UsageError: there is none, or it can't be loaded.
         """
-        if name not in self._loaders:
-            raise unknown(self._noun, name, self._loaders)
+        if name not in self:
+            raise unknown(self._noun, name, self)
         return self[name]
 
     def extended(self, loaders: Mapping[str, Callable[[], T]]) -> Table[T]:
@@ -141,7 +160,7 @@ class Table(Mapping[str, T], Generic[T]):
                 raise UsageError(f"there is a {self._noun} '{name}' already, which no other can take the place of")
         own = [name for name in self._loaders if name not in self.declared]
         declared = {**{name: self._loader(name) for name in self.declared}, **loaders}
-        made = Table(self._noun, {name: self._loader(name) for name in own}, declared)
+        made = Table(self._noun, {name: self._loader(name) for name in own}, lambda: ({}, declared))
         made._loaded.update(self._loaded)
         return made
 
@@ -189,16 +208,19 @@ def registry(*, consent: bool = False) -> Registry:
     return Registry(
         Table(
             "backend",
-            _loaders(
-                _BACKENDS | _WITH_CONSENT if consent else _BACKENDS,
-                _Kind["BackendTraits"]("backend", "backends", "BackendTraits"),
+            _shipped(_BACKENDS | _WITH_CONSENT if consent else _BACKENDS),
+            lambda: (
+                _installed(_Kind["BackendTraits"]("backend", "backends", "BackendTraits")),
+                _declared(_SERVES, partial(declared_backend, consent=consent)),
             ),
-            _declared(_SERVES, partial(declared_backend, consent=consent)),
         ),
         Table(
             "tool",
-            _loaders(_CLIENTS, _Kind["ClientTraits"]("tool", "clients", "ClientTraits")),
-            _declared(_CONNECTS, partial(declared_client, consent=consent)),
+            _shipped(_CLIENTS),
+            lambda: (
+                _installed(_Kind["ClientTraits"]("tool", "clients", "ClientTraits")),
+                _declared(_CONNECTS, partial(declared_client, consent=consent)),
+            ),
         ),
     )
 
@@ -206,7 +228,8 @@ def registry(*, consent: bool = False) -> Registry:
 @lru_cache(maxsize=1)
 def reporters() -> Table[ReporterTraits]:
     """Those that write files: with the lab, and of installed distributions."""
-    return Table("reporter", _loaders(_REPORTERS, _Kind["ReporterTraits"]("reporter", "reporters", "ReporterTraits")))
+    kind = _Kind["ReporterTraits"]("reporter", "reporters", "ReporterTraits")
+    return Table("reporter", _shipped(_REPORTERS), lambda: (_installed(kind), {}))
 
 
 class _Kind(Generic[T]):
@@ -224,11 +247,6 @@ class _Kind(Generic[T]):
         self.noun = noun
         self.group = group
         self.traits = traits
-
-    def shipped(self, place: str) -> Callable[[], T]:
-        """What loads the lab's own."""
-        module, _, attribute = place.partition(":")
-        return lambda: cast("T", getattr(import_module(module), attribute))
 
     def installed(self, point: EntryPoint) -> Callable[[], T]:
         """What loads a distribution's; it raises UsageError where that can't be done."""
@@ -284,7 +302,7 @@ def declaration_files() -> dict[str, str]:
     """Name → file of those that come with the lab, and of those that installed distributions bring."""
     found = {name: f"{DECLARED}/{name}/{DECLARATION}" for name in sorted(os.listdir(DECLARED))}  # noqa: PTH208
     found = {name: path for name, path in found.items() if os.path.exists(path)}  # noqa: PTH110
-    for point in _entry_points(GROUP + "implementations"):
+    for point in _entry_points("implementations"):
         found.setdefault(point.name, _brought(point))
     return found
 
@@ -302,16 +320,29 @@ def _brought(point: EntryPoint) -> str:
     return os.path.join(*(places or [package])[:1], *folders, DECLARATION)  # noqa: PTH118
 
 
-def _loaders(shipped: Mapping[str, str], kind: _Kind[T]) -> dict[str, Callable[[], T]]:
-    """The lab's own, then those of distributions, which never take the place of one of the lab's."""
-    found: dict[str, Callable[[], T]] = {name: kind.shipped(place) for name, place in shipped.items()}
-    for point in _entry_points(GROUP + kind.group):
+def _shipped(places: Mapping[str, str]) -> dict[str, Callable[[], Any]]:
+    """What loads the lab's own."""
+
+    def loader(place: str) -> Callable[[], Any]:
+        module, _, attribute = place.partition(":")
+        return lambda: getattr(import_module(module), attribute)
+
+    return {name: loader(place) for name, place in places.items()}
+
+
+def _installed(kind: _Kind[T]) -> dict[str, Callable[[], T]]:
+    """What loads those of distributions."""
+    found: dict[str, Callable[[], T]] = {}
+    for point in _entry_points(kind.group):
         found.setdefault(point.name, kind.installed(point))
     return found
 
 
-def _entry_points(group: str) -> tuple[EntryPoint, ...]:
+def _entry_points(kind: str) -> tuple[EntryPoint, ...]:
     """Of all installed distributions. The standard library's reader is only loaded where there is something to read."""
+    from mtls_runner.distributions import GROUP, declarations
+
+    group = GROUP + kind
     if not any(group in text for text in declarations()):
         return ()
     from importlib.metadata import entry_points

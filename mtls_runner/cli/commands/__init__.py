@@ -5,7 +5,7 @@ The other commands are declared in this package's modules, each loaded when it i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from importlib import import_module
 
@@ -16,17 +16,18 @@ from mtls_runner.registry import registry, reporters
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from typing import Any
 
     from click.shell_completion import CompletionItem
 
 __all__ = [
-    "BACKENDS",
-    "CLIENTS",
     "COMMANDS",
     "EXISTING_FILE",
+    "NamingOption",
     "allow_commands_option",
     "backend_option",
+    "backend_names",
+    "client_names",
     "color_option",
     "expression_option",
     "file_argument",
@@ -40,7 +41,36 @@ __all__ = [
 ]
 
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
-BACKENDS, CLIENTS, _REPORTERS = (", ".join(table) for table in (registry().backends, registry().clients, reporters()))
+
+
+class NamingOption(click.Option):
+    """An option whose help has ``{names}``: those that there are, looked up for somebody who reads it.
+
+    Args:
+        names: of what; all other arguments are click's.
+    """
+
+    def __init__(self, *args: Any, names: Callable[[], Iterable[str]], **rest: Any) -> None:
+        self._names = names
+        super().__init__(*args, **rest)
+
+    def _told(self) -> str | None:
+        return self._text and self._text.replace("{names}", ", ".join(self._names()))
+
+    def _set(self, text: str | None) -> None:
+        self._text = text
+
+    help = property(_told, _set)
+
+
+def backend_names() -> Iterable[str]:
+    """Names of all that serve."""
+    return registry().backends
+
+
+def client_names() -> Iterable[str]:
+    """Names of all that connect."""
+    return registry().clients
 
 
 def offer(what: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
@@ -137,8 +167,8 @@ COMMANDS = ("run", *_ELSEWHERE)
     shell_complete=offer("tags"),
     help="Only files with this tag; may be repeated.",
 )
-@backend_option(help=f"Run every server on this backend ({BACKENDS}).")
-@tool_option(help=f"Use this client everywhere ({CLIENTS}).")
+@backend_option(cls=NamingOption, names=backend_names, help="Run every server on this backend ({names}).")
+@tool_option(cls=NamingOption, names=client_names, help="Use this client everywhere ({names}).")
 @image_option(help="The container image for every container server.")
 @runtime_option
 @allow_commands_option
@@ -164,10 +194,12 @@ COMMANDS = ("run", *_ELSEWHERE)
 @click.option(
     "--report",
     "reports",
+    cls=NamingOption,
+    names=reporters,
     multiple=True,
     metavar="NAME=FILE",
     shell_complete=offer("reports"),
-    help=f"Write a report of this kind ({_REPORTERS}); may be repeated.",
+    help="Write a report of this kind ({names}); may be repeated.",
 )
 @click.option("--at", metavar="TIME", help="Run as if it were then: +90d, -1y, 2027-03-14.")
 @click.option("--access", is_flag=True, help="Show who gets in where: clients and doors, as a table.")

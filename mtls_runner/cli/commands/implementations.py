@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from mtls_runner.cli.commands import (
-    BACKENDS,
-    CLIENTS,
+    NamingOption,
+    backend_names,
+    client_names,
     expression_option,
     image_option,
     jobs_option,
@@ -23,20 +24,24 @@ __all__ = ["conformance", "implementation"]
     "--servers",
     "--backend",
     "servers",
+    cls=NamingOption,
+    names=backend_names,
     multiple=True,
     metavar="NAMES",
     shell_complete=offer("backends"),
-    help=f"Which, separated by commas ({BACKENDS}), all, installed, or an image's version (nginx@1.26); the two that "
+    help="Which, separated by commas ({names}), all, installed, or an image's version (nginx@1.26); the two that "
     "the catalogue is made for when not given.",
 )
 @click.option(
     "--clients",
     "--tool",
     "clients",
+    cls=NamingOption,
+    names=client_names,
     multiple=True,
     metavar="NAMES",
     shell_complete=offer("clients"),
-    help=f"Likewise ({CLIENTS}).",
+    help="Likewise ({names}).",
 )
 @expression_option(help="As for run, on FILE::CASE of the catalogue.")
 @click.option(

@@ -6,11 +6,12 @@ from __future__ import annotations
 import click
 
 from mtls_runner.cli.commands import (
-    CLIENTS,
     COMMANDS,
     EXISTING_FILE,
+    NamingOption,
     allow_commands_option,
     backend_option,
+    client_names,
     color_option,
     expression_option,
     file_argument,
@@ -167,7 +168,7 @@ def rehearse(
     type=click.Choice(["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"]),
     help="Offer this version only; may be repeated.",
 )
-@tool_option(help=f"Connect with this client ({CLIENTS}).")
+@tool_option(cls=NamingOption, names=client_names, help="Connect with this client ({names}).")
 @click.option("--log", metavar="FILE", help="The server's own log, which says more; - is standard input.")
 @click.option("--save", type=click.Path(dir_okay=False), metavar="FILE", help="Write what was seen as a scenario.")
 @click.option("--resolve", metavar="HOST:PORT:ADDR", help="Connect to that address, as curl does.")
