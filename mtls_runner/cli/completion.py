@@ -1,4 +1,4 @@
-"""What a shell offers: names of backends, clients, reporters and tags, files, and ids of cases."""
+"""What a shell offers: names of backends, clients, declarations, reporters and tags, files, and ids of cases."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mtls_runner.model.case import Plan
 
-__all__ = ["backends", "cases", "clients", "paths", "reports", "tags"]
+__all__ = ["backends", "cases", "clients", "implementations", "paths", "reports", "tags"]
 
 
 def backends(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -28,6 +28,13 @@ def backends(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> l
 def clients(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """For ``--tool``."""
     return _offered(registry().clients, incomplete)
+
+
+def implementations(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """For ``implementation show`` and ``check``."""
+    from mtls_runner.cli.implementation import declarations
+
+    return _offered(sorted(declarations()), incomplete)
 
 
 def reports(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -15,16 +15,16 @@ from mtls_runner.model.implementation import Honours, Implementation, Pattern
 from mtls_runner.registry import DECLARATION, declaration_files, unknown
 from mtls_runner.runtimes.installed import Installed, missing_program
 
-__all__ = ["check", "list_all", "new", "show"]
+__all__ = ["check", "declarations", "list_all", "new", "show"]
 
 
-def _known() -> dict[str, Path]:
+def declarations() -> dict[str, Path]:
     """Those of the directory that the command is run in, then those that come with this or another package."""
     return {**of_tree(Path.cwd() / "scenario.yaml"), **{name: Path(path) for name, path in declaration_files().items()}}
 
 
 def _named(name: str) -> Implementation:
-    known = _known()
+    known = declarations()
     if name not in known:
         raise unknown("implementation", name, sorted(known))
     path = known[name]
@@ -33,7 +33,7 @@ def _named(name: str) -> Implementation:
 
 def list_all() -> ExitCode:
     """One paragraph for each. Commands of a tree's own are not run for that; one that can't be read stops no other."""
-    for name, path in _known().items():
+    for name, path in declarations().items():
         try:
             told = list(_told(_named(name)))
         except (ScenarioError, UsageError) as error:

@@ -135,7 +135,8 @@ def _checks(spec: ServerSpec) -> Iterator[str]:
 def _depth(spec: ServerSpec) -> Iterator[str]:
     own = spec.verify_depth is None
     depth = spec.backend.verify_depth if own else spec.verify_depth
-    if depth is not None and spec.client_auth is not ClientAuth.NONE and not spec.option("config"):
+    told = not own or not spec.option("config")
+    if depth is not None and told and spec.client_auth is not ClientAuth.NONE:
         whose = f", {spec.backend}'s own default" if own else ""
         yield f"Between a client's certificate and the root it allows {plural(depth, 'intermediate')} (verify depth{whose})."
 

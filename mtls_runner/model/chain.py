@@ -355,7 +355,7 @@ def server_verifies(server: ServerSpec, crls: Mapping[str, CrlSpec]) -> Verifier
         who="server",
         trust=server.trust,
         purpose="clientAuth",
-        depth=None if server.option("config") else own,
+        depth=server.verify_depth if server.option("config") else own,
         level=server.security_level,
         partial_chain=VerifyFlag.PARTIAL_CHAIN in server.verify_flags,
         strict=VerifyFlag.STRICT in server.verify_flags,

@@ -23,6 +23,8 @@ Write = Callable[[str, str], Path]
         (["try", "https://localhost/", "--tool", "cu"], "bash", ["curl"]),
         (["rehearse", "small.yaml", "--backend", "ng"], "bash", ["nginx"]),
         (["rehearse", "small.yaml", "--tool", "cu"], "bash", ["curl"]),
+        (["implementation", "show", "ha"], "bash", ["haproxy"]),
+        (["implementation", "check", "haproxy", "gn"], "bash", ["gnutls"]),
         (["small.yaml", "--report", "j"], "bash", ["json=", "junit="]),
         (["small.yaml", "--tag", ""], "bash", ["quick"]),
         (["small.yaml::with"], "zsh", ["small.yaml::without a certificate", "small.yaml::with the certificate"]),

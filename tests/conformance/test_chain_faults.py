@@ -19,6 +19,7 @@ from mtls_runner.model.blame import blame
 from mtls_runner.model.chain import client_verifies, presented, server_verifies
 from mtls_runner.model.chain_faults import Fault, faults
 from mtls_runner.model.endpoint import ClientAuth
+from mtls_runner.model.standing import objections
 from mtls_runner.model.traits import ClientProtocol
 from mtls_runner.model.verdict import CaseFinished
 
@@ -231,3 +232,22 @@ def test_nothing_that_is_proved_to_hold_can_never_hold() -> None:
             assert never_holds(case, plan.certificates, plan.crls, now) is None, case.id
             certain += outlook(case.server, case.client, plan.certificates, plan.crls, now) is not None
     assert certain > 500
+
+
+@pytest.mark.parametrize(("declared", "minded"), [("verify_depth: 1", True), ("verify_depth: 2", False), ("", False)])
+def test_what_is_said_of_an_own_configuration_counts(tmp_path: Path, declared: str, minded: bool) -> None:
+    """It decides for itself; how long a chain it allows is for its author to say."""
+    (tmp_path / "nginx.conf").write_text("server {}")
+    file = tmp_path / "own.yaml"
+    file.write_text(
+        "authorities: {root: {}, one: {issuer: root}, two: {issuer: one}}\n"
+        "leaves: {server: {issuer: root}, client: {issuer: two, usage: client}}\n"
+        f"server: {{backend: nginx, config: nginx.conf, certificate: server, trust: root, {declared}}}\n"
+        "cases: [{name: it, client: client, expect: accepted}]\n"
+    )
+    plan = load(file)
+    (case,) = plan.cases
+    assert case.client is not None
+    told = objections(case.server, case.client, plan, datetime.now(UTC))
+    assert any("the server allows 1 intermediate (verify depth), there are 2" in one for one in told) == minded
+    assert len(told) == minded

@@ -138,7 +138,7 @@ def implementation_list() -> int:
 
 
 @implementation.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=offer("implementations"))
 def implementation_show(name: str) -> int:
     """Show what one honours, and how its lines are read."""
     from mtls_runner.cli import implementation as command
@@ -147,7 +147,7 @@ def implementation_show(name: str) -> int:
 
 
 @implementation.command("check")
-@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=offer("implementations"))
 @click.option("--all", "everything", is_flag=True, help="Run the whole catalogue, and not only until all was seen.")
 def implementation_check(names: tuple[str, ...], *, everything: bool) -> int:
     """Prove some: run controls and faults for each thing that they honour and each line that they read.
