@@ -285,28 +285,29 @@ class PythonConnection:
 
     def _told(self) -> ClientView:
         """As the lab's own noun."""
-        seen, before, open_ = self.transcript.size, self._before, self._sock is not None
-        if before is not None and before[0] == seen and not self.symbol and not self.timed_out:
-            view = before[1]
-            same = (view.phase, view.response, view.received, view.stays_open)
-            if same == (self.phase, self.response, self.received, open_):
-                return replace(view, request_number=self._number)
-        else:
+        seen, before = self.transcript.size, self._before
+        if before is None or before[0] != seen or self.symbol or self.timed_out:
             view = self._all_told()
-        view = replace(
-            view,
-            phase=self.phase,
-            response=self.response,
-            received=self.received,
-            body_sent=self.body_sent if self.body_sent is not None or not self._client.request.body else 0,
-            request_number=self._number,
-            stays_open=open_,
-            exit_code=None,
-        )
+        else:
+            view = replace(
+                before[1],
+                phase=self.phase,
+                response=self.response,
+                received=self.received,
+                body_sent=self._body_sent,
+                request_number=self._number,
+                stays_open=self._sock is not None,
+            )
+            if self.response == before[1].response and view.phase is before[1].phase:
+                return view
         if self._client.protocol.asks:
             view = replace(view, exit_code=predict(view))
         self._before = seen, view
         return view
+
+    @property
+    def _body_sent(self) -> int | None:
+        return self.body_sent if self.body_sent is not None or not self._client.request.body else 0
 
     def _all_told(self) -> ClientView:
         """With what the transcript says, which most requests of a connection add nothing to."""
@@ -338,6 +339,11 @@ class PythonConnection:
             alpn=self.alpn,
             resumed=self.resumed,
             local_port=self.local_port,
+            response=self.response,
+            received=self.received,
+            body_sent=self._body_sent,
+            request_number=self._number,
+            stays_open=self._sock is not None,
             signature_algorithms=transcript.signature_algorithms(),
             messages_left_out=transcript.more,
             exit_predicted=True,

@@ -258,8 +258,9 @@ class _Steps:
         if step.client is None or self._running is None:
             raise LabError("a connection without a client, or to no server")
         client = self._lab.tool(step.client.tool)
-        # as the server is, not as its files are
-        here = replace(self._case, server=self._loaded, steps=(replace(step, name=""),))
+        here = self._case
+        if not here.plain or here.server is not self._loaded:  # as the server is, not as its files are
+            here = replace(here, server=self._loaded, steps=(replace(step, name=""),))
         before: Met | None = None
         for left in reversed(range(step.client.repeat)):
             if step.client.location is not None:

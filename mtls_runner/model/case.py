@@ -124,7 +124,7 @@ class Versions:
     library: str = ""
 
     def __bool__(self) -> bool:
-        return self != Versions()
+        return bool(self.tool or self.backend or self.tool_library or self.library)
 
     def __str__(self) -> str:
         told = (
@@ -142,6 +142,8 @@ class Versions:
 
     def within(self, ranges: Versions) -> bool:
         """Whether each satisfies its range; where there is none, any does."""
+        if not ranges:  # mostly, and of every check
+            return True
         have = self.as_written
         return all(satisfies(have.get(name, ""), wanted) for name, wanted in ranges.as_written.items())
 

@@ -149,6 +149,7 @@ def _status(body: bytes) -> bytes | None:
     return _vector(body, 1, 3)[0] if body[:1] == b"\x01" else None
 
 
+@lru_cache(maxsize=64)  # a server asks everybody for the same
 def certificate_authorities(message: bytes, version: int) -> tuple[str, ...] | None:
     """The names in a CertificateRequest, header included, as RFC 4514 (RFC 8446 §4.2.4, RFC 5246 §7.4.4).
 
@@ -161,6 +162,7 @@ def certificate_authorities(message: bytes, version: int) -> tuple[str, ...] | N
         return None
 
 
+@lru_cache(maxsize=64)
 def requested_algorithms(message: bytes, version: int) -> tuple[str, ...] | None:
     """The signature algorithms in a CertificateRequest, header included, by which a client may prove to have its key."""
     try:

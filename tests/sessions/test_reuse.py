@@ -69,6 +69,18 @@ def test_a_step_ends_with_the_first_request_that_is_told_otherwise(tmp_path: Pat
     assert last.observation.reason is (None if status is Status.PASS else Reason.CLOSED)
 
 
+def test_each_request_of_a_connection_tells_of_its_own_body(run: Run) -> None:
+    """Though both ends say the same of it otherwise."""
+    post = (
+        "{reuse: first, connect: {request: {method: POST, body: hello}}, expect: {outcome: accepted, body_sent: true}}"
+    )
+    ran = run(
+        KEPT.partition("      - {reuse: first")[0] + f"      - {post}\n      - {{reuse: first, expect: accepted}}\n"
+    )
+    assert ran.code == 0, ran.output
+    assert [step["observed"]["body_sent"] for step in ran.case["steps"]] == [None, True, None]
+
+
 def test_what_a_server_closes_lives_no_longer_and_curl_connects_anew(run: Run) -> None:
     text = KEPT.replace("trust: ca}", "trust: ca, response: {headers: {connection: close}}}")
     for tool in ("python", "curl"):
