@@ -8,7 +8,6 @@ hold one of the words; with ``--catalogue`` the scripts of the catalogue of faul
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import as_completed
@@ -81,8 +80,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="*", metavar="WORD")
     parser.add_argument("--catalogue", action="store_true")
-    # Much of the time is waiting: for containers, and for certificates that live for seconds.
-    parser.add_argument("--jobs", type=int, default=2 * len(os.sched_getaffinity(0)))
+    parser.add_argument("--jobs", type=int)
     typed = parser.parse_args()
     known: list[Path | str] = [*SCENARIOS, *(scenario_files() if typed.catalogue else ()), *ENDS]
     chosen = [one for one in known if not typed.words or any(word in str(one) for word in typed.words)]

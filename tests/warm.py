@@ -49,6 +49,7 @@ class WarmProcess:
         program: ``"mtls-run"`` or ``"pytest"``.
         arguments, cwd, env, start_new_session: as Popen has them.
         stdout, stderr: descriptors, ``PIPE``, or for ``stderr`` ``STDOUT``.
+        site: a directory whose distributions are installed, too.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class WarmProcess:
         stdout: int = PIPE,
         stderr: int = PIPE,
         start_new_session: bool = False,
+        site: Path | None = None,
     ) -> None:
         self.args = [program, *arguments]
         self.returncode: int | None = None
@@ -75,7 +77,7 @@ class WarmProcess:
         }
         self._told, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs, Path(os.devnull).open() as nothing:
-            socket.send_fds(_forker(), [json.dumps(asked).encode()], [nothing.fileno(), out, err, theirs.fileno()])
+            socket.send_fds(_forker(site), [json.dumps(asked).encode()], [nothing.fileno(), out, err, theirs.fileno()])
         for made in {number for number, asked_for in ((out, stdout), (err, stderr)) if asked_for == PIPE}:
             os.close(made)
         self.pid = int(self._told.recv(20))
@@ -140,9 +142,10 @@ def run_warm(
     env: Mapping[str, str],
     stdout: int = PIPE,
     timeout: float = 100,
+    site: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run it to its end."""
-    process = WarmProcess(program, arguments, cwd=cwd, env=env, stdout=stdout)
+    process = WarmProcess(program, arguments, cwd=cwd, env=env, stdout=stdout, site=site)
     out, err = process.communicate(timeout)
     return subprocess.CompletedProcess([program, *arguments], process.wait(0), out, err)
 
@@ -156,16 +159,18 @@ def _stream(asked: int) -> tuple[IO[str] | None, int]:
 
 
 @cache
-def _forker() -> socket.socket:
+def _forker(site: Path | None) -> socket.socket:
     """To the process that forks: one for all workers of a session. It ends when the last of them has."""
     session = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
-    directory = Path(tempfile.gettempdir(), f"mtls-run-tests-{session[:16]}")
+    directory = Path(
+        tempfile.gettempdir(), f"mtls-run-tests-{session[:16]}{site.parent.name if site is not None else ''}"
+    )
     ours = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with _locked(directory):
         try:
             ours.connect(str(directory / "forker"))
         except OSError:
-            _start(directory / "forker")
+            _start(directory / "forker", site)
             ours.connect(str(directory / "forker"))
     atexit.register(ours.close)  # before it waits: what was registered last comes first
     return ours
@@ -187,7 +192,8 @@ def _locked(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _start(address: Path) -> None:
+def _start(address: Path, site: Path | None) -> None:
+    installed = {"PYTHONPATH": str(site)} if site is not None else {}
     address.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(str(address))
@@ -195,7 +201,7 @@ def _start(address: Path) -> None:
         process = subprocess.Popen(
             [sys.executable, "-m", __name__, str(listener.fileno())],
             cwd=ROOT,
-            env={**os.environ, "PYTHONWARNINGS": "error"},
+            env={**os.environ, **installed, "PYTHONWARNINGS": "error"},
             stdin=subprocess.DEVNULL,
             pass_fds=[listener.fileno()],
         )

@@ -15,11 +15,15 @@ _PATIENCE = 30
 """Seconds in which a worker has removed what it had made."""
 
 
-def workers(count: int) -> ProcessPoolExecutor:
-    """That many, each started anew: what runs in them may have threads."""
-    return ProcessPoolExecutor(
-        count, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_its_beginner
-    )
+def workers(count: int | None = None) -> ProcessPoolExecutor:
+    """That many, each started anew, since what runs in them may have threads.
+
+    Args:
+        count: ``None``: twice the processors, where much of the time is waiting for containers and programs.
+    """
+    number = count if count is not None else 2 * len(os.sched_getaffinity(0))
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(number, mp_context=context, initializer=_end_with_its_beginner)
 
 
 def _end_with_its_beginner() -> None:

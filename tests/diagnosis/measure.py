@@ -13,6 +13,7 @@ from mtls_runner.diagnosis.wish import Wish
 from mtls_runner.model.endpoint import Address, ClientSpec
 
 from ..container_engine import IMAGE
+from ..once import nginx_runtime
 
 ROOT = Path(__file__).parents[2]
 SCENARIOS = tuple(ROOT / "scenarios" / name for name in ("wrong-certificates.yaml", "client-view.yaml"))
@@ -48,7 +49,7 @@ class Result:
 def faults(backend: str, tool: str = "python", scenarios: tuple[Path, ...] = SCENARIOS) -> Iterator[Result]:
     """Every case of the scenarios that is not to be accepted, against one server."""
     for path in scenarios:
-        plan = load(path, Overrides(backend=backend, image=IMAGE))
+        plan = load(path, Overrides(backend=backend, image=IMAGE, runtime=nginx_runtime()))
         with Lab(plan) as lab:
             for case in plan.cases:
                 if case.client is None or case.client.tool.name != tool or _expected(case)[0] is Outcome.ACCEPTED:
@@ -57,6 +58,11 @@ def faults(backend: str, tool: str = "python", scenarios: tuple[Path, ...] = SCE
                     result = _result(lab, plan, case, backend, tool)
                     if not result.tried.accepted:  # what one library minds, another may not
                         yield result
+
+
+def places(backend: str, tool: str, scenario: Path) -> list[tuple[int, str]]:
+    """Of each fault of a scenario the true cause's place in the list, and what there is to say."""
+    return [(result.place, str(result)) for result in faults(backend, tool, (scenario,))]
 
 
 def _can_be_typed(client: ClientSpec) -> bool:

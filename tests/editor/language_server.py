@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -75,20 +75,18 @@ class LanguageServer:
 
     def diagnostics(self, path: Path, text: str) -> list[str]:
         """What is wrong with a text, were it the content of a file beside that one: ``LINE: message``, lines from 1."""
-        uri = self._open(path, text)
-        deadline = Deadline.after(_SECONDS)
-        while uri not in self._diagnostics:
-            self._handle(self._read(deadline))
-        found = []
-        for one in self._diagnostics.pop(uri):
-            place = one["range"]
-            assert isinstance(place, dict)
-            assert isinstance(place["start"], dict)
-            line = place["start"]["line"]
-            assert isinstance(line, int)
-            found.append(f"{line + 1}: {one['message']}")
-        self._tell("textDocument/didClose", {"textDocument": {"uri": uri}})
+        (found,) = self.diagnostics_of_all([(path, text)])
         return found
+
+    def diagnostics_of_all(self, texts: Sequence[tuple[Path, str]]) -> list[list[str]]:
+        """Of many at once: it looks at each a while after it was opened, since a person may go on typing."""
+        opened = [self._open(path, text) for path, text in texts]
+        deadline = Deadline.after(_SECONDS)
+        while not all(uri in self._diagnostics for uri in opened):
+            self._handle(self._read(deadline))
+        for uri in opened:
+            self._tell("textDocument/didClose", {"textDocument": {"uri": uri}})
+        return [[_as_line(one) for one in self._diagnostics.pop(uri)] for uri in opened]
 
     def completions(self, path: Path, text: str) -> set[str]:
         """What is offered where ``|`` stands in the text."""
@@ -169,6 +167,15 @@ class LanguageServer:
         message = json.loads(self._process.stdout.read(length))
         assert isinstance(message, dict)
         return message
+
+
+def _as_line(diagnostic: dict[str, Json]) -> str:
+    place = diagnostic["range"]
+    assert isinstance(place, dict)
+    assert isinstance(place["start"], dict)
+    line = place["start"]["line"]
+    assert isinstance(line, int)
+    return f"{line + 1}: {diagnostic['message']}"
 
 
 @contextmanager

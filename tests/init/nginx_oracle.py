@@ -30,6 +30,8 @@ from mtls_runner.model.traits import Runtime
 from mtls_runner.runtimes.process import find_program
 from mtls_runner.servers.mapped_files import mapped_files
 
+from ..workers import workers
+
 __all__ = ["AS_PROCESS", "DOORS", "HERE", "Made", "by_hand", "disagreements", "doors", "made"]
 
 HERE = Path(__file__).parent / "nginx"
@@ -335,23 +337,26 @@ def disagreements(configuration: Path, path: Path, how: Overrides = AS_PROCESS) 
     return found
 
 
+def _checked(configuration: Path) -> list[str]:
+    """What does not hold of a scenario that is made of it."""
+    how = Overrides() if configuration.stem in _IN_A_CONTAINER else AS_PROCESS
+    with tempfile.TemporaryDirectory(prefix="oracle-") as name:
+        try:
+            one = made(configuration, Path(name), how)
+            return disagreements(configuration, one.path, how) + [f"not proved: {said}" for said in one.unproved]
+        except UsageError as error:
+            wanted = _REFUSED.get(configuration.stem)
+            return [] if wanted is not None and re.search(wanted, str(error)) else [str(error)]
+
+
 def main(names: list[str]) -> int:
     """The exit code: 1, if anything differs."""
+    chosen = [one for one in sorted(HERE.glob("*.conf")) if not names or one.stem in names]
     code = 0
-    for configuration in sorted(HERE.glob("*.conf")):
-        if names and configuration.stem not in names:
-            continue
-        how = Overrides() if configuration.stem in _IN_A_CONTAINER else AS_PROCESS
-        with tempfile.TemporaryDirectory(prefix="oracle-") as name:
-            try:
-                one = made(configuration, Path(name), how)
-                problems = disagreements(configuration, one.path, how)
-                problems += [f"not proved: {said}" for said in one.unproved]
-            except UsageError as error:
-                wanted = _REFUSED.get(configuration.stem)
-                problems = [] if wanted is not None and re.search(wanted, str(error)) else [str(error)]
-        code |= bool(problems)
-        print(f"{configuration.stem}: {'; '.join(problems) or 'agrees'}", flush=True)
+    with workers() as pool:
+        for configuration, problems in zip(chosen, pool.map(_checked, chosen), strict=True):
+            code |= bool(problems)
+            print(f"{configuration.stem}: {'; '.join(problems) or 'agrees'}", flush=True)
     return code
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mtls_runner import Lab, Overrides, Status, load
+from mtls_runner.model.traits import Runtime
 
-from ..container_engine import IMAGE, absent, not_here
 from ..pki import openssl
 from .issuer import Issuer
 from .lab import observed
@@ -90,9 +90,8 @@ server {
 """
 
 
+@pytest.mark.usefixtures("nginx_program")
 def test_a_configuration_of_ones_own_gets_the_same_files(lists: Issuer) -> None:
-    if (why := absent()) is not None:
-        not_here(why)
     joined = lists.data("server.crt").rstrip() + lists.data("inter.crt")
     lists.write("joined.pem", joined)
     lists.write("own.conf", CONFIGURATION.encode())
@@ -108,7 +107,7 @@ def test_a_configuration_of_ones_own_gets_the_same_files(lists: Issuer) -> None:
     )
     path = lists.path("own.yaml")
     path.write_text(text)
-    with Lab(load(path, Overrides(backend="nginx", image=IMAGE))) as lab:
+    with Lab(load(path, Overrides(backend="nginx", runtime=Runtime.PROCESS, allow_commands=True))) as lab:
         verdicts = {case.name: lab.run(case) for case in lab.plan.cases}
     assert {name: verdict.status for name, verdict in verdicts.items()} == dict.fromkeys(verdicts, Status.PASS)
     assert len(verdicts) == 3

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from mtls_runner import EngineError, Outcome, Overrides, Reason, Status, Verdict
-from mtls_runner.servers.container.engine import Engine
+from mtls_runner import Outcome, Overrides, Reason, Status, Verdict
+from mtls_runner.model.traits import Runtime
 
-from ..container_engine import IMAGE, not_here
 from ..warm import run_warm
 from .issuer import PASSPHRASE, Form, Issuer
 from .lab import TOOLS, case, observed, run, scenario
@@ -141,13 +140,10 @@ def test_a_server_says_what_is_wrong_with_the_file(files: Issuer) -> None:
     _unusable(files, BROKEN)
 
 
+@pytest.mark.usefixtures("nginx_program")
 def test_nginx_says_it_too(files: Issuer) -> None:
-    try:
-        Engine.connect().image(IMAGE)
-    except EngineError as error:
-        not_here(str(error))
     some = ("other-key", "no-certificate", "no-key", "words", "pem-as-pkcs12", "weak", "wrong")
-    _unusable(files, some, Overrides(backend="nginx", image=IMAGE))
+    _unusable(files, some, Overrides(backend="nginx", runtime=Runtime.PROCESS))
 
 
 @pytest.mark.parametrize("tool", TOOLS)

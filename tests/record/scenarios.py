@@ -25,7 +25,6 @@ from tests.implementations.test_containers import IMAGES
 from tests.workers import workers
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
-_AT_ONCE = 4
 
 
 def unrecorded(text: str, but: frozenset[int] = frozenset()) -> str:
@@ -139,8 +138,7 @@ def main(arguments: list[str]) -> int:
         os.environ.setdefault(f"MTLS_RUN_IMAGE_{name.upper()}", image)
     files = [Path(name) for name in arguments] or sorted(SCENARIOS.rglob("*.yaml"), key=_quick)
     wrong = 0
-    # Most of the time is waiting: for containers, and for certificates that live for seconds.
-    with workers(_AT_ONCE) as pool:
+    with workers() as pool:
         for title, found in pool.map(_compared, files):
             wrong += bool(found)
             print(title, *found, sep="\n  ", flush=True)

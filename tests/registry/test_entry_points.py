@@ -9,12 +9,16 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 import mtls_runner
 from mtls_runner.registry import registry
+
+from ..once import once
+from ..warm import run_warm
 
 TOYS = Path(__file__).parent
 SCENARIO = """\
@@ -33,24 +37,38 @@ matrix: {client.tls: [TLSv1.2, TLSv1.3]}
 
 
 class Installed:
-    """The program beside a distribution that was installed into a directory of its own."""
+    """The program beside a distribution that was installed into a directory of its own.
 
-    def __init__(self, directory: Path, entry_points: str) -> None:
+    Args:
+        directory: where the program is called; the scenario is there.
+        site: where the distribution is.
+        warm: the program is one that has imported all, with the distribution (``tests.warm``).
+    """
+
+    def __init__(self, directory: Path, site: Path, *, warm: bool = False) -> None:
         self.directory = directory
-        site = directory / "site"
-        metadata = site / "mtls_toys-1.0.dist-info"
-        metadata.mkdir(parents=True)
-        (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: mtls-toys\nVersion: 1.0\n")
-        (metadata / "entry_points.txt").write_text(entry_points)
-        for toy in TOYS.glob("toy_*.py"):
-            shutil.copy(toy, site)
+        self.site = site
+        self.warm = warm
         (directory / "toys.yaml").write_text(SCENARIO)
         self._environment = {**os.environ, "PYTHONPATH": str(site), "PYTHONWARNINGS": "error", "COLUMNS": "100"}
 
-    def __call__(self, *arguments: str, code: int = 0, program: str = "") -> str:
-        script = Path(sys.executable).with_name("mtls-run")
-        done = subprocess.run(
-            [sys.executable, "-c", program] if program else [script, *arguments],
+    def __call__(self, *arguments: str, code: int = 0) -> str:
+        if self.warm:
+            done = run_warm("mtls-run", arguments, cwd=self.directory, env=self._environment, site=self.site)
+        else:
+            done = self._done([Path(sys.executable).with_name("mtls-run"), *arguments])
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def python(self, program: str) -> str:
+        """A program of Python's, in an interpreter of its own."""
+        done = self._done([sys.executable, "-c", program])
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def _done(self, command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command,
             cwd=self.directory,
             env=self._environment,
             capture_output=True,
@@ -58,21 +76,34 @@ class Installed:
             timeout=100,
             check=False,
         )
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout + done.stderr
+
+
+def distribution(directory: Path, entry_points: str) -> Path:
+    """With the toys' modules and these entry points; where it is installed."""
+    site = directory / "site"
+    metadata = site / "mtls_toys-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: mtls-toys\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(entry_points)
+    for toy in TOYS.glob("toy_*.py"):
+        shutil.copy(toy, site)
+    return site
 
 
 @pytest.fixture
-def installed(tmp_path: Path) -> Installed:
-    return Installed(
-        tmp_path,
+def installed(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    entry_points = (
         "[mtls_run.backends]\ntoy = toy_server:TRAITS\n"
         "[mtls_run.clients]\ntoy = toy_client:TRAITS\n"
-        "[mtls_run.reporters]\ntoy = toy_reporter:TRAITS\n",
+        "[mtls_run.reporters]\ntoy = toy_reporter:TRAITS\n"
     )
+    site = once(tmp_path_factory, "toys", lambda directory: distribution(directory, entry_points))
+    return Installed(tmp_path, site, warm=True)
 
 
 def test_the_toys_run_and_every_report_has_them(installed: Installed) -> None:
+    """The program itself, which imports what it needs."""
+    installed.warm = False
     told = installed("toys.yaml", "-v", "--report", "toy=cases.txt", "--report", "json=r.json", "--html", "r.html")
     assert "a toy knows no ciphers" in told
     assert "client: toy 1.0" in told
@@ -151,14 +182,18 @@ def test_mistakes_are_told_where_they_are(installed: Installed) -> None:
 
 _ONE_FILE = """
 import os, sys
-from mtls_runner.conformance.catalogue import plans
+from mtls_runner.conformance.catalogue import plan_of, scenario_files
 from mtls_runner.conformance.table import outcome_table
 from mtls_runner.conformance.case import by_file
 from mtls_runner.conformance.measurement import measured
 from mtls_runner.conformance.markdown import markdown
 from mtls_runner.engine import run
+from mtls_runner.language import Overrides
 from mtls_runner.model.verdict import CaseFinished
-chosen = [plan for plan in plans(("toy", "python"), ("toy", "curl")) if plan.name == "trust"]
+from mtls_runner.registry import registry
+(path,) = [path for path in scenario_files() if path.stem == "trust"]
+tools = [registry().clients.named(name) for name in ("toy", "curl")]
+chosen = [plan_of(path, Overrides(backend=backend), tools) for backend in ("toy", "python")]
 verdicts = [event.verdict for event in run(chosen) if isinstance(event, CaseFinished)]
 groups = by_file(chosen, verdicts)
 places = {(at.backend, at.tool) for group in groups for entry in group.entries for at in entry.verdicts}
@@ -171,7 +206,7 @@ print(markdown(outcome_table(measured(groups, {"toy": "1.0"}))))
 
 
 def test_conformance_has_a_column_for_them(installed: Installed) -> None:
-    told = installed(program=_ONE_FILE)
+    told = installed.python(_ONE_FILE)
     assert "against toy (a toy) and python (embedded), with the clients curl and toy." in told
     assert "| **the server's authority is not trusted** | client-refused: unknown-ca |" in told
     assert "60 (curl), - (toy client)" in told
@@ -198,7 +233,7 @@ def test_export_leaves_them_out_and_says_so(installed: Installed) -> None:
     ],
 )
 def test_a_broken_distribution_is_named(tmp_path: Path, line: str, message: str) -> None:
-    installed = Installed(tmp_path, f"[mtls_run.backends]\n{line}\n")
+    installed = Installed(tmp_path, distribution(tmp_path, f"[mtls_run.backends]\n{line}\n"))
     if "no_such_module" in line:
         assert "conformance" in installed("--help")
     told = installed("toys.yaml", "--backend", "toy", code=2)
@@ -207,7 +242,7 @@ def test_a_broken_distribution_is_named(tmp_path: Path, line: str, message: str)
 
 
 def test_no_distribution_takes_the_place_of_what_comes_with_the_lab(tmp_path: Path) -> None:
-    installed = Installed(tmp_path, "[mtls_run.reporters]\njson = toy_reporter:TRAITS\n")
+    installed = Installed(tmp_path, distribution(tmp_path, "[mtls_run.reporters]\njson = toy_reporter:TRAITS\n"))
     (tmp_path / "toys.yaml").write_text(SCENARIO.replace("backend: toy, options: {greeting: hey, volume: 2}", ""))
     (tmp_path / "toys.yaml").write_text(
         "ca: {}\nleaves: {server: {}}\nserver: {}\ncases: [{name: a, expect: {server-refused: no-certificate}}]\n"
@@ -242,15 +277,16 @@ def _compared(node: ast.AST) -> list[ast.expr]:
 
 def test_a_distribution_brings_a_declaration(tmp_path: Path) -> None:
     """A folder of a package, named by an entry point: no code of it is run, and no consent is asked for."""
-    installed = Installed(
+    site = distribution(
         tmp_path,
         "[mtls_run.implementations]\ntoyserver = toy_package.servers.toyserver\ngone = toy_package.servers.gone\n"
         "haproxy = toy_package.servers.toyserver\n",
     )
-    folder = tmp_path / "site" / "toy_package" / "servers" / "toyserver"
+    folder = site / "toy_package" / "servers" / "toyserver"
     folder.mkdir(parents=True)
-    (tmp_path / "site" / "toy_package" / "__init__.py").write_text("raise RuntimeError('no code is needed')\n")
+    (site / "toy_package" / "__init__.py").write_text("raise RuntimeError('no code is needed')\n")
     (folder / "implementation.yaml").write_text(TOY_DECLARATION)
+    installed = Installed(tmp_path, site)
     (tmp_path / "toys.yaml").write_text(DECLARED_SCENARIO)
     told = installed("toys.yaml")
     assert "2 passed of 2 cases" in told

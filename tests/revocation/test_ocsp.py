@@ -20,6 +20,7 @@ from mtls_runner.model.revocation import OcspAnswer, ResponderSpec, RevocationCh
 from mtls_runner.pki import Store
 from mtls_runner.servers.stubs.ocsp_responder import ResponderStub, responder_stub
 
+from ..once import nginx_runtime
 from ..pki import openssl
 from .conftest import MakeStore, each_once, expected, plan_of, verdicts
 
@@ -249,7 +250,8 @@ def test_the_cause_behind_the_one_message_is_named() -> None:
 
 def _asking_nobody(server: ServerSpec) -> ServerSpec:
     hosts = tuple(replace(host, server=_asking_nobody(host.server)) for host in server.hosts)
-    return replace(server, id="unchecked", ocsp=RevocationCheck.NONE, ocsp_responder=None, hosts=hosts)
+    nobody = replace(server, id="unchecked", ocsp=RevocationCheck.NONE, ocsp_responder=None, responders=(), hosts=hosts)
+    return replace(nobody, runtime=nginx_runtime())
 
 
 @pytest.mark.usefixtures("nginx_engine")

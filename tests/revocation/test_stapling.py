@@ -16,6 +16,7 @@ from mtls_runner.pki import Store
 from mtls_runner.servers.nginx.staple_priming import status_hello
 from mtls_runner.tls.messages import stapled
 
+from ..once import nginx_runtime
 from ..pki import openssl
 from .conftest import MakeStore, each_once, expected, plan_of, verdicts
 
@@ -127,10 +128,12 @@ def test_every_refusal_is_gone_with_a_good_staple_or_a_client_that_does_not_ask(
     for name, case in refused.items():
         assert case.client is not None
         if expected(case, "reason") != "other" and case.server.chain.kind == "full":
-            server = replace(case.server, id="cured", stapling=good, responders=())
+            server = replace(case.server, id="cured", stapling=good, responders=(), runtime=nginx_runtime())
             cured[f"{name}: a good one"] = replace(case, server=server)
         if f"{name}: a good one" not in cured or not case.server.responders:  # those have a container each
-            cured[f"{name}: nobody asks"] = case.by(replace(case.client, cert_status=False))
+            runtime = nginx_runtime() if not case.server.responders else None
+            silent = case.by(replace(case.client, cert_status=False))
+            cured[f"{name}: nobody asks"] = replace(silent, server=replace(case.server, runtime=runtime))
     for name, verdict in verdicts(plan, cured).items():
         assert verdict.status is Status.FAIL, name
         assert verdict.observation is not None

@@ -92,7 +92,8 @@ def test_as_curl_goes(tmp_path: Path, tool: str) -> None:
             if done.returncode == 0:
                 if client.request.method != "HEAD":
                     assert seen.body == (tmp_path / "body").read_bytes(), case.name
-                (last,) = (partner.seen(before[1], Deadline.after(5)) or shop.seen(before[0], Deadline.after(5)))[-1:]
+                asked, earlier = (partner, before[1]) if "partner." in told["url_effective"] else (shop, before[0])
+                last = asked.seen(earlier, Deadline.after(5))[-1]
                 assert last.request is not None
                 assert seen.server is not None
                 assert seen.server.request is not None
