@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from mtls_runner.errors import MaterialError
 from mtls_runner.export.material import Workshop
-from mtls_runner.model.endpoint import ChainSpec, ServerSpec
+from mtls_runner.model.endpoint import ChainSpec, MappedPart, ServerSpec
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import ResponderSpec
 from mtls_runner.servers.nginx.read.applications import Stub
@@ -56,7 +56,7 @@ def container(server: ServerSpec, shop: Workshop, material: Material) -> PlainCo
 
 
 def _own(server: ServerSpec, shop: Workshop, material: Material, made: PlainContainer) -> None:
-    brought = tuple((path, what) for path, what in server.files if what.startswith("file:"))
+    brought = tuple(file for file in server.files if file.own is not None)
     bare = replace(server, files=brought)
     read = read_user_configuration(bare)
     own = read.copies(material, _answers(server, read.stubs.values()), listens={})
@@ -65,25 +65,23 @@ def _own(server: ServerSpec, shop: Workshop, material: Material, made: PlainCont
         name = f"{server.id}/{PurePosixPath(file.path).relative_to('/')}"
         made.configurations[name] = file.content
         made.mounts[file.path] = f"nginx/{name}"
-    for path, what in server.files:
-        if what.startswith("file:"):
-            continue
-        id_, _, part = what.rpartition(".")
-        made.mounts[path] = _piece(server, shop, id_, part)
+    for mapped in server.files:
+        if mapped.own is None:
+            made.mounts[mapped.path] = _piece(server, shop, mapped.certificate, mapped.part)
 
 
-def _piece(server: ServerSpec, shop: Workshop, id_: str, part: str) -> str:
-    if part == "key":
+def _piece(server: ServerSpec, shop: Workshop, id_: str, part: MappedPart) -> str:
+    if part is MappedPart.KEY:
         return shop.key(id_)
-    if part == "crl":
+    if part is MappedPart.CRL:
         return shop.crl((id_,))
-    if part == "passphrase":
+    if part is MappedPart.PASSPHRASE:
         given = server.passphrase if id_ == server.certificate else None
         secret = given or shop.plan.certificates[id_].passphrase
         if secret is None:
             raise MaterialError(f"{id_} has no passphrase")
         return shop.passphrase(secret, id_)
-    if part == "chain":
+    if part is MappedPart.CHAIN:
         return shop.chain(id_, replace(server.chain, kind=type(server.chain.kind).FULL))
     return shop.certificate(id_)
 

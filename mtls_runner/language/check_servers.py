@@ -10,12 +10,12 @@ from mtls_runner.language.crls import Crls, Responders
 from mtls_runner.language.document import Loc
 from mtls_runner.language.endpoint import ClientDescription, OwnFile, ServerDescription
 from mtls_runner.language.expected import Planned
-from mtls_runner.language.resolve import material_id
+from mtls_runner.language.resolve import material_id, material_part
 from mtls_runner.language.scenario import Expired
 from mtls_runner.language.servers import Axis, Servers, WrittenServer, check_hosts, host_server
 from mtls_runner.model.case import Case
 from mtls_runner.model.certificate import CertificateSpec
-from mtls_runner.model.endpoint import ChainKind, ChainSpec, ClientAuth, ServerSpec
+from mtls_runner.model.endpoint import ChainKind, ChainSpec, ClientAuth, MappedPart, ServerSpec
 from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.model.revocation import CrlSpec, RevocationCheck
 from mtls_runner.model.traits import BackendTraits
@@ -201,9 +201,6 @@ def check_acceptance(
             )
 
 
-_PARTS = ("certificate", "chain", "key", "passphrase", "crl")
-
-
 @dataclass(frozen=True, slots=True)
 class _Place:
     """A description of an end as an author wrote it, whole or in part."""
@@ -351,18 +348,18 @@ class _DescriptionCheck:
             self._error(loc, why, "a path relative to the scenario file")
 
     def _material(self, source: str, inside: str) -> None:
-        id_, part = material_id(source), source.rpartition(".")[2]
-        if part not in _PARTS or not id_:
+        id_, part = material_id(source), material_part(source)
+        if part is None or not id_:
             self._error(
                 ("files", inside),
                 "this is not a piece of the lab's material",
                 "ca.certificate, leaves.<id>.key, … (certificate, chain, key, passphrase, crl), or {file: path}",
             )
             return
-        if part == "crl":
+        if part is MappedPart.CRL:
             self._crl(id_, "files", inside)
             return
         self._id(id_, "files", inside)
         merged = self._certificates.merged(id_)
-        if part == "passphrase" and merged is not None and merged.passphrase is None:
+        if part is MappedPart.PASSPHRASE and merged is not None and merged.passphrase is None:
             self._error(("files", inside), f"'{id_}' has no passphrase")

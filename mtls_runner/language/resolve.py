@@ -21,6 +21,8 @@ from mtls_runner.model.endpoint import (
     ClientAuth,
     ClientSpec,
     KeySource,
+    MappedFile,
+    MappedPart,
     RefusalForm,
     Request,
     Response,
@@ -33,8 +35,9 @@ from mtls_runner.model.names import ascii_host
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.traits import BackendTraits, ClientTraits, Runtime
 
-__all__ = ["Resolver", "material_id", "planned_version"]
+__all__ = ["Resolver", "material_id", "material_part", "planned_version"]
 
+_PARTS = frozenset(MappedPart)
 _ORDER = {version: number for number, version in enumerate(TlsVersion)}
 
 
@@ -47,6 +50,12 @@ def planned_version(server: ServerSpec, client: ClientSpec) -> TlsVersion | None
 def material_id(source: str) -> str:
     """``leaves.server.key`` → ``server``."""
     return source.removeprefix("leaves.").removeprefix("authorities.").rpartition(".")[0]
+
+
+def material_part(source: str) -> MappedPart | None:
+    """``leaves.server.key`` → the key; ``None``: there is no such part."""
+    part = source.rpartition(".")[2]
+    return MappedPart(part) if part in _PARTS else None
 
 
 class Resolver:
@@ -97,7 +106,7 @@ class Resolver:
                 self._certificates.use(authority)
             for crl in (
                 *(id_ for one in known.every_host for id_ in one.crl),
-                *(what.removesuffix(".crl") for _, what in known.files if what.endswith(".crl")),
+                *(file.certificate for file in known.files if file.own is None and file.part is MappedPart.CRL),
             ):
                 self._crls.use(crl)
         return known
@@ -128,7 +137,7 @@ class Resolver:
             "verify_flags": _flags(model),
             "responses": _responses(model),
             "options": self._options(model, backend),
-            "files": self._files(model),
+            "files": tuple(self._files(model)),
             "substitutes": tuple((old, material_id(new)) for old, new in (model.substitutes or {}).items()),
             "crl_check": _crl_check(model),
             "ocsp_responder": self._responders.uri(model.ocsp_responder) if model.ocsp_responder is not None else None,
@@ -196,17 +205,13 @@ class Resolver:
         named = self._context.overrides.image or os.environ.get(backend.image_variable)
         return named or model.image or of_lab or backend.image
 
-    def _files(self, model: ServerDescription) -> tuple[tuple[str, str], ...]:
-        return tuple(
-            (
-                inside,
-                f"file:{self._context.beside(self._context.document, source.path)}"
-                if isinstance(source, OwnFile)
-                else source.removeprefix("leaves.").removeprefix("authorities."),
-            )
-            for inside, sources in (model.files or {}).items()
-            for source in sources
-        )
+    def _files(self, model: ServerDescription) -> Iterator[MappedFile]:
+        for inside, sources in (model.files or {}).items():
+            for source in sources:
+                if isinstance(source, OwnFile):
+                    yield MappedFile(inside, own=self._context.beside(self._context.document, source.path))
+                elif (part := material_part(source)) is not None:  # else it is told as a mistake
+                    yield MappedFile(inside, certificate=material_id(source), part=part)
 
     def _secret(self, model: ServerDescription | ClientDescription) -> Secret | None:
         if model.passphrase is None:

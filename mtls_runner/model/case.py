@@ -359,7 +359,7 @@ def _moments(meant: ServerSpec, client: ClientSpec | None, plan: Plan) -> Iterat
 def _of_server(server: ServerSpec) -> Iterator[str]:
     yield from filter(None, (server.certificate, *server.other_certificates))
     yield from (*server.trust, *(server.advertise or ()), *server.chain.ids)
-    yield from (source.rpartition(".")[0] for _, source in server.files if not source.startswith("file:"))
+    yield from (file.certificate for file in server.files if file.own is None)
 
 
 def _of_client(client: ClientSpec) -> Iterator[str]:

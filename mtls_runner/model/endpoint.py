@@ -27,6 +27,8 @@ __all__ = [
     "ClientAuth",
     "ClientSpec",
     "KeySource",
+    "MappedFile",
+    "MappedPart",
     "ProxyProtocol",
     "RefusalForm",
     "Request",
@@ -268,6 +270,32 @@ class RefusalForm:
         return all(not ways or any(way.fits(value) for way in ways) for ways, value in wanted)
 
 
+class MappedPart(StrEnum):
+    """Of a certificate of the lab's, or of an authority: what a file holds."""
+
+    CERTIFICATE = "certificate"
+    CHAIN = "chain"
+    KEY = "key"
+    PASSPHRASE = "passphrase"  # noqa: S105 - a word of the language
+    CRL = "crl"
+
+
+@dataclass(frozen=True, slots=True)
+class MappedFile:
+    """What goes into a file that an own configuration expects.
+
+    Args:
+        path: there; relative ones begin at the program's own directory.
+        own: a file of the user's; ``None``: it is of the lab's material,
+        certificate, part: of this certificate, or CRL, that.
+    """
+
+    path: str
+    own: Path | None = None
+    certificate: str = ""
+    part: MappedPart = MappedPart.CERTIFICATE
+
+
 @dataclass(frozen=True, slots=True)
 class ServerSpec:
     """One server.
@@ -295,8 +323,7 @@ class ServerSpec:
         responses: what it answers; the entry whose ``path`` is ``None`` is for every path not named.
         address: where an ``external`` server listens.
         options: the backend's own settings (``image``, ``config``, ``port``, …), each a name with a text.
-        files: for a container: path inside → ``<id>.certificate|chain|key|passphrase|crl`` or ``file:<absolute path>``; what has
-            one path goes into one file, in order.
+        files: that an own configuration expects; what has one path goes into one file, in order.
         substitutes: texts of an own configuration, each with the id of the certificate whose fingerprint (SHA-1, as nginx and
             OpenSSL print it) takes its place.
         upstreams: applications of an own configuration, as it names them, that are stubs, or servers of the plan.
@@ -342,7 +369,7 @@ class ServerSpec:
     address: Address | None = None
     configured_for: BackendTraits | None = None
     options: tuple[tuple[str, str], ...] = ()
-    files: tuple[tuple[str, str], ...] = ()
+    files: tuple[MappedFile, ...] = ()
     substitutes: tuple[tuple[str, str], ...] = ()
     upstreams: tuple[str, ...] = ()
     behind: tuple[tuple[str, ServerSpec], ...] = ()

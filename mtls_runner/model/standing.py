@@ -10,7 +10,7 @@ from mtls_runner.model.case import Plan
 from mtls_runner.model.certificate import CertificateSpec
 from mtls_runner.model.chain import lineage, presented, server_verifies
 from mtls_runner.model.chain_faults import faults
-from mtls_runner.model.endpoint import ClientAuth, ClientSpec, ServerSpec
+from mtls_runner.model.endpoint import ClientAuth, ClientSpec, MappedPart, ServerSpec
 from mtls_runner.model.observation import Reason
 from mtls_runner.model.revocation import RevocationReason
 
@@ -55,11 +55,11 @@ def objections(server: ServerSpec, client: ClientSpec, plan: Plan, now: datetime
     shown = presented(client, plan.certificates)
     if shown is None:
         return (NO_CERTIFICATE,)
-    given = dict.fromkeys(source.rpartition(".")[::2] for _, source in server.files)
+    given = dict.fromkeys((file.certificate, file.part) for file in server.files if file.own is None)
     trust = server.trust or tuple(
-        id_ for id_, part in given if part in ("certificate", "chain") and _is_authority(plan, id_)
+        id_ for id_, part in given if part in (MappedPart.CERTIFICATE, MappedPart.CHAIN) and _is_authority(plan, id_)
     )
-    crls = tuple(plan.crls[id_] for id_, part in given if part == "crl" and id_ in plan.crls)
+    crls = tuple(plan.crls[id_] for id_, part in given if part is MappedPart.CRL and id_ in plan.crls)
     verifier = server_verifies(server, plan.crls)
     verifier = replace(verifier, trust=trust, crls=(*verifier.crls, *crls))
     found = [

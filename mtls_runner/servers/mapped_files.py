@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 
 from mtls_runner.errors import FileUnusable, MaterialError
-from mtls_runner.model.endpoint import ChainSpec, ServerSpec
+from mtls_runner.model.endpoint import ChainSpec, MappedFile, MappedPart, ServerSpec
 from mtls_runner.model.observation import Reason
 from mtls_runner.model.port import Material
 from mtls_runner.servers.container.files import ContainerFile
@@ -56,37 +56,38 @@ def mapped_files(server: ServerSpec, material: Material, base: str) -> Iterator[
         MaterialError: a certificate has no such part, or can't be made.
         FileUnusable: a file of the author's can't be read.
     """
-    for path, entries in groupby(server.files, key=lambda entry: entry[0]):
+    for path, group in groupby(server.files, key=lambda file: file.path):
+        entries = list(group)
         contents = []
         with contextlib.suppress(OSError):
-            contents = [_content(path, what, server, material) for _, what in entries]
+            contents = [_content(file, server, material) for file in entries]
         if contents:
             joined = b"".join(one if one.endswith(b"\n") else one + b"\n" for one in contents[:-1]) + contents[-1]
-            secret = any(what.endswith(".passphrase") for at, what in server.files if at == path)
+            secret = any(file.own is None and file.part is MappedPart.PASSPHRASE for file in entries)
             yield ContainerFile(
                 posixpath.join(base, path), joined, _PRIVATE if secret or b"PRIVATE KEY-----" in joined else _PUBLIC
             )
 
 
-def _content(path: str, what: str, server: ServerSpec, material: Material) -> bytes:
-    if what.startswith("file:"):
-        return text_of_own(Path(what.removeprefix("file:"))).encode("utf-8", "surrogateescape")
-    certificate, _, part = what.rpartition(".")
-    if part == "crl":
+def _content(file: MappedFile, server: ServerSpec, material: Material) -> bytes:
+    if file.own is not None:
+        return text_of_own(file.own).encode("utf-8", "surrogateescape")
+    certificate, part = file.certificate, file.part
+    if part is MappedPart.CRL:
         return material.crl((certificate,)).read_bytes()
     credential = material.credential(certificate)
-    if part == "passphrase":
+    if part is MappedPart.PASSPHRASE:
         # What the server is given may, on purpose, not be what its key is encrypted with.
         given = server.passphrase if certificate == server.certificate else None
         if (passphrase := given or credential.passphrase) is not None:
             return f"{passphrase.reveal()}\n".encode()
     presented = material.presented(certificate, ChainSpec(), None, material.passphrase(certificate))
     sources = {
-        "certificate": credential.certificate_path,
-        "chain": presented.certificate,
-        "key": presented.key or presented.certificate if credential.key_path is not None else None,
+        MappedPart.CERTIFICATE: credential.certificate_path,
+        MappedPart.CHAIN: presented.certificate,
+        MappedPart.KEY: presented.key or presented.certificate if credential.key_path is not None else None,
     }
     source = sources.get(part)
     if source is None:
-        raise MaterialError(f"{path}: {certificate} has no {part}")
+        raise MaterialError(f"{file.path}: {certificate} has no {part}")
     return source.read_bytes()

@@ -16,6 +16,8 @@ from mtls_runner.model.endpoint import (
     ClientAuth,
     ClientSpec,
     KeySource,
+    MappedFile,
+    MappedPart,
     Request,
     Response,
     ServerSpec,
@@ -197,9 +199,9 @@ def test_an_own_configuration(load_text: Load, tmp_path: Path, monkeypatch: pyte
     assert spec.backend.name == "nginx"
     assert spec.options == (("image", "my/nginx"), ("config", str(tmp_path / "nginx.conf")), ("port", "443"))
     assert spec.files == (
-        ("/a.crt", "ca.certificate"),
-        ("/b.key", "server.key"),
-        ("/c", f"file:{tmp_path / 'error.html'}"),
+        MappedFile("/a.crt", certificate="ca"),
+        MappedFile("/b.key", certificate="server", part=MappedPart.KEY),
+        MappedFile("/c", own=tmp_path / "error.html"),
     )
     assert spec.certificate == "server"  # the leaf whose key it is given
     monkeypatch.setenv("MTLS_RUN_IMAGE", "from/environment")

@@ -12,7 +12,7 @@ from mtls_runner.clients.python_ssl import PythonClient
 from mtls_runner.deadlines import Deadline
 from mtls_runner.errors import EngineError
 from mtls_runner.model.certificate import Defect, KeyAlgorithm, KeyCipher, KeyFormat, KeySpec, Moment, Secret
-from mtls_runner.model.endpoint import ClientSpec, ServerSpec
+from mtls_runner.model.endpoint import ClientSpec, MappedFile, MappedPart, ServerSpec
 from mtls_runner.model.observation import ClientView, HttpResponse, ServerView
 from mtls_runner.model.revocation import CrlSpec, Revocation, RevocationReason
 from mtls_runner.model.traits import Runtime
@@ -152,8 +152,8 @@ def make_server() -> MakeServer:
 
 
 ARTICLE_FILES = (
-    ("/etc/nginx/mtls/ca.crt", "ca.certificate"),
-    ("/etc/nginx/certs/tls.crt", "locked.certificate"),
-    ("/etc/nginx/certs/tls.key", "locked.key"),
-    ("/etc/nginx/certs/password", "locked.passphrase"),
+    MappedFile("/etc/nginx/mtls/ca.crt", certificate="ca"),
+    MappedFile("/etc/nginx/certs/tls.crt", certificate="locked"),
+    MappedFile("/etc/nginx/certs/tls.key", certificate="locked", part=MappedPart.KEY),
+    MappedFile("/etc/nginx/certs/password", certificate="locked", part=MappedPart.PASSPHRASE),
 )

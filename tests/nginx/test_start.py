@@ -9,7 +9,7 @@ import pytest
 
 from mtls_runner.errors import ServerUnusable
 from mtls_runner.model.certificate import Secret
-from mtls_runner.model.endpoint import ServerSpec
+from mtls_runner.model.endpoint import MappedFile, ServerSpec
 from mtls_runner.model.observation import Reason
 
 from .conftest import ARTICLE_FILES, PASSPHRASE, Lab, MakeServer
@@ -63,8 +63,8 @@ def test_a_file_that_the_configuration_names_is_missing(lab: Lab, make_server: M
     config.write_text(ARTICLE)
     with lab.serve(make_server(config)):
         pass
-    for path, _ in ARTICLE_FILES:
-        files = tuple(entry for entry in ARTICLE_FILES if entry[0] != path)
+    for path in (file.path for file in ARTICLE_FILES):
+        files = tuple(file for file in ARTICLE_FILES if file.path != path)
         missing = refusal(lab, make_server(config, files=files))
         assert missing.reason == Reason.MISSING_FILE
         assert path in str(missing)
@@ -83,8 +83,9 @@ def test_a_file_that_is_no_certificate(lab: Lab, make_server: MakeServer, tmp_pa
     config = tmp_path / "site.conf"
     config.write_text(ARTICLE)
     (tmp_path / "nonsense.pem").write_text("nonsense\n")
-    for path, _ in ARTICLE_FILES[:3]:
-        files = (*(entry for entry in ARTICLE_FILES if entry[0] != path), (path, f"file:{tmp_path}/nonsense.pem"))
+    for path in (file.path for file in ARTICLE_FILES[:3]):
+        nonsense = MappedFile(path, own=tmp_path / "nonsense.pem")
+        files = (*(file for file in ARTICLE_FILES if file.path != path), nonsense)
         broken = refusal(lab, make_server(config, files=files))
         assert broken.reason == Reason.MALFORMED
         assert path in str(broken)

@@ -46,7 +46,7 @@ def own_files(server: ServerSpec, declared: DeclaredServer, material: Material, 
         return text.encode("utf-8", "surrogateescape")
 
     yield ContainerFile(f"{base}/{declared.config}", changed(text_of_own(Path(server.option("config")))))
-    own = {posixpath.join(base, path) for path, what in server.files if what.startswith("file:")}
+    own = {posixpath.join(base, file.path) for file in server.files if file.own is not None}
     for file in mapped_files(server, material, base):
         text = (file.content or b"").decode("utf-8", "surrogateescape")
         yield replace(file, content=changed(text)) if file.path in own else file
@@ -77,7 +77,7 @@ def _connected(text: str, declared: DeclaredServer, reached: Mapping[str, Addres
 
 def cannot_be_a_process(server: ServerSpec, declared: DeclaredServer) -> str | None:
     """What it wants of this machine that only a container gives it: files anywhere, ports that others can reach."""
-    beyond = next((path for path, _ in server.files if path.startswith("/")), None)
+    beyond = next((file.path for file in server.files if posixpath.isabs(file.path)), None)
     if beyond is not None:
         return (
             f"a process has files below its own directory only, not {beyond}: name it by a relative path, or use "
@@ -106,7 +106,7 @@ def _listeners(
         return
     files = [
         server.option("config"),
-        *(what.removeprefix("file:") for _, what in server.files if what.startswith("file:")),
+        *(str(file.own) for file in server.files if file.own is not None),
     ]
     for file in dict.fromkeys(files):
         try:

@@ -10,7 +10,7 @@ from difflib import unified_diff
 from pathlib import Path
 from types import MappingProxyType
 
-from mtls_runner.model.endpoint import ServerSpec
+from mtls_runner.model.endpoint import MappedPart, ServerSpec
 from mtls_runner.model.port import Material
 from mtls_runner.servers.container.files import ContainerFile
 from mtls_runner.servers.mapped_files import mapped_files, text_of_own
@@ -125,12 +125,12 @@ class OwnConfiguration:
         """Paths of a certificate, its key and the key's passphrase (or ``""``) that ``files:`` maps; ``None``: it does not."""
         of = self.server.certificate
         paths = {
-            what.removeprefix(f"{of}."): str(ROOT / path)
-            for path, what in self.server.files
-            if what.startswith(f"{of}.")
+            file.part: str(ROOT / file.path)
+            for file in self.server.files
+            if file.own is None and file.certificate == of
         }
-        chain = paths.get("chain", paths.get("certificate", ""))
-        return (chain, paths["key"], paths.get("passphrase", "")) if chain and "key" in paths else None
+        chain, key = paths.get(MappedPart.CHAIN, paths.get(MappedPart.CERTIFICATE, "")), paths.get(MappedPart.KEY)
+        return (chain, key, paths.get(MappedPart.PASSPHRASE, "")) if chain and key is not None else None
 
     def _server_port(self, listens: Mapping[str, str]) -> dict[str, str]:
         """Of ``$server_port``: a variable with what the configuration says, where the lab listens on other ports."""
@@ -250,9 +250,7 @@ def read_user_configuration(server: ServerSpec) -> OwnConfiguration:
         MaterialError: a file can't be read.
     """
     main = Path(server.option("config"))
-    own = {
-        str(ROOT / path): Path(what.removeprefix("file:")) for path, what in server.files if what.startswith("file:")
-    }
+    own = {str(ROOT / file.path): file.own for file in server.files if file.own is not None}
     text = text_of_own(main)
     result = OwnConfiguration(server, is_whole_text(text))
     path = ROOT / ("nginx.conf" if result.whole else f"conf.d/{main.stem}.conf")
