@@ -83,12 +83,12 @@ def chosen(choice: Choice) -> list[Plan]:
     selected: list[Plan] = []
     for target, plan in zip(files, plans, strict=True):
         for name in target.names:
-            if not any(named(case.id.removeprefix(f"{plan.path}::"), (name,)) for case in plan.cases):
+            if not any(named(case, (name,)) for case in plan.cases):
                 raise unknown_case(plan, name)
         cases = tuple(
             case
             for case in plan.cases
-            if named(case.id.removeprefix(f"{plan.path}::"), target.names)
+            if named(case, target.names)
             and (wanted is None or wanted(case.id))
             and (not choice.tags or not set(choice.tags).isdisjoint(case.tags))
             and (failed is None or failed(plan, case))
@@ -106,14 +106,14 @@ def _expression(text: str) -> Callable[[str], bool]:
     return compile_expression(text)
 
 
-def named(name: str, wanted: Sequence[str]) -> bool:
+def named(case: Case, wanted: Sequence[str]) -> bool:
     """Whether a case is one of those named after a path: by its whole name, or by its name without matrix parameters."""
-    return not wanted or any(name == want or name.startswith(want + "[") for want in wanted)
+    return not wanted or any(want in (case.name, case.written) for want in wanted)
 
 
 def unknown_case(plan: Plan, name: str) -> UsageError:
     """No case is called so: what is meant, or what there is."""
-    names = list(dict.fromkeys(case.name.partition("[")[0] for case in plan.cases))
+    names = list(dict.fromkeys(case.written for case in plan.cases))
     plain = name.partition("[")[0]
     there = (_did_you_mean(plain, names) if plain not in names else "") or _there_are(names)
     return UsageError(f"no case of {plan.path} is called {name!r}{there}")
@@ -137,7 +137,7 @@ def _nothing(choice: Choice, plans: Sequence[Plan], failed: bool) -> NothingChos
         )
         if given
     )
-    names = list(dict.fromkeys(case.name.partition("[")[0] for case in cases))
+    names = list(dict.fromkeys(case.written for case in cases))
     return NothingChosen(f"no case matches {what}{_there_are(names)}; --list shows whole ids")
 
 

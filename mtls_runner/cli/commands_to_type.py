@@ -48,7 +48,7 @@ def entries(
     """
     known = sorted(registry().clients.usable(), key=lambda traits: Runtime.PROCESS not in traits.runtimes)
     writers = [(traits, traits.typed()) for traits in known if traits.typed is not None]
-    found: dict[tuple[ServerSpec, str, tuple[str, ...], tuple[str, ...]], list[str]] = {}
+    found: dict[tuple[ServerSpec, str, tuple[str, ...], tuple[str, ...]], list[tuple[str, str]]] = {}
     for case in plan.cases:
         for name, one in _exchanges(case):
             if one.client is None:
@@ -58,7 +58,7 @@ def entries(
             reasons: tuple[str, ...] = (lab.server_cannot(case.server, case.client) or "its server does not start",)
             if server is not None:
                 commands, reasons = _commands(one, one.client, plan, lab, server, writers)
-            found.setdefault((case.server, expected(one).sentence, commands, reasons), []).append(name)
+            found.setdefault((case.server, expected(one).sentence, commands, reasons), []).append((name, case.written))
     for (spec, sentence, commands, reasons), names in found.items():
         if relative:
             commands = tuple(_relative(command, lab) for command in commands)
@@ -112,9 +112,13 @@ def _cannot(writer: TypedCommand, client: ClientSpec) -> str | None:
         return str(error)
 
 
-def _together(names: list[str]) -> str:
-    """``name [a] [b]`` for names that differ in a matrix's parameters only."""
-    first = names[0].partition("[")[0]
-    if len(names) > 1 and all(name.partition("[")[0] == first for name in names):
-        return " ".join([first, *(name.removeprefix(first) for name in names)])
-    return ", ".join(names)
+def _together(titles: Sequence[tuple[str, str]]) -> str:
+    """``name [a] [b]`` for titles that differ in a matrix's parameters only.
+
+    Args:
+        titles: each with the case's name as it is written.
+    """
+    _, first = titles[0]
+    if len(titles) > 1 and all(written == first for _, written in titles):
+        return " ".join([first, *(title.removeprefix(first) for title, _ in titles)])
+    return ", ".join(title for title, _ in titles)

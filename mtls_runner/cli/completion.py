@@ -89,7 +89,7 @@ def _plan(path: str) -> Plan | None:
 
 def _names(plan: Plan | None) -> list[str]:
     """Each case as a whole; its variants can be added by hand."""
-    return list(dict.fromkeys(case.name.partition("[")[0] for case in plan.cases)) if plan is not None else []
+    return list(dict.fromkeys(case.written for case in plan.cases)) if plan is not None else []
 
 
 def _typed(name: str) -> str:

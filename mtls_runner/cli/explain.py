@@ -50,7 +50,7 @@ def explain(choice: Choice, case: str | None, color: str) -> ExitCode:
 
 
 def _only(plan: Plan, wanted: str) -> Plan:
-    cases = tuple(case for case in plan.cases if named(case.name, (wanted,)) or case.id == wanted)
+    cases = tuple(case for case in plan.cases if named(case, (wanted,)) or case.id == wanted)
     if not cases:
         raise unknown_case(plan, wanted)
     return replace(plan, cases=cases)

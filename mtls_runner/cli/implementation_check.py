@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import click
 
 from mtls_runner.cli.program import ExitCode
-from mtls_runner.conformance.catalogue import entry_name, plans
+from mtls_runner.conformance.catalogue import plans
 from mtls_runner.engine import RunOptions, run
 from mtls_runner.language import Overrides, load
 from mtls_runner.language.implementations.reading import DIRECTORY
@@ -78,7 +78,7 @@ class _Proof:
             return False
         if not whole and not self.unseen() and self.said <= self.proved:
             wanted = {one.case for one in self.differs} - self.differed
-            plan = replace(plan, cases=tuple(case for case in plan.cases if entry_name(case) in wanted))
+            plan = replace(plan, cases=tuple(case for case in plan.cases if case.written in wanted))
             if not plan.cases:
                 return True
         for event in run([plan], RunOptions(jobs=_JOBS)):
@@ -92,7 +92,7 @@ class _Proof:
         self.ran += 1
         case = verdict.case
         observed = verdict.observation.outcome if verdict.observation is not None else None
-        found = [one for one in self.differs if one.case == entry_name(case)]
+        found = [one for one in self.differs if one.case == case.written]
         declared = next((one for one in found if one.outcome is observed), found[0] if found else None)
         if declared is not None and observed is declared.outcome:
             self.differed.add(declared.case)
@@ -104,7 +104,7 @@ class _Proof:
             self.broken.append(f"broken: {case.name}: {verdict.error.splitlines()[0]}")
             return
         if observed is not None and "outcome" in {mismatch.path for mismatch in verdict.mismatches}:
-            self.undeclared[f"differs, and does not say so: {entry_name(case)}: {observed}"] = None
+            self.undeclared[f"differs, and does not say so: {case.written}: {observed}"] = None
         if not _as_meant(verdict):
             return
         version = verdict.observation.tls_version if verdict.observation is not None else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mtls_runner.conformance.catalogue import Combination, combination, entry_name
+from mtls_runner.conformance.catalogue import Combination, combination
 from mtls_runner.conformance.difference import Change, changes
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.observation import Outcome
@@ -83,7 +83,7 @@ def by_file(plans: Sequence[Plan], verdicts: Iterable[Verdict]) -> tuple[Catalog
             CatalogueFile(
                 plan,
                 tuple(
-                    CatalogueCase(entry_name(next(iter(by_place.values())).case), line, controls.get(line), by_place)
+                    CatalogueCase(next(iter(by_place.values())).case.written, line, controls.get(line), by_place)
                     for line, by_place in sorted(lines.items())
                 ),
             )
@@ -112,5 +112,5 @@ def _controls(plan: Plan) -> dict[int, ControlCase]:
         least, control = min(
             differing, key=lambda pair: (len(pair[0]), abs(pair[1].span.line - case.span.line), pair[1].span.line)
         )
-        controls[case.span.line] = ControlCase(entry_name(control), least)
+        controls[case.span.line] = ControlCase(control.written, least)
     return controls

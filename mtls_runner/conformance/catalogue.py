@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from mtls_runner.language import Overrides, load
-from mtls_runner.model.case import Case, Plan
+from mtls_runner.model.case import Case, Plan, bracketed
 from mtls_runner.model.traits import BackendTraits, ClientTraits, Runtime
 from mtls_runner.registry import Table, registry
 
@@ -18,7 +18,6 @@ __all__ = [
     "ORDER",
     "Combination",
     "combination",
-    "entry_name",
     "made_for",
     "plan_of",
     "plans",
@@ -44,7 +43,7 @@ ORDER = (
     "keys",
 )
 
-_PARAMETERS = re.compile(r"\[(?:client|server)\.[^\]]*\]\Z")
+_TOOL = "client.tool"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -63,11 +62,6 @@ def combination(case: Case) -> Combination:
         case.client.tool.name if case.client is not None else "",
         case.tls.value if case.tls is not None else "",
     )
-
-
-def entry_name(case: Case) -> str:
-    """The case's name without its matrix's parameters."""
-    return _PARAMETERS.sub("", case.name)
 
 
 def scenario_files() -> tuple[Path, ...]:
@@ -129,7 +123,8 @@ def _as_python(plan: Plan, tool: ClientTraits) -> Iterator[Case]:
     for case in plan.cases:
         if case.client is not None and case.client.tool is python:
             own = case.by(replace(case.client, tool=tool))
-            yield _called(own, case.name.replace(f"client.tool={python}]", f"client.tool={tool}]"))
+            parameters = ((axis, tool.name if axis == _TOOL else value) for axis, value in case.parameters)
+            yield _called(own, tuple(parameters))
 
 
 def _one_intermediate(case: Case) -> Case:
@@ -145,9 +140,9 @@ def _with_tool(plan: Plan, tool: ClientTraits) -> Iterator[Case]:
     """The cases with a client, called as those are whose tool the file's matrix names."""
     for case in plan.cases:
         if case.client is not None:
-            suffix = f",client.tool={tool}]" if case.name.endswith("]") else f"[client.tool={tool}]"
-            yield _called(case, case.name.removesuffix("]") + suffix)
+            yield _called(case, (*case.parameters, (_TOOL, tool.name)))
 
 
-def _called(case: Case, name: str) -> Case:
-    return replace(case, name=name, id=case.id.removesuffix(case.name) + name)
+def _called(case: Case, parameters: tuple[tuple[str, str], ...]) -> Case:
+    name = case.written + bracketed(parameters)
+    return replace(case, name=name, id=case.id.removesuffix(case.name) + name, parameters=parameters)

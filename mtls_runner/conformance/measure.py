@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from mtls_runner.conformance.case import CatalogueFile, by_file
-from mtls_runner.conformance.catalogue import Combination, combination, entry_name, plan_of, plans, scenario_files
+from mtls_runner.conformance.catalogue import Combination, combination, plan_of, plans, scenario_files
 from mtls_runner.conformance.cell_key import CellKeys, declaration
 from mtls_runner.conformance.measurement import (
     CellKind,
@@ -139,8 +139,7 @@ class Atlas:
         cases = [
             case
             for case in plan.cases
-            if entry_name(case) in judging
-            and (case.client is None or case.client.tool.name in wanted[entry_name(case)])
+            if case.written in judging and (case.client is None or case.client.tool.name in wanted[case.written])
         ]
         keys = CellKeys(plan, self.versions_of)
         for some in _split(cases):
@@ -152,7 +151,7 @@ class Atlas:
 
     def _cell(self, file: CatalogueFile, case: Case, server: ChosenServer, keys: CellKeys) -> tuple[CellName, str]:
         place = replace(combination(case), backend=server.name)
-        return (file.plan.name, entry_name(case), place), keys.key(case, server.name)
+        return (file.plan.name, case.written, place), keys.key(case, server.name)
 
     def left(self, units: Sequence[Unit]) -> list[Unit]:
         """What is not known yet; what is known of these cells, and broke, or is of another version or catalogue, is forgotten."""
@@ -281,7 +280,7 @@ def _as_it_should(verdict: Verdict) -> bool:
     if verdict.unusable is not None:
         seen = Outcome.SERVER_UNUSABLE
     sides = [one for one in (server and server.server, client and client.client) if one]
-    if any(one.case == entry_name(case) and one.outcome is seen for side in sides for one in side.differs):
+    if any(one.case == case.written and one.outcome is seen for side in sides for one in side.differs):
         return True
     return (
         verdict.status is Status.FAIL and seen is not None and "outcome" not in {one.path for one in verdict.mismatches}

@@ -68,7 +68,7 @@ def _alike(cases: Sequence[Case]) -> Iterator[tuple[str, list[Case]]]:
     """What a matrix made of one case, together."""
     groups: dict[str, list[Case]] = {}
     for case in cases:
-        groups.setdefault(case.name.partition("[")[0], []).append(case)
+        groups.setdefault(case.written, []).append(case)
     yield from groups.items()
 
 

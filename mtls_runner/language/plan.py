@@ -30,7 +30,7 @@ from mtls_runner.language.scenario import CaseModel, Scenario
 from mtls_runner.language.servers import Axis, AxisValue, MatrixCell, Servers, applied, axes, cells
 from mtls_runner.language.tree import LabYaml, known_to, load_lab
 from mtls_runner.language.values import over
-from mtls_runner.model.case import Action, Case, Expectation, Plan, Step
+from mtls_runner.model.case import Action, Case, Expectation, Plan, Step, bracketed
 from mtls_runner.model.endpoint import ByIdentity, ServerSpec, TlsVersion
 from mtls_runner.model.traits import ClientTraits
 from mtls_runner.registry import Registry, consent_given
@@ -121,7 +121,7 @@ class _Planner:
         check_certificates(context, certificates)
         check_declared(context, self._servers)
         starts = tuple(self._starts())
-        cases = tuple(self._cases(frozenset(case.name.partition("[")[0] for case in starts)))
+        cases = tuple(self._cases(frozenset(case.written for case in starts)))
         check_descriptions(
             context, certificates, self._crls, self._responders, self._servers, (*self._file_axes, *self._own_axes)
         )
@@ -184,13 +184,15 @@ class _Planner:
                 spec = self._server(id_, model, cell)
                 span = document.span(loc, key=True)
                 step = Step("", Action.START, span, expect=wanted.resolve(spec, None, None))
+                called = name + bracketed(cell.parameters)
                 yield Case(
-                    id=f"{document.path}::{name}{cell.suffix}",
-                    name=f"{name}{cell.suffix}",
+                    id=f"{document.path}::{called}",
+                    name=called,
                     server=spec,
                     steps=(step,),
                     span=span,
                     tags=self._tags,
+                    parameters=cell.parameters,
                 )
 
     def _server(self, id_: str, model: ServerDescription, cell: MatrixCell) -> ServerSpec:
@@ -206,7 +208,7 @@ class _Planner:
 
     def _declared(self, id_: str) -> ServerSpec | None:
         model = self._servers.merged(id_) if id_ in self._servers.declared else None
-        return self._server(id_, model, MatrixCell("", (), ())) if model is not None else None
+        return self._server(id_, model, MatrixCell((), (), ())) if model is not None else None
 
     def _behind(self, above: str, name: str, id_: str) -> ServerSpec | None:
         """The server that another one connects to."""
@@ -338,10 +340,10 @@ class _Planner:
             spec = self._server(id_, server, cell)
             client_spec = self._resolver.client(applied(client, cell.client) if cell.client else client, spec)
             tls = planned_version(spec, client_spec)
-            name = f"{case.name}{cell.suffix}"
+            name = case.name + bracketed(cell.parameters)
             expect = resolve(spec, client_spec.tool, tls)
             step = Step("", Action.CONNECT, span, client=client_spec, expect=expect, tls=tls)
-            yield Case(f"{path}::{name}", name, spec, (step,), span, self._tags)
+            yield Case(f"{path}::{name}", name, spec, (step,), span, self._tags, cell.parameters)
 
 
 def _unconditional(*_: object) -> Expectation:

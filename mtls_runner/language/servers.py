@@ -176,11 +176,11 @@ class MatrixCell:
     """One combination.
 
     Args:
-        suffix: ``[client.tls=TLSv1.3,client.tool=curl]``, or ``""``.
+        parameters: each axis with the value's label.
         server, client: the settings of each side, as a key for what they make of a description.
     """
 
-    suffix: str
+    parameters: tuple[tuple[str, str], ...]
     server: tuple[AxisValue, ...]
     client: tuple[AxisValue, ...]
 
@@ -294,9 +294,8 @@ def cells(context: Context, found: Sequence[Axis], loc: Loc) -> Iterator[MatrixC
         return
     server_side = [axis.path.startswith("server.") for axis in found]
     for combination in product(*(axis.settings for axis in found)):
-        names = [f"{axis.path}={setting.label}" for axis, setting in zip(found, combination, strict=True)]
         yield MatrixCell(
-            f"[{','.join(names)}]" if names else "",
+            tuple((axis.path, setting.label) for axis, setting in zip(found, combination, strict=True)),
             tuple(setting for setting, server in zip(combination, server_side, strict=True) if server),
             tuple(setting for setting, server in zip(combination, server_side, strict=True) if not server),
         )

@@ -227,6 +227,11 @@ class Step:
 _OPEN = Expectation()
 
 
+def bracketed(parameters: Sequence[tuple[str, str]]) -> str:
+    """``[client.tls=TLSv1.3,client.tool=curl]``, as a case's name ends; ``""`` where there are none."""
+    return f"[{','.join(f'{name}={value}' for name, value in parameters)}]" if parameters else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """One thing to run: steps, one after the other, on one server; mostly a single one.
@@ -238,6 +243,7 @@ class Case:
         steps: at least one, each with its own expectation.
         span: where the case begins.
         tags: of the file.
+        parameters: the matrix's, each with its value in words (``client.tls``, ``TLSv1.3``).
     """
 
     id: str
@@ -246,6 +252,12 @@ class Case:
     steps: tuple[Step, ...]
     span: Span
     tags: tuple[str, ...] = ()
+    parameters: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def written(self) -> str:
+        """Its name as it stands in the file, which all variants of a matrix share."""
+        return self.name.removesuffix(bracketed(self.parameters))
 
     @property
     def plain(self) -> bool:

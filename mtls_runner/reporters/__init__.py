@@ -107,10 +107,10 @@ def _tls(case: Case) -> str:
 
 
 # The column, how it is read, and the matrix parameters that put it into a case's name already.
-_FACTS: tuple[tuple[str, Callable[[Case], str], tuple[str, ...]], ...] = (
-    ("server", _backend, ("server.backend=", "backend=")),
-    ("client", _tool, ("client.tool=", "tool=")),
-    ("", _tls, ("client.tls=", "server.tls=")),
+_FACTS: tuple[tuple[str, Callable[[Case], str], frozenset[str]], ...] = (
+    ("server", _backend, frozenset(("server.backend",))),
+    ("client", _tool, frozenset(("client.tool",))),
+    ("", _tls, frozenset(("client.tls", "server.tls"))),
 )
 
 
@@ -152,8 +152,8 @@ class Layout:
         return name + " " * max(0, self.name_width - width(name)), cells
 
 
-def _named(case: Case, read: Callable[[Case], str], parameters: tuple[str, ...]) -> bool:
-    return not read(case) or any(parameter in case.name for parameter in parameters)
+def _named(case: Case, read: Callable[[Case], str], parameters: frozenset[str]) -> bool:
+    return not read(case) or any(name in parameters for name, _ in case.parameters)
 
 
 def cause(verdict: Verdict) -> Hashable:

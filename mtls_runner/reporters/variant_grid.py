@@ -29,10 +29,10 @@ class VariantGrid:
     def __init__(self, cases: Sequence[Case], marks: Marks) -> None:
         one_cell = all(len(mark) == 1 for mark in marks.values())
         self._marks = marks if one_cell else {style: mark[0] for style, mark in marks.items()}
-        names = [name for name, variant in map(_parted, cases) if variant]
-        self._variants = list(dict.fromkeys(variant for _, variant in map(_parted, cases) if variant))
+        names = [case.written for case in cases if case.parameters]
+        self._variants = list(dict.fromkeys(case.parameters for case in cases if case.parameters))
         self._across = min(max(map(names.count, set(names))), _ACROSS)
-        widths = [width(one_line(name)) for name, _ in map(_parted, cases)]
+        widths = [width(one_line(case.written)) for case in cases]
         self._name_width = max((cells for cells in widths if cells <= WIDEST_NAME), default=0)
         self._name = ""
         self._row: list[Verdict] = []
@@ -40,29 +40,26 @@ class VariantGrid:
     @staticmethod
     def suits(cases: Sequence[Case]) -> bool:
         """Whether a file has so many variants that a line for each would say less."""
-        counted = Counter(name for name, variant in map(_parted, cases) if variant)
+        counted = Counter(case.written for case in cases if case.parameters)
         return bool(counted) and max(counted.values()) >= _LEAST and counted.total() > len(cases) / 2
 
     def legend(self) -> Iterator[list[Piece]]:
         """Which mark is which variant."""
         shown = self._variants[:_ACROSS]
-        axes = [[setting.partition("=") for setting in variant.split(",")] for variant in shown]
-        keys = {tuple(key for key, _, _ in setting) for setting in axes}
-        by = ""
-        if len(keys) == 1 and all(equals for setting in axes for _, equals, _ in setting):
-            by = f" ({one_line(', '.join(keys.pop()))})"
-            shown = [",".join(value for _, _, value in setting) for setting in axes]
-        told = "  ".join(f"{number} {one_line(variant)}" for number, variant in enumerate(shown, 1))
+        keys = {tuple(axis for axis, _ in variant) for variant in shown}
+        by = f" ({one_line(', '.join(next(iter(keys))))})" if len(keys) == 1 else ""
+        names = [",".join(value if by else f"{axis}={value}" for axis, value in variant) for variant in shown]
+        told = "  ".join(f"{number} {one_line(name)}" for number, name in enumerate(names, 1))
         more = f"  and {len(self._variants) - len(shown)} more" if len(shown) < len(self._variants) else ""
         yield [(f"  marks{by}: {told}{more}", Style.DIM)]
 
     def ends_before(self, verdict: Verdict) -> bool:
         """Whether this is another case's."""
-        return bool(self._row) and _parted(verdict.case)[0] != self._name
+        return bool(self._row) and verdict.case.written != self._name
 
     def add(self, verdict: Verdict) -> None:
         """One more variant."""
-        self._name = _parted(verdict.case)[0]
+        self._name = verdict.case.written
         self._row.append(verdict)
 
     def taken(self) -> Iterator[list[Piece]]:
@@ -77,11 +74,6 @@ class VariantGrid:
             if start == 0:
                 pieces.append((_together(row), Style.DIM))
             yield pieces
-
-
-def _parted(case: Case) -> tuple[str, str]:
-    name, _, variant = case.name.partition("[")
-    return name, variant.rstrip("]")
 
 
 def _together(row: Sequence[Verdict]) -> str:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from mtls_runner.cli.choose import named
 from mtls_runner.cli.select import compile_expression
 from mtls_runner.errors import UsageError
+from tests.reporters import samples
 
 GOOD = "labs/basic.yaml::with the certificate[client.tls=TLSv1.3,client.tool=curl]"
 BAD = "labs/basic.yaml::expired[client.tls=TLSv1.2,client.tool=python]"
@@ -71,7 +72,14 @@ def test_any_text_is_an_expression_or_a_usage_error(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("wanted", "chosen"),
-    [((), True), (("a case",), True), (("a case[x=1]",), True), (("a",), False), (("a case[x=2]", "a case"), True)],
+    [
+        ((), True),
+        (("a [case]",), True),
+        (("a [case][x=1]",), True),
+        (("a ",), False),
+        (("a [case][x=2]",), False),
+        (("a [case][x=2]", "a [case]"), True),
+    ],
 )
 def test_names_after_a_path(wanted: tuple[str, ...], chosen: bool) -> None:
-    assert named("a case[x=1]", wanted) is chosen
+    assert named(samples.case("a [case]", x="1"), wanted) is chosen

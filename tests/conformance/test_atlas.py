@@ -9,7 +9,7 @@ import pytest
 
 from mtls_runner import Overrides, load
 from mtls_runner.conformance.atlas_markdown import atlas_markdown
-from mtls_runner.conformance.catalogue import Combination, entry_name, plan_of, scenario_files
+from mtls_runner.conformance.catalogue import Combination, plan_of, scenario_files
 from mtls_runner.conformance.divergences import asked, divergences, divergences_markdown
 from mtls_runner.conformance.measure import whole_catalogue
 from mtls_runner.conformance.measurement import CellKind, Measurement, Seen
@@ -44,7 +44,7 @@ def test_each_case_is_a_scenario_of_its_own_with_the_same_ends(tmp_path: Path) -
         for case in plan.cases:
             if case.client is None or case.tls is None or case.tls != place.tls:
                 continue
-            name = entry_name(case)
+            name = case.written
             written.write_text(filled(scenario(path.stem, name), place, seen), "utf-8")
             (alone,) = (found := load(written)).cases
             assert alone.client == case.client, name

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from mtls_runner.conformance.case import CatalogueCase, ControlCase, by_file, expected_outcome
-from mtls_runner.conformance.catalogue import CATALOGUE, ORDER, entry_name, plans, scenario_files
+from mtls_runner.conformance.catalogue import CATALOGUE, ORDER, plans, scenario_files
 from mtls_runner.language import Overrides, load
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.certificate import Defect
@@ -126,7 +126,7 @@ def test_name_constraints_of_every_type_are_there(catalogue: tuple[Plan, ...]) -
 def test_names_are_without_their_parameters(catalogue: tuple[Plan, ...]) -> None:
     for plan in catalogue:
         for case in plan.cases:
-            assert case.client is None or entry_name(case) == case.name.partition("[client.tls=")[0]
+            assert case.client is None or case.written == case.name.partition("[client.tls=")[0]
 
 
 def test_a_lab_file_above_changes_nothing(tmp_path: Path, catalogue: tuple[Plan, ...]) -> None:

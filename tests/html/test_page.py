@@ -344,7 +344,7 @@ def test_commands_name_files_that_are_there_only_when_kept() -> None:
 
 
 def test_variants_of_many_cases_stand_under_their_name() -> None:
-    cases = [samples.case(f"{name}[client.tls={tls}]") for name in range(30) for tls in ("TLSv1.2", "TLSv1.3")]
+    cases = [samples.case(str(name), client_tls=tls) for name in range(30) for tls in ("TLSv1.2", "TLSv1.3")]
     verdicts = [samples.passed(case) for case in cases]
     verdicts[5] = samples.failed(cases[5])
     page = of(*verdicts)

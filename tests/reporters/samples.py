@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mtls_runner.engine.compare import whole
 from mtls_runner.errors import Diagnostic, Severity, Span
-from mtls_runner.model.case import Action, Case, Check, Expectation, Match, Matcher, Plan, Step, Versions
+from mtls_runner.model.case import Action, Case, Check, Expectation, Match, Matcher, Plan, Step, Versions, bracketed
 from mtls_runner.model.endpoint import ClientSpec, ServerSpec, TlsVersion
 from mtls_runner.model.observation import (
     Alert,
@@ -116,13 +116,17 @@ def case(
     tls: TlsVersion | None = None,
     checks: Sequence[Check] = (),
     line: int = 4,
+    **parameters: str,
 ) -> Case:
+    """``parameters``: of a matrix, behind the name, with ``_`` for the dot in theirs (``client_tls``)."""
     expect = Expectation(tuple(checks) or (check("outcome", "server-refused"), check("reason", "expired")))
     client = ClientSpec(registry().clients[tool]) if tool is not None else None
     action = Action.CONNECT if client is not None else Action.START
     step = Step("", action, span(line, path=path), client=client, expect=expect, tls=tls)
     server = ServerSpec("server", registry().backends[backend], "server", None)
-    return Case(f"{path}::{name}", name, server, (step,), step.span, ("smoke",))
+    variant = tuple((axis.replace("_", "."), value) for axis, value in parameters.items())
+    name += bracketed(variant)
+    return Case(f"{path}::{name}", name, server, (step,), step.span, ("smoke",), variant)
 
 
 def judged(of: Case, status: Status, seen: Observation | None, wrong: tuple[Mismatch, ...] = ()) -> Verdict:

@@ -54,7 +54,7 @@ def test_backend_tool_and_version_stand_where_they_vary_and_only_there() -> None
 
 
 def test_what_the_name_says_is_not_said_twice() -> None:
-    cases = [samples.case(f"one[client.tool={tool}]", tool=tool) for tool in ("curl", "python")]
+    cases = [samples.case("one", tool=tool, client_tool=tool) for tool in ("curl", "python")]
     told = plain([samples.plan(*cases)], [samples.passed(case) for case in cases])
     assert told[2] == "  ✓ one[client.tool=curl]    server accepted the client: 200"
 

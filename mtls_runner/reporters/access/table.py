@@ -313,8 +313,8 @@ def _parameters(entry: Entry) -> Coordinates:
 def _label(entry: Entry) -> str:
     """Of a connection, where its parameters don't tell it apart."""
     if entry.case.plain:
-        return entry.case.name
-    return f"{entry.case.name}, step {entry.number + 1}"
+        return entry.case.written
+    return f"{entry.case.written}, step {entry.number + 1}"
 
 
 _NAMED = 2
@@ -322,6 +322,5 @@ _NAMED = 2
 
 def _some(names: Sequence[str]) -> str:
     """The first, and how many more."""
-    bases = list(dict.fromkeys(name.partition("[")[0] for name in names))
-    more = len(bases) - _NAMED
-    return "; ".join(bases[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - _NAMED
+    return "; ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

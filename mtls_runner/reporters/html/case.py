@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -32,7 +31,8 @@ _FIXED = 2000
 """Bytes that a case takes about, without transcript and log."""
 _LEAST = _FIXED + 600
 """Bytes that it takes at least with them: below, they are not even made."""
-_SPEAKING = re.compile(r"(?:(?:client|server)\.)?(?:tls|tool|backend)=")
+_SPEAKING = frozenset(("client.tls", "server.tls", "client.tool", "server.backend"))
+"""Parameters whose values speak for themselves."""
 """Matrix parameters whose values say what they are."""
 
 
@@ -69,7 +69,7 @@ class CasePage:
             room: bytes that it may take; without transcript and log if it would take more. ``None``: any.
         """
         case, seen = verdict.case, verdict.observation
-        name, variant = _parted(case.name)
+        name, variant = case.written, _variant(case)
         plan = file.plan
         said = _said(verdict)
         last = last_seen(verdict)
@@ -119,12 +119,10 @@ class CasePage:
         return Piece(number, name, variant, verdict.status, said, self._spool.keep(html), file.path), breaks
 
 
-def _parted(name: str) -> tuple[str, str]:
-    """The name, and the values of its matrix parameters for people."""
-    base, bracket, parameters = name.partition("[")
-    if not bracket or not parameters.endswith("]"):
-        return name, ""
-    return base, _SPEAKING.sub("", parameters[:-1]).replace(",", " · ")
+def _variant(case: Case) -> str:
+    """The values of its matrix's parameters, for people."""
+    told = (value if name in _SPEAKING else f"{name}={value}" for name, value in case.parameters)
+    return " · ".join(told)
 
 
 def _said(verdict: Verdict) -> str:

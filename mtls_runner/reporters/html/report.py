@@ -111,7 +111,7 @@ class HtmlReporter:
             verdict,
             file,
             self._done,
-            opened=self._total == 1 or (wrong and self._opened(verdict.case.name.partition("[")[0])),
+            opened=self._total == 1 or (wrong and self._opened(verdict.case.written)),
             room=None if wrong and len(self._wrong) < _ALWAYS_WHOLE else self._room(),
         )
         if wrong:
