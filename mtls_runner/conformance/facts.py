@@ -27,7 +27,7 @@ _AXES: tuple[tuple[Callable[[Combination], str], Callable[[str], str]], ...] = (
     (lambda where: where.tool, _client),
 )
 
-_PREDICTED = " (predicted)"
+_CURL_EXIT = "curl exit"
 _WITHOUT_HANDSHAKE = {
     Outcome.CLIENT_UNUSABLE: "no handshake",
     Outcome.SERVER_UNUSABLE: "it does not start",
@@ -53,7 +53,7 @@ def curl_exit(seen: Seen) -> str:
     """What curl exits with; by another client's word where no curl was run."""
     if seen.curl_exit is None:
         return "-"
-    return f"{seen.curl_exit}{_PREDICTED}" if seen.predicted else str(seen.curl_exit)
+    return f"{seen.curl_exit} (predicted)" if seen.predicted else str(seen.curl_exit)
 
 
 def verify_code(seen: Seen) -> str:
@@ -65,16 +65,17 @@ def verify_code(seen: Seen) -> str:
 FACTS: Mapping[str, Callable[[Seen], str]] = {
     "outcome": outcome,
     "how": how,
-    "curl exit": curl_exit,
+    _CURL_EXIT: curl_exit,
     "verify code": verify_code,
 }
 
 
 def facts(cells: Mapping[Combination, MeasuredCell], column: str) -> str:
     """One column of a case, told over all places where it was run."""
-    seen = {where: FACTS[column](cell.seen) for where, cell in cells.items() if cell.seen is not None}
-    observed = {where: fact for where, fact in seen.items() if not fact.endswith(_PREDICTED)}
-    return collapsed(observed or seen)  # what was seen needs no prediction beside it
+    seen = {where: cell.seen for where, cell in cells.items() if cell.seen is not None}
+    if column == _CURL_EXIT:  # what was seen needs no prediction beside it
+        seen = {where: one for where, one in seen.items() if not one.predicted} or seen
+    return collapsed({where: FACTS[column](one) for where, one in seen.items()})
 
 
 def collapsed(values: Mapping[Combination, str]) -> str:

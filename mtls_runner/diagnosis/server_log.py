@@ -6,12 +6,11 @@ import contextlib
 import os
 import select
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mtls_runner.deadlines import Deadline
+from mtls_runner.deadlines import Deadline, pause
 from mtls_runner.errors import LabError, UsageError
 from mtls_runner.model.endpoint import Address, ClientSpec, ServerSpec
 from mtls_runner.model.implementation import Pattern
@@ -81,7 +80,7 @@ class LogFile:
             seen = _view(text.splitlines(), client, self._path.name)
             if seen is not None or deadline.passed:
                 break
-            time.sleep(_PAUSE)  # the server writes when it likes
+            pause(_PAUSE)  # the server writes when it likes
         if seen is None:
             self.earlier = _view(self._read(0).splitlines(), client, self._path.name, last=True)
         return seen

@@ -26,6 +26,7 @@ __all__ = [
     "ChainSpec",
     "ClientAuth",
     "ClientSpec",
+    "EndSpec",
     "KeySource",
     "MappedFile",
     "MappedPart",
@@ -139,27 +140,57 @@ class Request:
         return next((value for name, value in self.headers if name.lower() == "host"), None)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndSpec:
+    """What a server and a client have in common.
+
+    Args:
+        chain: what it is configured to send.
+        trust: ids of the certificates that the other end's chain is checked against, in order.
+        tls: protocol versions that it offers, ascending.
+        ciphers: OpenSSL cipher string for TLS 1.2 and below; ``None``: the program's own default.
+        ciphersuites: TLS 1.3 cipher suites, colon-separated; ``None``: OpenSSL's default.
+        groups: key exchange groups in order of preference; empty: OpenSSL's default.
+        signature_algorithms: what it accepts and uses; empty: OpenSSL's default.
+        security_level: OpenSSL security level, 0 to 5.
+        alpn: ALPN protocol names in order of preference.
+        verify_flags: OpenSSL verification flags.
+        crl: ids of the CRLs that it has loaded.
+        crl_check: which certificates of the other end's chain must not be on them.
+        clock: how far ahead its program's clock is.
+    """
+
+    chain: ChainSpec = ChainSpec()
+    trust: tuple[str, ...] = ()
+    tls: tuple[TlsVersion, ...] = (TlsVersion.V1_2, TlsVersion.V1_3)
+    ciphers: str | None = None
+    ciphersuites: str | None = None
+    groups: tuple[str, ...] = ()
+    signature_algorithms: tuple[str, ...] = ()
+    security_level: int = 2
+    alpn: tuple[str, ...] = ()
+    verify_flags: frozenset[VerifyFlag] = frozenset()
+    crl: tuple[str, ...] = ()
+    crl_check: RevocationCheck = RevocationCheck.NONE
+    clock: timedelta = timedelta(0)
+
+
 @dataclass(frozen=True, slots=True)
-class ClientSpec:
-    """One client.
+class ClientSpec(EndSpec):
+    """One client. For the rest see :class:`EndSpec`.
 
     Args:
         tool: what connects.
         certificate: id of the leaf to present; ``None``: none.
         key: another key than the certificate's own; ``None``: its own.
         passphrase: what the client is given to open the key with; ``None``: nothing.
-        chain: what it is configured to send.
-        trust: ids of certificates that the server's chain is checked against.
         insecure: as ``curl --insecure``: neither chain nor name is checked.
         server_name: SNI and the name that is checked (RFC 6066 §3); ``None``: none sent, the address is checked.
         connect: where to connect; ``None``: the server's own address.
-        tls: protocol versions that it offers, ascending.
-        ciphers, ciphersuites, groups, signature_algorithms, security_level, alpn, verify_flags: as for a server.
         request: what it asks for.
         timeout: seconds for the whole exchange.
         body_limit: bytes of a response's body that are kept; what comes after them is read and dropped.
         repeat: connections, one after the other; all must end alike.
-        crl, crl_check: as for a server, about the server's chain.
         post_handshake_auth: whether it takes a request for its certificate after the handshake (TLS 1.3, RFC 8446 §4.6.2);
             ``None``: as its program does.
         cert_status: as ``curl --cert-status``: asks for a stapled OCSP response, and takes none for a refusal.
@@ -170,39 +201,25 @@ class ClientSpec:
             ``NAME:PORT``) to other servers of the plan; ``None``: it does not.
         reached: where these are, while they run.
         until: what it reads up to then; empty: until the server closes. With neither it only connects.
-        clock: how far ahead its program's clock is.
     """
 
     tool: ClientTraits
     certificate: str | None = None
     key: KeySource | None = None
     passphrase: Secret | None = None
-    chain: ChainSpec = ChainSpec()
-    trust: tuple[str, ...] = ()
     insecure: bool = False
     server_name: str | None = "localhost"
     connect: Address | None = None
-    tls: tuple[TlsVersion, ...] = (TlsVersion.V1_2, TlsVersion.V1_3)
-    ciphers: str | None = None
-    ciphersuites: str | None = None
-    groups: tuple[str, ...] = ()
-    signature_algorithms: tuple[str, ...] = ()
-    security_level: int = 2
-    alpn: tuple[str, ...] = ()
-    verify_flags: frozenset[VerifyFlag] = frozenset()
     request: Request = Request()
     timeout: float = 10.0
     body_limit: int = DEFAULT_BODY_LIMIT
     repeat: int = 1
-    crl: tuple[str, ...] = ()
-    crl_check: RevocationCheck = RevocationCheck.NONE
     cert_status: bool = False
     post_handshake_auth: bool | None = None
     proxy_protocol: ProxyProtocol | None = None
     protocol: ClientProtocol = ClientProtocol.HTTPS
     send: bytes = field(default=b"", repr=False)
     until: bytes = b""
-    clock: timedelta = timedelta(0)
     location: tuple[tuple[str, ServerSpec], ...] | None = None
     reached: tuple[tuple[str, Address], ...] = ()
 
@@ -297,8 +314,8 @@ class MappedFile:
 
 
 @dataclass(frozen=True, slots=True)
-class ServerSpec:
-    """One server.
+class ServerSpec(EndSpec):
+    """One server. For the rest see :class:`EndSpec`.
 
     Args:
         id: unique within the plan; ``server`` for the only one.
@@ -307,19 +324,9 @@ class ServerSpec:
         runtime: how its program is run, where the backend has a choice; ``None``: as it does of its own accord.
         certificate: id of the leaf it presents; ``None`` only where the backend brings its own (external, ``config``).
         passphrase: what it is given to open its key with; ``None``: nothing.
-        chain: what it is configured to send.
         client_auth: whether it asks for and demands a client certificate.
-        trust: ids of the authorities that client certificates are checked against, in order.
         advertise: ids whose subjects go into CertificateRequest's certificate_authorities; ``None``: those of ``trust``.
         verify_depth: nginx ``ssl_verify_depth``; ``None``: the program's own default (nginx: 1).
-        verify_flags: OpenSSL verification flags.
-        tls: protocol versions that it offers, ascending.
-        ciphers: OpenSSL cipher string for TLS 1.2 and below; ``None``: the program's own default.
-        ciphersuites: TLS 1.3 cipher suites, colon-separated; ``None``: OpenSSL's default.
-        groups: key exchange groups in order of preference; empty: OpenSSL's default.
-        signature_algorithms: what it accepts and uses; empty: OpenSSL's default.
-        security_level: OpenSSL security level, 0 to 5.
-        alpn: ALPN protocol names in order of preference.
         responses: what it answers; the entry whose ``path`` is ``None`` is for every path not named.
         address: where an ``external`` server listens.
         options: the backend's own settings (``image``, ``config``, ``port``, …), each a name with a text.
@@ -329,8 +336,6 @@ class ServerSpec:
         upstreams: applications of an own configuration, as it names them, that are stubs, or servers of the plan.
         behind: those of them that are servers of the plan; a stub answers at the others.
         reached: where these are, while they run.
-        crl: ids of the CRLs that it has loaded.
-        crl_check: which certificates of a client's chain must not be on them.
         ocsp: which certificates of a client's chain it asks OCSP responders about (nginx ``ssl_ocsp``).
         ocsp_responder: URI that it asks; ``None``: the one in each certificate.
         ocsp_cache: whether it remembers what they said (nginx ``ssl_ocsp_cache``).
@@ -344,7 +349,6 @@ class ServerSpec:
         alone: its files are replaced while it runs, so that it shares neither process nor container with another.
         session_cache: nginx ``ssl_session_cache``; ``None``: what the backend does of its own accord.
         session_tickets: whether sessions are kept by clients, in tickets (RFC 5077), rather than in its cache.
-        clock: how far ahead its program's clock is.
         session_ticket_key: name of the key that encrypts tickets; hosts with equal names share it. ``None``: a random one.
     """
 
@@ -352,19 +356,9 @@ class ServerSpec:
     backend: BackendTraits
     certificate: str | None
     passphrase: Secret | None
-    chain: ChainSpec = ChainSpec()
     client_auth: ClientAuth = ClientAuth.REQUIRED
-    trust: tuple[str, ...] = ()
     advertise: tuple[str, ...] | None = None
     verify_depth: int | None = None
-    verify_flags: frozenset[VerifyFlag] = frozenset()
-    tls: tuple[TlsVersion, ...] = (TlsVersion.V1_2, TlsVersion.V1_3)
-    ciphers: str | None = None
-    ciphersuites: str | None = None
-    groups: tuple[str, ...] = ()
-    signature_algorithms: tuple[str, ...] = ()
-    security_level: int = 2
-    alpn: tuple[str, ...] = ()
     responses: tuple[Response, ...] = (Response(),)
     address: Address | None = None
     configured_for: BackendTraits | None = None
@@ -374,9 +368,6 @@ class ServerSpec:
     upstreams: tuple[str, ...] = ()
     behind: tuple[tuple[str, ServerSpec], ...] = ()
     reached: tuple[tuple[str, Address], ...] = ()
-    clock: timedelta = timedelta(0)
-    crl: tuple[str, ...] = ()
-    crl_check: RevocationCheck = RevocationCheck.NONE
     ocsp: RevocationCheck = RevocationCheck.NONE
     ocsp_responder: str | None = None
     ocsp_cache: bool = False
