@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
-from mtls_runner.language.document import Plain, Value, meant
+from mtls_runner.language.document import Plain, Value
+from mtls_runner.language.implementations.scalars import (
+    AlertName,
+    Command,
+    Connects,
+    DialectName,
+    Environment,
+    FileName,
+    Placed,
+    ReasonWord,
+    Regex,
+    SignalName,
+)
 from mtls_runner.language.implementations.words import CLIENT_SETTINGS, SERVER_SETTINGS, SYNTAXES
 from mtls_runner.language.shared_words import CHECKS, CLIENT_AUTH, Tls
 from mtls_runner.language.values import (
     Bool,
     Int,
-    Json,
     Many,
     Maybe,
     OneOrMore,
@@ -25,16 +34,13 @@ from mtls_runner.language.values import (
     Text,
     about,
     bounded,
-    fail,
     text_value,
     word,
 )
 from mtls_runner.model.endpoint import ClientAuth
 from mtls_runner.model.implementation import ANSWERS
-from mtls_runner.model.observation import Outcome, Reason
+from mtls_runner.model.observation import Outcome
 from mtls_runner.model.revocation import RevocationCheck
-from mtls_runner.tls import ALERTS
-from mtls_runner.tls.dialects import GROUPS, PLACEHOLDERS, compiled
 
 __all__ = [
     "MODELS",
@@ -55,81 +61,7 @@ __all__ = [
     "VersionModel",
 ]
 
-_SIGNALS = {name: name for name in ("HUP", "INT", "TERM", "QUIT", "USR1", "USR2", "WINCH")}
-_REASONS: Mapping[str, Reason] = {reason.value: reason for reason in Reason}
 _OUTCOMES: Mapping[str, Outcome] = {outcome.value: outcome for outcome in Outcome}
-_NAMED = re.compile(r"\(\?P<([^>]+)>")
-_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_FILES = sorted((Path(__file__).parents[2] / "implementations" / "dialects").glob("*.yaml"))
-#: Names of the dialects that come with the package.
-DIALECTS = {path.stem: path.stem for path in _FILES}
-
-
-def _pattern(value: Value) -> str:
-    text = text_value(value)
-    try:
-        compiled(text)
-    except re.error as error:
-        raise fail(
-            f"this is not a regular expression: {error.msg}" + (f" at character {error.pos + 1}" if error.pos else ""),
-            "one as Python's re has them",
-        ) from None
-    return text
-
-
-def _regex(value: Value) -> str:
-    text = _pattern(value)
-    for name in _NAMED.findall(text):
-        if name not in GROUPS:
-            close = meant(name, GROUPS)
-            raise fail(
-                f"no group is called '{name}'" + (f"; did you mean '{close}'?" if close else ""),
-                f"one of: {', '.join(GROUPS)}",
-            )
-    return text
-
-
-def _connects(value: Value) -> str:
-    text = _pattern(value)
-    if not {"host", "port"} <= compiled(text).groupindex.keys():
-        raise fail("it has no groups host and port", "(?P<host>…) and (?P<port>…), which may be optional")
-    return text
-
-
-def _placed(value: Value) -> str:
-    text = _regex(value)
-    if not any(placeholder in text for placeholder in PLACEHOLDERS):
-        raise fail("nothing in it tells connections apart", f"{' or '.join(PLACEHOLDERS)} somewhere in it")
-    return text
-
-
-def _file_name(value: Value) -> str:
-    text = text_value(value)
-    if not _FILE_NAME.fullmatch(text):
-        raise fail("this is not the name of a file below this directory", "letters, digits, ., _ and - between slashes")
-    return text
-
-
-def _variable(value: Value) -> str:
-    text = text_value(value)
-    if not _VARIABLE.fullmatch(text):
-        raise fail("this is not the name of an environment variable", "letters, digits and _")
-    return text
-
-
-_TEXT: Json = {"type": "string"}
-Regex = Annotated[str, Parsed(_regex, _TEXT)]
-Connects = Annotated[str, Parsed(_connects, _TEXT)]
-Placed = Annotated[str, Parsed(_placed, _TEXT)]
-FileName = Annotated[str, Parsed(_file_name, _TEXT)]
-Variable = Annotated[str, Parsed(_variable, _TEXT)]
-Command = Annotated[list[Text], OneOrMore(empty=False)]
-SignalName = Annotated[str, word(_SIGNALS, "the name of a signal")]
-ReasonWord = Annotated[Reason, word(_REASONS, "a reason")]
-AlertName = Annotated[str, word({name: name for name in ALERTS.values()}, "an alert (RFC 8446 §6)")]
-DialectName = Annotated[str, word(DIALECTS, "a dialect")]
-Environment = dict[Variable, Text]
 
 
 class PatternModel(Strict):
