@@ -37,6 +37,7 @@ from mtls_runner.language.values import (
     derived,
     fail,
     keys_of,
+    matching,
     one_key,
     separated,
     text_value,
@@ -66,7 +67,7 @@ _LONGEST_PROTOCOL = 255
 _NAMES = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
 _KEY_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "object", "properties": {"file": {"type": "string"}}}]}
 _ADDRESS_SCHEMA = {"type": "string", "pattern": r"^(\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]+):[0-9]{1,5}$"}
-_CACHE = re.compile(r"off|none|builtin(:[0-9]{1,7})?|shared:[A-Za-z0-9_]{1,32}:[0-9]{1,6}[kKmM]")
+_CACHE = r"off|none|builtin(:[0-9]{1,7})?|shared:[A-Za-z0-9_]{1,32}:[0-9]{1,6}[kKmM]"
 _CHAIN_SCHEMA = {
     "anyOf": [{"enum": ["full", "leaf"]}, {"type": "string"}, {"type": "array", "items": {"type": "string"}}]
 }
@@ -113,13 +114,6 @@ def _ascii(name: str) -> str:
 def _host_name(value: Value) -> str:
     """Of a virtual host, as people type it; clients ask for it in lower case, or in any (RFC 4343)."""
     return _ascii(text_value(value)).lower()
-
-
-def _cache(value: Value) -> str:
-    text = text_value(value)
-    if not _CACHE.fullmatch(text):
-        raise fail("this is not a cache of sessions", "off, none, builtin, builtin:1000 or shared:NAME:1m")
-    return text
 
 
 def _optional_id(value: Value) -> str | None:
@@ -210,7 +204,15 @@ _ONE_FILE: list[dict[str, Any]] = [
 _FILE_SCHEMA = {"anyOf": [*_ONE_FILE, {"type": "array", "minItems": 1, "items": {"anyOf": _ONE_FILE}}]}
 
 
-SessionCache = Annotated[str | None, Parsed(_cache, {"type": "string", "pattern": f"^({_CACHE.pattern})$"})]
+SessionCache = Annotated[
+    str | None,
+    matching(
+        _CACHE,
+        "this is not a cache of sessions",
+        "off, none, builtin, builtin:1000 or shared:NAME:1m",
+        {"type": "string", "pattern": f"^({_CACHE})$"},
+    ),
+]
 
 
 def _upstreams(value: Value) -> tuple[tuple[str, str | None], ...]:

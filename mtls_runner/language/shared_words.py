@@ -7,7 +7,6 @@ another backend's in a matrix.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -42,6 +41,7 @@ from mtls_runner.language.values import (
     derived,
     fail,
     keys_of,
+    matching,
     one_key,
     text_value,
     word,
@@ -132,27 +132,21 @@ def _told(table: Table[Any]) -> str:
 
 
 _BY_PATH = {mode.value: mode for mode in (ClientAuth.OPTIONAL, ClientAuth.REQUIRED)}
-_METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_PATH = matching(
+    r"/[\x21-\x7e]*",
+    "this is not a path",
+    "a path that begins with / and holds no blanks; others are %-encoded",
+    {"type": "string", "pattern": "^/"},
+)
+_METHOD = matching(
+    r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", "this is not a method as HTTP has them", "GET, POST, … (RFC 9110 §9)"
+)
 
 
 def _header_value(value: Value) -> str:
     text = text_value(value)
     if any((ord(c) < 32 and c != "\t") or ord(c) == 127 for c in text):
         raise fail("a header can't hold control characters", "one line of text (RFC 9110 §5.5)")
-    return text
-
-
-def _path(value: Value) -> str:
-    text = text_value(value)
-    if not re.fullmatch(r"/[\x21-\x7e]*", text):
-        raise fail("this is not a path", "a path that begins with / and holds no blanks; others are %-encoded")
-    return text
-
-
-def _method(value: Value) -> str:
-    text = text_value(value)
-    if not _METHOD.fullmatch(text):
-        raise fail("this is not a method as HTTP has them", "GET, POST, … (RFC 9110 §9)")
     return text
 
 
@@ -178,7 +172,7 @@ _BODY_SCHEMA = {
 }
 _Header = Annotated[list[Annotated[str, Parsed(_header_value, {"type": ["string", "number", "boolean"]})]], OneOrMore()]
 Headers = Maybe[dict[Token, _Header]]
-Path = Annotated[str, Parsed(_path, {"type": "string", "pattern": "^/"})]
+Path = Annotated[str, _PATH]
 
 
 class ResponseModel(Strict):
@@ -200,10 +194,8 @@ class ResponseModel(Strict):
 class RequestModel(Strict):
     """What a client asks for."""
 
-    method: Annotated[str | None, Parsed(_method, {"type": "string"})] = about("HTTP method; GET by default.", "POST")
-    path: Annotated[str | None, Parsed(_path, {"type": "string", "pattern": "^/"})] = about(
-        "Path and query.", "/orders?n=1"
-    )
+    method: Annotated[str | None, _METHOD] = about("HTTP method; GET by default.", "POST")
+    path: Annotated[str | None, _PATH] = about("Path and query.", "/orders?n=1")
     headers: Headers = about("Header fields; Host is added where it is not given.", {"X-Request-Id": "1"})
     body: Annotated[bytes | None, Parsed(_body, _BODY_SCHEMA)] = about(
         "The body, UTF-8; or so many bytes.", "hello", {"size": 10485760}

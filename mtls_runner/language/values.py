@@ -45,6 +45,7 @@ __all__ = [
     "fail",
     "found",
     "keys_of",
+    "matching",
     "one_key",
     "over",
     "separated",
@@ -237,6 +238,25 @@ def _token(value: Value) -> str:
     if isinstance(value, str) and _TOKEN.fullmatch(value):
         return str(value)
     raise fail("this is not a name as HTTP has them", "letters, digits and - (RFC 9110 §5.6.2)")
+
+
+def matching(pattern: str, message: str, expected: str, schema: Json | None = None) -> Parsed:
+    """A text of a certain form.
+
+    Args:
+        pattern: all of it.
+        message, expected: what is said of another one.
+        schema: what an editor is told; a text by default.
+    """
+    form = re.compile(pattern)
+
+    def parse(value: Value) -> str:
+        text = text_value(value)
+        if not form.fullmatch(text):
+            raise fail(message, expected)
+        return text
+
+    return Parsed(parse, schema or {"type": "string"})
 
 
 def word(table: Mapping[str, object], noun: str, *, hidden: frozenset[str] = frozenset()) -> Parsed:

@@ -8,15 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 from mtls_runner.language.document import Value, meant
-from mtls_runner.language.values import (
-    Json,
-    OneOrMore,
-    Parsed,
-    Text,
-    fail,
-    text_value,
-    word,
-)
+from mtls_runner.language.values import Json, OneOrMore, Parsed, Text, fail, matching, text_value, word
 from mtls_runner.model.observation import Reason
 from mtls_runner.tls import ALERTS
 from mtls_runner.tls.dialects import GROUPS, PLACEHOLDERS, compiled
@@ -33,17 +25,14 @@ __all__ = [
     "Regex",
     "SignalName",
     "Variable",
-    "DIALECTS",
 ]
 
 _SIGNALS = {name: name for name in ("HUP", "INT", "TERM", "QUIT", "USR1", "USR2", "WINCH")}
 _REASONS: Mapping[str, Reason] = {reason.value: reason for reason in Reason}
 _NAMED = re.compile(r"\(\?P<([^>]+)>")
-_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FILES = sorted((Path(__file__).parents[2] / "implementations" / "dialects").glob("*.yaml"))
 #: Names of the dialects that come with the package.
-DIALECTS = {path.stem: path.stem for path in _FILES}
+_DIALECTS = {path.stem: path.stem for path in _FILES}
 
 
 def _pattern(value: Value) -> str:
@@ -84,29 +73,24 @@ def _placed(value: Value) -> str:
     return text
 
 
-def _file_name(value: Value) -> str:
-    text = text_value(value)
-    if not _FILE_NAME.fullmatch(text):
-        raise fail("this is not the name of a file below this directory", "letters, digits, ., _ and - between slashes")
-    return text
-
-
-def _variable(value: Value) -> str:
-    text = text_value(value)
-    if not _VARIABLE.fullmatch(text):
-        raise fail("this is not the name of an environment variable", "letters, digits and _")
-    return text
-
-
 _TEXT: Json = {"type": "string"}
 Regex = Annotated[str, Parsed(_regex, _TEXT)]
 Connects = Annotated[str, Parsed(_connects, _TEXT)]
 Placed = Annotated[str, Parsed(_placed, _TEXT)]
-FileName = Annotated[str, Parsed(_file_name, _TEXT)]
-Variable = Annotated[str, Parsed(_variable, _TEXT)]
+FileName = Annotated[
+    str,
+    matching(
+        r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*",
+        "this is not the name of a file below this directory",
+        "letters, digits, ., _ and - between slashes",
+    ),
+]
+Variable = Annotated[
+    str, matching(r"[A-Za-z_][A-Za-z0-9_]*", "this is not the name of an environment variable", "letters, digits and _")
+]
 Command = Annotated[list[Text], OneOrMore(empty=False)]
 SignalName = Annotated[str, word(_SIGNALS, "the name of a signal")]
 ReasonWord = Annotated[Reason, word(_REASONS, "a reason")]
 AlertName = Annotated[str, word({name: name for name in ALERTS.values()}, "an alert (RFC 8446 §6)")]
-DialectName = Annotated[str, word(DIALECTS, "a dialect")]
+DialectName = Annotated[str, word(_DIALECTS, "a dialect")]
 Environment = dict[Variable, Text]
