@@ -55,7 +55,7 @@ def entries(
                 continue
             server = running.get(case.server)
             commands: tuple[str, ...] = ()
-            reasons: tuple[str, ...] = (lab.server_cannot(case.server, case.client) or "its server does not start",)
+            reasons: tuple[str, ...] = (lab.servers.cannot(case.server, case.client) or "its server does not start",)
             if server is not None:
                 commands, reasons = _commands(one, one.client, plan, lab, server, writers)
             found.setdefault((case.server, expected(one).sentence, commands, reasons), []).append((name, case.written))

@@ -84,7 +84,7 @@ def _serve(plan: Plan, page: Page, request: _Request) -> ExitCode:
             stack.enter_context(lab)
             notes = lab.notes()
             servers = _started(plan, lab, attendance)
-            notes += lab.warned()
+            notes += lab.servers.warned()
             reached = _reached(servers, request.port, stack)
         names = _named(list(dict.fromkeys(case.server for case in plan.cases)))
         material = f"  material in {lab.material.directory}"
@@ -93,7 +93,7 @@ def _serve(plan: Plan, page: Page, request: _Request) -> ExitCode:
             page.line((one_line(f"  note: {note}"), Style.WARNING))
         _tell_servers(plan, servers, reached, names, page)
         for case in {case.server: case for case in plan.cases if case.server not in servers}.values():
-            why = one_line(lab.server_cannot(case.server, case.client) or "")
+            why = one_line(lab.servers.cannot(case.server, case.client) or "")
             page.line((f"  {names[case.server]}  {case.server.backend}  not run: {why}", Style.SKIP))
         if not reached:
             return ExitCode.BROKEN if servers else ExitCode.NOTHING_RUN
@@ -110,7 +110,7 @@ def _serve(plan: Plan, page: Page, request: _Request) -> ExitCode:
 def _started(plan: Plan, lab: Lab, attendance: Attendance) -> _Servers:
     servers: _Servers = {}
     for case in plan.cases:
-        if case.server not in servers and lab.server_cannot(case.server, case.client) is None:
+        if case.server not in servers and lab.servers.cannot(case.server, case.client) is None:
             try:
                 servers[case.server] = attendance.start(case.server)
             except ServerUnusable as error:

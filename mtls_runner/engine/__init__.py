@@ -113,7 +113,7 @@ class _Run:
                 yield Noted(plan, note)
             try:
                 for event in self._one_by_one(lab) if self.options.jobs == 1 else self._side_by_side(lab):
-                    yield from (Noted(plan, text) for text in lab.warned())
+                    yield from (Noted(plan, text) for text in lab.servers.warned())
                     yield event
             finally:
                 self.versions.update(lab.versions())

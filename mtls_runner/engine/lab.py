@@ -1,11 +1,11 @@
-"""One plan's lab: its material, its servers (each started at its first case, stopped at the end), its clients."""
+"""One plan's lab: runs its cases, with its material, servers and clients, from any number of threads."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING
 
 from mtls_runner.deadlines import Deadline, go_on
 from mtls_runner.engine.observe import observe
+from mtls_runner.engine.servers import PlanServers, Report
 from mtls_runner.engine.steps import cannot_go_on, changes_server, not_judged, renews_client, run_steps
-from mtls_runner.errors import FileUnusable, LabError, MaterialError, ServerUnusable
+from mtls_runner.errors import FileUnusable, LabError, MaterialError
 from mtls_runner.model.case import Case, Expectation, Plan, meet_briefly
 from mtls_runner.model.certificate import CertificateSpec
 from mtls_runner.model.chain import completed
-from mtls_runner.model.endpoint import ByIdentity, ByMeeting, ClientSpec, ServerSpec
+from mtls_runner.model.endpoint import ByMeeting, ClientSpec, ServerSpec
 from mtls_runner.model.observation import ClientView, Observation, Outcome, Phase, ServerView
-from mtls_runner.model.port import Client, RunningServer, ServerBackend, Watch
+from mtls_runner.model.port import Client, RunningServer, Watch
 from mtls_runner.model.revocation import RevocationCheck
-from mtls_runner.model.traits import BackendTraits, ClientTraits, Runtime
+from mtls_runner.model.traits import ClientTraits
 from mtls_runner.model.verdict import Status, Verdict
 from mtls_runner.private_files import kept_directory, private_directory
 from mtls_runner.tls.classify import Facts, Judgement
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Lab", "Met", "seen_by_server"]
 
-_START_SECONDS = 60.0
-"""How long a server may take to be ready."""
 _BEHIND_SECONDS = 0.5
 """How long a server may take to be done with a proxy that has answered its own client already."""
 _VIEW_SECONDS = 5.0
@@ -48,20 +47,6 @@ Met = tuple[ClientView, ServerView | None]
 """What each end saw of a request."""
 
 Ask = Callable[[Deadline], Sequence[ClientView]]
-
-Report = Callable[[str, int, int], None]
-"""Told about work that takes time: doing what, how many done, of how many (0: not known)."""
-
-
-class _Server:
-    """A server that is started once, whoever asks first; its failure is everybody's."""
-
-    __slots__ = ("failure", "lock", "running")
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.running: RunningServer | None = None
-        self.failure: LabError | None = None
 
 
 class Lab(AbstractContextManager["Lab"]):
@@ -92,9 +77,6 @@ class Lab(AbstractContextManager["Lab"]):
         self.plan = plan
         self._dated = dated
         self._found: dict[str, str] = {}
-        self._warnings: dict[str, None] = {}
-        self._told = 0
-        self._apart = apart
         self._keep = keep
         self.pool = pool
         """Once one was needed, there is one."""
@@ -104,16 +86,14 @@ class Lab(AbstractContextManager["Lab"]):
         self._making = threading.Lock()
         """Held for as long as keys are made, while others go on asking for warnings and versions."""
         self._material: Store | None = None
-        self._servers: dict[ServerSpec, _Server] = {}
-        self._by_identity: ByIdentity[ServerSpec, _Server] = ByIdentity()
-        self._backends: dict[BackendTraits, ServerBackend] = {}
-        self._announced: set[BackendTraits] = set()
-        self._announcing = threading.Lock()
         self._skips: ByMeeting[str | None] = ByMeeting()
         self._brief: ByMeeting[bool] = ByMeeting()
         self._tools: dict[ClientTraits, Client] = {}
         self._directory = Path()
-        self._behind: dict[RunningServer, tuple[ServerSpec, RunningServer]] = {}
+        self.servers = PlanServers(
+            plan, lambda: self.material, lambda: self._directory, self._could, together=not apart, report=report
+        )
+        """The plan's, each started at its first case."""
         self._controls: Controls | None = None
         self._own = any(spec.files is not None for spec in plan.certificates.values())
         self._by_clocks: Lab | None = None
@@ -122,6 +102,7 @@ class Lab(AbstractContextManager["Lab"]):
     def __enter__(self) -> Lab:
         place = private_directory() if self._keep is None else kept_directory(self._keep)
         self._directory = self._stack.enter_context(place)
+        self._stack.enter_context(self.servers)
         return self
 
     def __exit__(
@@ -165,27 +146,6 @@ class Lab(AbstractContextManager["Lab"]):
                 self.pool = KeyPool.of_user()
             return self.pool
 
-    def _backend(self, traits: BackendTraits) -> ServerBackend:
-        with self._lock:
-            if traits not in self._backends:
-                made = self._backends[traits] = traits.make()
-                if self._report is not None:
-                    made.report_to(self._report)
-            return self._backends[traits]
-
-    def _announce(self, traits: BackendTraits) -> None:
-        """Tell a backend, once, of all servers that it may have to start."""
-        chosen = self._backend(traits)
-        with self._announcing:  # whoever comes second goes on only when the backend knows them all
-            if traits in self._announced:
-                return
-            cases = [case for case in self.plan.cases if case.server.backend is traits]
-            # A server with an expectation of its own may be one that can't start: it is not to take others with it.
-            judged = {case.server for case in cases if case.client is None}
-            wanted = (case.server for case in cases if case.client is not None and self._could(case))
-            chosen.expect(tuple(dict.fromkeys(server for server in wanted if server not in judged)))
-            self._announced.add(traits)
-
     def tool(self, traits: ClientTraits) -> Client:
         """The client with these traits, made once."""
         with self._lock:
@@ -195,48 +155,8 @@ class Lab(AbstractContextManager["Lab"]):
             return self._tools[traits]
 
     def server(self, spec: ServerSpec) -> RunningServer:
-        """The running server of a description, started at the first call.
-
-        Raises:
-            ServerUnusable: it can't start with what it was given; the same error at every call.
-            LabError: the lab is broken.
-        """
-        with self._lock:
-            # Cases share one object for equal servers: it is found without hashing all that it holds.
-            server = self._by_identity.get(spec)
-            if server is None:
-                server = self._by_identity.set(spec, self._servers.setdefault(spec, _Server()))
-        with server.lock:
-            if server.failure is not None:
-                raise server.failure
-            if server.running is None:
-                if not self._apart:
-                    self._announce(spec.backend)
-                try:
-                    server.running = self._opened(spec, self._stack)
-                except LabError as error:
-                    server.failure = error
-                    raise
-            return server.running
-
-    def _tell_start(self, spec: ServerSpec) -> None:
-        """Of servers that take time: all but the lab's own."""
-        runtimes = spec.backend.runtimes
-        if self._report is not None and runtimes and Runtime.EMBEDDED not in runtimes:
-            self._report(f"starting {spec.backend} server {spec.id}", 0, 0)
-
-    def _hear(self, spec: ServerSpec, running: RunningServer) -> None:
-        """What a program warns of is easily overlooked in its log."""
-        for warning in running.warnings:
-            with self._lock:
-                self._warnings.setdefault(f"server {spec.id!r}: {spec.backend} warns: {warning}")
-
-    def warned(self) -> tuple[str, ...]:
-        """What servers have warned of since this was asked last; each warning once."""
-        with self._lock:
-            new = tuple(self._warnings)[self._told :]
-            self._told += len(new)
-            return new
+        """The running server of a description; see :meth:`~mtls_runner.engine.servers.PlanServers.running`."""
+        return self.servers.running(spec)
 
     def notes(self) -> tuple[str, ...]:
         """What a person should know about the user's own material before it is used; makes the material, if there is any."""
@@ -260,15 +180,6 @@ class Lab(AbstractContextManager["Lab"]):
 
         return notes_on(self.material, *ends)
 
-    def backend_version(self, backend: BackendTraits) -> str:
-        """Of the program that serves; ``""``: not known (yet)."""
-        found = self._backend(backend).versions()
-        return found.get(backend.name, next(iter(found.values()), ""))
-
-    def library_version(self, backend: BackendTraits) -> str:
-        """Of its TLS library; ``""``: not known (yet)."""
-        return self._backend(backend).library_version()
-
     def versions(self) -> dict[str, str]:
         """Of everything that took part so far, and could say its version before it ended."""
         with self._lock:
@@ -276,23 +187,10 @@ class Lab(AbstractContextManager["Lab"]):
             for traits, client in self._tools.items():
                 with suppress(LabError):  # there is none; its cases say so
                     found[traits.name] = client.version()
-            for server in self._backends.values():
-                found.update(server.versions())
+        found.update(self.servers.versions())
         return {name: version for name, version in found.items() if version}
 
     # --- cases ---
-
-    def server_cannot(self, server: ServerSpec, client: ClientSpec | None) -> str | None:
-        """Why the backend can't give a client this server; ``None``: it can."""
-        backend, runtime = server.backend, server.runtime
-        if runtime is not None and runtime not in backend.runtimes:
-            return f"{backend} does not run {runtime.told}"
-        if server.configured_for is not None:
-            return f"the scenario brings {server.configured_for}'s own configuration"
-        by_path = any(response.rules for one in server.every_host for response in one.responses)
-        if by_path and not backend.rules_by_path and not server.option("config"):
-            return f"the lab writes no rules for single paths for {backend}"
-        return backend.missing() or self._backend(backend).cannot(server, client)
 
     def cannot(self, case: Case) -> str | None:
         """Why this case is skipped; ``None``: it can be run."""
@@ -323,7 +221,7 @@ class Lab(AbstractContextManager["Lab"]):
         )
 
     def _why_not(self, server: ServerSpec, client: ClientSpec | None) -> str | None:
-        reason = self.server_cannot(server, client)
+        reason = self.servers.cannot(server, client)
         if reason is None and client is not None:
             reason = client.tool.missing() or client.tool.cannot_speak(client.protocol)
             reason = reason or self.tool(client.tool).cannot(client)
@@ -340,44 +238,6 @@ class Lab(AbstractContextManager["Lab"]):
             return
         if self._dated or not self._lives_briefly(case):
             self.server(case.server)
-
-    @contextmanager
-    def own_server(self, spec: ServerSpec) -> Iterator[RunningServer]:
-        """A server that nobody else connects to.
-
-        Raises:
-            LabError: as :meth:`server`.
-        """
-        with ExitStack() as stack:
-            yield self._opened(spec, stack)
-
-    def _opened(self, spec: ServerSpec, stack: ExitStack) -> RunningServer:
-        """A server that runs until ``stack`` is left."""
-        go_on()
-        self._tell_start(spec)
-        behind = [(name, one, self.server(one)) for name, one in spec.behind]
-        given = replace(spec, reached=tuple((name, running.address) for name, _, running in behind)) if behind else spec
-        backend = self._backend(spec.backend)
-        with backend.beginning(given, self._directory, Deadline.after(_START_SECONDS)):
-            context = backend.serve(given, self.material, Deadline.after(_START_SECONDS))
-            try:
-                running = context.__enter__()
-            except (ServerUnusable, FileUnusable) as error:
-                from mtls_runner.engine.own_material import server_told
-
-                raise server_told(error, spec, self.material) from error
-        with self._lock:
-            stack.push(context.__exit__)
-        for _, one, other in behind:
-            if other.tells_of_everyone:
-                self._behind[running] = (one, other)
-        self._hear(spec, running)
-        if not spec.backend.opens_keys and any(one.passphrase is not None for one in spec.every_host):
-            with self._lock:
-                self._warnings.setdefault(
-                    f"server {spec.id!r}: {spec.backend.sentence} opens no encrypted key, and is given a decrypted one"
-                )
-        return running
 
     def run(self, case: Case) -> Verdict:
         """Run one case; once, if its request is not to be made twice, since it may serve as a control, too."""
@@ -430,7 +290,7 @@ class Lab(AbstractContextManager["Lab"]):
         verdict = lab._run(same)
         with self._lock:
             self._found.update(lab.versions())
-            self._warnings.update(lab._warnings)
+            self.servers.hear_from(lab.servers)
         return verdict
 
     def _run_dated(self, case: Case) -> Verdict:
@@ -443,7 +303,7 @@ class Lab(AbstractContextManager["Lab"]):
         with Lab(self.plan, keep, pool=self._keys(), report=self._report, apart=True, dated=True) as lab:
             verdict = lab._run(case)
             self._found.update(lab.versions())
-            self._warnings.update(lab._warnings)
+            self.servers.hear_from(lab.servers)
         return verdict
 
     def meet(self, spec: ClientSpec, client: Client, server: RunningServer, ask: Ask, count: int = 1) -> list[Met]:
@@ -454,7 +314,7 @@ class Lab(AbstractContextManager["Lab"]):
             ask: makes the requests.
             count: how many; what is not even tried, after one that failed, has no part in what comes back.
         """
-        behind = self._behind.get(server)
+        behind = self.servers.behind(server)
         with server.watch() as watch:
             before = behind[1].heard() if behind is not None else 0
             try:

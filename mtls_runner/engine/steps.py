@@ -54,7 +54,7 @@ def run_steps(lab: Lab, case: Case) -> Verdict:
     with ExitStack() as stack:
         running: RunningServer | None = None
         if changes_server(case):
-            running = stack.enter_context(lab.own_server(case.server))
+            running = stack.enter_context(lab.servers.own(case.server))
             why = _not_replaced(case, running)
             if why is not None:
                 return Verdict(case, Status.SKIP, skip_reason=why)
@@ -217,9 +217,9 @@ class _Steps:
         ranges = [check.only_for for check in step.expect.checks]
         return Versions(
             client.version() if client is not None else "",
-            self._lab.backend_version(backend) if any(one.backend for one in ranges) else "",
+            self._lab.servers.version(backend) if any(one.backend for one in ranges) else "",
             client.library_version() if client is not None and any(one.tool_library for one in ranges) else "",
-            self._lab.library_version(backend) if any(one.library for one in ranges) else "",
+            self._lab.servers.library_version(backend) if any(one.library for one in ranges) else "",
         )
 
     def _start(self) -> Observation:

@@ -140,7 +140,7 @@ def mtls_case(_mtls_labs: Labs, request: pytest.FixtureRequest) -> MtlsCase:
 def _skip_what_cannot_be(lab: Lab, case: Case) -> None:
 
     # What the lab's own client can't do is not the matter of somebody else's.
-    reason = lab.server_cannot(case.server, None) if case.client is not None else None
+    reason = lab.servers.cannot(case.server, None) if case.client is not None else None
     if reason is not None:
         pytest.skip(reason)
 

@@ -82,7 +82,7 @@ class CaseItem(pytest.Item):
         """Start the server that the case needs: what breaks here is the lab, not the case."""
         lab = self._scenario.opened()
         lab.prepare(self.case)
-        for text in lab.warned():
+        for text in lab.servers.warned():
             self.warn(pytest.PytestWarning(text))
 
     def runtest(self) -> None:
