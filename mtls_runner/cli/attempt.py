@@ -15,7 +15,7 @@ from mtls_runner.cli.program import ExitCode
 from mtls_runner.diagnosis.attempt import Attempt, attempt, log_of
 from mtls_runner.diagnosis.console import show
 from mtls_runner.diagnosis.endpoint import endpoint
-from mtls_runner.diagnosis.wish import PASSPHRASE, Wish, own_files
+from mtls_runner.diagnosis.inputs import PASSPHRASE, AttemptInputs, own_files
 from mtls_runner.errors import UsageError
 from mtls_runner.model.certificate import Secret
 from mtls_runner.model.endpoint import TlsVersion
@@ -77,7 +77,7 @@ def tried(typed: Typed) -> Attempt:
         UsageError: what was typed is wrong.
         LabError: the lab is broken.
     """
-    wish = Wish(
+    inputs = AttemptInputs(
         endpoint=endpoint(typed.url, typed.resolve),
         certificate=_file(typed.certificate),
         key=_file(typed.key),
@@ -88,7 +88,7 @@ def tried(typed: Typed) -> Attempt:
         tool=typed.tool,
         timeout=typed.timeout,
     )
-    return attempt(_asked(wish), log_of(typed.log))
+    return attempt(_asked(inputs), log_of(typed.log))
 
 
 def _save(result: Attempt, file: Path, page: Page) -> None:
@@ -120,17 +120,17 @@ def _passphrase(file: str | None) -> Secret | None:
         raise UsageError(f"{file}: {reason}") from None  # whatever is in it is not shown
 
 
-def _asked(wish: Wish) -> Wish:
+def _asked(inputs: AttemptInputs) -> AttemptInputs:
     """With the passphrase that a person types, where one is needed and somebody sits there."""
-    files = own_files(wish)
-    if files is None or wish.passphrase is not None or not sys.stdin.isatty():
-        return wish
+    files = own_files(inputs)
+    if files is None or inputs.passphrase is not None or not sys.stdin.isatty():
+        return inputs
     problem = read_own(files, None).problem
     if problem is None or problem.reason is not Reason.PASSPHRASE_NEEDED:
-        return wish
-    holder = (wish.key or wish.certificate or Path("the key")).name
+        return inputs
+    holder = (inputs.key or inputs.certificate or Path("the key")).name
     typed = click.prompt(f"passphrase of {holder}", hide_input=True, err=True, default="", show_default=False)
-    return replace(wish, passphrase=Secret(typed))
+    return replace(inputs, passphrase=Secret(typed))
 
 
 def _columns() -> int:

@@ -75,30 +75,30 @@ def where() -> ExitCode:
     return ExitCode.OK
 
 
-def conformance(wish: ConformanceRequest) -> ExitCode:
+def conformance(request: ConformanceRequest) -> ExitCode:
     """Run the catalogue and tell what happened.
 
     Raises:
         UsageError: a server, client or fault is unknown, or a file can't be read or written.
         ScenarioError: the catalogue itself is invalid.
     """
-    shard = _shard(wish.shard)
-    expected = _expected(wish.check_path)
+    shard = _shard(request.shard)
+    expected = _expected(request.check_path)
     atlas = Atlas(
-        chosen_servers(wish.servers, wish.image, Runtime(wish.runtime) if wish.runtime else None),
-        chosen_clients(wish.clients),
-        _chosen(wish),
-        _before(wish),
+        chosen_servers(request.servers, request.image, Runtime(request.runtime) if request.runtime else None),
+        chosen_clients(request.clients),
+        _chosen(request),
+        _before(request),
     )
-    _check_faults(wish.faults, atlas)
+    _check_faults(request.faults, atlas)
     with STOP.cleanly(), ReportFiles(scenario_files()) as files:
         with STOP.undivided():
             reports = [
-                (files.open(option, path), path, text) for option, path, text in _reports(wish) if path is not None
+                (files.open(option, path), path, text) for option, path, text in _reports(request) if path is not None
             ]
-        units = [] if wish.merged else list(atlas.units())[shard[0] - 1 :: shard[1]]
-        session = _Session(atlas, units, wish.resumed, expected if isinstance(expected, Measurement) else None)
-        code = session.run(wish.jobs or os.cpu_count() or 1)
+        units = [] if request.merged else list(atlas.units())[shard[0] - 1 :: shard[1]]
+        session = _Session(atlas, units, request.resumed, expected if isinstance(expected, Measurement) else None)
+        code = session.run(request.jobs or os.cpu_count() or 1)
         if code is ExitCode.INTERRUPTED:
             return code  # half a table would be a wrong one; what goes on later was kept
         measurement = atlas.measurement
@@ -110,9 +110,9 @@ def conformance(wish: ConformanceRequest) -> ExitCode:
         _print(measurement)
     code = worst(code, _code(measurement))
     if isinstance(expected, Measurement):
-        code = worst(code, _held_against(expected, measurement, session, wish.check_path or ""))
+        code = worst(code, _held_against(expected, measurement, session, request.check_path or ""))
     elif expected is not None:
-        code = worst(code, _compared(measurement, expected, wish.check_path or ""))
+        code = worst(code, _compared(measurement, expected, request.check_path or ""))
     return code
 
 
@@ -136,17 +136,17 @@ def _expected(path: str | None) -> str | Measurement | None:
         raise UsageError(f"--check: {path} can't be read: {error}") from error
 
 
-def _before(wish: ConformanceRequest) -> Measurement | None:
-    if wish.merged:
-        return merged({path: read_json(path) for path in wish.merged})
-    if wish.resumed is not None and Path(wish.resumed).exists():
-        return read_json(wish.resumed)
+def _before(request: ConformanceRequest) -> Measurement | None:
+    if request.merged:
+        return merged({path: read_json(path) for path in request.merged})
+    if request.resumed is not None and Path(request.resumed).exists():
+        return read_json(request.resumed)
     return None
 
 
-def _chosen(wish: ConformanceRequest) -> Callable[[str, str], bool]:
-    fits = compile_expression(wish.expression) if wish.expression is not None else None
-    return lambda id_, name: (fits is None or fits(id_)) and (not wish.faults or name in wish.faults)
+def _chosen(request: ConformanceRequest) -> Callable[[str, str], bool]:
+    fits = compile_expression(request.expression) if request.expression is not None else None
+    return lambda id_, name: (fits is None or fits(id_)) and (not request.faults or name in request.faults)
 
 
 def _check_faults(faults: Sequence[str], atlas: Atlas) -> None:
@@ -244,18 +244,18 @@ def _left(elapsed: float, done: int, total: int) -> str:
     return f"  (about {seconds / 60:.0f} min left)" if seconds >= 90 else f"  (about {seconds:.0f} s left)"
 
 
-def _reports(wish: ConformanceRequest) -> Iterator[tuple[str, str | None, Callable[[Measurement], str]]]:
+def _reports(request: ConformanceRequest) -> Iterator[tuple[str, str | None, Callable[[Measurement], str]]]:
     """Option, file and what makes its text."""
-    yield "--json", wish.json_path, json_text
-    yield "--html", wish.html_path, _html
-    yield "--markdown", wish.markdown_path, _markdown
-    if wish.pages is not None:
+    yield "--json", request.json_path, json_text
+    yield "--html", request.html_path, _html
+    yield "--markdown", request.markdown_path, _markdown
+    if request.pages is not None:
         for name, text in (
             ("atlas.md", atlas_markdown),
             ("atlas.html", _html),
             ("divergences.md", divergences_markdown),
         ):
-            yield "--pages", str(Path(wish.pages) / name), text
+            yield "--pages", str(Path(request.pages) / name), text
 
 
 def _html(measurement: Measurement) -> str:

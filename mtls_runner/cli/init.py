@@ -36,16 +36,16 @@ class InitRequest:
     endpoint: str | None = None
 
 
-def init(wish: InitRequest) -> ExitCode:
+def init(request: InitRequest) -> ExitCode:
     """Write a scenario, and say what it is and what comes next.
 
     Raises:
         UsageError: the options don't fit together, a file can't be read, the scenario is there already, or it can't be made.
         LabError: the lab is broken.
     """
-    directory = Path(wish.directory)
+    directory = Path(request.directory)
     with STOP.cleanly():
-        draft = _draft(wish, directory)
+        draft = _draft(request, directory)
         written = write(draft, directory)
     for path in written.made:
         click.echo(f"wrote {one_line(str(path))}")
@@ -61,39 +61,39 @@ def init(wish: InitRequest) -> ExitCode:
     return ExitCode.FAILED if draft.unproved else ExitCode.OK
 
 
-def _draft(wish: InitRequest, directory: Path) -> Draft:
-    own = (wish.certificate, wish.key, wish.ca, wish.passphrase_file)
-    if wish.endpoint is not None:
-        if wish.nginx is not None or wish.image is not None:
+def _draft(request: InitRequest, directory: Path) -> Draft:
+    own = (request.certificate, request.key, request.ca, request.passphrase_file)
+    if request.endpoint is not None:
+        if request.nginx is not None or request.image is not None:
             raise UsageError("--from-nginx and --from-endpoint are two ways to begin: take one")
-        return _from_endpoint(wish, wish.endpoint, directory)
-    if wish.nginx is not None and any(own):
+        return _from_endpoint(request, request.endpoint, directory)
+    if request.nginx is not None and any(own):
         raise UsageError("--from-nginx and --certificate are two ways to begin: take one")
-    if wish.nginx is not None:
+    if request.nginx is not None:
         from mtls_runner.cli.choose import Choice, overrides
         from mtls_runner.cli.one_file import live_progress
         from mtls_runner.cli.record import RecordListener
         from mtls_runner.init.from_nginx import from_nginx
 
-        choice = Choice((), image=wish.image, runtime=wish.runtime, allow_commands=wish.allow_commands)
+        choice = Choice((), image=request.image, runtime=request.runtime, allow_commands=request.allow_commands)
         with live_progress() as progress:
-            return from_nginx(Path(wish.nginx), directory, overrides(choice), RecordListener(progress).heard)
+            return from_nginx(Path(request.nginx), directory, overrides(choice), RecordListener(progress).heard)
     for option in ("image", "runtime", "allow_commands"):
-        if getattr(wish, option):
+        if getattr(request, option):
             raise UsageError(f"--{option.replace('_', '-')} goes with --from-nginx")
     if any(own):
-        if wish.certificate is None:
+        if request.certificate is None:
             raise UsageError("--key, --ca and --passphrase-file go with --certificate")
         from mtls_runner.init.own_scenario import OwnPaths, from_own
 
-        paths = (None if path is None else Path(path) for path in (wish.key, wish.ca, wish.passphrase_file))
-        return from_own(OwnPaths(Path(wish.certificate), *paths), directory)
+        paths = (None if path is None else Path(path) for path in (request.key, request.ca, request.passphrase_file))
+        return from_own(OwnPaths(Path(request.certificate), *paths), directory)
     from mtls_runner.init.first import first
 
     return first()
 
 
-def _from_endpoint(wish: InitRequest, url: str, directory: Path) -> Draft:
+def _from_endpoint(request: InitRequest, url: str, directory: Path) -> Draft:
     """Look at the server that runs there.
 
     Raises:
@@ -103,7 +103,7 @@ def _from_endpoint(wish: InitRequest, url: str, directory: Path) -> Draft:
     from mtls_runner.init.endpoint_scenario import from_attempt
     from mtls_runner.model.observation import Reason
 
-    made = tried(Typed(url, wish.certificate, wish.key, wish.ca, wish.passphrase_file))
+    made = tried(Typed(url, request.certificate, request.key, request.ca, request.passphrase_file))
     for line in (made.observation.summary, *(cause.text for cause in made.causes[:1])):
         click.echo(one_line(line))
     if made.observation.reason in (Reason.REFUSED, Reason.NAME_NOT_RESOLVED):

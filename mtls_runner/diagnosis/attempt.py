@@ -14,10 +14,10 @@ from mtls_runner.diagnosis.commands import Commands
 from mtls_runner.diagnosis.common_ground import no_agreement, no_connection
 from mtls_runner.diagnosis.compared import Compared, compared
 from mtls_runner.diagnosis.evidence import Evidence
+from mtls_runner.diagnosis.inputs import AttemptInputs, plan
 from mtls_runner.diagnosis.inventory import inventory
 from mtls_runner.diagnosis.server_log import LogFile, LoggedBackend
 from mtls_runner.diagnosis.server_side import refused_by_server
-from mtls_runner.diagnosis.wish import Wish, plan
 from mtls_runner.engine.lab import Lab
 from mtls_runner.errors import LabError
 from mtls_runner.model import HINTS, MEANINGS, sentence
@@ -46,7 +46,7 @@ class Attempt:
     """What came of it.
 
     Args:
-        wish: what was typed.
+        inputs: what was typed.
         case: what was run.
         observation: what happened, seen from both ends as far as that goes.
         notes: what a person should know of the files though it stops nothing.
@@ -56,7 +56,7 @@ class Attempt:
         without: what came of the same request without a certificate; ``None``: nobody asked.
     """
 
-    wish: Wish
+    inputs: AttemptInputs
     case: Case
     observation: Observation
     notes: tuple[str, ...] = ()
@@ -72,18 +72,18 @@ class Attempt:
         return self.observation.outcome is Outcome.ACCEPTED and (status is None or status < _ERRORS)
 
 
-def attempt(wish: Wish, log: LogFile | None = None) -> Attempt:
+def attempt(inputs: AttemptInputs, log: LogFile | None = None) -> Attempt:
     """Connect once, and again in other ways where that tells why it failed.
 
     Args:
-        wish: what to try.
+        inputs: what to try.
         log: what the server writes, if that is at hand.
 
     Raises:
         UsageError: what was typed is wrong.
         LabError: the lab is broken: the client is not installed, there is no place to work in.
     """
-    tried = plan(wish, (lambda: LoggedBackend(log)) if log is not None else None)
+    tried = plan(inputs, (lambda: LoggedBackend(log)) if log is not None else None)
     (case,) = tried.cases
     client = case.client
     if client is None:
@@ -101,11 +101,11 @@ def attempt(wish: Wish, log: LogFile | None = None) -> Attempt:
         seen = lab.observed(case, client, running, met)
         # who brings no authorities does not want to hear which ones of the system's are old
         files = lab.material.users_files
-        silent = {note for one in client.trust for note in files.notes_on(one)} if wish.ca is None else set()
+        silent = {note for one in client.trust for note in files.notes_on(one)} if inputs.ca is None else set()
         notes = tuple(note for note in notes if note not in silent)
         seen = replace(seen, evidence=tuple(one for one in seen.evidence if one not in silent))
         without: Observation | None = None
-        if wish.certificate is not None and seen.client is not None and seen.client.response is not None:
+        if inputs.certificate is not None and seen.client is not None and seen.client.response is not None:
             without = _by(replace(client, certificate=None, passphrase=None), lab, case, running)
         telling = seen
         python = registry().clients.default
@@ -113,7 +113,7 @@ def attempt(wish: Wish, log: LogFile | None = None) -> Attempt:
             # which reads the alert that a server sends before it resets the connection
             telling = _by(replace(client, tool=python), lab, case, running)
         earlier = log.earlier if log is not None else None
-        judged = _judged(wish, case, client, telling, _again(lab, running), notes, files, without, earlier)
+        judged = _judged(inputs, case, client, telling, _again(lab, running), notes, files, without, earlier)
         if telling is not seen:
             read = f"The same by the Python client, which loses no alert to a reset: {telling.summary}."
             judged = replace(judged, observation=seen, remarks=(read, *judged.remarks))
@@ -147,7 +147,7 @@ def _again(lab: Lab, running: RunningServer) -> Callable[[ClientSpec], ClientVie
 
 
 def _judged(
-    wish: Wish,
+    inputs: AttemptInputs,
     case: Case,
     client: ClientSpec,
     observation: Observation,
@@ -159,12 +159,12 @@ def _judged(
 ) -> Attempt:
     view = observation.client or ClientView(client.tool.name, "", Phase.PREPARE)
     evidence = Evidence(
-        wish=wish,
+        inputs=inputs,
         client=client,
         observation=observation,
         view=view,
-        inventory=inventory(wish, client, view, files.own),
-        commands=Commands(wish),
+        inventory=inventory(inputs, client, view, files.own),
+        commands=Commands(inputs),
         now=datetime.now(UTC),
         again=again,
         without=without.client if without is not None else None,
@@ -175,7 +175,7 @@ def _judged(
     causes = tuple(_causes(evidence))
     causes += tuple(_otherwise(evidence, causes, likely.reasons))
     return Attempt(
-        wish=wish,
+        inputs=inputs,
         case=case,
         observation=observation,
         notes=notes,
@@ -224,7 +224,7 @@ def _otherwise(evidence: Evidence, causes: tuple[Cause, ...], reasons: tuple[Rea
 
 def _remarks(evidence: Evidence) -> Iterator[str]:
     view, without = evidence.view, evidence.without
-    if view.certificate_requested is False and evidence.wish.certificate is not None and not evidence.refused:
+    if view.certificate_requested is False and evidence.inputs.certificate is not None and not evidence.refused:
         yield "The server never asked for a certificate: whoever comes is answered, with one or without."
     elif (
         without is not None

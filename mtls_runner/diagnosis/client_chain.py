@@ -293,7 +293,7 @@ def _trusts_another(evidence: Evidence, above: tuple[CertificateSpec, ...], cert
         yield Cause(_REFUSED, _R.SELF_SIGNED, text, _SIGNED, (commands.own_names(),), Certainty.LIKELY)
         return
     alike = next((id_ for id_ in held.trusted if id_ != top.id and held.certificates[id_].subject == top.subject), None)
-    where = evidence.wish.ca.name if evidence.wish.ca is not None else "what this system trusts"
+    where = evidence.inputs.ca.name if evidence.inputs.ca is not None else "what this system trusts"
     lines = (commands.own_verifies(), commands.own_identifiers())
     told = _R.BAD_SIGNATURE if by_name else _R.UNKNOWN_CA
     if alike is not None and held.named is None:

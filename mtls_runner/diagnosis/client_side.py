@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mtls_runner.diagnosis.cause import Cause, Certainty
 from mtls_runner.diagnosis.evidence import Evidence
-from mtls_runner.diagnosis.wish import PASSPHRASE
+from mtls_runner.diagnosis.inputs import PASSPHRASE
 from mtls_runner.model import HINTS, MEANINGS, sentence
 from mtls_runner.model.blame import blame
 from mtls_runner.model.chain import lineage
@@ -49,9 +49,9 @@ def unusable(evidence: Evidence) -> Iterator[Cause]:
             lines = (commands.own_algorithms(),)
         case _R.MISSING_FILE:
             lines = (commands.own_files(),)
-            if evidence.wish.key is None and evidence.inventory.sent:
+            if evidence.inputs.key is None and evidence.inventory.sent:
                 remedy = "Name the key's file with --key."
-        case _R.MALFORMED if evidence.wish.certificate is not None and is_keystore(evidence.wish.certificate):
+        case _R.MALFORMED if evidence.inputs.certificate is not None and is_keystore(evidence.inputs.certificate):
             lines, remedy = (commands.keystore(),), "Convert it."
         case _R.MALFORMED:
             file = _malformed(evidence)
@@ -67,13 +67,13 @@ def unusable(evidence: Evidence) -> Iterator[Cause]:
 
 def _malformed(evidence: Evidence) -> Path | None:
     """The first of the files that were named in which there is nothing of what it was named for."""
-    wish = evidence.wish
-    for file, key in ((wish.ca, False), (wish.key, True)):
+    inputs = evidence.inputs
+    for file, key in ((inputs.ca, False), (inputs.key, True)):
         if file is not None:
             content = read_content(file)
             if isinstance(content, Problem) or not (content.keys if key else content.certificates):
                 return file
-    return wish.certificate
+    return inputs.certificate
 
 
 def refused_by_client(evidence: Evidence) -> Iterator[Cause]:
@@ -100,7 +100,7 @@ def refused_by_client(evidence: Evidence) -> Iterator[Cause]:
 
 
 def _name(evidence: Evidence) -> Iterator[Cause]:
-    held, asked = evidence.inventory, evidence.client.server_name or evidence.wish.endpoint.address.host
+    held, asked = evidence.inventory, evidence.client.server_name or evidence.inputs.endpoint.address.host
     leaf = held.certificates.get(held.received[0])
     if leaf is None:
         return
@@ -150,7 +150,7 @@ def _of_a_fault(evidence: Evidence, fault: Fault) -> Cause:
     match fault.reason:
         case _R.UNKNOWN_CA | _R.SELF_SIGNED:
             text, remedy = _untrusted(evidence, fault, text)
-            lines = (commands.server_sends(), commands.trusted()) if evidence.wish.ca else (commands.server_sends(),)
+            lines = (commands.server_sends(), commands.trusted()) if evidence.inputs.ca else (commands.server_sends(),)
         case _R.EXPIRED:
             remedy = "Renew it, and reload the server: what it shows may be older than the file beside it."
             lines = (certificate, "date -u")
@@ -173,7 +173,7 @@ def _untrusted(evidence: Evidence, fault: Fault, text: str) -> tuple[str, str]:
     leaf = held.certificates[held.received[0]]
     above = lineage(held.certificates, leaf.id)
     top = above[-1]
-    trusting = evidence.wish.ca.name if evidence.wish.ca is not None else "this system's own authorities"
+    trusting = evidence.inputs.ca.name if evidence.inputs.ca is not None else "this system's own authorities"
     trust = f"Trust {top.subject} with --cacert, if that is the authority that you mean."
     if fault.reason is _R.SELF_SIGNED:
         return (

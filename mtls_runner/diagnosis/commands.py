@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-from mtls_runner.diagnosis.wish import Wish, system_trust
+from mtls_runner.diagnosis.inputs import AttemptInputs, system_trust
 from mtls_runner.model.endpoint import Address, TlsVersion
 from mtls_runner.pki.own_content import Content, read_content
 
@@ -26,12 +26,12 @@ class Commands:
     """For one attempt, with its files and address.
 
     Args:
-        wish: what was typed.
+        inputs: what was typed.
     """
 
-    def __init__(self, wish: Wish) -> None:
-        self._wish = wish
-        content = read_content(wish.certificate) if wish.certificate is not None else None
+    def __init__(self, inputs: AttemptInputs) -> None:
+        self._wish = inputs
+        content = read_content(inputs.certificate) if inputs.certificate is not None else None
         self._pkcs12 = isinstance(content, Content) and content.pkcs12
 
     # --- the client's own files ---
@@ -223,15 +223,15 @@ class Commands:
         return f" --resolve {shlex.quote(f'{endpoint.host}:{endpoint.port}:{endpoint.address.host}')}"
 
     def _curl_options(self, *, certificate: bool) -> Iterator[str]:
-        wish = self._wish
-        if wish.ca is not None:
-            yield f"--cacert {_path(wish.ca)}"
-        if certificate and wish.certificate is not None:
-            yield f"--cert {_path(wish.certificate)}" + (" --cert-type P12" if self._pkcs12 else "")
-            if wish.key is not None:
-                yield f"--key {_path(wish.key)}"
-        if wish.tls:
-            yield f"--tlsv{_VERSIONS[min(wish.tls)][1]} --tls-max {_VERSIONS[max(wish.tls)][1]}"
+        inputs = self._wish
+        if inputs.ca is not None:
+            yield f"--cacert {_path(inputs.ca)}"
+        if certificate and inputs.certificate is not None:
+            yield f"--cert {_path(inputs.certificate)}" + (" --cert-type P12" if self._pkcs12 else "")
+            if inputs.key is not None:
+                yield f"--key {_path(inputs.key)}"
+        if inputs.tls:
+            yield f"--tlsv{_VERSIONS[min(inputs.tls)][1]} --tls-max {_VERSIONS[max(inputs.tls)][1]}"
         if self._resolve():
             yield self._resolve().strip()
 

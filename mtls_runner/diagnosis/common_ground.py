@@ -35,7 +35,7 @@ _GREETINGS: Mapping[bytes, str] = {
 def no_connection(evidence: Evidence) -> Iterator[Cause]:
     """Nobody listens, something else than TLS does, or the connection ends without a word."""
     seen, commands = evidence.observation, evidence.commands
-    endpoint = evidence.wish.endpoint
+    endpoint = evidence.inputs.endpoint
     reason = seen.reason
     if reason is _R.NAME_NOT_RESOLVED:
         yield Cause(
@@ -121,7 +121,7 @@ def _closed(evidence: Evidence, reason: Reason) -> Iterator[Cause]:
             Outcome.NO_CONNECTION,
             reason,
             f"The connection was {how} before the server sent anything: a listener that wants a PROXY protocol "
-            f"header first, one that serves no host of the name {evidence.wish.endpoint.host} (nginx's 444), a "
+            f"header first, one that serves no host of the name {evidence.inputs.endpoint.host} (nginx's 444), a "
             "balancer without a backend, or no TLS at all.",
             commands=(commands.handshake(),),
             certainty=Certainty.LIKELY,
@@ -140,8 +140,8 @@ def _closed(evidence: Evidence, reason: Reason) -> Iterator[Cause]:
 
 def _plainly(evidence: Evidence) -> bytes:
     """What the port says without TLS: unasked, or to a plain request."""
-    address = evidence.wish.endpoint.address
-    request = f"GET / HTTP/1.0\r\nHost: {evidence.wish.endpoint.host}\r\n\r\n".encode("ascii", "replace")
+    address = evidence.inputs.endpoint.address
+    request = f"GET / HTTP/1.0\r\nHost: {evidence.inputs.endpoint.host}\r\n\r\n".encode("ascii", "replace")
     try:
         with socket.create_connection((address.host, address.port), _ASK_SECONDS) as plain:
             plain.settimeout(_ASK_SECONDS)

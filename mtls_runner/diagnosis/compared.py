@@ -56,11 +56,11 @@ def _server(evidence: Evidence, surely: set[tuple[Outcome, Reason]]) -> Iterator
     if leaf is None:
         return
     bad = {reason for outcome, reason in surely if outcome is Outcome.CLIENT_REFUSED}
-    asked = evidence.client.server_name or evidence.wish.endpoint.address.host
+    asked = evidence.client.server_name or evidence.inputs.endpoint.address.host
     names = ", ".join(leaf.san) if leaf.san else leaf.subject
     yield Compared("server's name", _R.NAME_MISMATCH not in bad, f"{asked} was asked for; it is {names}")
     above = lineage(held.certificates, leaf.id)
-    trusting = evidence.wish.ca.name if evidence.wish.ca is not None else "this system's authorities"
+    trusting = evidence.inputs.ca.name if evidence.inputs.ca is not None else "this system's authorities"
     told = f"sent {len(held.received)}, leads to {above[-1].subject}; trusted: {trusting}"
     yield Compared("server's chain", bad.isdisjoint(_TRUST), told)
     yield Compared("server's dates", bad.isdisjoint(_DATES), _dates(evidence, leaf.id))
@@ -71,7 +71,7 @@ def _server(evidence: Evidence, surely: set[tuple[Outcome, Reason]]) -> Iterator
 def _client(evidence: Evidence, surely: set[tuple[Outcome, Reason]]) -> Iterator[Compared]:
     held, view = evidence.inventory, evidence.view
     if view.certificate_requested or (evidence.shaken and view.certificate_requested is not None):
-        given = evidence.wish.certificate is not None
+        given = evidence.inputs.certificate is not None
         asked = "the server asks for one" if view.certificate_requested else "the server asks for none"
         yield Compared(
             "certificate",

@@ -28,7 +28,7 @@ def show(tried: Attempt, page: Page, marks: Marks, columns: int) -> None:
     """
     wide = max(columns, _NARROWEST)
     seen = tried.observation
-    page.line((one_line(str(tried.wish.endpoint)), Style.STRONG))
+    page.line((one_line(str(tried.inputs.endpoint)), Style.STRONG))
     for note in tried.notes:
         _paragraph(page, one_line(f"note: {note}"), wide, "  ", "        ", Style.WARNING)
     for line in transcript(tried.case, seen):

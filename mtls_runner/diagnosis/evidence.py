@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mtls_runner.diagnosis.commands import Commands
+from mtls_runner.diagnosis.inputs import AttemptInputs
 from mtls_runner.diagnosis.inventory import Inventory
-from mtls_runner.diagnosis.wish import Wish
 from mtls_runner.model.endpoint import ClientSpec
 from mtls_runner.model.observation import ClientView, Observation, Outcome, Phase, ServerView
 from mtls_runner.tls.context import Problem
@@ -24,7 +24,7 @@ class Evidence:
     """Of one attempt.
 
     Args:
-        wish: what was typed.
+        inputs: what was typed.
         client: the description that it made.
         observation: what happened.
         view: what the client saw of it.
@@ -37,7 +37,7 @@ class Evidence:
         without: what came of the same request without a certificate; ``None``: nobody asked.
     """
 
-    wish: Wish
+    inputs: AttemptInputs
     client: ClientSpec
     observation: Observation
     view: ClientView

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from mtls_runner.diagnosis.wish import Wish
+from mtls_runner.diagnosis.inputs import AttemptInputs
 from mtls_runner.model.certificate import CertificateSpec
 from mtls_runner.model.chain import Verifier, client_verifies, lineage
 from mtls_runner.model.endpoint import ClientSpec
@@ -79,11 +79,11 @@ class _Labels:
         return self._ids[der]
 
 
-def inventory(wish: Wish, client: ClientSpec, view: ClientView, read: Mapping[str, Own]) -> Inventory:
+def inventory(inputs: AttemptInputs, client: ClientSpec, view: ClientView, read: Mapping[str, Own]) -> Inventory:
     """What is known once the client has been there.
 
     Args:
-        wish: what was typed.
+        inputs: what was typed.
         client: the description that it made.
         view: what the client saw.
         read: the files of its certificate and of what it trusts, as the lab read them, by id.
@@ -92,7 +92,7 @@ def inventory(wish: Wish, client: ClientSpec, view: ClientView, read: Mapping[st
     labels = _Labels()
     sent: list[str] = []
     if own is not None and own.certificate:
-        sent = [labels.of(own.certificate, wish.certificate.name if wish.certificate is not None else "")]
+        sent = [labels.of(own.certificate, inputs.certificate.name if inputs.certificate is not None else "")]
         sent += [labels.of(der) for der in own.more]
     if view.sent_chain:
         sent = [labels.of(der) for der in view.sent_chain]

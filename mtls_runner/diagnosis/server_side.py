@@ -21,7 +21,7 @@ _REDIRECTS = 300
 
 def refused_by_server(evidence: Evidence) -> Iterator[Cause]:
     """All that the server may hold against the client, what the material shows before what it can't."""
-    if evidence.wish.certificate is None:
+    if evidence.inputs.certificate is None:
         yield from _none_given(evidence)
         return
     yield from _answered(evidence)
@@ -37,7 +37,7 @@ def _answered(evidence: Evidence) -> Iterator[Cause]:
     view, without = evidence.view, evidence.without
     if without is None or view.response is None or view.response.status < _REDIRECTS or not view.sent_chain:
         return
-    path, status = evidence.wish.endpoint.path, view.response.status
+    path, status = evidence.inputs.endpoint.path, view.response.status
     if evidence.taken:
         who = (
             f"The certificate was taken: without it the handshake is refused. HTTP {status} is what its holder is answered "

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mtls_runner.diagnosis.attempt import Attempt
-from mtls_runner.diagnosis.wish import PASSPHRASE, Wish, own_files, system_trust
+from mtls_runner.diagnosis.inputs import PASSPHRASE, AttemptInputs, own_files, system_trust
 from mtls_runner.init.text import relative
 from mtls_runner.init.write import Draft
 from mtls_runner.language.emit import Written, block, flow, scalar
@@ -25,37 +25,37 @@ def from_attempt(tried: Attempt, file: Path) -> Draft:
         tried: what came of it.
         file: where it will lie: the paths in it are relative to that.
     """
-    wish = tried.wish
-    return Draft(file.name, "\n".join(_lines(tried, file)) + "\n", _notes(wish))
+    inputs = tried.inputs
+    return Draft(file.name, "\n".join(_lines(tried, file)) + "\n", _notes(inputs))
 
 
-def _notes(wish: Wish) -> list[str]:
-    if wish.passphrase is None or wish.passphrase_file is not None:
+def _notes(inputs: AttemptInputs) -> list[str]:
+    if inputs.passphrase is None or inputs.passphrase_file is not None:
         return []
     return [f"the passphrase is not written down: {PASSPHRASE} in the environment has to hold it"]
 
 
 def _lines(tried: Attempt, file: Path) -> Iterator[str]:
-    wish, directory = tried.wish, file.resolve().parent
+    inputs, directory = tried.inputs, file.resolve().parent
     today = datetime.now(UTC).strftime("%Y-%m-%d")
-    yield f"# What was seen at {wish.endpoint} on {today}. It is what happened, and need not be what should: judge it."
+    yield f"# What was seen at {inputs.endpoint} on {today}. It is what happened, and need not be what should: judge it."
     yield "#"
     yield f"#   mtls-run {file.name}                    tries it again"
     yield f"#   mtls-run record --update {file.name}    writes what happens then"
     yield f"name: {scalar(file.stem)}"
-    yield f"description: {scalar(f'{wish.endpoint}, as it answers.')}"
-    trust = wish.ca or system_trust()
+    yield f"description: {scalar(f'{inputs.endpoint}, as it answers.')}"
+    trust = inputs.ca or system_trust()
     if trust is not None:
         yield from ("", "authorities:", f"  trusted: {flow({'certificate': relative(trust, directory)})}")
-    own = _own(wish, directory)
+    own = _own(inputs, directory)
     if own:
         yield from ("", "leaves:", *_indented(block("own", own, 2), 2))
     yield ""
-    yield f"server: {flow({'backend': 'external', 'address': str(wish.endpoint.address)})}"
+    yield f"server: {flow({'backend': 'external', 'address': str(inputs.endpoint.address)})}"
     yield from ("", "cases:")
     client = _client(tried)
-    if wish.certificate is not None:
-        name = f"with {wish.certificate.name}"
+    if inputs.certificate is not None:
+        name = f"with {inputs.certificate.name}"
         yield from _case(tried, name, {"certificate": "own", **client}, tried.observation)
         if tried.without is not None:
             yield from _case(tried, "without a certificate", client, tried.without)
@@ -63,33 +63,33 @@ def _lines(tried: Attempt, file: Path) -> Iterator[str]:
         yield from _case(tried, "without a certificate", client, tried.observation)
 
 
-def _own(wish: Wish, directory: Path) -> dict[str, Written]:
-    files = own_files(wish)
+def _own(inputs: AttemptInputs, directory: Path) -> dict[str, Written]:
+    files = own_files(inputs)
     if files is None:
         return {}
     given = {"certificate": files.certificate, "pkcs12": files.pkcs12, "key": files.key}
     found: dict[str, Written] = {key: relative(path, directory) for key, path in given.items() if path is not None}
-    if wish.passphrase_file is not None:
-        found["passphrase"] = {"file": relative(wish.passphrase_file, directory)}
-    elif wish.passphrase is not None:
+    if inputs.passphrase_file is not None:
+        found["passphrase"] = {"file": relative(inputs.passphrase_file, directory)}
+    elif inputs.passphrase is not None:
         found["passphrase"] = {"env": PASSPHRASE}
     return found
 
 
 def _client(tried: Attempt) -> dict[str, Written]:
-    wish, client = tried.wish, tried.case.client
+    inputs, client = tried.inputs, tried.case.client
     found: dict[str, Written] = {}
     if client is not None and client.tool is not registry().clients.default:
         found["tool"] = client.tool.name
     if client is not None and client.trust:
         found["trust"] = ["trusted"]
-    found["server_name"] = wish.endpoint.name
-    if wish.tls:
-        found["tls"] = [version.value for version in wish.tls]
+    found["server_name"] = inputs.endpoint.name
+    if inputs.tls:
+        found["tls"] = [version.value for version in inputs.tls]
     if client is not None and client.security_level == 0:
         found["security_level"] = 0
-    if wish.endpoint.path != "/":
-        found["request"] = {"path": wish.endpoint.path}
+    if inputs.endpoint.path != "/":
+        found["request"] = {"path": inputs.endpoint.path}
     return found
 
 

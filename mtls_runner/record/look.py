@@ -9,8 +9,8 @@ from itertools import combinations
 
 from mtls_runner.model.case import Case, Plan, Step
 from mtls_runner.model.endpoint import ServerSpec
+from mtls_runner.model.objections import asks_nobody, objections
 from mtls_runner.model.observation import Observation, Outcome, Reason
-from mtls_runner.model.standing import asks_nobody, objections
 from mtls_runner.record.expectation import RecordedCell
 from mtls_runner.reporters.access.grid import unproved as told_unproved
 from mtls_runner.reporters.access.table import MISDIRECTED, Entry, access_table

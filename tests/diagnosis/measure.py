@@ -9,7 +9,7 @@ from pathlib import Path
 from mtls_runner import Case, Lab, LabError, Outcome, Overrides, Plan, Reason, load
 from mtls_runner.diagnosis.attempt import Attempt, attempt
 from mtls_runner.diagnosis.endpoint import endpoint
-from mtls_runner.diagnosis.wish import Wish
+from mtls_runner.diagnosis.inputs import AttemptInputs
 from mtls_runner.model.endpoint import Address, ClientSpec
 
 from ..container_engine import IMAGE
@@ -83,7 +83,7 @@ def _can_be_typed(client: ClientSpec) -> bool:
 
 def _result(lab: Lab, plan: Plan, case: Case, backend: str, tool: str) -> Result:
     outcome, reasons = _expected(case)
-    tried = attempt(wish(lab, case, tool))
+    tried = attempt(inputs(lab, case, tool))
     true = set(reasons) | {other for alike in ALIKE for other in alike if not alike.isdisjoint(reasons)}
     place = next(
         (number for number, cause in enumerate(tried.causes, 1) if cause.outcome is outcome and cause.reason in true),
@@ -92,7 +92,7 @@ def _result(lab: Lab, plan: Plan, case: Case, backend: str, tool: str) -> Result
     return Result(f"{backend}, {tool}: {plan.path.name}::{case.name}", place, tried)
 
 
-def wish(lab: Lab, case: Case, tool: str = "python") -> Wish:
+def inputs(lab: Lab, case: Case, tool: str = "python") -> AttemptInputs:
     """What a person would type who has the files of a case and its server's address.
 
     Raises:
@@ -107,7 +107,7 @@ def wish(lab: Lab, case: Case, tool: str = "python") -> Wish:
     address = client.connect or lab.server(case.server).address
     host = client.server_name or address.host
     resolve = f"{host}:{address.port}:{address.host}" if host != address.host else None
-    return Wish(
+    return AttemptInputs(
         endpoint(f"https://{Address(host, address.port)}{client.request.path}", resolve),
         certificate=given.certificate if given is not None else None,
         key=given.key if given is not None else None,

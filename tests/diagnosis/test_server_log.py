@@ -14,11 +14,11 @@ from mtls_runner import Lab, Outcome, Reason, load
 from mtls_runner.deadlines import Deadline
 from mtls_runner.diagnosis.attempt import attempt
 from mtls_runner.diagnosis.endpoint import endpoint
+from mtls_runner.diagnosis.inputs import AttemptInputs
 from mtls_runner.diagnosis.server_log import LogFile
-from mtls_runner.diagnosis.wish import Wish
 from mtls_runner.runtimes.ports import reserved_port
 
-from .measure import ROOT, wish
+from .measure import ROOT, inputs
 from .test_try import PROGRAM, typed
 
 _NGINX = """\
@@ -46,10 +46,10 @@ def lab() -> Iterator[Lab]:
         yield lab
 
 
-def of(lab: Lab, name: str, port: int) -> Wish:
+def of(lab: Lab, name: str, port: int) -> AttemptInputs:
     """What is tried, at that port."""
     case = next(case for case in lab.plan.cases if case.name.startswith(name) and "python" in case.name)
-    return replace(wish(lab, case), endpoint=endpoint(f"https://localhost:{port}/", f"localhost:{port}:127.0.0.1"))
+    return replace(inputs(lab, case), endpoint=endpoint(f"https://localhost:{port}/", f"localhost:{port}:127.0.0.1"))
 
 
 @contextlib.contextmanager
@@ -64,7 +64,7 @@ def running(*command: str, output: Path | None = None) -> Iterator[None]:
             process.wait(20)
 
 
-def until_it_answers(tried: Wish) -> None:
+def until_it_answers(tried: AttemptInputs) -> None:
     deadline = Deadline.after(30)
     while attempt(tried).observation.outcome is Outcome.NO_CONNECTION:
         assert not deadline.passed, "it does not answer"
@@ -155,7 +155,7 @@ def test_lines_of_others(lab: Lab, tmp_path: Path, line: str, reason: Reason) ->
     source = LogFile(log)
     with log.open("a") as file:
         file.write(f"{line}\nbye\n")
-    told = attempt(wish(lab, case), source)
+    told = attempt(inputs(lab, case), source)
     assert told.observation.reasons == (reason,)
     assert told.causes[0].reason is reason
 
@@ -205,12 +205,12 @@ def test_haproxys_fields_of_a_request_that_is_let_in_all_the_same(lab: Lab, tmp_
     log.write_text(line.format(10))
     case = next(case for case in lab.plan.cases if case.name.startswith("expired") and "python" in case.name)
     source = LogFile(log)
-    attempt(wish(lab, case), source)
+    attempt(inputs(lab, case), source)
     assert source.earlier is not None
     assert source.earlier.verify_code == 10
     log.write_text(line.format(0))
     fresh = LogFile(log)
-    attempt(wish(lab, case), fresh)
+    attempt(inputs(lab, case), fresh)
     assert fresh.earlier is None
 
 
@@ -218,9 +218,9 @@ def test_what_it_said_before_is_a_hint_and_no_more(lab: Lab, tmp_path: Path) -> 
     log = tmp_path / "server.log"
     log.write_text("verify error:num=25:path length constraint exceeded\n")
     case = next(case for case in lab.plan.cases if case.name.startswith("of an unknown") and "python" in case.name)
-    told = attempt(wish(lab, case), LogFile(log))
+    told = attempt(inputs(lab, case), LogFile(log))
     assert len(told.observation.reasons) > 1
     assert told.causes[0].reason is Reason.PATH_LENGTH
     assert any("says nothing of this connection" in remark for remark in told.remarks)
     log.write_text("verify error:num=10:certificate has expired\n")  # which the alert does not allow
-    assert attempt(wish(lab, case), LogFile(log)).causes[0].reason is Reason.UNKNOWN_CA
+    assert attempt(inputs(lab, case), LogFile(log)).causes[0].reason is Reason.UNKNOWN_CA

@@ -17,12 +17,12 @@ import pytest
 from mtls_runner import Lab, Outcome, Reason, load
 from mtls_runner.diagnosis.attempt import attempt
 from mtls_runner.diagnosis.endpoint import endpoint
-from mtls_runner.diagnosis.wish import Wish
+from mtls_runner.diagnosis.inputs import AttemptInputs
 from mtls_runner.init.endpoint_scenario import from_attempt
 from mtls_runner.model.certificate import Secret
 
 from ..warm import run_warm
-from .measure import OWN, SCENARIOS, faults, wish
+from .measure import OWN, SCENARIOS, faults, inputs
 
 PROGRAM = Path(sys.executable).with_name("mtls-run")
 
@@ -42,8 +42,8 @@ def lab() -> Iterator[Lab]:
         yield lab
 
 
-def _case(lab: Lab, name: str) -> Wish:
-    return wish(lab, next(case for case in lab.plan.cases if case.name.startswith(name)))
+def _case(lab: Lab, name: str) -> AttemptInputs:
+    return inputs(lab, next(case for case in lab.plan.cases if case.name.startswith(name)))
 
 
 def run(*words: str, command: str = "try", columns: int = 100) -> subprocess.CompletedProcess[str]:
@@ -52,7 +52,7 @@ def run(*words: str, command: str = "try", columns: int = 100) -> subprocess.Com
     return run_warm("mtls-run", [*filter(None, [command]), *words], cwd=Path.cwd(), env=environment)
 
 
-def typed(tried: Wish) -> list[str]:
+def typed(tried: AttemptInputs) -> list[str]:
     words = [str(tried.endpoint)]
     for option, file in (("--cert", tried.certificate), ("--key", tried.key), ("--cacert", tried.ca)):
         words += [option, str(file)] if file is not None else []
@@ -82,7 +82,7 @@ def test_lines_to_type_work(lab: Lab) -> None:
     for case in lab.plan.cases:
         if lab.cannot(case) is not None:
             continue
-        for cause in attempt(wish(lab, case)).causes[:3]:
+        for cause in attempt(inputs(lab, case)).causes[:3]:
             seen.update(cause.commands)
     assert len(seen) > 20
     for command in seen:
@@ -159,7 +159,7 @@ def _silent(connection: socket.socket) -> None:
 )
 def test_what_is_no_tls_server(answer: Callable[[socket.socket], None], reason: Reason, text: str) -> None:
     with answering(answer) as port:
-        tried = attempt(Wish(endpoint(f"https://127.0.0.1:{port}/")))
+        tried = attempt(AttemptInputs(endpoint(f"https://127.0.0.1:{port}/")))
     assert tried.observation.outcome is Outcome.NO_CONNECTION
     assert tried.causes[0].reason is reason
     assert text in tried.causes[0].text
@@ -167,7 +167,7 @@ def test_what_is_no_tls_server(answer: Callable[[socket.socket], None], reason: 
 
 def test_a_server_that_says_nothing() -> None:
     with answering(_silent) as port:
-        tried = attempt(Wish(endpoint(f"https://127.0.0.1:{port}/"), timeout=0.5))
+        tried = attempt(AttemptInputs(endpoint(f"https://127.0.0.1:{port}/"), timeout=0.5))
     assert tried.observation.outcome is Outcome.TIMED_OUT
     assert "says nothing" in tried.causes[0].text
 
@@ -288,7 +288,7 @@ def test_answers_that_are_no_refusals_or_no_handshake(tmp_path: Path) -> None:
     file.write_text(_ANSWERS)
     plan = load(file)
     with Lab(plan) as lab:
-        tried = {case.name: attempt(wish(lab, case)) for case in plan.cases}
+        tried = {case.name: attempt(inputs(lab, case)) for case in plan.cases}
     said = {name: one.causes[0].text if one.causes else "" for name, one in tried.items()}
     assert {name for name, one in tried.items() if one.accepted} == {"open"}
     assert "The certificate was taken" in said["forbidden"]

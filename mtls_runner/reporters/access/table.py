@@ -9,8 +9,8 @@ from enum import StrEnum
 
 from mtls_runner.model.case import Case, Plan, Step
 from mtls_runner.model.endpoint import ChainKind, ClientSpec, ServerSpec
+from mtls_runner.model.objections import asks_nobody, objections
 from mtls_runner.model.observation import Observation, Outcome
-from mtls_runner.model.standing import asks_nobody, objections
 from mtls_runner.model.variants import Coordinates, coordinates, told_apart
 from mtls_runner.model.verdict import Status, Verdict
 

@@ -1,4 +1,4 @@
-"""What is tried, and with which material: a plan with one case, on a server that runs already."""
+"""What an attempt is made with: the address, the material, the options; and the plan of one case that they make."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mtls_runner.model.port import ServerBackend
 from mtls_runner.pki.own_content import Content, read_content
 from mtls_runner.registry import registry
 
-__all__ = ["PASSPHRASE", "Wish", "own_files", "plan", "system_trust"]
+__all__ = ["PASSPHRASE", "AttemptInputs", "own_files", "plan", "system_trust"]
 
 PASSPHRASE = "MTLS_RUN_PASSPHRASE"  # noqa: S105 - a variable's name
 """Holds the passphrase in the environment."""
@@ -30,7 +30,7 @@ _BUNDLES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class AttemptInputs:
     """What was typed.
 
     Args:
@@ -56,37 +56,37 @@ class Wish:
     timeout: float = 10.0
 
 
-def own_files(wish: Wish) -> OwnFiles | None:
+def own_files(inputs: AttemptInputs) -> OwnFiles | None:
     """The client's own, told by their content; ``None``: there are none.
 
     Raises:
         UsageError: a key without a certificate.
     """
-    if wish.certificate is None:
-        if wish.key is not None:
+    if inputs.certificate is None:
+        if inputs.key is not None:
             raise UsageError("--key goes with --cert: a key alone can't be presented")
         return None
-    content = read_content(wish.certificate)
+    content = read_content(inputs.certificate)
     if isinstance(content, Content) and content.pkcs12:
-        return OwnFiles(pkcs12=wish.certificate, key=wish.key)
-    return OwnFiles(wish.certificate, wish.key)
+        return OwnFiles(pkcs12=inputs.certificate, key=inputs.key)
+    return OwnFiles(inputs.certificate, inputs.key)
 
 
-def plan(wish: Wish, make: Callable[[], ServerBackend] | None = None) -> Plan:
+def plan(inputs: AttemptInputs, make: Callable[[], ServerBackend] | None = None) -> Plan:
     """A plan with the one case.
 
     Args:
-        wish: what was typed.
+        inputs: what was typed.
         make: what stands for the running server, where its log is at hand.
 
     Raises:
         UsageError: there is no such client, or the files don't go together.
     """
     known = registry()
-    files, trust = own_files(wish), wish.ca or system_trust()
+    files, trust = own_files(inputs), inputs.ca or system_trust()
     certificates: dict[str, CertificateSpec] = {}
-    if files is not None and wish.certificate is not None:
-        certificates[wish.certificate.name] = _own(wish.certificate.name, files, wish.passphrase)
+    if files is not None and inputs.certificate is not None:
+        certificates[inputs.certificate.name] = _own(inputs.certificate.name, files, inputs.passphrase)
     trusted = ""
     if trust is not None:
         trusted = trust.name if trust.name not in certificates else f"{trust.name} (--cacert)"
@@ -99,23 +99,23 @@ def plan(wish: Wish, make: Callable[[], ServerBackend] | None = None) -> Plan:
         passphrase=None,
         tls=tuple(TlsVersion),
         security_level=0,
-        address=wish.endpoint.address,
+        address=inputs.endpoint.address,
     )
     client = ClientSpec(
-        tool=known.clients.named(wish.tool) if wish.tool else known.clients.default,
-        certificate=wish.certificate.name if wish.certificate is not None else None,
-        passphrase=wish.passphrase,
+        tool=known.clients.named(inputs.tool) if inputs.tool else known.clients.default,
+        certificate=inputs.certificate.name if inputs.certificate is not None else None,
+        passphrase=inputs.passphrase,
         trust=(trusted,) if trusted else (),
-        server_name=wish.endpoint.name,
-        tls=wish.tls or (TlsVersion.V1_2, TlsVersion.V1_3),
+        server_name=inputs.endpoint.name,
+        tls=inputs.tls or (TlsVersion.V1_2, TlsVersion.V1_3),
         # TLS 1.0 and 1.1 have no signature algorithm above it
-        security_level=0 if wish.tls and max(wish.tls) < TlsVersion.V1_2 else 2,
-        request=Request(path=wish.endpoint.path),
-        timeout=wish.timeout,
+        security_level=0 if inputs.tls and max(inputs.tls) < TlsVersion.V1_2 else 2,
+        request=Request(path=inputs.endpoint.path),
+        timeout=inputs.timeout,
     )
-    span = Span(Path(str(wish.endpoint)), 1, 1, 1, 1)
-    case = Case(str(wish.endpoint), str(wish.endpoint), server, (Step("", Action.CONNECT, span, client),), span)
-    return Plan(span.path, str(wish.endpoint), "", (), certificates, (case,), "")
+    span = Span(Path(str(inputs.endpoint)), 1, 1, 1, 1)
+    case = Case(str(inputs.endpoint), str(inputs.endpoint), server, (Step("", Action.CONNECT, span, client),), span)
+    return Plan(span.path, str(inputs.endpoint), "", (), certificates, (case,), "")
 
 
 def system_trust() -> Path | None:
