@@ -86,7 +86,8 @@ class _Comparison:
         if isinstance(before, CertificateSpec) and isinstance(after, CertificateSpec):
             yield from self._validity(path, before, after)
             untold |= {"not_before", "not_after"}
-        for field in fields(before):
+        # First what an end presents: a certificate of its chain that goes with it is the same change.
+        for field in sorted(fields(before), key=lambda one: one.name != "certificate"):
             if field.name in untold:
                 continue
             one, other = getattr(before, field.name), getattr(after, field.name)
