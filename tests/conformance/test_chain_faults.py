@@ -19,7 +19,7 @@ from mtls_runner.model.blame import blame
 from mtls_runner.model.chain import client_verifies, presented, server_verifies
 from mtls_runner.model.chain_faults import Fault, faults
 from mtls_runner.model.endpoint import ClientAuth
-from mtls_runner.model.standing import objections
+from mtls_runner.model.objections import objections
 from mtls_runner.model.traits import ClientProtocol
 from mtls_runner.model.verdict import CaseFinished
 
