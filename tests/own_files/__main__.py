@@ -6,28 +6,31 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections import Counter
-from pathlib import Path
 
-from mtls_runner import Overrides
-from mtls_runner.model.traits import Runtime
-
-from .compare import disagreements
+from ..workers import workers
+from .compare import compared
 from .files import ODD
+
+_PARTS = 8
+"""That the files are shared out in."""
 
 
 def main() -> int:
     words = sys.argv[1:]
     names = [name for name in ODD if not words or any(word in name for word in words)]
-    with tempfile.TemporaryDirectory(prefix="own-files-") as directory:
-        result = disagreements(Path(directory), names, Overrides(runtime=Runtime.PROCESS))
-    for line in result.lines:
+    counts = Counter[str]()
+    wrong = list[str]()
+    with workers() as pool:
+        parts = [names[start::_PARTS] for start in range(min(_PARTS, len(names)))]
+        for answers, lines in pool.map(compared, parts):
+            counts.update(answers)
+            wrong += lines
+    for line in wrong:
         print(line)
-    counts = Counter(result.bare.values())
     asked = ", ".join(f"{number} {answer}" for answer, number in sorted(counts.items()))
-    print(f"{len(names)} files, {len(result.bare)} questions ({asked}), {len(result.lines)} disagreements")
-    return 1 if result.lines else 0
+    print(f"{len(names)} files, {counts.total()} questions ({asked}), {len(wrong)} disagreements")
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -151,7 +151,7 @@ class _Asking:
             input=json.dumps(list(jobs.values())),
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=True,
         )
         return dict(zip(jobs, json.loads(result.stdout), strict=True))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mtls_runner import Overrides
+from mtls_runner.model.traits import Runtime
 
 from .bare import Question, answers
 from .files import ODD, ROOT, Odd, issuer
 from .lab import Seen, observed
 
-__all__ = ["PROGRAMS", "Result", "disagreements"]
+__all__ = ["PROGRAMS", "Result", "compared", "disagreements"]
 
 PROGRAMS = {
     "server": ("python", "nginx"),
@@ -50,6 +52,13 @@ def disagreements(directory: Path, names: Sequence[str], nginx: Overrides) -> Re
     bare = answers(mine, odd)
     lab = observed(mine, odd, bare, nginx)
     return Result(bare, lab, odd, tuple(_lines(bare, lab, odd)))
+
+
+def compared(names: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+    """The bare programs' answers, and the disagreements; in a directory of its own, with nginx as a process."""
+    with tempfile.TemporaryDirectory(prefix="own-files-") as directory:
+        result = disagreements(Path(directory), names, Overrides(runtime=Runtime.PROCESS))
+    return list(result.bare.values()), result.lines
 
 
 def _lines(bare: dict[Question, str], lab: dict[Question, Seen], odd: dict[Question, Odd]) -> Iterator[str]:
