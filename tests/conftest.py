@@ -32,8 +32,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Twice the processors with ``-n auto``: much of a test's time it waits for containers, clocks and other processes."""
-    return 2 * len(os.sched_getaffinity(0))
+    """Three a processor with ``-n auto``: most of a test's time it waits for containers, clocks and other processes."""
+    return 3 * len(os.sched_getaffinity(0))
 
 
 #: What takes longest, by the beginning of its path. What shares what is measured once a session stands together.

@@ -398,7 +398,7 @@ COLD = {
     "forge": ("small.yaml", "-o", "forged"),
     "export": ("small.yaml", "-o", "exported"),
     "init": ("first.yaml",),
-    "implementation": ("list",),
+    "implementation": ("show", "haproxy"),
     "clean": (),
     "config": ("small.yaml",),
     "schema": ("report",),

@@ -86,7 +86,7 @@ def test_what_is_forwarded(
     changed = re.sub(rule, instead, configuration.read_text())
     assert changed != configuration.read_text()
     configuration.write_text(changed)
-    assert main([str(scenario), "--json", str(report)]) == 1
-    failed = {case["name"] for case in json.loads(report.read_text())["cases"] if case["verdict"] == "fail"}
-    assert "nobody can't say to be somebody" in failed
-    assert "forged, twin" not in failed
+    assert main([str(scenario), "--json", str(report), "-k", "somebody or twin"]) == 1
+    verdicts = {case["name"]: case["verdict"] for case in json.loads(report.read_text())["cases"]}
+    assert verdicts["nobody can't say to be somebody"] == "fail"
+    assert verdicts["forged, twin"] == "pass"
