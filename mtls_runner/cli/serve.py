@@ -25,7 +25,7 @@ from mtls_runner.model.observation import Outcome
 from mtls_runner.model.port import RunningServer
 from mtls_runner.private_files import claim
 from mtls_runner.reporters import Page, Style, is_terminal, one_line, steady_page
-from mtls_runner.reporters.transcript import look, server_lines
+from mtls_runner.reporters.transcript import server_lines
 from mtls_runner.reporters.visit import visit
 from mtls_runner.runtimes.relay import Relay
 
@@ -204,8 +204,8 @@ class _Scribe:
         name = f"{self._names[event.server]}  " if event.server in self._names else ""
         self._page.line((f"{now}  ", Style.DIM), (name, Style.TEXT), *visit(event.view))
         if self._verbose:
-            for line in server_lines(event.view):
-                self._page.line((f"      {line}", look(line)))
+            for line, style in server_lines(event.view):
+                self._page.line((f"      {line}", style))
 
 
 def _attend(attendance: Attendance, running: int, scribe: _Scribe) -> ExitCode:

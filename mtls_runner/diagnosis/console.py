@@ -31,8 +31,8 @@ def show(tried: Attempt, page: Page, marks: Marks, columns: int) -> None:
     page.line((one_line(str(tried.inputs.endpoint)), Style.STRONG))
     for note in tried.notes:
         _paragraph(page, one_line(f"note: {note}"), wide, "  ", "        ", Style.WARNING)
-    for line in transcript(tried.case, seen):
-        deeper = "  " if line[:1] in "*<>" else "    "
+    for line, style in transcript(tried.case, seen):
+        deeper = "    " if style is Style.STRONG else "  "
         _paragraph(page, line, wide, "  ", "  " + deeper, Style.DIM)
     if tried.compared:
         page.line()

@@ -96,7 +96,8 @@ class CaseItem(pytest.Item):
         if self.config.getoption("mtls_strict"):
             verdict = strictly(verdict)
         if verdict.observation is not None and verdict.status is not Status.PASS:
-            self.add_report_section("call", "handshake", "\n".join(transcript(self.case, verdict.observation)))
+            lines = (line for line, _ in transcript(self.case, verdict.observation))
+            self.add_report_section("call", "handshake", "\n".join(lines))
         if verdict.status is Status.SKIP:
             pytest.skip(verdict.skip_reason)
         if verdict.undetermined is not None:

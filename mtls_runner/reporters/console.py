@@ -187,11 +187,11 @@ class ConsoleReporter:
                     (headline(done), _look(done)),
                 )
             if self._verbose and done.observation is not None:
-                from mtls_runner.reporters.transcript import look, transcript
+                from mtls_runner.reporters.transcript import transcript
 
                 indent = "      " if case.plain else "          "
-                for line in transcript(case.alone(number), done.observation):
-                    self._page.line((indent + line, look(line)))
+                for line, style in transcript(case.alone(number), done.observation):
+                    self._page.line((indent + line, style))
                 self._open = case.plain
         left = len(names) - len(verdict.steps)
         if left and not case.plain and verdict.status is not Status.SKIP:

@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from mtls_runner.model.case import Case
 from mtls_runner.model.endpoint import ClientSpec
 from mtls_runner.model.observation import ClientView, Direction, HttpRequest, Message, Observation, Phase, ServerView
-from mtls_runner.reporters import Style, one_line, visible
+from mtls_runner.reporters import Piece, Style, one_line, visible
 from mtls_runner.snippet import MASK, is_secret
 from mtls_runner.tls.messages import issuer, subject
 
-__all__ = ["look", "server_lines", "transcript"]
+__all__ = ["server_lines", "transcript"]
 
 _MOST_BODY = 4096
 """Characters of a body that are shown."""
@@ -33,22 +33,22 @@ _PHASES = {
 _ARROWS = {Direction.SENT: ">", Direction.RECEIVED: "<"}
 
 
-def transcript(case: Case, seen: Observation) -> Iterator[str]:
-    """Lines without indentation: the client's view, then the server's."""
+def transcript(case: Case, seen: Observation) -> Iterator[Piece]:
+    """Lines without indentation: the client's view, then the server's. What ended it stands out most, what is only told least."""
     if seen.client is not None:
         yield from _client(case, seen.client, seen)
     if seen.server is not None:
         yield from server_lines(seen.server)
     elif seen.client is not None:
-        yield "server: not observed"
+        yield "server: not observed", Style.STRONG
 
 
-def _client(case: Case, client: ClientView, seen: Observation) -> Iterator[str]:
-    yield one_line(f"client: {client.tool} {client.tool_version}")
+def _client(case: Case, client: ClientView, seen: Observation) -> Iterator[Piece]:
+    yield one_line(f"client: {client.tool} {client.tool_version}"), Style.STRONG
     if client.command:
-        yield one_line(f"* {client.command}")
+        yield _note(client.command)
     if client.local_port is not None:
-        yield f"* connected from port {client.local_port}"
+        yield _note(f"connected from port {client.local_port}")
     told = {
         (Direction.RECEIVED, "Certificate"): list(
             _certificates("server certificate", client.received_chain, seen.server_chain)
@@ -61,13 +61,12 @@ def _client(case: Case, client: ClientView, seen: Observation) -> Iterator[str]:
     before, after = _around_the_handshake(client.messages)
     yield from _with_notes(before, told)
     if client.tls_version is not None:
-        yield one_line("* " + _negotiated(client.tls_version, client.cipher, client.alpn, resumed=client.resumed))
+        yield _note(_negotiated(client.tls_version, client.cipher, client.alpn, resumed=client.resumed))
     for notes in told.values():  # of messages that were not seen, or seen no more
         yield from notes
     if client.verify_code is not None:
-        yield f"* verify result {client.verify_code}" + (
-            ", but the name does not match" if client.name_mismatch else ""
-        )
+        but = ", but the name does not match" if client.name_mismatch else ""
+        yield _note(f"verify result {client.verify_code}{but}")
     if seen.server is not None and seen.server.request is not None:
         yield from _request(seen.server.request, ">")
     elif case.client is not None and client.shaken:
@@ -75,91 +74,98 @@ def _client(case: Case, client: ClientView, seen: Observation) -> Iterator[str]:
     late = list(itertools.takewhile(lambda message: message.alert, reversed(after))) if client.answered else []
     yield from _messages(after[: len(after) - len(late)])
     if not client.messages:
-        yield from (f"{_ARROWS[alert.direction]} alert {alert.name} ({alert.code})" for alert in client.alerts)
+        yield from (_alert(alert.direction, alert.name, f"{alert.code}") for alert in client.alerts)
     if client.response is not None:
-        yield f"< HTTP status {client.response.status}"
+        yield _wire("<", f"HTTP status {client.response.status}")
         yield from _fields(client.response.headers, "<")
-        yield "<"
+        yield _wire("<")
         yield from _body(client.response.body)
     if client.received:
         yield from _body(client.received)
     yield from _messages(late[::-1])  # with which it closes the connection, or the server does
     if client.timed_out:
-        yield f"* the time limit passed ({client.phase})"
+        yield _note(f"the time limit passed ({client.phase})")
     if client.error:
-        yield one_line(f"* {_said(client.error, client.error_symbol)}")
+        yield _note(_said(client.error, client.error_symbol))
     ended = _PHASES[client.phase]
     if client.phase is Phase.DONE and not client.answered:
         ended = "done"
     if client.exit_code is not None:
         own = case.client is not None and case.client.tool.own_exit_code
         ended += f"; {'curl exit' if own else 'curl would exit with'} {client.exit_code}"
-    yield f"* {ended}"
+    yield _note(ended)
 
 
-def _said_by(client: ClientSpec) -> Iterator[str]:
+def _said_by(client: ClientSpec) -> Iterator[Piece]:
     """What it asks for, or sends, where nobody else tells."""
     if client.protocol.asks:
         request = client.request
         yield from _request(HttpRequest(request.method, request.path, request.headers), ">")
     elif client.send:
-        yield f"> {client.says}"
+        yield _wire(">", client.says)
 
 
-def server_lines(server: ServerView) -> Iterator[str]:
+def server_lines(server: ServerView) -> Iterator[Piece]:
     """What a server saw of one connection, in order of time, without indentation."""
-    yield one_line(f"server: {server.source}")
-    name = [one_line(f"* asked for by the name {server.server_name}")] if server.server_name is not None else []
+    yield one_line(f"server: {server.source}"), Style.STRONG
+    name = [_note(f"asked for by the name {server.server_name}")] if server.server_name is not None else []
     told = {(Direction.RECEIVED, "ClientHello"): name}
     before, after = _around_the_handshake(server.messages)
     yield from _with_notes(before, told)
     for notes in told.values():
         yield from notes
     if server.tls_version is not None:
-        yield one_line("* " + _negotiated(server.tls_version, server.cipher, None, resumed=server.resumed))
+        yield _note(_negotiated(server.tls_version, server.cipher, None, resumed=server.resumed))
     if server.handshake_complete is not None:
-        yield "* handshake " + ("complete" if server.handshake_complete else "not complete")
+        yield _note("handshake " + ("complete" if server.handshake_complete else "not complete"))
     if server.client_subject is not None:
-        yield one_line(f"* client certificate: {server.client_subject}")
+        yield _note(f"client certificate: {server.client_subject}")
     if server.client_verify is not None:
-        yield one_line(f"* client verification: {server.client_verify}")
+        yield _note(f"client verification: {server.client_verify}")
     if server.verify_code is not None:
-        yield f"* verify result {server.verify_code}"
+        yield _note(f"verify result {server.verify_code}")
     if server.request is not None:
         yield from _request(server.request, "<")
     if server.upstream_request is not None:
-        yield "* forwarded"
+        yield _note("forwarded")
         yield from _request(server.upstream_request, ">")
     yield from _messages(after)
     if not server.messages:
-        yield from (f"{_ARROWS[alert.direction]} alert {alert.name} ({alert.code})" for alert in server.alerts)
+        yield from (_alert(alert.direction, alert.name, f"{alert.code}") for alert in server.alerts)
     if server.refused_status is not None:
-        yield f"* refused the client by HTTP status {server.refused_status}"
+        yield _note(f"refused the client by HTTP status {server.refused_status}")
     if server.error:
-        yield one_line(f"* {_said(server.error, server.error_symbol)}")
-    yield from (one_line(f"* log: {line}") for line in server.log)
+        yield _note(_said(server.error, server.error_symbol))
+    yield from (_note(f"log: {line}") for line in server.log)
 
 
-def look(line: str) -> Style:
-    """How a line of a transcript stands out on a terminal: what ended it most, what is only told least."""
-    if line.startswith(("> alert ", "< alert ")) and "close_notify" not in line:
-        return Style.FAIL
-    if line.startswith("*"):
-        return Style.DIM
-    return Style.TEXT if line.startswith((">", "<")) else Style.STRONG
+def _note(text: str) -> Piece:
+    """What is only told."""
+    return one_line(f"* {text}"), Style.DIM
+
+
+def _wire(arrow: str, text: str = "") -> Piece:
+    """What went over the wire."""
+    return one_line(f"{arrow} {text}".rstrip()), Style.TEXT
+
+
+def _alert(direction: Direction, name: str, more: str) -> Piece:
+    """Which may be what ended it."""
+    text = one_line(f"{_ARROWS[direction]} alert {name} ({more})")
+    return text, Style.TEXT if name == "close_notify" else Style.FAIL
 
 
 def _said(error: str, symbol: str) -> str:
     return error if not symbol or symbol in error else f"{error} ({symbol})"
 
 
-def _asked_for(client: ClientView) -> Iterator[str]:
+def _asked_for(client: ClientView) -> Iterator[Piece]:
     if client.certificate_requested is not None:
-        yield "* " + (
+        yield _note(
             "the server asked for a certificate" if client.certificate_requested else "no certificate asked for"
         )
     if client.ca_names:
-        yield one_line("*   issued by one of: " + ", ".join(client.ca_names))
+        yield _note("  issued by one of: " + ", ".join(client.ca_names))
 
 
 def _around_the_handshake(messages: Sequence[Message]) -> tuple[Sequence[Message], Sequence[Message]]:
@@ -172,7 +178,7 @@ def _around_the_handshake(messages: Sequence[Message]) -> tuple[Sequence[Message
     return messages[:end], messages[end:]
 
 
-def _with_notes(messages: Sequence[Message], notes: dict[tuple[Direction, str], list[str]]) -> Iterator[str]:
+def _with_notes(messages: Sequence[Message], notes: dict[tuple[Direction, str], list[Piece]]) -> Iterator[Piece]:
     """Each message, and behind the first of its kind what is known of it, which is then told."""
     for message in messages:
         yield from _messages((message,))
@@ -181,10 +187,13 @@ def _with_notes(messages: Sequence[Message], notes: dict[tuple[Direction, str], 
             yield from notes.pop((message.direction, message.name.removeprefix("Compressed")), ())
 
 
-def _messages(messages: Sequence[Message]) -> Iterator[str]:
+def _messages(messages: Sequence[Message]) -> Iterator[Piece]:
     for message in messages:
-        kind = "alert " if message.alert else ""
-        yield one_line(f"{_ARROWS[message.direction]} {kind}{message.name} ({message.size} bytes)")
+        size = f"{message.size} bytes"
+        if message.alert:
+            yield _alert(message.direction, message.name, size)
+        else:
+            yield _wire(_ARROWS[message.direction], f"{message.name} ({size})")
 
 
 def _negotiated(version: str, cipher: str | None, alpn: str | None, *, resumed: bool | None) -> str:
@@ -192,34 +201,34 @@ def _negotiated(version: str, cipher: str | None, alpn: str | None, *, resumed: 
     return ", ".join([*parts, *(["session resumed"] if resumed else [])])
 
 
-def _request(request: HttpRequest, arrow: str) -> Iterator[str]:
-    yield one_line(f"{arrow} {request.method} {request.path}")
+def _request(request: HttpRequest, arrow: str) -> Iterator[Piece]:
+    yield _wire(arrow, f"{request.method} {request.path}")
     yield from _fields(request.headers, arrow)
-    yield arrow
+    yield _wire(arrow)
 
 
-def _fields(headers: Sequence[tuple[str, str]], arrow: str) -> Iterator[str]:
+def _fields(headers: Sequence[tuple[str, str]], arrow: str) -> Iterator[Piece]:
     for name, value in headers:
-        yield one_line(f"{arrow} {name}: {MASK if is_secret(name) else value}")
+        yield _wire(arrow, f"{name}: {MASK if is_secret(name) else value}")
 
 
-def _body(body: bytes) -> Iterator[str]:
+def _body(body: bytes) -> Iterator[Piece]:
     text = visible(body.decode("utf-8", "backslashreplace"))
-    yield from text[:_MOST_BODY].splitlines()
+    yield from ((line, Style.TEXT) for line in text[:_MOST_BODY].splitlines())
     if len(text) > _MOST_BODY:
-        yield f"* … {len(body)} bytes in all"
+        yield _note(f"… {len(body)} bytes in all")
 
 
-def _certificates(title: str, chain: Sequence[bytes] | None, names: Sequence[str] | None) -> Iterator[str]:
+def _certificates(title: str, chain: Sequence[bytes] | None, names: Sequence[str] | None) -> Iterator[Piece]:
     """Subject, issuer and validity of each certificate that went over the wire, in that order."""
     if chain is None:
         return
     if not chain:
-        yield f"* {title}: an empty Certificate message"
+        yield _note(f"{title}: an empty Certificate message")
     for number, der in enumerate(chain):
         known = f" [{names[number]}]" if names is not None and number < len(names) else ""
-        yield one_line(f"* {title if number == 0 else 'then its issuer'}{known}")
-        yield from (one_line(f"*   {line}") for line in _described(der))
+        yield _note(f"{title if number == 0 else 'then its issuer'}{known}")
+        yield from (_note(f"  {line}") for line in _described(der))
 
 
 def _described(der: bytes) -> Iterator[str]:

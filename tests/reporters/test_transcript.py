@@ -13,7 +13,8 @@ from cryptography.x509.oid import NameOID
 from mtls_runner import load, run
 from mtls_runner.model.observation import ClientView, Direction, HttpResponse, Message, Observation, Phase
 from mtls_runner.model.verdict import CaseFinished
-from mtls_runner.reporters.transcript import look, transcript
+from mtls_runner.reporters import Style
+from mtls_runner.reporters.transcript import transcript
 from tests.reporters import samples
 
 
@@ -35,7 +36,7 @@ def certificate(subject: str, issuer: str) -> bytes:
 
 
 def lines(seen: Observation) -> list[str]:
-    return list(transcript(samples.case(), seen))
+    return [line for line, _ in transcript(samples.case(), seen)]
 
 
 def test_both_ends_are_told() -> None:
@@ -129,7 +130,8 @@ def test_in_order_of_time_a_request_stands_before_the_alert_that_ended_it_and_an
         if isinstance(event, CaseFinished):
             verdict = event.verdict
             assert verdict.observation is not None
-            told = list(transcript(verdict.case, verdict.observation))
+            styled = list(transcript(verdict.case, verdict.observation))
+            told = [line for line, _ in styled]
             client, server = told[: (middle := told.index("server: python ssl"))], told[middle:]
             if verdict.case.name.startswith("refused"):
                 order = [
@@ -162,6 +164,18 @@ def test_in_order_of_time_a_request_stands_before_the_alert_that_ended_it_and_an
             assert places == sorted(places), "\n".join(client)
             words = [line for line in told if line.startswith("* ") and "EXPIRED" in line]
             assert all(line.count("EXPIRED") == 1 for line in words)
-            fatal = [line for line in told if " alert " in line and line[0] in "<>" and "close_notify" not in line]
-            assert {look(line) for line in fatal} == (set() if verdict.case.name.startswith("accepts") else {"fail"})
-    assert (look("* told"), look("> GET /"), look("server: python ssl")) == ("dim", "text", "strong")
+            fatal = {line for line, style in styled if style is Style.FAIL}
+            assert bool(fatal) is not verdict.case.name.startswith("accepts")
+            assert fatal == {
+                line for line in told if " alert " in line and line[0] in "<>" and "close_notify" not in line
+            }
+            looks = {line[0]: style for line, style in styled if line[0] in "*s"}
+            assert looks == {"*": Style.DIM, "s": Style.STRONG}
+            assert {style for line, style in styled if line.startswith("> GET ")} <= {Style.TEXT}
+
+
+def test_a_body_looks_like_none_of_the_other_lines() -> None:
+    body = b"< alert bad_certificate (42)\n* told\nserver: none\n"
+    client = replace(samples.ACCEPTED.client or ClientView("", "", Phase.DONE), response=HttpResponse(200, (), body))
+    styled = dict(transcript(samples.case(), replace(samples.ACCEPTED, client=client)))
+    assert [styled[line] for line in body.decode().splitlines()] == [Style.TEXT] * 3

@@ -171,7 +171,7 @@ def _transcript(case: Case, seen: Observation, plan: Plan) -> Iterator[str]:
         client = replace(client, command="", sent_chain=sent, received_chain=received)
     if server is not None and server.log:
         server = replace(server, log=())
-    return transcript(case, replace(seen, client=client, server=server))
+    return (line for line, _ in transcript(case, replace(seen, client=client, server=server)))
 
 
 def _known(chain: tuple[str, ...] | None, plan: Plan) -> bool:
