@@ -66,8 +66,11 @@ def _taken(
             anchor = next((one.id for one in chain if one.id in trust), None)
             return f"`{leaf.id}` leads to `{anchor}`, which the {who} trusts" if anchor is not None else ""
         case Reason.EXPIRED | Reason.NOT_YET_VALID:
-            begin, end = (moment(one.resolve(now), now) for one in (leaf.not_before, leaf.not_after))
-            return f"`{leaf.id}` is valid, from {begin} to {end}"
+            begin, end = (one.resolve(now) for one in (leaf.not_before, leaf.not_after))
+            told = f"from {moment(begin, now)} to {moment(end, now)}"
+            if begin <= now <= end:
+                return f"`{leaf.id}` is valid, {told}"
+            return f"`{leaf.id}` is valid {told} only: the {who} looks at no dates, or is told to pass over them"
         case Reason.REVOKED if not lists:
             return f"the {who} looks at no CRL (crl:)"
         case Reason.REVOKED:

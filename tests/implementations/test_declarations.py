@@ -247,6 +247,23 @@ def test_a_service_is_declared_in_place(tmp_path: Path) -> None:
     assert {status for status, _ in _verdicts(path, Overrides())} == {Status.SKIP}
 
 
+def test_an_alert_says_what_a_log_leaves_open(tmp_path: Path) -> None:
+    """As hitch's, mosquitto's and PostgreSQL's, which know nothing of verify codes."""
+    good, stale = (
+        "client: {issuer: ca, usage: client}",
+        "stale: {issuer: ca, usage: client, not_before: -9d, not_after: -1d}",
+    )
+    cases = "".join(
+        f"  - {{name: {name}, client: {name}, expect: {{server-refused: [expired, crl-expired]}}}}\n"
+        for name in ("stale", "foreign")
+    )
+    path = _service(tmp_path, IN_PLACE.replace(good, f"{good}, {stale}") + cases)
+    words = "error:0A000086:SSL routines::certificate verify failed"
+    (tmp_path / "service").write_text(SERVICE.replace("{sys.exc_info()[1]}", words))
+    statuses = [status for status, _ in _verdicts(path, Overrides(allow_commands=True))]
+    assert statuses == [Status.PASS, Status.PASS, Status.FAIL]
+
+
 @pytest.mark.parametrize("flush", [True, False])
 def test_a_log_that_comes_when_a_buffer_is_full_is_found_out_at_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, flush: bool

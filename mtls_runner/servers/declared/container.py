@@ -31,8 +31,8 @@ __all__ = ["serve_in_container"]
 
 _DIRECTORY = "/mtls-run"
 _PORT = 8443
-_CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "NET_BIND_SERVICE", "SETGID", "SETUID")
-"""What a server that is started as root needs to read its files and to become somebody else."""
+_CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "NET_BIND_SERVICE", "SETGID", "SETUID", "SYS_CHROOT")
+"""What a server that is started as root needs to read its files, to become somebody else and to lock itself in."""
 
 
 @contextlib.contextmanager
