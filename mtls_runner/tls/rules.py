@@ -81,14 +81,16 @@ _BY_OPENSSL = _openssl()
 #: What other implementations send these alerts for besides, measured: Go (unknown_ca for signatures and weak digests,
 #: certificate_expired for what is not yet valid, bad_certificate for the rest, and for everything as a client), rustls
 #: (unknown_ca for CRLs, decrypt_error for weak keys and algorithms), JSSE (certificate_unknown for nearly all), NSS
-#: (bad_certificate for signatures), GnuTLS (access_denied as a server, bad_certificate as a client, for all).
+#: (bad_certificate for signatures), GnuTLS (access_denied as a server, bad_certificate as a client, for all), and Envoy
+#: (certificate_unknown for a name that it does not let in, bad_certificate_hash_value for another certificate than a pinned one).
 _BY_OTHERS: Mapping[str, frozenset[Reason]] = {
     "unknown_ca": frozenset((_R.BAD_SIGNATURE, _R.WEAK_DIGEST, _R.CRL_EXPIRED)),
     "certificate_expired": frozenset((_R.NOT_YET_VALID,)),
     "decrypt_error": frozenset((_R.WEAK_KEY, _R.WEAK_DIGEST)),
     "bad_certificate": VERDICTS,
-    "certificate_unknown": VERDICTS,
+    "certificate_unknown": VERDICTS | {_R.NOT_AUTHORIZED},
     "access_denied": VERDICTS,
+    "bad_certificate_hash_value": frozenset((_R.NOT_AUTHORIZED,)),
 }
 
 

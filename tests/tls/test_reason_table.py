@@ -133,4 +133,5 @@ def test_what_says_little_allows_nearly_all_and_what_says_nothing_none() -> None
     for alert in ("bad_certificate", "certificate_unknown", "access_denied"):
         assert alert_reasons(alert, "") >= VERDICTS
     assert alert_reasons("certificate_revoked", "") == {Reason.REVOKED}
+    assert alert_reasons("bad_certificate_hash_value", "boringssl") == {Reason.NOT_AUTHORIZED}
     assert alert_reasons("close_notify", "") == alert_reasons("internal_error", OPENSSL) == frozenset()

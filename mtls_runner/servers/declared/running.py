@@ -12,14 +12,15 @@ from mtls_runner.deadlines import Deadline
 from mtls_runner.errors import LabError
 from mtls_runner.model.endpoint import Address
 from mtls_runner.model.implementation import DeclaredServer, Implementation
-from mtls_runner.model.observation import ClientView, Phase, ServerView
+from mtls_runner.model.observation import ClientView, Direction, Phase, Reason, ServerView
 from mtls_runner.model.port import RunningServer
 from mtls_runner.runtimes.log_stream import LogStream
 from mtls_runner.servers.declared.connection_log import ConnectionLog
 from mtls_runner.servers.declared.view import facts, is_over, said, server_view
 from mtls_runner.servers.declared.visits import Visits
 from mtls_runner.servers.readiness import HEAD_REQUEST, greet
-from mtls_runner.tls.rules import heard
+from mtls_runner.tls import verify_reason
+from mtls_runner.tls.rules import alert_reasons, heard
 
 __all__ = ["OTHERS_LOG_SECONDS", "VIEW_SECONDS", "Instance", "RunningDeclared"]
 
@@ -124,7 +125,10 @@ class RunningDeclared(RunningServer):
         passed_on = client.response is not None and client.response.status in _GATEWAY_ERRORS
         if not lines or (not self._own_log and (passed_on or not self._is_telling(lines))):
             return after, None  # nothing that says anything of the connection
-        return after, self._view(lines)
+        view = self._view(lines)
+        if not self._own_log and _is_about_another(view, client, self._implementation.library):
+            return after, None  # it came late, and is about who was there before
+        return after, view
 
     def arrived(self) -> int:
         """Number of the last connection that its log tells of."""
@@ -178,6 +182,14 @@ class RunningDeclared(RunningServer):
 
     def _last_words(self) -> str:
         return "".join(f"\n  {line}" for line in self._instance.log.tail()[-_LAST_WORDS:])
+
+
+def _is_about_another(view: ServerView, client: ClientView, library: str) -> bool:
+    """Whether what a log says, in which only their order tells connections apart, is not what the server's own alert says."""
+    told = view.reasons or {verify_reason(view.verify_code or 0)} - {None}
+    alerts = (alert for alert in client.alerts if alert.fatal and alert.direction is Direction.RECEIVED)
+    meant = frozenset[Reason]().union(*(alert_reasons(alert.name, library) for alert in alerts))
+    return bool(told and meant) and told.isdisjoint(meant)
 
 
 class _Watch:
