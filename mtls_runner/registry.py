@@ -168,6 +168,10 @@ class Table(Mapping[str, T], Generic[T]):
         return lambda: self[name]
 
 
+_MANY = 40
+"""Names that are not all told where one of them was probably meant."""
+
+
 def unknown(noun: str, name: str, known: Iterable[str]) -> UsageError:
     """There is none of that name: which there are, and which of them was probably meant."""
     import difflib
@@ -175,7 +179,8 @@ def unknown(noun: str, name: str, known: Iterable[str]) -> UsageError:
     names = list(known)
     close = difflib.get_close_matches(name, names, 1)
     meant = f"; did you mean '{close[0]}'?" if close else ""
-    return UsageError(f"there is no {noun} '{name}', one of: {', '.join(names)}{meant}")
+    which = "" if close and len(names) > _MANY else f", one of: {', '.join(names)}"
+    return UsageError(f"there is no {noun} '{name}'{which}{meant}")
 
 
 class Registry:

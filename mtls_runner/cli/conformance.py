@@ -33,6 +33,7 @@ from mtls_runner.conformance.scope import chosen_clients, chosen_servers
 from mtls_runner.conformance.table import outcome_table
 from mtls_runner.engine import RunOptions, run
 from mtls_runner.errors import UsageError
+from mtls_runner.model import plural
 from mtls_runner.model.traits import Runtime
 from mtls_runner.registry import registry, unknown
 from mtls_runner.reporters import Style, is_terminal, marks_for
@@ -285,7 +286,8 @@ def _print(measurement: Measurement) -> None:
         click.echo(f"  {error}")
     counts = measurement.counts
     click.echo(
-        f"\n{told.faults} faults: {counts[CellKind.SEEN] - counts['unexpected']} passed, {counts['unexpected']} failed, "
+        f"\n{plural(told.faults, 'fault')}: {counts[CellKind.SEEN] - counts['unexpected']} passed, "
+        f"{counts['unexpected']} failed, "
         f"{counts[CellKind.BROKEN]} broken, {counts[CellKind.SKIPPED]} skipped, {counts[CellKind.GAP]} gaps"
     )
     click.echo(", ".join(f"{name} {version}" for name, version in told.versions.items()))

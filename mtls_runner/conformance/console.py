@@ -22,12 +22,15 @@ def lines(document: OutcomeTable, *, passed: str = "✓", failed: str = "✗") -
         for row in section.rows:
             yield from _row(row, passed if row.passed else failed)
         yield ""
-    yield "where ends differ"
+    if document.differences:
+        yield "where ends differ"
     for section_name, name, told in document.differences:
         yield f"  {section_name}: {name}"
         yield f"      {told}"
-    yield ""
-    yield "not run"
+    if document.differences and document.skips:
+        yield ""
+    if document.skips:
+        yield "not run"
     for reason, which in document.skips:
         yield f"  {reason}"
         yield f"      {which}"
