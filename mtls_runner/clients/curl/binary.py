@@ -95,7 +95,7 @@ class CurlBinary:
             where = f"MTLS_RUN_CURL={wanted} names no program" if wanted else "no curl on PATH"
             raise LabError(
                 f"curl is not installed: {where}. Install it (apt install curl, dnf install curl, brew install curl), "
-                "point MTLS_RUN_CURL at one, or run with --tool python."
+                "point MTLS_RUN_CURL at one, or run with --tool python (pytest: --mtls-tool python)."
             )
         path = Path(found).absolute()
         told = _run(str(path), [["--version"]], _environment(), Deadline.after(_VERSION_LIMIT))
