@@ -58,6 +58,8 @@ def openssl_cannot(spec: CertificateSpec) -> str | None:
         return f"it is signed with {spec.signature.hash}, which many builds of openssl refuse"
     if spec.signature.pss:
         return "it is signed with RSASSA-PSS"
+    if spec.key.explicit or spec.key.pss:
+        return "its key names no curve" if spec.key.explicit else "its key is for RSASSA-PSS only"
     if spec.key.format is KeyFormat.TRADITIONAL and not spec.key.algorithm.startswith("rsa"):
         return "its key has the traditional form"
     if spec.authority_key_identifier not in (None, AuthorityKeyIdentifier()):

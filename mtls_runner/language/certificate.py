@@ -135,6 +135,8 @@ class Key(Strict):
     cipher: Annotated[KeyCipher | None, word(CIPHERS, "a cipher for keys", hidden=frozenset({"aes256"}))] = about(
         "What encrypts it at rest where there is a passphrase, under OpenSSL's name.", "des-ede3-cbc"
     )
+    explicit: Maybe[Bool] = about("Whether the curve is written out, parameter by parameter (ec-p256).", True)
+    pss: Maybe[Bool] = about("Whether the RSA key is for RSASSA-PSS only (RFC 4055).", True)
     same_as: Maybe[Id] = about("The id of the certificate whose key this is too (cross-signing).", "old-root")
     file: Maybe[Text] = about("An own key, relative to the scenario; beside `certificate:`.", "tls.key")
 

@@ -309,6 +309,8 @@ def certificate_spec(
             (key.format if key else None) or KeyFormat.PKCS8,
             (key.cipher if key else None) or KeyCipher.AES_256_CBC,
             key.same_as if key else None,
+            bool(key and key.explicit),
+            bool(key and key.pss),
         ),
         "passphrase": passphrase,
         "not_before": not_before,

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from mtls_runner.language.certificate import Certificate, named_by
+from mtls_runner.language.certificate import Certificate, Key, named_by
 from mtls_runner.language.certificates import RIVALS, Certificates, Declared
 from mtls_runner.language.context import Context
 from mtls_runner.language.document import Document, Loc, meant
 from mtls_runner.language.x509_words import KEY_ALGORITHMS
 from mtls_runner.model.case import Case
-from mtls_runner.model.certificate import CertificateSpec
+from mtls_runner.model.certificate import CertificateSpec, KeyAlgorithm, KeyFormat
 from mtls_runner.model.chain import Verifier, client_verifies, lineage, server_verifies
 from mtls_runner.model.chain_faults import faults
 from mtls_runner.model.endpoint import ClientAuth
@@ -124,6 +124,7 @@ class _CertificateCheck:
 
     def _key(self) -> None:
         key = self._model.key
+        self._form(key)
         if key is None or key.same_as is None:
             return
         if key.algorithm is not None:
@@ -132,6 +133,23 @@ class _CertificateCheck:
             self._unknown(self._loc("key", "same_as"), key.same_as)
         elif key.same_as == self._declared.id or self._key_circle(key.same_as):
             self._error(self._loc("key", "same_as"), "these keys are each other's, in a circle")
+
+    def _form(self, key: Key | None) -> None:
+        merged = self._certificates.merged(self._declared.id)
+        if key is None or merged is None:
+            return
+        algorithm = self._certificates.algorithm(merged)
+        if key.explicit and algorithm is not KeyAlgorithm.EC_P256:
+            self._error(
+                self._loc("key", "explicit"), f"the lab writes out P-256 only; this key is {algorithm}", key=True
+            )
+        if key.pss and not algorithm.value.startswith("rsa"):
+            self._error(
+                self._loc("key", "pss"), f"only an RSA key makes PSS signatures; this one is {algorithm}", key=True
+            )
+        elif key.pss and (merged.passphrase is not None or key.format is KeyFormat.TRADITIONAL):
+            why = "a key for RSASSA-PSS only is written as PKCS#8, and not encrypted"
+            self._error(self._loc("key", "pss"), why, key=True)
 
     def _authority_key(self) -> None:
         for name, id_ in named_by(self._model.authority_key_identifier):

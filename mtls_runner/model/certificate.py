@@ -181,7 +181,9 @@ class KeySpec:
     same_as: str | None = None
     """Id of another certificate whose key this one shares (cross-signing); ``algorithm`` is then that one's."""
     explicit: bool = False
-    """The curve is written out parameter by parameter, as only the user's own files have it (RFC 5480 §2.1.1 forbids it)."""
+    """The curve is written out parameter by parameter (SEC 1 §C.2; RFC 5480 §2.1.1 forbids it), not named."""
+    pss: bool = False
+    """The certificate says that the RSA key is for RSASSA-PSS only (``id-RSASSA-PSS``, RFC 4055 §1.2)."""
 
 
 _BRIEFLY = timedelta(hours=1)
@@ -272,6 +274,8 @@ class Defect(StrEnum):
     """The private key handed out is of another type (RSA where the certificate is EC, and the reverse)."""
     WRONG_ISSUER_NAME = "wrong-issuer-name"
     """The issuer field names nobody in the lab; the signature is the issuer's."""
+    REENCODED_ISSUER_NAME = "reencoded-issuer-name"
+    """The issuer's name in another type of string (PrintableString) than the issuer writes itself (UTF8String)."""
     NO_BASIC_CONSTRAINTS = "no-basic-constraints"
     """An authority without basicConstraints."""
     BASIC_CONSTRAINTS_NOT_CRITICAL = "basic-constraints-not-critical"

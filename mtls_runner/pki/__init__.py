@@ -10,13 +10,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mtls_runner.errors import MaterialError
-from mtls_runner.model.certificate import PEM_ONLY, CertificateSpec, Credential, FileForm, PresentedFiles, Secret
+from mtls_runner.model.certificate import (
+    PEM_ONLY,
+    CertificateSpec,
+    Credential,
+    FileForm,
+    KeyFormat,
+    PresentedFiles,
+    Secret,
+)
 from mtls_runner.model.chain import Issuers
 from mtls_runner.model.endpoint import ChainKind, ChainSpec, KeySource
 from mtls_runner.model.revocation import CrlSpec, OcspAnswer, ResponderSpec
 from mtls_runner.pki.forge import Forge, Forged
 from mtls_runner.pki.keys import KeyPool, Progress
-from mtls_runner.pki.pem import certificate_pem, pem_key
+from mtls_runner.pki.pem import certificate_pem, pem_block, pem_key
 from mtls_runner.private_files import file_names, make_private, write_private
 from mtls_runner.tls.messages import subject
 
@@ -201,7 +209,7 @@ class Store:
         with self._lock:
             if certificate not in self._opened:
                 forged = self._forged[certificate]
-                pem = pem_key(forged.key, forged.spec.key.format, forged.spec.key.cipher, None)
+                pem = _key_pem(forged, None)
                 self._opened[certificate] = _save(self._base(certificate), ".opened.key", pem)
             return self._opened[certificate]
 
@@ -345,7 +353,7 @@ class Store:
         forged = self._forged[certificate]
         spec = forged.spec
         try:
-            key = pem_key(forged.key, spec.key.format, spec.key.cipher, spec.passphrase)
+            key = _key_pem(forged, spec.passphrase)
         except MaterialError as error:
             raise MaterialError(f"certificate {certificate!r}: {error}") from error
         base = self._base(certificate)
@@ -401,6 +409,17 @@ class Store:
 
 def _save(base: Path, ending: str, data: bytes) -> Path:
     return write_private(base.with_name(base.name + ending), data)
+
+
+def _key_pem(forged: Forged, passphrase: Secret | None) -> bytes:
+    spec = forged.spec.key
+    if not spec.pss:
+        return pem_key(forged.key, spec.format, spec.cipher, passphrase)
+    if passphrase is not None or spec.format is not KeyFormat.PKCS8:
+        raise MaterialError("a key for RSASSA-PSS only is written as PKCS#8, and not encrypted")
+    from mtls_runner.pki.key_forms import pss_private_key  # brings in the ASN.1 library
+
+    return pem_block("PRIVATE KEY", pss_private_key(forged.key))
 
 
 def _save_passphrase(base: Path, passphrase: Secret | None) -> Path | None:

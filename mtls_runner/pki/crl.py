@@ -72,7 +72,7 @@ def _make(
     start: datetime,
 ) -> bytes:
     signer = stranger(issuer.key.private) if Defect.WRONG_SIGNATURE_KEY in spec.defects else issuer.key.private
-    how = scheme(signer, SignatureSpec())
+    how = scheme(signer, SignatureSpec(pss=issuer.pss))
     builder = (
         x509.CertificateRevocationListBuilder()
         .issuer_name(distinguished_name(_STRANGER) if Defect.WRONG_ISSUER_NAME in spec.defects else issuer.name)
@@ -88,7 +88,7 @@ def _make(
             odd[_unused(listed.keys() | odd.keys())] = serial
             entry = replace(entry, serial=next(reversed(odd)))
         builder = builder.add_revoked_certificate(_revoked(entry, start))
-    der = builder.sign(signer, how.hash).public_bytes(Encoding.DER)
+    der = builder.sign(signer, how.hash, rsa_padding=how.padding).public_bytes(Encoding.DER)
     if odd:
         from mtls_runner.pki.rework import rework_crl
 

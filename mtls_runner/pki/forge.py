@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from cryptography import x509
@@ -27,11 +27,14 @@ __all__ = ["Forge", "Forged", "Identities", "Issuer", "is_proper_serial"]
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
-    """What signing a certificate takes: a name, a key, and the identifier by which the certificate calls that key."""
+    """What signing a certificate takes: a name, a key, the identifier by which the certificate calls that key, and whether that
+    key is for RSASSA-PSS only.
+    """
 
     name: x509.Name
     key: KeyPair
     identifier: bytes
+    pss: bool = False
 
 
 class Identities:
@@ -239,7 +242,7 @@ class Forge:
                 raise FileUnusable(f"its issuer {certificate!r} can't sign: {own.text}", reason=own.reason)
             return own
         key = self._identities.key(certificate)
-        return Issuer(distinguished_name(spec.subject), key, key.identifier)
+        return Issuer(distinguished_name(spec.subject), key, key.identifier, spec.key.pss)
 
     def authority_key(
         self, names: AuthorityKeyIdentifier, issuer_id: str, issuer: Issuer
@@ -266,7 +269,7 @@ class Forge:
         issuer = self.issuer(spec.issuer if spec.issuer is not None else spec.id)
         extra = self._identities.wrong_key(spec.id, Defect.WRONG_SIGNATURE_KEY)
         signer = (extra or issuer.key).private
-        how = scheme(signer, spec.signature)
+        how = scheme(signer, replace(spec.signature, pss=True) if issuer.pss else spec.signature)
         serial = self._serials[spec.id]
         begin, end = spec.not_before.resolve(self._start), spec.not_after.resolve(self._start)
         builder = (
@@ -293,11 +296,14 @@ class Forge:
         if _odd(spec, how, serial) or begin > end or repeated:
             from mtls_runner.pki.rework import rework  # brings in the ASN.1 library, which few scenarios need
 
-            der = rework(der, spec, signer, how, serial=serial, validity=(begin, end), repeated=repeated)
+            der = rework(der, spec, key.public, signer, how, serial=serial, validity=(begin, end), repeated=repeated)
         wrong = self._identities.wrong_key(spec.id, Defect.KEY_MISMATCH) or self._identities.wrong_key(
             spec.id, Defect.KEY_TYPE_MISMATCH
         )
         return Forged(spec, der, subject_of(der), (wrong or key).private)
+
+
+_REWORKED = frozenset((Defect.VERSION_1, Defect.CORRUPTED_SIGNATURE, Defect.REENCODED_ISSUER_NAME))
 
 
 def _odd(spec: CertificateSpec, how: Scheme, serial: int) -> bool:
@@ -305,8 +311,9 @@ def _odd(spec: CertificateSpec, how: Scheme, serial: int) -> bool:
     return (
         how.weak is not None
         or not is_proper_serial(serial)
-        or Defect.VERSION_1 in spec.defects
-        or Defect.CORRUPTED_SIGNATURE in spec.defects
+        or not _REWORKED.isdisjoint(spec.defects)
+        or spec.key.explicit
+        or spec.key.pss
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -10,16 +11,20 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from mtls_runner.errors import MaterialError
 from mtls_runner.model.certificate import CertificateSpec, Defect
-from mtls_runner.pki.keys import PrivateKey, Scheme
+from mtls_runner.pki.keys import PrivateKey, PublicKey, Scheme
 from mtls_runner.tls import asn1
 
 __all__ = ["rework", "rework_crl"]
+
+_PRINTABLE = re.compile(r"[A-Za-z0-9 '()+,./:=?-]*")
 
 
 def rework(
     der: bytes,
     spec: CertificateSpec,
+    public: PublicKey,
     signer: PrivateKey,
     how: Scheme,
     *,
@@ -32,6 +37,7 @@ def rework(
     Args:
         der: the twin, right in all other respects.
         spec: says which defects.
+        public: its key.
         signer: signs the result.
         how: with which hash and padding.
         serial: any integer.
@@ -41,6 +47,12 @@ def rework(
     twin = asn1.x509.Certificate.load(der)
     tbs = twin["tbs_certificate"]
     fields = {name: tbs[name] for name in ("issuer", "subject", "subject_public_key_info")}
+    if spec.key.explicit or spec.key.pss:
+        from mtls_runner.pki.key_forms import public_key_info
+
+        fields["subject_public_key_info"] = public_key_info(public, spec.key)
+    if Defect.REENCODED_ISSUER_NAME in spec.defects:
+        fields["issuer"] = _in_printable_strings(fields["issuer"])
     fields["serial_number"] = serial
     fields["validity"] = asn1.x509.Validity({"not_before": _time(validity[0]), "not_after": _time(validity[1])})
     fields["signature"] = _algorithm(signer, how) if how.weak is not None else tbs["signature"]
@@ -85,6 +97,19 @@ def rework_crl(der: bytes, serials: Mapping[int, int], signer: PrivateKey, how: 
     made["signature"] = how.sign(signer, signed)
     encoded: bytes = made.dump(force=True)
     return encoded
+
+
+def _in_printable_strings(name: Any) -> Any:
+    """The same name, its UTF8Strings as PrintableStrings (X.680 §41.4 says what these can hold)."""
+    for rdn in name.chosen:
+        for attribute in rdn:
+            value = attribute["value"]
+            if getattr(value, "name", "") != "utf8_string":
+                continue
+            if not _PRINTABLE.fullmatch(value.native):
+                raise MaterialError(f"{value.native!r} has letters that no PrintableString can hold")
+            attribute["value"] = asn1.x509.DirectoryString(name="printable_string", value=value.native)
+    return name
 
 
 def _time(moment: datetime) -> Any:

@@ -165,6 +165,8 @@ def test_name_constraints(load_text: Load) -> None:
             "{algorithm: rsa-2048, format: traditional, cipher: des3}",
             KeySpec(KeyAlgorithm.RSA_2048, KeyFormat.TRADITIONAL, KeyCipher.DES_EDE3_CBC),
         ),
+        ("{algorithm: ec-p256, explicit: true}", KeySpec(explicit=True)),
+        ("{algorithm: rsa-2048, pss: true}", KeySpec(KeyAlgorithm.RSA_2048, pss=True)),
         ("{same_as: ca}", KeySpec(KeyAlgorithm.RSA_1024, same_as="ca")),
     ],
 )
@@ -200,7 +202,7 @@ def test_the_rest_of_a_description(load_text: Load) -> None:
     spec = made(
         load_text,
         "serial: 0x1A, subject: 'CN=a\\,b,O=c', signature: {hash: sha384, pss: true}, defects: [version-1, key-mismatch], "
-        "extensions: {1.3.6.1.4.1.5.1: '05 00', 1.2.3: {der: '0c:01:78', critical: true}}, "
+        "extensions: {1.3.6.1.4.1.5.1: '05 00', 1.2.3: {der: '0c:01:78', critical: true}, 1.2.4: {size: 300}}, "
         "subject_key_identifier: null, authority_key_identifier: null",
         ca="key: rsa-2048",
     )
@@ -211,6 +213,7 @@ def test_the_rest_of_a_description(load_text: Load) -> None:
     assert spec.extensions == (
         Extension("1.3.6.1.4.1.5.1", b"\x05\x00"),
         Extension("1.2.3", b"\x0c\x01x", critical=True),
+        Extension("1.2.4", b"\x04\x82\x01\x2c" + bytes(300)),
     )
     assert (spec.subject_key_identifier, spec.authority_key_identifier) == (False, None)
 
@@ -329,6 +332,14 @@ def test_where_passphrases_come_from(load_text: Load, monkeypatch: pytest.Monkey
         ("authority_key_identifier: {serials: true}", "there is no key 'serials' here"),
         ("authority_key_identifier: {key: [ca]}", "this names nobody"),
         ("authority_key_identifier: ca", "a mapping (key: value) is expected here, not text"),
+        ("key: {algorithm: ec-p384, explicit: true}", "the lab writes out P-256 only; this key is ec-p384"),
+        ("key: {algorithm: ec-p384, pss: true}", "only an RSA key makes PSS signatures; this one is ec-p384"),
+        (
+            "key: {algorithm: rsa-2048, pss: true}, passphrase: x",
+            "a key for RSASSA-PSS only is written as PKCS#8, and not encrypted",
+        ),
+        ("extensions: {1.2.3: {size: 4, der: 05 00}}", "the value of an extension is given once"),
+        ("extensions: {1.2.3: {size: -1}}", "this number is out of range"),
         ("key: {same_as: client}", "these keys are each other's, in a circle"),
         ("subject: CN=a;b", "this is not a distinguished name as RFC 4514 writes it"),
         ("subject: XX=a", "this is not a distinguished name as RFC 4514 writes it"),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mtls_runner.errors import MaterialError
 from mtls_runner.model.certificate import Credential, Defect, KeyAlgorithm, KeySpec, SignatureSpec
 from mtls_runner.pki import Store
 
@@ -96,6 +97,24 @@ def test_a_wrong_issuer_name(make: MakeStore) -> None:
     assert "Issuer: CN=ca " in text(store, "good")
     assert code(store, "bad") == NO_ISSUER
     assert code(store, "good") == 0
+
+
+def test_the_issuers_name_in_another_type_of_string(make: MakeStore) -> None:
+    store = make(authority(subject="CN=ca,O=Lab"), leaf("other", defects=(Defect.REENCODED_ISSUER_NAME,)), leaf("same"))
+
+    def issuer(certificate: str) -> set[str]:
+        parsed = public(store.credential(certificate).certificate_path, "asn1parse")
+        return set(re.findall(r"(\w+STRING) +:(?:ca|Lab)\b", parsed))
+
+    assert issuer("other") == {"PRINTABLESTRING"}
+    assert issuer("same") == {"UTF8STRING"}
+    assert code(store, "other") == code(store, "same") == 0  # RFC 5280 §7.1: the type of string does not count
+
+
+def test_a_name_that_no_printable_string_can_hold(make: MakeStore) -> None:
+    store = make(authority(subject="CN=Zoë"), leaf("leaf", defects=(Defect.REENCODED_ISSUER_NAME,)))
+    with pytest.raises(MaterialError, match=r"certificate 'leaf'.*has letters that no PrintableString can hold"):
+        store.credential("leaf")
 
 
 def test_an_authority_without_basic_constraints(make: MakeStore) -> None:

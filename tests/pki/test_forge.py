@@ -10,6 +10,7 @@ from mtls_runner.errors import MaterialError
 from mtls_runner.model.certificate import (
     BasicConstraints,
     CertificateSpec,
+    Defect,
     KeyAlgorithm,
     KeySpec,
     Moment,
@@ -274,6 +275,33 @@ def test_descriptions_that_cannot_be_met(make: MakeStore, bad: CertificateSpec, 
     with pytest.raises(MaterialError, match="certificate 'bad'"):
         store.bundle(["ca", "bad"])
     assert code(store, "good") == 0
+
+
+EXPLICIT_CURVE = 94  # X509_V_ERR_EC_KEY_EXPLICIT_PARAMS
+
+
+def test_a_curve_that_is_written_out(make: MakeStore) -> None:
+    store = make(authority(), leaf("explicit", key=KeySpec(explicit=True)), leaf("named"))
+    assert "Field Type: prime-field" in openssl.show(store.credential("explicit").certificate_path)
+    assert "Field Type" not in openssl.show(store.credential("named").certificate_path)
+    assert code(store, "explicit") == EXPLICIT_CURVE
+    assert code(store, "named") == 0
+
+
+def test_rsa_keys_for_rsassa_pss_only(make: MakeStore) -> None:
+    pss = KeySpec(KeyAlgorithm.RSA_2048, pss=True)
+    store = make(authority(key=pss), leaf("leaf", key=pss), leaf("forged", defects=(Defect.WRONG_SIGNATURE_KEY,)))
+    for certificate in ("ca", "leaf"):
+        credential = store.credential(certificate)
+        assert credential.key_path is not None
+        shown = openssl.show(credential.certificate_path)
+        assert "Public Key Algorithm: rsassaPss" in shown
+        assert "Signature Algorithm: rsassaPss" in shown
+        assert "PSS parameter restrictions" in openssl.output("pkey", "-noout", "-text", "-in", credential.key_path)
+        of_key = openssl.output("pkey", "-pubout", "-in", credential.key_path)
+        assert of_key == openssl.output("x509", "-noout", "-pubkey", "-in", credential.certificate_path)
+    assert code(store, "leaf") == 0
+    assert code(store, "forged") == BAD_SIGNATURE
 
 
 def test_identities_never_share_a_key_unless_on_purpose(make: MakeStore) -> None:
