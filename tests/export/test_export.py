@@ -117,6 +117,39 @@ def test_what_was_forged_is_not_an_export(scenario: Path, tmp_path: Path) -> Non
     assert sorted(file.name for file in out.rglob("*")) == before
 
 
+def test_own_files_are_given_as_they_are(tmp_path: Path) -> None:
+    """Made by openssl, loaded by curl: by --cert-type and --key-type."""
+    made = (
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout own.key -out own.pem -days 30 -subj /CN=own",
+        "x509 -in own.pem -outform DER -out own.der",
+        "pkey -in own.key -outform DER -out own.key.der",
+        "pkcs12 -export -inkey own.key -in own.pem -out own.p12 -passout pass:secret",
+    )
+    for line in made:
+        subprocess.run(["openssl", *line.split()], cwd=tmp_path, check=True, capture_output=True)
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "ca: {}\nleaves:\n  server: {}\n"
+        "  bag: {pkcs12: own.p12, passphrase: secret, issuer: self}\n"
+        "  bare: {certificate: own.der, key: own.key.der, issuer: self}\n"
+        "server: {trust: [ca, bag]}\ncases:\n"
+        "  - {name: bag, client: {tool: curl, certificate: bag}, expect: accepted}\n"
+        "  - {name: bare, client: {tool: curl, certificate: bare}, expect: accepted}\n"
+        "  - {name: locked, client: {tool: curl, certificate: bag, passphrase: wrong}, "
+        "expect: {client-unusable: wrong-passphrase}}\n"
+    )
+    out = tmp_path / "out"
+    assert main(["export", str(file), "-o", str(out)]) == 0
+    for name in ("own.p12", "own.der", "own.key.der"):
+        assert (out / "files" / name).read_bytes() == (tmp_path / name).read_bytes()
+    result = run(out / "run.sh", tmp_path / "temporary")
+    assert {line.name: (line.passed, line.exit) for line in result.cases.values()} == {
+        "bag": (True, 0),
+        "bare": (True, 0),
+        "locked": (True, 58),
+    }, result.text
+
+
 def test_what_can_not_be_shown_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text(
