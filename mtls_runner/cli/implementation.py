@@ -12,7 +12,8 @@ from mtls_runner.errors import ScenarioError, UsageError
 from mtls_runner.language.implementations.reading import read_implementation, shipped
 from mtls_runner.language.tree import of_tree
 from mtls_runner.model.implementation import Honours, Implementation, Pattern
-from mtls_runner.registry import DECLARATION, declaration_files, unknown
+from mtls_runner.registry import DECLARATION, unknown
+from mtls_runner.registry.additions import declaration_files
 from mtls_runner.runtimes.installed import Installed, missing_program
 
 __all__ = ["check", "declarations", "list_all", "new", "show"]

@@ -18,7 +18,7 @@ from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.certificate import Secret
 from mtls_runner.model.implementation import Implementation
 from mtls_runner.model.traits import BackendTraits, ClientTraits
-from mtls_runner.registry import declaration_files
+from mtls_runner.registry.additions import declaration_files
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from mtls_runner.errors import UsageError
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
-
     from mtls_runner.model.implementation import Implementation
     from mtls_runner.model.traits import BackendTraits, ClientTraits, ReporterTraits
 
@@ -30,7 +27,6 @@ __all__ = [
     "Registry",
     "Table",
     "consent_given",
-    "declaration_files",
     "declared_backend",
     "declared_client",
     "registry",
@@ -57,12 +53,11 @@ _REPORTERS = {
     "access-markdown": "mtls_runner.reporters.traits:ACCESS_MARKDOWN",
 }
 #: Where those lie that come with the lab and are declared in files.
-DECLARED = os.path.join(os.path.dirname(__file__), "implementations")  # noqa: PTH118, PTH120 - in every start
+DECLARED = os.path.join(os.path.dirname(os.path.dirname(__file__)), "implementations")  # noqa: PTH118, PTH120 - in every start
 DECLARATION = "implementation.yaml"
 CONSENT_VARIABLE = "MTLS_RUN_ALLOW_COMMANDS"
 #: Why something is skipped that nobody who is not the scenario has consented to.
 NO_CONSENT = "{what}: --allow-commands (or " + CONSENT_VARIABLE + "=1, or pytest's mtls_allow_commands) lets it"
-_SERVES, _CONNECTS = b"\nserver:", b"\nclient:"
 
 T = TypeVar("T", "BackendTraits", "ClientTraits", "ReporterTraits")
 
@@ -214,18 +209,12 @@ def registry(*, consent: bool = False) -> Registry:
         Table(
             "backend",
             _shipped(_BACKENDS | _WITH_CONSENT if consent else _BACKENDS),
-            lambda: (
-                _installed(_Kind["BackendTraits"]("backend", "backends", "BackendTraits")),
-                _declared(_SERVES, partial(declared_backend, consent=consent)),
-            ),
+            lambda: _additions().backends(consent=consent),
         ),
         Table(
             "tool",
             _shipped(_CLIENTS),
-            lambda: (
-                _installed(_Kind["ClientTraits"]("tool", "clients", "ClientTraits")),
-                _declared(_CONNECTS, partial(declared_client, consent=consent)),
-            ),
+            lambda: _additions().clients(consent=consent),
         ),
     )
 
@@ -233,40 +222,11 @@ def registry(*, consent: bool = False) -> Registry:
 @lru_cache(maxsize=1)
 def reporters() -> Table[ReporterTraits]:
     """Those that write files: with the lab, and of installed distributions."""
-    kind = _Kind["ReporterTraits"]("reporter", "reporters", "ReporterTraits")
-    return Table("reporter", _shipped(_REPORTERS), lambda: (_installed(kind), {}))
+    return Table("reporter", _shipped(_REPORTERS), lambda: _additions().reporters())
 
 
-class _Kind(Generic[T]):
-    """What a table has.
-
-    Args:
-        noun: what one of them is called in a message.
-        group: the last part of the entry points' group.
-        traits: the class in :mod:`mtls_runner.model.traits`, which is not loaded to know the names.
-    """
-
-    __slots__ = ("group", "noun", "traits")
-
-    def __init__(self, noun: str, group: str, traits: str) -> None:
-        self.noun = noun
-        self.group = group
-        self.traits = traits
-
-    def installed(self, point: EntryPoint) -> Callable[[], T]:
-        """What loads a distribution's; it raises UsageError where that can't be done."""
-
-        def load() -> T:
-            of = f"the {self.noun} '{point.name}'" + (f" of {point.dist.name}" if point.dist is not None else "")
-            try:
-                found = point.load()
-            except Exception as error:  # a distribution's own code, which may fail in any way
-                raise UsageError(f"{of} can't be loaded: {type(error).__name__}: {error}") from error
-            if type(found).__name__ != self.traits or found.name != point.name:
-                raise UsageError(f"{of}: {point.value} is no {self.traits} of that name (mtls_runner.model.traits)")
-            return cast("T", found)
-
-        return load
+def _additions() -> Any:
+    return import_module("mtls_runner.registry.additions")
 
 
 def declared_backend(implementation: Implementation, *, consent: bool = False) -> BackendTraits:
@@ -281,50 +241,6 @@ def declared_client(implementation: Implementation, *, consent: bool = False) ->
     return cast("ClientTraits", made)
 
 
-def _declared(section: bytes, make: Callable[[Implementation], T]) -> dict[str, Callable[[], T]]:
-    """Declarations that have a section; they are read when one is asked for."""
-
-    def loader(name: str, path: str) -> Callable[[], T]:
-        def load() -> T:
-            reading = import_module("mtls_runner.language.implementations.reading")
-            return make(reading.shipped(Path(path), name))
-
-        return load
-
-    found: dict[str, Callable[[], T]] = {}
-    for name, path in declaration_files().items():
-        try:
-            with open(path, "rb") as file:  # noqa: PTH123
-                if section in file.read():
-                    found[name] = loader(name, path)
-        except OSError:
-            found[name] = loader(name, path)  # which says what is wrong to whoever names it
-    return found
-
-
-@lru_cache(maxsize=1)
-def declaration_files() -> dict[str, str]:
-    """Name → file of those that come with the lab, and of those that installed distributions bring."""
-    found = {name: f"{DECLARED}/{name}/{DECLARATION}" for name in sorted(os.listdir(DECLARED))}  # noqa: PTH208
-    found = {name: path for name, path in found.items() if os.path.exists(path)}  # noqa: PTH110
-    for point in _entry_points("implementations"):
-        found.setdefault(point.name, _brought(point))
-    return found
-
-
-def _brought(point: EntryPoint) -> str:
-    """The file in the folder that an entry point names as a package's (``my_package.implementations.mine``).
-
-    No code of the package's is run for that.
-    """
-    from importlib.util import find_spec
-
-    package, *folders = point.module.split(".")
-    spec = find_spec(package)
-    places = list(spec.submodule_search_locations or ()) if spec is not None else []
-    return os.path.join(*(places or [package])[:1], *folders, DECLARATION)  # noqa: PTH118
-
-
 def _shipped(places: Mapping[str, str]) -> dict[str, Callable[[], Any]]:
     """What loads the lab's own."""
 
@@ -333,23 +249,3 @@ def _shipped(places: Mapping[str, str]) -> dict[str, Callable[[], Any]]:
         return lambda: getattr(import_module(module), attribute)
 
     return {name: loader(place) for name, place in places.items()}
-
-
-def _installed(kind: _Kind[T]) -> dict[str, Callable[[], T]]:
-    """What loads those of distributions."""
-    found: dict[str, Callable[[], T]] = {}
-    for point in _entry_points(kind.group):
-        found.setdefault(point.name, kind.installed(point))
-    return found
-
-
-def _entry_points(kind: str) -> tuple[EntryPoint, ...]:
-    """Of all installed distributions. The standard library's reader is only loaded where there is something to read."""
-    from mtls_runner.distributions import GROUP, declarations
-
-    group = GROUP + kind
-    if not any(group in text for text in declarations()):
-        return ()
-    from importlib.metadata import entry_points
-
-    return tuple(sorted(entry_points(group=group), key=lambda point: point.name))
