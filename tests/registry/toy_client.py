@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import http.client
 import ssl
+from dataclasses import fields
 
 from mtls_runner.deadlines import Deadline
 from mtls_runner.model.endpoint import Address, ChainKind, ClientSpec
@@ -22,8 +23,8 @@ class ToyClient(Client):
         return "1.0"
 
     def cannot(self, client: ClientSpec) -> str | None:
-        usual = ClientSpec(client.tool)
-        set_ = [name for name in ClientSpec.__slots__ if getattr(client, name) != getattr(usual, name)]
+        usual, names = ClientSpec(client.tool), [field.name for field in fields(ClientSpec)]
+        set_ = [name for name in names if getattr(client, name) != getattr(usual, name)]
         unknown = [name for name in set_ if name not in _KNOWN]
         if unknown:
             return f"a toy knows no {unknown[0]}"
