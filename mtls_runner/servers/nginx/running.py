@@ -112,12 +112,7 @@ class RunningNginx(RunningServer):
             LabError: it can't be told what of the log belongs to which connection.
         """
         with self._state.one_at_a_time:
-            if self._log.ended:
-                why = self._log.cut() if self._log.cut is not None else ""
-                if why:
-                    raise EngineError(why)
-                last = "".join(f"\n  {line}" for line in self._log.tail()[-_LAST_WORDS:])
-                raise LabError(f"nginx ended; its last words:{last}")
+            self._check_log()
             if self._state.unsettled:
                 self._settle(Deadline.after(_FENCE_SECONDS))
             if self._state.unsettled and self._log_is_whole:
@@ -130,6 +125,21 @@ class RunningNginx(RunningServer):
                 self._upstream()
             self._state.unsettled = True
             yield _Watch(self)
+
+    def _check_log(self) -> None:
+        """Whether it goes on.
+
+        Raises:
+            EngineError: the way to the container was cut off.
+            LabError: nginx has ended.
+        """
+        if not self._log.ended:
+            return
+        why = self._log.cut() if self._log.cut is not None else ""
+        if why:
+            raise EngineError(why)
+        last = "".join(f"\n  {line}" for line in self._log.tail()[-_LAST_WORDS:])
+        raise LabError(f"nginx ended; its last words:{last}")
 
     def _forget_strangers(self) -> None:
         """Nobody is watched now: whatever the log tells of is somebody else's."""
@@ -226,6 +236,7 @@ class RunningNginx(RunningServer):
         if self._check is not None:
             self._check()
         if self._log_is_whole and not silent and not is_told(client, lines):
+            self._check_log()
             raise LabError(
                 f"nginx's log does not tell within {_VIEW_SECONDS:g} s how this connection ended: nobody knows what it saw"
             )
