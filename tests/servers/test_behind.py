@@ -125,13 +125,16 @@ def test_a_configuration_that_connects_to_no_such_upstream(here: Path) -> None:
     assert all("proxy-haproxy.cfg connects to no elsewhere" in case["error"] for case in cases)
 
 
-def test_a_stub_stands_behind_nginx_only(here: Path) -> None:
-    for file in ROOT.glob("proxy-haproxy.*"):
-        (here / file.name).write_text(
-            re.sub(r"expect: \{.*", "expect: accepted", file.read_text()).replace("{app: app}", "[app]")
-        )
-    cases = _seen(here / "proxy-haproxy.yaml", code=5)
-    assert all("HAProxy meets servers of the file (upstreams: {app: ID})" in case["skip_reason"] for case in cases)
+@pytest.mark.parametrize(("tls", "code", "status"), [("", 0, 200), (" ssl verify none", 1, 503)])
+def test_a_stub_in_the_clear_stands_behind_others_too(here: Path, tls: str, code: int, status: int) -> None:
+    wanted = "expect: {outcome: accepted, upstream_headers: {host: {contains: localhost}}}"
+    text = (ROOT / "proxy-haproxy.yaml").read_text().replace("{app: app}", "[app]")
+    (here / "proxy-haproxy.yaml").write_text(re.sub(r"expect: \{.*", wanted, text))
+    configuration = (ROOT / "proxy-haproxy.cfg").read_text()
+    (here / "proxy-haproxy.cfg").write_text(re.sub(r"(server app app:8443).*", rf"\1{tls}", configuration))
+    (case,) = _seen(here / "proxy-haproxy.yaml", "-k", "knows", code=code)
+    assert case["observed"]["status"] == status
+    assert (case["observed"]["upstream_headers"] is None) == (code == 1)
 
 
 def test_nobody_else_comes_through_the_port_that_a_container_has() -> None:

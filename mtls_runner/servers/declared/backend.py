@@ -117,6 +117,20 @@ class DeclaredBackend(ServerBackend):
             ServerUnusable: it can't start with what it was given.
             LabError: it is not installed, or does not answer; there is no engine, or no image.
         """
+        with contextlib.ExitStack() as stack:
+            stub = None
+            if server.stubs:
+                from mtls_runner.servers.stubs.upstream import application
+
+                stub = stack.enter_context(application(server))
+                there = tuple((name, stub.address) for name in server.stubs)
+                server = replace(server, reached=(*server.reached, *there))
+            running = stack.enter_context(self._served(server, material, deadline))
+            running.application = stub.take if stub is not None else None
+            yield running
+
+    @contextlib.contextmanager
+    def _served(self, server: ServerSpec, material: Material, deadline: Deadline) -> Iterator[RunningDeclared]:
         if _in_container(server):
             with self._serve_in_container(server, material, deadline) as running:
                 yield running
@@ -265,7 +279,7 @@ class DeclaredBackend(ServerBackend):
             return None
         from mtls_runner.servers.stubs.upstream import application
 
-        return stack.enter_context(application(server))
+        return stack.enter_context(application(server)).address
 
     def _failure(
         self, server: ServerSpec, program: Program, known: Mapping[str, object], cache: str, here: Path

@@ -20,10 +20,6 @@ def inexpressible(server: ServerSpec, declared: DeclaredServer, title: str) -> s
         return f"{title} takes no configuration of the scenario's own"
     if server.option("config") and server.upstreams and not declared.connects:
         return f"nothing says where {title}'s configurations name what they connect to (connects), so that it meets no upstreams"
-    if server.option("config") and server.stubs:
-        return (
-            f"stubs stand behind nginx only: {title} meets servers of the file (upstreams: {{{server.stubs[0]}: ID}})"
-        )
     if server.option("config"):
         return None  # it says everything itself
     return next(_missing(server, declared, title), None)

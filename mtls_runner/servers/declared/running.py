@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -12,7 +12,7 @@ from mtls_runner.deadlines import Deadline
 from mtls_runner.errors import LabError
 from mtls_runner.model.endpoint import Address
 from mtls_runner.model.implementation import DeclaredServer, Implementation
-from mtls_runner.model.observation import ClientView, Direction, Phase, Reason, ServerView
+from mtls_runner.model.observation import ClientView, Direction, HttpRequest, Phase, Reason, ServerView
 from mtls_runner.model.port import RunningServer
 from mtls_runner.runtimes.log_stream import LogStream
 from mtls_runner.servers.declared.connection_log import ConnectionLog
@@ -78,6 +78,8 @@ class RunningDeclared(RunningServer):
         first: bytes = b"",
     ) -> None:
         self._first = first
+        #: Takes the request that a stub behind it had last, if one stands there.
+        self.application: Callable[[], HttpRequest | None] | None = None
         self._implementation = implementation
         self._own_log = own_log
         self._log_seconds = VIEW_SECONDS if own_log else OTHERS_LOG_SECONDS
@@ -102,9 +104,19 @@ class RunningDeclared(RunningServer):
         if self._instance.exit_code() is not None:
             raise LabError(f"{self._implementation.title} ended; its last words:{self._last_words()}")
         with contextlib.nullcontext() if self._log.by_port else self._one_at_a_time:
+            if self.application is not None:
+                self.application()
             yield _Watch(self, self._log.count)
 
     def view(self, client: ClientView, after: int, deadline: Deadline) -> tuple[int, ServerView | None]:
+        """What it logged, and what a stub behind it was asked, of the same."""
+        after, view = self._logged(client, after, deadline)
+        asked = self.application() if self.application is not None else None
+        if asked is not None:
+            view = replace(view or ServerView("its application", handshake_complete=True), upstream_request=asked)
+        return after, view
+
+    def _logged(self, client: ClientView, after: int, deadline: Deadline) -> tuple[int, ServerView | None]:
         """What it logged of the connection, or of its next request, that came after so many lines; and after how many now."""
         if client.phase in (Phase.PREPARE, Phase.CONNECT):
             return after, None

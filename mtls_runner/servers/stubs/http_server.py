@@ -24,7 +24,7 @@ from mtls_runner.model.observation import HttpRequest
 from mtls_runner.tls.http import next_request
 from mtls_runner.tls.http_response import HttpError
 
-__all__ = ["IDLE_SECONDS", "HttpServer", "UnixHttpServer", "mountable"]
+__all__ = ["IDLE_SECONDS", "HttpServer", "UnixHttpServer", "mountable", "unix_socket"]
 
 IDLE_SECONDS = 30.0
 """How long a request may take to come, or an answer to be read."""
@@ -105,6 +105,14 @@ class HttpServer:
         self._listener.close()
 
 
+def unix_socket(path: Path) -> socket.socket:
+    """Bound to that path, which a container may be given, in a directory that nobody else can enter."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    path.chmod(0o666)  # a server's workers are nobody in particular
+    return listener
+
+
 class UnixHttpServer(HttpServer):
     """One on a Unix socket.
 
@@ -115,12 +123,7 @@ class UnixHttpServer(HttpServer):
 
     def __init__(self, directory: Path, name: str) -> None:
         self.directory = directory
-        path = directory / name
-        listener = socket.socket(socket.AF_UNIX)
-        listener.bind(str(path))
-        # A server's workers are nobody in particular; whoever else is on this machine can't enter the directory above.
-        path.chmod(0o666)
-        super().__init__(listener, name)
+        super().__init__(unix_socket(directory / name), name)
 
 
 @contextlib.contextmanager

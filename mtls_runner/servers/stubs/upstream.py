@@ -16,19 +16,24 @@ from mtls_runner.deadlines import Deadline
 from mtls_runner.model.endpoint import Address, ServerSpec
 from mtls_runner.model.observation import HttpRequest
 from mtls_runner.servers.stubs import APPLICATION_SOCKET
-from mtls_runner.servers.stubs.http_server import IDLE_SECONDS, HttpServer, UnixHttpServer, mountable
+from mtls_runner.servers.stubs.http_server import IDLE_SECONDS, HttpServer, mountable, unix_socket
 from mtls_runner.tls.http import Reply, reply
 
-__all__ = ["UpstreamStub", "application", "upstream_stub"]
+__all__ = ["ApplicationStub", "LoopbackStub", "UpstreamStub", "application", "upstream_stub"]
 
 
-class UpstreamStub(UnixHttpServer):
-    """See :func:`upstream_stub`. ``directory`` is what a container gets to see."""
+class ApplicationStub(HttpServer):
+    """Answers with what the scenario has the server in front of it answer.
 
-    def __init__(self, server: ServerSpec, directory: Path) -> None:
+    Args:
+        server: the one in front of it.
+        listener: as for an HTTP server.
+    """
+
+    def __init__(self, server: ServerSpec, listener: socket.socket) -> None:
         self._replies = Reply.by_path(server.responses)
         self._last: HttpRequest | None = None
-        super().__init__(directory, APPLICATION_SOCKET)
+        super().__init__(listener, "application")
 
     def take(self) -> HttpRequest | None:
         """The request that came last since somebody asked; ``None``: none came."""
@@ -43,6 +48,24 @@ class UpstreamStub(UnixHttpServer):
         return reply(sock, connection, request, self._replies, Deadline.after(IDLE_SECONDS))
 
 
+class UpstreamStub(ApplicationStub):
+    """See :func:`upstream_stub`. ``directory`` is what a container gets to see."""
+
+    def __init__(self, server: ServerSpec, directory: Path) -> None:
+        self.directory = directory
+        super().__init__(server, unix_socket(directory / APPLICATION_SOCKET))
+
+
+class LoopbackStub(ApplicationStub):
+    """See :func:`application`."""
+
+    def __init__(self, server: ServerSpec) -> None:
+        listener = socket.socket()
+        listener.bind(("127.0.0.1", 0))
+        self.address = Address(*listener.getsockname())
+        super().__init__(server, listener)
+
+
 @contextlib.contextmanager
 def upstream_stub(server: ServerSpec, private: Path) -> Iterator[UpstreamStub]:
     """A stub that answers with the server's responses; ``private`` is a 0700 directory."""
@@ -54,26 +77,11 @@ def upstream_stub(server: ServerSpec, private: Path) -> Iterator[UpstreamStub]:
             stub.close()
 
 
-class _Application(HttpServer):
-    """See :func:`application`."""
-
-    def __init__(self, server: ServerSpec) -> None:
-        self._replies = Reply.by_path(server.responses)
-        listener = socket.socket()
-        listener.bind(("127.0.0.1", 0))
-        self.address = Address(*listener.getsockname())
-        super().__init__(listener, "application")
-
-    def respond(self, sock: socket.socket, connection: h11.Connection, request: HttpRequest) -> bool:
-        """The scenario's response for the path."""
-        return reply(sock, connection, request, self._replies, Deadline.after(IDLE_SECONDS))
-
-
 @contextlib.contextmanager
-def application(server: ServerSpec) -> Iterator[Address]:
-    """Where on loopback a stub listens, in the clear, that answers with the server's responses."""
-    stub = _Application(server)
+def application(server: ServerSpec) -> Iterator[LoopbackStub]:
+    """One on loopback, in the clear."""
+    stub = LoopbackStub(server)
     try:
-        yield stub.address
+        yield stub
     finally:
         stub.close()
