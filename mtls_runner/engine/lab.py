@@ -316,7 +316,7 @@ class Lab(AbstractContextManager["Lab"]):
         """
         behind = self.servers.behind(server)
         with server.watch() as watch:
-            before = behind[1].heard() if behind is not None else 0
+            before = [other.heard() for _, other in behind]
             try:
                 views = ask(Deadline.after(spec.timeout * count))
             except FileUnusable as error:
@@ -326,12 +326,13 @@ class Lab(AbstractContextManager["Lab"]):
             go_on()
             met = [(seen, seen_by_server(watch, seen, spec, server)) for seen in views]
             seen, told = met[-1]
-            if behind is not None and seen.local_port is not None:
-                there = behind[1].heard_after(before, Deadline.after(_BEHIND_SECONDS))
+            for (one, other), rank in zip(behind if seen.local_port is not None else (), before, strict=False):
+                there = other.heard_after(rank, Deadline.after(_BEHIND_SECONDS))
                 if there:
                     # its own log may say nothing
                     told = told or ServerView("its log", handshake_complete=seen.response is not None or None)
-                    met[-1] = seen, replace(told, behind=(behind[0].id, there[-1]))
+                    met[-1] = seen, replace(told, behind=(one.id, there[-1]))
+                    break
             return met
 
     def observed(

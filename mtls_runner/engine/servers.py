@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -75,7 +75,7 @@ class PlanServers:
         self._backends: dict[BackendTraits, ServerBackend] = {}
         self._announced: set[BackendTraits] = set()
         self._announcing = threading.Lock()
-        self._connects: dict[RunningServer, tuple[ServerSpec, RunningServer]] = {}
+        self._connects: dict[RunningServer, Sequence[tuple[ServerSpec, RunningServer]]] = {}
         self._warnings: dict[str, None] = {}
         self._told = 0
 
@@ -139,9 +139,7 @@ class PlanServers:
                 raise server_told(error, spec, self._material()) from error
         with self._lock:
             stack.push(context.__exit__)
-        for _, one, other in behind:
-            if other.tells_of_everyone:
-                self._connects[running] = (one, other)
+        self._connects[running] = tuple((one, other) for _, one, other in behind if other.tells_of_everyone)
         self._hear(spec, running)
         if not spec.backend.opens_keys and any(one.passphrase is not None for one in spec.every_host):
             with self._lock:
@@ -150,9 +148,9 @@ class PlanServers:
                 )
         return running
 
-    def behind(self, running: RunningServer) -> tuple[ServerSpec, RunningServer] | None:
-        """The server of the plan that one connects to, if that tells of everyone; of several, the last."""
-        return self._connects.get(running)
+    def behind(self, running: RunningServer) -> Sequence[tuple[ServerSpec, RunningServer]]:
+        """The servers of the plan that one connects to, as far as they tell of everyone."""
+        return self._connects.get(running, ())
 
     def backend(self, traits: BackendTraits) -> ServerBackend:
         """What runs such servers, made once."""

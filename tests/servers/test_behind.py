@@ -137,6 +137,15 @@ def test_a_stub_in_the_clear_stands_behind_others_too(here: Path, tls: str, code
     assert (case["observed"]["upstream_headers"] is None) == (code == 1)
 
 
+@pytest.mark.parametrize(("whom", "code"), [("proxy", 0), ("other", 1)])
+def test_a_connection_that_the_proxy_keeps_is_told_with_each_request(here: Path, whom: str, code: int) -> None:
+    shutil.copy(ROOT / "proxy-kept.conf", here)
+    first, mark, rest = (ROOT / "proxy-kept.yaml").read_text().rpartition("used by the next")
+    (here / "kept.yaml").write_text(first + mark + rest.replace("CN=proxy", f"CN={whom}"))
+    (case,) = _seen(here / "kept.yaml", "-k", "Envoy", code=code)
+    assert [(one["step"], one["path"]) for one in case["mismatches"]] == [(2, "upstream.client_subject")] * code
+
+
 def test_nobody_else_comes_through_the_port_that_a_container_has() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(10)

@@ -147,7 +147,21 @@ class RunningDeclared(RunningServer):
         return self._visits().count
 
     def seen(self, after: int, deadline: Deadline) -> tuple[ServerView, ...]:
-        """Of the connections after that number, in order.
+        """Of the connections after that number, in order."""
+        visits = self._all_known(deadline)
+        seen = enumerate(visits.after(after, deadline), 1)
+        return tuple(replace(self._view(lines), heard=number) for number, lines in seen)
+
+    def heard(self) -> int:
+        """Rank of the last connection, or request, that its log tells of."""
+        return self._visits().rank
+
+    def heard_after(self, rank: int, deadline: Deadline) -> tuple[ServerView, ...]:
+        """Of the connections that came, or made a request, after that."""
+        return tuple(map(self._view, self._all_known(deadline).heard_after(rank, deadline)))
+
+    def _all_known(self, deadline: Deadline) -> Visits:
+        """Everyone, of whom it is known by now.
 
         A line about somebody may come after the client is gone. The lab connects behind everybody, where the log tells it
         apart from them, and waits for its own line.
@@ -156,8 +170,7 @@ class RunningDeclared(RunningServer):
         if self._log.by_port:
             before, limit = visits.count, deadline.within(_FENCE_SECONDS)
             visits.leave_out(greet(self._address, limit, HEAD_REQUEST, first=self._first).port, before, limit)
-        seen = enumerate(visits.after(after, deadline), 1)
-        return tuple(replace(self._view(lines), heard=number) for number, lines in seen)
+        return visits
 
     def settled(self) -> Iterator[ServerView]:
         """Of everyone who comes, once the log says what came of it."""
@@ -166,7 +179,7 @@ class RunningDeclared(RunningServer):
 
     def _visits(self) -> Visits:
         over = self._is_over if self._log.by_port else self._was_answered
-        return self._log.attend(lambda: Visits(over, self._is_telling, self._is_another))
+        return self._log.attend(lambda: Visits(over, self._is_telling, self._is_another, self._tells_of_request))
 
     def _was_answered(self, lines: Sequence[str]) -> bool:
         """Where only their order tells connections apart: the summary of a handshake is not the last of them."""

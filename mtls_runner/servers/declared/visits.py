@@ -21,6 +21,8 @@ class _Visit:
     port: int | None
     lines: list[str] = field(default_factory=list)
     over: bool = False
+    heard: int = 0
+    asked: int = 0
 
 
 class Visits:
@@ -30,6 +32,7 @@ class Visits:
         over: whether nothing that matters is missing from a connection's lines.
         telling: whether a line is about a connection at all.
         another: whether a line behind others is about the next one.
+        asking: whether a line is about a request.
     """
 
     def __init__(
@@ -37,10 +40,13 @@ class Visits:
         over: Callable[[Sequence[str]], bool],
         telling: Callable[[Sequence[str]], bool],
         another: Callable[[Sequence[str], str], bool],
+        asking: Callable[[str], bool],
     ) -> None:
         self._over = over
         self._another = another
         self._telling = telling
+        self._asking = asking
+        self._rank = 0
         self._changed = threading.Condition()
         self._visits: deque[_Visit] = deque(maxlen=_KEPT)
         self._open: dict[int | None, _Visit] = {}
@@ -75,6 +81,10 @@ class Visits:
             visit = self._open[port] = _Visit(self._count, port)
             self._visits.append(visit)
         visit.lines.append(line)
+        if not visit.heard or self._asking(line):
+            self._rank += 1
+            visit.heard = self._rank
+            visit.asked = self._rank if self._asking(line) else 0
         if self._over(visit.lines):
             visit.over = True
             del self._open[port]
@@ -109,6 +119,26 @@ class Visits:
             while True:
                 found = [visit for visit in self._visits if visit.number > number]
                 if (found and all(visit.over for visit in found)) or self._ended:
+                    break
+                if not self._changed.wait(deadline.remaining()) and deadline.passed:
+                    break
+            return tuple(tuple(visit.lines) for visit in found)
+
+    @property
+    def rank(self) -> int:
+        """Of what was heard last: each visit counts when it begins, and with each request."""
+        with self._changed:
+            return self._rank
+
+    def heard_after(self, rank: int, deadline: Deadline) -> tuple[tuple[str, ...], ...]:
+        """The lines of each visit that had something new behind that rank, the last one last.
+
+        Waits until there is one, and all are over or have asked.
+        """
+        with self._changed:
+            while True:
+                found = sorted((visit for visit in self._visits if visit.heard > rank), key=lambda visit: visit.heard)
+                if (found and all(visit.over or visit.asked > rank for visit in found)) or self._ended:
                     break
                 if not self._changed.wait(deadline.remaining()) and deadline.passed:
                     break

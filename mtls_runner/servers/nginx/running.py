@@ -163,6 +163,23 @@ class RunningNginx(RunningServer):
                 self._record(parse_line(text))
         return views
 
+    def heard(self) -> int:
+        """Rank of the last connection, or request, the fence's own."""
+        with self._state.one_at_a_time:
+            self._settle(Deadline.after(_FENCE_SECONDS))
+            return next(self._state.fences)
+
+    def heard_after(self, rank: int, deadline: Deadline) -> tuple[ServerView, ...]:
+        """Of the connections that came, or made a request, after that, the last one last."""
+        with self._state.one_at_a_time:
+            self._settle(deadline.within(_FENCE_SECONDS))
+            while not (views := self._ranked(rank)) and (text := self._log.take(deadline)) is not None:
+                self._record(parse_line(text))
+        return views
+
+    def _ranked(self, rank: int) -> tuple[ServerView, ...]:
+        return tuple(sorted((one for one in self._recorded(0) if one.heard > rank), key=lambda one: one.heard))
+
     def _record(self, line: LogLine) -> None:
         if line.connection is not None:
             self._state.lines.setdefault(line.connection, []).append(line)
