@@ -13,19 +13,16 @@ from mtls_runner.errors import ScenarioError
 from mtls_runner.language.context import Problems
 from mtls_runner.language.diagnose import diagnose
 from mtls_runner.language.document import Document, Loc, read
-from mtls_runner.language.implementations.models import (
+from mtls_runner.language.implementations.models import ClientModel, ImplementationModel, ServerModel, StaysModel
+from mtls_runner.language.implementations.parts import (
     BuildModel,
     ClientHonoursModel,
-    ClientModel,
     DialectModel,
     FileModel,
     HonoursModel,
-    ImplementationModel,
     LogModel,
     NeedsModel,
     PatternModel,
-    ServerModel,
-    StaysModel,
     VersionModel,
 )
 from mtls_runner.model.endpoint import ClientAuth, TlsVersion
