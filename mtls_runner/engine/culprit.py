@@ -7,9 +7,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from mtls_runner.engine.let_in import let_in
 from mtls_runner.model import sentence
 from mtls_runner.model.blame import blame
-from mtls_runner.model.case import Plan
+from mtls_runner.model.case import Expectation, Plan
 from mtls_runner.model.certificate import CertificateSpec
 from mtls_runner.model.chain import Verifier, client_verifies, presented, server_verifies
 from mtls_runner.model.chain_faults import Fault
@@ -21,7 +22,7 @@ from mtls_runner.tls.classify import Judgement
 if TYPE_CHECKING:
     from mtls_runner.pki import Store
 
-__all__ = ["Culprit"]
+__all__ = ["Culprit", "to_blame"]
 
 _OF_LISTS = frozenset((Reason.NO_CRL, Reason.CRL_INVALID))
 _CURVES = frozenset(("secp256r1", "secp384r1", "secp521r1"))
@@ -37,6 +38,34 @@ _KEYS = {
     Reason.NAME_MISMATCH: ("san",),
 }
 _LEAD_NOWHERE = frozenset((Reason.EXPIRED, Reason.REVOKED, Reason.NOT_YET_VALID))
+
+
+def to_blame(
+    plan: Plan,
+    material: Store,
+    server: ServerSpec,
+    client: ClientSpec,
+    files: ServerSpec,
+    wanted: Expectation,
+    judgement: Judgement,
+) -> str:
+    """The certificate, list or setting that is to blame, as a sentence; ``""``: nothing is, or the descriptions don't show it.
+
+    Args:
+        plan, material: of the case.
+        server, client, files: as for :class:`Culprit`.
+        wanted: what the author expects.
+        judgement: what came of it.
+    """
+    if judgement.outcome is Outcome.NO_AGREEMENT and not material.users_files.own:
+        return ""  # the lab's own keys fit what is in use
+    if judgement.outcome is Outcome.ACCEPTED:
+        return let_in(plan, server, client, wanted)
+    if plan.moved:  # people are told the dates that they wrote
+        from mtls_runner.engine.moved import moved
+
+        plan = replace(moved(plan, -plan.moved), moved=plan.moved)
+    return Culprit(plan, server, client, files, material).sentence(judgement)
 
 
 class Culprit:

@@ -388,24 +388,13 @@ class Lab(AbstractContextManager["Lab"]):
     def _culprit(
         self, host: ServerSpec, spec: ClientSpec, files: ServerSpec, wanted: Expectation, judgement: Judgement
     ) -> str:
-        """The certificate, list or setting that is to blame, as a sentence."""
-        if judgement.outcome is Outcome.NO_AGREEMENT and not self.material.users_files.own:
-            return ""  # the lab's own keys fit what is in use
+        """The certificate, list or setting that is to blame, as a sentence; none where a client was let in as expected."""
         outcomes = {one.value for check in wanted.checks if check.path == "outcome" for one in check.alternatives}
-        if judgement.outcome is Outcome.ACCEPTED:
-            if not outcomes or Outcome.ACCEPTED in outcomes:
-                return ""
-            from mtls_runner.engine.let_in import let_in
+        if judgement.outcome is Outcome.ACCEPTED and (not outcomes or Outcome.ACCEPTED in outcomes):
+            return ""
+        from mtls_runner.engine.culprit import to_blame
 
-            return let_in(self.plan, host, spec, wanted)
-        from mtls_runner.engine.culprit import Culprit
-
-        plan = self.plan
-        if plan.moved:  # people are told the dates that they wrote
-            from mtls_runner.engine.moved import moved
-
-            plan = replace(moved(plan, -plan.moved), moved=plan.moved)
-        return Culprit(plan, host, spec, files, self.material).sentence(judgement)
+        return to_blame(self.plan, self.material, host, spec, files, wanted, judgement)
 
     def _control(self) -> Controls:
         from mtls_runner.engine.control import Controls
