@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mtls_runner.deadlines import Deadline
-from mtls_runner.errors import LabError
+from mtls_runner.errors import DeadlineExceeded, LabError
 from mtls_runner.model.endpoint import Address
 from mtls_runner.model.implementation import DeclaredServer
 from mtls_runner.servers.declared.connection_log import ConnectionLog
@@ -16,6 +16,7 @@ __all__ = ["wait_until_ready"]
 _PAUSES = (0.002, 0.004, 0.008, 0.016, 0.03)
 _LOG_SECONDS = 5.0
 _GREETING_SECONDS = 5.0
+_LAST_WORDS = 5
 
 
 def wait_until_ready(
@@ -48,7 +49,12 @@ def wait_until_ready(
             else:
                 _proved(log, declared, greeting.port, before, deadline)
             return first
-        deadline.check(f"waiting for a handshake that shows the lab's own certificate at {address}")
+        if deadline.passed:
+            said = "".join(f"\n  {line}" for line in instance.log.tail()[-_LAST_WORDS:])
+            raise DeadlineExceeded(
+                f"time limit passed while waiting for a handshake that shows the lab's own certificate at {address}"
+                + (f"; its last words:{said}" if said else "")
+            )
         instance.log.wait_ended(deadline.within(_PAUSES[min(tried, len(_PAUSES) - 1)]))
         tried += 1
     return None
