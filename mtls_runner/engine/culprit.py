@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from mtls_runner.engine.let_in import let_in
@@ -60,7 +59,7 @@ def to_blame(
     if judgement.outcome is Outcome.NO_AGREEMENT and not material.users_files.own:
         return ""  # the lab's own keys fit what is in use
     if judgement.outcome is Outcome.ACCEPTED:
-        return let_in(plan, server, client, wanted)
+        return let_in(plan, server, client, wanted, material.start)
     if plan.moved:  # people are told the dates that they wrote
         from mtls_runner.engine.moved import moved
 
@@ -76,12 +75,10 @@ class Culprit:
         server: what the server has read, of the host that was meant.
         client: who connected.
         files: what the server's files hold by now.
-        material: of the plan, for what the user's own files hold; ``None``: there are none of interest.
+        material: of the plan: what the user's own files hold, and from when relative times count.
     """
 
-    def __init__(
-        self, plan: Plan, server: ServerSpec, client: ClientSpec, files: ServerSpec, material: Store | None = None
-    ) -> None:
+    def __init__(self, plan: Plan, server: ServerSpec, client: ClientSpec, files: ServerSpec, material: Store) -> None:
         self._plan = plan
         self._server = server
         self._client = client
@@ -101,8 +98,7 @@ class Culprit:
             shown, verifier = self._server, client_verifies(self._client, self._plan.crls)
         else:
             return ""
-        described = self._material.users_files.described() if self._material is not None else None
-        known, beside = described if described is not None else (self._plan.certificates, {})
+        known, beside = self._material.users_files.described()
         certificates = presented(shown, known)
         if certificates is None or (not verifier.trust and judgement.outcome is Outcome.SERVER_REFUSED):
             return ""  # an own configuration, or a server that runs already, says itself whom it trusts
@@ -111,7 +107,7 @@ class Culprit:
             sent = (sent[0], *(beside[sent[0]] or sent[1:]))
         trust = (*verifier.trust, *(one for id_ in verifier.trust for one in beside.get(id_, ())))
         verifier = replace(verifier, trust=trust)
-        now = datetime.now(UTC) + self._plan.moved + self._plan.clock
+        now = self._material.start + self._plan.moved + self._plan.clock
         for reason in judgement.reasons:
             told = self._list(reason, sent, verifier, known)
             if told:
@@ -137,7 +133,7 @@ class Culprit:
     ) -> str:
         """A CRL of the user's own that does not count for what is looked up in it."""
         own = [crl.file for crl in verifier.crls if crl.file is not None]
-        if reason not in _OF_LISTS or not own or self._material is None:
+        if reason not in _OF_LISTS or not own:
             return ""
         from mtls_runner.pki.own_lists import list_trouble
 
@@ -156,7 +152,7 @@ class Culprit:
 
     def _curve(self, judgement: Judgement) -> str:
         """A key on a curve that TLS 1.3 has no signature algorithm for (RFC 8446 §4.2.3)."""
-        own = self._material.users_files.own if self._material is not None else {}
+        own = self._material.users_files.own
         if judgement.outcome is Outcome.NO_AGREEMENT:
             shown = self._server.certificate
         elif judgement.reason is Reason.CERTIFICATE_WITHHELD:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from mtls_runner.errors import EngineError, LabError, ServerUnusable, Span
 from mtls_runner.model import sentence
@@ -17,7 +17,7 @@ from mtls_runner.model.observation import Outcome, Reason
 __all__ = ["blamed", "let_in"]
 
 
-def let_in(plan: Plan, server: ServerSpec, client: ClientSpec, wanted: Expectation) -> str:
+def let_in(plan: Plan, server: ServerSpec, client: ClientSpec, wanted: Expectation, start: datetime) -> str:
     """Which setting would have refused a client that was let in, as a sentence; ``""``: no refusal was expected.
 
     Args:
@@ -25,12 +25,13 @@ def let_in(plan: Plan, server: ServerSpec, client: ClientSpec, wanted: Expectati
         server: of the host that was meant.
         client: who connected.
         wanted: what the author expects of it.
+        start: from when relative times count; aware.
     """
-    told = _let_in(plan, server, client, wanted)
+    told = _let_in(plan, server, client, wanted, start)
     return sentence(told) if told else ""
 
 
-def _let_in(plan: Plan, server: ServerSpec, client: ClientSpec, expectation: Expectation) -> str:
+def _let_in(plan: Plan, server: ServerSpec, client: ClientSpec, expectation: Expectation, start: datetime) -> str:
     wanted = {check.path: [one.value for one in check.alternatives] for check in expectation.checks}
     outcomes, reasons = wanted.get("outcome", []), wanted.get("reason", [])
     if Outcome.ACCEPTED in outcomes or Outcome.ANSWERED in outcomes:
@@ -38,7 +39,7 @@ def _let_in(plan: Plan, server: ServerSpec, client: ClientSpec, expectation: Exp
     if Outcome.CLIENT_REFUSED in outcomes:
         if client.insecure:
             return "the client looks at nothing of the server (insecure: true)"
-        return _taken(plan, reasons, server.certificate, "client", client.trust, bool(client.crl))
+        return _taken(plan, reasons, server.certificate, "client", client.trust, bool(client.crl), start)
     if Outcome.SERVER_REFUSED in outcomes:
         mode = server.client_auth
         if mode is ClientAuth.NONE:
@@ -49,18 +50,24 @@ def _let_in(plan: Plan, server: ServerSpec, client: ClientSpec, expectation: Exp
             return f"the server can do without a certificate (client_auth: {mode}): client_auth: required would refuse"
         if Reason.NO_CERTIFICATE in reasons:
             return f"the client has a certificate, `{client.certificate}`: client: {{}} has none"
-        return _taken(plan, reasons, client.certificate, "server", server.trust, bool(server.crl))
+        return _taken(plan, reasons, client.certificate, "server", server.trust, bool(server.crl), start)
     return ""
 
 
 def _taken(
-    plan: Plan, reasons: Sequence[object], shown: str | None, who: str, trust: tuple[str, ...], lists: bool
+    plan: Plan,
+    reasons: Sequence[object],
+    shown: str | None,
+    who: str,
+    trust: tuple[str, ...],
+    lists: bool,
+    start: datetime,
 ) -> str:
     """What a verifier has found right, for the first of the reasons that it was to refuse by."""
     chain = lineage(plan.certificates, shown or "")
     if not chain or chain[0].files is not None:
         return ""
-    leaf, now = chain[0], datetime.now(UTC) + plan.clock
+    leaf, now = chain[0], start + plan.clock
     match next(iter(reasons), None):
         case Reason.UNKNOWN_CA | Reason.SELF_SIGNED | Reason.BAD_SIGNATURE:
             anchor = next((one.id for one in chain if one.id in trust), None)

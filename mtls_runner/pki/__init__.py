@@ -94,6 +94,11 @@ class Store:
         self._lineage = self._trace()
         self._revocations: Revocations | None = None
 
+    @property
+    def start(self) -> datetime:
+        """When the run began, aware: relative times count from it, but of leaves that are dated for their case."""
+        return self._start
+
     def begin(self, start: datetime) -> None:
         """Leaves that begin or end soon, and that nobody has got yet, are dated by this moment."""
         with self._lock:

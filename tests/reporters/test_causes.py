@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import io
 import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from mtls_runner import load, run
+from mtls_runner.engine.lab import Lab
 from mtls_runner.model.verdict import CaseFinished, Verdict
+from mtls_runner.pki import Store
+from mtls_runner.pki.keys import KeyPool
 from mtls_runner.reporters import MARKS, PlainPage, told_mismatches
 from mtls_runner.reporters.console import ConsoleReporter
 from mtls_runner.reporters.github import GithubReporter
@@ -135,3 +141,22 @@ def test_one_cause_is_told_once(told: tuple[dict[str, Verdict], list[str], list[
     assert len(broken) == 1
     assert broken[0].endswith("%0Alikewise: garbled too")
     assert "line=16" in broken[0]
+
+
+def test_dates_are_those_of_the_certificate_however_long_the_run_takes(tmp_path: Path) -> None:
+    path = tmp_path / "long.yaml"
+    path.write_text(LAB)
+    plan = load(path)
+    by_name = {case.name: case for case in plan.cases}
+    with Lab(plan) as lab:
+        begun = datetime.now(UTC) - timedelta(hours=5)  # what was made then
+        lab._material = Store(lab._directory, plan.certificates, start=begun, pool=KeyPool.of_user(), crls=plan.crls)
+        expired, valid = (lab.run(by_name[name]).observation for name in ("old", "valid"))
+    assert expired is not None
+    assert valid is not None
+    assert expired.client is not None
+    assert expired.client.sent_chain is not None
+    end = x509.load_der_x509_certificate(expired.client.sent_chain[0]).not_valid_after_utc
+    assert end < datetime.now(UTC) - timedelta(hours=5)
+    assert f"expired {end:%Y-%m-%d %H:%M}Z " in expired.hint
+    assert f"from {begun - timedelta(hours=1):%Y-%m-%d %H:%M}Z to " in valid.hint
