@@ -15,7 +15,7 @@ from mtls_runner.registry import registry
 
 __all__ = ["BLANKS", "MOST_LINES", "command", "expectation", "filled", "needs_depth", "scenario"]
 
-_SECTIONS = ("authorities", "leaves", "servers")
+_SECTIONS = ("authorities", "leaves", "crls", "servers")
 _SINGLE = {"authorities": "ca", "servers": "server"}
 """How a file writes the only one."""
 
@@ -25,15 +25,18 @@ _REFERRING = frozenset(
         "certificate",
         "chain",
         "client",
+        "crl",
         "issuer",
         "like",
         "other_certificates",
+        "revoked",
         "same_as",
         "server",
         "trust",
     )
 )
 """Keys whose values are names of something else in the file."""
+_NAMING = frozenset(("key", "serial"))
 
 #: What stands for a place in a scenario, and for what was seen there.
 BLANKS = {
@@ -165,6 +168,7 @@ class _Needed:
                 self._known[section] = {single: document[single]}
         self._single = {section for section, single in _SINGLE.items() if single in document}
         self.names: dict[str, None] = {}
+        self._taken: set[tuple[str, str]] = set()
         # A certificate without an issuer has the only authority's, or the first one's.
         first = next(iter(self._known["authorities"]), None)
         if first is not None:
@@ -172,15 +176,16 @@ class _Needed:
 
     def take(self, value: Value) -> None:
         for text in _texts(value, self._followed):
-            for known in self._known.values():
-                if text in known and text not in self.names:
+            for section, known in self._known.items():
+                if text in known and (section, text) not in self._taken:
+                    self._taken.add((section, text))
                     self.names[text] = None
                     self.take(known[text])
 
     def lines(self) -> Iterator[str]:
         for section, known in self._known.items():
             single = section in self._single
-            used = {name: _plain(value) for name, value in known.items() if single or name in self.names}
+            used = {name: _plain(value) for name, value in known.items() if single or (section, name) in self._taken}
             if section == "servers":
                 used = {name: self._server(value) for name, value in used.items()}
             if used and not single:
@@ -219,7 +224,8 @@ def _texts(value: Value, followed: frozenset[str]) -> Iterator[str]:
     elif isinstance(value, dict):
         for key, each in value.items():
             if key in followed or isinstance(each, dict):
-                yield from _texts(each, followed)
+                # the key of a certificate is an algorithm's name, and that of an authorityKeyIdentifier somebody's
+                yield from _texts(each, followed | _NAMING if key == "authority_key_identifier" else followed)
 
 
 def _plain(value: Value) -> Written:

@@ -270,37 +270,38 @@ class _Look:
         check, crls = self._verifier.crl_check, self._verifier.crls
         if check is RevocationCheck.NONE or any(crl.file is not None for crl in crls):
             return
-        from mtls_runner.model.crl_choice import chosen, passed_over  # few plans have any
+        from mtls_runner.model.crl_choice import bearing_the_name, chosen, passed_over  # few plans have any
 
         looked_up = self.path if check is RevocationCheck.CHAIN else self.path[:1]
         for depth, one in enumerate(looked_up):
             issuer = one.issuer if one.issuer is not None else one.id
-            mine = [crl for crl in crls if crl.issuer == issuer]
-            if all(passed_over(crl, self._certificates) for crl in mine):
-                why = " and ".join(f"`{crl.id}` {passed_over(crl, self._certificates)}" for crl in mine)
+            mine = bearing_the_name(crls, issuer, self._certificates)
+            if all(passed_over(crl, issuer, self._certificates) for crl in mine):
+                why = " and ".join(f"`{crl.id}` {passed_over(crl, issuer, self._certificates)}" for crl in mine)
                 told = f"is looked up in a CRL of `{issuer}`, and {why or f'the {self._verifier.who} has none'}"
                 yield self._fault(depth, _R.NO_CRL, f"there is no CRL of {issuer}", told, link=True)
-            for crl in chosen(mine, one, self._certificates, self._now):
-                yield from self._crl(depth, one, crl)
+            for crl in chosen(mine, one, issuer, self._certificates, self._now):
+                yield from self._crl(depth, one, issuer, crl)
 
-    def _crl(self, depth: int, one: CertificateSpec, crl: CrlSpec) -> Iterator[Fault]:
+    def _crl(self, depth: int, one: CertificateSpec, issuer_id: str, crl: CrlSpec) -> Iterator[Fault]:
         from mtls_runner.model.crl_choice import is_about, is_understood
 
         looked_up = f"is looked up in the CRL `{crl.id}`, "
         begin, end = crl.this_update.resolve(self._now), crl.next_update.resolve(self._now)
-        issuer = self._certificates.get(crl.issuer)
+        issuer = self._certificates.get(issuer_id)
         if issuer is not None and issuer.key_usage is not None and "cRLSign" not in issuer.key_usage:
-            told = f"{looked_up}whose issuer `{crl.issuer}` lacks the key usage cRLSign"
-            yield self._fault(depth, _R.CRL_INVALID, f"{crl.issuer} may not sign CRLs", told, crl=crl)
+            told = f"{looked_up}whose issuer `{issuer_id}` lacks the key usage cRLSign"
+            yield self._fault(depth, _R.CRL_INVALID, f"{issuer_id} may not sign CRLs", told, crl=crl)
         if not is_about(crl, one):
             told = f"{looked_up}which is about other certificates only (issuingDistributionPoint: {crl.only_contains})"
             yield self._fault(depth, _R.CRL_INVALID, f"the CRL {crl.id} is not about it", told, crl=crl)
         if not is_understood(crl):
             told = f"{looked_up}which has a critical extension that nobody knows"
             yield self._fault(depth, _R.CRL_INVALID, f"nobody understands the CRL {crl.id}", told, crl=crl)
-        if {Defect.WRONG_SIGNATURE_KEY, Defect.CORRUPTED_SIGNATURE} & set(crl.defects):
-            told = f"{looked_up}whose signature is not that of `{crl.issuer}`"
-            yield self._fault(depth, _R.CRL_INVALID, f"the CRL {crl.id} is not signed by {crl.issuer}", told, crl=crl)
+        forged = {Defect.WRONG_SIGNATURE_KEY, Defect.CORRUPTED_SIGNATURE} & set(crl.defects)
+        if forged or not same_key(crl.issuer, issuer_id, self._certificates):
+            told = f"{looked_up}whose signature is not that of `{issuer_id}`"
+            yield self._fault(depth, _R.CRL_INVALID, f"the CRL {crl.id} is not signed by {issuer_id}", told, crl=crl)
         if begin > self._now:
             why = f"not valid before {moment(begin, self._now)}"
             yield self._fault(

@@ -53,7 +53,9 @@ def test_each_case_is_a_scenario_of_its_own_with_the_same_ends(tmp_path: Path) -
             assert trusted == case.server, name
             assert set(alone.server.trust) <= set(case.server.trust), name
             assert {id_: plan.certificates[id_] for id_ in found.certificates} == found.certificates, name
-            assert all("can never hold" in one.message for one in found.warnings), [
+            # what is refused in one place is not in another; a server that looks nowhere is the point of its case
+            expected = ("can never hold", "nothing in this file looks whether it is", "has no CRL of it")
+            assert all(any(words in one.message for words in expected) for one in found.warnings), [
                 one.message for one in found.warnings
             ]
             compared += 1

@@ -5,6 +5,8 @@ import tls from 'node:tls';
 
 export const read = (path) => JSON.parse(readFileSync(path, 'utf8'));
 export const content = (path) => (path ? readFileSync(path) : undefined);
+// Of each text it reads one list only.
+const lists = (path) => (path ? readFileSync(path, 'latin1').match(/-----BEGIN X509 CRL-----[^]*?-----END X509 CRL-----/g) : undefined);
 
 // Node takes the suites of TLS 1.3 and the ciphers before it in one list.
 function ciphers(told) {
@@ -20,7 +22,7 @@ export function context(told) {
     key: content(told.key),
     passphrase: told.passphrase ? readFileSync(told.passphrase, 'utf8').trimEnd() : undefined,
     ca: content(told.trust) ?? [], // without any, Node trusts public authorities
-    crl: content(told.crl),
+    crl: lists(told.crl),
     minVersion: told.tls_min,
     maxVersion: told.tls_max,
     ciphers: ciphers(told),

@@ -124,6 +124,7 @@ def _paths(server: ServerSpec) -> Mapping[str, object]:
     return {
         **there,
         "crl": _ANYWHERE if _checks(server) else None,
+        "crls": [_ANYWHERE for _ in server.crl] if _checks(server) else [],
         "passphrase": _ANYWHERE if server.passphrase and server.backend.opens_keys else None,
     }
 
@@ -132,8 +133,9 @@ def _checks(server: ServerSpec) -> bool:
     return server.crl_check is not RevocationCheck.NONE and server.client_auth is not ClientAuth.NONE
 
 
-def _files(server: ServerSpec, material: Material, place: Place, prefix: str) -> Iterator[tuple[str, str | None]]:
+def _files(server: ServerSpec, material: Material, place: Place, prefix: str) -> Iterator[tuple[str, object]]:
     yield from dict.fromkeys(_FILES).items()
+    yield "crls", _each_crl(server, material, place, prefix)
     if server.certificate is not None:
         presented = material.presented(server.certificate, server.chain, None, server.passphrase)
         if server.passphrase is not None and not server.backend.opens_keys:
@@ -155,6 +157,15 @@ def _files(server: ServerSpec, material: Material, place: Place, prefix: str) ->
         yield "crl", place.write(f"{prefix}revoked.crl", crls)
         trusted = content_of(material.bundle(server.trust)) if server.trust else b""
         yield "trust_and_crl", place.write(f"{prefix}trust-and-crl.pem", trusted.rstrip() + b"\n" + crls)
+
+
+def _each_crl(server: ServerSpec, material: Material, place: Place, prefix: str) -> list[str]:
+    """For programs that read one list of a file only."""
+    ids = server.crl if _checks(server) else ()
+    return [
+        place.write(f"{prefix}revoked-{number}.crl", content_of(material.crl((id_,))))
+        for number, id_ in enumerate(ids, 1)
+    ]
 
 
 def _with_root(certificate: str, material: Material, place: Place, prefix: str, combined: str) -> str:
