@@ -194,11 +194,13 @@ def observe(facts: Facts, name: Callable[[bytes], str], culprit: Callable[[Judge
     evidence = [_client_evidence(client, judgement, _size(facts))] if facts.seen is not None else []
     if server is not None:
         evidence.append(_server_evidence(server, judgement))
-    behind = None
+    behind, trouble = None, ""
     if server is not None and server.behind is not None:
         # by its own evidence alone: there the proxy is somebody else's client
         behind = observe(Facts(None, None, None, server.behind[1]), name)
-        evidence.append(f"upstream ({server.behind[0]}): {behind.summary}")
+        told = f"upstream ({server.behind[0]}): {behind.summary}"
+        evidence.append(told)
+        trouble = f"; {told}" if behind.outcome is not Outcome.ACCEPTED else ""
     if facts.control is not None:
         evidence.append(f"control ({facts.control.who}, the same request): HTTP status {facts.control.response.status}")
     evidence += facts.despite if judgement.outcome is Outcome.ACCEPTED else facts.notes
@@ -206,7 +208,7 @@ def observe(facts: Facts, name: Callable[[bytes], str], culprit: Callable[[Judge
     return Observation(
         outcome=judgement.outcome,
         reasons=judgement.reasons,
-        summary=_summary(judgement, facts),
+        summary=_summary(judgement, facts) + trouble,
         hint=_hint(judgement, facts, culprit),
         evidence=tuple(evidence),
         status=client.response.status if client.response else None,

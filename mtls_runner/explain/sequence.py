@@ -9,11 +9,11 @@ from datetime import datetime
 from mtls_runner.explain.expected import expected
 from mtls_runner.explain.requests import answer_for
 from mtls_runner.explain.steps import presents, steps
-from mtls_runner.explain.words import TextLine, listed, quoted
+from mtls_runner.explain.words import TextLine, quoted
 from mtls_runner.model import plural
 from mtls_runner.model.case import Action, Case, Plan, Step
-from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.model.observation import Outcome, Reason
+from mtls_runner.model.step_changes import changes
 
 __all__ = ["seen_by", "sequence"]
 
@@ -47,8 +47,8 @@ def sequence(plan: Plan, case: Case, now: datetime) -> Iterator[TextLine]:
             yield TextLine(f"{_wait(step)}.", _INDENT, mark)
         elif step.action is Action.REPLACE:
             before, pending = pending, step.server or pending
-            changes = "; ".join(_changes(before, pending)) or "the server's files change"
-            yield TextLine(f"{step.name}: {changes}. The server has not read it yet.", _INDENT, mark)
+            said = "; ".join(changes(before, pending)) or "the server's files change"
+            yield TextLine(f"{step.name}: {said}. The server has not read it yet.", _INDENT, mark)
         elif step.action is Action.RENEW:
             renewed = step.renewed
             yield TextLine(f"{step.name}. A client that lives on has not read them yet.", _INDENT, mark)
@@ -83,23 +83,6 @@ def _connection(plan: Plan, case: Case, step: Step, now: datetime) -> str:
         return f"{told}{offered} Expected: {wanted.sentence}, since the session is resumed, where nobody looks at certificates."
     last = next((each.text for each in steps(plan, case, wanted, now) if each.ends), "")
     return f"{told}{offered} Expected: {wanted.sentence}. {last}".rstrip()
-
-
-def _changes(before: ServerSpec, after: ServerSpec) -> Iterator[str]:
-    """What the server's files say from now on, in the place of what."""
-    for what, old, new in (
-        ("its certificate", before.certificate, after.certificate),
-        ("who is trusted", before.trust, after.trust),
-        ("the CRLs", before.crl, after.crl),
-        ("client_auth", before.client_auth, after.client_auth),
-    ):
-        if old != new:
-            yield f"{what}: from {_told(old)} to {_told(new)}"
-
-
-def _told(value: str | tuple[str, ...] | None) -> str:
-    ids = (value,) if isinstance(value, str) else value or ()
-    return listed(map(quoted, ids)) if ids else "nothing"
 
 
 def _wait(step: Step) -> str:

@@ -193,7 +193,11 @@ def headline(verdict: Verdict) -> str:
         case Status.PASS if verdict.step is None and not verdict.case.plain:
             steps = f"{len(verdict.steps)} steps" if len(verdict.steps) > 1 else "1 step"
             return f"{steps}, undetermined" if verdict.undetermined is not None else steps
-    return _seen(verdict) or ("done" if verdict.step is not None else "")
+    if verdict.observation is None and verdict.step is not None:
+        from mtls_runner.model.step_changes import what_was_done
+
+        return one_line(what_was_done(verdict.case, verdict.step))
+    return _seen(verdict)
 
 
 def doubt(undetermined: Undetermined) -> str:

@@ -61,6 +61,8 @@ def test_what_the_application_saw_of_the_proxy(name: str, here: Path) -> None:
     assert stale["status"] in STATUS[name]
     assert stale["upstream"] == {"outcome": "server-refused", "reason": "expired"}
     assert any("upstream (app): server refused the client: expired" in line for line in stale["evidence"])
+    assert "; upstream (app): server refused the client: expired" in stale["summary"]
+    assert "upstream" not in seen["the application knows the proxy"]["summary"]
     # what it was asked for, too
     assert ["user-agent", "mtls-run"] in seen["the application knows the proxy"]["upstream_headers"]
     wrong = (here / f"{name}.yaml").read_text().replace("{server-refused: expired}", "{server-refused: revoked}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import jsonschema  # type: ignore[import-untyped]
@@ -166,6 +167,8 @@ def test_who_does_not_notice_its_new_files_is_found_out(run: Run, backend: str, 
     assert ran.code == code, ran.output
     told = [step["observed"]["summary"] if step["observed"] else "" for step in ran.case["steps"]]
     assert ("has not noticed" in told[2]) == (code == 0)
+    assert "2 replace certificate  its certificate: from `server` to `renewed`\n" in ran.output
+    assert not re.search(r"[1345] .*: from `server` to `renewed`", ran.output)
     if code == 0:
         assert told[3].endswith("though the server's files hold `renewed` by now: it still shows `server`")
 
