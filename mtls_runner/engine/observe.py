@@ -167,12 +167,16 @@ def _hint(judgement: Judgement, facts: Facts, culprit: Callable[[Judgement], str
     return (shown and culprit(judgement)) or (HINTS.get(reason, "") if reason is not None else "")
 
 
+_BEFORE_TLS = (Outcome.NO_CONNECTION, Outcome.PROTOCOL_ERROR, Outcome.NO_AGREEMENT)
+"""What comes of it: BoringSSL reads a version out of the words, and minds that."""
+
+
 def _before_tls(judgement: Judgement, facts: Facts) -> str:
     """What either end says before TLS, and the other does not expect."""
     sent = facts.client.proxy_protocol if facts.client is not None else None
     if facts.told is not None and facts.told.wants_proxy_protocol and sent is None:
         return "The server expects the PROXY protocol before TLS, and the client sent none (proxy_protocol: v1)."
-    if sent is not None and judgement.outcome in (Outcome.NO_CONNECTION, Outcome.PROTOCOL_ERROR):
+    if sent is not None and judgement.outcome in _BEFORE_TLS:
         return f"The client begins with the PROXY protocol (proxy_protocol: {sent}), which this server may not expect."
     return ""
 
