@@ -24,6 +24,7 @@ from mtls_runner.model.traits import ClientProtocol
 from mtls_runner.model.verdict import CaseFinished
 
 from ..container_engine import IMAGE
+from .test_oracles import GOES_ON
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted(
@@ -101,6 +102,8 @@ def test_what_is_accepted_has_no_fault_and_what_is_refused_has_one_to_blame(back
                 accepted += 1
             if wanted.reason not in CHAINS or any(word in case.name for word in NOT_SHOWN):
                 continue
+            if backend == "nginx" and case.written in GOES_ON:
+                continue  # it tells the last of several errors
             if wanted.outcome is Outcome.SERVER_REFUSED:
                 shown = presented(case.client, plan.certificates)
                 verifier = server_verifies(case.server.host(case.client.server_name), plan.crls)

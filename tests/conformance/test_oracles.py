@@ -26,8 +26,12 @@ OWN_RULES = {
     ("curl", "the server's intermediate has no name"),
 }
 
-#: ``openssl verify`` stops after some errors that nginx goes on after (40, proxies): what nginx meets last there.
-GOES_ON = {"the client's certificate is a proxy certificate": 72}
+#: ``openssl verify`` stops after some errors that nginx goes on after (40, proxies; 44, a list that is not about it): what nginx
+#: meets last there.
+GOES_ON = {
+    "the client's certificate is a proxy certificate": 72,
+    "a list about authorities only, for the client's certificate": 3,
+}
 
 
 def trust_file(results: Results, cell: Cell, ids: Iterable[str]) -> Path:

@@ -205,6 +205,7 @@ MODELS = (
     ReloadModel,
     ContainerModel,
     ClientModel,
+    StaysModel,
     ClientHonoursModel,
     DifferenceModel,
     DialectModel,
