@@ -32,6 +32,7 @@ __all__ = [
     "openssl_errors",
     "predict",
     "told",
+    "why_unusable",
 ]
 
 SYSTEM_LIBRARY = 2
@@ -116,6 +117,23 @@ UNUSABLE: Mapping[tuple[int, int], Reason] = {
     (9, 100): Reason.MALFORMED,  # PEM_R_BAD_BASE64_DECODE
     (11, 136): Reason.MALFORMED,  # X509_R_NO_CERTIFICATE_OR_CRL_FOUND
 }
+
+
+def why_unusable(error: OpensslError, *, passphrase: bool) -> Reason | None:
+    """What this error says of one's own material; ``None``: nothing.
+
+    A wrong passphrase decrypts to valid padding once in 256 times, and then no decoder reads what comes of it.
+
+    Args:
+        error: as it was logged.
+        passphrase: whether one was given.
+    """
+    if error.library == SYSTEM_LIBRARY:
+        return ERRNO_REASONS.get(error.reason)
+    known = UNUSABLE.get((error.library, error.reason))
+    return Reason.WRONG_PASSPHRASE if known is None and passphrase and error.library == DECODER_LIBRARY else known
+
+
 #: The same of the system's own.
 ERRNO_REASONS: Mapping[int, Reason] = {
     errno.ENOENT: Reason.MISSING_FILE,

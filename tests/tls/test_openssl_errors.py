@@ -6,7 +6,8 @@ import ssl
 
 import pytest
 
-from mtls_runner.tls.openssl_errors import openssl_errors
+from mtls_runner.model.observation import Reason
+from mtls_runner.tls.openssl_errors import openssl_errors, why_unusable
 
 
 def test_openssl_3_has_no_function_and_its_own_packing() -> None:
@@ -38,3 +39,18 @@ def test_the_symbols_are_those_of_pythons_ssl() -> None:
         context.wrap_bio(incoming, ssl.MemoryBIO(), server_hostname="localhost").do_handshake()
     symbols = [e.symbol for e in openssl_errors("error:0A00010B:SSL routines::wrong version number")]
     assert symbols == [caught.value.reason]
+
+
+@pytest.mark.parametrize(
+    ("line", "passphrase", "reason"),
+    [
+        # What `openssl pkey -passin pass:wrong` says of one key in 256, and of all others.
+        ("80:error:1E08010C:DECODER routines:OSSL_DECODER_from_bio:unsupported:", True, Reason.WRONG_PASSPHRASE),
+        ("80:error:1C800064:Provider routines:ossl_cipher_unpadblock:bad decrypt:", True, Reason.WRONG_PASSPHRASE),
+        ("80:error:1E08010C:DECODER routines:OSSL_DECODER_from_bio:unsupported:", False, None),
+        ("80:error:80000002:system library::No such file or directory", True, Reason.MISSING_FILE),
+    ],
+)
+def test_a_wrong_passphrase_may_decrypt_to_valid_padding(line: str, passphrase: bool, reason: Reason | None) -> None:
+    (error,) = openssl_errors(line)
+    assert why_unusable(error, passphrase=passphrase) is reason

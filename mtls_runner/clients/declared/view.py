@@ -16,7 +16,7 @@ from mtls_runner.model.endpoint import ClientSpec
 from mtls_runner.model.implementation import DeclaredClient
 from mtls_runner.model.observation import Alert, ClientView, Direction, HttpResponse, Phase, Reason
 from mtls_runner.tls.dialects import Told, compiled, tls_version, told
-from mtls_runner.tls.openssl_errors import ERRNO_REASONS, SYSTEM_LIBRARY, UNUSABLE
+from mtls_runner.tls.openssl_errors import why_unusable
 
 __all__ = ["Wrote", "client_view"]
 
@@ -183,19 +183,19 @@ def _began(saw: Mapping[str, list[str]], trace: CurlTrace | None) -> bool:
 
 
 def _problem(declared: DeclaredClient, client: ClientSpec, lines: Sequence[str]) -> Reason | None:
-    found = told((*declared.start, *declared.dialect.start), lines, lambda said: _unusable(said) is not None)
-    reason = _unusable(found) if found is not None else None
+    passphrase = client.passphrase is not None
+    patterns = (*declared.start, *declared.dialect.start)
+    found = told(patterns, lines, lambda said: _unusable(said, passphrase=passphrase) is not None)
+    reason = _unusable(found, passphrase=passphrase) if found is not None else None
     if reason is Reason.WRONG_PASSPHRASE and client.passphrase is None:
         return Reason.PASSPHRASE_NEEDED
     return reason
 
 
-def _unusable(said: Told) -> Reason | None:
+def _unusable(said: Told, *, passphrase: bool) -> Reason | None:
     if said.reasons:
         return said.reasons[0]
-    if said.error is None or said.error.library == SYSTEM_LIBRARY:
-        return ERRNO_REASONS.get(said.error.reason) if said.error is not None else None
-    return UNUSABLE.get((said.error.library, said.error.reason))
+    return why_unusable(said.error, passphrase=passphrase) if said.error is not None else None
 
 
 def _symbol(lines: Sequence[str], said: Told | None) -> str:

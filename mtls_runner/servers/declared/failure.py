@@ -8,7 +8,7 @@ from mtls_runner.errors import ServerUnusable
 from mtls_runner.model.implementation import DeclaredServer
 from mtls_runner.model.observation import Reason
 from mtls_runner.tls.dialects import Told, told
-from mtls_runner.tls.openssl_errors import ERRNO_REASONS, SYSTEM_LIBRARY, UNUSABLE
+from mtls_runner.tls.openssl_errors import why_unusable
 
 __all__ = ["start_failure"]
 
@@ -20,8 +20,12 @@ def start_failure(
 ) -> ServerUnusable:
     """The error to raise, from what the program and its check wrote; ``passphrase``: whether it was given one."""
     patterns = (*declared.start, *declared.log.dialect.start)
-    found = [said for line in lines if (said := told(patterns, [line], _usable)) is not None]
-    reasons = [(_reason(said), said) for said in found]
+
+    def telling(said: Told) -> bool:
+        return _reason(said, passphrase=passphrase) is not None
+
+    found = [said for line in lines if (said := told(patterns, [line], telling)) is not None]
+    reasons = [(_reason(said, passphrase=passphrase), said) for said in found]
     for worst in _WORST_FIRST:
         reasons.sort(key=lambda pair, worst=worst: pair[0] is not worst)  # type: ignore[misc]
     if not reasons:
@@ -37,15 +41,7 @@ def start_failure(
     return ServerUnusable(said.line.strip(), reason=reason or Reason.BAD_CONFIG, log=tuple(lines))
 
 
-def _usable(said: Told) -> bool:
-    return _reason(said) is not None
-
-
-def _reason(said: Told) -> Reason | None:
+def _reason(said: Told, *, passphrase: bool) -> Reason | None:
     if said.reasons:
         return said.reasons[0]
-    if said.error is None:
-        return None
-    if said.error.library == SYSTEM_LIBRARY:
-        return ERRNO_REASONS.get(said.error.reason)
-    return UNUSABLE.get((said.error.library, said.error.reason))
+    return why_unusable(said.error, passphrase=passphrase) if said.error is not None else None
