@@ -60,6 +60,8 @@ class _Proof:
     undeclared: dict[str, None] = field(default_factory=dict)
     proved: set[str] = field(default_factory=set)
     differed: set[str] = field(default_factory=set)
+    left: list[Plan] = field(default_factory=list)
+    """Of plans of which only some cases were run: the others, which may show what is still to see of a dialect."""
 
     def unseen(self) -> list[Pattern]:
         """Patterns of its own that never read a line."""
@@ -74,10 +76,13 @@ class _Proof:
     def run_next(self, *, whole: bool = True) -> bool:
         """One more plan; whether there was one. Not ``whole``: if nothing else is to see, what it says that it does otherwise."""
         plan = next(self.plans, None)
+        if plan is None and whole and self.left:
+            plan = self.left.pop(0)
         if plan is None:
             return False
         if not whole and not self.unseen() and self.said <= self.proved:
             wanted = {one.case for one in self.differs} - self.differed
+            self.left.append(replace(plan, cases=tuple(case for case in plan.cases if case.written not in wanted)))
             plan = replace(plan, cases=tuple(case for case in plan.cases if case.written in wanted))
             if not plan.cases:
                 return True
