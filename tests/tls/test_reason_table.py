@@ -40,13 +40,9 @@ UNREACHED = {
     # RFC 6125; 63 is for S/MIME.
     "name-mismatch": {62, 63, 64},
     # RFC 5280 §4.2: rules that X509_V_FLAG_X509_STRICT enforces.
-    "not-compliant": {81, 84, 87, 90, 91, 93, 94},
+    "not-compliant": {81, 84, 87, 90, 91, 93},
     # RFC 5280 §5 and §6.3.
-    "revoked": {23},
-    "no-crl": {3},
-    "crl-expired": {12},
-    "crl-not-yet-valid": {11},
-    "crl-invalid": {5, 8, 15, 16, 33, 35, 36, 44, 54, 101},
+    "crl-invalid": {5, 15, 16, 33, 44, 54, 101},
     # RFC 6960 §3.2, §4.2.1.
     "ocsp-unavailable": {73, 100},
     "ocsp-invalid": {74, 96, 97},
