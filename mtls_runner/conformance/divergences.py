@@ -11,8 +11,9 @@ from typing import Any
 from mtls_runner.conformance.by_end import Stand, StandState, judging, let_in, stands
 from mtls_runner.conformance.facts import collapsed
 from mtls_runner.conformance.measurement import MeasuredCase, MeasuredFile, Measurement
-from mtls_runner.conformance.reproduction import MOST_LINES, command, filled, scenario
+from mtls_runner.conformance.reproduction import MOST_LINES, command, filled, scenario, start
 from mtls_runner.conformance.scope import Side
+from mtls_runner.model.observation import Outcome
 
 __all__ = ["AgainstVerifiers", "Divergence", "against_verifiers", "asked", "divergences", "divergences_markdown"]
 
@@ -192,7 +193,8 @@ def _one(one: Divergence) -> Iterator[str]:
         yield "```"
     shown = (taken or one.those(StandState.BOTH))[0] if one.case.fault else (refused or one.those(StandState.BOTH))[0]
     place, seen = next(iter(shown.seen.items()))
-    text = scenario(one.file.name, one.case.name)
+    made = start if seen.outcome is Outcome.SERVER_UNUSABLE else scenario
+    text = made(one.file.name, one.case.name)
     if 0 < text.count("\n") <= MOST_LINES:
         yield ""
         yield "```yaml"

@@ -11,7 +11,8 @@ from markupsafe import Markup
 from mtls_runner.conformance.by_end import judging
 from mtls_runner.conformance.json_form import Json, plain_seen
 from mtls_runner.conformance.measurement import CellKind, MeasuredCase, MeasuredEnd, Measurement, Seen
-from mtls_runner.conformance.reproduction import needs_depth, scenario
+from mtls_runner.conformance.reproduction import needs_depth, scenario, start
+from mtls_runner.model.observation import Outcome
 
 __all__ = ["page"]
 
@@ -54,6 +55,7 @@ def _data(measurement: Measurement) -> Json:
                 "changes": case.changes_told,
                 **({"control": control} if control is not None else {}),
                 "scenario": scenario(file.name, case.name),
+                **({"start": start(file.name, case.name)} if _never_starts(case) else {}),
                 "cells": list(numbers.cells(case)),
             }
         )
@@ -73,6 +75,10 @@ def _data(measurement: Measurement) -> Json:
             "library": _sorted(end.library for end in (*servers, *clients) if end.library),
         },
     }
+
+
+def _never_starts(case: MeasuredCase) -> bool:
+    return any(cell.seen is not None and cell.seen.outcome is Outcome.SERVER_UNUSABLE for cell in case.cells.values())
 
 
 def _sorted(values: Iterable[str]) -> Json:

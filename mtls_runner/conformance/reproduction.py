@@ -11,9 +11,10 @@ from mtls_runner.conformance.catalogue import CATALOGUE, Combination
 from mtls_runner.conformance.measurement import MOST_REASONS, Seen
 from mtls_runner.language.document import Plain, Value, read
 from mtls_runner.language.emit import Written, flow, scalar
+from mtls_runner.model.observation import Outcome
 from mtls_runner.registry import registry
 
-__all__ = ["BLANKS", "MOST_LINES", "command", "expectation", "filled", "needs_depth", "scenario"]
+__all__ = ["BLANKS", "MOST_LINES", "command", "expectation", "filled", "needs_depth", "scenario", "start"]
 
 _SECTIONS = ("authorities", "leaves", "crls", "servers")
 _SINGLE = {"authorities": "ca", "servers": "server"}
@@ -47,6 +48,7 @@ BLANKS = {
     "depth": "DEPTH-HERE",
 }
 _DEPTH = "verify_depth"
+_STARTS = {Outcome.SERVER_STARTED: True, Outcome.SERVER_UNUSABLE: False}
 MOST_LINES = 15
 """Of a scenario; a longer one leaves out what can be left out."""
 
@@ -60,17 +62,40 @@ def scenario(file: str, case: str) -> str:
         case: its name.
 
     Returns:
-        ``""`` for a server's own start, which is no case.
+        ``""`` where the catalogue no longer has it.
     """
     document = _document(file)
     found = next((one for one in _list(document, "cases") if one.get("name") == case), None)
     if found is None:
-        return ""
+        return start(file, case)
     text = _scenario(document, found, case)
     if text.count("\n") > MOST_LINES:
         document = _trusting_less(document, found)
         text = _scenario(document, found, case)
     return text if text.count("\n") <= MOST_LINES else _scenario(document, found, case, tight=True)
+
+
+@cache
+def start(file: str, case: str) -> str:
+    """Of the start of a case's server, where that does not start at all: what a client does then is no matter.
+
+    Args:
+        file, case: as for :func:`scenario`.
+    """
+    document = _document(file)
+    servers = document.get("servers")
+    known = {**servers} if isinstance(servers, dict) else {"server": document.get("server", {})}
+    found = next((one for one in _list(document, "cases") if one.get("name") == case), None)
+    own = found.get("server", "server") if found is not None else case.removeprefix("server.")
+    name = own if isinstance(own, str) else "this"
+    if isinstance(own, dict):  # of the only server, where it does not say of which
+        known[name] = {"like": next(iter(known)), **own}
+    if name not in known:
+        return ""
+    several = {key: value for key, value in document.items() if key != "server"}
+    needed = _Needed({**several, "servers": known})
+    needed.take(name)
+    return "\n".join(needed.lines(expecting=name)) + "\n"
 
 
 def _trusting_less(document: Mapping[str, Value], found: Mapping[str, Value]) -> Mapping[str, Value]:
@@ -136,12 +161,19 @@ def needs_depth(server: str) -> bool:
 
 def expectation(seen: Seen) -> str:
     """As a scenario writes it."""
+    if seen.outcome in _STARTS:
+        why = {"reason": _one_or_more(seen)} if 0 < len(seen.reasons) <= MOST_REASONS else {}
+        return flow({"starts": _STARTS[seen.outcome], **why})
     if seen.outcome is None or (not seen.reasons and seen.determined):
         return str(seen.outcome)
     if not 0 < len(seen.reasons) <= MOST_REASONS:
         return flow({"outcome": str(seen.outcome)})
-    reasons = list(seen.reasons)
-    return flow({str(seen.outcome): str(reasons[0]) if len(reasons) == 1 else [str(reason) for reason in reasons]})
+    return flow({str(seen.outcome): _one_or_more(seen)})
+
+
+def _one_or_more(seen: Seen) -> Written:
+    reasons = [str(reason) for reason in seen.reasons]
+    return reasons[0] if len(reasons) == 1 else reasons
 
 
 def command(case: str, side: str, names: Sequence[str]) -> str:
@@ -182,26 +214,27 @@ class _Needed:
                     self.names[text] = None
                     self.take(known[text])
 
-    def lines(self) -> Iterator[str]:
+    def lines(self, expecting: str = "") -> Iterator[str]:
+        """Of the file; ``expecting``: the server whose start is what is expected."""
         for section, known in self._known.items():
             single = section in self._single
             used = {name: _plain(value) for name, value in known.items() if single or (section, name) in self._taken}
             if section == "servers":
-                used = {name: self._server(value) for name, value in used.items()}
+                used = {name: self._server(value, name == expecting) for name, value in used.items()}
             if used and not single:
                 yield f"{section}:"
             for name, value in used.items():
                 line = f"{scalar(name)}: {flow(value)}".replace(f"{BLANKS['depth']}: null", BLANKS["depth"])
                 yield line if single else f"  {line}"
 
-    def _server(self, value: Written) -> Written:
+    def _server(self, value: Written, expecting: bool) -> Written:
         described = dict(value) if isinstance(value, Mapping) else {}
         described.pop("expect", None)
         if "like" not in described:
             described = {"backend": BLANKS["server"], **described}
             if _DEPTH not in described:
                 described[BLANKS["depth"]] = None
-        return described
+        return {**described, "expect": BLANKS["expect"]} if expecting else described
 
 
 @cache

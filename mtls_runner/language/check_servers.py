@@ -50,10 +50,8 @@ def check_declared(context: Context, servers: Servers) -> None:
             problems.absent(document, loc, "'starts' is missing", "true or false")
         elif expect.starts and expect.reason is not None:
             problems.error(document, (*loc, "reason"), "a server that starts has no reason not to", key=True)
-    if not scenario.cases and not any(_never_starts(declared) for declared in servers.declared.values()):
-        problems.absent(
-            document, (), "there are no cases", "cases:, or a server with expect: {starts: false, reason: …}"
-        )
+    if not scenario.cases and all(declared.model.expect is None for declared in servers.declared.values()):
+        problems.absent(document, (), "there are no cases", "cases:, or a server with expect: {starts: …}")
 
 
 def _never_starts(declared: WrittenServer) -> bool:

@@ -14,7 +14,7 @@ from mtls_runner.conformance.divergences import asked, divergences, divergences_
 from mtls_runner.conformance.measure import whole_catalogue
 from mtls_runner.conformance.measurement import CellKind, Measurement, Seen
 from mtls_runner.conformance.page import page
-from mtls_runner.conformance.reproduction import filled, scenario
+from mtls_runner.conformance.reproduction import filled, scenario, start
 from mtls_runner.conformance.scope import (
     ChosenClient,
     ChosenServer,
@@ -25,20 +25,21 @@ from mtls_runner.conformance.scope import (
     in_scope,
     judges,
 )
-from mtls_runner.model.observation import Outcome
+from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.registry import registry
 
 from .divergence_scenarios import scenarios
 
 pytestmark = pytest.mark.timeout(600)
 
+UNUSABLE = Seen(Outcome.SERVER_UNUSABLE, (Reason.BAD_CONFIG,))
 DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_each_case_is_a_scenario_of_its_own_with_the_same_ends(tmp_path: Path) -> None:
     written = tmp_path / "one.yaml"
     place, seen = Combination("python", "curl", "TLSv1.3"), Seen(Outcome.ACCEPTED)
-    compared = 0
+    compared, met = 0, set[str]()
     for path in scenario_files():
         plan = plan_of(path, Overrides(), [registry().clients["curl"]])
         for case in plan.cases:
@@ -59,6 +60,16 @@ def test_each_case_is_a_scenario_of_its_own_with_the_same_ends(tmp_path: Path) -
                 one.message for one in found.warnings
             ]
             compared += 1
+            # and where the server does not start:
+            text = filled(start(path.stem, name), place, UNUSABLE)
+            if text in met:
+                continue
+            met.add(text)
+            written.write_text(text, "utf-8")
+            (alone,) = load(written).cases
+            assert alone.client is None, name
+            trusted = replace(alone.server, id=case.server.id, trust=case.server.trust)
+            assert trusted == replace(case.server, tls=alone.server.tls), name
     assert compared > 250
 
 

@@ -288,7 +288,7 @@ def test_where_is_reachable_by_one_case_of_a_matrix(load_text: Load) -> None:
     assert "status" not in checks(second)
 
 
-def test_a_server_that_must_not_start_needs_no_cases(load_text: Load, broken: Broken) -> None:
+def test_whether_a_server_starts_is_a_case_of_its_own(load_text: Load, broken: Broken) -> None:
     text = MINIMAL[: MINIMAL.index("cases:")].replace(
         "{certificate: server}", "{expect: {starts: false, reason: key-mismatch}}"
     )
@@ -296,7 +296,10 @@ def test_a_server_that_must_not_start_needs_no_cases(load_text: Load, broken: Br
     assert case.id == "scenario.yaml::server"
     assert case.client is None
     assert checks(case) == {"outcome": equals("server-unusable"), "reason": equals("key-mismatch")}
-    assert "there are no cases" in [one.message for one in broken(text.replace("false, reason: key-mismatch", "true"))]
+    (case,) = load_text(text.replace("false, reason: key-mismatch", "true")).cases
+    assert checks(case) == {"outcome": equals("server-started")}
+    without = text.replace("expect: {starts: false, reason: key-mismatch}", "certificate: server")
+    assert "there are no cases" in [one.message for one in broken(without)]
 
 
 def test_where_of_a_server_s_own_expectation(load_text: Load) -> None:

@@ -2,6 +2,7 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const form = document.getElementById("filters"), table = document.getElementById("matrix"), dialog = document.getElementById("cell");
 const ACCEPTED = new Set(["accepted", "answered", "server-started"]);
+const STARTS = { "server-started": true, "server-unusable": false };
 const KINDS = { skipped: "–", gap: "–", broken: "!" };
 let view = "server";
 for (const one of data.cases) {
@@ -135,9 +136,14 @@ function told(seen) {
   const reasons = seen.reasons || [];
   return seen.outcome + (reasons.length ? ": " + (reasons.length > 1 ? "[" + reasons.join(", ") + "]" : reasons[0]) : "");
 }
+function expected(seen) {
+  const reasons = seen.reasons || [], several = reasons.length > 1 ? "[" + reasons.join(", ") + "]" : reasons[0];
+  const tells = reasons.length && reasons.length <= MOST_REASONS;
+  if (seen.outcome in STARTS) return "{starts: " + STARTS[seen.outcome] + (tells ? ", reason: " + several : "") + "}";
+  return tells ? "{" + seen.outcome + ": " + several + "}" : reasons.length ? "{outcome: " + seen.outcome + "}" : seen.outcome;
+}
 function filled(text, cell, seen) {
-  const reasons = seen.reasons || [], server = data.servers[cell.server];
-  const expect = reasons.length > MOST_REASONS ? "{outcome: " + seen.outcome + "}" : reasons.length ? "{" + seen.outcome + ": " + (reasons.length > 1 ? "[" + reasons.join(", ") + "]" : reasons[0]) + "}" : seen.outcome;
+  const server = data.servers[cell.server], expect = expected(seen);
   return text.replaceAll(", DEPTH-HERE", server.depth ? ", verify_depth: 1" : "").replaceAll("SERVER-NAME", server.name.split("@")[0])
     .replaceAll("CLIENT-NAME", cell.client < 0 ? "" : data.clients[cell.client].name).replaceAll("TLS-VERSION", cell.tls).replaceAll("EXPECTED-HERE", expect);
 }
@@ -194,7 +200,8 @@ function open(number, index) {
   const first = cells.find((cell) => seenOf(cell));
   if (first) {
     dialog.append(copyable("With your own version", again([end.name], [one.name])));
-    if (one.scenario) dialog.append(copyable("The scenario", filled(one.scenario, first, seenOf(first))));
+    const text = seenOf(first).outcome === "server-unusable" ? one.start : one.scenario;
+    if (text) dialog.append(copyable("The scenario", filled(text, first, seenOf(first))));
   }
   dialog.showModal();
   dialog.scrollTop = 0;
