@@ -27,6 +27,8 @@ __all__ = ["CellKeys", "declaration"]
 
 _LENGTH = 12
 """Hexadecimal digits."""
+_SAYS_ONLY = ("name", "description", "needs", "differs", "faketime")
+"""Keys of a declaration that make no measurement another one: what is expected, and what is told of it."""
 
 
 class CellKeys:
@@ -99,9 +101,21 @@ def _declaration_digest(name: str) -> str:
         return ""
     digest = hashlib.sha256()
     for file in sorted((*Path(path).parent.rglob("*"), DIRECTORY / "dialects" / f"{found.library}.yaml")):
-        if file.is_file():
-            digest.update(file.name.encode() + b"\0" + file.read_bytes())
+        if file.is_file() and "__pycache__" not in file.parts:
+            own = _measures(file) if file.suffix == ".yaml" else file.read_bytes()
+            digest.update(file.name.encode() + b"\0" + own)
     return digest.hexdigest()
+
+
+def _measures(file: Path) -> bytes:
+    """Of a declaration, what a measurement hangs on: no comment, and nothing of :data:`_SAYS_ONLY`."""
+    from yaml import safe_load
+
+    document = safe_load(file.read_text("utf-8"))
+    for part in (document, document.get("server"), document.get("client")):
+        for key in _SAYS_ONLY if isinstance(part, dict) else ():
+            part.pop(key, None)
+    return json.dumps(document, sort_keys=True, default=str).encode()
 
 
 def _plain(value: object) -> object:

@@ -154,11 +154,13 @@ class Atlas:
         return (file.plan.name, case.written, place), keys.key(case, server.name)
 
     def left(self, units: Sequence[Unit]) -> list[Unit]:
-        """What is not known yet; what is known of these cells, and broke, or is of another version or catalogue, is forgotten."""
+        """What is not known yet. What is known of these cells is forgotten where it is of another version or catalogue, broke, or
+        ended otherwise than it should.
+        """
         wanted = {name: key for unit in units for name, key in unit.cells.values()}
         for name, key in wanted.items():
             known = self.cells.get(name)
-            if known is not None and (known.key != key or known.kind is CellKind.BROKEN):
+            if known is not None and (known.key != key or not known.as_expected):
                 del self.cells[name]
         return [some for unit in units if (some := unit.without(lambda name, _: name in self.cells)) is not None]
 
