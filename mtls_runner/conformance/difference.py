@@ -140,6 +140,10 @@ class _Comparison:
             yield from inner
 
 
+_SHOWN = 64
+"""Octets of an extension; of a longer one its length is told."""
+
+
 def _moment(moment: Moment) -> str:
     if moment.absolute is not None:
         return moment.absolute.date().isoformat()
@@ -172,7 +176,8 @@ def _text(value: object, nothing: str = "none") -> str:
             ]
             return ", ".join(parts) + ("" if value.critical else ", not critical")
         case Extension():
-            return f"{value.oid}{' critical' if value.critical else ''} {value.value.hex()}"
+            content = value.value.hex() if len(value.value) <= _SHOWN else f"of {len(value.value)} octets"
+            return f"{value.oid}{' critical' if value.critical else ''} {content}"
         case ChainSpec():
             return _text(value.ids) if value.kind is ChainKind.IDS else value.kind.value
         case tuple() | frozenset():
