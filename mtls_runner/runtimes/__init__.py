@@ -1,17 +1,106 @@
-"""How programs of this machine, and containers, are run; here, the ``options:`` of whatever runs in a container."""
+"""How programs of this machine, and containers, are run; here, what both rest on: the supervisor, and a container's ``options:``.
+
+The supervisor ends the lab's programs when the lab itself is gone, even by SIGKILL. It is one shell, at the end of a pipe whose
+other end only the lab holds. The lab writes down which process groups it has started; when it ends, however that happens, the
+kernel closes its end of the pipe, and the shell kills the groups that are left. That needs nothing but POSIX
+(``PR_SET_PDEATHSIG`` is Linux's only, and is lost to grandchildren).
+"""
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import os
 import re
-from typing import Annotated
+import threading
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-__all__ = ["ContainerOptions"]
+if TYPE_CHECKING:
+    import subprocess
 
+__all__ = ["ContainerOptions", "Supervisor", "supervisor"]
+
+_WATCH = """\
+trap '' HUP INT QUIT TERM USR1 USR2
+groups=
+while read -r verb group; do
+    left=
+    for one in $groups; do [ "$one" = "$group" ] || left="$left $one"; done
+    groups=$left
+    [ "$verb" = forget ] || groups="$groups $group"
+done
+for one in $groups; do kill -s KILL -- "-$one" 2>/dev/null; done
+"""
 _MEMORY = re.compile(r"([0-9]{1,12})([kKmMgG])")
 _UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _LEAST, _MOST = 6 << 20, 1 << 40  # Docker's own least
+
+
+class Supervisor:
+    """The shell, started with the first program."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._shell: subprocess.Popen[bytes] | None = None
+
+    def watch(self, group: int) -> None:
+        """From now on this process group ends with the lab."""
+        self._tell(f"watch {group}")
+
+    def forget(self, group: int) -> None:
+        """It has ended: its number may soon be somebody else's."""
+        self._tell(f"forget {group}")
+
+    def _tell(self, line: str) -> None:
+        import subprocess  # who only reads a scenario starts nothing
+
+        with self._lock:
+            if self._shell is None or self._shell.poll() is not None:
+                self._shell = subprocess.Popen(
+                    ["/bin/sh", "-c", _WATCH],
+                    cwd="/",
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,
+                    bufsize=0,
+                )
+            if self._shell.stdin is not None:
+                self._shell.stdin.write(f"{line}\n".encode())
+
+    @contextlib.contextmanager
+    def watching(self, group: int) -> Iterator[None]:
+        """In the block this process group ends with the lab; its leader has ended behind it."""
+        self.watch(group)
+        try:
+            yield
+        finally:
+            self.forget(group)
+
+    def close(self) -> None:
+        """End it, and with it whatever is still watched."""
+        with self._lock:
+            shell, self._shell = self._shell, None
+        if shell is not None and shell.stdin is not None:
+            with contextlib.suppress(OSError):
+                shell.stdin.close()
+            shell.wait()
+
+
+@lru_cache(maxsize=1)
+def _of_process(process: int) -> Supervisor:
+    made = Supervisor()
+    atexit.register(lambda: made.close() if os.getpid() == process else None)
+    return made
+
+
+def supervisor() -> Supervisor:
+    """This process's; a fork has its own."""
+    return _of_process(os.getpid())
 
 
 def _memory(text: object) -> int:

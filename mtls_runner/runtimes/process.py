@@ -14,8 +14,8 @@ from pathlib import Path
 
 from mtls_runner.deadlines import Deadline, ended_by
 from mtls_runner.errors import DeadlineExceeded, LabError
+from mtls_runner.runtimes import supervisor
 from mtls_runner.runtimes.log_stream import LogStream
-from mtls_runner.runtimes.supervisor import supervisor
 
 __all__ = ["Finished", "Program", "Unfinished", "find_program", "finish", "start"]
 

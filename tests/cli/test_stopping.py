@@ -138,6 +138,27 @@ def test_a_case_that_is_stuck_does_not_hold_up_the_end(cli: Cli, write: Write, j
     assert "interrupted: " in told
 
 
+@pytest.mark.parametrize("stuck", ["curl", "s_client"])
+def test_a_client_ends_with_a_run_that_is_killed(cli: Cli, write: Write, stuck: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        described = f"{{certificate: client, tool: {stuck}, connect: '{address}', timeout: 90}}"
+        write("many.yaml", SMALL.replace("client: client", f"client: {described}"))
+        tmp = cli.directory / "tmp"
+        tmp.mkdir()
+        with start(cli, "-k", "'with the'", tmp=tmp) as process:
+            connection, _ = silent.accept()
+            with connection:
+                assert connection.recv(1 << 16)
+                connection.setblocking(False)
+                with pytest.raises(BlockingIOError):  # it waits for an answer
+                    connection.recv(1)
+                process.send_signal(signal.SIGKILL)
+                connection.settimeout(30)  # long before its own time is over
+                assert connection.recv(1) == b""
+    assert process.returncode == -signal.SIGKILL
+
+
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_change_nothing(cli: Cli, write: Write, closed: str) -> None:
     write("small.yaml", SMALL)

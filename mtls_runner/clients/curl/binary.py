@@ -1,4 +1,4 @@
-"""Finds curl, asks it what it is, and runs it: no terminal, no settings of its user's, no way to outlive its time."""
+"""Finds curl, asks it what it is, and runs it: no terminal, no settings of its user's, no way to outlive its time or the lab."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from mtls_runner.deadlines import Deadline, ended_by
 from mtls_runner.errors import DeadlineExceeded, LabError
+from mtls_runner.runtimes import supervisor
 
 __all__ = ["CurlBinary", "CurlRun", "Kept", "Sink"]
 
@@ -185,7 +186,9 @@ def _run(
             raise LabError(f"{arguments[0]} can't be run: {error.strerror}") from error
         for pipe in inherited:
             pipe.close()
-        with process, ended_by(process.kill):
+        # Not behind a shell that waits until the supervisor knows of it, as programs are that may run for ever: that is a tenth
+        # of what a curl takes, and of a lab that is killed in just these microseconds --max-time is the end.
+        with supervisor().watching(process.pid), process, ended_by(process.kill):
             try:
                 if process.stdout is not None and process.stderr is not None:
                     sinks |= {process.stdout.fileno(): said.add, process.stderr.fileno(): errors.add}
