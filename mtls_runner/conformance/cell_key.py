@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import datetime, timedelta
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,12 +103,13 @@ def _declaration_digest(name: str) -> str:
     digest = hashlib.sha256()
     for file in sorted((*Path(path).parent.rglob("*"), DIRECTORY / "dialects" / f"{found.library}.yaml")):
         if file.is_file() and "__pycache__" not in file.parts:
-            own = _measures(file) if file.suffix == ".yaml" else file.read_bytes()
+            own = _measures(file, file.stat().st_mtime_ns) if file.suffix == ".yaml" else file.read_bytes()
             digest.update(file.name.encode() + b"\0" + own)
     return digest.hexdigest()
 
 
-def _measures(file: Path) -> bytes:
+@cache
+def _measures(file: Path, _changed: int) -> bytes:
     """Of a declaration, what a measurement hangs on: no comment, and nothing of :data:`_SAYS_ONLY`."""
     from yaml import safe_load
 

@@ -30,6 +30,7 @@ from mtls_runner.tls.rules import (
     HELD,
     PARAMETERS,
     RESETS,
+    VERDICTS,
     alert_reasons,
     answered,
     broken_protocol,
@@ -206,8 +207,8 @@ def _client_refused(facts: Facts, alert: Alert | None, sender: str | None) -> Fo
         return _one(Outcome.CLIENT_REFUSED, Reason.NOT_COMPLIANT)
     if client.reasons and client.reasons <= REASONS[Outcome.CLIENT_REFUSED]:
         return Outcome.CLIENT_REFUSED, client.reasons
-    if client.error_symbol == "CERTIFICATE_VERIFY_FAILED" and alert is not None:
-        return Outcome.CLIENT_REFUSED, _by_alert(facts, alert, "client")
+    if client.error_symbol == "CERTIFICATE_VERIFY_FAILED":  # some libraries close before their alert is sent
+        return Outcome.CLIENT_REFUSED, _by_alert(facts, alert, "client") if alert is not None else VERDICTS
     return None
 
 

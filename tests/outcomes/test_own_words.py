@@ -111,3 +111,23 @@ def test_the_curve_of_a_certificate_is_no_group_of_the_key_exchange(tmp_path: Pa
     assert refused.server.error_symbol == "WRONG_CURVE"
     apart = seen(found["no group in common"])
     assert Reason.GROUP in apart.reasons
+
+
+def test_a_client_that_closes_before_its_alert_is_sent_has_refused_all_the_same(tmp_path: Path) -> None:
+    """aiohttp shows OpenSSL's symbol, and asyncio closes at once; what was held against the certificate is told in prose only."""
+    path = tmp_path / "scenario.yaml"
+    path.write_text("""
+authorities: {root: {}, issuing: {issuer: root, name_constraints: {excluded: [DNS:localhost]}}}
+leaves: {good: {issuer: root}, excluded: {issuer: issuing}}
+servers:
+  good: {certificate: good, client_auth: none}
+  excluded: {certificate: excluded, client_auth: none}
+cases:
+  - {name: excluded, server: excluded, client: {tool: aiohttp, trust: root}, expect: client-refused}
+  - {name: good, server: good, client: {tool: aiohttp, trust: root}, expect: accepted}
+""")
+    plan = load(path)
+    with Lab(plan) as lab:
+        found = {case.name: lab.run(case) for case in plan.cases}
+    assert {verdict.status for verdict in found.values()} == {Status.PASS}, found
+    assert Reason.NAME_CONSTRAINTS in seen(found["excluded"]).reasons
