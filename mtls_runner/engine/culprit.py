@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mtls_runner.engine.let_in import let_in
-from mtls_runner.model import sentence
+from mtls_runner.model import listed, sentence
 from mtls_runner.model.blame import blame
 from mtls_runner.model.case import Expectation, Plan
 from mtls_runner.model.certificate import CertificateSpec
@@ -17,6 +17,7 @@ from mtls_runner.model.endpoint import ChainKind, ClientSpec, ServerSpec
 from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.tls.classify import Judgement
+from mtls_runner.tls.rules import offered_versions
 
 if TYPE_CHECKING:
     from mtls_runner.pki import Store
@@ -56,6 +57,9 @@ def to_blame(
         wanted: what the author expects.
         judgement: what came of it.
     """
+    told = _gap(client, wanted, judgement)
+    if told:
+        return sentence(told)
     if judgement.outcome is Outcome.NO_AGREEMENT and not material.users_files.own:
         return ""  # the lab's own keys fit what is in use
     if judgement.outcome is Outcome.ACCEPTED:
@@ -65,6 +69,23 @@ def to_blame(
 
         plan = replace(moved(plan, -plan.moved), moved=plan.moved)
     return Culprit(plan, server, client, files, material).sentence(judgement)
+
+
+def _gap(client: ClientSpec, wanted: Expectation, judgement: Judgement) -> str:
+    """Versions that the client allows and does not offer, where another one was to be agreed on."""
+    offered = offered_versions(client)
+    kept_back = [version for version in client.tls if version not in offered]
+    if judgement.outcome is Outcome.ACCEPTED:
+        versions = {one.value for check in wanted.checks if check.path == "tls_version" for one in check.alternatives}
+        missed = not versions.isdisjoint(kept_back)
+    else:
+        missed = judgement.outcome is Outcome.NO_AGREEMENT and judgement.reason is Reason.PROTOCOL_VERSION
+    if not kept_back or not missed:
+        return ""
+    return (
+        f"the client offers {listed(offered)} and not {listed(kept_back)}: OpenSSL's clients offer no version above one that "
+        "is left out (client.tls)"
+    )
 
 
 class Culprit:

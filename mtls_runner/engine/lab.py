@@ -21,7 +21,7 @@ from mtls_runner.errors import FileUnusable, LabError, MaterialError
 from mtls_runner.model.case import Case, Expectation, Plan, meet_briefly
 from mtls_runner.model.certificate import CertificateSpec
 from mtls_runner.model.chain import completed
-from mtls_runner.model.endpoint import ByMeeting, ClientSpec, ServerSpec
+from mtls_runner.model.endpoint import ByMeeting, ClientSpec, ServerSpec, has_gap
 from mtls_runner.model.observation import ClientView, Observation, Outcome, Phase, ServerView
 from mtls_runner.model.port import Client, RunningServer, Watch
 from mtls_runner.model.revocation import RevocationCheck
@@ -390,7 +390,8 @@ class Lab(AbstractContextManager["Lab"]):
     ) -> str:
         """The certificate, list or setting that is to blame, as a sentence; none where a client was let in as expected."""
         outcomes = {one.value for check in wanted.checks if check.path == "outcome" for one in check.alternatives}
-        if judgement.outcome is Outcome.ACCEPTED and (not outcomes or Outcome.ACCEPTED in outcomes):
+        as_expected = judgement.outcome is Outcome.ACCEPTED and (not outcomes or Outcome.ACCEPTED in outcomes)
+        if as_expected and not has_gap(spec.tls):
             return ""
         from mtls_runner.engine.culprit import to_blame
 

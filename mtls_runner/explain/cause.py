@@ -12,6 +12,7 @@ from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.chain import client_verifies, presented, server_verifies
 from mtls_runner.model.endpoint import ClientAuth, ClientSpec, ServerSpec
 from mtls_runner.model.observation import Outcome, Reason
+from mtls_runner.tls.rules import offered_versions
 
 __all__ = ["cause"]
 
@@ -45,7 +46,10 @@ def _special(plan: Plan, client: ClientSpec, server: ServerSpec, wanted: Expecte
             return f"the client wants {asked}, and the certificate names {names}"
         case Reason.PROTOCOL_VERSION:
             both = f"the client allows {tls_names(client.tls)}, the server {tls_names(server.tls)}"
-            if set(client.tls) & set(server.tls):
+            offered = offered_versions(client)
+            if offered != client.tls:
+                both += f"; OpenSSL offers {tls_names(offered)} alone, nothing above a version that is left out"
+            if set(offered) & set(server.tls):
                 return f"{both}, and what they share OpenSSL does not speak at security level 1 or above"
             return both
         case Reason.CIPHER:

@@ -19,7 +19,7 @@ from mtls_runner.model.chain import lineage, presented
 from mtls_runner.model.endpoint import ClientAuth, ClientSpec, ServerSpec, TlsVersion
 from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.model.traits import Refusal
-from mtls_runner.tls.rules import usable_versions
+from mtls_runner.tls.rules import offered_versions, usable_versions
 
 __all__ = ["ToldStage", "ToldStep", "presents", "steps"]
 
@@ -178,7 +178,7 @@ def _encrypted(plan: Plan, certificate: str) -> bool:
 def _hello(client: ClientSpec) -> str:
     alpn = f", {listed(client.alpn)} inside it (ALPN)," if client.alpn else ""
     name = f"asks for the name {client.server_name} (SNI)" if client.server_name else "names no server"
-    return f"ClientHello: the client offers {tls_names(client.tls)}{alpn} and {name}."
+    return f"ClientHello: the client offers {tls_names(offered_versions(client))}{alpn} and {name}."
 
 
 def _agrees(plan: Plan, server: ServerSpec, version: TlsVersion) -> str:

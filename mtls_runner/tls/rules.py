@@ -33,6 +33,7 @@ __all__ = [
     "heard",
     "missing",
     "no_agreement",
+    "offered_versions",
     "suspicious",
     "usable_versions",
 ]
@@ -141,13 +142,24 @@ PARAMETERS = (Reason.PROTOCOL_VERSION, Reason.CIPHER, Reason.GROUP, Reason.SIGNA
 NOT_TLS = frozenset(("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "PACKET_LENGTH_TOO_LONG"))
 
 
+def offered_versions(client: ClientSpec) -> tuple[TlsVersion, ...]:
+    """What its ClientHello offers of the versions that it allows: OpenSSL's nothing above the first one that is left out
+    (``ssl_get_min_max_version`` in ``ssl/statem/statem_lib.c``).
+    """
+    if client.tool.library != OPENSSL:
+        return client.tls
+    known = tuple(TlsVersion)
+    without_gap = known[known.index(client.tls[0]) :]
+    return tuple(version for version, next_one in zip(client.tls, without_gap, strict=False) if version is next_one)
+
+
 def usable_versions(server: ServerSpec, client: ClientSpec) -> tuple[TlsVersion, ...]:
-    """The TLS versions that both ends allow and can use.
+    """The TLS versions that the client offers, and the server allows and can use.
 
     OpenSSL 3 has no signature algorithm for TLS 1.0 and 1.1 (MD5 and SHA-1 only) above security level 0.
     """
     level = max(server.security_level, client.security_level)
-    return tuple(v for v in client.tls if v in server.tls and (v not in _OLD or level == 0))
+    return tuple(v for v in offered_versions(client) if v in server.tls and (v not in _OLD or level == 0))
 
 
 def no_agreement(facts: Facts, alert: Alert | None, sender: str | None) -> Found | None:

@@ -55,12 +55,21 @@ cases:
   - {name: odd, server: odd, client: client, expect: accepted}
   - {name: no list, server: unlisted, client: client, expect: accepted}
   - {name: late list, server: late, client: client, expect: accepted}
+  - {name: gap, server: main, client: {certificate: client, tls: [TLSv1.1, TLSv1.3]}, expect: accepted}
+  - {name: gap at all, server: all, client: {tls: [TLSv1.1, TLSv1.3]}, expect: accepted}
+  - name: gap below
+    server: all
+    client: {tls: [TLSv1, TLSv1.3], security_level: 0}
+    expect: {outcome: accepted, tls_version: TLSv1.3}
+  - {name: old only, server: main, client: {tls: [TLSv1.1]}, expect: accepted}
+  - {name: from old on, server: all, client: {tls: [TLSv1.2, TLSv1.3]}, expect: {outcome: accepted, tls_version: TLSv1.2}}
 """
 LAB = LAB.replace(
     "cases:\n",
     """\
   unlisted: {like: main, trust: [ca, other], crl: other}
   late: {like: main, crl: stale}
+  all: {like: main, client_auth: none, tls: [TLSv1, TLSv1.1, TLSv1.2, TLSv1.3], security_level: 0}
   odd:
     like: main
     groups: [X25591]
@@ -83,7 +92,12 @@ HINTS = {
     "has one": r"The client has a certificate, `client`: client: \{\} has none\.",
     "insecure": r"The client looks at nothing of the server \(insecure: true\)\.",
     "no list": r"The certificate `client` is looked up in a CRL of `ca`, and the server has none \(line 17\)\.",
-    "late list": r"The certificate `client` is looked up in the CRL `stale`, which expired .* \(line 23\)\.",
+    "late list": r"The certificate `client` is looked up in the CRL `stale`, which expired .* \(line 24\)\.",
+    "gap": r"The client offers TLSv1\.1 and not TLSv1\.3: OpenSSL's clients offer no version above one that is left out .*\.",
+    "gap at all": r"The client offers TLSv1\.1 and not TLSv1\.3: .*",
+    "gap below": r"The client offers TLSv1 and not TLSv1\.3: .*",
+    "old only": r"Let both ends allow a common version; .*",
+    "from old on": "",
     "named": r"`server` names DNS:localhost, .*\.",
 }
 
@@ -126,7 +140,7 @@ def test_a_server_that_did_not_start_is_shown_at_the_line_to_blame(
     told: tuple[dict[str, Verdict], list[str], list[str]],
 ) -> None:
     verdicts, _, _ = told
-    for name, line in (("locked out", 12), ("garbled", 16), ("odd", 21)):
+    for name, line in (("locked out", 12), ("garbled", 16), (("odd", 22))):
         place = verdicts[name].span
         assert place is not None
         assert place.line == line, name
