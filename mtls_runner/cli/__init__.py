@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import FrameType
 
 __all__ = ["STOP", "Stop", "main", "output_width", "prepared_help"]
@@ -33,12 +33,13 @@ class Stop:
     At first nothing is: the program ends at once, in the middle of an import, too. :meth:`cleanly` is for code that has
     something to remove: it gets a :class:`KeyboardInterrupt`. Raised at an arbitrary place, that exception can tear a
     report's line apart, leave a socket open or get lost (in a destructor, in a callback that C calls). So there is
-    :meth:`gently`, for code that looks at ``requested`` often.
+    :meth:`gently`, for code that looks at ``requested`` often, or is woken.
     """
 
     def __init__(self) -> None:
         self._clean = False
         self._gentle = False
+        self._wake: Callable[[], object] | None = None
         self._number = signal.SIGINT
         self.requested = False
 
@@ -80,13 +81,17 @@ class Stop:
             self._clean = False
 
     @contextmanager
-    def gently(self) -> Iterator[None]:
-        """Only take note of the first signal; raise at the second one, or when the time of grace is over."""
-        self._gentle = True
+    def gently(self, wake: Callable[[], object] | None = None) -> Iterator[None]:
+        """Only take note of the first signal; raise at the second one, or when the time of grace is over.
+
+        Args:
+            wake: called with the first signal, for code that waits; it may come at any place of this thread's work.
+        """
+        self._gentle, self._wake = True, wake
         try:
             yield
         finally:
-            self._gentle = False
+            self._gentle, self._wake = False, None
 
     @contextmanager
     def undivided(self) -> Iterator[None]:
@@ -112,6 +117,8 @@ class Stop:
             os._exit(self.exit_code)
         if self._gentle and first:
             signal.setitimer(signal.ITIMER_REAL, _GRACE)
+            if self._wake is not None:
+                self._wake()
             return
         heard = getattr(sys.modules.get("mtls_runner.tls.sockets"), "heard", None)  # not loaded: nobody shakes hands
         if heard is not None and not heard(frame):

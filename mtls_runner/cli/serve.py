@@ -211,11 +211,12 @@ class _Scribe:
 def _attend(attendance: Attendance, running: int, scribe: _Scribe) -> ExitCode:
     """Until a signal comes, or the last server ends by itself."""
     try:
-        scribe.begin()
-        while running:
-            event = attendance.next()
-            running -= isinstance(event, Ended)
-            scribe.tell(event)
-    except KeyboardInterrupt:
+        with STOP.gently(attendance.stop):
+            scribe.begin()
+            while running and (event := attendance.next()) is not None:
+                running -= isinstance(event, Ended)
+                scribe.tell(event)
+            STOP.patience()
+    except KeyboardInterrupt:  # nobody reads what is told, or somebody is in a hurry
         return ExitCode.OK
-    return ExitCode.BROKEN
+    return ExitCode.OK if running else ExitCode.BROKEN

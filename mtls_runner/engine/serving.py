@@ -45,7 +45,7 @@ class Attendance(AbstractContextManager["Attendance"]):
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
-        self._told: queue.SimpleQueue[Visit | Ended] = queue.SimpleQueue()
+        self._told: queue.SimpleQueue[Visit | Ended | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
 
     def __exit__(
@@ -70,9 +70,16 @@ class Attendance(AbstractContextManager["Attendance"]):
             thread.start()
         return running
 
-    def next(self) -> Visit | Ended:
-        """What comes next, from whichever server; waits for it as long as it takes."""
+    def next(self) -> Visit | Ended | None:
+        """What comes next, from whichever server; waits for it as long as it takes. ``None``: :meth:`stop` was called."""
         return self._told.get()
+
+    def stop(self) -> None:
+        """Have :meth:`next` say so, behind all that is known by now; from anywhere, a signal's handler, too.
+
+        An exception instead may come when :meth:`next` has an event already, and nobody would hear of it.
+        """
+        self._told.put(None)
 
     def rest(self) -> Iterator[Visit]:
         """Once all is over: who came and was not told of yet."""

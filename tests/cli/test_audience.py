@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,12 @@ import pytest
 from mtls_runner.atomic_file import AtomicFile
 from mtls_runner.cli import Stop
 from mtls_runner.cli.run import Audience, Outlet
+from mtls_runner.engine.lab import Lab
+from mtls_runner.engine.serving import Attendance, Visit
 from mtls_runner.model.case import Plan
+from mtls_runner.model.endpoint import Address, ServerSpec
+from mtls_runner.model.observation import ServerView
+from mtls_runner.model.port import RunningServer, Watch
 from mtls_runner.model.verdict import CaseFinished, Event, RunFinished, RunStarted, Verdict
 from tests.reporters import samples
 
@@ -139,6 +145,37 @@ def test_a_signal_during_a_line_waits_for_its_end_and_reaches_the_engine(tmp_pat
     assert end is not None
     assert end.interrupted
     assert (tmp_path / "report").read_text() == "RunStarted\nCaseFinished\nRunFinished\n"
+
+
+class Visited(RunningServer):
+    """Somebody comes, and a signal right behind."""
+
+    tells_of_everyone = True
+    address = Address("127.0.0.1", 1)
+
+    def watch(self) -> AbstractContextManager[Watch]:
+        raise NotImplementedError
+
+    def settled(self) -> Iterator[ServerView]:
+        yield ServerView("its log")
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+class OneServer(Lab):
+    def server(self, spec: ServerSpec) -> RunningServer:  # noqa: ARG002
+        return Visited()
+
+
+def test_who_came_before_a_signal_is_told() -> None:
+    plan = samples.plan(samples.case())
+    stop = Stop()
+    with stop.listening(), stop.cleanly(), Attendance(OneServer(plan)) as attendance, stop.gently(attendance.stop):
+        attendance.start(plan.cases[0].server)
+        told = [attendance.next(), attendance.next(), attendance.next()]
+        stop.patience()
+    visit = Visit(plan.cases[0].server, ServerView("its log"))
+    assert told[0] == visit
+    assert None in told
 
 
 def test_signals_are_as_before_afterwards() -> None:
