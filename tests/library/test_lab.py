@@ -184,6 +184,13 @@ def test_who_asked_last_is_last(mtls_lab: MtlsLab) -> None:
     ask_in_turns(mtls_lab)
 
 
+@pytest.mark.mtls_scenario("declared.yaml")
+def test_a_connection_that_is_kept_is_one_where_a_log_tells_of_requests(mtls_lab: MtlsLab) -> None:
+    ask_in_turns(mtls_lab)
+    get(mtls_lab.host, mtls_lab.port, mtls_lab.context("good"))
+    assert [one.client_subject for one in mtls_lab.connections()] == ["CN=good", "CN=sealed", "CN=good"]
+
+
 @pytest.mark.mtls_scenario(CLIENTS)
 def test_what_an_assertion_shows_of_a_connection(mtls_lab: MtlsLab) -> None:
     get(mtls_lab.host, mtls_lab.port, mtls_lab.context("good"))

@@ -16,7 +16,7 @@ from mtls_runner.model.observation import ClientView, Direction, HttpRequest, Ph
 from mtls_runner.model.port import RunningServer
 from mtls_runner.runtimes.log_stream import LogStream
 from mtls_runner.servers.declared.connection_log import ConnectionLog
-from mtls_runner.servers.declared.view import facts, is_over, said, server_view
+from mtls_runner.servers.declared.view import OF_REQUESTS, facts, is_over, said, server_view
 from mtls_runner.servers.declared.visits import Visits
 from mtls_runner.servers.readiness import HEAD_REQUEST, greet
 from mtls_runner.tls import verify_reason
@@ -149,8 +149,7 @@ class RunningDeclared(RunningServer):
     def seen(self, after: int, deadline: Deadline) -> tuple[ServerView, ...]:
         """Of the connections after that number, in order."""
         visits = self._all_known(deadline)
-        seen = enumerate(visits.after(after, deadline), 1)
-        return tuple(replace(self._view(lines), heard=number) for number, lines in seen)
+        return tuple(replace(self._view(lines), heard=rank) for rank, lines in visits.after(after, deadline))
 
     def heard(self) -> int:
         """Rank of the last connection, or request, that its log tells of."""
@@ -179,7 +178,9 @@ class RunningDeclared(RunningServer):
 
     def _visits(self) -> Visits:
         over = self._is_over if self._log.by_port else self._was_answered
-        return self._log.attend(lambda: Visits(over, self._is_telling, self._is_another, self._tells_of_request))
+        return self._log.attend(
+            lambda: Visits(over, self._is_telling, self._is_another, self._tells_of_request, self._goes_on)
+        )
 
     def _was_answered(self, lines: Sequence[str]) -> bool:
         """Where only their order tells connections apart: the summary of a handshake is not the last of them."""
@@ -190,6 +191,17 @@ class RunningDeclared(RunningServer):
         """Whether it says once more what these have said: it is about the next connection."""
         return not self._log.by_port and not facts(self._declared, lines).keys().isdisjoint(
             facts(self._declared, [line])
+        )
+
+    def _goes_on(self, lines: Sequence[str], line: str) -> bool:
+        """Whether it is about another request of the connection that these have told of: from the same port, and nothing that
+        holds for a connection is another's.
+        """
+        if not self._log.by_port or said(self._declared, [*lines, line]) is not None:
+            return False
+        before, now = facts(self._declared, lines), facts(self._declared, [line])
+        return "method" in now and not any(
+            now[name] != before.get(name, now[name]) for name in now.keys() - OF_REQUESTS
         )
 
     def _view(self, lines: Sequence[str]) -> ServerView:

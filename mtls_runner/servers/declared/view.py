@@ -13,22 +13,27 @@ from mtls_runner.model.observation import HttpRequest, ServerView
 from mtls_runner.tls.dialects import Told, compiled, tls_version, told
 from mtls_runner.tls.messages import subject
 
-__all__ = ["facts", "is_over", "said", "server_view"]
+__all__ = ["OF_REQUESTS", "facts", "is_over", "said", "server_view"]
 
+OF_REQUESTS = frozenset(("method", "path"))
+"""Facts of which a connection has several, one for each request."""
 _NOTHING = ("", "-", "none", "(null)")
 """How programs write that there is none."""
 
 
 def facts(declared: DeclaredServer, lines: Sequence[str]) -> dict[str, str]:
-    """What the declared regular expressions find; the first find of each counts."""
+    """What the declared regular expressions find; the first find of each counts, of a request's the last one."""
     found: dict[str, str] = {}
     for expression in declared.log.facts:
         regex = compiled(expression)
         for line in lines:
             match = regex.search(line)
             for name, text in match.groupdict().items() if match is not None else ():
-                if text is not None and text not in _NOTHING:
-                    found.setdefault(name, text)
+                if text is None or text in _NOTHING:
+                    continue
+                if name in OF_REQUESTS:
+                    found[name] = text
+                found.setdefault(name, text)
     return found
 
 

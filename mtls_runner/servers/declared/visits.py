@@ -33,6 +33,7 @@ class Visits:
         telling: whether a line is about a connection at all.
         another: whether a line behind others is about the next one.
         asking: whether a line is about a request.
+        going_on: whether a line behind those of a connection that seemed to be over is about its next request.
     """
 
     def __init__(
@@ -41,11 +42,13 @@ class Visits:
         telling: Callable[[Sequence[str]], bool],
         another: Callable[[Sequence[str], str], bool],
         asking: Callable[[str], bool],
+        going_on: Callable[[Sequence[str], str], bool],
     ) -> None:
         self._over = over
         self._another = another
         self._telling = telling
         self._asking = asking
+        self._going_on = going_on
         self._rank = 0
         self._changed = threading.Condition()
         self._visits: deque[_Visit] = deque(maxlen=_KEPT)
@@ -75,6 +78,8 @@ class Visits:
             visit.over = True
             visit = None
         if visit is None:
+            visit = self._kept(port, line)
+        if visit is None:
             if not self._telling([line]):
                 return  # of a connection that was told of, or of none
             self._count += 1
@@ -87,7 +92,12 @@ class Visits:
             visit.asked = self._rank if self._asking(line) else 0
         if self._over(visit.lines):
             visit.over = True
-            del self._open[port]
+            self._open.pop(port, None)
+
+    def _kept(self, port: int | None, line: str) -> _Visit | None:
+        """The one that goes on from that port, though nothing was missing from its lines."""
+        last = next((visit for visit in reversed(self._visits) if visit.port == port), None)
+        return last if last is not None and last.over and self._going_on(last.lines, line) else None
 
     @contextlib.contextmanager
     def our_own(self) -> Iterator[None]:
@@ -113,8 +123,8 @@ class Visits:
                 if self._open.get(port) is visit:
                     del self._open[port]
 
-    def after(self, number: int, deadline: Deadline) -> tuple[tuple[str, ...], ...]:
-        """The lines of each visit behind that number; waits until there is one and all are over."""
+    def after(self, number: int, deadline: Deadline) -> tuple[tuple[int, tuple[str, ...]], ...]:
+        """The rank and the lines of each visit behind that number; waits until there is one and all are over."""
         with self._changed:
             while True:
                 found = [visit for visit in self._visits if visit.number > number]
@@ -122,7 +132,7 @@ class Visits:
                     break
                 if not self._changed.wait(deadline.remaining()) and deadline.passed:
                     break
-            return tuple(tuple(visit.lines) for visit in found)
+            return tuple((visit.heard, tuple(visit.lines)) for visit in found)
 
     @property
     def rank(self) -> int:
@@ -145,15 +155,21 @@ class Visits:
             return tuple(tuple(visit.lines) for visit in found)
 
     def each(self, number: int) -> Iterator[tuple[str, ...]]:
-        """The lines of each visit behind that number, as soon as it is over; ends with the log."""
-        told: set[int] = set()
+        """The lines of each visit behind that number, when it is over and with each later request; ends with the log."""
+        told: set[tuple[int, int]] = set()
         while True:
             with self._changed:
-                while not (ready := [v for v in self._visits if v.over and v.number > number and v.number not in told]):
+                while not (
+                    ready := [
+                        visit
+                        for visit in self._visits
+                        if visit.over and visit.number > number and (visit.number, visit.heard) not in told
+                    ]
+                ):
                     if self._ended:
                         return
                     self._changed.wait()
                 first = ready[0]
-                told.add(first.number)
+                told.add((first.number, first.heard))
                 lines = tuple(first.lines)
             yield lines
