@@ -161,6 +161,7 @@ observed() { # curl's EXIT, STATUS, VERIFY RESULT
   35:*:) by_alert "$out" ;;
   *:*:116) echo 'server-refused: no-certificate' ;;
   *:*:4[2-9]) echo 'server-refused: other' ;;
+  35:*:80) echo protocol-error ;; # internal_error says nothing about what the two have in common
   35:*) echo no-agreement ;;
   *) echo no-connection ;;
   esac
