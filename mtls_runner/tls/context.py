@@ -12,6 +12,7 @@ without a reason: which of the two files it was, and whether a passphrase was wa
 from __future__ import annotations
 
 import errno
+import platform
 import ssl
 import threading
 import warnings
@@ -222,7 +223,23 @@ def unsupported(spec: ServerSpec | ClientSpec) -> str | None:
             return "Python's ssl has no setting for its session cache, which TLS 1.2 uses without tickets"
     if len(spec.groups) > 1:
         return "Python's ssl can set one key exchange group, not a list"
+    if spec.groups and not _can_set(spec.groups[0]):
+        return f"the ssl of Python {platform.python_version()} can't set the key exchange group {spec.groups[0]}"
     return None
+
+
+def _can_set(group: str) -> bool:
+    """Python 3.11.2 (Debian 12's) looks for an elliptic curve of that name, and X25519 is a group without one.
+
+    A name that nobody knows is told where the context is made.
+    """
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).set_ecdh_curve(_CURVES.get(group, group))
+    except ssl.SSLError:
+        return False
+    except ValueError:
+        return True
+    return True
 
 
 def _context(protocol: int, spec: ServerSpec | ClientSpec) -> ssl.SSLContext:
