@@ -38,12 +38,14 @@ def _candidates() -> range:
 
 
 @contextlib.contextmanager
-def reserved_port(locks: Path, host: str = "127.0.0.1") -> Iterator[int]:
+def reserved_port(locks: Path, host: str = "127.0.0.1", *, connects: bool = False) -> Iterator[int]:
     """A port that nothing listens on, and that no other run of this user takes before the block ends.
 
     Args:
         locks: the directory of the locks, the same for all runs of a user.
         host: the loopback address.
+        connects: it is to connect from. Unlike a server, who does that can't bind where a connection has just ended
+            (``TIME_WAIT``; ``SO_REUSEADDR`` in socket(7)).
 
     Raises:
         LabError: none is free.
@@ -54,7 +56,7 @@ def reserved_port(locks: Path, host: str = "127.0.0.1") -> Iterator[int]:
         port = random.choice(candidates)  # noqa: S311 - to spread, not to hide
         descriptor = os.open(locks / str(port), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            if _locked(descriptor) and _free(host, port):
+            if _locked(descriptor) and _free(host, port, reuse=not connects):
                 yield port
                 return
         finally:
@@ -70,10 +72,10 @@ def _locked(descriptor: int) -> bool:
     return True
 
 
-def _free(host: str, port: int) -> bool:
+def _free(host: str, port: int, *, reuse: bool) -> bool:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuse)
         try:
             probe.bind((host, port))
         except OSError as error:

@@ -101,16 +101,21 @@ import mtls_runner.runtimes.ports as ports
 wanted = int(sys.argv[2])
 ports._candidates = lambda: range(wanted, wanted + 1)
 try:
-    with ports.reserved_port(Path(sys.argv[1])):
+    with ports.reserved_port(Path(sys.argv[1]), connects="connects" in sys.argv):
         print("free")
 except ports.LabError as error:
     print(error)
 """
 
-        def asked(locks: Path) -> str:
-            command = [sys.executable, "-c", asking, str(locks), str(port)]
+        def asked(locks: Path, *more: str) -> str:
+            command = [sys.executable, "-c", asking, str(locks), str(port), *more]
             return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
         assert "no TCP port is free" in asked(tmp_path)
         assert "no TCP port is free" in asked(tmp_path / "other")  # somebody listens there
+    assert asked(tmp_path) == asked(tmp_path, "connects") == "free\n"
+    with socket.create_server(("127.0.0.1", port)) as server, socket.create_connection(server.getsockname()) as client:
+        server.accept()[0].close()  # who closes first is the one in TIME_WAIT
+        assert client.recv(1) == b""
     assert asked(tmp_path) == "free\n"
+    assert "no TCP port is free" in asked(tmp_path, "connects")

@@ -102,7 +102,7 @@ class DeclaredToolClient(Client):
                 known = variables(client, client.connect or address, material, Place(here, str(here)), cache)
                 port = None
                 if self._declared.told_port or any("local_port" in argument for argument in self._declared.command):
-                    port = stack.enter_context(reserved_port(user_directory() / "ports", "127.0.0.1"))
+                    port = stack.enter_context(reserved_port(user_directory() / "ports", connects=True))
                     known["local_port"] = port
                 command = self._prepared(known, here, cache)
                 wrote = self._run(known, command, here, deadline.within(client.timeout), client.clock)

@@ -9,6 +9,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.Principal;
 import java.security.PrivateKey;
+import java.security.SecureRandom;
 import java.security.cert.CertificateException;
 import java.security.cert.X509Certificate;
 import java.time.Duration;
@@ -56,9 +57,6 @@ class Get {
             : HttpRequest.BodyPublishers.ofFile(Path.of(lab.one("body_file"))));
         if (!lab.all("alpn").contains("h2")) request.header("Connection", "close");
         for (String header : lab.all("header")) request.header(header.split(": ", 2)[0], header.split(": ", 2)[1]);
-        Thread watch = new Thread(() -> tellPort(Integer.parseInt(lab.one("port"))));
-        watch.setDaemon(true);
-        watch.start();
         try {
             HttpResponse<byte[]> response = client.send(request.build(), HttpResponse.BodyHandlers.ofByteArray());
             Lab.say("status " + response.statusCode());
@@ -68,9 +66,6 @@ class Get {
         } catch (Exception error) {
             Lab.say("error " + Lab.told(error));
             return 1;
-        } finally {
-            watch.interrupt();
-            watch.join();
         }
     }
 
@@ -81,38 +76,68 @@ class Get {
         context.init(
             own == null ? new KeyManager[] {new TellingKeys(null)} : new KeyManager[] {new TellingKeys((X509ExtendedKeyManager) own[0])},
             new TrustManager[] {new TellingTrust(trusted.length == 0 ? null : (X509ExtendedTrustManager) trusted[0], !lab.one("insecure").isEmpty())},
-            null);
+            new TellingRandom(Integer.parseInt(lab.one("port"))));
         SSLParameters parameters = new SSLParameters();
         parameters.setProtocols(lab.all("tls").toArray(new String[0]));
         return HttpClient.newBuilder().sslContext(context).sslParameters(parameters)
             .version(lab.all("alpn").contains("h2") ? HttpClient.Version.HTTP_2 : HttpClient.Version.HTTP_1_1).build();
     }
 
-    /** Its HttpClient does not tell where it connects from; Linux does (proc(5)). */
-    static void tellPort(int remote) {
+    /**
+     * Its HttpClient does not tell where it connects from; Linux does (proc(5)). A ClientHello begins with random bytes, and who
+     * makes one is connected, and can't have been refused yet: so it looks when it is asked for them.
+     */
+    static class TellingRandom extends SecureRandom {
+        final int remote;
+        /** An HttpClient before this one may not have closed its own yet. */
+        final Set<Integer> others;
+        boolean told;
+
+        TellingRandom(int remote) throws IOException {
+            this.remote = remote;
+            others = ports(remote);
+        }
+
+        @Override
+        public void nextBytes(byte[] bytes) {
+            tell();
+            super.nextBytes(bytes);
+        }
+
+        synchronized void tell() {
+            if (told) return;
+            try {
+                Set<Integer> found = ports(remote);
+                found.removeAll(others);
+                for (int port : found) {
+                    Lab.say("local " + port);
+                    told = true;
+                    return;
+                }
+            } catch (IOException none) { }
+        }
+    }
+
+    /** From which this process is connected to that port of the server. */
+    static Set<Integer> ports(int remote) throws IOException {
         String wanted = String.format(":%04X", remote);
-        try {
-            while (true) {
-                Set<String> own = new HashSet<>();
-                try (var entries = Files.newDirectoryStream(Path.of("/proc/self/fd"))) {
-                    for (Path entry : entries) {
-                        try {
-                            own.add(Files.readSymbolicLink(entry).toString());
-                        } catch (IOException closed) { }
-                    }
-                }
-                for (String table : new String[] {"/proc/self/net/tcp", "/proc/self/net/tcp6"}) {
-                    for (String line : Files.readAllLines(Path.of(table))) {
-                        String[] fields = line.trim().split("\\s+");
-                        if (fields[2].endsWith(wanted) && own.contains("socket:[" + fields[9] + "]")) {
-                            Lab.say("local " + Integer.parseInt(fields[1].substring(fields[1].indexOf(':') + 1), 16));
-                            return;
-                        }
-                    }
-                }
-                Thread.sleep(1);
+        Set<String> own = new HashSet<>();
+        try (var entries = Files.newDirectoryStream(Path.of("/proc/self/fd"))) {
+            for (Path entry : entries) {
+                try {
+                    own.add(Files.readSymbolicLink(entry).toString());
+                } catch (IOException closed) { }
             }
-        } catch (IOException | InterruptedException none) { }
+        }
+        Set<Integer> found = new HashSet<>();
+        for (String table : new String[] {"/proc/self/net/tcp", "/proc/self/net/tcp6"}) {
+            for (String line : Files.readAllLines(Path.of(table))) {
+                String[] fields = line.trim().split("\\s+");
+                if (fields[2].endsWith(wanted) && own.contains("socket:[" + fields[9] + "]"))
+                    found.add(Integer.parseInt(fields[1].substring(fields[1].indexOf(':') + 1), 16));
+            }
+        }
+        return found;
     }
 
     /** Says whether the server asked, and what was sent: only what the server's authorities issued. */
