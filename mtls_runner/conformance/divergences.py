@@ -81,13 +81,13 @@ class AgainstVerifiers:
     """Where ``openssl verify``, Go's crypto/x509 and certtool agree on a chain, and ends that are built on one of them differ.
 
     Args:
-        case: of the catalogue.
+        cases: of the catalogue.
         ends: servers or clients, by name.
         takes: they let in what the verifiers refuse; otherwise they refuse what the verifiers take.
         why: for people.
     """
 
-    case: str
+    cases: tuple[str, ...]
     ends: tuple[str, ...]
     takes: bool
     why: str
@@ -104,7 +104,7 @@ def _document() -> Mapping[str, Any]:
 def against_verifiers() -> tuple[AgainstVerifiers, ...]:
     """All that are known."""
     told = _document()["against_verifiers"]
-    return tuple(AgainstVerifiers(one["case"], tuple(one["ends"]), one["takes"], one["why"]) for one in told)
+    return tuple(AgainstVerifiers(tuple(one["cases"]), tuple(one["ends"]), one["takes"], one["why"]) for one in told)
 
 
 @lru_cache(maxsize=1)
@@ -163,7 +163,8 @@ def _against_verifiers() -> Iterator[str]:
     yield ""
     for one in against_verifiers():
         does = "take what all three refuse" if one.takes else "refuse what all three take"
-        yield f"- *{one.case}*: {', '.join(one.ends)} {does}. {one.why}"
+        cases = "; ".join(f"*{case}*" for case in one.cases)
+        yield f"- {cases}: {', '.join(one.ends)} {does}. {one.why}"
 
 
 def _one(one: Divergence) -> Iterator[str]:

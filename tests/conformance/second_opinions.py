@@ -1,7 +1,7 @@
 """What verifiers by themselves say of a chain: ``openssl verify``, Go's crypto/x509 and GnuTLS' certtool; and which ends that are
 built on these libraries do otherwise where all three agree.
 
-What a setting demands beyond a path (a security level, a depth) only openssl is asked, as the end was.
+What a setting demands beyond a path (a security level, a depth) only openssl is asked, as the end was; where CRLs count, none is.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from mtls_runner.conformance.measurement import Measurement
 from mtls_runner.conformance.scope import Side
 from mtls_runner.model.endpoint import ClientAuth
 from mtls_runner.model.observation import Outcome
+from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.private_files import user_cache
 from mtls_runner.runtimes.process import find_program
 
@@ -124,10 +125,11 @@ def _asked(results: Results, cell: Cell) -> Iterator[Question]:
     if client is None or seen.client is None or seen.outcome is Outcome.NO_AGREEMENT:
         return
     bundles = results.directories[cell.group.plan.name] / "bundles"
-    if seen.client.sent_chain and server.client_auth in (ClientAuth.REQUIRED, ClientAuth.OPTIONAL):
+    asks = server.client_auth in (ClientAuth.REQUIRED, ClientAuth.OPTIONAL) and server.crl_check is RevocationCheck.NONE
+    if seen.client.sent_chain and asks:
         trust = bundles / f"{'+'.join(server.trust)}.pem"
         yield Question(tuple(seen.client.sent_chain), trust, Side.SERVER, "", server_asks(server))
-    if seen.client.received_chain and not client.insecure:
+    if seen.client.received_chain and not client.insecure and client.crl_check is RevocationCheck.NONE:
         trust, name = bundles / f"{'+'.join(client.trust)}.pem", client.server_name or "127.0.0.1"
         yield Question(tuple(seen.client.received_chain), trust, Side.CLIENT, name, client_asks(client))
 
