@@ -72,7 +72,9 @@ def scenario(file: str, case: str) -> str:
     if text.count("\n") > MOST_LINES:
         document = _trusting_less(document, found)
         text = _scenario(document, found, case)
-    return text if text.count("\n") <= MOST_LINES else _scenario(document, found, case, tight=True)
+    if text.count("\n") <= MOST_LINES:
+        return text
+    return _scenario(_liking_none(document), found, case, tight=True)
 
 
 @cache
@@ -120,6 +122,23 @@ def _trusting_less(document: Mapping[str, Value], found: Mapping[str, Value]) ->
     return {**document, **changed}
 
 
+def _liking_none(document: Mapping[str, Value]) -> Mapping[str, Value]:
+    """The same where servers say all of themselves."""
+    servers = document.get("servers")
+    if not isinstance(servers, dict):
+        return document
+
+    def whole(server: Value) -> Value:
+        liked = server.get("like") if isinstance(server, dict) else None
+        if not isinstance(server, dict) or not isinstance(liked, str):
+            return server
+        taken_over = whole(servers[liked])
+        own = {key: value for key, value in server.items() if key != "like"}
+        return {**taken_over, **own} if isinstance(taken_over, dict) else server
+
+    return {**document, "servers": {name: whole(server) for name, server in servers.items()}}
+
+
 def _scenario(document: Mapping[str, Value], found: Mapping[str, Value], case: str, *, tight: bool = False) -> str:
     needed = _Needed(document)
     needed.take(dict(found))
@@ -135,7 +154,7 @@ def _scenario(document: Mapping[str, Value], found: Mapping[str, Value], case: s
     parts += [f"client: {flow(described)}", f"expect: {BLANKS['expect']}"]
     if tight:
         parts = [f"{{{', '.join(parts[:-2])},", f" {', '.join(parts[-2:])}}}"]
-    lines = [*needed.lines(), "cases:", f"  - {parts[0]}", *(f"    {part}" for part in parts[1:])]
+    lines = [*needed.lines(tight=tight), "cases:", f"  - {parts[0]}", *(f"    {part}" for part in parts[1:])]
     return "\n".join(lines) + "\n"
 
 
@@ -214,13 +233,21 @@ class _Needed:
                     self.names[text] = None
                     self.take(known[text])
 
-    def lines(self, expecting: str = "") -> Iterator[str]:
-        """Of the file; ``expecting``: the server whose start is what is expected."""
+    def lines(self, expecting: str = "", *, tight: bool = False) -> Iterator[str]:
+        """Of the file.
+
+        Args:
+            expecting: the server whose start is what is expected.
+            tight: what can stand on one line does.
+        """
         for section, known in self._known.items():
             single = section in self._single
             used = {name: _plain(value) for name, value in known.items() if single or (section, name) in self._taken}
             if section == "servers":
                 used = {name: self._server(value, name == expecting) for name, value in used.items()}
+            if tight and section == "crls" and used:
+                yield f"{section}: {flow(used)}"
+                continue
             if used and not single:
                 yield f"{section}:"
             for name, value in used.items():
