@@ -26,6 +26,7 @@ def merged(parts: Mapping[str, Measurement]) -> Measurement:
     versions: dict[str, str] = {}
     cells: dict[tuple[str, str], dict[Combination, MeasuredCell]] = {}
     files: dict[str, MeasuredFile] = {}
+    cases: dict[tuple[str, str], MeasuredCase] = {}
     for path, part in parts.items():
         _add(servers, part.servers, path)
         _add(clients, part.clients, path)
@@ -33,13 +34,15 @@ def merged(parts: Mapping[str, Measurement]) -> Measurement:
         for file in part.files:
             files[file.name] = file
             for case in file.cases:
+                cases[file.name, case.name] = case
                 cells.setdefault((file.name, case.name), {}).update(case.cells)
 
-    def whole(file: str, case: MeasuredCase) -> MeasuredCase:
-        return replace(case, cells=cells[file, case.name])
+    def whole(file: MeasuredFile) -> MeasuredFile:
+        own = (replace(case, cells=cells[name]) for name, case in cases.items() if name[0] == file.name)
+        return replace(file, cases=tuple(own))
 
     return Measurement(
-        tuple(replace(file, cases=tuple(whole(file.name, case) for case in file.cases)) for file in files.values()),
+        tuple(map(whole, files.values())),
         versions,
         {name: end for name, (end, _) in servers.items()},
         {name: end for name, (end, _) in clients.items()},
