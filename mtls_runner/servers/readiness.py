@@ -62,8 +62,9 @@ def greet(address: Address, deadline: Deadline, request: bytes = b"", *, first: 
     try:
         with socket.create_connection((address.host, address.port), max(deadline.remaining(), 0.001)) as plain:
             port = plain.getsockname()[1]
-            plain.sendall(first)
             with context.wrap_socket(plain, do_handshake_on_connect=False) as tls:
+                # not before: CPython's wrap_socket leaves a socket open that the peer has reset by then
+                socket.socket.sendall(tls, first)
                 if isinstance(tls, RecordingSocket):
                     tls.transcript = transcript
                 answer = _handshake(tls)
