@@ -107,11 +107,21 @@ def _trusting_less(document: Mapping[str, Value], found: Mapping[str, Value]) ->
     own = found.get("server")
     needed.take(own.get("certificate") if isinstance(own, dict) else own)
 
+    known = document.get("authorities")
+    authorities = known if isinstance(known, dict) else {}
+
+    def counts(name: Value) -> bool:
+        """It, or one that has its name."""
+        if name in needed.names:
+            return True
+        described = authorities.get(str(name))
+        return isinstance(described, dict) and described.get("like") in needed.names and "subject" not in described
+
     def less(server: Value) -> Value:
         trust = server.get("trust") if isinstance(server, dict) else None
         if not isinstance(server, dict) or not isinstance(trust, list):
             return server
-        return {**server, "trust": [name for name in trust if name in needed.names] or trust}
+        return {**server, "trust": [name for name in trust if counts(name)] or trust}
 
     servers = document.get("servers")
     changed: dict[str, Value] = {}
