@@ -25,6 +25,8 @@ _REFUSED = Outcome.SERVER_REFUSED
 _NAME_CONSTRAINTS = "2.5.29.30"
 _HIGH = 3
 """OpenSSL's security level that wants RSA 3072 or more."""
+_TICKET_BYTES = 0xFFFF
+"""A session ticket's length has 16 bits (RFC 8446 §4.6.1)."""
 _TRUSTED = (
     "Have the server trust that authority (nginx ssl_client_certificate, Apache SSLCACertificateFile, HAProxy "
     "ca-file, Go ClientCAs), or take a certificate of one that it names."
@@ -57,17 +59,12 @@ def refused_for_the_chain(evidence: Evidence) -> Iterator[Cause]:
         return
     verifier = held.server_verifies()
     found = faults(held.sent, verifier, held.certificates, evidence.now)
+    yield from _unreadable(evidence)
     for fault in found:
-        yield from _of_a_fault(evidence, fault)
-    for id_ in held.sent:
-        if id_ in held.unreadable:
-            yield Cause(
-                _REFUSED,
-                _R.MALFORMED,
-                f"`{id_}` has an extension whose content can't be read ({', '.join(held.unreadable[id_])}).",
-                "Issue it anew.",
-                (evidence.commands.own_text(),),
-            )
+        # of a certificate that can't be read, what else seems wrong is only that
+        if fault.certificate not in held.unreadable:
+            yield from _of_a_fault(evidence, fault)
+    yield from _large(evidence)
     yield from _demanding(evidence, verifier, found)
     yield from _withheld_by_type(evidence)
     yield from _curve(evidence)
@@ -76,6 +73,35 @@ def refused_for_the_chain(evidence: Evidence) -> Iterator[Cause]:
         yield from _constrained(evidence)
     if evidence.view.sent_chain and evidence.refused and not evidence.taken:
         yield from _unknown(evidence, sound=not found)
+
+
+def _unreadable(evidence: Evidence) -> Iterator[Cause]:
+    """Extensions whose content can't be read, at any depth."""
+    held = evidence.inventory
+    for depth, id_ in enumerate(held.sent):
+        if id_ not in held.unreadable:
+            continue
+        what = f"`{id_}` has an extension whose content can't be read ({', '.join(held.unreadable[id_])})"
+        lines = (evidence.commands.own_text(),)
+        if depth:
+            text = f"{what}: OpenSSL takes it for nobody's issuer."
+            yield Cause(_REFUSED, _R.UNKNOWN_CA, text, "Have it issued anew.", lines)
+        yield Cause(_REFUSED, _R.MALFORMED, f"{what}.", "Issue it anew.", lines)
+
+
+def _large(evidence: Evidence) -> Iterator[Cause]:
+    """More than an end keeps of a client."""
+    held = evidence.inventory
+    size = sum(len(held.ders[id_]) for id_ in held.sent if id_ in held.ders)
+    if size > _TICKET_BYTES:
+        yield Cause(
+            Outcome.PROTOCOL_ERROR,
+            _R.ALERT,
+            f"The client's certificates have {size:,} bytes: a server on OpenSSL puts the client's certificate into its session "
+            f"ticket, which holds {_TICKET_BYTES:,}, and others take no more than 100 kB.",
+            "Take a smaller certificate, or turn session tickets off at the server (nginx ssl_session_tickets off).",
+            (evidence.commands.own_text(),),
+        )
 
 
 def _of_a_fault(evidence: Evidence, fault: Fault) -> Iterator[Cause]:
@@ -266,6 +292,20 @@ def _unknown(evidence: Evidence, *, sound: bool) -> Iterator[Cause]:
         )
     if top is not None and evidence.refused:
         yield from _trusts_another(evidence, above, likely)
+    for one in above[1:]:
+        if one.key_usage is not None and "cRLSign" not in one.key_usage:
+            text = (
+                f"`{one.id}` may not sign CRLs (its key usage lacks cRLSign): a server that looks clients up in one refuses "
+                "all that it issued."
+            )
+            yield Cause(
+                _REFUSED,
+                _R.CRL_INVALID,
+                text,
+                "Have it issued with the key usage cRLSign.",
+                (commands.own_chain(),),
+                Certainty.LIKELY,
+            )
     yield Cause(
         _REFUSED,
         _R.REVOKED,

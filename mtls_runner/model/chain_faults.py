@@ -31,6 +31,8 @@ _KNOWN_EXTENSIONS = frozenset(
         "2.16.840.1.113730.1.1",
     )
 )
+_PROXY_CERTIFICATE = "1.3.6.1.5.5.7.1.14"
+"""proxyCertInfo (RFC 3820): a certificate that a leaf issued on its own behalf."""
 ANOTHER_NAME = "its certificate is for another name"
 
 
@@ -183,6 +185,9 @@ class _Look:
             if extension.critical and extension.oid not in _KNOWN_EXTENSIONS:
                 told = f"has the critical extension {extension.oid}, which OpenSSL does not know"
                 yield self._fault(depth, _R.UNHANDLED_EXTENSION, f"critical extension {extension.oid}", told)
+            if extension.oid == _PROXY_CERTIFICATE:
+                told = "is a proxy certificate (RFC 3820), issued by one that is no authority: none is taken unless told to"
+                yield self._fault(depth, _R.INVALID_CA, "it is a proxy certificate", told)
         wanted, usages = self._verifier.purpose, one.extended_key_usage
         who = self._verifier.who
         if Defect.VERSION_1 not in one.defects:

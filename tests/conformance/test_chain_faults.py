@@ -38,7 +38,6 @@ FILES = sorted(
 #: What no description shows: an extension's content, OCSP answers, serial numbers, names of a type that is not compared.
 NOT_SHOWN = (
     "broken extension",
-    "proxy certificate",
     "shares the serial",
     "has a path length",
     "the server's intermediate has no name",
