@@ -290,8 +290,6 @@ def _unknown(evidence: Evidence, *, sound: bool) -> Iterator[Cause]:
             (commands.own_names(),),
             likely,
         )
-    if top is not None and evidence.refused:
-        yield from _trusts_another(evidence, above, likely)
     for one in above[1:]:
         if one.key_usage is not None and "cRLSign" not in one.key_usage:
             text = (
@@ -306,6 +304,8 @@ def _unknown(evidence: Evidence, *, sound: bool) -> Iterator[Cause]:
                 (commands.own_chain(),),
                 Certainty.LIKELY,
             )
+    if top is not None and evidence.refused:
+        yield from _trusts_another(evidence, above, likely)
     yield Cause(
         _REFUSED,
         _R.REVOKED,
