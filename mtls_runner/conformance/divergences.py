@@ -58,10 +58,13 @@ def divergences(measurement: Measurement) -> list[Divergence]:
 
 
 def _tells(side: Side, who: frozenset[Side], case: MeasuredCase) -> bool:
-    """What both judge is told once: of a server's certificate by clients, of a client's by servers."""
+    """What both judge is told once: by clients where it is the server that presents another certificate than its control's
+    server, otherwise by servers.
+    """
     if who != set(Side):
         return side in who
-    return side is (Side.CLIENT if case.name.startswith(("the server's ", "a server ")) else Side.SERVER)
+    presents = {end for end, _, what in (change.path.partition(".") for change in case.changes) if what.startswith("certificate")}
+    return side is (Side.CLIENT if presents == {Side.SERVER} else Side.SERVER)
 
 
 def _differ(one: Divergence) -> bool:
