@@ -63,7 +63,8 @@ def _tells(side: Side, who: frozenset[Side], case: MeasuredCase) -> bool:
     """
     if who != set(Side):
         return side in who
-    presents = {end for end, _, what in (change.path.partition(".") for change in case.changes) if what.startswith("certificate")}
+    changed = (change.path.split(".") for change in case.changes)
+    presents = {end for end, what, *_ in changed if what == "certificate"}
     return side is (Side.CLIENT if presents == {Side.SERVER} else Side.SERVER)
 
 

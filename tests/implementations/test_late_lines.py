@@ -10,7 +10,7 @@ from mtls_runner.model.endpoint import Address
 from mtls_runner.model.observation import Alert, ClientView, Direction, Phase
 from mtls_runner.runtimes.log_stream import LogStream
 from mtls_runner.servers.declared.connection_log import ConnectionLog
-from mtls_runner.servers.declared.running import RunningDeclared
+from mtls_runner.servers.declared.running import RunningDeclared, Started
 
 EXPIRED = (
     "127.0.0.1:1 closed failure=TLS_error:|268435581:SSL_routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:"
@@ -38,7 +38,7 @@ def test_a_line_that_contradicts_the_servers_own_alert_is_about_another(alert: s
     envoy = shipped(DIRECTORY / "envoy" / "implementation.yaml", "envoy")
     assert envoy.server is not None
     log = ConnectionLog(envoy.server.log, by_port=False)
-    server = RunningDeclared(envoy, envoy.server, Address("127.0.0.1", 2), _Instance(), log, own_log=False)
+    server = RunningDeclared(Started(envoy, envoy.server, Address("127.0.0.1", 2), _Instance(), log, own_log=False))
     client = ClientView("python", "3", Phase.HANDSHAKE, alerts=(Alert(Direction.RECEIVED, alert, code),))
     log.feed(EXPIRED)
     _, view = server.view(client, 0, Deadline.after(1))

@@ -32,7 +32,7 @@ from mtls_runner.servers.declared.failure import start_failure
 from mtls_runner.servers.declared.honours import inexpressible
 from mtls_runner.servers.declared.own import cannot_be_a_process, own_address, own_files
 from mtls_runner.servers.declared.reloading import replaceable
-from mtls_runner.servers.declared.running import RunningDeclared
+from mtls_runner.servers.declared.running import RunningDeclared, Started
 from mtls_runner.servers.declared.start import wait_until_ready
 from mtls_runner.servers.declared.variables import placeholders, settings, variables
 
@@ -216,12 +216,8 @@ class DeclaredBackend(ServerBackend):
                 f"{self._title} listens beyond loopback, on {', '.join(reached)}, and was ended: only runtime: container keeps "
                 "others away from it"
             )
-        return replaceable(
-            *(self._implementation, self._declared, address, program, log, server, material),
-            own_log=not own,
-            first=first,
-            write=written,
-        )
+        started = Started(self._implementation, self._declared, address, program, log, own_log=not own, first=first)
+        return replaceable(started, server, material, written)
 
     def _own(self, server: ServerSpec, material: Material, here: Path) -> Mapping[str, object]:
         """Writes the author's files; returns what commands may name."""

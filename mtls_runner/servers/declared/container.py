@@ -23,7 +23,7 @@ from mtls_runner.servers.declared.connection_log import ConnectionLog
 from mtls_runner.servers.declared.failure import start_failure
 from mtls_runner.servers.declared.own import own_files, own_port
 from mtls_runner.servers.declared.reloading import replaceable
-from mtls_runner.servers.declared.running import RunningDeclared
+from mtls_runner.servers.declared.running import RunningDeclared, Started
 from mtls_runner.servers.declared.start import wait_until_ready
 from mtls_runner.servers.declared.variables import settings, variables
 
@@ -113,13 +113,9 @@ def serve_in_container(
             raise start_failure(
                 implementation.title, declared, container.log.tail(), container.exit_code(), passphrase=passphrase
             )
-        running = replaceable(
-            *(implementation, declared, address, container, log, server, material),
-            own_log=not own,
-            first=first,
-            write=lambda changed: (container.replace if declared.reload else container.move_in)(files(changed)),
-        )
-        yield running, container
+        started = Started(implementation, declared, address, container, log, own_log=not own, first=first)
+        put = container.replace if declared.reload else container.move_in
+        yield replaceable(started, server, material, lambda changed: put(files(changed))), container
 
 
 def _environment(declared: DeclaredServer, known: Mapping[str, object]) -> Iterator[tuple[str, str]]:

@@ -6,13 +6,12 @@ from collections.abc import Callable, Sequence
 
 from mtls_runner.deadlines import Deadline
 from mtls_runner.errors import LabError, ServerUnusable
-from mtls_runner.model.endpoint import Address, ServerSpec
-from mtls_runner.model.implementation import DeclaredServer, Implementation, Reload
+from mtls_runner.model.endpoint import ServerSpec
+from mtls_runner.model.implementation import Reload
 from mtls_runner.model.observation import Reason
 from mtls_runner.model.port import Material
-from mtls_runner.servers.declared.connection_log import ConnectionLog
 from mtls_runner.servers.declared.failure import start_failure
-from mtls_runner.servers.declared.running import VIEW_SECONDS, Instance, RunningDeclared
+from mtls_runner.servers.declared.running import VIEW_SECONDS, RunningDeclared, Started
 from mtls_runner.servers.declared.view import facts
 from mtls_runner.servers.readiness import HEAD_REQUEST, Answer, Greeting, greet
 from mtls_runner.tls.dialects import compiled
@@ -32,7 +31,7 @@ class ReplaceableDeclared(RunningDeclared):
     """One that nothing tells to read its files again; it may watch them.
 
     Args:
-        implementation, declared, address, instance, log, own_log, first: as for its base.
+        started: what runs.
         write: writes its files for another description.
         leaf: the certificate that a description has it show, DER; ``None``: it does not say.
         server: what it was started with.
@@ -42,23 +41,16 @@ class ReplaceableDeclared(RunningDeclared):
 
     def __init__(
         self,
-        implementation: Implementation,
-        declared: DeclaredServer,
-        address: Address,
-        instance: Instance,
-        log: ConnectionLog,
-        *,
-        own_log: bool = True,
-        first: bytes = b"",
+        started: Started,
         write: Callable[[ServerSpec], object],
         leaf: Callable[[ServerSpec], bytes | None],
         server: ServerSpec,
     ) -> None:
-        super().__init__(implementation, declared, address, instance, log, own_log=own_log, first=first)
+        super().__init__(started)
         self._write = write
         self._leaf = leaf
         self._read = self._in_files = leaf(server)
-        self._tells_process = any("(?P<process>" in text for text in declared.log.facts)
+        self._tells_process = any("(?P<process>" in text for text in self._declared.log.facts)
         self._passphrase = False
 
     def replace(self, server: ServerSpec) -> None:
@@ -111,39 +103,20 @@ class ReplaceableDeclared(RunningDeclared):
 
 
 class ReloadableDeclared(ReplaceableDeclared):
-    """One that reads its files again when it is told to.
+    """One that reads its files again when it is told to; ``how`` it is told. The rest is as for its base."""
 
-    Args:
-        implementation, declared, address, instance, log, own_log, first, write, leaf, server: as for its base.
-        reload: how it is told.
-    """
-
-    replaceable = reloadable = True
+    reloadable = True
 
     def __init__(
         self,
-        implementation: Implementation,
-        declared: DeclaredServer,
-        address: Address,
-        instance: Instance,
-        log: ConnectionLog,
-        *,
-        own_log: bool = True,
-        first: bytes = b"",
+        started: Started,
         write: Callable[[ServerSpec], object],
         leaf: Callable[[ServerSpec], bytes | None],
         server: ServerSpec,
-        reload: Reload,
+        how: Reload,
     ) -> None:
-        super().__init__(
-            *(implementation, declared, address, instance, log),
-            own_log=own_log,
-            first=first,
-            write=write,
-            leaf=leaf,
-            server=server,
-        )
-        self._reload = reload
+        super().__init__(started, write, leaf, server)
+        self._reload = how
 
     def reload(self, deadline: Deadline) -> None:
         """Signal it, wait for its own word, and then until another process than before serves, where its log tells which.
@@ -197,43 +170,19 @@ class ReloadableDeclared(ReplaceableDeclared):
 
 
 def replaceable(
-    implementation: Implementation,
-    declared: DeclaredServer,
-    address: Address,
-    instance: Instance,
-    log: ConnectionLog,
-    server: ServerSpec,
-    material: Material,
-    *,
-    own_log: bool,
-    first: bytes,
-    write: Callable[[ServerSpec], object],
+    started: Started, server: ServerSpec, material: Material, write: Callable[[ServerSpec], object]
 ) -> ReplaceableDeclared:
     """What runs, able to do what it was declared to.
 
     Args:
-        implementation, declared, address, instance, log, server, own_log, first, write: as for the classes.
+        started, server, write: as for the classes.
         material: the plan's.
     """
 
     def leaf(described: ServerSpec) -> bytes | None:
         return material.credential(described.certificate).der if described.certificate is not None else None
 
-    if declared.reload is None:
-        return ReplaceableDeclared(
-            *(implementation, declared, address, instance, log),
-            own_log=own_log,
-            first=first,
-            write=write,
-            leaf=leaf,
-            server=server,
-        )
-    return ReloadableDeclared(
-        *(implementation, declared, address, instance, log),
-        own_log=own_log,
-        first=first,
-        write=write,
-        leaf=leaf,
-        server=server,
-        reload=declared.reload,
-    )
+    how = started.declared.reload
+    if how is None:
+        return ReplaceableDeclared(started, write, leaf, server)
+    return ReloadableDeclared(started, write, leaf, server, how)

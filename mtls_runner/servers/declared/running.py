@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from mtls_runner.deadlines import Deadline
@@ -22,7 +22,7 @@ from mtls_runner.servers.readiness import HEAD_REQUEST, greet
 from mtls_runner.tls import verify_reason
 from mtls_runner.tls.rules import alert_reasons, heard
 
-__all__ = ["OTHERS_LOG_SECONDS", "VIEW_SECONDS", "Instance", "RunningDeclared"]
+__all__ = ["OTHERS_LOG_SECONDS", "VIEW_SECONDS", "Instance", "RunningDeclared", "Started"]
 
 VIEW_SECONDS = 3.0
 """A line that is not there by then never comes."""
@@ -52,8 +52,9 @@ class Instance(Protocol):
         ...
 
 
-class RunningDeclared(RunningServer):
-    """A process or a container, with a log that tells of its connections.
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A declared server that was started, and answers.
 
     Args:
         implementation, declared: what runs, and how.
@@ -64,29 +65,31 @@ class RunningDeclared(RunningServer):
         first: what it wants to hear before TLS: nothing, or the PROXY protocol of an author's configuration.
     """
 
+    implementation: Implementation
+    declared: DeclaredServer
+    address: Address
+    instance: Instance
+    log: ConnectionLog
+    own_log: bool = True
+    first: bytes = b""
+
+
+class RunningDeclared(RunningServer):
+    """A process or a container, with a log that tells of its connections."""
+
     tells_of_everyone = True
 
-    def __init__(
-        self,
-        implementation: Implementation,
-        declared: DeclaredServer,
-        address: Address,
-        instance: Instance,
-        log: ConnectionLog,
-        *,
-        own_log: bool = True,
-        first: bytes = b"",
-    ) -> None:
-        self._first = first
+    def __init__(self, started: Started) -> None:
         #: Takes the request that a stub behind it had last, if one stands there.
         self.application: Callable[[], HttpRequest | None] | None = None
-        self._implementation = implementation
-        self._own_log = own_log
-        self._log_seconds = VIEW_SECONDS if own_log else OTHERS_LOG_SECONDS
-        self._declared = declared
-        self._address = address
-        self._instance = instance
-        self._log = log
+        self._implementation = started.implementation
+        self._declared = started.declared
+        self._address = started.address
+        self._instance = started.instance
+        self._log = started.log
+        self._own_log = started.own_log
+        self._first = started.first
+        self._log_seconds = VIEW_SECONDS if started.own_log else OTHERS_LOG_SECONDS
         self._one_at_a_time = threading.Lock()
 
     @property
