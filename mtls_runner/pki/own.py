@@ -23,7 +23,7 @@ from mtls_runner.pki.own_content import Content, KeyText, read_content, read_oct
 from mtls_runner.pki.own_keys import Unknown, open_key, open_pkcs12
 from mtls_runner.tls.context import Problem
 
-__all__ = ["Own", "own_issuers", "problem", "read_own"]
+__all__ = ["Own", "own_issuers", "read_own"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,14 @@ class Own:
         """``more`` without roots: what is sent after this certificate."""
         return tuple(der for der in self.more if not facts(der).self_issued)
 
+    def unpresentable(self, *, need_key: bool = True) -> Problem | None:
+        """Why an end could not present it; ``None``: nothing speaks against it. ``need_key``: a missing key counts."""
+        if self.problem is None and need_key and self.key is None and self.path is not None:
+            return Problem(
+                Reason.MISSING_FILE, "", f"{self.path.name}: holds no private key, and no other file is given"
+            )
+        return self.problem
+
     def issuer(self) -> Issuer | Problem:
         """What it has to sign with, or why it can't sign."""
         if self.private is None or not self.certificate:
@@ -78,20 +86,6 @@ class Own:
         except ValueError:
             return Problem(Reason.MALFORMED, "", "its certificate can't be read")
         return Issuer(name, pair, known.subject_key or pair.identifier)
-
-
-def problem(files: OwnFiles, passphrase: Secret | None, *, need_key: bool = True) -> Problem | None:
-    """Why an end could not present this material; ``None``: nothing speaks against it.
-
-    Args:
-        files: the user's.
-        passphrase: what that end is given to open the key with.
-        need_key: a missing key counts.
-    """
-    own = read_own(files, passphrase)
-    if own.problem is None and need_key and own.key is None and own.path is not None:
-        return Problem(Reason.MISSING_FILE, "", f"{own.path.name}: holds no private key, and no other file is given")
-    return own.problem
 
 
 def read_own(files: OwnFiles, passphrase: Secret | None, start: datetime | None = None) -> Own:

@@ -23,7 +23,8 @@ from mtls_runner.model.certificate import (
 from mtls_runner.model.endpoint import ChainKind, ChainSpec
 from mtls_runner.model.observation import Reason
 from mtls_runner.pki import Store
-from mtls_runner.pki.own import problem, read_own
+from mtls_runner.pki.own import read_own
+from mtls_runner.tls.context import Problem
 
 from . import openssl
 from .conftest import MakeStore
@@ -97,6 +98,10 @@ def own(name: str = "leaf", passphrase: Secret | None = None, **files: Path | No
 
 def own_authority(name: str = "ca", passphrase: Secret | None = None, **files: Path | None) -> CertificateSpec:
     return authority(name, passphrase=passphrase, files=OwnFiles(**files))
+
+
+def problem(files: OwnFiles, passphrase: Secret | None, *, need_key: bool = True) -> Problem | None:
+    return read_own(files, passphrase).unpresentable(need_key=need_key)
 
 
 def presented(store: Store, name: str = "leaf", passphrase: str | None = None) -> list[str]:

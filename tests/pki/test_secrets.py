@@ -10,7 +10,7 @@ import pytest
 from mtls_runner.errors import MaterialError
 from mtls_runner.model.certificate import KeyAlgorithm, KeyFormat, KeySpec, OwnFiles, Secret
 from mtls_runner.pki.keys import KeyPool
-from mtls_runner.pki.own import problem, read_own
+from mtls_runner.pki.own import read_own
 from mtls_runner.pki.own_content import read_content
 from mtls_runner.pki.own_keys import open_pkcs12
 from mtls_runner.pki.pem import pem_key
@@ -58,13 +58,13 @@ def test_errors_of_bad_passphrases(pool: KeyPool, passphrase: str) -> None:
 def test_problems_of_wrong_passphrases(tmp_path: Path, make: MakeStore) -> None:
     credential = make(authority(), leaf("leaf", passphrase=Secret("right"))).credential("leaf")
     files = OwnFiles(certificate=credential.certificate_path, key=credential.key_path)
-    found = problem(files, Secret(SECRET))
+    found = read_own(files, Secret(SECRET)).problem
     assert found is not None
     assert SECRET not in repr(found)
     container = tmp_path / "x.p12"
     container.write_bytes(b"0\x03\x02\x01\x03")
     assert SECRET not in repr(open_pkcs12(container.read_bytes(), Secret(SECRET), "x.p12"))
-    assert SECRET not in repr(problem(OwnFiles(pkcs12=container), Secret(SECRET)))
+    assert SECRET not in repr(read_own(OwnFiles(pkcs12=container), Secret(SECRET)).problem)
 
 
 def test_no_file_but_the_passphrase_file_holds_the_passphrase(make: MakeStore) -> None:
