@@ -273,7 +273,8 @@ class Lab(AbstractContextManager["Lab"]):
                 return self._run_by_clocks(case)
         if not self._dated and self._lives_briefly(case):
             return self._run_dated(case)
-        return run_steps(self, case)
+        verdict = run_steps(self, case)
+        return replace(verdict, dated=self._material.start) if self._material is not None else verdict
 
     def _run_by_clocks(self, case: Case) -> Verdict:
         """In a lab whose programs have other clocks, and whose material has the dates that were written."""

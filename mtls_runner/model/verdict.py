@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
@@ -95,6 +96,7 @@ class Verdict:
         step: what it is about; ``None``: the whole case.
         span: the line of the file that is to blame for the error; ``None``: the case itself is shown.
         unusable: why its server did not start, where that is the error; ``None``: it did, or what broke is the lab.
+        dated: of a case, the moment that its material was made at, from which relative dates count; aware. ``None``: none was.
     """
 
     case: Case
@@ -109,6 +111,7 @@ class Verdict:
     step: Step | None = None
     span: Span | None = None
     unusable: Reason | None = None
+    dated: datetime | None = None
 
 
 def strictly(verdict: Verdict) -> Verdict:

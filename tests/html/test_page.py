@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from mtls_runner import load, run
 from mtls_runner.errors import Diagnostic
 from mtls_runner.model.case import Match
 from mtls_runner.model.observation import Observation
@@ -308,6 +309,21 @@ def test_what_broke_is_the_certificate_of_the_step_in_which_it_was_shown(tmp_pat
     told = page.text.partition("Certificates of step 2")[2].partition("Evidence")[0]
     assert "client: foreign" in " ".join(told.split())
     assert "sent: foreign" in told
+
+
+def test_certificates_have_the_dates_that_they_were_made_with(tmp_path: Path) -> None:
+    """However long a run goes on: not those of the moment when the report was opened."""
+    path = tmp_path / "dated.yaml"
+    path.write_text(labs.PKI + "  - {name: one, client: expired, expect: {server-refused: expired}}\n", "utf-8")
+    told = list(run([load(path)]))
+    (at,) = (number for number, event in enumerate(told) if isinstance(event, CaseFinished))
+    verdict = told[at].verdict  # type: ignore[union-attr]
+    assert verdict.dated is not None
+    assert "2031" not in Page(rendered(told)).text
+    told[at] = CaseFinished(replace(verdict, dated=verdict.dated.replace(year=2031, month=5, day=20)))
+    text = Page(rendered(told)).text
+    assert "2031-05-10 to 2031-05-15" in text  # in the tree
+    assert "expired 2031-05-15" in text  # what broke the chain
 
 
 def test_a_check_for_other_versions_only_is_not_said_to_hold() -> None:

@@ -40,8 +40,12 @@ class Gathering:
         elif isinstance(event, CaseFinished):
             self._found[-1][1].append(event.verdict)
         elif isinstance(event, RunFinished):
-            tables = [access_table(plan, entries(verdicts), self._started) for plan, verdicts in self._found]
+            tables = [self._made(plan, verdicts) for plan, verdicts in self._found]
             self.write([table for table in tables if table.doors], event)
+
+    def _made(self, plan: Plan, verdicts: list[Verdict]) -> AccessTable:
+        dated = next((verdict.dated for verdict in verdicts if verdict.dated is not None), self._started)
+        return access_table(plan, entries(verdicts), dated)
 
     def write(self, tables: list[AccessTable], end: RunFinished) -> None:
         """All of a run, once it is over.

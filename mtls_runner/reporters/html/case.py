@@ -42,7 +42,7 @@ class CasePage:
     Args:
         template: for one case.
         shelf: where equal ladders are kept once.
-        now: when the run began; aware.
+        now: for chains of which no material was made; aware.
         spool: where what is rendered is put.
     """
 
@@ -75,7 +75,7 @@ class CasePage:
         last = last_seen(verdict)
         if last is not None:
             seen = verdict.steps[last].observation
-        shown = chains(plan, case if last is None else case.alone(last), seen, self._now)
+        shown = chains(plan, case if last is None else case.alone(last), seen, verdict.dated or self._now)
         client = seen.client if seen is not None else None
         # The words at the top are the last step's, if there somebody connected.
         told_last = last is None or last == len(verdict.steps) - 1

@@ -64,7 +64,7 @@ def chains(plan: Plan, case: Case, seen: Observation | None, now: datetime) -> t
         plan: the case's.
         case: which.
         seen: ``None``: nothing was run.
-        now: when the run began; aware.
+        now: the moment that its certificates are of; aware.
     """
     found = []
     client, server = case.client, case.server

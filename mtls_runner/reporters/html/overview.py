@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from mtls_runner.model.case import Plan
 from mtls_runner.model.verdict import WRONG, Status
@@ -66,6 +67,8 @@ class File:
     counts: Counter[Status] = field(default_factory=Counter)
     breaks: Counter[Break] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
+    dated: datetime | None = None
+    """When the material of its first case was made that has some."""
     html: SpooledPart | None = None
 
     @property

@@ -116,6 +116,7 @@ class HtmlReporter:
         )
         if wrong:
             self._wrong.append(piece)
+        file.dated = file.dated or verdict.dated
         file.breaks.update(breaks)
         file.cases.append(piece)
         file.counts[verdict.status] += 1
@@ -149,7 +150,7 @@ class HtmlReporter:
                 common=Layout.of(plan.cases).common,
                 warnings=[f"{each.span}: {each.message}" if each.span else each.message for each in plan.warnings],
                 notes=file.notes,
-                trees=forest(plan, file.breaks, self._started),
+                trees=forest(plan, file.breaks, file.dated or self._started),
                 certificates=f"{certificates}, what broke is marked" if file.breaks else certificates,
                 pki_open=not many and len(plan.certificates) <= _MOST_CERTIFICATES,
                 kept=kept,

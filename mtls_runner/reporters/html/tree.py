@@ -32,7 +32,7 @@ class Node:
         subject: RFC 4514.
         facts: key, usage, names, each a short text; empty for the user's own files.
         valid_from, valid_until: ``""`` for the user's own files.
-        ill: ``expired`` or ``not yet valid`` when the run began, and no case tells of it; or ``""``.
+        ill: ``expired`` or ``not yet valid`` when they were made, and no case tells of it; or ``""``.
         oddities: what is wrong on purpose.
         revoked: why it is, or ``""``.
         blames: what broke here.
@@ -64,7 +64,7 @@ def forest(plan: Plan, breaks: Mapping[Break, int], now: datetime) -> tuple[Node
     Args:
         plan: whose.
         breaks: how many cases broke where.
-        now: when the run began; aware.
+        now: the moment that they are of; aware.
     """
     issued: dict[str | None, list[CertificateSpec]] = {}
     for spec in plan.certificates.values():
