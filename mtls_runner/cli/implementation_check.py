@@ -13,7 +13,7 @@ from mtls_runner.engine import RunOptions, run
 from mtls_runner.language import Overrides, load
 from mtls_runner.language.implementations.reading import DIRECTORY
 from mtls_runner.model.case import Action, Plan
-from mtls_runner.model.endpoint import ClientSpec, ServerSpec
+from mtls_runner.model.endpoint import ClientSpec, ServerSpec, has_gap
 from mtls_runner.model.implementation import Dialect, Difference, Honours, Implementation, Pattern
 from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.model.revocation import RevocationCheck
@@ -27,6 +27,7 @@ _PROOF = DIRECTORY / "proof.yaml"
 """What the catalogue has no case for."""
 _JOBS = 4
 """Cases at once: most of them wait for a program to start."""
+_GAPS = "gaps"
 RELOAD = "reload"
 """Said by a declaration that has one, beside what it honours."""
 _REFUSED = (Outcome.SERVER_REFUSED, Outcome.CLIENT_REFUSED, Outcome.NO_AGREEMENT)
@@ -115,6 +116,9 @@ class _Proof:
         version = verdict.observation.tls_version if verdict.observation is not None else None
         if version is not None and observed is Outcome.ACCEPTED:
             self.proved.add(f"tls: {version}")
+            own = case.server if self.role == "server" else case.client
+            if own is not None and has_gap(own.tls) and version == own.tls[-1]:  # above what is left out
+                self.proved.add(_GAPS)
         if self.role == "server":
             self.proved |= set(_asked_of_server(case.server))
         elif case.client is not None:
@@ -237,6 +241,8 @@ def _said(honours: Honours) -> Iterator[str]:
     yield from (f"tls: {version}" for version in honours.tls)
     yield from (f"crl_check: {part}" for part in honours.crl_check)
     yield from honours.settings
+    if honours.gaps:
+        yield _GAPS
     if honours.alpn is None or honours.alpn:
         yield "alpn"
 

@@ -128,14 +128,27 @@ def _lines(declared: DeclaredClient, wrote: Wrote) -> list[str]:
 
 def _facts(declared: DeclaredClient, lines: Sequence[str]) -> Mapping[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
-    for expression in declared.facts:
-        regex = compiled(expression)
+    regexes = [compiled(expression) for expression in declared.facts]
+    lines = lines[_last_connection(regexes, lines) :]
+    for regex in regexes:
         for line in lines:
             match = regex.search(line)
             for name, text in match.groupdict().items() if match is not None else ():
                 if text is not None:
                     found[name].append(text)
     return found
+
+
+def _last_connection(regexes: Sequence[re.Pattern[str]], lines: Sequence[str]) -> int:
+    """Where it begins: a client that tries once more, where a server hangs up, tells the port of each connection."""
+    ports = [
+        (number, match["local_port"])
+        for regex in regexes
+        if "local_port" in regex.groupindex
+        for number, line in enumerate(lines)
+        if (match := regex.search(line)) is not None and match["local_port"] is not None
+    ]
+    return ports[-1][0] if len({port for _, port in ports}) > 1 else 0
 
 
 def _one(saw: Mapping[str, list[str]], name: str) -> str | None:

@@ -85,17 +85,17 @@ class Get {
 
     /**
      * Its HttpClient does not tell where it connects from; Linux does (proc(5)). A ClientHello begins with random bytes, and who
-     * makes one is connected, and can't have been refused yet: so it looks when it is asked for them.
+     * makes one is connected, and can't have been refused yet: so it looks when it is asked for them. Where a server closes
+     * without an answer, it tries once more: each connection is told.
      */
     static class TellingRandom extends SecureRandom {
         final int remote;
-        /** An HttpClient before this one may not have closed its own yet. */
-        final Set<Integer> others;
-        boolean told;
+        /** Those that were told, and those of an HttpClient before this one, which may not have closed them yet. */
+        final Set<Integer> known;
 
         TellingRandom(int remote) throws IOException {
             this.remote = remote;
-            others = ports(remote);
+            known = ports(remote);
         }
 
         @Override
@@ -105,14 +105,9 @@ class Get {
         }
 
         synchronized void tell() {
-            if (told) return;
             try {
-                Set<Integer> found = ports(remote);
-                found.removeAll(others);
-                for (int port : found) {
-                    Lab.say("local " + port);
-                    told = true;
-                    return;
+                for (int port : ports(remote)) {
+                    if (known.add(port)) Lab.say("local " + port);
                 }
             } catch (IOException none) { }
         }
