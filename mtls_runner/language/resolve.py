@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any
 
+from mtls_runner.language.above import IMAGE_VARIABLE
 from mtls_runner.language.certificates import Certificates
 from mtls_runner.language.context import Context
 from mtls_runner.language.crls import Crls, Responders
@@ -14,7 +15,6 @@ from mtls_runner.language.endpoint import ClientDescription, OwnFile, ResponseMo
 from mtls_runner.language.expectation import RefusalModel
 from mtls_runner.language.servers import host_server, presented
 from mtls_runner.language.shared_words import InPlace, chosen
-from mtls_runner.language.tree import IMAGE_VARIABLE
 from mtls_runner.language.values import by_name
 from mtls_runner.model.certificate import Secret
 from mtls_runner.model.endpoint import (

@@ -31,7 +31,7 @@ from mtls_runner.language.values import (
 from mtls_runner.language.x509_words import MOMENT, NullableMoment
 from mtls_runner.model.certificate import Defect, Moment
 from mtls_runner.model.revocation import CrlScope, OcspAnswer
-from mtls_runner.runtimes import ContainerOptions
+from mtls_runner.runtimes.container_options import ContainerOptions
 
 __all__ = [
     "CRL_DEFECTS",

@@ -12,13 +12,14 @@ from pydantic import ValidationError
 
 from mtls_runner.errors import ScenarioError
 from mtls_runner.language import Overrides
+from mtls_runner.language.above import IMAGE_VARIABLE
 from mtls_runner.language.context import Context
 from mtls_runner.language.diagnose import diagnose
 from mtls_runner.language.document import Document, Loc, read
 from mtls_runner.language.scenario import Scenario
 from mtls_runner.language.servers import Servers
 from mtls_runner.language.shared_words import InPlace
-from mtls_runner.language.tree import IMAGE_VARIABLE, LabYaml, known_to, load_lab
+from mtls_runner.language.tree import LabYaml, known_to, load_lab
 from mtls_runner.language.values import Strict
 from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.registry import consent_given

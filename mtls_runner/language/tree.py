@@ -1,6 +1,6 @@
 """What a scenario's tree says above it: lab.yaml, with defaults and shared descriptions, and ``implementations/``."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from mtls_runner.errors import ScenarioError, UsageError
+from mtls_runner.language.above import above, find_lab
 from mtls_runner.language.document import Document, EmptyFile, read
 from mtls_runner.model.traits import BackendTraits, ClientTraits
 from mtls_runner.registry import DECLARATION, DECLARED, Registry, declared_backend, declared_client, registry
@@ -21,19 +22,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FOLDER",
-    "IMAGE_VARIABLE",
-    "LAB_FILE",
     "LabYaml",
     "TreeSettings",
-    "find_lab",
     "known_to",
     "load_lab",
     "of_tree",
     "tree_settings",
 ]
-
-LAB_FILE = "lab.yaml"
-IMAGE_VARIABLE = "MTLS_RUN_IMAGE"
 
 
 @dataclass(slots=True)
@@ -71,27 +66,6 @@ class LabYaml:
     @property
     def _defaults(self) -> "Defaults | None":
         return self.file.defaults if self.file is not None else None
-
-
-def find_lab(start: Path) -> Path | None:
-    """The lab.yaml that a scenario at ``start`` belongs to: the nearest one above it."""
-    return next((directory / LAB_FILE for directory in _above(start) if (directory / LAB_FILE).is_file()), None)
-
-
-def _above(start: Path) -> Iterator[Path]:
-    """The scenario's directory and those above it, up to the repository's root (the directory that holds ``.git``), the file
-    system's boundary or the root."""
-    directory = start.resolve().parent
-    try:
-        device = directory.stat().st_dev
-        for candidate in (directory, *directory.parents):
-            if candidate.stat().st_dev != device:
-                return
-            yield candidate
-            if (candidate / ".git").exists():
-                return
-    except OSError:
-        return
 
 
 def load_lab(start: Path, known: Registry) -> LabYaml:
@@ -146,7 +120,7 @@ def of_tree(start: Path) -> dict[str, Path]:
     """Name → file, of the declarations that a scenario at ``start`` can name; the nearest counts."""
     found: dict[str, Path] = {}
     shipped = Path(DECLARED).resolve()  # above the catalogue of `conformance`
-    for directory in _above(start):
+    for directory in above(start):
         folder = directory / FOLDER
         if folder.is_dir() and folder != shipped:
             for path in sorted(folder.glob(f"*/{DECLARATION}")):

@@ -1,4 +1,4 @@
-"""How programs of this machine, and containers, are run; here, what both rest on: the supervisor, and a container's ``options:``.
+"""How programs of this machine, and containers, are run; here, what the former rest on: the supervisor.
 
 The supervisor ends the lab's programs when the lab itself is gone, even by SIGKILL. It is one shell, at the end of a pipe whose
 other end only the lab holds. The lab writes down which process groups it has started; when it ends, however that happens, the
@@ -11,18 +11,15 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
-import re
 import threading
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated
-
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import subprocess
 
-__all__ = ["ContainerOptions", "Supervisor", "supervisor"]
+__all__ = ["Supervisor", "supervisor"]
 
 _WATCH = """\
 trap '' HUP INT QUIT TERM USR1 USR2
@@ -35,9 +32,6 @@ while read -r verb group; do
 done
 for one in $groups; do kill -s KILL -- "-$one" 2>/dev/null; done
 """
-_MEMORY = re.compile(r"([0-9]{1,12})([kKmMgG])")
-_UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
-_LEAST, _MOST = 6 << 20, 1 << 40  # Docker's own least
 
 
 class Supervisor:
@@ -101,27 +95,3 @@ def _of_process(process: int) -> Supervisor:
 def supervisor() -> Supervisor:
     """This process's; a fork has its own."""
     return _of_process(os.getpid())
-
-
-def _memory(text: object) -> int:
-    """Bytes."""
-    match = _MEMORY.fullmatch(str(text))
-    size = int(match[1]) * _UNITS[match[2].lower()] if match else 0
-    if not _LEAST <= size <= _MOST:
-        raise ValueError("this is not an amount of memory", "a whole number with k, m or g behind it, from 6m to 1024g")
-    return size
-
-
-class ContainerOptions(BaseModel):
-    """A container's settings."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    memory: Annotated[
-        int | None,
-        BeforeValidator(_memory),
-        WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,12}[kKmMgG]$"}),
-    ] = Field(default=None, description="Memory limit of a container, swap included.", examples=["512m"])
-    pids: Annotated[
-        int | None, Field(ge=16, le=32768), WithJsonSchema({"type": "integer", "minimum": 16, "maximum": 32768})
-    ] = Field(default=None, description="Limit of a container's processes and threads.", examples=[512])

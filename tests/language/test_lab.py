@@ -8,8 +8,9 @@ import pytest
 
 from mtls_runner.errors import ScenarioError
 from mtls_runner.language import Overrides, load
+from mtls_runner.language.above import find_lab
 from mtls_runner.language.settings import settings_for
-from mtls_runner.language.tree import find_lab, tree_settings
+from mtls_runner.language.tree import tree_settings
 from mtls_runner.model.certificate import KeyAlgorithm
 from mtls_runner.model.endpoint import TlsVersion
 from tests.language.conftest import MINIMAL, Broken, Load, summary

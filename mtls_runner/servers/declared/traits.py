@@ -18,7 +18,7 @@ __all__ = ["traits"]
 
 
 def _options() -> type[BaseModel]:
-    from mtls_runner.runtimes import ContainerOptions
+    from mtls_runner.runtimes.container_options import ContainerOptions
 
     return ContainerOptions
 

@@ -28,7 +28,7 @@ def _make_with_consent() -> ServerBackend:
 
 
 def _options() -> type[BaseModel]:
-    from mtls_runner.runtimes import ContainerOptions
+    from mtls_runner.runtimes.container_options import ContainerOptions
 
     return ContainerOptions
 
