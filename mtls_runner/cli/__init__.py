@@ -74,11 +74,11 @@ class Stop:
     @contextmanager
     def cleanly(self) -> Iterator[None]:
         """There is something to clean up in this block: a signal raises :class:`KeyboardInterrupt`."""
-        self._clean = True
+        before, self._clean = self._clean, True
         try:
             yield
         finally:
-            self._clean = False
+            self._clean = before
 
     @contextmanager
     def gently(self, wake: Callable[[], object] | None = None) -> Iterator[None]:

@@ -7,12 +7,12 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any
 
-from mtls_runner.language.above import IMAGE_VARIABLE
 from mtls_runner.language.certificates import Certificates
 from mtls_runner.language.context import Context
 from mtls_runner.language.crls import Crls, Responders
 from mtls_runner.language.endpoint import ClientDescription, OwnFile, ResponseModel, ServerDescription
 from mtls_runner.language.expectation import RefusalModel
+from mtls_runner.language.glance import IMAGE_VARIABLE
 from mtls_runner.language.servers import host_server, presented
 from mtls_runner.language.shared_words import InPlace, chosen
 from mtls_runner.language.values import by_name

@@ -12,10 +12,10 @@ from pydantic import ValidationError
 
 from mtls_runner.errors import ScenarioError
 from mtls_runner.language import Overrides
-from mtls_runner.language.above import IMAGE_VARIABLE
 from mtls_runner.language.context import Context
 from mtls_runner.language.diagnose import diagnose
 from mtls_runner.language.document import Document, Loc, read
+from mtls_runner.language.glance import IMAGE_VARIABLE
 from mtls_runner.language.scenario import Scenario
 from mtls_runner.language.servers import Servers
 from mtls_runner.language.shared_words import InPlace

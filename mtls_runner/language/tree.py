@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from mtls_runner.errors import ScenarioError, UsageError
-from mtls_runner.language.above import above, find_lab
 from mtls_runner.language.document import Document, EmptyFile, read
+from mtls_runner.language.glance import above, find_lab
 from mtls_runner.model.traits import BackendTraits, ClientTraits
 from mtls_runner.registry import DECLARATION, DECLARED, Registry, declared_backend, declared_client, registry
 

@@ -16,7 +16,6 @@ from yaml.scanner import Scanner
 from yaml.tokens import Token
 
 from mtls_runner.errors import Diagnostic, Span
-from mtls_runner.model.observation import Outcome, Reason
 
 try:
     from yaml._yaml import CParser
@@ -218,6 +217,8 @@ def _left_open(context: str, begin: yaml.Mark, found: yaml.Mark | None, text: st
 def _advice(phrase: str, message: str, context: str, text: str, index: int) -> tuple[str, str] | None:
     """What is better said with the text around it; it is quoted only where it is made of the language's own words."""
     if phrase == _COLON:
+        from mtls_runner.model.observation import Outcome, Reason
+
         line = text[text.rfind("\n", 0, index) + 1 :].partition("\n")[0]
         before = _SHORT_OUTCOME.search(text[text.rfind("\n", 0, index) + 1 : index])
         if before is not None and before[1] in {outcome.value for outcome in Outcome}:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, TextIO
 from mtls_runner.model.certificate import PEM_ONLY, FileForm
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from pydantic import BaseModel
 
     from mtls_runner.model.port import Client, Reporter, ServerBackend, TypedCommand
@@ -128,6 +130,8 @@ class BackendTraits:
         in_catalogue: ``conformance`` runs it unless it is told what to run.
         clock: why the clock of its program can't be moved, as a clause, of a container's (true) or a process's; ``None``: it can.
         opens_keys: its program opens encrypted keys; otherwise it is given keys of the lab's making open.
+        ahead: begins what one server in a container of that image will need, if its configuration is generated: long before its
+            description is read, and until the block is left; ``None``: there is nothing to begin.
     """
 
     name: str
@@ -150,6 +154,7 @@ class BackendTraits:
     in_catalogue: bool = True
     clock: Callable[[bool], str | None] = _own_clock
     opens_keys: bool = True
+    ahead: Callable[[str], AbstractContextManager[None]] | None = None
 
     @property
     def runtime(self) -> Runtime | None:

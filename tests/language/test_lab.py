@@ -8,7 +8,7 @@ import pytest
 
 from mtls_runner.errors import ScenarioError
 from mtls_runner.language import Overrides, load
-from mtls_runner.language.above import find_lab
+from mtls_runner.language.glance import find_lab
 from mtls_runner.language.settings import settings_for
 from mtls_runner.language.tree import tree_settings
 from mtls_runner.model.certificate import KeyAlgorithm

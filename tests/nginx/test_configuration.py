@@ -15,7 +15,8 @@ from mtls_runner.model.certificate import Secret
 from mtls_runner.model.endpoint import ClientAuth, ClientSpec, Request, Response, TlsVersion, VerifyFlag
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.pki import Store
-from mtls_runner.servers.nginx.write.configuration import FIRST_PORT, Surroundings, generate
+from mtls_runner.servers.nginx.surroundings import FIRST_PORT, Surroundings
+from mtls_runner.servers.nginx.write.configuration import generate
 from mtls_runner.servers.nginx.write.inexpressible import inexpressible
 from mtls_runner.servers.nginx.write.syntax import DOLLAR, expanding, literal
 from tests.named import tool

@@ -16,10 +16,11 @@ import pytest
 
 from mtls_runner.deadlines import Deadline
 from mtls_runner.errors import EngineError, ServerUnusable
-from mtls_runner.servers.container.container import Container, ContainerSpec
+from mtls_runner.servers.container.container import Container
 from mtls_runner.servers.container.engine import OWNER_LABEL, RUN_LABEL, Engine, host_address, sweep
 from mtls_runner.servers.container.files import ContainerFile
 from mtls_runner.servers.container.owner import Owner
+from mtls_runner.servers.container.spec import ContainerSpec
 
 from ..container_engine import IMAGE, docker_client
 

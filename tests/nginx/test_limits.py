@@ -10,8 +10,8 @@ import pytest
 from mtls_runner.deadlines import Deadline
 from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.pki import Store
-from mtls_runner.servers.container.container import MEMORY, PIDS
 from mtls_runner.servers.container.engine import Engine
+from mtls_runner.servers.container.spec import MEMORY, PIDS
 from mtls_runner.servers.nginx.backend import NginxBackend
 from tests.named import backend
 

@@ -232,36 +232,39 @@ def run(
     color: str,
 ) -> int:
     """Run scenarios (the default command)."""
-    from mtls_runner.cli import run as command
+    from mtls_runner.cli.ahead import begun
 
-    return command.run(
-        command.Choice(
-            paths,
-            expression,
-            tags,
-            backend,
-            tool,
-            image,
-            runtime,
-            strict,
-            COMMANDS,
-            allow_commands,
-            last_failed,
-        ),
-        command.RunRequest(
-            jobs,
-            fail_fast,
-            verbose,
-            keep,
-            command.reports(reports, json=json_path, junit=junit_path, html=html_path),
-            color,
-            at,
-            access,
-            quiet,
-            durations,
-        ),
-        list_only=list_only,
-    )
+    with begun(() if list_only else paths, backend, image, runtime):
+        from mtls_runner.cli import run as command
+
+        return command.run(
+            command.Choice(
+                paths,
+                expression,
+                tags,
+                backend,
+                tool,
+                image,
+                runtime,
+                strict,
+                COMMANDS,
+                allow_commands,
+                last_failed,
+            ),
+            command.RunRequest(
+                jobs,
+                fail_fast,
+                verbose,
+                keep,
+                command.reports(reports, json=json_path, junit=junit_path, html=html_path),
+                color,
+                at,
+                access,
+                quiet,
+                durations,
+            ),
+            list_only=list_only,
+        )
 
 
 class _Commands(Mapping[str, click.Command]):

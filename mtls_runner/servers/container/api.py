@@ -20,7 +20,10 @@ from urllib.parse import quote, urlencode, urlsplit
 if TYPE_CHECKING:
     from docker.tls import TLSConfig
 
-__all__ = ["EngineApi", "EngineRequest", "Output", "Refused", "is_missing"]
+__all__ = ["REMOVAL_SECONDS", "EngineApi", "EngineRequest", "Output", "Refused", "is_missing"]
+
+REMOVAL_SECONDS = 30.0
+"""How long the engine may take to end a container and its log."""
 
 _PORTS = {False: 2375, True: 2376}
 """The engine's, without TLS and with it (IANA's registry of service names)."""
@@ -100,6 +103,14 @@ class EngineApi:
             Refused: the engine says no.
         """
         return self.ask("POST", path, body, **query).output()
+
+    def unpack(self, container: str, tar: bytes) -> None:
+        """A tar, into a container's root.
+
+        Raises:
+            Refused: the engine says no.
+        """
+        self.call("PUT", f"/containers/{container}/archive", tar, path="/")
 
     def _connection(self) -> http.client.HTTPConnection:
         scheme, separator, rest = self._base_url.rpartition("://")

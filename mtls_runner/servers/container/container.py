@@ -1,4 +1,4 @@
-"""A container: what to run in it, as the engine is told, and what can be asked of one that was started."""
+"""A container that was started: what can be asked of it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import contextlib
 import itertools
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -17,114 +16,16 @@ from mtls_runner.errors import EngineError, ServerUnusable
 from mtls_runner.model.endpoint import Address
 from mtls_runner.model.observation import Reason
 from mtls_runner.runtimes.log_stream import LogStream
-from mtls_runner.servers.container.api import EngineApi, EngineRequest, Refused
+from mtls_runner.servers.container.api import REMOVAL_SECONDS, EngineApi, EngineRequest, Refused
 from mtls_runner.servers.container.connection import translated
 from mtls_runner.servers.container.files import ContainerFile, archive, hidden, replacement
+from mtls_runner.servers.container.spec import ContainerSpec
 
-__all__ = ["MEMORY", "PIDS", "REMOVAL_SECONDS", "Container", "ContainerSpec", "put", "started"]
+__all__ = ["Container", "started"]
 
-REMOVAL_SECONDS = 30.0
-"""How long the engine may take to end a container and its log."""
-MEMORY = 512 * 1024 * 1024
-"""Bytes."""
-PIDS = 512
-
-_NO_WAY_OUT = {"net.ipv4.ip_default_ttl": "1"}
-"""What is sent with this time to live gets as far as this machine and its neighbours on the bridge: the kernel, which would
-forward everything else, drops it and says "no route to host" (RFC 1812 §5.3.1). Published ports work as ever."""
 _MOVED = "moved"
 _MOVE = f'while [ $# -gt 0 ]; do mv -f -- "$1" "$2" || exit; shift 2; done; echo {_MOVED}'
 """Of a shell whose arguments are the names of before and after, in turn."""
-_NO_NAME_SERVER = ["127.0.0.1"]
-"""Otherwise the container would ask this machine's, which asks the world."""
-
-
-@dataclass(frozen=True, slots=True)
-class ContainerSpec:
-    """What to run.
-
-    Args:
-        image: a reference as ``docker run`` takes it.
-        port: TCP port inside; it is published on 127.0.0.1 under a number that the engine chooses.
-        entrypoint: instead of the image's own; ``None``: the image's.
-        command: instead of the image's own; ``None``: the image's.
-        files: laid in before the start.
-        user: whom the image runs its command as (``Image.user``); files for their owner only belong to this user.
-        capabilities: the only ones it keeps.
-        hosts: names that resolve inside (``/etc/hosts``).
-        mounts: directories of this machine's and where they appear inside, read-only.
-        memory: limit in bytes, swap included.
-        pids: limit of processes and threads.
-        more_ports: published likewise.
-        environment: variables; never a secret.
-        run_as: the user that the command runs as; ``""``: the image's own.
-        directory: that it runs in; ``""``: the image's own.
-        clock: how far ahead its clock is (libfaketime).
-    """
-
-    image: str
-    port: int
-    entrypoint: tuple[str, ...] | None = None
-    command: tuple[str, ...] | None = None
-    files: tuple[ContainerFile, ...] = ()
-    user: str = ""
-    capabilities: tuple[str, ...] = ()
-    hosts: tuple[tuple[str, str], ...] = ()
-    mounts: tuple[tuple[Path, str], ...] = ()
-    memory: int = MEMORY
-    pids: int = PIDS
-    more_ports: tuple[int, ...] = ()
-    environment: tuple[tuple[str, str], ...] = ()
-    run_as: str = ""
-    directory: str = ""
-    clock: timedelta = timedelta(0)
-
-    @property
-    def laid_in(self) -> tuple[ContainerFile, ...]:
-        """All files that it has to have before the start."""
-        if not self.clock:
-            return self.files
-        from mtls_runner.runtimes.clock import INSIDE, library_for_container
-
-        return (*self.files, ContainerFile(INSIDE, library_for_container()))
-
-    def _environment(self) -> Mapping[str, str]:
-        if not self.clock:
-            return dict(self.environment)
-        from mtls_runner.runtimes.clock import INSIDE, moved_clock
-
-        return moved_clock(self.clock, dict(self.environment), INSIDE)
-
-    def description(self) -> dict[str, Any]:
-        """As the API has it."""
-        ports = [f"{port}/tcp" for port in (self.port, *self.more_ports)]
-        return {
-            "Image": self.image,
-            "Entrypoint": self.entrypoint,
-            "Cmd": self.command,
-            "Env": [f"{name}={text}" for name, text in self._environment().items()],
-            "User": self.run_as,
-            "WorkingDir": self.directory,
-            "ExposedPorts": {port: {} for port in ports},
-            "HostConfig": {
-                "PortBindings": {port: [{"HostIp": "127.0.0.1", "HostPort": ""}] for port in ports},
-                "CapDrop": ["ALL"],
-                "CapAdd": self.capabilities,
-                "SecurityOpt": ["no-new-privileges"],
-                "Memory": self.memory,
-                "MemorySwap": self.memory,
-                "PidsLimit": self.pids,
-                "Sysctls": _NO_WAY_OUT,
-                "Dns": _NO_NAME_SERVER,
-                "ExtraHosts": [f"{name}:{address}" for name, address in self.hosts],
-                "Mounts": [
-                    {"Type": "bind", "Source": str(outside), "Target": inside, "ReadOnly": True}
-                    for outside, inside in self.mounts
-                ],
-                # All of the output is read as it comes; the engine need not keep a second copy.
-                "LogConfig": {"Type": "none"},
-            },
-        }
 
 
 class Container:
@@ -178,7 +79,7 @@ class Container:
         if files:
             number = next(self._replacements)
             with translated("replacing files in the container"):
-                put(self._api, self.name, replacement(files, number, self._owner))
+                self._api.unpack(self.name, replacement(files, number, self._owner))
 
     def move_in(self, files: Sequence[ContainerFile]) -> None:
         """As :meth:`replace`, by a rename that who watches their directories hears of (inotify's ``IN_MOVED_TO``), where the
@@ -187,7 +88,7 @@ class Container:
         number = next(self._replacements)
         new = [replace(file, path=hidden(file.path, number)) for file in files if not file.absent]
         with translated("replacing files in the container"):
-            put(self._api, self.name, archive(new, self._owner))
+            self._api.unpack(self.name, archive(new, self._owner))
         pairs = [path for file in files if not file.absent for path in (hidden(file.path, number), file.path)]
         if self.output_of("sh", "-c", _MOVE, "sh", *pairs).strip() != _MOVED:
             self.replace(files)
@@ -209,11 +110,6 @@ class Container:
             with contextlib.closing(output):
                 written = b"".join(out or err or b"" for out, err in output)
         return written.decode("utf-8", errors="replace")
-
-
-def put(api: EngineApi, name: str, tar: bytes) -> None:
-    """Unpack a tar in a container."""
-    api.call("PUT", f"/containers/{name}/archive", tar, path="/")
 
 
 def started(

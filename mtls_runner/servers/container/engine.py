@@ -19,16 +19,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mtls_runner.deadlines import Deadline
 from mtls_runner.errors import DeadlineExceeded, EngineError
 from mtls_runner.runtimes.log_stream import LogStream
-from mtls_runner.servers.container.api import EngineApi, Refused, is_missing
+from mtls_runner.servers.container.api import REMOVAL_SECONDS, EngineApi, Refused, is_missing
 from mtls_runner.servers.container.connection import EngineConnection, translated
-from mtls_runner.servers.container.container import REMOVAL_SECONDS, Container, ContainerSpec, put, started
 from mtls_runner.servers.container.files import archive
 from mtls_runner.servers.container.image import Image, PullProgress, find_image, user_id
 from mtls_runner.servers.container.owner import Owner
+from mtls_runner.servers.container.spec import ContainerSpec
+
+if TYPE_CHECKING:
+    from mtls_runner.servers.container.container import Container
 
 __all__ = ["OWNER_LABEL", "RUN_LABEL", "Engine", "host_address", "sweep"]
 
@@ -64,6 +68,8 @@ class Engine:
         self._images: dict[str, Image] = {}
         self._images_lock = threading.Lock()
         self._alive: set[str] = set()
+        self._sweeping = threading.Lock()
+        self._swept = False
         self.run_id = uuid.uuid4().hex[:12]
         self.version = connection.engine_version
         local = connection.base_url.startswith("unix:///") and sys.platform == "linux"
@@ -75,27 +81,25 @@ class Engine:
 
     @classmethod
     def connect(cls) -> Engine:
-        """Find the engine, and remove what dead runs left on it.
+        """Find the engine; what dead runs left on it is removed as soon as it starts something.
 
         Raises:
             EngineError: there is none, no permission, or it is on another machine.
         """
         engine = cls(EngineConnection.find())
-        with translated("removing what earlier runs left"):
-            _sweep(engine._connection.api())
         atexit.register(engine._remove_all)
         return engine
 
-    def image(self, reference: str, progress: PullProgress | None = None) -> Image:
-        """The image's own description; it is pulled when it isn't here.
+    def image(self, reference: str, progress: PullProgress | None = None, *, pull: bool = True) -> Image:
+        """The image's own description; it is pulled when it isn't here, unless ``pull`` forbids it.
 
         Raises:
-            EngineError: it is not here and can't be pulled.
+            EngineError: it is not here and can't be pulled, or may not be.
         """
         with self._images_lock:
             if reference not in self._images:
                 with translated(f"looking for image {reference}"):
-                    self._images[reference] = find_image(self._connection, reference, progress)
+                    self._images[reference] = find_image(self._connection, reference, progress, pull=pull)
             return self._images[reference]
 
     def gateway(self) -> str:
@@ -153,8 +157,17 @@ class Engine:
                 stack.callback(self._remove, name)
                 asked = api.ask("POST", f"/containers/{name}/start")
                 stack.callback(asked.forget)
+                self._sweep_once(api)
+            from mtls_runner.servers.container.container import started  # loaded while the engine works
 
             yield partial(started, api, name, spec, asked, log, owner)
+
+    def _sweep_once(self, api: EngineApi) -> None:
+        """Meanwhile, for nobody waits for that."""
+        with self._sweeping:
+            swept, self._swept = self._swept, True
+        if not swept:
+            _sweep(api)
 
     def _create(self, api: EngineApi, name: str, spec: ContainerSpec) -> int:
         """Returns the user id that files for their owner only belong to."""
@@ -162,7 +175,7 @@ class Engine:
         api.call("POST", "/containers/create", {**spec.description(), "Labels": labels}, name=name)
         owner = user_id(api, name, spec.user)
         if files := spec.laid_in:
-            put(api, name, archive(files, owner))
+            api.unpack(name, archive(files, owner))
         return owner
 
     def _remove(self, name: str) -> None:

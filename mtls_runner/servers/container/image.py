@@ -35,8 +35,10 @@ class Image:
         return self.user.partition(":")[0] in ("", "0", "root")
 
 
-def find_image(connection: EngineConnection, reference: str, progress: PullProgress | None = None) -> Image:
-    """The image of that name; it is pulled when it isn't here.
+def find_image(
+    connection: EngineConnection, reference: str, progress: PullProgress | None = None, *, pull: bool = True
+) -> Image:
+    """The image of that name; it is pulled when it isn't here, unless ``pull`` forbids it.
 
     Raises:
         EngineError: it is not here and can't be pulled.
@@ -45,7 +47,7 @@ def find_image(connection: EngineConnection, reference: str, progress: PullProgr
     try:
         return _inspect(api, reference)
     except Refused as refused:
-        if not is_missing(refused):
+        if not pull or not is_missing(refused):
             raise
     _pull(connection, reference, progress)
     return _inspect(api, reference)

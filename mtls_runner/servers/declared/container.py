@@ -15,10 +15,11 @@ from mtls_runner.model.port import Material
 from mtls_runner.runtimes.clock import check_loaded
 from mtls_runner.runtimes.directory import Place
 from mtls_runner.runtimes.template import render
-from mtls_runner.servers.container.container import MEMORY, PIDS, Container, ContainerSpec
+from mtls_runner.servers.container.container import Container
 from mtls_runner.servers.container.engine import Engine
 from mtls_runner.servers.container.files import ContainerFile
 from mtls_runner.servers.container.reach import Reach
+from mtls_runner.servers.container.spec import MEMORY, PIDS, ContainerSpec
 from mtls_runner.servers.declared.connection_log import ConnectionLog
 from mtls_runner.servers.declared.failure import start_failure
 from mtls_runner.servers.declared.own import own_files, own_port

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from mtls_runner.model.traits import BackendTraits, PlainServer, Refusal, Runtime
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from pydantic import BaseModel
 
     from mtls_runner.model.port import ServerBackend
@@ -39,6 +41,12 @@ def _clock(container: bool) -> str | None:
     return stands(None if container else "nginx")
 
 
+def _ahead(image: str) -> AbstractContextManager[None]:
+    from mtls_runner.servers.nginx.ahead import begun
+
+    return begun(image)
+
+
 # nginx switches OpenSSL's completing of chains off (SSL_MODE_NO_AUTO_CHAIN, in ngx_ssl_create).
 TRAITS = BackendTraits(
     name="nginx",
@@ -55,6 +63,7 @@ TRAITS = BackendTraits(
     image_variable="MTLS_RUN_IMAGE",
     options=_options,
     clock=_clock,
+    ahead=_ahead,
 )
 WITH_CONSENT = replace(TRAITS, make=_make_with_consent)
 """Where an own configuration may have a process do anything."""

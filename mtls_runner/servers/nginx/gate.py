@@ -13,15 +13,18 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from mtls_runner.deadlines import Deadline
-from mtls_runner.model.endpoint import Address
-from mtls_runner.runtimes.log_stream import LogStream
-from mtls_runner.servers.container.container import Container, ContainerSpec
 from mtls_runner.servers.container.engine import Engine
 from mtls_runner.servers.container.files import ContainerFile, lay
-from mtls_runner.servers.nginx.prepare import FOREGROUND
-from mtls_runner.servers.nginx.write.configuration import IN_CONTAINER
+from mtls_runner.servers.container.spec import ContainerSpec
+from mtls_runner.servers.nginx.surroundings import FOREGROUND, IN_CONTAINER
+
+if TYPE_CHECKING:
+    from mtls_runner.model.endpoint import Address
+    from mtls_runner.runtimes.log_stream import LogStream
+    from mtls_runner.servers.container.container import Container
 
 __all__ = ["WaitingContainer"]
 

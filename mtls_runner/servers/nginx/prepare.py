@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING
 from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.model.port import Material
 from mtls_runner.servers.container.files import ContainerFile
-from mtls_runner.servers.nginx.write.configuration import IN_CONTAINER, ROOT, Surroundings, generate, port_inside
+from mtls_runner.servers.nginx.surroundings import FOREGROUND, IN_CONTAINER, ROOT, Surroundings
+from mtls_runner.servers.nginx.write.configuration import generate, port_inside
 from mtls_runner.servers.nginx.write.relays import UPSTREAM_AT, responder_relay, upstream_relay
 
 if TYPE_CHECKING:
     from mtls_runner.servers.nginx.read.copy import OwnConfiguration, UserConfiguration
 
-__all__ = ["FOREGROUND", "Prepared", "prepare", "prepare_generated", "prepare_own"]
-
-FOREGROUND = ("-g", "daemon off;")
-"""Arguments with which nginx does not leave whoever started it."""
+__all__ = ["Prepared", "prepare", "prepare_generated", "prepare_own"]
 
 
 @dataclass(frozen=True, slots=True)

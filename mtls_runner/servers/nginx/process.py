@@ -31,7 +31,8 @@ from mtls_runner.servers.nginx.build import NginxBuild
 from mtls_runner.servers.nginx.prepare import Prepared, prepare_generated, prepare_own
 from mtls_runner.servers.nginx.reloading import ReloadableNginx
 from mtls_runner.servers.nginx.start import wait_until_ready
-from mtls_runner.servers.nginx.write.configuration import ROOT, Surroundings, port_inside
+from mtls_runner.servers.nginx.surroundings import ROOT, Surroundings
+from mtls_runner.servers.nginx.write.configuration import port_inside
 from mtls_runner.servers.nginx.write.syntax import path_argument
 from mtls_runner.servers.stubs.upstream import upstream_stub
 

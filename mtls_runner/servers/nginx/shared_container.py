@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from mtls_runner.errors import MaterialError, ServerUnusable
 from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.model.revocation import RevocationCheck
-from mtls_runner.servers.nginx.write.configuration import FIRST_PORT
+from mtls_runner.servers.nginx.surroundings import FIRST_PORT
 
 if TYPE_CHECKING:
     from mtls_runner.servers.nginx.running import RunningNginx

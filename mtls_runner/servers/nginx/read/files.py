@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from mtls_runner.servers.nginx.read.statements import Unreadable, is_whole, statements
-from mtls_runner.servers.nginx.write.configuration import ROOT
+from mtls_runner.servers.nginx.surroundings import ROOT
 
 __all__ = ["ROOT", "beside", "is_whole_text"]
 

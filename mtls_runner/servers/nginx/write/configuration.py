@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.model.port import Material
 from mtls_runner.servers.container.files import ContainerFile
+from mtls_runner.servers.nginx.surroundings import IN_CONTAINER, Surroundings
 from mtls_runner.servers.nginx.write.access_log import DIRECTIVES, FORMAT_DEFINITION
 from mtls_runner.servers.nginx.write.files import Copies
 from mtls_runner.servers.nginx.write.locations import locations_of
@@ -16,40 +16,7 @@ from mtls_runner.servers.nginx.write.relays import responder_relay
 from mtls_runner.servers.nginx.write.syntax import DOLLAR_DEFINITION, literal, rendered
 from mtls_runner.servers.nginx.write.tls import listen, tls_directives
 
-__all__ = ["FIRST_PORT", "IN_CONTAINER", "ROOT", "Generated", "Surroundings", "generate", "port_inside"]
-
-ROOT = PurePosixPath("/etc/nginx")
-"""What relative paths of an author's configuration start from."""
-
-FIRST_PORT = 443
-"""Inside, of several servers in one container."""
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What the configuration has to fit into.
-
-    Args:
-        directory: where nginx finds its files; nothing else is there.
-        host: that it listens on, with the colon before a port; ``""``: every address.
-        main: directives at the top.
-        http: directives of the ``http`` block.
-        modules: the folder of nginx's dynamic modules.
-    """
-
-    directory: str
-    host: str = ""
-    main: tuple[str, ...] = ()
-    http: tuple[str, ...] = ()
-    modules: str = ""
-
-    @property
-    def main_file(self) -> str:
-        """The configuration itself."""
-        return f"{self.directory}/nginx.conf"
-
-
-IN_CONTAINER = Surroundings("/etc/mtls-run", main=("pid /tmp/nginx.pid;",))
+__all__ = ["Generated", "generate", "port_inside"]
 
 
 @dataclass(frozen=True, slots=True)
