@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from mtls_runner.engine.lab import Lab
+from mtls_runner.errors import LabError
 from mtls_runner.explain.expected import expected
 from mtls_runner.explain.pki import pki
 from mtls_runner.explain.sequence import seen_by, sequence
@@ -36,6 +39,7 @@ def explain(plan: Plan, now: datetime, *, in_full: bool) -> Iterator[TextLine]:
     yield _BLANK
     yield from pki(plan, now)
     numbered = _numbered(plan)
+    lab = Lab(plan)
     for spec, name in numbered.items():
         yield _BLANK
         yield from server(spec, plan.certificates, name)
@@ -43,7 +47,7 @@ def explain(plan: Plan, now: datetime, *, in_full: bool) -> Iterator[TextLine]:
     yield TextLine("Cases", heading=True)
     for alike in _alike(plan.cases):
         yield _BLANK
-        yield from _cases(plan, alike, numbered, now, in_full=in_full)
+        yield from _cases(lab, alike, numbered, now, in_full=in_full)
 
 
 def _numbered(plan: Plan) -> dict[ServerSpec, str]:
@@ -73,12 +77,12 @@ def _alike(cases: Sequence[Case]) -> Iterator[tuple[str, list[Case]]]:
 
 
 def _cases(
-    plan: Plan, alike: tuple[str, list[Case]], servers: dict[ServerSpec, str], now: datetime, *, in_full: bool
+    lab: Lab, alike: tuple[str, list[Case]], servers: dict[ServerSpec, str], now: datetime, *, in_full: bool
 ) -> Iterator[TextLine]:
     name, cases = alike
     bodies: dict[tuple[TextLine, ...], list[Case]] = {}
     for case in cases:
-        bodies.setdefault(tuple(_case(plan, case, servers, now, in_full=in_full)), []).append(case)
+        bodies.setdefault(tuple(_case(lab, case, servers, now, in_full=in_full)), []).append(case)
     yield TextLine(name, indent=2, heading=True)
     for body, same in bodies.items():
         if len(bodies) > 1:
@@ -92,13 +96,21 @@ def _variants(cases: Sequence[Case], name: str) -> str:
     return " ".join(case.name.removeprefix(name) or "(as it is)" for case in cases)
 
 
-def _case(
-    plan: Plan, case: Case, servers: dict[ServerSpec, str], now: datetime, *, in_full: bool
-) -> Iterator[TextLine]:
-    wanted = expected(case)
+def _skipped(lab: Lab, case: Case) -> str | None:
+    """Why ``run`` would skip it here; a client that is not here breaks the case, which is for ``run`` to say."""
+    with contextlib.suppress(LabError):
+        return lab.cannot(case)
+    return None
+
+
+def _case(lab: Lab, case: Case, servers: dict[ServerSpec, str], now: datetime, *, in_full: bool) -> Iterator[TextLine]:
+    plan, wanted = lab.plan, expected(case)
     foreseen = None
     if len(servers) > 1:
         yield TextLine(servers[case.server], 4, "server   ")
+    skipped = _skipped(lab, case)
+    if skipped is not None:
+        yield TextLine(skipped + ".", 4, "skipped  ")
     if case.client is None:
         yield TextLine(wanted.sentence + ".", 4, "expected ")
         if wanted.reason is not None:

@@ -17,7 +17,7 @@ from mtls_runner.explain.steps import ToldStage, steps
 from mtls_runner.language import Overrides, load
 from mtls_runner.model.observation import Outcome, Phase
 from mtls_runner.model.verdict import Status
-from tests.cli.conftest import SMALL, Cli
+from tests.cli.conftest import SKIPPED, SMALL, Cli
 
 from ..once import Answers
 
@@ -112,6 +112,14 @@ def test_the_server_s_demand_is_told(cli: Cli, write: Write) -> None:
     assert "It goes without a client certificate." in told
 
 
+def test_what_run_would_skip_is_told_in_its_words(cli: Cli, write: Write) -> None:
+    write("skipped.yaml", SKIPPED)
+    (why,) = set(re.findall(r"skipped: (.*)", cli("run", "skipped.yaml").stdout))
+    told = said(cli, "skipped.yaml")
+    assert f"skipped {why}." in told
+    assert "skipped Python" not in said(cli, "skipped.yaml", "--backend", "nginx")
+
+
 def test_how_a_refusal_travels_depends_on_version_and_backend(cli: Cli, write: Write) -> None:
     write("small.yaml", SMALL)
     told = said(cli, "small.yaml", "without a certificate")
@@ -157,7 +165,7 @@ def test_nothing_is_run(cli: Cli, write: Write, tmp_path: Path) -> None:
     code = (
         "import sys\nfrom mtls_runner.cli import main\n"
         "main(['explain', 'chain.yaml'])\n"
-        "print([name for name in ('cryptography', 'ssl', 'docker', 'jinja2') if name in sys.modules], file=sys.stderr)\n"
+        "print([name for name in ('cryptography', 'docker', 'jinja2') if name in sys.modules], file=sys.stderr)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
