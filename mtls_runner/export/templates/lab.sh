@@ -161,7 +161,9 @@ observed() { # curl's EXIT, STATUS, VERIFY RESULT
   35:*:) by_alert "$out" ;;
   *:*:116) echo 'server-refused: no-certificate' ;;
   *:*:4[2-9]) echo 'server-refused: other' ;;
-  35:*:80) echo protocol-error ;; # internal_error says nothing about what the two have in common
+  35:*:80) # internal_error: what the two lack in common only the server may tell
+    if said | grep -Eq 'error:0A000076:|:no suitable signature algorithm'; then echo no-agreement; else echo protocol-error; fi
+    ;;
   35:*) echo no-agreement ;;
   *) echo no-connection ;;
   esac
@@ -172,7 +174,8 @@ by_alert() { # what a client holds against a server's certificate, by the number
   {{ codes }}) echo 'client-refused: {{ reason }}' ;;
 {% endfor %}
   '') echo no-connection ;;
-  *) echo no-agreement ;;
+  40 | 70 | 71 | 80 | 109 | 110 | 120) echo no-agreement ;; # OpenSSL ends by internal_error where it has no algorithm to sign with
+  *) echo protocol-error ;;
   esac
 }
 presented() { printf '%s\n' "$command" | grep -q -- ' --cert '; }
