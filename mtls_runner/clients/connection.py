@@ -16,7 +16,7 @@ from mtls_runner.model.observation import ClientView, Direction, HttpResponse, P
 from mtls_runner.tls.context import Problem
 from mtls_runner.tls.http import ask, upload
 from mtls_runner.tls.http_response import HttpError, ResponseReader
-from mtls_runner.tls.openssl_errors import predict, told
+from mtls_runner.tls.openssl_errors import ENDED, predict, told
 from mtls_runner.tls.rules import NOT_HTTP
 from mtls_runner.tls.sockets import RecordingSocket, Transcript, close_after_alert, cut_off, limit, say_goodbye
 
@@ -102,8 +102,7 @@ class PythonConnection:
             self.cut_off()
             return
         if isinstance(error, ssl.SSLError):
-            ended = isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError)
-            self.symbol = "EOF" if ended else error.reason or ""
+            self.symbol = "EOF" if isinstance(error, ENDED) else error.reason or ""
             self.error = self.symbol or told(error)
             if isinstance(error, ssl.SSLCertVerificationError):
                 self.verify_code = error.verify_code or self.verify_code

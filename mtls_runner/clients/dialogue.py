@@ -8,6 +8,7 @@ import socket
 import ssl
 
 from mtls_runner.deadlines import Deadline
+from mtls_runner.tls.openssl_errors import ENDED
 from mtls_runner.tls.sockets import CHUNK, arrived, limit, send_all, was_reset
 
 __all__ = ["Dialogue", "DialogueEnded"]
@@ -84,7 +85,7 @@ class Dialogue:
             sock.unwrap()
         except ssl.SSLWantReadError:
             return False
-        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+        except ENDED:
             pass
         except ssl.SSLError as error:
             if error.reason != _UNASKED:

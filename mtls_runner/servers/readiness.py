@@ -10,6 +10,7 @@ from enum import Enum
 from mtls_runner.deadlines import Deadline
 from mtls_runner.model.endpoint import Address
 from mtls_runner.model.observation import Direction
+from mtls_runner.tls.openssl_errors import ENDED
 from mtls_runner.tls.sockets import CHUNK, RecordingSocket, Transcript, record
 
 __all__ = ["HEAD_REQUEST", "PROXY_PROTOCOL", "Answer", "Greeting", "greet", "knock"]
@@ -79,7 +80,7 @@ def greet(address: Address, deadline: Deadline, request: bytes = b"", *, first: 
 def _handshake(tls: ssl.SSLSocket) -> Answer:
     try:
         tls.do_handshake()
-    except (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError):
+    except (*ENDED, ssl.SSLSyscallError):
         return Answer.NOTHING
     except ssl.SSLError as error:
         return Answer.OTHER if error.reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST"} else Answer.TLS

@@ -22,6 +22,7 @@ from mtls_runner.tls import ALERTS
 __all__ = [
     "ASN1_LIBRARY",
     "DECODER_LIBRARY",
+    "ENDED",
     "ERRNO_REASONS",
     "SSL_LIBRARY",
     "SSL_REASONS",
@@ -35,6 +36,9 @@ __all__ = [
     "why_unusable",
 ]
 
+ENDED = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
+"""The other end has closed the connection. Up to Python 3.11.2 (Debian 12's) the second stands for both, close_notify or not:
+it sets OpenSSL's ``SSL_OP_IGNORE_UNEXPECTED_EOF``."""
 SYSTEM_LIBRARY = 2
 """``ERR_LIB_SYS``: the reason is an errno."""
 SSL_LIBRARY = 20

@@ -183,6 +183,7 @@ CLIENTS: dict[str, tuple[Client, str]] = {
     "a ClientHello in drips": (_drip(_hello()[:-1]), _LATE),
     "a ClientHello, then silence": (_say(_hello()), _LATE),
     "a ClientHello, then FIN": (_say_and_close(_hello()), _CLOSED),
+    "a ClientHello, then close_notify": (_say(_hello() + record(ALERT, b"\x01\x00")), _CLOSED),
     "a ClientHello, then RST": (_say_and_reset(_hello()), _RESET),
     "a ClientHello of zeros": (_say(record(HANDSHAKE, b"\x01\x00\x00\x40" + bytes(64))), _HANDSHAKE),
     "a ServerHello": (_say(record(HANDSHAKE, b"\x02\x00\x00\x40" + bytes(64))), _HANDSHAKE),

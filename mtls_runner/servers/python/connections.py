@@ -22,7 +22,7 @@ from mtls_runner.deadlines import Deadline
 from mtls_runner.errors import LabError
 from mtls_runner.model.observation import ClientView, Direction, HttpRequest, ServerView
 from mtls_runner.tls.messages import subject
-from mtls_runner.tls.openssl_errors import told
+from mtls_runner.tls.openssl_errors import ENDED, told
 from mtls_runner.tls.sockets import Transcript
 
 __all__ = ["PATIENCE", "Acceptors", "Connections", "RecordedConnection"]
@@ -232,7 +232,7 @@ class RecordedConnection:
     def failed(self, error: OSError) -> None:
         """Take down why the socket, or TLS on it, failed."""
         if isinstance(error, ssl.SSLError):
-            self.symbol = error.reason or ""
+            self.symbol = error.reason or ("EOF" if isinstance(error, ENDED) else "")
             if isinstance(error, ssl.SSLCertVerificationError):
                 self.verify_code = error.verify_code
             self.error = told(error)
