@@ -8,11 +8,15 @@ from pathlib import Path
 import pytest
 
 from mtls_runner import Overrides, Status, load, run
+from mtls_runner.model.traits import Runtime
 from mtls_runner.model.verdict import CaseFinished, Noted
+from mtls_runner.runtimes.process import find_program
 
 from ..container_engine import IMAGE
 from ..warm import run_warm
 
+IN_A_CONTAINER = Overrides(image=IMAGE)
+AS_A_PROCESS = Overrides(runtime=Runtime.PROCESS, allow_commands=True)
 SERVER = "server {{ listen 443 ssl; server_name {}; ssl_certificate /c/s.crt; ssl_certificate_key /c/s.key; return 200 {}; }}\n"
 SCENARIO = """\
 ca: {}
@@ -23,6 +27,11 @@ cases:
   - {name: once more, client: {server_name: a.test}, expect: {outcome: accepted, body: one}}
 """
 TOLD = "server 'server': nginx warns: conflicting server name \"a.test\" on 0.0.0.0:443, ignored"
+#: An nginx whose lines nobody gets before the first of a connection (``*1``), as from an engine that has much to do.
+LATE = """\
+#!/bin/sh
+{} "$@" 2>&1 | sed --unbuffered ': held; / \\*[0-9]/! {{ N; b held }}; : passed; n; b passed'
+"""
 
 
 @pytest.fixture
@@ -32,8 +41,8 @@ def scenario(tmp_path: Path) -> Path:
     return tmp_path / "test.yaml"
 
 
-def _notes(scenario: Path) -> list[str]:
-    events = list(run([load(scenario, Overrides(image=IMAGE))]))
+def _notes(scenario: Path, how: Overrides = IN_A_CONTAINER) -> list[str]:
+    events = list(run([load(scenario, how)]))
     assert [one.verdict.status for one in events if isinstance(one, CaseFinished)] == [Status.PASS] * 2
     return [one.text for one in events if isinstance(one, Noted)]
 
@@ -42,6 +51,20 @@ def test_a_server_name_that_is_ignored_is_a_warning_that_people_see(scenario: Pa
     assert _notes(scenario) == [TOLD]
     (scenario.parent / "own.conf").write_text(SERVER.format("a.test", "one") + SERVER.format("b.test", "two"))
     assert _notes(scenario) == []
+
+
+def test_it_is_heard_though_the_log_comes_later_than_the_answer(
+    scenario: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nginx = find_program("nginx")
+    assert nginx is not None
+    late = scenario.parent / "programs" / "nginx"
+    late.parent.mkdir()
+    late.write_text(LATE.format(nginx))
+    late.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{late.parent}{os.pathsep}{os.environ['PATH']}")
+    noted = _notes(scenario, AS_A_PROCESS)
+    assert [note.partition(" on ")[0] for note in noted] == [TOLD.partition(" on ")[0]]
 
 
 def test_pytest_shows_it_in_its_summary(scenario: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from mtls_runner.deadlines import Deadline
 from mtls_runner.errors import ServerUnusable
 from mtls_runner.model.endpoint import Address
 from mtls_runner.model.observation import Reason
+from mtls_runner.runtimes.log_stream import LogStream
 from mtls_runner.servers.nginx.instance import NginxInstance, workers_of
 from mtls_runner.servers.nginx.log.lines import parse_line
 from mtls_runner.servers.nginx.log.start_failure import renamed, start_failure
@@ -19,6 +21,8 @@ __all__ = ["Ready", "wait_until_ready"]
 _OLD_FORM = " is deprecated"
 """Of directives that the lab writes in the form that every nginx takes."""
 _PAUSE = 0.05
+_LATE = 5.0
+"""Seconds for lines that nginx has written before it answered."""
 _GIVE_UP_AFTER = 10
 """Handshakes that got nothing from an nginx whose workers run: nothing listens on that port."""
 
@@ -38,22 +42,30 @@ def wait_until_ready(nginx: NginxInstance, prepared: Prepared, port: int, deadli
         ServerUnusable: nginx ended, or does not listen on ``port``.
         DeadlineExceeded: neither happened in time.
     """
-    workers = False
+    workers = heard = False
     unanswered = 0
     warned: dict[str, None] = {}
+
+    def told(line: str) -> bool:
+        """Whether workers come now, as the log has it."""
+        read = parse_line(line)
+        if read.is_warning and not (prepared.old_forms and _OLD_FORM in read.message):
+            warned[renamed(read.message, prepared.names)] = None
+        return read.starts_worker
+
     while True:
         line = nginx.log.take(deadline.within(_PAUSE))
         if line is not None:
-            read = parse_line(line)
-            workers = workers or read.starts_worker
-            if read.is_warning and not (prepared.old_forms and _OLD_FORM in read.message):
-                warned[renamed(read.message, prepared.names)] = None
+            heard = told(line) or heard
+            workers = workers or heard
             if not workers:
                 continue
         if nginx.log.ended or nginx.address is None:
             raise start_failure(nginx.log.tail(), prepared.files, nginx.exit_code(), prepared.names)
         first = PROXY_PROTOCOL if port in prepared.proxy_ports else b""
         if knock(nginx.address, deadline.within(2), first) is not Answer.NOTHING:
+            if not heard and workers_of(nginx):
+                _hear_out(nginx.log, told, deadline.within(_LATE))
             return Ready(nginx.address, tuple(warned))
         deadline.check("waiting for nginx to answer")
         workers = workers or bool(workers_of(nginx))
@@ -64,6 +76,12 @@ def wait_until_ready(nginx: NginxInstance, prepared: Prepared, port: int, deadli
                 reason=Reason.BAD_CONFIG,
                 log=nginx.log.tail(),
             )
+
+
+def _hear_out(log: LogStream, last: Callable[[str], bool], deadline: Deadline) -> None:
+    """An engine can bring lines later than nginx answers: take them up to the one that is the last of its start."""
+    while (line := log.take(deadline)) is not None and not last(line):
+        pass
 
 
 def _listens(prepared: Prepared) -> str:
