@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,8 +20,6 @@ __all__ = ["AgainstVerifiers", "Divergence", "against_verifiers", "asked", "dive
 _FILE = Path(__file__).with_name("divergences.yaml")
 _MOST_LINES = 3
 """Of a log, from one library."""
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-"""Of a program that writes its log for terminals (ECMA-48, SGR)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +129,7 @@ def asked(file: str, case: str) -> tuple[str, str] | None:
 
 def divergences_markdown(measurement: Measurement) -> str:
     """The whole page."""
-    return _COLOUR.sub("", "\n".join(_lines(measurement)) + "\n")
+    return "\n".join(_lines(measurement)) + "\n"
 
 
 def _lines(measurement: Measurement) -> Iterator[str]:

@@ -37,6 +37,7 @@ _LONGEST_LINE = 400
 _BY_CHANCE = tuple(
     (re.compile(pattern), instead)
     for pattern, instead in (
+        (r"\x1b\[[0-9;]*m", ""),  # colours, of a program that writes its log for terminals (ECMA-48, SGR)
         (r"\d{4}[-/.]\d\d[-/.]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?", "TIME"),
         (r"\b(?:[A-Z][a-z]{2} )?[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)?(?: [A-Z]{3})?(?: \d{4})?", "TIME"),
         (r"\b\d{10}\.\d{3,}\b", "TIME"),

@@ -38,7 +38,7 @@ from mtls_runner.tls.rules import (
     no_agreement,
 )
 
-__all__ = ["ISSUER_NAME_EMPTY", "RULES", "Control", "Facts", "Found", "Judgement", "classify"]
+__all__ = ["AFTER_VERIFICATION", "ISSUER_NAME_EMPTY", "RULES", "Control", "Facts", "Found", "Judgement", "classify"]
 
 Found = tuple[Outcome, Iterable[Reason]]
 """What a rule has to say: the outcome, and the reasons that are possible."""
@@ -115,6 +115,9 @@ class Judgement(Conclusion):
 
 #: A client's ``error_symbol`` where it refuses a certificate without an issuer's name by itself, as curl does.
 ISSUER_NAME_EMPTY = "ISSUER_NAME_EMPTY"
+#: The same where it has taken the server's certificate, and then ends the connection itself: for its own certificate, or a
+#: session ticket that it can't read.
+AFTER_VERIFICATION = "AFTER_VERIFICATION"
 
 #: Of a server that says that verification failed, and not with which code (nginx, of a session that is resumed).
 _UNNAMED = HELD | {Reason.OTHER}
@@ -163,7 +166,9 @@ def _ending_alert(facts: Facts) -> tuple[Alert | None, str | None]:
 
 
 def _minded(client: ClientView) -> bool:
-    """Whether it says itself what it has against the server."""
+    """Whether it says itself what it has against the server, or ended it for something else."""
+    if client.error_symbol == AFTER_VERIFICATION:
+        return True
     return client.phase is Phase.HANDSHAKE and bool(client.verify_code or client.reasons)
 
 

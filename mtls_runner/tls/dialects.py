@@ -45,7 +45,7 @@ GROUPS: dict[str, str] = {
     "symbol": "OpenSSL's symbolic reason",
     "subject": "the client certificate's, RFC 4514",
     "tls": "the version",
-    "verified": "there when the client's certificate was verified",
+    "verified": "there when the other end's certificate was verified, and taken",
     "verify": "SUCCESS, NONE or FAILED",
 }
 #: Patterns that have read a line in this process; ``mtls-run implementation check`` asks which ones never did.

@@ -9,12 +9,14 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mtls_runner.clients.curl.trace import CurlTrace
 from mtls_runner.model.endpoint import ClientSpec
 from mtls_runner.model.implementation import DeclaredClient
-from mtls_runner.model.observation import Alert, ClientView, Direction, HttpResponse, Phase, Reason
+from mtls_runner.model.observation import Alert, ClientView, Direction, HttpResponse, Outcome, Phase, Reason
+from mtls_runner.tls import REASONS
+from mtls_runner.tls.classify import AFTER_VERIFICATION
 from mtls_runner.tls.dialects import Told, compiled, tls_version, told
 from mtls_runner.tls.openssl_errors import why_unusable
 
@@ -82,6 +84,9 @@ def client_view(
     said = (
         None if response is not None else told(patterns, lines, lambda one: not (client.insecure and one.verify_code))
     )
+    if said is not None and saw.get("verified") and frozenset(said.reasons) & REASONS[Outcome.CLIENT_REFUSED]:
+        # It has taken the server's certificate already: what it minds now is something else, its own or a session ticket.
+        said = replace(said, reasons=(), symbol=AFTER_VERIFICATION)
     problem = _problem(declared, client, lines) if response is None and not _began(saw, trace) else None
     symbol = _symbol(lines, said) if response is None else ""
     phase = _phase(saw, trace, response, problem, symbol, said)
