@@ -1,7 +1,8 @@
 """Run ``scenarios/connections`` as it is, and on nginx, HAProxy, Go and Envoy in the embedded server's place.
 
-``python -m tests.connections [--jobs N] [--times N] [--write] [WORD...]``: only files whose names hold one of the words; N times, or
-until something is wrong. What a file runs on a server by itself is not run there again: a proxy's own configuration, above all. Exits 1 if anything fails, or the table of what ran where, in the folder's README, is another one; ``--write`` writes it.
+``python -m tests.connections [--jobs N] [--times N] [--write] [WORD...]``: only files whose names hold one of the words; N times,
+or until something is wrong. What a file runs on a server by itself is not run there again: a proxy's own configuration, for one.
+Exits 1 if anything fails, or the table of what ran where, in the folder's README, is another one; ``--write`` writes it.
 """
 
 from __future__ import annotations
