@@ -21,7 +21,7 @@ from mtls_runner.errors import MtlsRunError, ScenarioError, UsageError
 from mtls_runner.language.tree import TreeSettings, tree_settings
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.port import Reporter
-from mtls_runner.model.traits import ReporterTraits
+from mtls_runner.model.traits import ReporterTraits, Runtime
 from mtls_runner.model.verdict import WRONG, CaseFinished, Event, PlanStarted, RunFinished, Status
 from mtls_runner.registry import reporters
 from mtls_runner.reporters import Page, PlainPage, colored, is_terminal, marks_for, one_line
@@ -265,7 +265,7 @@ def _run(plans: list[Plan], choice: Choice, manner: RunRequest, stream: TextIO) 
     from mtls_runner.private_files import claim
 
     tree = [tree_settings(plan.path) for plan in plans]
-    jobs = manner.jobs or min((each.jobs for each in tree if each.jobs is not None), default=1)
+    jobs = manner.jobs or min((each.jobs for each in tree if each.jobs is not None), default=_jobs(plans, manner))
     keep = _keep(manner.keep, tree)
     options = RunOptions(jobs, manner.fail_fast, keep, choice.strict, _typed(choice, manner))
     inputs = [file for plan in plans for file in (plan.path, *plan.files)]
@@ -290,6 +290,17 @@ def _run(plans: list[Plan], choice: Choice, manner: RunRequest, stream: TextIO) 
     if audience.broken:
         codes.append(ExitCode.BROKEN)
     return worst(*codes)
+
+
+def _jobs(plans: Sequence[Plan], manner: RunRequest) -> int:
+    """Two at once where nothing leaves this process and there are two processors: it is OpenSSL that works most of the time, and
+    while it does, Python is free for another case. Otherwise, and where the first failure ends it all, one after the other.
+    """
+    cases = [case for plan in plans for case in plan.cases]
+    runtimes = {case.server.backend.runtimes for case in cases}
+    runtimes |= {case.client.tool.runtimes for case in cases if case.client is not None}
+    embedded = all(Runtime.EMBEDDED in each for each in runtimes)
+    return 2 if embedded and not manner.fail_fast and (os.cpu_count() or 1) > 1 else 1
 
 
 def _another_backend(plans: Sequence[Plan]) -> str:

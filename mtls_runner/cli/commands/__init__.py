@@ -172,7 +172,7 @@ COMMANDS = ("run", *_ELSEWHERE)
 @image_option(help="The container image for every container server.")
 @runtime_option
 @allow_commands_option
-@jobs_option(help="Cases at once; lab.yaml's, or 1.")
+@jobs_option(help="Cases at once; lab.yaml's, or 2 if all is embedded, else 1.")
 @click.option("-x", "--fail-fast", is_flag=True, help="Stop at the first case that fails.")
 @click.option("--strict", is_flag=True, help="Warnings are errors; what is skipped or undetermined is a failure.")
 @click.option("-v", "--verbose", is_flag=True, help="Show both ends' handshakes, as curl -v does.")
