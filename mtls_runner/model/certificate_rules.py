@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
+from functools import lru_cache
 
 from mtls_runner.model.certificate import CertificateSpec, Defect, NameConstraints
 from mtls_runner.model.names import is_address
@@ -40,29 +41,56 @@ def broken_rules(one: CertificateSpec) -> Iterator[str]:
 
 def outside(one: CertificateSpec, limits: NameConstraints) -> str:
     """A name of a certificate that is not permitted, or excluded; ``""``: none, as far as that is known."""
+    permitted, excluded = _subtrees(limits.permitted), _subtrees(limits.excluded)
     for name in one.san or ():
         kind, _, value = name.partition(":")
         if kind not in _TYPES:
             continue
-        if any(_within(kind, value, limit) for limit in limits.excluded):
-            return name
-        permitted = [limit for limit in limits.permitted if limit.partition(":")[0] == kind]
-        if permitted and not any(_within(kind, value, limit) for limit in permitted):
+        if excluded.hold(kind, value) or (permitted.any(kind) and not permitted.hold(kind, value)):
             return name
     return ""
 
 
-def _within(kind: str, value: str, limit: str) -> bool:
-    """RFC 5280 §4.2.1.10."""
-    limited, _, bound = limit.partition(":")
-    if limited != kind:
-        return False
-    if kind == "IP":
-        return is_address(value) and ipaddress.ip_address(value) in ipaddress.ip_network(bound)
-    value, bound = value.lower(), bound.lower()
-    if kind == "email" and "@" in bound:
-        return value == bound
-    host = value.rpartition("@")[2]
-    if bound.startswith("."):
-        return host.endswith(bound)
-    return host == bound or (kind == "DNS" and host.endswith(f".{bound}")) or not bound
+class _Subtrees:
+    """Names in which others can be looked up: certificates exist that have thousands of both.
+
+    Args:
+        limits: ``DNS:lab.test``, ``email:lab.test``, ``IP:10.0.0.0/8``.
+    """
+
+    def __init__(self, limits: tuple[str, ...]) -> None:
+        self._bounds: dict[str, set[str]] = {}
+        self._networks: dict[int, set[ipaddress.IPv4Network | ipaddress.IPv6Network]] = {}
+        for limit in limits:
+            kind, _, bound = limit.partition(":")
+            self._bounds.setdefault(kind, set()).add(bound.lower())
+            if kind == "IP":
+                network = ipaddress.ip_network(bound)
+                self._networks.setdefault(network.prefixlen, set()).add(network)
+
+    def any(self, kind: str) -> bool:
+        """Whether there is one of this kind of name."""
+        return kind in self._bounds
+
+    def hold(self, kind: str, value: str) -> bool:
+        """Whether a name lies within one of them (RFC 5280 §4.2.1.10)."""
+        if kind == "IP":
+            return is_address(value) and any(
+                ipaddress.ip_network((value, length), strict=False) in found for length, found in self._of(value)
+            )
+        bounds, value = self._bounds.get(kind, set()), value.lower()
+        host = value.rpartition("@")[2]
+        if not bounds.isdisjoint(("", host, value) if kind == "email" else ("", host)):
+            return True
+        dots = [place for place, letter in enumerate(host) if letter == "."]
+        # ".lab.test" is what lies below; "lab.test" of a DNS name is that, too
+        return any(host[place:] in bounds or (kind == "DNS" and host[place + 1 :] in bounds) for place in dots)
+
+    def _of(self, address: str) -> Iterator[tuple[int, set[ipaddress.IPv4Network | ipaddress.IPv6Network]]]:
+        longest = ipaddress.ip_address(address).max_prefixlen
+        yield from ((length, found) for length, found in self._networks.items() if length <= longest)
+
+
+@lru_cache(maxsize=8)
+def _subtrees(limits: tuple[str, ...]) -> _Subtrees:
+    return _Subtrees(limits)
