@@ -11,6 +11,7 @@ from mtls_runner.conformance.case import CatalogueFile, by_file
 from mtls_runner.conformance.catalogue import Combination, combination, plan_of, plans, scenario_files
 from mtls_runner.conformance.cell_key import CellKeys, declaration
 from mtls_runner.conformance.measurement import (
+    MOST_REASONS,
     CellKind,
     CellName,
     MeasuredCell,
@@ -233,6 +234,8 @@ class Atlas:
             return False
         if cell.seen is None or not cell.as_expected or (not cell.seen.determined and not cell.seen.reasons):
             return True
+        if len(cell.seen.reasons) > MOST_REASONS and cell.seen.alert is None:
+            return True  # an alert may say more
         other = committed.get(name)
         return other is not None and other.seen is not None and not cell.seen.agrees(other.seen)
 
@@ -290,7 +293,7 @@ def _as_it_should(verdict: Verdict) -> bool:
 
 
 def _most(runs: Sequence[MeasuredCell]) -> MeasuredCell:
-    """Of several runs: what was seen most often, the earlier of two; what else was seen stands beside it."""
+    """Of several runs: what was seen most often, the earlier of two, best with its alert; what else was seen stands beside it."""
     seen = [cell for cell in runs if cell.seen is not None]
     if not seen:
         return runs[0]
@@ -298,13 +301,17 @@ def _most(runs: Sequence[MeasuredCell]) -> MeasuredCell:
     for cell in seen:
         alike = next((kind for kind in kinds if _agree(kind[0], cell)), None)
         kinds.append([cell]) if alike is None else alike.append(cell)
-    first, *others = sorted(kinds, key=len, reverse=True)
+    first, *others = [sorted(kind, key=_lost_its_alert) for kind in sorted(kinds, key=len, reverse=True)]
     broken = next((cell.why for cell in runs if cell.seen is None), "")
     return replace(
         first[0],
         why=first[0].why or (f"once: {broken.splitlines()[0]}" if broken else ""),
         others=tuple(kind[0].seen for kind in others if kind[0].seen is not None),
     )
+
+
+def _lost_its_alert(cell: MeasuredCell) -> bool:
+    return cell.seen is not None and cell.seen.alert is None
 
 
 def _agree(one: MeasuredCell, other: MeasuredCell) -> bool:

@@ -94,13 +94,16 @@ class Seen(Conclusion):
 
     def agrees(self, other: Seen) -> bool:
         """Whether the other is the same, as far as that does not hang on who closes first: whether an alert arrives before the
-        connection's end, and so curl's exit, is luck in TLS 1.3; which alert it is, is not.
+        connection's end, and so curl's exit, and which reasons it leaves open, is luck in TLS 1.3; which alert it is, is not.
         """
-        one, two = self.alert, other.alert
-        return (
-            (self.outcome, set(self.reasons), self.status, self.verify_code)
-            == (other.outcome, set(other.reasons), other.status, other.verify_code)
-        ) and (one == two or None in (one, two))
+        if (self.outcome, self.status, self.verify_code) != (other.outcome, other.status, other.verify_code):
+            return False
+        one, two = set(self.reasons), set(other.reasons)
+        if self.alert is None and other.alert is not None:
+            return two <= one
+        if other.alert is None and self.alert is not None:
+            return one <= two
+        return self.alert == other.alert and one == two
 
 
 @dataclass(frozen=True, slots=True)

@@ -244,8 +244,8 @@ def _server_refused(facts: Facts, alert: Alert | None, sender: str | None) -> Fo
 
 def _narrowed(facts: Facts, reasons: frozenset[Reason], alert: Alert | None, sender: str | None) -> frozenset[Reason]:
     """Those that the server's alert allows, too, if there are any: a log may say only that the verification failed."""
-    if alert is None or sender != "server":
-        return reasons
+    if alert is None or sender != "server" or Reason.WRONG_CURVE in reasons:
+        return reasons  # what is said of its key no alert knows
     return reasons & _by_alert(facts, alert, "server") or reasons
 
 

@@ -126,6 +126,32 @@ def test_every_cell_is_an_observation_a_declared_skip_or_a_listed_gap(published:
     assert {(file.name, case.name) for file in published.files for case in file.cases} <= known
 
 
+_BAD, _CURVE = Reason.BAD_SIGNATURE, Reason.WRONG_CURVE
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (
+            Seen(Outcome.SERVER_REFUSED, (_BAD, _CURVE)),
+            Seen(Outcome.SERVER_REFUSED, (_BAD,), alert="decrypt_error"),
+            True,
+        ),
+        (Seen(Outcome.SERVER_REFUSED, (_CURVE,)), Seen(Outcome.SERVER_REFUSED, (_BAD,), alert="decrypt_error"), False),
+        (Seen(Outcome.SERVER_REFUSED, (_BAD, _CURVE)), Seen(Outcome.SERVER_REFUSED, (_BAD,)), False),
+        (
+            Seen(Outcome.SERVER_REFUSED, (_BAD,), alert="decrypt_error"),
+            Seen(Outcome.SERVER_REFUSED, (_BAD,), alert="unknown_ca"),
+            False,
+        ),
+        (Seen(Outcome.SERVER_REFUSED, (_BAD,)), Seen(Outcome.PROTOCOL_ERROR, (_BAD,), alert="decrypt_error"), False),
+    ],
+)
+def test_an_alert_that_was_lost_makes_no_other_observation(one: Seen, other: Seen, *, same: bool) -> None:
+    """It may only leave more reasons open."""
+    assert one.agrees(other) is other.agrees(one) is same
+
+
 def test_each_refusal_stands_beside_a_control_that_was_let_in(published: Measurement) -> None:
     """But for faults whose control itself is one that this end refuses, which is told as a divergence."""
     cells = published.by_name

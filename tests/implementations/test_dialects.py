@@ -123,6 +123,13 @@ def test_each_line_is_read_by_the_pattern_that_was_written_for_it(patterns: tupl
         ),
         ("rustls", "AlertReceived(CertificateUnknown)", "certificate_unknown"),
         ("rustls", "('received fatal alert: UnknownCA',)", "unknown_ca"),
+        ("rustls", "error: InvalidCertRevocationList(IssuerInvalidForCrl)", (Reason.CRL_INVALID,)),
+        # of a chain, and of what the client's own key signed
+        ("nss", "selfserv: -- SSL3: Certificate Invalid, err -8182.", (Reason.BAD_SIGNATURE,)),
+        ("nss", "selfserv: HDX PR_Read returned error -8182:", (Reason.BAD_SIGNATURE, Reason.WRONG_CURVE)),
+        ("openssl", "LOG4[1]: CERT: Pre-verification error: different CRL scope", 44),
+        ("go", "tls: failed to parse client certificate: x509: negative serial number", (Reason.MALFORMED,)),
+        ("go", "tls: failed to parse client certificate: x509: unsupported elliptic curve", (Reason.WRONG_CURVE,)),
         ("nss", "selfserv: -- SSL3: Certificate Invalid, err -8181.", (Reason.EXPIRED, Reason.NOT_YET_VALID)),
         (
             "gnutls",
