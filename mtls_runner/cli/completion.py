@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mtls_runner.model.case import Plan
 
-__all__ = ["backends", "cases", "clients", "implementations", "paths", "reports", "tags"]
+__all__ = ["backends", "cases", "clients", "implementations", "paths", "reports", "scenario_files", "tags"]
 
 
 def backends(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -69,6 +69,13 @@ def paths(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[
     if typed[-1:] == ["::"] and len(typed) > 1:
         return _offered((_typed(one) for one in _names(_plan(typed[-2]))), name or incomplete)
     return [CompletionItem(incomplete, type="file")]
+
+
+def scenario_files(incomplete: str) -> list[CompletionItem]:
+    """Beside commands: a shell that is given words to choose from does not look for files itself (bash's ``compgen``)."""
+    found = sorted(Path().glob("[!.]*"))
+    here = [f"{path.name}/" if path.is_dir() else path.name for path in found]
+    return _offered((_typed(name) for name in here if name.endswith(("/", ".yaml", ".yml"))), incomplete)
 
 
 def _words(value: object) -> list[str]:

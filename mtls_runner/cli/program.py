@@ -185,8 +185,11 @@ class DefaultCommandGroup(WholeSentences):
         found = super().shell_complete(ctx, incomplete)
         if incomplete.startswith("-"):
             return [*found, *self.commands[self.default].shell_complete(ctx, incomplete)]
-        paths = self.commands[self.default].params[0]
-        return found or paths.shell_complete(ctx, incomplete)
+        if not found:
+            return self.commands[self.default].params[0].shell_complete(ctx, incomplete)
+        from mtls_runner.cli.completion import scenario_files
+
+        return [*found, *scenario_files(incomplete)]
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """How it is used most, then the rest."""

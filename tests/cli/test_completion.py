@@ -17,6 +17,7 @@ Write = Callable[[str, str], Path]
     [
         (["con"], "bash", ["config", "conformance"]),
         (["a.y"], "bash", ["file:a.y"]),
+        (["s"], "bash", ["serve", "schema", "small.yaml"]),  # no file that is no scenario
         (["small.yaml", "sm"], "bash", ["file:sm"]),
         (["small.yaml", "--backend", "ng"], "bash", ["nginx"]),
         (["conformance", "--tool", "cu"], "bash", ["curl"]),
@@ -42,6 +43,7 @@ Write = Callable[[str, str], Path]
 def test_what_is_offered(cli: Cli, write: Write, words: list[str], shell: str, offered: list[str]) -> None:
     write("small.yaml", SMALL)
     write("broken.yaml", "cases: [")
+    write("some.txt", "")
     line = " ".join(["mtls-run", *words])
     done = cli(env={"_MTLS_RUN_COMPLETE": f"{shell}_complete", "COMP_WORDS": line, "COMP_CWORD": str(len(words))})
     assert done.returncode == 0, done.stderr
