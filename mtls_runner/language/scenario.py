@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from mtls_runner.language.certificate import AuthorityKeyField, Certificate, CertificateSettings, OwnExtensions
 from mtls_runner.language.document import Plain, Value
 from mtls_runner.language.endpoint import ClientDescription, ClientSettings, ServerDescription, ServerSettings
 from mtls_runner.language.expectation import ExpectField, ServerChecks
-from mtls_runner.language.shared_words import native
+from mtls_runner.language.shared_words import ContainerOptions
 from mtls_runner.language.values import (
     Id,
     Many,
@@ -31,7 +31,6 @@ from mtls_runner.language.values import (
 from mtls_runner.language.x509_words import MOMENT, NullableMoment
 from mtls_runner.model.certificate import Defect, Moment
 from mtls_runner.model.revocation import CrlScope, OcspAnswer
-from mtls_runner.runtimes.container_options import ContainerOptions
 
 __all__ = [
     "CRL_DEFECTS",
@@ -303,17 +302,10 @@ class Defaults(Strict):
     )
 
 
-class EngineSettings(Strict, ContainerOptions):
+class EngineSettings(ContainerOptions):
     """Containers."""
 
     image: Maybe[Text] = about("The image of containers.", "nginx:1.27")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _as_python_has_it(cls, value: object) -> object:
-        if not isinstance(value, dict):
-            return value
-        return {key: native(item) if key in ContainerOptions.model_fields else item for key, item in value.items()}
 
 
 class LabFile(Strict):

@@ -7,6 +7,7 @@ another backend's in a matrix.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -61,6 +62,7 @@ __all__ = [
     "TLS_VERSIONS",
     "TOOL",
     "TOOL_HERE",
+    "ContainerOptions",
     "InPlace",
     "Lazily",
     "Options",
@@ -72,7 +74,6 @@ __all__ = [
     "Tls",
     "chosen",
     "described",
-    "native",
     "options_model",
     "stapling_short",
 ]
@@ -266,6 +267,29 @@ def _model(name: str) -> type[BaseModel]:
     return found
 
 
+_MEMORY = re.compile(r"([0-9]{1,12})([kKmMgG])")
+_UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+_LEAST, _MOST = 6 << 20, 1 << 40  # Docker's own least
+
+
+def _memory(value: Value) -> int:
+    """Bytes."""
+    match = _MEMORY.fullmatch(str(value))
+    size = int(match[1]) * _UNITS[match[2].lower()] if match else 0
+    if not _LEAST <= size <= _MOST:
+        raise fail("this is not an amount of memory", "a whole number with k, m or g behind it, from 6m to 1024g")
+    return size
+
+
+class ContainerOptions(Strict):
+    """A container's settings, whatever runs in it."""
+
+    memory: Annotated[int | None, Parsed(_memory, {"type": "string", "pattern": "^[0-9]{1,12}[kKmMgG]$"})] = about(
+        "Memory limit of a container, swap included.", "512m"
+    )
+    pids: Annotated[int | None, bounded(16, 32768)] = about("Limit of a container's processes and threads.", 512)
+
+
 def native(value: object) -> object:
     """As Python has it: a backend's model knows nothing of the author's text, and neither do its validators."""
     if isinstance(value, Plain):
@@ -279,17 +303,18 @@ def native(value: object) -> object:
 
 @cache
 def options_model() -> type[Strict]:
-    """A backend's own settings: a key for each option of each backend.
+    """What can be set of servers by ``options:``: a container's settings, and a key for each option of each backend.
 
     Whoever has no such option is not told of it: a file may be run on several.
     """
-    keys: dict[str, tuple[Any, FieldInfo]] = {}
+    own: dict[str, tuple[Any, FieldInfo]] = {}
     for traits in registry().backends.usable():
         if traits.options is not None:
             model = traits.options()
-            keys = keys_of(model, model.model_fields) | keys
-    for _, field in keys.values():
+            own = keys_of(model, model.model_fields) | own
+    for _, field in own.values():
         field.metadata.append(BeforeValidator(native))
+    keys = keys_of(ContainerOptions, ContainerOptions.model_fields) | own
     return derived("Options", "A backend's own settings.", keys)
 
 
@@ -315,10 +340,10 @@ Options = Annotated[Any, Lazily(options_model)]
 
 
 def chosen(given: BaseModel | None, shared: BaseModel | None, traits: BackendTraits) -> Iterator[tuple[str, object]]:
-    """A backend's own options, in its own order: the server's over those that lab.yaml has for all containers."""
-    if traits.options is None:
-        return
-    for name in traits.options().model_fields:
+    """A backend's options, in its own order: the server's over those that lab.yaml has for all containers."""
+    names = list(ContainerOptions.model_fields) if Runtime.CONTAINER in traits.runtimes else []
+    names += traits.options().model_fields if traits.options is not None else ()
+    for name in names:
         for model in (given, shared):
             if model is not None and name in model.model_fields_set:
                 yield name, getattr(model, name)

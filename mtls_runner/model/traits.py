@@ -124,7 +124,8 @@ class BackendTraits:
         rules_by_path: what it demands of a client, and answers, can hang on the path.
         verify_depth: issuers that it allows between a client's certificate and the root where the scenario doesn't say
             (``ssl_verify_depth``); ``None``: nobody knows.
-        options: the model of its own ``options:``, loaded when a scenario has some; ``None``: it has none.
+        options: the model of its own ``options:``, loaded when a scenario has some; ``None``: it has none but those of every
+            container.
         missing: what has to be installed before it can be used, as the sentence that a skipped case shows; ``None``: nothing.
         plain: what stands for it in a script of plain tools (``export``); ``None``: nothing does.
         in_catalogue: ``conformance`` runs it unless it is told what to run.

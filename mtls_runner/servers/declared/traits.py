@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from mtls_runner.errors import LabError
 from mtls_runner.model.implementation import Implementation
 from mtls_runner.model.port import ServerBackend
@@ -11,16 +9,7 @@ from mtls_runner.model.traits import BackendTraits, Refusal, Runtime
 from mtls_runner.registry import NO_CONSENT
 from mtls_runner.runtimes.installed import clock, missing_program
 
-if TYPE_CHECKING:
-    from pydantic import BaseModel
-
 __all__ = ["traits"]
-
-
-def _options() -> type[BaseModel]:
-    from mtls_runner.runtimes.container_options import ContainerOptions
-
-    return ContainerOptions
 
 
 def traits(implementation: Implementation, *, consent: bool = False) -> BackendTraits:
@@ -51,7 +40,6 @@ def traits(implementation: Implementation, *, consent: bool = False) -> BackendT
         runtimes=(Runtime.PROCESS, Runtime.CONTAINER) if declared.container is not None else (Runtime.PROCESS,),
         image=declared.container.image if declared.container is not None else "",
         image_variable=f"MTLS_RUN_IMAGE_{implementation.name.upper()}",
-        options=_options if declared.container is not None else None,
         verify_depth=declared.verify_depth,
         opens_keys=declared.honours.opens_keys,
         missing=missing,

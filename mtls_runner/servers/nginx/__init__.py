@@ -10,8 +10,6 @@ from mtls_runner.model.traits import BackendTraits, PlainServer, Refusal, Runtim
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from pydantic import BaseModel
-
     from mtls_runner.model.port import ServerBackend
 
 __all__ = ["TRAITS", "WITH_CONSENT"]
@@ -27,12 +25,6 @@ def _make_with_consent() -> ServerBackend:
     from mtls_runner.servers.nginx.backend import NginxBackend
 
     return NginxBackend(consent=True)
-
-
-def _options() -> type[BaseModel]:
-    from mtls_runner.runtimes.container_options import ContainerOptions
-
-    return ContainerOptions
 
 
 def _clock(container: bool) -> str | None:
@@ -61,7 +53,6 @@ TRAITS = BackendTraits(
     verify_depth=1,
     plain=PlainServer.NGINX,
     image_variable="MTLS_RUN_IMAGE",
-    options=_options,
     clock=_clock,
     ahead=_ahead,
 )
