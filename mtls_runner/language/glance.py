@@ -5,14 +5,18 @@ The glance is for who begins early what takes long. Where it is wrong, that was 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mtls_runner.errors import ScenarioError
+from mtls_runner.errors import ScenarioError, UsageError
 from mtls_runner.language.document import Value, read
+from mtls_runner.model.traits import Runtime
+from mtls_runner.registry import registry
 
-__all__ = ["IMAGE_VARIABLE", "LAB_FILE", "Glance", "above", "at_scenario", "find_lab"]
+__all__ = ["IMAGE_VARIABLE", "LAB_FILE", "Glance", "above", "at_scenario", "find_lab", "foreseen"]
 
 LAB_FILE = "lab.yaml"
 IMAGE_VARIABLE = "MTLS_RUN_IMAGE"
@@ -95,3 +99,36 @@ def _has_own(case: Mapping[str, Value]) -> bool:
 def _varies(holder: Mapping[str, Value]) -> bool:
     """Whether a matrix makes several servers of it."""
     return any(axis.partition(".")[0] == "server" for axis in _mapping(holder.get("matrix")))
+
+
+_PLAIN_ONLY = ("config", "files", "upstreams", "port", "options", "ocsp", "stapling", "virtual_hosts")
+"""Of a server: with any of these it needs more than an image."""
+
+
+def foreseen(
+    paths: Sequence[str], backend: str | None, image: str | None, runtime: str | None
+) -> AbstractContextManager[None] | None:
+    """What takes long and may begin before the scenario is read: in its block it is on its way, or here, and what nobody has
+    needed is gone at the end; ``None``: nothing does.
+
+    Args:
+        paths: as typed; something begins only for one file alone.
+        backend, image, runtime: as typed.
+    """
+    path = Path(paths[0].partition("::")[0]) if len(paths) == 1 else None
+    if path is None or not path.is_file():
+        return None
+    seen = at_scenario(path, backend_is_known=backend is not None)
+    if seen is None or any(key in seen.server for key in _PLAIN_ONLY) or seen.engine.keys() - {"image"}:
+        return None
+    name = backend or seen.server.get("backend")
+    try:
+        traits = registry().backends.named(name) if isinstance(name, str) else None
+    except UsageError:
+        return None
+    if traits is None or traits.ahead is None:
+        return None
+    if (runtime or seen.server.get("runtime") or Runtime.CONTAINER) != Runtime.CONTAINER:
+        return None
+    named = image or os.environ.get(traits.image_variable) or seen.server.get("image") or seen.engine.get("image")
+    return traits.ahead(str(named or traits.image))

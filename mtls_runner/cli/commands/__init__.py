@@ -6,11 +6,13 @@ The other commands are declared in this package's modules, each loaded when it i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from functools import partial
 from importlib import import_module
 
 import click
 
+from mtls_runner.cli import STOP
 from mtls_runner.cli.program import DefaultCommandGroup
 from mtls_runner.registry import registry, reporters
 
@@ -232,9 +234,10 @@ def run(
     color: str,
 ) -> int:
     """Run scenarios (the default command)."""
-    from mtls_runner.cli.ahead import begun
+    from mtls_runner.language.glance import foreseen
 
-    with begun(() if list_only else paths, backend, image, runtime):
+    beginning = foreseen(() if list_only else paths, backend, image, runtime)
+    with STOP.cleanly() if beginning is not None else nullcontext(), beginning or nullcontext():
         from mtls_runner.cli import run as command
 
         return command.run(
