@@ -1,4 +1,4 @@
-"""Directories and files that nobody but this user can read: a user's, a run's, and what a killed run left; the user's cache.
+"""Directories and files that nobody but this user can read: a user's, a run's, what a killed run left, what is kept in a cache.
 
 A run's directory is locked (``flock``) for as long as its process lives: the kernel drops the lock of a process that was
 killed, so that an unlocked directory has no owner and can be removed by anyone who finds it.
@@ -7,18 +7,21 @@ killed, so that an unlocked directory has no owner and can be removed by anyone 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import re
 import secrets
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mtls_runner.errors import LabError, MaterialError, UsageError
 
 __all__ = [
+    "PrivateCache",
     "claim",
     "file_names",
     "kept_directory",
@@ -103,19 +106,85 @@ def write_private(path: Path, data: bytes) -> Path:
     Raises:
         MaterialError: that is not possible.
     """
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        _write(path, path.with_name(f".{secrets.token_hex(8)}.tmp"), data)
     except OSError as error:
         raise MaterialError(f"{path}: {error.strerror}") from error
     return path
+
+
+def _write(path: Path, temporary: Path, data: bytes) -> None:
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        temporary.replace(path)  # readers see the old file or the whole new one
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+_DIGEST = 32
+_LIMIT = 16 * 1024
+
+
+class PrivateCache:
+    """Files that are kept from run to run, each behind the SHA-256 of what is in it.
+
+    Args:
+        directory: made on first use, 0700. Every failure to use it means that nothing is kept, never an exception.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def load(self, name: str) -> bytes | None:
+        """What is kept, or ``None`` when there is nothing that can be trusted: absent, damaged, or open to others."""
+        try:
+            if not self._private():
+                return None
+            # O_NONBLOCK: opening a FIFO that someone put there must not hang
+            descriptor = os.open(self.directory / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            with os.fdopen(descriptor, "rb") as file:
+                status = os.fstat(descriptor)
+                if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o077:
+                    return None
+                data = file.read(_LIMIT)
+        except OSError:
+            return None
+        return data[_DIGEST:] if hashlib.sha256(data[_DIGEST:]).digest() == data[:_DIGEST] else None
+
+    def save(self, name: str, data: bytes) -> None:
+        """Keep it, if that is possible. Of several runs that save the same, the last one's stays."""
+        temporary = self.directory / f".{os.getpid()}-{secrets.token_hex(8)}.tmp"
+        try:
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if self._private():
+                _write(self.directory / name, temporary, hashlib.sha256(data).digest() + data)
+                self._sweep()
+        except OSError:
+            return
+
+    def _sweep(self) -> None:
+        """Remove what killed runs left; of a run that lives the files are its own."""
+        for left in self.directory.glob(".*-*.tmp"):
+            try:
+                os.kill(int(left.name[1:].partition("-")[0]), 0)
+            except (ProcessLookupError, OverflowError):
+                left.unlink(missing_ok=True)
+            except (PermissionError, ValueError):
+                continue
+
+    def _private(self) -> bool:
+        """Whether the directory is the user's own and closed to others; an own one that is open gets closed."""
+        status = self.directory.lstat()
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+            return False
+        if status.st_mode & 0o077:
+            with suppress(OSError):
+                self.directory.chmod(0o700)
+            return not self.directory.lstat().st_mode & 0o077
+        return True
 
 
 _LOCK = ".lock"

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from ssl import DER_cert_to_PEM_cert
 from typing import TYPE_CHECKING
 
 from mtls_runner.errors import MaterialError
@@ -23,8 +24,7 @@ from mtls_runner.model.chain import Issuers
 from mtls_runner.model.endpoint import ChainKind, ChainSpec, KeySource
 from mtls_runner.model.revocation import CrlSpec, OcspAnswer, ResponderSpec
 from mtls_runner.pki.forge import Forge, Forged
-from mtls_runner.pki.keys import KeyPool, Progress
-from mtls_runner.pki.pem import certificate_pem, pem_block, pem_key
+from mtls_runner.pki.keys import KeyPool, Progress, pem_key
 from mtls_runner.private_files import file_names, make_private, write_private
 from mtls_runner.tls.messages import subject
 
@@ -345,7 +345,7 @@ class Store:
         der = self._ders.get(certificate)
         if der is None:
             raise self._failures.get(certificate) or MaterialError(f"there is no certificate {certificate!r}")
-        return certificate_pem(der)
+        return DER_cert_to_PEM_cert(der).encode()
 
     def _base(self, certificate: str) -> Path:
         kind = "authorities" if self._certificates[certificate].authority else "leaves"
@@ -423,6 +423,7 @@ def _key_pem(forged: Forged, passphrase: Secret | None) -> bytes:
     if passphrase is not None or spec.format is not KeyFormat.PKCS8:
         raise MaterialError("a key for RSASSA-PSS only is written as PKCS#8, and not encrypted")
     from mtls_runner.pki.key_forms import pss_private_key  # brings in the ASN.1 library
+    from mtls_runner.pki.pem import pem_block
 
     return pem_block("PRIVATE KEY", pss_private_key(forged.key))
 

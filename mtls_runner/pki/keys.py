@@ -1,4 +1,6 @@
-"""Keys: where they come from, and how they sign. RSA keys are slow to make, so they are kept; others are made fresh each time.
+"""Private keys: where they come from, how they sign, and what they are as PEM.
+
+RSA keys are slow to make, so they are kept; others are made fresh each time.
 
 Keys only, never certificates. The n-th identity of an algorithm in a plan gets key n, so that distinct identities of one
 plan never share a key, while plans do.
@@ -9,8 +11,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import secrets
-import stat
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -21,6 +21,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
@@ -29,8 +30,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from mtls_runner.errors import LabError, MaterialError
-from mtls_runner.model.certificate import KeyAlgorithm, SignatureSpec
-from mtls_runner.private_files import user_cache
+from mtls_runner.model.certificate import KeyAlgorithm, KeyCipher, KeyFormat, Secret, SignatureSpec
+from mtls_runner.private_files import PrivateCache, user_cache
 
 __all__ = [
     "KeyFiles",
@@ -40,93 +41,43 @@ __all__ = [
     "Progress",
     "PublicKey",
     "Scheme",
+    "pem_key",
     "scheme",
     "subject_public_key",
 ]
 
-_DIGEST = 32
-_LIMIT = 16 * 1024
-
 
 class KeyFiles:
-    """One file for each key: SHA-256 of what follows, then PKCS#8 DER.
+    """RSA keys of the pool, each in a file, PKCS #8 DER.
 
-    The digest stands in for the checks of the key's numbers, which take a quarter of a second for RSA 4096 and which
-    :meth:`load` leaves out: these files are the pool's own.
+    The digest that the cache keeps stands in for the checks of the key's numbers, which take a quarter of a second for RSA 4096
+    and which :meth:`load` leaves out: these files are the pool's own.
 
     Args:
-        directory: made on first use, 0700. Every failure to use it means that nothing is kept, never an exception.
+        directory: where they lie.
     """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self._cache = PrivateCache(directory)
 
     def path(self, bits: int, number: int) -> Path:
         """Where key ``number`` of that size lies."""
         return self.directory / f"rsa-{bits}-{number:04d}.key"
 
     def load(self, bits: int, number: int) -> rsa.RSAPrivateKey | None:
-        """The key, or ``None`` when there is none that can be trusted: absent, damaged, or open to others."""
+        """The key, or ``None`` when there is none that can be trusted."""
+        der = self._cache.load(self.path(bits, number).name)
         try:
-            if not self._private():
-                return None
-            # O_NONBLOCK: opening a FIFO that someone put there must not hang
-            descriptor = os.open(self.path(bits, number), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-            with os.fdopen(descriptor, "rb") as file:
-                status = os.fstat(descriptor)
-                if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o077:
-                    return None
-                data = file.read(_LIMIT)
-        except OSError:
-            return None
-        if hashlib.sha256(data[_DIGEST:]).digest() != data[:_DIGEST]:
-            return None
-        try:
-            key = load_der_private_key(data[_DIGEST:], password=None, unsafe_skip_rsa_key_validation=True)
+            key = load_der_private_key(der, None, unsafe_skip_rsa_key_validation=True) if der is not None else None
         except (ValueError, TypeError, UnsupportedAlgorithm):
             return None
         return key if isinstance(key, rsa.RSAPrivateKey) and key.key_size == bits else None
 
     def save(self, bits: int, number: int, key: rsa.RSAPrivateKey) -> None:
-        """Keep it, if that is possible. Of several runs that save the same number, the last one's stays."""
+        """Keep it, if that is possible."""
         der = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-        temporary = self.directory / f".{os.getpid()}-{secrets.token_hex(8)}.tmp"
-        try:
-            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not self._private():
-                return
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(hashlib.sha256(der).digest() + der)
-                temporary.replace(self.path(bits, number))  # readers see the old file or the whole new one
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
-            self._sweep()
-        except OSError:
-            return
-
-    def _sweep(self) -> None:
-        """Remove what killed runs left; of a run that lives the files are its own."""
-        for left in self.directory.glob(".*-*.tmp"):
-            try:
-                os.kill(int(left.name[1:].partition("-")[0]), 0)
-            except (ProcessLookupError, OverflowError):
-                left.unlink(missing_ok=True)
-            except (PermissionError, ValueError):
-                continue
-
-    def _private(self) -> bool:
-        """Whether the directory is the user's own and closed to others; an own one that is open gets closed."""
-        status = self.directory.lstat()
-        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
-            return False
-        if status.st_mode & 0o077:
-            with contextlib.suppress(OSError):
-                self.directory.chmod(0o700)
-            return not self.directory.lstat().st_mode & 0o077
-        return True
+        self._cache.save(self.path(bits, number).name, der)
 
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
@@ -183,6 +134,42 @@ def subject_public_key(public: PublicKey) -> bytes:
 def key_identifier(public: PublicKey) -> bytes:
     """SHA-1 of the subjectPublicKey: 20 octets (RFC 5280 §4.2.1.2, method 1)."""
     return hashlib.sha1(subject_public_key(public), usedforsecurity=False).digest()
+
+
+_LONGEST = 1023
+"""OpenSSL reads passphrases into a buffer of ``PEM_BUFSIZE`` octets, the end mark among them."""
+
+
+def pem_key(key: PrivateKey, form: KeyFormat, cipher: KeyCipher, passphrase: Secret | None) -> bytes:
+    """The key as PEM, encrypted with ``cipher`` if there is a passphrase.
+
+    Raises:
+        MaterialError: the key has no such form, or nothing could read the passphrase back.
+    """
+    if form is KeyFormat.TRADITIONAL and isinstance(key, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey):
+        raise MaterialError(
+            "an EdDSA key has no traditional PEM form (RFC 8410 §7 defines PKCS#8 only): use format pkcs8"
+        )
+    plain = PrivateFormat.PKCS8 if form is KeyFormat.PKCS8 else PrivateFormat.TraditionalOpenSSL
+    if passphrase is None:
+        return key.private_bytes(Encoding.PEM, plain, NoEncryption())
+    octets = _octets(passphrase)
+    if cipher is KeyCipher.AES_256_CBC:
+        return key.private_bytes(Encoding.PEM, plain, BestAvailableEncryption(octets))
+    from mtls_runner.pki.key_forms import with_des3
+
+    return with_des3(key, form, octets)
+
+
+def _octets(passphrase: Secret) -> bytes:
+    octets = passphrase.reveal().encode()
+    if not octets:
+        raise MaterialError("an empty passphrase encrypts nothing: leave it out")
+    if len(octets) > _LONGEST:
+        raise MaterialError(f"a passphrase of more than {_LONGEST} octets: OpenSSL reads no more of it")
+    if any(mark in octets for mark in (b"\n", b"\r", b"\0")):
+        raise MaterialError("a passphrase with a line break or a NUL: no passphrase file can hold it")
+    return octets
 
 
 class KeyPool:

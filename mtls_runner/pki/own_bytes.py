@@ -10,6 +10,7 @@ import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from ssl import DER_cert_to_PEM_cert
 
 from mtls_runner.errors import FileUnusable
 from mtls_runner.model.certificate import Secret
@@ -18,7 +19,7 @@ from mtls_runner.pki.certificate_facts import facts
 from mtls_runner.pki.own import Own
 from mtls_runner.pki.own_content import CONVERTIBLE, Content, der_label, first_element, read_content, read_octets
 from mtls_runner.pki.own_keys import Pkcs12, open_pkcs12
-from mtls_runner.pki.pem import certificate_pem, pem_block
+from mtls_runner.pki.pem import pem_block
 from mtls_runner.tls.context import Problem
 
 __all__ = [
@@ -187,7 +188,7 @@ def _readable(path: Path) -> bytes | None:
 
 def _converted(path: Path, certificates: Sequence[bytes]) -> Part:
     note = f"{path.name}: PKCS #12, converted to PEM for ends that load no PKCS #12"
-    return Part(path.name, b"".join(map(certificate_pem, certificates)), note=note)
+    return Part(path.name, "".join(map(DER_cert_to_PEM_cert, certificates)).encode(), note=note)
 
 
 def _without_roots(path: Path) -> Part:

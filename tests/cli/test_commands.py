@@ -495,4 +495,4 @@ def test_a_run_loads_what_it_needs_of_the_package(cli: Cli, tmp_path: Path) -> N
     assert summary.startswith("8 passed"), done.stdout + done.stderr
     _, exit_code, modules, docker = last.split()
     assert (exit_code, docker) == ("0", "False")
-    assert int(modules) <= 83  # each costs a start, and a reader, something
+    assert int(modules) <= 80  # each costs a start, and a reader, something

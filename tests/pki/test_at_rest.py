@@ -7,8 +7,7 @@ import pytest
 
 from mtls_runner.errors import MaterialError
 from mtls_runner.model.certificate import KeyAlgorithm, KeyCipher, KeyFormat, Secret
-from mtls_runner.pki.keys import KeyPool, PrivateKey
-from mtls_runner.pki.pem import pem_key
+from mtls_runner.pki.keys import KeyPool, PrivateKey, pem_key
 
 from . import openssl
 

@@ -9,11 +9,10 @@ import pytest
 
 from mtls_runner.errors import MaterialError
 from mtls_runner.model.certificate import KeyAlgorithm, KeyFormat, KeySpec, OwnFiles, Secret
-from mtls_runner.pki.keys import KeyPool
+from mtls_runner.pki.keys import KeyPool, pem_key
 from mtls_runner.pki.own import read_own
 from mtls_runner.pki.own_content import read_content
 from mtls_runner.pki.own_keys import open_pkcs12
-from mtls_runner.pki.pem import pem_key
 
 from .conftest import MakeStore
 from .describe import authority, leaf
