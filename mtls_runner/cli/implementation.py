@@ -92,7 +92,8 @@ def show(name: str) -> ExitCode:
     for end in (implementation.server, implementation.client):
         for one in end.differs if end is not None else ():
             source = f"  ({one.source})" if one.source else ""
-            click.echo(f"  differs: {one.case}: {one.outcome}{source}")
+            often = ", sometimes" if one.sometimes else ""
+            click.echo(f"  differs: {one.case}: {one.outcome}{often}{source}")
     return ExitCode.OK
 
 

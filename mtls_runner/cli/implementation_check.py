@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import click
@@ -12,21 +14,24 @@ from mtls_runner.conformance.catalogue import plans
 from mtls_runner.engine import RunOptions, run
 from mtls_runner.language import Overrides, load
 from mtls_runner.language.implementations.reading import DIRECTORY
-from mtls_runner.model.case import Action, Plan
+from mtls_runner.model.case import Action, Case, Plan
 from mtls_runner.model.endpoint import ClientSpec, ServerSpec, has_gap
 from mtls_runner.model.implementation import Dialect, Difference, Honours, Implementation, Pattern
 from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.model.revocation import RevocationCheck
-from mtls_runner.model.verdict import CaseFinished, Status, Verdict
+from mtls_runner.model.verdict import CaseFinished, RunFinished, Status, Verdict
 from mtls_runner.registry import registry
+from mtls_runner.tls import verify_reason
 from mtls_runner.tls.dialects import SEEN
 
 __all__ = ["prove"]
 
 _PROOF = DIRECTORY / "proof.yaml"
 """What the catalogue has no case for."""
+_PROOFS = 3
+"""At once."""
 _JOBS = 4
-"""Cases at once: most of them wait for a program to start."""
+"""Cases of each at once: most of them wait for a program to start."""
 _GAPS = "gaps"
 RELOAD = "reload"
 """Said by a declaration that has one, beside what it honours."""
@@ -46,7 +51,8 @@ class _Proof:
         patterns: that its lines are read by, but for its dialect's.
         dialect: of its TLS library.
         differs: what it says that it does otherwise than the catalogue.
-        plans: what is still to run.
+        own: what is run in any case.
+        left: of the catalogue, cases that were not run yet.
     """
 
     name: str
@@ -55,14 +61,13 @@ class _Proof:
     patterns: tuple[Pattern, ...]
     dialect: Dialect
     differs: tuple[Difference, ...]
-    plans: Iterator[Plan]
+    own: Plan
+    left: list[Plan]
     ran: int = 0
     broken: list[str] = field(default_factory=list)
     undeclared: dict[str, None] = field(default_factory=dict)
     proved: set[str] = field(default_factory=set)
     differed: set[str] = field(default_factory=set)
-    left: list[Plan] = field(default_factory=list)
-    """Of plans of which only some cases were run: the others, which may show what is still to see of a dialect."""
 
     def unseen(self) -> list[Pattern]:
         """Patterns of its own that never read a line."""
@@ -71,26 +76,46 @@ class _Proof:
     def unproved(self) -> list[str]:
         """What it says that no case went well with."""
         return sorted(self.said - self.proved) + [
-            f"differs: {one.case}" for one in self.differs if one.case not in self.differed
+            f"differs: {one.case}" for one in self._always() if one.case not in self.differed
         ]
 
-    def run_next(self, *, whole: bool = True) -> bool:
-        """One more plan; whether there was one. Not ``whole``: if nothing else is to see, what it says that it does otherwise."""
-        plan = next(self.plans, None)
-        if plan is None and whole and self.left:
-            plan = self.left.pop(0)
-        if plan is None:
-            return False
-        if not whole and not self.unseen() and self.said <= self.proved:
-            wanted = {one.case for one in self.differs} - self.differed
-            self.left.append(replace(plan, cases=tuple(case for case in plan.cases if case.written not in wanted)))
-            plan = replace(plan, cases=tuple(case for case in plan.cases if case.written in wanted))
-            if not plan.cases:
-                return True
-        for event in run([plan], RunOptions(jobs=_JOBS)):
+    def _always(self) -> Iterator[Difference]:
+        return (one for one in self.differs if not one.sometimes)
+
+    def run_enough(self, stopped: threading.Event, *, everything: bool) -> None:
+        """What is needed to see all patterns of its own, and what it says that it does; or everything."""
+        self.run(self.own, stopped)
+        wanted = {one.case for one in self._always()}
+        if not everything:
+            about = _meanings(self.unseen())
+            for number in range(len(self.left)):
+                self.run(self._taken(number, about, wanted), stopped)
+        while self.left and (everything or self.unseen() or self.said - self.proved):
+            self.run(self.left.pop(0), stopped)
+
+    def more(self) -> Iterator[Plan]:
+        """What may bring it to say what nobody has said yet of its dialect: first what is about that, then all the rest."""
+        for number in range(len(self.left)):
+            yield self._taken(number, _meanings(_sayable(self)))
+        while self.left:
+            yield self.left.pop(0)
+
+    def _taken(self, number: int, about: Collection[str], names: Collection[str] = ()) -> Plan:
+        """The cases of a plan that expect one of these reasons, or have one of these names; they are no longer left."""
+        plan = self.left[number]
+        taken = tuple(case for case in plan.cases if case.written in names or _reasons(case) & set(about))
+        self.left[number] = replace(plan, cases=tuple(case for case in plan.cases if case not in taken))
+        return replace(plan, cases=taken)
+
+    def run(self, plan: Plan, stopped: threading.Event) -> None:
+        """Each case, unless or until somebody has ``stopped`` it all."""
+        for event in run([plan], RunOptions(jobs=_JOBS)) if plan.cases and not stopped.is_set() else ():
             if isinstance(event, CaseFinished):
                 self._look(event.verdict)
-        return True
+            elif isinstance(event, RunFinished) and event.error:
+                self.broken.append(f"broken: {plan.name}: {event.error}")
+            if stopped.is_set():
+                return  # nobody else has the run: it ends, too
 
     def _look(self, verdict: Verdict) -> None:
         if verdict.status is Status.SKIP:
@@ -152,13 +177,19 @@ def prove(implementations: Sequence[Implementation], *, dialects: bool, everythi
     """
     SEEN.clear()
     proofs = [proof for implementation in implementations for proof in _proofs(implementation)]
-    for proof in proofs:
-        while proof.run_next(whole=everything) and (everything or proof.unseen() or proof.unproved()):
-            pass
     spoken = {proof.dialect.name: proof.dialect for proof in proofs} if dialects else {}
-    # By turns: where the dialect does not say who says it, nobody knows who can be brought to.
-    while [proof for proof in proofs if proof.dialect in spoken.values() and _can_say(proof) and proof.run_next()]:
-        pass
+    stopped = threading.Event()
+    with ThreadPoolExecutor(_PROOFS, "mtls-run-proof") as executor:
+        try:
+            for _ in executor.map(lambda proof: proof.run_enough(stopped, everything=everything), proofs):
+                pass
+            # By turns: where the dialect does not say who says it, nobody knows who can be brought to.
+            speaking = [(proof, proof.more()) for proof in proofs] if dialects else []
+            while speaking := [(proof, more) for proof, more in speaking if _sayable(proof)]:
+                turns = executor.map(lambda one: _turn(one[0], one[1], stopped), speaking)
+                speaking = [one for one, ran in zip(speaking, turns, strict=True) if ran]
+        finally:
+            stopped.set()
     for proof in proofs:
         click.echo(f"{proof.name}:")
         click.echo("\n".join(proof.lines()))
@@ -171,9 +202,29 @@ def prove(implementations: Sequence[Implementation], *, dialects: bool, everythi
     return ExitCode.OK if whole else ExitCode.FAILED
 
 
-def _can_say(proof: _Proof) -> bool:
-    """What of its dialect nobody has said."""
-    return any(pattern.said_by in ("", proof.name) for pattern in _unseen(proof.dialect))
+def _turn(proof: _Proof, more: Iterator[Plan], stopped: threading.Event) -> bool:
+    """Whether there was a plan to run."""
+    plan = next((plan for plan in more if plan.cases), None)
+    if plan is not None:
+        proof.run(plan, stopped)
+    return plan is not None
+
+
+def _sayable(proof: _Proof) -> list[Pattern]:
+    """What of its dialect nobody has said, and it may."""
+    return [pattern for pattern in _unseen(proof.dialect) if pattern.said_by in ("", proof.name)]
+
+
+def _meanings(patterns: Sequence[Pattern]) -> frozenset[str]:
+    """The reasons that they stand for."""
+    coded = {verify_reason(pattern.code) for pattern in patterns if pattern.code is not None}
+    return frozenset(reason for pattern in patterns for reason in pattern.reasons) | frozenset(filter(None, coded))
+
+
+def _reasons(case: Case) -> set[str]:
+    """Those that it expects."""
+    checks = [check for check in case.expect.checks if check.path == "reason"]
+    return {str(alternative.value) for check in checks for alternative in check.alternatives}
 
 
 def _unseen(dialect: Dialect) -> list[Pattern]:
@@ -192,7 +243,8 @@ def _proofs(implementation: Implementation) -> Iterator[_Proof]:
             patterns,
             server.log.dialect,
             server.differs,
-            _server_plans(implementation),
+            load(_PROOF, Overrides(backend=implementation.name, allow_commands=True)),
+            [_with_python(plan) for plan in plans([implementation.name], [registry().clients.default.name])],
         )
     if client is not None:
         yield _Proof(
@@ -202,23 +254,13 @@ def _proofs(implementation: Implementation) -> Iterator[_Proof]:
             (*client.refused, *_caused(client.start)),
             client.dialect,
             client.differs,
-            _client_plans(implementation),
+            load(_PROOF, Overrides(tool=implementation.name, allow_commands=True)),
+            list(plans([registry().backends.default.name], [implementation.name])),
         )
 
 
 def _caused(patterns: Sequence[Pattern]) -> Iterator[Pattern]:
     return (pattern for pattern in patterns if not set(pattern.reasons) & set(_BY_CHANCE))
-
-
-def _server_plans(implementation: Implementation) -> Iterator[Plan]:
-    own = load(_PROOF, Overrides(backend=implementation.name, allow_commands=True))
-    yield own
-    yield from map(_with_python, plans([implementation.name], [registry().clients.default.name]))
-
-
-def _client_plans(implementation: Implementation) -> Iterator[Plan]:
-    yield load(_PROOF, Overrides(tool=implementation.name, allow_commands=True))
-    yield from plans([registry().backends.default.name], [implementation.name])
 
 
 def _with_python(plan: Plan) -> Plan:

@@ -71,11 +71,13 @@ class Difference:
         case: of the catalogue, by its name without the matrix's parameters.
         outcome: what comes of it here.
         source: why.
+        sometimes: only by chance; otherwise as with everybody.
     """
 
     case: str
     outcome: Outcome
     source: str = ""
+    sometimes: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -206,12 +208,9 @@ class Log:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reload:
-    """What has it read its files again, a signal or a file that it watches; and the lines that say that it has, that it could
-    not, that it begins.
-    """
+    """The signal that has it read its files again, and the lines that say that it has, that it could not, that it begins."""
 
-    signal: str | None
-    file: str | None
+    signal: str
     done: str
     failed: str | None = None
     begun: str | None = None

@@ -196,16 +196,9 @@ class LogModel(Strict):
 class ReloadModel(Strict):
     """How it reads its files again."""
 
-    signal: Maybe[SignalName] = about("The signal, unless a `file` tells it.", "HUP")
-    file: Maybe[FileName] = about(
-        "One of `files`, which it watches: it is moved into place, with another {{generation}}, when the others lie there.",
-        "listeners.json",
-    )
+    signal: SignalName = Field(description="The signal.", examples=["HUP"])
     done: Regex = Field(description="The line that says that it has.", examples=["Loading success"])
-    failed: Maybe[Regex] = about(
-        "The line that says that it could not; at its start, too, of one that goes on running and serves nothing.",
-        "reload failed",
-    )
+    failed: Maybe[Regex] = about("The line that says that it could not.", "reload failed")
     begun: Maybe[Regex] = about(
         "The line that says that it begins, of a program that can miss a signal: it is sent again until that line comes.",
         "Reloading",
@@ -230,3 +223,4 @@ class DifferenceModel(Strict):
         description="What comes of it.", examples=["accepted"]
     )
     source: Maybe[Text] = about("Why.", "BoringSSL has no security levels")
+    sometimes: Maybe[Bool] = about("Whether it does so by chance only; then `check` does not ask to see it.", True)

@@ -18,12 +18,12 @@ from mtls_runner.language.implementations.parts import (
     BuildModel,
     ClientHonoursModel,
     DialectModel,
+    DifferenceModel,
     FileModel,
     HonoursModel,
     LogModel,
     NeedsModel,
     PatternModel,
-    ReloadModel,
     VersionModel,
 )
 from mtls_runner.model.endpoint import ClientAuth, TlsVersion
@@ -196,8 +196,6 @@ class _Reader:
         files = tuple(self._files(model.files, (*loc, "files")))
         if model.config is not None and model.config not in {file.name for file in files}:
             self.problems.unknown(self._document, (*loc, "config"), "file", model.config, [file.name for file in files])
-        if model.reload is not None:
-            self._check_reload(model.reload, [file.name for file in files], (*loc, "reload"))
         log = model.log or LogModel()
         if log.line is not None and "{{id}}" not in (log.connection or ""):
             self.problems.error(
@@ -245,20 +243,8 @@ class _Reader:
             faketime=model.faketime or False,
             verify_depth=model.verify_depth,
             start=tuple(_patterns(self._document, model.start, (*loc, "start"))),
-            differs=tuple(Difference(one.case, one.outcome, one.source or "") for one in model.differs or ()),
+            differs=_differences(model.differs),
         )
-
-    def _check_reload(self, model: ReloadModel, files: Sequence[str], loc: Loc) -> None:
-        if (model.signal is None) == (model.file is None):
-            self.problems.error(
-                self._document,
-                loc,
-                "it is told by a signal, or by a file that it watches",
-                "one of: signal, file",
-                key=True,
-            )
-        elif model.file is not None and model.file not in files:
-            self.problems.unknown(self._document, (*loc, "file"), "file", model.file, files)
 
     def client(self, model: ClientModel, loc: Loc) -> DeclaredClient:
         if model.stays is not None:
@@ -272,7 +258,7 @@ class _Reader:
             facts=tuple(model.facts or ()),
             refused=tuple(_patterns(self._document, model.refused, (*loc, "refused"))),
             start=tuple(_patterns(self._document, model.start, (*loc, "start"))),
-            differs=tuple(Difference(one.case, one.outcome, one.source or "") for one in model.differs or ()),
+            differs=_differences(model.differs),
             completes_chains=bool(model.completes_chains),
             faketime=model.faketime or False,
             transcript=model.transcript,
@@ -317,6 +303,12 @@ def _alpn(lists: Sequence[str] | None) -> frozenset[tuple[str, ...]] | None:
     if lists == ["any"]:
         return None
     return frozenset(tuple(name.strip() for name in one.split(",") if name.strip()) for one in lists or ())
+
+
+def _differences(models: Sequence[DifferenceModel] | None) -> tuple[Difference, ...]:
+    return tuple(
+        Difference(one.case, one.outcome, one.source or "", sometimes=bool(one.sometimes)) for one in models or ()
+    )
 
 
 def _server_honours(model: HonoursModel) -> Honours:
