@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -88,6 +89,22 @@ def test_it_is_begun_before_the_scenario_is_read(
     if lab:
         (tmp_path / "lab.yaml").write_text(lab)
     assert lived(tmp_path, "wrong.yaml", *arguments, code=2) == number
+
+
+def test_an_engine_that_says_nothing_holds_up_no_message(tmp_path: Path) -> None:
+    """It takes the connection; whoever really needs an engine waits a minute for it."""
+    (tmp_path / "wrong.yaml").write_text(NGINX + MISTAKE)
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "engine.sock"))
+        silent.listen()
+        there = {**environment(tmp_path), "DOCKER_HOST": f"unix://{tmp_path}/engine.sock"}
+        with WarmProcess("mtls-run", ["wrong.yaml"], cwd=tmp_path, env=there) as process:
+            _, errors = process.communicate(timeout=30)
+            connection, _ = silent.accept()
+            assert connection.recv(4096).startswith(b"GET /_ping")
+            connection.close()
+    assert process.returncode == 2
+    assert "there is no key 'mistake'" in errors
 
 
 def test_a_signal_leaves_none(tmp_path: Path) -> None:

@@ -59,15 +59,16 @@ class EngineConnection:
     engine_version: str = ""
 
     @classmethod
-    def find(cls) -> EngineConnection:
+    def find(cls, deadline: Deadline | None = None) -> EngineConnection:
         """The engine that the docker CLI would use, asked for its version.
 
         Raises:
             EngineError: there is none, no permission, or it is on another machine.
+            DeadlineExceeded: it does not answer.
         """
         found = cls(*_endpoint())
         with translated(f"connecting to {found.base_url}"):
-            told = found.api().ask("GET", "/_ping").headers()
+            told = found.api(deadline).ask("GET", "/_ping").headers()
         # "Server: Docker/20.10.24 (linux)"
         version = told.get("Server", "").partition("/")[2].partition(" ")[0]
         return cls(found.base_url, found.tls, told.get("Api-Version", ""), version)

@@ -80,13 +80,14 @@ class Engine:
         """
 
     @classmethod
-    def connect(cls) -> Engine:
+    def connect(cls, deadline: Deadline | None = None) -> Engine:
         """Find the engine; what dead runs left on it is removed as soon as it starts something.
 
         Raises:
             EngineError: there is none, no permission, or it is on another machine.
+            DeadlineExceeded: it does not answer.
         """
-        engine = cls(EngineConnection.find())
+        engine = cls(EngineConnection.find(deadline))
         atexit.register(engine._remove_all)
         return engine
 

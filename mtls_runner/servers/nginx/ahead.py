@@ -23,6 +23,8 @@ from mtls_runner.servers.nginx.surroundings import CAPABILITIES, FIRST_PORT
 __all__ = ["begun", "connected", "plain", "taken"]
 
 _START_SECONDS = 60.0
+_PATIENCE = 1.0
+"""Seconds in which an engine says that it is there: whoever needs it waits longer."""
 
 
 @dataclass(slots=True)
@@ -47,7 +49,7 @@ def begun(reference: str) -> Iterator[None]:
     """
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(LabError):
-            engine = Engine.connect()
+            engine = Engine.connect(Deadline.after(_PATIENCE))
             image = engine.image(reference, pull=False)
             if engine.may_share_files and image.runs_as_root:
                 spec = plain(image)
