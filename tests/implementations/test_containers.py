@@ -56,3 +56,13 @@ def test_an_own_configuration_that_lets_too_many_in_is_found_out(name: str, tmp_
     found = _verdicts(tmp_path / "own.yaml", Overrides())
     wrong = [case for case, status, _ in found if status is Status.FAIL]
     assert [case.partition(" no operator")[1] for case in wrong] == [" no operator"] * 2
+
+
+def test_a_program_that_is_not_in_the_image_is_no_server_that_does_not_start(name: str, tmp_path: Path) -> None:
+    other = IMAGES["apache" if name != "apache" else "haproxy"]
+    (tmp_path / "scenario.yaml").write_text(
+        "name: other image\nca: {}\nleaves: {server: {}}\n"
+        "servers: {server: {certificate: server, trust: [ca], expect: {starts: false}}}\n"
+    )
+    found = _verdicts(tmp_path / "scenario.yaml", Overrides(backend=name, runtime=Runtime.CONTAINER, image=other))
+    assert [(status, f"image {other} can't run" in error) for _, status, error in found] == [(Status.ERROR, True)]

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from mtls_runner.deadlines import Deadline
-from mtls_runner.errors import EngineError, ServerUnusable
+from mtls_runner.errors import EngineError
 from mtls_runner.servers.container.container import Container
 from mtls_runner.servers.container.engine import OWNER_LABEL, RUN_LABEL, Engine, host_address, sweep
 from mtls_runner.servers.container.files import ContainerFile
@@ -91,7 +91,7 @@ def test_what_cannot_start_leaves_nothing(engine: Engine) -> None:
     del engine
     own = Engine.connect()
     no_such_command = replace(SPEC, entrypoint=("/no/such/command",))
-    with pytest.raises(ServerUnusable, match="can't be started"), own.run(no_such_command, Deadline.after(20)):
+    with pytest.raises(EngineError, match="can't run /no/such/command"), own.run(no_such_command, Deadline.after(20)):
         pass
     with pytest.raises(EngineError, match="refused"), own.run(replace(SPEC, image="Not A Name"), Deadline.after(20)):
         pass

@@ -14,7 +14,7 @@ import pytest
 from docker import errors as docker_errors
 
 from mtls_runner.deadlines import Deadline
-from mtls_runner.errors import ServerUnusable
+from mtls_runner.errors import EngineError, ServerUnusable
 from mtls_runner.model.endpoint import ClientSpec
 from mtls_runner.model.observation import Reason
 from tests.named import tool
@@ -70,7 +70,6 @@ START = {
 }
 DONT = {
     "an ordinary user who may not write the log": (Made((NGINX, "USER nobody")), Reason.BAD_CONFIG),
-    "a command that is not there": (Made(('CMD ["engine-x"]',)), Reason.BAD_CONFIG),
     "a command that ends": (Made(('CMD ["true"]',)), Reason.EXITED),
 }
 
@@ -173,3 +172,31 @@ def test_what_docker_run_does_not_start_is_told(lab: Lab, make_server: MakeServe
         with pytest.raises(ServerUnusable) as raised, lab.serve(spec):
             pass
     assert raised.value.reason is reason
+
+
+def test_an_image_without_a_command_has_nginx_run_as_usual(lab: Lab, make_server: MakeServer, tmp_path: Path) -> None:
+    """``docker import`` makes such ones, and ``docker run`` would want a command."""
+    config = tmp_path / "site.conf"
+    config.write_text(CONFIG)
+    spec = make_server(
+        options=(("image", DEBIAN), ("config", str(config))),
+        files=ARTICLE_FILES,
+        certificate="locked",
+        passphrase=PASSPHRASE,
+    )
+    with lab.serve(spec) as running:
+        good = lab.probe(running, spec, ClientSpec(tool("python"), certificate="good", trust=("ca",)))
+    assert good.status == 200
+
+
+def test_a_command_that_is_not_in_the_image_is_no_server_that_does_not_start(
+    lab: Lab, make_server: MakeServer, tmp_path: Path
+) -> None:
+    """Otherwise ``expect: {starts: false}`` would hold."""
+    config = tmp_path / "site.conf"
+    config.write_text(CONFIG)
+    with made(Made(('CMD ["engine-x"]',))) as image:
+        assert not starts_under_docker_run(image)
+        spec = make_server(options=(("image", image), ("config", str(config))), files=ARTICLE_FILES)
+        with pytest.raises(EngineError, match=f"^image {image} can't run .*not found"), lab.serve(spec):
+            pass

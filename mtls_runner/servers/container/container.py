@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from mtls_runner.deadlines import Deadline
-from mtls_runner.errors import EngineError, ServerUnusable
+from mtls_runner.errors import EngineError
 from mtls_runner.model.endpoint import Address
-from mtls_runner.model.observation import Reason
 from mtls_runner.runtimes.log_stream import LogStream
 from mtls_runner.servers.container.api import REMOVAL_SECONDS, EngineApi, EngineRequest, Refused
 from mtls_runner.servers.container.connection import translated
@@ -124,25 +123,29 @@ def started(
         owner: user id that files for their owner only belong to.
 
     Raises:
-        ServerUnusable: its command can't be started.
-        EngineError: it is not cut off from other machines, or has no published port.
+        EngineError: the image has no such command, or the container is not cut off from other machines, or has no published port.
     """
     with translated("starting a container"):
-        _check_started(asked)
+        _check_started(asked, spec)
         state = api.call("GET", f"/containers/{name}/json")
         host, found = _published(state["NetworkSettings"], (spec.port, *spec.more_ports), log)
     return Container(api, name, found.get(spec.port), log, owner, found, host, _reads_our_files(state))
 
 
-def _check_started(asked: EngineRequest) -> None:
+def _check_started(asked: EngineRequest, spec: ContainerSpec) -> None:
     try:
         asked.answer()
     except Refused as refused:
         # runc's own failure: the command is not in the image, or may not be executed.
         if refused.status == HTTPStatus.BAD_REQUEST:
-            message = f"the container's command can't be started: {refused.message}"
-            raise ServerUnusable(message, reason=Reason.BAD_CONFIG) from refused
+            what = spec.entrypoint[0] if spec.entrypoint else "its command"
+            raise no_program(spec.image, what, refused.message.rpartition("container process: ")[2]) from refused
         raise
+
+
+def no_program(image: str, program: str, said: str) -> EngineError:
+    """An image that does not have what it is to run: that says nothing of a server, not even that it can't start."""
+    return EngineError(f"image {image} can't run {program}: {said}. Next: name an image that has it", image=image)
 
 
 def _reads_our_files(state: Mapping[str, Any]) -> bool:

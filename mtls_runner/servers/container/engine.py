@@ -125,8 +125,7 @@ class Engine:
         """A started container; it is removed with its volumes on every way out. ``listener``: see :class:`LogStream`.
 
         Raises:
-            EngineError: the engine refuses, or the image is absent (call :meth:`image` first).
-            ServerUnusable: the container's command can't be started.
+            EngineError: the engine refuses, or the image is absent (call :meth:`image` first), or can't run the command.
             DeadlineExceeded: the engine took too long.
         """
         with self.begin(spec, deadline, listener) as started:
@@ -139,7 +138,7 @@ class Engine:
         """As :meth:`run`, but the engine is only asked to start it; what is yielded waits until it has.
 
         Raises:
-            EngineError, ServerUnusable, DeadlineExceeded: as :meth:`run`; what comes of the start when it is waited for.
+            EngineError, DeadlineExceeded: as :meth:`run`; what comes of the start when it is waited for.
         """
         name = f"mtls-run-{self.run_id}-{next(self._numbers)}"
         with contextlib.ExitStack() as stack:

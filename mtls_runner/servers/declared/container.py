@@ -15,7 +15,7 @@ from mtls_runner.model.port import Material
 from mtls_runner.runtimes.clock import check_loaded
 from mtls_runner.runtimes.directory import Place
 from mtls_runner.runtimes.template import render
-from mtls_runner.servers.container.container import Container
+from mtls_runner.servers.container.container import Container, no_program
 from mtls_runner.servers.container.engine import Engine
 from mtls_runner.servers.container.files import ContainerFile
 from mtls_runner.servers.container.reach import Reach
@@ -32,6 +32,8 @@ __all__ = ["serve_in_container"]
 
 _DIRECTORY = "/mtls-run"
 _PORT = 8443
+_NOT_RUN = (126, 127)
+"""Exit codes of a shell whose command can't be executed, or is not there (POSIX.1-2017, 2.8.2)."""
 _CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "NET_BIND_SERVICE", "SETGID", "SETUID", "SYS_CHROOT")
 """What a server that is started as root needs to read its files, to become somebody else and to lock itself in."""
 
@@ -110,10 +112,11 @@ def serve_in_container(
         if server.clock:
             check_loaded(container.log.tail())
         if address is None or first is None:
+            code, said = container.exit_code(), container.log.tail()
+            if code in _NOT_RUN:
+                raise no_program(image.reference, implementation.title, said[-1] if said else f"exit code {code}")
             passphrase = server.passphrase is not None
-            raise start_failure(
-                implementation.title, declared, container.log.tail(), container.exit_code(), passphrase=passphrase
-            )
+            raise start_failure(implementation.title, declared, said, code, passphrase=passphrase)
         started = Started(implementation, declared, address, container, log, own_log=not own, first=first)
         put = container.replace if declared.reload else container.move_in
         yield replaceable(started, server, material, lambda changed: put(files(changed))), container

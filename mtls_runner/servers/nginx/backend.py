@@ -232,7 +232,7 @@ class NginxBackend(ServerBackend):
             server = reached.server
             stub = stack.enter_context(upstream_stub(server, material.directory)) if server.stubs else None
             responders = stack.enter_context(responder_stub(server.responders, material)) if server.responders else None
-            prepared = prepare(server, material, image.command)
+            prepared = prepare(server, material, image)
             prepared.keep(material.directory / "nginx" / server.id)
             spec = replace(
                 spec,
@@ -258,7 +258,7 @@ class NginxBackend(ServerBackend):
                 ready.address,
                 container,
                 prepared,
-                lambda changed: prepare(replace(changed, reached=server.reached), material, image.command),
+                lambda changed: prepare(replace(changed, reached=server.reached), material, image),
                 stub.take if stub else None,
                 responders.check if responders else None,
                 ready.warnings,
@@ -271,7 +271,7 @@ class NginxBackend(ServerBackend):
         Raises:
             MaterialError: something can't be made or read.
         """
-        return prepare(server, material, ()).shown
+        return prepare(server, material).shown
 
     def _is_process(self, server: ServerSpec) -> bool:
         return server.runtime is Runtime.PROCESS and (self._consent or not server.option("config"))

@@ -15,6 +15,7 @@ from mtls_runner.servers.nginx.write.configuration import generate, port_inside
 from mtls_runner.servers.nginx.write.relays import UPSTREAM_AT, responder_relay, upstream_relay
 
 if TYPE_CHECKING:
+    from mtls_runner.servers.container.image import Image
     from mtls_runner.servers.nginx.read.copy import OwnConfiguration, UserConfiguration
 
 __all__ = ["Prepared", "prepare", "prepare_generated", "prepare_own"]
@@ -76,13 +77,13 @@ def prepare_generated(
     )
 
 
-def prepare(server: ServerSpec, material: Material, image_command: tuple[str, ...]) -> Prepared:
+def prepare(server: ServerSpec, material: Material, image: Image | None = None) -> Prepared:
     """What a container of its own needs: generate or read the configuration.
 
     Args:
         server: what to run.
         material: the plan's.
-        image_command: the image's own command.
+        image: what it runs in; ``None``: nothing does.
 
     Raises:
         MaterialError: something can't be made or read.
@@ -96,7 +97,7 @@ def prepare(server: ServerSpec, material: Material, image_command: tuple[str, ..
     listens = {address: str(port) for address, port in own.ports.items() if address.removeprefix("*:") != str(port)}
     relay = upstream_relay(own.answered, UPSTREAM_AT, own.certificate)
     made = own.copies(material, f"{relay} {responder_relay(server.responders)}".strip(), listens=listens)
-    return _own(own, made, None, _noticing(image_command))
+    return _own(own, made, *_noticing(image))
 
 
 def prepare_own(
@@ -156,8 +157,14 @@ def _own(
     )
 
 
-def _noticing(command: tuple[str, ...]) -> tuple[str, ...] | None:
-    """The image's command with a main log that tells when the workers start, where it is nginx's usual one."""
-    if command[-2:] != FOREGROUND:
-        return None
-    return (*command[:-1], f"{FOREGROUND[-1]} error_log stderr notice;")
+def _noticing(image: Image | None) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+    """Entrypoint and command: the image's, with a main log that tells when the workers start, where it is nginx's usual one.
+
+    An image that has neither (``docker import`` makes such ones) has nginx run as usual.
+    """
+    noticing = f"{FOREGROUND[-1]} error_log stderr notice;"
+    if image is not None and not (image.entrypoint or image.command):
+        return ("nginx",), (*FOREGROUND[:-1], noticing)
+    if image is None or image.command[-2:] != FOREGROUND:
+        return None, None
+    return None, (*image.command[:-1], noticing)
