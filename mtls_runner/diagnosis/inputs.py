@@ -15,6 +15,7 @@ from mtls_runner.model.endpoint import ClientSpec, Request, ServerSpec, TlsVersi
 from mtls_runner.model.port import ServerBackend
 from mtls_runner.pki.own_content import Content, read_content
 from mtls_runner.registry import registry
+from mtls_runner.servers.external import TRAITS
 
 __all__ = ["PASSPHRASE", "AttemptInputs", "own_files", "plan", "system_trust"]
 
@@ -91,10 +92,9 @@ def plan(inputs: AttemptInputs, make: Callable[[], ServerBackend] | None = None)
     if trust is not None:
         trusted = trust.name if trust.name not in certificates else f"{trust.name} (--cacert)"
         certificates[trusted] = _own(trusted, OwnFiles(trust), None)
-    backend = known.backends["external"]
     server = ServerSpec(
         id="server",
-        backend=backend if make is None else replace(backend, make=make),
+        backend=TRAITS if make is None else replace(TRAITS, make=make),
         certificate=None,
         passphrase=None,
         tls=tuple(TlsVersion),

@@ -14,6 +14,7 @@ from mtls_runner.language.emit import Written, block, flow, scalar
 from mtls_runner.model.observation import Observation
 from mtls_runner.record.expectation import RecordedCell, summary
 from mtls_runner.registry import registry
+from mtls_runner.servers.external import TRAITS
 
 __all__ = ["from_attempt"]
 
@@ -51,7 +52,7 @@ def _lines(tried: Attempt, file: Path) -> Iterator[str]:
     if own:
         yield from ("", "leaves:", *_indented(block("own", own, 2), 2))
     yield ""
-    yield f"server: {flow({'backend': 'external', 'address': str(inputs.endpoint.address)})}"
+    yield f"server: {flow({'backend': TRAITS.name, 'address': str(inputs.endpoint.address)})}"
     yield from ("", "cases:")
     client = _client(tried)
     if inputs.certificate is not None:

@@ -242,7 +242,17 @@ def _can_set(group: str) -> bool:
     return True
 
 
-def _context(protocol: int, spec: ServerSpec | ClientSpec) -> ssl.SSLContext:
+def _context(protocol: int, spec: ServerSpec | ClientSpec, otherwise: Reason) -> ssl.SSLContext | Problem:
+    """Before it has any material; ``otherwise``: what it is where something else than the ciphers can't be set."""
+    try:
+        return _configured(protocol, spec)
+    except ssl.SSLError:  # of Python's own making, without OpenSSL's reason
+        return Problem(Reason.CIPHER, _NO_CIPHER, f"no cipher can be selected from {spec.ciphers!r}")
+    except ValueError as error:
+        return Problem(otherwise, "", str(error))
+
+
+def _configured(protocol: int, spec: ServerSpec | ClientSpec) -> ssl.SSLContext:
     context = ssl.SSLContext(protocol)
     lowest, highest = spec.tls[0], spec.tls[-1]
     with _quiet, warnings.catch_warnings():
@@ -298,12 +308,9 @@ def server_context(spec: ServerSpec, material: Material) -> ssl.SSLContext | Pro
     Raises:
         MaterialError: the lab itself could not make the material.
     """
-    try:
-        context = _context(ssl.PROTOCOL_TLS_SERVER, spec)
-    except ssl.SSLError:  # of Python's own making, without OpenSSL's reason
-        return Problem(Reason.CIPHER, _NO_CIPHER, f"no cipher can be selected from {spec.ciphers!r}")
-    except ValueError as error:
-        return Problem(Reason.BAD_CONFIG, "", str(error))
+    context = _context(ssl.PROTOCOL_TLS_SERVER, spec, Reason.BAD_CONFIG)
+    if isinstance(context, Problem):
+        return context
     if spec.certificate is not None:
         problem = _present(context, material, spec.certificate, spec.passphrase, spec.chain)
         if problem is not None:
@@ -327,12 +334,9 @@ def client_context(spec: ClientSpec, material: Material) -> ssl.SSLContext | Pro
     Raises:
         MaterialError: the lab itself could not make the material.
     """
-    try:
-        context = _context(ssl.PROTOCOL_TLS_CLIENT, spec)
-    except ssl.SSLError:  # of Python's own making, without OpenSSL's reason
-        return Problem(Reason.CIPHER, _NO_CIPHER, f"no cipher can be selected from {spec.ciphers!r}")
-    except ValueError as error:
-        return Problem(Reason.CIPHER, "", str(error))
+    context = _context(ssl.PROTOCOL_TLS_CLIENT, spec, Reason.CIPHER)
+    if isinstance(context, Problem):
+        return context
     if spec.post_handshake_auth:
         context.post_handshake_auth = True
     if spec.insecure:
