@@ -1,4 +1,4 @@
-"""What a server may mind of the chain that the client sends: what the material shows, and what only the server knows."""
+"""What a server may mind of the chain that the client sends, as the material shows it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import replace
 from mtls_runner.diagnosis.cause import Cause, Certainty, few
 from mtls_runner.diagnosis.evidence import Evidence
 from mtls_runner.diagnosis.keys import fits
+from mtls_runner.diagnosis.server_knowledge import HAVE_IT_SIGNED, HAVE_IT_TRUSTED, known_to_the_server
 from mtls_runner.model import HINTS, sentence
-from mtls_runner.model.certificate import CertificateSpec
 from mtls_runner.model.chain import Verifier, lineage
 from mtls_runner.model.chain_faults import Fault, faults
 from mtls_runner.model.endpoint import TlsVersion
@@ -27,21 +27,6 @@ _HIGH = 3
 """OpenSSL's security level that wants RSA 3072 or more."""
 _TICKET_BYTES = 0xFFFF
 """A session ticket's length has 16 bits (RFC 8446 §4.6.1)."""
-_TRUSTED = (
-    "Have the server trust that authority (nginx ssl_client_certificate, Apache SSLCACertificateFile, HAProxy "
-    "ca-file, Go ClientCAs), or take a certificate of one that it names."
-)
-_AT_THE_SERVER: Mapping[Reason, str] = {
-    # what no client can see
-    _R.CRL_EXPIRED: "The CRL that the server looks clients up in may have expired: then it refuses everybody.",
-    _R.NO_CRL: "The server may check CRLs, and have none of one of the authorities: then it refuses everybody below that one.",
-    _R.OCSP_UNAVAILABLE: "The server may ask an OCSP responder that does not answer.",
-    _R.NOT_AUTHORIZED: "The certificate may be fine, and its holder not be among those whom the server lets in.",
-}
-_SIGNED = "Have one of the server's authorities sign it, or have the server trust this very certificate."
-_COMPARE = (
-    "Compare the certificate in the server's trust file with the authority's: subject, key identifier, fingerprint."
-)
 _REMEDIES: Mapping[Reason, str] = {
     _R.EXPIRED: "Renew it, and have the program read the new file; if the date is right, look at the server's clock.",
     _R.WRONG_PURPOSE: "Issue it with the EKU clientAuth (or none at all), and any intermediate that has an EKU likewise.",
@@ -72,7 +57,7 @@ def refused_for_the_chain(evidence: Evidence) -> Iterator[Cause]:
     if not any(fault.reason is _R.NAME_CONSTRAINTS for fault in found):
         yield from _constrained(evidence)
     if evidence.view.sent_chain and evidence.refused and not evidence.taken:
-        yield from _unknown(evidence, sound=not found)
+        yield from known_to_the_server(evidence, sound=not found)
 
 
 def _unreadable(evidence: Evidence) -> Iterator[Cause]:
@@ -139,7 +124,7 @@ def _untrusted(evidence: Evidence, fault: Fault, text: str) -> Iterator[Cause]:
             _REFUSED,
             _R.SELF_SIGNED,
             f"`{leaf.id}` is signed by itself, and not among the authorities that the server asks for: {named}.",
-            _SIGNED,
+            HAVE_IT_SIGNED,
             asked,
         )
         return
@@ -156,7 +141,7 @@ def _untrusted(evidence: Evidence, fault: Fault, text: str) -> Iterator[Cause]:
             )
         else:
             text = f"`{below.id}` was issued by {top.subject}, and the server asks for others: {named}."
-        yield Cause(_REFUSED, _R.UNKNOWN_CA, text, _TRUSTED, asked)
+        yield Cause(_REFUSED, _R.UNKNOWN_CA, text, HAVE_IT_TRUSTED, asked)
         if not another and facts(held.ders[below.id]).self_issued is False:
             yield Cause(
                 _REFUSED,
@@ -168,7 +153,11 @@ def _untrusted(evidence: Evidence, fault: Fault, text: str) -> Iterator[Cause]:
                 Certainty.LIKELY,
             )
         return
-    remedy = _TRUSTED if blamed is not None and blamed.issuer is None else "Append the missing certificate to the file."
+    remedy = (
+        HAVE_IT_TRUSTED
+        if blamed is not None and blamed.issuer is None
+        else "Append the missing certificate to the file."
+    )
     yield Cause(_REFUSED, fault.reason, text, remedy, (commands.own_chain(), commands.server_asks()))
 
 
@@ -270,86 +259,3 @@ def _constrained(evidence: Evidence) -> Iterator[Cause]:
                 (evidence.commands.own_verifies(), evidence.commands.own_text()),
                 Certainty.LIKELY,
             )
-
-
-def _unknown(evidence: Evidence, *, sound: bool) -> Iterator[Cause]:
-    """What nobody but the server knows."""
-    held, commands = evidence.inventory, evidence.commands
-    reasons = evidence.observation.reasons
-    leaf = held.certificates.get(held.sent[0])
-    above = lineage(held.certificates, held.sent[0])
-    top = above[-1] if above else None
-    likely = Certainty.LIKELY if sound else Certainty.POSSIBLE
-    if evidence.forbidden:
-        yield Cause(
-            _REFUSED,
-            _R.NOT_AUTHORIZED,
-            f"The handshake is fine, and the server answered {evidence.status}: it knows "
-            f"{leaf.subject if leaf else 'the client'} and does not let it in there.",
-            "Look at the server's rules for this subject, fingerprint or path.",
-            (commands.own_names(),),
-            likely,
-        )
-    for one in above[1:]:
-        if one.key_usage is not None and "cRLSign" not in one.key_usage:
-            text = (
-                f"`{one.id}` may not sign CRLs (its key usage lacks cRLSign): a server that looks clients up in one refuses "
-                "all that it issued."
-            )
-            yield Cause(
-                _REFUSED,
-                _R.CRL_INVALID,
-                text,
-                "Have it issued with the key usage cRLSign.",
-                (commands.own_chain(),),
-                Certainty.LIKELY,
-            )
-    if top is not None and evidence.refused:
-        yield from _trusts_another(evidence, above, likely)
-    yield Cause(
-        _REFUSED,
-        _R.REVOKED,
-        f"`{held.sent[0]}` may be revoked: only the server's CRL or OCSP responder knows.",
-        "Look its serial number up in the authority's CRL (openssl crl -noout -text) or ask its responder (openssl "
-        "ocsp).",
-        (commands.own_serial(),),
-        Certainty.POSSIBLE,
-    )
-    for reason, text in _AT_THE_SERVER.items():
-        if reason in reasons:
-            yield Cause(_REFUSED, reason, text, HINTS[reason], certainty=Certainty.POSSIBLE)
-
-
-def _trusts_another(evidence: Evidence, above: tuple[CertificateSpec, ...], certainty: Certainty) -> Iterator[Cause]:
-    """Nothing at hand is wrong but that the server may not trust whom the chain leads to, or knows another key by that
-    name.
-    """
-    held, commands = evidence.inventory, evidence.commands
-    reasons = evidence.observation.reasons
-    leaf, top = above[0], above[-1]
-    by_name = bool(reasons) and _R.UNKNOWN_CA not in reasons and _R.SELF_SIGNED not in reasons
-    if len(above) == 1:
-        text = f"`{leaf.id}` is signed by itself: it is taken only where the server trusts this very certificate."
-        yield Cause(_REFUSED, _R.SELF_SIGNED, text, _SIGNED, (commands.own_names(),), Certainty.LIKELY)
-        return
-    alike = next((id_ for id_ in held.trusted if id_ != top.id and held.certificates[id_].subject == top.subject), None)
-    where = evidence.inputs.ca.name if evidence.inputs.ca is not None else "what this system trusts"
-    lines = (commands.own_verifies(), commands.own_identifiers())
-    told = _R.BAD_SIGNATURE if by_name else _R.UNKNOWN_CA
-    if alike is not None and held.named is None:
-        text = (
-            f"`{above[-2].id}` was issued by {top.subject}, and did not come from the authority of that name in "
-            f"{where}: another key signed it. The server may know only that one, too."
-        )
-        yield Cause(_REFUSED, told, text, _COMPARE, lines, Certainty.LIKELY)
-    elif held.named is None and not by_name:
-        text = (
-            f"The server may not trust {top.subject}, which `{leaf.id}` leads to: it names nobody whom it would trust."
-        )
-        yield Cause(_REFUSED, told, text, _TRUSTED, (commands.own_chain(),), certainty)
-    elif held.named is None or top.id in held.named:
-        text = (
-            f"The certificate that the server has under the name {top.subject} may have another key than the one "
-            f"that signed `{above[-2].id}`: an older one, or another authority's of the same name."
-        )
-        yield Cause(_REFUSED, told, text, _COMPARE, lines, certainty)
