@@ -232,6 +232,8 @@ def _server_refused(facts: Facts, alert: Alert | None, sender: str | None) -> Fo
         return _one(Outcome.SERVER_REFUSED, verify_reason(server.verify_code))
     if server.reasons and server.reasons <= REASONS[Outcome.SERVER_REFUSED]:
         nothing = server.reasons <= {Reason.NO_CERTIFICATE, Reason.CERTIFICATE_WITHHELD}
+        if nothing and alert is not None and sender == "client":
+            return None  # it was in the place of a certificate
         return missing(facts) if nothing else (Outcome.SERVER_REFUSED, _narrowed(facts, server.reasons, alert, sender))
     if ended:
         return Outcome.SERVER_REFUSED, _narrowed(facts, _UNNAMED, alert, sender)
