@@ -32,6 +32,7 @@ from mtls_runner.conformance.scope import (
 from mtls_runner.engine import RunOptions, run
 from mtls_runner.language import Overrides
 from mtls_runner.model.case import Case, Plan
+from mtls_runner.model.implementation import Difference
 from mtls_runner.model.observation import Outcome
 from mtls_runner.model.verdict import RunFinished, Status, Verdict
 from mtls_runner.registry import registry
@@ -236,6 +237,8 @@ class Atlas:
             return True
         if len(cell.seen.reasons) > MOST_REASONS and cell.seen.alert is None:
             return True  # an alert may say more
+        if any(one.case == name[1] and one.sometimes for one in _declared(name[2].backend, name[2].tool)):
+            return True
         other = committed.get(name)
         return other is not None and other.seen is not None and not cell.seen.agrees(other.seen)
 
@@ -277,19 +280,26 @@ def _as_it_should(verdict: Verdict) -> bool:
     if verdict.status in (Status.PASS, Status.SKIP):
         return True
     case = verdict.case
-    server = declaration(case.server.backend.name)
-    client = declaration(case.client.tool.name) if case.client is not None else None
-    if server is None and client is None:
+    tool = case.client.tool.name if case.client is not None else ""
+    if declaration(case.server.backend.name) is None and declaration(tool) is None:
         return False
     seen = verdict.observation.outcome if verdict.observation is not None else None
     if verdict.unusable is not None:
         seen = Outcome.SERVER_UNUSABLE
-    sides = [one for one in (server and server.server, client and client.client) if one]
-    if any(one.case == case.written and one.outcome is seen for side in sides for one in side.differs):
+    if any(one.case == case.written and one.outcome is seen for one in _declared(case.server.backend.name, tool)):
         return True
     return (
         verdict.status is Status.FAIL and seen is not None and "outcome" not in {one.path for one in verdict.mismatches}
     )
+
+
+def _declared(server: str, tool: str) -> Iterator[Difference]:
+    """What both ends say that they do otherwise."""
+    one, other = declaration(server.partition("@")[0]), declaration(tool)
+    if one is not None and one.server is not None:
+        yield from one.server.differs
+    if other is not None and other.client is not None:
+        yield from other.client.differs
 
 
 def _most(runs: Sequence[MeasuredCell]) -> MeasuredCell:
