@@ -16,7 +16,7 @@ from mtls_runner.cli.diagnostics import complain
 from mtls_runner.cli.one_file import live_progress, one_plan
 from mtls_runner.cli.program import ExitCode
 from mtls_runner.engine.lab import Lab
-from mtls_runner.engine.serving import Attendance, Ended, Visit
+from mtls_runner.engine.serving import Ended, OpenServers, Visit
 from mtls_runner.errors import ScenarioError, ServerUnusable, UsageError
 from mtls_runner.explain.expected import expected
 from mtls_runner.model.case import Plan
@@ -80,10 +80,10 @@ def _serve(plan: Plan, page: Page, request: _Request) -> ExitCode:
     with ExitStack() as stack:
         with live_progress() as progress:
             lab = Lab(plan, request.keep, report=progress, apart=True)
-            attendance = stack.enter_context(Attendance(lab))
+            opened = stack.enter_context(OpenServers(lab))
             stack.enter_context(lab)
             notes = lab.notes()
-            servers = _started(plan, lab, attendance)
+            servers = _started(plan, lab, opened)
             notes += lab.servers.warned()
             reached = _reached(servers, request.port, stack)
         names = _named(list(dict.fromkeys(case.server for case in plan.cases)))
@@ -101,18 +101,18 @@ def _serve(plan: Plan, page: Page, request: _Request) -> ExitCode:
             _tell_entry(entry, names, page)
         page.line()
         scribe = _Scribe(page, names if len(reached) > 1 else {}, verbose=request.verbose)
-        code = _attend(attendance, len(reached), scribe)
-    for visitor in attendance.rest():
+        code = _until_the_end(opened, len(reached), scribe)
+    for visitor in opened.rest():
         scribe.tell(visitor)
     return code
 
 
-def _started(plan: Plan, lab: Lab, attendance: Attendance) -> _Servers:
+def _started(plan: Plan, lab: Lab, opened: OpenServers) -> _Servers:
     servers: _Servers = {}
     for case in plan.cases:
         if case.server not in servers and lab.servers.cannot(case.server, case.client) is None:
             try:
-                servers[case.server] = attendance.start(case.server)
+                servers[case.server] = opened.start(case.server)
             except ServerUnusable as error:
                 servers[case.server] = error
     return servers
@@ -208,12 +208,12 @@ class _Scribe:
                 self._page.line((f"      {line}", style))
 
 
-def _attend(attendance: Attendance, running: int, scribe: _Scribe) -> ExitCode:
+def _until_the_end(opened: OpenServers, running: int, scribe: _Scribe) -> ExitCode:
     """Until a signal comes, or the last server ends by itself."""
     try:
-        with STOP.gently(attendance.stop):
+        with STOP.gently(opened.stop):
             scribe.begin()
-            while running and (event := attendance.next()) is not None:
+            while running and (event := opened.next()) is not None:
                 running -= isinstance(event, Ended)
                 scribe.tell(event)
             STOP.patience()

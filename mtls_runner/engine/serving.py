@@ -14,7 +14,7 @@ from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.model.observation import ServerView
 from mtls_runner.model.port import RunningServer
 
-__all__ = ["Attendance", "Ended", "Visit"]
+__all__ = ["OpenServers", "Ended", "Visit"]
 
 _JOIN_SECONDS = 5.0
 
@@ -34,7 +34,7 @@ class Ended:
     server: ServerSpec
 
 
-class Attendance(AbstractContextManager["Attendance"]):
+class OpenServers(AbstractContextManager["OpenServers"]):
     """Listens to the servers of a lab; one thread waits for each.
 
     Leave the lab's context before this one: the threads end when their servers do.
@@ -64,8 +64,8 @@ class Attendance(AbstractContextManager["Attendance"]):
         running = self._lab.server(spec)
         if running.tells_of_everyone:
             visits = running.settled()  # from here on, not from when the thread has its turn
-            name = f"mtls-run-attend-{spec.id}"
-            thread = threading.Thread(target=self._attend, args=(spec, visits), name=name, daemon=True)
+            name = f"mtls-run-visits-{spec.id}"
+            thread = threading.Thread(target=self._listen, args=(spec, visits), name=name, daemon=True)
             self._threads.append(thread)
             thread.start()
         return running
@@ -88,7 +88,7 @@ class Attendance(AbstractContextManager["Attendance"]):
             if isinstance(event, Visit):
                 yield event
 
-    def _attend(self, spec: ServerSpec, visits: Iterator[ServerView]) -> None:
+    def _listen(self, spec: ServerSpec, visits: Iterator[ServerView]) -> None:
         try:
             for view in visits:
                 self._told.put(Visit(spec, view))

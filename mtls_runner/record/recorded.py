@@ -16,8 +16,8 @@ from mtls_runner.model.case import Case, Plan, Versions
 from mtls_runner.model.observation import Observation
 from mtls_runner.model.verdict import Status, Verdict
 from mtls_runner.record.expectation import RecordedCell, Summary, named_headers, summary
-from mtls_runner.record.look import GETS_IN, kept_out, suspicion, unproved
 from mtls_runner.record.passes import Listener, Passes, done_verdict, open_ended, passes
+from mtls_runner.record.suspicious import GETS_IN, kept_out, suspicion, unproved
 
 __all__ = ["Recorded", "RecordedCase", "record"]
 

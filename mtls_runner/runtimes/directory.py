@@ -1,4 +1,4 @@
-"""A program's private directory."""
+"""The files that a program is given, in a private directory of its own."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from mtls_runner.errors import FileUnusable
 from mtls_runner.model.certificate import PresentedFiles
 from mtls_runner.model.observation import Reason
 
-__all__ = ["Place", "content_of", "presented_files"]
+__all__ = ["ProgramDirectory", "content_of", "presented_files"]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ProgramDirectory:
     """A program's private directory, as this machine sees it and as the program does."""
 
     here: Path
@@ -47,7 +47,7 @@ def content_of(file: Path) -> bytes:
 
 
 def presented_files(
-    place: Place, presented: PresentedFiles, leaf: Path, name: str, prefix: str = ""
+    place: ProgramDirectory, presented: PresentedFiles, leaf: Path, name: str, prefix: str = ""
 ) -> Iterator[tuple[str, str]]:
     """What an end presents, as the files that programs want it in, by what they are.
 

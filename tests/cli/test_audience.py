@@ -15,7 +15,7 @@ from mtls_runner.atomic_file import AtomicFile
 from mtls_runner.cli import Stop
 from mtls_runner.cli.run import Audience, Outlet
 from mtls_runner.engine.lab import Lab
-from mtls_runner.engine.serving import Attendance, Visit
+from mtls_runner.engine.serving import OpenServers, Visit
 from mtls_runner.model.case import Plan
 from mtls_runner.model.endpoint import Address, ServerSpec
 from mtls_runner.model.observation import ServerView
@@ -169,9 +169,9 @@ class OneServer(Lab):
 def test_who_came_before_a_signal_is_told() -> None:
     plan = samples.plan(samples.case())
     stop = Stop()
-    with stop.listening(), stop.cleanly(), Attendance(OneServer(plan)) as attendance, stop.gently(attendance.stop):
-        attendance.start(plan.cases[0].server)
-        told = [attendance.next(), attendance.next(), attendance.next()]
+    with stop.listening(), stop.cleanly(), OpenServers(OneServer(plan)) as servers_open, stop.gently(servers_open.stop):
+        servers_open.start(plan.cases[0].server)
+        told = [servers_open.next(), servers_open.next(), servers_open.next()]
         stop.patience()
     visit = Visit(plan.cases[0].server, ServerView("its log"))
     assert told[0] == visit

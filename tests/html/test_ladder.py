@@ -15,7 +15,7 @@ from mtls_runner.model.observation import (
     Reason,
     ServerView,
 )
-from mtls_runner.reporters.html.drawing import Shelf
+from mtls_runner.reporters.html.drawing import Drawings
 from mtls_runner.reporters.html.ladder import LadderStep, LadderStepKind, Toward, steps
 from tests.reporters import samples
 
@@ -158,20 +158,20 @@ def test_long_and_hostile_labels_are_cut_and_made_visible() -> None:
 
 
 def test_equal_ladders_are_drawn_once() -> None:
-    shelf = Shelf()
+    drawings = Drawings()
     hello = LadderStep(Toward.SERVER, LadderStepKind.HANDSHAKE, "ClientHello")
     alert = LadderStep(Toward.CLIENT, LadderStepKind.ALERT, "unknown_ca")
-    first, again, other = shelf.of((hello,)), shelf.of((hello,)), shelf.of((hello, alert))
+    first, again, other = drawings.of((hello,)), drawings.of((hello,)), drawings.of((hello, alert))
     assert first is again
     assert first.name != other.name
-    assert shelf.all() == (first, other)
+    assert drawings.all() == (first, other)
     assert other.height > first.height
 
 
 def test_the_mark_of_a_refusal_stands_at_the_end_that_refused() -> None:
-    by_server = Shelf().of((LadderStep(Toward.CLIENT, LadderStepKind.ALERT, "unknown_ca"),))
-    by_client = Shelf().of((LadderStep(Toward.SERVER, LadderStepKind.ALERT, "unknown_ca"),))
-    harmless = Shelf().of((LadderStep(Toward.SERVER, LadderStepKind.NOTICE, "close_notify"),))
+    by_server = Drawings().of((LadderStep(Toward.CLIENT, LadderStepKind.ALERT, "unknown_ca"),))
+    by_client = Drawings().of((LadderStep(Toward.SERVER, LadderStepKind.ALERT, "unknown_ca"),))
+    harmless = Drawings().of((LadderStep(Toward.SERVER, LadderStepKind.NOTICE, "close_notify"),))
     server_x, client_x = by_server.lines[0].from_x, by_client.lines[0].from_x
     assert server_x is not None
     assert client_x is not None

@@ -26,7 +26,7 @@ from mtls_runner.model.observation import ClientView
 from mtls_runner.model.port import Client, Material
 from mtls_runner.private_files import user_directory
 from mtls_runner.runtimes.clock import moved_clock
-from mtls_runner.runtimes.directory import Place
+from mtls_runner.runtimes.directory import ProgramDirectory
 from mtls_runner.runtimes.installed import Installed
 from mtls_runner.runtimes.ports import reserved_port
 from mtls_runner.runtimes.process import Finished, Unfinished, finish
@@ -99,7 +99,7 @@ class DeclaredToolClient(Client):
         here = self._directory(material)
         try:
             with contextlib.ExitStack() as stack:
-                known = variables(client, client.connect or address, material, Place(here, str(here)), cache)
+                known = variables(client, client.connect or address, material, ProgramDirectory(here, str(here)), cache)
                 port = None
                 if self._declared.told_port or any("local_port" in argument for argument in self._declared.command):
                     port = stack.enter_context(reserved_port(user_directory() / "ports", connects=True))
@@ -123,7 +123,7 @@ class DeclaredToolClient(Client):
             self._residents.close()
 
     def _prepared(self, known: Mapping[str, object], here: Path, cache: str) -> list[str]:
-        place = Place(here, str(here))
+        place = ProgramDirectory(here, str(here))
         for file in self._declared.files:
             content = render(file.text, file.syntax, known, file.name).encode()
             place.write(file.name, content, executable=file.executable)

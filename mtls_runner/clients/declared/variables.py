@@ -8,7 +8,7 @@ from mtls_runner.model.endpoint import Address, ChainKind, ChainSpec, ClientSpec
 from mtls_runner.model.names import is_address
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import RevocationCheck
-from mtls_runner.runtimes.directory import Place, content_of, presented_files
+from mtls_runner.runtimes.directory import ProgramDirectory, content_of, presented_files
 from mtls_runner.runtimes.shared_settings import shared_settings, with_everything
 
 __all__ = ["placeholders", "variables"]
@@ -28,7 +28,9 @@ _FILES = (
 _ANYWHERE = "/placeholder"
 
 
-def variables(client: ClientSpec, address: Address, material: Material, place: Place, cache: str) -> dict[str, object]:
+def variables(
+    client: ClientSpec, address: Address, material: Material, place: ProgramDirectory, cache: str
+) -> dict[str, object]:
     """All of them; what a description does not have is ``None``.
 
     Raises:
@@ -97,7 +99,7 @@ def _request(client: ClientSpec, host: str) -> str:
     return "\r\n".join([*lines, "", ""])
 
 
-def _files(client: ClientSpec, material: Material, place: Place) -> Iterator[tuple[str, str | None]]:
+def _files(client: ClientSpec, material: Material, place: ProgramDirectory) -> Iterator[tuple[str, str | None]]:
     yield from dict.fromkeys(_FILES).items()
     if client.certificate is not None:
         presented = material.presented(client.certificate, client.chain, client.key, client.passphrase)

@@ -13,7 +13,7 @@ from mtls_runner.reporters.access.grid import Grid, alarm, grid, headline, lines
 from mtls_runner.reporters.access.table import AccessTable, Cell, Kind, access_table, entries
 from mtls_runner.snippet import width
 
-__all__ = ["AccessConsole", "AccessFile", "Gathering"]
+__all__ = ["AccessConsole", "AccessFile", "AccessReporter"]
 
 _STYLES = {
     Kind.OPEN: Style.PASS,
@@ -26,7 +26,7 @@ _STYLES = {
 _GAP = 2
 
 
-class Gathering:
+class AccessReporter:
     """What all of them have in common."""
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class Gathering:
         raise NotImplementedError
 
 
-class AccessFile(Gathering):
+class AccessFile(AccessReporter):
     """Those that write into a file.
 
     Args:
@@ -73,7 +73,7 @@ class AccessFile(Gathering):
         self._stream.flush()
 
 
-class AccessConsole(Gathering):
+class AccessConsole(AccessReporter):
     """On the console.
 
     Args:

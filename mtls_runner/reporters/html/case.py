@@ -1,4 +1,4 @@
-"""One case as a piece of the page."""
+"""One case as HTML: what was said of it, its chains, its ladder, its transcript."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from mtls_runner.model.verdict import Status, Verdict
 from mtls_runner.reporters import headline, one_line, told_mismatches
 from mtls_runner.reporters.failure import typed_again
 from mtls_runner.reporters.html.chains import Break, chains
-from mtls_runner.reporters.html.drawing import Shelf
+from mtls_runner.reporters.html.drawing import Drawings
 from mtls_runner.reporters.html.environment import Lines, underlined
-from mtls_runner.reporters.html.overview import WORDS, File, Piece
+from mtls_runner.reporters.html.overview import WORDS, File, RenderedCase
 from mtls_runner.reporters.html.spool import Spool
 from mtls_runner.reporters.html.stages import last_seen, stages
 from mtls_runner.reporters.transcript import transcript
@@ -41,15 +41,15 @@ class CasePage:
 
     Args:
         template: for one case.
-        shelf: where equal ladders are kept once.
+        drawings: where equal ladders are kept once.
         now: for chains of which no material was made; aware.
         spool: where what is rendered is put.
     """
 
-    def __init__(self, template: Template, shelf: Shelf, now: datetime, spool: Spool) -> None:
+    def __init__(self, template: Template, drawings: Drawings, now: datetime, spool: Spool) -> None:
         self._spool = spool
         self._template = template
-        self._shelf = shelf
+        self._drawings = drawings
         self._now = now
         self.typed: tuple[str, ...] = ()
         """As ``RunStarted`` has it."""
@@ -58,8 +58,8 @@ class CasePage:
 
     def render(
         self, verdict: Verdict, file: File, number: int, *, opened: bool, room: int | None
-    ) -> tuple[Piece, tuple[Break, ...]]:
-        """The piece for one case, and where its chains broke.
+    ) -> tuple[RenderedCase, tuple[Break, ...]]:
+        """One case, and where its chains broke.
 
         Args:
             verdict: what to tell.
@@ -79,7 +79,7 @@ class CasePage:
         client = seen.client if seen is not None else None
         # The words at the top are the last step's, if there somebody connected.
         told_last = last is None or last == len(verdict.steps) - 1
-        done = tuple(stages(verdict, self._shelf))
+        done = tuple(stages(verdict, self._drawings))
         only = done[0] if case.plain else None
         self.commands |= client is not None and bool(client.command)
         log = told = ""
@@ -116,7 +116,7 @@ class CasePage:
         )
         passed = verdict.status is Status.PASS
         breaks = tuple(replace(chain.broken, expected=passed) for chain in shown if chain.broken is not None)
-        return Piece(number, name, variant, verdict.status, said, self._spool.keep(html), file.path), breaks
+        return RenderedCase(number, name, variant, verdict.status, said, self._spool.keep(html), file.path), breaks
 
 
 def _variant(case: Case) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mtls_runner.reporters.html.ladder import LadderStep, LadderStepKind, Toward
 
-__all__ = ["HEIGHT", "Drawing", "Line", "Shelf"]
+__all__ = ["HEIGHT", "Drawing", "Line", "Drawings"]
 
 _CLIENT, _SERVER = 12, 348
 _TOP, HEIGHT, _PAUSE = 16, 25, 5
@@ -43,7 +43,7 @@ class Drawing:
     spoken: str
 
 
-class Shelf:
+class Drawings:
     """All ladders of a page, each once."""
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ __all__ = [
     "WORST_FIRST",
     "Attention",
     "File",
-    "Piece",
+    "RenderedCase",
     "VariantGroup",
     "attention",
     "groups",
@@ -35,7 +35,7 @@ WORDS: Mapping[Status, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class RenderedCase:
     """One case, rendered.
 
     Args:
@@ -63,7 +63,7 @@ class File:
     number: int
     plan: Plan
     anchors: dict[str, int]
-    cases: list[Piece] = field(default_factory=list)
+    cases: list[RenderedCase] = field(default_factory=list)
     counts: Counter[Status] = field(default_factory=Counter)
     breaks: Counter[Break] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
@@ -97,7 +97,7 @@ class VariantGroup:
     """Variants of one case, under its name; or a case by itself."""
 
     name: str
-    cases: Sequence[Piece]
+    cases: Sequence[RenderedCase]
 
     @property
     def statuses(self) -> list[Status]:
@@ -137,7 +137,7 @@ class Attention:
     said: str
     status: Status
     path: str
-    links: list[Piece]
+    links: list[RenderedCase]
 
     @property
     def word(self) -> str:
@@ -145,9 +145,9 @@ class Attention:
         return WORDS[self.status]
 
 
-def groups(cases: Iterable[Piece]) -> list[VariantGroup]:
+def groups(cases: Iterable[RenderedCase]) -> list[VariantGroup]:
     """Neighbours of one name under that name."""
-    found: list[list[Piece]] = []
+    found: list[list[RenderedCase]] = []
     for case in cases:
         if found and case.variant and found[-1][-1].variant and found[-1][-1].name == case.name:
             found[-1].append(case)
@@ -156,9 +156,9 @@ def groups(cases: Iterable[Piece]) -> list[VariantGroup]:
     return [VariantGroup(cases[0].name, cases) for cases in found]
 
 
-def attention(wrong: Iterable[Piece]) -> list[Attention]:
+def attention(wrong: Iterable[RenderedCase]) -> list[Attention]:
     """Cases that went wrong, one entry for variants with the same fault."""
-    found: dict[tuple[str, str, str, Status], list[Piece]] = {}
+    found: dict[tuple[str, str, str, Status], list[RenderedCase]] = {}
     for case in wrong:
         found.setdefault((case.path, case.name, case.said, case.status), []).append(case)
     return [Attention(name, said, status, path, cases) for (path, name, said, status), cases in found.items()]

@@ -21,13 +21,13 @@ from mtls_runner.model.verdict import (
 )
 from mtls_runner.reporters import Layout
 from mtls_runner.reporters.html.case import CasePage
-from mtls_runner.reporters.html.drawing import Shelf
+from mtls_runner.reporters.html.drawing import Drawings
 from mtls_runner.reporters.html.environment import environment, static
 from mtls_runner.reporters.html.overview import (
     WORDS,
     WORST_FIRST,
     File,
-    Piece,
+    RenderedCase,
     VariantGroup,
     attention,
     groups,
@@ -72,11 +72,11 @@ class HtmlReporter:
         self._stream = stream
         self._started = datetime.now(UTC)
         self._environment = environment()
-        self._shelf = Shelf()
+        self._drawings = Drawings()
         self._spool = Spool()
-        self._page = CasePage(self._environment.get_template("case.html"), self._shelf, self._started, self._spool)
+        self._page = CasePage(self._environment.get_template("case.html"), self._drawings, self._started, self._spool)
         self._files: list[File] = []
-        self._wrong: list[Piece] = []
+        self._wrong: list[RenderedCase] = []
         self._open: set[str] = set()
         self._total = 0
         self._done = 0
@@ -107,7 +107,7 @@ class HtmlReporter:
         verdict, file = event.verdict, self._files[-1]
         self._done += 1
         wrong = verdict.status in WRONG
-        piece, breaks = self._page.render(
+        shown, breaks = self._page.render(
             verdict,
             file,
             self._done,
@@ -115,12 +115,12 @@ class HtmlReporter:
             room=None if wrong and len(self._wrong) < _ALWAYS_WHOLE else self._room(),
         )
         if wrong:
-            self._wrong.append(piece)
+            self._wrong.append(shown)
         file.dated = file.dated or verdict.dated
         file.breaks.update(breaks)
-        file.cases.append(piece)
+        file.cases.append(shown)
         file.counts[verdict.status] += 1
-        self._spent += piece.html.size
+        self._spent += shown.html.size
 
     def _opened(self, name: str) -> bool:
         if name in self._open or len(self._open) == _OPENED:
@@ -183,7 +183,7 @@ class HtmlReporter:
             filters=self._total > 1,
             choices=[_Choice(each, WORDS[each], counts[each]) for each in WORST_FIRST if counts[each]],
             versions=list(event.versions.items()),
-            drawings=self._shelf.all(),
+            drawings=self._drawings.all(),
         )
         self._stream.writelines(self._spool.expanded(pieces))
 

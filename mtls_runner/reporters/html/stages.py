@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mtls_runner.model.verdict import Status, Verdict
 from mtls_runner.reporters import headline
 from mtls_runner.reporters.html.comparison import ComparedCheck, compared
-from mtls_runner.reporters.html.drawing import Drawing, Shelf
+from mtls_runner.reporters.html.drawing import Drawing, Drawings
 from mtls_runner.reporters.html.ladder import steps as rungs
 from mtls_runner.reporters.html.overview import WORDS
 
@@ -55,7 +55,7 @@ def last_seen(verdict: Verdict) -> int | None:
     return connected[-1] if connected else None
 
 
-def stages(verdict: Verdict, shelf: Shelf) -> Iterator[Stage]:
+def stages(verdict: Verdict, drawings: Drawings) -> Iterator[Stage]:
     """Every step in order, those that were not done too."""
     case = verdict.case
     since = 0.0
@@ -75,7 +75,7 @@ def stages(verdict: Verdict, shelf: Shelf) -> Iterator[Stage]:
             said=headline(done),
             summary=seen.summary if seen is not None and done.status is not Status.PASS else "",
             held=compared(step.expect, done.mismatches, seen),
-            drawing=shelf.of(drawn) if drawn else None,
+            drawing=drawings.of(drawn) if drawn else None,
             client=f"{client.tool} {client.tool_version}" if client is not None else "",
             when=f"{since:.1f} s",
             action=step.action,

@@ -20,7 +20,7 @@ from mtls_runner.model.traits import Runtime
 from mtls_runner.private_files import user_directory
 from mtls_runner.registry import NO_CONSENT
 from mtls_runner.runtimes.clock import moved_clock
-from mtls_runner.runtimes.directory import Place
+from mtls_runner.runtimes.directory import ProgramDirectory
 from mtls_runner.runtimes.installed import Installed, missing_program
 from mtls_runner.runtimes.listening import beyond_loopback
 from mtls_runner.runtimes.ports import reserved_port
@@ -222,7 +222,7 @@ class DeclaredBackend(ServerBackend):
     def _own(self, server: ServerSpec, material: Material, here: Path) -> Mapping[str, object]:
         """Writes the author's files; returns what commands may name."""
         for file in own_files(server, self._declared, material, str(here)):
-            Place(here, str(here)).write(str(Path(file.path).relative_to(here)), file.content)
+            ProgramDirectory(here, str(here)).write(str(Path(file.path).relative_to(here)), file.content)
         return {**settings(server), "dir": str(here)}
 
     def _generated(
@@ -235,10 +235,10 @@ class DeclaredBackend(ServerBackend):
         application: Address | None,
     ) -> Mapping[str, object]:
         """Writes the lab's; returns what templates and commands may name."""
-        known = variables(server, material, Place(here, str(here)), address, cache, application)
+        known = variables(server, material, ProgramDirectory(here, str(here)), address, cache, application)
         for file in self._declared.files:
             content = render(file.text, file.syntax, known, file.name).encode()
-            Place(here, str(here)).write(file.name, content, executable=file.executable)
+            ProgramDirectory(here, str(here)).write(file.name, content, executable=file.executable)
         return known
 
     def _directory(self, server: ServerSpec, material: Material) -> Path:

@@ -71,7 +71,7 @@ class ConnectionLog:
         if visits is not None and (line is None or port is not None or not self.by_port):
             visits.feed(port, line)
 
-    def attend(self, made: Callable[[], Visits]) -> Visits:
+    def visits(self, made: Callable[[], Visits]) -> Visits:
         """Everyone who comes from now on; what ``made`` makes is fed from the first call on."""
         with self._changed:
             if self._visits is None:

@@ -13,7 +13,7 @@ from mtls_runner.model.endpoint import Address, ServerSpec
 from mtls_runner.model.implementation import DeclaredServer, Implementation
 from mtls_runner.model.port import Material
 from mtls_runner.runtimes.clock import check_loaded
-from mtls_runner.runtimes.directory import Place
+from mtls_runner.runtimes.directory import ProgramDirectory
 from mtls_runner.runtimes.template import render
 from mtls_runner.servers.container.container import Container, no_program
 from mtls_runner.servers.container.engine import Engine
@@ -133,7 +133,7 @@ def _environment(declared: DeclaredServer, known: Mapping[str, object]) -> Itera
 def _generated(
     server: ServerSpec, declared: DeclaredServer, material: Material, here: Path, port: int
 ) -> Iterator[ContainerFile]:
-    place = Place(here, _DIRECTORY)
+    place = ProgramDirectory(here, _DIRECTORY)
     known = variables(server, material, place, Address("0.0.0.0", port), _DIRECTORY)  # noqa: S104 - inside; published on loopback
     for file in declared.files:
         place.write(file.name, render(file.text, file.syntax, known, file.name).encode(), executable=file.executable)

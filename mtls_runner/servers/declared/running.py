@@ -181,7 +181,7 @@ class RunningDeclared(RunningServer):
 
     def _visits(self) -> Visits:
         over = self._is_over if self._log.by_port else self._was_answered
-        return self._log.attend(
+        return self._log.visits(
             lambda: Visits(over, self._is_telling, self._is_another, self._tells_of_request, self._goes_on)
         )
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from mtls_runner.model.endpoint import Address, ChainKind, ChainSpec, ClientAuth, Response, ServerSpec
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import RevocationCheck
-from mtls_runner.runtimes.directory import Place, content_of, presented_files
+from mtls_runner.runtimes.directory import ProgramDirectory, content_of, presented_files
 from mtls_runner.runtimes.shared_settings import shared_settings, with_everything
 
 __all__ = ["placeholders", "settings", "variables"]
@@ -20,7 +20,7 @@ _ANYWHERE = "/placeholder"
 def variables(
     server: ServerSpec,
     material: Material,
-    place: Place,
+    place: ProgramDirectory,
     address: Address,
     cache: str,
     application: Address | None = None,
@@ -133,7 +133,9 @@ def _checks(server: ServerSpec) -> bool:
     return server.crl_check is not RevocationCheck.NONE and server.client_auth is not ClientAuth.NONE
 
 
-def _files(server: ServerSpec, material: Material, place: Place, prefix: str) -> Iterator[tuple[str, object]]:
+def _files(
+    server: ServerSpec, material: Material, place: ProgramDirectory, prefix: str
+) -> Iterator[tuple[str, object]]:
     yield from dict.fromkeys(_FILES).items()
     yield "crls", _each_crl(server, material, place, prefix)
     if server.certificate is not None:
@@ -159,7 +161,7 @@ def _files(server: ServerSpec, material: Material, place: Place, prefix: str) ->
         yield "trust_and_crl", place.write(f"{prefix}trust-and-crl.pem", trusted.rstrip() + b"\n" + crls)
 
 
-def _each_crl(server: ServerSpec, material: Material, place: Place, prefix: str) -> list[str]:
+def _each_crl(server: ServerSpec, material: Material, place: ProgramDirectory, prefix: str) -> list[str]:
     """For programs that read one list of a file only."""
     ids = server.crl if _checks(server) else ()
     return [
@@ -168,7 +170,7 @@ def _each_crl(server: ServerSpec, material: Material, place: Place, prefix: str)
     ]
 
 
-def _with_root(certificate: str, material: Material, place: Place, prefix: str, combined: str) -> str:
+def _with_root(certificate: str, material: Material, place: ProgramDirectory, prefix: str, combined: str) -> str:
     roots = material.credential(certificate).ancestors[-1:]
     if not roots:
         return combined  # it is self-signed
