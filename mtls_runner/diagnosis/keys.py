@@ -32,6 +32,8 @@ def algorithms_for(key: PublicKeyFacts, version: str | None) -> tuple[str, ...]:
         return _PSS
     if key.kind in ("ed25519", "ed448"):
         return (key.kind,)
+    if key.kind.startswith("ml-dsa-"):  # of TLS 1.3 only
+        return (key.kind.replace("-", ""),) if version == TlsVersion.V1_3 else ()
     if key.kind != "ec":
         return ()
     if version == TlsVersion.V1_3:

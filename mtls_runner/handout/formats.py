@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from mtls_runner.errors import MaterialError
 from mtls_runner.model.certificate import Credential
-from mtls_runner.pki.keys import PrivateKey
+from mtls_runner.pki.keys import MlDsaPrivateKey, PrivateKey
 from mtls_runner.pki.own_keys import load_key
 from mtls_runner.pki.pem import blocks
 
@@ -138,7 +138,7 @@ def _pkcs12(credential: Credential, chain: bytes, key: bytes | None) -> Iterator
         certificate = x509.load_der_x509_certificate(credential.der)
         others = [block.der for block in blocks(chain) if block.der is not None and block.der != credential.der]
         private = load_key(key, octets) if key is not None else None
-        if private is not None and not isinstance(private, PrivateKey):
+        if private is not None and (not isinstance(private, PrivateKey) or isinstance(private, MlDsaPrivateKey)):
             raise ValueError(f"PKCS #12 holds no key of this kind ({type(private).__name__})")
         yield (
             FilePart.PKCS12,

@@ -85,6 +85,7 @@ __all__ = [
 
 _TEXT = {"type": "string"}
 _LARGEST = 10_000_000
+_MOST = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,6 +375,9 @@ class Certificate(CertificateSettings):
         "Key usage: RFC 5280's names, or null for no such extension.", ["digitalSignature"]
     )
     path_length: Annotated[int | None, bounded(0, 255)] = about("Intermediates that may follow this authority.", 0)
+    count: Annotated[int | None, bounded(1, _MOST)] = about(
+        "As how many this authority is trusted: itself, and others of its name with a number, all with its key.", 700
+    )
     basic_constraints: Annotated[Basic | Absent | None, OrNone()] = about(
         "The extension itself, or null for no such extension.", {"ca": True, "critical": False}
     )

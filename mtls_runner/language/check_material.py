@@ -84,6 +84,8 @@ class _CertificateCheck:
                     "basic_constraints: {ca: true, path_length: …} for a leaf that claims to",
                     key=True,
                 )
+            if model.count is not None and not self._declared.authority:
+                self._error(self._loc("count"), "only an authority stands for several", key=True)
 
     def _unknown(self, loc: Loc, given: str) -> None:
         self._problems.unknown(self._document, loc, "authority or leaf", given, self._certificates.ids)

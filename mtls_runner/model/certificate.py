@@ -133,6 +133,9 @@ class KeyAlgorithm(StrEnum):
     EC_BRAINPOOL_P256R1 = "ec-brainpoolp256r1"
     ED25519 = "ed25519"
     ED448 = "ed448"
+    ML_DSA_44 = "ml-dsa-44"
+    ML_DSA_65 = "ml-dsa-65"
+    ML_DSA_87 = "ml-dsa-87"
 
     @property
     def bits(self) -> int:
@@ -152,6 +155,9 @@ _BITS: Mapping[KeyAlgorithm, int] = {
     KeyAlgorithm.EC_BRAINPOOL_P256R1: 128,
     KeyAlgorithm.ED25519: 128,
     KeyAlgorithm.ED448: 224,
+    KeyAlgorithm.ML_DSA_44: 128,
+    KeyAlgorithm.ML_DSA_65: 192,
+    KeyAlgorithm.ML_DSA_87: 256,
 }
 
 
@@ -254,7 +260,7 @@ class Extension:
 class SignatureSpec:
     """How a certificate is signed (by its issuer's key). ``hash``: sha256/384/512, or sha1/md5 (weak, on purpose).
 
-    ``None``: SHA-256, or what EdDSA prescribes. ``pss``: RSASSA-PSS instead of PKCS #1 v1.5 (RFC 4055).
+    ``None``: SHA-256, or what EdDSA and ML-DSA prescribe. ``pss``: RSASSA-PSS instead of PKCS #1 v1.5 (RFC 4055).
     """
 
     hash: str | None = None
@@ -326,6 +332,7 @@ class CertificateSpec:
         revoked: its issuer has withdrawn it, and says so in CRLs and OCSP responses.
         ocsp: URIs of responders in its authorityInfoAccess (RFC 5280 §4.2.2.1).
         must_staple: the TLS feature extension with status_request (RFC 7633).
+        count: as how many it is trusted: names with numbers, from 2 on, and otherwise the same, its key too.
         files: the user's own material; then everything above but ``id``, ``authority``, ``issuer``, ``passphrase`` is unused.
     """
 
@@ -354,6 +361,7 @@ class CertificateSpec:
     revoked: Revocation | None = None
     ocsp: tuple[str, ...] = ()
     must_staple: bool = False
+    count: int = 1
     files: OwnFiles | None = None
 
 

@@ -324,6 +324,7 @@ class Store:
                     self._own,
                     self._lineage,
                     self._pem,
+                    self._pems,
                     lambda certificate: self.credential(certificate).key_path,
                 )
             return self._brought
@@ -346,6 +347,13 @@ class Store:
         if der is None:
             raise self._failures.get(certificate) or MaterialError(f"there is no certificate {certificate!r}")
         return DER_cert_to_PEM_cert(der).encode()
+
+    def _pems(self, certificate: str) -> bytes:
+        """As it is trusted: with the others that it stands for."""
+        pem = self._pem(certificate)
+        if self._certificates[certificate].count == 1:
+            return pem
+        return pem + b"".join(DER_cert_to_PEM_cert(der).encode() for der in self._forge.others(certificate))
 
     def _base(self, certificate: str) -> Path:
         kind = "authorities" if self._certificates[certificate].authority else "leaves"
@@ -396,9 +404,8 @@ class Store:
         )
 
     def _write_bundle(self, ids: tuple[str, ...]) -> Path:
-        return write_private(
-            self._directory / "bundles" / f"{self._bundle_name(ids)}.pem", b"".join(map(self._pem, ids))
-        )
+        path = self._directory / "bundles" / f"{self._bundle_name(ids)}.pem"
+        return write_private(path, b"".join(map(self._pems, ids)))
 
     def _write_chain(self, ids: tuple[str, ...]) -> Path:
         # "=" is in no certificate's file name

@@ -9,7 +9,6 @@ from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from mtls_runner.errors import MaterialError
@@ -17,10 +16,10 @@ from mtls_runner.model.certificate import Defect, SignatureSpec
 from mtls_runner.model.revocation import CrlScope, CrlSpec, Revocation, RevocationReason
 from mtls_runner.pki.extensions import distinguished_name
 from mtls_runner.pki.forge import Issuer, is_proper_serial
-from mtls_runner.pki.keys import PrivateKey, scheme
+from mtls_runner.pki.keys import scheme, stranger
 from mtls_runner.pki.pem import blocks, pem_block
 
-__all__ = ["REASONS", "RevokedEntry", "crl_pem", "dates_of_own", "make_crl", "stranger"]
+__all__ = ["REASONS", "RevokedEntry", "crl_pem", "dates_of_own", "make_crl"]
 
 _STRANGER = "CN=Nobody in this lab"
 
@@ -128,19 +127,6 @@ def _revoked(entry: RevokedEntry, start: datetime) -> x509.RevokedCertificate:
     if revocation.reason is not RevocationReason.UNSPECIFIED:  # RFC 5280 §5.3.1: absent rather than unspecified
         builder = builder.add_extension(x509.CRLReason(REASONS[revocation.reason]), critical=False)
     return builder.build()
-
-
-def stranger(key: PrivateKey) -> PrivateKey:
-    """Another key of the same type, whose signatures look right and verify nowhere."""
-    match key:
-        case rsa.RSAPrivateKey():
-            return rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        case ec.EllipticCurvePrivateKey():
-            return ec.generate_private_key(key.curve)
-        case ed448.Ed448PrivateKey():
-            return ed448.Ed448PrivateKey.generate()
-        case _:
-            return ed25519.Ed25519PrivateKey.generate()
 
 
 def crl_pem(der: bytes) -> bytes:

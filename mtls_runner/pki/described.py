@@ -40,6 +40,7 @@ _Found = TypeVar("_Found")
 _ALWAYS = timedelta(days=36500)
 _USAGES = {oid.dotted_string: name for name, oid in EXTENDED_KEY_USAGES.items()}
 _BITS = {bit: name for name, bit in KEY_USAGES.items()}
+_BY_NAME = {str(algorithm): algorithm for algorithm in KeyAlgorithm}
 _RSA = ((2048, KeyAlgorithm.RSA_1024), (3072, KeyAlgorithm.RSA_2048), (4096, KeyAlgorithm.RSA_3072))
 _EC = ((384, KeyAlgorithm.EC_P256), (521, KeyAlgorithm.EC_P384))
 _GENERAL_NAMES = {"dns_name": "DNS", "ip_address": "IP", "rfc822_name": "email", "uniform_resource_identifier": "URI"}
@@ -230,8 +231,8 @@ def _signature(certificate: Any) -> SignatureSpec:
 
 def _algorithm(key: PublicKeyFacts) -> KeyAlgorithm:
     """The one whose strength is nearest below."""
-    if key.kind in ("ed25519", "ed448"):
-        return KeyAlgorithm(key.kind)
+    if key.kind in _BY_NAME:
+        return _BY_NAME[key.kind]
     if key.kind == "ec":
         return next((known for below, known in _EC if key.bits < below), KeyAlgorithm.EC_P521)
     return next((known for below, known in _RSA if key.bits < below), KeyAlgorithm.RSA_4096)

@@ -7,18 +7,18 @@ issuing takes the issuer's name and key only, so that authorities may cross-sign
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from mtls_runner.errors import FileUnusable, MaterialError
 from mtls_runner.model.certificate import AuthorityKeyIdentifier, CertificateSpec, Defect, KeyAlgorithm
+from mtls_runner.model.names import NAMES, parse, write
 from mtls_runner.pki.extensions import distinguished_name, extensions
-from mtls_runner.pki.keys import RSA_BITS, KeyPair, KeyPool, PrivateKey, Progress, PublicKey, Scheme, scheme
+from mtls_runner.pki.keys import RSA_BITS, KeyPair, KeyPool, PrivateKey, Progress, Scheme, nearest, scheme
 from mtls_runner.tls.context import Problem
 from mtls_runner.tls.messages import subject as subject_of
 
@@ -117,7 +117,7 @@ class Identities:
         if self._certificates[owner].files is None:
             return self._certificates[owner].key.algorithm
         own = self._own.get(owner)
-        return _nearest(own.key.public) if isinstance(own, Issuer) else None
+        return nearest(own.key.public) if isinstance(own, Issuer) else None
 
     def _wrong(self, spec: CertificateSpec, defect: Defect) -> KeyAlgorithm | None:
         match defect:
@@ -131,25 +131,6 @@ class Identities:
                 return self._algorithm(issuer) if issuer in self._certificates else None
             case _:
                 return None
-
-
-def _nearest(public: PublicKey) -> KeyAlgorithm:
-    """What the pool has of a key's type: a wrong key must be of the right type, not of the right size."""
-    match public:
-        case ed25519.Ed25519PublicKey():
-            return KeyAlgorithm.ED25519
-        case ed448.Ed448PublicKey():
-            return KeyAlgorithm.ED448
-        case ec.EllipticCurvePublicKey():
-            curves = {
-                "secp384r1": KeyAlgorithm.EC_P384,
-                "secp521r1": KeyAlgorithm.EC_P521,
-                "secp256k1": KeyAlgorithm.EC_SECP256K1,
-                "brainpoolP256r1": KeyAlgorithm.EC_BRAINPOOL_P256R1,
-            }
-            return curves.get(public.curve.name, KeyAlgorithm.EC_P256)
-        case _:
-            return KeyAlgorithm.RSA_2048
 
 
 _STRANGER = "CN=Nobody in this lab"
@@ -209,7 +190,7 @@ class Forge:
         """
         spec = self._certificates[certificate]
         try:
-            return self._make(spec)
+            return self._make(spec, self.issuer(spec.issuer if spec.issuer is not None else spec.id))
         except FileUnusable as error:
             raise FileUnusable(f"certificate {certificate!r}: {error}", reason=error.reason) from error
         except MaterialError as error:
@@ -217,6 +198,20 @@ class Forge:
         except (ValueError, TypeError, OverflowError) as error:
             # What the builder says about a value that it refuses: dates out of range, names of a wrong length, …
             raise MaterialError(f"certificate {certificate!r} can't be made: {error}") from error
+
+    def others(self, certificate: str) -> Iterator[bytes]:
+        """What is trusted beside an authority that stands for several (``count``), DER.
+
+        Raises:
+            MaterialError: they can't be made.
+        """
+        spec = self._certificates[certificate]
+        (first, *more), *above = parse(spec.subject) or (((NAMES["CN"], certificate),),)
+        for number in range(2, spec.count + 1):
+            own = ((first[0], f"{first[1]} {number}"), *more)
+            named = replace(spec, subject=write((own, *above)))
+            issuer = self.issuer(spec.issuer) if spec.issuer is not None else self._issuer(named)
+            yield self._make(named, issuer).der
 
     def serial(self, certificate: str) -> int:
         """The serial number of a certificate that is made here.
@@ -241,7 +236,10 @@ class Forge:
             if isinstance(own, Problem):
                 raise FileUnusable(f"its issuer {certificate!r} can't sign: {own.text}", reason=own.reason)
             return own
-        key = self._identities.key(certificate)
+        return self._issuer(spec)
+
+    def _issuer(self, spec: CertificateSpec) -> Issuer:
+        key = self._identities.key(spec.id)
         return Issuer(distinguished_name(spec.subject), key, key.identifier, spec.key.pss)
 
     def authority_key(
@@ -263,10 +261,9 @@ class Forge:
         above = self.issuer(numbered.issuer if numbered.issuer is not None else numbered.id)
         return x509.AuthorityKeyIdentifier(key, [x509.DirectoryName(above.name)], self._serials[numbered.id])
 
-    def _make(self, spec: CertificateSpec) -> Forged:
+    def _make(self, spec: CertificateSpec, issuer: Issuer) -> Forged:
         key = self._identities.key(spec.id)
         subject = distinguished_name(spec.subject)
-        issuer = self.issuer(spec.issuer if spec.issuer is not None else spec.id)
         extra = self._identities.wrong_key(spec.id, Defect.WRONG_SIGNATURE_KEY)
         signer = (extra or issuer.key).private
         how = scheme(signer, replace(spec.signature, pss=True) if issuer.pss else spec.signature)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, padding, rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -41,8 +41,10 @@ __all__ = [
     "Progress",
     "PublicKey",
     "Scheme",
+    "nearest",
     "pem_key",
     "scheme",
+    "stranger",
     "subject_public_key",
 ]
 
@@ -80,8 +82,14 @@ class KeyFiles:
         self._cache.save(self.path(bits, number).name, der)
 
 
-PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
-PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | ed448.Ed448PublicKey
+MlDsaPrivateKey = mldsa.MLDSA44PrivateKey | mldsa.MLDSA65PrivateKey | mldsa.MLDSA87PrivateKey
+MlDsaPublicKey = mldsa.MLDSA44PublicKey | mldsa.MLDSA65PublicKey | mldsa.MLDSA87PublicKey
+PrivateKey = (
+    rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey | MlDsaPrivateKey
+)
+PublicKey = (
+    rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | ed448.Ed448PublicKey | MlDsaPublicKey
+)
 
 Progress = Callable[[str, int, int], None]
 """Called as (doing, done, total), from the thread that asked for the work."""
@@ -101,7 +109,45 @@ _FRESH: Mapping[KeyAlgorithm, Callable[[], PrivateKey]] = {
     KeyAlgorithm.EC_BRAINPOOL_P256R1: lambda: ec.generate_private_key(ec.BrainpoolP256R1()),
     KeyAlgorithm.ED25519: ed25519.Ed25519PrivateKey.generate,
     KeyAlgorithm.ED448: ed448.Ed448PrivateKey.generate,
+    KeyAlgorithm.ML_DSA_44: mldsa.MLDSA44PrivateKey.generate,
+    KeyAlgorithm.ML_DSA_65: mldsa.MLDSA65PrivateKey.generate,
+    KeyAlgorithm.ML_DSA_87: mldsa.MLDSA87PrivateKey.generate,
 }
+
+
+_CURVES = {
+    "secp384r1": KeyAlgorithm.EC_P384,
+    "secp521r1": KeyAlgorithm.EC_P521,
+    "secp256k1": KeyAlgorithm.EC_SECP256K1,
+    "brainpoolP256r1": KeyAlgorithm.EC_BRAINPOOL_P256R1,
+}
+
+
+def nearest(public: PublicKey) -> KeyAlgorithm:
+    """What the lab makes that is nearest: of the same type, curve or parameter set, of an RSA key whatever its size."""
+    match public:
+        case ed25519.Ed25519PublicKey():
+            return KeyAlgorithm.ED25519
+        case ed448.Ed448PublicKey():
+            return KeyAlgorithm.ED448
+        case mldsa.MLDSA44PublicKey():
+            return KeyAlgorithm.ML_DSA_44
+        case mldsa.MLDSA65PublicKey():
+            return KeyAlgorithm.ML_DSA_65
+        case mldsa.MLDSA87PublicKey():
+            return KeyAlgorithm.ML_DSA_87
+        case ec.EllipticCurvePublicKey():
+            return _CURVES.get(public.curve.name, KeyAlgorithm.EC_P256)
+        case _:
+            return KeyAlgorithm.RSA_2048
+
+
+def stranger(key: PrivateKey) -> PrivateKey:
+    """Another key of the same type, whose signatures look right and verify nowhere."""
+    algorithm = nearest(key.public_key())
+    if algorithm in RSA_BITS:
+        return rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS[algorithm])
+    return _FRESH[algorithm]()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,9 +192,9 @@ def pem_key(key: PrivateKey, form: KeyFormat, cipher: KeyCipher, passphrase: Sec
     Raises:
         MaterialError: the key has no such form, or nothing could read the passphrase back.
     """
-    if form is KeyFormat.TRADITIONAL and isinstance(key, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey):
+    if form is KeyFormat.TRADITIONAL and not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
         raise MaterialError(
-            "an EdDSA key has no traditional PEM form (RFC 8410 §7 defines PKCS#8 only): use format pkcs8"
+            "an EdDSA or ML-DSA key has no traditional PEM form (RFC 8410 §7 and RFC 9881 define PKCS#8 only): use format pkcs8"
         )
     plain = PrivateFormat.PKCS8 if form is KeyFormat.PKCS8 else PrivateFormat.TraditionalOpenSSL
     if passphrase is None:
@@ -276,7 +322,7 @@ class Scheme:
     """How one key signs.
 
     Args:
-        hash: ``None`` for EdDSA, which has its own; a weak one is in ``weak``.
+        hash: ``None`` for EdDSA and ML-DSA, which have their own; a weak one is in ``weak``.
         weak: SHA-1 or MD5, which no certificate builder takes.
         padding: of an RSA signature.
     """
@@ -307,7 +353,7 @@ def scheme(key: PrivateKey, wanted: SignatureSpec) -> Scheme:
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             if name is not None:
                 raise MaterialError(
-                    "EdDSA prescribes its own hash (RFC 8032): leave it out where the issuer's key is one"
+                    "EdDSA and ML-DSA prescribe their own hash (RFC 8032, FIPS 204): leave it out where the issuer's key is one"
                 )
             return Scheme(None)
         if name == "md5":

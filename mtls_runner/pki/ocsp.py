@@ -14,9 +14,9 @@ from cryptography.x509 import ocsp
 from mtls_runner.errors import MaterialError
 from mtls_runner.model.certificate import Defect, SignatureSpec
 from mtls_runner.model.revocation import OcspAnswer, ResponderSpec, Revocation, RevocationReason
-from mtls_runner.pki.crl import REASONS, stranger
+from mtls_runner.pki.crl import REASONS
 from mtls_runner.pki.forge import Issuer, is_proper_serial
-from mtls_runner.pki.keys import PrivateKey, scheme, subject_public_key
+from mtls_runner.pki.keys import PrivateKey, scheme, stranger, subject_public_key
 from mtls_runner.tls import asn1
 
 __all__ = ["Asked", "Signer", "Subject", "asked", "error_response", "ocsp_request", "ocsp_response"]

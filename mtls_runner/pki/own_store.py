@@ -37,6 +37,7 @@ class OwnStore:
         own: the user's own of them, as they were read.
         lineage: who issued whom.
         made: the PEM text of a certificate that the lab made, by id.
+        made_trust: as ``made``, with the others that an authority stands for.
         made_key: the file of its key.
     """
 
@@ -47,6 +48,7 @@ class OwnStore:
         own: Mapping[str, Own],
         lineage: Issuers,
         made: Callable[[str], bytes],
+        made_trust: Callable[[str], bytes],
         made_key: Callable[[str], Path | None],
     ) -> None:
         self._directory = directory
@@ -54,6 +56,7 @@ class OwnStore:
         self._own = own
         self._lineage = lineage
         self._made = made
+        self._made_trust = made_trust
         self._made_key = made_key
         self._lock = threading.Lock()
         self._notes: dict[str, None] = {}
@@ -156,7 +159,7 @@ class OwnStore:
         for one in ids:
             own = self._own.get(one)
             passphrase = self._certificates[one].passphrase if own is not None else None
-            parts += trust_parts(own, passphrase) if own is not None else [Part(one, self._made(one))]
+            parts += trust_parts(own, passphrase) if own is not None else [Part(one, self._made_trust(one))]
         path = self._bundles[ids] = self._file(parts)[0]
         return path
 

@@ -14,7 +14,8 @@ class PublicKeyFacts:
     """A certificate's key.
 
     Args:
-        kind: ``rsa``, ``rsa-pss``, ``ec``, ``ed25519``, ``ed448``, or what the library calls another; ``""``: unreadable.
+        kind: ``rsa``, ``rsa-pss``, ``ec``, ``ed25519``, ``ed448``, ``ml-dsa-44``, …, or what the library calls another; ``""``:
+            unreadable.
         bits: its size.
         curve: of an EC key, OpenSSL's short name (``prime256v1``) or its OID; ``explicit``: written out, parameter by
             parameter.
@@ -30,6 +31,7 @@ class PublicKeyFacts:
         return f"{self.kind.upper()} {self.bits}" if self.kind.startswith("rsa") else self.kind
 
 
+_SIZED = frozenset(("rsa", "rsa-pss", "ec", "dsa"))
 _CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 
 
@@ -46,4 +48,5 @@ def public_key(der: bytes) -> PublicKeyFacts:
     if kind == "ec":
         named = attempt(lambda: found.curve)
         curve = str(named[1]) if named is not None and named[0] == "named" else "explicit"
-    return PublicKeyFacts(kind, attempt(lambda: int(found.bit_size)) or 0, curve)
+    bits = attempt(lambda: int(found.bit_size)) if kind in _SIZED else None  # of others the library's own code breaks
+    return PublicKeyFacts(kind, bits or 0, curve)

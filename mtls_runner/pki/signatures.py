@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+from mtls_runner.pki.keys import MlDsaPublicKey
 from mtls_runner.pki.lenient import load_certificate
 
 __all__ = ["signed_by"]
@@ -28,7 +29,7 @@ def signed_by(der: bytes, issuer: bytes) -> bool | None:
             key.verify(signature, signed, *_rsa(method))
         elif isinstance(key, ec.EllipticCurvePublicKey):
             key.verify(signature, signed, ec.ECDSA(_hash(method.hash_algo)))
-        elif isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
+        elif isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey | MlDsaPublicKey):
             key.verify(signature, signed)
         else:
             return None

@@ -25,6 +25,7 @@ from mtls_runner.model.endpoint import ChainSpec, ClientAuth, ClientSpec, KeySou
 from mtls_runner.model.observation import Reason
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import RevocationCheck
+from mtls_runner.tls.groups import ML_KEM
 from mtls_runner.tls.sockets import record
 
 __all__ = ["VERSIONS", "Problem", "client_context", "load", "load_crls", "load_trust", "server_context", "unsupported"]
@@ -229,10 +230,12 @@ def unsupported(spec: ServerSpec | ClientSpec) -> str | None:
 
 
 def _can_set(group: str) -> bool:
-    """Python 3.11.2 (Debian 12's) looks for an elliptic curve of that name, and X25519 is a group without one.
+    """It looks for the curve of that name: ML-KEM is none, nor is X25519 to Python 3.11.2 (Debian 12's).
 
     A name that nobody knows is told where the context is made.
     """
+    if group.lower() in ML_KEM:
+        return False
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).set_ecdh_curve(_CURVES.get(group, group))
     except ssl.SSLError:

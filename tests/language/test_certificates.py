@@ -160,6 +160,7 @@ def test_name_constraints(load_text: Load) -> None:
     ("typed", "key"),
     [
         ("ed448", KeySpec(KeyAlgorithm.ED448)),
+        ("ml-dsa-65", KeySpec(KeyAlgorithm.ML_DSA_65)),
         ("{algorithm: rsa-3072}", KeySpec(KeyAlgorithm.RSA_3072)),
         (
             "{algorithm: rsa-2048, format: traditional, cipher: des3}",

@@ -46,6 +46,7 @@ class Fields(TypedDict, total=False):
     signature: SignatureSpec
     extensions: tuple[Extension, ...]
     defects: tuple[Defect, ...]
+    count: int
     files: OwnFiles | None
 
 

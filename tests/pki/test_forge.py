@@ -5,6 +5,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from mtls_runner.errors import MaterialError
 from mtls_runner.model.certificate import (
@@ -14,11 +17,14 @@ from mtls_runner.model.certificate import (
     KeyAlgorithm,
     KeySpec,
     Moment,
+    Secret,
     SignatureSpec,
 )
 from mtls_runner.model.endpoint import ChainSpec
 from mtls_runner.pki import Store
 from mtls_runner.pki.keys import KeyPool
+from mtls_runner.pki.public_keys import public_key
+from mtls_runner.pki.signatures import signed_by
 
 from . import openssl
 from .conftest import MakeStore
@@ -42,7 +48,10 @@ def dates(certificate: Path) -> tuple[datetime, datetime]:
     return datetime.fromisoformat(f"{begin}+00:00"), datetime.fromisoformat(f"{end}+00:00")
 
 
-@pytest.mark.parametrize("algorithm", list(KeyAlgorithm))
+ML_DSA = (KeyAlgorithm.ML_DSA_44, KeyAlgorithm.ML_DSA_65, KeyAlgorithm.ML_DSA_87)
+
+
+@pytest.mark.parametrize("algorithm", [one for one in KeyAlgorithm if one not in ML_DSA])
 def test_each_algorithm_issues_and_is_issued(make: MakeStore, algorithm: KeyAlgorithm) -> None:
     store = make(authority(key=key(algorithm)), leaf("by-it", issuer="ca"), leaf("of-it", key=key(algorithm)))
     assert [code(store, certificate) for certificate in ("ca", "by-it", "of-it")] == [0, 0, 0]
@@ -52,6 +61,47 @@ def test_each_algorithm_issues_and_is_issued(make: MakeStore, algorithm: KeyAlgo
     assert openssl.output("pkey", "-pubout", "-in", of_it.key_path) == public
     level_2 = code(store, "of-it", "ca", "-auth_level", "2")
     assert level_2 == (WEAK_KEY if algorithm is KeyAlgorithm.RSA_1024 else 0)
+
+
+@pytest.mark.parametrize("algorithm", ML_DSA)
+def test_ml_dsa_issues_and_is_issued(make: MakeStore, algorithm: KeyAlgorithm) -> None:
+    """openssl reads such certificates from 3.5 on; the library that cryptography brings along is newer."""
+    bad = (Defect.WRONG_SIGNATURE_KEY, Defect.CORRUPTED_SIGNATURE)
+    store = make(
+        authority(key=key(algorithm)),
+        leaf("by-it", issuer="ca"),
+        leaf("of-it", key=key(algorithm), passphrase=Secret("secret")),
+        *(leaf(defect.value, defects=(defect,)) for defect in bad),
+    )
+    ca = x509.load_der_x509_certificate(store.credential("ca").der)
+    for certificate in ("ca", "by-it", "of-it"):
+        x509.load_der_x509_certificate(store.credential(certificate).der).verify_directly_issued_by(ca)
+        assert signed_by(store.credential(certificate).der, store.credential("ca").der)
+    for defect in bad:
+        with pytest.raises(InvalidSignature):
+            x509.load_der_x509_certificate(store.credential(defect.value).der).verify_directly_issued_by(ca)
+        assert signed_by(store.credential(defect.value).der, store.credential("ca").der) is False
+    of_it = store.credential("of-it")
+    assert of_it.key_path is not None
+    public = x509.load_der_x509_certificate(of_it.der).public_key()
+    assert load_pem_private_key(of_it.key_path.read_bytes(), b"secret").public_key() == public
+    assert str(public_key(of_it.der)) == algorithm
+
+
+def test_an_authority_that_is_trusted_as_several(make: MakeStore) -> None:
+    store = make(
+        authority("many", subject="CN=Partner CA,O=Lab", count=3),
+        leaf("good", issuer="many"),
+        authority("alone", count=1),
+    )
+    names = openssl.output("crl2pkcs7", "-nocrl", "-certfile", store.bundle(["many", "alone"]))
+    shown = openssl.output("pkcs7", "-print_certs", "-noout", text=names.encode()).replace(" = ", "=")
+    assert re.findall(r"subject=(.*)\nissuer=(.*)", shown) == [
+        (name, name)
+        for name in ("O=Lab, CN=Partner CA", "O=Lab, CN=Partner CA 2", "O=Lab, CN=Partner CA 3", "CN=alone")
+    ]
+    assert code(store, "good", "many") == 0
+    assert code(store, "good", "alone") == NO_ISSUER
 
 
 def test_a_chain_of_depth_four(make: MakeStore) -> None:
@@ -242,7 +292,7 @@ def test_weak_hashes(make: MakeStore, algorithm: KeyAlgorithm, signature: Signat
     [
         (KeyAlgorithm.EC_P256, SignatureSpec("md5"), "no object identifier"),
         (KeyAlgorithm.EC_P256, SignatureSpec(pss=True), "only an RSA key"),
-        (KeyAlgorithm.ED25519, SignatureSpec("sha256"), "prescribes its own hash"),
+        (KeyAlgorithm.ED25519, SignatureSpec("sha256"), "prescribe their own hash"),
         (KeyAlgorithm.RSA_2048, SignatureSpec("sha257"), "'sha257' is not one of the hashes"),
         (KeyAlgorithm.RSA_1024, SignatureSpec("sha512", pss=True), "can't be made"),
     ],

@@ -42,6 +42,7 @@ from mtls_runner.model.observation import ClientView
 from mtls_runner.model.port import Client, Material
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.tls.context import Problem
+from mtls_runner.tls.groups import unknown_group
 from mtls_runner.tls.http_response import LONGEST_HEAD
 
 __all__ = ["CurlClient"]
@@ -137,6 +138,8 @@ class CurlClient(Client):
             return "curl looks for CRLs only where it has some (--crlfile)"
         if has_gap(client.tls):
             return "curl takes a lowest and a highest TLS version, and can't leave out one between them"
+        if (unknown := unknown_group(client.groups, "openssl", self.library_version())) is not None:
+            return unknown
         if client.alpn not in _ALPN:
             return "curl offers h2 and http/1.1 by ALPN, http/1.1 alone, or nothing"
         if "h2" in client.alpn and "HTTP2" not in binary.features:

@@ -31,6 +31,7 @@ from mtls_runner.runtimes.installed import Installed
 from mtls_runner.runtimes.ports import reserved_port
 from mtls_runner.runtimes.process import Finished, Unfinished, finish
 from mtls_runner.runtimes.template import Inexpressible, render
+from mtls_runner.tls.groups import unknown_group
 
 __all__ = ["DeclaredToolClient"]
 
@@ -73,8 +74,17 @@ class DeclaredToolClient(Client):
         with self._lock:
             if client not in self._expressible:
                 title = self._implementation.title
-                self._expressible[client] = inexpressible(client, self._declared, title) or self._unwritable(client)
+                self._expressible[client] = (
+                    inexpressible(client, self._declared, title)
+                    or self._unwritable(client)
+                    or self._too_old_for(client)
+                )
             return self._expressible[client]
+
+    def _too_old_for(self, client: ClientSpec) -> str | None:
+        if not client.groups:  # asking for versions takes a process
+            return None
+        return unknown_group(client.groups, self._declared.dialect.name, self.library_version() or self.version())
 
     def _unwritable(self, client: ClientSpec) -> str | None:
         known = {**placeholders(client), **self._installed.names()}

@@ -70,6 +70,7 @@ var modes = map[string]tls.ClientAuthType{
 var groups = map[string]tls.CurveID{
 	"X25519": tls.X25519, "x25519": tls.X25519, "P-256": tls.CurveP256, "prime256v1": tls.CurveP256, "secp256r1": tls.CurveP256,
 	"P-384": tls.CurveP384, "secp384r1": tls.CurveP384, "P-521": tls.CurveP521, "secp521r1": tls.CurveP521,
+	"X25519MLKEM768": 4588, // since Go 1.24; the program is built with older ones, too
 }
 
 func main() {
