@@ -5,9 +5,10 @@ Each table stands here once, with its source. ``tls.hints`` has the sentences fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from mtls_runner.model.case import satisfies
 from mtls_runner.model.endpoint import TlsVersion
 from mtls_runner.model.observation import Outcome, Reason
 
@@ -15,12 +16,14 @@ __all__ = [
     "ALERTS",
     "CURL_EXITS",
     "HANDSHAKE_TYPES",
+    "ML_KEM",
     "REASONS",
     "SIGNATURE_SCHEMES",
     "VERIFY_CODES",
     "WIRE_VERSIONS",
     "VerifyCode",
     "alert_name",
+    "unknown_group",
     "verify_reason",
 ]
 
@@ -323,3 +326,23 @@ SIGNATURE_SCHEMES: Mapping[int, str] = {
     0x0905: "mldsa65",
     0x0906: "mldsa87",
 }
+
+#: With ML-KEM (FIPS 203), alone or beside a curve; in small letters, as OpenSSL takes the names in any.
+ML_KEM = frozenset(
+    ("x25519mlkem768", "secp256r1mlkem768", "secp384r1mlkem1024", "mlkem512", "mlkem768", "mlkem1024"),
+)
+_SINCE: Mapping[str, tuple[str, str]] = {"openssl": ("OpenSSL", "3.5"), "go": ("Go", "1.24")}
+
+
+def unknown_group(groups: Iterable[str], library: str, version: str) -> str | None:
+    """Why a TLS library can't be told these groups, for people; ``None``: it can, or nobody knows.
+
+    Args:
+        library: as dialects are called.
+        version: its own; ``""``: it does not tell.
+    """
+    title, since = _SINCE.get(library, ("", ""))
+    for group in groups:
+        if group.lower() in ML_KEM and since and version and not satisfies(version, f">={since}"):
+            return f"{title} {version} has no group {group}: ML-KEM came with {since}"
+    return None

@@ -25,7 +25,7 @@ from mtls_runner.model.endpoint import ChainSpec, ClientAuth, ClientSpec, KeySou
 from mtls_runner.model.observation import Reason
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import RevocationCheck
-from mtls_runner.tls.groups import ML_KEM
+from mtls_runner.tls import ML_KEM
 from mtls_runner.tls.sockets import record
 
 __all__ = ["VERSIONS", "Problem", "client_context", "load", "load_crls", "load_trust", "server_context", "unsupported"]

@@ -41,8 +41,8 @@ from mtls_runner.model.endpoint import Address, ClientSpec, ProxyProtocol, Verif
 from mtls_runner.model.observation import ClientView
 from mtls_runner.model.port import Client, Material
 from mtls_runner.model.revocation import RevocationCheck
+from mtls_runner.tls import unknown_group
 from mtls_runner.tls.context import Problem
-from mtls_runner.tls.groups import unknown_group
 from mtls_runner.tls.http_response import LONGEST_HEAD
 
 __all__ = ["CurlClient"]

@@ -31,7 +31,7 @@ from mtls_runner.runtimes.installed import Installed
 from mtls_runner.runtimes.ports import reserved_port
 from mtls_runner.runtimes.process import Finished, Unfinished, finish
 from mtls_runner.runtimes.template import Inexpressible, render
-from mtls_runner.tls.groups import unknown_group
+from mtls_runner.tls import unknown_group
 
 __all__ = ["DeclaredToolClient"]
 
