@@ -207,7 +207,13 @@ def _one_or_more(seen: Seen) -> Written:
 
 def command(case: str, side: str, names: Sequence[str]) -> str:
     """What measures a case anew at these servers, or clients, with whatever version is installed."""
-    return shlex.join(["mtls-run", "conformance", f"--{side}s", ",".join(names), "--fault", case])
+    return f"mtls-run conformance --{side}s {','.join(names)} --fault {_quoted(case)}"
+
+
+def _quoted(text: str) -> str:
+    """For a shell; an apostrophe is easier to read between double quotes."""
+    plain = not any(sign in text for sign in '"$`\\!')
+    return f'"{text}"' if plain and "'" in text else shlex.quote(text)
 
 
 class _Needed:

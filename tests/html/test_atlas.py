@@ -67,7 +67,7 @@ def test_a_cell_tells_what_was_seen_and_how_to_see_it_again(tab: Browser, atlas:
     assert "server-refused: unknown-ca" in text
     assert "CERTIFICATE_VERIFY_FAILED" in text
     assert "both ends trust the other's authority: \u2713 accepted" in text
-    assert "mtls-run conformance --servers python --fault 'the client'\"'\"'s authority is not trusted'" in text
+    assert 'mtls-run conformance --servers python --fault "the client\'s authority is not trusted"' in text
     assert "server: {backend: python, certificate: good, trust: [root, bare-root]}" in text
     assert "expect: {server-refused: unknown-ca}" in text
     tab.value("document.querySelector('dialog .close').click()")

@@ -206,7 +206,8 @@ function open(number, index) {
   dialog.showModal();
   dialog.scrollTop = 0;
 }
-const quoted = (text) => (/^[\w@%+=:,.\/-]+$/.test(text) ? text : "'" + text.replaceAll("'", "'\"'\"'") + "'");
+const quoted = (text) => /^[\w@%+=:,.\/-]+$/.test(text) ? text
+  : /["$`\\!]/.test(text) ? "'" + text.replaceAll("'", "'\"'\"'") + "'" : '"' + text + '"';
 
 const again = (names, faults) => ["mtls-run conformance", `--${view}s ${names.join(",")}`, ...faults.map((name) => "--fault " + quoted(name))].join(" ");
 
