@@ -277,17 +277,6 @@ class Store:
         """A sentence that names the lab's copies of the user's own files, with those files' names in their places."""
         return self._brought.users_names(text) if self._brought is not None else text
 
-    def write_all(self) -> None:
-        """Write everything, for people who keep the directory.
-
-        Raises:
-            MaterialError: something can't be made.
-        """
-        for certificate in self._certificates:
-            self.credential(certificate)
-        for crl in self._crls:
-            self.crl((crl,))
-
     def _new_forge(self, start: datetime, pool: KeyPool, progress: Progress | None) -> Forge:
         specs = self._certificates.values()
         needed = {spec.issuer for spec in specs} | {spec.key.same_as for spec in specs}

@@ -1,6 +1,6 @@
-"""The field's own names and numbers: versions, handshake messages, alerts, verify codes, curl exits, reasons.
+"""The field's own names and numbers: versions, handshake messages, alerts, verify codes, and the reasons of each outcome.
 
-Each table stands here once, with its source. ``tls.hints`` has the sentences for people.
+Each table stands here once, with its source. :mod:`mtls_runner.model` has the sentences for people.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from mtls_runner.model.observation import Outcome, Reason
 
 __all__ = [
     "ALERTS",
-    "CURL_EXITS",
     "HANDSHAKE_TYPES",
     "ML_KEM",
     "REASONS",
@@ -229,25 +228,6 @@ def verify_reason(code: int) -> Reason | None:
     known = VERIFY_CODES.get(code)
     return known.reason if known else Reason.OTHER
 
-
-#: curl's exit codes that this lab meets (curl's manual, EXIT CODES).
-CURL_EXITS: Mapping[int, str] = {
-    0: "OK",
-    6: "COULDNT_RESOLVE_HOST",
-    7: "COULDNT_CONNECT",
-    28: "OPERATION_TIMEDOUT",
-    35: "SSL_CONNECT_ERROR",
-    43: "BAD_FUNCTION_ARGUMENT",
-    52: "GOT_NOTHING",
-    55: "SEND_ERROR",
-    56: "RECV_ERROR",
-    58: "SSL_CERTPROBLEM",
-    59: "SSL_CIPHER",
-    60: "PEER_FAILED_VERIFICATION",
-    77: "SSL_CACERT_BADFILE",
-    82: "SSL_CRL_BADFILE",
-    91: "SSL_INVALIDCERTSTATUS",
-}
 
 #: What a verifier can hold against the other end's certificate.
 _VERDICTS = frozenset(entry.reason for entry in VERIFY_CODES.values() if entry.reason is not None)

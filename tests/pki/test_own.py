@@ -590,7 +590,7 @@ def test_the_labs_own_material_has_no_problem(mine: Mine) -> None:
 
 def test_own_copies_are_private(mine: Mine, make: MakeStore) -> None:
     store = make(own(certificate=mine.file("c.pem", mine.certificate("leaf"), mine.key("leaf")), passphrase=RIGHT))
-    store.write_all()
+    store.credential("leaf")
     modes = {path.stat().st_mode & 0o777 for path in store.directory.rglob("*") if path.is_file()}
     assert modes == {0o600}
 

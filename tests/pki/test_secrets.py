@@ -68,6 +68,7 @@ def test_problems_of_wrong_passphrases(tmp_path: Path, make: MakeStore) -> None:
 
 def test_no_file_but_the_passphrase_file_holds_the_passphrase(make: MakeStore) -> None:
     store = make(authority(), leaf("leaf", passphrase=Secret(SECRET)))
-    store.write_all()
+    for name in ("ca", "leaf"):
+        store.credential(name)
     holders = [path.name for path in store.directory.rglob("*") if path.is_file() and SECRET in path.read_text()]
     assert holders == ["leaf.passphrase"]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from mtls_runner.model import HINTS, MEANINGS
 from mtls_runner.model.observation import Outcome, Reason
-from mtls_runner.tls import ALERTS, CURL_EXITS, REASONS, VERIFY_CODES, alert_name, verify_reason
+from mtls_runner.tls import ALERTS, REASONS, VERIFY_CODES, alert_name, verify_reason
 from mtls_runner.tls.openssl_errors import SSL_REASONS, openssl_errors
 from mtls_runner.tls.rules import alert_reasons
 
@@ -68,14 +67,6 @@ def test_every_reason_belongs_to_an_outcome_and_can_be_told_to_people() -> None:
 def test_reasons_read_off_alerts_are_reasons_to_refuse() -> None:
     allowed = frozenset().union(*(alert_reasons(alert, "") for alert in ALERTS.values()))
     assert allowed - {Reason.NAME_MISMATCH} <= REASONS[Outcome.SERVER_REFUSED]
-
-
-def test_curl_exits_are_those_of_its_manual() -> None:
-    page = subprocess.run(["curl", "--manual"], capture_output=True, text=True, check=False).stdout
-    if "EXIT CODES" not in page:
-        pytest.skip("this curl was built without its manual")
-    codes = {int(number) for number in re.findall(r"^ {7}(\d+) +\S", page.split("EXIT CODES", 1)[1], re.MULTILINE)}
-    assert {code for code in CURL_EXITS if code} <= codes
 
 
 def test_symbols_of_openssl_errors_are_those_of_its_header() -> None:
