@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mtls_runner.engine.let_in import let_in
+from mtls_runner.engine.what_to_mend import let_in
 from mtls_runner.model import listed, sentence
 from mtls_runner.model.blame import blame
 from mtls_runner.model.case import Expectation, Plan

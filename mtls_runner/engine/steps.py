@@ -110,7 +110,7 @@ def cannot_go_on(case: Case, tool: Callable[[ClientTraits], Client]) -> str | No
 
 def not_judged(plan: Plan, case: Case, error: LabError, step: Step | None = None) -> Verdict:
     """Of what broke, with the log of a server that did not start."""
-    from mtls_runner.engine.let_in import blamed
+    from mtls_runner.engine.what_to_mend import blamed
 
     text, reason = str(error), None
     if isinstance(error, ServerUnusable):
