@@ -10,6 +10,7 @@ from typing import Any
 
 from mtls_runner.conformance.catalogue import Combination
 from mtls_runner.conformance.difference import Change
+from mtls_runner.conformance.from_verdicts import steady
 from mtls_runner.conformance.measurement import (
     CellKind,
     MeasuredCase,
@@ -18,7 +19,6 @@ from mtls_runner.conformance.measurement import (
     MeasuredFile,
     Measurement,
     Seen,
-    steady,
 )
 from mtls_runner.errors import UsageError
 from mtls_runner.model.observation import Outcome, Reason

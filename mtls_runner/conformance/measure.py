@@ -10,16 +10,8 @@ from pathlib import Path
 from mtls_runner.conformance.case import CatalogueFile, by_file
 from mtls_runner.conformance.catalogue import Combination, combination, plan_of, plans, scenario_files
 from mtls_runner.conformance.cell_key import CellKeys, declaration
-from mtls_runner.conformance.measurement import (
-    MOST_REASONS,
-    CellKind,
-    CellName,
-    MeasuredCell,
-    MeasuredEnd,
-    Measurement,
-    measured,
-    measured_cell,
-)
+from mtls_runner.conformance.from_verdicts import measured, measured_cell
+from mtls_runner.conformance.measurement import MOST_REASONS, CellKind, CellName, MeasuredCell, MeasuredEnd, Measurement
 from mtls_runner.conformance.scope import (
     ChosenClient,
     ChosenServer,

@@ -14,9 +14,10 @@ from mtls_runner.conformance.catalogue import Combination, plans
 from mtls_runner.conformance.collector import Collector
 from mtls_runner.conformance.console import lines
 from mtls_runner.conformance.facts import collapsed
+from mtls_runner.conformance.from_verdicts import measured
 from mtls_runner.conformance.json_form import json_text, read_json
 from mtls_runner.conformance.markdown import markdown, same
-from mtls_runner.conformance.measurement import Measurement, measured
+from mtls_runner.conformance.measurement import Measurement
 from mtls_runner.conformance.table import OutcomeTable, outcome_table
 from mtls_runner.engine import RunOptions, run
 from mtls_runner.errors import UsageError

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from mtls_runner.conformance.case import CatalogueFile, by_file
+from mtls_runner.conformance.from_verdicts import measured
 from mtls_runner.conformance.markdown import markdown, same
-from mtls_runner.conformance.measurement import Measurement, measured
+from mtls_runner.conformance.measurement import Measurement
 from mtls_runner.conformance.table import outcome_table
 from mtls_runner.model.observation import Outcome
 

@@ -8,7 +8,8 @@ import pytest
 
 from mtls_runner.conformance.case import by_file
 from mtls_runner.conformance.catalogue import plans
-from mtls_runner.conformance.measurement import MeasuredEnd, measured
+from mtls_runner.conformance.from_verdicts import measured
+from mtls_runner.conformance.measurement import MeasuredEnd
 from mtls_runner.conformance.page import page
 from mtls_runner.engine import run
 from mtls_runner.model.verdict import CaseFinished

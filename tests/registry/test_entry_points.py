@@ -185,7 +185,7 @@ import os, sys
 from mtls_runner.conformance.catalogue import plan_of, scenario_files
 from mtls_runner.conformance.table import outcome_table
 from mtls_runner.conformance.case import by_file
-from mtls_runner.conformance.measurement import measured
+from mtls_runner.conformance.from_verdicts import measured
 from mtls_runner.conformance.markdown import markdown
 from mtls_runner.engine import run
 from mtls_runner.language import Overrides
