@@ -23,7 +23,7 @@ _LEAST_AGE = 60.0
 
 
 class AtomicFile:
-    """One file.
+    """A file that is written beside its predecessor, and takes its place when it is whole.
 
     Args:
         path: where to; ``-`` is standard output. What is no regular file (a pipe, a device) is written directly.

@@ -36,7 +36,7 @@ class Interruption:
         _thread.interruption = self
 
     def interrupt(self) -> None:
-        """From now on."""
+        """Every wait under it ends now, and from now on."""
         with self._lock:
             self.happened.set()
             for end in self._ends:

@@ -31,7 +31,7 @@ _COLUMNS = 100
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """The command line."""
+    """The command line of ``try``, as click read it."""
 
     url: str
     certificate: str | None = None
@@ -46,7 +46,7 @@ class Typed:
 
 
 def try_endpoint(typed: Typed, save: str | None, color: str) -> ExitCode:
-    """Try it, and tell.
+    """Make one attempt at an endpoint, and show what came of it.
 
     Args:
         typed: the command line.
@@ -71,7 +71,7 @@ def try_endpoint(typed: Typed, save: str | None, color: str) -> ExitCode:
 
 
 def tried(typed: Typed) -> Attempt:
-    """What came of it.
+    """Make the attempt that was typed.
 
     Raises:
         UsageError: what was typed is wrong.
@@ -109,7 +109,7 @@ def _file(name: str | None) -> Path | None:
 
 
 def _passphrase(file: str | None) -> Secret | None:
-    """From the file, or the environment."""
+    """The passphrase of the client's key, from the file or the environment."""
     if file is None:
         known = os.environ.get(PASSPHRASE)
         return Secret(known) if known is not None else None

@@ -21,29 +21,29 @@ __all__ = ["backends", "cases", "clients", "implementations", "paths", "reports"
 
 
 def backends(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """For ``--backend``."""
+    """Names of backends, for ``--backend``."""
     return _offered(registry().backends, incomplete)
 
 
 def clients(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """For ``--tool``."""
+    """Names of clients, for ``--tool``."""
     return _offered(registry().clients, incomplete)
 
 
 def implementations(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """For ``implementation show`` and ``check``."""
+    """Names of declarations, for ``implementation show`` and ``check``."""
     from mtls_runner.cli.implementation import declarations
 
     return _offered(sorted(declarations()), incomplete)
 
 
 def reports(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """For ``--report``."""
+    """Names of reporters, for ``--report``."""
     return _offered((f"{name}=" for name in reporters()), incomplete)
 
 
 def tags(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """For ``--tag``: of the files that were typed."""
+    """Tags of the files that were typed, for ``--tag``."""
     # the option itself is not complete yet, so that click has not looked at what stands before it
     typed = ctx.params.get("paths") or os.environ.get("COMP_WORDS", "").split()
     plans = [_plan(path) for path in typed if path.endswith((".yaml", ".yml"))]
@@ -51,7 +51,7 @@ def tags(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[C
 
 
 def cases(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """For a case's name behind its file."""
+    """Names of a file's cases, where one is typed behind the file."""
     plan = _plan(str(ctx.params.get("file") or ""))
     return _offered(map(_typed, _names(plan)), incomplete)
 

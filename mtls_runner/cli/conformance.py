@@ -51,7 +51,7 @@ _MOST_TOLD = 40
 
 @dataclass(frozen=True, slots=True)
 class ConformanceRequest:
-    """What was typed."""
+    """The command line of ``conformance``, as click read it."""
 
     servers: Sequence[str]
     clients: Sequence[str]

@@ -42,7 +42,7 @@ _BY_CHANCE = (Reason.ADDRESS_IN_USE, Reason.MISSING_FILE)
 
 @dataclass(slots=True)
 class _Proof:
-    """What was seen of one end.
+    """What the catalogue has shown of an implementation as a server, or as a client.
 
     Args:
         name: of the implementation.
@@ -222,7 +222,7 @@ def _meanings(patterns: Sequence[Pattern]) -> frozenset[str]:
 
 
 def _reasons(case: Case) -> set[str]:
-    """Those that it expects."""
+    """The reasons that a case expects."""
     checks = [check for check in case.expect.checks if check.path == "reason"]
     return {str(alternative.value) for check in checks for alternative in check.alternatives}
 

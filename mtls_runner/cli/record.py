@@ -87,7 +87,7 @@ class RecordListener:
         self.notes: dict[str, None] = {}
 
     def heard(self, event: Event) -> None:
-        """An event of a run."""
+        """Count and show an event of the run that records."""
         if isinstance(event, Noted):
             self.notes.setdefault(event.text)
         elif self._progress is not None and isinstance(event, CaseStarted):

@@ -35,7 +35,7 @@ __all__ = ["Audience", "Choice", "Outlet", "Report", "RunRequest", "reports", "r
 
 @dataclass(slots=True)
 class Outlet:
-    """One reporter.
+    """A reporter, with what it is called where it breaks.
 
     Args:
         name: for people, when it breaks.

@@ -178,7 +178,7 @@ def _tell_entry(entry: TypedCase, names: dict[ServerSpec, str], page: Page) -> N
 
 
 class _Scribe:
-    """Writes down who comes.
+    """Prints a line for each connection.
 
     Args:
         page: where to.

@@ -139,7 +139,7 @@ class PythonConnection:
 
     @property
     def view(self) -> ClientView:
-        """Of the last request."""
+        """What the client saw of the last request."""
         if self._view is None:
             self._view = self._told()
         return self._view
@@ -283,7 +283,7 @@ class PythonConnection:
         self.resumed = tls.session_reused
 
     def _told(self) -> ClientView:
-        """As the lab's own noun."""
+        """The client's view, of what is known by now."""
         seen, before = self.transcript.size, self._before
         if before is None or before[0] != seen or self.symbol or self.timed_out:
             view = self._all_told()

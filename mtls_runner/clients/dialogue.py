@@ -95,7 +95,7 @@ class Dialogue:
         return True
 
     def _hear(self, until: bytes, deadline: Deadline, most: int) -> bool:
-        """Whether ``until`` came."""
+        """Read what comes; whether ``until`` was in it."""
         kept, window = bytearray(), b""
         data, self._rest = self._rest, b""
         while True:

@@ -35,7 +35,7 @@ _TITLES = {
 
 
 def atlas_markdown(measurement: Measurement) -> str:
-    """The whole page."""
+    """``docs/atlas.md`` as a whole."""
     return "\n".join(_lines(measurement)) + "\n"
 
 

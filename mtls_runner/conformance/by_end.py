@@ -26,7 +26,7 @@ _IN = (Outcome.ACCEPTED, Outcome.ANSWERED, Outcome.SERVER_STARTED)
 
 
 class StandState(StrEnum):
-    """Of a case at an end."""
+    """What an end does with a case, in a word."""
 
     IN = "in"
     OUT = "out"

@@ -106,7 +106,7 @@ def _document() -> Mapping[str, Any]:
 
 
 def against_verifiers() -> tuple[AgainstVerifiers, ...]:
-    """All that are known."""
+    """All known places where ends differ from verifiers."""
     told = _document()["against_verifiers"]
     return tuple(AgainstVerifiers(tuple(one["cases"]), tuple(one["ends"]), one["takes"], one["why"]) for one in told)
 
@@ -128,7 +128,7 @@ def asked(file: str, case: str) -> tuple[str, str] | None:
 
 
 def divergences_markdown(measurement: Measurement) -> str:
-    """The whole page."""
+    """``docs/divergences.md`` as a whole."""
     return "\n".join(_lines(measurement)) + "\n"
 
 

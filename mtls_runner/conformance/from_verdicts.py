@@ -95,7 +95,7 @@ def _case(
 
 
 def measured_cell(verdict: Verdict, *, as_expected: bool | None = None, key: str = "") -> MeasuredCell:
-    """Of a verdict.
+    """The cell that a verdict makes.
 
     Args:
         verdict: of a case.

@@ -62,7 +62,7 @@ class Unit:
         return self.only(left) if left else None
 
     def only(self, ids: Mapping[str, tuple[CellName, str]]) -> Unit:
-        """With some of its cases."""
+        """A plan with some of its cases."""
         cases = tuple(case for case in self.plan.cases if case.id in ids)
         return Unit(self.server, replace(self.plan, cases=cases), ids)
 

@@ -75,7 +75,7 @@ class Seen(Conclusion):
 
 @dataclass(frozen=True, slots=True)
 class MeasuredCell:
-    """One case at one place.
+    """What is known of one case at one place.
 
     Args:
         kind: what is known.
@@ -157,7 +157,7 @@ class MeasuredFile:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """All of it.
+    """What was measured of the whole catalogue, or of the part that was chosen.
 
     Args:
         files: in the catalogue's order.

@@ -18,7 +18,7 @@ __all__ = ["page"]
 
 
 def page(measurement: Measurement) -> str:
-    """The whole page."""
+    """``docs/atlas.html`` as a whole."""
     environment = Environment(
         loader=PackageLoader("mtls_runner.conformance"),
         autoescape=True,

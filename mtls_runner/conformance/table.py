@@ -65,7 +65,7 @@ class ReasonRow:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeTable:
-    """All of it.
+    """The catalogue's outcomes as rows of texts.
 
     Args:
         versions: of what took part.
@@ -90,7 +90,7 @@ class OutcomeTable:
 
 
 def outcome_table(measurement: Measurement) -> OutcomeTable:
-    """Put it together."""
+    """The table of a measurement."""
     files = measurement.files
     return OutcomeTable(
         measurement.versions,

@@ -43,7 +43,7 @@ _REFUSED = (Outcome.SERVER_REFUSED, Outcome.ANSWERED)
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What came of it.
+    """An attempt at an endpoint, and what came of it.
 
     Args:
         inputs: what was typed.

@@ -23,7 +23,7 @@ _QUIET = "</dev/null 2>/dev/null"
 
 
 class Commands:
-    """For one attempt, with its files and address.
+    """Lines to type for one attempt, with its files and address.
 
     Args:
         inputs: what was typed.

@@ -25,7 +25,7 @@ _STRENGTH = frozenset((_R.WEAK_KEY, _R.WEAK_DIGEST))
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One line.
+    """One thing that was compared, and whether it fits.
 
     Args:
         what: ``client's dates``, …

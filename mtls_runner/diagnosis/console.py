@@ -18,7 +18,7 @@ _NARROWEST = 40
 
 
 def show(tried: Attempt, page: Page, marks: Marks, columns: int) -> None:
-    """Write it all.
+    """Write an attempt for people.
 
     Args:
         tried: what came of it.

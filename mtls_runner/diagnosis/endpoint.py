@@ -43,7 +43,7 @@ class Endpoint:
 
 
 def endpoint(text: str, resolve: str | None = None) -> Endpoint:
-    """What was typed.
+    """The endpoint that was typed.
 
     Args:
         text: a URL; ``https://`` may be left out.

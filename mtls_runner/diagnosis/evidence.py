@@ -21,7 +21,7 @@ _FORBIDDEN = (401, 403)
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Of one attempt.
+    """All that is known of one attempt.
 
     Args:
         inputs: what was typed.
@@ -51,7 +51,7 @@ class Evidence:
 
     @property
     def status(self) -> int | None:
-        """Of the answer."""
+        """The HTTP status of the answer."""
         return self.view.response.status if self.view.response is not None else None
 
     @property

@@ -32,7 +32,7 @@ _BUNDLES = (
 
 @dataclass(frozen=True, slots=True)
 class AttemptInputs:
-    """What was typed.
+    """What an attempt is made with, as typed.
 
     Args:
         endpoint: where to.

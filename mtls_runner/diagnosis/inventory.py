@@ -60,7 +60,7 @@ class Inventory:
         return Verifier(who="server", trust=trust, purpose="clientAuth", depth=None, level=2)
 
     def client_verifies(self, client: ClientSpec) -> Verifier:
-        """How the client does."""
+        """How the client verifies the server's certificate."""
         return replace(client_verifies(client, {}), trust=self.trusted)
 
 

@@ -20,7 +20,7 @@ _PSS = ("rsa_pss_pss_sha256", "rsa_pss_pss_sha384", "rsa_pss_pss_sha512")
 
 
 def algorithms_for(key: PublicKeyFacts, version: str | None) -> tuple[str, ...]:
-    """By which it can sign a handshake.
+    """The signature algorithms by which a key can sign a handshake.
 
     Args:
         key: a certificate's.

@@ -89,7 +89,7 @@ def _gap(client: ClientSpec, wanted: Expectation, judgement: Judgement) -> str:
 
 
 class Culprit:
-    """Of one exchange.
+    """Looks for what is to blame for the refusal of one exchange.
 
     Args:
         plan: for certificates and CRLs.

@@ -46,7 +46,7 @@ def renews_client(case: Case) -> bool:
 
 
 def run_steps(lab: Lab, case: Case) -> Verdict:
-    """Until one does not pass.
+    """Run a case's steps until one does not pass.
 
     Raises:
         LabError: the server can't be started, though no step expects that.

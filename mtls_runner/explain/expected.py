@@ -36,7 +36,7 @@ _LONGEST = 60
 
 @dataclass(frozen=True, slots=True)
 class ExpectedInWords:
-    """A case's expectation.
+    """A case's expectation in words.
 
     Args:
         outcome: the first of those that will do; ``None``: it names none.
@@ -55,7 +55,7 @@ class ExpectedInWords:
 
 
 def expected(case: Case) -> ExpectedInWords:
-    """Of a case."""
+    """The expectation of a case in words."""
     checks = case.expect.checks
     outcomes = _values(checks, "outcome")
     reasons = _values(checks, "reason")

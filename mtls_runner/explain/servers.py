@@ -21,7 +21,7 @@ _SHOWN = 60
 
 
 def server(spec: ServerSpec, certificates: Mapping[str, CertificateSpec], name: str) -> Iterator[TextLine]:
-    """Its paragraphs, the heading first.
+    """Paragraphs about a server, the heading first.
 
     Args:
         spec: the server.

@@ -40,7 +40,7 @@ class ToldStage(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ToldStep:
-    """One step.
+    """One step of an exchange, told.
 
     Args:
         number: from 1.

@@ -31,13 +31,13 @@ class TextLine:
 
 
 def listed(words: Iterable[str], last: str = "and") -> str:
-    """``a, b and c``."""
+    """Words in a row: ``a, b and c``."""
     *front, end = words
     return f"{', '.join(front)} {last} {end}" if front else end
 
 
 def either(words: Iterable[str]) -> str:
-    """``a, b or c``."""
+    """Words to choose from: ``a, b or c``."""
     return listed(words, "or")
 
 
@@ -55,6 +55,6 @@ def titled(certificates: Mapping[str, CertificateSpec], name: str) -> str:
 
 
 def tls_names(versions: Sequence[TlsVersion]) -> str:
-    """``TLS 1.2 and 1.3``."""
+    """TLS versions for people: ``TLS 1.2 and 1.3``."""
     numbers = [version.value.removeprefix("TLSv") for version in versions]
     return f"TLS {listed('1.0' if number == '1' else number for number in numbers)}"

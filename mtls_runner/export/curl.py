@@ -19,7 +19,7 @@ NOBODY = "pki/nobody.crt"
 
 
 def curl(client: ClientSpec, server: ServerSpec, shop: Workshop, generated: dict[str, bytes]) -> list[str]:
-    """Its words, quoted.
+    """The words of a curl command, quoted for a shell.
 
     Args:
         client: what to do.

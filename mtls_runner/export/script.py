@@ -41,7 +41,7 @@ _SERVES = {
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What came of it.
+    """What was exported, and what had to be left out.
 
     Args:
         script: to run.
@@ -67,7 +67,7 @@ def export(
     *,
     without: Sequence[tuple[str, str]] = (),
 ) -> Exported:
-    """Write the directory.
+    """Write the directory with the script.
 
     Args:
         plan: loaded with curl as every case's client.

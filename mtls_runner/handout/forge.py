@@ -27,7 +27,7 @@ INDEX = "index.json"
 
 
 class ForgedFiles:
-    """What came of it.
+    """The files that were made, and what is said of them.
 
     Args:
         index: as written to :data:`INDEX`.

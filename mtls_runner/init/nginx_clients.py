@@ -43,7 +43,7 @@ class NginxClient:
 
 @dataclass(slots=True)
 class NginxClients:
-    """Everybody.
+    """All clients that an nginx configuration is tried with.
 
     Args:
         all: in order.

@@ -29,7 +29,7 @@ _LONGEST = 80
 
 @dataclass(slots=True)
 class Findings:
-    """What came of it.
+    """What was found while nginx was asked, beside the expectations themselves.
 
     Args:
         by: versions of what was asked.

@@ -30,7 +30,7 @@ _MOST = 400
 
 @dataclass(slots=True)
 class NginxCase:
-    """One of the scenario's.
+    """One case of the scenario for an nginx configuration.
 
     Args:
         name: of the case.

@@ -44,7 +44,7 @@ Certificates = Mapping[str, CertificateSpec]
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What will be seen.
+    """What will be seen of a case, by the descriptions alone.
 
     Args:
         outcome: accepted, or who refuses whom.
@@ -194,7 +194,7 @@ _HTTP = ("status", "headers", "body", "upstream_headers")
 
 
 def check_cases(context: Context, known: frozenset[str], planned: Iterable[Planned]) -> None:
-    """All of a file."""
+    """Check all cases of a file."""
     for one in planned:
         _CaseCheck(context, one, known).run()
 

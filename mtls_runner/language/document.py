@@ -45,7 +45,7 @@ class Plain(str):
 
 @dataclass(slots=True, eq=False)
 class Document:
-    """One file.
+    """One YAML file: its values, and the place of each.
 
     Args:
         path: as given.

@@ -48,7 +48,7 @@ def load_plan(path: Path, overrides: Overrides) -> Plan:
 
 
 def planned(document: Document, overrides: Overrides, *, recording: bool = False) -> Plan:
-    """A document, resolved.
+    """The plan of a document.
 
     Args:
         document: of a scenario file.

@@ -79,7 +79,7 @@ class ExpectationPlace:
 
 
 class RecordableFile:
-    """One scenario file.
+    """A scenario file whose missing expectations can be written into it.
 
     Args:
         path: of the file.

@@ -173,7 +173,7 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class MatrixCell:
-    """One combination.
+    """One combination of a matrix.
 
     Args:
         parameters: each axis with the value's label.

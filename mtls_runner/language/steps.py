@@ -72,7 +72,7 @@ class CaseSteps:
             yield Planned(self._place, ("steps", number, "expect"), server, self._expected[number], cases)
 
     def steps(self, case: Case, server: ServerDescription, client: ClientDescription) -> tuple[Step, ...]:
-        """For one cell.
+        """The steps of a case for one cell of its matrix.
 
         Args:
             case: the case without its steps.

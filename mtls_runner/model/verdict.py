@@ -32,7 +32,7 @@ __all__ = [
 
 
 class Status(StrEnum):
-    """Of a case."""
+    """What a case, or a step, came to."""
 
     PASS = "pass"  # noqa: S105 - a verdict
     FAIL = "fail"

@@ -57,7 +57,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """What signs a response."""
+    """The key and certificate that sign an OCSP response."""
 
     certificate: bytes = field(repr=False)
     key: PrivateKey = field(repr=False)

@@ -89,7 +89,7 @@ class Own:
 
 
 def read_own(files: OwnFiles, passphrase: Secret | None, start: datetime | None = None) -> Own:
-    """Read it all.
+    """Read the user's own certificate and key, as far as they can be read.
 
     Args:
         files: the user's.

@@ -68,7 +68,7 @@ def part_of(path: Path) -> Part:
 
 
 def certificate_parts(own: Own, passphrase: Secret | None, *, alone: bool) -> list[Part]:
-    """What an end presents.
+    """The files of the certificates that an end presents.
 
     Args:
         own: a leaf or authority.

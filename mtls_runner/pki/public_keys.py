@@ -36,7 +36,7 @@ _CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 
 
 def public_key(der: bytes) -> PublicKeyFacts:
-    """Of a certificate, DER."""
+    """The public key of a certificate (DER)."""
     loaded = load_certificate(der)
     found = attempt(lambda: loaded.public_key) if loaded is not None else None
     kind = attempt(lambda: str(found.algorithm)) if found is not None else None

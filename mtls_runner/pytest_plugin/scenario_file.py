@@ -67,7 +67,7 @@ class ScenarioFile(pytest.File):
 
 
 class CaseItem(pytest.Item):
-    """One case."""
+    """One case of a scenario file, as pytest's item."""
 
     def __init__(self, name: str, parent: ScenarioFile, *, case: Case, plan: Plan) -> None:
         super().__init__(name, parent)

@@ -34,7 +34,7 @@ def open_ended(case: Case) -> Case:
 
 @dataclass(frozen=True, slots=True)
 class Passes:
-    """What came of some cases.
+    """What some cases ended in, over several runs.
 
     Args:
         verdicts: of each pass that counts.

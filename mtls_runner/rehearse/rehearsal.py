@@ -40,7 +40,7 @@ class Date:
 
 @dataclass(frozen=True, slots=True)
 class RehearsedChange:
-    """What comes of a date.
+    """What changes at a date: cases before it and after it.
 
     Args:
         date: which.
@@ -53,7 +53,7 @@ class RehearsedChange:
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """All of it.
+    """A plan's dates, with what changes at each.
 
     Args:
         changes: in order, for every date one, also where nothing comes of it.

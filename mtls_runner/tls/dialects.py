@@ -80,7 +80,7 @@ def tls_version(text: str | None) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a line says.
+    """What a line of a program's log says of a connection.
 
     Args:
         line: as it came.

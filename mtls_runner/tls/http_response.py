@@ -227,7 +227,7 @@ class ResponseReader:
     # --- body ---
 
     def _body(self, fields: _Fields) -> Iterator[bytes]:
-        """RFC 9112 §6.3."""
+        """The body, by the length that the head tells (RFC 9112 §6.3)."""
         codings = [
             one.strip().lower() for name, value in fields if name == "transfer-encoding" for one in value.split(",")
         ]
@@ -263,7 +263,7 @@ class ResponseReader:
             return
 
     def _chunks(self) -> Iterator[bytes]:
-        """RFC 9112 §7.1."""
+        """The body that comes in chunks (RFC 9112 §7.1)."""
         while size := self._chunk_size():
             yield from self._bytes(size)
             while b"\n" not in self._buffer[:2] and len(self._buffer) < 2:

@@ -191,7 +191,7 @@ def _request(message: bytes, version: int, wanted: int) -> tuple[bytes, bytes]:
 
 
 class ServerHello(NamedTuple):
-    """What it says.
+    """What a ServerHello says: version, cipher suite, and what else was chosen.
 
     Args:
         version: as negotiated, on the wire (``0x0304``).

@@ -69,7 +69,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class CurlBinary:
-    """One curl.
+    """The installed curl: its version, what it is built on, and how it is run.
 
     Args:
         path: the executable.
@@ -124,7 +124,7 @@ class CurlBinary:
         outputs: Mapping[str, Sink] | None = None,
         clock: timedelta = timedelta(0),
     ) -> CurlRun:
-        """Run it once.
+        """Run curl once with these arguments.
 
         Args:
             groups: curl's options for each of its requests.

@@ -68,7 +68,7 @@ class _Place:
 
 @dataclass(frozen=True, slots=True)
 class _Ran:
-    """What came of one curl.
+    """What one run of curl wrote, of each of its requests.
 
     Args:
         files: of each request.
@@ -149,7 +149,7 @@ class CurlClient(Client):
         return None
 
     def probe(self, client: ClientSpec, address: Address, material: Material, deadline: Deadline) -> ClientView:
-        """One exchange.
+        """Make one connection and one request by curl.
 
         Raises:
             LabError: curl is missing, rejects its options or died; or the material can't be made.

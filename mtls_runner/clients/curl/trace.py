@@ -42,7 +42,7 @@ _SIGNATURE_ALGORITHMS = 13  # the IANA registry of extensions
 
 @dataclass(slots=True)
 class CurlTrace:
-    """What a trace holds.
+    """TLS messages, headers and connections of one curl, as its trace has them.
 
     Args:
         transcript: handshake messages and alerts.
@@ -99,7 +99,7 @@ class TraceReader:
 
     @property
     def found(self) -> CurlTrace:
-        """Of the connection that goes on."""
+        """What the trace has of the last connection, with which curl went on."""
         return self.connections[-1]
 
     def feed(self, data: bytes) -> None:

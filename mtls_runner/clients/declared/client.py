@@ -98,7 +98,7 @@ class DeclaredToolClient(Client):
         return None
 
     def probe(self, client: ClientSpec, address: Address, material: Material, deadline: Deadline) -> ClientView:
-        """One exchange.
+        """Make one connection and one request by the declared program.
 
         Raises:
             LabError: it is missing, or its declaration is wrong.

@@ -65,7 +65,7 @@ def client_view(
     command: str,
     local_port: int | None,
 ) -> ClientView:
-    """As the lab's own noun.
+    """What the program wrote, as a :class:`~mtls_runner.model.observation.ClientView`.
 
     Args:
         name, version: of the tool.

@@ -76,7 +76,7 @@ def dialect(name: str) -> Dialect:
 
 
 def read_implementation(path: Path, *, name: str = "", shipped: bool = False) -> Implementation:
-    """A declaration.
+    """Read and check a declaration.
 
     Args:
         path: of the file.

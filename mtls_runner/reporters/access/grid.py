@@ -15,7 +15,7 @@ UNTRIED = "·"
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Rows and columns.
+    """A table of texts: clients against doors.
 
     Args:
         corner: what the first column holds.

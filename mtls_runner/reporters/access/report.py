@@ -74,7 +74,7 @@ class AccessFile(AccessReporter):
 
 
 class AccessConsole(AccessReporter):
-    """On the console.
+    """Shows who gets in where on the console.
 
     Args:
         page: where to.

@@ -104,7 +104,7 @@ _WEIGHT = (Kind.ALARM, Kind.OTHER, Kind.OPEN, Kind.CLOSED, Kind.NOT_RUN)
 
 @dataclass(slots=True)
 class Door:
-    """Something to ask for.
+    """A place that clients ask for: server, name, method and path.
 
     Args:
         server: id of the server; ``""``: there is only one.
@@ -139,7 +139,7 @@ class Door:
 
 @dataclass(frozen=True, slots=True)
 class AccessTable:
-    """Of one scenario.
+    """Who gets in where, of one scenario.
 
     Args:
         plan: of the scenario.

@@ -21,7 +21,7 @@ _WORDS = {Match.EQUALS: "", Match.CONTAINS: "contains ", Match.MATCHES: "matches
 
 @dataclass(frozen=True, slots=True)
 class ComparedCheck:
-    """One line.
+    """One line of an expectation, with what was observed.
 
     Args:
         path: what was checked.

@@ -51,7 +51,7 @@ class LadderStepKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LadderStep:
-    """One line of the diagram.
+    """One arrow, or one remark, of a ladder diagram.
 
     Args:
         toward: the arrow.

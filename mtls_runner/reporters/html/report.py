@@ -62,7 +62,7 @@ class _Choice:
 
 
 class HtmlReporter:
-    """Writes the page.
+    """Writes the HTML page of a run.
 
     Args:
         stream: where to; the caller opens and closes it.

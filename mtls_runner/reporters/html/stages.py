@@ -19,7 +19,7 @@ _NOT_DONE = "not done"
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One step.
+    """One step of a case on the page.
 
     Args:
         name: as people are told it.

@@ -23,7 +23,7 @@ class Blame:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One certificate.
+    """One certificate in the tree of a file's PKI.
 
     Args:
         id: in the scenario.

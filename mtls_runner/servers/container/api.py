@@ -32,7 +32,7 @@ _STDERR = 2
 
 
 class Refused(Exception):
-    """The engine says no.
+    """The engine answered with an error status.
 
     Args:
         status: of HTTP.

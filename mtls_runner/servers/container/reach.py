@@ -22,7 +22,7 @@ __all__ = ["Reach", "reach"]
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What a container needs.
+    """What a container needs to reach the servers behind it.
 
     Args:
         server: its description; ``reached`` says where it finds the others.

@@ -53,7 +53,7 @@ def is_over(declared: DeclaredServer, lines: Sequence[str]) -> bool:
 
 
 def server_view(implementation: Implementation, declared: DeclaredServer, lines: Sequence[str]) -> ServerView:
-    """As the lab's own noun."""
+    """What the log's lines say, as a :class:`~mtls_runner.model.observation.ServerView`."""
     saw, refusal = facts(declared, lines), said(declared, lines)
     certificate = _certificate(saw)
     name = subject(certificate) if certificate is not None else saw.get("subject")

@@ -21,7 +21,7 @@ _OPENSSL = re.compile(r"OpenSSL (\d\S+)")
 
 @dataclass(frozen=True, slots=True)
 class NginxBuild:
-    """One nginx.
+    """What ``nginx -V`` says of one nginx.
 
     Args:
         told: all of its words.

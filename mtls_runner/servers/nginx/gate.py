@@ -33,7 +33,7 @@ _FIFO = "gate"
 
 
 class Gate:
-    """What nginx waits at.
+    """A FIFO at which a started container waits for its nginx's configuration.
 
     Args:
         directory: empty; to be mounted where the configuration is expected. Its parent keeps others out, for nginx's workers

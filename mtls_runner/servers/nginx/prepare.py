@@ -23,7 +23,7 @@ __all__ = ["Prepared", "prepare", "prepare_generated", "prepare_own"]
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Everything but the image.
+    """What an nginx is started with: everything but the image.
 
     Args:
         files: for the container.

@@ -117,7 +117,7 @@ class ChosenHost:
 
 @dataclass(frozen=True, slots=True)
 class HostReplies:
-    """What a request gets.
+    """What a request to a virtual host is answered.
 
     Args:
         replies: by path.

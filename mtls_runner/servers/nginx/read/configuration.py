@@ -95,7 +95,7 @@ class Reading:
 
 
 def read(main: Path) -> Reading:
-    """Read a configuration.
+    """Read a configuration and all that it includes.
 
     Raises:
         UsageError: it can't be read, or is no nginx configuration.

@@ -38,7 +38,7 @@ _MAIN_FILE = str(ROOT / "nginx.conf")
 
 @dataclass(slots=True)
 class UserConfiguration:
-    """What nginx is given.
+    """The lab's copy of an author's configuration, with the files that it needs.
 
     Args:
         files: configuration files, the lab's copies, and what ``files:`` maps.

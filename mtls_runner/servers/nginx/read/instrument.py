@@ -73,7 +73,7 @@ class Changes:
 
 
 def instrument(text: str, inside: tuple[str, ...], changes: Changes | None = None) -> str:
-    """The copy.
+    """The copy of a configuration that logs who was refused and why.
 
     Args:
         text: of one file.

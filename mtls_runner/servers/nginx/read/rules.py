@@ -72,7 +72,7 @@ class Literal:
 
 @dataclass(slots=True)
 class Rules:
-    """What they name.
+    """What the rules of a configuration name.
 
     Args:
         named: by kind (``subject``, ``issuer``, ``fingerprint``, ``serial``, ``path``, ``host``, ``method``, ``header``), in

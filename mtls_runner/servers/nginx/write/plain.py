@@ -30,7 +30,7 @@ def without_lab(server: ServerSpec) -> str | None:
 
 
 def plain_configuration(server: ServerSpec, port: int, files: Callable[[str], Files]) -> str:
-    """The whole file.
+    """A server's ``nginx.conf`` as a person would write it.
 
     Args:
         server: one that :func:`without_lab` has nothing against.
