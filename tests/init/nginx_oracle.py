@@ -174,18 +174,26 @@ def by_hand(configuration: Path, lab: Lab, directory: Path) -> Iterator[dict[int
     ports: dict[int, int] = {}
     asked = iter(sorted({int(case.server.option("port")) for case in lab.plan.cases}))
     known: dict[str, int] = {}
+    with contextlib.ExitStack() as stack:
+        listeners: list[socket.socket] = []
 
-    def listening(found: re.Match[str]) -> str:
-        if "ssl" not in found[2]:
-            return f"listen 127.0.0.1:{_free()};"
-        if found[1] not in known:
-            known[found[1]] = ports[next(asked)] = _free()
-        return f"listen 127.0.0.1:{known[found[1]]} {found[2]};"
+        def listen() -> int:
+            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            listener.setblocking(False)  # as nginx's own are
+            listeners.append(listener)
+            return int(listener.getsockname()[1])
 
-    text = re.sub(r"listen ([\d.:]+)([^;]*);", listening, text)
-    for said, port in ports.items():
-        text = text.replace(f"$server_port = {said}", f"$server_port = {port}")
-    with _application() as application:
+        def listening(found: re.Match[str]) -> str:
+            if "ssl" not in found[2]:
+                return f"listen 127.0.0.1:{listen()};"
+            if found[1] not in known:
+                known[found[1]] = ports[next(asked)] = listen()
+            return f"listen 127.0.0.1:{known[found[1]]} {found[2]};"
+
+        text = re.sub(r"listen ([\d.:]+)([^;]*);", listening, text)
+        for said, port in ports.items():
+            text = text.replace(f"$server_port = {said}", f"$server_port = {port}")
+        application = stack.enter_context(_application())
         text = re.sub(
             r"(server|http://|https://|grpc://)( ?)(app[-\w]*|sso|10\.0\.0\.\d|127\.0\.0\.1):\d+(?=[^\d ;]*[ ;/])(?<!ssl)",
             rf"\1\g<2>{application}",
@@ -215,31 +223,19 @@ def by_hand(configuration: Path, lab: Lab, directory: Path) -> Iterator[dict[int
         main.write_text(text)
         command = [find_program("nginx") or "nginx", "-e", "stderr", "-p", str(directory), "-c", str(main)]
         command += ["-g", _MAIN.format(directory) + (" user root;" if os.geteuid() == 0 else "")]
-        with subprocess.Popen(command, stderr=subprocess.PIPE) as nginx:
+        # Sockets that it takes over (NGINX, as at an upgrade): nobody else gets a port in between, and who connects is heard.
+        descriptors = [listener.fileno() for listener in listeners]
+        environment = {**os.environ, "NGINX": "".join(f"{descriptor};" for descriptor in descriptors)}
+        with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment, pass_fds=descriptors) as nginx:
+            for listener in listeners:
+                listener.close()
             try:
-                _wait(nginx, list(ports.values()), main)
                 yield ports
+                if nginx.poll() is not None and nginx.stderr is not None:
+                    raise UsageError(f"by hand nginx ended:\n{nginx.stderr.read().decode()}\n{main.read_text()}")
             finally:
                 nginx.terminate()
                 nginx.wait(10)
-
-
-def _free() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
-
-
-def _wait(nginx: subprocess.Popen[bytes], ports: list[int], main: Path) -> None:
-    for port in ports:
-        for _ in range(400):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 5):
-                break
-            try:
-                nginx.wait(0.05)
-            except subprocess.TimeoutExpired:
-                continue
-            said = nginx.stderr.read().decode() if nginx.stderr is not None else ""
-            raise UsageError(f"by hand nginx does not start:\n{said}\n{main.read_text()}")
 
 
 class _Hello(http.server.BaseHTTPRequestHandler):
