@@ -11,6 +11,8 @@ import pytest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from mtls_runner.pki.keys import KeyPool
+
     from .once import Answers
 
 
@@ -88,6 +90,16 @@ def nginx_program() -> None:
 
     if find_program("nginx") is None:
         not_here("there is no nginx on this machine to be run as a process")
+
+
+@pytest.fixture(scope="session")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> KeyPool:
+    """RSA keys are made once a session, whoever needs them; the user's own pool stays untouched."""
+    from mtls_runner.pki.keys import KeyPool
+
+    from .once import shared
+
+    return KeyPool(shared(tmp_path_factory) / "keys")
 
 
 @pytest.fixture(scope="session")

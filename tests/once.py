@@ -20,7 +20,7 @@ from mtls_runner.runtimes.process import find_program
 
 from .container_engine import DEBIAN, IMAGE
 
-__all__ = ["A_CONTAINER_EACH", "TOOLS", "Answers", "answers", "measured", "nginx_runtime", "once"]
+__all__ = ["A_CONTAINER_EACH", "TOOLS", "Answers", "answers", "measured", "nginx_runtime", "once", "shared"]
 
 T = TypeVar("T")
 TOOLS = ("python", "curl")
@@ -33,8 +33,7 @@ Answers: TypeAlias = Callable[[Path, str, str], Mapping[str, Verdict]]
 
 def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], T]) -> T:
     """What ``make`` returned to whoever asked first; it gets a path that is its own, with nothing there yet."""
-    shared = factory.getbasetemp().parent if os.environ.get("PYTEST_XDIST_WORKER") else factory.getbasetemp()
-    kept = shared / f"{name}.pickle"
+    kept = shared(factory) / f"{name}.pickle"
     with kept.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if kept.exists():
@@ -43,6 +42,11 @@ def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], T]) 
         made = make(kept.with_suffix(""))
         kept.write_bytes(pickle.dumps(made))
     return made
+
+
+def shared(factory: pytest.TempPathFactory) -> Path:
+    """The session's directory, one for all workers."""
+    return factory.getbasetemp().parent if os.environ.get("PYTEST_XDIST_WORKER") else factory.getbasetemp()
 
 
 def answers(factory: pytest.TempPathFactory, file: Path, backend: str, tool: str) -> Mapping[str, Verdict]:

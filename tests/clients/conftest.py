@@ -17,7 +17,7 @@ PASSPHRASE = Secret('a "quoted" \\ passphrase: #1')
 
 
 @pytest.fixture(scope="session")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+def store(tmp_path_factory: pytest.TempPathFactory, pool: KeyPool) -> Store:
     """Good and bad material; each bad certificate differs from ``good`` or ``server`` in one thing."""
     past = Moment(timedelta(days=-1))
     good = leaf("good", extended_key_usage=("clientAuth",))
@@ -49,7 +49,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
             good, id="gone", files=OwnFiles(certificate=Path("/nonexistent/c.crt"), key=Path("/nonexistent/c.key"))
         ),
     )
-    return Store(tmp_path_factory.mktemp("lab"), plan(*specs), start=datetime.now(UTC), pool=KeyPool())
+    return Store(tmp_path_factory.mktemp("lab"), plan(*specs), start=datetime.now(UTC), pool=pool)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import pytest
 
 from mtls_runner.conformance.json_form import read_json
 from mtls_runner.conformance.measurement import Measurement
+from mtls_runner.model.endpoint import TlsVersion
 
 from .results import Results, catalogue_results
 
@@ -20,8 +21,8 @@ def on_python(tmp_path_factory: pytest.TempPathFactory) -> Results:
 
 @pytest.fixture(scope="session")
 def on_nginx(nginx_engine: None, tmp_path_factory: pytest.TempPathFactory) -> Results:  # noqa: ARG001
-    """nginx's."""
-    return catalogue_results("nginx", ("python",), tmp_path_factory)
+    """nginx's, with TLS 1.3; with 1.2, too, in ``whole.py``."""
+    return catalogue_results("nginx", ("python",), tmp_path_factory, (TlsVersion.V1_3,))
 
 
 @pytest.fixture(scope="session")

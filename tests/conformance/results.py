@@ -12,6 +12,7 @@ from mtls_runner.conformance.case import CatalogueCase, CatalogueFile, by_file
 from mtls_runner.conformance.catalogue import Combination, plans
 from mtls_runner.engine import RunOptions, run
 from mtls_runner.model.case import Plan
+from mtls_runner.model.endpoint import TlsVersion
 from mtls_runner.model.observation import Observation
 from mtls_runner.model.verdict import CaseFinished, RunFinished, Status, Verdict
 
@@ -19,6 +20,8 @@ from ..container_engine import IMAGE
 from ..once import nginx_runtime, once
 
 __all__ = ["Cell", "Results", "catalogue_results"]
+
+BOTH = (TlsVersion.V1_2, TlsVersion.V1_3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +50,13 @@ class Results:
         groups: everything, skips too.
         versions: of what took part.
         directories: where each file's material was kept, by its name.
-        clients: how many.
+        places: how many a case can have here: clients, and their TLS versions.
     """
 
     groups: tuple[CatalogueFile, ...] = field(repr=False)
     versions: dict[str, str]
     directories: dict[str, Path]
-    clients: int
+    places: int
 
     @property
     def all(self) -> Iterator[Cell]:
@@ -71,24 +74,31 @@ class Results:
         )
 
 
-def catalogue_results(backend: str, tools: tuple[str, ...], factory: pytest.TempPathFactory) -> Results:
+def catalogue_results(
+    backend: str, tools: tuple[str, ...], factory: pytest.TempPathFactory, versions: tuple[TlsVersion, ...] = BOTH
+) -> Results:
     """Run it, material kept; once, however many workers the tests are spread over."""
-    return once(factory, f"catalogue-on-{backend}-with-{'-and-'.join(tools)}", lambda keep: _run(backend, tools, keep))
+    name = f"catalogue-on-{backend}-with-{'-and-'.join(tools)}"
+    return once(factory, name, lambda keep: _run(backend, tools, versions, keep))
 
 
-def _run(backend: str, tools: tuple[str, ...], keep: Path) -> Results:
-    chosen: list[Plan] = [_as_process(plan) for plan in plans((backend,), tools, IMAGE)]
+def _run(backend: str, tools: tuple[str, ...], versions: tuple[TlsVersion, ...], keep: Path) -> Results:
+    chosen = [_with(versions, _as_process(plan)) for plan in plans((backend,), tools, IMAGE)]
     verdicts: list[Verdict] = []
-    versions: dict[str, str] = {}
+    programs: dict[str, str] = {}
     for event in run(chosen, RunOptions(jobs=2, keep=keep)):
         match event:
             case CaseFinished():
                 verdicts.append(event.verdict)
             case RunFinished():
                 assert not event.error, event.error
-                versions.update(event.versions)
+                programs.update(event.versions)
     directories = {plan.name: keep / f"{number:02}-{plan.path.stem}" for number, plan in enumerate(chosen, start=1)}
-    return Results(by_file(chosen, verdicts), versions, directories, len(tools))
+    return Results(by_file(chosen, verdicts), programs, directories, len(tools) * len(versions))
+
+
+def _with(versions: tuple[TlsVersion, ...], plan: Plan) -> Plan:
+    return replace(plan, cases=tuple(case for case in plan.cases if case.tls is None or case.tls in versions))
 
 
 def _as_process(plan: Plan) -> Plan:

@@ -41,7 +41,7 @@ def engine() -> Engine:
 
 
 @pytest.fixture(scope="session")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+def store(tmp_path_factory: pytest.TempPathFactory, pool: KeyPool) -> Store:
     """Good and bad material; each bad certificate differs from ``good`` or ``server`` in one thing."""
     past = Moment(timedelta(days=-1))
     good = leaf("good", extended_key_usage=("clientAuth",))
@@ -72,7 +72,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     )
     crls = {"ca": CrlSpec("ca", "ca", revoked=("revoked",))}
     directory = tmp_path_factory.mktemp("lab")
-    return Store(directory, plan(*specs), start=datetime.now(UTC), pool=KeyPool(), crls=crls)
+    return Store(directory, plan(*specs), start=datetime.now(UTC), pool=pool, crls=crls)
 
 
 @dataclass(frozen=True)
@@ -95,9 +95,9 @@ class Seen:
 class Lab:
     """Starts servers and probes them as the engine does, with the Python client."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, consent: bool = False) -> None:
         self.store = store
-        self.backend = NginxBackend()
+        self.backend = NginxBackend(consent=consent)
         self._client = PythonClient()
 
     @contextmanager

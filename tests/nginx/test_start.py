@@ -11,8 +11,18 @@ from mtls_runner.errors import ServerUnusable
 from mtls_runner.model.certificate import Secret
 from mtls_runner.model.endpoint import MappedFile, ServerSpec
 from mtls_runner.model.observation import Reason
+from mtls_runner.model.traits import Runtime
+from mtls_runner.pki import Store
+from mtls_runner.servers.container.engine import Engine
 
 from .conftest import ARTICLE_FILES, PASSPHRASE, Lab, MakeServer
+
+
+@pytest.fixture(scope="module")
+def lab(engine: Engine, store: Store) -> Lab:
+    """An author's configuration runs as a process, too, which takes less; some of them in a container."""
+    del engine  # only that there is one
+    return Lab(store, consent=True)
 
 
 def refusal(lab: Lab, spec: ServerSpec) -> ServerUnusable:
@@ -95,7 +105,7 @@ def test_a_typo_is_shown_at_its_place_in_the_authors_file(lab: Lab, make_server:
     config = tmp_path / "site.conf"
     config.write_text(ARTICLE.replace("ssl_verify_client", "ssl_verfy_client"))
     line = next(n for n, text in enumerate(config.read_text().splitlines(), 1) if "verfy" in text)
-    broken = refusal(lab, make_server(config))
+    broken = refusal(lab, make_server(config, runtime=Runtime.CONTAINER))
     assert broken.reason == Reason.BAD_CONFIG
     assert f'unknown directive "ssl_verfy_client" in {config}:{line}' in str(broken)
     assert any(f"{config}:{line}" in text for text in broken.log)
@@ -104,7 +114,7 @@ def test_a_typo_is_shown_at_its_place_in_the_authors_file(lab: Lab, make_server:
 def test_a_configuration_that_ends_too_early(lab: Lab, make_server: MakeServer, tmp_path: Path) -> None:
     config = tmp_path / "site.conf"
     config.write_text(ARTICLE.rstrip().removesuffix("}"))
-    broken = refusal(lab, make_server(config))
+    broken = refusal(lab, make_server(config, runtime=Runtime.CONTAINER))
     assert broken.reason == Reason.BAD_CONFIG
     assert str(config) in str(broken)
 
@@ -112,7 +122,7 @@ def test_a_configuration_that_ends_too_early(lab: Lab, make_server: MakeServer, 
 def test_a_port_on_which_nothing_listens(lab: Lab, make_server: MakeServer, tmp_path: Path) -> None:
     config = tmp_path / "site.conf"
     config.write_text(ARTICLE.replace("443", "8443"))
-    usual = make_server(config)
+    usual = make_server(config, runtime=Runtime.CONTAINER)
     broken = refusal(lab, usual)
     assert broken.reason == Reason.BAD_CONFIG
     assert "nothing listens on port 443" in str(broken)

@@ -16,12 +16,6 @@ from .describe import plan
 MakeStore = Callable[..., Store]
 
 
-@pytest.fixture(scope="session")
-def pool() -> KeyPool:
-    """In memory, so that the user's own pool stays untouched; RSA keys are made once."""
-    return KeyPool()
-
-
 @pytest.fixture
 def make(tmp_path: Path, pool: KeyPool) -> MakeStore:
     """Forge descriptions into a directory of their own."""

@@ -51,9 +51,7 @@ MakeStore = Callable[[Plan], Store]
 
 
 @pytest.fixture(scope="module")
-def make_store(tmp_path_factory: pytest.TempPathFactory) -> MakeStore:
-    pool = KeyPool()
-
+def make_store(tmp_path_factory: pytest.TempPathFactory, pool: KeyPool) -> MakeStore:
     def make(plan: Plan) -> Store:
         directory = tmp_path_factory.mktemp("material")
         return Store(directory, plan.certificates, start=datetime.now(UTC), pool=pool, crls=plan.crls)
