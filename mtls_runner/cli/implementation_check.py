@@ -6,21 +6,23 @@ import threading
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import click
 
 from mtls_runner.cli.program import ExitCode
-from mtls_runner.conformance.catalogue import plans
+from mtls_runner.conformance.catalogue import plan_of, scenario_files
 from mtls_runner.engine import RunOptions, run
 from mtls_runner.language import Overrides, load
 from mtls_runner.language.implementations.reading import DIRECTORY
+from mtls_runner.language.tree import known_to
 from mtls_runner.model.case import Action, Case, Plan
 from mtls_runner.model.endpoint import ClientSpec, ServerSpec, has_gap
 from mtls_runner.model.implementation import Dialect, Difference, Honours, Implementation, Pattern
 from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.model.revocation import RevocationCheck
+from mtls_runner.model.traits import ClientTraits
 from mtls_runner.model.verdict import CaseFinished, RunFinished, Status, Verdict
-from mtls_runner.registry import registry
 from mtls_runner.tls import verify_reason
 from mtls_runner.tls.dialects import SEEN
 
@@ -167,16 +169,19 @@ class _Proof:
         return not (self.broken or self.undeclared or self.unseen() or self.unproved())
 
 
-def prove(implementations: Sequence[Implementation], *, dialects: bool, everything: bool = False) -> ExitCode:
+def prove(
+    implementations: Sequence[Implementation], tree: Path, *, dialects: bool, everything: bool = False
+) -> ExitCode:
     """Run what proves them; the exit code is 1 where something was not seen, not proved, or broke.
 
     Args:
         implementations: which.
+        tree: a path, whose tree has those that come with no package.
         dialects: whether each pattern of their dialects has to be seen by one of them, too.
         everything: the whole catalogue, and not only until everything was seen.
     """
     SEEN.clear()
-    proofs = [proof for implementation in implementations for proof in _proofs(implementation)]
+    proofs = [proof for implementation in implementations for proof in _proofs(implementation, tree)]
     spoken = {proof.dialect.name: proof.dialect for proof in proofs} if dialects else {}
     stopped = threading.Event()
     with ThreadPoolExecutor(_PROOFS, "mtls-run-proof") as executor:
@@ -231,8 +236,10 @@ def _unseen(dialect: Dialect) -> list[Pattern]:
     return [pattern for pattern in dialect.lines if pattern not in SEEN]
 
 
-def _proofs(implementation: Implementation) -> Iterator[_Proof]:
+def _proofs(implementation: Implementation, tree: Path) -> Iterator[_Proof]:
     server, client = implementation.server, implementation.client
+    known = known_to(tree, consent=True)
+    here = Overrides(allow_commands=True, tree=tree)
     if server is not None:
         said = {*_said(server.honours), *([RELOAD] if server.reload is not None else [])}
         patterns = (*server.log.refused, *_caused(server.start))
@@ -243,8 +250,8 @@ def _proofs(implementation: Implementation) -> Iterator[_Proof]:
             patterns,
             server.log.dialect,
             server.differs,
-            load(_PROOF, Overrides(backend=implementation.name, allow_commands=True)),
-            [_with_python(plan) for plan in plans([implementation.name], [registry().clients.default.name])],
+            load(_PROOF, replace(here, backend=implementation.name)),
+            _catalogue(replace(here, backend=implementation.name), known.clients.default),
         )
     if client is not None:
         yield _Proof(
@@ -254,19 +261,17 @@ def _proofs(implementation: Implementation) -> Iterator[_Proof]:
             (*client.refused, *_caused(client.start)),
             client.dialect,
             client.differs,
-            load(_PROOF, Overrides(tool=implementation.name, allow_commands=True)),
-            list(plans([registry().backends.default.name], [implementation.name])),
+            load(_PROOF, replace(here, tool=implementation.name)),
+            _catalogue(replace(here, backend=known.backends.default.name), known.clients.named(implementation.name)),
         )
+
+
+def _catalogue(overrides: Overrides, tool: ClientTraits) -> list[Plan]:
+    return [plan_of(path, overrides, [tool]) for path in scenario_files()]
 
 
 def _caused(patterns: Sequence[Pattern]) -> Iterator[Pattern]:
     return (pattern for pattern in patterns if not set(pattern.reasons) & set(_BY_CHANCE))
-
-
-def _with_python(plan: Plan) -> Plan:
-    own = registry().clients.default
-    cases = (case for case in plan.cases if case.client is None or case.client.tool is own)
-    return replace(plan, cases=tuple(cases))
 
 
 def _as_meant(verdict: Verdict) -> bool:

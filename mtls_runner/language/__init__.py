@@ -25,6 +25,7 @@ class Overrides:
         image: of every container.
         runtime: of every server whose backend has a choice.
         allow_commands: commands that a scenario's tree brings may run.
+        tree: a path, whose tree's declarations can be named; ``None``: those of the scenario's own.
     """
 
     backend: str | None = None
@@ -32,6 +33,7 @@ class Overrides:
     image: str | None = None
     runtime: Runtime | None = None
     allow_commands: bool = False
+    tree: Path | None = None
 
 
 _NONE = Overrides()

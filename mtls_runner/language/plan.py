@@ -60,7 +60,7 @@ def planned(document: Document, overrides: Overrides, *, recording: bool = False
     """
     path = document.path
     consent = overrides.allow_commands or consent_given()
-    known = known_to(path, consent=consent)
+    known = known_to(overrides.tree or path, consent=consent)
     _check_names(overrides, known)
     found = list(document.problems)
     lab, scenario, indices = LabYaml(), None, None

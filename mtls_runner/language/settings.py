@@ -50,7 +50,7 @@ def settings_for(path: Path, overrides: Overrides) -> list[Setting]:
         ScenarioError: the scenario or its lab.yaml is invalid.
     """
     document = read(path)
-    known = known_to(path, consent=overrides.allow_commands or consent_given())
+    known = known_to(overrides.tree or path, consent=overrides.allow_commands or consent_given())
     lab = load_lab(path, known)
     try:
         scenario = Scenario.model_validate(document.value, context=known)

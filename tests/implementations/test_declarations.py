@@ -1,6 +1,7 @@
 """What a person may write in an ``implementation.yaml``: mistakes have a place, names are found, commands need consent."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from mtls_runner import Overrides, ScenarioError, Status, UsageError, load, run
 from mtls_runner.cli import main
 from mtls_runner.engine import RunOptions
+from mtls_runner.language.implementations.reading import DIRECTORY
 from mtls_runner.model.verdict import CaseFinished
 
 SCENARIO = """\
@@ -369,3 +371,24 @@ def test_list_show_and_new(tmp_path: Path, capsys: pytest.CaptureFixture[str], m
     assert (tmp_path / "implementations" / "mine" / "implementation.yaml").read_text() == written
     assert main(["implementation", "new", "curl"]) == 2
     assert "is taken" in capsys.readouterr().err
+
+
+@pytest.mark.timeout(120)
+def test_a_check_of_ones_own_proves_what_it_says_and_finds_what_does_not_hold(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = _tree(tmp_path, name="mine")
+    monkeypatch.chdir(path.parent)
+    text = (DIRECTORY / "s_client" / "implementation.yaml").read_text()
+    text = text[: text.index("  start:\n")] + "  honours: {settings: [insecure]}\n"
+    text += "  differs: [{case: by a name that it does not have, outcome: accepted}]\n"
+    text = re.sub(r"\n  honours:\n(    .*\n| {15}.*\n)+", "\n", text)
+    (tmp_path / "implementations" / "mine" / "implementation.yaml").write_text(text)
+    assert main(["implementation", "check", "mine"]) == 1
+    told = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert told[0] == "mine:"
+    assert told[2:] == [
+        "differs, and does not say so: the client's key is of another type: no-connection",
+        "unproved setting: differs: by a name that it does not have",
+        "client: 0 unseen patterns, 1 unproved settings, 0 broken cases",
+    ]
