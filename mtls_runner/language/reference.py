@@ -141,7 +141,8 @@ def _servers() -> Iterator[str]:
         server = one.server
         if server is not None:
             modes = ", ".join(mode.value for mode in ClientAuth if mode in server.honours.client_auth)
-            reload = f"SIG{server.reload.signal}" if server.reload is not None else "-"
+            how = server.reload
+            reload = "-" if how is None else f"SIG{how.signal}" if how.signal is not None else f"`{how.file}` moved in"
             inside = f"`{server.container.image}`" if server.container is not None else "-"
             own = "yes" if server.config is not None else "-"
             yield f"| `{one.name}` | {one.library} | {modes} | {_honoured(server.honours)} | {reload} | {inside} | {own} |"

@@ -208,9 +208,12 @@ class Log:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reload:
-    """The signal that has it read its files again, and the lines that say that it has, that it could not, that it begins."""
+    """What has it read its files again, a signal or a file that it watches; and the lines that say that it has, that it could
+    not, that it begins.
+    """
 
-    signal: str
+    signal: str | None
+    file: str | None
     done: str
     failed: str | None = None
     begun: str | None = None

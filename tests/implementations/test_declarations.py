@@ -121,6 +121,9 @@ MISTAKES = [
     ("files: {../a: {content: x}}", "../a: {content: x}", "not the name of a file below"),
     ("config: a.conf", "config: a.conf", "there is no file 'a.conf'"),
     ("reload: {signal: HUPP, done: x}", "signal: HUPP", "did you mean 'HUP'"),
+    ("reload: {signal: HUP, file: a.conf, done: x}", "reload:", "one of: signal, file"),
+    ("reload: {done: x}", "reload:", "one of: signal, file"),
+    ("reload: {file: a.conf, done: x}", "file: a.conf", "there is no file 'a.conf'"),
     ("comand: [x]", "comand: [x]", "did you mean 'command'"),
 ]
 

@@ -196,9 +196,16 @@ class LogModel(Strict):
 class ReloadModel(Strict):
     """How it reads its files again."""
 
-    signal: SignalName = Field(description="The signal.", examples=["HUP"])
+    signal: Maybe[SignalName] = about("The signal, unless a `file` tells it.", "HUP")
+    file: Maybe[FileName] = about(
+        "One of `files`, which it watches: it is moved into place, with another {{generation}}, when the others lie there.",
+        "listeners.json",
+    )
     done: Regex = Field(description="The line that says that it has.", examples=["Loading success"])
-    failed: Maybe[Regex] = about("The line that says that it could not.", "reload failed")
+    failed: Maybe[Regex] = about(
+        "The line that says that it could not; at its start, too, of one that goes on running and serves nothing.",
+        "reload failed",
+    )
     begun: Maybe[Regex] = about(
         "The line that says that it begins, of a program that can miss a signal: it is sent again until that line comes.",
         "Reloading",

@@ -24,6 +24,7 @@ from mtls_runner.language.implementations.parts import (
     LogModel,
     NeedsModel,
     PatternModel,
+    ReloadModel,
     VersionModel,
 )
 from mtls_runner.model.endpoint import ClientAuth, TlsVersion
@@ -196,6 +197,8 @@ class _Reader:
         files = tuple(self._files(model.files, (*loc, "files")))
         if model.config is not None and model.config not in {file.name for file in files}:
             self.problems.unknown(self._document, (*loc, "config"), "file", model.config, [file.name for file in files])
+        if model.reload is not None:
+            self._check_reload(model.reload, [file.name for file in files], (*loc, "reload"))
         log = model.log or LogModel()
         if log.line is not None and "{{id}}" not in (log.connection or ""):
             self.problems.error(
@@ -245,6 +248,18 @@ class _Reader:
             start=tuple(_patterns(self._document, model.start, (*loc, "start"))),
             differs=_differences(model.differs),
         )
+
+    def _check_reload(self, model: ReloadModel, files: Sequence[str], loc: Loc) -> None:
+        if (model.signal is None) == (model.file is None):
+            self.problems.error(
+                self._document,
+                loc,
+                "it is told by a signal, or by a file that it watches",
+                "one of: signal, file",
+                key=True,
+            )
+        elif model.file is not None and model.file not in files:
+            self.problems.unknown(self._document, (*loc, "file"), "file", model.file, files)
 
     def client(self, model: ClientModel, loc: Loc) -> DeclaredClient:
         if model.stays is not None:

@@ -34,7 +34,7 @@ from mtls_runner.servers.declared.own import cannot_be_a_process, own_address, o
 from mtls_runner.servers.declared.reloading import replaceable
 from mtls_runner.servers.declared.running import RunningDeclared, Started
 from mtls_runner.servers.declared.start import wait_until_ready
-from mtls_runner.servers.declared.variables import placeholders, settings, variables
+from mtls_runner.servers.declared.variables import placeholders, settings, variables, write_rendered
 
 if TYPE_CHECKING:
     from mtls_runner.servers.container.engine import Engine
@@ -186,14 +186,18 @@ class DeclaredBackend(ServerBackend):
 
         application = self._application(server, stack) if not own else None
 
-        def written(described: ServerSpec) -> Mapping[str, object]:
-            return (
-                self._own(replace(described, reached=server.reached), material, here)
-                if own
-                else self._generated(described, material, here, address, cache, application)
-            )
+        generations = itertools.count(1)
 
-        known = written(server)
+        def written(described: ServerSpec, *, told: bool) -> Mapping[str, object]:
+            if own:
+                return self._own(replace(described, reached=server.reached), material, here)
+            place = ProgramDirectory(here, str(here))
+            generation = next(generations) if told else 0
+            known = variables(described, material, place, address, cache, application, generation)
+            write_rendered(self._declared, place, known, told=told)
+            return known
+
+        known = written(server, told=True)
         # An author's log may not have the client's port: lines belong by their order.
         log = ConnectionLog(self._declared.log, by_port=not own)
         answers = self._answers(server, here, stack) if not own else None
@@ -224,22 +228,6 @@ class DeclaredBackend(ServerBackend):
         for file in own_files(server, self._declared, material, str(here)):
             ProgramDirectory(here, str(here)).write(str(Path(file.path).relative_to(here)), file.content)
         return {**settings(server), "dir": str(here)}
-
-    def _generated(
-        self,
-        server: ServerSpec,
-        material: Material,
-        here: Path,
-        address: Address,
-        cache: str,
-        application: Address | None,
-    ) -> Mapping[str, object]:
-        """Writes the lab's; returns what templates and commands may name."""
-        known = variables(server, material, ProgramDirectory(here, str(here)), address, cache, application)
-        for file in self._declared.files:
-            content = render(file.text, file.syntax, known, file.name).encode()
-            ProgramDirectory(here, str(here)).write(file.name, content, executable=file.executable)
-        return known
 
     def _directory(self, server: ServerSpec, material: Material) -> Path:
         base = material.directory.absolute() / self._implementation.name
@@ -280,7 +268,8 @@ class DeclaredBackend(ServerBackend):
     def _failure(
         self, server: ServerSpec, program: Program, known: Mapping[str, object], cache: str, here: Path
     ) -> ServerUnusable:
-        program.log.join(1)
+        if program.exit_code() is not None:
+            program.log.join(1)
         lines = list(program.log.tail())
         if self._declared.check is not None:
             command = self._installed.command(self._declared.check, known, cache)

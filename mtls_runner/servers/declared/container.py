@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +27,7 @@ from mtls_runner.servers.declared.own import own_files, own_port
 from mtls_runner.servers.declared.reloading import replaceable
 from mtls_runner.servers.declared.running import RunningDeclared, Started
 from mtls_runner.servers.declared.start import wait_until_ready
-from mtls_runner.servers.declared.variables import settings, variables
+from mtls_runner.servers.declared.variables import settings, variables, write_rendered
 
 __all__ = ["serve_in_container"]
 
@@ -73,11 +74,12 @@ def serve_in_container(
     port = own_port(server) if own else _PORT
     known: Mapping[str, object] = {"dir": _DIRECTORY, "cache": _DIRECTORY}
     reached = server.reached
+    generations = itertools.count(1)
 
     def files(described: ServerSpec) -> tuple[ContainerFile, ...]:
         if own:
             return tuple(own_files(replace(described, reached=reached), declared, material, _DIRECTORY))
-        return tuple(_generated(described, declared, material, directory, port))
+        return tuple(_generated(described, declared, material, directory, port, next(generations)))
 
     template = declared.container.command or declared.command
     name = f"{implementation.name}'s command"
@@ -118,8 +120,19 @@ def serve_in_container(
             passphrase = server.passphrase is not None
             raise start_failure(implementation.title, declared, said, code, passphrase=passphrase)
         started = Started(implementation, declared, address, container, log, own_log=not own, first=first)
-        put = container.replace if declared.reload else container.move_in
-        yield replaceable(started, server, material, lambda changed: put(files(changed))), container
+
+        def write(changed: ServerSpec, /, *, told: bool) -> None:
+            new, how = files(changed), declared.reload
+            if how is None or (own and how.signal is None):
+                container.move_in(new)
+            elif how.file is None:
+                container.replace(new)
+            elif told:
+                container.move_in([file for file in new if file.path == f"{_DIRECTORY}/{how.file}"])
+            else:
+                container.replace([file for file in new if file.path != f"{_DIRECTORY}/{how.file}"])
+
+        yield replaceable(started, server, material, write), container
 
 
 def _environment(declared: DeclaredServer, known: Mapping[str, object]) -> Iterator[tuple[str, str]]:
@@ -131,12 +144,12 @@ def _environment(declared: DeclaredServer, known: Mapping[str, object]) -> Itera
 
 
 def _generated(
-    server: ServerSpec, declared: DeclaredServer, material: Material, here: Path, port: int
+    server: ServerSpec, declared: DeclaredServer, material: Material, here: Path, port: int, generation: int
 ) -> Iterator[ContainerFile]:
     place = ProgramDirectory(here, _DIRECTORY)
-    known = variables(server, material, place, Address("0.0.0.0", port), _DIRECTORY)  # noqa: S104 - inside; published on loopback
-    for file in declared.files:
-        place.write(file.name, render(file.text, file.syntax, known, file.name).encode(), executable=file.executable)
+    address = Address("0.0.0.0", port)  # noqa: S104 - inside; published on loopback
+    known = variables(server, material, place, address, _DIRECTORY, generation=generation)
+    write_rendered(declared, place, known, told=True)
     for path in sorted(here.rglob("*")):
         if path.is_file():
             mode = path.stat().st_mode & 0o777

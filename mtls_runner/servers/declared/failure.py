@@ -29,9 +29,10 @@ def start_failure(
     for worst in _WORST_FIRST:
         reasons.sort(key=lambda pair, worst=worst: pair[0] is not worst)  # type: ignore[misc]
     if not reasons:
-        last = lines[-1] if lines else "nothing"
+        last = next((line for line in reversed(lines) if line), "nothing")
+        what = f"ended with exit code {exit_code}" if exit_code is not None else "does not use what it was given"
         return ServerUnusable(
-            f"{title} ended with exit code {exit_code}; its last words: {last}",
+            f"{title} {what}; its last words: {last}",
             reason=Reason.BAD_CONFIG if lines else Reason.EXITED,
             log=tuple(lines),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from mtls_runner.deadlines import Deadline
 from mtls_runner.errors import LabError, ServerUnusable
@@ -27,12 +28,20 @@ _PAUSE_SECONDS = 0.01
 """Between two looks at a server that reads its files again."""
 
 
+class Write(Protocol):
+    """Writes a server's files, as by rename."""
+
+    def __call__(self, server: ServerSpec, /, *, told: bool) -> object:
+        """Those of this description; the one that it watches (``reload: {file: …}``) last, and only if it is to be ``told``."""
+        ...
+
+
 class ReplaceableDeclared(RunningDeclared):
     """One that nothing tells to read its files again; it may watch them.
 
     Args:
         started: what runs.
-        write: writes its files for another description.
+        write: writes its files for another description; but for the one that it watches, unless ``told``.
         leaf: the certificate that a description has it show, DER; ``None``: it does not say.
         server: what it was started with.
     """
@@ -42,11 +51,12 @@ class ReplaceableDeclared(RunningDeclared):
     def __init__(
         self,
         started: Started,
-        write: Callable[[ServerSpec], object],
+        write: Write,
         leaf: Callable[[ServerSpec], bytes | None],
         server: ServerSpec,
     ) -> None:
         super().__init__(started)
+        self._server = server
         self._write = write
         self._leaf = leaf
         self._read = self._in_files = leaf(server)
@@ -61,7 +71,8 @@ class ReplaceableDeclared(RunningDeclared):
         """
         self._passphrase = server.passphrase is not None
         self._in_files = self._leaf(server)
-        self._write(server)
+        self._server = server
+        self._write(server, told=False)
 
     def reload(self, deadline: Deadline) -> None:
         """Nothing can be done, but one that watches its files shows the new certificate within moments.
@@ -110,7 +121,7 @@ class ReloadableDeclared(ReplaceableDeclared):
     def __init__(
         self,
         started: Started,
-        write: Callable[[ServerSpec], object],
+        write: Write,
         leaf: Callable[[ServerSpec], bytes | None],
         server: ServerSpec,
         how: Reload,
@@ -119,7 +130,7 @@ class ReloadableDeclared(ReplaceableDeclared):
         self._reload = how
 
     def reload(self, deadline: Deadline) -> None:
-        """Signal it, wait for its own word, and then until another process than before serves, where its log tells which.
+        """Tell it, wait for its own word, and then until another process, or generation, than before serves, where its log tells.
 
         Raises:
             ServerUnusable: it says that it can't; it goes on as before.
@@ -132,7 +143,7 @@ class ReloadableDeclared(ReplaceableDeclared):
         def answered(lines: Sequence[str]) -> bool:
             return any(done.search(line) or failed.search(line) for line in lines)
 
-        self._signal(count, deadline)
+        self._tell(count, deadline)
         lines = self._log.wait(None, count, answered, deadline)
         if any(failed.search(line) for line in lines):
             raise start_failure(self._implementation.title, self._declared, lines, None, passphrase=self._passphrase)
@@ -145,9 +156,13 @@ class ReloadableDeclared(ReplaceableDeclared):
             deadline.check(f"waiting for {self._implementation.title} to serve what it has read")
             self._instance.log.wait_ended(deadline.within(_PAUSE_SECONDS))
 
-    def _signal(self, count: int, deadline: Deadline) -> None:
-        """Again and again, if it can miss one, until it says that it begins."""
-        self._instance.signal(self._reload.signal)
+    def _tell(self, count: int, deadline: Deadline) -> None:
+        """By the file that it watches, or a signal; again and again, if it can miss one, until it says that it begins."""
+        signal = self._reload.signal
+        if signal is None:
+            self._write(self._server, told=True)
+            return
+        self._instance.signal(signal)
         if self._reload.begun is None:
             return
         begun = compiled(self._reload.begun)
@@ -156,7 +171,7 @@ class ReloadableDeclared(ReplaceableDeclared):
             return any(begun.search(line) for line in lines)
 
         while not heard(self._log.wait(None, count, heard, deadline.within(_SIGNAL_SECONDS))) and not deadline.passed:
-            self._instance.signal(self._reload.signal)
+            self._instance.signal(signal)
 
     def _renewed(self, before: str | None, deadline: Deadline) -> bool:
         answers, process = self._serving(deadline)
@@ -169,9 +184,7 @@ class ReloadableDeclared(ReplaceableDeclared):
         return greeting.answer is Answer.TLS, facts(self._declared, lines).get("process")
 
 
-def replaceable(
-    started: Started, server: ServerSpec, material: Material, write: Callable[[ServerSpec], object]
-) -> ReplaceableDeclared:
+def replaceable(started: Started, server: ServerSpec, material: Material, write: Write) -> ReplaceableDeclared:
     """What runs, able to do what it was declared to.
 
     Args:
@@ -183,6 +196,7 @@ def replaceable(
         return material.credential(described.certificate).der if described.certificate is not None else None
 
     how = started.declared.reload
-    if how is None:
+    watches = how is not None and how.signal is None
+    if how is None or (watches and server.option("config")):  # an author's configuration names files of its own, if any
         return ReplaceableDeclared(started, write, leaf, server)
     return ReloadableDeclared(started, write, leaf, server, how)

@@ -10,6 +10,7 @@ from mtls_runner.servers.declared.connection_log import ConnectionLog
 from mtls_runner.servers.declared.running import OTHERS_LOG_SECONDS, Instance
 from mtls_runner.servers.declared.view import is_over
 from mtls_runner.servers.readiness import HEAD_REQUEST, PROXY_PROTOCOL, Answer, Greeting, greet
+from mtls_runner.tls.dialects import compiled
 
 __all__ = ["wait_until_ready"]
 
@@ -31,15 +32,16 @@ def wait_until_ready(
 ) -> bytes | None:
     """Until a handshake shows the lab's own certificate, and the log has told of that very handshake.
 
-    Returns what it wants to hear before TLS (nothing, mostly); ``None``: it has ended. ``own``: the configuration is the
-    author's, whose log may say nothing, and who may have it expect the PROXY protocol.
+    Returns what it wants to hear before TLS (nothing, mostly); ``None``: it has ended, or says that it can't serve. ``own``: the
+    configuration is the author's, whose log may say nothing, and who may have it expect the PROXY protocol.
 
     Raises:
         DeadlineExceeded: neither happened in time.
         LabError: it answers, and writes nothing.
     """
     tried = 0
-    while instance.exit_code() is None:
+    failed = compiled(declared.reload.failed) if declared.reload is not None and declared.reload.failed else None
+    while instance.exit_code() is None and not (failed and any(map(failed.search, instance.log.tail()))):
         before = log.count
         first = PROXY_PROTOCOL if own and tried % 2 else b""
         greeting = greet(address, deadline.within(_GREETING_SECONDS), HEAD_REQUEST, first=first)

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from mtls_runner.model.endpoint import Address, ChainKind, ChainSpec, ClientAuth, Response, ServerSpec
+from mtls_runner.model.implementation import DeclaredServer
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.runtimes.directory import ProgramDirectory, content_of, presented_files
 from mtls_runner.runtimes.shared_settings import shared_settings, with_everything
+from mtls_runner.runtimes.template import render
 
-__all__ = ["placeholders", "settings", "variables"]
+__all__ = ["placeholders", "settings", "variables", "write_rendered"]
 
 _FRAMING = frozenset(("connection", "content-length", "transfer-encoding"))
 _ANYWHERE = "/placeholder"
@@ -24,6 +26,7 @@ def variables(
     address: Address,
     cache: str,
     application: Address | None = None,
+    generation: int = 1,
 ) -> dict[str, object]:
     """All of them; what a description does not have is ``None``. Files are written anew at each call.
 
@@ -33,6 +36,7 @@ def variables(
         address: where it listens.
         cache: where its build lies.
         application: that answers for it.
+        generation: how many times it has been told to read them.
 
     Raises:
         MaterialError: something can't be made.
@@ -41,6 +45,7 @@ def variables(
         {
             "dir": place.there,
             "cache": cache,
+            "generation": generation,
             **_address(address),
             **_application(application),
             **settings(server),
@@ -61,12 +66,24 @@ def variables(
     )
 
 
+def write_rendered(
+    declared: DeclaredServer, place: ProgramDirectory, known: Mapping[str, object], *, told: bool
+) -> None:
+    """Its own files, but for the one that it watches unless it is to be ``told``; that one last."""
+    watched = declared.reload.file if declared.reload is not None else None
+    for file in sorted(declared.files, key=lambda file: file.name == watched):
+        if told or file.name != watched:
+            content = render(file.text, file.syntax, known, file.name).encode()
+            place.write(file.name, content, executable=file.executable)
+
+
 def placeholders(server: ServerSpec) -> dict[str, object]:
     """The same without any file: to try whether a template can say all of it."""
     return with_everything(
         {
             "dir": _ANYWHERE,
             "cache": _ANYWHERE,
+            "generation": 1,
             **_address(Address("127.0.0.1", 1)),
             **_application(Address("127.0.0.1", 1)),
             **settings(server),
