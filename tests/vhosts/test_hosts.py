@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mtls_runner import Lab, ScenarioError, Status, load
+from mtls_runner import Lab, Overrides, ScenarioError, Status, load
 from mtls_runner.pki.keys import KeyPool
+from mtls_runner.registry import registry
 from mtls_runner.servers.python.virtual_hosts import Hello, read_hello
 
 HOSTS = """\
@@ -34,6 +35,19 @@ cases:
   - name: CASE
     client: CLIENT
     expect: EXPECT
+"""
+NAMED = """\
+ca: {subject: CN=Root}
+leaves: {server: {usage: server, san: [localhost, a.example, b.example]}, client: {usage: client}}
+server:
+  certificate: server
+  client_auth: none
+  trust: ca
+  virtual_hosts: {a: {names: a.example, client_auth: required}, b: {names: b.example, client_auth: none}}
+cases:
+  - {name: it asks, client: {server_name: a.example}, expect: {server-refused: no-certificate}}
+  - {name: he has one, client: {certificate: client, server_name: a.example}, expect: accepted}
+  - {name: another does not, client: {server_name: b.example}, expect: accepted}
 """
 
 
@@ -203,3 +217,15 @@ def test_each_host_has_its_own_authorities(tmp_path: Path, client: str, status: 
     with Lab(plan, pool=KeyPool()) as lab:
         verdict = lab.run(plan.cases[0])
     assert verdict.status is status, verdict
+
+
+@pytest.mark.parametrize("backend", ["python", "haproxy", "apache"])
+def test_a_host_counts_though_the_certificate_of_the_default_names_it(tmp_path: Path, backend: str) -> None:
+    """HAProxy takes its first certificate for every name in it, unless it is told not to."""
+    why = registry().backends[backend].missing()
+    if why is not None:
+        pytest.skip(why)
+    plan = load(written(tmp_path, NAMED), Overrides(backend=backend))
+    with Lab(plan, pool=KeyPool()) as lab:
+        verdicts = [lab.run(case) for case in plan.cases]
+    assert [verdict.status for verdict in verdicts] == [Status.PASS] * 3, [verdict.mismatches for verdict in verdicts]

@@ -58,7 +58,7 @@ def _missing(server: ServerSpec, declared: DeclaredServer, title: str) -> Iterat
     for host in server.hosts:
         yield from _missing(host.server, declared, title)
         if host.server.responses != server.responses:
-            yield f"{title} answers alike for all its names"
+            yield f"the lab has {title} answer alike for all its names"
 
 
 _PARTS = {RevocationCheck.LEAF: "the leaf alone", RevocationCheck.CHAIN: "the whole chain", RevocationCheck.NONE: ""}
