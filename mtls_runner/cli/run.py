@@ -203,7 +203,7 @@ def reports(typed: Sequence[str], **paths: str | None) -> list[Report]:
     return found
 
 
-def run(choice: Choice, manner: RunRequest, *, list_only: bool = False) -> ExitCode:
+def run(choice: Choice, request: RunRequest, *, list_only: bool = False) -> ExitCode:
     """Choose, run, report; the exit code.
 
     Raises:
@@ -211,21 +211,21 @@ def run(choice: Choice, manner: RunRequest, *, list_only: bool = False) -> ExitC
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a name that the encoding lacks stops nothing
-    stream = sys.stderr if _on_standard_output(manner.reports) else sys.stdout
+    stream = sys.stderr if _on_standard_output(request.reports) else sys.stdout
     try:
         plans = chosen(choice)
     except ScenarioError as error:
         from mtls_runner.cli.diagnostics import complain
 
-        return complain(error.diagnostics, manner.color)
+        return complain(error.diagnostics, request.color)
     except NothingChosen as nothing:
         click.echo(f"mtls-run: {nothing}", err=True)
         return ExitCode.NOTHING_RUN
-    if manner.at is not None:
+    if request.at is not None:
         from mtls_runner.cli.rehearse import later
         from mtls_runner.engine.moved import moved
 
-        by = later("--at", manner.at, datetime.now(UTC))
+        by = later("--at", request.at, datetime.now(UTC))
         plans = [moved(plan, by) for plan in plans]
     total = sum(len(plan.cases) for plan in plans)
     if list_only:
@@ -233,17 +233,17 @@ def run(choice: Choice, manner: RunRequest, *, list_only: bool = False) -> ExitC
             for case in plan.cases:
                 click.echo(one_line(case.id) if is_terminal(sys.stdout) else case.id)
         return ExitCode.OK if total else ExitCode.NOTHING_RUN
-    return _run(plans, choice, manner, stream)
+    return _run(plans, choice, request, stream)
 
 
-def _typed(choice: Choice, manner: RunRequest) -> tuple[str, ...]:
+def _typed(choice: Choice, request: RunRequest) -> tuple[str, ...]:
     """The options that make a difference to a case, as they were typed."""
     valued = (
         ("--backend", choice.backend),
         ("--tool", choice.tool),
         ("--image", choice.image),
         ("--runtime", choice.runtime),
-        ("--at", manner.at),
+        ("--at", request.at),
     )
     flags = (("--allow-commands", choice.allow_commands), ("--strict", choice.strict))
     typed = [word for option, value in valued if value is not None for word in (option, value)]
@@ -259,20 +259,20 @@ def _on_standard_output(reports: Sequence[Report]) -> bool:
     return any(report.path == STANDARD_OUTPUT for report in reports)
 
 
-def _run(plans: list[Plan], choice: Choice, manner: RunRequest, stream: TextIO) -> ExitCode:
+def _run(plans: list[Plan], choice: Choice, request: RunRequest, stream: TextIO) -> ExitCode:
     from mtls_runner.engine import RunOptions, places
     from mtls_runner.engine import run as start
     from mtls_runner.private_files import claim
 
     tree = [tree_settings(plan.path) for plan in plans]
-    jobs = manner.jobs or min((each.jobs for each in tree if each.jobs is not None), default=_jobs(plans, manner))
-    keep = _keep(manner.keep, tree)
-    options = RunOptions(jobs, manner.fail_fast, keep, choice.strict, _typed(choice, manner))
+    jobs = request.jobs or min((each.jobs for each in tree if each.jobs is not None), default=_jobs(plans, request))
+    keep = _keep(request.keep, tree)
+    options = RunOptions(jobs, request.fail_fast, keep, choice.strict, _typed(choice, request))
     inputs = [file for plan in plans for file in (plan.path, *plan.files)]
     ledger = _Ledger()
     with STOP.cleanly(), ExitStack() as stack:
         with STOP.undivided():
-            outlets = _outlets(manner, stream, inputs, stack)
+            outlets = _outlets(request, stream, inputs, stack)
         audience = Audience([*outlets, Outlet("the ledger", ledger, stream, own=True)], STOP)
         for place in places(options.keep, plans):
             if place is not None:
@@ -292,7 +292,7 @@ def _run(plans: list[Plan], choice: Choice, manner: RunRequest, stream: TextIO) 
     return worst(*codes)
 
 
-def _jobs(plans: Sequence[Plan], manner: RunRequest) -> int:
+def _jobs(plans: Sequence[Plan], request: RunRequest) -> int:
     """Two at once where nothing leaves this process and there are two processors: it is OpenSSL that works most of the time, and
     while it does, Python is free for another case. Otherwise, and where the first failure ends it all, one after the other.
     """
@@ -300,7 +300,7 @@ def _jobs(plans: Sequence[Plan], manner: RunRequest) -> int:
     runtimes = {case.server.backend.runtimes for case in cases}
     runtimes |= {case.client.tool.runtimes for case in cases if case.client is not None}
     embedded = all(Runtime.EMBEDDED in each for each in runtimes)
-    return 2 if embedded and not manner.fail_fast and (os.cpu_count() or 1) > 1 else 1
+    return 2 if embedded and not request.fail_fast and (os.cpu_count() or 1) > 1 else 1
 
 
 def _another_backend(plans: Sequence[Plan]) -> str:
@@ -371,14 +371,14 @@ def _code(end: RunFinished) -> ExitCode:
     return worst(*codes)
 
 
-def _outlets(manner: RunRequest, stream: TextIO, inputs: Sequence[Path], stack: ExitStack) -> list[Outlet]:
+def _outlets(request: RunRequest, stream: TextIO, inputs: Sequence[Path], stack: ExitStack) -> list[Outlet]:
     """The console and the reports, their files opened now: a path that can't be written is told before the work."""
-    outlets = [Outlet("the console", _console(manner, stream), stream)]
-    if manner.access:
+    outlets = [Outlet("the console", _console(request, stream), stream)]
+    if request.access:
         from mtls_runner.reporters.access.report import AccessConsole
 
         columns = os.get_terminal_size(stream.fileno()).columns if is_terminal(stream) else None
-        table = AccessConsole(_page(manner, stream, live=False), columns)
+        table = AccessConsole(_page(request, stream, live=False), columns)
         outlets.append(Outlet("the table of who gets in where", table, stream))
     if "GITHUB_ACTIONS" in os.environ:
         from mtls_runner.reporters.github import GithubReporter, wanted, workspace
@@ -390,20 +390,20 @@ def _outlets(manner: RunRequest, stream: TextIO, inputs: Sequence[Path], stack: 
         from mtls_runner.reporters.github import StepSummary
 
         outlets.append(Outlet("the job's summary", StepSummary(Path(summary)), stream))
-    if not manner.reports:
+    if not request.reports:
         return outlets
 
     from mtls_runner.cli.report_file import ReportFiles
 
     files = stack.enter_context(ReportFiles(inputs))
-    for report in manner.reports:
+    for report in request.reports:
         file = files.open(report.option, report.path)
         outlets.append(Outlet(f"the {report.traits} report", report.traits.make(file.stream), file.stream, file))
     return outlets
 
 
-def _page(manner: RunRequest, stream: TextIO, *, live: bool = True) -> Page:
-    color = colored(manner.color, stream)
+def _page(request: RunRequest, stream: TextIO, *, live: bool = True) -> Page:
+    color = colored(request.color, stream)
     if color or is_terminal(stream):
         from mtls_runner.reporters.live import RichPage
 
@@ -411,11 +411,11 @@ def _page(manner: RunRequest, stream: TextIO, *, live: bool = True) -> Page:
     return PlainPage(stream)
 
 
-def _console(manner: RunRequest, stream: TextIO) -> ConsoleReporter:
+def _console(request: RunRequest, stream: TextIO) -> ConsoleReporter:
     return ConsoleReporter(
-        _page(manner, stream),
+        _page(request, stream),
         marks_for(stream),
-        verbose=manner.verbose,
-        quiet=manner.quiet,
-        durations=manner.durations,
+        verbose=request.verbose,
+        quiet=request.quiet,
+        durations=request.durations,
     )
