@@ -1,4 +1,4 @@
-"""A terminal: colours, and one live line for what is going on. The only importer of rich."""
+"""A terminal: colours, and one live line for what is going on. Nobody else imports rich, but ``snippet`` for widths of texts."""
 
 from __future__ import annotations
 
