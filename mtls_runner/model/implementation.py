@@ -71,7 +71,7 @@ class Difference:
         case: of the catalogue, by its name without the matrix's parameters.
         outcome: what comes of it here.
         source: why.
-        sometimes: only by chance; otherwise as with everybody.
+        sometimes: only by chance, or with some others; otherwise as with everybody.
     """
 
     case: str

@@ -230,4 +230,6 @@ class DifferenceModel(Strict):
         description="What comes of it.", examples=["accepted"]
     )
     source: Maybe[Text] = about("Why.", "BoringSSL has no security levels")
-    sometimes: Maybe[Bool] = about("Whether it does so by chance only; then `check` does not ask to see it.", True)
+    sometimes: Maybe[Bool] = about(
+        "Whether it does so by chance only, or with some others only; then `check` does not ask to see it.", True
+    )
