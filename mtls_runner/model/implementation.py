@@ -21,7 +21,6 @@ __all__ = [
     "Difference",
     "Honours",
     "Implementation",
-    "Library",
     "Log",
     "Needs",
     "Pattern",
@@ -29,8 +28,6 @@ __all__ = [
     "ServerContainer",
     "Version",
 ]
-
-Library = str
 
 #: Arguments; each is a template.
 Command = tuple[str, ...]
@@ -347,7 +344,7 @@ class Implementation:
 
     name: str
     title: str
-    library: Library
+    library: str
     path: Path
     about: str = ""
     needs: Needs | None = None
