@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from mtls_runner.errors import LabError
 from mtls_runner.model.case import satisfies
-from mtls_runner.private_files import make_private, user_cache, write_private
+from mtls_runner.private_files import PrivateCache, user_cache
 
 __all__ = ["NginxBuild", "build_in_image"]
 
@@ -63,18 +61,12 @@ def build_in_image(image: str, ask: Callable[[], str]) -> NginxBuild:
         ask: what ``nginx -V`` says.
 
     Raises:
-        LabError: the engine can't ask.
+        LabError: the engine can't ask, or there is no place for a cache.
     """
     if image not in _IN_IMAGES:
-        told, place = "", None
-        with contextlib.suppress(OSError, LabError):
-            place = user_cache() / "nginx" / image.rpartition(":")[2]
-            told = place.read_text("utf-8")
-        if not told:
-            told = ask()
-            if place is not None and NginxBuild(told).versions:
-                with contextlib.suppress(LabError):
-                    make_private(place.parent)
-                    write_private(place, told.encode())
-        _IN_IMAGES[image] = NginxBuild(told)
+        cache, name = PrivateCache(user_cache() / "nginx"), image.rpartition(":")[2]
+        kept = cache.load(name)
+        build = _IN_IMAGES[image] = NginxBuild(kept.decode() if kept is not None else ask())
+        if kept is None and build.versions:
+            cache.save(name, build.told.encode())
     return _IN_IMAGES[image]
