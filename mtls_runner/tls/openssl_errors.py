@@ -131,7 +131,7 @@ def why_unusable(error: OpensslError, *, passphrase: bool) -> Reason | None:
 
     Args:
         error: as it was logged.
-        passphrase: whether one was given.
+        passphrase: whether one was given, or is needed: an empty one is a wrong one, too.
     """
     if error.library == SYSTEM_LIBRARY:
         return ERRNO_REASONS.get(error.reason)

@@ -8,6 +8,7 @@ from mtls_runner.language.implementations.reading import DIRECTORY, dialect, shi
 from mtls_runner.model.implementation import Pattern
 from mtls_runner.model.observation import Reason
 from mtls_runner.tls.dialects import tls_version, told
+from mtls_runner.tls.openssl_errors import why_unusable
 
 DIALECTS = sorted(path.stem for path in (DIRECTORY / "dialects").glob("*.yaml"))
 IMPLEMENTATIONS = sorted(DIRECTORY.glob("*/implementation.yaml"))
@@ -175,3 +176,21 @@ def test_codes_come_before_prose() -> None:
     said = told(dialect("openssl").lines, lines)
     assert said is not None
     assert (said.verify_code, said.line) == (10, lines[1])
+
+
+def test_what_is_said_of_a_passphrase_comes_before_what_is_said_of_a_key() -> None:
+    """The line about the key comes of both, and of a key that OpenSSL does not have the algorithm of."""
+    key = "40B7:error:1608010C:STORE routines:ossl_store_handle_load_result:unsupported:../crypto/store/store_result.c:149:"
+    passphrase = "40B7:error:1C800064:Provider routines:ossl_cipher_unpadblock:bad decrypt:../providers/…:124:"
+
+    def meaning(lines: list[str]) -> Reason | None:
+        said = told(
+            dialect("openssl").start,
+            lines,
+            lambda one: bool(one.reasons or (one.error and why_unusable(one.error, passphrase=False))),
+        )
+        assert said is not None
+        return said.reasons[0] if said.reasons else said.error and why_unusable(said.error, passphrase=False)
+
+    assert meaning([key, passphrase]) is Reason.WRONG_PASSPHRASE
+    assert meaning([key]) is Reason.MALFORMED

@@ -125,7 +125,17 @@ class DeclaredToolClient(Client):
             typed = (
                 f"echo {shlex.quote(render(self._declared.stays.request, 'line', known, 'stays.request'))} | {typed}"
             )
-        return client_view(self._implementation.name, self.version(), self._declared, client, wrote, typed, port)
+        own = material.credential(client.certificate) if client.certificate is not None else None
+        return client_view(
+            self._implementation.name,
+            self.version(),
+            self._declared,
+            client,
+            wrote,
+            typed,
+            port,
+            encrypted=own is not None and own.passphrase is not None,
+        )
 
     def close(self) -> None:
         """Those that stay end."""

@@ -64,6 +64,8 @@ def client_view(
     wrote: Wrote,
     command: str,
     local_port: int | None,
+    *,
+    encrypted: bool,
 ) -> ClientView:
     """What the program wrote, as a :class:`~mtls_runner.model.observation.ClientView`.
 
@@ -74,6 +76,7 @@ def client_view(
         wrote: all of it.
         command: what a person types to repeat it.
         local_port: that it was told to connect from; ``None``: it chose one itself.
+        encrypted: whether its key is.
     """
     lines = _lines(declared, wrote)
     saw = _facts(declared, lines)
@@ -87,7 +90,9 @@ def client_view(
     if said is not None and saw.get("verified") and frozenset(said.reasons) & REASONS[Outcome.CLIENT_REFUSED]:
         # It has taken the server's certificate already: what it minds now is something else, its own or a session ticket.
         said = replace(said, reasons=(), symbol=AFTER_VERIFICATION)
-    problem = _problem(declared, client, lines) if response is None and not _began(saw, trace) else None
+    problem = (
+        _problem(declared, client, lines, encrypted=encrypted) if response is None and not _began(saw, trace) else None
+    )
     symbol = _symbol(lines, said) if response is None else ""
     phase = _phase(saw, trace, response, problem, symbol, said)
     transcript = trace.transcript if trace is not None else None
@@ -200,8 +205,8 @@ def _began(saw: Mapping[str, list[str]], trace: CurlTrace | None) -> bool:
     return trace.said_hello if trace is not None else bool(saw.get("local_port"))
 
 
-def _problem(declared: DeclaredClient, client: ClientSpec, lines: Sequence[str]) -> Reason | None:
-    passphrase = client.passphrase is not None
+def _problem(declared: DeclaredClient, client: ClientSpec, lines: Sequence[str], *, encrypted: bool) -> Reason | None:
+    passphrase = client.passphrase is not None or encrypted
     patterns = (*declared.start, *declared.dialect.start)
     found = told(patterns, lines, lambda said: _unusable(said, passphrase=passphrase) is not None)
     reason = _unusable(found, passphrase=passphrase) if found is not None else None

@@ -28,7 +28,7 @@ from mtls_runner.runtimes.process import Program, finish, start
 from mtls_runner.runtimes.template import Inexpressible, render
 from mtls_runner.servers.declared.answering import Answers
 from mtls_runner.servers.declared.connection_log import ConnectionLog
-from mtls_runner.servers.declared.failure import start_failure
+from mtls_runner.servers.declared.failure import has_encrypted_key, start_failure
 from mtls_runner.servers.declared.honours import inexpressible
 from mtls_runner.servers.declared.own import cannot_be_a_process, own_address, own_files
 from mtls_runner.servers.declared.reloading import replaceable
@@ -214,7 +214,7 @@ class DeclaredBackend(ServerBackend):
         certificate = material.credential(server.certificate).der if server.certificate is not None else None
         first = wait_until_ready(program, self._declared, address, certificate, log, deadline, own=own)
         if first is None:
-            raise self._failure(server, program, known, cache, here)
+            raise self._failure(server, material, program, known, cache, here)
         if (own or self._declared.listens_everywhere) and (reached := beyond_loopback(program.pid)):
             raise LabError(
                 f"{self._title} listens beyond loopback, on {', '.join(reached)}, and was ended: only runtime: container keeps "
@@ -266,7 +266,13 @@ class DeclaredBackend(ServerBackend):
         return stack.enter_context(application(server)).address
 
     def _failure(
-        self, server: ServerSpec, program: Program, known: Mapping[str, object], cache: str, here: Path
+        self,
+        server: ServerSpec,
+        material: Material,
+        program: Program,
+        known: Mapping[str, object],
+        cache: str,
+        here: Path,
     ) -> ServerUnusable:
         if program.exit_code() is not None:
             program.log.join(1)
@@ -281,6 +287,7 @@ class DeclaredBackend(ServerBackend):
             list(dict.fromkeys(lines)),
             program.exit_code(),
             passphrase=server.passphrase is not None,
+            encrypted=has_encrypted_key(server, material),
         )
 
 

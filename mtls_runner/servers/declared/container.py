@@ -22,7 +22,7 @@ from mtls_runner.servers.container.files import ContainerFile
 from mtls_runner.servers.container.reach import Reach
 from mtls_runner.servers.container.spec import MEMORY, PIDS, ContainerSpec
 from mtls_runner.servers.declared.connection_log import ConnectionLog
-from mtls_runner.servers.declared.failure import start_failure
+from mtls_runner.servers.declared.failure import has_encrypted_key, start_failure
 from mtls_runner.servers.declared.own import own_files, own_port
 from mtls_runner.servers.declared.reloading import replaceable
 from mtls_runner.servers.declared.running import RunningDeclared, Started
@@ -117,8 +117,9 @@ def serve_in_container(
             code, said = container.exit_code(), container.log.tail()
             if code in _NOT_RUN:
                 raise no_program(image.reference, implementation.title, said[-1] if said else f"exit code {code}")
-            passphrase = server.passphrase is not None
-            raise start_failure(implementation.title, declared, said, code, passphrase=passphrase)
+            given = server.passphrase is not None
+            encrypted = has_encrypted_key(server, material)
+            raise start_failure(implementation.title, declared, said, code, passphrase=given, encrypted=encrypted)
         started = Started(implementation, declared, address, container, log, own_log=not own, first=first)
 
         def write(changed: ServerSpec, /, *, told: bool) -> None:

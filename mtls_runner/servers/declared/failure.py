@@ -5,27 +5,42 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mtls_runner.errors import ServerUnusable
+from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.model.implementation import DeclaredServer
 from mtls_runner.model.observation import Reason
+from mtls_runner.model.port import Material
 from mtls_runner.tls.dialects import Told, told
 from mtls_runner.tls.openssl_errors import why_unusable
 
-__all__ = ["start_failure"]
+__all__ = ["has_encrypted_key", "start_failure"]
 
 _WORST_FIRST = (Reason.PASSPHRASE_NEEDED, Reason.WRONG_PASSPHRASE)
 
 
 def start_failure(
-    title: str, declared: DeclaredServer, lines: Sequence[str], exit_code: int | None, *, passphrase: bool
+    title: str,
+    declared: DeclaredServer,
+    lines: Sequence[str],
+    exit_code: int | None,
+    *,
+    passphrase: bool,
+    encrypted: bool = False,
 ) -> ServerUnusable:
-    """The error to raise, from what the program and its check wrote; ``passphrase``: whether it was given one."""
+    """The error to raise, from what the program and its check wrote.
+
+    Args:
+        title, declared: of what can't start.
+        lines, exit_code: what it wrote, and how it ended.
+        passphrase: whether it was given one.
+        encrypted: whether a key of its is.
+    """
     patterns = (*declared.start, *declared.log.dialect.start)
 
     def telling(said: Told) -> bool:
-        return _reason(said, passphrase=passphrase) is not None
+        return _reason(said, passphrase=passphrase or encrypted) is not None
 
     found = [said for line in lines if (said := told(patterns, [line], telling)) is not None]
-    reasons = [(_reason(said, passphrase=passphrase), said) for said in found]
+    reasons = [(_reason(said, passphrase=passphrase or encrypted), said) for said in found]
     for worst in _WORST_FIRST:
         reasons.sort(key=lambda pair, worst=worst: pair[0] is not worst)  # type: ignore[misc]
     if not reasons:
@@ -40,6 +55,11 @@ def start_failure(
     if reason is Reason.WRONG_PASSPHRASE and not passphrase:
         reason = Reason.PASSPHRASE_NEEDED
     return ServerUnusable(said.line.strip(), reason=reason or Reason.BAD_CONFIG, log=tuple(lines))
+
+
+def has_encrypted_key(end: ServerSpec, material: Material) -> bool:
+    """Whether its own key is encrypted, whatever it is told of that."""
+    return end.certificate is not None and material.credential(end.certificate).passphrase is not None
 
 
 def _reason(said: Told, *, passphrase: bool) -> Reason | None:
