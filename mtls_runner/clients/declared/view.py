@@ -87,7 +87,8 @@ def client_view(
     said = (
         None if response is not None else told(patterns, lines, lambda one: not (client.insecure and one.verify_code))
     )
-    if said is not None and saw.get("verified") and frozenset(said.reasons) & REASONS[Outcome.CLIENT_REFUSED]:
+    about_it = said is not None and (said.symbol or frozenset(said.reasons) & REASONS[Outcome.CLIENT_REFUSED])
+    if said is not None and about_it and saw.get("verified"):
         # It has taken the server's certificate already: what it minds now is something else, its own or a session ticket.
         said = replace(said, reasons=(), symbol=AFTER_VERIFICATION)
     problem = (
