@@ -37,6 +37,7 @@ def test_it_is_asked_once(engine: Engine, tmp_path: Path) -> None:
     assert times == 1
     assert "openssl (nginx)" in versions
     assert asked() == (0, versions)
-    kept = cache / "mtls-run" / "nginx" / engine.image(IMAGE).id.rpartition(":")[2]
-    kept.write_text("")  # a disk that was full
-    assert asked() == (1, versions)
+    kept = cache / "mtls-run" / "nginx-builds" / engine.image(IMAGE).id.rpartition(":")[2]
+    for spoilt in (b"", kept.read_bytes()[:-1]):  # a disk that was full
+        kept.write_bytes(spoilt)
+        assert asked() == (1, versions)

@@ -64,7 +64,7 @@ def build_in_image(image: str, ask: Callable[[], str]) -> NginxBuild:
         LabError: the engine can't ask, or there is no place for a cache.
     """
     if image not in _IN_IMAGES:
-        cache, name = PrivateCache(user_cache() / "nginx"), image.rpartition(":")[2]
+        cache, name = PrivateCache(user_cache() / "nginx-builds"), image.rpartition(":")[2]
         kept = cache.load(name)
         build = _IN_IMAGES[image] = NginxBuild(kept.decode() if kept is not None else ask())
         if kept is None and build.versions:
