@@ -62,12 +62,12 @@ def to_blame(
         return sentence(told)
     if judgement.outcome is Outcome.NO_AGREEMENT and not material.users_files.own:
         return ""  # the lab's own keys fit what is in use
+    if plan.moved:  # people are told the dates that they wrote
+        from mtls_runner.engine.moved import written
+
+        plan = written(plan, plan.moved)
     if judgement.outcome is Outcome.ACCEPTED:
         return let_in(plan, server, client, wanted, material.start)
-    if plan.moved:  # people are told the dates that they wrote
-        from mtls_runner.engine.moved import moved
-
-        plan = replace(moved(plan, -plan.moved), moved=plan.moved)
     return Culprit(plan, server, client, files, material).sentence(judgement)
 
 
@@ -120,6 +120,10 @@ class Culprit:
         else:
             return ""
         known, beside = self._material.users_files.described()
+        if self._plan.moved:
+            from mtls_runner.engine.moved import written
+
+            known = written(known, self._plan.moved)
         certificates = presented(shown, known)
         if certificates is None or (not verifier.trust and judgement.outcome is Outcome.SERVER_REFUSED):
             return ""  # an own configuration, or a server that runs already, says itself whom it trusts

@@ -18,7 +18,7 @@ from mtls_runner.model.chain import lineage
 from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.model.traits import BackendTraits, ClientTraits, Runtime
 
-__all__ = ["by_clocks", "moved", "needs_clocks", "stands_still"]
+__all__ = ["by_clocks", "moved", "needs_clocks", "stands_still", "written"]
 
 _DATELESS = (str, bytes, int, float, Span, Diagnostic, Expectation, BackendTraits, ClientTraits)
 _T = TypeVar("_T")
@@ -59,6 +59,21 @@ class _Shift:
         return value
 
 
+class _Written(_Shift):
+    def _of(self, value: object) -> object:
+        if isinstance(value, Moment):
+            return Moment(value.offset, value.absolute + self._by if value.absolute is not None else None)
+        return super()._of(value)
+
+
+def written(value: _T, by: timedelta) -> _T:
+    """Of a plan that is moved, or of a part of it: with moments that resolve to the dates that were written.
+
+    They are resolved as of then (``start + by``), to which what is relative comes by itself.
+    """
+    return _Written(by).of(value)
+
+
 class _Clock(_Shift):
     """Moves the clocks of both ends instead."""
 
@@ -71,8 +86,8 @@ class _Clock(_Shift):
 
 def by_clocks(plan: Plan) -> Plan:
     """A plan that is moved, with the dates that were written, and with its programs' clocks moved instead."""
-    written = replace(moved(plan, -plan.moved), moved=timedelta(0), clock=plan.moved)
-    return _Clock(plan.moved).of(written)
+    plain = replace(moved(plan, -plan.moved), moved=timedelta(0), clock=plan.moved)
+    return _Clock(plan.moved).of(plain)
 
 
 def needs_clocks(case: Case, plan: Plan) -> bool:

@@ -67,7 +67,7 @@ def _taken(
     chain = lineage(plan.certificates, shown or "")
     if not chain or chain[0].files is not None:
         return ""
-    leaf, now = chain[0], start + plan.clock
+    leaf, now = chain[0], start + plan.moved + plan.clock
     match next(iter(reasons), None):
         case Reason.UNKNOWN_CA | Reason.SELF_SIGNED | Reason.BAD_SIGNATURE:
             anchor = next((one.id for one in chain if one.id in trust), None)

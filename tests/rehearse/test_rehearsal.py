@@ -82,6 +82,21 @@ def test_a_date_means_that_day(scenario: Path, capsys: pytest.CaptureFixture[str
     assert f"expired {NOW + timedelta(days=60):%Y-%m-%d}" in told  # the date as it is without --at
 
 
+def test_hints_tell_the_dates_that_were_written(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Relative and absolute ones, of certificates and of a CRL, of who was refused and of who was let in."""
+    text = scenario.read_text().replace("server: {cert", "crls: {ca: {next_update: +50d}}\nserver: {cert")
+    scenario.write_text(f"{text}  - {{name: listed, client: future, server: {{crl: ca}}, expect: accepted}}\n")
+    assert main(["run", str(scenario), "--at", "+150d"]) == 1
+    hints = [line.split("hint:")[1].strip() for line in capsys.readouterr().out.splitlines() if "hint:" in line]
+    day = {days: f"{NOW + timedelta(days=days):%Y-%m-%d}" for days in (30, 50, 60, 120, 300)}
+    assert hints == [
+        f"The certificate `relative` expired {day[60]} (line 4).",
+        f"The certificate `absolute` expired {day[120]} (line 5).",
+        f"`future` is valid, from {day[30]} to {day[300]}.",
+        f"The certificate `future` is looked up in the CRL `ca`, which expired {day[50]} (line 7).",
+    ]
+
+
 def test_a_year_is_told_by_its_dates(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["rehearse", str(scenario), "--for", "200d"]) == 1
     told = [line.split("   ")[0] for line in capsys.readouterr().out.splitlines()]
