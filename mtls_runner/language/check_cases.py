@@ -105,6 +105,7 @@ def _is_plain(server: ServerSpec, client: ClientSpec) -> bool:
         server.reject_handshake,
         server.other_certificates,
         server.refusal,
+        any(one.client_auth is not None for one in server.responses),
         server.ocsp is not RevocationCheck.NONE,
         server.stapling,
         client.cert_status,

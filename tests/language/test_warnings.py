@@ -116,6 +116,8 @@ leaves:
 servers:
   optional: {certificate: server, trust: ca, client_auth: optional}
   listed: {certificate: server, trust: [ca, other], crl: [ca, other]}
+  open: {certificate: server, trust: ca, client_auth: none}
+  paths: {like: open, responses: {/me: {client_auth: required}}}
 cases:
   - {name: good, server: listed, client: employee, expect: accepted}
   - {name: one, server: SERVER, client: CLIENT, expect: EXPECT}
@@ -131,7 +133,9 @@ cases:
         ("optional", "{server_name: a.test}", "accepted", "the client refuses: the certificate `server` names"),
         ("optional", "employee", "accepted", "the root `other` (depth 1) is not among what the server trusts"),
         ("listed", "employee", "{server-refused: revoked}", "the server has nothing against `employee`"),
+        ("open", "{request: {path: /me}}", "{server-refused: no-certificate}", "the server verifies nobody"),
         # the twins: it holds, or nobody can tell
+        ("paths", "{request: {path: /me}}", "{server-refused: no-certificate}", ""),
         ("optional", "{}", "accepted", ""),
         ("optional", "old", "{server-refused: expired}", ""),
         ("optional", "old", "{outcome: [accepted, server-refused], reason: [null, expired]}", ""),
