@@ -107,15 +107,18 @@ cases: [{name: asked, server: edge, expect: {outcome: accepted, status: 200}}]
 
 
 @pytest.mark.parametrize("runtime", ["process", "container"])
-@pytest.mark.parametrize("port", ["", ":9443"])
-def test_a_name_that_nginx_looks_for_in_the_certificate_stays(runtime: str, port: str, here: Path) -> None:
+@pytest.mark.parametrize(("upstream", "port"), [("app", ""), ("app", ":9443"), ("'app:9443'", ":9443")])
+def test_a_name_that_nginx_looks_for_in_the_certificate_stays(
+    runtime: str, upstream: str, port: str, here: Path
+) -> None:
     """``proxy_ssl_name`` is ``$proxy_host`` unless it is set: what ``proxy_pass`` says, wherever the application is."""
     (here / "nginx.conf").write_text(
         "server { listen 443 ssl; ssl_certificate /s.crt; ssl_certificate_key /s.key; location / {"
         f" proxy_pass https://app{port}; proxy_ssl_verify on; proxy_ssl_trusted_certificate /ca.crt; }} }}"
     )
     for name, code in (("app", 0), ("elsewhere", 1)):
-        (here / "named.yaml").write_text(NAMED.replace("NAME", name))
+        text = NAMED.replace("NAME", name).replace("upstreams: {app:", f"upstreams: {{{upstream}:")
+        (here / "named.yaml").write_text(text)
         (case,) = _seen(here / "named.yaml", "--allow-commands", "--runtime", runtime, code=code)
         assert case["observed"]["status"] == (502 if code else 200)
 

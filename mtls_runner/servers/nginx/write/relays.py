@@ -7,6 +7,7 @@ its responder before anything runs.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from mtls_runner.servers.stubs import APPLICATION_SOCKET, RESPONDER_SOCKET
 
 __all__ = ["RESPONDERS_AT", "UPSTREAM_AT", "relay_hosts", "responder_relay", "stub_at", "upstream_relay"]
 
+_WITH_PORT = re.compile(r"(\[.*\]|[^:]+):\d+")
 UPSTREAM_AT = "/run/mtls-run"
 """Where the upstream stub's directory is mounted."""
 RESPONDERS_AT = "/run/mtls-run-ocsp"
@@ -23,8 +25,17 @@ RESPONDERS_AT = "/run/mtls-run-ocsp"
 
 
 def relay_hosts(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Each name's loopback address inside the container; its own, so that it can't meet the author's ``listen``."""
-    return tuple((name, _address(number)) for number, name in enumerate(names, 1) if is_name(name))
+    """Each name's loopback address inside the container; its own, so that it can't meet the author's ``listen``.
+
+    Of several with one name and other ports (``app:8080``) the first one's address is the name's.
+    """
+    known: dict[str, str] = {}
+    for number, upstream in enumerate(names, 1):
+        with_port = _WITH_PORT.fullmatch(upstream)
+        host = with_port[1] if with_port is not None else upstream
+        if is_name(host):
+            known.setdefault(host, _address(number))
+    return tuple(known.items())
 
 
 def _address(number: int) -> str:
