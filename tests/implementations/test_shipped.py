@@ -62,6 +62,11 @@ def test_what_is_replaced_counts_after_a_reload_and_not_before(name: str, tmp_pa
     events = run([load(tmp_path / "reloads.yaml", Overrides(backend=name))])
     (verdict,) = (event.verdict for event in events if isinstance(event, CaseFinished))
     assert verdict.status is Status.PASS, (verdict.error, verdict.mismatches)
+    refused = verdict.steps[-1].observation
+    assert refused is not None
+    assert not any(
+        "client verify SUCCESS" in line for line in refused.evidence
+    )  # Envoy names the certificate all the same
 
 
 def test_servers_that_can_be_reloaded_and_ones_that_can_not() -> None:

@@ -57,7 +57,8 @@ def server_view(implementation: Implementation, declared: DeclaredServer, lines:
     saw, refusal = facts(declared, lines), said(declared, lines)
     certificate = _certificate(saw)
     name = subject(certificate) if certificate is not None else saw.get("subject")
-    verify = saw.get("verify") or ("SUCCESS" if "verified" in saw else "NONE" if "no_certificate" in saw else None)
+    verified = "verified" in saw and refusal is None  # a certificate that was refused may be named all the same
+    verify = saw.get("verify") or ("SUCCESS" if verified else "NONE" if "no_certificate" in saw else None)
     if verify is None and refusal is not None and refusal.verify_code:
         verify = f"FAILED:{refusal.verify_code}"
     code = refusal.verify_code if refusal is not None else None
