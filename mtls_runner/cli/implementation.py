@@ -19,14 +19,14 @@ from mtls_runner.runtimes.installed import Installed, missing_program
 __all__ = ["check", "declarations", "list_all", "new", "show"]
 
 
-def here() -> Path:
+def _here() -> Path:
     """A path in the directory that the command is run in, whose tree's declarations can be named."""
     return Path.cwd() / "scenario.yaml"
 
 
 def declarations() -> dict[str, Path]:
     """Those of the directory that the command is run in, then those that come with this or another package."""
-    return {**of_tree(here()), **{name: Path(path) for name, path in declaration_files().items()}}
+    return {**of_tree(_here()), **{name: Path(path) for name, path in declaration_files().items()}}
 
 
 def _named(name: str) -> Implementation:
@@ -130,7 +130,7 @@ def check(names: Sequence[str], *, everything: bool = False) -> ExitCode:
         missing = missing_program(implementation)
         if missing is not None:
             raise UsageError(missing)
-    return prove(chosen, here(), dialects=not names, everything=everything)
+    return prove(chosen, _here(), dialects=not names, everything=everything)
 
 
 _START = """\

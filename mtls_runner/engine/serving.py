@@ -14,7 +14,7 @@ from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.model.observation import ServerView
 from mtls_runner.model.port import RunningServer
 
-__all__ = ["OpenServers", "Ended", "Visit"]
+__all__ = ["Ended", "OpenServers", "Visit"]
 
 _JOIN_SECONDS = 5.0
 

@@ -37,6 +37,8 @@ __all__ = [
     "KeyFiles",
     "KeyPair",
     "KeyPool",
+    "MlDsaPrivateKey",
+    "MlDsaPublicKey",
     "PrivateKey",
     "Progress",
     "PublicKey",

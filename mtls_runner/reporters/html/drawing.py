@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mtls_runner.reporters.html.ladder import LadderStep, LadderStepKind, Toward
 
-__all__ = ["HEIGHT", "Drawing", "Line", "Drawings"]
+__all__ = ["HEIGHT", "Drawing", "Drawings", "Line"]
 
 _CLIENT, _SERVER = 12, 348
 _TOP, HEIGHT, _PAUSE = 16, 25, 5

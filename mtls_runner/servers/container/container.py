@@ -20,7 +20,7 @@ from mtls_runner.servers.container.connection import translated
 from mtls_runner.servers.container.files import ContainerFile, archive, hidden, replacement
 from mtls_runner.servers.container.spec import ContainerSpec
 
-__all__ = ["Container", "started"]
+__all__ = ["Container", "no_program", "started"]
 
 _MOVED = "moved"
 _MOVE = f'while [ $# -gt 0 ]; do mv -f -- "$1" "$2" || exit; shift 2; done; echo {_MOVED}'
