@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from mtls_runner.model.endpoint import ClientSpec, ServerSpec, VerifyFlag, has_gap
 from mtls_runner.model.implementation import Honours
+from mtls_runner.model.port import Material
 
-__all__ = ["shared_given", "shared_missing", "shared_settings", "with_everything"]
+__all__ = ["has_encrypted_key", "shared_given", "shared_missing", "shared_settings", "with_everything"]
 
 
 def shared_settings(end: ServerSpec | ClientSpec) -> dict[str, object]:
@@ -26,6 +27,11 @@ def shared_settings(end: ServerSpec | ClientSpec) -> dict[str, object]:
         "x509_strict": VerifyFlag.STRICT in end.verify_flags,
         "crl_check": end.crl_check.value,
     }
+
+
+def has_encrypted_key(end: ServerSpec | ClientSpec, material: Material) -> bool:
+    """Whether its own key is encrypted, whatever it is told of that."""
+    return end.certificate is not None and material.credential(end.certificate).passphrase is not None
 
 
 def with_everything(known: dict[str, object]) -> dict[str, object]:

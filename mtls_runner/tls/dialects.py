@@ -10,7 +10,7 @@ from functools import lru_cache
 from mtls_runner.model.implementation import Pattern
 from mtls_runner.model.observation import Alert, Direction, Reason
 from mtls_runner.tls import ALERTS, alert_name
-from mtls_runner.tls.openssl_errors import OpensslError, openssl_errors
+from mtls_runner.tls.openssl_errors import OpensslError, openssl_errors, why_unusable
 
 __all__ = ["GROUPS", "PLACEHOLDERS", "SEEN", "Told", "compiled", "tls_version", "told"]
 
@@ -99,6 +99,12 @@ class Told:
     symbol: str = ""
     error: OpensslError | None = None
     alert: Alert | None = None
+
+    def unusable(self, *, passphrase: bool) -> Reason | None:
+        """What it says of the program's own material; ``passphrase``: as :func:`why_unusable` has it."""
+        if self.reasons:
+            return self.reasons[0]
+        return why_unusable(self.error, passphrase=passphrase) if self.error is not None else None
 
 
 def told(

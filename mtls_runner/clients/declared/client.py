@@ -30,6 +30,7 @@ from mtls_runner.runtimes.directory import ProgramDirectory
 from mtls_runner.runtimes.installed import Installed
 from mtls_runner.runtimes.ports import reserved_port
 from mtls_runner.runtimes.process import Finished, Unfinished, finish
+from mtls_runner.runtimes.shared_settings import has_encrypted_key
 from mtls_runner.runtimes.template import Inexpressible, render
 from mtls_runner.tls import unknown_group
 
@@ -125,7 +126,6 @@ class DeclaredToolClient(Client):
             typed = (
                 f"echo {shlex.quote(render(self._declared.stays.request, 'line', known, 'stays.request'))} | {typed}"
             )
-        own = material.credential(client.certificate) if client.certificate is not None else None
         return client_view(
             self._implementation.name,
             self.version(),
@@ -134,7 +134,7 @@ class DeclaredToolClient(Client):
             wrote,
             typed,
             port,
-            encrypted=own is not None and own.passphrase is not None,
+            encrypted=has_encrypted_key(client, material),
         )
 
     def close(self) -> None:

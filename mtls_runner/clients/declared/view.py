@@ -18,7 +18,6 @@ from mtls_runner.model.observation import Alert, ClientView, Direction, HttpResp
 from mtls_runner.tls import REASONS
 from mtls_runner.tls.classify import AFTER_VERIFICATION
 from mtls_runner.tls.dialects import Told, compiled, tls_version, told
-from mtls_runner.tls.openssl_errors import why_unusable
 
 __all__ = ["Wrote", "client_view"]
 
@@ -87,8 +86,7 @@ def client_view(
     said = (
         None if response is not None else told(patterns, lines, lambda one: not (client.insecure and one.verify_code))
     )
-    about_it = said is not None and (said.symbol or frozenset(said.reasons) & REASONS[Outcome.CLIENT_REFUSED])
-    if said is not None and about_it and saw.get("verified"):
+    if said is not None and saw.get("verified") and _refuses(said):
         # It has taken the server's certificate already: what it minds now is something else, its own or a session ticket.
         said = replace(said, reasons=(), symbol=AFTER_VERIFICATION)
     problem = (
@@ -129,6 +127,10 @@ def client_view(
         signature_algorithms=transcript.signature_algorithms() if transcript is not None else (None, None),
         reasons=reasons,
     )
+
+
+def _refuses(said: Told) -> bool:
+    return bool(said.symbol or frozenset(said.reasons) & REASONS[Outcome.CLIENT_REFUSED])
 
 
 def _lines(declared: DeclaredClient, wrote: Wrote) -> list[str]:
@@ -209,17 +211,11 @@ def _began(saw: Mapping[str, list[str]], trace: CurlTrace | None) -> bool:
 def _problem(declared: DeclaredClient, client: ClientSpec, lines: Sequence[str], *, encrypted: bool) -> Reason | None:
     passphrase = client.passphrase is not None or encrypted
     patterns = (*declared.start, *declared.dialect.start)
-    found = told(patterns, lines, lambda said: _unusable(said, passphrase=passphrase) is not None)
-    reason = _unusable(found, passphrase=passphrase) if found is not None else None
+    found = told(patterns, lines, lambda said: said.unusable(passphrase=passphrase) is not None)
+    reason = found.unusable(passphrase=passphrase) if found is not None else None
     if reason is Reason.WRONG_PASSPHRASE and client.passphrase is None:
         return Reason.PASSPHRASE_NEEDED
     return reason
-
-
-def _unusable(said: Told, *, passphrase: bool) -> Reason | None:
-    if said.reasons:
-        return said.reasons[0]
-    return why_unusable(said.error, passphrase=passphrase) if said.error is not None else None
 
 
 def _symbol(lines: Sequence[str], said: Told | None) -> str:

@@ -25,10 +25,11 @@ from mtls_runner.runtimes.installed import Installed, missing_program
 from mtls_runner.runtimes.listening import beyond_loopback
 from mtls_runner.runtimes.ports import reserved_port
 from mtls_runner.runtimes.process import Program, finish, start
+from mtls_runner.runtimes.shared_settings import has_encrypted_key
 from mtls_runner.runtimes.template import Inexpressible, render
 from mtls_runner.servers.declared.answering import Answers
 from mtls_runner.servers.declared.connection_log import ConnectionLog
-from mtls_runner.servers.declared.failure import has_encrypted_key, start_failure
+from mtls_runner.servers.declared.failure import start_failure
 from mtls_runner.servers.declared.honours import inexpressible
 from mtls_runner.servers.declared.own import cannot_be_a_process, own_address, own_files
 from mtls_runner.servers.declared.reloading import replaceable

@@ -15,6 +15,7 @@ from mtls_runner.model.implementation import DeclaredServer, Implementation
 from mtls_runner.model.port import Material
 from mtls_runner.runtimes.clock import check_loaded
 from mtls_runner.runtimes.directory import ProgramDirectory
+from mtls_runner.runtimes.shared_settings import has_encrypted_key
 from mtls_runner.runtimes.template import render
 from mtls_runner.servers.container.container import Container, no_program
 from mtls_runner.servers.container.engine import Engine
@@ -22,7 +23,7 @@ from mtls_runner.servers.container.files import ContainerFile
 from mtls_runner.servers.container.reach import Reach
 from mtls_runner.servers.container.spec import MEMORY, PIDS, ContainerSpec
 from mtls_runner.servers.declared.connection_log import ConnectionLog
-from mtls_runner.servers.declared.failure import has_encrypted_key, start_failure
+from mtls_runner.servers.declared.failure import start_failure
 from mtls_runner.servers.declared.own import own_files, own_port
 from mtls_runner.servers.declared.reloading import replaceable
 from mtls_runner.servers.declared.running import RunningDeclared, Started

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mtls_runner.errors import ServerUnusable
-from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.model.implementation import DeclaredServer
 from mtls_runner.model.observation import Reason
-from mtls_runner.model.port import Material
 from mtls_runner.tls.dialects import Told, told
-from mtls_runner.tls.openssl_errors import why_unusable
 
-__all__ = ["has_encrypted_key", "start_failure"]
+__all__ = ["start_failure"]
 
 _WORST_FIRST = (Reason.PASSPHRASE_NEEDED, Reason.WRONG_PASSPHRASE)
 
@@ -24,7 +21,7 @@ def start_failure(
     exit_code: int | None,
     *,
     passphrase: bool,
-    encrypted: bool = False,
+    encrypted: bool,
 ) -> ServerUnusable:
     """The error to raise, from what the program and its check wrote.
 
@@ -32,15 +29,15 @@ def start_failure(
         title, declared: of what can't start.
         lines, exit_code: what it wrote, and how it ended.
         passphrase: whether it was given one.
-        encrypted: whether a key of its is.
+        encrypted: whether its key is.
     """
     patterns = (*declared.start, *declared.log.dialect.start)
 
-    def telling(said: Told) -> bool:
-        return _reason(said, passphrase=passphrase or encrypted) is not None
+    def reason_of(said: Told) -> Reason | None:
+        return said.unusable(passphrase=passphrase or encrypted)
 
-    found = [said for line in lines if (said := told(patterns, [line], telling)) is not None]
-    reasons = [(_reason(said, passphrase=passphrase or encrypted), said) for said in found]
+    found = [said for line in lines if (said := told(patterns, [line], lambda said: reason_of(said) is not None))]
+    reasons = [(reason_of(said), said) for said in found]
     for worst in _WORST_FIRST:
         reasons.sort(key=lambda pair, worst=worst: pair[0] is not worst)  # type: ignore[misc]
     if not reasons:
@@ -55,14 +52,3 @@ def start_failure(
     if reason is Reason.WRONG_PASSPHRASE and not passphrase:
         reason = Reason.PASSPHRASE_NEEDED
     return ServerUnusable(said.line.strip(), reason=reason or Reason.BAD_CONFIG, log=tuple(lines))
-
-
-def has_encrypted_key(end: ServerSpec, material: Material) -> bool:
-    """Whether its own key is encrypted, whatever it is told of that."""
-    return end.certificate is not None and material.credential(end.certificate).passphrase is not None
-
-
-def _reason(said: Told, *, passphrase: bool) -> Reason | None:
-    if said.reasons:
-        return said.reasons[0]
-    return why_unusable(said.error, passphrase=passphrase) if said.error is not None else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from mtls_runner.deadlines import Deadline
@@ -11,6 +11,7 @@ from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.model.implementation import Reload
 from mtls_runner.model.observation import Reason
 from mtls_runner.model.port import Material
+from mtls_runner.runtimes.shared_settings import has_encrypted_key
 from mtls_runner.servers.declared.failure import start_failure
 from mtls_runner.servers.declared.running import VIEW_SECONDS, RunningDeclared, Started
 from mtls_runner.servers.declared.view import facts
@@ -42,8 +43,8 @@ class ReplaceableDeclared(RunningDeclared):
     Args:
         started: what runs.
         write: writes its files for another description; but for the one that it watches, unless ``told``.
-        leaf: the certificate that a description has it show, DER; ``None``: it does not say.
         server: what it was started with.
+        material: the plan's.
     """
 
     replaceable = True
@@ -52,16 +53,20 @@ class ReplaceableDeclared(RunningDeclared):
         self,
         started: Started,
         write: Write,
-        leaf: Callable[[ServerSpec], bytes | None],
         server: ServerSpec,
+        material: Material,
     ) -> None:
         super().__init__(started)
         self._server = server
         self._write = write
-        self._leaf = leaf
-        self._read = self._in_files = leaf(server)
+        self._material = material
+        self._read = self._in_files = self._leaf()
         self._tells_process = any("(?P<process>" in text for text in self._declared.log.facts)
-        self._passphrase = False
+
+    def _leaf(self) -> bytes | None:
+        """The certificate that the description has it show, DER; ``None``: it does not say."""
+        certificate = self._server.certificate
+        return self._material.credential(certificate).der if certificate is not None else None
 
     def replace(self, server: ServerSpec) -> None:
         """Write its files anew; it goes on with what it has read, unless it watches them.
@@ -69,9 +74,8 @@ class ReplaceableDeclared(RunningDeclared):
         Raises:
             MaterialError: something can't be made.
         """
-        self._passphrase = server.passphrase is not None
-        self._in_files = self._leaf(server)
         self._server = server
+        self._in_files = self._leaf()
         self._write(server, told=False)
 
     def reload(self, deadline: Deadline) -> None:
@@ -122,11 +126,11 @@ class ReloadableDeclared(ReplaceableDeclared):
         self,
         started: Started,
         write: Write,
-        leaf: Callable[[ServerSpec], bytes | None],
         server: ServerSpec,
+        material: Material,
         how: Reload,
     ) -> None:
-        super().__init__(started, write, leaf, server)
+        super().__init__(started, write, server, material)
         self._reload = how
 
     def reload(self, deadline: Deadline) -> None:
@@ -146,7 +150,14 @@ class ReloadableDeclared(ReplaceableDeclared):
         self._tell(count, deadline)
         lines = self._log.wait(None, count, answered, deadline)
         if any(failed.search(line) for line in lines):
-            raise start_failure(self._implementation.title, self._declared, lines, None, passphrase=self._passphrase)
+            raise start_failure(
+                self._implementation.title,
+                self._declared,
+                lines,
+                None,
+                passphrase=self._server.passphrase is not None,
+                encrypted=has_encrypted_key(self._server, self._material),
+            )
         if not answered(lines):
             raise LabError(
                 f"{self._implementation.title} does not say that it has read its files again; its last words:"
@@ -188,15 +199,10 @@ def replaceable(started: Started, server: ServerSpec, material: Material, write:
     """What runs, able to do what it was declared to.
 
     Args:
-        started, server, write: as for the classes.
-        material: the plan's.
+        started, server, material, write: as for the classes.
     """
-
-    def leaf(described: ServerSpec) -> bytes | None:
-        return material.credential(described.certificate).der if described.certificate is not None else None
-
     how = started.declared.reload
     watches = how is not None and how.signal is None
     if how is None or (watches and server.option("config")):  # an author's configuration names files of its own, if any
-        return ReplaceableDeclared(started, write, leaf, server)
-    return ReloadableDeclared(started, write, leaf, server, how)
+        return ReplaceableDeclared(started, write, server, material)
+    return ReloadableDeclared(started, write, server, material, how)
