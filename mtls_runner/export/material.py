@@ -100,15 +100,15 @@ class Workshop:
 
     def bundle(self, ids: Sequence[str]) -> str:
         """These certificates in one file."""
-        if len(ids) == 1 and self.plan.certificates[ids[0]].files is None:
+        if len(ids) == 1 and not _several(self.plan.certificates[ids[0]]):
             return self.certificate(ids[0])
         return self._joined("trust", [self._all_of(id_) for id_ in ids], ids)
 
     def _all_of(self, id_: str) -> str:
-        """Of an own authority: all that its file holds."""
+        """Of an own authority: all that its file holds; of one that stands for several: all of them."""
         spec = self.plan.certificates[id_]
         self._want(id_)
-        if spec.files is not None:
+        if _several(spec):
             self.bundles[f"pki/{self._names[id_]}.all.pem"] = ""
             return f"pki/{self._names[id_]}.all.pem"
         return self.certificate(id_)
@@ -311,3 +311,7 @@ def _what(spec: CertificateSpec) -> str:
     return f"{spec.id}: {kind}, {spec.subject or 'no subject'}, " + (
         f"issued by {spec.issuer}" if spec.issuer is not None else "signed by itself"
     )
+
+
+def _several(spec: CertificateSpec) -> bool:
+    return spec.files is not None or spec.count > 1

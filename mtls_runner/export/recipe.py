@@ -64,6 +64,8 @@ def openssl_cannot(spec: CertificateSpec) -> str | None:
         return "its key has the traditional form"
     if spec.authority_key_identifier not in (None, AuthorityKeyIdentifier()):
         return "its authorityKeyIdentifier names more than its issuer's key"
+    if spec.count > 1:
+        return f"it is trusted as {spec.count} of its kind"
     if spec.key.algorithm not in _ALGORITHMS:
         return f"openssl has {spec.key.algorithm} keys from 3.5 on"
     if spec.key.same_as is not None:

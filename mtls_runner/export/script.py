@@ -161,9 +161,10 @@ def _forged(shop: Workshop, store: Store, ids: Iterable[str], files: dict[str, b
         credential = store.credential(id_)
         certificate = shop.certificate(id_)
         pieces = {certificate: credential.certificate_path, shop.key(id_): credential.key_path}
-        if shop.plan.certificates[id_].files is not None:
-            base = certificate.removesuffix(".crt")
+        spec, base = shop.plan.certificates[id_], certificate.removesuffix(".crt")
+        if spec.files is not None:
             pieces[f"{base}.chain.pem"] = credential.chain_path
+        if spec.files is not None or spec.count > 1:
             pieces[f"{base}.all.pem"] = store.bundle((id_,))
         for target, source in pieces.items():
             content = _content(source)

@@ -362,6 +362,7 @@ def test_where_passphrases_come_from(load_text: Load, monkeypatch: pytest.Monkey
         ("not_before: tomorrow", "this is not a time"),
         ("not_before: 10", "this is not a time"),
         ("path_length: 1", "a leaf issues nothing"),
+        ("count: 2", "only an authority stands for several"),
         ("extensions: {1.2.x: '0500'}", "this is not an OID"),
         ("extensions: {3.2.1: '0500'}", "this is not an OID"),
         ("extensions: {1.2.3: '5'}", "this is not DER in hexadecimal digits"),
