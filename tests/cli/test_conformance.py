@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import re
 import shutil
 from pathlib import Path
@@ -99,7 +100,8 @@ def test_parts_are_the_whole_and_each_changed_cell_is_named(tmp_path: Path, capf
     assert "whole.json: 4 cells compared, 0 changed: it is current" in said.out  # its control's, too
     assert "both ends trust the other's authority" in said.out
     assert "expired" not in said.out
-    (tmp_path / "other.json").write_text(text.replace('"unknown-ca"', '"expired"').replace("3.11.", "3.10."), "utf-8")
+    text = text.replace(platform.python_version(), "3.9.1")
+    (tmp_path / "other.json").write_text(text.replace('"unknown-ca"', '"expired"'), "utf-8")
     assert main([*QUICK, *fault, "--check", "other.json"]) == 1
     said = capfd.readouterr()
     assert said.err.count("\n") == 2
@@ -108,9 +110,9 @@ def test_parts_are_the_whole_and_each_changed_cell_is_named(tmp_path: Path, capf
         "server-refused: expired, alert unknown_ca, verify code 20, is server-refused: unknown-ca, alert unknown_ca, "
         "verify code 20 ("
     ) in said.err
-    assert "python 3.10." in said.err
+    assert "(python 3.9.1 → " in said.err
     assert main(["conformance", "--merge", "whole.json", "--merge", "other.json", "--json", "both.json"]) == 2
-    assert "whole.json was measured with python 3.11" in capfd.readouterr().err
+    assert f"whole.json was measured with python {platform.python_version()}" in capfd.readouterr().err
     assert not (tmp_path / "both.json").exists()
 
 
