@@ -163,12 +163,17 @@ class Installed:
     def _program(self, name: str) -> str:
         if "/" not in name:
             found = find_program(name)
-        else:
-            path = self._implementation.path.resolve().parent / name
-            found = str(path) if path.is_file() and os.access(path, os.X_OK) else None
-        if found is None:
+            if found is None:
+                raise LabError(f"there is no program {name!r}")
+            return found
+        path = self._implementation.path.resolve().parent / name
+        if not path.is_file():
             raise LabError(f"there is no program {name!r}")
-        return found
+        if not os.access(path, os.X_OK):
+            raise LabError(
+                f"{name!r} is not executable: chmod +x, or its interpreter before {{{{declaration}}}}/{path.name}"
+            )
+        return str(path)
 
 
 def clock(implementation: Implementation, faketime: bool | str, container: bool) -> str | None:

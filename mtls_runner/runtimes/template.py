@@ -5,6 +5,7 @@ Each syntax has a way to write a value. What a syntax can't hold is :class:`Inex
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -73,11 +74,15 @@ SYNTAXES: Mapping[str, Callable[[str], str]] = {
 
 
 def _written(syntax: str) -> Callable[[object], str]:
-    if syntax == "json":
-        return lambda value: json.dumps(value)
-    escape = SYNTAXES[syntax]
+    from jinja2 import Undefined
+
+    escape = SYNTAXES.get(syntax)
 
     def write(value: object) -> str:
+        if isinstance(value, Undefined):
+            return str(value)  # which says that there is no such name
+        if escape is None:
+            return json.dumps(value)
         if value is None:
             return ""
         if isinstance(value, bool):
@@ -111,6 +116,11 @@ def _refuse(reason: str) -> str:
     raise Inexpressible(reason)
 
 
+def _no_such(name: str, variables: Mapping[str, object]) -> str:
+    close = difflib.get_close_matches(name, variables, 1)
+    return f"there is no name {name!r} in templates" + (f"; did you mean {close[0]!r}?" if close else "")
+
+
 def render(text: str, syntax: str, variables: Mapping[str, object], name: str) -> str:
     """The text with its expressions in place.
 
@@ -126,10 +136,15 @@ def render(text: str, syntax: str, variables: Mapping[str, object], name: str) -
     """
     if "{" not in text:
         return text
-    from jinja2 import TemplateError
+    from jinja2 import TemplateError, UndefinedError
+    from jinja2.meta import find_undeclared_variables
 
+    environment = _environment(syntax)
     try:
-        return _environment(syntax).from_string(text).render(variables)
+        return environment.from_string(text).render(variables)
+    except UndefinedError as error:
+        unknown = sorted(find_undeclared_variables(environment.parse(text)) - {*variables, *environment.globals})
+        raise LabError(f"{name}: {_no_such(unknown[0], variables) if unknown else error.message}") from error
     except TemplateError as error:
         line = getattr(error, "lineno", None)
         where = f"{name}, line {line}" if line else name

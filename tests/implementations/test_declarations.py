@@ -341,6 +341,7 @@ def test_a_client_that_stays_makes_all_exchanges_and_ends_with_the_lab(
         ("    dialect: openssl\n", "    dialect: opensl\n", "did you mean 'openssl'"),
         ("    dialect: openssl\n", "", "'dialect' is missing"),
         ("    dialect: openssl\n", "    dialect: openssl\n    commnd: x\n", "did you mean 'command'"),
+        ("[./service,", "[python3, service,", "expected: {{declaration}}/service"),
     ],
 )
 def test_mistakes_in_place_have_a_place(
@@ -351,6 +352,22 @@ def test_mistakes_in_place_have_a_place(
     told = "".join(capsys.readouterr())
     assert message in told
     assert "own.yaml:" in told
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("[./service, '{{adress}}'", "no name 'adress' in templates; did you mean 'address'?"),
+        ("[./own.yaml, '{{address}}'", "'./own.yaml' is not executable: chmod +x, or"),
+        ("[./servize, '{{address}}'", "there is no program './servize'"),
+    ],
+)
+def test_commands_that_can_not_be_run_say_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], wrong: str, message: str
+) -> None:
+    path = _service(tmp_path, IN_PLACE.replace("[./service, '{{address}}'", wrong))
+    assert main(["run", str(path), "--allow-commands"]) == 3
+    assert message in "".join(capsys.readouterr())
 
 
 def test_list_show_and_new(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -193,8 +194,23 @@ class _Reader:
             text = model.content if model.template is None else self._beside(model.template, (*loc, name, "template"))
             yield DeclaredFile(name, text or "", model.syntax or "plain", bool(model.executable))
 
+    def _check_command(self, command: Sequence[str], files: Sequence[DeclaredFile], loc: Loc) -> None:
+        """It runs in a directory of its own: only the program itself is looked for beside the declaration."""
+        beside, made = self._document.path.parent, {file.name for file in files}
+        for index, argument in enumerate(command[1:], 1):
+            if "{{" not in argument and argument not in made and not argument.startswith(("/", "-")):
+                with contextlib.suppress(OSError, ValueError):  # no argument has to be a path
+                    if (beside / argument).is_file():
+                        self.problems.error(
+                            self._document,
+                            (*loc, index),
+                            "this file lies here, and the program is started in a directory of its own",
+                            f"{{{{declaration}}}}/{argument}",
+                        )
+
     def server(self, model: ServerModel, loc: Loc) -> DeclaredServer:
         files = tuple(self._files(model.files, (*loc, "files")))
+        self._check_command(model.command, files, (*loc, "command"))
         if model.config is not None and model.config not in {file.name for file in files}:
             self.problems.unknown(self._document, (*loc, "config"), "file", model.config, [file.name for file in files])
         if model.reload is not None:
@@ -264,11 +280,13 @@ class _Reader:
     def client(self, model: ClientModel, loc: Loc) -> DeclaredClient:
         if model.stays is not None:
             self._check_stays(model, model.stays, loc)
+        files = tuple(self._files(model.files, (*loc, "files")))
+        self._check_command(model.command, files, (*loc, "command"))
         return DeclaredClient(
             command=tuple(model.command),
             dialect=dialect(model.dialect),
             honours=_client_honours(model.honours or ClientHonoursModel()),
-            files=tuple(self._files(model.files, (*loc, "files"))),
+            files=files,
             environment=tuple((model.environment or {}).items()),
             facts=tuple(model.facts or ()),
             refused=tuple(_patterns(self._document, model.refused, (*loc, "refused"))),
