@@ -313,7 +313,10 @@ class LabFile(Strict):
 
     defaults: Maybe[Defaults] = about("What every scenario starts from.", {"client": {"timeout": 10}})
     engine: Maybe[EngineSettings] = about("The container engine.", {"image": "nginx:1.27"})
-    jobs: Annotated[int | None, bounded(1, 256)] = about("Cases that run at the same time; -j overrides it.", 1)
+    jobs: Annotated[int | None, bounded(1, 256)] = about(
+        "Cases that run at the same time; -j overrides it. By default two where all servers and clients are embedded, else one.",
+        1,
+    )
     artifacts: Maybe[Text] = about("Where --keep puts material, relative to lab.yaml.", ".mtls-run")
     authorities: Maybe[dict[Id, Certificate]] = about(
         "Authorities that scenarios may name.", {"corp": {"subject": "CN=Corp"}}
