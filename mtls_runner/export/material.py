@@ -15,7 +15,7 @@ from mtls_runner.model.endpoint import ChainKind, ChainSpec
 from mtls_runner.model.revocation import CrlSpec
 from mtls_runner.private_files import file_names
 
-__all__ = ["CertificateStep", "Workshop"]
+__all__ = ["CertificateStep", "Workshop", "is_several"]
 
 _BARE = frozenset((Defect.NO_KEY_IDENTIFIERS, Defect.VERSION_1))
 _NOT_THEIR_OWN = frozenset((Defect.KEY_MISMATCH, Defect.KEY_TYPE_MISMATCH))
@@ -100,7 +100,7 @@ class Workshop:
 
     def bundle(self, ids: Sequence[str]) -> str:
         """These certificates in one file."""
-        if len(ids) == 1 and not _several(self.plan.certificates[ids[0]]):
+        if len(ids) == 1 and not is_several(self.plan.certificates[ids[0]]):
             return self.certificate(ids[0])
         return self._joined("trust", [self._all_of(id_) for id_ in ids], ids)
 
@@ -108,7 +108,7 @@ class Workshop:
         """Of an own authority: all that its file holds; of one that stands for several: all of them."""
         spec = self.plan.certificates[id_]
         self._want(id_)
-        if _several(spec):
+        if is_several(spec):
             self.bundles[f"pki/{self._names[id_]}.all.pem"] = ""
             return f"pki/{self._names[id_]}.all.pem"
         return self.certificate(id_)
@@ -313,5 +313,6 @@ def _what(spec: CertificateSpec) -> str:
     )
 
 
-def _several(spec: CertificateSpec) -> bool:
+def is_several(spec: CertificateSpec) -> bool:
+    """Whether an authority may be several certificates where it is trusted: a file of the user's, or ``count``."""
     return spec.files is not None or spec.count > 1

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mtls_runner.errors import MaterialError, UsageError
 from mtls_runner.export.curl import NOBODY
-from mtls_runner.export.material import Workshop
+from mtls_runner.export.material import Workshop, is_several
 from mtls_runner.export.servers import Sections, sections
 from mtls_runner.export.shell import word
 from mtls_runner.handout.directory import fill
@@ -164,7 +164,7 @@ def _forged(shop: Workshop, store: Store, ids: Iterable[str], files: dict[str, b
         spec, base = shop.plan.certificates[id_], certificate.removesuffix(".crt")
         if spec.files is not None:
             pieces[f"{base}.chain.pem"] = credential.chain_path
-        if spec.files is not None or spec.count > 1:
+        if is_several(spec):
             pieces[f"{base}.all.pem"] = store.bundle((id_,))
         for target, source in pieces.items():
             content = _content(source)
