@@ -22,6 +22,14 @@ from mtls_runner.tls.sockets import connected
 __all__ = ["PythonClient"]
 
 
+_GONE = ("EOF", "ECONNRESET", "EPIPE")
+
+
+def _closed(view: ClientView) -> bool:
+    """Whether a request found the connection closed, as a server may do at any time: it is made again (RFC 9112 §9.3.1)."""
+    return view.response is None and view.error_symbol in _GONE
+
+
 class PythonClient(Client):
     """Connects with one context for each credential and set of TLS settings, as a program would."""
 
@@ -87,9 +95,8 @@ class PythonClient(Client):
                     gave_up = replace(connection.view, error=f"more than {MOST_REDIRECTS} redirects", exit_code=47)
                     return [*made[:-1], (now, gave_up)]
                 origin = (now.protocol, now.server_name, now.connect or address)
-                if connection.view.stays_open and origin == (then.protocol, then.server_name, then.connect):
-                    connection.ask(then, deadline)
-                else:
+                same = connection.view.stays_open and origin == (then.protocol, then.server_name, then.connect)
+                if not same or (_closed(connection.ask(then, deadline)) and then.request.safe):
                     connection.close()
                     connection = self._connected(then, address, material, deadline, keep=True)
                 now = then

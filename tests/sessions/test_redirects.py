@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -131,3 +133,35 @@ def test_what_is_no_way(run: Run) -> None:
     )
     assert "go follows no redirects" in ran.output
     assert ran.case["verdict"] == Status.SKIP
+
+
+class _Hasty(http.server.BaseHTTPRequestHandler):
+    """Redirects once, and closes behind each answer without having said so."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self.send_response(302 if self.path == "/" else 200)
+        self.send_header("Location", "/next")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+        self.close_connection = True
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("tool", ["python", "curl"])
+def test_a_connection_that_is_closed_by_then_is_made_anew(run: Run, tool: str) -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Hasty) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"127.0.0.1:{server.server_port}"
+        ran = run(
+            "ca: {}\nleaves: {server: {}}\n"
+            f"server: {{backend: external, address: '{address}', certificate: server}}\n"
+            "cases: [{name: a, client: {protocol: http, location: true}, expect: {outcome: accepted, redirects: 1}}]\n",
+            "--tool",
+            tool,
+        )
+        server.shutdown()
+    assert ran.code == 0, ran.output
