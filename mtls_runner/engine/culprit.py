@@ -108,7 +108,8 @@ class Culprit:
 
     def sentence(self, judgement: Judgement) -> str:
         """With a full stop; ``""``: the descriptions don't show it."""
-        told = self._renewed(judgement) or self._dot(judgement) or self._chain(judgement) or self._curve(judgement)
+        looked_for = (self._renewed, self._dot, self._chain, self._curve, self._ml_dsa)
+        told = next(filter(None, (look(judgement) for look in looked_for)), "")
         return sentence(told) if told else ""
 
     def _chain(self, judgement: Judgement) -> str:
@@ -196,6 +197,16 @@ class Culprit:
             f"the key of `{shown}` is on {key.curve}, for which TLS 1.3 has no signature algorithm (P-256, P-384 and P-521 are "
             "all), and which TLS 1.2 needs among the other end's groups"
         )
+
+    def _ml_dsa(self, judgement: Judgement) -> str:
+        """A key of the client's that its OpenSSL does not know, and takes for one of no bits."""
+        shown = self._plan.certificates.get(self._client.certificate or "")
+        if shown is None or (judgement.outcome, judgement.reason) != (Outcome.CLIENT_UNUSABLE, Reason.WEAK_KEY):
+            return ""
+        algorithm = shown.key.algorithm
+        if not algorithm.startswith("ml-dsa-"):
+            return ""
+        return f"the key of `{shown.id}` is {algorithm}: OpenSSL before 3.5 can't read it, and takes it for a weak one"
 
     def _renewed(self, judgement: Judgement) -> str:
         """A certificate that was replaced, by a server that has not read it yet."""

@@ -163,7 +163,10 @@ def _hint(judgement: Judgement, facts: Facts, culprit: Callable[[Judgement], str
     if told:
         return told
     reason = judgement.reason
-    shown = judgement.outcome in (*_CERTIFICATES, Outcome.NO_AGREEMENT) and reason is not Reason.NO_CERTIFICATE
+    shown = (
+        judgement.outcome in (*_CERTIFICATES, Outcome.NO_AGREEMENT, Outcome.CLIENT_UNUSABLE)
+        and reason is not Reason.NO_CERTIFICATE
+    )
     return (shown and culprit(judgement)) or (HINTS.get(reason, "") if reason is not None else "")
 
 

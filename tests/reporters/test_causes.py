@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -124,6 +125,34 @@ def test_the_hint_names_the_setting_or_the_certificate(told: tuple[dict[str, Ver
         seen = verdicts[name].observation
         assert seen is not None
         assert re.fullmatch(pattern, seen.hint), (name, seen.hint)
+
+
+WEAK = """\
+ca: {}
+leaves: {server: {}, client: {usage: client, key: KEY}}
+server: {certificate: server, trust: ca}
+cases: [{name: weak, client: client, expect: accepted}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("rsa-1024", "OpenSSL's security level 2 wants RSA 2048 or more; issue a stronger key."),
+        (
+            "ml-dsa-65",
+            "The key of `client` is ml-dsa-65: OpenSSL before 3.5 can't read it, and takes it for a weak one.",
+        ),
+    ],
+)
+def test_a_key_that_this_openssl_does_not_know_is_not_to_be_made_stronger(key: str, hint: str, tmp_path: Path) -> None:
+    if key == "ml-dsa-65" and ssl.OPENSSL_VERSION_INFO >= (3, 5):
+        pytest.skip("this OpenSSL knows ML-DSA")
+    path = tmp_path / "weak.yaml"
+    path.write_text(WEAK.replace("KEY", key))
+    (verdict,) = (event.verdict for event in run([load(path)]) if isinstance(event, CaseFinished))
+    assert verdict.observation is not None
+    assert verdict.observation.hint == hint
 
 
 def test_after_another_outcome_nothing_is_said_of_what_was_not_seen(
