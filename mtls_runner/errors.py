@@ -17,7 +17,7 @@ A refusal by a server or a client is never an exception: it is what the lab is t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -41,7 +41,16 @@ __all__ = [
     "Severity",
     "Span",
     "UsageError",
+    "did_you_mean",
 ]
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """``; did you mean 'curl'?``, for the end of a message; ``""``: nothing that is known comes close."""
+    import difflib  # only where something is wrong
+
+    close = difflib.get_close_matches(given, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import gc
 import os
 import re
@@ -13,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mtls_runner.errors import Diagnostic, ScenarioError, Severity, UsageError
+from mtls_runner.errors import Diagnostic, ScenarioError, Severity, UsageError, did_you_mean
 from mtls_runner.language import Overrides, load
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.traits import Runtime
@@ -115,7 +114,7 @@ def unknown_case(plan: Plan, name: str) -> UsageError:
     """No case is called so: what is meant, or what there is."""
     names = list(dict.fromkeys(case.written for case in plan.cases))
     plain = name.partition("[")[0]
-    there = (_did_you_mean(plain, names) if plain not in names else "") or _there_are(names)
+    there = (did_you_mean(plain, names) if plain not in names else "") or _there_are(names)
     return UsageError(f"no case of {plan.path} is called {name!r}{there}")
 
 
@@ -126,7 +125,7 @@ def _nothing(choice: Choice, plans: Sequence[Plan], failed: bool) -> NothingChos
     if not cases:
         return NothingChosen("no case: the scenario has none")
     if unknown and len(unknown) == len(choice.tags):
-        there = _did_you_mean(unknown[0], tags) or (_there_are(tags) if tags else "; no file has any")
+        there = did_you_mean(unknown[0], tags) or (_there_are(tags) if tags else "; no file has any")
         return NothingChosen(f"no case matches: no file has the tag {unknown[0]!r}{there}")
     what = " and ".join(
         said
@@ -139,11 +138,6 @@ def _nothing(choice: Choice, plans: Sequence[Plan], failed: bool) -> NothingChos
     )
     names = list(dict.fromkeys(case.written for case in cases))
     return NothingChosen(f"no case matches {what}{_there_are(names)}; --list shows whole ids")
-
-
-def _did_you_mean(given: str, names: Sequence[str]) -> str:
-    close = difflib.get_close_matches(given, names, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _there_are(names: Sequence[str]) -> str:
@@ -329,4 +323,4 @@ def _meant(path: Path, text: str, commands: Iterable[str]) -> str:
     parent = path.parent
     if parent.is_dir():
         candidates += [str(parent / entry.name) for entry in parent.iterdir() if not entry.name.startswith(".")]
-    return _did_you_mean(text, candidates)
+    return did_you_mean(text, candidates)

@@ -13,7 +13,7 @@ from functools import cached_property, lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from mtls_runner.errors import UsageError
+from mtls_runner.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from mtls_runner.model.implementation import Implementation
@@ -169,12 +169,9 @@ _MANY = 40
 
 def unknown(noun: str, name: str, known: Iterable[str]) -> UsageError:
     """There is none of that name: which there are, and which of them was probably meant."""
-    import difflib
-
     names = list(known)
-    close = difflib.get_close_matches(name, names, 1)
-    meant = f"; did you mean '{close[0]}'?" if close else ""
-    which = "" if close and len(names) > _MANY else f", one of: {', '.join(names)}"
+    meant = did_you_mean(name, names)
+    which = "" if meant and len(names) > _MANY else f", one of: {', '.join(names)}"
     return UsageError(f"there is no {noun} '{name}'{which}{meant}")
 
 

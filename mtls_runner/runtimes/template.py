@@ -5,14 +5,13 @@ Each syntax has a way to write a value. What a syntax can't hold is :class:`Inex
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from mtls_runner.errors import LabError
+from mtls_runner.errors import LabError, did_you_mean
 
 if TYPE_CHECKING:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -117,8 +116,7 @@ def _refuse(reason: str) -> str:
 
 
 def _no_such(name: str, variables: Mapping[str, object]) -> str:
-    close = difflib.get_close_matches(name, variables, 1)
-    return f"there is no name {name!r} in templates" + (f"; did you mean {close[0]!r}?" if close else "")
+    return f"there is no name {name!r} in templates{did_you_mean(name, variables)}"
 
 
 def render(text: str, syntax: str, variables: Mapping[str, object], name: str) -> str:
