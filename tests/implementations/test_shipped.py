@@ -118,3 +118,37 @@ def test_what_haproxy_needs_not_be_told(tmp_path: Path) -> None:
     keys = [path for path in kept.rglob("*") if path.is_file() and b"PRIVATE KEY" in path.read_bytes()]
     assert keys
     assert [path for path in keys if path.stat().st_mode & 0o077] == []
+
+
+REDIRECTS = """\
+name: redirects
+ca: {subject: CN=Root}
+leaves: {server: {}}
+servers:
+  told: {client_auth: none, responses: {/go: {status: 302, headers: {Location: "https://shop.example/a$1b&c"}}}}
+  nowhere: {client_auth: none, response: {status: 302}}
+cases:
+  - name: told
+    server: told
+    client: {request: {path: /go}}
+    expect: {outcome: accepted, status: 302, headers: {location: "https://shop.example/a$1b&c"}}
+  - {name: elsewhere, server: told, expect: {outcome: accepted, status: 200, headers: {location: null}}}
+  - {name: nowhere, server: nowhere, expect: accepted}
+"""
+
+
+def test_apache_redirects_where_it_is_told_and_nowhere_else(tmp_path: Path) -> None:
+    """Its own directive for these statuses wants the place, and names it once."""
+    why = registry().backends["apache"].missing()
+    if why is not None:
+        pytest.skip(why)
+    (tmp_path / "redirects.yaml").write_text(REDIRECTS)
+    events = run([load(tmp_path / "redirects.yaml", Overrides(backend="apache"))])
+    ended = {
+        e.verdict.case.name: (e.verdict.status, e.verdict.skip_reason) for e in events if isinstance(e, CaseFinished)
+    }
+    assert ended == {
+        "told": (Status.PASS, ""),
+        "elsewhere": (Status.PASS, ""),
+        "nowhere": (Status.SKIP, "Apache httpd: it redirects nowhere without a Location"),
+    }
