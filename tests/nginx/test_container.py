@@ -9,6 +9,8 @@ import subprocess
 import sys
 import tarfile
 import textwrap
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -150,8 +152,8 @@ def test_a_killed_run_is_swept_and_a_live_one_is_not(engine: Engine) -> None:
             assert len(names(live_run)) == len(names(killed_run)) == 1
             killed.send_signal(signal.SIGKILL)
             killed.wait(20)
-            sweep()  # another run that started meanwhile may have been faster: only the result counts
-            assert names(killed_run) == []
+            sweep()
+            assert once_as_wanted(lambda: names(killed_run), []) == []
             assert len(names(live_run)) == 1
             live.communicate("", timeout=30)
             assert live.returncode == 0
@@ -160,6 +162,16 @@ def test_a_killed_run_is_swept_and_a_live_one_is_not(engine: Engine) -> None:
             for process in (live, killed):
                 if process.poll() is None:
                     process.kill()
+
+
+def once_as_wanted(look: Callable[[], object], wanted: object) -> object:
+    """What there is, once it is what is wanted, or after half a minute: a run that starts meanwhile may be removing the same
+    containers, and ours does not wait for that.
+    """
+    deadline = Deadline.after(30)
+    while (found := look()) != wanted and not deadline.passed:
+        time.sleep(0.05)
+    return found
 
 
 def test_what_is_not_ours_stays(engine: Engine) -> None:
@@ -179,8 +191,8 @@ def test_what_is_not_ours_stays(engine: Engine) -> None:
         }
         try:
             sweep()
-            left = {c["Id"] for c in client.containers(all=True, filters={"label": f"{RUN_LABEL}=test"})}
-            assert left & set(made.values()) == {made[owner] for owner in others}
+            wanted = {made[owner] for owner in others}
+            assert once_as_wanted(lambda: set(names("test")) & set(made.values()), wanted) == wanted
         finally:
             for owner in others:
                 client.remove_container(made[owner], force=True)

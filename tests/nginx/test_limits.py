@@ -36,7 +36,7 @@ def test_limits_are_set(
         try:
             ours = [
                 container
-                for container in client.containers.list()
+                for container in client.containers.list(ignore_removed=True)
                 if any(
                     binding["HostPort"] == port
                     for bindings in container.attrs["NetworkSettings"]["Ports"].values()
