@@ -224,7 +224,7 @@ class _Session:
         if end is None or end.error or audience.broken:
             click.echo(f"mtls-run: {end.error if end is not None and end.error else 'the run broke'}", err=True)
             return ExitCode.BROKEN
-        self._atlas.versions.update(end.versions)
+        self._atlas.versions.update(unit.server.under_its_name(end.versions))
         return ExitCode.OK
 
     def _tell(self, doing: str, done: int) -> None:

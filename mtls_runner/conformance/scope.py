@@ -76,6 +76,15 @@ class ChosenServer:
     image: str | None = None
     runtime: Runtime | None = None
 
+    def under_its_name(self, versions: Mapping[str, str]) -> dict[str, str]:
+        """Versions of a run, so that they may stand beside those of another version: ``openssl (nginx@1.26)``."""
+        program = self.traits.name
+        inside = f"({program})"
+        return {
+            self.name if what == program else what.replace(inside, f"({self.name})"): version
+            for what, version in versions.items()
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class ChosenClient:

@@ -1,4 +1,4 @@
-"""``mtls-run conformance``, on the embedded server with the Python client."""
+"""``mtls-run conformance``, mostly on the embedded server with the Python client."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from mtls_runner.cli import main
 from mtls_runner.conformance import catalogue
 from mtls_runner.conformance.json_form import read_json
 
+from ..container_engine import IMAGE, docker_client
 from .conftest import Cli
 
 pytestmark = pytest.mark.timeout(300)
@@ -114,6 +115,22 @@ def test_parts_are_the_whole_and_each_changed_cell_is_named(tmp_path: Path, capf
     assert main(["conformance", "--merge", "whole.json", "--merge", "other.json", "--json", "both.json"]) == 2
     assert f"whole.json was measured with python {platform.python_version()}" in capfd.readouterr().err
     assert not (tmp_path / "both.json").exists()
+
+
+@pytest.mark.usefixtures("few", "nginx_engine")
+def test_versions_of_a_program_stand_beside_each_other(tmp_path: Path) -> None:
+    arguments = ["--servers", f"nginx,nginx@{tmp_path.name}", "--tool", "python", "--json", "both.json"]
+    with docker_client() as client:
+        client.tag(IMAGE, "nginx", tmp_path.name)
+        try:
+            assert main(["conformance", *arguments, "--fault", "the client's certificate has expired"]) == 0
+        finally:
+            client.remove_image(f"nginx:{tmp_path.name}", noprune=True)
+    told = read_json("both.json")
+    assert list(told.servers) == ["nginx", f"nginx@{tmp_path.name}"]
+    assert {place.backend for _, _, place, cell in told.cells if cell.seen is not None} == set(told.servers)
+    for name, end in told.servers.items():
+        assert {told.versions[name], told.versions[f"openssl ({name})"]} == set(end.versions.values())
 
 
 @pytest.mark.parametrize(
