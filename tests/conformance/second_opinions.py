@@ -116,7 +116,8 @@ def against(told: Mapping[Key, Opinions], measurement: Measurement) -> tuple[set
             if end.library in _LIBRARIES and judged:
                 compared += 1
                 if let_in(cell.seen) is not opinion.agreed:
-                    found.add((case.name, name, let_in(cell.seen)))
+                    program = name.partition("@")[0]  # in whatever version
+                    found.add((case.name, program, let_in(cell.seen)))
     return found, compared
 
 
