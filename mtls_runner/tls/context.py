@@ -12,7 +12,6 @@ without a reason: which of the two files it was, and whether a passphrase was wa
 from __future__ import annotations
 
 import errno
-import platform
 import ssl
 import threading
 import warnings
@@ -225,7 +224,7 @@ def unsupported(spec: ServerSpec | ClientSpec) -> str | None:
     if len(spec.groups) > 1:
         return "Python's ssl can set one key exchange group, not a list"
     if spec.groups and not _can_set(spec.groups[0]):
-        return f"the ssl of Python {platform.python_version()} can't set the key exchange group {spec.groups[0]}"
+        return f"this Python's ssl can't set the key exchange group {spec.groups[0]}"
     return None
 
 
