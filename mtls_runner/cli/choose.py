@@ -6,7 +6,7 @@ import gc
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,7 +36,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What to run, as typed; ``commands`` are the words that a mistyped path may have meant."""
+    """What to run, as typed: the options of these names, which several commands have."""
 
     paths: Sequence[str]
     expression: str | None = None
@@ -46,7 +46,6 @@ class Choice:
     image: str | None = None
     runtime: str | None = None
     strict: bool = False
-    commands: Sequence[str] = ()
     allow_commands: bool = False
     last_failed: bool = False
 
@@ -63,7 +62,7 @@ def targets(choice: Choice, *, settings: bool = False) -> list[Target]:
     """
     if not choice.paths:
         return discover((os.curdir,), most=_MOST_DIRECTORIES)
-    return discover(choice.paths, choice.commands, settings=settings)
+    return discover(choice.paths, settings=settings)
 
 
 def chosen(choice: Choice) -> list[Plan]:
@@ -217,14 +216,11 @@ class Target:
     names: tuple[str, ...] = ()
 
 
-def discover(
-    typed: Sequence[str], commands: Iterable[str] = (), *, settings: bool = False, most: int | None = None
-) -> list[Target]:
+def discover(typed: Sequence[str], *, settings: bool = False, most: int | None = None) -> list[Target]:
     """The scenario files that were meant, each once, in the order typed; a directory's in the order of their names.
 
     Args:
         typed: files, directories, or case ids (``path::case name``); ``-`` is standard input.
-        commands: what a mistyped path may have meant instead.
         settings: a lab.yaml that is typed counts; otherwise it is left out among others, as a shell's ``*.yaml`` gives it.
         most: directories that are looked into; ``None``: all that there are.
 
@@ -235,7 +231,7 @@ def discover(
     found: dict[str, tuple[Path, list[str] | None]] = {}
     for argument in typed:
         text, separator, name = argument.partition("::")
-        for path in _files(text, commands, most):
+        for path in _files(text, most):
             key = os.path.realpath(path)
             known, names = found.get(key, (path, []))
             # Asked for as a whole once, it is run as a whole.
@@ -252,7 +248,7 @@ def _without_settings(typed: Sequence[str]) -> Sequence[str]:
     return left
 
 
-def _files(text: str, commands: Iterable[str], most: int | None) -> list[Path]:
+def _files(text: str, most: int | None) -> list[Path]:
     if text == STANDARD_INPUT:
         return [Path(STANDARD_INPUT)]
     path = Path(text)
@@ -268,7 +264,7 @@ def _files(text: str, commands: Iterable[str], most: int | None) -> list[Path]:
         return [path]
     if path.is_symlink():
         raise UsageError(f"{text} is a link that leads nowhere: {path.readlink()}")
-    raise UsageError(f"no such file or directory: {text}{_meant(path, text, commands)}")
+    raise UsageError(f"no such file or directory: {text}{_meant(path, text)}")
 
 
 def _below(directory: Path, most: int | None) -> Iterator[Path]:
@@ -317,9 +313,11 @@ def _own_files(value: Value) -> Iterator[str]:
                 yield from _own_files(item)
 
 
-def _meant(path: Path, text: str, commands: Iterable[str]) -> str:
+def _meant(path: Path, text: str) -> str:
     """``"; did you mean …?"``, from the commands and from what lies where the path leads as far as it exists."""
-    candidates = [] if os.sep in text or path.suffix else list(commands)
+    from mtls_runner.cli.commands import COMMANDS
+
+    candidates = [] if os.sep in text or path.suffix else list(COMMANDS)
     parent = path.parent
     if parent.is_dir():
         candidates += [str(parent / entry.name) for entry in parent.iterdir() if not entry.name.startswith(".")]

@@ -46,7 +46,7 @@ def record_files(choice: Choice, request: RecordRequest) -> ExitCode:
         KeyboardInterrupt: a signal came; the file whose turn it is stays as it was.
     """
     code = ExitCode.OK
-    for target in discover(choice.paths, choice.commands):
+    for target in discover(choice.paths):
         try:
             code = worst(code, _file(target, choice, request))
         except ScenarioError as error:

@@ -58,7 +58,7 @@ def test_ids_of_one_file_are_gathered_and_a_whole_file_wins() -> None:
 )
 def test_a_mistyped_path_is_told_with_what_may_be_meant(typed: str, suggestion: str) -> None:
     with pytest.raises(UsageError) as caught:
-        discover([typed], ["run", "config", "clean"])
+        discover([typed])
     assert str(caught.value) == f"no such file or directory: {typed}; did you mean {suggestion!r}?"
 
 

@@ -209,20 +209,11 @@ COMMANDS = ("run", *_ELSEWHERE)
 @color_option
 def run(
     paths: tuple[str, ...],
-    expression: str | None,
-    tags: tuple[str, ...],
-    backend: str | None,
-    tool: str | None,
-    image: str | None,
-    runtime: str | None,
-    allow_commands: bool,
     jobs: int | None,
     fail_fast: bool,
-    strict: bool,
     verbose: bool,
     quiet: bool,
     durations: int,
-    last_failed: bool,
     keep: str | None,
     json_path: str | None,
     junit_path: str | None,
@@ -232,42 +223,18 @@ def run(
     access: bool,
     list_only: bool,
     color: str,
+    **choice: Any,
 ) -> int:
     """Run scenarios (the default command)."""
     from mtls_runner.language.glance import foreseen
 
-    beginning = foreseen(() if list_only else paths, backend, image, runtime)
+    beginning = foreseen(() if list_only else paths, choice["backend"], choice["image"], choice["runtime"])
     with STOP.cleanly() if beginning is not None else nullcontext(), beginning or nullcontext():
         from mtls_runner.cli import run as command
 
-        return command.run(
-            command.Choice(
-                paths,
-                expression,
-                tags,
-                backend,
-                tool,
-                image,
-                runtime,
-                strict,
-                COMMANDS,
-                allow_commands,
-                last_failed,
-            ),
-            command.RunRequest(
-                jobs,
-                fail_fast,
-                verbose,
-                keep,
-                command.reports(reports, json=json_path, junit=junit_path, html=html_path),
-                color,
-                at,
-                access,
-                quiet,
-                durations,
-            ),
-            list_only=list_only,
-        )
+        written = command.reports(reports, json=json_path, junit=junit_path, html=html_path)
+        request = command.RunRequest(jobs, fail_fast, verbose, keep, written, color, at, access, quiet, durations)
+        return command.run(command.Choice(paths, **choice), request, list_only=list_only)
 
 
 class _Commands(Mapping[str, click.Command]):

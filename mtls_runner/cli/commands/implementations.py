@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from mtls_runner.cli.commands import (
@@ -75,24 +77,7 @@ __all__ = ["conformance", "implementation"]
     help="Fail unless that Markdown file says the same, or name each cell that is not as in that JSON file.",
 )
 @click.option("--where", "show_where", is_flag=True, help="Show where the catalogue's scenario files lie, run nothing.")
-def conformance(
-    servers: tuple[str, ...],
-    clients: tuple[str, ...],
-    expression: str | None,
-    faults: tuple[str, ...],
-    image: str | None,
-    runtime: str | None,
-    jobs: int | None,
-    shard: str | None,
-    merged: tuple[str, ...],
-    resumed: str | None,
-    json_path: str | None,
-    html_path: str | None,
-    markdown_path: str | None,
-    pages: str | None,
-    check_path: str | None,
-    show_where: bool,
-) -> int:
+def conformance(show_where: bool, **typed: Any) -> int:
     """Run the catalogue of faults everywhere; show who refuses what, and why.
 
     Each fault stands beside an accepted control that differs from it in one thing, over TLS 1.2 and 1.3. What servers judge
@@ -103,25 +88,7 @@ def conformance(
 
     if show_where:
         return command.where()
-    return command.conformance(
-        command.ConformanceRequest(
-            servers=servers,
-            clients=clients,
-            expression=expression,
-            faults=faults,
-            image=image,
-            runtime=runtime,
-            jobs=jobs,
-            shard=shard,
-            merged=merged,
-            resumed=resumed,
-            json_path=json_path,
-            html_path=html_path,
-            markdown_path=markdown_path,
-            check_path=check_path,
-            pages=pages,
-        )
-    )
+    return command.conformance(command.ConformanceRequest(**typed))
 
 
 @click.group(cls=WholeSentences)

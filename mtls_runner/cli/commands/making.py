@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from mtls_runner.cli.commands import (
-    COMMANDS,
     EXISTING_FILE,
     allow_commands_option,
     backend_option,
@@ -37,7 +38,7 @@ def forge(file: str, output: str, forms: tuple[str, ...]) -> int:
     from mtls_runner.cli import forge as command
     from mtls_runner.cli.choose import Choice
 
-    return command.forge(Choice((file,), commands=COMMANDS), output, forms)
+    return command.forge(Choice((file,)), output, forms)
 
 
 @click.command()
@@ -45,7 +46,7 @@ def forge(file: str, output: str, forms: tuple[str, ...]) -> int:
 @click.option("-o", "--output", required=True, metavar="DIR", help="Where to; made when it is not there.")
 @backend_option(help="Every server on this backend: python (as openssl s_server) or nginx.")
 @image_option(help="The container image for nginx.")
-def export(file: str, output: str, backend: str | None, image: str | None) -> int:
+def export(file: str, output: str, **choice: Any) -> int:
     """Write a scenario as a shell script of plain openssl, nginx and curl.
 
     DIR/run.sh makes the keys and certificates, starts the servers, runs one curl for each case and compares. It says what
@@ -54,7 +55,7 @@ def export(file: str, output: str, backend: str | None, image: str | None) -> in
     from mtls_runner.cli import export as command
     from mtls_runner.cli.choose import Choice
 
-    return command.export(Choice((file,), backend=backend, image=image, commands=COMMANDS), output)
+    return command.export(Choice((file,), **choice), output)
 
 
 @click.command()
@@ -83,18 +84,7 @@ def export(file: str, output: str, backend: str | None, image: str | None) -> in
     metavar="FILE",
     help="Holds the key's passphrase, if it has one.",
 )
-def init(
-    directory: str,
-    nginx: str | None,
-    image: str | None,
-    runtime: str | None,
-    allow_commands: bool,
-    certificate: str | None,
-    key: str | None,
-    ca: str | None,
-    passphrase_file: str | None,
-    endpoint: str | None,
-) -> int:
+def init(**typed: Any) -> int:
     """Write a first scenario and lab.yaml; nothing is overwritten.
 
     It runs at once. With --from-nginx it starts an nginx configuration and records who gets in with which client
@@ -102,7 +92,4 @@ def init(
     """
     from mtls_runner.cli import init as command
 
-    request = command.InitRequest(
-        directory, nginx, image, runtime, allow_commands, certificate, key, ca, passphrase_file, endpoint
-    )
-    return command.init(request)
+    return command.init(command.InitRequest(**typed))

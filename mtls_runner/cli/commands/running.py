@@ -3,10 +3,11 @@ server that runs already; and what killed runs left."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from mtls_runner.cli.commands import (
-    COMMANDS,
     EXISTING_FILE,
     NamingOption,
     allow_commands_option,
@@ -38,18 +39,7 @@ __all__ = ["clean", "record", "rehearse", "serve", "try_"]
 @click.option("--dir", "place", metavar="DIR", help="Put keys and certificates there, and leave them at the end.")
 @click.option("-v", "--verbose", is_flag=True, help="Show all that a server saw of each connection.")
 @color_option
-def serve(
-    file: str,
-    expression: str | None,
-    backend: str | None,
-    image: str | None,
-    runtime: str | None,
-    allow_commands: bool,
-    port: int | None,
-    place: str | None,
-    verbose: bool,
-    color: str,
-) -> int:
+def serve(file: str, port: int | None, place: str | None, verbose: bool, color: str, **choice: Any) -> int:
     """Keep a scenario's servers running, to be tried by hand.
 
     Prints the curl and openssl commands of every case, shows each connection as it comes, and removes everything at Ctrl-C.
@@ -57,16 +47,7 @@ def serve(
     from mtls_runner.cli import serve as command
     from mtls_runner.cli.choose import Choice
 
-    choice = Choice(
-        (file,),
-        expression,
-        backend=backend,
-        image=image,
-        runtime=runtime,
-        commands=COMMANDS,
-        allow_commands=allow_commands,
-    )
-    return command.serve(choice, verbose=verbose, color=color, port=port, directory=place)
+    return command.serve(Choice((file,), **choice), verbose=verbose, color=color, port=port, directory=place)
 
 
 @click.command()
@@ -78,16 +59,7 @@ def serve(
 @allow_commands_option
 @jobs_option()
 @color_option
-def record(
-    paths: tuple[str, ...],
-    update: bool,
-    check: bool,
-    image: str | None,
-    runtime: str | None,
-    allow_commands: bool,
-    jobs: int | None,
-    color: str,
-) -> int:
+def record(paths: tuple[str, ...], update: bool, check: bool, jobs: int | None, color: str, **choice: Any) -> int:
     """Write what happens into a scenario, as what is expected.
 
     Runs the cases that have no `expect` yet, three times; what differs is left out. Every other byte of FILE stays. It says
@@ -96,10 +68,7 @@ def record(
     from mtls_runner.cli import record as command
     from mtls_runner.cli.choose import Choice
 
-    return command.record_files(
-        Choice(paths, image=image, runtime=runtime, commands=COMMANDS, allow_commands=allow_commands),
-        command.RecordRequest(update, check, jobs, color),
-    )
+    return command.record_files(Choice(paths, **choice), command.RecordRequest(update, check, jobs, color))
 
 
 @click.command()
@@ -112,17 +81,7 @@ def record(
 @runtime_option
 @allow_commands_option
 @color_option
-def rehearse(
-    file: str,
-    period: str,
-    expression: str | None,
-    backend: str | None,
-    tool: str | None,
-    image: str | None,
-    runtime: str | None,
-    allow_commands: bool,
-    color: str,
-) -> int:
+def rehearse(file: str, period: str, color: str, **choice: Any) -> int:
     """Say on which dates something changes: what expires, becomes valid or runs out, and who is refused then.
 
     Runs the file just before and just after each such date, with material that is dated so much earlier. The exit code is 1
@@ -132,17 +91,7 @@ def rehearse(
     from mtls_runner.cli import rehearse as command
     from mtls_runner.cli.choose import Choice
 
-    choice = Choice(
-        (file,),
-        expression,
-        backend=backend,
-        tool=tool,
-        image=image,
-        runtime=runtime,
-        commands=COMMANDS,
-        allow_commands=allow_commands,
-    )
-    return command.rehearse(choice, period, color)
+    return command.rehearse(Choice((file,), **choice), period, color)
 
 
 @click.command("try")
@@ -176,20 +125,7 @@ def rehearse(
     "--max-time", "timeout", type=click.FloatRange(0.1), default=10.0, metavar="SECONDS", help="For the exchange; 10."
 )
 @color_option
-def try_(
-    url: str,
-    certificate: str | None,
-    key: str | None,
-    passphrase_file: str | None,
-    ca: str | None,
-    tls: tuple[str, ...],
-    tool: str | None,
-    log: str | None,
-    save: str | None,
-    resolve: str | None,
-    timeout: float,
-    color: str,
-) -> int:
+def try_(save: str | None, color: str, **typed: Any) -> int:
     """Try a server that runs, with a certificate that you have: who refuses whom, why, and what to do about it.
 
     Makes the connection with your files as they are, shows the handshake, compares what both ends have, and lists the most
@@ -197,8 +133,7 @@ def try_(
     """
     from mtls_runner.cli import attempt as command
 
-    typed = command.Typed(url, certificate, key, ca, passphrase_file, tls, tool, log, resolve, timeout)
-    return command.try_endpoint(typed, save, color)
+    return command.try_endpoint(command.Typed(**typed), save, color)
 
 
 @click.command()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from mtls_runner.cli.commands import (
-    COMMANDS,
     allow_commands_option,
     backend_option,
     color_option,
@@ -28,9 +29,7 @@ __all__ = ["check", "config", "explain", "reference", "schema"]
 @click.option("--strict", is_flag=True, help="Warnings are errors.")
 @allow_commands_option
 @color_option
-def check(
-    paths: tuple[str, ...], backend: str | None, tool: str | None, strict: bool, allow_commands: bool, color: str
-) -> int:
+def check(paths: tuple[str, ...], color: str, **choice: Any) -> int:
     """Validate scenario files and lab.yaml; run nothing.
 
     Every mistake is shown with its line. It starts no server and no container, and makes no key.
@@ -38,15 +37,7 @@ def check(
     from mtls_runner.cli import check as command
     from mtls_runner.cli.choose import Choice
 
-    choice = Choice(
-        paths,
-        backend=backend,
-        tool=tool,
-        strict=strict,
-        commands=COMMANDS,
-        allow_commands=allow_commands,
-    )
-    return command.check(choice, color)
+    return command.check(Choice(paths, **choice), color)
 
 
 @click.command()
@@ -56,7 +47,7 @@ def check(
 @tool_option()
 @runtime_option
 @color_option
-def explain(file: str, case: str | None, backend: str | None, tool: str | None, runtime: str | None, color: str) -> int:
+def explain(file: str, case: str | None, color: str, **choice: Any) -> int:
     """Say what a scenario is and what should happen, and why; run nothing.
 
     The PKI as a tree, what each server demands, what each case presents, and at which step it should end. With CASE (its
@@ -65,8 +56,7 @@ def explain(file: str, case: str | None, backend: str | None, tool: str | None, 
     from mtls_runner.cli import explain as command
     from mtls_runner.cli.choose import Choice
 
-    choice = Choice((file,), backend=backend, tool=tool, runtime=runtime, commands=COMMANDS)
-    return command.explain(choice, case, color)
+    return command.explain(Choice((file,), **choice), case, color)
 
 
 @click.command()
@@ -75,9 +65,7 @@ def explain(file: str, case: str | None, backend: str | None, tool: str | None, 
 @tool_option()
 @image_option()
 @runtime_option
-def config(
-    paths: tuple[str, ...], backend: str | None, tool: str | None, image: str | None, runtime: str | None
-) -> int:
+def config(paths: tuple[str, ...], **choice: Any) -> int:
     """Show which value every setting has, and where it came from.
 
     Of the scenarios in the working directory where no PATH is given.
@@ -85,7 +73,7 @@ def config(
     from mtls_runner.cli import config as command
     from mtls_runner.cli.choose import Choice
 
-    return command.config(Choice(paths, backend=backend, tool=tool, image=image, runtime=runtime, commands=COMMANDS))
+    return command.config(Choice(paths, **choice))
 
 
 @click.command()
