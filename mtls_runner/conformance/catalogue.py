@@ -21,6 +21,7 @@ __all__ = [
     "made_for",
     "plan_of",
     "plans",
+    "program",
     "scenario_files",
 ]
 
@@ -53,6 +54,11 @@ class Combination:
     backend: str
     tool: str
     tls: str
+
+
+def program(server: str) -> str:
+    """What runs, in whatever version: ``nginx`` of ``nginx@1.26``."""
+    return server.partition("@")[0]
 
 
 def combination(case: Case) -> Combination:

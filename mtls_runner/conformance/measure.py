@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from mtls_runner.conformance.case import CatalogueFile, by_file
-from mtls_runner.conformance.catalogue import Combination, combination, plan_of, plans, scenario_files
+from mtls_runner.conformance.catalogue import Combination, combination, plan_of, plans, program, scenario_files
 from mtls_runner.conformance.cell_key import CellKeys, declaration
 from mtls_runner.conformance.from_verdicts import measured, measured_cell
 from mtls_runner.conformance.measurement import MOST_REASONS, CellKind, CellName, MeasuredCell, MeasuredEnd, Measurement
@@ -287,7 +287,7 @@ def _as_it_should(verdict: Verdict) -> bool:
 
 def _declared(server: str, tool: str) -> Iterator[Difference]:
     """What both ends say that they do otherwise."""
-    one, other = declaration(server.partition("@")[0]), declaration(tool)
+    one, other = declaration(program(server)), declaration(tool)
     if one is not None and one.server is not None:
         yield from one.server.differs
     if other is not None and other.client is not None:

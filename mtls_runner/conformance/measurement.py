@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from mtls_runner.conformance.catalogue import Combination
+from mtls_runner.conformance.catalogue import Combination, program
 from mtls_runner.conformance.difference import Change
 from mtls_runner.model.observation import Conclusion
 
@@ -113,9 +113,9 @@ class MeasuredEnd:
     @property
     def told(self) -> str:
         """``haproxy 2.6.12 (openssl 3.0.22)``."""
-        program = self.name.partition("@")[0]
-        others = [version for what, version in self.versions.items() if what != program]
-        own = self.versions.get(program, "")
+        named = program(self.name)
+        others = [version for what, version in self.versions.items() if what != named]
+        own = self.versions.get(named, "")
         inside = f"({self.library} {others[0]})" if others else ""
         return " ".join(filter(None, (self.name, own, inside)))
 

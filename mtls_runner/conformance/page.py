@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from mtls_runner.conformance.by_end import judging
+from mtls_runner.conformance.catalogue import program
 from mtls_runner.conformance.json_form import Json, plain_seen
 from mtls_runner.conformance.measurement import CellKind, MeasuredCase, MeasuredEnd, Measurement, Seen
 from mtls_runner.conformance.reproduction import needs_depth, scenario, start
@@ -61,7 +62,7 @@ def _data(measurement: Measurement) -> Json:
         )
     seen = list(numbers.seen)
     return {
-        "servers": [{**_end(end), "depth": needs_depth(end.name.partition("@")[0])} for end in servers],
+        "servers": [{**_end(end), "depth": needs_depth(program(end.name))} for end in servers],
         "clients": [_end(end) for end in clients],
         "files": {file.name: file.description for file in measurement.files},
         "cases": told,

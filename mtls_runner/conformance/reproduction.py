@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from mtls_runner.conformance.catalogue import CATALOGUE, Combination
+from mtls_runner.conformance.catalogue import CATALOGUE, Combination, program
 from mtls_runner.conformance.measurement import MOST_REASONS, Seen
 from mtls_runner.language.document import Plain, Value, read
 from mtls_runner.language.emit import Written, flow, scalar
@@ -170,7 +170,7 @@ def _scenario(document: Mapping[str, Value], found: Mapping[str, Value], case: s
 
 def filled(text: str, place: Combination, seen: Seen) -> str:
     """A scenario for one place, expecting what was seen there."""
-    traits = registry().backends[place.backend.partition("@")[0]]
+    traits = registry().backends[program(place.backend)]
     values = {
         "server": traits.name,
         "client": place.tool,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from mtls_runner.conformance.case import CatalogueCase, expected_outcome
-from mtls_runner.conformance.catalogue import Combination, made_for
+from mtls_runner.conformance.catalogue import Combination, made_for, program
 from mtls_runner.errors import UsageError
 from mtls_runner.model.observation import Outcome
 from mtls_runner.model.traits import BackendTraits, ClientTraits, Runtime
@@ -111,16 +111,16 @@ def chosen_servers(
                 if name == ALL or traits.missing() is None:
                     found.setdefault(traits.name, ChosenServer(traits.name, traits, image, runtime))
             continue
-        own, at, version = name.partition("@")
+        own = program(name)
         traits = known.named(own)
-        if not at:
+        if name == own:
             found[name] = ChosenServer(name, traits, image, runtime)
             continue
         if Runtime.CONTAINER not in traits.runtimes or not traits.image:
             raise UsageError(
                 f"--servers {name}: {own} does not run in containers, so that there is one version of it only"
             )
-        tagged = f"{traits.image.partition(':')[0]}:{version}"
+        tagged = f"{traits.image.partition(':')[0]}:{name.removeprefix(f'{own}@')}"
         found[name] = ChosenServer(name, traits, tagged, Runtime.CONTAINER)
     return list(found.values())
 

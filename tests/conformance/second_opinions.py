@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from mtls_runner.conformance.by_end import let_in
+from mtls_runner.conformance.catalogue import program
 from mtls_runner.conformance.measurement import Measurement
 from mtls_runner.conformance.scope import Side
 from mtls_runner.model.endpoint import ClientAuth
@@ -116,8 +117,7 @@ def against(told: Mapping[Key, Opinions], measurement: Measurement) -> tuple[set
             if end.library in _LIBRARIES and judged:
                 compared += 1
                 if let_in(cell.seen) is not opinion.agreed:
-                    program = name.partition("@")[0]  # in whatever version
-                    found.add((case.name, program, let_in(cell.seen)))
+                    found.add((case.name, program(name), let_in(cell.seen)))
     return found, compared
 
 
