@@ -84,7 +84,7 @@ class PythonClient(Client):
         self, client: ClientSpec, address: Address, material: Material, deadline: Deadline
     ) -> Sequence[tuple[ClientSpec, ClientView]]:
         """With one context, as programs have it: the certificate goes wherever it leads."""
-        from mtls_runner.tls.redirects import MOST_REDIRECTS, onward
+        from mtls_runner.tls.redirects import MOST_REDIRECTS, LeadsNowhere, onward
 
         now = client
         connection = self._connected(now, address, material, deadline, keep=True)
@@ -101,6 +101,8 @@ class PythonClient(Client):
                     connection = self._connected(then, address, material, deadline, keep=True)
                 now = then
                 made.append((now, connection.view))
+        except LeadsNowhere as error:
+            return [*made[:-1], (now, replace(connection.view, error=str(error), exit_code=error.exit_code))]
         finally:
             connection.close()
         return made

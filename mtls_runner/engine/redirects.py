@@ -12,8 +12,9 @@ from mtls_runner.engine.own_material import client_without
 from mtls_runner.errors import FileUnusable
 from mtls_runner.model.case import Case
 from mtls_runner.model.endpoint import ClientSpec, ServerSpec
-from mtls_runner.model.observation import ClientView, Observation, ServerView, field_value
+from mtls_runner.model.observation import ClientView, Observation, ServerView
 from mtls_runner.model.port import RunningServer
+from mtls_runner.tls.redirects import location
 
 if TYPE_CHECKING:
     from mtls_runner.engine.lab import Lab
@@ -58,6 +59,6 @@ def followed(lab: Lab, case: Case, spec: ClientSpec, server: RunningServer, file
 
 def _redirected(seen: ClientView, told: ServerView | None) -> str:
     status = seen.response.status if seen.response is not None else None
-    to = field_value(seen.response.headers, "location") if seen.response is not None else None
+    to = location(seen.response) if seen.response is not None else None
     who = f" (server: client verify {told.client_verify})" if told is not None and told.client_verify else ""
     return f"redirect: HTTP status {status} to {to}{who}"

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 from mtls_runner.model.endpoint import Address, ClientSpec, Request
-from mtls_runner.model.observation import HttpResponse, field_value
+from mtls_runner.model.names import ascii_host
+from mtls_runner.model.observation import HttpResponse
 from mtls_runner.model.traits import ClientProtocol
 from mtls_runner.tls.http import PORTS, host_header
 
-__all__ = ["MOST_REDIRECTS", "NOWHERE", "onward", "url"]
+__all__ = ["MOST_REDIRECTS", "NOWHERE", "LeadsNowhere", "location", "onward", "url"]
 
 MOST_REDIRECTS = 50
 """curl's ``--max-redirs``."""
@@ -22,6 +23,21 @@ _TO_GET = frozenset((301, 302))
 _SEE_OTHER = 303
 _SCHEMES = {protocol.value: protocol for protocol in (ClientProtocol.HTTP, ClientProtocol.HTTPS)}
 _OF_ONE_HOST = frozenset(("authorization", "cookie", "host"))
+_ASCII = "".join(map(chr, range(0x21, 0x7F)))
+_NO_HOST = frozenset(" !\"#$&'()*+,/;<=>?@[]\\^`{|}%")
+
+
+class LeadsNowhere(Exception):
+    """A redirect leads to no place that is asked by HTTP.
+
+    Args:
+        message: why.
+        exit_code: curl's for it.
+    """
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 def url(client: ClientSpec, here: Address) -> str:
@@ -34,23 +50,28 @@ def url(client: ClientSpec, here: Address) -> str:
     return f"{client.protocol}://{host_header(client.server_name or here.host, here.port, client.protocol)}{client.request.path}"
 
 
+def location(response: HttpResponse) -> str | None:
+    """Of several, the first that says something, as curl takes it (before 8.17; from then on, different ones are an error)."""
+    return next((value for name, value in response.headers if name == "location" and value), None)
+
+
 def onward(client: ClientSpec, here: Address, response: HttpResponse | None) -> ClientSpec | None:
-    """The client as it goes on, ``connect`` included; ``None``: it is sent nowhere, or to another kind of place.
+    """The client as it goes on, ``connect`` included; ``None``: it is not sent on.
 
     Args:
         client: who was answered.
         here: where it had connected.
         response: the answer; ``None``: none came.
+
+    Raises:
+        LeadsNowhere: it is sent to what is no URL, or none of HTTP.
     """
-    to = field_value(response.headers, "location") if response is not None else None
+    to = location(response) if response is not None else None
     if response is None or to is None or response.status not in _REDIRECTS:
         return None
-    target = urlsplit(urljoin(url(client, here), to))
-    protocol = _SCHEMES.get(target.scheme)
-    if protocol is None or target.hostname is None:
-        return None
-    port = target.port or PORTS[protocol]
-    name = target.hostname
+    target, name, port = _target(url(client, here), to)
+    protocol = _SCHEMES[target.scheme]
+    port = port or PORTS[protocol]
     same = name == (client.server_name or here.host).lower()
     stays = same and port == here.port
     known = dict(client.reached)
@@ -64,6 +85,22 @@ def onward(client: ClientSpec, here: Address, response: HttpResponse | None) -> 
         headers = (("Host", host_header(name, port, protocol)), *request.headers)
         request = replace(request, headers=headers)
     return replace(client, protocol=protocol, server_name=name, connect=address, request=request)
+
+
+def _target(here: str, to: str) -> tuple[SplitResult, str, int | None]:
+    """With its host's name and its port; what a URL can't have is percent-encoded, as curl does it."""
+    try:
+        path, mark, query = to.partition("?")
+        encoded = quote(f"{path}{mark}{query.replace(' ', '+')}".encode("latin-1"), safe=_ASCII)
+        target = urlsplit(urljoin(here, encoded))
+        name, port = ascii_host(unquote(target.hostname or "")).lower(), target.port
+    except ValueError as error:
+        raise LeadsNowhere(f"{to!r} is no URL: {error}", 3) from None
+    if target.scheme not in _SCHEMES:
+        raise LeadsNowhere(f"{to!r} is no URL of HTTP", 1)
+    if not name or not _NO_HOST.isdisjoint(name):
+        raise LeadsNowhere(f"{to!r} has no name of a host", 3)
+    return target, name, port
 
 
 def _request(request: Request, status: int, path: str) -> Request:

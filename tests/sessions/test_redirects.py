@@ -7,6 +7,7 @@ import json
 import subprocess
 import threading
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -36,6 +37,11 @@ servers:
       /away/307: {status: 307, headers: {Location: "//partner.example:8443/who"}}
       /unlisted: {status: 302, headers: {Location: "https://elsewhere.example/"}}
       /nothing: {status: 302}
+      /two: {status: 302, headers: {location: "", Location: /first, LOCATION: /second}}
+      /spelled: {status: 302, headers: {Location: "/a b/ä?c d"}}
+      /no/url: {status: 302, headers: {Location: "https://partner.example:99999/"}}
+      /no/host: {status: 302, headers: {Location: "https://a b/"}}
+      /ftp: {status: 302, headers: {Location: "ftp://partner.example/"}}
   partner: {certificate: partner, client_auth: optional, responses: {/who: {identity: true}}}
 cases:
 """
@@ -49,6 +55,11 @@ _CASES = {
     "HEAD": ("HEAD", "/away/303"),
     "unlisted": ("GET", "/unlisted"),
     "nothing": ("GET", "/nothing"),
+    "the first that is not empty": ("GET", "/two"),
+    "encoded": ("GET", "/spelled"),
+    "no URL": ("GET", "/no/url"),
+    "no host": ("GET", "/no/host"),
+    "not HTTP": ("GET", "/ftp"),
 }
 
 
@@ -81,6 +92,7 @@ def test_as_curl_goes(tmp_path: Path, tool: str) -> None:
                     *("--cert", str(own.certificate), "--key", str(own.key), *method, "--noproxy", "*"),
                     *("--connect-to", f"localhost:{shop.address.port}:{shop.address}"),
                     *("--connect-to", f"partner.example::{partner.address}", "--connect-to", "::127.0.0.1:1"),
+                    *("--proto-redir", "=http,https"),
                     *("--output", str(tmp_path / "body"), "--write-out", "%{json}", url),
                 ],
                 capture_output=True,
@@ -88,8 +100,9 @@ def test_as_curl_goes(tmp_path: Path, tool: str) -> None:
                 check=False,
             )
             told = json.loads(done.stdout)
-            assert seen.redirects == told["num_redirects"], case.name
-            assert (seen.status or 0) == (told["http_code"] if not done.returncode else 0), case.name
+            not_gone = done.returncode in (1, 3)  # no URL of HTTP: curl counts it, too
+            assert seen.redirects == told["num_redirects"] - not_gone, case.name
+            assert (seen.status or 0) == (told["http_code"] if not_gone or not done.returncode else 0), case.name
             assert seen.curl_exit == done.returncode, case.name
             if done.returncode == 0:
                 if client.request.method != "HEAD":
@@ -100,7 +113,7 @@ def test_as_curl_goes(tmp_path: Path, tool: str) -> None:
                 assert seen.server is not None
                 assert seen.server.request is not None
                 mine, curls = seen.server.request, last.request
-                assert (mine.method, mine.path) == (curls.method, curls.path), case.name
+                assert (mine.method, unquote(mine.path)) == (curls.method, unquote(curls.path)), case.name
                 assert dict(mine.headers).get("content-length") == dict(curls.headers).get("content-length"), case.name
                 assert seen.client_subject == last.client_subject == "CN=client", case.name
 

@@ -24,7 +24,7 @@ from mtls_runner.clients.curl.command import (
 from mtls_runner.clients.curl.outcome import (
     OUT_OF_MEMORY,
     READ_LATE,
-    TOO_MANY_REDIRECTS,
+    URL_MALFORMED,
     Written,
     apart,
     gone,
@@ -194,15 +194,15 @@ class CurlClient(Client):
         ran = self._ran([client], address, material, deadline, reader)
         own = ran.written[0]
         heads = Head.each(bytes(ran.heads.data))
-        before, answered = heads[: own.redirects], len(heads) > own.redirects
-        way = way_taken(client, address, before)
-        written, trace = of_the_last(own, way, address, reader, answered=answered)
+        way, stayed = way_taken(client, address, heads, own)
+        before, answered = heads[: len(way) - 1], len(heads) >= len(way)
+        written, trace = of_the_last(own, way, address, reader, answered=answered, stayed=stayed)
         came = (heads[-1].octets if answered else b"", ran.bodies)
         last = self._view(way[-1], ran.files[0], written, trace, came, ran.typed, material)
-        if own.exit_code == TOO_MANY_REDIRECTS:
+        if stayed:
             last = replace(last, exit_code=own.exit_code, error=own.error)
         made = list(zip(way, passed(last, before, reader), strict=False))
-        number = reader.responses[: own.redirects].count(len(reader.connections) - 1) + 1
+        number = reader.responses[: len(before)].count(len(reader.connections) - 1) + 1
         return [*made, (way[-1], replace(last, request_number=number if last.messages else 1))]
 
     def _ran(
@@ -228,7 +228,8 @@ class CurlClient(Client):
                 raise
             written = [stopped(str(error), trace)]
         else:
-            if finished.exit_code in _LAB_TROUBLE and not (finished.exit_code == OUT_OF_MEMORY and trace.finished):
+            by_server = {OUT_OF_MEMORY: bool(trace.finished), URL_MALFORMED: bool(reader.responses)}
+            if finished.exit_code in _LAB_TROUBLE and not by_server.get(finished.exit_code, False):
                 raise LabError(f"curl gave up (exit {finished.exit_code}): {finished.errors.strip()}")
             written = told(finished, len(clients))
         _held(clients[0], trace.offered_signature_algorithms)

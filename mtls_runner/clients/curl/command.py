@@ -215,7 +215,7 @@ def _onward(client: ClientSpec, address: Address, *, given: bool) -> list[str]:
     """Follows redirects, but only to those whom the scenario names."""
     from mtls_runner.tls.redirects import NOWHERE
 
-    options = ["--location"]
+    options = ["--location", "--proto-redir", "=http,https"]
     own = client.server_name if client.server_name is not None else address.host
     places = [] if given else [(f"{own}:{address.port}", address)]
     for name, there in (*places, *client.reached):

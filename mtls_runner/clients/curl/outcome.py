@@ -78,7 +78,7 @@ def status_reason(words: str, response: bytes | None) -> Reason:
     return Reason.OCSP_UNKNOWN if status is ocsp.OCSPCertStatus.UNKNOWN else Reason.OCSP_INVALID
 
 
-CONNECT_FAILED, TOO_MANY_REDIRECTS = 7, 47
+URL_MALFORMED, CONNECT_FAILED, TOO_MANY_REDIRECTS = 3, 7, 47
 _OK, _RESOLVE, _PARTIAL, _TIMEOUT, _EMPTY, _VERIFY = 0, 6, 18, 28, 52, 60
 _STATUS, _RECV = 91, 56
 #: UNSUPPORTED_PROTOCOL (HTTP/0.9, a version that nobody knows), WEIRD_SERVER_REPLY, OUT_OF_MEMORY (a line of more than 100 kB),

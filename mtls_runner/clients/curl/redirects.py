@@ -6,38 +6,45 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from mtls_runner.clients.curl.binary import Kept
-from mtls_runner.clients.curl.outcome import CONNECT_FAILED, TOO_MANY_REDIRECTS, Written
+from mtls_runner.clients.curl.outcome import CONNECT_FAILED, TOO_MANY_REDIRECTS, URL_MALFORMED, Written
 from mtls_runner.clients.curl.trace import CurlTrace, Head, TraceReader
 from mtls_runner.errors import LabError
 from mtls_runner.model.endpoint import Address, ClientSpec
 from mtls_runner.model.observation import ClientView, Direction, Phase
-from mtls_runner.tls.redirects import onward
+from mtls_runner.tls.redirects import LeadsNowhere, onward
 
 __all__ = ["of_the_last", "passed", "way_taken"]
 
 
-def way_taken(client: ClientSpec, address: Address, heads: Sequence[Head]) -> list[ClientSpec]:
-    """The client as it is described at each of its requests.
+def way_taken(
+    client: ClientSpec, address: Address, heads: Sequence[Head], own: Written
+) -> tuple[list[ClientSpec], bool]:
+    """The client as it is described at each of its requests; and whether it stayed there though it was redirected once more.
 
     Args:
         client: as it began.
         address: of its own server.
-        heads: of the responses that redirected it.
+        heads: of all responses.
+        own: what it wrote, which counts a redirect that leads nowhere, too.
 
     Raises:
         LabError: it went another way than these say.
     """
     way = [client]
-    for head in heads:
-        then = onward(way[-1], way[-1].connect or address, head.response(Kept(0)))
+    malformed = own.exit_code == URL_MALFORMED
+    for head in heads[: own.redirects - malformed]:
+        try:
+            then = onward(way[-1], way[-1].connect or address, head.response(Kept(0)))
+        except LeadsNowhere:
+            return way, True
         if then is None:
             raise LabError(f"curl followed a redirect that the lab does not see: {head.octets[:32]!r}")
         way.append(then)
-    return way
+    return way, malformed or own.exit_code == TOO_MANY_REDIRECTS
 
 
 def of_the_last(
-    own: Written, way: Sequence[ClientSpec], address: Address, reader: TraceReader, *, answered: bool
+    own: Written, way: Sequence[ClientSpec], address: Address, reader: TraceReader, *, answered: bool, stayed: bool
 ) -> tuple[Written, CurlTrace]:
     """What curl wrote, and its trace, of the last request alone: its figures are in part of all of them.
 
@@ -47,15 +54,16 @@ def of_the_last(
         address: where the first request went.
         reader: of its trace.
         answered: whether the last request was.
+        stayed: its exit says only why it did not go on.
     """
     trace = reader.found
     moved = len(way) > 1 and (way[-1].protocol, way[-1].connect) != (way[-2].protocol, way[-2].connect or address)
-    if moved and reader.responses[own.redirects - 1 : own.redirects] == [len(reader.connections) - 1]:
+    if moved and reader.responses[len(way) - 2 : len(way) - 1] == [len(reader.connections) - 1]:
         trace = CurlTrace()  # it never came to a handshake there
     trace.answered = answered
     written = replace(
         own,
-        exit_code=0 if own.exit_code == TOO_MANY_REDIRECTS else own.exit_code,
+        exit_code=0 if stayed else own.exit_code,
         http_code=own.http_code if answered else 0,
         local_port=0 if own.exit_code == CONNECT_FAILED else own.local_port,
         handshake_took=1.0 if Direction.SENT in trace.finished else 0.0,
