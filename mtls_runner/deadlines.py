@@ -6,7 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from mtls_runner.errors import DeadlineExceeded, Interrupted
 
@@ -84,8 +85,7 @@ def pause(seconds: float) -> None:
         _thread.interruption.happened.wait(seconds)
 
 
-@dataclass(frozen=True, slots=True)
-class Deadline:
+class Deadline(Struct, frozen=True):
     """A moment on the monotonic clock, in seconds.
 
     One that was made by a thread whose work is interrupted afterwards has passed; one that is made then has not, since it is
@@ -93,7 +93,7 @@ class Deadline:
     """
 
     at: float
-    _cut: Interruption | None = field(default=None, repr=False, compare=False)
+    _cut: Interruption | None = None
 
     @classmethod
     def after(cls, seconds: float) -> Deadline:

@@ -15,8 +15,10 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import as_completed
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from mtls_runner import Overrides, Plan, RunOptions, load, run
 from mtls_runner.model.verdict import WRONG, CaseFinished, RunFinished, Status

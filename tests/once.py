@@ -6,11 +6,11 @@ import fcntl
 import os
 import pickle
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
 import pytest
+from msgspec.structs import replace
 
 from mtls_runner import Overrides, Plan, Verdict, load
 from mtls_runner.engine import RunOptions, run

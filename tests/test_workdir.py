@@ -6,10 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from mtls_runner.engine import RunOptions, run
 from mtls_runner.errors import LabError, UsageError

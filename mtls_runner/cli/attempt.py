@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
+from msgspec import Struct
+from msgspec.structs import replace
 
 from mtls_runner.cli import STOP
 from mtls_runner.cli.program import ExitCode
@@ -29,8 +30,7 @@ _COLUMNS = 100
 """Where there is no terminal to ask."""
 
 
-@dataclass(frozen=True, slots=True)
-class Typed:
+class Typed(Struct, frozen=True):
     """The command line of ``try``, as click read it."""
 
     url: str

@@ -8,9 +8,11 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from mtls_runner.errors import Diagnostic, ScenarioError, Severity, UsageError, did_you_mean
 from mtls_runner.language import Overrides, load
@@ -34,8 +36,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """What to run, as typed: the options of these names, which several commands have."""
 
     paths: Sequence[str]
@@ -208,8 +209,7 @@ _LISTED = 20
 STANDARD_INPUT = "-"
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """A scenario file, and the names of the cases that were asked for by id (none: all)."""
 
     path: Path

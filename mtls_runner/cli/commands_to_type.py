@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from mtls_runner.engine.lab import Lab
 from mtls_runner.errors import LabError, MaterialError
@@ -19,8 +21,7 @@ from mtls_runner.registry import registry
 __all__ = ["TypedCase", "entries"]
 
 
-@dataclass(frozen=True, slots=True)
-class TypedCase:
+class TypedCase(Struct, frozen=True):
     """One case, or several that differ in nothing that a command shows.
 
     Args:

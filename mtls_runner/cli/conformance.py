@@ -7,10 +7,10 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
+from msgspec import Struct
 
 from mtls_runner.atomic_file import AtomicFile
 from mtls_runner.cli import STOP
@@ -49,8 +49,7 @@ _KEPT_EVERY = 20.0
 _MOST_TOLD = 40
 
 
-@dataclass(frozen=True, slots=True)
-class ConformanceRequest:
+class ConformanceRequest(Struct, frozen=True):
     """The command line of ``conformance``, as click read it."""
 
     servers: Sequence[str]

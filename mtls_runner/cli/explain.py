@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 import textwrap
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import click
+from msgspec.structs import replace
 
 from mtls_runner.cli import output_width
 from mtls_runner.cli.choose import Choice, named, unknown_case

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import click
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from mtls_runner.cli.program import ExitCode
 from mtls_runner.conformance.catalogue import plan_of, scenario_files
@@ -42,8 +43,7 @@ _BY_CHANCE = (Reason.ADDRESS_IN_USE, Reason.MISSING_FILE)
 """Reasons not to start that no scenario can cause: the lab chooses the port and writes the files."""
 
 
-@dataclass(slots=True)
-class _Proof:
+class _Proof(Struct):
     """What the catalogue has shown of an implementation as a server, or as a client.
 
     Args:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from msgspec import Struct
 
 from mtls_runner.cli import STOP
 from mtls_runner.cli.program import ExitCode
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["InitRequest", "init"]
 
 
-@dataclass(frozen=True, slots=True)
-class InitRequest:
+class InitRequest(Struct, frozen=True):
     """What to begin with, as typed."""
 
     directory: str

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
+from msgspec import Struct
 
 from mtls_runner.cli import STOP
 from mtls_runner.cli.choose import Choice, Target, discover, overrides
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["RecordListener", "RecordRequest", "record_files"]
 
 
-@dataclass(frozen=True, slots=True)
-class RecordRequest:
+class RecordRequest(Struct, frozen=True):
     """How to record, as typed."""
 
     update: bool = False

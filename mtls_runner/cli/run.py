@@ -7,12 +7,12 @@ import os
 import sys
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import click
+from msgspec import Struct
 
 from mtls_runner.cli import STOP, Stop
 from mtls_runner.cli.choose import Choice, NothingChosen, chosen
@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Audience", "Choice", "Outlet", "Report", "RunRequest", "reports", "run"]
 
 
-@dataclass(slots=True)
-class Outlet:
+class Outlet(Struct):
     """A reporter, with what it is called where it breaks.
 
     Args:
@@ -152,8 +151,7 @@ def _to_nowhere(stream: TextIO) -> None:
     os.close(nowhere)
 
 
-@dataclass(frozen=True, slots=True)
-class RunRequest:
+class RunRequest(Struct, frozen=True):
     """How to run and what to tell, as typed.
 
     Args:
@@ -177,8 +175,7 @@ class RunRequest:
     durations: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """A report that is to be written, and the option that asked for it."""
 
     option: str

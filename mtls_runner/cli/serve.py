@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+
+from msgspec import Struct
 
 from mtls_runner.cli import STOP
 from mtls_runner.cli.choose import Choice
@@ -69,8 +70,7 @@ def serve(
     return code
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
+class _Request(Struct, frozen=True):
     port: int | None
     keep: Path | None
     verbose: bool

@@ -6,9 +6,10 @@ import errno
 import platform
 import socket
 import ssl
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from mtls_runner.deadlines import Deadline, ended_by
 from mtls_runner.model.endpoint import ClientSpec

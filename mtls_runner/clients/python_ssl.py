@@ -7,7 +7,8 @@ import ssl
 import threading
 import traceback
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from mtls_runner.clients.connection import VERSION, PythonConnection
 from mtls_runner.deadlines import Deadline

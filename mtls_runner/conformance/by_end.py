@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from mtls_runner.conformance.catalogue import Combination
 from mtls_runner.conformance.measure import whole_catalogue
@@ -35,8 +36,7 @@ class StandState(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Stand:
+class Stand(Struct, frozen=True):
     """What one end does with a case.
 
     Args:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from mtls_runner.conformance.catalogue import Combination, combination
 from mtls_runner.conformance.difference import Change, changes
@@ -17,16 +18,14 @@ __all__ = ["CatalogueCase", "CatalogueFile", "ControlCase", "by_file"]
 _SOUND = (Outcome.ACCEPTED, Outcome.SERVER_STARTED)
 
 
-@dataclass(frozen=True, slots=True)
-class ControlCase:
+class ControlCase(Struct, frozen=True):
     """The accepted case of the same file that differs least, and in what."""
 
     name: str
     changes: tuple[Change, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CatalogueCase:
+class CatalogueCase(Struct, frozen=True):
     """One case of the catalogue.
 
     Args:
@@ -47,8 +46,7 @@ class CatalogueCase:
         return any(expected_outcome(verdict.case) not in _SOUND for verdict in self.verdicts.values())
 
 
-@dataclass(frozen=True, slots=True)
-class CatalogueFile:
+class CatalogueFile(Struct, frozen=True):
     """One file of the catalogue."""
 
     plan: Plan

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from mtls_runner.language import Overrides, load
 from mtls_runner.model.case import Case, Plan, bracketed
@@ -47,8 +49,7 @@ ORDER = (
 _TOOL = "client.tool"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Combination:
+class Combination(Struct, frozen=True, order=True):
     """Where a case was run: one cell of the matrix. A server's own expectation has neither tool nor version."""
 
     backend: str

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, fields, is_dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from mtls_runner import __version__
 from mtls_runner.errors import Span
@@ -20,9 +20,6 @@ from mtls_runner.model.certificate import Secret
 from mtls_runner.model.implementation import Implementation
 from mtls_runner.model.traits import BackendTraits, ClientTraits
 from mtls_runner.registry.additions import declaration_files
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
 __all__ = ["CellKeys", "declaration"]
 
@@ -141,19 +138,19 @@ def _plain(value: object) -> object:
             return sorted(map(str, map(_plain, value)))
         case Mapping():
             return {str(key): _plain(each) for key, each in value.items()}
-        case _ if is_dataclass(value) and not isinstance(value, type):
+        case Struct():
             return {name: _plain(part) for name, part in _told(value) if not isinstance(part, Span)}
         case _:
             raise TypeError(f"{type(value).__name__} is not told in a key")
 
 
-def _told(value: DataclassInstance) -> Iterator[tuple[str, object]]:
+def _told(value: Struct) -> Iterator[tuple[str, object]]:
     """Fields that are not as they are by default: one that is new, and that nothing sets, makes no measurement another."""
-    for field in fields(value):
-        part = getattr(value, field.name)
-        default = field.default if field.default_factory is MISSING else field.default_factory()
-        if default is MISSING or part != default:
-            yield field.name, part
+    defaults = dict(zip(reversed(value.__struct_fields__), reversed(value.__struct_defaults__), strict=False))
+    for name in value.__struct_fields__:
+        part = getattr(value, name)
+        if name not in defaults or part != defaults[name]:
+            yield name, part
 
 
 def _texts(value: object) -> Iterator[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from mtls_runner.conformance.catalogue import Combination
 from mtls_runner.conformance.measurement import CellKind, CellName, MeasuredCell, Measurement
@@ -11,8 +12,7 @@ from mtls_runner.conformance.measurement import CellKind, CellName, MeasuredCell
 __all__ = ["CellChange", "changed_cells"]
 
 
-@dataclass(frozen=True, slots=True)
-class CellChange:
+class CellChange(Struct, frozen=True):
     """A cell that is not what it was.
 
     Args:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
+
+from msgspec import Struct
+from msgspec.structs import astuple
 
 from mtls_runner.model.case import Case
 from mtls_runner.model.certificate import (
@@ -22,8 +24,7 @@ from mtls_runner.model.endpoint import ChainKind, ChainSpec, ClientSpec, KeySour
 __all__ = ["Change", "changes"]
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """One thing that differs: its dotted path, and what it was and is, for people."""
 
     path: str
@@ -87,12 +88,12 @@ class _Comparison:
             yield from self._validity(path, before, after)
             untold |= {"not_before", "not_after"}
         # First what an end presents: a certificate of its chain that goes with it is the same change.
-        for field in sorted(fields(before), key=lambda one: one.name != "certificate"):
-            if field.name in untold:
+        for name in sorted(before.__struct_fields__, key=lambda one: one != "certificate"):
+            if name in untold:
                 continue
-            one, other = getattr(before, field.name), getattr(after, field.name)
-            inner = f"{path}.{field.name}"
-            if field.name in references:
+            one, other = getattr(before, name), getattr(after, name)
+            inner = f"{path}.{name}"
+            if name in references:
                 yield from self._references(inner, one, other)
             else:
                 yield from self.things(inner, one, other)
@@ -183,8 +184,8 @@ def _text(value: object, nothing: str = "none") -> str:
         case tuple() | frozenset():
             ordered = value if isinstance(value, tuple) else sorted(value)
             return ", ".join(_text(member) for member in ordered) or nothing
-        case _ if is_dataclass(value):
-            return ", ".join(_text(getattr(value, field.name)) for field in fields(value))
+        case Struct():
+            return ", ".join(map(_text, astuple(value)))
         case "":
             return "empty"
         case _:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from mtls_runner.conformance.by_end import Stand, StandState, judging, let_in, stands
 from mtls_runner.conformance.facts import collapsed
@@ -22,8 +23,7 @@ _MOST_LINES = 3
 """Of a log, from one library."""
 
 
-@dataclass(frozen=True, slots=True)
-class Divergence:
+class Divergence(Struct, frozen=True):
     """One case that some let in and others refuse.
 
     Args:
@@ -80,8 +80,7 @@ def _rank(one: Divergence) -> tuple[bool, bool, int]:
     return not one.case.fault, not one.those(rare), len(one.those(rare, StandState.BOTH))
 
 
-@dataclass(frozen=True, slots=True)
-class AgainstVerifiers:
+class AgainstVerifiers(Struct, frozen=True):
     """Where ``openssl verify``, Go's crypto/x509 and certtool agree on a chain, and ends that are built on one of them differ.
 
     Args:

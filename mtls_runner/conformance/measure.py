@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from mtls_runner.conformance.case import CatalogueFile, by_file
 from mtls_runner.conformance.catalogue import Combination, combination, plan_of, plans, program, scenario_files
@@ -36,8 +38,7 @@ _MOST_CASES = 250
 _ENGINE = "docker engine"
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
+class Unit(Struct, frozen=True):
     """Cases of one file that are run at one go, on one server.
 
     Args:

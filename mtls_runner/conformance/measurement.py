@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 from mtls_runner.conformance.catalogue import Combination, program
 from mtls_runner.conformance.difference import Change
@@ -41,8 +42,7 @@ class CellKind(StrEnum):
     """Nothing that the lab recognises."""
 
 
-@dataclass(frozen=True, slots=True)
-class Seen(Conclusion):
+class Seen(Conclusion, frozen=True):
     """What was observed of one handshake, without what is another each time.
 
     Args:
@@ -73,8 +73,7 @@ class Seen(Conclusion):
         return self.alert == other.alert and one == two
 
 
-@dataclass(frozen=True, slots=True)
-class MeasuredCell:
+class MeasuredCell(Struct, frozen=True):
     """What is known of one case at one place.
 
     Args:
@@ -94,8 +93,7 @@ class MeasuredCell:
     key: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class MeasuredEnd:
+class MeasuredEnd(Struct, frozen=True):
     """A server or client that took part.
 
     Args:
@@ -120,8 +118,7 @@ class MeasuredEnd:
         return " ".join(filter(None, (self.name, own, inside)))
 
 
-@dataclass(frozen=True, slots=True)
-class MeasuredCase:
+class MeasuredCase(Struct, frozen=True):
     """One case of the catalogue, wherever it was measured.
 
     Args:
@@ -145,8 +142,7 @@ class MeasuredCase:
         return "; ".join(map(str, self.changes))
 
 
-@dataclass(frozen=True, slots=True)
-class MeasuredFile:
+class MeasuredFile(Struct, frozen=True):
     """One file of the catalogue."""
 
     name: str
@@ -155,8 +151,7 @@ class MeasuredFile:
     cases: tuple[MeasuredCase, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Measurement:
+class Measurement(Struct, frozen=True):
     """What was measured of the whole catalogue, or of the part that was chosen.
 
     Args:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from mtls_runner.conformance.catalogue import Combination
 from mtls_runner.conformance.measurement import MeasuredCase, MeasuredCell, MeasuredEnd, MeasuredFile, Measurement

@@ -8,11 +8,12 @@ places. Where fewer are chosen, the partners are those of the two that were chos
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
+
+from msgspec import Struct
 
 from mtls_runner.conformance.case import CatalogueCase, expected_outcome
 from mtls_runner.conformance.catalogue import Combination, made_for, program
@@ -60,8 +61,7 @@ _KEYS = ".key"
 """An end's own key is first of all its own matter."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChosenServer:
+class ChosenServer(Struct, frozen=True):
     """A server that takes part.
 
     Args:
@@ -86,8 +86,7 @@ class ChosenServer:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class ChosenClient:
+class ChosenClient(Struct, frozen=True):
     """A client that takes part."""
 
     name: str
@@ -176,8 +175,7 @@ def _judges(case: CatalogueCase) -> set[Side]:
     } or both
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(Struct, frozen=True):
     """Cells that are not measured, and why; an empty field means any."""
 
     why: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import combinations
+
+from msgspec import Struct
 
 from mtls_runner.conformance.facts import FACTS, collapsed, facts
 from mtls_runner.conformance.measurement import CellKind, MeasuredCase, Measurement, Seen
@@ -22,8 +23,7 @@ COLUMNS = tuple(FACTS)
 _MOST_CHANGES = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """One case of the catalogue.
 
     Args:
@@ -43,8 +43,7 @@ class Row:
     passed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class TableSection:
+class TableSection(Struct, frozen=True):
     """One file of the catalogue."""
 
     name: str
@@ -52,8 +51,7 @@ class TableSection:
     rows: tuple[Row, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ReasonRow:
+class ReasonRow(Struct, frozen=True):
     """A reason, and what stands for it: OpenSSL's verify codes, alerts that mean nothing else."""
 
     reason: str
@@ -63,8 +61,7 @@ class ReasonRow:
     alerts: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class OutcomeTable:
+class OutcomeTable(Struct, frozen=True):
     """The catalogue's outcomes as rows of texts.
 
     Args:

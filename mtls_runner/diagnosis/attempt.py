@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from mtls_runner.deadlines import Deadline
 from mtls_runner.diagnosis.cause import Cause, Certainty, ranked
@@ -41,8 +43,7 @@ _CONNECTION = (Outcome.NO_CONNECTION, Outcome.TIMED_OUT)
 _REFUSED = (Outcome.SERVER_REFUSED, Outcome.ANSWERED)
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Struct, frozen=True):
     """An attempt at an endpoint, and what came of it.
 
     Args:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
+
+from msgspec import Struct
 
 from mtls_runner.model import listed
 from mtls_runner.model.observation import Conclusion, Outcome, Reason
@@ -23,8 +24,7 @@ class Certainty(IntEnum):
     """The material shows it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(Struct, frozen=True):
     """One thing that may be to blame.
 
     Args:

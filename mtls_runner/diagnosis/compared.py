@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from mtls_runner.diagnosis.cause import Cause, Certainty
 from mtls_runner.diagnosis.evidence import Evidence
@@ -23,8 +24,7 @@ _DATES = frozenset((_R.EXPIRED, _R.NOT_YET_VALID))
 _STRENGTH = frozenset((_R.WEAK_KEY, _R.WEAK_DIGEST))
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
+class Compared(Struct, frozen=True):
     """One thing that was compared, and whether it fits.
 
     Args:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from mtls_runner.errors import UsageError
 from mtls_runner.model.endpoint import Address
@@ -14,8 +15,7 @@ __all__ = ["Endpoint", "endpoint"]
 _DEFAULT_PORT = 443
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True):
     """Where to connect and what to ask for.
 
     Args:

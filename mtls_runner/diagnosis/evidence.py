@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from mtls_runner.diagnosis.commands import Commands
 from mtls_runner.diagnosis.inputs import AttemptInputs
@@ -19,8 +20,7 @@ _ERRORS = 400
 _FORBIDDEN = (401, 403)
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(Struct, frozen=True):
     """All that is known of one attempt.
 
     Args:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from mtls_runner.diagnosis.endpoint import Endpoint
 from mtls_runner.errors import Span, UsageError
@@ -30,8 +32,7 @@ _BUNDLES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptInputs:
+class AttemptInputs(Struct, frozen=True):
     """What an attempt is made with, as typed.
 
     Args:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+from msgspec import field
+from msgspec.structs import replace
 
 from mtls_runner.diagnosis.inputs import AttemptInputs
-from mtls_runner.model.certificate import CertificateSpec
+from mtls_runner.model.certificate import CertificateSpec, Guarded
 from mtls_runner.model.chain import Verifier, client_verifies, lineage
 from mtls_runner.model.endpoint import ClientSpec
 from mtls_runner.model.observation import ClientView
@@ -21,8 +24,7 @@ _SEVERAL = 8
 """Certificates of a bundle that are all of interest; of a larger one, only those that have to do with the chains."""
 
 
-@dataclass(frozen=True, slots=True)
-class Inventory:
+class Inventory(Guarded, frozen=True):
     """By id; ids are what people are told: the file of the client's own certificate, the subjects of others.
 
     Args:
@@ -37,9 +39,11 @@ class Inventory:
         unreadable: OIDs of extensions that can't be read, by id.
     """
 
+    hidden: ClassVar = frozenset({"ders"})
+
     own: Own | None
     certificates: Mapping[str, CertificateSpec]
-    ders: Mapping[str, bytes] = field(repr=False)
+    ders: Mapping[str, bytes]
     sent: tuple[str, ...] = ()
     received: tuple[str, ...] = ()
     trusted: tuple[str, ...] = ()

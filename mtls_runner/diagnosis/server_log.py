@@ -7,7 +7,6 @@ import os
 import select
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from mtls_runner.deadlines import Deadline, pause
@@ -190,7 +189,6 @@ def _dialects() -> Mapping[str, tuple[Pattern, ...]]:
     return {**found, **libraries}
 
 
-@dataclass(frozen=True, slots=True)
 class LoggedBackend(ServerBackend):
     """A server that runs already, with its log at hand.
 
@@ -198,7 +196,8 @@ class LoggedBackend(ServerBackend):
         log: that it writes.
     """
 
-    log: LogFile
+    def __init__(self, log: LogFile) -> None:
+        self._log = log
 
     def cannot(self, server: ServerSpec, client: ClientSpec | None) -> str | None:  # noqa: ARG002
         """Nothing."""
@@ -213,7 +212,7 @@ class LoggedBackend(ServerBackend):
         """
         if server.address is None:
             raise LabError("a server that runs already needs an address")
-        yield _Logged(server.address, self.log)
+        yield _Logged(server.address, self._log)
 
 
 class _Logged(RunningServer):

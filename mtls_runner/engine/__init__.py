@@ -8,9 +8,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from mtls_runner.deadlines import Interruption
 from mtls_runner.engine.lab import Lab
@@ -39,8 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["RunOptions", "places", "run"]
 
 
-@dataclass(frozen=True, slots=True)
-class RunOptions:
+class RunOptions(Struct, frozen=True):
     """How to run.
 
     Args:

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from mtls_runner.errors import DeadlineExceeded
 from mtls_runner.model import listed
@@ -114,8 +116,7 @@ def _wanted(check: Check) -> str:
     return " or ".join(words[m.kind] + _show(m.value) for m in check.alternatives)
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Struct, frozen=True):
     """What does not match, in the order in which the author wrote it, and what does as one possibility of several."""
 
     mismatches: tuple[Mismatch, ...] = ()

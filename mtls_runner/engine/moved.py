@@ -7,9 +7,11 @@ servers that run already) can't be moved.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass, replace
 from datetime import timedelta
 from typing import TypeVar
+
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 from mtls_runner.errors import Diagnostic, Span
 from mtls_runner.model.case import Case, Expectation, Plan
@@ -52,9 +54,8 @@ class _Shift:
             return tuple(items) if any(new is not old for new, old in zip(items, value, strict=True)) else value
         if isinstance(value, Mapping):
             return {key: self.of(item) for key, item in value.items()}
-        if is_dataclass(value) and not isinstance(value, type):
-            given = {field.name: getattr(value, field.name) for field in fields(value)}
-            changed = {name: new for name, old in given.items() if (new := self.of(old)) is not old}
+        if isinstance(value, Struct):
+            changed = {name: new for name, old in asdict(value).items() if (new := self.of(old)) is not old}
             return replace(value, **changed) if changed else value
         return value
 

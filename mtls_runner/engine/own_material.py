@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from mtls_runner.errors import FileUnusable, MaterialError, ServerUnusable
 from mtls_runner.model.case import Plan

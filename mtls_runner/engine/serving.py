@@ -6,8 +6,9 @@ import queue
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from types import TracebackType
+
+from msgspec import Struct
 
 from mtls_runner.engine.lab import Lab
 from mtls_runner.model.endpoint import ServerSpec
@@ -19,16 +20,14 @@ __all__ = ["Ended", "OpenServers", "Visit"]
 _JOIN_SECONDS = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
+class Visit(Struct, frozen=True):
     """Somebody came to a server, and it knows what came of it."""
 
     server: ServerSpec
     view: ServerView
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """A server ended that nobody stopped."""
 
     server: ServerSpec

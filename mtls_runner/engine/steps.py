@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from mtls_runner.deadlines import Deadline, go_on, pause
 from mtls_runner.engine.compare import judge, whole
@@ -31,8 +32,8 @@ _RELOAD_SECONDS = 30.0
 _LONGEST = timedelta(hours=1)
 _TOGETHER = 100
 """Requests of a connection: what came of them is kept until the server's log has been looked at."""
-_SEEN = attrgetter(*(field.name for field in fields(ClientView) if field.name != "request_number"))
-_TOLD = attrgetter(*(field.name for field in fields(ServerView) if field.compare and field.name != "log"))
+_SEEN = attrgetter(*(name for name in ClientView.__struct_fields__ if name != "request_number"))
+_TOLD = attrgetter(*(name for name in ServerView.__struct_fields__ if name not in ("heard", "log")))
 
 
 def changes_server(case: Case) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from mtls_runner.explain.words import either
 from mtls_runner.model.case import Case, Check, Match, Matcher
@@ -34,8 +35,7 @@ _KINDS = {
 _LONGEST = 60
 
 
-@dataclass(frozen=True, slots=True)
-class ExpectedInWords:
+class ExpectedInWords(Struct, frozen=True):
     """A case's expectation in words.
 
     Args:

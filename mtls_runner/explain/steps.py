@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import IntEnum
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from mtls_runner.explain.cause import cause
 from mtls_runner.explain.expected import ExpectedInWords
@@ -38,8 +40,7 @@ class ToldStage(IntEnum):
     ANSWER = 9
 
 
-@dataclass(frozen=True, slots=True)
-class ToldStep:
+class ToldStep(Struct, frozen=True):
     """One step of an exchange, told.
 
     Args:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from mtls_runner.model.certificate import CertificateSpec
 from mtls_runner.model.endpoint import TlsVersion
@@ -11,8 +12,7 @@ from mtls_runner.model.endpoint import TlsVersion
 __all__ = ["TextLine", "either", "listed", "quoted", "titled", "tls_names"]
 
 
-@dataclass(frozen=True, slots=True)
-class TextLine:
+class TextLine(Struct, frozen=True):
     """One paragraph of an explanation.
 
     Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from mtls_runner.model.case import Case, Check, Match
 from mtls_runner.model.endpoint import ClientAuth, ClientSpec, Response, ServerSpec, TlsVersion
@@ -38,8 +38,7 @@ _OF_REASON = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ScriptExpectation:
+class ScriptExpectation(Struct, frozen=True):
     """As the shell compares it: alternatives with ``|`` between them, or :data:`ANY`."""
 
     outcome: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct
 
 from mtls_runner.export.recipe import days, extension_lines, key_command, openssl_cannot, subject_option
 from mtls_runner.export.shell import word, wrapped
@@ -21,8 +22,7 @@ _BARE = frozenset((Defect.NO_KEY_IDENTIFIERS, Defect.VERSION_1))
 _NOT_THEIR_OWN = frozenset((Defect.KEY_MISMATCH, Defect.KEY_TYPE_MISMATCH))
 
 
-@dataclass(frozen=True, slots=True)
-class CertificateStep:
+class CertificateStep(Struct, frozen=True):
     """How the script makes one certificate: what it is (a comment), its extensions, and commands."""
 
     what: str
@@ -31,7 +31,6 @@ class CertificateStep:
     commands: tuple[str, ...]
 
 
-@dataclass(slots=True)
 class Workshop:
     """Names every file that cases and servers ask for, relative to the script's working directory, and notes what it takes.
 
@@ -39,23 +38,19 @@ class Workshop:
         plan: whose.
     """
 
-    plan: Plan
-    secrets: dict[str, bytes] = field(default_factory=dict)
-    """Name below ``secrets/`` → content."""
-    brought: dict[str, Path] = field(default_factory=dict)
-    """Name below ``files/`` → file of the author's."""
-    bundles: dict[str, str] = field(default_factory=dict)
-    """File → the command that makes it."""
-    wanted: set[str] = field(default_factory=set)
-    crls: set[str] = field(default_factory=set)
-    _names: Mapping[str, str] = field(init=False)
-    _crl_names: Mapping[str, str] = field(init=False)
-    _lineage: Issuers = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._names = file_names(self.plan.certificates)
-        self._crl_names = file_names(self.plan.crls)
-        self._lineage = Issuers(self.plan.certificates)
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.secrets: dict[str, bytes] = {}
+        """Name below ``secrets/`` → content."""
+        self.brought: dict[str, Path] = {}
+        """Name below ``files/`` → file of the author's."""
+        self.bundles: dict[str, str] = {}
+        """File → the command that makes it."""
+        self.wanted: set[str] = set()
+        self.crls: set[str] = set()
+        self._names: Mapping[str, str] = file_names(plan.certificates)
+        self._crl_names: Mapping[str, str] = file_names(plan.crls)
+        self._lineage = Issuers(plan.certificates)
 
     # --- files that are asked for ---
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from mtls_runner.errors import MaterialError
 from mtls_runner.export.material import Workshop
@@ -21,8 +23,7 @@ __all__ = ["PlainContainer", "container"]
 _PLACE = PurePosixPath("/etc/nginx/lab")
 
 
-@dataclass(slots=True)
-class PlainContainer:
+class PlainContainer(Struct):
     """What ``docker run`` needs.
 
     Args:
@@ -95,8 +96,7 @@ def _answers(server: ServerSpec, stubs: Iterable[Stub]) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Mounts:
+class _Mounts(Struct, frozen=True):
     """Implements :class:`~mtls_runner.servers.nginx.write.files.Files`: of one ``server`` block, mounted from the script's."""
 
     made: PlainContainer

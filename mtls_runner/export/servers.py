@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from mtls_runner.errors import LabError
 from mtls_runner.export import nginx, s_server
@@ -23,8 +24,7 @@ from mtls_runner.servers.nginx.write.plain import without_lab
 __all__ = ["Sections", "ServerSection", "sections"]
 
 
-@dataclass(slots=True)
-class ServerSection:
+class ServerSection(Struct):
     """One server: a comment, the command that starts it, and its cases."""
 
     comment: str
@@ -32,8 +32,7 @@ class ServerSection:
     cases: list[str] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class Sections:
+class Sections(Struct):
     """All servers of a script.
 
     Args:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import ClassVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import (
@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from mtls_runner.errors import MaterialError
-from mtls_runner.model.certificate import Credential
+from mtls_runner.model.certificate import Credential, Guarded
 from mtls_runner.pki.keys import MlDsaPrivateKey, PrivateKey
 from mtls_runner.pki.own_keys import load_key
 from mtls_runner.pki.pem import blocks
@@ -59,8 +59,7 @@ _ENDINGS: Mapping[FilePart, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(Guarded, frozen=True):
     """The material of one certificate.
 
     Args:
@@ -68,7 +67,9 @@ class Taken:
         notes: what has no such form, and why, for people.
     """
 
-    files: Mapping[FilePart, bytes] = field(repr=False)
+    hidden: ClassVar = frozenset({"files"})
+
+    files: Mapping[FilePart, bytes]
     notes: tuple[str, ...] = ()
 
     def named(self, base: str) -> Mapping[FilePart, str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
+from msgspec import Struct, to_builtins
 
 from mtls_runner.model.certificate import CertificateSpec, Credential
 from mtls_runner.model.revocation import CrlSpec
@@ -19,8 +19,7 @@ from mtls_runner.tls.messages import issuer
 __all__ = ["CertificateEntry", "CrlEntry", "Index", "certificate_entry", "crl_entry", "index_json"]
 
 
-@dataclass(frozen=True, slots=True)
-class CertificateEntry:
+class CertificateEntry(Struct, frozen=True):
     """One certificate.
 
     Args:
@@ -57,8 +56,7 @@ class CertificateEntry:
     files: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class CrlEntry:
+class CrlEntry(Struct, frozen=True):
     """One certificate revocation list."""
 
     id: str
@@ -69,8 +67,7 @@ class CrlEntry:
     files: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
+class Index(Struct, frozen=True):
     """Of one scenario's material.
 
     Args:
@@ -130,7 +127,7 @@ def crl_entry(spec: CrlSpec, start: datetime, files: Mapping[str, str]) -> CrlEn
 
 def index_json(index: Index) -> bytes:
     """As JSON."""
-    return json.dumps({"made_by": "mtls-run forge", "version": 1, **asdict(index)}, indent=1).encode() + b"\n"
+    return json.dumps({"made_by": "mtls-run forge", "version": 1, **to_builtins(index)}, indent=1).encode() + b"\n"
 
 
 def _read(der: bytes) -> tuple[str, str, str]:

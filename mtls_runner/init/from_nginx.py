@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from mtls_runner.errors import EngineError, UsageError
 from mtls_runner.init.nginx_recorded import Findings, observe

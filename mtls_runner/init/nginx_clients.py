@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from mtls_runner.servers.nginx.read.configuration import ServerBlock
 from mtls_runner.servers.nginx.read.rules import Rules
@@ -24,8 +25,7 @@ _OURS = re.compile(
 _UNSAFE = re.compile(r"[^A-Za-z0-9]+")
 
 
-@dataclass(frozen=True, slots=True)
-class NginxClient:
+class NginxClient(Struct, frozen=True):
     """A leaf of the scenario.
 
     Args:
@@ -41,8 +41,7 @@ class NginxClient:
     named: bool = False
 
 
-@dataclass(slots=True)
-class NginxClients:
+class NginxClients(Struct):
     """All clients that an nginx configuration is tried with.
 
     Args:

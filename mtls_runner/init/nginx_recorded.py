@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from mtls_runner.errors import UsageError
 from mtls_runner.init.nginx_scenario import NginxCase, NginxScenario
@@ -27,8 +28,7 @@ _LONGEST = 80
 """Characters of an answer's body by which it is told from others."""
 
 
-@dataclass(slots=True)
-class Findings:
+class Findings(Struct):
     """What was found while nginx was asked, beside the expectations themselves.
 
     Args:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from mtls_runner.init.nginx_clients import NginxClients, clients, issuers
 from mtls_runner.init.nginx_refusals import nothing_to_test
@@ -28,8 +29,7 @@ _MOST = 400
 """Cases with every client at every place; beyond that only the most telling ones are everywhere."""
 
 
-@dataclass(slots=True)
-class NginxCase:
+class NginxCase(Struct):
     """One case of the scenario for an nginx configuration.
 
     Args:
@@ -53,8 +53,7 @@ class NginxCase:
     why: str = ""
 
 
-@dataclass(slots=True)
-class NginxScenario:
+class NginxScenario(Struct):
     """A scenario before it is written.
 
     Args:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from msgspec import Struct
 
 from mtls_runner.errors import UsageError
 from mtls_runner.init.text import relative, rendered
@@ -23,8 +23,7 @@ __all__ = ["OwnPaths", "from_own"]
 _NAME = "own.yaml"
 
 
-@dataclass(frozen=True, slots=True)
-class OwnPaths:
+class OwnPaths(Struct, frozen=True):
     """Files of the user's; ``ca`` may be left out for a certificate that signed itself."""
 
     certificate: Path

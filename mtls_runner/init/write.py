@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from mtls_runner.errors import UsageError
 from mtls_runner.init.text import rendered
@@ -17,8 +18,7 @@ _MODELINE = f"# yaml-language-server: $schema={SCHEMA}\n"
 """By which editors find the schema of a file (yaml-language-server's README, "Using inlined schema")."""
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(Struct, frozen=True):
     """A scenario to write.
 
     Args:
@@ -40,8 +40,7 @@ class Draft:
     next: str = ""
 
 
-@dataclass(slots=True)
-class WrittenFiles:
+class WrittenFiles(Struct):
     """What was written, and what was there already and left alone."""
 
     scenario: Path

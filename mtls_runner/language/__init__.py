@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from mtls_runner.model.traits import Runtime
 
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Overrides", "load"]
 
 
-@dataclass(frozen=True, slots=True)
-class Overrides:
+class Overrides(Struct, frozen=True):
     """What the command line sets for all cases.
 
     Args:

@@ -1,9 +1,9 @@
 """What an author may write about an authority or a leaf."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Self
 
+from msgspec import Struct
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
 from pydantic_core import core_schema
 
@@ -88,8 +88,7 @@ _LARGEST = 10_000_000
 _MOST = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Passphrase:
+class Passphrase(Struct, frozen=True):
     """A passphrase, or where to find it: one of the three."""
 
     text: Secret | None = None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from mtls_runner.language.certificate import (
     Absent,
@@ -44,8 +45,7 @@ __all__ = ["RIVALS", "Certificates", "Declared", "certificate_spec"]
 RIVALS = (("days", "not_after"), ("path_length", "basic_constraints"), ("certificate", "pkcs12"))
 
 
-@dataclass(frozen=True, slots=True)
-class Declared:
+class Declared(Struct, frozen=True):
     """One description as written, and where."""
 
     id: str

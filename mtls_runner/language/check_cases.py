@@ -6,8 +6,9 @@ What will come of a meeting as material and settings have it is only said where 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from msgspec import Struct
 
 from mtls_runner.errors import Diagnostic, Severity
 from mtls_runner.language.context import Context
@@ -42,8 +43,7 @@ _LEVEL = 2
 Certificates = Mapping[str, CertificateSpec]
 
 
-@dataclass(frozen=True, slots=True)
-class Outlook:
+class Outlook(Struct, frozen=True):
     """What will be seen of a case, by the descriptions alone.
 
     Args:

@@ -1,8 +1,9 @@
 """Authorities and leaves: names of nothing, circles, contradictions; those that nothing needs, or that have two faults."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
+
+from msgspec.structs import replace
 
 from mtls_runner.language.certificate import Certificate, Key, named_by
 from mtls_runner.language.certificates import RIVALS, Certificates, Declared

@@ -2,7 +2,8 @@
 excludes each other, and refusals that prove nothing."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from mtls_runner.language.certificates import Certificates
 from mtls_runner.language.context import Context
@@ -199,8 +200,7 @@ def check_acceptance(
             )
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(Struct, frozen=True):
     """A description of an end as an author wrote it, whole or in part."""
 
     model: ServerDescription | ClientDescription

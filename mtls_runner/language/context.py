@@ -5,8 +5,9 @@ import re
 import select
 import stat
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from mtls_runner.errors import Diagnostic, Severity
 from mtls_runner.language import Overrides
@@ -83,8 +84,7 @@ class Problems:
         return tuple(sorted(chosen, key=lambda one: (one.span is None, one.span and (str(one.span.path), one.span))))
 
 
-@dataclass(slots=True)
-class Context:
+class Context(Struct):
     """One file being planned."""
 
     document: Document

@@ -10,11 +10,11 @@ import difflib
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 import yaml
+from msgspec import Struct, field
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from mtls_runner.errors import Diagnostic, ScenarioError, Span
@@ -43,8 +43,7 @@ class Plain(str):
         return self
 
 
-@dataclass(slots=True, eq=False)
-class Document:
+class Document(Struct, eq=False):
     """One YAML file: its values, and the place of each.
 
     Args:
@@ -60,7 +59,7 @@ class Document:
     root: Node
     value: Value
     problems: list[Diagnostic] = field(default_factory=list)
-    _by_key: dict[int, dict[str, tuple[Node, Node]]] = field(default_factory=dict, repr=False)
+    _by_key: dict[int, dict[str, tuple[Node, Node]]] = field(default_factory=dict)
 
     def items(self, loc: Sequence[str | int]) -> Sequence[Node]:
         """The nodes of the list at ``loc``; none where there is no list."""

@@ -1,8 +1,9 @@
 """What an author may write about a server and a client."""
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
+
+from msgspec import Struct
 
 from mtls_runner.language.certificate import PassphraseField
 from mtls_runner.language.document import Plain, Value
@@ -163,8 +164,7 @@ class _Endpoint(Strict):
     )
 
 
-@dataclass(frozen=True, slots=True)
-class OwnFile:
+class OwnFile(Struct, frozen=True):
     """A path of the author's, as written."""
 
     path: str

@@ -1,8 +1,9 @@
 """``expect:`` → the expectation of :mod:`mtls_runner.model.case`, for each cell of a case's matrix."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
 from typing import TypeVar
+
+from msgspec import Struct
 
 from mtls_runner.errors import Span
 from mtls_runner.language.document import Document, Loc
@@ -26,8 +27,7 @@ _INSIDE = ("headers", "upstream_headers")
 M = TypeVar("M", Checks, ServerChecks)
 
 
-@dataclass(frozen=True, slots=True)
-class ConditionalChecks:
+class ConditionalChecks(Struct, frozen=True):
     """One ``where:`` entry."""
 
     when: When
@@ -104,7 +104,7 @@ def _conditional(
 
 
 def _ranges(when: When) -> Versions:
-    return Versions(**{one.name: getattr(when, f"{one.name}_version") or "" for one in fields(Versions)})
+    return Versions(**{name: getattr(when, f"{name}_version") or "" for name in Versions.__struct_fields__})
 
 
 def _checks(document: Document, model: Checks, loc: Loc, only_for: Versions) -> Iterator[Check]:
@@ -149,8 +149,7 @@ def _server_checks(document: Document, model: ServerChecks, loc: Loc, only_for: 
             yield Check(name, tuple(value), document.span((*loc, name)), only_for)
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(Struct, frozen=True):
     """A case as written and what became of it.
 
     Args:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from mtls_runner.errors import ScenarioError, UsageError
 from mtls_runner.language.document import Value, read
@@ -47,8 +48,7 @@ def above(start: Path) -> Iterator[Path]:
         return
 
 
-@dataclass(frozen=True, slots=True)
-class Glance:
+class Glance(Struct, frozen=True):
     """The one server of a scenario.
 
     Args:

@@ -6,9 +6,9 @@ By the marks of the parser that reads it, for those who write into a file and le
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Protocol
 
+from msgspec import Struct
 from yaml.events import (
     AliasEvent,
     CollectionEndEvent,
@@ -30,8 +30,7 @@ class _Mark(Protocol):
     def index(self) -> int: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
+class Extent(Struct, frozen=True):
     """A collection, as it stands in the text.
 
     Args:
@@ -91,8 +90,7 @@ def _end(event: NodeEvent, text: str) -> tuple[int, bool]:
     return end, False
 
 
-@dataclass(frozen=True, slots=True)
-class Comment:
+class Comment(Struct, frozen=True):
     """A comment, from its ``#`` to the end of its line.
 
     Args:

@@ -1,11 +1,11 @@
 """A scenario's path → :class:`~mtls_runner.model.case.Plan`: read, validate, plan, check; every mistake is told at once."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
+from msgspec.structs import replace
 from pydantic import ValidationError
 
 from mtls_runner.errors import ScenarioError, Span

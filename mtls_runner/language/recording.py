@@ -7,10 +7,10 @@ before anybody gets it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from msgspec import Struct
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from mtls_runner.errors import Diagnostic, LabError, ScenarioError, Severity
@@ -43,8 +43,7 @@ def looks(document: Document) -> Iterator[Diagnostic]:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
+class Expected(Struct, frozen=True):
     """An expectation to write.
 
     Args:
@@ -56,8 +55,7 @@ class Expected:
     look: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ExpectationPlace:
+class ExpectationPlace(Struct, frozen=True):
     """Where the expectation of a case, or of one of its steps, stands or would stand.
 
     Args:
@@ -271,8 +269,7 @@ class RecordableFile:
         return found if found == "\r\n" else found[:1] or "\n"
 
 
-@dataclass(frozen=True, slots=True)
-class _Edit:
+class _Edit(Struct, frozen=True):
     start: int
     end: int
     text: str

@@ -3,9 +3,10 @@
 import contextlib
 import os
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import replace
 from itertools import chain
 from typing import Any
+
+from msgspec.structs import replace
 
 from mtls_runner.language.certificates import Certificates
 from mtls_runner.language.context import Context

@@ -1,9 +1,9 @@
 """What a scenario file and lab.yaml may hold: cases, their steps, defaults, and all the rest by its own module."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any
 
+from msgspec import Struct
 from pydantic import Field
 
 from mtls_runner.language.certificate import AuthorityKeyField, Certificate, CertificateSettings, OwnExtensions
@@ -102,8 +102,7 @@ def _restart(value: Value) -> bool:
     raise fail("this is nothing to do", "restart: true")
 
 
-@dataclass(frozen=True, slots=True)
-class Expired:
+class Expired(Struct, frozen=True):
     """Until a certificate has expired, by its id."""
 
     id: str

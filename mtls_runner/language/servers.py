@@ -1,10 +1,10 @@
 """The servers of a file, and the cells of a matrix: what each case has of them, every value validated once."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import product
 from typing import TypeVar
 
+from msgspec import Struct
 from pydantic import ValidationError
 
 from mtls_runner.language.context import Context
@@ -32,8 +32,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenServer:
+class WrittenServer(Struct, frozen=True):
     """One description as written, and where."""
 
     id: str
@@ -154,8 +153,7 @@ MAX_CELLS = 10_000
 _NOT_AN_AXIS = ("like", "expect")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class AxisValue:
+class AxisValue(Struct, frozen=True, eq=False):
     """One value of an axis, as a description with nothing else in it; each is only equal to itself."""
 
     label: str
@@ -163,16 +161,14 @@ class AxisValue:
     loc: Loc
 
 
-@dataclass(frozen=True, slots=True)
-class Axis:
+class Axis(Struct, frozen=True):
     """A dotted path and the values that it takes."""
 
     path: str
     settings: tuple[AxisValue, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class MatrixCell:
+class MatrixCell(Struct, frozen=True):
     """One combination of a matrix.
 
     Args:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import NamedTuple
 
+from msgspec import Struct
 from pydantic import ValidationError
 
 from mtls_runner.errors import ScenarioError
@@ -59,8 +59,7 @@ def settings_for(path: Path, overrides: Overrides) -> list[Setting]:
     return list(_all(Context(document, scenario, lab, overrides, known)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
+class _Source(Struct, frozen=True):
     """A description that may give a key, and where it stands."""
 
     model: Strict | None
@@ -106,9 +105,10 @@ def _all(context: Context) -> Iterator[Setting]:
     yield from _chosen("", {"jobs": "1", "artifacts": "none"}, (_Source(lab.file, lab.document, ()),), {})
 
 
-def _defaults(spec: type, keys: Sequence[str]) -> dict[str, str]:
+def _defaults(spec: type[Struct], keys: Sequence[str]) -> dict[str, str]:
     """As the resolved description has them."""
-    return {field.name: _text(field.default) for name in keys for field in fields(spec) if field.name == name}
+    defaults = dict(zip(reversed(spec.__struct_fields__), reversed(spec.__struct_defaults__), strict=False))
+    return {name: _text(defaults[name]) for name in keys}
 
 
 def _image(name: str, family: Sequence[_Source], lab: LabYaml, overrides: Overrides, default: str) -> Setting:

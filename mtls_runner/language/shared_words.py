@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from typing import Annotated, Any
 
+from msgspec import Struct
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -81,8 +81,7 @@ __all__ = [
 TLS_VERSIONS: Mapping[str, TlsVersion] = {version.value: version for version in TlsVersion}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Registered:
+class Registered(Struct, frozen=True, eq=False):
     """Annotation: a name in a table of the registry that counts for the file (the validation's context)."""
 
     noun: str
@@ -209,15 +208,13 @@ class RequestModel(Strict):
 _MODELS = "mtls_runner.language.implementations.models"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class InPlace:
+class InPlace(Struct, frozen=True, eq=False):
     """A mapping that was validated; each is only equal to itself."""
 
     model: Any
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class NameOrMapping:
+class NameOrMapping(Struct, frozen=True, eq=False):
     """Annotation: a name that the registry knows, or a declaration in place."""
 
     name: Registered
@@ -318,8 +315,7 @@ def options_model() -> type[Strict]:
     return derived("Options", "A backend's own settings.", keys)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Lazily:
+class Lazily(Struct, frozen=True, eq=False):
     """Annotation: a mapping with a model's keys, which is only made where there is one."""
 
     model: Callable[[], type[BaseModel]]

@@ -1,7 +1,8 @@
 """``steps:`` of a case → the steps of :mod:`mtls_runner.model.case`, for each cell of its matrix."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields, replace
+
+from msgspec.structs import replace
 
 from mtls_runner.language.context import Context
 from mtls_runner.language.document import Document, Loc
@@ -182,7 +183,7 @@ class CaseSteps:
         earlier = made[at].client if at is not None else None
         if earlier is None or step.client is None:
             return
-        names = [field.name for field in fields(ClientSpec)]
+        names = ClientSpec.__struct_fields__
         differing = [
             name for name in names if getattr(earlier, name) != getattr(step.client, name) and name not in free
         ]

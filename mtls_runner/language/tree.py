@@ -1,11 +1,11 @@
 """What a scenario's tree says above it: lab.yaml, with defaults and shared descriptions, and ``implementations/``."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
 from pydantic import ValidationError
 
 from mtls_runner.errors import ScenarioError, UsageError
@@ -31,8 +31,7 @@ __all__ = [
 ]
 
 
-@dataclass(slots=True)
-class LabYaml:
+class LabYaml(Struct):
     """A lab.yaml that was read, or none.
 
     Args:
@@ -168,8 +167,7 @@ def known_to(start: Path, *, consent: bool) -> Registry:
     return Registry(known.backends.extended(backends), known.clients.extended(clients))
 
 
-@dataclass(frozen=True, slots=True)
-class TreeSettings:
+class TreeSettings(Struct, frozen=True):
     """What lab.yaml says to the command line; ``None`` where it says nothing.
 
     Args:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy
-from dataclasses import dataclass, fields
 from functools import cache
 from types import NoneType
 from typing import Annotated, Any, TypeAlias, TypeVar, cast, get_args
 
+from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, create_model
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError, core_schema
@@ -95,8 +95,7 @@ def found(value: object) -> str:
     return "a list" if isinstance(value, list) else "a mapping"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Parsed:
+class Parsed(Struct, frozen=True, eq=False):
     """Annotation: the value is what ``parse`` makes of the author's, and nothing else looks at it."""
 
     parse: Callable[[Value], object]
@@ -119,8 +118,7 @@ def _without_none(source: object, handler: GetCoreSchemaHandler) -> core_schema.
     return handler.generate_schema(kept)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Given:
+class Given(Struct, frozen=True, eq=False):
     """Annotation for an optional key: it may be left out, but not be empty (``key:`` with nothing behind it)."""
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
@@ -128,8 +126,7 @@ class Given:
         return _without_none(source, handler)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Short:
+class Short(Struct, frozen=True, eq=False):
     """Annotation: short forms are spelt out before the model looks.
 
     Args:
@@ -152,8 +149,7 @@ class Short:
         return {"anyOf": [dict(self.schema), handler(schema)]}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class OneOrMore:
+class OneOrMore(Struct, frozen=True, eq=False):
     """Annotation of a list: a single value will do; with ``null``, nothing is a value too; ``empty``: ``[]`` is one."""
 
     null: bool = False
@@ -377,11 +373,11 @@ def derived(name: str, sentence: str, keys: dict[str, tuple[Any, FieldInfo]]) ->
 
 
 @cache
-def _shared(model: type[Strict], spec: type) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(spec) if field.name in model.model_fields)
+def _shared(model: type[Strict], spec: type[Struct]) -> tuple[str, ...]:
+    return tuple(name for name in spec.__struct_fields__ if name in model.model_fields)
 
 
-def by_name(model: Strict, spec: type) -> dict[str, Any]:
+def by_name(model: Strict, spec: type[Struct]) -> dict[str, Any]:
     """What the author gave of those keys that the resolved description has under the same name; of all others, its own
     defaults count.
     """

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from enum import StrEnum
 from functools import lru_cache
+from operator import eq, ge, gt, le, lt, ne
 from pathlib import Path
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from mtls_runner.errors import Diagnostic, Span
 from mtls_runner.model.certificate import CertificateSpec, Moment
@@ -45,8 +48,7 @@ class Match(StrEnum):
     """All listed members occur, in this order, others between them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Matcher:
+class Matcher(Struct, frozen=True):
     """One alternative. ``value`` is what the author wrote: text, integer, boolean, ``None``, or a tuple of texts."""
 
     kind: Match
@@ -88,7 +90,8 @@ def _in_order(wanted: Sequence[str], seen: Iterable[str]) -> bool:
 
 
 _RELEASE = re.compile(r"[0-9]+(?:\.[0-9]+)*")
-_BARE = re.compile(r"\s*[0-9.]+\s*")
+_CLAUSE = re.compile(rf"\s*(>=|<=|==|!=|>|<|)\s*({_RELEASE.pattern})\s*")
+_COMPARED = {">=": ge, "<=": le, "==": eq, "": eq, "!=": ne, ">": gt, "<": lt}
 
 
 @lru_cache(maxsize=256)
@@ -99,18 +102,19 @@ def satisfies(version: str, condition: str) -> bool:
         version: as the program says it; one without a number satisfies nothing.
         condition: clauses, separated by commas: a version, or one behind ``>=``, ``<=``, ``==``, ``!=``, ``>`` or ``<``.
     """
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
     release = _RELEASE.match(version)
-    clauses = (f"=={clause}" if _BARE.fullmatch(clause) else clause for clause in condition.split(","))
-    try:
-        return release is not None and SpecifierSet(",".join(clauses)).contains(release[0])
-    except InvalidSpecifier:
-        return False
+    clauses = [_CLAUSE.fullmatch(clause) for clause in condition.split(",")]
+    return release is not None and all(
+        clause is not None and _COMPARED[clause[1]](_numbers(release[0]), _numbers(clause[2])) for clause in clauses
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class Versions:
+def _numbers(release: str) -> tuple[int, ...]:
+    """1.2 and 1.2.0 are the same release (PEP 440)."""
+    return tuple(int(number) for number in re.sub(r"(?:\.0+)+$", "", release).split("."))
+
+
+class Versions(Struct, frozen=True):
     """Of the two programs of a connection and their TLS libraries, or ranges of them (``>=8.16``, PEP 440 style).
 
     Args:
@@ -138,7 +142,7 @@ class Versions:
     @property
     def as_written(self) -> dict[str, str]:
         """What there is of it, by the keys of ``when:``."""
-        return {f"{one.name}_version": text for one in fields(self) if (text := getattr(self, one.name))}
+        return {f"{name}_version": text for name in self.__struct_fields__ if (text := getattr(self, name))}
 
     def within(self, ranges: Versions) -> bool:
         """Whether each satisfies its range; where there is none, any does."""
@@ -148,8 +152,7 @@ class Versions:
         return all(satisfies(have.get(name, ""), wanted) for name, wanted in ranges.as_written.items())
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """One line of an expectation.
 
     Args:
@@ -167,8 +170,7 @@ class Check:
     only_for: Versions = Versions()
 
 
-@dataclass(frozen=True, slots=True)
-class Expectation:
+class Expectation(Struct, frozen=True):
     """All checks of a case, ``outcome`` and ``reason`` among them, in order."""
 
     checks: tuple[Check, ...] = ()
@@ -190,8 +192,7 @@ class Action(StrEnum):
     """The client is started anew: it has no connection, and reads its files."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """One step of a case.
 
     Args:
@@ -232,8 +233,7 @@ def bracketed(parameters: Sequence[tuple[str, str]]) -> str:
     return f"[{','.join(f'{name}={value}' for name, value in parameters)}]" if parameters else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(Struct, frozen=True):
     """One thing to run: steps, one after the other, on one server; mostly a single one.
 
     Args:
@@ -306,8 +306,7 @@ class Case:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """A whole scenario file, resolved.
 
     Args:

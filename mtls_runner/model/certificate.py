@@ -6,11 +6,12 @@ They refer to each other by id; all ids of one plan (authorities and leaves) sha
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from mtls_runner.model.revocation import Revocation
@@ -25,6 +26,7 @@ __all__ = [
     "Defect",
     "Extension",
     "FileForm",
+    "Guarded",
     "KeyAlgorithm",
     "KeyCipher",
     "KeyFormat",
@@ -76,8 +78,17 @@ class Secret:
         return hash(("Secret", self._value))
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
+class Guarded(Struct, frozen=True):
+    """A record whose ``repr`` leaves out what ``hidden`` names: keys, what came from a person's files, long bytes."""
+
+    hidden: ClassVar[frozenset[str]] = frozenset()
+
+    def __repr__(self) -> str:
+        shown = (f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name not in self.hidden)
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+class Credential(Guarded, frozen=True):
     """One certificate with its key, as files in the run's private directory.
 
     Args:
@@ -92,8 +103,10 @@ class Credential:
         ancestors: ids of its issuers, nearest first, ending with the root; empty for a self-signed one.
     """
 
+    hidden: ClassVar = frozenset({"der"})
+
     id: str
-    der: bytes = field(repr=False)
+    der: bytes
     subject: str
     certificate_path: Path
     chain_path: Path
@@ -103,8 +116,7 @@ class Credential:
     ancestors: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PresentedFiles:
+class PresentedFiles(Struct, frozen=True):
     """The files that an end presents itself with.
 
     Args:
@@ -177,8 +189,7 @@ class KeyCipher(StrEnum):
     DES_EDE3_CBC = "des-ede3-cbc"
 
 
-@dataclass(frozen=True, slots=True)
-class KeySpec:
+class KeySpec(Struct, frozen=True):
     """A private key: what it is, and how it lies on disk. ``cipher`` counts only with a passphrase."""
 
     algorithm: KeyAlgorithm = KeyAlgorithm.EC_P256
@@ -195,8 +206,7 @@ class KeySpec:
 _BRIEFLY = timedelta(hours=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(Struct, frozen=True):
     """A point in time: absolute (aware, UTC), or an offset from the start of the run."""
 
     offset: timedelta = timedelta(0)
@@ -212,8 +222,7 @@ class Moment:
         return self.absolute is None and timedelta(0) < self.offset < _BRIEFLY
 
 
-@dataclass(frozen=True, slots=True)
-class BasicConstraints:
+class BasicConstraints(Struct, frozen=True):
     """RFC 5280 §4.2.1.9."""
 
     ca: bool
@@ -221,8 +230,7 @@ class BasicConstraints:
     critical: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class NameConstraints:
+class NameConstraints(Struct, frozen=True):
     """RFC 5280 §4.2.1.10; names as ``DNS:…``, ``IP:10.0.0.0/8``, ``email:…``, ``URI:…``, ``dirName:<RFC 4514>``."""
 
     permitted: tuple[str, ...] = ()
@@ -234,8 +242,7 @@ OF_ISSUER = ""
 """In the place of an id: that of whoever issued it."""
 
 
-@dataclass(frozen=True, slots=True)
-class AuthorityKeyIdentifier:
+class AuthorityKeyIdentifier(Struct, frozen=True):
     """By what a certificate or CRL tells which key signed it (RFC 5280 §4.2.1.1, §5.2.1).
 
     Args:
@@ -247,8 +254,7 @@ class AuthorityKeyIdentifier:
     serial: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Extension:
+class Extension(Struct, frozen=True):
     """An extension given by OID with its DER value (RFC 5280 §4.2)."""
 
     oid: str
@@ -256,8 +262,7 @@ class Extension:
     critical: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class SignatureSpec:
+class SignatureSpec(Struct, frozen=True):
     """How a certificate is signed (by its issuer's key). ``hash``: sha256/384/512, or sha1/md5 (weak, on purpose).
 
     ``None``: SHA-256, or what EdDSA and ML-DSA prescribe. ``pss``: RSASSA-PSS instead of PKCS #1 v1.5 (RFC 4055).
@@ -295,8 +300,7 @@ class Defect(StrEnum):
     """An X.509 v1 certificate: no extensions at all."""
 
 
-@dataclass(frozen=True, slots=True)
-class OwnFiles:
+class OwnFiles(Struct, frozen=True):
     """The user's own material, by absolute path, instead of a generated certificate."""
 
     certificate: Path | None = None
@@ -305,8 +309,7 @@ class OwnFiles:
     pkcs12: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CertificateSpec:
+class CertificateSpec(Struct, frozen=True):
     """One authority or leaf.
 
     Args:

@@ -7,7 +7,8 @@ By descriptions alone, as OpenSSL goes about it (``crypto/x509/x509_vfy.c``): wh
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from mtls_runner.model.certificate import AuthorityKeyIdentifier, CertificateSpec, Defect
 from mtls_runner.model.endpoint import ChainKind, ChainSpec, ClientSpec, ServerSpec, VerifyFlag
@@ -86,8 +87,7 @@ def lineage(certificates: Certificates, leaf: str) -> tuple[CertificateSpec, ...
 # --- what an end sends -------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class PresentedChain:
+class PresentedChain(Struct, frozen=True):
     """What an end sends.
 
     Args:
@@ -250,8 +250,7 @@ def _issuer_among(below: CertificateSpec, ids: Sequence[str], certificates: Cert
     return next((one for one in found if issued_by(below, one, certificates)), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
+class Path(Struct, frozen=True):
     """From a certificate as far up as a verifier comes.
 
     Args:
@@ -320,8 +319,7 @@ def _alone(chain: ChainSpec) -> bool:
     return chain.kind is ChainKind.LEAF or (chain.kind is ChainKind.IDS and not chain.ids)
 
 
-@dataclass(frozen=True, slots=True)
-class Verifier:
+class Verifier(Struct, frozen=True):
     """How one end verifies the other's chain.
 
     Args:

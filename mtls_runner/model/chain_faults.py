@@ -6,8 +6,9 @@ The checks are those of OpenSSL's ``X509_verify_cert`` (``crypto/x509/x509_vfy.c
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from mtls_runner.model import plural
 from mtls_runner.model.certificate import CertificateSpec, Defect, moment
@@ -36,8 +37,7 @@ _PROXY_CERTIFICATE = "1.3.6.1.5.5.7.1.14"
 ANOTHER_NAME = "its certificate is for another name"
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True):
     """One thing that a verifier minds.
 
     Args:

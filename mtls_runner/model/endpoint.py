@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
-from mtls_runner.model.certificate import Secret
+from msgspec import Struct
+
+from mtls_runner.model.certificate import Guarded, Secret
 from mtls_runner.model.observation import HttpResponse, field_value
 from mtls_runner.model.revocation import ResponderSpec, RevocationCheck, StaplingSpec
 from mtls_runner.model.traits import BackendTraits, ClientProtocol, ClientTraits, Runtime
@@ -69,8 +70,7 @@ class ChainKind(StrEnum):
     """Exactly the listed certificates after the leaf, in that order."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChainSpec:
+class ChainSpec(Struct, frozen=True):
     """What an end is configured to send after its own certificate."""
 
     kind: ChainKind = ChainKind.FULL
@@ -86,8 +86,7 @@ class VerifyFlag(StrEnum):
     """RFC 5280 checks that OpenSSL skips otherwise (``X509_V_FLAG_X509_STRICT``)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Struct, frozen=True):
     """Host (name or IP literal, without brackets) and TCP port."""
 
     host: str
@@ -108,25 +107,25 @@ class ProxyProtocol(StrEnum):
     V2 = "v2"
 
 
-@dataclass(frozen=True, slots=True)
-class KeySource:
+class KeySource(Struct, frozen=True):
     """A private key other than the presented certificate's own: another certificate's by id, or a file."""
 
     id: str | None = None
     file: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Guarded, frozen=True):
     """The HTTP request (RFC 9110). ``Host`` is added when absent.
 
     ``limit_rate``: bytes of its body a second, as ``curl --limit-rate``; 0: as fast as they go.
     """
 
+    hidden: ClassVar = frozenset({"headers", "body"})
+
     method: str = "GET"
     path: str = "/"
-    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    body: bytes = field(default=b"", repr=False)
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
     limit_rate: int = 0
 
     @property
@@ -140,8 +139,7 @@ class Request:
         return next((value for name, value in self.headers if name.lower() == "host"), None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndSpec:
+class EndSpec(Struct, frozen=True, kw_only=True):
     """What a server and a client have in common.
 
     Args:
@@ -175,8 +173,7 @@ class EndSpec:
     clock: timedelta = timedelta(0)
 
 
-@dataclass(frozen=True, slots=True)
-class ClientSpec(EndSpec):
+class ClientSpec(EndSpec, frozen=True):
     """One client. For the rest see :class:`EndSpec`.
 
     Args:
@@ -203,6 +200,8 @@ class ClientSpec(EndSpec):
         until: what it reads up to then; empty: until the server closes. With neither it only connects.
     """
 
+    hidden: ClassVar = frozenset({"send"})
+
     tool: ClientTraits
     certificate: str | None = None
     key: KeySource | None = None
@@ -218,7 +217,7 @@ class ClientSpec(EndSpec):
     post_handshake_auth: bool | None = None
     proxy_protocol: ProxyProtocol | None = None
     protocol: ClientProtocol = ClientProtocol.HTTPS
-    send: bytes = field(default=b"", repr=False)
+    send: bytes = b""
     until: bytes = b""
     location: tuple[tuple[str, ServerSpec], ...] | None = None
     reached: tuple[tuple[str, Address], ...] = ()
@@ -240,8 +239,7 @@ class ClientAuth(StrEnum):
     REQUIRED = "required"
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Struct, frozen=True):
     """What a server answers: for one path, or (``path`` is ``None``) for every other.
 
     Args:
@@ -262,8 +260,7 @@ class Response:
         return self.client_auth is not None or self.identity
 
 
-@dataclass(frozen=True, slots=True)
-class RefusalForm:
+class RefusalForm(Struct, frozen=True):
     """How a server refuses a client once the handshake is done, as its author declares it.
 
     Args:
@@ -297,8 +294,7 @@ class MappedPart(StrEnum):
     CRL = "crl"
 
 
-@dataclass(frozen=True, slots=True)
-class MappedFile:
+class MappedFile(Struct, frozen=True):
     """What goes into a file that an own configuration expects.
 
     Args:
@@ -313,8 +309,7 @@ class MappedFile:
     part: MappedPart = MappedPart.CERTIFICATE
 
 
-@dataclass(frozen=True, slots=True)
-class ServerSpec(EndSpec):
+class ServerSpec(EndSpec, frozen=True):
     """One server. For the rest see :class:`EndSpec`.
 
     Args:
@@ -419,8 +414,7 @@ def _wildcard(name: str, known: str) -> bool:
     return known.startswith("*.") and name.endswith(known[1:])
 
 
-@dataclass(frozen=True, slots=True)
-class VirtualHost:
+class VirtualHost(Struct, frozen=True):
     """A name-based host on a server's port.
 
     Args:

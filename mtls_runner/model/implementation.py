@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from mtls_runner.errors import Span
 from mtls_runner.model.endpoint import ClientAuth, TlsVersion
@@ -33,8 +34,7 @@ __all__ = [
 Command = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Pattern:
+class Pattern(Struct, frozen=True, eq=False):
     """What a line means.
 
     Args:
@@ -60,8 +60,7 @@ class Pattern:
     place: Span | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """How one ends otherwise than nearly everybody.
 
     Args:
@@ -77,8 +76,7 @@ class Difference:
     sometimes: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Dialect:
+class Dialect(Struct, frozen=True, eq=False):
     """How a TLS library words its refusals.
 
     Args:
@@ -94,8 +92,7 @@ class Dialect:
     start: tuple[Pattern, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Needs:
+class Needs(Struct, frozen=True):
     """What has to be installed, and the packages that have it.
 
     Args:
@@ -124,8 +121,7 @@ class Needs:
         return f"{name} is not installed: there is no {' or '.join(map(repr, self.commands))} on PATH{how}"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Version:
+class Version(Struct, frozen=True, eq=False):
     """How to ask for the program's version (``match``, one group) and its TLS library's (``library``)."""
 
     command: Command
@@ -133,8 +129,7 @@ class Version:
     library: str | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Build:
+class Build(Struct, frozen=True, eq=False):
     """A command that makes the program from its sources, once for each version and source; ``output`` lies in ``{{cache}}``."""
 
     command: Command
@@ -143,8 +138,7 @@ class Build:
     environment: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class DeclaredFile:
+class DeclaredFile(Struct, frozen=True, eq=False):
     """A file that the program is given: a template, the syntax whose escapes its expressions get, and whether it is a program."""
 
     name: str
@@ -153,8 +147,7 @@ class DeclaredFile:
     executable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Honours:
+class Honours(Struct, frozen=True):
     """What an end can be told: a positive list; what is not in it is never run as if it had been applied.
 
     Args:
@@ -180,8 +173,7 @@ class Honours:
         return "passphrase" in self.settings
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Log:
+class Log(Struct, frozen=True, eq=False):
     """How to read what a program writes.
 
     Args:
@@ -203,8 +195,7 @@ class Log:
     ended: str | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Reload:
+class Reload(Struct, frozen=True, eq=False):
     """What has it read its files again, a signal or a file that it watches; and the lines that say that it has, that it could
     not, that it begins.
     """
@@ -216,8 +207,7 @@ class Reload:
     begun: str | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ServerContainer:
+class ServerContainer(Struct, frozen=True, eq=False):
     """Its image, and its command there where that differs."""
 
     image: str
@@ -229,8 +219,7 @@ class ServerContainer:
 ANSWERS = ("config", "stdin", "application")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class DeclaredServer:
+class DeclaredServer(Struct, frozen=True, eq=False):
     """How it serves.
 
     Args:
@@ -277,8 +266,7 @@ class DeclaredServer:
     faketime: bool | str = False
 
 
-@dataclass(frozen=True, slots=True)
-class Stays:
+class Stays(Struct, frozen=True):
     """How a client that stays is asked for one exchange after another.
 
     Args:
@@ -290,8 +278,7 @@ class Stays:
     done: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class DeclaredClient:
+class DeclaredClient(Struct, frozen=True, eq=False):
     """How it connects.
 
     Args:
@@ -329,8 +316,7 @@ class DeclaredClient:
     faketime: bool | str = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Implementation:
+class Implementation(Struct, frozen=True, eq=False):
     """One declaration. Compared by identity: each file is read once.
 
     Args:

@@ -7,10 +7,13 @@ A client returns a :class:`ClientView`, a running server a :class:`ServerView`; 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import ClassVar
+
+from msgspec import Struct
 
 from mtls_runner.model import Reason
+from mtls_runner.model.certificate import Guarded
 
 __all__ = [
     "Alert",
@@ -59,8 +62,7 @@ class Direction(StrEnum):
     RECEIVED = "received"
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Struct, frozen=True):
     """One handshake message, alert or ChangeCipherSpec, as one end saw it.
 
     ``name`` is RFC 8446's or RFC 5246's (``ClientHello``, ``CertificateRequest``, …); an alert's is its description.
@@ -73,8 +75,7 @@ class Message:
     alert: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Alert:
+class Alert(Struct, frozen=True):
     """A TLS alert (RFC 8446 §6): its description's name and number, and which way it went."""
 
     direction: Direction
@@ -97,8 +98,7 @@ class Phase(StrEnum):
     """A whole response arrived, or whatever else it wanted."""
 
 
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
+class HttpRequest(Struct, frozen=True):
     """A request as a server (or the application behind it) saw it."""
 
     method: str
@@ -117,8 +117,7 @@ def field_value(fields: Iterable[tuple[str, str]], name: str) -> str | None:
     return ", ".join(found) if found else None
 
 
-@dataclass(frozen=True, slots=True)
-class HttpResponse:
+class HttpResponse(Struct, frozen=True):
     """A response as the client saw it; header names in lower case.
 
     ``body`` is what was kept of ``size`` bytes that came: all, or the first of them (``ClientSpec.body_limit``).
@@ -135,8 +134,7 @@ class HttpResponse:
         return self.size > len(self.body)
 
 
-@dataclass(frozen=True, slots=True)
-class ClientView:
+class ClientView(Guarded, frozen=True):
     """What a client saw of one exchange; nothing here is an interpretation.
 
     Args:
@@ -180,6 +178,8 @@ class ClientView:
         body_sent: bytes of its request's body that went out; ``None``: it has none, or nobody counted.
     """
 
+    hidden: ClassVar = frozenset({"sent_chain", "received_chain", "received"})
+
     tool: str
     tool_version: str
     phase: Phase
@@ -197,14 +197,14 @@ class ClientView:
     messages: tuple[Message, ...] = ()
     certificate_requested: bool | None = None
     ca_names: tuple[str, ...] | None = None
-    sent_chain: tuple[bytes, ...] | None = field(default=None, repr=False)
-    received_chain: tuple[bytes, ...] | None = field(default=None, repr=False)
+    sent_chain: tuple[bytes, ...] | None = None
+    received_chain: tuple[bytes, ...] | None = None
     tls_version: str | None = None
     cipher: str | None = None
     alpn: str | None = None
     resumed: bool | None = None
     response: HttpResponse | None = None
-    received: bytes | None = field(default=None, repr=False)
+    received: bytes | None = None
     local_port: int | None = None
     command: str = ""
     ocsp: Reason | None = None
@@ -238,8 +238,7 @@ class ClientView:
         return bool(self.sent_chain) or any(compressed)
 
 
-@dataclass(frozen=True, slots=True)
-class ServerView:
+class ServerView(Struct, frozen=True):
     """What a server saw of one connection.
 
     Args:
@@ -291,11 +290,10 @@ class ServerView:
     timed_out: bool = False
     reasons: frozenset[Reason] = frozenset()
     wants_proxy_protocol: bool = False
-    heard: int = field(default=0, compare=False)
+    heard: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Conclusion:
+class Conclusion(Struct, frozen=True):
     """Who refused whom, and why, as far as the evidence carries.
 
     Args:
@@ -329,8 +327,7 @@ class Conclusion:
         return f"{self.outcome}: {self.reason}" if self.reason is not None else str(self.outcome)
 
 
-@dataclass(frozen=True, slots=True)
-class Observation(Conclusion):
+class Observation(Conclusion, frozen=True):
     """The outcome of one exchange, and all that was seen. Field names are those of ``expect:`` in a scenario.
 
     Args:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
+
+from msgspec import Struct
 
 from mtls_runner.model.certificate import AuthorityKeyIdentifier, Defect, Extension, Moment
 
@@ -41,8 +42,7 @@ class RevocationReason(StrEnum):
     AA_COMPROMISE = "aACompromise"
 
 
-@dataclass(frozen=True, slots=True)
-class Revocation:
+class Revocation(Struct, frozen=True):
     """That a certificate's issuer has withdrawn it: why, and since when."""
 
     reason: RevocationReason = RevocationReason.UNSPECIFIED
@@ -70,8 +70,7 @@ class CrlScope(StrEnum):
     """``onlyContainsAttributeCerts``."""
 
 
-@dataclass(frozen=True, slots=True)
-class CrlSpec:
+class CrlSpec(Struct, frozen=True):
     """One certificate revocation list (RFC 5280 §5).
 
     Args:
@@ -130,8 +129,7 @@ class OcspAnswer(StrEnum):
     """Nothing listens there."""
 
 
-@dataclass(frozen=True, slots=True)
-class ResponderSpec:
+class ResponderSpec(Struct, frozen=True):
     """An OCSP responder (RFC 6960).
 
     Args:
@@ -156,8 +154,7 @@ class ResponderSpec:
     defects: tuple[Defect, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class StaplingSpec:
+class StaplingSpec(Struct, frozen=True):
     """That a server sends an OCSP response with its certificate (RFC 6066 §8).
 
     Args:

@@ -7,9 +7,10 @@ Each of them declares its traits beside its code, in a module that loads nothing
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, TextIO
+
+from msgspec import Struct
 
 from mtls_runner.model.certificate import PEM_ONLY, FileForm
 
@@ -102,8 +103,7 @@ def _own_clock(_container: bool) -> str | None:
     return "it has the clock of this machine"
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
-class BackendTraits:
+class BackendTraits(Struct, frozen=True, eq=False, kw_only=True):
     """A backend. Each is only equal to itself, and there is one for each name.
 
     Args:
@@ -169,8 +169,7 @@ class BackendTraits:
         return f"{type(self).__name__}({self.name!r})"
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
-class ClientTraits:
+class ClientTraits(Struct, frozen=True, eq=False, kw_only=True):
     """A client. Each is only equal to itself, and there is one for each name.
 
     Args:
@@ -215,8 +214,7 @@ class ClientTraits:
         return f"{type(self).__name__}({self.name!r})"
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
-class ReporterTraits:
+class ReporterTraits(Struct, frozen=True, eq=False, kw_only=True):
     """A reporter that writes a file.
 
     Args:

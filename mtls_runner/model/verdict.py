@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from mtls_runner.errors import Span
 from mtls_runner.model.case import Case, Plan, Step
@@ -45,8 +47,7 @@ WRONG = (Status.FAIL, Status.ERROR)
 """Of a case that did not end well."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mismatch:
+class Mismatch(Struct, frozen=True):
     """One check that failed, as texts for people; ``observed`` is ``not observed`` where nothing was.
 
     ``step`` is the number, from 1, of the step that it is about, where its case has several.
@@ -64,8 +65,7 @@ class Mismatch:
         return f"{self.path}: expected {self.expected}, observed {self.observed}"
 
 
-@dataclass(frozen=True, slots=True)
-class Undetermined:
+class Undetermined(Struct, frozen=True):
     """An expected reason that the evidence allows, as it allows others.
 
     Args:
@@ -79,8 +79,7 @@ class Undetermined:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """What the lab says about a request, or about a step that makes none; and about a case, which is what its steps make it.
 
     Args:
@@ -120,8 +119,7 @@ def strictly(verdict: Verdict) -> Verdict:
     return replace(verdict, status=Status.FAIL) if loose else verdict
 
 
-@dataclass(frozen=True, slots=True)
-class RunStarted:
+class RunStarted(Struct, frozen=True):
     """Before anything runs.
 
     Args:
@@ -134,23 +132,20 @@ class RunStarted:
     typed: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PlanStarted:
+class PlanStarted(Struct, frozen=True):
     """A file's cases come next."""
 
     plan: Plan
 
 
-@dataclass(frozen=True, slots=True)
-class Noted:
+class Noted(Struct, frozen=True):
     """What a person should know though it stops nothing: an own certificate has expired, nginx warns of its configuration, …"""
 
     plan: Plan
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """Something that takes time is being done (``making RSA keys``, ``starting nginx``); ``done`` of ``total``, if known."""
 
     doing: str
@@ -158,30 +153,26 @@ class Progress:
     total: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class CaseStarted:
+class CaseStarted(Struct, frozen=True):
     """A case begins."""
 
     case: Case
 
 
-@dataclass(frozen=True, slots=True)
-class CaseFinished:
+class CaseFinished(Struct, frozen=True):
     """A case has its verdict."""
 
     verdict: Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class PlanFinished:
+class PlanFinished(Struct, frozen=True):
     """A file is done; ``kept`` is where its material was left (``--keep``)."""
 
     plan: Plan
     kept: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RunFinished:
+class RunFinished(Struct, frozen=True):
     """Always the last one.
 
     Args:

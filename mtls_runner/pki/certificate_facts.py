@@ -8,12 +8,12 @@ from __future__ import annotations
 import hashlib
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, TypeVar
 
 from cryptography.x509 import Name, load_der_x509_certificate
+from msgspec import Struct
 
 from mtls_runner.pki.lenient import attempt, load_certificate
 from mtls_runner.tls import asn1
@@ -24,8 +24,7 @@ __all__ = ["CertificateFacts", "facts", "loads", "subject_name"]
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
-class CertificateFacts:
+class CertificateFacts(Struct, frozen=True):
     """What could not be read is ``None``, or empty.
 
     Args:

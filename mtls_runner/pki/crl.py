@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from msgspec import Struct
+from msgspec.structs import replace
 
 from mtls_runner.errors import MaterialError
 from mtls_runner.model.certificate import Defect, SignatureSpec
@@ -29,8 +30,7 @@ REASONS: Mapping[RevocationReason, x509.ReasonFlags] = {
 """As the x509 module has them."""
 
 
-@dataclass(frozen=True, slots=True)
-class RevokedEntry:
+class RevokedEntry(Struct, frozen=True):
     """One revoked certificate."""
 
     serial: int

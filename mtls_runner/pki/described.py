@@ -6,9 +6,11 @@ Issuers that are only known by their name get a description, too: a root of that
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from mtls_runner.model.certificate import (
     AuthorityKeyIdentifier,
@@ -47,8 +49,7 @@ _GENERAL_NAMES = {"dns_name": "DNS", "ip_address": "IP", "rfc822_name": "email",
 _SUBJECT_KEY, _CONSTRAINTS = "2.5.29.14", "2.5.29.19"
 
 
-@dataclass(frozen=True, slots=True)
-class Described:
+class Described(Struct, frozen=True):
     """Descriptions of real certificates.
 
     Args:

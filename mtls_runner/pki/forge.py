@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import ClassVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from msgspec import Struct
+from msgspec.structs import replace
 
 from mtls_runner.errors import FileUnusable, MaterialError
-from mtls_runner.model.certificate import AuthorityKeyIdentifier, CertificateSpec, Defect, KeyAlgorithm
+from mtls_runner.model.certificate import AuthorityKeyIdentifier, CertificateSpec, Defect, Guarded, KeyAlgorithm
 from mtls_runner.model.names import NAMES, parse, write
 from mtls_runner.pki.extensions import distinguished_name, extensions
 from mtls_runner.pki.keys import RSA_BITS, KeyPair, KeyPool, PrivateKey, Progress, Scheme, nearest, scheme
@@ -25,8 +27,7 @@ from mtls_runner.tls.messages import subject as subject_of
 __all__ = ["Forge", "Forged", "Identities", "Issuer", "is_proper_serial"]
 
 
-@dataclass(frozen=True, slots=True)
-class Issuer:
+class Issuer(Struct, frozen=True):
     """What signing a certificate takes: a name, a key, the identifier by which the certificate calls that key, and whether that
     key is for RSASSA-PSS only.
     """
@@ -142,14 +143,15 @@ def is_proper_serial(serial: int) -> bool:
     return 0 < serial < 1 << 159
 
 
-@dataclass(frozen=True, slots=True)
-class Forged:
+class Forged(Guarded, frozen=True):
     """A certificate, DER, and the private key that is handed out with it, which a defect may have made a wrong one."""
 
+    hidden: ClassVar = frozenset({"der", "key"})
+
     spec: CertificateSpec
-    der: bytes = field(repr=False)
+    der: bytes
     subject: str
-    key: PrivateKey = field(repr=False)
+    key: PrivateKey
 
 
 class Forge:

@@ -14,8 +14,8 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -28,9 +28,10 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_der_private_key,
 )
+from msgspec import Struct
 
 from mtls_runner.errors import LabError, MaterialError
-from mtls_runner.model.certificate import KeyAlgorithm, KeyCipher, KeyFormat, Secret, SignatureSpec
+from mtls_runner.model.certificate import Guarded, KeyAlgorithm, KeyCipher, KeyFormat, Secret, SignatureSpec
 from mtls_runner.private_files import PrivateCache, user_cache
 
 __all__ = [
@@ -152,15 +153,16 @@ def stranger(key: PrivateKey) -> PrivateKey:
     return _FRESH[algorithm]()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class KeyPair:
+class KeyPair(Guarded, frozen=True, eq=False):
     """A private key with what issuing needs of its public half, computed once.
 
     ``identifier`` is the SHA-1 of the subjectPublicKey (RFC 5280 §4.2.1.2, method 1).
     """
 
-    private: PrivateKey = field(repr=False)
-    public: PublicKey = field(repr=False)
+    hidden: ClassVar = frozenset({"private", "public"})
+
+    private: PrivateKey
+    public: PublicKey
     identifier: bytes
 
     @classmethod
@@ -319,8 +321,7 @@ _WEAK: Mapping[str, hashes.SHA1 | hashes.MD5] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Scheme:
+class Scheme(Struct, frozen=True):
     """How one key signs.
 
     Args:

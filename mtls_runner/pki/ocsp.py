@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
+from typing import ClassVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
+from msgspec import Struct
 
 from mtls_runner.errors import MaterialError
-from mtls_runner.model.certificate import Defect, SignatureSpec
+from mtls_runner.model.certificate import Defect, Guarded, SignatureSpec
 from mtls_runner.model.revocation import OcspAnswer, ResponderSpec, Revocation, RevocationReason
 from mtls_runner.pki.crl import REASONS
 from mtls_runner.pki.forge import Issuer, is_proper_serial
@@ -31,8 +32,7 @@ ERRORS: Mapping[OcspAnswer, ocsp.OCSPResponseStatus] = {
 """Answers without a status of any certificate (RFC 6960 §2.3)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """What a request asks about (RFC 6960 §4.1.1, ``CertID``)."""
 
     algorithm: hashes.HashAlgorithm
@@ -45,8 +45,7 @@ class Asked:
         return (self.name_hash, self.key_hash) == _hashes(issuer, self.algorithm)
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(Struct, frozen=True):
     """Whose status is answered. ``revocation`` is ``None``: it is not revoked; ``known``: its issuer issued it."""
 
     issuer: Issuer
@@ -55,12 +54,13 @@ class Subject:
     known: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Signer:
+class Signer(Guarded, frozen=True):
     """The key and certificate that sign an OCSP response."""
 
-    certificate: bytes = field(repr=False)
-    key: PrivateKey = field(repr=False)
+    hidden: ClassVar = frozenset({"certificate", "key"})
+
+    certificate: bytes
+    key: PrivateKey
 
 
 def asked(request: bytes) -> Asked | None:

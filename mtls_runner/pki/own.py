@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import ClassVar
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from msgspec.structs import replace
 
-from mtls_runner.model.certificate import CertificateSpec, OwnFiles, Secret
+from mtls_runner.model.certificate import CertificateSpec, Guarded, OwnFiles, Secret
 from mtls_runner.model.observation import Reason
 from mtls_runner.pki.certificate_facts import facts, loads, subject_name
 from mtls_runner.pki.forge import Issuer
@@ -26,8 +27,7 @@ from mtls_runner.tls.context import Problem
 __all__ = ["Own", "own_issuers", "read_own"]
 
 
-@dataclass(frozen=True, slots=True)
-class Own:
+class Own(Guarded, frozen=True):
     """What the files hold, as far as they can be read.
 
     Args:
@@ -41,11 +41,13 @@ class Own:
         notes: what a person should know though it stops nothing.
     """
 
+    hidden: ClassVar = frozenset({"certificate", "more", "key", "private"})
+
     files: OwnFiles
-    certificate: bytes = field(default=b"", repr=False)
-    more: tuple[bytes, ...] = field(default=(), repr=False)
-    key: bytes | None = field(default=None, repr=False)
-    private: PrivateKey | None = field(default=None, repr=False)
+    certificate: bytes = b""
+    more: tuple[bytes, ...] = ()
+    key: bytes | None = None
+    private: PrivateKey | None = None
     problem: Problem | None = None
     broken: Path | None = None
     notes: tuple[str, ...] = ()

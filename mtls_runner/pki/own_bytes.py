@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from ssl import DER_cert_to_PEM_cert
+from typing import ClassVar
 
 from mtls_runner.errors import FileUnusable
-from mtls_runner.model.certificate import Secret
+from mtls_runner.model.certificate import Guarded, Secret
 from mtls_runner.model.observation import Reason
 from mtls_runner.pki.certificate_facts import facts
 from mtls_runner.pki.own import Own
@@ -34,8 +34,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Guarded, frozen=True):
     """What goes into a file for an end.
 
     Args:
@@ -46,8 +45,10 @@ class Part:
         note: what was done to get it, for people; ``""``: nothing was.
     """
 
+    hidden: ClassVar = frozenset({"data"})
+
     name: str
-    data: bytes | None = field(repr=False)
+    data: bytes | None
     path: Path | None = None
     der: Path | None = None
     note: str = ""

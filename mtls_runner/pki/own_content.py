@@ -9,9 +9,10 @@ import base64
 import binascii
 import re
 import stat
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
+from mtls_runner.model.certificate import Guarded
 from mtls_runner.model.observation import Reason
 from mtls_runner.pki.pem import Block, blocks, pem_block, plain_text
 from mtls_runner.tls import asn1
@@ -57,13 +58,14 @@ _MAGIC = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class KeyText:
+class KeyText(Guarded, frozen=True):
     """A private key as PEM, still encrypted if it was; ``label`` is its block's."""
 
+    hidden: ClassVar = frozenset({"text", "der"})
+
     label: str
-    text: bytes = field(repr=False)
-    der: bytes | None = field(repr=False)
+    text: bytes
+    der: bytes | None
     headers: tuple[str, ...] = ()
 
     @property
@@ -72,8 +74,7 @@ class KeyText:
         return self.label == "ENCRYPTED PRIVATE KEY" or any("ENCRYPTED" in header for header in self.headers)
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(Guarded, frozen=True):
     """What a file holds, in its order.
 
     Args:
@@ -84,8 +85,10 @@ class Content:
         notes: what OpenSSL would not read, or reads in a way that people may not expect.
     """
 
-    certificates: tuple[bytes, ...] = field(default=(), repr=False)
-    texts: tuple[bytes, ...] = field(default=(), repr=False)
+    hidden: ClassVar = frozenset({"certificates", "texts"})
+
+    certificates: tuple[bytes, ...] = ()
+    texts: tuple[bytes, ...] = ()
     keys: tuple[KeyText, ...] = ()
     pkcs12: bool = False
     notes: tuple[str, ...] = ()

@@ -6,8 +6,7 @@ import re
 import threading
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -20,8 +19,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
     pkcs12,
 )
+from msgspec import Struct
 
-from mtls_runner.model.certificate import Secret
+from mtls_runner.model.certificate import Guarded, Secret
 from mtls_runner.model.observation import Reason
 from mtls_runner.pki.keys import PrivateKey
 from mtls_runner.pki.own_content import KeyText
@@ -37,15 +37,13 @@ _LEGACY = frozenset({"rc2", "rc4", "des"})
 """Ciphers that OpenSSL 3 has in its legacy provider only, which nobody loads."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(Struct, frozen=True):
     """A key that OpenSSL may be able to use, though the lab can't look into it; ``text`` says why."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Pkcs12:
+class Pkcs12(Guarded, frozen=True):
     """What a PKCS #12 file holds.
 
     Args:
@@ -54,9 +52,11 @@ class Pkcs12:
         key_pem: the same or another key as PKCS #8, encrypted with the file's passphrase if that has one; ``None``: none.
     """
 
-    certificates: tuple[bytes, ...] = field(repr=False)
-    key: PrivateKey | None = field(repr=False)
-    key_pem: bytes | None = field(repr=False)
+    hidden: ClassVar = frozenset({"certificates", "key", "key_pem"})
+
+    certificates: tuple[bytes, ...]
+    key: PrivateKey | None
+    key_pem: bytes | None
 
 
 def open_key(key: KeyText, passphrase: Secret | None, name: str) -> PrivateKey | Unknown | Problem:

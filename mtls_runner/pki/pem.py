@@ -6,15 +6,16 @@ import base64
 import binascii
 import codecs
 import re
-from dataclasses import dataclass, field
+from typing import ClassVar
+
+from mtls_runner.model.certificate import Guarded
 
 __all__ = ["Block", "blocks", "pem_block", "plain_text"]
 
 _MARK = re.compile(rb"-----(BEGIN|END) ([A-Z0-9 ]+)-----")
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(Guarded, frozen=True):
     """One ``BEGIN``/``END`` pair.
 
     Args:
@@ -27,11 +28,13 @@ class Block:
         begins_line: whether nothing stands before ``BEGIN`` on that line, as OpenSSL wants it (``PEM_read_bio``).
     """
 
+    hidden: ClassVar = frozenset({"text", "der", "raw"})
+
     label: str
-    text: bytes = field(repr=False)
+    text: bytes
     headers: tuple[str, ...]
-    der: bytes | None = field(repr=False)
-    raw: bytes = field(default=b"", repr=False)
+    der: bytes | None
+    raw: bytes = b""
     line: int = 1
     begins_line: bool = True
 

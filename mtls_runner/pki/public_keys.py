@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from mtls_runner.pki.lenient import attempt, load_certificate
 
 __all__ = ["PublicKeyFacts", "public_key"]
 
 
-@dataclass(frozen=True, slots=True)
-class PublicKeyFacts:
+class PublicKeyFacts(Struct, frozen=True):
     """A certificate's key.
 
     Args:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from mtls_runner.model.observation import Conclusion, HttpRequest, Outcome, Reason, ServerView
 from mtls_runner.tls.classify import Facts, classify
 
 __all__ = ["Connection"]
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Connection(Conclusion):
+class Connection(Conclusion, frozen=True, kw_only=True):
     """What became of a connection. Outcomes and reasons are a scenario's words, and equal to their texts.
 
     ``outcome`` is who refused whom; ``accepted``: the handshake was completed and nobody was refused; ``None``: nothing that
@@ -26,14 +23,14 @@ class Connection(Conclusion):
 
     alert: str | None = None
     alert_from: str | None = None
-    view: ServerView = field(kw_only=True)
+    view: ServerView
 
     @classmethod
     def of(cls, view: ServerView) -> Connection:
         """What follows from a server's view alone."""
         judged = classify(Facts(None, None, None, view))
         alert = judged.alert.name if judged.alert is not None else None
-        return cls(judged.outcome, judged.reasons, alert, judged.alert_from, view=view)
+        return cls(judged.outcome, judged.reasons, alert=alert, alert_from=judged.alert_from, view=view)
 
     @property
     def accepted(self) -> bool:

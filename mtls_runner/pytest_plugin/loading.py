@@ -32,7 +32,7 @@ def load_plan(path: Path, config: pytest.Config, *, tool: str | None = None) -> 
     Raises:
         CollectError: the file is invalid, with every mistake that is in it; or an option names what there is not.
     """
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from mtls_runner.errors import ScenarioError, Severity, UsageError
     from mtls_runner.language import load

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct, field
 
 from mtls_runner.model.case import Case, Plan, Step
 from mtls_runner.model.observation import Observation, field_value
@@ -31,8 +32,7 @@ Conclusion: TypeAlias = tuple[str, tuple[str, ...]]
 Value: TypeAlias = "str | int | Conclusion | _Absent | None"
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedCell:
+class RecordedCell(Struct, frozen=True):
     """A case, or a step of it, in one cell of its matrix.
 
     Args:
@@ -56,8 +56,7 @@ class RecordedCell:
         return self.case.steps[self.number]
 
 
-@dataclass(slots=True)
-class Summary:
+class Summary(Struct):
     """What can be written of some cells.
 
     Args:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import TypeAlias
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from mtls_runner.engine import RunOptions, run
 from mtls_runner.errors import LabError
@@ -32,8 +34,7 @@ def open_ended(case: Case) -> Case:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Passes:
+class Passes(Struct, frozen=True):
     """What some cases ended in, over several runs.
 
     Args:

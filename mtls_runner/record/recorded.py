@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from mtls_runner.engine.compare import compare
 from mtls_runner.language import Overrides
@@ -22,8 +24,7 @@ from mtls_runner.record.suspicious import GETS_IN, kept_out, suspicion, unproved
 __all__ = ["Recorded", "RecordedCase", "record"]
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedCase:
+class RecordedCase(Struct, frozen=True):
     """What came of a case, or of one of its steps, in all cells.
 
     Args:
@@ -45,8 +46,7 @@ class RecordedCase:
     cells: tuple[RecordedCell, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(Struct, frozen=True):
     """A file with what was recorded.
 
     Args:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime
 from itertools import combinations
+
+from msgspec.structs import replace
 
 from mtls_runner.model.case import Case, Plan, Step
 from mtls_runner.model.endpoint import ServerSpec

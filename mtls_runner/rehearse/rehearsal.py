@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from mtls_runner.engine.lab import Lab
 from mtls_runner.engine.moved import moved, stands_still
@@ -23,8 +24,7 @@ _MARGIN = timedelta(minutes=10)
 Seen = tuple[Outcome | None, tuple[Reason, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Date:
+class Date(Struct, frozen=True):
     """When something begins or ends.
 
     Args:
@@ -38,8 +38,7 @@ class Date:
     what: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RehearsedChange:
+class RehearsedChange(Struct, frozen=True):
     """What changes at a date: cases before it and after it.
 
     Args:
@@ -51,8 +50,7 @@ class RehearsedChange:
     sentences: Mapping[str, tuple[str, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Rehearsal:
+class Rehearsal(Struct, frozen=True):
     """A plan's dates, with what changes at each.
 
     Args:

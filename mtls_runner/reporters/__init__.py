@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from typing import Protocol, TextIO
+
+from msgspec import Struct
 
 from mtls_runner.model import listed
 from mtls_runner.model.case import Case
@@ -114,8 +115,7 @@ _FACTS: tuple[tuple[str, Callable[[Case], str], frozenset[str]], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """How the cases of one file are laid out.
 
     Args:

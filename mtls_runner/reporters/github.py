@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
+
+from msgspec.structs import replace
 
 from mtls_runner.errors import Diagnostic, Severity, Span
 from mtls_runner.model.verdict import (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import TextIO
 
 from mtls_runner.model.case import Check, Expectation, Match, Matcher, Step
@@ -21,7 +20,7 @@ FORMAT = 2
 _MOST_BODY = 65536
 """Bytes of a body that go into the report."""
 _VIEWS = frozenset({"client", "server", "body", "received"})
-_OBSERVED = tuple(field.name for field in fields(Observation) if field.name not in _VIEWS)
+_OBSERVED = tuple(name for name in Observation.__struct_fields__ if name not in _VIEWS)
 
 
 class JsonReporter:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import platform
 import tempfile
 from collections import Counter
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import TextIO
 from xml.etree import ElementTree as ET
+
+from msgspec import Struct, field
 
 from mtls_runner.model.case import Plan
 from mtls_runner.model.verdict import CaseFinished, Event, PlanStarted, RunFinished, RunStarted, Status, Verdict
@@ -27,8 +28,7 @@ _CHUNK = 1 << 16
 _TAGS = {Status.FAIL: "failure", Status.ERROR: "error", Status.SKIP: "skipped"}
 
 
-@dataclass(slots=True)
-class _Suite:
+class _Suite(Struct):
     path: str
     start: int
     counts: Counter[Status] = field(default_factory=Counter)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from mtls_runner.errors import FileUnusable
 from mtls_runner.model.certificate import PresentedFiles
@@ -14,8 +15,7 @@ from mtls_runner.model.observation import Reason
 __all__ = ["ProgramDirectory", "content_of", "presented_files"]
 
 
-@dataclass(frozen=True, slots=True)
-class ProgramDirectory:
+class ProgramDirectory(Struct, frozen=True):
     """A program's private directory, as this machine sees it and as the program does."""
 
     here: Path

@@ -9,8 +9,9 @@ import signal
 import subprocess
 import sysconfig
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from mtls_runner.deadlines import Deadline, ended_by
 from mtls_runner.errors import DeadlineExceeded, LabError
@@ -174,8 +175,7 @@ def start(
             _end(process, signal.SIGKILL)
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(Struct, frozen=True):
     """A program that has ended: its exit code (negative: the signal's number), and what it wrote."""
 
     exit_code: int

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import socket
 import ssl
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from mtls_runner.deadlines import Deadline
 from mtls_runner.model.endpoint import Address
@@ -30,8 +31,7 @@ class Answer(Enum):
     NOTHING = "no connection, or one that ended without a byte"
 
 
-@dataclass(frozen=True, slots=True)
-class Greeting:
+class Greeting(Struct, frozen=True):
     """What came of one handshake that offers everything OpenSSL has and checks nothing.
 
     Args:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from functools import lru_cache
+
+from msgspec.structs import replace
 
 from mtls_runner.errors import Diagnostic
 from mtls_runner.snippet import FAR, MASK, is_near, is_secret, is_slip, plain

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from operator import itemgetter
+
+from msgspec import Struct
 
 from mtls_runner.errors import Diagnostic, Severity, Span
 from mtls_runner.snippet import MASK, width
@@ -32,8 +33,7 @@ _LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r|$)")
 _RESET, _BOLD, _RED, _YELLOW, _BLUE = "\x1b[0m", "\x1b[1m", "\x1b[31m", "\x1b[33m", "\x1b[34m"
 
 
-@dataclass(frozen=True, slots=True)
-class _Paint:
+class _Paint(Struct, frozen=True):
     """Wraps texts in colours, or leaves them alone."""
 
     on: bool
@@ -76,8 +76,7 @@ def _lines(diagnostic: Diagnostic, text: str, paint: _Paint, columns: int | None
         yield f"{gutter}{paint('=', _BLUE)} did you mean '{_visible(diagnostic.suggestion)}'?"
 
 
-@dataclass(frozen=True, slots=True)
-class _Shown:
+class _Shown(Struct, frozen=True):
     """A line for the terminal, and the columns of its caret."""
 
     text: str

@@ -9,7 +9,8 @@ One rule, one function of :data:`RULES`; the first that has something to say cou
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.model.observation import (
@@ -44,16 +45,14 @@ Found = tuple[Outcome, Iterable[Reason]]
 """What a rule has to say: the outcome, and the reasons that are possible."""
 
 
-@dataclass(frozen=True, slots=True)
-class Control:
+class Control(Struct, frozen=True):
     """How a server answers the same request by a client that it accepts; ``who`` is that client, for people."""
 
     who: str
     response: HttpResponse
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """All that is known of one exchange.
 
     Args:
@@ -101,8 +100,7 @@ class Facts:
         return tuple(view.error_symbol for view in (self.told, self.seen) if view is not None and view.error_symbol)
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement(Conclusion):
+class Judgement(Conclusion, frozen=True):
     """What follows from the facts.
 
     Args:

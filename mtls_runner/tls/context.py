@@ -15,8 +15,10 @@ import errno
 import ssl
 import threading
 import warnings
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from mtls_runner.errors import FileUnusable
 from mtls_runner.model.certificate import Secret
@@ -43,8 +45,7 @@ _UNUSABLE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """Why material can't be used.
 
     Args:

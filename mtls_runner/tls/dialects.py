@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+
+from msgspec import Struct
 
 from mtls_runner.model.implementation import Pattern
 from mtls_runner.model.observation import Alert, Direction, Reason
@@ -78,8 +79,7 @@ def tls_version(text: str | None) -> str | None:
     return f"TLSv1.{found[1]}" if found[1] not in (None, "0") else "TLSv1"
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(Struct, frozen=True):
     """What a line of a program's log says of a connection.
 
     Args:

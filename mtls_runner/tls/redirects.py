@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
+
+from msgspec.structs import replace
 
 from mtls_runner.model.endpoint import Address, ClientSpec, Request
 from mtls_runner.model.names import ascii_host

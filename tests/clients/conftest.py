@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from mtls_runner.clients.curl.client import CurlClient
 from mtls_runner.model.certificate import Defect, KeyAlgorithm, KeySpec, Moment, OwnFiles, Secret, SignatureSpec

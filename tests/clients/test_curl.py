@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ssl
 import subprocess
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from mtls_runner.clients.curl.client import CurlClient
 from mtls_runner.deadlines import Deadline

@@ -7,10 +7,10 @@ import shlex
 import shutil
 import socket
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from mtls_runner.clients.curl.client import CurlClient
 from mtls_runner.deadlines import Deadline

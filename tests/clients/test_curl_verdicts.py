@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from msgspec.structs import replace
 
 from mtls_runner.clients.curl.client import CurlClient
 from mtls_runner.deadlines import Deadline

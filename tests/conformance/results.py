@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from mtls_runner.conformance.case import CatalogueCase, CatalogueFile, by_file
 from mtls_runner.conformance.catalogue import Combination, plans

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from mtls_runner import Overrides, load
 from mtls_runner.conformance.atlas_markdown import atlas_markdown

@@ -4,10 +4,10 @@ Here of some cases; of all in ``whole.py``.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from mtls_runner.conformance.divergences import against_verifiers
 from mtls_runner.conformance.measurement import MeasuredCase, Measurement

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from mtls_runner import Lab, Outcome, Reason, load
 from mtls_runner.deadlines import Deadline

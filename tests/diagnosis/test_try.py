@@ -9,10 +9,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from mtls_runner import Lab, Outcome, Reason, load
 from mtls_runner.diagnosis.attempt import attempt

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from mtls_runner.clients.python_ssl import PythonClient
 from mtls_runner.deadlines import Deadline
@@ -146,7 +147,7 @@ def make_server() -> MakeServer:
         if config is not None:
             fields["options"] = (*usual.options, ("config", str(config)))
             fields.setdefault("files", ARTICLE_FILES)
-        return replace(usual, **fields)  # type: ignore[arg-type]
+        return replace(usual, **fields)
 
     return make
 

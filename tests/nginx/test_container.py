@@ -11,10 +11,10 @@ import tarfile
 import textwrap
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from mtls_runner.deadlines import Deadline
 from mtls_runner.errors import EngineError

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import docker
 import pytest
+from msgspec.structs import replace
 
 from mtls_runner.deadlines import Deadline
 from mtls_runner.model.endpoint import ServerSpec

@@ -6,9 +6,9 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from mtls_runner.clients.python_ssl import PythonClient
 from mtls_runner.deadlines import Deadline

@@ -6,10 +6,10 @@ What nginx itself says of a connection is the oracle for what is told of the sam
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from mtls_runner import Verdict, load
 from mtls_runner.engine.lab import Lab

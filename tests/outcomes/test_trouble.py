@@ -6,10 +6,10 @@ curl is the oracle for what the Python client says curl would have exited with.
 from __future__ import annotations
 
 import ssl
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from mtls_runner.clients.curl.client import CurlClient
 from mtls_runner.clients.python_ssl import PythonClient

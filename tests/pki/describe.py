@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import timedelta
 from typing import TypedDict, Unpack
+
+from msgspec.structs import replace
 
 from mtls_runner.model.certificate import (
     AuthorityKeyIdentifier,

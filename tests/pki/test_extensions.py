@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from mtls_runner.errors import MaterialError
 from mtls_runner.model.certificate import (

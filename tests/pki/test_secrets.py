@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from mtls_runner.errors import MaterialError
-from mtls_runner.model.certificate import KeyAlgorithm, KeyFormat, KeySpec, OwnFiles, Secret
+from mtls_runner.model.certificate import Guarded, KeyAlgorithm, KeyFormat, KeySpec, OwnFiles, Secret
+from mtls_runner.model.endpoint import Request
 from mtls_runner.pki.keys import KeyPool, pem_key
 from mtls_runner.pki.own import read_own
 from mtls_runner.pki.own_content import read_content
@@ -72,3 +74,19 @@ def test_no_file_but_the_passphrase_file_holds_the_passphrase(make: MakeStore) -
         store.credential(name)
     holders = [path.name for path in store.directory.rglob("*") if path.is_file() and SECRET in path.read_text()]
     assert holders == ["leaf.passphrase"]
+
+
+def _guarded(of: type[Guarded]) -> Iterator[type[Guarded]]:
+    for one in of.__subclasses__():
+        yield one
+        yield from _guarded(one)
+
+
+def test_what_a_repr_must_not_show_is_a_field_and_stays_hidden() -> None:
+    guarded = list(_guarded(Guarded))
+    assert {one.__name__ for one in guarded} >= {"Credential", "KeyPair", "Forged", "Request", "ClientView"}
+    for one in guarded:
+        assert one.hidden <= set(one.__struct_fields__), one
+    shown = repr(Request(path="/seen", body=b"unseen", headers=(("Authorization", "unseen"),)))
+    assert "/seen" in shown
+    assert "unseen" not in shown

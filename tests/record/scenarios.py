@@ -11,9 +11,9 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
+from msgspec.structs import replace
 from yaml.nodes import MappingNode, Node
 
 from mtls_runner import Lab, Overrides, Plan, RunOptions, load, run

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import http.client
 import ssl
-from dataclasses import fields
 
 from mtls_runner.deadlines import Deadline
 from mtls_runner.model.endpoint import Address, ChainKind, ClientSpec
@@ -23,7 +22,7 @@ class ToyClient(Client):
         return "1.0"
 
     def cannot(self, client: ClientSpec) -> str | None:
-        usual, names = ClientSpec(client.tool), [field.name for field in fields(ClientSpec)]
+        usual, names = ClientSpec(client.tool), ClientSpec.__struct_fields__
         set_ = [name for name in names if getattr(client, name) != getattr(usual, name)]
         unknown = [name for name in set_ if name not in _KNOWN]
         if unknown:

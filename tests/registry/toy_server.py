@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 
+from msgspec.structs import replace
 from pydantic import BaseModel, ConfigDict, Field
 
 from mtls_runner.deadlines import Deadline

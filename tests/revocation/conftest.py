@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from mtls_runner import Case, Overrides, Plan, Status, Verdict, load
 from mtls_runner.engine import RunOptions, run

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from mtls_runner import Case, Plan, Status, load
 from mtls_runner.model.endpoint import ClientSpec, ServerSpec

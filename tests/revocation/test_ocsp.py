@@ -8,11 +8,12 @@ import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from msgspec.structs import replace
 
 from mtls_runner import Lab, LabError, Plan, Status
 from mtls_runner.model.endpoint import ServerSpec

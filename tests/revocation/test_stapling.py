@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ssl
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from mtls_runner import Case, Lab, Plan, Status
 from mtls_runner.clients.curl.outcome import status_reason

@@ -10,9 +10,10 @@ import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+
+from msgspec import Struct
 
 from mtls_runner.deadlines import Deadline, ended_by
 from mtls_runner.errors import DeadlineExceeded, LabError
@@ -34,8 +35,7 @@ _WORDS = 1 << 20
 """Bytes of what curl says itself that are kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class CurlRun:
+class CurlRun(Struct, frozen=True):
     """How a run ended."""
 
     exit_code: int
@@ -67,8 +67,7 @@ class Kept:
         return self.data.decode("utf-8", "replace")
 
 
-@dataclass(frozen=True, slots=True)
-class CurlBinary:
+class CurlBinary(Struct, frozen=True):
     """The installed curl: its version, what it is built on, and how it is run.
 
     Args:

@@ -6,9 +6,11 @@ import os
 import re
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from mtls_runner.clients.curl.binary import CurlBinary, CurlRun, Kept, Sink
 from mtls_runner.clients.curl.command import (
@@ -58,16 +60,14 @@ _MOST = 1 << 26
 _SAFE_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(Struct, frozen=True):
     """The client's sub-directory of one run."""
 
     directory: Path
     empty: Path
 
 
-@dataclass(frozen=True, slots=True)
-class _Ran:
+class _Ran(Struct, frozen=True):
     """What one run of curl wrote, of each of its requests.
 
     Args:

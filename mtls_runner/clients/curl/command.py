@@ -6,9 +6,10 @@ import os
 import shlex
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
+
+from msgspec import Struct
 
 from mtls_runner.errors import LabError
 from mtls_runner.model.certificate import FileForm
@@ -50,8 +51,7 @@ _TARGET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456
 NO_PASSPHRASE = "-"  # noqa: S105 - none
 
 
-@dataclass(frozen=True, slots=True)
-class CurlFiles:
+class CurlFiles(Struct, frozen=True):
     """What the options name, all inside the run's private directory.
 
     Args:
@@ -87,8 +87,7 @@ class CurlFiles:
         return self.key is None and self.certificate_form is FileForm.PKCS12
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(Struct, frozen=True):
     """How curl is run: what the outcome hangs on (for people too), and the URL."""
 
     options: tuple[str, ...]

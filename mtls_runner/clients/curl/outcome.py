@@ -10,8 +10,10 @@ import json
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from mtls_runner.clients.curl.binary import CurlRun, Kept
 from mtls_runner.clients.curl.trace import CurlTrace
@@ -103,8 +105,7 @@ _ERRNOS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(Struct, frozen=True):
     """What curl wrote when it was done.
 
     Args:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from mtls_runner.clients.curl.binary import Kept
 from mtls_runner.clients.curl.outcome import CONNECT_FAILED, TOO_MANY_REDIRECTS, URL_MALFORMED, Written

@@ -10,8 +10,9 @@ Beside it, the head of the response as ``--dump-header`` wrote it, and what curl
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from itertools import pairwise
+
+from msgspec import Struct, field
 
 from mtls_runner.clients.curl.binary import Kept
 from mtls_runner.model.endpoint import ClientSpec
@@ -40,8 +41,7 @@ _CONTENT_TYPES = frozenset((_CHANGE_CIPHER_SPEC, _ALERT, _HANDSHAKE, _APPLICATIO
 _SIGNATURE_ALGORITHMS = 13  # the IANA registry of extensions
 
 
-@dataclass(slots=True)
-class CurlTrace:
+class CurlTrace(Struct):
     """TLS messages, headers and connections of one curl, as its trace has them.
 
     Args:
@@ -236,8 +236,7 @@ _INTERIM = re.compile(rb"HTTP/[0-9.]+ 1")
 _SHOWN = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(Struct, frozen=True):
     """The last of those that came (informational ones come before it, RFC 9110 §15.2), trailers behind it.
 
     Args:

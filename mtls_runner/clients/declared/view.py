@@ -9,7 +9,9 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from mtls_runner.clients.curl.trace import CurlTrace
 from mtls_runner.model.endpoint import ClientSpec
@@ -37,8 +39,7 @@ _UNRESOLVED = re.compile(r"no such host|name or service not known|not resolve", 
 _NEVER_CONNECTED = ("ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "ENOTFOUND")
 
 
-@dataclass(frozen=True, slots=True)
-class Wrote:
+class Wrote(Struct, frozen=True):
     """A client that has ended.
 
     Args:

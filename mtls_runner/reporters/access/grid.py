@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from mtls_runner.model import plural
 from mtls_runner.reporters.access.table import AccessTable, Cell, Door, Kind, State
@@ -13,8 +14,7 @@ __all__ = ["UNTRIED", "Grid", "alarm", "grid", "headline", "lines", "public", "s
 UNTRIED = "·"
 
 
-@dataclass(frozen=True, slots=True)
-class Grid:
+class Grid(Struct, frozen=True):
     """A table of texts: clients against doors.
 
     Args:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 from mtls_runner.model.case import Case, Plan, Step
 from mtls_runner.model.endpoint import ChainKind, ClientSpec, ServerSpec
@@ -34,8 +35,7 @@ class Kind(StrEnum):
     NOT_RUN = "not-run"
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(Struct, frozen=True):
     """How a client fared.
 
     Args:
@@ -51,8 +51,7 @@ class State:
     unexpected: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One connection, or why there was none.
 
     Args:
@@ -86,8 +85,7 @@ def entries(verdicts: Iterable[Verdict]) -> Iterator[Entry]:
                 yield Entry(verdict.case, number, None, status)
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(Struct, frozen=True):
     """A client at a door: what was seen, each with where, if it differs; nothing: it was not tried."""
 
     states: tuple[tuple[State, str], ...] = ()
@@ -102,8 +100,7 @@ class Cell:
 _WEIGHT = (Kind.ALARM, Kind.OTHER, Kind.OPEN, Kind.CLOSED, Kind.NOT_RUN)
 
 
-@dataclass(slots=True)
-class Door:
+class Door(Struct):
     """A place that clients ask for: server, name, method and path.
 
     Args:
@@ -137,8 +134,7 @@ class Door:
         return [client for client, cell in self.cells.items() if any(state.kind in kinds for state, _ in cell.states)]
 
 
-@dataclass(frozen=True, slots=True)
-class AccessTable:
+class AccessTable(Struct, frozen=True):
     """Who gets in where, of one scenario.
 
     Args:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime
 
 from jinja2 import Template
+from msgspec.structs import replace
 
 from mtls_runner.errors import Diagnostic
 from mtls_runner.model.case import Case, Plan

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from mtls_runner.model import MEANINGS
 from mtls_runner.model.blame import blame
@@ -15,8 +16,7 @@ from mtls_runner.model.observation import Observation, Outcome, Reason
 __all__ = ["Break", "Chain", "chains"]
 
 
-@dataclass(frozen=True, slots=True)
-class Break:
+class Break(Struct, frozen=True):
     """Where a chain broke.
 
     Args:
@@ -32,8 +32,7 @@ class Break:
     expected: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
+class Chain(Struct, frozen=True):
     """What one end presented.
 
     Args:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from mtls_runner.model import listed
 from mtls_runner.model.case import Check, Expectation, Match
@@ -19,8 +20,7 @@ _MOST = 300
 _WORDS = {Match.EQUALS: "", Match.CONTAINS: "contains ", Match.MATCHES: "matches ", Match.IN_ORDER: "in order "}
 
 
-@dataclass(frozen=True, slots=True)
-class ComparedCheck:
+class ComparedCheck(Struct, frozen=True):
     """One line of an expectation, with what was observed.
 
     Args:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from mtls_runner.reporters.html.ladder import LadderStep, LadderStepKind, Toward
 
@@ -14,8 +15,7 @@ _TOP, HEIGHT, _PAUSE = 16, 25, 5
 """User units: where the first label stands, a step's height, and the more where the direction turns."""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """One step with its place.
 
     Args:
@@ -33,8 +33,7 @@ class Line:
     from_x: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Drawing:
+class Drawing(Struct, frozen=True):
     """A ladder. ``name`` is its id in the page."""
 
     name: str

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from mtls_runner.model.case import Case
 from mtls_runner.model.observation import (
@@ -49,8 +51,7 @@ class LadderStepKind(StrEnum):
     """An HTTP answer that refuses the client, or an end without a word."""
 
 
-@dataclass(frozen=True, slots=True)
-class LadderStep:
+class LadderStep(Struct, frozen=True):
     """One arrow, or one remark, of a ladder diagram.
 
     Args:

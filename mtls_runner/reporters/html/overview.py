@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
+
+from msgspec import Struct, field
 
 from mtls_runner.model.case import Plan
 from mtls_runner.model.verdict import WRONG, Status
@@ -34,8 +35,7 @@ WORDS: Mapping[Status, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class RenderedCase:
+class RenderedCase(Struct, frozen=True):
     """One case, rendered.
 
     Args:
@@ -56,8 +56,7 @@ class RenderedCase:
     path: str
 
 
-@dataclass(slots=True)
-class File:
+class File(Struct):
     """A scenario file and what came of it so far."""
 
     number: int
@@ -92,8 +91,7 @@ class File:
         return tally(self.counts)
 
 
-@dataclass(frozen=True, slots=True)
-class VariantGroup:
+class VariantGroup(Struct, frozen=True):
     """Variants of one case, under its name; or a case by itself."""
 
     name: str
@@ -129,8 +127,7 @@ class VariantGroup:
         return self.worst in WRONG
 
 
-@dataclass(frozen=True, slots=True)
-class Attention:
+class Attention(Struct, frozen=True):
     """Variants of one case that went wrong in the same way."""
 
     name: str

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TextIO
+
+from msgspec import Struct
 
 from mtls_runner import __version__
 from mtls_runner.model.verdict import (
@@ -54,8 +55,7 @@ _MANY = 40
 """Cases of a file that still stand in one list; of more, variants go under their name, and the tree is closed."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Choice:
+class _Choice(Struct, frozen=True):
     status: Status
     word: str
     count: int

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from mtls_runner.model.verdict import Status, Verdict
 from mtls_runner.reporters import headline
@@ -17,8 +18,7 @@ __all__ = ["Stage", "last_seen", "stages"]
 _NOT_DONE = "not done"
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(Struct, frozen=True):
     """One step of a case on the page.
 
     Args:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from mtls_runner.model.case import Plan
 from mtls_runner.model.certificate import CertificateSpec, moment
@@ -13,16 +14,14 @@ from mtls_runner.reporters.html.chains import Break
 __all__ = ["Blame", "Node", "forest"]
 
 
-@dataclass(frozen=True, slots=True)
-class Blame:
+class Blame(Struct, frozen=True):
     """Cases whose chain broke at one certificate, for one reason."""
 
     broken: Break
     cases: int
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Struct, frozen=True):
     """One certificate in the tree of a file's PKI.
 
     Args:

@@ -12,9 +12,10 @@ import http.client
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from mtls_runner.deadlines import Deadline
 from mtls_runner.errors import DeadlineExceeded, EngineError
@@ -42,8 +43,7 @@ _NO_PERMISSION = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class EngineConnection:
+class EngineConnection(Struct, frozen=True):
     """Where the engine listens, and the API version that it speaks.
 
     Args:

@@ -6,10 +6,11 @@ import contextlib
 import itertools
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from mtls_runner.deadlines import Deadline
 from mtls_runner.errors import EngineError

@@ -7,14 +7,15 @@ import os
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
+
+from mtls_runner.model.certificate import Guarded
 
 __all__ = ["ContainerFile", "archive", "hidden", "lay", "replacement"]
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerFile:
+class ContainerFile(Guarded, frozen=True):
     """A file of the container.
 
     Args:
@@ -25,8 +26,10 @@ class ContainerFile:
         absent: the author's file is missing, and so it is in the container.
     """
 
+    hidden: ClassVar = frozenset({"content"})
+
     path: str
-    content: bytes = field(repr=False)
+    content: bytes
     mode: int = 0o644
     name: str = ""
     absent: bool = False

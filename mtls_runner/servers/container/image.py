@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from mtls_runner.errors import EngineError
 from mtls_runner.servers.container.api import EngineApi, Refused, is_missing
@@ -19,8 +20,7 @@ PullProgress = Callable[[str, int, int], None]
 """Called with what is being done, and bytes done of bytes in total, as far as they are known."""
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(Struct, frozen=True):
     """What an image says about itself; ``user`` is whom its command runs as, ``""`` for root."""
 
     reference: str

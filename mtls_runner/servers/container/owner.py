@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 __all__ = ["Owner"]
 
@@ -13,8 +14,7 @@ _PROC = Path("/proc")
 _SEPARATOR = "/"
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(Struct, frozen=True):
     """A process, named so that no later process is ever mistaken for it.
 
     Args:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from mtls_runner.errors import EngineError
 from mtls_runner.model.endpoint import Address, ServerSpec
@@ -20,8 +22,7 @@ from mtls_runner.servers.container.engine import Engine
 __all__ = ["Reach", "reach"]
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
+class Reach(Struct, frozen=True):
     """What a container needs to reach the servers behind it.
 
     Args:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from mtls_runner.servers.container.files import ContainerFile
 
@@ -23,8 +24,7 @@ _NO_NAME_SERVER = ["127.0.0.1"]
 """Otherwise the container would ask this machine's, which asks the world."""
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerSpec:
+class ContainerSpec(Struct, frozen=True):
     """What to run.
 
     Args:

@@ -6,9 +6,10 @@ import contextlib
 import itertools
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from mtls_runner.deadlines import Deadline
 from mtls_runner.errors import LabError, ServerUnusable

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from mtls_runner.model.endpoint import Address, ChainKind, ChainSpec, ClientAuth, Response, ServerSpec
 from mtls_runner.model.implementation import DeclaredServer

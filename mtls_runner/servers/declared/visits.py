@@ -6,7 +6,8 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from mtls_runner.deadlines import Deadline
 
@@ -15,8 +16,7 @@ __all__ = ["Visits"]
 _KEPT = 1024
 
 
-@dataclass(slots=True, eq=False)
-class _Visit:
+class _Visit(Struct, eq=False):
     number: int
     port: int | None
     lines: list[str] = field(default_factory=list)

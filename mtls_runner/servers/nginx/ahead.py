@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from mtls_runner.deadlines import Deadline
 from mtls_runner.errors import LabError
@@ -27,8 +28,7 @@ _PATIENCE = 1.0
 """Seconds in which an engine says that it is there: whoever needs it waits longer."""
 
 
-@dataclass(slots=True)
-class _Begun:
+class _Begun(Struct):
     engine: Engine
     spec: ContainerSpec
     waiting: WaitingContainer | None

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from mtls_runner.deadlines import Deadline
 from mtls_runner.errors import EngineError, LabError
@@ -218,11 +219,8 @@ class NginxBackend(ServerBackend):
         from mtls_runner.runtimes.clock import check_loaded
         from mtls_runner.servers.container.reach import reach
         from mtls_runner.servers.nginx.reloading import ReloadableNginx
-        from mtls_runner.servers.nginx.staple_priming import prime
         from mtls_runner.servers.nginx.start import wait_until_ready
         from mtls_runner.servers.nginx.write.relays import RESPONDERS_AT, UPSTREAM_AT, relay_hosts
-        from mtls_runner.servers.stubs.ocsp_responder import responder_stub
-        from mtls_runner.servers.stubs.upstream import upstream_stub
 
         seconds = deadline.remaining()
         spec, image = self._plain([server])
@@ -230,8 +228,15 @@ class NginxBackend(ServerBackend):
         with contextlib.ExitStack() as stack:
             reached = stack.enter_context(reach(self._connected(), server))
             server = reached.server
-            stub = stack.enter_context(upstream_stub(server, material.directory)) if server.stubs else None
-            responders = stack.enter_context(responder_stub(server.responders, material)) if server.responders else None
+            stub = responders = None
+            if server.stubs:
+                from mtls_runner.servers.stubs.upstream import upstream_stub
+
+                stub = stack.enter_context(upstream_stub(server, material.directory))
+            if server.responders:
+                from mtls_runner.servers.stubs.ocsp_responder import responder_stub
+
+                responders = stack.enter_context(responder_stub(server.responders, material))
             prepared = prepare(server, material, image)
             prepared.keep(material.directory / "nginx" / server.id)
             spec = replace(
@@ -252,6 +257,8 @@ class NginxBackend(ServerBackend):
                 if server.clock:
                     check_loaded(container.log.tail())
             if server.stapling is not None and responders is not None:
+                from mtls_runner.servers.nginx.staple_priming import prime
+
                 prime(server, ready.address, responders, deadline)
                 responders.check()
             yield ReloadableNginx(

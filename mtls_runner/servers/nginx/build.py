@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from mtls_runner.model.case import satisfies
 from mtls_runner.private_files import PrivateCache, user_cache
@@ -17,8 +18,7 @@ _PREFIX = re.compile(r"--prefix=(\S+)")
 _OPENSSL = re.compile(r"OpenSSL (\d\S+)")
 
 
-@dataclass(frozen=True, slots=True)
-class NginxBuild:
+class NginxBuild(Struct, frozen=True):
     """What ``nginx -V`` says of one nginx.
 
     Args:

@@ -11,9 +11,10 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from mtls_runner.deadlines import Deadline
 from mtls_runner.servers.container.engine import Engine

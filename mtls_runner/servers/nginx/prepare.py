@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.model.port import Material
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Prepared", "prepare", "prepare_generated", "prepare_own"]
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(Struct, frozen=True):
     """What an nginx is started with: everything but the image.
 
     Args:

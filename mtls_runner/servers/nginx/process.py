@@ -13,10 +13,12 @@ import pwd
 import socket
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from mtls_runner.deadlines import Deadline
 from mtls_runner.errors import LabError, ServerUnusable
@@ -55,8 +57,7 @@ _TEMPORARY = {
 """Directories that nginx makes when it starts, wherever it was built for, and the module of each."""
 
 
-@dataclass(frozen=True, slots=True)
-class InstalledNginx:
+class InstalledNginx(Struct, frozen=True):
     """The nginx of this machine.
 
     Args:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from mtls_runner.deadlines import Deadline
 from mtls_runner.errors import ServerUnusable
@@ -27,8 +28,7 @@ _GIVE_UP_AFTER = 10
 """Handshakes that got nothing from an nginx whose workers run: nothing listens on that port."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(Struct, frozen=True):
     """Where an nginx answers, and what it warned of while it read its configuration."""
 
     address: Address

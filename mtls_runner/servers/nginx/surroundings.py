@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import PurePosixPath
+
+from msgspec import Struct
 
 __all__ = ["CAPABILITIES", "FIRST_PORT", "FOREGROUND", "IN_CONTAINER", "ROOT", "Surroundings"]
 
@@ -19,8 +20,7 @@ FIRST_PORT = 443
 """Inside, of several servers in one container."""
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """What the configuration has to fit into.
 
     Args:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from mtls_runner.deadlines import Deadline
 from mtls_runner.errors import ServerUnusable
@@ -28,8 +29,7 @@ _SERVER_NAME, _HOST_NAME = 0, 0  # RFC 6066 §3
 _LONGEST = 1 << 16
 
 
-@dataclass(frozen=True, slots=True)
-class Hello:
+class Hello(Struct, frozen=True):
     """What the first bytes of a connection are.
 
     Args:
@@ -100,8 +100,7 @@ class Host:
         return self.spec.client_auth is not ClientAuth.NONE or (self.spec.asks_later and version != "TLSv1.3")
 
 
-@dataclass(frozen=True, slots=True)
-class ChosenHost:
+class ChosenHost(Struct, frozen=True):
     """What a connection began with.
 
     Args:
@@ -115,8 +114,7 @@ class ChosenHost:
     known: bool
 
 
-@dataclass(frozen=True, slots=True)
-class HostReplies:
+class HostReplies(Struct, frozen=True):
     """What a request to a virtual host is answered.
 
     Args:

@@ -6,8 +6,9 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
+
+from msgspec import Struct
 
 from mtls_runner.model.observation import Alert, ClientView, Direction, HttpRequest, Reason, ServerView
 from mtls_runner.servers.nginx.log.ocsp import OcspVerdict, ocsp_held
@@ -67,8 +68,7 @@ _WORKER_GONE = re.compile(r"worker process \d+ exited ")
 _ALERT_NUMBER = re.compile(r"SSL alert number (\d+)")
 
 
-@dataclass(frozen=True, slots=True)
-class LogLine:
+class LogLine(Struct, frozen=True):
     """One line.
 
     Args:
@@ -83,7 +83,10 @@ class LogLine:
     connection: int | None = None
     level: str = ""
     message: str = ""
-    access: Mapping[str, str] | None = field(default=None, hash=False)
+    access: Mapping[str, str] | None = None
+
+    def __hash__(self) -> int:
+        return hash((self.text, self.connection))
 
     @property
     def ends_connection(self) -> bool:

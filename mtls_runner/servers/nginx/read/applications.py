@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from mtls_runner.model.names import is_address
 
@@ -28,8 +29,7 @@ class Stated(Protocol):
     def opens(self) -> int: ...  # noqa: D102
 
 
-@dataclass(frozen=True, slots=True)
-class Application:
+class Application(Struct, frozen=True):
     """Where one directive passes requests to.
 
     Args:
@@ -111,8 +111,7 @@ def own_port(one: Application, ports: Mapping[str, int]) -> int | None:
     return ports.get(one.host)
 
 
-@dataclass(frozen=True, slots=True)
-class Stub:
+class Stub(Struct, frozen=True):
     """What answers in the place of an application.
 
     Args:

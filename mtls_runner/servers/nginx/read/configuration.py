@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+
+from msgspec import Struct, field
 
 from mtls_runner.errors import UsageError
 from mtls_runner.servers.mapped_files import text_of
@@ -24,8 +25,7 @@ _DEEPEST = 16
 """Includes within includes; nginx has no limit but the number of open files."""
 
 
-@dataclass(frozen=True, slots=True)
-class Directive:
+class Directive(Struct, frozen=True):
     """One directive, and where it stands.
 
     Args:
@@ -44,8 +44,7 @@ class Directive:
     opens: int = 0
 
 
-@dataclass(slots=True)
-class ServerBlock:
+class ServerBlock(Struct):
     """One ``server`` of ``http``: its own directives, those of its blocks, and what it inherits."""
 
     place: str
@@ -73,8 +72,7 @@ class ServerBlock:
         return found.arguments[0] if found is not None and found.arguments else default
 
 
-@dataclass(slots=True)
-class Reading:
+class Reading(Struct):
     """Everything that was found.
 
     Args:

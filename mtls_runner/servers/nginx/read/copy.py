@@ -5,10 +5,12 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from difflib import unified_diff
 from pathlib import Path
 from types import MappingProxyType
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from mtls_runner.model.endpoint import MappedPart, ServerSpec
 from mtls_runner.model.port import Material
@@ -36,8 +38,7 @@ _RESOLVED = ("proxy_pass", "grpc_pass", "server")
 _MAIN_FILE = str(ROOT / "nginx.conf")
 
 
-@dataclass(slots=True)
-class UserConfiguration:
+class UserConfiguration(Struct):
     """The lab's copy of an author's configuration, with the files that it needs.
 
     Args:
@@ -53,8 +54,7 @@ class UserConfiguration:
     old_forms: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
+class _File(Struct, frozen=True):
     """One of the author's: where nginx has it, where it is here, and what blocks it is included in."""
 
     path: str
@@ -63,8 +63,7 @@ class _File:
     text: str
 
 
-@dataclass(slots=True)
-class OwnConfiguration:
+class OwnConfiguration(Struct):
     """The configuration as it was read.
 
     Args:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from mtls_runner.servers.nginx.read.listening import spoken
 from mtls_runner.servers.nginx.read.statements import Statement, statements
@@ -45,8 +46,7 @@ def is_path(directive: str) -> bool:
     return _PATHS.fullmatch(directive) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(Struct, frozen=True):
     """What one configuration's copies have in common.
 
     Args:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from mtls_runner.servers.nginx.read.configuration import Directive, Reading, ServerBlock
 from mtls_runner.servers.nginx.read.examples import examples
@@ -21,8 +22,7 @@ _BY_NAME = re.compile(r"\$(?:\{)?(ssl_server_name|host|server_name)\}?")
 _UNSAFE = re.compile(r"[^A-Za-z0-9]+")
 
 
-@dataclass(slots=True)
-class Leaf:
+class Leaf(Struct):
     """A certificate that nginx presents, to clients or to an upstream."""
 
     id: str
@@ -32,8 +32,7 @@ class Leaf:
     usage: str = "server"
 
 
-@dataclass(slots=True)
-class NginxMaterial:
+class NginxMaterial(Struct):
     """What the scenario makes, and where the configuration expects it.
 
     Args:

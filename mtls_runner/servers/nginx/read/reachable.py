@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from mtls_runner.servers.nginx.read.configuration import Directive, Reading, ServerBlock
 from mtls_runner.servers.nginx.read.examples import examples
@@ -19,8 +20,7 @@ VERSIONS = ("TLSv1.2", "TLSv1.3")
 _AUTH = {"on": "required", "optional": "optional", "optional_no_ca": "optional_no_ca"}
 
 
-@dataclass(frozen=True, slots=True)
-class NginxPlace:
+class NginxPlace(Struct, frozen=True):
     """Something that clients ask for.
 
     Args:
@@ -44,8 +44,7 @@ class NginxPlace:
         return f"{self.method} {self.path}" if self.method != "GET" else self.path
 
 
-@dataclass(slots=True)
-class NginxServer:
+class NginxServer(Struct):
     """A port of the configuration on which TLS is spoken, as a scenario's server.
 
     Args:

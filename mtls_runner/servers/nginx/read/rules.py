@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import TypeAlias
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from mtls_runner.servers.nginx.read.configuration import Directive, Reading
 from mtls_runner.servers.nginx.read.examples import examples, python_pattern
@@ -51,8 +53,7 @@ _MOST = 4
 """Literals of one map with the same value: what it says of thousands it says of these."""
 
 
-@dataclass(frozen=True, slots=True)
-class Literal:
+class Literal(Struct, frozen=True):
     """One text that a rule compares with.
 
     Args:
@@ -70,8 +71,7 @@ class Literal:
     server: int = 0
 
 
-@dataclass(slots=True)
-class Rules:
+class Rules(Struct):
     """What the rules of a configuration name.
 
     Args:
@@ -91,8 +91,7 @@ class Rules:
         return list({one.text: one for one in found}.values())
 
 
-@dataclass(frozen=True, slots=True)
-class _Capture:
+class _Capture(Struct, frozen=True):
     """A variable that holds what a group of an expression matched in another text."""
 
     template: str
@@ -101,15 +100,13 @@ class _Capture:
     ignore_case: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Choice:
+class _Choice(Struct, frozen=True):
     """What a ``map`` chooses a variable's value by; the value itself says nothing of it."""
 
     template: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Comparison:
+class _Comparison(Struct, frozen=True):
     """A text with variables, and what it is compared with."""
 
     template: str

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
 import crossplane  # type: ignore[import-untyped]
 from crossplane.errors import NgxParserBaseException  # type: ignore[import-untyped]
+from msgspec import Struct
+from msgspec.structs import replace
 
 __all__ = ["Statement", "Unreadable", "is_whole", "statements"]
 
@@ -16,8 +17,7 @@ class Unreadable(Exception):
     """The text is no nginx configuration, or none that can be read here; nginx itself will say what it thinks of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(Struct, frozen=True):
     """One directive.
 
     Args:

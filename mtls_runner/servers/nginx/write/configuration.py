@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.model.port import Material
@@ -19,8 +20,7 @@ from mtls_runner.servers.nginx.write.tls import listen, tls_directives
 __all__ = ["Generated", "generate", "port_inside"]
 
 
-@dataclass(frozen=True, slots=True)
-class Generated:
+class Generated(Struct, frozen=True):
     """A configuration and everything that it refers to."""
 
     text: str
