@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from mtls_runner.model import HINTS, MEANINGS, because
 from mtls_runner.model.observation import (
@@ -39,6 +40,8 @@ _UNTOLD = (
 )
 _SOMEBODY = ClientView(tool="", tool_version="", phase=Phase.CONNECT)
 """A client of which only the server tells."""
+_SOME_SERVER = ServerView("")
+"""A server of which only the client tells."""
 
 
 def _code(number: int) -> str:
@@ -197,57 +200,81 @@ def observe(facts: Facts, name: Callable[[bytes], str], culprit: Callable[[Judge
         culprit: what the lab's material shows to be to blame, as a sentence.
     """
     judgement = classify(facts)
-    client, server = facts.seen or _SOMEBODY, facts.told
-    evidence = [_client_evidence(client, judgement, _size(facts))] if facts.seen is not None else []
-    if server is not None:
-        evidence.append(_server_evidence(server, judgement))
-    behind, trouble = None, ""
-    if server is not None and server.behind is not None:
-        # by its own evidence alone: there the proxy is somebody else's client
-        behind = observe(Facts(None, None, None, server.behind[1]), name)
-        told = f"upstream ({server.behind[0]}): {behind.summary}"
-        evidence.append(told)
-        trouble = f"; {told}" if behind.outcome is not Outcome.ACCEPTED else ""
-    if facts.control is not None:
-        evidence.append(f"control ({facts.control.who}, the same request): HTTP status {facts.control.response.status}")
-    evidence += facts.despite if judgement.outcome is Outcome.ACCEPTED else facts.notes
-    upstream = _forwarded(server) if server is not None else None
+    client, server = facts.seen or _SOMEBODY, facts.told or _SOME_SERVER
+    behind = _behind(server, name)
+    refused_behind = behind is not None and behind.seen.outcome is not Outcome.ACCEPTED
+    response, upstream = client.response, _forwarded(server)
     return Observation(
         outcome=judgement.outcome,
         reasons=judgement.reasons,
-        summary=_summary(judgement, facts) + trouble,
+        summary=_summary(judgement, facts) + (f"; {behind}" if refused_behind else ""),
         hint=_hint(judgement, facts, culprit),
-        evidence=tuple(evidence),
-        status=client.response.status if client.response else None,
-        headers=client.response.headers if client.response else None,
-        body=client.response.body if client.response else None,
+        evidence=tuple(_evidence(judgement, facts, behind)),
+        status=response.status if response else None,
+        headers=response.headers if response else None,
+        body=response.body if response else None,
         received=client.received,
         body_sent=_whole(client, facts),
         curl_exit=client.exit_code,
         alert=judgement.alert.name if judgement.alert else None,
         alert_from=judgement.alert_from,
         ssl_verify_result=_verify_result(client, judgement),
-        server_verify_code=server.verify_code if server else None,
-        tls_version=client.tls_version or (server.tls_version if server else None),
-        cipher=client.cipher or (server.cipher if server else None),
+        server_verify_code=server.verify_code,
+        tls_version=client.tls_version or server.tls_version,
+        cipher=client.cipher or server.cipher,
         alpn=client.alpn,
         server_subject=subject(client.received_chain[0]) if client.received_chain else None,
-        client_subject=server.client_subject if server else None,
-        client_verify=server.client_verify if server else None,
-        client_chain=tuple(map(name, client.sent_chain)) if client.sent_chain is not None else None,
-        server_chain=tuple(map(name, client.received_chain)) if client.received_chain is not None else None,
+        client_subject=server.client_subject,
+        client_verify=server.client_verify,
+        client_chain=_names(client.sent_chain, name),
+        server_chain=_names(client.received_chain, name),
         client_ca_names=client.ca_names,
         upstream_headers=upstream.headers if upstream else None,
         handshake=tuple(m.name for m in client.messages if not m.alert) if facts.seen is not None else None,
         resumed=client.resumed,
-        server_name=server.server_name if server else None,
+        server_name=server.server_name,
         server_signature_algorithm=client.signature_algorithms[0],
         client_signature_algorithm=client.signature_algorithms[1],
-        server_log=server.log if server else None,
-        upstream=_upstream(behind) if behind is not None else None,
+        server_log=server.log if facts.told is not None else None,
+        upstream=_upstream(behind.seen) if behind is not None else None,
         client=facts.seen,
-        server=server,
+        server=facts.told,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Behind:
+    """What the server that stands behind another saw of the same request."""
+
+    id: str
+    seen: Observation
+
+    def __str__(self) -> str:
+        return f"upstream ({self.id}): {self.seen.summary}"
+
+
+def _behind(server: ServerView, name: Callable[[bytes], str]) -> _Behind | None:
+    """By its own evidence alone: there the proxy is somebody else's client."""
+    if server.behind is None:
+        return None
+    id_, view = server.behind
+    return _Behind(id_, observe(Facts(None, None, None, view), name))
+
+
+def _evidence(judgement: Judgement, facts: Facts, behind: _Behind | None) -> Iterator[str]:
+    if facts.seen is not None:
+        yield _client_evidence(facts.seen, judgement, _size(facts))
+    if facts.told is not None:
+        yield _server_evidence(facts.told, judgement)
+    if behind is not None:
+        yield str(behind)
+    if facts.control is not None:
+        yield f"control ({facts.control.who}, the same request): HTTP status {facts.control.response.status}"
+    yield from facts.despite if judgement.outcome is Outcome.ACCEPTED else facts.notes
+
+
+def _names(chain: tuple[bytes, ...] | None, name: Callable[[bytes], str]) -> tuple[str, ...] | None:
+    return tuple(map(name, chain)) if chain is not None else None
 
 
 def _size(facts: Facts) -> int:

@@ -170,40 +170,48 @@ def server_view(lines: Sequence[LogLine], client: ClientView) -> ServerView:
 @lru_cache(maxsize=16)
 def _view_of(lines: tuple[LogLine, ...], leaf: bytes | None) -> ServerView:
     access = next((line.access for line in reversed(lines) if line.access is not None), None)  # the last request's
+    fields = access or {}
     refusal = next((line for line in lines if _is_refusal(line)), None)
     telling = [line for line in lines if not line.is_stale]
     failure = next((line for line in telling if _HANDSHAKING.search(line.message)), None)
     word = refusal or failure or next((line for line in telling if line.is_telling), None)
-    verify = (access or {}).get("verify") or None
-    errors = openssl_errors(failure.message) if failure else ()
     held = _held(refusal, lines)
-    words = [_without_context(word.message)] if word else []
-    if held is not None and held.cause:
-        words.append(held.cause)
+    words = (_without_context(word.message) if word else "", held.cause if held else "")
+    verify = fields.get("verify") or None
+    protocol = fields.get("protocol") or None
+    who = _subject(fields, leaf)
+    symbol, reasons = _failed(failure)
     return ServerView(
         source="nginx log",
-        handshake_complete=bool(access.get("protocol")) if access is not None else None if failure is None else False,
-        error="; ".join(words),
-        timed_out=access is not None and access.get("status") == _GAVE_UP,
+        handshake_complete=protocol is not None if access is not None else None if failure is None else False,
+        error="; ".join(filter(None, words)),
+        timed_out=fields.get("status") == _GAVE_UP,
         wants_proxy_protocol=any(line.wants_proxy_protocol for line in lines),
-        error_symbol="CERTIFICATE_VERIFY_FAILED"
-        if failure and failure.message.startswith(_NOT_VERIFIED_ANEW)
-        else next((error.symbol for error in errors if error.symbol), ""),
-        reasons=_OF_A_SESSION if failure and failure.message.startswith(_NOT_VERIFIED_ANEW) else frozenset(),
+        error_symbol=symbol,
+        reasons=reasons,
         verify_code=_verify_code(refusal, verify),
         client_verify=verify,
-        client_subject=_subject(access, leaf) if access else None,
-        presented=_subject(access, leaf) if access else None,
-        refused_status=_status(access) if refusal else None,
+        client_subject=who,
+        presented=who,
+        refused_status=_status(fields) if refusal else None,
         alerts=_alerts(lines),
-        request=_request(access) if access else None,
-        server_name=(access or {}).get("server_name") or None,
-        tls_version=(access or {}).get("protocol") or None,
-        cipher=(access or {}).get("cipher") or None,
-        resumed=access["resumed"] == "r" if access and access.get("protocol") else None,
+        request=_request(fields),
+        server_name=fields.get("server_name") or None,
+        tls_version=protocol,
+        cipher=fields.get("cipher") or None,
+        resumed=fields["resumed"] == "r" if protocol else None,
         log=tuple(line.text for line in lines),
-        ocsp=held.reason if held is not None else None,
+        ocsp=held.reason if held else None,
     )
+
+
+def _failed(failure: LogLine | None) -> tuple[str, frozenset[Reason]]:
+    """OpenSSL's symbolic reason for a handshake that failed, and what a failure without a code of its own allows."""
+    if failure is None:
+        return "", frozenset()
+    if failure.message.startswith(_NOT_VERIFIED_ANEW):
+        return "CERTIFICATE_VERIFY_FAILED", _OF_A_SESSION
+    return next((error.symbol for error in openssl_errors(failure.message) if error.symbol), ""), frozenset()
 
 
 def _is_refusal(line: LogLine) -> bool:
@@ -231,9 +239,9 @@ def _held(refusal: LogLine | None, lines: Sequence[LogLine]) -> OcspVerdict | No
     return ocsp_held(verdict, [line.message for line in lines])
 
 
-def _status(access: Mapping[str, str] | None) -> int:
+def _status(access: Mapping[str, str]) -> int:
     """By which it refused; without an access line, what nginx answers (NGX_HTTPS_CERT_ERROR and the like become 400)."""
-    status = (access or {}).get("status", "")
+    status = access.get("status", "")
     return int(status) if status.isdigit() else 400
 
 
