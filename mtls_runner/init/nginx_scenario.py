@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from msgspec import Struct, field
@@ -11,10 +11,10 @@ from msgspec import Struct, field
 from mtls_runner.init.nginx_clients import NginxClients, clients, issuers
 from mtls_runner.init.nginx_refusals import nothing_to_test
 from mtls_runner.init.text import relative, rendered
-from mtls_runner.servers.nginx.read.applications import applications, own_port
-from mtls_runner.servers.nginx.read.configuration import read
+from mtls_runner.servers.nginx.read.applications import Application, applications, own_port
+from mtls_runner.servers.nginx.read.configuration import Reading, read
 from mtls_runner.servers.nginx.read.listening import lab_ports
-from mtls_runner.servers.nginx.read.material import material
+from mtls_runner.servers.nginx.read.material import NginxMaterial, material
 from mtls_runner.servers.nginx.read.pages import files_of
 from mtls_runner.servers.nginx.read.placeholders import refuse_template
 from mtls_runner.servers.nginx.read.reachable import VERSIONS, NginxPlace, NginxServer, elsewhere
@@ -122,19 +122,10 @@ def nginx_scenario(main: Path, image: str | None) -> NginxScenario:
     asks = any(server.client_auth != "none" for server in servers)
     if not asks:
         notes.append("no `server` asks for a client certificate (ssl_verify_client): there is no mutual TLS to test")
-    own, beside = files_of(reading, speaking)
     behind = applications([(d.path, d) for d in reading.directives])
-    upstreams = dict.fromkeys(one.host for one in behind if own_port(one, ports) is None)
     notes += [*made.notes, *who.notes, *elsewhere(reading, found)]
-    name = _UNSAFE.sub("-", main.stem).strip("-.") or "nginx"
-    name = "nginx" if name == "lab" else name  # lab.yaml is another file
-    asked = [one.host for one in behind if one.scheme in ("https", "grpcs") and not one.host.startswith("unix:")]
-    asked += [
-        d.arguments[0] for d in reading.directives if d.name.endswith("_ssl_name") and "$" not in "".join(d.arguments)
-    ]
-    for leaf in made.leaves.values():
-        if leaf.usage == "server":
-            leaf.names = list(dict.fromkeys((*leaf.names, *asked, "localhost", "127.0.0.1")))
+    _name_servers(made, behind, reading)
+    name = _name(main)
     values: dict[str, object] = {
         "file": f"{name}.yaml",
         "name": name,
@@ -146,13 +137,31 @@ def nginx_scenario(main: Path, image: str | None) -> NginxScenario:
         "leaves": list(made.leaves.values()),
         "files": made.files,
         "fingerprints": who.fingerprints,
-        "upstreams": list(upstreams),
+        "upstreams": list(dict.fromkeys(one.host for one in behind if own_port(one, ports) is None)),
         "ocsp": any(block.value("ssl_ocsp", "off") != "off" for block in speaking),
     }
     cases = list(_cases(servers, who, found, asks=asks))
     bodies = any(a.startswith("=") for d in reading.directives if d.name == "error_page" for a in d.arguments)
+    own, beside = files_of(reading, speaking)
     own = {path: file for path, file in (own | made.own).items() if path not in made.files}
     return NginxScenario(main, name, cases, servers, bodies, beside, list(dict.fromkeys(notes)), values, own)
+
+
+def _name(main: Path) -> str:
+    """Of the scenario; lab.yaml is another file."""
+    name = _UNSAFE.sub("-", main.stem).strip("-.")
+    return name if name not in ("", "lab") else "nginx"
+
+
+def _name_servers(made: NginxMaterial, behind: Iterable[Application], reading: Reading) -> None:
+    """Certificates of servers are for the names, too, by which the configuration asks what is behind it over TLS."""
+    asked = [one.host for one in behind if one.scheme in ("https", "grpcs") and not one.host.startswith("unix:")]
+    asked += [
+        d.arguments[0] for d in reading.directives if d.name.endswith("_ssl_name") and "$" not in "".join(d.arguments)
+    ]
+    for leaf in made.leaves.values():
+        if leaf.usage == "server":
+            leaf.names = list(dict.fromkeys((*leaf.names, *asked, "localhost", "127.0.0.1")))
 
 
 def _cases(servers: list[NginxServer], who: NginxClients, found: Rules, *, asks: bool) -> Iterator[NginxCase]:

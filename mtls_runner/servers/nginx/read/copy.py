@@ -150,6 +150,41 @@ class OwnConfiguration(Struct):
             if one.name == "ssl_ocsp_responder" and one.arguments
         }
 
+    def _sizes(self) -> list[str]:
+        """Of tables, where the configuration says none."""
+        return [text for name, text in _SIZES.items() if not any(one.name == name for _, one in self.found)]
+
+    def _map_of_ports(self, listens: Mapping[str, str]) -> str:
+        moved = " ".join(f"{new} {old};" for new, old in self._moved(listens).items())
+        return f"map $server_port {_SAID_PORT} {{ default $server_port; {moved} }}" if moved else ""
+
+    def _at(self, sockets: str, inside: Mapping[int, int]) -> dict[Application, str]:
+        """Where each of the applications is: a stub, or the configuration itself."""
+        stubbed = {
+            one: stub_at(stub, sockets)
+            for one, stub in self.stubs.items()
+            if sockets or one.directive not in _RESOLVED or not is_name(one.host)  # names are in the container's hosts
+        }
+        own = {
+            one: f"127.0.0.1:{inside.get(port, port)}"
+            for one in self.passed
+            if one not in self.stubs and (port := own_port(one, self.ports)) is not None
+        }
+        return stubbed | own
+
+    def _by_http(self) -> dict[tuple[str, str], str]:
+        """Groups of stubs are asked over HTTP, whatever the configuration speaks with them."""
+        groups = {one.group for one in self.stubs} - {""}
+        return {
+            (one.name, one.arguments[0]): f"http://{one.arguments[0]}"
+            for _, one in self.found
+            if one.name in _STUBBED_BY_HTTP and one.arguments[:1] and one.arguments[0] in groups
+        }
+
+    def _has_old_forms(self) -> bool:
+        of_its_own = any(one.name == "http2" for _, one in self.found)
+        return of_its_own or any("grpc" in stub.scheme for stub in self.stubs.values())
+
     def copies(
         self,
         material: Material,
@@ -174,31 +209,12 @@ class OwnConfiguration(Struct):
         Raises:
             MaterialError: a file can't be read, or made.
         """
-        behind, groups_behind = self._behind()
-        sizes = [text for name, text in _SIZES.items() if not any(one.name == name for _, one in self.found)]
-        moved = " ".join(f"{new} {old};" for new, old in self._moved(listens).items())
-        ports = f"map $server_port {_SAID_PORT} {{ default $server_port; {moved} }}" if moved else ""
-        http = " ".join(part for part in (FORMAT_DEFINITION, *sizes, ports, groups_behind, http) if part)
+        behind, groups = self._behind()
+        at_http = " ".join(filter(None, (FORMAT_DEFINITION, *self._sizes(), self._map_of_ports(listens), groups, http)))
         mapped = list(mapped_files(self.server, material, str(ROOT)))
         paths = {file.path for file in mapped}
-        at = {
-            one: stub_at(stub, sockets)
-            for one, stub in self.stubs.items()
-            if sockets or one.directive not in _RESOLVED or not is_name(one.host)  # names are in the container's hosts
-        }
-        own = {
-            one: f"127.0.0.1:{inside.get(port, port)}"
-            for one in self.passed
-            if one not in self.stubs and (port := own_port(one, self.ports)) is not None
-        }
-        groups = {one.group for one in self.stubs} - {""}
-        by_http = {
-            (one.name, one.arguments[0]): f"http://{one.arguments[0]}"
-            for _, one in self.found
-            if one.name in _STUBBED_BY_HTTP and one.arguments[:1] and one.arguments[0] in groups
-        }
         changes = Changes(
-            http=http,
+            http=at_http,
             listens=listens,
             unlisted=f"listen {listens['80']};" if below and "80" in listens else "",
             below=below,
@@ -206,8 +222,8 @@ class OwnConfiguration(Struct):
             scratch=scratch,
             here=lambda path: str(ROOT / path) in paths,
             arguments=self._responders()
-            | by_http
-            | {(one.directive, one.argument): one.at(address) for one, address in (at | own).items()}
+            | self._by_http()
+            | {(one.directive, one.argument): one.at(address) for one, address in self._at(sockets, inside).items()}
             | {(one.directive, one.argument): argument for one, argument in behind.items()},
             texts=self._server_port(listens)
             | {
@@ -215,17 +231,14 @@ class OwnConfiguration(Struct):
                 for old, id_ in self.server.substitutes
             },
         )
-        old_forms = any(one.name == "http2" for _, one in self.found) or any(
-            "grpc" in s.scheme for s in self.stubs.values()
-        )
-        result = UserConfiguration(old_forms=old_forms)
+        result = UserConfiguration(old_forms=self._has_old_forms())
         for file in self._files:
             copy = _copied(file, changes)
             result.files.append(ContainerFile(below + file.path, copy.encode("utf-8", "surrogateescape")))
             result.names.append((below + file.path, str(file.local)))
             result.difference += _difference(file.text, copy, str(file.local), below + file.path)
         if not self.whole:
-            result.files.append(ContainerFile(below + _OWN_FILE, f"{http}\n".encode()))
+            result.files.append(ContainerFile(below + _OWN_FILE, f"{at_http}\n".encode()))
         if below and not self.whole:
             main = f"events {{}} http {{ include {below}{ROOT}/conf.d/*.conf; }}\n"
             result.files.append(ContainerFile(below + _MAIN_FILE, main.encode()))

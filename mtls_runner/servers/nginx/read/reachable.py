@@ -82,43 +82,57 @@ def servers(
         issuers: ids of authorities that rules name.
         notes: gets what is not tested.
     """
-    blocks: dict[int, list[tuple[ServerBlock, Directive]]] = {}
+    for port, members in _by_port(reading, ports, notes).items():
+        if any("ssl" in d.arguments for _, d in members) or any(b.value("ssl") == "on" for b, _ in members):
+            found = _server(port, members, reading, made, issuers, notes)
+            if found is not None:
+                yield found
+
+
+_Members = list[tuple[ServerBlock, Directive]]
+"""The `server` blocks of a port, each with the `listen` that says so."""
+
+
+def _by_port(reading: Reading, ports: Mapping[str, int], notes: list[str]) -> dict[int, _Members]:
+    found: dict[int, _Members] = {}
     for block in reading.servers:
         everywhere = block.value("ssl", "off") == "on"  # nginx before 1.25
         for directive in block.all("listen"):
             if directive.arguments[:1] and directive.arguments[0] in ports and "quic" not in directive.arguments:
-                blocks.setdefault(ports[directive.arguments[0]], []).append((block, directive))
+                found.setdefault(ports[directive.arguments[0]], []).append((block, directive))
                 if "ssl" not in directive.arguments and not everywhere and block.all("ssl_certificate"):
                     notes.append(f"{directive.place}: plain HTTP is spoken there: nobody is asked for a certificate")
-    for port, members in blocks.items():
-        tls = any("ssl" in d.arguments for _, d in members) or any(b.value("ssl") == "on" for b, _ in members)
-        if not tls:
-            continue
-        first = next((b for b, d in members if {"default_server", "default"} & set(d.arguments)), members[0][0])
-        hosts = list(hosts_of(first, list(dict.fromkeys(block.number for block, _ in members)), reading, notes))
-        usable = [block for _, block in hosts if block.all("ssl_certificate")]
-        leaf = next((made.leaves[path] for block in usable for path in _leaf_paths(block, made)), None)
-        if leaf is None:
-            notes.append(f"{first.place}: without an ssl_certificate that the lab can make this server is not tested")
-            continue
-        versions = _protocols(first, notes)
-        if versions is None:
-            continue
-        auths = {_AUTH.get(block.value("ssl_verify_client", "off"), "none") for _, block in hosts}
-        trust = dict.fromkeys(id_ for _, block in hosts for id_ in _trusted(block, made))
-        said = dict.fromkeys(directive.arguments[0] for _, directive in members)
-        yield NginxServer(
-            id=f"port-{port}",
-            said=", ".join(said),
-            port=port,
-            proxied=any("proxy_protocol" in d.arguments for _, d in members),
-            hosts=hosts,
-            certificate=leaf.id,
-            client_auth=next(iter(auths)) if len(auths) == 1 else "optional",
-            trust=[*trust, *issuers] if trust else ["client-ca" if auths != {"none"} else SERVER_CA],
-            tls=versions,
-            depth=first.value("ssl_verify_depth"),
-        )
+    return found
+
+
+def _server(
+    port: int, members: _Members, reading: Reading, made: NginxMaterial, issuers: Sequence[str], notes: list[str]
+) -> NginxServer | None:
+    first = next((b for b, d in members if {"default_server", "default"} & set(d.arguments)), members[0][0])
+    hosts = list(hosts_of(first, list(dict.fromkeys(block.number for block, _ in members)), reading, notes))
+    usable = [block for _, block in hosts if block.all("ssl_certificate")]
+    leaf = next((made.leaves[path] for block in usable for path in _leaf_paths(block, made)), None)
+    if leaf is None:
+        notes.append(f"{first.place}: without an ssl_certificate that the lab can make this server is not tested")
+        return None
+    versions = _protocols(first, notes)
+    if versions is None:
+        return None
+    auths = {_AUTH.get(block.value("ssl_verify_client", "off"), "none") for _, block in hosts}
+    trust = dict.fromkeys(id_ for _, block in hosts for id_ in _trusted(block, made))
+    said = dict.fromkeys(directive.arguments[0] for _, directive in members)
+    return NginxServer(
+        id=f"port-{port}",
+        said=", ".join(said),
+        port=port,
+        proxied=any("proxy_protocol" in d.arguments for _, d in members),
+        hosts=hosts,
+        certificate=leaf.id,
+        client_auth=next(iter(auths)) if len(auths) == 1 else "optional",
+        trust=[*trust, *issuers] if trust else ["client-ca" if auths != {"none"} else SERVER_CA],
+        tls=versions,
+        depth=first.value("ssl_verify_depth"),
+    )
 
 
 def _leaf_paths(block: ServerBlock, made: NginxMaterial) -> Iterator[str]:
