@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct, field
 
@@ -83,31 +83,47 @@ def _left_out(
     backends: Mapping[BackendTraits, ServerBackend],
     tools: Mapping[ClientTraits, Client],
 ) -> str | None:
+    """Why plain tools can't show a case, for people; ``None``: they can."""
     if not case.plain:
         return "it has several steps: sessions are resumed, or files replaced and read again"
-    server = case.server
     try:
-        why = backends[server.backend].cannot(server, case.client) or completed(server, case.client, plan.certificates)
-        if why is None and case.client is not None:
-            why = tools[case.client.tool].cannot(case.client)
+        found = _cannot(case, plan, backends, tools)
     except LabError:
-        why = None  # no curl here: the script's curl will say what it can't do
-    if why is None and case.client is not None:
-        why = case.client.tool.cannot_speak(case.client.protocol)
-    locked = any(plan.certificates[id_].passphrase is not None for id_ in server.other_certificates)
-    if why is None and not server.option("config") and locked:
-        why = "its server has several keys that are encrypted"
-    if why is None and server.backend.plain is None:
-        why = f"there is no plain command that serves as {server.backend} does"
-    if why is None and server.backend.plain is PlainServer.S_SERVER:
-        why = s_server.cannot(server, case.client)
-    if why is None and server.backend.plain is PlainServer.NGINX:
-        why = without_lab(server)
-    if why is None and server.substitutes:
-        why = "its configuration names the fingerprint of a certificate that each run makes anew"
-    if why is None and case.client is not None and case.client.cert_status:
-        why = "it needs an OCSP responder that answers as the scenario says"
-    return why
+        found = None  # no curl here: the script's curl will say what it can't do
+    return found or next((why for why in _no_plain_command(case, plan) if why), None)
+
+
+def _cannot(
+    case: Case,
+    plan: Plan,
+    backends: Mapping[BackendTraits, ServerBackend],
+    tools: Mapping[ClientTraits, Client],
+) -> str | None:
+    """What its ends can't do in the lab either."""
+    server, client = case.server, case.client
+    found = backends[server.backend].cannot(server, client) or completed(server, client, plan.certificates)
+    return found or (tools[client.tool].cannot(client) if client is not None else None)
+
+
+def _no_plain_command(case: Case, plan: Plan) -> Iterator[str | None]:
+    server, client = case.server, case.client
+    if client is not None:
+        yield client.tool.cannot_speak(client.protocol)
+    if not server.option("config") and any(
+        plan.certificates[id_].passphrase is not None for id_ in server.other_certificates
+    ):
+        yield "its server has several keys that are encrypted"
+    match server.backend.plain:
+        case None:
+            yield f"there is no plain command that serves as {server.backend} does"
+        case PlainServer.S_SERVER:
+            yield s_server.cannot(server, client)
+        case PlainServer.NGINX:
+            yield without_lab(server)
+    if server.substitutes:
+        yield "its configuration names the fingerprint of a certificate that each run makes anew"
+    if client is not None and client.cert_status:
+        yield "it needs an OCSP responder that answers as the scenario says"
 
 
 def _odd(server: ServerSpec, plan: Plan) -> bool:

@@ -133,6 +133,11 @@ class Certificates:
         base = self.merged(model.like)
         return _over(base, model) if base is not None else None
 
+    def like(self, id_: str) -> str | None:
+        """Id of the certificate whose description it takes over, as written."""
+        declared = self.get(id_)
+        return declared.model.like if declared is not None else None
+
     def issuer(self, id_: str) -> str | None:
         """Id of the certificate that signs it; ``None``: itself, or nobody that the lab knows.
 

@@ -12,7 +12,7 @@ from mtls_runner.language.document import Document, Loc, meant
 from mtls_runner.language.x509_words import KEY_ALGORITHMS
 from mtls_runner.model.case import Case
 from mtls_runner.model.certificate import CertificateSpec, KeyAlgorithm, KeyFormat
-from mtls_runner.model.chain import Verifier, client_verifies, lineage, server_verifies
+from mtls_runner.model.chain import Verifier, client_verifies, comes_round, lineage, server_verifies
 from mtls_runner.model.chain_faults import faults
 from mtls_runner.model.endpoint import ClientAuth
 from mtls_runner.model.observation import Outcome, Reason
@@ -58,7 +58,7 @@ class _CertificateCheck:
             model.like is not None
             and self._certificates.get(model.like)
             and self._certificates.merged(self._declared.id) is None
-            and self._in_circle(model.like)
+            and comes_round(model.like, self._certificates.like)
         ):
             self._error(self._loc("like"), "these descriptions take over each other in a circle")
         for first, second in _EXCLUDING:
@@ -90,15 +90,6 @@ class _CertificateCheck:
 
     def _unknown(self, loc: Loc, given: str) -> None:
         self._problems.unknown(self._document, loc, "authority or leaf", given, self._certificates.ids)
-
-    def _in_circle(self, like: str) -> bool:
-        seen: set[str] = set()
-        at: str | None = like
-        while at is not None and at not in seen:
-            seen.add(at)
-            declared = self._certificates.get(at)
-            at = declared.model.like if declared is not None else None
-        return at is not None
 
     def _own(self, merged: Certificate) -> None:
         own = any(getattr(merged, name) is not None for name in _OWN_SOURCES)
@@ -134,7 +125,7 @@ class _CertificateCheck:
             self._error(self._loc("key", "algorithm"), "'same_as' and 'algorithm' exclude each other", key=True)
         if self._certificates.get(key.same_as) is None:
             self._unknown(self._loc("key", "same_as"), key.same_as)
-        elif key.same_as == self._declared.id or self._key_circle(key.same_as):
+        elif key.same_as == self._declared.id or comes_round(key.same_as, self._same_key):
             self._error(self._loc("key", "same_as"), "these keys are each other's, in a circle")
 
     def _form(self, key: Key | None) -> None:
@@ -162,14 +153,9 @@ class _CertificateCheck:
             elif (merged := self._certificates.merged(id_)) is not None and (merged.certificate or merged.pkcs12):
                 self._error(loc, f"'{id_}' is your own, and not known before it is read", "one that the lab makes")
 
-    def _key_circle(self, start: str) -> bool:
-        seen: set[str] = set()
-        at: str | None = start
-        while at is not None and at not in seen:
-            seen.add(at)
-            model = self._certificates.merged(at)
-            at = model.key.same_as if model is not None and model.key is not None else None
-        return at is not None
+    def _same_key(self, id_: str) -> str | None:
+        model = self._certificates.merged(id_)
+        return model.key.same_as if model is not None and model.key is not None else None
 
     def _issuer(self, merged: Certificate) -> None:
         certificates, id_ = self._certificates, self._declared.id
@@ -195,7 +181,7 @@ class _CertificateCheck:
                     "there is no authority that could issue this leaf",
                     "ca: or authorities: in this file, or issuer: self",
                 )
-        if id_ in (certificates.ancestors(id_)) or self._issuer_circle():
+        if certificates.issuer(certificates.root(id_)) == id_:
             self._error(self._loc("issuer"), "these certificates issue each other in a circle")
         signature = self._model.signature
         issuer = certificates.merged(certificates.issuer(id_) or id_)
@@ -209,14 +195,6 @@ class _CertificateCheck:
                 )
             if signature.hash and algorithm.startswith("ed"):
                 self._error(self._loc("signature"), f"a signature by {algorithm} has its own hash (RFC 8410)", key=True)
-
-    def _issuer_circle(self) -> bool:
-        seen = {self._declared.id}
-        at = self._certificates.issuer(self._declared.id)
-        while at is not None and at not in seen:
-            seen.add(at)
-            at = self._certificates.issuer(at)
-        return at == self._declared.id
 
     def _validity(self, merged: Certificate) -> None:
         begin, end = merged.not_before, merged.not_after

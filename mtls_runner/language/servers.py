@@ -13,6 +13,7 @@ from mtls_runner.language.endpoint import ClientDescription, ServerDescription
 from mtls_runner.language.endpoint import VirtualHostDescription as HostModel
 from mtls_runner.language.scenario import CaseModel
 from mtls_runner.language.values import over, within, without
+from mtls_runner.model.chain import ancestors, comes_round
 from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.snippet import is_secret
 
@@ -71,16 +72,15 @@ class Servers:
 
     def family(self, id_: str) -> tuple[str, ...]:
         """It and those that it takes over from, nearest first; a circle is walked once."""
-        found: dict[str, None] = {}
-        at: str | None = id_
-        while at is not None and at in self.declared and at not in found:
-            found[at] = None
-            at = self.declared[at].model.like
-        return tuple(found)
+        return (id_, *ancestors(id_, self._base))
+
+    def _base(self, id_: str) -> str | None:
+        like = self.declared[id_].model.like
+        return like if like in self.declared else None
 
     def in_circle(self, id_: str) -> bool:
         """Whether ``like:`` leads from it round in a circle."""
-        return self.declared[self.family(id_)[-1]].model.like in self.family(id_)
+        return comes_round(id_, self._base)
 
     def of_case(self, case: CaseModel, loc: Loc) -> tuple[str, ServerDescription] | None:
         """Id and description; ``None``, with a problem, where the case doesn't say which."""

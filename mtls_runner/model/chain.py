@@ -21,6 +21,7 @@ __all__ = [
     "Verifier",
     "ancestors",
     "client_verifies",
+    "comes_round",
     "completed",
     "is_meant",
     "issued_by",
@@ -43,6 +44,12 @@ def ancestors(start: str, issuer: Callable[[str], str | None]) -> tuple[str, ...
         found.append(at)
         at = issuer(at)
     return tuple(found)
+
+
+def comes_round(start: str, onward: Callable[[str], str | None]) -> bool:
+    """Whether the way from one to the next has no end: somewhere it comes to where it has been."""
+    way = (start, *ancestors(start, onward))
+    return onward(way[-1]) in way
 
 
 class Issuers:
