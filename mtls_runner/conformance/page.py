@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from mtls_runner.conformance.by_end import judging
@@ -14,28 +13,25 @@ from mtls_runner.conformance.json_form import Json, plain_seen
 from mtls_runner.conformance.measurement import CellKind, MeasuredCase, MeasuredEnd, Measurement, Seen
 from mtls_runner.conformance.reproduction import needs_depth, scenario, start
 from mtls_runner.model.observation import Outcome
+from mtls_runner.text_templates import environment
 
 __all__ = ["page"]
 
 
 def page(measurement: Measurement) -> str:
     """``docs/atlas.html`` as a whole."""
-    environment = Environment(
-        loader=PackageLoader("mtls_runner.conformance"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
     text = json.dumps(_data(measurement), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    return environment.get_template("atlas.html").render(
-        faults=measurement.faults,
-        servers=measurement.servers,
-        clients=measurement.clients,
-        seen=measurement.counts[CellKind.SEEN],
-        versions=", ".join(f"{name} {version}" for name, version in sorted(measurement.versions.items())),
-        data=Markup(text),  # noqa: S704 - JSON in which nothing can end the element
+    return (
+        environment("mtls_runner.conformance", html=True)
+        .get_template("atlas.html")
+        .render(
+            faults=measurement.faults,
+            servers=measurement.servers,
+            clients=measurement.clients,
+            seen=measurement.counts[CellKind.SEEN],
+            versions=", ".join(f"{name} {version}" for name, version in sorted(measurement.versions.items())),
+            data=Markup(text),  # noqa: S704 - JSON in which nothing can end the element
+        )
     )
 
 

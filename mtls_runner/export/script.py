@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from msgspec import Struct
 
 from mtls_runner.errors import MaterialError, UsageError
@@ -22,6 +21,7 @@ from mtls_runner.model.traits import PlainServer
 from mtls_runner.pki import Store
 from mtls_runner.pki.keys import KeyPool, Progress
 from mtls_runner.private_files import private_directory
+from mtls_runner.text_templates import comment, environment, printable
 from mtls_runner.tls import ALERTS, VERIFY_CODES
 from mtls_runner.tls.rules import OPENSSL, alert_reasons
 
@@ -206,27 +206,5 @@ def _verify_codes() -> list[tuple[str, str]]:
 
 
 def _rendered(template: str, values: Mapping[str, object]) -> bytes:
-    environment = Environment(
-        loader=PackageLoader("mtls_runner.export"),
-        undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701 - a shell script: every word is quoted as such
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["comment"] = _comment
-    environment.filters["quoted"] = _printable_word
-    return environment.get_template(template).render(values).encode()
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else " " for char in text)
-
-
-def _comment(text: str) -> str:
-    """A text on one comment line, whatever is in it."""
-    return f"# {_printable(text)}".rstrip()
-
-
-def _printable_word(text: str) -> str:
-    return word(_printable(text))
+    made = environment("mtls_runner.export", comment=comment, quoted=lambda text: word(printable(text)))
+    return made.get_template(template).render(values).encode()

@@ -6,10 +6,9 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from mtls_runner.text_templates import comment, environment, printable
 
 __all__ = ["relative", "rendered", "scalar"]
 
@@ -23,29 +22,13 @@ def rendered(template: str, values: Mapping[str, object]) -> str:
     Raises:
         jinja2.UndefinedError: the template names a value that there is not.
     """
-    return _environment().get_template(template).render(values)
+    made = environment("mtls_runner.init", scalar=scalar, sequence=_sequence, comment=comment, inline=printable)
+    return made.get_template(template).render(values)
 
 
 def relative(file: Path, directory: Path) -> str:
     """From a scenario's folder, as an author would write it."""
     return Path(os.path.relpath(file.resolve(), directory.resolve())).as_posix()
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("mtls_runner.init"),
-        undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701 - YAML, quoted by the filters below
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["scalar"] = scalar
-    environment.filters["sequence"] = _sequence
-    environment.filters["comment"] = _comment
-    environment.filters["inline"] = _printable
-    return environment
 
 
 def scalar(text: str) -> str:
@@ -55,12 +38,3 @@ def scalar(text: str) -> str:
 
 def _sequence(texts: list[str] | tuple[str, ...]) -> str:
     return "[" + ", ".join(map(scalar, texts)) + "]"
-
-
-def _comment(text: str) -> str:
-    """A text on one comment line, whatever is in it."""
-    return f"# {_printable(text)}"
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else " " for char in text)

@@ -7,9 +7,10 @@ import hashlib
 import re
 from importlib import resources
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup, escape
 
+from mtls_runner import text_templates
 from mtls_runner.model.certificate import minute
 from mtls_runner.reporters import for_xml, one_line, visible
 from mtls_runner.snippet import width
@@ -26,18 +27,10 @@ class Lines(str):
 
 
 def environment() -> Environment:
-    """Autoescaping and strict: a name that a template mistypes is an error."""
-    made = Environment(
-        loader=PackageLoader(_PACKAGE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_made_visible,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
+    """Of the page: what goes in is made visible and escaped."""
+    return text_templates.environment(
+        _PACKAGE, html=True, finalize=_made_visible, breakable=_breakable, digest=_digest, minute=minute
     )
-    made.filters |= {"breakable": _breakable, "digest": _digest, "minute": minute}
-    return made
 
 
 def _breakable(text: str) -> Markup:

@@ -6,11 +6,10 @@ own port from nginx, so that a connection is told by what both ends say of it.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 
 from mtls_runner.model.observation import ClientView, Direction, Phase
-from mtls_runner.servers.nginx.log.lines import LogLine
+from mtls_runner.servers.nginx.log.lines import LogLine, fingerprint_of
 
 __all__ = ["can_be_of", "is_told"]
 
@@ -62,9 +61,5 @@ def _same_certificate(client: ClientView, access: Mapping[str, str]) -> bool:
         return True  # the client can't tell
     fingerprint = access.get("fingerprint", "")
     if client.sent_chain:
-        return fingerprint in ("", _sha1(client.sent_chain[0])) and access.get("verify") != "NONE"
+        return fingerprint in ("", fingerprint_of(client.sent_chain[0])) and access.get("verify") != "NONE"
     return access.get("verify") != "NONE" if client.sent_certificate else not fingerprint
-
-
-def _sha1(data: bytes) -> str:
-    return hashlib.sha1(data, usedforsecurity=False).hexdigest()

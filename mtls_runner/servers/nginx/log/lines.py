@@ -17,7 +17,7 @@ from mtls_runner.tls import alert_name
 from mtls_runner.tls.messages import subject
 from mtls_runner.tls.openssl_errors import openssl_errors
 
-__all__ = ["LogLine", "parse_line", "server_view"]
+__all__ = ["LogLine", "fingerprint_of", "parse_line", "server_view"]
 
 # ngx_log_error_core in src/core/ngx_log.c; the connection's number is ngx_connection_s.number.
 _LINE = re.compile(
@@ -251,12 +251,13 @@ def _subject(access: Mapping[str, str], leaf: bytes | None) -> str | None:
     fingerprint = access.get("fingerprint")
     if not fingerprint:
         return name
-    if leaf is not None and _sha1(leaf) == fingerprint:
+    if leaf is not None and fingerprint_of(leaf) == fingerprint:
         return subject(leaf)
     return name or ""  # a certificate's name may be empty
 
 
-def _sha1(data: bytes) -> str:
+def fingerprint_of(data: bytes) -> str:
+    """Of a certificate, as ``$ssl_client_fingerprint`` has it."""
     return hashlib.sha1(data, usedforsecurity=False).hexdigest()
 
 

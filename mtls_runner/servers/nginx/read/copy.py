@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import unified_diff
 from pathlib import Path
@@ -16,6 +15,7 @@ from mtls_runner.model.endpoint import MappedPart, ServerSpec
 from mtls_runner.model.port import Material
 from mtls_runner.servers.container.files import ContainerFile
 from mtls_runner.servers.mapped_files import mapped_files, text_of_own
+from mtls_runner.servers.nginx.log.lines import fingerprint_of
 from mtls_runner.servers.nginx.read.applications import Application, Stub, applications, is_name, own_port, stubs
 from mtls_runner.servers.nginx.read.files import ROOT, beside, is_whole_text
 from mtls_runner.servers.nginx.read.instrument import Changes, has_unlisted, instrument
@@ -226,10 +226,7 @@ class OwnConfiguration(Struct):
             | {(one.directive, one.argument): one.at(address) for one, address in self._at(sockets, inside).items()}
             | {(one.directive, one.argument): argument for one, argument in behind.items()},
             texts=self._server_port(listens)
-            | {
-                old: hashlib.sha1(material.credential(id_).der, usedforsecurity=False).hexdigest()
-                for old, id_ in self.server.substitutes
-            },
+            | {old: fingerprint_of(material.credential(id_).der) for old, id_ in self.server.substitutes},
         )
         result = UserConfiguration(old_forms=self._has_old_forms())
         for file in self._files:
