@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from mtls_runner.model import HINTS, MEANINGS, because
 from mtls_runner.model.observation import (
@@ -242,8 +243,7 @@ def observe(facts: Facts, name: Callable[[bytes], str], culprit: Callable[[Judge
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Behind:
+class _Behind(Struct, frozen=True):
     """What the server that stands behind another saw of the same request."""
 
     id: str

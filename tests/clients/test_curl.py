@@ -16,7 +16,7 @@ from mtls_runner.model.observation import Alert, ClientView, Direction, Phase, R
 from mtls_runner.pki import Store
 from tests.named import tool
 
-from .conftest import PASSPHRASE
+from ..pki.describe import PASSPHRASE
 from .tls_peer import Seen, context, tls_peer
 
 SPEC = ClientSpec(tool=tool("curl"), trust=("ca",))

@@ -21,7 +21,7 @@ from mtls_runner.pki import Store
 from tests.named import tool
 
 from ..outcomes import peers
-from .conftest import PASSPHRASE
+from ..pki.describe import PASSPHRASE
 from .tls_peer import context, tls_peer
 
 SPEC = ClientSpec(tool=tool("curl"), trust=("ca",))

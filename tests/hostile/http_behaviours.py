@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from functools import partial
 
 from .wire import Wire
 
@@ -23,77 +24,47 @@ _CHUNKED = _HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 _OK = _HEAD + b"Content-Length: 2\r\n\r\nok"
 
 
-def _then_close(data: bytes) -> Behaviour:
+def _then(data: bytes, end: Behaviour) -> Behaviour:
+    """An answer, or a part of one, and what comes behind it."""
+
     def behave(wire: Wire) -> None:
         wire.handshake()
         wire.request()
         wire.send(data)
-        wire.close_notify()
-        wire.drain()
+        end(wire)
 
     return behave
 
 
-def _then_fin(data: bytes) -> Behaviour:
-    def behave(wire: Wire) -> None:
-        wire.handshake()
-        wire.request()
-        wire.send(data)
-        wire.sock.shutdown(1)
-        wire.drain()
-
-    return behave
+def _close(wire: Wire) -> None:
+    wire.close_notify()
+    wire.drain()
 
 
-def _then_reset(data: bytes) -> Behaviour:
-    def behave(wire: Wire) -> None:
-        wire.handshake()
-        wire.request()
-        wire.send(data)
-        wire.reset()
-
-    return behave
+def _fin(wire: Wire) -> None:
+    wire.sock.shutdown(1)
+    wire.drain()
 
 
-def _then_wait(data: bytes) -> Behaviour:
-    def behave(wire: Wire) -> None:
-        wire.handshake()
-        wire.request()
-        wire.send(data)
-        wire.drain()
-
-    return behave
+_then_close, _then_fin = partial(_then, end=_close), partial(_then, end=_fin)
+_then_reset, _then_wait = partial(_then, end=Wire.reset), partial(_then, end=Wire.drain)
 
 
 def _forever(head: bytes, more: bytes) -> Behaviour:
-    def behave(wire: Wire) -> None:
-        wire.handshake()
-        wire.request()
-        wire.send(head)
+    def go_on(wire: Wire) -> None:
         while True:
             wire.send(more)
 
-    return behave
+    return _then(head, go_on)
 
 
 def _drip(head: bytes, more: bytes) -> Behaviour:
-    """One piece every 20 ms."""
-
-    def behave(wire: Wire) -> None:
-        wire.handshake()
-        wire.request()
-        wire.send(head)
-        while True:
+    def go_on(wire: Wire) -> None:
+        wire.send(more)
+        while not wire.left():
             wire.send(more)
-            wire.sock.settimeout(0.02)
-            try:
-                if not wire.sock.recv(65536):
-                    return
-            except TimeoutError:
-                pass
-            wire.sock.settimeout(20)
 
-    return behave
+    return _then(head, go_on)
 
 
 def _unasked(wire: Wire) -> None:

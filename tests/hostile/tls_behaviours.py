@@ -80,13 +80,8 @@ def _drip(pieces: Callable[[Wire], Iterator[bytes]]) -> Behaviour:
         for data in pieces(wire):
             for byte in data:
                 wire.sock.sendall(bytes((byte,)))
-                wire.sock.settimeout(0.02)
-                try:
-                    if not wire.sock.recv(65536):
-                        return
-                except TimeoutError:
-                    pass
-                wire.sock.settimeout(20)
+                if wire.left():
+                    return
 
     return behave
 

@@ -130,6 +130,16 @@ class Wire:
         while self.sock.recv(65536):
             pass
 
+    def left(self) -> bool:
+        """Whether the client goes away within 20 ms; what it says is not looked at."""
+        self.sock.settimeout(0.02)
+        try:
+            return not self.sock.recv(65536)
+        except TimeoutError:
+            return False
+        finally:
+            self.sock.settimeout(20)
+
     def reset(self) -> None:
         """Close with a RST instead of a FIN."""
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

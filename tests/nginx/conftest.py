@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from mtls_runner.clients.python_ssl import PythonClient
 from mtls_runner.deadlines import Deadline
 from mtls_runner.errors import EngineError
-from mtls_runner.model.certificate import Defect, KeyAlgorithm, KeyCipher, KeyFormat, KeySpec, Moment, Secret
+from mtls_runner.model.certificate import Defect, KeyAlgorithm, KeyCipher, KeyFormat, KeySpec
 from mtls_runner.model.endpoint import ClientSpec, MappedFile, MappedPart, ServerSpec
 from mtls_runner.model.observation import ClientView, HttpResponse, ServerView
 from mtls_runner.model.revocation import CrlSpec, Revocation, RevocationReason
@@ -26,9 +26,7 @@ from mtls_runner.tls.classify import Control, Facts, Judgement, classify
 from tests.named import backend
 
 from ..container_engine import IMAGE, not_here
-from ..pki.describe import authority, leaf, plan
-
-PASSPHRASE = Secret('a "quoted" \\ passphrase: #1')
+from ..pki.describe import GOOD, PASSPHRASE, SERVER, USUAL, authority, plan
 
 
 @pytest.fixture(scope="session")
@@ -43,33 +41,18 @@ def engine() -> Engine:
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory, pool: KeyPool) -> Store:
-    """Good and bad material; each bad certificate differs from ``good`` or ``server`` in one thing."""
-    past = Moment(timedelta(days=-1))
-    good = leaf("good", extended_key_usage=("clientAuth",))
-    server = leaf("server", extended_key_usage=("serverAuth",))
+    """The usual material, and more of which each differs from ``good`` or ``server`` in one thing."""
     des3 = KeySpec(KeyAlgorithm.RSA_2048, KeyFormat.TRADITIONAL, KeyCipher.DES_EDE3_CBC)
     specs = (
-        authority("ca"),
-        authority("other"),
-        authority("twin", subject="CN=ca", subject_key_identifier=False),
-        authority("inter1", issuer="ca"),
-        authority("inter2", issuer="inter1"),
-        good,
-        replace(good, id="foreign", issuer="other"),
-        replace(good, id="twin_leaf", issuer="twin", authority_key_identifier=None),
-        replace(good, id="expired", not_before=Moment(timedelta(days=-2)), not_after=past),
-        replace(good, id="future", not_before=Moment(timedelta(days=1))),
-        replace(good, id="revoked", revoked=Revocation(RevocationReason.KEY_COMPROMISE)),
-        replace(good, id="wrong_usage", extended_key_usage=("serverAuth",)),
-        replace(good, id="own", issuer=None),
-        replace(good, id="below", issuer="inter1"),
-        replace(good, id="deep", issuer="inter2"),
-        replace(good, id="email", subject="1.2.840.113549.1.9.1=a@b.test,CN=good"),
-        server,
-        replace(server, id="locked", passphrase=PASSPHRASE),
-        replace(server, id="locked_des3", passphrase=PASSPHRASE, key=des3),
-        replace(server, id="mismatch", defects=(Defect.KEY_MISMATCH,)),
-        replace(server, id="small", key=KeySpec(KeyAlgorithm.RSA_1024)),
+        *USUAL,
+        authority("lower", issuer="middle"),
+        replace(GOOD, id="revoked", revoked=Revocation(RevocationReason.KEY_COMPROMISE)),
+        replace(GOOD, id="deep", issuer="lower"),
+        replace(GOOD, id="email", subject="1.2.840.113549.1.9.1=a@b.test,CN=good"),
+        replace(SERVER, id="locked", passphrase=PASSPHRASE),
+        replace(SERVER, id="locked_des3", passphrase=PASSPHRASE, key=des3),
+        replace(SERVER, id="mismatch", defects=(Defect.KEY_MISMATCH,)),
+        replace(SERVER, id="small", key=KeySpec(KeyAlgorithm.RSA_1024)),
     )
     crls = {"ca": CrlSpec("ca", "ca", revoked=("revoked",))}
     directory = tmp_path_factory.mktemp("lab")
@@ -150,6 +133,18 @@ def make_server() -> MakeServer:
         return replace(usual, **fields)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def spec(make_server: MakeServer) -> ServerSpec:
+    """What a module's tests share; some have a configuration of their own in its place."""
+    return make_server()
+
+
+@pytest.fixture(scope="module")
+def running(lab: Lab, spec: ServerSpec) -> Iterator[RunningNginx]:
+    with lab.serve(spec) as running:
+        yield running
 
 
 ARTICLE_FILES = (

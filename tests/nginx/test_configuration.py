@@ -22,7 +22,8 @@ from mtls_runner.servers.nginx.write.syntax import DOLLAR, expanding, literal
 from tests.named import tool
 
 from ..container_engine import not_here
-from .conftest import PASSPHRASE, Lab, MakeServer
+from ..pki.describe import PASSPHRASE
+from .conftest import Lab, MakeServer
 
 NASTY = (
     "",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 
 import pytest
 
@@ -37,12 +36,6 @@ def probe(store: Store, address: Address, certificate: str | None) -> tuple[Outc
         assert watch.view(seen, Deadline.after(10)) is None
     judgement = classify(Facts(spec, client, seen, None))
     return judgement.outcome, judgement.reason
-
-
-@pytest.fixture(scope="module")
-def running(lab: Lab, make_server: MakeServer) -> Iterator[RunningNginx]:
-    with lab.serve(make_server()) as running:
-        yield running
 
 
 def test_an_nginx_that_runs_already(lab: Lab, running: RunningNginx) -> None:

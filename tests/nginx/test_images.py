@@ -20,7 +20,8 @@ from mtls_runner.model.observation import Reason
 from tests.named import tool
 
 from ..container_engine import IMAGE, docker_client, not_here
-from .conftest import ARTICLE_FILES, PASSPHRASE, Lab, MakeServer
+from ..pki.describe import PASSPHRASE
+from .conftest import ARTICLE_FILES, Lab, MakeServer
 
 #: What ``.ci/debian-image mtls-run/debian-nginx bookworm nginx`` makes.
 DEBIAN = os.environ.get("MTLS_RUN_DEBIAN_IMAGE", "mtls-run/debian-nginx")

@@ -15,7 +15,8 @@ from mtls_runner.model.traits import Runtime
 from mtls_runner.pki import Store
 from mtls_runner.servers.container.engine import Engine
 
-from .conftest import ARTICLE_FILES, PASSPHRASE, Lab, MakeServer
+from ..pki.describe import PASSPHRASE
+from .conftest import ARTICLE_FILES, Lab, MakeServer
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 
 import pytest
@@ -30,7 +30,7 @@ from mtls_runner.servers.nginx.running import RunningNginx
 from mtls_runner.tls.classify import Facts, classify
 from tests.named import tool
 
-from .conftest import Lab, MakeServer
+from .conftest import Lab
 
 GOOD = ClientSpec(tool("python"), certificate="good", trust=("ca",))
 NOBODY = ClientSpec(tool("python"), certificate=None, trust=("ca",))
@@ -71,17 +71,6 @@ def in_silence(lab: Lab, address: Address) -> None:  # noqa: ARG001
 
 STRANGERS = [by_tls, with_a_good_certificate, in_plain_text, in_silence]
 Stranger = Callable[[Lab, Address], None]
-
-
-@pytest.fixture(scope="module")
-def spec(make_server: MakeServer) -> ServerSpec:
-    return make_server()
-
-
-@pytest.fixture(scope="module")
-def running(lab: Lab, spec: ServerSpec) -> Iterator[RunningNginx]:
-    with lab.serve(spec) as running:
-        yield running
 
 
 @pytest.mark.parametrize("stranger", STRANGERS)

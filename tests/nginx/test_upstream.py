@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import urllib.parse
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -41,12 +40,6 @@ def spec(make_server: MakeServer, tmp_path_factory: pytest.TempPathFactory) -> S
     config.write_text(CONFIG)
     responses = (Response(body=b"the application"), Response(path="/inner/teapot", status=418, body=b"short and stout"))
     return make_server(config, upstreams=("app", "backend"), responses=responses)
-
-
-@pytest.fixture(scope="module")
-def running(lab: Lab, spec: ServerSpec) -> Iterator[RunningNginx]:
-    with lab.serve(spec) as running:
-        yield running
 
 
 def ask(certificate: str | None, path: str = "/", *headers: tuple[str, str]) -> ClientSpec:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -24,17 +23,6 @@ CASES = (
     ("wrong_usage", Reason.WRONG_PURPOSE, 26),
 )
 VERSIONS = (TlsVersion.V1_2, TlsVersion.V1_3)
-
-
-@pytest.fixture(scope="module")
-def spec(make_server: MakeServer) -> ServerSpec:
-    return make_server()
-
-
-@pytest.fixture(scope="module")
-def running(lab: Lab, spec: ServerSpec) -> Iterator[RunningNginx]:
-    with lab.serve(spec) as running:
-        yield running
 
 
 def client(certificate: str | None, *versions: TlsVersion, **fields: object) -> ClientSpec:

@@ -84,6 +84,28 @@ def authority(name: str = "ca", **fields: Unpack[Fields]) -> CertificateSpec:
     return replace(spec, **fields)
 
 
+PASSPHRASE = Secret('a "quoted" \\ passphrase: #1')
+PAST = Moment(timedelta(days=-1))
+GOOD = leaf("good", extended_key_usage=("clientAuth",))
+SERVER = leaf("server", extended_key_usage=("serverAuth",))
+USUAL = (
+    authority("ca"),
+    authority("other"),
+    authority("twin", subject="CN=ca", subject_key_identifier=False),
+    authority("middle", issuer="ca"),
+    GOOD,
+    replace(GOOD, id="foreign", issuer="other"),
+    replace(GOOD, id="twin_leaf", issuer="twin", authority_key_identifier=None),
+    replace(GOOD, id="expired", not_before=Moment(timedelta(days=-2)), not_after=PAST),
+    replace(GOOD, id="future", not_before=Moment(timedelta(days=1))),
+    replace(GOOD, id="wrong_usage", extended_key_usage=("serverAuth",)),
+    replace(GOOD, id="own", issuer=None),
+    replace(GOOD, id="below", issuer="middle"),
+    SERVER,
+)
+"""Good and bad material; each bad certificate differs from ``good`` or ``server`` in one thing."""
+
+
 def plan(*specs: CertificateSpec) -> Mapping[str, CertificateSpec]:
     """By id."""
     return {spec.id: spec for spec in specs}

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from mtls_runner import Case, Overrides, Plan, Status, Verdict, load
 from mtls_runner.engine import RunOptions, run
+from mtls_runner.model.revocation import ResponderSpec
 from mtls_runner.model.verdict import CaseFinished, RunFinished
 from mtls_runner.pki import Store
 from mtls_runner.pki.keys import KeyPool
@@ -57,3 +58,14 @@ def make_store(tmp_path_factory: pytest.TempPathFactory, pool: KeyPool) -> MakeS
         return Store(directory, plan.certificates, start=datetime.now(UTC), pool=pool, crls=plan.crls)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def store(make_store: MakeStore, plan: Plan) -> Store:
+    """Of the module's own ``plan``."""
+    return make_store(plan)
+
+
+@pytest.fixture(scope="module")
+def responders(plan: Plan) -> dict[str, ResponderSpec]:
+    return {spec.id: spec for case in plan.cases for spec in case.server.responders}

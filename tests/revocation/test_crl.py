@@ -72,11 +72,6 @@ def plan() -> Plan:
     return plan_of("nginx/crl.yaml")
 
 
-@pytest.fixture(scope="module")
-def store(make_store: MakeStore, plan: Plan) -> Store:
-    return make_store(plan)
-
-
 def test_a_list_says_who_is_revoked_why_and_since_when(store: Store) -> None:
     text = " ".join(openssl.output("crl", "-noout", "-text", "-in", store.crl(("root",))).split()).replace(" = ", "=")
     entries = dict(

@@ -31,16 +31,6 @@ def plan() -> Plan:
     return plan_of("nginx/ocsp.yaml")
 
 
-@pytest.fixture(scope="module")
-def store(make_store: MakeStore, plan: Plan) -> Store:
-    return make_store(plan)
-
-
-@pytest.fixture(scope="module")
-def responders(plan: Plan) -> dict[str, ResponderSpec]:
-    return {spec.id: spec for case in plan.cases for spec in case.server.responders}
-
-
 # --- what a response says -------------------------------------------------------------------------------------------
 
 

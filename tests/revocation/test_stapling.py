@@ -18,22 +18,12 @@ from mtls_runner.tls.messages import stapled
 
 from ..once import nginx_runtime
 from ..pki import openssl
-from .conftest import MakeStore, each_once, expected, plan_of, verdicts
+from .conftest import each_once, expected, plan_of, verdicts
 
 
 @pytest.fixture(scope="module")
 def plan() -> Plan:
     return plan_of("nginx/stapling.yaml", "nginx", "curl")
-
-
-@pytest.fixture(scope="module")
-def store(make_store: MakeStore, plan: Plan) -> Store:
-    return make_store(plan)
-
-
-@pytest.fixture(scope="module")
-def responders(plan: Plan) -> dict[str, ResponderSpec]:
-    return {spec.id: spec for case in plan.cases for spec in case.server.responders}
 
 
 # --- must-staple, the responder's address ---------------------------------------------------------------------------
