@@ -123,6 +123,45 @@ def test_a_name_that_nginx_looks_for_in_the_certificate_stays(
         assert case["observed"]["status"] == (502 if code else 200)
 
 
+TWO_PORTS = """\
+ca: {}
+leaves: {server: {}, app: {san: NAME}}
+servers:
+  one: {certificate: app, client_auth: none, response: {body: one}}
+  two: {certificate: app, client_auth: none, response: {body: two}}
+  edge:
+    backend: nginx
+    config: nginx.conf
+    certificate: server
+    client_auth: none
+    upstreams: {app: one, "app:9443": two}
+    files: {/s.crt: leaves.server.certificate, /s.key: leaves.server.key, /ca.crt: ca.certificate}
+  front: {like: edge, config: plain.conf, upstreams: ["app:8080", "app:9090"], response: {body: stub}}
+cases:
+  - {name: "8443", server: edge, client: {request: {path: /1}}, expect: {outcome: accepted, status: 200, body: one}}
+  - {name: "9443", server: edge, client: {request: {path: /2}}, expect: {outcome: accepted, status: 200, body: two}}
+  - {name: "8080", server: front, client: {request: {path: /1}}, expect: {outcome: accepted, status: 200, body: stub}}
+  - {name: "9090", server: front, client: {request: {path: /2}}, expect: {outcome: accepted, status: 200, body: stub}}
+"""
+_EDGE = "server { listen 443 ssl; ssl_certificate /s.crt; ssl_certificate_key /s.key;"
+
+
+@pytest.mark.parametrize("runtime", ["process", "container"])
+def test_one_name_has_several_ports(runtime: str, here: Path) -> None:
+    """What is behind each of them is another server; its certificate has to have the name all the same."""
+    (here / "nginx.conf").write_text(
+        f"{_EDGE} proxy_ssl_verify on; proxy_ssl_trusted_certificate /ca.crt; location /1 {{ proxy_pass https://app:8443; }}"
+        " location /2 { proxy_pass https://app:9443; } }"
+    )
+    (here / "plain.conf").write_text(
+        f"{_EDGE} location /1 {{ proxy_pass http://app:8080; }} location /2 {{ proxy_pass http://app:9090; }} }}"
+    )
+    for name, code in (("app", 0), ("elsewhere", 1)):
+        (here / "ports.yaml").write_text(TWO_PORTS.replace("NAME", name))
+        seen = _seen(here / "ports.yaml", "--allow-commands", "--runtime", runtime, code=code)
+        assert [case["observed"]["status"] for case in seen] == [502 if code else 200] * 2 + [200] * 2
+
+
 def test_a_configuration_that_connects_to_no_such_upstream(here: Path) -> None:
     for file in ROOT.glob("proxy-haproxy.*"):
         (here / file.name).write_text(file.read_text().replace("{app: app}", "{elsewhere: app}"))

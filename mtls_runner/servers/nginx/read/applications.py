@@ -10,12 +10,13 @@ from msgspec import Struct
 
 from mtls_runner.model.names import is_address
 
-__all__ = ["Application", "Stated", "Stub", "applications", "is_name", "own_port", "stubs"]
+__all__ = ["Application", "Stated", "Stub", "applications", "is_name", "own_port", "places", "stubs"]
 
 _PASS = re.compile("(proxy|grpc|fastcgi|uwsgi|scgi|memcached)_pass")
 _WHERE = re.compile(r"(?:([a-z]+)://)?(unix:[^:;]+|\[[0-9A-Fa-f:.]+\]|[^/:$\[]+)(?::([0-9]{1,5}))?:?((?:/|$).*)")
 _URL = re.compile(r"(https?|grpcs?)://")
 _TLS = ("https", "grpcs")
+_WITH_PORT = re.compile(r"(\[.*\]|[^:]+):\d+")
 
 
 class Stated(Protocol):
@@ -115,23 +116,39 @@ class Stub(Struct, frozen=True):
     """What answers in the place of an application.
 
     Args:
-        number: of its host among the upstreams, from 1.
+        number: of its upstream, from 1.
+        place: of the first upstream with its host, see :func:`places`.
         scheme: what it speaks.
         port: that it listens on.
     """
 
     number: int
+    place: int
     scheme: str
     port: int
 
 
 def stubs(found: Sequence[Application], upstreams: Sequence[str]) -> Mapping[Application, Stub]:
-    """A stub for each application that the upstreams name: by host, or by host and port."""
-    return {one: stub for one in found for stub in _stubs(one, upstreams)}
+    """A stub for each application that the upstreams name: by host and port, or else by host."""
+    hosts = places(upstreams)
+    return {one: stub for one in found for stub in _stubs(one, upstreams, hosts)}
 
 
-def _stubs(one: Application, upstreams: Sequence[str]) -> Iterator[Stub]:
+def places(upstreams: Sequence[str]) -> Mapping[str, int]:
+    """Each host with the number of the first upstream that has it, from 1: several with other ports are at one address."""
+    found: dict[str, int] = {}
     for number, upstream in enumerate(upstreams, 1):
-        if upstream in (one.host, f"{one.host}:{one.port}", one.argument):
-            yield Stub(number, one.scheme, one.port)
+        found.setdefault(_host(upstream), number)
+    return found
+
+
+def _host(upstream: str) -> str:
+    with_port = _WITH_PORT.fullmatch(upstream)
+    return with_port[1] if with_port is not None else upstream
+
+
+def _stubs(one: Application, upstreams: Sequence[str], hosts: Mapping[str, int]) -> Iterator[Stub]:
+    for named in (one.argument, f"{one.host}:{one.port}", one.host):
+        if named in upstreams:
+            yield Stub(upstreams.index(named) + 1, hosts[_host(named)], one.scheme, one.port)
             return

@@ -32,6 +32,7 @@ _OWN_FILE = str(ROOT / "conf.d" / "00-mtls-run.conf")
 _SIZES = {name: f"{name} 512;" for name in ("map_hash_bucket_size", "server_names_hash_bucket_size")}
 """Their defaults are those of the processor's cache, so that long names start on one machine and not on another."""
 _SAID_PORT = "$mtls_run_server_port"
+_NAME = "$mtls_run_proxy_name"
 _SERVER_PORT = {"$server_port": _SAID_PORT, "${server_port}": f"${{{_SAID_PORT[1:]}}}"}
 _STUBBED_BY_HTTP = ("fastcgi_pass", "uwsgi_pass", "scgi_pass", "memcached_pass")
 _RESOLVED = ("proxy_pass", "grpc_pass", "server")
@@ -92,14 +93,16 @@ class OwnConfiguration(Struct):
         return tuple(one for one in self.stubs.values() if self.server.upstreams[one.number - 1] in self.server.stubs)
 
     def _behind(self) -> tuple[dict[Application, str], str]:
-        """Where servers of the plan are found, and ``upstream`` blocks for the ``http`` level.
+        """Where servers of the plan are found, and what the ``http`` level says for it.
 
         Names stay in what is passed (``$proxy_host``, which the certificate has to have): a container resolves them; elsewhere
-        each is a group.
+        each is a group. A group has one port: what has the same name and another one is passed by address, and keeps its name
+        for the certificate.
         """
         reached = dict(self.server.reached)
         found: dict[Application, str] = {}
         groups: dict[str, str] = {}
+        names: dict[str, str] = {}
         for one, stub in self.stubs.items():
             address = reached.get(self.server.upstreams[stub.number - 1])
             if address is None:
@@ -108,7 +111,13 @@ class OwnConfiguration(Struct):
             resolved = one.directive == "server" or not is_name(one.host) or address.host == one.host
             if not resolved and groups.setdefault(one.host, str(address)) == str(address):
                 found[one] = one.at(one.host)
-        return found, " ".join(f"upstream {name} {{ server {address}; }}" for name, address in groups.items())
+            elif not resolved:
+                names[str(address)] = one.host
+        http = [f"upstream {name} {{ server {address}; }}" for name, address in groups.items()]
+        if names and not any(one.name == "proxy_ssl_name" and around == ("http",) for around, one in self.found):
+            known = " ".join(f"{address} {name};" for address, name in names.items())
+            http.append(f"map $proxy_host {_NAME} {{ default $proxy_host; {known} }} proxy_ssl_name {_NAME};")
+        return found, " ".join(http)
 
     @property
     def proxy_ports(self) -> frozenset[int]:
@@ -209,8 +218,8 @@ class OwnConfiguration(Struct):
         Raises:
             MaterialError: a file can't be read, or made.
         """
-        behind, groups = self._behind()
-        at_http = " ".join(filter(None, (FORMAT_DEFINITION, *self._sizes(), self._map_of_ports(listens), groups, http)))
+        behind, http_behind = self._behind()
+        at_http = " ".join(filter(None, (FORMAT_DEFINITION, *self._sizes(), self._map_of_ports(listens), http_behind, http)))
         mapped = list(mapped_files(self.server, material, str(ROOT)))
         paths = {file.path for file in mapped}
         changes = Changes(

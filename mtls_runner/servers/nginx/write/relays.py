@@ -7,17 +7,15 @@ its responder before anything runs.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
 from mtls_runner.model.revocation import OcspAnswer, ResponderSpec
-from mtls_runner.servers.nginx.read.applications import Stub, is_name
+from mtls_runner.servers.nginx.read.applications import Stub, is_name, places
 from mtls_runner.servers.stubs import APPLICATION_SOCKET, RESPONDER_SOCKET
 
 __all__ = ["RESPONDERS_AT", "UPSTREAM_AT", "relay_hosts", "responder_relay", "stub_at", "upstream_relay"]
 
-_WITH_PORT = re.compile(r"(\[.*\]|[^:]+):\d+")
 UPSTREAM_AT = "/run/mtls-run"
 """Where the upstream stub's directory is mounted."""
 RESPONDERS_AT = "/run/mtls-run-ocsp"
@@ -25,27 +23,18 @@ RESPONDERS_AT = "/run/mtls-run-ocsp"
 
 
 def relay_hosts(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Each name's loopback address inside the container; its own, so that it can't meet the author's ``listen``.
-
-    Of several with one name and other ports (``app:8080``) the first one's address is the name's.
-    """
-    known: dict[str, str] = {}
-    for number, upstream in enumerate(names, 1):
-        with_port = _WITH_PORT.fullmatch(upstream)
-        host = with_port[1] if with_port is not None else upstream
-        if is_name(host):
-            known.setdefault(host, _address(number))
-    return tuple(known.items())
+    """Each name's loopback address inside the container; its own, so that it can't meet the author's ``listen``."""
+    return tuple((host, _address(place)) for host, place in places(names).items() if is_name(host))
 
 
-def _address(number: int) -> str:
-    return f"127.0.66.{number}"
+def _address(place: int) -> str:
+    return f"127.0.66.{place}"
 
 
 def stub_at(stub: Stub, sockets: str = "") -> str:
     """Where nginx finds a stub: on its container's loopback, or at a Unix socket in the folder ``sockets``."""
     if not sockets:
-        return f"{_address(stub.number)}:{stub.port}"
+        return f"{_address(stub.place)}:{stub.port}"
     return f"unix:{sockets}/{stub.number}-{stub.scheme}-{stub.port}.sock"
 
 
