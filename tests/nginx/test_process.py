@@ -281,3 +281,37 @@ def test_clients_that_speak_the_proxy_protocol(tmp_path: Path) -> None:
             in_vain.evidence[1] == "server (nginx log): client sent invalid request while reading client request line"
         )
         assert in_vain.hint.startswith("The client begins with the PROXY protocol (proxy_protocol: v1)")
+
+
+AROUND = """
+ca: {}
+leaves: {server: {}}
+server:
+  backend: nginx
+  config: site.conf
+  client_auth: none
+  files: {/etc/nginx/c.pem: server.chain, /etc/nginx/k.pem: server.key}
+matrix: {server.runtime: [process, container]}
+cases: [{name: a, expect: {outcome: accepted, tls_version: TLS}}]
+"""
+SITE = "server { listen 443 ssl; ssl_certificate c.pem; ssl_certificate_key k.pem; return 204; %s}"
+
+
+@pytest.mark.parametrize(
+    ("site", "version"),
+    [
+        (SITE % "", "TLSv1.3"),
+        (SITE % "ssl_protocols TLSv1.2; ", "TLSv1.2"),
+        ("ssl_protocols TLSv1.2;" + SITE % "", "TLSv1.3"),  # nginx adds them up
+    ],
+)
+def test_a_file_for_conf_d_is_served_as_the_nginx_conf_has_it(
+    tmp_path: Path, nginx_engine: None, site: str, version: str
+) -> None:
+    """The image is made of this machine's package: of TLS both say the same."""
+    del nginx_engine  # only that there is one
+    (tmp_path / "site.conf").write_text(site)
+    plan = load(scenario(tmp_path, AROUND.replace("TLS}", f"{version}}}")), Overrides(allow_commands=True))
+    with Lab(plan) as lab:
+        verdicts = [lab.run(case) for case in plan.cases]
+    assert [(v.status, v.mismatches, v.error) for v in verdicts] == [(Status.PASS, (), "")] * 2

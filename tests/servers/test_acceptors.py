@@ -37,8 +37,7 @@ def accepting(serve: Serve) -> Iterator[tuple[Acceptors, tuple[str, int], list[t
         yield running, address, by
     finally:
         running.close(_SECONDS)
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(address, _SECONDS)
+    assert listener.fileno() < 0  # the port may be somebody else's by now
 
 
 def echo(sock: socket.socket) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -14,6 +15,7 @@ __all__ = ["NginxBuild", "build_in_image"]
 
 _NGINX = re.compile(r"nginx version: \w+/(\S+)")
 _MODULES = re.compile(r"--modules-path=(\S+)")
+_CONFIGURATION = re.compile(r"--conf-path=(\S+)")
 _PREFIX = re.compile(r"--prefix=(\S+)")
 _OPENSSL = re.compile(r"OpenSSL (\d\S+)")
 
@@ -36,9 +38,19 @@ class NginxBuild(Struct, frozen=True):
     @property
     def modules(self) -> str:
         """The folder of its dynamic modules."""
-        found = _MODULES.search(self.told) or _PREFIX.search(self.told)
-        folder = found[1] if found is not None else "/usr/local/nginx"
-        return folder if "--modules-path" in self.told else f"{folder}/modules"
+        found = _MODULES.search(self.told)
+        return found[1] if found is not None else f"{self._prefix}/modules"
+
+    @property
+    def configuration(self) -> Path:
+        """The ``nginx.conf`` that it reads where it is told no other."""
+        found = _CONFIGURATION.search(self.told)
+        return Path(self._prefix, found[1] if found is not None else "conf/nginx.conf")
+
+    @property
+    def _prefix(self) -> str:
+        found = _PREFIX.search(self.told)
+        return found[1] if found is not None else "/usr/local/nginx"
 
     def is_at_least(self, version: str) -> bool:
         """Whether it is of that version or a later one; not, where it doesn't say."""

@@ -173,6 +173,10 @@ def serve_as_process(
     surroundings = _surroundings(directory, nginx)
     options = ["-e", "stderr"] if nginx.build.is_at_least("1.19.5") else []
     own = _read(server)
+    if own is not None:
+        from mtls_runner.servers.nginx.read.around import said_around
+
+        surroundings = replace(surroundings, http=(*surroundings.http, *said_around(nginx.build.configuration, own)))
     wanted = port_inside(server)
     numbers = tuple(dict.fromkeys((wanted, *(own.ports.values() if own is not None else ()))))
     with contextlib.ExitStack() as stack:

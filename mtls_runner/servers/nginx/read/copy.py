@@ -219,7 +219,9 @@ class OwnConfiguration(Struct):
             MaterialError: a file can't be read, or made.
         """
         behind, http_behind = self._behind()
-        at_http = " ".join(filter(None, (FORMAT_DEFINITION, *self._sizes(), self._map_of_ports(listens), http_behind, http)))
+        at_http = " ".join(
+            filter(None, (FORMAT_DEFINITION, *self._sizes(), self._map_of_ports(listens), http_behind, http))
+        )
         mapped = list(mapped_files(self.server, material, str(ROOT)))
         paths = {file.path for file in mapped}
         changes = Changes(
