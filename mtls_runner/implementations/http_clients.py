@@ -324,8 +324,10 @@ def main() -> None:
     """As long as there is something to do."""
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     library = LIBRARIES[sys.argv[1]]
+    importlib.import_module(sys.argv[1])  # takes most of the time of its start
     told: Told = {}
     tell_connections(told, port=library not in LOOK_LATE)
+    print("ready")
     for one in wanted():
         told.update(one)
         print(f"exit {exchange(library, told)}")

@@ -272,10 +272,12 @@ class Stays(Struct, frozen=True):
     Args:
         request: a template of the line that it reads for each.
         done: a regular expression for the line that ends each; its group is the exit code of a program that had made it alone.
+        ready: one for the line that ends its start; ``None``: there is none.
     """
 
     request: str
     done: str
+    ready: str | None = None
 
 
 class DeclaredClient(Struct, frozen=True, eq=False):

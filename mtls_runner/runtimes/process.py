@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sysconfig
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -176,11 +177,12 @@ def start(
 
 
 class Finished(Struct, frozen=True):
-    """A program that has ended: its exit code (negative: the signal's number), and what it wrote."""
+    """A program that has ended: its exit code (negative: the signal's number), what it wrote, and the seconds it took."""
 
     exit_code: int
     output: bytes
     errors: bytes
+    seconds: float
 
     def text(self) -> str:
         """All that it wrote, for people."""
@@ -214,20 +216,22 @@ def finish(
             process = _popen(
                 command, directory, environment or {}, standard_input, files[0].fileno(), files[1].fileno()
             )
+            began = time.monotonic()
             try:
                 with ended_by(process.kill):
                     code = process.wait(max(deadline.remaining(), 0.001))
             except subprocess.TimeoutExpired:
                 code = None
             finally:
+                took = time.monotonic() - began
                 _end(process, signal.SIGKILL)
         output, errors = (_read(path, most) for path in streams)
     finally:
         for path in streams:
             path.unlink(missing_ok=True)
     if code is None:
-        raise Unfinished(Path(command[0]).name, Finished(-signal.SIGKILL, output, errors))
-    return Finished(code, output, errors)
+        raise Unfinished(Path(command[0]).name, Finished(-signal.SIGKILL, output, errors, took))
+    return Finished(code, output, errors, took)
 
 
 class Unfinished(DeadlineExceeded):

@@ -310,24 +310,41 @@ def test_a_client_is_declared_in_place(tmp_path: Path) -> None:
     assert {status for status, _ in _verdicts(path, Overrides())} == {Status.SKIP}
 
 
-@pytest.mark.parametrize(("after", "processes"), [("", 1), ("exit", 3)])
+@pytest.mark.parametrize(
+    ("ready", "before", "after", "processes", "late"),
+    [
+        ("", "", "", 1, 0),
+        ("", "", "exit", 3, 0),
+        ("ready: '^up$', ", "wc -l <processes | grep 2 || sleep 2.7; echo up", "", 1, 0),
+        (
+            "",
+            "wc -l <processes | grep 2 || sleep 2.7; echo up",
+            "",
+            2,
+            1,
+        ),  # half a second more than its `timeout` is too late
+        ("ready: '^up$', ", "echo down; exit 3", "", 3, 3),
+    ],
+    ids=["as usual", "ends", "starts slowly", "starts slowly, untold", "never ready"],
+)
 def test_a_client_that_stays_makes_all_exchanges_and_ends_with_the_lab(
-    tmp_path: Path, after: str, processes: int
+    tmp_path: Path, ready: str, before: str, after: str, processes: int, late: int
 ) -> None:
-    """One that ends after each all the same is started again."""
-    path = _tree(tmp_path, STAYING)
-    good = "  - {name: good, client: {certificate: client, tool: tiny}, expect: accepted}\n"
-    none = "  - {name: none, client: {certificate: null, tool: tiny}, expect: {server-refused: no-certificate}}\n"
+    """One that ends after each all the same is started again; the time of a start that is told is not an exchange's."""
+    path = _tree(tmp_path, STAYING.replace("done:", f"{ready}done:"))
+    good = "  - {name: good, client: {certificate: client, tool: tiny, timeout: 2}, expect: accepted}\n"
+    none = "  - {name: none, client: {certificate: null, tool: tiny, timeout: 2}, expect: {server-refused: no-certificate}}\n"
     text = SCENARIO.replace("{backend: tiny}", "{}").partition("cases:")[0]
     path.write_text(f"{text}cases:\n{good}{none}{good.replace('good', 'again')}")
     client = tmp_path / "implementations" / "tiny" / "client"
     client.write_text(
-        '#!/bin/sh\necho $$ >>"$(dirname "$0")/processes"\nwhile read -r settings; do\n'
-        f'    curl -q -sSi -K "$settings"\n    echo "exit $?"\n    {after}\ndone\n'
+        '#!/bin/sh\ncd "$(dirname "$0")"\necho $$ >>processes\n'
+        f'{before}\nwhile read -r settings; do\n    curl -q -sSi -K "$settings"\n    echo "exit $?"\n    {after}\ndone\n'
     )
     client.chmod(0o755)
     events = list(run([load(path, Overrides(allow_commands=True))], RunOptions(jobs=1)))
-    assert [e.verdict.status for e in events if isinstance(e, CaseFinished)] == [Status.PASS] * 3
+    statuses = [e.verdict.status for e in events if isinstance(e, CaseFinished)]
+    assert [status is Status.PASS for status in statuses] == [False] * late + [True] * (3 - late)
     ran = [int(line) for line in (client.parent / "processes").read_text().split()]
     assert len(ran) == processes
     for process in ran:

@@ -42,6 +42,8 @@ _GRACE_SECONDS = 0.5
 """Beyond the exchange's own limit, for a client that can't be told it."""
 _START_SECONDS = 60.0
 """The same for one that is told it, and begins to count once it runs: starting a JVM or Python takes time of its own."""
+_READY_SECONDS = 10.0
+"""The same for one that runs already, and has to read what it is to do."""
 _GAVE_UP = re.compile(rb"time(?:d )?out|deadline exceeded", re.IGNORECASE)
 
 
@@ -60,7 +62,7 @@ class DeclaredToolClient(Client):
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
         self._expressible: dict[ClientSpec, str | None] = {}
-        self._residents = Residents(declared.stays.done) if declared.stays is not None else None
+        self._residents = Residents(declared.stays.done, declared.stays.ready) if declared.stays is not None else None
 
     def version(self) -> str:
         """Of the program."""
@@ -106,7 +108,6 @@ class DeclaredToolClient(Client):
         """
         seconds = deadline.remaining()
         cache = self._installed.directory()
-        deadline = Deadline.after(seconds)  # building takes time of its own
         here = self._directory(material)
         try:
             with contextlib.ExitStack() as stack:
@@ -116,7 +117,7 @@ class DeclaredToolClient(Client):
                     port = stack.enter_context(reserved_port(user_directory() / "ports", connects=True))
                     known["local_port"] = port
                 command = self._prepared(known, here, cache)
-                wrote = self._run(known, command, here, deadline.within(client.timeout), client.clock)
+                wrote = self._run(known, command, here, min(seconds, client.timeout), client.clock)
         finally:
             shutil.rmtree(here, ignore_errors=True)
         if self._declared.transcript is not None and wrote.trace is not None and not wrote.trace.said_hello:
@@ -154,7 +155,7 @@ class DeclaredToolClient(Client):
         return self._installed.command(self._declared.command, known, cache)
 
     def _run(
-        self, known: Mapping[str, object], command: list[str], here: Path, limit: Deadline, clock: timedelta
+        self, known: Mapping[str, object], command: list[str], here: Path, seconds: float, clock: timedelta
     ) -> Wrote:
         environment = {name: render(text, "argument", known, name) for name, text in self._declared.environment}
         if self._declared.told_port:
@@ -163,18 +164,20 @@ class DeclaredToolClient(Client):
             environment.update(preload(known["local_port"]))
         timed_out = False
         counts = any("timeout" in file.text or "everything" in file.text for file in self._declared.files)
+        more = _GRACE_SECONDS
+        if counts:
+            stays = self._declared.stays
+            more = _READY_SECONDS if stays is not None and stays.ready is not None else _START_SECONDS
         try:
-            done = self._finish(
-                known,
-                command,
-                here,
-                Deadline.after(limit.remaining() + (_START_SECONDS if counts else _GRACE_SECONDS)),
-                moved_clock(clock, environment),
-            )
+            done = self._finish(known, command, here, seconds + more, moved_clock(clock, environment))
         except Unfinished as error:
             done, timed_out = error.partial, True
         return Wrote(
-            done.exit_code, done.output, done.errors, self._trace(here), timed_out or _late(done, limit, counts=counts)
+            done.exit_code,
+            done.output,
+            done.errors,
+            self._trace(here),
+            timed_out or _late(done, seconds, counts=counts),
         )
 
     def _finish(
@@ -182,16 +185,16 @@ class DeclaredToolClient(Client):
         known: Mapping[str, object],
         command: list[str],
         here: Path,
-        limit: Deadline,
+        seconds: float,
         environment: Mapping[str, str],
     ) -> Finished:
         if self._residents is not None and self._declared.stays is not None:
             request = render(self._declared.stays.request, "line", known, "stays.request")
-            return self._residents.exchange(command, environment, request, here.parent, limit)
+            return self._residents.exchange(command, environment, request, here.parent, seconds)
         return finish(
             command,
             here,
-            limit,
+            Deadline.after(seconds),
             environment=environment,
             standard_input=here / "input" if self._declared.input is not None else None,
             most=_MOST,
@@ -215,7 +218,7 @@ class DeclaredToolClient(Client):
         return directory
 
 
-def _late(done: Finished, limit: Deadline, *, counts: bool) -> bool:
+def _late(done: Finished, seconds: float, *, counts: bool) -> bool:
     """It gave up by its own limit; one that ``counts`` says so."""
     gave_up = bool(_GAVE_UP.search(done.output + done.errors)) if counts else True
-    return done.exit_code != 0 and limit.passed and gave_up
+    return done.exit_code != 0 and done.seconds >= seconds and gave_up

@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,15 +20,29 @@ from mtls_runner.runtimes.process import Finished, Program, Unfinished, start
 __all__ = ["Residents"]
 
 _REQUESTS = "requests"
+_START_SECONDS = 60.0
 _END_SECONDS = 3.0
 
 
 class _Resident:
-    """One process. It reads a line for each exchange, and ends what it writes of it with another."""
+    """One process. It reads a line for each exchange, and ends what it writes of it with another.
 
-    def __init__(self, command: Sequence[str], directory: Path, environment: Mapping[str, str]) -> None:
+    Args:
+        done: for the line that ends an exchange.
+        ready: for the line that ends its start; ``None``: there is none.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        directory: Path,
+        environment: Mapping[str, str],
+        done: re.Pattern[str],
+        ready: re.Pattern[str] | None,
+    ) -> None:
         self._stack = contextlib.ExitStack()
         self._made = 0
+        self._done, self._ready = done, ready
         with contextlib.ExitStack() as stack:
             fifo = directory / _REQUESTS
             os.mkfifo(fifo, 0o600)
@@ -39,26 +54,38 @@ class _Resident:
             )
             self._stack = stack.pop_all()
 
-    def exchange(self, request: str, done: re.Pattern[str], deadline: Deadline) -> Finished | None:
+    def exchange(self, request: str, seconds: float) -> Finished | None:
         """What it wrote, and the exit code that it tells; ``None``: it had ended with the exchange before.
 
         Raises:
-            Unfinished: not in time.
+            LabError: it did not start in time.
+            Unfinished: it started, and the exchange did not end in time.
         """
         self._made += 1
-        os.write(self._requests, f"{request}\n".encode())
         lines: list[str] = []
         with ended_by(self._kill):
-            while (line := self._program.log.take(deadline)) is not None:
-                found = done.search(line)
-                if found is not None:
-                    return Finished(int(found[1]), _written(lines), b"")
-                lines.append(line)
+            if self._made == 1 and self._ready is not None:
+                started = self._until(self._ready, Deadline.after(_START_SECONDS), lines)
+                if started is None and not self._program.log.ended:
+                    raise LabError(f"{self._program.name} is not ready after {_START_SECONDS:.0f} s")
+            began = time.monotonic()
+            os.write(self._requests, f"{request}\n".encode())
+            found = self._until(self._done, Deadline.after(seconds), lines)
+        took, written = time.monotonic() - began, "".join(f"{line}\n" for line in lines).encode()
+        if found is not None:
+            return Finished(int(found[1]), written, b"", took)
         if not self._program.log.ended:
-            raise Unfinished(self._program.name, Finished(-signal.SIGKILL, _written(lines), b""))
+            raise Unfinished(self._program.name, Finished(-signal.SIGKILL, written, b"", took))
         if self._made > 1 and not lines:
             return None
-        return Finished(self._program.wait(_END_SECONDS), _written(lines), b"")
+        return Finished(self._program.wait(_END_SECONDS), written, b"", took)
+
+    def _until(self, wanted: re.Pattern[str], deadline: Deadline, lines: list[str]) -> re.Match[str] | None:
+        while (line := self._program.log.take(deadline)) is not None:
+            if found := wanted.search(line):
+                return found
+            lines.append(line)
+        return None
 
     def _kill(self) -> None:
         with contextlib.suppress(LabError):
@@ -74,26 +101,24 @@ class _Resident:
         self._stack.close()
 
 
-def _written(lines: Sequence[str]) -> bytes:
-    return "".join(f"{line}\n" for line in lines).encode()
-
-
 class Residents:
     """Those of one client: as many as there are exchanges at a time, for each command and environment.
 
     Args:
         done: a regular expression for the line that ends an exchange; its group is the exit code.
+        ready: one for the line that ends its start, which has a limit of its own; ``None``: the first exchange has it.
     """
 
-    def __init__(self, done: str) -> None:
+    def __init__(self, done: str, ready: str | None) -> None:
         self._done = re.compile(done)
+        self._ready = re.compile(ready) if ready is not None else None
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
         self._idle: dict[tuple[object, ...], list[_Resident]] = defaultdict(list)
         self._all: list[_Resident] = []
 
     def exchange(
-        self, command: Sequence[str], environment: Mapping[str, str], request: str, base: Path, deadline: Deadline
+        self, command: Sequence[str], environment: Mapping[str, str], request: str, base: Path, seconds: float
     ) -> Finished:
         """One exchange, by a process that is idle or a new one.
 
@@ -101,10 +126,10 @@ class Residents:
             command, environment: of the process.
             request: the line that it reads.
             base: a directory; a new process has its own below it.
-            deadline: when the process is ended.
+            seconds: after which the process is ended.
 
         Raises:
-            LabError: it can't be started.
+            LabError: it can't be started, or not in time.
             Unfinished: it did not end in time.
         """
         kind = (*command, *sorted(environment.items()))
@@ -112,7 +137,7 @@ class Residents:
             resident = self._taken(kind) or self._started(command, base, environment)
             finished = None
             try:
-                finished = resident.exchange(request, self._done, deadline)
+                finished = resident.exchange(request, seconds)
             finally:
                 self._back(kind, resident, usable=finished is not None)
             if finished is not None:
@@ -125,7 +150,7 @@ class Residents:
     def _started(self, command: Sequence[str], base: Path, environment: Mapping[str, str]) -> _Resident:
         directory = base / f"stays-{next(self._numbers)}"
         directory.mkdir(mode=0o700)
-        made = _Resident(command, directory, environment)
+        made = _Resident(command, directory, environment, self._done, self._ready)
         with self._lock:
             self._all.append(made)
         return made

@@ -33,6 +33,7 @@ class Get {
 
     /** A request for each line, which is the path of its settings. */
     static void each(BufferedReader wanted) throws Exception {
+        Lab.say("ready");
         for (String path = wanted.readLine(); path != null; path = wanted.readLine()) {
             Lab lab = new Lab(path);
             Files.writeString(HOSTS, lab.one("host") + " " + lab.one("verify_name") + "\n");

@@ -77,6 +77,7 @@ function exchange(told) {
   });
 }
 
+console.log('ready');
 for await (const path of readline.createInterface({ input: process.stdin })) {
   console.log(`exit ${await exchange(read(path))}`);
 }

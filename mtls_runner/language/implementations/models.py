@@ -130,6 +130,11 @@ class StaysModel(Strict):
         "own would have.",
         examples=["^exit (\\d+)$"],
     )
+    ready: Maybe[Regex] = about(
+        "The line with which it says that it has started, which has a limit of its own; by default the first exchange's has "
+        "to do for that, too.",
+        "^ready$",
+    )
 
 
 class ClientModel(Strict):

@@ -297,7 +297,7 @@ class _Reader:
             transcript=model.transcript,
             told_port=bool(model.told_port),
             input=model.input,
-            stays=Stays(model.stays.request, model.stays.done) if model.stays is not None else None,
+            stays=Stays(model.stays.request, model.stays.done, model.stays.ready) if model.stays is not None else None,
             response=model.response or "facts",
         )
 
