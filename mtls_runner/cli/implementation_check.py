@@ -11,12 +11,14 @@ import click
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from mtls_runner.cli.one_file import live_progress
 from mtls_runner.cli.program import ExitCode
 from mtls_runner.conformance.catalogue import plan_of, scenario_files
 from mtls_runner.engine import RunOptions, run
 from mtls_runner.language import Overrides, load
 from mtls_runner.language.implementations.reading import DIRECTORY
 from mtls_runner.language.tree import known_to
+from mtls_runner.model import plural
 from mtls_runner.model.case import Action, Case, Plan
 from mtls_runner.model.endpoint import ClientSpec, ServerSpec, has_gap
 from mtls_runner.model.implementation import Dialect, Difference, Honours, Implementation, Pattern
@@ -26,6 +28,10 @@ from mtls_runner.model.traits import ClientTraits
 from mtls_runner.model.verdict import CaseFinished, RunFinished, Status, Verdict
 from mtls_runner.tls import verify_reason
 from mtls_runner.tls.dialects import SEEN
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mtls_runner.pki.keys import Progress
 
 __all__ = ["prove"]
 
@@ -84,16 +90,16 @@ class _Proof(Struct):
     def _always(self) -> Iterator[Difference]:
         return (one for one in self.differs if not one.sometimes)
 
-    def run_enough(self, stopped: threading.Event, *, everything: bool) -> None:
+    def run_enough(self, course: _Course, *, everything: bool) -> None:
         """What is needed to see all patterns of its own, and what it says that it does; or everything."""
-        self.run(self.own, stopped)
+        self.run(self.own, course)
         wanted = {one.case for one in self._always()}
         if not everything:
             about = _meanings(self.unseen())
             for number in range(len(self.left)):
-                self.run(self._taken(number, about, wanted), stopped)
+                self.run(self._taken(number, about, wanted), course)
         while self.left and (everything or self.unseen() or self.said - self.proved):
-            self.run(self.left.pop(0), stopped)
+            self.run(self.left.pop(0), course)
 
     def more(self) -> Iterator[Plan]:
         """What may bring it to say what nobody has said yet of its dialect: first what is about that, then all the rest."""
@@ -109,14 +115,15 @@ class _Proof(Struct):
         self.left[number] = replace(plan, cases=tuple(case for case in plan.cases if case not in taken))
         return replace(plan, cases=taken)
 
-    def run(self, plan: Plan, stopped: threading.Event) -> None:
-        """Each case, unless or until somebody has ``stopped`` it all."""
-        for event in run([plan], RunOptions(jobs=_JOBS)) if plan.cases and not stopped.is_set() else ():
+    def run(self, plan: Plan, course: _Course) -> None:
+        """Each case, unless or until somebody has stopped it all."""
+        for event in run([plan], RunOptions(jobs=_JOBS)) if plan.cases and not course.stopped.is_set() else ():
             if isinstance(event, CaseFinished):
                 self._look(event.verdict)
+                course.goes_on(self)
             elif isinstance(event, RunFinished) and event.error:
                 self.broken.append(f"broken: {plan.name}: {event.error}")
-            if stopped.is_set():
+            if course.stopped.is_set():
                 return  # nobody else has the run: it ends, too
 
     def _look(self, verdict: Verdict) -> None:
@@ -153,6 +160,10 @@ class _Proof(Struct):
         if any(step.action is Action.RELOAD for step in case.steps):
             self.proved.add(RELOAD)
 
+    def so_far(self) -> str:
+        """How much of it was run, in a line."""
+        return f"{self.name}, {self.role}: {plural(self.ran, 'case')}"
+
     def lines(self) -> Iterator[str]:
         """What there is to say, for people."""
         yield f"  {self.role}: {self.ran} cases"
@@ -169,6 +180,35 @@ class _Proof(Struct):
         return not (self.broken or self.undeclared or self.unseen() or self.unproved())
 
 
+class _Course:
+    """Of all proofs: whether they go on, and what is told of them meanwhile.
+
+    Args:
+        live: takes what a terminal shows; ``None``: there is none, and a line is written for each proof that ends.
+        total: how many there are.
+    """
+
+    def __init__(self, live: Progress | None, total: int) -> None:
+        self._live = live
+        self._total = total
+        self._done = 0
+        self._lock = threading.Lock()
+        self.stopped = threading.Event()
+
+    def goes_on(self, proof: _Proof) -> None:
+        """A case of it was run."""
+        if self._live is not None:
+            self._live(proof.so_far(), self._done, self._total)
+
+    def ended(self, proof: _Proof) -> None:
+        """There is nothing more to prove, but what its dialect lacks."""
+        with self._lock:
+            self._done += 1
+            if self._live is None and not self.stopped.is_set():
+                click.echo(f"{self._done}/{self._total}  {proof.so_far()}", err=True)
+        self.goes_on(proof)
+
+
 def prove(
     implementations: Sequence[Implementation], tree: Path, *, dialects: bool, everything: bool = False
 ) -> ExitCode:
@@ -183,18 +223,23 @@ def prove(
     SEEN.clear()
     proofs = [proof for implementation in implementations for proof in _proofs(implementation, tree)]
     spoken = {proof.dialect.name: proof.dialect for proof in proofs} if dialects else {}
-    stopped = threading.Event()
-    with ThreadPoolExecutor(_PROOFS, "mtls-run-proof") as executor:
+
+    def proved(proof: _Proof) -> None:
+        proof.run_enough(course, everything=everything)
+        course.ended(proof)
+
+    with live_progress() as live, ThreadPoolExecutor(_PROOFS, "mtls-run-proof") as executor:
+        course = _Course(live, len(proofs))
         try:
-            for _ in executor.map(lambda proof: proof.run_enough(stopped, everything=everything), proofs):
+            for _ in executor.map(proved, proofs):
                 pass
             # By turns: where the dialect does not say who says it, nobody knows who can be brought to.
             speaking = [(proof, proof.more()) for proof in proofs] if dialects else []
             while speaking := [(proof, more) for proof, more in speaking if _sayable(proof)]:
-                turns = executor.map(lambda one: _turn(one[0], one[1], stopped), speaking)
+                turns = executor.map(lambda one: _turn(one[0], one[1], course), speaking)
                 speaking = [one for one, ran in zip(speaking, turns, strict=True) if ran]
         finally:
-            stopped.set()
+            course.stopped.set()
     for proof in proofs:
         click.echo(f"{proof.name}:")
         click.echo("\n".join(proof.lines()))
@@ -207,11 +252,11 @@ def prove(
     return ExitCode.OK if whole else ExitCode.FAILED
 
 
-def _turn(proof: _Proof, more: Iterator[Plan], stopped: threading.Event) -> bool:
+def _turn(proof: _Proof, more: Iterator[Plan], course: _Course) -> bool:
     """Whether there was a plan to run."""
     plan = next((plan for plan in more if plan.cases), None)
     if plan is not None:
-        proof.run(plan, stopped)
+        proof.run(plan, course)
     return plan is not None
 
 

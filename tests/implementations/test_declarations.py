@@ -422,8 +422,10 @@ def test_a_check_of_ones_own_proves_what_it_says_and_finds_what_does_not_hold(
     text = re.sub(r"\n  honours:\n(    .*\n| {15}.*\n)+", "\n", text)
     (tmp_path / "implementations" / "mine" / "implementation.yaml").write_text(text)
     assert main(["implementation", "check", "mine"]) == 1
-    told = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    output, progress = capsys.readouterr()
+    told = [line.strip() for line in output.splitlines()]
     assert told[0] == "mine:"
+    assert progress == f"1/1  mine, {told[1]}\n"  # no terminal: a line for each that ends
     assert told[2:] == [
         "differs, and does not say so: the client's key is of another type: no-connection",
         "unproved setting: differs: by a name that it does not have",
