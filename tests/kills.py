@@ -32,7 +32,7 @@ cases:
   - {{name: one, server: one, client: client, expect: accepted}}
   - {{name: two, server: two, client: client, expect: accepted}}
 """
-_BACKENDS = {"process": ("nginx", "haproxy"), "container": ("nginx",)}
+_BACKENDS = {"process": ("nginx", "haproxy", "lighttpd"), "container": ("nginx",)}
 _SECONDS = 20.0
 _LAB = [sys.executable, "-c", "import sys; from mtls_runner.cli import main; sys.exit(main())"]
 

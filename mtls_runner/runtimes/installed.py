@@ -155,10 +155,14 @@ class Installed:
         return [self._program(arguments[0]), *(argument for argument in arguments[1:] if argument)]
 
     def names(self) -> dict[str, object]:
-        """What commands may name besides: the program that is needed, and the directory of the declaration."""
+        """What templates of a process may name, too: the program that is needed, the declaration's directory, this Python."""
         needs = self._implementation.needs
         directory = str(self._implementation.path.resolve().parent)
-        return {"program": (program_of(needs) if needs is not None else None) or "", "declaration": directory}
+        return {
+            "program": (program_of(needs) if needs is not None else None) or "",
+            "declaration": directory,
+            "python": sys.executable,
+        }
 
     def _program(self, name: str) -> str:
         if "/" not in name:

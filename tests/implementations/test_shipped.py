@@ -152,3 +152,28 @@ def test_apache_redirects_where_it_is_told_and_nowhere_else(tmp_path: Path) -> N
         "elsewhere": (Status.PASS, ""),
         "nowhere": (Status.SKIP, "Apache httpd: it redirects nowhere without a Location"),
     }
+
+
+LARGE = """\
+name: large
+ca: {subject: CN=Root}
+leaves:
+  server: {}
+  small: {usage: client, subject: CN=small}
+  large: {usage: client, subject: CN=large, extensions: {1.3.6.1.4.1.55555.2: {size: 100000}}}
+server: {certificate: server, trust: [ca], responses: {/no: {status: 404}, /: {body: here}}}
+cases:
+  - {name: small, client: {certificate: small, tls: TLSv1.2}, expect: {outcome: accepted, client_subject: CN=small, body: here}}
+  - {name: large, client: {certificate: large, tls: TLSv1.2}, expect: {outcome: accepted, client_subject: CN=large, body: here}}
+  - {name: elsewhere, client: {certificate: large, tls: TLSv1.2, request: {path: /no}}, expect: {outcome: accepted, status: 404}}
+"""
+
+
+def test_what_answers_behind_lighttpd_has_a_certificate_of_any_size_and_answers_by_path(tmp_path: Path) -> None:
+    """100 kB are more than a CGI script's environment holds."""
+    if (why := absent("lighttpd-server")) is not None:
+        pytest.skip(why)
+    (tmp_path / "large.yaml").write_text(LARGE)
+    events = run([load(tmp_path / "large.yaml", Overrides(backend="lighttpd", tool="curl"))])
+    ended = {event.verdict.case.name: event.verdict for event in events if isinstance(event, CaseFinished)}
+    assert [verdict.status for verdict in ended.values()] == [Status.PASS] * 3, [v.mismatches for v in ended.values()]

@@ -103,7 +103,7 @@ class DeclaredBackend(ServerBackend):
     def _unwritable(self, server: ServerSpec) -> str | None:
         if server.option("config"):
             return None
-        known = placeholders(server)
+        known = {**placeholders(server), **self._installed.names()}
         try:
             for file in self._declared.files:
                 render(file.text, file.syntax, known, file.name)
@@ -195,7 +195,10 @@ class DeclaredBackend(ServerBackend):
                 return self._own(replace(described, reached=server.reached), material, here)
             place = ProgramDirectory(here, str(here))
             generation = next(generations) if told else 0
-            known = variables(described, material, place, address, cache, application, generation)
+            known = {
+                **variables(described, material, place, address, cache, application, generation),
+                **self._installed.names(),
+            }
             write_rendered(self._declared, place, known, told=told)
             return known
 
