@@ -136,12 +136,16 @@ def check(names: Sequence[str], *, everything: bool = False) -> ExitCode:
 _START = """\
 # A server (or client) for mtls-run; docs/implementations.md says what every key means, `mtls-run schema implementation`
 # prints the schema. Name it in a scenario by `backend: {name}`, and run that with --allow-commands: it runs a command of yours.
+#
+# One that comes with mtls-run may be like it: `mtls-run implementation show stunnel` says where its file lies.
 name: {name}
 needs: {{command: {name}}}                    # on PATH; add debian: or pypi: to say what to install
 version: {{command: [{name}, --version], match: '(\\d+\\.[\\d.]+)'}}
 server:
   # In the foreground. {{{{dir}}}} is a private directory, {{{{address}}}} where to listen.
   command: [{name}, '{{{{dir}}}}/{name}.conf']
+  # Where it only ends TLS in front of somebody else, who is then at {{{{application}}}}; else its files say what it answers.
+  # answers: application
   dialect: openssl                          # how its TLS library words refusals: openssl, boringssl, go, jsse,
                                             # rustls, nss or gnutls
   files:
@@ -152,11 +156,13 @@ server:
         certificate = {{{{certificate}}}}
         key = {{{{key}}}}
         trust = {{{{trust}}}}
+        # Lists are written as the file has them: {{% for version in tls %}} {{{{version}}}}{{% endfor %}}
   honours:                                  # a positive list: a case that asks for more is skipped
     client_auth: [required]
     tls: [TLSv1.2, TLSv1.3]
   log:
-    # How a line names the client's port. Without it, the lab makes one connection at a time.
+    # How a line names the client's port. Without it, the lab makes one connection at a time; leave it out where a connection
+    # can end the process that serves others, too.
     # connection: 'port={{{{client_port}}}}\\b'
     # A line after which nothing comes about its connection, so that nobody waits for more.
     # ended: '^closed'

@@ -26,6 +26,7 @@ from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.traits import ClientTraits
 from mtls_runner.model.verdict import CaseFinished, RunFinished, Status, Verdict
+from mtls_runner.reporters import one_line
 from mtls_runner.tls import verify_reason
 from mtls_runner.tls.dialects import SEEN
 
@@ -73,7 +74,7 @@ class _Proof(Struct):
     left: list[Plan]
     ran: int = 0
     broken: list[str] = field(default_factory=list)
-    undeclared: dict[str, None] = field(default_factory=dict)
+    undeclared: dict[str, tuple[str, ...]] = field(default_factory=dict)
     proved: set[str] = field(default_factory=set)
     differed: set[str] = field(default_factory=set)
 
@@ -144,7 +145,9 @@ class _Proof(Struct):
             self.broken.append(f"broken: {case.name}: {verdict.error.splitlines()[0]}")
             return
         if observed is not None and "outcome" in {mismatch.path for mismatch in verdict.mismatches}:
-            self.undeclared[f"differs, and does not say so: {case.written}: {observed}"] = None
+            self.undeclared.setdefault(
+                f"differs, and does not say so: {case.written}: {observed}", tuple(_evidence(verdict))
+            )
         if not _as_meant(verdict):
             return
         version = verdict.observation.tls_version if verdict.observation is not None else None
@@ -167,7 +170,10 @@ class _Proof(Struct):
     def lines(self) -> Iterator[str]:
         """What there is to say, for people."""
         yield f"  {self.role}: {self.ran} cases"
-        yield from (f"    {line}" for line in (*self.broken, *self.undeclared))
+        yield from (f"    {line}" for line in self.broken)
+        for line, evidence in self.undeclared.items():
+            yield f"    {line}"
+            yield from (f"      {fact}" for fact in evidence)
         yield from (f"    unseen pattern: {pattern.match}  {pattern.place}" for pattern in self.unseen())
         yield from (f"    unproved setting: {setting}" for setting in self.unproved())
         yield (
@@ -317,6 +323,14 @@ def _catalogue(overrides: Overrides, tool: ClientTraits) -> list[Plan]:
 
 def _caused(patterns: Sequence[Pattern]) -> Iterator[Pattern]:
     return (pattern for pattern in patterns if not set(pattern.reasons) & set(_BY_CHANCE))
+
+
+def _evidence(verdict: Verdict) -> Iterator[str]:
+    """What was expected, and what both ends saw, for people."""
+    expected = [mismatch.expected for mismatch in verdict.mismatches if mismatch.path == "outcome"]
+    yield f"expected: {', '.join(map(str, expected))}"
+    if verdict.observation is not None:
+        yield from map(one_line, verdict.observation.evidence)
 
 
 def _as_meant(verdict: Verdict) -> bool:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 from msgspec import Struct
+from msgspec.structs import replace
 
 from mtls_runner.cli import STOP, Stop
-from mtls_runner.cli.choose import Choice, NothingChosen, chosen
+from mtls_runner.cli.choose import Choice, NothingChosen, chosen, overrides
 from mtls_runner.cli.program import Barrier, ExitCode, worst
 from mtls_runner.errors import MtlsRunError, ScenarioError, UsageError
 from mtls_runner.language.tree import TreeSettings, tree_settings
@@ -279,10 +280,8 @@ def _run(plans: list[Plan], choice: Choice, request: RunRequest, stream: TextIO)
     ledger.keep()
     if audience.gone:
         return ExitCode.PIPE_CLOSED
-    if end is not None and end.counts and set(end.counts) == {Status.SKIP} and choice.backend is None:
-        other = _another_backend(plans)
-        if other:
-            stream.write(f"every case was skipped; on another backend none is: --backend {other}\n")
+    if end is not None and end.counts and set(end.counts) == {Status.SKIP}:
+        stream.write(_way_out(plans, choice))
     codes = [_code(end) if end is not None else ExitCode.BROKEN]
     if audience.broken:
         codes.append(ExitCode.BROKEN)
@@ -298,6 +297,27 @@ def _jobs(plans: Sequence[Plan], request: RunRequest) -> int:
     runtimes |= {case.client.tool.runtimes for case in cases if case.client is not None}
     embedded = all(Runtime.EMBEDDED in each for each in runtimes)
     return 2 if embedded and not request.fail_fast and (os.cpu_count() or 1) > 1 else 1
+
+
+def _way_out(plans: Sequence[Plan], choice: Choice) -> str:
+    """What to type where every case was skipped, as a line; ``""``: nobody knows."""
+    from mtls_runner.engine.lab import Lab
+    from mtls_runner.language import load
+
+    if not choice.allow_commands:
+        consented = replace(overrides(choice), allow_commands=True)
+        waits = [plan for plan in plans if any(map(_waits_for_consent, plan.cases))]
+        if waits:
+            labs = [Lab(load(plan.path, consented)) for plan in waits if plan.path.is_file()]
+            helps = any(lab.cannot(case) is None for lab in labs for case in lab.plan.cases)
+            return "every case was skipped; with --allow-commands some are not\n" if helps else ""
+    other = _another_backend(plans) if choice.backend is None else ""
+    return f"every case was skipped; on another backend none is: --backend {other}\n" if other else ""
+
+
+def _waits_for_consent(case: Case) -> bool:
+    ends = (case.server.backend, case.client.tool if case.client is not None else None)
+    return any(end is not None and "--allow-commands" in (end.missing() or "") for end in ends)
 
 
 def _another_backend(plans: Sequence[Plan]) -> str:

@@ -45,7 +45,7 @@ class Problems:
         self, document: Document, loc: Loc, message: str, expected: str = "", suggestion: str = "", *, key: bool = False
     ) -> None:
         """An error at the value (or key) of ``loc``."""
-        self._add(document, Diagnostic(message, document.span(loc, key=key), expected, suggestion))
+        self.found(document.text, Diagnostic(message, document.span(loc, key=key), expected, suggestion))
 
     def absent(self, document: Document, loc: Loc, message: str, expected: str = "") -> None:
         """An error about something that is missing, at what it is missing from."""
@@ -54,7 +54,7 @@ class Problems:
 
     def warning(self, document: Document, loc: Loc, message: str, expected: str = "", *, key: bool = False) -> None:
         """A warning at the value (or key) of ``loc``."""
-        self._add(document, Diagnostic(message, document.span(loc, key=key), expected, severity=Severity.WARNING))
+        self.found(document.text, Diagnostic(message, document.span(loc, key=key), expected, severity=Severity.WARNING))
 
     def unknown(self, document: Document, loc: Loc, what: str, given: str, choices: Iterable[str]) -> None:
         """An id that names nothing."""
@@ -64,10 +64,11 @@ class Problems:
         expected = f"one of: {', '.join(names)}" if names else "there is none in this file"
         self.error(document, loc, f"there is no {what} '{without_secrets(given)}'", expected, meant(given, names))
 
-    def _add(self, document: Document, found: Diagnostic) -> None:
+    def found(self, text: str, diagnostic: Diagnostic) -> None:
+        """Something that was found in this text of a file, without the secrets that stand there."""
         from mtls_runner.snippet.masking import discreet
 
-        self.add([discreet(found, document.text)])
+        self.add([discreet(diagnostic, text)])
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:

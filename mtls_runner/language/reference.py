@@ -54,6 +54,7 @@ from mtls_runner.model.endpoint import ClientAuth, TlsVersion
 from mtls_runner.model.implementation import Honours, Implementation
 from mtls_runner.model.observation import Outcome
 from mtls_runner.registry import DECLARATION
+from mtls_runner.runtimes.template_names import CLIENT, COMMAND, ROWS, SERVER
 from mtls_runner.tls import REASONS
 
 __all__ = ["PAGE", "PAGES", "TABLES", "filled", "main"]
@@ -98,14 +99,14 @@ TABLES: Mapping[str, type[BaseModel]] = {
 }
 #: Models whose keys the text itself explains.
 IN_WORDS: tuple[type[BaseModel], ...] = (Expect, KeyUsage, ReloadStep, San, Usage, Where)
-_BLOCK = re.compile(r"(<!-- (keys|reasons|servers|clients)(?:: (\w+))? -->\n).*?(<!-- end -->)", re.DOTALL)
+_BLOCK = re.compile(r"(<!-- (keys|reasons|servers|clients|names)(?:: (\w+))? -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def filled(text: str) -> str:
     """The page with every table as the models have it now."""
 
     def table(match: re.Match[str]) -> str:
-        whole = {"reasons": _reasons, "servers": _servers, "clients": _clients}
+        whole = {"reasons": _reasons, "servers": _servers, "clients": _clients, "names": _names}
         lines = whole[match[2]]() if match[2] in whole else _keys(TABLES[match[3]])
         return match[1] + "\n".join(lines) + "\n" + match[4]
 
@@ -132,6 +133,14 @@ def _reasons() -> Iterator[str]:
 def _shipped() -> Iterator[Implementation]:
     for path in sorted(DIRECTORY.glob(f"*/{DECLARATION}")):
         yield shipped(path)
+
+
+def _names() -> Iterator[str]:
+    yield "| name | where | what it is |"
+    yield "|---|---|---|"
+    for row in ROWS:
+        where = " and ".join(sorted(row.where & {SERVER, CLIENT, COMMAND}, reverse=True))
+        yield f"| {', '.join(f'`{name}`' for name in row.names)} | {where} | {row.what} |"
 
 
 def _servers() -> Iterator[str]:

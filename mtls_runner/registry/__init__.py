@@ -57,7 +57,7 @@ DECLARED = os.path.join(os.path.dirname(os.path.dirname(__file__)), "implementat
 DECLARATION = "implementation.yaml"
 CONSENT_VARIABLE = "MTLS_RUN_ALLOW_COMMANDS"
 #: Why something is skipped that nobody who is not the scenario has consented to.
-NO_CONSENT = "{what}: --allow-commands (or " + CONSENT_VARIABLE + "=1, or pytest's mtls_allow_commands) lets it"
+NO_CONSENT = "{what}, which needs --allow-commands (or " + CONSENT_VARIABLE + "=1, or pytest's mtls_allow_commands)"
 
 T = TypeVar("T", "BackendTraits", "ClientTraits", "ReporterTraits")
 

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from mtls_runner.errors import LabError, did_you_mean
+from mtls_runner.errors import LabError
 
 if TYPE_CHECKING:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-__all__ = ["SYNTAXES", "Inexpressible", "render"]
+__all__ = ["SYNTAXES", "Inexpressible", "Mistake", "mistakes", "render"]
 
 _PLAIN = re.compile(r"[A-Za-z0-9./_:@%+=,~-]*")
 _NOT_IN_A_LINE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -27,22 +27,27 @@ class Inexpressible(Exception):
     """A value that a syntax has no way to write."""
 
 
+class _Unwritable(Inexpressible):
+    """The same, found by the syntax: the file is to be named."""
+
+
 def _plain(value: str) -> str:
     if not _PLAIN.fullmatch(value):
-        raise Inexpressible(f"{value!r} has characters that its configuration might take for its own")
+        odd = "".join(dict.fromkeys(_PLAIN.sub("", value)))
+        raise _Unwritable(f"{value!r} has characters ({odd!r}) that its configuration might take for its own")
     return value
 
 
 def _line(value: str) -> str:
     if _NOT_IN_A_LINE.search(value) or value != value.strip():
-        raise Inexpressible(f"{value!r} does not fit on a line of its configuration")
+        raise _Unwritable(f"{value!r} does not fit on a line of its configuration")
     return value
 
 
 def _haproxy(value: str) -> str:
     """HAProxy's configuration manual, 2.2 Quoting and escaping."""
     if _NOT_IN_A_LINE.search(value):
-        raise Inexpressible(f"HAProxy's configuration can't hold {value!r}")
+        raise _Unwritable(f"HAProxy's configuration can't hold {value!r}")
     escaped = "".join(one if _HAPROXY_PLAIN.match(one) or ord(one) > 0x7F else f"\\{one}" for one in value)
     return escaped or '""'
 
@@ -50,7 +55,7 @@ def _haproxy(value: str) -> str:
 def _apache(value: str) -> str:
     """``ap_getword_conf`` in server/util.c; ``${…}`` is expanded before that, and has no escape."""
     if _NOT_IN_A_LINE.search(value) or "${" in value:
-        raise Inexpressible(f"Apache's configuration can't hold {value!r}")
+        raise _Unwritable(f"Apache's configuration can't hold {value!r}")
     if value and _PLAIN.fullmatch(value):
         return value
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
@@ -59,7 +64,7 @@ def _apache(value: str) -> str:
 
 def _argument(value: str) -> str:
     if "\0" in value:
-        raise Inexpressible("an argument can't hold a NUL byte")
+        raise _Unwritable("an argument can't hold a NUL byte")
     return value
 
 
@@ -115,8 +120,43 @@ def _refuse(reason: str) -> str:
     raise Inexpressible(reason)
 
 
-def _no_such(name: str, variables: Mapping[str, object]) -> str:
-    return f"there is no name {name!r} in templates{did_you_mean(name, variables)}"
+class Mistake(NamedTuple):
+    """What is wrong with a template, whatever it will be given.
+
+    Args:
+        message: for who wrote it.
+        line: of the template, from 1.
+        word: that is wrong; ``""``: the line itself.
+        known: what the word could have been.
+    """
+
+    message: str
+    line: int
+    word: str = ""
+    known: Collection[str] = ()
+
+
+def mistakes(text: str, names: Collection[str]) -> Iterator[Mistake]:
+    """Names and filters that there are not, each once; or why it is no template."""
+    if "{" not in text:
+        return
+    from jinja2 import TemplateSyntaxError, nodes
+    from jinja2.meta import find_undeclared_variables
+
+    environment = _environment("argument")
+    try:
+        tree = environment.parse(text)
+        filters = [node for node in tree.find_all(nodes.Filter) if node.name not in environment.filters]
+        for name in dict.fromkeys(node.name for node in filters):
+            line = next(node.lineno for node in filters if node.name == name)
+            yield Mistake(f"there is no filter '{name}' in templates", line, name, environment.filters)
+        unknown = set() if filters else find_undeclared_variables(tree) - {*names, *environment.globals}
+    except TemplateSyntaxError as error:
+        yield Mistake(f"this is no template: {error.message}", error.lineno)
+        return
+    places = {node.name: node.lineno for node in reversed(list(tree.find_all(nodes.Name)))}
+    for name in sorted(unknown, key=lambda name: places[name]):
+        yield Mistake(f"there is no name '{name}' in templates", places[name], name, names)
 
 
 def render(text: str, syntax: str, variables: Mapping[str, object], name: str) -> str:
@@ -134,15 +174,12 @@ def render(text: str, syntax: str, variables: Mapping[str, object], name: str) -
     """
     if "{" not in text:
         return text
-    from jinja2 import TemplateError, UndefinedError
-    from jinja2.meta import find_undeclared_variables
+    from jinja2 import TemplateError
 
-    environment = _environment(syntax)
     try:
-        return environment.from_string(text).render(variables)
-    except UndefinedError as error:
-        unknown = sorted(find_undeclared_variables(environment.parse(text)) - {*variables, *environment.globals})
-        raise LabError(f"{name}: {_no_such(unknown[0], variables) if unknown else error.message}") from error
+        return _environment(syntax).from_string(text).render(variables)
+    except _Unwritable as error:
+        raise Inexpressible(f"{name}: {error}") from error
     except TemplateError as error:
         line = getattr(error, "lineno", None)
         where = f"{name}, line {line}" if line else name

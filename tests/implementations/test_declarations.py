@@ -8,9 +8,12 @@ import pytest
 
 from mtls_runner import Overrides, ScenarioError, Status, UsageError, load, run
 from mtls_runner.cli import main
+from mtls_runner.clients.declared.variables import placeholders as client_names
 from mtls_runner.engine import RunOptions
-from mtls_runner.language.implementations.reading import DIRECTORY
+from mtls_runner.language.implementations.reading import DIRECTORY, read_implementation
 from mtls_runner.model.verdict import CaseFinished
+from mtls_runner.runtimes.template_names import CLIENT, SERVER, names_of
+from mtls_runner.servers.declared.variables import placeholders as server_names
 
 SCENARIO = """\
 name: own
@@ -56,6 +59,17 @@ def test_a_trees_own_declaration_runs_with_consent_and_not_without(tmp_path: Pat
     for status, why in _verdicts(path, Overrides()):
         assert status is Status.SKIP
         assert "--allow-commands" in why
+
+
+def test_where_consent_is_missing_it_is_what_is_offered(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And not where it helps nobody: the program is missing."""
+    path = _tree(tmp_path)
+    assert main([str(path)]) == 5
+    assert capsys.readouterr().out.endswith("every case was skipped; with --allow-commands some are not\n")
+    declaration = path.parents[1] / "implementations" / "tiny" / "implementation.yaml"
+    declaration.write_text(DECLARATION.replace("{command: openssl}", "{command: no-such}"))
+    assert main([str(path)]) == 5
+    assert "every case was skipped" not in capsys.readouterr().out
 
 
 def test_a_module_of_this_python_is_what_is_needed(tmp_path: Path) -> None:
@@ -125,6 +139,12 @@ MISTAKES = [
     ("reload: {done: x}", "reload:", "one of: signal, file"),
     ("reload: {file: a.conf, done: x}", "file: a.conf", "there is no file 'a.conf'"),
     ("comand: [x]", "comand: [x]", "did you mean 'command'"),
+    ("check: [x, '{{ dir }}', '-{{adress}}']", "        ^^^^^^\n", "did you mean 'address'"),
+    ("check: [x, '{{ alpn | jion(1) }}']", "        ^^^^\n", "did you mean 'join'"),
+    ("check: [x, '{% if key %}']", "            ^^^^^^^^^^^^^^\n", "this is no template: Unexpected end"),
+    ("environment: {X: '{{declaration}}'}", "   ^^^^^^^^^^^\n", "no name 'declaration'"),
+    ("files: {a.conf: {content: '{{ trsut or x }}'}}", "   ^^^^^\n", "did you mean 'trust'"),
+    ("files: {a.conf: {content: '{{ url }}'}}", "   ^^^\n", "no name 'url'"),
 ]
 
 
@@ -155,6 +175,39 @@ def test_mistakes_of_clients_that_stay_have_a_place(
     told = "".join(capsys.readouterr())
     assert shown in told
     assert message in told
+
+
+def test_mistakes_in_templates_of_several_lines_have_a_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a block below its mark, and in a file of its own; a name in the text around is not meant, and a loop's is known."""
+    block = (
+        "  files:\n    a.conf:\n      content: |\n        kye =\n        {% for one in tls %}{{one}}{% endfor %}\n"
+        "        kye = {{kye}}\n    b.conf: {template: b.j2}\n"
+    )
+    path = _tree(tmp_path, DECLARATION.split("  answers:")[0] + block)
+    folder = tmp_path / "implementations" / "tiny"
+    (folder / "b.j2").write_text("tls\n  {{ tls_mxa }}\n{% endfor %}\n")
+    for count in (2, 3):
+        assert main(["run", str(path)]) == 2
+        told = "".join(capsys.readouterr())
+        assert "implementation.yaml:12:17: error: there is no name 'kye'" in told, told
+        assert "= did you mean 'key'?" in told
+        place, why = (
+            ("3:1", "this is no template: ") if count == 2 else ("2:6", "there is no name 'tls_mxa' in templates")
+        )
+        assert f"b.j2:{place}: error: {why}" in told, told
+        (folder / "b.j2").write_text("tls\n  {{ tls_mxa }}\n")
+
+
+def test_templates_may_name_what_the_documentation_has(tmp_path: Path) -> None:
+    """No more and no less; and those that come with the lab, which are not looked at in each run, name nothing else."""
+    (case, *_) = load(_tree(tmp_path), Overrides(allow_commands=True)).cases
+    assert case.client is not None
+    assert set(server_names(case.server)) == set(names_of(SERVER))
+    assert set(client_names(case.client)) == set(names_of(CLIENT))
+    for declaration in DIRECTORY.glob("*/implementation.yaml"):
+        read_implementation(declaration)
 
 
 def test_a_declaration_that_says_nothing(tmp_path: Path) -> None:
@@ -359,6 +412,7 @@ def test_a_client_that_stays_makes_all_exchanges_and_ends_with_the_lab(
         ("    dialect: openssl\n", "", "'dialect' is missing"),
         ("    dialect: openssl\n", "    dialect: openssl\n    commnd: x\n", "did you mean 'command'"),
         ("[./service,", "[python3, service,", "expected: {{declaration}}/service"),
+        ("'{{address}}'", "'{{adress}}'", "did you mean 'address'?"),
     ],
 )
 def test_mistakes_in_place_have_a_place(
@@ -374,7 +428,6 @@ def test_mistakes_in_place_have_a_place(
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ("[./service, '{{adress}}'", "no name 'adress' in templates; did you mean 'address'?"),
         ("[./own.yaml, '{{address}}'", "'./own.yaml' is not executable: chmod +x, or"),
         ("[./servize, '{{address}}'", "there is no program './servize'"),
     ],
@@ -426,7 +479,9 @@ def test_a_check_of_ones_own_proves_what_it_says_and_finds_what_does_not_hold(
     told = [line.strip() for line in output.splitlines()]
     assert told[0] == "mine:"
     assert progress == f"1/1  mine, {told[1]}\n"  # no terminal: a line for each that ends
-    assert told[2:] == [
+    assert told[3].startswith("expected: ")
+    assert any(line.startswith("client (mine ") for line in told)
+    assert [line for line in told[2:] if " (" not in line and not line.startswith("expected")] == [
         "differs, and does not say so: the client's key is of another type: no-connection",
         "unproved setting: differs: by a name that it does not have",
         "client: 0 unseen patterns, 1 unproved settings, 0 broken cases",

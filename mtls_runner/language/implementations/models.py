@@ -111,7 +111,7 @@ class ServerModel(Strict):
     start: Many[PatternModel] = about("Lines that say why it can't start, before the dialect's.", [])
     differs: Many[DifferenceModel] = about(
         "Cases of the catalogue that end otherwise here than at nearly everybody's; `check` proves them, and names others.",
-        [{"case": "a client with a weak key", "outcome": "accepted"}],
+        [{"case": "server.with-a-weak-key", "outcome": "server-started"}],
     )
     container: Maybe[ContainerModel] = about(
         "How it runs in a container; without it, only as a process.", {"image": "haproxy:3.0"}

@@ -187,7 +187,8 @@ class LogModel(Strict):
     refused: Many[PatternModel] = about("Lines of the program's own about refusals, before the dialect's.", [])
     facts: Many[Regex] = about(
         "Regular expressions whose named groups say what the server saw: certificate (base64 of DER), subject, verify "
-        "(SUCCESS, NONE), tls, cipher, server_name, method, path, resumed.",
+        "(SUCCESS, NONE), no_certificate (there when none came), tls, cipher, alpn, server_name, method, path, resumed; and "
+        "process, by which a reload shows.",
         "subject={(?P<subject>[^}]*)}",
     )
     ended: Maybe[Regex] = about("A line after which nothing comes about its connection.", "^closed")
@@ -225,7 +226,7 @@ class ContainerModel(Strict):
 class DifferenceModel(Strict):
     """A case of the catalogue that ends otherwise here than at nearly everybody's."""
 
-    case: Text = Field(description="Its name (`mtls-run conformance`).", examples=["a client with a weak key"])
+    case: Text = Field(description="Its name, as `check` prints it.", examples=["server.with-a-weak-key"])
     outcome: Annotated[Outcome, word(_OUTCOMES, "an outcome")] = Field(
         description="What comes of it.", examples=["accepted"]
     )

@@ -28,6 +28,7 @@ from mtls_runner.language.implementations.parts import (
     ReloadModel,
     VersionModel,
 )
+from mtls_runner.language.implementations.templates import check_beside, check_within
 from mtls_runner.model.endpoint import ClientAuth, TlsVersion
 from mtls_runner.model.implementation import (
     Build,
@@ -46,6 +47,7 @@ from mtls_runner.model.implementation import (
     Stays,
     Version,
 )
+from mtls_runner.runtimes.template_names import BUILD, CLIENT, COMMAND, CONTAINER, SERVER, names_of
 
 __all__ = ["DIRECTORY", "dialect", "in_place", "read_implementation", "shipped"]
 
@@ -93,7 +95,7 @@ def read_implementation(path: Path, *, name: str = "", shipped: bool = False) ->
         model = ImplementationModel.model_validate(document.value)
     except ValidationError as error:
         raise ScenarioError([*document.problems, *diagnose(error, document, ImplementationModel)]) from None
-    reader = _Reader(document)
+    reader = _Reader(document, trusted=shipped)
     made = reader.implementation(model, name or path.resolve().parent.name, shipped=shipped)
     reader.problems.add(document.problems)
     if reader.problems.errors:
@@ -129,10 +131,17 @@ def _patterns(document: Document, models: Sequence[PatternModel] | None, loc: Lo
 
 
 class _Reader:
-    """Reads the files beside a declaration, too; what is wrong with them is said where they are named."""
+    """Reads the files beside a declaration, too; what is wrong with them is said where they are named.
 
-    def __init__(self, document: Document, problems: Problems | None = None) -> None:
+    Args:
+        document: the declaration.
+        problems: where to say so.
+        trusted: its templates are tested, and not looked at.
+    """
+
+    def __init__(self, document: Document, problems: Problems | None = None, *, trusted: bool = False) -> None:
         self._document = document
+        self._trusted = trusted
         self.problems = Problems() if problems is None else problems
 
     def implementation(self, model: ImplementationModel, name: str, *, shipped: bool) -> Implementation:
@@ -146,7 +155,7 @@ class _Reader:
             path=self._document.path,
             about=model.description or "",
             needs=self._needs(model.needs, ("needs",)) if model.needs is not None else None,
-            version=_version(model.version),
+            version=self._version(model.version),
             build=self._build(model.build) if model.build is not None else None,
             server=self.server(model.server, ("server",)) if model.server is not None else None,
             client=self.client(model.client, ("client",)) if model.client is not None else None,
@@ -161,8 +170,16 @@ class _Reader:
             )
         return Needs(tuple(model.command or ()), model.module, model.debian, model.pypi)
 
+    def _version(self, model: VersionModel | None) -> Version | None:
+        if model is None:
+            return None
+        self._check_templates(model.command, ("version", "command"), BUILD, COMMAND)
+        return Version(tuple(model.command), model.match, model.library)
+
     def _build(self, model: BuildModel) -> Build:
         needs = self._needs(model.needs, ("build", "needs"))
+        self._check_templates(model.command, ("build", "command"), BUILD, COMMAND)
+        self._check_templates(model.environment, ("build", "environment"), BUILD)
         return Build(tuple(model.command), needs, model.output, tuple((model.environment or {}).items()))
 
     def _sources(self, build: BuildModel | None) -> Iterator[tuple[str, str]]:
@@ -180,7 +197,13 @@ class _Reader:
             self.problems.error(self._document, loc, "this file is not UTF-8")
         return ""
 
-    def _files(self, files: Mapping[str, FileModel] | None, loc: Loc) -> Iterator[DeclaredFile]:
+    def _check_templates(self, texts: Sequence[str] | Mapping[str, str] | None, loc: Loc, *where: str) -> None:
+        """Of a list or mapping: names that can be used ``where`` they stand."""
+        pairs = texts.items() if isinstance(texts, Mapping) else enumerate(texts or ())
+        for key, text in () if self._trusted else pairs:
+            check_within(self.problems, self._document, (*loc, key), text, names_of(*where))
+
+    def _files(self, files: Mapping[str, FileModel] | None, loc: Loc, where: str) -> Iterator[DeclaredFile]:
         for name, model in (files or {}).items():
             if (model.template is None) == (model.content is None):
                 self.problems.error(
@@ -192,6 +215,10 @@ class _Reader:
                 )
                 continue
             text = model.content if model.template is None else self._beside(model.template, (*loc, name, "template"))
+            if model.template is None:
+                self._check_templates({"content": text or ""}, (*loc, name), where)
+            elif not self._trusted:
+                check_beside(self.problems, self._document.path.parent / model.template, text or "", names_of(where))
             yield DeclaredFile(name, text or "", model.syntax or "plain", bool(model.executable))
 
     def _check_command(self, command: Sequence[str], files: Sequence[DeclaredFile], loc: Loc) -> None:
@@ -209,8 +236,11 @@ class _Reader:
                         )
 
     def server(self, model: ServerModel, loc: Loc) -> DeclaredServer:
-        files = tuple(self._files(model.files, (*loc, "files")))
+        files = tuple(self._files(model.files, (*loc, "files"), SERVER))
         self._check_command(model.command, files, (*loc, "command"))
+        self._check_templates(model.command, (*loc, "command"), SERVER, COMMAND)
+        self._check_templates(model.check, (*loc, "check"), SERVER, COMMAND)
+        self._check_templates(model.environment, (*loc, "environment"), SERVER)
         if model.config is not None and model.config not in {file.name for file in files}:
             self.problems.unknown(self._document, (*loc, "config"), "file", model.config, [file.name for file in files])
         if model.reload is not None:
@@ -224,6 +254,8 @@ class _Reader:
                 "{{id}} in `connection`, too",
             )
         container = model.container
+        if container is not None:
+            self._check_templates(container.command, (*loc, "container", "command"), CONTAINER)
         if container is not None and model.answers == "application":
             self.problems.error(
                 self._document,
@@ -280,8 +312,11 @@ class _Reader:
     def client(self, model: ClientModel, loc: Loc) -> DeclaredClient:
         if model.stays is not None:
             self._check_stays(model, model.stays, loc)
-        files = tuple(self._files(model.files, (*loc, "files")))
+        files = tuple(self._files(model.files, (*loc, "files"), CLIENT))
         self._check_command(model.command, files, (*loc, "command"))
+        self._check_templates(model.command, (*loc, "command"), CLIENT, COMMAND)
+        self._check_templates(model.environment, (*loc, "environment"), CLIENT)
+        self._check_templates({"input": model.input or ""}, loc, CLIENT)
         return DeclaredClient(
             command=tuple(model.command),
             dialect=dialect(model.dialect),
@@ -302,6 +337,7 @@ class _Reader:
         )
 
     def _check_stays(self, model: ClientModel, stays: StaysModel, loc: Loc) -> None:
+        self._check_templates({"request": stays.request}, (*loc, "stays"), CLIENT)
         for key, given in (("input", model.input), ("told_port", model.told_port), ("response", model.response)):
             if given:
                 self.problems.error(
@@ -326,10 +362,6 @@ class _Reader:
                 "the exit code is one group of this expression",
                 "one group, as in ^exit (\\d+)$",
             )
-
-
-def _version(model: VersionModel | None) -> Version | None:
-    return None if model is None else Version(tuple(model.command), model.match, model.library)
 
 
 def _alpn(lists: Sequence[str] | None) -> frozenset[tuple[str, ...]] | None:
