@@ -34,9 +34,10 @@ ROWS = (
     ),
     _row(f"{_BOTH} {BUILD} {CONTAINER}", "cache", "where its build lies"),
     _row(
-        COMMAND,
-        "program declaration",
-        "the path of what `needs` names (of a module: this Python's); the declaration's directory",
+        f"{_BOTH} {COMMAND}",
+        "program declaration python",
+        "of processes: the path of what `needs` names (of a module: this Python's); the declaration's directory; the Python that "
+        "runs mtls-run",
     ),
     _row(_BOTH, "everything", "all of these as one value, for a program that reads JSON (`syntax: json`)"),
     _row(SERVER, "generation", "how many times it was started or told to read its files"),

@@ -36,6 +36,7 @@ GROUPS: dict[str, str] = {
     "local_port": "the client's port",
     "method": "the request's",
     "no_certificate": "there when the client sent none",
+    "application_port": "where it connects from to an application of the lab's, which tells of later requests that no line does",
     "path": "the request's",
     "peer": "a certificate of the server's, base64 of DER",
     "process": "number of the process that served it: another one after a reload",

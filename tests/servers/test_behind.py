@@ -182,9 +182,14 @@ def test_a_stub_in_the_clear_stands_behind_others_too(here: Path, tls: str, code
 
 
 @pytest.mark.parametrize(("whom", "code"), [("proxy", 0), ("other", 1)])
-def test_a_connection_that_the_proxy_keeps_is_told_with_each_request(here: Path, whom: str, code: int) -> None:
+@pytest.mark.parametrize("backend", ["envoy", "stunnel"])
+def test_a_connection_that_the_proxy_keeps_is_told_with_each_request(
+    here: Path, backend: str, whom: str, code: int
+) -> None:
+    """stunnel logs no requests: the application behind it tells of them."""
     shutil.copy(ROOT / "proxy-kept.conf", here)
-    first, mark, rest = (ROOT / "proxy-kept.yaml").read_text().rpartition("used by the next")
+    text = (ROOT / "proxy-kept.yaml").read_text().replace("backend: envoy", f"backend: {backend}")
+    first, mark, rest = text.rpartition("used by the next")
     (here / "kept.yaml").write_text(first + mark + rest.replace("CN=proxy", f"CN={whom}"))
     (case,) = _seen(here / "kept.yaml", "-k", "Envoy", code=code)
     assert [(one["step"], one["path"]) for one in case["mismatches"]] == [(2, "upstream.client_subject")] * code

@@ -111,7 +111,9 @@ class DeclaredToolClient(Client):
         here = self._directory(material)
         try:
             with contextlib.ExitStack() as stack:
-                known = variables(client, client.connect or address, material, ProgramDirectory(here, str(here)), cache)
+                place = ProgramDirectory(here, str(here))
+                known = variables(client, client.connect or address, material, place, cache)
+                known |= self._installed.names()
                 port = None
                 if self._declared.told_port or any("local_port" in argument for argument in self._declared.command):
                     port = stack.enter_context(reserved_port(user_directory() / "ports", connects=True))

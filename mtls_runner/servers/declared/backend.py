@@ -186,7 +186,9 @@ class DeclaredBackend(ServerBackend):
         )
         here = self._directory(server, material)
 
-        application = self._application(server, stack) if not own else None
+        # An author's log may not have the client's port: lines belong by their order.
+        log = ConnectionLog(self._declared.log, by_port=not own)
+        application = self._application(server, log, stack) if not own else None
 
         generations = itertools.count(1)
 
@@ -203,8 +205,6 @@ class DeclaredBackend(ServerBackend):
             return known
 
         known = written(server, told=True)
-        # An author's log may not have the client's port: lines belong by their order.
-        log = ConnectionLog(self._declared.log, by_port=not own)
         answers = self._answers(server, here, stack) if not own else None
         program = stack.enter_context(
             start(
@@ -263,12 +263,12 @@ class DeclaredBackend(ServerBackend):
         stack.callback(answers.close)
         return answers
 
-    def _application(self, server: ServerSpec, stack: contextlib.ExitStack) -> Address | None:
+    def _application(self, server: ServerSpec, log: ConnectionLog, stack: contextlib.ExitStack) -> Address | None:
         if self._declared.answers != "application":
             return None
         from mtls_runner.servers.stubs.upstream import application
 
-        return stack.enter_context(application(server)).address
+        return stack.enter_context(application(server, log.asked)).address
 
     def _failure(
         self,

@@ -80,6 +80,13 @@ class ConnectionLog:
                     self._visits.feed(None, None)
             return self._visits
 
+    def asked(self, application_port: int) -> None:
+        """The application behind the program got a request from that port."""
+        with self._changed:
+            visits = self._visits
+        if visits is not None:
+            visits.asked(application_port)
+
     def our_own(self) -> contextlib.AbstractContextManager[None]:
         """Meanwhile it is the lab that connects."""
         with self._changed:

@@ -183,7 +183,9 @@ class RunningDeclared(RunningServer):
     def _visits(self) -> Visits:
         over = self._is_over if self._log.by_port else self._was_answered
         return self._log.visits(
-            lambda: Visits(over, self._is_telling, self._is_another, self._tells_of_request, self._goes_on)
+            lambda: Visits(
+                over, self._is_telling, self._is_another, self._tells_of_request, self._goes_on, self._application_port
+            )
         )
 
     def _was_answered(self, lines: Sequence[str]) -> bool:
@@ -207,6 +209,10 @@ class RunningDeclared(RunningServer):
         return "method" in now and not any(
             now[name] != before.get(name, now[name]) for name in now.keys() - OF_REQUESTS
         )
+
+    def _application_port(self, line: str) -> int | None:
+        port = facts(self._declared, [line]).get("application_port")
+        return int(port) if port is not None else None
 
     def _view(self, lines: Sequence[str]) -> ServerView:
         return server_view(self._implementation, self._declared, lines)

@@ -14,6 +14,8 @@ from mtls_runner.deadlines import Deadline
 __all__ = ["Visits"]
 
 _KEPT = 1024
+_UNKNOWN = 64
+"""Requests to the application, of which no line has told yet whose they are; those of the lab's own connections stay so."""
 
 
 class _Visit(Struct, eq=False):
@@ -23,6 +25,7 @@ class _Visit(Struct, eq=False):
     over: bool = False
     heard: int = 0
     asked: int = 0
+    application_port: int | None = None
 
 
 class Visits:
@@ -34,6 +37,7 @@ class Visits:
         another: whether a line behind others is about the next one.
         asking: whether a line is about a request.
         going_on: whether a line behind those of a connection that seemed to be over is about its next request.
+        application_port: where a line says that the program connects from to its application.
     """
 
     def __init__(
@@ -43,12 +47,15 @@ class Visits:
         another: Callable[[Sequence[str], str], bool],
         asking: Callable[[str], bool],
         going_on: Callable[[Sequence[str], str], bool],
+        application_port: Callable[[str], int | None],
     ) -> None:
         self._over = over
         self._another = another
         self._telling = telling
         self._asking = asking
         self._going_on = going_on
+        self._application_port = application_port
+        self._asked_from: deque[int] = deque(maxlen=_UNKNOWN)
         self._rank = 0
         self._changed = threading.Condition()
         self._visits: deque[_Visit] = deque(maxlen=_KEPT)
@@ -86,6 +93,9 @@ class Visits:
             visit = self._open[port] = _Visit(self._count, port)
             self._visits.append(visit)
         visit.lines.append(line)
+        if (from_port := self._application_port(line)) is not None:
+            visit.application_port = from_port
+            self._look_who_asked()
         if not visit.heard or self._asking(line):
             self._rank += 1
             visit.heard = self._rank
@@ -93,6 +103,21 @@ class Visits:
         if self._over(visit.lines):
             visit.over = True
             self._open.pop(port, None)
+
+    def asked(self, application_port: int) -> None:
+        """A request came from that port to the application; the line that tells whose it is may come later."""
+        with self._changed:
+            self._asked_from.append(application_port)
+            self._look_who_asked()
+            self._changed.notify_all()
+
+    def _look_who_asked(self) -> None:
+        for port in tuple(self._asked_from):
+            found = (visit for visit in reversed(self._visits) if visit.application_port == port)
+            if (visit := next(found, None)) is not None:
+                self._asked_from.remove(port)
+                self._rank += 1
+                visit.heard = visit.asked = self._rank
 
     def _kept(self, port: int | None, line: str) -> _Visit | None:
         """The one that goes on from that port, though nothing was missing from its lines."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import h11
@@ -59,11 +59,18 @@ class UpstreamStub(ApplicationStub):
 class LoopbackStub(ApplicationStub):
     """See :func:`application`."""
 
-    def __init__(self, server: ServerSpec) -> None:
+    def __init__(self, server: ServerSpec, heard: Callable[[int], None] | None = None) -> None:
+        self._heard = heard
         listener = socket.socket()
         listener.bind(("127.0.0.1", 0))
         self.address = Address(*listener.getsockname())
         super().__init__(server, listener)
+
+    def respond(self, sock: socket.socket, connection: h11.Connection, request: HttpRequest) -> bool:
+        """The same, and it says where the request came from."""
+        if self._heard is not None:
+            self._heard(sock.getpeername()[1])
+        return super().respond(sock, connection, request)
 
 
 @contextlib.contextmanager
@@ -78,9 +85,9 @@ def upstream_stub(server: ServerSpec, private: Path) -> Iterator[UpstreamStub]:
 
 
 @contextlib.contextmanager
-def application(server: ServerSpec) -> Iterator[LoopbackStub]:
-    """One on loopback, in the clear."""
-    stub = LoopbackStub(server)
+def application(server: ServerSpec, heard: Callable[[int], None] | None = None) -> Iterator[LoopbackStub]:
+    """One on loopback, in the clear; ``heard`` is told the port that each request comes from."""
+    stub = LoopbackStub(server, heard)
     try:
         yield stub
     finally:
