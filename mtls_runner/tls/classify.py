@@ -89,9 +89,11 @@ class Facts(Struct, frozen=True):
 
     @property
     def nothing_sent(self) -> bool:
-        """Whether the client is known to have sent no certificate."""
+        """Whether the client is known to have sent no certificate; not of one that has it, and does not tell."""
         if self.seen is not None:
-            return not self.seen.sent_certificate
+            has = self.client is not None and self.client.certificate is not None
+            untold = has and self.seen.sent_chain is None and self.seen.certificate_requested is not False
+            return not (self.seen.sent_certificate or untold)
         return self.told is not None and self.told.presented is None and self.told.client_verify in (None, "NONE")
 
     @property
@@ -117,6 +119,9 @@ ISSUER_NAME_EMPTY = "ISSUER_NAME_EMPTY"
 #: session ticket that it can't read.
 AFTER_VERIFICATION = "AFTER_VERIFICATION"
 
+#: OpenSSL's word for a handshake that is signed by another key than the certificate's (``tls_process_cert_verify`` in
+#: ssl/statem/statem_lib.c, ``tls_process_key_exchange`` in statem_clnt.c).
+_HANDSHAKE_SIGNATURE = "BAD_SIGNATURE"
 #: Of a server that says that verification failed, and not with which code (nginx, of a session that is resumed).
 _UNNAMED = HELD | {Reason.OTHER}
 _CRL_REASONS = frozenset((Reason.NO_CRL, Reason.CRL_EXPIRED, Reason.CRL_NOT_YET_VALID, Reason.CRL_INVALID))
@@ -208,6 +213,8 @@ def _client_refused(facts: Facts, alert: Alert | None, sender: str | None) -> Fo
         return _one(Outcome.CLIENT_REFUSED, verify_reason(client.verify_code))
     if client.error_symbol == ISSUER_NAME_EMPTY:
         return _one(Outcome.CLIENT_REFUSED, Reason.NOT_COMPLIANT)
+    if client.error_symbol == _HANDSHAKE_SIGNATURE:
+        return _one(Outcome.CLIENT_REFUSED, Reason.BAD_SIGNATURE)
     if client.reasons and client.reasons <= REASONS[Outcome.CLIENT_REFUSED]:
         return Outcome.CLIENT_REFUSED, client.reasons
     if client.error_symbol == "CERTIFICATE_VERIFY_FAILED":  # some libraries close before their alert is sent
@@ -225,6 +232,8 @@ def _server_refused(facts: Facts, alert: Alert | None, sender: str | None) -> Fo
     if server.error_symbol == "WRONG_CURVE":
         # of a certificate, which TLS 1.2 holds against the groups, too (``tls12_check_peer_sigalg`` in ssl/t1_lib.c)
         return _one(Outcome.SERVER_REFUSED, Reason.WRONG_CURVE)
+    if server.error_symbol == _HANDSHAKE_SIGNATURE:
+        return _one(Outcome.SERVER_REFUSED, Reason.BAD_SIGNATURE)
     ended = server.error_symbol == "CERTIFICATE_VERIFY_FAILED"
     if server.verify_code and (ended or server.refused_status is not None):
         return _one(Outcome.SERVER_REFUSED, verify_reason(server.verify_code))
@@ -272,7 +281,7 @@ def _refused_by_alert(facts: Facts, alert: Alert | None, sender: str | None) -> 
         # RFC 5246 §7.4.6: what a TLS 1.2 server sends that demands a certificate and gets none. Otherwise it says only
         # that no acceptable set of parameters was found; a client that has sent its certificate had agreed on them.
         if facts.seen is not None and facts.seen.certificate_requested:
-            return (Outcome.SERVER_REFUSED, HELD) if facts.seen.sent_certificate else missing(facts)
+            return missing(facts) if facts.nothing_sent else (Outcome.SERVER_REFUSED, HELD)
         return (Outcome.NO_AGREEMENT, PARAMETERS) if facts.in_handshake else None
     reasons = _by_alert(facts, alert, "server")
     if alert.name == "access_denied" or (reasons and not facts.nothing_sent):

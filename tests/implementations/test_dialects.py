@@ -73,6 +73,15 @@ def test_each_line_is_read_by_the_pattern_that_was_written_for_it(patterns: tupl
             (Reason.BAD_SIGNATURE,),
         ),
         ("go", "x509: certificate signed by unknown authority", (Reason.UNKNOWN_CA, Reason.SELF_SIGNED)),
+        # of the handshake, by another key than the certificate's
+        ("go", "tls: invalid signature by the client certificate: ECDSA verification failure", (Reason.BAD_SIGNATURE,)),
+        ("jsse", "SSLHandshakeException: Invalid ECDH ServerKeyExchange signature", (Reason.BAD_SIGNATURE,)),
+        ("gnutls", "Error in handshake: Public key signature verification has failed.", (Reason.BAD_SIGNATURE,)),
+        (
+            "boringssl",
+            "|436207716:ECDSA_routines:OPENSSL_internal:BAD_SIGNATURE|268435570:SSL_routines:OPENSSL_internal:BAD_SIGNATURE:",
+            (Reason.BAD_SIGNATURE,),
+        ),
         (
             "go",
             "x509: certificate has expired or is not yet valid: current time 2026-11-28T16:00:00Z is before 2026-11-29T16:00:00Z",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -11,6 +13,7 @@ from mtls_runner.deadlines import Deadline
 from mtls_runner.errors import LabError
 from mtls_runner.model.endpoint import Address, ClientSpec, ServerSpec
 from mtls_runner.model.observation import Outcome, Reason
+from mtls_runner.model.port import Client
 from mtls_runner.pki import Store
 from mtls_runner.servers.external import ExternalBackend
 from mtls_runner.servers.nginx.running import RunningNginx
@@ -25,14 +28,20 @@ def external(address: Address | None) -> ServerSpec:
     return ServerSpec(id="there", backend=backend("external"), certificate=None, passphrase=None, address=address)
 
 
-def probe(store: Store, address: Address, certificate: str | None) -> tuple[Outcome | None, Reason | None]:
+Ended = tuple[Outcome | None, Reason | None]
+"""How an exchange ended."""
+
+
+def probe(
+    store: Store, address: Address, certificate: str | None, name: str = "python", program: Client | None = None
+) -> Ended:
     spec = external(address)
-    client = ClientSpec(tool("python"), certificate=certificate, trust=("ca",))
+    client = ClientSpec(tool(name), certificate=certificate, trust=("ca",))
     backend = ExternalBackend()
     assert backend.cannot(spec, client) is None
     with backend.serve(spec, store, Deadline.after(10)) as there, there.watch() as watch:
         assert there.address == address
-        seen = PythonClient().probe(client, there.address, store, Deadline.after(10))
+        seen = (program or PythonClient()).probe(client, there.address, store, Deadline.after(10))
         assert watch.view(seen, Deadline.after(10)) is None
     judgement = classify(Facts(spec, client, seen, None))
     return judgement.outcome, judgement.reason
@@ -44,20 +53,32 @@ def test_an_nginx_that_runs_already(lab: Lab, running: RunningNginx) -> None:
     assert probe(lab.store, running.address, "expired") == (Outcome.SERVER_REFUSED, None)  # one of many, to a stranger
 
 
-def test_a_server_that_refuses_by_alert(store: Store, make_server: MakeServer) -> None:
+Probe = Callable[[Address, str | None], Ended]
+
+
+@pytest.fixture(scope="module", params=["python", "gnutls", "httpx", "node"])
+def probe_by(request: pytest.FixtureRequest, store: Store) -> Iterator[Probe]:
+    """One that tells what it sends; one that tells whether it was asked; and ones that tell neither."""
+    traits = tool(request.param)
+    if (why := traits.missing()) is not None:
+        pytest.skip(why)
+    with contextlib.closing(traits.make()) as program:
+        yield lambda address, certificate: probe(store, address, certificate, request.param, program)
+
+
+def test_a_server_that_refuses_by_alert(store: Store, make_server: MakeServer, probe_by: Probe) -> None:
     spec = make_server(options=())
     with PythonBackend().serve(spec, store, Deadline.after(10)) as there:
-        assert probe(store, there.address, "good") == (Outcome.ACCEPTED, None)
-        assert probe(store, there.address, "expired") == (
-            Outcome.SERVER_REFUSED,
-            None,
-        )  # or its CRL has, or it is not yet valid
+        assert probe_by(there.address, "good") == (Outcome.ACCEPTED, None)
+        assert probe_by(there.address, None) == (Outcome.SERVER_REFUSED, Reason.NO_CERTIFICATE)
+        refused = probe_by(there.address, "expired")
+        assert refused == (Outcome.SERVER_REFUSED, None)  # or its CRL has, or it is not yet valid
 
 
-def test_nobody_listens(store: Store) -> None:
+def test_nobody_listens(probe_by: Probe) -> None:
     with socket.create_server(("127.0.0.1", 0)) as bound:
         address = Address("127.0.0.1", bound.getsockname()[1])
-    assert probe(store, address, "good") == (Outcome.NO_CONNECTION, Reason.REFUSED)
+    assert probe_by(address, "good") == (Outcome.NO_CONNECTION, Reason.REFUSED)
 
 
 def test_what_can_not_be_asked_of_it(store: Store) -> None:

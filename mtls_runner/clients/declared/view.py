@@ -24,7 +24,7 @@ from mtls_runner.tls.dialects import Told, compiled, tls_version, told
 __all__ = ["Wrote", "client_view"]
 
 _ERRNOS = {
-    os.strerror(number).lower(): errno.errorcode[number]
+    text: errno.errorcode[number]
     for number in (
         errno.ECONNREFUSED,
         errno.ECONNRESET,
@@ -33,6 +33,7 @@ _ERRNOS = {
         errno.ENETUNREACH,
         errno.ETIMEDOUT,
     )
+    for text in (os.strerror(number).lower(), errno.errorcode[number].lower())
 }
 _ENDS = re.compile(r"\bEOF\b|unexpected eof|closed by (?:the )?(?:peer|remote)", re.IGNORECASE)
 _UNRESOLVED = re.compile(r"no such host|name or service not known|not resolve", re.IGNORECASE)
@@ -131,6 +132,9 @@ def client_view(
 
 
 def _refuses(said: Told) -> bool:
+    """But for the handshake's own signature, which comes after the certificate."""
+    if said.reasons == (Reason.BAD_SIGNATURE,):
+        return False
     return bool(said.symbol or frozenset(said.reasons) & REASONS[Outcome.CLIENT_REFUSED])
 
 
@@ -188,7 +192,8 @@ def _decoded(text: str) -> bytes:
 def _sent(declared: DeclaredClient, saw: Mapping[str, list[str]]) -> tuple[bytes, ...] | None:
     """An empty message where it was asked and had nothing to send; ``None`` where it tells nothing."""
     chain = _certificates(saw, "sent")
-    return () if chain is None and saw.get("asked") and _tells(declared, "sent") else chain
+    none = saw.get("no_certificate") or (saw.get("asked") and _tells(declared, "sent"))
+    return () if chain is None and none else chain
 
 
 def _tells(declared: DeclaredClient, fact: str) -> bool:
@@ -253,7 +258,7 @@ def _phase(
         return Phase.HANDSHAKE if trace.said_hello else Phase.CONNECT
     if saw.get("tls"):
         return Phase.REQUEST
-    return Phase.CONNECT if symbol in _NEVER_CONNECTED and not saw.get("local_port") else Phase.HANDSHAKE
+    return Phase.CONNECT if symbol in _NEVER_CONNECTED else Phase.HANDSHAKE
 
 
 def _alerts(said: Told | None) -> tuple[Alert, ...]:

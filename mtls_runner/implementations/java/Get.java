@@ -1,5 +1,6 @@
 import java.io.BufferedReader;
 import java.io.IOException;
+import java.net.ConnectException;
 import java.net.Socket;
 import java.net.URI;
 import java.net.http.HttpClient;
@@ -65,7 +66,8 @@ class Get {
             Lab.say("body " + Lab.encoded(response.body()));
             return 0;
         } catch (Exception error) {
-            Lab.say("error " + Lab.told(error));
+            // Its HttpClient says no more of a connection that was refused than the exception's name.
+            Lab.say("error " + Lab.told(error) + (error instanceof ConnectException ? " <- Connection refused" : ""));
             return 1;
         }
     }
