@@ -335,6 +335,9 @@ class Lab(AbstractContextManager["Lab"]):
                     told = told or ServerView("its log", handshake_complete=seen.response is not None or None)
                     met[-1] = seen, replace(told, behind=(one.id, there[-1]))
                     break
+            else:
+                if behind and told is not None and seen.response is not None:
+                    met[-1] = seen, replace(told, unheard=tuple(one.id for one, _ in behind))
             return met
 
     def observed(

@@ -268,6 +268,9 @@ def _evidence(judgement: Judgement, facts: Facts, behind: _Behind | None) -> Ite
         yield _server_evidence(facts.told, judgement)
     if behind is not None:
         yield str(behind)
+    if facts.told is not None and facts.told.unheard:
+        whose = ", ".join(facts.told.unheard)
+        yield f"upstream ({whose}): not asked, or over an open connection, of whose later requests its log tells nothing"
     if facts.control is not None:
         yield f"control ({facts.control.who}, the same request): HTTP status {facts.control.response.status}"
     yield from facts.despite if judgement.outcome is Outcome.ACCEPTED else facts.notes

@@ -257,6 +257,7 @@ class ServerView(Struct, frozen=True):
         alerts, messages: from the server's side, in order; empty where it doesn't tell.
         request: the HTTP request it saw.
         behind: what a server of the plan saw that it connected to itself, and that server's id; ``None``: none did.
+        unheard: ids of servers of the plan that it could connect to, and that have said nothing.
         upstream_request: what it forwarded to an application, as that application saw it.
         server_name: SNI as received.
         tls_version, cipher: as negotiated.
@@ -280,6 +281,7 @@ class ServerView(Struct, frozen=True):
     request: HttpRequest | None = None
     upstream_request: HttpRequest | None = None
     behind: tuple[str, ServerView] | None = None
+    unheard: tuple[str, ...] = ()
     server_name: str | None = None
     tls_version: str | None = None
     cipher: str | None = None

@@ -162,6 +162,16 @@ def test_one_name_has_several_ports(runtime: str, here: Path) -> None:
         assert [case["observed"]["status"] for case in seen] == [502 if code else 200] * 2 + [200] * 2
 
 
+@pytest.mark.parametrize(("answer", "unheard"), [('return 200 "its own";', True), ("proxy_pass https://app;", False)])
+def test_who_says_nothing_behind_a_proxy_that_answered_is_told(here: Path, answer: str, *, unheard: bool) -> None:
+    (here / "nginx.conf").write_text(
+        "server { listen 443 ssl; ssl_certificate /s.crt; ssl_certificate_key /s.key; location / {" + answer + "} }"
+    )
+    (here / "named.yaml").write_text(NAMED.replace("NAME", "app"))
+    (case,) = _seen(here / "named.yaml", "--allow-commands", "--runtime", "process")
+    assert any("upstream (app): not asked, or over" in line for line in case["observed"]["evidence"]) is unheard
+
+
 def test_a_configuration_that_connects_to_no_such_upstream(here: Path) -> None:
     for file in ROOT.glob("proxy-haproxy.*"):
         (here / file.name).write_text(file.read_text().replace("{app: app}", "{elsewhere: app}"))
