@@ -179,7 +179,7 @@ def no_agreement(facts: Facts, alert: Alert | None, sender: str | None) -> Found
             return Outcome.NO_AGREEMENT, _disagreement(facts, symbol)
     for view in (server, client):
         if view is not None and view.reasons and view.reasons <= REASONS[Outcome.NO_AGREEMENT]:
-            return Outcome.NO_AGREEMENT, view.reasons
+            return Outcome.NO_AGREEMENT, _possible(facts, view.reasons)
     broken = (
         client is not None and client.error_symbol in NOT_TLS
     )  # amid TLS, which OpenSSL answers with protocol_version
@@ -190,18 +190,23 @@ def no_agreement(facts: Facts, alert: Alert | None, sender: str | None) -> Found
 
 def _disagreement(facts: Facts, symbol: str) -> Iterable[Reason]:
     """Up to TLS 1.2 a cipher suite needs a group and a signature algorithm that both ends allow (``tls1_check_cert_param``
-    and ``ssl3_choose_cipher`` in OpenSSL): where none is shared, no cipher is. What neither end narrows can't be the cause.
+    and ``ssl3_choose_cipher`` in OpenSSL): where none is shared, no cipher is.
     """
-    ends = [end for end in (facts.server, facts.client) if end is not None]
-    if symbol != "NO_SHARED_CIPHER" or not ends:
+    if symbol != "NO_SHARED_CIPHER" or (facts.server is None and facts.client is None):
         return (_DISAGREEMENTS[symbol],)
+    return _possible(facts, (Reason.CIPHER, Reason.GROUP, Reason.SIGNATURE_ALGORITHM))
+
+
+def _possible(facts: Facts, reasons: Iterable[Reason]) -> Iterable[Reason]:
+    """Those of several that can be the cause: not what neither end narrows."""
+    ends = [end for end in (facts.server, facts.client) if end is not None]
     if facts.server is not None and facts.server.option("config"):
-        return Reason.CIPHER, Reason.GROUP, Reason.SIGNATURE_ALGORITHM  # nobody but nginx has read it
-    return (
-        Reason.CIPHER,
-        *([Reason.GROUP] if any(end.groups for end in ends) else []),
-        *([Reason.SIGNATURE_ALGORITHM] if any(end.signature_algorithms for end in ends) else []),
-    )
+        return reasons  # nobody but nginx has read it
+    narrowed = {
+        Reason.GROUP: any(end.groups for end in ends),
+        Reason.SIGNATURE_ALGORITHM: any(end.signature_algorithms for end in ends),
+    }
+    return [reason for reason in reasons if narrowed.get(reason, True)] or reasons
 
 
 # --- a broken protocol ---

@@ -9,6 +9,7 @@ from mtls_runner import Overrides, Status, load, run
 from mtls_runner.engine import RunOptions
 from mtls_runner.language.implementations.reading import DIRECTORY, shipped
 from mtls_runner.model.implementation import DeclaredServer
+from mtls_runner.model.observation import Reason
 from mtls_runner.model.verdict import CaseFinished, Noted
 from mtls_runner.registry import registry
 
@@ -71,6 +72,39 @@ def test_what_is_replaced_counts_after_a_reload_and_not_before(name: str, tmp_pa
 
 def test_servers_that_can_be_reloaded_and_ones_that_can_not() -> None:
     assert {name for name in SERVERS if shipped_server(name).reload is None} >= {"s_server", "gnutls"}
+
+
+NOTHING_IN_COMMON = """\
+name: nothing in common
+ca: {subject: CN=Root}
+leaves: {server: {}}
+servers:
+  server: {client_auth: none, tls: TLSv1.2}
+  one-group: {like: server, groups: [P-256]}
+cases:
+  - {name: another group, server: one-group, client: {groups: [P-384]}, expect: {no-agreement: [cipher, group]}}
+  - {name: another cipher, server: server, client: {ciphers: AES128-GCM-SHA256}, expect: {no-agreement: cipher}}
+  - {name: the same, server: one-group, client: {groups: [P-256]}, expect: accepted}
+"""
+
+
+@pytest.mark.parametrize("name", ["go", "haproxy", "envoy"])
+def test_without_a_group_in_common_a_cipher_is_not_in_common_either(name: str, tmp_path: Path) -> None:
+    """They say the same of both; where nobody narrows the groups, it is the cipher."""
+    why = registry().backends[name].missing()
+    if why is not None and not os.environ.get("CI"):
+        pytest.skip(why)
+    (tmp_path / "nothing.yaml").write_text(NOTHING_IN_COMMON)
+    ended = {
+        event.verdict.case.name: (event.verdict.status, event.verdict.observation.reasons)
+        for event in run([load(tmp_path / "nothing.yaml", Overrides(backend=name))])
+        if isinstance(event, CaseFinished) and event.verdict.observation is not None
+    }
+    assert ended == {
+        "another group": (Status.PASS, (Reason.CIPHER, Reason.GROUP)),
+        "another cipher": (Status.PASS, (Reason.CIPHER,)),
+        "the same": (Status.PASS, ()),
+    }
 
 
 BY_ITSELF = """\

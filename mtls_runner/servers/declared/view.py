@@ -12,6 +12,7 @@ from mtls_runner.model.implementation import DeclaredServer, Implementation
 from mtls_runner.model.observation import HttpRequest, ServerView
 from mtls_runner.tls.dialects import Told, compiled, tls_version, told
 from mtls_runner.tls.messages import subject
+from mtls_runner.tls.rules import ENDS
 
 __all__ = ["OF_REQUESTS", "facts", "is_over", "said", "server_view"]
 
@@ -55,6 +56,8 @@ def is_over(declared: DeclaredServer, lines: Sequence[str]) -> bool:
 def server_view(implementation: Implementation, declared: DeclaredServer, lines: Sequence[str]) -> ServerView:
     """What the log's lines say, as a :class:`~mtls_runner.model.observation.ServerView`."""
     saw, refusal = facts(declared, lines), said(declared, lines)
+    if refusal is not None and refusal.symbol in ENDS and not OF_REQUESTS.isdisjoint(saw):
+        refusal = None  # a client that has its answer, and goes without a word
     certificate = _certificate(saw)
     name = subject(certificate) if certificate is not None else saw.get("subject")
     verified = "verified" in saw and refusal is None  # a certificate that was refused may be named all the same
