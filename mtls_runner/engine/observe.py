@@ -91,6 +91,8 @@ def _server_evidence(view: ServerView, judgement: Judgement) -> str:
         parts.append(view.error)
     if judgement.alert is not None and not parts:
         parts.extend(f"{a.direction} alert {a.name} ({a.code})" for a in view.alerts if a.fatal)
+    if not parts and view.log and not view.handshake_complete:
+        parts.append(view.log[-1].strip())  # in words that nobody knows
     if not parts:
         parts.append("answered the request" if view.request else "nothing to say")
     return f"server ({view.source}): {'; '.join(parts)}"

@@ -107,6 +107,29 @@ def test_without_a_group_in_common_a_cipher_is_not_in_common_either(name: str, t
     }
 
 
+UNKNOWN_WORDS = """\
+name: unknown words
+ca: {subject: CN=Root}
+leaves: {server: {}, client: {usage: client}, expired: {like: client, not_before: -10d, not_after: -1d}}
+server:
+  trust: [ca]
+  backend:
+    command: [openssl, s_server, -accept, "{{address}}", -cert, "{{leaf}}", -key, "{{key}}", -CAfile, "{{trust}}",
+              -Verify, "9", -verify_return_error, -brief]
+    dialect: gnutls
+cases:
+  - {name: expired, client: expired, expect: {server-refused: expired}}
+"""
+
+
+def test_a_refusal_in_words_that_nobody_knows_shows_them(tmp_path: Path) -> None:
+    (tmp_path / "unknown.yaml").write_text(UNKNOWN_WORDS)
+    events = run([load(tmp_path / "unknown.yaml", Overrides(allow_commands=True))])
+    (verdict,) = (event.verdict for event in events if isinstance(event, CaseFinished))
+    assert verdict.observation is not None, verdict.error
+    assert "certificate verify failed" in verdict.observation.evidence[-1]
+
+
 BY_ITSELF = """\
 name: by itself
 ca: {subject: CN=Root}
