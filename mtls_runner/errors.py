@@ -161,11 +161,13 @@ class ServerUnusable(LabError):
         message: what the server itself said.
         reason: ``wrong-passphrase``, …
         log: the server's own words, line by line.
+        ended: it could not read its files again, and has ended.
     """
 
-    def __init__(self, message: str, *, reason: Reason, log: Sequence[str] = ()) -> None:
+    def __init__(self, message: str, *, reason: Reason, log: Sequence[str] = (), ended: bool = False) -> None:
         self.reason = reason
         self.log = tuple(log)
+        self.ended = ended
         super().__init__(message)
 
 

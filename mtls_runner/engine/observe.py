@@ -314,16 +314,16 @@ def reloaded() -> Observation:
 
 
 def server_unusable(
-    reason: Reason, text: str, log: tuple[str, ...], *, notes: tuple[str, ...] = (), reload: bool = False
+    reason: Reason, text: str, log: tuple[str, ...], *, notes: tuple[str, ...] = (), reload: str = ""
 ) -> Observation:
     """It could not start, or not read its files again: of a server's own case, or of a step.
 
     Args:
         reason, text, log: why, and what it says.
         notes: what is known of the user's own material that takes part, as sentences.
-        reload: it goes on with what it had.
+        reload: what it does where it was told to read its files again.
     """
-    what = "the reload failed, the server goes on as before" if reload else _WHO[Outcome.SERVER_UNUSABLE]
+    what = f"the reload failed, the server {reload}" if reload else _WHO[Outcome.SERVER_UNUSABLE]
     return Observation(
         outcome=Outcome.SERVER_UNUSABLE,
         reasons=(reason,),

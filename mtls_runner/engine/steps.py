@@ -251,7 +251,9 @@ class _Steps:
         try:
             self._running.reload(Deadline.after(_RELOAD_SECONDS))
         except ServerUnusable as error:
-            return server_unusable(error.reason, str(error), error.log, reload=True)
+            return server_unusable(
+                error.reason, str(error), error.log, reload="ended" if error.ended else "goes on as before"
+            )
         self._loaded = self._files
         return reloaded()
 

@@ -223,7 +223,9 @@ def _shows(plan: Plan, client: ClientSpec, version: TlsVersion | None, *, withhe
 
 def _server_checks(server: ServerSpec, *, nothing: bool) -> str:
     if server.client_auth is ClientAuth.OPTIONAL_NO_CA:
-        return "The server takes note of whether it verifies, and goes on whatever comes of it."
+        return (
+            "The server takes note of whether it verifies, and goes on where it leads to no authority that it trusts."
+        )
     if nothing:
         return "The server looks for the client's certificate, and finds none."
     listed_too = ", is not revoked" if server.crl or server.ocsp != "none" else ""

@@ -76,17 +76,20 @@ def outlook(
 
 def _at_server(
     host: ServerSpec, client: ClientSpec, certificates: Certificates, crls: Mapping[str, CrlSpec], now: datetime
-) -> Outlook:
+) -> Outlook | None:
     nothing: frozenset[Reason] = frozenset()
-    if host.client_auth in (ClientAuth.NONE, ClientAuth.OPTIONAL_NO_CA):
-        return Outlook(Outcome.ACCEPTED, nothing, f"the server verifies nobody (client_auth: {host.client_auth})")
+    if host.client_auth is ClientAuth.NONE:
+        return Outlook(Outcome.ACCEPTED, nothing, "the server verifies nobody (client_auth: none)")
     told = presented(client, certificates)
     if told is None:
-        if host.client_auth is ClientAuth.OPTIONAL:
-            return Outlook(Outcome.ACCEPTED, nothing, "the server can do without a certificate (client_auth: optional)")
+        if host.client_auth is not ClientAuth.REQUIRED:
+            why = f"the server can do without a certificate (client_auth: {host.client_auth})"
+            return Outlook(Outcome.ACCEPTED, nothing, why)
         why = "the server demands a certificate (client_auth: required), and the client has none"
         return Outlook(Outcome.SERVER_REFUSED, frozenset((Reason.NO_CERTIFICATE,)), why)
     found = faults(told.ids, server_verifies(host, crls), certificates, now)
+    if found and host.client_auth is ClientAuth.OPTIONAL_NO_CA:
+        return None  # nginx minds all but that it leads nowhere, Go nothing
     if found:
         return _refusal(Outcome.SERVER_REFUSED, "server", found)
     return Outlook(Outcome.ACCEPTED, nothing, f"the server has nothing against `{client.certificate}`")

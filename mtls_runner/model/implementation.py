@@ -197,7 +197,7 @@ class Log(Struct, frozen=True, eq=False):
 
 class Reload(Struct, frozen=True, eq=False):
     """What has it read its files again, a signal or a file that it watches; and the lines that say that it has, that it could
-    not, that it begins.
+    not, that it begins. ``ends``: it ends where it could not.
     """
 
     signal: str | None
@@ -205,6 +205,7 @@ class Reload(Struct, frozen=True, eq=False):
     done: str
     failed: str | None = None
     begun: str | None = None
+    ends: bool | None = None
 
 
 class ServerContainer(Struct, frozen=True, eq=False):

@@ -140,7 +140,11 @@ def test_each_line_is_read_by_the_pattern_that_was_written_for_it(patterns: tupl
         ("openssl", "LOG4[1]: CERT: Pre-verification error: different CRL scope", 44),
         ("openssl", "LOG4[1]: CERT: Pre-verification error: EE certificate key too weak", 66),
         ("openssl", "LOG4[1]: CERT: Pre-verification error: CA certificate key too weak", 67),
-        ("boringssl", "failure=<TLS_error:|268435722:SSL_routines:OPENSSL_internal:NO_SHARED_GROUP:TLS", (Reason.GROUP,)),
+        (
+            "boringssl",
+            "failure=<TLS_error:|268435722:SSL_routines:OPENSSL_internal:NO_SHARED_GROUP:TLS",
+            (Reason.GROUP,),
+        ),
         ("boringssl", "SSL_routines:OPENSSL_internal:WRONG_CURVE:TLS_error_end", (Reason.GROUP, Reason.CIPHER)),
         ("go", "tls: failed to parse client certificate: x509: negative serial number", (Reason.MALFORMED,)),
         ("go", "tls: failed to parse client certificate: x509: unsupported elliptic curve", (Reason.WRONG_CURVE,)),

@@ -70,6 +70,39 @@ def test_what_is_replaced_counts_after_a_reload_and_not_before(name: str, tmp_pa
     )  # Envoy names the certificate all the same
 
 
+UNUSABLE_FILES = """\
+name: unusable files
+ca: {subject: CN=Root}
+leaves: {server: {}, client: {usage: client}, other-key: {like: server, defects: key-mismatch, san: [localhost, 127.0.0.1]}}
+server: {certificate: server}
+cases:
+  - name: a key of another certificate
+    client: client
+    steps:
+      - expect: accepted
+      - replace: {certificate: other-key}
+      - reload: {starts: false, reason: key-mismatch}
+      - expect: AFTERWARDS
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "afterwards", "what"),
+    [("haproxy", "accepted", "goes on as before"), ("apache", "{no-connection: refused}", "ended")],
+)
+def test_files_that_it_can_not_use(name: str, afterwards: str, what: str, tmp_path: Path) -> None:
+    why = registry().backends[name].missing()
+    if why is not None and not os.environ.get("CI"):
+        pytest.skip(why)
+    (tmp_path / "unusable.yaml").write_text(UNUSABLE_FILES.replace("AFTERWARDS", afterwards))
+    events = run([load(tmp_path / "unusable.yaml", Overrides(backend=name))])
+    (verdict,) = (event.verdict for event in events if isinstance(event, CaseFinished))
+    assert verdict.status is Status.PASS, (verdict.error, verdict.mismatches)
+    assert [step.observation.summary for step in verdict.steps if step.observation][1] == (
+        f"the reload failed, the server {what}: key-mismatch, the private key does not belong to the certificate"
+    )
+
+
 def test_servers_that_can_be_reloaded_and_ones_that_can_not() -> None:
     assert {name for name in SERVERS if shipped_server(name).reload is None} >= {"s_server", "gnutls"}
 

@@ -117,6 +117,7 @@ servers:
   optional: {certificate: server, trust: ca, client_auth: optional}
   listed: {certificate: server, trust: [ca, other], crl: [ca, other]}
   open: {certificate: server, trust: ca, client_auth: none}
+  any: {certificate: server, trust: ca, client_auth: optional_no_ca}
   paths: {like: open, responses: {/me: {client_auth: required}}}
 cases:
   - {name: good, server: listed, client: employee, expect: accepted}
@@ -134,7 +135,10 @@ cases:
         ("optional", "employee", "accepted", "the root `other` (depth 1) is not among what the server trusts"),
         ("listed", "employee", "{server-refused: revoked}", "the server has nothing against `employee`"),
         ("open", "{request: {path: /me}}", "{server-refused: no-certificate}", "the server verifies nobody"),
+        ("any", "{}", "{server-refused: no-certificate}", "the server can do without a certificate"),
         # the twins: it holds, or nobody can tell
+        ("any", "old", "{server-refused: expired}", ""),
+        ("any", "employee", "accepted", ""),
         ("paths", "{request: {path: /me}}", "{server-refused: no-certificate}", ""),
         ("optional", "{}", "accepted", ""),
         ("optional", "old", "{server-refused: expired}", ""),

@@ -211,6 +211,7 @@ class ReloadModel(Strict):
         "The line that says that it begins, of a program that can miss a signal: it is sent again until that line comes.",
         "Reloading",
     )
+    ends: Maybe[Bool] = about("Whether it ends where it could not; false by default.", True)
 
 
 class ContainerModel(Strict):

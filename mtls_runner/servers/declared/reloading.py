@@ -137,7 +137,7 @@ class ReloadableDeclared(ReplaceableDeclared):
         """Tell it, wait for its own word, and then until another process, or generation, than before serves, where its log tells.
 
         Raises:
-            ServerUnusable: it says that it can't; it goes on as before.
+            ServerUnusable: it says that it can't; it goes on as before, unless it is one that ends then.
             LabError: it says nothing in time.
         """
         before = self._serving(deadline)[1]
@@ -150,7 +150,7 @@ class ReloadableDeclared(ReplaceableDeclared):
         self._tell(count, deadline)
         lines = self._log.wait(None, count, answered, deadline)
         if any(failed.search(line) for line in lines):
-            raise start_failure(
+            failure = start_failure(
                 self._implementation.title,
                 self._declared,
                 lines,
@@ -158,6 +158,8 @@ class ReloadableDeclared(ReplaceableDeclared):
                 passphrase=self._server.passphrase is not None,
                 encrypted=has_encrypted_key(self._server, self._material),
             )
+            failure.ended = self._gone = bool(self._reload.ends) and self._instance.log.wait_ended(deadline)
+            raise failure
         if not answered(lines):
             raise LabError(
                 f"{self._implementation.title} does not say that it has read its files again; its last words:"

@@ -92,6 +92,7 @@ class RunningDeclared(RunningServer):
         self._first = started.first
         self._log_seconds = VIEW_SECONDS if started.own_log else OTHERS_LOG_SECONDS
         self._one_at_a_time = threading.Lock()
+        self._gone = False  # as it is declared to, after new files that it could not use
 
     @property
     def address(self) -> Address:
@@ -105,7 +106,7 @@ class RunningDeclared(RunningServer):
         Raises:
             LabError: the program has ended.
         """
-        if self._instance.exit_code() is not None:
+        if self._instance.exit_code() is not None and not self._gone:
             raise LabError(f"{self._implementation.title} ended; its last words:{self._last_words()}")
         with contextlib.nullcontext() if self._log.by_port else self._one_at_a_time:
             if self.application is not None:
