@@ -3,7 +3,8 @@
 The supervisor ends the lab's programs when the lab itself is gone, even by SIGKILL. It is one shell, at the end of a pipe whose
 other end only the lab holds. The lab writes down which process groups it has started; when it ends, however that happens, the
 kernel closes its end of the pipe, and the shell kills the groups that are left. That needs nothing but POSIX
-(``PR_SET_PDEATHSIG`` is Linux's only, and is lost to grandchildren).
+(``PR_SET_PDEATHSIG`` is Linux's only, and is lost to grandchildren). What has left its group, as a daemon does, is known by a
+variable of its environment, where there is a ``/proc``.
 """
 
 from __future__ import annotations
@@ -31,6 +32,12 @@ while read -r verb group; do
     [ "$verb" = forget ] || groups="$groups $group"
 done
 for one in $groups; do kill -s KILL -- "-$one" 2>/dev/null; done
+for _ in 1 2 3; do
+    for one in $(grep -lszxF -e "$1" /proc/[0-9]*/environ); do
+        one=${one#/proc/}
+        kill -s KILL "${one%/environ}" 2>/dev/null
+    done
+done
 """
 
 
@@ -38,6 +45,8 @@ class Supervisor:
     """The shell, started with the first program."""
 
     def __init__(self) -> None:
+        #: What the environment of each program has, as ``name=value``.
+        self.mark = f"MTLS_RUN_LAB={os.getpid()}-{os.urandom(6).hex()}"
         self._lock = threading.Lock()
         self._shell: subprocess.Popen[bytes] | None = None
 
@@ -55,7 +64,7 @@ class Supervisor:
         with self._lock:
             if self._shell is None or self._shell.poll() is not None:
                 self._shell = subprocess.Popen(
-                    ["/bin/sh", "-c", _WATCH],
+                    ["/bin/sh", "-c", _WATCH, "mtls-run", self.mark],
                     cwd="/",
                     stdin=subprocess.PIPE,
                     stdout=subprocess.DEVNULL,

@@ -16,10 +16,12 @@ from msgspec import Struct
 
 from mtls_runner.deadlines import Deadline, ended_by
 from mtls_runner.errors import DeadlineExceeded, LabError
+from mtls_runner.model.endpoint import Address
 from mtls_runner.runtimes import supervisor
 from mtls_runner.runtimes.log_stream import LogStream
+from mtls_runner.runtimes.processes import listening, with_variable
 
-__all__ = ["Finished", "Program", "Unfinished", "find_program", "finish", "start"]
+__all__ = ["Finished", "Program", "Unfinished", "ended", "find_program", "finish", "start"]
 
 # $1 is what the program reads as its standard input. It waits until the supervisor knows of it; a lab that ends before that
 # closes the pipe instead.
@@ -33,6 +35,7 @@ _SHELL = "/bin/sh"
 _MORE_PLACES = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 """Where servers lie; Debian leaves these out of the PATH of anyone but root."""
 _STOP_SECONDS = 3.0
+_STRAYS_ROUNDS = 5
 _CHUNK = 65536
 
 
@@ -43,9 +46,16 @@ def find_program(name: str) -> str | None:
     return os.path.abspath(found) if found else None  # noqa: PTH100 - a link of a virtual environment's is not followed
 
 
+def ended(exit_code: int) -> str:
+    """How a program did, for people."""
+    name = signal.Signals(-exit_code).name if -exit_code in set(signal.Signals) else ""
+    return f"was ended by {name}" if name else f"ended with exit code {exit_code}"
+
+
 def _environment(directory: Path, more: Mapping[str, str]) -> dict[str, str]:
     """The lab's own, with messages in English and temporary files below the program's directory."""
-    return {**os.environ, "LC_ALL": "C", "TMPDIR": str(directory), **more}
+    mark, _, value = supervisor().mark.partition("=")
+    return {**os.environ, "LC_ALL": "C", "TMPDIR": str(directory), **more, mark: value}
 
 
 def _popen(
@@ -91,6 +101,17 @@ def _end(process: subprocess.Popen[bytes], stop: signal.Signals) -> None:
     supervisor().forget(process.pid)
 
 
+def _end_strays(directory: Path) -> None:
+    """What has left its group and session, as a daemon does: known by the directory, which is no other program's."""
+    for _ in range(_STRAYS_ROUNDS):  # one may be starting another
+        found = with_variable("TMPDIR", str(directory))
+        if not found:
+            return
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+
+
 class Program:
     """A program that runs. Its log is what it writes to standard output and error."""
 
@@ -105,6 +126,10 @@ class Program:
     def pid(self) -> int:
         """Of the program itself, which leads its group and session."""
         return self._process.pid
+
+    def listens_on(self) -> tuple[Address, ...]:
+        """Where it and its children listen, as the kernel has it; nothing is known without a ``/proc``."""
+        return listening(self.pid)
 
     def exit_code(self) -> int | None:
         """``None`` while it runs; negative: the number of the signal that ended it."""
@@ -123,8 +148,8 @@ class Program:
         Raises:
             LabError: it has ended.
         """
-        if self.exit_code() is not None:
-            raise LabError(f"{self.name} ended with exit code {self.exit_code()}")
+        if (code := self.exit_code()) is not None:
+            raise LabError(f"{self.name} {ended(code)}")
         self._process.send_signal(signal.Signals[f"SIG{name}"])
 
 
@@ -170,6 +195,7 @@ def start(
             yield program
         finally:
             _end(process, signal.Signals[f"SIG{stop}"])
+            _end_strays(directory)
             program.log.join(_STOP_SECONDS)
     finally:
         if process.returncode is None:

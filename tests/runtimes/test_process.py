@@ -31,6 +31,10 @@ def _all_gone(group: int) -> bool:
     return not _running(group)
 
 
+_AWAY = "setsid sh -c 'echo $$; exec sleep 1000' &"
+"""A session of its own, as daemons make one; what it prints is the number of that, and of its group."""
+
+
 def test_a_program_is_read_and_ended_with_all_its_children(tmp_path: Path) -> None:
     script = 'read -r line; echo "$PWD $line"; (trap "" TERM; sleep 1000) & echo ready >&2; sleep 1000'
     (tmp_path / "input").write_text("from a file\n")
@@ -44,27 +48,43 @@ def test_a_program_is_read_and_ended_with_all_its_children(tmp_path: Path) -> No
     assert program.log.ended
 
 
+def test_what_a_program_leaves_in_the_background_ends_with_it(tmp_path: Path) -> None:
+    """Whether the program itself goes on or not; what another program has there stays."""
+    groups = []
+    (tmp_path / "other").mkdir()
+    with start(["/bin/sh", "-c", f"{_AWAY} exit 0"], tmp_path / "other") as other:
+        for then in ("exit 0", "sleep 1000"):
+            with start(["/bin/sh", "-c", f"{_AWAY} {then}"], tmp_path) as program:
+                groups.append(int(program.log.take(Deadline.after(_LIMIT)) or ""))
+            assert _all_gone(groups[-1])
+        left = int(other.log.take(Deadline.after(_LIMIT)) or "")
+        assert len(_running(left)) == 1
+    assert _all_gone(left)
+
+
 @pytest.mark.parametrize("how", ["SIGKILL", "SIGTERM", "os._exit"])
 def test_a_program_ends_with_the_lab_however_that_ends(tmp_path: Path, how: str) -> None:
-    """It ignores every signal that can be ignored, and so do its children."""
+    """It ignores every signal that can be ignored, and so do its children; one of them has left its group."""
+    script = f"trap '' INT TERM; sleep 1000 & sleep 1000 & {_AWAY} wait"
     lab = f"""
 import os, sys, time
 from pathlib import Path
 from mtls_runner.deadlines import Deadline
 from mtls_runner.runtimes.process import start
-with start(["/bin/sh", "-c", "trap '' INT TERM; sleep 1000 & sleep 1000 & echo up; wait"], Path({str(tmp_path)!r})) as program:
-    program.log.take(Deadline.after({_LIMIT}))
-    print(program.pid, flush=True)
+with start(["/bin/sh", "-c", {script!r}], Path({str(tmp_path)!r})) as program:
+    print(program.log.take(Deadline.after({_LIMIT})), program.pid, flush=True)
     {"os._exit(0)" if how == "os._exit" else "time.sleep(1000)"}
 """
     with subprocess.Popen([sys.executable, "-c", lab], stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
-        group = int(running.stdout.readline())
+        away, group = map(int, running.stdout.readline().split())
         if how != "os._exit":
             assert len(_running(group)) == 3
+            assert len(_running(away)) == 1
             running.send_signal(signal.Signals[how])
         running.wait(_LIMIT)
     assert _all_gone(group)
+    assert _all_gone(away)
 
 
 def test_programs_that_end_are_told_apart(tmp_path: Path) -> None:

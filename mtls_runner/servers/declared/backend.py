@@ -23,9 +23,9 @@ from mtls_runner.registry import NO_CONSENT
 from mtls_runner.runtimes.clock import moved_clock
 from mtls_runner.runtimes.directory import ProgramDirectory
 from mtls_runner.runtimes.installed import Installed, missing_program
-from mtls_runner.runtimes.listening import beyond_loopback
 from mtls_runner.runtimes.ports import reserved_port
 from mtls_runner.runtimes.process import Program, finish, start
+from mtls_runner.runtimes.processes import beyond_loopback
 from mtls_runner.runtimes.shared_settings import has_encrypted_key
 from mtls_runner.runtimes.template import Inexpressible, render
 from mtls_runner.servers.declared.answering import Answers
@@ -217,16 +217,27 @@ class DeclaredBackend(ServerBackend):
             )
         )
         certificate = material.credential(server.certificate).der if server.certificate is not None else None
-        first = wait_until_ready(program, self._declared, address, certificate, log, deadline, own=own)
+        first = wait_until_ready(
+            program, self._declared, address, certificate, log, deadline, own=own, listens_on=program.listens_on
+        )
         if first is None:
             raise self._failure(server, material, program, known, cache, here)
-        if (own or self._declared.listens_everywhere) and (reached := beyond_loopback(program.pid)):
-            raise LabError(
-                f"{self._title} listens beyond loopback, on {', '.join(reached)}, and was ended: only runtime: container keeps "
-                "others away from it"
-            )
+        if own or self._declared.listens_everywhere or not self._implementation.shipped:
+            self._keep_to_loopback(program, own=own)
         started = Started(self._implementation, self._declared, address, program, log, own_log=not own, first=first)
         return replaceable(started, server, material, written)
+
+    def _keep_to_loopback(self, program: Program, *, own: bool) -> None:
+        reached = ", ".join(map(str, beyond_loopback(program.listens_on())))
+        if reached:
+            raise LabError(
+                f"{self._title} listens beyond loopback, on {reached}, and was ended: "
+                + (
+                    "only runtime: container keeps others away from it"
+                    if own or self._declared.listens_everywhere
+                    else "where to listen is {{address}}; one that can't be told says listens_everywhere: true"
+                )
+            )
 
     def _own(self, server: ServerSpec, material: Material, here: Path) -> Mapping[str, object]:
         """Writes the author's files; returns what commands may name."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from mtls_runner.errors import ServerUnusable
 from mtls_runner.model.implementation import DeclaredServer
 from mtls_runner.model.observation import Reason
+from mtls_runner.runtimes.process import ended
 from mtls_runner.tls.dialects import Told, told
 
 __all__ = ["start_failure"]
@@ -42,7 +43,9 @@ def start_failure(
         reasons.sort(key=lambda pair, worst=worst: pair[0] is not worst)  # type: ignore[misc]
     if not reasons:
         last = next((line for line in reversed(lines) if line), "nothing")
-        what = f"ended with exit code {exit_code}" if exit_code is not None else "does not use what it was given"
+        what = "does not use what it was given" if exit_code is None else ended(exit_code)
+        if exit_code == 0:
+            what += ", and has to stay in the foreground"
         return ServerUnusable(
             f"{title} {what}; its last words: {last}",
             reason=Reason.BAD_CONFIG if lines else Reason.EXITED,

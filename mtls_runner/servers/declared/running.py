@@ -17,6 +17,7 @@ from mtls_runner.model.implementation import DeclaredServer, Implementation
 from mtls_runner.model.observation import ClientView, Direction, HttpRequest, Phase, Reason, ServerView
 from mtls_runner.model.port import RunningServer
 from mtls_runner.runtimes.log_stream import LogStream
+from mtls_runner.runtimes.process import ended
 from mtls_runner.servers.declared.connection_log import ConnectionLog
 from mtls_runner.servers.declared.view import OF_REQUESTS, facts, is_over, said, server_view
 from mtls_runner.servers.declared.visits import Visits
@@ -106,8 +107,9 @@ class RunningDeclared(RunningServer):
         Raises:
             LabError: the program has ended.
         """
-        if self._instance.exit_code() is not None and not self._gone:
-            raise LabError(f"{self._implementation.title} ended; its last words:{self._last_words()}")
+        code = self._instance.exit_code()
+        if code is not None and not self._gone:
+            raise LabError(f"{self._implementation.title} {ended(code)}; its last words:{self._last_words()}")
         with contextlib.nullcontext() if self._log.by_port else self._one_at_a_time:
             if self.application is not None:
                 self.application()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from mtls_runner.deadlines import Deadline
 from mtls_runner.errors import DeadlineExceeded, LabError
 from mtls_runner.model.endpoint import Address
@@ -11,6 +13,7 @@ from mtls_runner.servers.declared.running import OTHERS_LOG_SECONDS, Instance
 from mtls_runner.servers.declared.view import is_over
 from mtls_runner.servers.readiness import HEAD_REQUEST, PROXY_PROTOCOL, Answer, Greeting, greet
 from mtls_runner.tls.dialects import compiled
+from mtls_runner.tls.messages import subject
 
 __all__ = ["wait_until_ready"]
 
@@ -29,32 +32,41 @@ def wait_until_ready(
     deadline: Deadline,
     *,
     own: bool = False,
+    listens_on: Callable[[], tuple[Address, ...]] = tuple,
 ) -> bytes | None:
     """Until a handshake shows the lab's own certificate, and the log has told of that very handshake.
 
     Returns what it wants to hear before TLS (nothing, mostly); ``None``: it has ended, or says that it can't serve. ``own``: the
-    configuration is the author's, whose log may say nothing, and who may have it expect the PROXY protocol.
+    configuration is the author's, whose log may say nothing, and who may have it expect the PROXY protocol. ``listens_on`` is
+    asked where it listens instead.
 
     Raises:
         DeadlineExceeded: neither happened in time.
-        LabError: it answers, and writes nothing.
+        LabError: it goes on, answers, and writes nothing.
     """
-    tried = 0
+    tried, seen = 0, Greeting(Answer.NOTHING)
     failed = compiled(declared.reload.failed) if declared.reload is not None and declared.reload.failed else None
     while instance.exit_code() is None and not (failed and any(map(failed.search, instance.log.tail()))):
         before = log.count
         first = PROXY_PROTOCOL if own and tried % 2 else b""
         greeting = greet(address, deadline.within(_GREETING_SECONDS), HEAD_REQUEST, first=first)
+        seen = max(greeting, seen, key=_telling)
         if _answers(greeting, certificate, guessed=bool(first)):
             if own:
                 log.wait(None, before, lambda lines: is_over(declared, lines), deadline.within(OTHERS_LOG_SECONDS))
-            else:
-                _proved(log, declared, greeting.port, before, deadline)
+            elif not _proved(log, declared, greeting.port, before, deadline):
+                if instance.exit_code() is None:
+                    raise LabError(
+                        f"it answers, but within {_LOG_SECONDS:g} s its log says nothing of a connection that was just made: "
+                        "is its output buffered, or `log.connection` wrong?"
+                    )
+                return None
             return first
         if deadline.passed:
             said = "".join(f"\n  {line}" for line in instance.log.tail()[-_LAST_WORDS:])
             raise DeadlineExceeded(
-                f"time limit passed while waiting for a handshake that shows the lab's own certificate at {address}"
+                f"time limit passed while waiting for a handshake that shows the lab's own certificate at {address}: "
+                + _instead(seen, listens_on())
                 + (f"; its last words:{said}" if said else "")
             )
         instance.log.wait_ended(deadline.within(_PAUSES[min(tried, len(_PAUSES) - 1)]))
@@ -71,13 +83,24 @@ def _answers(greeting: Greeting, certificate: bytes | None, *, guessed: bool) ->
     return greeting.certificate == certificate
 
 
-def _proved(log: ConnectionLog, declared: DeclaredServer, port: int | None, before: int, deadline: Deadline) -> None:
-    """That what it writes comes at once, and not when a buffer is full; what it wrote of the greeting is then past."""
-    if not log.by_port:
-        log.wait(None, before, lambda lines: is_over(declared, lines), deadline.within(1))
-        return
-    if not log.wait(port, before, bool, deadline.within(_LOG_SECONDS)):
-        raise LabError(
-            f"it answers, but within {_LOG_SECONDS:g} s its log says nothing of a connection that was just made: is its output "
-            "buffered, or `log.connection` wrong?"
-        )
+def _telling(greeting: Greeting) -> tuple[bool, ...]:
+    return greeting.certificate is not None, greeting.answer is Answer.OTHER, greeting.port is not None
+
+
+def _instead(greeting: Greeting, listens_on: tuple[Address, ...]) -> str:
+    """What there was when somebody knocked."""
+    if greeting.certificate is not None:
+        return f"another one is shown there, {subject(greeting.certificate) or 'without a subject'}"
+    if greeting.answer is Answer.OTHER:
+        return "what answers there is no TLS"
+    if greeting.port is not None:
+        return "a connection ends there without an answer"
+    return "nothing listens there" + (f", but on {' and '.join(map(str, listens_on))}" if listens_on else "")
+
+
+def _proved(log: ConnectionLog, declared: DeclaredServer, port: int | None, before: int, deadline: Deadline) -> bool:
+    """Whether what it writes comes at once, and not when a buffer is full; what it wrote of the greeting is then past."""
+    if log.by_port:
+        return bool(log.wait(port, before, bool, deadline.within(_LOG_SECONDS)))
+    log.wait(None, before, lambda lines: is_over(declared, lines), deadline.within(1))
+    return True

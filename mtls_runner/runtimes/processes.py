@@ -1,4 +1,4 @@
-"""Where the processes of a session listen, as the kernel has it (proc(5)); nothing is known where there is no ``/proc``."""
+"""What the kernel knows of processes (proc(5)): where they listen, what is in their environment; without ``/proc``, nothing."""
 
 from __future__ import annotations
 
@@ -8,35 +8,49 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["beyond_loopback"]
+from mtls_runner.model.endpoint import Address
+
+__all__ = ["beyond_loopback", "listening", "with_variable"]
 
 _PROC = Path("/proc")
 _LISTEN = "0A"
 """``TCP_LISTEN`` in include/net/tcp_states.h."""
 
 
-def beyond_loopback(session: int) -> tuple[str, ...]:
-    """``address:port`` of each TCP socket that others can reach.
+def listening(session: int) -> tuple[Address, ...]:
+    """Where a session's processes listen by TCP.
 
     Args:
         session: number of the process that leads it, as :func:`mtls_runner.runtimes.process.start` makes one.
     """
     own = {inode for pid in _members(session) for inode in _sockets(pid)}
     found = (socket for name in ("tcp", "tcp6") for socket in _listening(_PROC / "net" / name))
-    return tuple(
-        sorted(
-            f"[{host}]:{port}" if host.version == 6 else f"{host}:{port}"
-            for host, port, inode in found
-            if inode in own and not host.is_loopback
-        )
-    )
+    return tuple(sorted({address for address, inode in found if inode in own}, key=str))
+
+
+def beyond_loopback(addresses: tuple[Address, ...]) -> tuple[Address, ...]:
+    """Those that others can reach."""
+    return tuple(address for address in addresses if not ipaddress.ip_address(address.host).is_loopback)
+
+
+def with_variable(name: str, value: str) -> tuple[int, ...]:
+    """Processes that were started with it in their environment."""
+    wanted = f"{name}={value}".encode()
+    return tuple(int(directory.name) for directory in _PROC.glob("[0-9]*") if wanted in _environment(directory))
+
+
+def _environment(process: Path) -> list[bytes]:
+    try:
+        return (process / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return []  # somebody else's, or it has ended
 
 
 def _members(session: int) -> Iterator[Path]:
     for directory in _PROC.glob("[0-9]*"):
         with contextlib.suppress(OSError):
             # The name, which may hold anything, stands in parentheses; state, parent, group and session come behind it.
-            fields = (directory / "stat").read_text().rpartition(")")[2].split()
+            fields = (directory / "stat").read_text(errors="replace").rpartition(")")[2].split()
             if int(fields[3]) == session:
                 yield directory
 
@@ -50,7 +64,7 @@ def _sockets(process: Path) -> Iterator[str]:
                     yield target[8:-1]
 
 
-def _listening(table: Path) -> Iterator[tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, int, str]]:
+def _listening(table: Path) -> Iterator[tuple[Address, str]]:
     """``sl local_address rem_address st … inode``; an address is one word, or four, of the machine's byte order."""
     with contextlib.suppress(OSError):
         for line in table.read_text().splitlines()[1:]:
@@ -60,7 +74,7 @@ def _listening(table: Path) -> Iterator[tuple[ipaddress.IPv4Address | ipaddress.
                 words = [bytes.fromhex(host[at : at + 8]) for at in range(0, len(host), 8)]
                 address = ipaddress.ip_address(b"".join(_from_native(word) for word in words))
                 mapped = getattr(address, "ipv4_mapped", None)
-                yield mapped or address, int(port, 16), fields[9]
+                yield Address(str(mapped or address), int(port, 16)), fields[9]
 
 
 def _from_native(word: bytes) -> bytes:
