@@ -6,6 +6,7 @@ import select
 import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
@@ -20,6 +21,9 @@ from mtls_runner.model.certificate import Secret
 from mtls_runner.model.endpoint import ByIdentity
 from mtls_runner.model.traits import BackendTraits, ClientTraits
 from mtls_runner.registry import Registry, consent_given, declared_backend, declared_client
+
+if TYPE_CHECKING:
+    from mtls_runner.model.implementation import Implementation
 
 __all__ = ["Context", "Problems"]
 
@@ -124,23 +128,28 @@ class Context(Struct):
 
     def backend_in_place(self, declared: InPlace) -> BackendTraits:
         """Of a server that the scenario itself declares."""
-        from mtls_runner.language.implementations.reading import in_place
-
         known = self._backends.get(declared)
         if known is None:
-            made = in_place(self.document, ("server", "backend"), declared.model, self.problems)
+            made = self._in_place(declared)
             known = self._backends.set(declared, declared_backend(made, consent=self.consent))
         return known
 
     def tool_in_place(self, declared: InPlace) -> ClientTraits:
         """Of a client that the scenario itself declares."""
-        from mtls_runner.language.implementations.reading import in_place
-
         known = self._tools.get(declared)
         if known is None:
-            made = in_place(self.document, ("client", "tool"), declared.model, self.problems)
+            made = self._in_place(declared)
             known = self._tools.set(declared, declared_client(made, consent=self.consent))
         return known
+
+    def _in_place(self, declared: InPlace) -> "Implementation":
+        from mtls_runner.language.implementations.reading import in_place
+
+        lab = self.lab.document
+        loc = lab.where(declared.written) if lab is not None else None
+        if lab is not None and loc is not None:
+            return in_place(lab, loc, declared.model, self.problems)
+        return in_place(self.document, self.document.where(declared.written) or (), declared.model, self.problems)
 
     def beside(self, document: Document, path: str) -> Path:
         """An absolute path; a relative one starts at the file that it is written in. A NUL byte, which no path can hold,

@@ -98,6 +98,17 @@ class Document(Struct, eq=False):
             node = child
         return self.node_span(at), node, whole
 
+    def where(self, value: Value) -> Loc | None:
+        """Of this very list or mapping, wherever in the file it first stands; ``None``: it is not of this file."""
+        left: list[tuple[Loc, Value]] = [((), self.value)]
+        while left:
+            loc, one = left.pop()
+            if one is value:
+                return loc
+            inside = one.items() if isinstance(one, dict) else enumerate(one) if isinstance(one, list) else ()
+            left.extend(((*loc, key), child) for key, child in inside)
+        return None
+
     def _child(self, node: Node, element: str | int) -> tuple[Node | None, Node, int] | None:
         """Key node, value node, and the index in the text before which nothing of the value's own can begin."""
         if isinstance(node, MappingNode):

@@ -209,9 +209,10 @@ _MODELS = "mtls_runner.language.implementations.models"
 
 
 class InPlace(Struct, frozen=True, eq=False):
-    """A mapping that was validated; each is only equal to itself."""
+    """A mapping that was validated, and as it was written; each is only equal to itself."""
 
     model: Any
+    written: Value
 
 
 class NameOrMapping(Struct, frozen=True, eq=False):
@@ -244,7 +245,7 @@ class NameOrMapping(Struct, frozen=True, eq=False):
             return self.name.parse(value, info)
         model = self.model()
         try:
-            return InPlace(model.model_validate(value))
+            return InPlace(model.model_validate(value), value)
         except ValidationError as error:
             raise _first(error, model) from None
 

@@ -146,13 +146,15 @@ def known_to(start: Path, *, consent: bool) -> Registry:
             raise UsageError(
                 f"{path}: the name {name!r} is taken, by one that comes with mtls-run or was installed; call it otherwise"
             )
+    from mtls_runner.registry.additions import CONNECTS, SERVES, has_section
+
     read: dict[str, Implementation] = {}
 
     def declaration(name: str) -> "Implementation":
         from mtls_runner.language.implementations.reading import read_implementation
 
         if name not in read:
-            read[name] = read_implementation(tree[name])
+            read[name] = read_implementation(_shown(tree[name]))
         return read[name]
 
     def backend(name: str) -> BackendTraits:
@@ -161,9 +163,12 @@ def known_to(start: Path, *, consent: bool) -> Registry:
     def client(name: str) -> ClientTraits:
         return declared_client(declaration(name), consent=consent)
 
-    # Which of the two it is only its file says; that is read when the name is used.
-    backends: dict[str, Callable[[], BackendTraits]] = {name: partial(backend, name) for name in tree}
-    clients: dict[str, Callable[[], ClientTraits]] = {name: partial(client, name) for name in tree}
+    backends: dict[str, Callable[[], BackendTraits]] = {
+        name: partial(backend, name) for name, path in tree.items() if has_section(SERVES, path)
+    }
+    clients: dict[str, Callable[[], ClientTraits]] = {
+        name: partial(client, name) for name, path in tree.items() if has_section(CONNECTS, path)
+    }
     return Registry(known.backends.extended(backends), known.clients.extended(clients))
 
 

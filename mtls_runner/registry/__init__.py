@@ -154,7 +154,8 @@ class Table(Mapping[str, T], Generic[T]):
             if name in self._loaders:
                 raise UsageError(f"there is a {self._noun} '{name}' already, which no other can take the place of")
         own = [name for name in self._loaders if name not in self.declared]
-        declared = {**{name: self._loader(name) for name in self.declared}, **loaders}
+        files = [name for name in self._loaders if name in self.declared]
+        declared = {**{name: self._loader(name) for name in files}, **loaders}
         made = Table(self._noun, {name: self._loader(name) for name in own}, lambda: ({}, declared))
         made._loaded.update(self._loaded)
         return made

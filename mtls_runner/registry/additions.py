@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from mtls_runner.model.implementation import Implementation
     from mtls_runner.model.traits import BackendTraits, ClientTraits, ReporterTraits
 
-__all__ = ["Added", "backends", "clients", "declaration_files", "reporters"]
+__all__ = ["CONNECTS", "SERVES", "Added", "backends", "clients", "declaration_files", "has_section", "reporters"]
 
-_SERVES, _CONNECTS = b"\nserver:", b"\nclient:"
+#: What a declaration of a server has in it, and one of a client.
+SERVES, CONNECTS = b"\nserver:", b"\nclient:"
 
 T = TypeVar("T", "BackendTraits", "ClientTraits", "ReporterTraits")
 Added = tuple[Mapping[str, Callable[[], T]], Mapping[str, Callable[[], T]]]
@@ -34,13 +35,13 @@ Added = tuple[Mapping[str, Callable[[], T]], Mapping[str, Callable[[], T]]]
 def backends(*, consent: bool) -> Added[BackendTraits]:
     """What serves. ``consent``: commands that did not come with a package may run."""
     kind = _Kind["BackendTraits"]("backend", "backends", "BackendTraits")
-    return _installed(kind), _declared(_SERVES, partial(declared_backend, consent=consent))
+    return _installed(kind), _declared(SERVES, partial(declared_backend, consent=consent))
 
 
 def clients(*, consent: bool) -> Added[ClientTraits]:
     """What connects; ``consent`` as for :func:`backends`."""
     kind = _Kind["ClientTraits"]("tool", "clients", "ClientTraits")
-    return _installed(kind), _declared(_CONNECTS, partial(declared_client, consent=consent))
+    return _installed(kind), _declared(CONNECTS, partial(declared_client, consent=consent))
 
 
 def reporters() -> Added[ReporterTraits]:
@@ -90,15 +91,17 @@ def _declared(section: bytes, make: Callable[[Implementation], T]) -> dict[str, 
 
         return load
 
-    found: dict[str, Callable[[], T]] = {}
-    for name, path in declaration_files().items():
-        try:
-            with open(path, "rb") as file:  # noqa: PTH123
-                if section in file.read():
-                    found[name] = loader(name, path)
-        except OSError:
-            found[name] = loader(name, path)  # which says what is wrong to whoever names it
-    return found
+    return {name: loader(name, path) for name, path in declaration_files().items() if has_section(section, path)}
+
+
+def has_section(section: bytes, path: str | Path) -> bool:
+    """Whether a declaration has it, by a glance; one that has neither, or can't be read, tells that to whoever names it."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            text = b"\n" + file.read()
+    except OSError:
+        return True
+    return section in text or (SERVES not in text and CONNECTS not in text)
 
 
 @lru_cache(maxsize=1)

@@ -184,5 +184,5 @@ def render(text: str, syntax: str, variables: Mapping[str, object], name: str) -
         line = getattr(error, "lineno", None)
         where = f"{name}, line {line}" if line else name
         raise LabError(f"{where}: {error.message or error}") from error
-    except (TypeError, ValueError) as error:
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise LabError(f"{name}: {error}") from error

@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,17 @@ import pytest
 from mtls_runner import Overrides, ScenarioError, Status, UsageError, load, run
 from mtls_runner.cli import main
 from mtls_runner.clients.declared.variables import placeholders as client_names
+from mtls_runner.deadlines import Deadline
 from mtls_runner.engine import RunOptions
+from mtls_runner.errors import DeadlineExceeded
 from mtls_runner.language.implementations.reading import DIRECTORY, read_implementation
+from mtls_runner.model.endpoint import Address
 from mtls_runner.model.verdict import CaseFinished
+from mtls_runner.runtimes.ports import reserved_port
+from mtls_runner.runtimes.process import start
 from mtls_runner.runtimes.template_names import CLIENT, SERVER, names_of
+from mtls_runner.servers.declared.connection_log import ConnectionLog
+from mtls_runner.servers.declared.start import wait_until_ready
 from mtls_runner.servers.declared.variables import placeholders as server_names
 
 SCENARIO = """\
@@ -145,6 +153,9 @@ MISTAKES = [
     ("environment: {X: '{{local_port}}'}", "   ^^^^^^^^^^\n", "no name 'local_port'"),
     ("files: {a.conf: {content: '{{ trsut or x }}'}}", "   ^^^^^\n", "did you mean 'trust'"),
     ("files: {a.conf: {content: '{{ url }}'}}", "   ^^^\n", "no name 'url'"),
+    ("log: {facts: [status]}", "facts: [status]", "no group in it says what was seen"),
+    ("log: {refused: [{match: x}]}", "[{match: x}]", "nothing says what such a line means"),
+    ("log: {refused: [{match: x, reasons: expired, code: 10}]}", "code: 10", "is said by reasons already"),
 ]
 
 
@@ -211,9 +222,22 @@ def test_templates_may_name_what_the_documentation_has(tmp_path: Path) -> None:
         read_implementation(declaration)
 
 
-def test_a_declaration_that_says_nothing(tmp_path: Path) -> None:
-    with pytest.raises(ScenarioError, match="neither serves nor connects"):
-        load(_tree(tmp_path, "name: Nothing\n"))
+@pytest.mark.parametrize(
+    ("declaration", "message", "expected"),
+    [
+        ("name: Nothing\n", "neither serves nor connects", "server, client, or both"),
+        ("", "the file is empty", "name, and server, client, or both"),
+        (
+            "name: C\nclient: {command: [c], dialect: go}\n",
+            "this is not a backend",
+            "one of: python, nginx, external, apache",
+        ),
+    ],
+)
+def test_a_declaration_without_a_server(tmp_path: Path, declaration: str, message: str, expected: str) -> None:
+    with pytest.raises(ScenarioError, match=message) as told:
+        load(_tree(tmp_path, declaration))
+    assert told.value.diagnostics[0].expected.startswith(expected)
 
 
 def test_a_template_can_not_be_left(tmp_path: Path) -> None:
@@ -339,6 +363,82 @@ def test_a_log_that_comes_when_a_buffer_is_full_is_found_out_at_the_start(
         assert "is its output buffered, or `log.connection` wrong?" in verdict.error
 
 
+@pytest.mark.parametrize(
+    ("change", "instead", "message"),
+    [
+        (
+            "super().get_request()",
+            '__import__("os")._exit(7)',
+            "./service ended with exit code 7; its last words: nothing",
+        ),
+        (
+            "host, _,",
+            "sys.exit(0)\nhost, _,",
+            "exit code 0, and has to stay in the foreground",
+        ),
+        ("host, _,", '__import__("os").abort()\nhost, _,', "was ended by SIGABRT"),
+        ("((host, int", '(("", int', "listens beyond loopback, on 0.0.0.0:"),
+    ],
+)
+def test_what_a_service_does_instead_of_serving_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: str, instead: str, message: str
+) -> None:
+    path = _service(tmp_path, IN_PLACE)
+    assert change in SERVICE
+    (tmp_path / "service").write_text(SERVICE.replace(change, instead))
+    assert main(["run", str(path), "--allow-commands"]) == 3
+    assert message in "".join(capsys.readouterr())
+
+
+_ELSEWHERE = """
+import socket, time
+server = socket.create_server(("127.0.0.1", 0))
+print("ACCEPT", flush=True)
+time.sleep(60)
+"""
+_IN_THE_CLEAR = """
+import socket, sys
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+print("ACCEPT", flush=True)
+while True:
+    with server.accept()[0] as peer:
+        peer.recv(9999)
+        peer.sendall(b"HTTP/1.0 400 Bad Request\\r\\n\\r\\n")
+"""
+_ANOTHER = (
+    "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=another -keyout k -out c 2>/dev/null; "
+    'exec openssl s_server -www -accept "127.0.0.1:$0" -cert c -key k'
+)
+
+
+@pytest.mark.parametrize(
+    ("command", "instead"),
+    [
+        ([sys.executable, "-c", _ELSEWHERE], r": nothing listens there, but on 127\.0\.0\.1:\d+"),
+        ([sys.executable, "-c", _IN_THE_CLEAR], ": what answers there is no TLS"),
+        (["/bin/sh", "-c", _ANOTHER], ": another one is shown there, CN=another"),
+    ],
+)
+def test_what_there_is_instead_of_the_labs_own_certificate_is_told(
+    tmp_path: Path, command: list[str], instead: str
+) -> None:
+    declared = read_implementation(DIRECTORY / "s_server" / "implementation.yaml").server
+    assert declared is not None
+    with reserved_port(tmp_path / "ports") as port, start([*command, str(port)], tmp_path) as program:
+        while program.log.take(Deadline.after(20)) != "ACCEPT":
+            assert program.exit_code() is None
+        with pytest.raises(DeadlineExceeded, match=instead):
+            wait_until_ready(
+                program,
+                declared,
+                Address("127.0.0.1", port),
+                b"the lab's own",
+                ConnectionLog(declared.log),
+                Deadline.after(1),
+                listens_on=program.listens_on,
+            )
+
+
 def test_an_application_of_one_s_own_runs_with_consent() -> None:
     """The scenario that the documentation names."""
     path = Path(__file__).parents[2] / "scenarios" / "application" / "own.yaml"
@@ -414,21 +514,51 @@ def test_a_client_that_stays_makes_all_exchanges_and_ends_with_the_lab(
         ("    dialect: openssl\n", "    dialect: openssl\n    commnd: x\n", "did you mean 'command'"),
         ("[./service,", "[python3, service,", "expected: {{declaration}}/service"),
         ("'{{address}}'", "'{{adress}}'", "did you mean 'address'?"),
+        (
+            "{name: good,",
+            "{name: good, server: {backend: {command: [./service, '{{adress}}'], dialect: go}},",
+            "'adress'",
+        ),
+        (
+            "client: client,",
+            "client: {certificate: client, tool: {command: [c, '{{adress}}'], dialect: go}},",
+            "'adress'",
+        ),
     ],
 )
 def test_mistakes_in_place_have_a_place(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str, wrong: str, message: str
 ) -> None:
-    path = _service(tmp_path, IN_PLACE.replace(line, wrong))
+    text = IN_PLACE.replace(line, wrong)
+    path = _service(tmp_path, text)
     assert main(["run", str(path)]) == 2
     told = "".join(capsys.readouterr())
     assert message in told
+    before, word, _ = text.partition("adress")
+    if word:
+        assert f"own.yaml:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}: error" in told
     assert "own.yaml:" in told
+
+
+def test_mistakes_in_lab_yaml_are_told_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And what lies beside it is found, wherever the scenario is."""
+    arguments = "'{{address}}', '{{certificate}}', '{{key}}', '{{trust}}'"
+    declared = f"defaults: {{server: {{backend: {{command: [./service, {arguments}], dialect: openssl}}}}}}"
+    _service(tmp_path, "")
+    (tmp_path / "below").mkdir()
+    path = tmp_path / "below" / "own.yaml"
+    path.write_text(re.sub(r"  backend:\n(    .*\n)+", "", IN_PLACE))
+    (tmp_path / "lab.yaml").write_text(declared.replace("address", "adress"))
+    assert main(["run", str(path)]) == 2
+    assert "lab.yaml:1:" in "".join(capsys.readouterr())
+    (tmp_path / "lab.yaml").write_text(declared)
+    assert _verdicts(path, Overrides(allow_commands=True)) == [(Status.PASS, "")]
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
+        ("[./service, '{{1 // 0}}'", "command's command: integer division or modulo by zero"),
         ("[./own.yaml, '{{address}}'", "'./own.yaml' is not executable: chmod +x, or"),
         ("[./servize, '{{address}}'", "there is no program './servize'"),
     ],

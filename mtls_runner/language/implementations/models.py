@@ -26,6 +26,7 @@ from mtls_runner.language.implementations.scalars import (
     Connects,
     DialectName,
     Environment,
+    Fact,
     FileName,
     Regex,
     SignalName,
@@ -158,7 +159,7 @@ class ClientModel(Strict):
         "single one, as {{dir}}. By default each is a process of its own, which ends.",
         {"request": "{{dir}}/lab.json", "done": "^exit (\\d+)$"},
     )
-    facts: Many[Regex] = about(
+    facts: Many[Fact] = about(
         "Regular expressions, searched for in all that it wrote; named groups say what it saw: status, header_name and "
         "header_value, body (base64), local_port, peer (base64 of DER), tls, cipher, alpn, asked, sent. A client that connects "
         "once more tells local_port again, and what stands before is not of that connection.",

@@ -11,6 +11,7 @@ from mtls_runner.language.implementations.scalars import (
     AlertName,
     Command,
     Environment,
+    Fact,
     FileName,
     Placed,
     ReasonWord,
@@ -185,7 +186,7 @@ class LogModel(Strict):
     )
     line: Maybe[Placed] = about("Where the {{id}} stands in lines without a port.", "^LOG\\d\\[{{id}}\\]")
     refused: Many[PatternModel] = about("Lines of the program's own about refusals, before the dialect's.", [])
-    facts: Many[Regex] = about(
+    facts: Many[Fact] = about(
         "Regular expressions whose named groups say what the server saw: certificate (base64 of DER), subject, verify "
         "(SUCCESS, NONE), no_certificate (there when none came), tls, cipher, alpn, server_name, method, path, resumed; and "
         "process, by which a reload shows.",

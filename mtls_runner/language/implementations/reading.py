@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from msgspec.structs import replace
 from pydantic import ValidationError
 
 from mtls_runner.errors import ScenarioError
 from mtls_runner.language.context import Problems
 from mtls_runner.language.diagnose import diagnose
-from mtls_runner.language.document import Document, Loc, read
+from mtls_runner.language.document import Document, EmptyFile, Loc, read
 from mtls_runner.language.implementations.models import ClientModel, ImplementationModel, ServerModel, StaysModel
 from mtls_runner.language.implementations.parts import (
     BuildModel,
@@ -48,6 +49,7 @@ from mtls_runner.model.implementation import (
     Version,
 )
 from mtls_runner.runtimes.template_names import BUILD, CLIENT, COMMAND, CONTAINER, SERVER, names_of
+from mtls_runner.tls.dialects import compiled
 
 __all__ = ["DIRECTORY", "dialect", "in_place", "read_implementation", "shipped"]
 
@@ -55,6 +57,8 @@ __all__ = ["DIRECTORY", "dialect", "in_place", "read_implementation", "shipped"]
 DIRECTORY = Path(__file__).parents[2] / "implementations"
 _TLS = frozenset((TlsVersion.V1_2, TlsVersion.V1_3))
 _MAX_FILE = 1 << 20
+_SAYING = frozenset(("code", "error", "alert", "alert_name", "symbol"))
+"""Groups of a pattern that say why."""
 
 
 @lru_cache(maxsize=64)
@@ -71,12 +75,7 @@ def dialect(name: str) -> Dialect:
         model = DialectModel.model_validate(document.value)
     except ValidationError as error:
         raise ScenarioError(diagnose(error, document, DialectModel)) from None
-    return Dialect(
-        name,
-        model.library,
-        tuple(_patterns(document, model.lines, ("lines",))),
-        tuple(_patterns(document, model.start, ("start",))),
-    )
+    return _Reader(document, trusted=True).dialect(name, model)
 
 
 def read_implementation(path: Path, *, name: str = "", shipped: bool = False) -> Implementation:
@@ -90,7 +89,11 @@ def read_implementation(path: Path, *, name: str = "", shipped: bool = False) ->
     Raises:
         ScenarioError: it is invalid; with every mistake that is in it.
     """
-    document = read(path)
+    try:
+        document = read(path)
+    except EmptyFile as error:
+        expected = "name, and server, client, or both"
+        raise ScenarioError([replace(one, expected=expected) for one in error.diagnostics]) from None
     try:
         model = ImplementationModel.model_validate(document.value)
     except ValidationError as error:
@@ -110,24 +113,10 @@ def in_place(document: Document, loc: Loc, model: ServerModel | ClientModel, pro
         name="command",
         title=model.command[0],
         library=model.dialect,
-        path=document.path,
+        path=document.path.absolute(),
         server=reader.server(model, loc) if isinstance(model, ServerModel) else None,
         client=reader.client(model, loc) if isinstance(model, ClientModel) else None,
     )
-
-
-def _patterns(document: Document, models: Sequence[PatternModel] | None, loc: Loc) -> Iterator[Pattern]:
-    for index, model in enumerate(models or ()):
-        yield Pattern(
-            match=model.match,
-            reasons=tuple(model.reasons or ()),
-            code=model.code,
-            alert=model.alert,
-            source=model.source or "",
-            seen=model.seen or "",
-            said_by=model.said_by or "",
-            place=document.span((*loc, index, "match")),
-        )
 
 
 class _Reader:
@@ -144,6 +133,10 @@ class _Reader:
         self._trusted = trusted
         self.problems = Problems() if problems is None else problems
 
+    def dialect(self, name: str, model: DialectModel) -> Dialect:
+        lines, start = self._patterns(model.lines, ("lines",)), self._patterns(model.start, ("start",))
+        return Dialect(name, model.library, tuple(lines), tuple(start))
+
     def implementation(self, model: ImplementationModel, name: str, *, shipped: bool) -> Implementation:
         if model.server is None and model.client is None:
             self.problems.absent(self._document, (), "it neither serves nor connects", "server, client, or both")
@@ -152,7 +145,7 @@ class _Reader:
             name=name,
             title=model.name,
             library=end.dialect if end is not None else "",
-            path=self._document.path,
+            path=self._document.path.absolute(),
             about=model.description or "",
             needs=self._needs(model.needs, ("needs",)) if model.needs is not None else None,
             version=self._version(model.version),
@@ -196,6 +189,32 @@ class _Reader:
         except UnicodeDecodeError:
             self.problems.error(self._document, loc, "this file is not UTF-8")
         return ""
+
+    def _patterns(self, models: Sequence[PatternModel] | None, loc: Loc) -> Iterator[Pattern]:
+        for index, model in enumerate(models or ()):
+            given = [key for key in ("reasons", "code", "alert") if getattr(model, key) is not None]
+            if not given and compiled(model.match).groupindex.keys().isdisjoint(_SAYING):
+                self.problems.error(
+                    self._document, (*loc, index), "nothing says what such a line means", "one of: reasons, code, alert"
+                )
+            if len(given) > 1:
+                self.problems.error(
+                    self._document,
+                    (*loc, index, given[1]),
+                    f"what such a line means is said by {given[0]} already",
+                    "one of: reasons, code, alert",
+                    key=True,
+                )
+            yield Pattern(
+                match=model.match,
+                reasons=tuple(model.reasons or ()),
+                code=model.code,
+                alert=model.alert,
+                source=model.source or "",
+                seen=model.seen or "",
+                said_by=model.said_by or "",
+                place=self._document.span((*loc, index, "match")),
+            )
 
     def _check_templates(self, texts: Sequence[str] | Mapping[str, str] | None, loc: Loc, *where: str) -> None:
         """Of a list or mapping: names that can be used ``where`` they stand."""
@@ -270,7 +289,7 @@ class _Reader:
                 dialect=dialect(model.dialect),
                 connection=log.connection,
                 line=log.line,
-                refused=tuple(_patterns(self._document, log.refused, (*loc, "log", "refused"))),
+                refused=tuple(self._patterns(log.refused, (*loc, "log", "refused"))),
                 facts=tuple(log.facts or ()),
                 ended=log.ended,
             ),
@@ -293,7 +312,7 @@ class _Reader:
             completes_chains=bool(model.completes_chains),
             faketime=model.faketime or False,
             verify_depth=model.verify_depth,
-            start=tuple(_patterns(self._document, model.start, (*loc, "start"))),
+            start=tuple(self._patterns(model.start, (*loc, "start"))),
             differs=_differences(model.differs),
         )
 
@@ -324,8 +343,8 @@ class _Reader:
             files=files,
             environment=tuple((model.environment or {}).items()),
             facts=tuple(model.facts or ()),
-            refused=tuple(_patterns(self._document, model.refused, (*loc, "refused"))),
-            start=tuple(_patterns(self._document, model.start, (*loc, "start"))),
+            refused=tuple(self._patterns(model.refused, (*loc, "refused"))),
+            start=tuple(self._patterns(model.start, (*loc, "start"))),
             differs=_differences(model.differs),
             completes_chains=bool(model.completes_chains),
             faketime=model.faketime or False,

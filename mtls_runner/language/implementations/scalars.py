@@ -19,6 +19,7 @@ __all__ = [
     "Connects",
     "DialectName",
     "Environment",
+    "Fact",
     "FileName",
     "Placed",
     "ReasonWord",
@@ -59,6 +60,13 @@ def _regex(value: Value) -> str:
     return text
 
 
+def _fact(value: Value) -> str:
+    text = _regex(value)
+    if not compiled(text).groupindex:
+        raise fail("no group in it says what was seen", "named groups, as in ^status (?P<status>\\d{3})$")
+    return text
+
+
 def _connects(value: Value) -> str:
     text = _pattern(value)
     if not {"host", "port"} <= compiled(text).groupindex.keys():
@@ -75,6 +83,7 @@ def _placed(value: Value) -> str:
 
 _TEXT: Json = {"type": "string"}
 Regex = Annotated[str, Parsed(_regex, _TEXT)]
+Fact = Annotated[str, Parsed(_fact, _TEXT)]
 Connects = Annotated[str, Parsed(_connects, _TEXT)]
 Placed = Annotated[str, Parsed(_placed, _TEXT)]
 FileName = Annotated[
