@@ -7,12 +7,13 @@ from pathlib import Path
 
 import click
 
+from mtls_runner.cli.diagnostics import complain
 from mtls_runner.cli.program import ExitCode
 from mtls_runner.errors import ScenarioError, UsageError
 from mtls_runner.language.implementations.reading import read_implementation, shipped
 from mtls_runner.language.tree import of_tree
 from mtls_runner.model.implementation import Honours, Implementation, Pattern
-from mtls_runner.registry import DECLARATION, unknown
+from mtls_runner.registry import DECLARATION, registry, unknown
 from mtls_runner.registry.additions import declaration_files
 from mtls_runner.runtimes.installed import Installed, missing_program
 
@@ -32,6 +33,12 @@ def declarations() -> dict[str, Path]:
 def _named(name: str) -> Implementation:
     known = declarations()
     if name not in known:
+        ours = registry()
+        for option, table in (("--backend", ours.backends), ("--tool", ours.clients)):
+            if name in table:
+                raise UsageError(
+                    f"no file declares {name!r}: it is code of mtls-run's, or a distribution's ({option} {name})"
+                )
         raise unknown("implementation", name, sorted(known))
     path = known[name]
     return shipped(path, name) if name in declaration_files() else read_implementation(path)
@@ -86,7 +93,10 @@ def _honours(honours: Honours) -> Iterator[str]:
 
 def show(name: str) -> ExitCode:
     """The file, what it honours, and each pattern with what it means and where its words come from."""
-    implementation = _named(name)
+    try:
+        implementation = _named(name)
+    except ScenarioError as error:
+        return complain(error.diagnostics)
     click.echo("\n".join(_told(implementation)))
     click.echo(f"    declared in {implementation.path}")
     for noun, patterns in _patterns(implementation):
@@ -125,7 +135,10 @@ def check(names: Sequence[str], *, everything: bool = False) -> ExitCode:
     """Prove some, or all that come with the package, and then each pattern of their dialects, too."""
     from mtls_runner.cli.implementation_check import prove
 
-    chosen = [_named(name) for name in names or sorted(declaration_files())]
+    try:
+        chosen = [_named(name) for name in names or sorted(declaration_files())]
+    except ScenarioError as error:
+        return complain(error.diagnostics)
     for implementation in chosen:
         missing = missing_program(implementation)
         if missing is not None:
@@ -166,7 +179,9 @@ server:
     # connection: 'port={{{{client_port}}}}\\b'
     # A line after which nothing comes about its connection, so that nobody waits for more.
     # ended: '^closed'
-    facts: []                               # regular expressions that say what it saw: (?P<subject>…), (?P<tls>…), …
+    # Regular expressions that say what it saw. Where neither they nor `ended` ever match, each connection that goes well
+    # takes three seconds longer: that long a line may come.
+    facts: []                               # '"(?P<method>[A-Z]+) (?P<path>\\S+) HTTP', ' (?P<tls>TLSv1\\.\\d) ', …
 """
 
 
@@ -177,7 +192,6 @@ def new(name: str) -> ExitCode:
         UsageError: the name is taken or impossible, or the file is there.
     """
     from mtls_runner.language.values import ID_PATTERN
-    from mtls_runner.registry import registry
 
     if not ID_PATTERN.fullmatch(name):
         raise UsageError(f"{name!r} can't be a name: letters, digits, - and _, beginning with a letter or digit")

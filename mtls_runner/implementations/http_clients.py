@@ -192,7 +192,7 @@ def with_pycurl(told: Told) -> None:
                 messages.write(f"{arrow} [length {len(data):04x}]\n    {data.hex(' ')}\n".encode())
 
         for option, value in pycurl_options(pycurl, told):
-            curl.setopt(option, value)
+            curl.setopt(option, os.fsencode(value) if isinstance(value, str) else value)  # a str has to be ASCII
         curl.setopt(pycurl.VERBOSE, True)
         curl.setopt(pycurl.DEBUGFUNCTION, on_data)
         curl.setopt(pycurl.WRITEDATA, body)

@@ -123,7 +123,7 @@ def of_tree(start: Path) -> dict[str, Path]:
         folder = directory / FOLDER
         if folder.is_dir() and folder != shipped:
             for path in sorted(folder.glob(f"*/{DECLARATION}")):
-                found.setdefault(path.parent.name, path)
+                found.setdefault(path.parent.name, _shown(path))
     return found
 
 
@@ -154,7 +154,7 @@ def known_to(start: Path, *, consent: bool) -> Registry:
         from mtls_runner.language.implementations.reading import read_implementation
 
         if name not in read:
-            read[name] = read_implementation(_shown(tree[name]))
+            read[name] = read_implementation(tree[name])
         return read[name]
 
     def backend(name: str) -> BackendTraits:

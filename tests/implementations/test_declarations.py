@@ -588,6 +588,15 @@ def test_list_show_and_new(tmp_path: Path, capsys: pytest.CaptureFixture[str], m
     capsys.readouterr()
     assert main(["implementation", "show", "mine"]) == 0
     assert "there is no 'mine' on PATH" in capsys.readouterr().out
+    path = tmp_path / "implementations" / "mine" / "implementation.yaml"
+    path.write_text(written.replace("dialect: openssl", "dialect: opensl"))
+    shown = r"^implementations/mine/implementation.yaml:13:12: error: this is not a dialect\n 13 \|.*\n    \| {12}\^"
+    for command in ("show", "check"):
+        assert main(["implementation", command, "mine"]) == 2
+        assert re.search(shown, capsys.readouterr().err, re.MULTILINE)
+    path.write_text(written)
+    assert main(["implementation", "show", "nginx"]) == 2
+    assert "no file declares 'nginx'" in capsys.readouterr().err
     assert main(["implementation", "new", "mine"]) == 2
     assert (tmp_path / "implementations" / "mine" / "implementation.yaml").read_text() == written
     assert main(["implementation", "new", "curl"]) == 2

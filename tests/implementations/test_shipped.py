@@ -1,6 +1,7 @@
 """Servers and clients that come with the lab: scenarios hold with them, and a reload counts when it is done."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -267,3 +268,54 @@ def test_what_answers_behind_lighttpd_has_a_certificate_of_any_size_and_answers_
     events = run([load(tmp_path / "large.yaml", Overrides(backend="lighttpd", tool="curl"))])
     ended = {event.verdict.case.name: event.verdict for event in events if isinstance(event, CaseFinished)}
     assert [verdict.status for verdict in ended.values()] == [Status.PASS] * 3, [v.mismatches for v in ended.values()]
+
+
+ODD = r"""
+name: odd characters
+ca: {subject: CN=Root}
+leaves: {server: {}, client: {usage: client}}
+server:
+  trust: [ca]
+  responses:
+    "/a;b(c)'d&e": {status: 201, headers: {X-Odd: &odd "a;b (c) {d} 50% $x \"q\" 's' \\ & * [z] # , = |<>~`?!^"}}
+    "/$x{y}": {status: 202}
+cases:
+  - name: one
+    client: {certificate: client, request: {path: "/a;b(c)'d&e"}}
+    expect: {outcome: accepted, status: 201, headers: {x-odd: *odd}}
+  - name: other
+    client: {certificate: client, request: {path: "/$x{y}"}}
+    expect: {outcome: accepted, status: 202}
+"""
+_LEFT_OUT = r"  responses:\n(    .*\n)+|(?<=expect: ){.*}|, request: {.*}(?=})"
+PLAIN = re.sub(_LEFT_OUT, "", ODD).replace("expect: ", "expect: accepted")
+
+
+@pytest.mark.parametrize(
+    ("backend", "tool", "why"),
+    [
+        ("haproxy", "pycurl", ""),
+        ("caddy", "python", ""),
+        ("java", "python", ""),
+        ("lighttpd", "python", "that its configuration might take for its own: set TMPDIR to another directory"),
+    ],
+)
+def test_odd_characters_of_paths_and_responses_arrive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str, tool: str, why: str
+) -> None:
+    """Or what can't be written is told as that, and breaks nothing else."""
+    absent_ones = [registry().backends[backend].missing(), registry().clients[tool].missing()]
+    if any(absent_ones) and not os.environ.get("CI"):
+        pytest.skip(next(filter(None, absent_ones)))
+    path = tmp_path / "odd.yaml"
+    path.write_text(PLAIN if why else ODD)
+    here = tmp_path / "é $(x) 50%"
+    here.mkdir()
+    monkeypatch.setenv("TMPDIR", str(here))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    events = run([load(path, Overrides(backend=backend, tool=tool))])
+    verdicts = [event.verdict for event in events if isinstance(event, CaseFinished)]
+    assert len(verdicts) == 2
+    for verdict in verdicts:
+        assert verdict.status is (Status.ERROR if why else Status.PASS), (verdict.error, verdict.mismatches)
+        assert why in verdict.error

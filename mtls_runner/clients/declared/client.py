@@ -118,7 +118,11 @@ class DeclaredToolClient(Client):
                 if self._declared.told_port or any("local_port" in argument for argument in self._declared.command):
                     port = stack.enter_context(reserved_port(user_directory() / "ports", connects=True))
                     known["local_port"] = port
-                command = self._prepared(known, here, cache)
+                try:
+                    command = self._prepared(known, here, cache)
+                except Inexpressible as error:  # all else was tried before anything ran
+                    title = self._implementation.title
+                    raise LabError(f"{title}: {error}: set TMPDIR to another directory") from error
                 wrote = self._run(known, command, here, min(seconds, client.timeout), client.clock)
         finally:
             shutil.rmtree(here, ignore_errors=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from mtls_runner.deadlines import Deadline
-from mtls_runner.errors import LabError, ServerUnusable
+from mtls_runner.errors import EngineError, LabError, ServerUnusable
 from mtls_runner.model.endpoint import Address, ClientSpec, ServerSpec
 from mtls_runner.model.implementation import DeclaredServer, Implementation
 from mtls_runner.model.observation import Reason
@@ -156,13 +156,12 @@ class DeclaredBackend(ServerBackend):
     def _serve_in_container(
         self, server: ServerSpec, material: Material, deadline: Deadline
     ) -> Iterator[RunningDeclared]:
-        from mtls_runner.servers.container.engine import Engine
         from mtls_runner.servers.container.reach import reach
         from mtls_runner.servers.declared.container import serve_in_container
 
         with self._lock:
             if self._engine is None:
-                self._engine = Engine.connect()
+                self._engine = self._connected()
         here = self._directory(server, material)
         with (
             reach(self._engine, server) as reached,
@@ -174,6 +173,17 @@ class DeclaredBackend(ServerBackend):
                 told = container.output_of(*self._implementation.version.command)
                 self._inside = {**self._installed.read_versions(told), "docker engine": self._engine.version}
             yield running
+
+    def _connected(self) -> Engine:
+        """The engine; without one, what else there is."""
+        from mtls_runner.servers.container.engine import Engine
+
+        try:
+            return Engine.connect()
+        except EngineError as error:
+            raise EngineError(
+                f"{error}. Without an engine: --runtime process runs {self._title} on this machine"
+            ) from error
 
     def _start(
         self, server: ServerSpec, material: Material, cache: str, deadline: Deadline, stack: contextlib.ExitStack
@@ -204,11 +214,15 @@ class DeclaredBackend(ServerBackend):
             write_rendered(self._declared, place, known, told=told)
             return known
 
-        known = written(server, told=True)
+        try:
+            known = written(server, told=True)
+            command = self._installed.command(self._declared.command, known, cache)
+        except Inexpressible as error:  # all else was tried before anything ran
+            raise LabError(f"{self._title}: {error}: set TMPDIR to another directory") from error
         answers = self._answers(server, here, stack) if not own else None
         program = stack.enter_context(
             start(
-                self._installed.command(self._declared.command, known, cache),
+                command,
                 here,
                 environment=moved_clock(server.clock, self._environment(known)),
                 standard_input=answers.fifo if answers is not None else None,
