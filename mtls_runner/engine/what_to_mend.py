@@ -120,9 +120,11 @@ def blamed(plan: Plan, server: ServerSpec, error: LabError) -> Span | None:
         return plan.places.get(("server", server.id, "image"))
     if not isinstance(error, ServerUnusable):
         return None
-    said = " ".join((str(error), *error.log)).lower()
+    said = " ".join((str(error), *error.log)).lower().replace("end of file", "")
     named = tuple(key for key in _NAMED if key in said or key.replace("_", " ").rstrip("s") in said)
     named += tuple(key for key in _LISTS if any(text.lower() in said for text in _written(server, key)))
+    own = server.option("config").lower()
+    named += ("config",) if own and own in said else ()
     for key in (*_KEYS.get(error.reason, named), *named):
         for place in (("server", server.id, key), ("certificate", server.certificate or "", key)):
             if place in plan.places:

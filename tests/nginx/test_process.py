@@ -315,3 +315,43 @@ def test_a_file_for_conf_d_is_served_as_the_nginx_conf_has_it(
     with Lab(plan) as lab:
         verdicts = [lab.run(case) for case in plan.cases]
     assert [(v.status, v.mismatches, v.error) for v in verdicts] == [(Status.PASS, (), "")] * 2
+
+
+WHOLE = """events {}
+http {
+  include /etc/nginx/more.conf;
+  server { listen 8443 ssl default_server; ssl_certificate /etc/nginx/c.pem; ssl_certificate_key /etc/nginx/k.pem; }
+  server { listen 10.0.0.1:443; listen 10.0.0.2:443; }
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("", 'unexpected end of file, expecting "}" in FILE:6'),
+        ("}}", 'unexpected "}" in FILE:6'),
+        ('  add_header X "a;\n}', 'unexpected end of file, expecting ";" or "}" in FILE:7'),
+        ("  server { listen 8443 default_server; } }", "a duplicate default server for 0.0.0.0:8443 in FILE:6"),
+        (
+            f"  {'server { listen 10.0.0.2:443 default_server; } ' * 2}}}",
+            "a duplicate default server for 10.0.0.2:443 in FILE:6",
+        ),
+        ("}", None),
+    ],
+)
+def test_what_is_wrong_is_said_of_the_authors_file(tmp_path: Path, more: str, said: str | None) -> None:
+    """Its line and its ports, whatever the lab has in its copy; nothing else is missing there before."""
+    file = tmp_path / "site.conf"
+    file.write_text(WHOLE + more)
+    text = AROUND.partition("matrix:")[0].replace("config:", "runtime: process\n  port: 8443\n  config:")
+    text = text.replace("files: {", "files: {/etc/nginx/more.conf: {file: more.conf}, ")
+    (tmp_path / "more.conf").write_text("")
+    text += "cases: [{name: a, expect: accepted}]\n"
+    plan = load(scenario(tmp_path, text), Overrides(allow_commands=True))
+    with Lab(plan) as lab:
+        verdict = lab.run(plan.cases[0])
+    assert (verdict.status is Status.PASS) == (said is None)
+    if said is not None:
+        assert verdict.error.startswith(f"the server did not start (bad-config): {said.replace('FILE', str(file))}\n")
+        assert verdict.span is not None
+        assert text.splitlines()[verdict.span.line - 1].strip() == "config: site.conf"

@@ -199,9 +199,10 @@ def test_fixed_addresses_stay_apart() -> None:
 
 
 @pytest.mark.parametrize("text", ["server {", "server { } }", 'return "x', "location / { content_by_lua_block { x "])
-def test_what_can_not_be_read_is_said(text: str) -> None:
+def test_what_can_not_be_read_is_said_and_what_is_before_it_is_changed_all_the_same(text: str) -> None:
     with pytest.raises(Unreadable):
-        instrument(text, ("http",))
+        statements(text)
+    assert instrument(f"pid /a; {text}", ("http",)).removeprefix(" ").replace(f" {DIRECTIVES}", "") == text
 
 
 def test_lua_is_passed_over() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ class Prepared(Struct, frozen=True):
         generated: where the generated configuration is; ``""``: it is the author's.
         shown: for people: the generated configuration, or what the lab changes in its copy of the author's.
         names: path in the container → the author's file.
+        said: what else nginx's messages say → in the author's words.
         listens: what the author's ``listen`` directives say, for messages.
         log_is_whole: whether the log tells of every connection; an author's configuration may leave some out.
         proxy_ports: of the author's, where the PROXY protocol is spoken.
@@ -43,10 +45,22 @@ class Prepared(Struct, frozen=True):
     shown: str
     generated: str = ""
     names: tuple[tuple[str, str], ...] = ()
+    said: Mapping[str, str] = {}
     listens: tuple[str, ...] = ()
     log_is_whole: bool = False
     proxy_ports: frozenset[int] = frozenset()
     old_forms: bool = False
+
+    def renamed(self, text: str) -> str:
+        """A message with what the author's configuration says in place of what the lab's copy says."""
+        for inside, outside in self.names:
+            if inside.endswith("/"):  # a folder in which all of them are
+                text = text.replace(inside, outside)
+            text = text.replace(f" in {inside}:", f" in {outside}:")
+        if self.said:
+            words = "|".join(map(re.escape, self.said))
+            text = re.sub(rf"(?<![^ ])(?:{words})(?!\d)", lambda found: self.said[found[0]], text)
+        return text
 
     def keep(self, directory: Path) -> None:
         """Write the configuration files where people may look at them or use them by hand; no keys, no passphrases."""
@@ -151,6 +165,7 @@ def _own(
         command=command,
         shown=made.difference,
         names=tuple(made.names),
+        said=made.said,
         listens=tuple(own.listens),
         proxy_ports=own.proxy_ports,
         old_forms=made.old_forms,

@@ -83,7 +83,7 @@ class ReloadableNginx(RunningNginx):
                     continue
                 said.append(text)
                 if not started and line.is_fatal:
-                    raise start_failure(said, self._prepared.files, None, self._prepared.names)
+                    raise start_failure(said, self._prepared, None)
                 started = started or line.starts_worker
                 gone += line.ends_worker
             self._state.unsettled = True

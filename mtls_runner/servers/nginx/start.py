@@ -13,7 +13,7 @@ from mtls_runner.model.observation import Reason
 from mtls_runner.runtimes.log_stream import LogStream
 from mtls_runner.servers.nginx.instance import NginxInstance, workers_of
 from mtls_runner.servers.nginx.log.lines import parse_line
-from mtls_runner.servers.nginx.log.start_failure import renamed, start_failure
+from mtls_runner.servers.nginx.log.start_failure import start_failure
 from mtls_runner.servers.nginx.prepare import Prepared
 from mtls_runner.servers.readiness import PROXY_PROTOCOL, Answer, knock
 
@@ -50,7 +50,7 @@ def wait_until_ready(nginx: NginxInstance, prepared: Prepared, port: int, deadli
         """Whether workers come now, as the log has it."""
         read = parse_line(line)
         if read.is_warning and not (prepared.old_forms and _OLD_FORM in read.message):
-            warned[renamed(read.message, prepared.names)] = None
+            warned[prepared.renamed(read.message)] = None
         return read.starts_worker
 
     while True:
@@ -61,7 +61,7 @@ def wait_until_ready(nginx: NginxInstance, prepared: Prepared, port: int, deadli
             if not workers:
                 continue
         if nginx.log.ended or nginx.address is None:
-            raise start_failure(nginx.log.tail(), prepared.files, nginx.exit_code(), prepared.names)
+            raise start_failure(nginx.log.tail(), prepared, nginx.exit_code())
         first = PROXY_PROTOCOL if port in prepared.proxy_ports else b""
         if knock(nginx.address, deadline.within(2), first) is not Answer.NOTHING:
             if not heard and workers_of(nginx):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from mtls_runner.errors import ServerUnusable
 from mtls_runner.model.observation import Reason
@@ -19,36 +20,36 @@ from mtls_runner.tls.openssl_errors import (
     openssl_errors,
 )
 
-__all__ = ["renamed", "start_failure"]
+if TYPE_CHECKING:
+    from mtls_runner.servers.nginx.prepare import Prepared
+
+__all__ = ["start_failure"]
 
 _KEY = re.compile(r'cannot load certificate key "([^"]+)"')
 _ERRNO = re.compile(r" failed \((\d+): ")
 
 
-def start_failure(
-    log: Sequence[str], files: Sequence[ContainerFile], exit_code: int | None, names: Sequence[tuple[str, str]] = ()
-) -> ServerUnusable:
+def start_failure(log: Sequence[str], prepared: Prepared, exit_code: int | None) -> ServerUnusable:
     """The error to raise.
 
     Args:
-        log: all that the container wrote.
-        files: what it was given.
-        exit_code: of the container, if known.
-        names: path in the container → what the author calls that file, for messages.
+        log: all that nginx wrote.
+        prepared: what it was given.
+        exit_code: its own, if known.
     """
     said = [line for line in map(parse_line, log) if line.is_fatal]
-    shown = tuple(renamed(text, names) for text in dict.fromkeys(log))
+    shown = tuple(map(prepared.renamed, dict.fromkeys(log)))
     if not said:
-        last = renamed(log[-1], names) if log else "nothing"
+        last = shown[-1] if log else "nothing"
         return ServerUnusable(
             f"nginx ended with exit code {exit_code}; its last words: {last}", reason=Reason.EXITED, log=shown
         )
     message = said[0].message
     text = _short(message)
-    for file in files:
+    for file in prepared.files:
         if file.name:
             text = text.replace(f'"{file.path}"', f'"{file.name}"')
-    return ServerUnusable(renamed(text, names), reason=_reason(message, files), log=shown)
+    return ServerUnusable(prepared.renamed(text), reason=_reason(message, prepared.files), log=shown)
 
 
 def _reason(message: str, files: Sequence[ContainerFile]) -> Reason:
@@ -81,12 +82,3 @@ def _short(message: str) -> str:
     head, mark, rest = message.partition(" error:")
     first, more, _ = rest.partition(" error:")
     return f"{head}{mark}{first})" if more else message
-
-
-def renamed(text: str, names: Sequence[tuple[str, str]]) -> str:
-    """A message with the author's files in place of their copies in the container."""
-    for inside, outside in names:
-        if inside.endswith("/"):  # a folder in which all of them are
-            text = text.replace(inside, outside)
-        text = text.replace(f" in {inside}:", f" in {outside}:")
-    return text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mtls_runner.servers.nginx.read.copy import OwnConfiguration
-from mtls_runner.servers.nginx.read.statements import Unreadable, statements
+from mtls_runner.servers.nginx.read.statements import readable
 
 __all__ = ["said_around"]
 
@@ -25,9 +25,8 @@ def said_around(configuration: Path, own: OwnConfiguration) -> tuple[str, ...]:
         return ()
     try:
         text = configuration.read_text(encoding="utf-8", errors="replace")
-        found = statements(text)
-    except (OSError, Unreadable):
+    except OSError:
         return ()
     said = {one.name for around, one in own.found if around == ("http",)}
     wanted = _ADDED_UP | (_SAID_ONCE - said)
-    return tuple(text[one.start : one.end] for one in found if one.path == ("http",) and one.name in wanted)
+    return tuple(text[one.start : one.end] for one in readable(text) if one.path == ("http",) and one.name in wanted)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from difflib import unified_diff
 from pathlib import Path
 from types import MappingProxyType
@@ -20,8 +20,9 @@ from mtls_runner.servers.nginx.read.applications import Application, Stub, appli
 from mtls_runner.servers.nginx.read.files import ROOT, beside, is_whole_text
 from mtls_runner.servers.nginx.read.instrument import Changes, has_unlisted, instrument
 from mtls_runner.servers.nginx.read.listening import lab_ports, parsed
+from mtls_runner.servers.nginx.read.messages import addresses, ignored_names
 from mtls_runner.servers.nginx.read.stand_ins import stand_in
-from mtls_runner.servers.nginx.read.statements import Statement, Unreadable, statements
+from mtls_runner.servers.nginx.read.statements import Statement, readable
 from mtls_runner.servers.nginx.write.access_log import FORMAT_DEFINITION
 from mtls_runner.servers.nginx.write.relays import stub_at
 
@@ -45,12 +46,14 @@ class UserConfiguration(Struct):
     Args:
         files: configuration files, the lab's copies, and what ``files:`` maps.
         names: path for nginx → the author's file.
+        said: what else nginx's messages say → in the author's words.
         difference: what the copies change, as a unified diff.
         old_forms: whether ``http2`` is written in the form that every nginx takes.
     """
 
     files: list[ContainerFile] = field(default_factory=list)
     names: list[tuple[str, str]] = field(default_factory=list)
+    said: dict[str, str] = field(default_factory=dict)
     difference: str = ""
     old_forms: bool = False
 
@@ -190,6 +193,11 @@ class OwnConfiguration(Struct):
             if one.name in _STUBBED_BY_HTTP and one.arguments[:1] and one.arguments[0] in groups
         }
 
+    def _said(self, listens: Mapping[str, str]) -> dict[str, str]:
+        """What nginx says of the copy → of the author's configuration."""
+        files = ((str(file.local), file.inside, file.text) for file in self._files)
+        return ignored_names(files, self.ports, listens) | addresses(self.ports, listens)
+
     def _has_old_forms(self) -> bool:
         of_its_own = any(one.name == "http2" for _, one in self.found)
         return of_its_own or any("grpc" in stub.scheme for stub in self.stubs.values())
@@ -239,9 +247,9 @@ class OwnConfiguration(Struct):
             texts=self._server_port(listens)
             | {old: fingerprint_of(material.credential(id_).der) for old, id_ in self.server.substitutes},
         )
-        result = UserConfiguration(old_forms=self._has_old_forms())
+        result = UserConfiguration(old_forms=self._has_old_forms(), said=self._said(listens))
         for file in self._files:
-            copy = _copied(file, changes)
+            copy = instrument(file.text, file.inside, changes)
             result.files.append(ContainerFile(below + file.path, copy.encode("utf-8", "surrogateescape")))
             result.names.append((below + file.path, str(file.local)))
             result.difference += _difference(file.text, copy, str(file.local), below + file.path)
@@ -283,7 +291,7 @@ def read_user_configuration(server: ServerSpec) -> OwnConfiguration:
         done.add(inside_path)
         text = text_of_own(file)
         result._files.append(_File(inside_path, file, inside, text))
-        for one in _statements(text):
+        for one in readable(text):
             around = (*inside, *one.path)
             result.found.append((around, one))
             if one.name == "include" and one.arguments:
@@ -293,25 +301,10 @@ def read_user_configuration(server: ServerSpec) -> OwnConfiguration:
     listening = [one for around, one in result.found if one.name == "listen" and around[:1] == ("http",)]
     result.listens = [" ".join(one.arguments) for one in listening]
     addresses = [one.arguments[0] for one in listening if one.arguments and "quic" not in one.arguments]
-    result.ports = lab_ports(addresses + ["80"] * any(has_unlisted(_statements(file.text)) for file in result._files))
+    result.ports = lab_ports(addresses + ["80"] * any(has_unlisted(readable(file.text)) for file in result._files))
     result.passed = applications(result.found)
     result.stubs = stubs(result.passed, server.upstreams)
     return result
-
-
-def _statements(text: str) -> Sequence[Statement]:
-    try:
-        return statements(text)
-    except Unreadable:
-        return ()
-
-
-def _copied(file: _File, changes: Changes) -> str:
-    """What can't be read goes in as it is, and nginx says what is wrong with it."""
-    try:
-        return instrument(file.text, file.inside, changes)
-    except Unreadable:
-        return file.text
 
 
 def _included(pattern: str, main: Path, whole: bool, own: dict[str, Path]) -> Iterator[tuple[str, Path]]:

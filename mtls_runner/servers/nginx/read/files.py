@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-from mtls_runner.servers.nginx.read.statements import Unreadable, is_whole, statements
+from mtls_runner.servers.nginx.read.statements import is_whole, readable
 from mtls_runner.servers.nginx.surroundings import ROOT
 
 __all__ = ["ROOT", "beside", "is_whole_text"]
 
 
 def is_whole_text(text: str) -> bool:
-    """Whether it is a whole ``nginx.conf``; what can't be read is taken for a file for ``conf.d``."""
-    try:
-        return is_whole(statements(text))
-    except Unreadable:
-        return False
+    """Whether it is a whole ``nginx.conf``, as far as it can be read."""
+    return is_whole(readable(text))
 
 
 def beside(target: PurePosixPath, whole: bool) -> list[PurePosixPath]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from msgspec import Struct, field
 
 from mtls_runner.servers.nginx.read.listening import spoken
-from mtls_runner.servers.nginx.read.statements import Statement, statements
+from mtls_runner.servers.nginx.read.statements import Statement, readable
 from mtls_runner.servers.nginx.write.access_log import DIRECTIVES
 from mtls_runner.servers.nginx.write.syntax import path_argument
 
@@ -73,16 +73,13 @@ class Changes(Struct, frozen=True):
 
 
 def instrument(text: str, inside: tuple[str, ...], changes: Changes | None = None) -> str:
-    """The copy of a configuration that logs who was refused and why.
+    """The copy of a configuration that logs who was refused and why; what can't be read stays as it is, and nginx says so.
 
     Args:
         text: of one file.
         inside: names of the blocks that it is included in: ``()`` for a whole ``nginx.conf``, ``("http",)`` for a
             ``conf.d`` file.
         changes: what else changes.
-
-    Raises:
-        Unreadable: the text can't be parsed.
     """
     changes = changes or Changes()
     for old, new in changes.texts.items():
@@ -96,7 +93,7 @@ def instrument(text: str, inside: tuple[str, ...], changes: Changes | None = Non
 
 
 def _edits(text: str, inside: tuple[str, ...], changes: Changes) -> Iterator[tuple[int, int, str]]:
-    found = statements(text)
+    found = readable(text)
     listening: set[tuple[int, str]] = set()
     http2 = {one.block for one in found if one.name == "http2" and one.arguments == ("on",)}
     for one in found:

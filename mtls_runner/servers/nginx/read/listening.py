@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-__all__ = ["lab_ports", "parsed", "spoken"]
+__all__ = ["everywhere", "lab_ports", "parsed", "spoken"]
 
 _EVERYWHERE = ("", "*", "0.0.0.0", "[::]")  # noqa: S104 - what a configuration says
 _PROTOCOLS = ("ssl", "http2", "quic", "proxy_protocol", "default_server", "default")
@@ -23,6 +23,11 @@ def parsed(address: str) -> tuple[str, int | None]:
     return (address, None) if ":" in address.rpartition("]")[2] or "-" in address else (address, 80)
 
 
+def everywhere(host: str) -> bool:
+    """Whether it stands for every address."""
+    return host in _EVERYWHERE
+
+
 def spoken(arguments: Sequence[str]) -> tuple[str, ...]:
     """What of a ``listen`` says what is spoken there, and whose it is; the rest is about the socket."""
     return tuple(word for word in arguments[1:] if word in _PROTOCOLS)
@@ -38,12 +43,12 @@ def lab_ports(addresses: Iterable[str]) -> dict[str, int]:
     by_port: dict[int, set[str]] = {}
     for host, port in known.values():
         if port is not None:
-            by_port.setdefault(port, set()).add("" if host in _EVERYWHERE else host)
+            by_port.setdefault(port, set()).add("" if everywhere(host) else host)
     found: dict[str, int] = {}
     free = (number for number in range(_FIRST_FREE, 65536) if number not in by_port)
     own: dict[tuple[str, int | None], int] = {}
     for address, (host, port) in sorted(known.items()):
-        host = "" if host in _EVERYWHERE else host
+        host = "" if everywhere(host) else host
         if port is not None and (not host or len(by_port[port]) == 1):
             found[address] = port
         elif port is not None or host.startswith("unix:"):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 
 import crossplane  # type: ignore[import-untyped]
 from crossplane.errors import NgxParserBaseException  # type: ignore[import-untyped]
 from msgspec import Struct
 from msgspec.structs import replace
 
-__all__ = ["Statement", "Unreadable", "is_whole", "statements"]
+__all__ = ["Statement", "Unreadable", "is_whole", "readable", "statements"]
 
 
 class Unreadable(Exception):
@@ -47,6 +48,19 @@ def statements(text: str) -> list[Statement]:
         Unreadable: quotes or braces don't match.
     """
     found: list[Statement] = []
+    _read(text, found)
+    return found
+
+
+def readable(text: str) -> list[Statement]:
+    """Those before a quote or a brace that matches no other: nginx reads as far, too, before it says so."""
+    found: list[Statement] = []
+    with suppress(Unreadable):
+        _read(text, found)
+    return found
+
+
+def _read(text: str, found: list[Statement]) -> None:
     words: list[str] = []
     start = 0
     path: list[str] = []
@@ -74,7 +88,6 @@ def statements(text: str) -> list[Statement]:
             if not words:
                 start = begin
             words.append(word)
-    return found
 
 
 def is_whole(found: list[Statement]) -> bool:
