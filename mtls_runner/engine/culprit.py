@@ -17,6 +17,7 @@ from mtls_runner.model.chain_faults import Fault
 from mtls_runner.model.endpoint import ChainKind, ClientSpec, ServerSpec
 from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.model.revocation import RevocationCheck
+from mtls_runner.tls import FIRST_WITH_ML_DSA
 from mtls_runner.tls.classify import Judgement
 from mtls_runner.tls.rules import offered_versions
 
@@ -207,7 +208,8 @@ class Culprit:
         algorithm = shown.key.algorithm
         if not algorithm.startswith("ml-dsa-"):
             return ""
-        return f"the key of `{shown.id}` is {algorithm}: OpenSSL before 3.5 can't read it, and takes it for a weak one"
+        old = f"OpenSSL before {FIRST_WITH_ML_DSA}"
+        return f"the key of `{shown.id}` is {algorithm}: {old} can't read it, and takes it for a weak one"
 
     def _renewed(self, judgement: Judgement) -> str:
         """A certificate that was replaced, by a server that has not read it yet."""

@@ -1,21 +1,22 @@
-"""Why the user's own material can't be used, in the user's words: by the names of their files, not of the lab's copies.
+"""Why material can't be used; the user's own in the user's words: by the names of their files, not of the lab's copies.
 
 The end that was to present it has the last word on whether it can be used; this is about what to say when it can't.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from mtls_runner.errors import FileUnusable, MaterialError, ServerUnusable
-from mtls_runner.model.case import Plan
+from mtls_runner.model.case import Plan, satisfies
 from mtls_runner.model.certificate import PEM_ONLY, FileForm
 from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.model.observation import ClientView, Phase, Reason
+from mtls_runner.tls import FIRST_WITH_ML_DSA
 
 if TYPE_CHECKING:
     from mtls_runner.pki import Store
@@ -82,16 +83,43 @@ def client_told(view: ClientView, spec: ClientSpec, store: Store) -> ClientView:
     return replace(view, problem=problem.reason, error=f"{problem.text}{said}")
 
 
-def server_told(error: ServerUnusable | FileUnusable, spec: ServerSpec, store: Store) -> ServerUnusable:
-    """The error of a server that can't use its material, with what is wrong with the user's files."""
+def server_told(
+    error: ServerUnusable | FileUnusable, spec: ServerSpec, store: Store, library_version: Callable[[], str]
+) -> ServerUnusable:
+    """The error of a server that can't use its material, with what is wrong with it, or with the user's files.
+
+    Args:
+        error, spec: of the server.
+        store: its material.
+        library_version: asks for that of its TLS library; ``""``: not known.
+    """
     log = error.log if isinstance(error, ServerUnusable) else ()
     told = ServerUnusable(store.in_users_words(str(error)), reason=error.reason, log=log)
     if spec.certificate is None or error.reason in _SETTINGS:
         return told
     if error.reason == Reason.BAD_CONFIG and spec.option("config"):
         return told  # the user's own configuration, which may not even use it
+    unread = next(filter(None, (_unread(one, store, library_version) for one in spec.every_host)), "")
+    if unread:
+        return ServerUnusable(f"{unread}: {told}", reason=error.reason, log=log)
     problem = store.users_files.problem(spec.certificate, spec.passphrase)
     return ServerUnusable(problem.text, reason=problem.reason, log=log) if problem is not None else told
+
+
+def _unread(spec: ServerSpec, store: Store, library_version: Callable[[], str]) -> str:
+    """A key of a kind that its TLS library does not have; ``""``: it has it."""
+    from mtls_runner.pki.public_keys import public_key
+
+    kind = public_key(store.credential(spec.certificate).der).kind if spec.certificate is not None else ""
+    if not kind.startswith("ml-dsa-"):
+        return ""
+    its = f"the key of `{spec.certificate}` is {kind}, which"
+    if spec.backend.library != "openssl":
+        return f"{its} not every TLS library has"
+    version = library_version()
+    if satisfies(version, f">={FIRST_WITH_ML_DSA}"):
+        return ""
+    return f"{its} OpenSSL has from {FIRST_WITH_ML_DSA} on{f', and this is {version}' if version else ''}"
 
 
 def notes_on(store: Store, *ends: ClientSpec | ServerSpec | None) -> tuple[str, ...]:

@@ -137,7 +137,7 @@ class PlanServers:
             except (ServerUnusable, FileUnusable) as error:
                 from mtls_runner.engine.own_material import server_told
 
-                raise server_told(error, spec, self._material()) from error
+                raise server_told(error, spec, self._material(), backend.library_version) from error
         with self._lock:
             stack.push(context.__exit__)
         self._connects[running] = tuple((one, other) for _, one, other in behind if other.tells_of_everyone)

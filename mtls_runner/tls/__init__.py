@@ -14,6 +14,7 @@ from mtls_runner.model.observation import Outcome, Reason
 
 __all__ = [
     "ALERTS",
+    "FIRST_WITH_ML_DSA",
     "HANDSHAKE_TYPES",
     "ML_KEM",
     "REASONS",
@@ -311,6 +312,8 @@ SIGNATURE_SCHEMES: Mapping[int, str] = {
 ML_KEM = frozenset(
     ("x25519mlkem768", "secp256r1mlkem768", "secp384r1mlkem1024", "mlkem512", "mlkem768", "mlkem1024"),
 )
+FIRST_WITH_ML_DSA = "3.5"
+"""OpenSSL: ML-DSA is FIPS 204."""
 _SINCE: Mapping[str, tuple[str, str]] = {"openssl": ("OpenSSL", "3.5"), "go": ("Go", "1.24")}
 
 

@@ -13,7 +13,7 @@ from cryptography import x509
 
 from mtls_runner import load, run
 from mtls_runner.engine.lab import Lab
-from mtls_runner.model.verdict import CaseFinished, Verdict
+from mtls_runner.model.verdict import CaseFinished, Status, Verdict
 from mtls_runner.pki import Store
 from mtls_runner.pki.keys import KeyPool
 from mtls_runner.reporters import MARKS, PlainPage, told_mismatches
@@ -153,6 +153,26 @@ def test_a_key_that_this_openssl_does_not_know_is_not_to_be_made_stronger(key: s
     (verdict,) = (event.verdict for event in run([load(path)]) if isinstance(event, CaseFinished))
     assert verdict.observation is not None
     assert verdict.observation.hint == hint
+
+
+@pytest.mark.parametrize(("key", "said"), [("rsa-1024", False), ("ml-dsa-65", True)])
+@pytest.mark.parametrize("backend", ["python", "nginx", "haproxy"])
+def test_a_server_whose_openssl_does_not_know_its_key_says_since_when_there_is_such_a_key(
+    backend: str, key: str, said: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "unread.yaml"
+    path.write_text(
+        f"ca: {{}}\nleaves: {{server: {{key: {key}}}}}\nserver: {{backend: {backend}, runtime: process, client_auth: none}}\n"
+        "cases: [{name: unread, expect: accepted}]\n"
+    )
+    (verdict,) = (event.verdict for event in run([load(path)]) if isinstance(event, CaseFinished))
+    if key == "ml-dsa-65" and verdict.status is not Status.ERROR:
+        pytest.skip("this OpenSSL knows ML-DSA")
+    told = re.search(
+        r"\(([a-z-]+)\): the key of `server` is ml-dsa-65, which OpenSSL has from 3\.5 on, and this is \d",
+        verdict.error,
+    )
+    assert (told is not None) == said, verdict.error
 
 
 def test_after_another_outcome_nothing_is_said_of_what_was_not_seen(
