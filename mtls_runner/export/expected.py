@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from msgspec import Struct
 
 from mtls_runner.model.case import Case, Check, Match
@@ -56,16 +58,18 @@ def expected(case: Case, client: ClientSpec, *, odd_chain: bool = False) -> Scri
             error that curl meets.
     """
     checks = {check.path: check for check in case.expect.checks if not check.only_for}
-    versioned = any(check.path == "curl_exit" and bool(check.only_for) for check in case.expect.checks)
+    versioned = {check.path for check in case.expect.checks if check.only_for} & COMPARED
     outcomes = _values(checks.get("outcome"))
     reasons = _values(checks.get("reason"))
+    if versioned & {"outcome", "reason"}:  # what holds for any version: whose it is, the script does not know
+        outcomes, reasons = (_of_all(case.expect.checks, path) for path in ("outcome", "reason"))
     told = [
         outcome if not reasons or Outcome(outcome) not in _WITH_REASON else f"{outcome}: {_visible(reason)}"
         for outcome in outcomes
         for reason in (reasons or [""])
     ]
     exits = [] if versioned else _values(checks.get("curl_exit"))
-    statuses = _values(checks.get("status"))
+    statuses = [] if "status" in versioned else _values(checks.get("status"))
     if len(outcomes) == 1 and not versioned:
         reason = Reason(reasons[0]) if len(reasons) == 1 else None
         outcome = Outcome(outcomes[0])
@@ -82,6 +86,10 @@ def _values(check: Check | None) -> list[str]:
     if check is None or any(one.kind is not Match.EQUALS or one.value is None for one in check.alternatives):
         return []
     return [str(one.value) for one in check.alternatives]
+
+
+def _of_all(checks: Iterable[Check], path: str) -> list[str]:
+    return [value for check in checks if check.path == path for value in _values(check)]
 
 
 def _visible(reason: str) -> str:

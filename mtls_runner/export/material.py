@@ -13,6 +13,7 @@ from mtls_runner.model.case import Plan
 from mtls_runner.model.certificate import AuthorityKeyIdentifier, CertificateSpec, Defect, Secret
 from mtls_runner.model.chain import Issuers
 from mtls_runner.model.endpoint import ChainKind, ChainSpec
+from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import CrlSpec
 from mtls_runner.private_files import file_names
 
@@ -113,10 +114,26 @@ class Workshop:
         if chain.kind is ChainKind.FULL and self.plan.certificates[id_].files is not None:
             self._want(id_)
             return f"pki/{self._names[id_]}.chain.pem"
-        more = self._lineage.intermediates(id_) if chain.kind is ChainKind.FULL else chain.ids
-        if chain.kind is ChainKind.LEAF or not more:
-            return self.certificate(id_)
-        return self._joined("chain", [self.certificate(one) for one in (id_, *more)], (id_, *more))
+        more = self._after(id_, chain)
+        return (
+            self._joined("chain", [self.certificate(one) for one in (id_, *more)], (id_, *more))
+            if more
+            else self.certificate(id_)
+        )
+
+    def after(self, id_: str, chain: ChainSpec, material: Material) -> str | None:
+        """What comes after the certificate, for a program that is given it apart; ``None``: nothing."""
+        if chain.kind is ChainKind.FULL and self.plan.certificates[id_].files is not None:
+            if material.credential(id_).chain_path.read_bytes().count(b"-----BEGIN CERTIFICATE-----") < 2:
+                return None
+            return self._made("after", f"sed '1,/-----END CERTIFICATE-----/d' {word(self.chain(id_, chain))}", (id_,))
+        more = self._after(id_, chain)
+        return self._joined("after", [self.certificate(one) for one in more], more) if more else None
+
+    def _after(self, id_: str, chain: ChainSpec) -> Sequence[str]:
+        if chain.kind is ChainKind.LEAF:
+            return ()
+        return self._lineage.intermediates(id_) if chain.kind is ChainKind.FULL else chain.ids
 
     def crl(self, ids: Sequence[str]) -> str:
         """These CRLs in one file."""
@@ -131,9 +148,11 @@ class Workshop:
         return self._joined(kind, files, [Path(file).stem for file in files])
 
     def _joined(self, kind: str, files: Sequence[str], ids: Sequence[str]) -> str:
+        return self._made(kind, f"cat {' '.join(map(word, files))}", ids)
+
+    def _made(self, kind: str, command: str, ids: Sequence[str]) -> str:
         base = "+".join(self._names.get(id_, id_) for id_ in ids)[:80]
         number = 1
-        command = f"cat {' '.join(map(word, files))}"
         while (
             self.bundles.get(path := f"bundles/{kind}-{base}{f'-{number}' if number > 1 else ''}.pem", command)
             != command

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from mtls_runner.export.expected import answer
 from mtls_runner.export.material import Workshop
 from mtls_runner.model.endpoint import ClientAuth, ClientSpec, ServerSpec, VerifyFlag, has_gap
+from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import RevocationCheck
 
 __all__ = ["arguments", "cannot", "pages"]
@@ -67,7 +68,7 @@ def _is_page(path: str) -> bool:
     return _PAGE.fullmatch(path) is not None and path[1:] not in _TAKEN
 
 
-def arguments(server: ServerSpec, shop: Workshop, *, by_page: bool) -> list[str]:
+def arguments(server: ServerSpec, shop: Workshop, material: Material, *, by_page: bool) -> list[str]:
     """For ``openssl s_server``, without ``-accept``."""
     words = ["-HTTP" if by_page else "-www"]
     if server.certificate is not None:
@@ -77,9 +78,9 @@ def arguments(server: ServerSpec, shop: Workshop, *, by_page: bool) -> list[str]
             words += ["-pass", f"file:{shop.passphrase(server.passphrase, f'server-{server.id}')}"]
         elif spec.passphrase is not None:
             words += ["-pass", "file:/dev/null"]  # without it, openssl would ask on the terminal
-        chain = shop.chain(server.certificate, server.chain)
-        if chain != shop.certificate(server.certificate):
-            words += ["-cert_chain", chain]
+        after = shop.after(server.certificate, server.chain, material)
+        if after is not None:
+            words += ["-cert_chain", after]
     words += _verification(server, shop)
     words += ["-min_protocol", server.tls[0], "-max_protocol", server.tls[-1]]
     if server.ciphers is not None or server.security_level != 2:

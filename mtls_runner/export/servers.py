@@ -178,11 +178,10 @@ def _case(name: str, told: ScriptExpectation, command: list[str], case: Case) ->
 
 
 def _s_server(server: ServerSpec, cases: Sequence[Case], shop: Workshop, material: Material, made: Sections) -> str:
-    del material
     clients = [case.client for case in cases if case.client is not None]
     pages = s_server.pages(server, clients)
     made.files.update({f"pages-{server.id}/{name}": content for name, content in pages.items()})
-    words = s_server.arguments(server, shop, by_page=bool(pages))
+    words = s_server.arguments(server, shop, material, by_page=bool(pages))
     start = wrapped("start_s_server", map(word, words))
     return f"cp {word(f'pages-{server.id}')}/* . && {start}" if pages else start
 

@@ -37,7 +37,14 @@ def _visible(observation: Observation) -> str:
         return "the server did not start"
     if reason is Reason.CERTIFICATE_WITHHELD:
         reason = Reason.NO_CERTIFICATE
-    return f"{outcome}: {reason}" if outcome in _WITH_REASON else str(outcome)
+    reasons = [reason] if reason is not None else observation.reasons
+    return _in_order(f"{outcome}: {'|'.join(reasons)}") if outcome in _WITH_REASON else str(outcome)
+
+
+def _in_order(told: str) -> str:
+    """An outcome, and the reasons that the evidence allows in the alphabet's order."""
+    outcome, mark, reasons = told.partition(": ")
+    return f"{outcome}{mark}{'|'.join(sorted(reasons.split('|')))}"
 
 
 def _compared(plan: Plan, verdicts: Mapping[str, Verdict], seen: Mapping[str, Line]) -> list[str]:
@@ -54,7 +61,7 @@ def _compared(plan: Plan, verdicts: Mapping[str, Verdict], seen: Mapping[str, Li
             found.append(f"{case.id}: the lab itself: {verdict.status} {verdict.error or verdict.mismatches}")
             continue
         told = (_visible(observation), observation.curl_exit, observation.status or 0)
-        script = (line.outcome, line.exit, line.status)
+        script = (_in_order(line.outcome), line.exit, line.status)
         if case.client is None:
             told, script = (told[0], None, 0), (script[0], -1, -1)
         if told[0] != script[0] or (case.client is not None and told != script):

@@ -155,13 +155,13 @@ observed() { # curl's EXIT, STATUS, VERIFY RESULT
     done
   fi
   case $1:$2:$in in
-  0:401:* | 0:403:*) if presented; then echo 'server-refused: not-authorized'; else echo 'server-refused: no-certificate'; fi ;;
+  0:401:* | 0:403:*) if given --cert; then echo 'server-refused: not-authorized'; else echo 'server-refused: no-certificate'; fi ;;
   0:*) echo accepted ;;
   60:*:) if grep -q 'issuer name' curl.err; then echo 'client-refused: not-compliant'; elif grep -Eq 'subject name|does not match' curl.err; then echo 'client-refused: name-mismatch'; else echo "client-refused: $(reason_of "$3")"; fi ;;
-  35:*:) by_alert "$out" ;;
+  35:*:) by_alert "$out" | without_lists ;;
   *:*:116) echo 'server-refused: no-certificate' ;;
   *:*:4[2-9]) echo 'server-refused: other' ;;
-  35:*:80) # internal_error: what the two lack in common only the server may tell
+  *:*:80) # internal_error: what the two lack in common only the server may tell
     if said | grep -Eq 'error:0A000076:|:no suitable signature algorithm'; then echo no-agreement; else echo protocol-error; fi
     ;;
   35:*) echo no-agreement ;;
@@ -178,7 +178,10 @@ by_alert() { # what a client holds against a server's certificate, by the number
   *) echo protocol-error ;;
   esac
 }
-presented() { printf '%s\n' "$command" | grep -q -- ' --cert '; }
+without_lists() { # who has no CRL holds nothing of CRLs against anybody
+  if given --crlfile; then cat; else sed -E -e 's/\|(no-crl|crl-[a-z-]+)//g' -e 's/: (no-crl|crl-[a-z-]+)\|/: /'; fi
+}
+given() { printf '%s\n' "$command" | grep -q -- " $1 "; } # to curl
 one_of() { # VALUE, ALTERNATIVES with | between them; an outcome without a reason takes any; a VALUE can be several, too
   local alternative outcome reason
   [ "$2" != - ] || return 0
