@@ -195,6 +195,8 @@ class Workshop:
         for id_ in self.crls:
             if _forged_crl(self.plan.crls[id_]) is not None and self.plan.crls[id_].file is None:
                 found.setdefault(self.plan.crls[id_].issuer, "it signs a CRL that openssl can't make")
+                for revoked in self.plan.crls[id_].revoked:
+                    found.setdefault(revoked, "a CRL that openssl can't make names its serial number")
         for id_ in list(found):
             for other in (*self._lineage.ancestors(id_), specs[id_].key.same_as):
                 if other in self.wanted:

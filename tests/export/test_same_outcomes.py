@@ -39,6 +39,8 @@ leaves:
   client: {issuer: ca, usage: client}
   large-client: {like: client, extensions: {1.3.6.1.4.1.55555.2: {size: 100000}}}
   curve: {like: client, key: ec-brainpoolp256r1}
+  revoked: {like: client, revoked: true}
+crls: {about-users: {issuer: ca, only_contains: user}}
 server: {certificate: server, trust: root}
 matrix: {client.tls: TLSv1.3}
 cases:
@@ -46,6 +48,11 @@ cases:
   - {name: twin, server: {certificate: larger}, client: client, expect: {protocol-error: handshake}}
   - {name: one can't be read, server: {certificate: of-odd}, client: client, expect: {client-refused: unknown-ca}}
   - {name: the client's is too large for a ticket, client: large-client, expect: {protocol-error: alert}}
+  - name: a list that openssl can't make
+    server: {crl: about-users, crl_check: leaf}
+    client: revoked
+    expect: {server-refused: revoked}
+  - {name: twin that it does not name, server: {crl: about-users, crl_check: leaf}, client: client, expect: accepted}
   - name: a curve that newer ones take
     client: curve
     expect:
