@@ -252,11 +252,13 @@ leaves:
   server: {}
   small: {usage: client, subject: CN=small}
   large: {usage: client, subject: CN=large, extensions: {1.3.6.1.4.1.55555.2: {size: 100000}}}
-server: {certificate: server, trust: [ca], responses: {/no: {status: 404}, /: {body: here}}}
+server: {certificate: server, trust: [ca], responses: {/not%20here: {status: 404}, /: {body: here}}}
 cases:
   - {name: small, client: {certificate: small, tls: TLSv1.2}, expect: {outcome: accepted, client_subject: CN=small, body: here}}
   - {name: large, client: {certificate: large, tls: TLSv1.2}, expect: {outcome: accepted, client_subject: CN=large, body: here}}
-  - {name: elsewhere, client: {certificate: large, tls: TLSv1.2, request: {path: /no}}, expect: {outcome: accepted, status: 404}}
+  - name: elsewhere
+    client: {certificate: large, tls: TLSv1.2, request: {path: '/not%20here?q'}}
+    expect: {outcome: accepted, status: 404}
 """
 
 

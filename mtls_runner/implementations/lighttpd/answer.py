@@ -44,7 +44,7 @@ def told(known: dict[str, str]) -> str:
 def answer(known: dict[str, str]) -> bytes:
     """Head and body."""
     path = urllib.parse.unquote(known["REQUEST_URI"].partition("?")[0])
-    chosen = next(one for one in _RESPONSES if one["path"] in (None, path))
+    chosen = next(one for one in _RESPONSES if one["path"] is None or urllib.parse.unquote(one["path"]) == path)
     lines = [
         f"Status: {chosen['status']}",
         f"Content-Type: {chosen['content_type'] or 'text/plain; charset=utf-8'}",
