@@ -6,6 +6,7 @@ killed, so that an unlocked directory has no owner and can be removed by anyone 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -22,6 +23,7 @@ from mtls_runner.errors import LabError, MaterialError, UsageError
 
 __all__ = [
     "PrivateCache",
+    "cache_directory",
     "claim",
     "file_names",
     "kept_directory",
@@ -61,6 +63,21 @@ def user_cache() -> Path:
 
     cache = user_cache_path("mtls-run", appauthor=False)
     return cache if cache.is_absolute() else user_directory()  # "~/…": nobody knows where this user is at home
+
+
+def cache_directory(name: str) -> Path:
+    """One in :func:`user_cache`, made; in the private one where nobody can write there, as below a home that is read-only.
+
+    Raises:
+        LabError: as :func:`user_directory`.
+    """
+    found = user_cache() / name
+    with contextlib.suppress(OSError):
+        found.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not os.access(found, os.W_OK):
+        found = user_directory() / name
+        found.mkdir(mode=0o700, exist_ok=True)
+    return found
 
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")

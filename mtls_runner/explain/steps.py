@@ -206,7 +206,7 @@ def _client_checks(client: ClientSpec) -> str:
 def _shows(plan: Plan, client: ClientSpec, version: TlsVersion | None, *, withheld: bool) -> str:
     if withheld and client.certificate is not None:
         told = (
-            f"The client keeps {quoted(client.certificate)} back, since its key fits nothing that the server asks for, and "
+            f"The client keeps {quoted(client.certificate)} back, since it is nothing that the server asks for, and "
             "answers with an empty Certificate message."
         )
     elif client.certificate is None:

@@ -89,7 +89,7 @@ _R = Reason
 #: Completes "the server refused the client: …".
 MEANINGS: Mapping[Reason, str] = {
     _R.NO_CERTIFICATE: "no certificate was sent",
-    _R.CERTIFICATE_WITHHELD: "its certificate was withheld, since its key fits nothing that the server asks for",
+    _R.CERTIFICATE_WITHHELD: "its certificate was withheld: its key, or its issuer, is nothing that the server asks for",
     _R.UNKNOWN_CA: "its certificate leads to no trusted authority",
     _R.SELF_SIGNED: "its certificate is self-signed and not trusted",
     _R.EXPIRED: "its certificate has expired",
@@ -150,7 +150,8 @@ MEANINGS: Mapping[Reason, str] = {
 #: What usually causes it, and what to do.
 HINTS: Mapping[Reason, str] = {
     _R.NO_CERTIFICATE: "Give the client a certificate and its key (curl --cert/--key), or make client_auth optional.",
-    _R.CERTIFICATE_WITHHELD: "The key's type or curve is not among the signature algorithms that the server offers.",
+    _R.CERTIFICATE_WITHHELD: "The key's type or curve is not among the signature algorithms that the server offers; or the "
+    "client sends only what leads to an authority that the server names, as Go and Java do.",
     _R.UNKNOWN_CA: "The verifier does not trust the root, an intermediate was not sent, or the verify depth is too small.",
     _R.SELF_SIGNED: "A self-signed certificate is trusted only when it is itself in the verifier's trust store.",
     _R.EXPIRED: "Renew the certificate; look at the clock of the verifier, and at the intermediates too.",

@@ -11,12 +11,13 @@ import shutil
 import sys
 import threading
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 
 from mtls_runner.deadlines import Deadline
 from mtls_runner.errors import LabError
 from mtls_runner.model.implementation import Command, Implementation, Needs
-from mtls_runner.private_files import user_cache
+from mtls_runner.private_files import cache_directory
 from mtls_runner.runtimes.process import find_program, finish
 from mtls_runner.runtimes.template import render
 
@@ -61,10 +62,13 @@ class Installed:
 
     def __init__(self, implementation: Implementation) -> None:
         self._implementation = implementation
-        self._cache = user_cache() / "implementations"
         self._lock = threading.Lock()
         self._versions: dict[str, str] | None = None
         self._built: Path | None = None
+
+    @cached_property
+    def _cache(self) -> Path:
+        return cache_directory("implementations")
 
     def versions(self) -> Mapping[str, str]:
         """The program's and its TLS library's, as far as it tells."""
@@ -78,7 +82,6 @@ class Installed:
         if version is None or missing_program(self._implementation) is not None:
             return {}
         try:
-            self._cache.mkdir(mode=0o700, parents=True, exist_ok=True)
             command = self.command(version.command, {}, str(self._cache))
             told = finish(command, self._cache, Deadline.after(_ASK_SECONDS)).text()
         except LabError:
@@ -103,7 +106,6 @@ class Installed:
         """
         with_build = self._implementation.build is not None
         if not with_build:
-            self._cache.mkdir(mode=0o700, parents=True, exist_ok=True)
             return str(self._cache)
         if self._built is None:
             self._built = self._build()

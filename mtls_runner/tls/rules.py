@@ -280,7 +280,7 @@ _CERTIFICATE_PAGE = b"400 The SSL certificate error"
 
 
 def missing(facts: Facts) -> Found:
-    """None was sent: by the author's will, since nobody asked, or since its key fits nothing that the server offers."""
+    """None was sent: by the author's will, since nobody asked, or since its key or issuer is nothing that the server asks for."""
     configured = facts.client is not None and facts.client.certificate is not None
     if facts.seen is None:
         # somebody else's client was meant to have one: whether it was given it, the server does not know

@@ -104,6 +104,19 @@ def test_consent_can_come_from_the_environment(tmp_path: Path, monkeypatch: pyte
     assert _verdicts(path, Overrides()) == [(Status.PASS, "")] * 2
 
 
+@pytest.mark.parametrize("cache", ["there", "nowhere"])
+def test_a_home_that_nobody_can_write_to_is_none_that_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], cache: str
+) -> None:
+    """As in many a container."""
+    (tmp_path / "nowhere").write_text("a file, below which nothing can be made, whoever tries")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / cache / "cache"))
+    assert _verdicts(_tree(tmp_path), Overrides(allow_commands=True)) == [(Status.PASS, "")] * 2
+    assert main(["implementation", "show", "s_client"]) == 0
+    assert "installed: s_client " in capsys.readouterr().out
+    assert (tmp_path / cache / "cache" / "mtls-run" / "implementations").is_dir() == (cache == "there")
+
+
 def test_a_shipped_name_can_not_be_taken(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="'curl' is taken"):
         load(_tree(tmp_path, name="curl"))
