@@ -54,7 +54,7 @@ from mtls_runner.model.endpoint import ClientAuth, TlsVersion
 from mtls_runner.model.implementation import Honours, Implementation
 from mtls_runner.model.observation import Outcome
 from mtls_runner.registry import DECLARATION
-from mtls_runner.runtimes.template_names import CLIENT, COMMAND, ROWS, SERVER
+from mtls_runner.runtimes.template_names import CLIENT, PROCESS, ROWS, SERVER
 from mtls_runner.tls import REASONS
 
 __all__ = ["PAGE", "PAGES", "TABLES", "filled", "main"]
@@ -139,7 +139,7 @@ def _names() -> Iterator[str]:
     yield "| name | where | what it is |"
     yield "|---|---|---|"
     for row in ROWS:
-        where = " and ".join(sorted(row.where & {SERVER, CLIENT, COMMAND}, reverse=True))
+        where = " and ".join(sorted(row.where & {SERVER, CLIENT, PROCESS}, reverse=True))
         yield f"| {', '.join(f'`{name}`' for name in row.names)} | {where} | {row.what} |"
 
 

@@ -1,12 +1,12 @@
-"""What templates may name: of a server, of a client, in commands only. The table in ``docs/implementations.md`` is made of it."""
+"""What templates may name: of a server, a client, or a process only. The table in ``docs/implementations.md`` is made of it."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["BUILD", "CLIENT", "COMMAND", "CONTAINER", "ROWS", "SERVER", "names_of"]
+__all__ = ["BUILD", "CLIENT", "PROCESS", "CONTAINER", "ROWS", "SERVER", "names_of"]
 
-SERVER, CLIENT, COMMAND, BUILD, CONTAINER = "servers", "clients", "commands", "build", "container"
+SERVER, CLIENT, PROCESS, BUILD, CONTAINER = "servers", "clients", "processes", "build", "container"
 
 
 class _Row(NamedTuple):
@@ -14,7 +14,7 @@ class _Row(NamedTuple):
 
     Args:
         names: of one kind.
-        where: ends, or commands only.
+        where: ends, or how they run.
         what: for people.
     """
 
@@ -34,10 +34,10 @@ ROWS = (
     ),
     _row(f"{_BOTH} {BUILD} {CONTAINER}", "cache", "where its build lies"),
     _row(
-        f"{_BOTH} {COMMAND}",
+        PROCESS,
         "program declaration python",
-        "of processes: the path of what `needs` names (of a module: this Python's); the declaration's directory; the Python that "
-        "runs mtls-run",
+        "what `needs` names, by its path (of a module: this Python); the declaration's directory; the Python that runs mtls-run; "
+        "not in a container",
     ),
     _row(_BOTH, "everything", "all of these as one value, for a program that reads JSON (`syntax: json`)"),
     _row(SERVER, "generation", "how many times it was started or told to read its files"),

@@ -48,7 +48,7 @@ from mtls_runner.model.implementation import (
     Stays,
     Version,
 )
-from mtls_runner.runtimes.template_names import BUILD, CLIENT, COMMAND, CONTAINER, SERVER, names_of
+from mtls_runner.runtimes.template_names import BUILD, CLIENT, CONTAINER, PROCESS, SERVER, names_of
 from mtls_runner.tls.dialects import compiled
 
 __all__ = ["DIRECTORY", "dialect", "in_place", "read_implementation", "shipped"]
@@ -166,12 +166,12 @@ class _Reader:
     def _version(self, model: VersionModel | None) -> Version | None:
         if model is None:
             return None
-        self._check_templates(model.command, ("version", "command"), BUILD, COMMAND)
+        self._check_templates(model.command, ("version", "command"), BUILD, PROCESS)
         return Version(tuple(model.command), model.match, model.library)
 
     def _build(self, model: BuildModel) -> Build:
         needs = self._needs(model.needs, ("build", "needs"))
-        self._check_templates(model.command, ("build", "command"), BUILD, COMMAND)
+        self._check_templates(model.command, ("build", "command"), BUILD, PROCESS)
         self._check_templates(model.environment, ("build", "environment"), BUILD)
         return Build(tuple(model.command), needs, model.output, tuple((model.environment or {}).items()))
 
@@ -222,7 +222,7 @@ class _Reader:
         for key, text in () if self._trusted else pairs:
             check_within(self.problems, self._document, (*loc, key), text, names_of(*where))
 
-    def _files(self, files: Mapping[str, FileModel] | None, loc: Loc, where: str) -> Iterator[DeclaredFile]:
+    def _files(self, files: Mapping[str, FileModel] | None, loc: Loc, *where: str) -> Iterator[DeclaredFile]:
         for name, model in (files or {}).items():
             if (model.template is None) == (model.content is None):
                 self.problems.error(
@@ -235,9 +235,9 @@ class _Reader:
                 continue
             text = model.content if model.template is None else self._beside(model.template, (*loc, name, "template"))
             if model.template is None:
-                self._check_templates({"content": text or ""}, (*loc, name), where)
+                self._check_templates({"content": text or ""}, (*loc, name), *where)
             elif not self._trusted:
-                check_beside(self.problems, self._document.path.parent / model.template, text or "", names_of(where))
+                check_beside(self.problems, self._document.path.parent / model.template, text or "", names_of(*where))
             yield DeclaredFile(name, text or "", model.syntax or "plain", bool(model.executable))
 
     def _check_command(self, command: Sequence[str], files: Sequence[DeclaredFile], loc: Loc) -> None:
@@ -255,11 +255,12 @@ class _Reader:
                         )
 
     def server(self, model: ServerModel, loc: Loc) -> DeclaredServer:
-        files = tuple(self._files(model.files, (*loc, "files"), SERVER))
+        where = (SERVER, PROCESS) if model.container is None else (SERVER,)
+        files = tuple(self._files(model.files, (*loc, "files"), *where))
         self._check_command(model.command, files, (*loc, "command"))
-        self._check_templates(model.command, (*loc, "command"), SERVER, COMMAND)
-        self._check_templates(model.check, (*loc, "check"), SERVER, COMMAND)
-        self._check_templates(model.environment, (*loc, "environment"), SERVER)
+        self._check_templates(model.command, (*loc, "command"), SERVER, PROCESS)
+        self._check_templates(model.check, (*loc, "check"), SERVER, PROCESS)
+        self._check_templates(model.environment, (*loc, "environment"), *where)
         if model.config is not None and model.config not in {file.name for file in files}:
             self.problems.unknown(self._document, (*loc, "config"), "file", model.config, [file.name for file in files])
         if model.reload is not None:
@@ -331,11 +332,11 @@ class _Reader:
     def client(self, model: ClientModel, loc: Loc) -> DeclaredClient:
         if model.stays is not None:
             self._check_stays(model, model.stays, loc)
-        files = tuple(self._files(model.files, (*loc, "files"), CLIENT))
+        files = tuple(self._files(model.files, (*loc, "files"), CLIENT, PROCESS))
         self._check_command(model.command, files, (*loc, "command"))
-        self._check_templates(model.command, (*loc, "command"), CLIENT, COMMAND)
-        self._check_templates(model.environment, (*loc, "environment"), CLIENT)
-        self._check_templates({"input": model.input or ""}, loc, CLIENT)
+        self._check_templates(model.command, (*loc, "command"), CLIENT, PROCESS)
+        self._check_templates(model.environment, (*loc, "environment"), CLIENT, PROCESS)
+        self._check_templates({"input": model.input or ""}, loc, CLIENT, PROCESS)
         return DeclaredClient(
             command=tuple(model.command),
             dialect=dialect(model.dialect),
@@ -356,7 +357,7 @@ class _Reader:
         )
 
     def _check_stays(self, model: ClientModel, stays: StaysModel, loc: Loc) -> None:
-        self._check_templates({"request": stays.request}, (*loc, "stays"), CLIENT)
+        self._check_templates({"request": stays.request}, (*loc, "stays"), CLIENT, PROCESS)
         for key, given in (("input", model.input), ("told_port", model.told_port), ("response", model.response)):
             if given:
                 self.problems.error(
