@@ -73,7 +73,7 @@ def _client_evidence(view: ClientView, judgement: Judgement, asked: int) -> str:
         parts.append(f"{len(view.received)} bytes received")
     if view.messages_left_out:
         parts.append(f"{view.messages_left_out} TLS messages more than are told")
-    if view.error and (not view.verify_code or judgement.outcome is Outcome.PROTOCOL_ERROR):
+    if view.error:
         parts.append(view.error)
     if not parts:
         parts.append("done" if view.phase is Phase.DONE else f"ended at {view.phase}")

@@ -202,7 +202,7 @@ def with_pycurl(told: Told) -> None:
         finally:
             print(f"local {curl.getinfo(pycurl.LOCAL_PORT)}")
             print(f"sent {curl.getinfo(pycurl.SIZE_UPLOAD):.0f} bytes of the body")
-            print(f"verify result {curl.getinfo(pycurl.SSL_VERIFYRESULT)}")
+            print(f"verify result {curl.getinfo(pycurl.SSL_VERIFYRESULT)}: {curl.errstr()}")
     lines = head.getvalue().decode("latin-1").replace("\r\n\r\n", "").split("\r\n")
     fields = [(name, value.strip()) for name, colon, value in (line.partition(":") for line in lines[1:]) if colon]
     tell_response(curl.getinfo(pycurl.RESPONSE_CODE), fields, body.getvalue())

@@ -314,7 +314,7 @@ def _ended(facts: Facts, _alert: Alert | None, _sender: str | None) -> Found | N
     symbol = client.error_symbol if client is not None else facts.told.error_symbol if facts.told is not None else ""
     if symbol in RESETS:
         return _one(Outcome.NO_CONNECTION, Reason.RESET)
-    if symbol == "EOF" or (client is None and symbol in ENDS):
+    if symbol in ENDS:
         return _one(Outcome.NO_CONNECTION, Reason.CLOSED)
     return None
 

@@ -53,6 +53,7 @@ GROUPS: dict[str, str] = {
 #: Patterns that have read a line in this process; ``mtls-run implementation check`` asks which ones never did.
 SEEN: set[Pattern] = set()
 _ALERT_NAMES = {name.replace("_", ""): name for name in ALERTS.values()}
+_LOCKED = (Reason.PASSPHRASE_NEEDED, Reason.WRONG_PASSPHRASE)
 _VERIFY_FAILED = "CERTIFICATE_VERIFY_FAILED"
 
 
@@ -104,7 +105,7 @@ class Told(Struct, frozen=True):
     def unusable(self, *, passphrase: bool) -> Reason | None:
         """What it says of the program's own material; ``passphrase``: as :func:`why_unusable` has it."""
         if self.reasons:
-            return self.reasons[0]
+            return next((reason for reason in self.reasons if passphrase or reason not in _LOCKED), self.reasons[0])
         return why_unusable(self.error, passphrase=passphrase) if self.error is not None else None
 
 

@@ -92,6 +92,7 @@ def test_each_line_is_read_by_the_pattern_that_was_written_for_it(patterns: tupl
         ("go", "remote error: tls: access denied", "access_denied"),
         ("go", "remote error: tls: insufficient security level", "insufficient_security"),
         ("openssl", "refused port=1 authorizationError=CERT_REVOKED code=ECONNRESET socket hang up", 23),
+        ("openssl", "error code=UNSPECIFIED, verify error: CA signature digest algorithm too weak", 68),
         (
             "openssl",
             "error code=UNSPECIFIED certificate rejected",

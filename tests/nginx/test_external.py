@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -79,6 +80,27 @@ def test_nobody_listens(probe_by: Probe) -> None:
     with socket.create_server(("127.0.0.1", 0)) as bound:
         address = Address("127.0.0.1", bound.getsockname()[1])
     assert probe_by(address, "good") == (Outcome.NO_CONNECTION, Reason.REFUSED)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"), [(b"", Reason.CLOSED), (b"HTTP/1.1 400 Bad Request\r\n\r\n", Reason.NOT_TLS)]
+)
+def test_somebody_listens_who_speaks_no_tls(probe_by: Probe, answer: bytes, reason: Reason) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        listener.settimeout(30)
+
+        def serve() -> None:
+            end, _ = listener.accept()
+            with end, contextlib.suppress(ConnectionResetError):  # by the client, once it has had enough
+                end.recv(65536)
+                end.sendall(answer)
+                end.shutdown(socket.SHUT_WR)
+                while end.recv(65536):
+                    pass
+
+        served = pool.submit(serve)
+        assert probe_by(Address("127.0.0.1", listener.getsockname()[1]), "good") == (Outcome.NO_CONNECTION, reason)
+        served.result(30)
 
 
 def test_what_can_not_be_asked_of_it(store: Store) -> None:

@@ -33,9 +33,20 @@ _ERRNOS = {
         errno.ENETUNREACH,
         errno.ETIMEDOUT,
     )
-    for text in (os.strerror(number).lower(), errno.errorcode[number].lower())
-}
-_ENDS = re.compile(r"\bEOF\b|unexpected eof|closed by (?:the )?(?:peer|remote)", re.IGNORECASE)
+    for text in (os.strerror(number).lower(), errno.errorcode[number].lower(), f"errno={number}")
+} | dict.fromkeys(("connection reset", "connectionreseterror", "error in the pull function"), "ECONNRESET")
+"""As programs have them, and Java, asyncio, and GnuTLS (lib/errors.c, GNUTLS_E_PULL_ERROR)."""
+_ENDS = re.compile(
+    r"\bEOF\b|unexpected eof|closed by (?:the )?(?:peer|remote)|peer has closed|non-properly terminated|empty reply"
+    r"|remote (?:host|end) (?:terminated|closed)|server disconnected|parser received no bytes",
+    re.IGNORECASE,
+)
+_HUNG_UP = re.compile("socket hang up|socket disconnected")
+"""Node's, which calls both ends of a connection ECONNRESET."""
+_NOT_TLS = re.compile("HTTP response to HTTPS client|unexpected TLS packet|plaintext connection|InvalidContentType")
+"""As Go, GnuTLS, Java and rustls say it."""
+_TROUBLE = re.compile(r"error|fail|refused|could not", re.IGNORECASE)
+"""Of several streams in one, the last line may be any."""
 _UNRESOLVED = re.compile(r"no such host|name or service not known|not resolve", re.IGNORECASE)
 _NEVER_CONNECTED = ("ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "ENOTFOUND")
 
@@ -96,6 +107,8 @@ def client_view(
     )
     symbol = _symbol(lines, said) if response is None else ""
     phase = _phase(saw, trace, response, problem, symbol, said)
+    if phase is Phase.REQUEST and declared.response == "raw" and not (symbol or said or wrote.timed_out):
+        symbol = "EOF"  # such a client goes on until the server ends it, and says nothing of that
     transcript = trace.transcript if trace is not None else None
     alerts = transcript.alerts() if transcript is not None else _alerts(said)
     received = transcript.chain(Direction.RECEIVED) if transcript is not None else _certificates(saw, "peer")
@@ -105,8 +118,8 @@ def client_view(
         tool=name,
         tool_version=version,
         phase=phase,
-        problem=problem,
-        error=_error(lines, said) if response is None else "",
+        problem=_why(problem, client, encrypted=encrypted),
+        error=_error(lines, problem or said) if response is None else "",
         error_symbol=symbol,
         timed_out=wrote.timed_out,
         verify_code=verify_code if not client.insecure or verify_code else None,
@@ -214,21 +227,28 @@ def _began(saw: Mapping[str, list[str]], trace: CurlTrace | None) -> bool:
     return trace.said_hello if trace is not None else bool(saw.get("local_port"))
 
 
-def _problem(declared: DeclaredClient, client: ClientSpec, lines: Sequence[str], *, encrypted: bool) -> Reason | None:
+def _problem(declared: DeclaredClient, client: ClientSpec, lines: Sequence[str], *, encrypted: bool) -> Told | None:
     passphrase = client.passphrase is not None or encrypted
     patterns = (*declared.start, *declared.dialect.start)
-    found = told(patterns, lines, lambda said: said.unusable(passphrase=passphrase) is not None)
-    reason = found.unusable(passphrase=passphrase) if found is not None else None
-    if reason is Reason.WRONG_PASSPHRASE and client.passphrase is None:
-        return Reason.PASSPHRASE_NEEDED
-    return reason
+    return told(patterns, lines, lambda said: said.unusable(passphrase=passphrase) is not None)
+
+
+def _why(problem: Told | None, client: ClientSpec, *, encrypted: bool) -> Reason | None:
+    if problem is None:
+        return None
+    reason = problem.unusable(passphrase=client.passphrase is not None or encrypted)
+    return Reason.PASSPHRASE_NEEDED if reason is Reason.WRONG_PASSPHRASE and client.passphrase is None else reason
 
 
 def _symbol(lines: Sequence[str], said: Told | None) -> str:
-    """OpenSSL's symbolic reason, an errno's name, ``EOF`` or ``ENOTFOUND``."""
+    """OpenSSL's symbolic reason, or in its words what others say; an errno's name, ``EOF`` or ``ENOTFOUND``."""
     if said is not None and said.symbol and not said.alert:
         return said.symbol
     for line in reversed(lines):
+        if _NOT_TLS.search(line):
+            return "WRONG_VERSION_NUMBER"
+        if _HUNG_UP.search(line):
+            return "EOF"
         for text, name in _ERRNOS.items():
             if text in line.lower():
                 return name
@@ -241,7 +261,7 @@ def _phase(
     saw: Mapping[str, list[str]],
     trace: CurlTrace | None,
     response: HttpResponse | None,
-    problem: Reason | None,
+    problem: Told | None,
     symbol: str,
     said: Told | None,
 ) -> Phase:
@@ -268,7 +288,8 @@ def _alerts(said: Told | None) -> tuple[Alert, ...]:
 def _error(lines: Sequence[str], said: Told | None) -> str:
     if said is not None:
         return said.line.strip()
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+    written = [line.strip() for line in reversed(lines) if line.strip()]
+    return next((line for line in written if _TROUBLE.search(line)), written[0] if written else "")
 
 
 def _response(

@@ -46,8 +46,10 @@ function begun(told, own) {
 // The exit code that a program would have that makes this exchange only.
 function exchange(told) {
   return new Promise((resolve) => {
+    // What is UNSPECIFIED of a verification, the message says in OpenSSL's words.
     const fail = (whose, error) => {
-      console.log(`${whose} code=${error.code} ${error.message.trim()}`);
+      const said = error.code === 'UNSPECIFIED' ? ', verify error:' : '';
+      console.log(`${whose} code=${error.code}${said} ${error.message.trim()}`);
       resolve(1);
     };
     let own;
