@@ -194,7 +194,7 @@ class CurlClient(Client):
         ran = self._ran([client], address, material, deadline, reader)
         own = ran.written[0]
         heads = Head.each(bytes(ran.heads.data))
-        way, stayed = way_taken(client, address, heads, own)
+        way, stayed = way_taken(client, address, heads, own, self._binary.version)
         before, answered = heads[: len(way) - 1], len(heads) >= len(way)
         written, trace = of_the_last(own, way, address, reader, answered=answered, stayed=stayed)
         came = (heads[-1].octets if answered else b"", ran.bodies)
