@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from mtls_runner.cli.diagnostics import complain
 from mtls_runner.cli.program import ExitCode
 from mtls_runner.errors import ScenarioError, UsageError
 from mtls_runner.language.implementations.reading import read_implementation, shipped
@@ -93,10 +92,7 @@ def _honours(honours: Honours) -> Iterator[str]:
 
 def show(name: str) -> ExitCode:
     """The file, what it honours, and each pattern with what it means and where its words come from."""
-    try:
-        implementation = _named(name)
-    except ScenarioError as error:
-        return complain(error.diagnostics)
+    implementation = _named(name)
     click.echo("\n".join(_told(implementation)))
     click.echo(f"    declared in {implementation.path}")
     for noun, patterns in _patterns(implementation):
@@ -135,10 +131,7 @@ def check(names: Sequence[str], *, everything: bool = False) -> ExitCode:
     """Prove some, or all that come with the package, and then each pattern of their dialects, too."""
     from mtls_runner.cli.implementation_check import prove
 
-    try:
-        chosen = [_named(name) for name in names or sorted(declaration_files())]
-    except ScenarioError as error:
-        return complain(error.diagnostics)
+    chosen = [_named(name) for name in names or sorted(declaration_files())]
     for implementation in chosen:
         missing = missing_program(implementation)
         if missing is not None:

@@ -104,7 +104,7 @@ class Barrier:
     ) -> bool:
         if not isinstance(error, Exception):
             return False
-        from mtls_runner.errors import MtlsRunError
+        from mtls_runner.errors import MtlsRunError, ScenarioError
 
         ours = isinstance(error, MtlsRunError)
         self.code = error.exit_code if isinstance(error, MtlsRunError) else MtlsRunError.exit_code
@@ -114,6 +114,10 @@ class Barrier:
             click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
         elif isinstance(error, OSError) and error.errno in FULL:
             click.echo(f"mtls-run: not all could be written: {error.strerror} ({self._what})", err=True)
+        elif isinstance(error, ScenarioError):
+            from mtls_runner.cli.diagnostics import show
+
+            show(error.diagnostics)
         elif ours:
             from mtls_runner.reporters import visible
 

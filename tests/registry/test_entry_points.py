@@ -295,6 +295,11 @@ def test_a_distribution_brings_a_declaration(tmp_path: Path) -> None:
     # The lab's own keep their names, and what is not there is told to whoever names it.
     assert "haproxy 2" in installed("toys.yaml", "--backend", "haproxy", "--tool", "python")
     assert "gone/implementation.yaml" in installed("toys.yaml", "--backend", "gone", code=2)
+    (folder / "implementation.yaml").write_text(TOY_DECLARATION.replace("server:", "srever:"))
+    for command in (("toys.yaml", "--backend", "toyserver"), ("implementation", "show", "toyserver")):
+        assert re.search(
+            r" error: there is no key 'srever' here\n \d+ \| srever:\n +\| \^{6}\n", installed(*command, code=2)
+        )
 
 
 TOY_DECLARATION = """\
