@@ -91,12 +91,15 @@ def conformance(request: ConformanceRequest) -> ExitCode:
         _before(request),
     )
     _check_faults(request.faults, atlas)
+    everything = [] if request.merged else list(atlas.units())
+    if request.expression is not None and not everything and not request.merged:
+        raise UsageError(f"no case of the catalogue matches {request.expression!r} at these servers and clients")
     with STOP.cleanly(), ReportFiles(scenario_files()) as files:
         with STOP.undivided():
             reports = [
                 (files.open(option, path), path, text) for option, path, text in _reports(request) if path is not None
             ]
-        units = [] if request.merged else list(atlas.units())[shard[0] - 1 :: shard[1]]
+        units = everything[shard[0] - 1 :: shard[1]]
         session = _Session(atlas, units, request.resumed, expected if isinstance(expected, Measurement) else None)
         code = session.run(request.jobs or os.cpu_count() or 1)
         if code is ExitCode.INTERRUPTED:

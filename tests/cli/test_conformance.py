@@ -142,6 +142,7 @@ def test_versions_of_a_program_stand_beside_each_other(tmp_path: Path) -> None:
         ("-j", "0"),
         ("--shard", "3/2"),
         ("--fault", "no such fault"),
+        ("-k", "nosuchfault"),
         ("--servers", "go@1.2"),
         ("--merge", "absent.json"),
     ],

@@ -640,3 +640,42 @@ def test_a_check_of_ones_own_proves_what_it_says_and_finds_what_does_not_hold(
         "unproved setting: differs: by a name that it does not have",
         "client: 0 unseen patterns, 1 unproved settings, 0 broken cases",
     ]
+
+
+HITCH = """\
+name: behind hitch
+ca: {subject: CN=Root}
+leaves:
+  server: {}
+  new: {subject: CN=new}
+  nameless: {san: ["IP:127.0.0.1"]}
+  client: {usage: client}
+  expired: {like: client, not_before: -9d, not_after: -1d}
+servers:
+  hitch: {backend: hitch, certificate: server, trust: [ca]}
+  nameless: {like: hitch, certificate: nameless}
+cases:
+  - {name: good, server: hitch, client: client, expect: accepted}
+  - {name: none, server: hitch, expect: {server-refused: no-certificate}}
+  - {name: expired, server: hitch, client: expired, expect: {server-refused: [expired, crl-expired]}}
+  - {name: no DNS name, server: nameless, client: {certificate: client, insecure: true}, expect: {no-connection: closed}}
+  - name: reloaded
+    server: hitch
+    client: client
+    steps:
+      - {expect: {outcome: accepted, server_subject: CN=server}}
+      - {replace: {certificate: new}}
+      - reload
+      - {expect: {outcome: accepted, server_subject: CN=new}}
+"""
+
+
+def test_the_one_that_the_documentation_shows_whole(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "implementations.md").read_text()
+    shown = page.partition("<!-- hitch -->\n```yaml\n")[2].partition("```\n")[0]
+    path = _tree(tmp_path, shown, "hitch")
+    path.write_text(HITCH)
+    verdicts = _verdicts(path, Overrides(allow_commands=True))
+    if not os.environ.get("CI") and "hitch is not installed" in verdicts[0][1]:
+        pytest.skip(verdicts[0][1])
+    assert verdicts == [(Status.PASS, "")] * 5
