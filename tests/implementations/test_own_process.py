@@ -90,6 +90,17 @@ def test_a_listener_that_its_text_hides_is_found_out(
         assert f"listens beyond loopback, on 0.0.0.0:{ports[0]}, and was ended" in verdict.error
 
 
+def test_without_an_engine_the_message_says_that_this_exists(
+    tmp_path: Path, ports: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = _as_a_process("haproxy", tmp_path, ports)
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    for event in run([load(path, Overrides(allow_commands=True))]):
+        if isinstance(event, CaseFinished):
+            assert ". Without an engine: --runtime process runs HAProxy on this machine" in event.verdict.error
+    assert {verdict.status for verdict in _verdicts(path)} == {Status.PASS}
+
+
 def test_one_that_expects_the_proxy_protocol(tmp_path: Path, ports: tuple[int, int]) -> None:
     """It is found out while HAProxy starts; who comes without it hears nothing, and reads why."""
     path = _as_a_process("haproxy", tmp_path, ports)
