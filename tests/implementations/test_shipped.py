@@ -34,6 +34,11 @@ def test_the_scenarios_hold(end: str) -> None:
     assert wrong(end) == []
 
 
+def test_what_check_runs_can_be_read() -> None:
+    """``.ci/run`` runs it with all of them."""
+    assert len(load(DIRECTORY / "proof.yaml").cases) > 70
+
+
 RELOADS = """\
 name: reloads
 authorities: {ca: {subject: CN=Root}, other: {subject: CN=Other}}
