@@ -11,7 +11,7 @@ from msgspec import Struct
 from mtls_runner.cli import STOP
 from mtls_runner.cli.program import ExitCode
 from mtls_runner.errors import UsageError
-from mtls_runner.init.write import write
+from mtls_runner.init.write import first, write
 from mtls_runner.reporters import one_line
 
 if TYPE_CHECKING:
@@ -87,8 +87,6 @@ def _draft(request: InitRequest, directory: Path) -> Draft:
 
         paths = (None if path is None else Path(path) for path in (request.key, request.ca, request.passphrase_file))
         return from_own(OwnPaths(Path(request.certificate), *paths), directory)
-    from mtls_runner.init.first import first
-
     return first()
 
 

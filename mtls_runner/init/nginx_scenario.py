@@ -8,8 +8,8 @@ from pathlib import Path
 
 from msgspec import Struct, field
 
+from mtls_runner.errors import UsageError
 from mtls_runner.init.nginx_clients import NginxClients, clients, issuers
-from mtls_runner.init.nginx_refusals import nothing_to_test
 from mtls_runner.init.text import relative, rendered
 from mtls_runner.servers.nginx.read.applications import Application, applications, own_port
 from mtls_runner.servers.nginx.read.configuration import Reading, read
@@ -118,7 +118,7 @@ def nginx_scenario(main: Path, image: str | None) -> NginxScenario:
     who = clients(found, speaking, len(set(made.authorities.values())))
     servers = list(servers_of(reading, ports, made, list(who.issuers), notes))
     if not servers:
-        raise nothing_to_test(reading, [*notes, *made.notes])
+        raise _nothing_to_test(reading, [*notes, *made.notes])
     asks = any(server.client_auth != "none" for server in servers)
     if not asks:
         notes.append("no `server` asks for a client certificate (ssl_verify_client): there is no mutual TLS to test")
@@ -145,6 +145,22 @@ def nginx_scenario(main: Path, image: str | None) -> NginxScenario:
     own, beside = files_of(reading, speaking)
     own = {path: file for path, file in (own | made.own).items() if path not in made.files}
     return NginxScenario(main, name, cases, servers, bodies, beside, list(dict.fromkeys(notes)), values, own)
+
+
+def _nothing_to_test(reading: Reading, notes: Iterable[str]) -> UsageError:
+    """Why: no ``server`` of it can be tried."""
+    main = reading.main
+    of = {d.path[0] for d in reading.directives if d.name == "server" and d.path in (("stream",), ("mail",))}
+    if of and not reading.servers:
+        return UsageError(
+            f"{main}: {' and '.join(sorted(of))} only: --from-nginx tests servers of http, and there is none"
+        )
+    if not reading.servers:
+        return UsageError(
+            f"{main}: there is no `server` in it: it is a part of a configuration. Give the file that includes it"
+        )
+    why = "; ".join(notes) or "no `server` of it has a `listen … ssl` with an ssl_certificate"
+    return UsageError(f"{main}: there is nothing to test: {why}")
 
 
 def _name(main: Path) -> str:

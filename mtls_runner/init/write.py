@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from mtls_runner.errors import UsageError
 from mtls_runner.init.text import rendered
 
-__all__ = ["Draft", "WrittenFiles", "refuse_taken", "write"]
+__all__ = ["Draft", "WrittenFiles", "first", "refuse_taken", "write"]
 
 
 SCHEMA = "scenario.schema.json"
@@ -46,6 +46,11 @@ class WrittenFiles(Struct):
     scenario: Path
     made: list[Path] = field(default_factory=list)
     left: list[Path] = field(default_factory=list)
+
+
+def first() -> Draft:
+    """The scenario that somebody begins with who has nothing yet: it runs at once."""
+    return Draft("first.yaml", rendered("first.yaml", {}))
 
 
 def write(draft: Draft, directory: Path, *, settings: bool = True) -> WrittenFiles:

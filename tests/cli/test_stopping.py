@@ -159,11 +159,10 @@ def test_a_client_ends_with_a_run_that_is_killed(cli: Cli, write: Write, stuck: 
     assert process.returncode == -signal.SIGKILL
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-def test_closed_streams_change_nothing(cli: Cli, write: Write, closed: str) -> None:
-    write("small.yaml", SMALL)
-    done = subprocess.run(
-        ["sh", "-c", f'"$0" small.yaml --json told.json {closed}', cli.command],
+def _by_shell(cli: Cli, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """``$0`` is the program."""
+    return subprocess.run(
+        ["sh", "-c", command, cli.command, *arguments],
         cwd=cli.directory,
         env=cli.environment(),
         capture_output=True,
@@ -171,6 +170,12 @@ def test_closed_streams_change_nothing(cli: Cli, write: Write, closed: str) -> N
         timeout=60,
         check=False,
     )
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_change_nothing(cli: Cli, write: Write, closed: str) -> None:
+    write("small.yaml", SMALL)
+    done = _by_shell(cli, f'"$0" small.yaml --json told.json {closed}')
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads((cli.directory / "told.json").read_text())["summary"]["pass"] == 4
     assert ("4 passed" in done.stdout) is (">&-" not in closed.replace("2>&-", ""))
@@ -179,15 +184,7 @@ def test_closed_streams_change_nothing(cli: Cli, write: Write, closed: str) -> N
 def test_a_directory_that_is_gone_is_said(cli: Cli, write: Write) -> None:
     scenario = write("small.yaml", SMALL)
     command = 'mkdir gone && cd gone && rmdir ../gone && "$0" "$1"'
-    done = subprocess.run(
-        ["sh", "-c", command, cli.command, str(scenario)],
-        cwd=cli.directory,
-        env=cli.environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = _by_shell(cli, command, str(scenario))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "mtls-run: the working directory is gone; go to one that exists\n"
 

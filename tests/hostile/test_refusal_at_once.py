@@ -12,12 +12,12 @@ from pathlib import Path
 
 import yaml
 
-from mtls_runner import Overrides, Verdict, load
-from mtls_runner.engine import RunOptions, run
+from mtls_runner import Overrides, Verdict
+from mtls_runner.engine import RunOptions
 from mtls_runner.model.observation import ClientView, Direction, Outcome, Phase, Reason, ServerView
-from mtls_runner.model.verdict import CaseFinished
 from mtls_runner.tls.classify import Facts, classify
 
+from ..verdicts import verdicts_of
 from .scenario import make_context
 
 HINT = "the Python client (--tool python) reads it all the same"
@@ -70,8 +70,7 @@ def connect(port: int, tool: str, count: int, directory: Path) -> list[Verdict]:
     }
     file = directory / "refused.yaml"
     file.write_text(yaml.safe_dump(text))
-    events = run([load(file, Overrides(tool=tool))], RunOptions(jobs=2))
-    return [event.verdict for event in events if isinstance(event, CaseFinished)]
+    return verdicts_of(file, Overrides(tool=tool), RunOptions(jobs=2))
 
 
 def test_the_python_client_reads_the_alert_every_time(tmp_path: Path) -> None:

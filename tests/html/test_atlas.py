@@ -11,9 +11,9 @@ from mtls_runner.conformance.catalogue import plans
 from mtls_runner.conformance.from_verdicts import measured
 from mtls_runner.conformance.measurement import MeasuredEnd
 from mtls_runner.conformance.page import page
-from mtls_runner.engine import run
-from mtls_runner.model.verdict import CaseFinished
 from tests.html.browser import CONTRASTS, Browser
+
+from ..verdicts import verdicts_of
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -25,9 +25,10 @@ ROWS = "[...document.querySelectorAll('tbody tr:not(.file) th')].map((each) => e
 def atlas(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One file of the catalogue, really run; the same text would be of more ends."""
     plan = next(plans(("python",), ("python",)))
-    verdicts = [event.verdict for event in run([plan]) if isinstance(event, CaseFinished)]
     end = MeasuredEnd("python", "Python's ssl </script>", "openssl", {"python": "3.11.7"})
-    told = measured(by_file([plan], verdicts), {"python": "3.11.7"}, servers={"python": end}, clients={"python": end})
+    told = measured(
+        by_file([plan], verdicts_of(plan)), {"python": "3.11.7"}, servers={"python": end}, clients={"python": end}
+    )
     path = tmp_path_factory.mktemp("atlas") / "atlas.html"
     path.write_text(page(told), "utf-8")
     return path

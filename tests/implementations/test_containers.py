@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from mtls_runner import Overrides, Status, load, run
+from mtls_runner import Overrides, Status
 from mtls_runner.model.traits import Runtime
-from mtls_runner.model.verdict import CaseFinished
 
 from ..container_engine import absent, not_here
+from ..verdicts import verdicts_of
 
 ROOT = Path(__file__).parents[2]
 IMAGES = {name: f"mtls-run/{name}" for name in ("apache", "envoy", "haproxy")}
@@ -27,12 +27,7 @@ def name(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
 
 
 def _verdicts(path: Path, overrides: Overrides) -> list[tuple[str, Status, str]]:
-    events = run([load(path, overrides)])
-    return [
-        (e.verdict.case.name, e.verdict.status, e.verdict.error or str(e.verdict.mismatches))
-        for e in events
-        if isinstance(e, CaseFinished)
-    ]
+    return [(one.case.name, one.status, one.error or str(one.mismatches)) for one in verdicts_of(path, overrides)]
 
 
 def test_the_lab_s_configuration(name: str) -> None:

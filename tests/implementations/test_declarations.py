@@ -7,21 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from mtls_runner import Overrides, ScenarioError, Status, UsageError, load, run
+from mtls_runner import Overrides, ScenarioError, Status, UsageError, load
 from mtls_runner.cli import main
 from mtls_runner.clients.declared.variables import placeholders as client_names
 from mtls_runner.deadlines import Deadline
-from mtls_runner.engine import RunOptions
 from mtls_runner.errors import DeadlineExceeded
 from mtls_runner.language.implementations.reading import DIRECTORY, read_implementation
 from mtls_runner.model.endpoint import Address
-from mtls_runner.model.verdict import CaseFinished
 from mtls_runner.runtimes.ports import reserved_port
 from mtls_runner.runtimes.process import start
 from mtls_runner.runtimes.template_names import CLIENT, SERVER, names_of
 from mtls_runner.servers.declared.connection_log import ConnectionLog
 from mtls_runner.servers.declared.start import wait_until_ready
 from mtls_runner.servers.declared.variables import placeholders as server_names
+
+from ..verdicts import verdicts_of
 
 SCENARIO = """\
 name: own
@@ -57,8 +57,7 @@ def _tree(directory: Path, declaration: str = DECLARATION, name: str = "tiny") -
 
 
 def _verdicts(path: Path, overrides: Overrides) -> list[tuple[Status, str]]:
-    events = run([load(path, overrides)])
-    return [(e.verdict.status, e.verdict.skip_reason) for e in events if isinstance(e, CaseFinished)]
+    return [(one.status, one.skip_reason) for one in verdicts_of(path, overrides)]
 
 
 def test_a_trees_own_declaration_runs_with_consent_and_not_without(tmp_path: Path) -> None:
@@ -368,7 +367,7 @@ def test_a_log_that_comes_when_a_buffer_is_full_is_found_out_at_the_start(
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     path = _service(tmp_path, IN_PLACE)
     (tmp_path / "service").write_text(SERVICE.replace("flush=True", f"flush={flush}"))
-    (verdict,) = (e.verdict for e in run([load(path, Overrides(allow_commands=True))]) if isinstance(e, CaseFinished))
+    (verdict,) = verdicts_of(path, Overrides(allow_commands=True))
     if flush:
         assert verdict.status is Status.PASS, verdict.error
     else:
@@ -509,8 +508,7 @@ def test_a_client_that_stays_makes_all_exchanges_and_ends_with_the_lab(
         f'{before}\nwhile read -r settings; do\n    curl -q -sSi -K "$settings"\n    echo "exit $?"\n    {after}\ndone\n'
     )
     client.chmod(0o755)
-    events = list(run([load(path, Overrides(allow_commands=True))], RunOptions(jobs=1)))
-    statuses = [e.verdict.status for e in events if isinstance(e, CaseFinished)]
+    statuses = [status for status, _ in _verdicts(path, Overrides(allow_commands=True))]
     assert [status is Status.PASS for status in statuses] == [False] * late + [True] * (3 - late)
     ran = [int(line) for line in (client.parent / "processes").read_text().split()]
     assert len(ran) == processes

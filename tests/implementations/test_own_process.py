@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from mtls_runner import Overrides, Status, load, run
+from mtls_runner import Overrides, Status
 from mtls_runner.model.traits import Runtime
-from mtls_runner.model.verdict import CaseFinished, Verdict
+from mtls_runner.model.verdict import Verdict
 from mtls_runner.runtimes.ports import reserved_port
+
+from ..verdicts import verdicts_of
 
 ROOT = Path(__file__).parents[2]
 NAMES = ["apache", "envoy", "haproxy"]
@@ -39,7 +41,7 @@ def _as_a_process(name: str, directory: Path, ports: tuple[int, int]) -> Path:
 
 def _verdicts(path: Path, *, consent: bool = True) -> list[Verdict]:
     wanted = Overrides(runtime=Runtime.PROCESS, tool="python", allow_commands=consent)
-    return [event.verdict for event in run([load(path, wanted)]) if isinstance(event, CaseFinished)]
+    return verdicts_of(path, wanted)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -95,9 +97,8 @@ def test_without_an_engine_the_message_says_that_this_exists(
 ) -> None:
     path = _as_a_process("haproxy", tmp_path, ports)
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
-    for event in run([load(path, Overrides(allow_commands=True))]):
-        if isinstance(event, CaseFinished):
-            assert ". Without an engine: --runtime process runs HAProxy on this machine" in event.verdict.error
+    for verdict in verdicts_of(path, Overrides(allow_commands=True)):
+        assert ". Without an engine: --runtime process runs HAProxy on this machine" in verdict.error
     assert {verdict.status for verdict in _verdicts(path)} == {Status.PASS}
 
 
@@ -121,11 +122,7 @@ cases:
 
 def test_a_configuration_is_for_the_server_that_it_was_written_for() -> None:
     skipped = {
-        (name, backend): {
-            event.verdict.skip_reason
-            for event in run([load(ROOT / name, Overrides(backend=backend))])
-            if isinstance(event, CaseFinished)
-        }
+        (name, backend): {one.skip_reason for one in verdicts_of(ROOT / name, Overrides(backend=backend))}
         for name, backend in (("scenarios/haproxy/own.yaml", "apache"), ("scenarios/article/article.yaml", "haproxy"))
     }
     assert list(skipped.values()) == [

@@ -14,6 +14,7 @@ from mtls_runner.model.observation import Reason
 from mtls_runner.model.verdict import CaseFinished, Noted
 from mtls_runner.registry import registry
 
+from ..verdicts import verdicts_by_name, verdicts_of
 from .shipped import absent, wrong
 
 SERVERS = sorted(registry().backends.declared)
@@ -66,8 +67,7 @@ def test_what_is_replaced_counts_after_a_reload_and_not_before(name: str, tmp_pa
     if why is not None:
         pytest.skip(why)
     (tmp_path / "reloads.yaml").write_text(RELOADS)
-    events = run([load(tmp_path / "reloads.yaml", Overrides(backend=name))])
-    (verdict,) = (event.verdict for event in events if isinstance(event, CaseFinished))
+    (verdict,) = verdicts_of(tmp_path / "reloads.yaml", Overrides(backend=name))
     assert verdict.status is Status.PASS, (verdict.error, verdict.mismatches)
     refused = verdict.steps[-1].observation
     assert refused is not None
@@ -239,10 +239,8 @@ def test_apache_redirects_where_it_is_told_and_nowhere_else(tmp_path: Path) -> N
     if why is not None:
         pytest.skip(why)
     (tmp_path / "redirects.yaml").write_text(REDIRECTS)
-    events = run([load(tmp_path / "redirects.yaml", Overrides(backend="apache"))])
-    ended = {
-        e.verdict.case.name: (e.verdict.status, e.verdict.skip_reason) for e in events if isinstance(e, CaseFinished)
-    }
+    found = verdicts_by_name(tmp_path / "redirects.yaml", Overrides(backend="apache"))
+    ended = {name: (one.status, one.skip_reason) for name, one in found.items()}
     assert ended == {
         "told": (Status.PASS, ""),
         "elsewhere": (Status.PASS, ""),

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from mtls_runner import RunOptions, Status, Verdict, load, run
-from mtls_runner.model.verdict import CaseFinished
+from mtls_runner import RunOptions, Status, Verdict
+
+from ..verdicts import verdicts_by_name
 
 SCENARIO = """\
 ca: {}
@@ -41,11 +42,6 @@ cases:
 """
 
 
-def _run(path: Path, jobs: int) -> dict[str, Verdict]:
-    events = run([load(path)], RunOptions(jobs=jobs))
-    return {event.verdict.case.name: event.verdict for event in events if isinstance(event, CaseFinished)}
-
-
 def _not_after(verdict: Verdict) -> datetime:
     assert verdict.observation is not None
     assert verdict.observation.client is not None
@@ -58,7 +54,7 @@ def _not_after(verdict: Verdict) -> datetime:
 def test_whatever_ran_before_or_beside_it(tmp_path: Path, jobs: int) -> None:
     path = tmp_path / "dated.yaml"
     path.write_text(SCENARIO)
-    seen = _run(path, jobs)
+    seen = verdicts_by_name(path, options=RunOptions(jobs=jobs))
     assert {name: one.status for name, one in seen.items()} == dict.fromkeys(seen, Status.PASS), seen
     if jobs == 1:
         assert _not_after(seen["brief at last"]) > _not_after(seen["brief at first"])

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from mtls_runner import Lab, Overrides, Status, load, run
+from mtls_runner import Lab, Overrides, Status, load
 from mtls_runner.model.names import same_form
-from mtls_runner.model.verdict import CaseFinished
 
 from ..container_engine import IMAGE
 from ..once import nginx_runtime
 from ..pki import openssl
+from ..verdicts import verdicts_by_name
 
 NAMES = (
     "emailAddress=a@b.test,CN=client",
@@ -58,8 +58,7 @@ def _scenario() -> str:
 def test_a_name_comes_out_as_it_went_in(tmp_path: Path, backend: str) -> None:
     file = tmp_path / "names.yaml"
     file.write_text(_scenario())
-    events = run([load(file, Overrides(backend=backend, image=IMAGE, runtime=nginx_runtime()))])
-    verdicts = {event.verdict.case.name: event.verdict for event in events if isinstance(event, CaseFinished)}
+    verdicts = verdicts_by_name(file, Overrides(backend=backend, image=IMAGE, runtime=nginx_runtime()))
     assert len(verdicts) >= 2 * len(NAMES) + len(OTHERS)
     for name, verdict in verdicts.items():
         if name.startswith("not"):  # the twins: another name is another name

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from mtls_runner import Lab, Overrides, ScenarioError, Status, load, run
-from mtls_runner.model.verdict import CaseFinished
+from mtls_runner import Lab, Overrides, ScenarioError, Status, load
 
 from ..container_engine import IMAGE
 from ..pki import openssl
+from ..verdicts import verdicts_by_name
 
 SCENARIO = """\
 ca: {name_constraints: {permitted: ["bücher.example", ".bücher.example", "faß.example", "localhost", "127.0.0.0/8"]}}
@@ -56,8 +56,7 @@ matrix: {client.tool: TOOLS}
 def test_names_work_as_people_type_them(tmp_path: Path, backend: str) -> None:
     file = tmp_path / "idn.yaml"
     file.write_text(SCENARIO.replace("TOOLS", "[python, curl]" if shutil.which("curl") else "[python]"))
-    plan = load(file, Overrides(backend=backend, image=IMAGE))
-    verdicts = {event.verdict.case.name: event.verdict for event in run([plan]) if isinstance(event, CaseFinished)}
+    verdicts = verdicts_by_name(file, Overrides(backend=backend, image=IMAGE))
     assert {name: (one.status, one.mismatches, one.error) for name, one in verdicts.items()} == dict.fromkeys(
         verdicts, (Status.PASS, (), "")
     )

@@ -15,13 +15,14 @@ from pathlib import Path
 import pytest
 import trustme
 
-from mtls_runner import Overrides, Status, UsageError, load, run
+from mtls_runner import Overrides, Status, UsageError
 from mtls_runner.cli.choose import Choice, chosen
-from mtls_runner.model.verdict import CaseFinished
 from mtls_runner.record.file import RecordedFile
 from mtls_runner.record.recorded import record
 from tests.cli.conftest import Cli, cli
 from tests.record.scenarios import SCENARIOS, disagreements, recorded, unrecorded
+
+from ..verdicts import verdicts_of
 
 __all__ = ["cli"]
 
@@ -117,7 +118,7 @@ def test_where_a_matrix_differs(tmp_path: Path) -> None:
         f"{where}{{server-refused: no-certificate}}}}]}}",
     ]
     path.write_text(made.text)
-    assert {each.verdict.status for each in run([load(path)]) if isinstance(each, CaseFinished)} == {Status.PASS}
+    assert {verdict.status for verdict in verdicts_of(path)} == {Status.PASS}
 
 
 def test_what_where_can_not_say_stays_unrecorded(tmp_path: Path) -> None:
@@ -225,7 +226,7 @@ def test_accepted_cases_vouch_for_others_though_nobody_has_said_so(tmp_path: Pat
     assert known.written == "accepted"
     path.write_text(record(path).text)
     (plan,) = chosen(Choice([f"{path}::without"]))  # by itself it ends as beside the others
-    assert [each.verdict.status for each in run([plan]) if isinstance(each, CaseFinished)] == [Status.PASS]
+    assert [verdict.status for verdict in verdicts_of(plan)] == [Status.PASS]
     never = "  - {name: never, client: {certificate: client, trust: [ca], request: {path: /never}}}\n"
     path.write_text(lab.replace("'}", "', refusal: {status: 302}}").partition("  - ")[0] + never)
     (refused,) = record(path).cases

@@ -17,6 +17,7 @@ import pytest
 import mtls_runner
 from mtls_runner.registry import registry
 
+from ..implementations.test_declarations import DECLARATION
 from ..once import once
 from ..warm import run_warm
 
@@ -285,7 +286,8 @@ def test_a_distribution_brings_a_declaration(tmp_path: Path) -> None:
     folder = site / "toy_package" / "servers" / "toyserver"
     folder.mkdir(parents=True)
     (site / "toy_package" / "__init__.py").write_text("raise RuntimeError('no code is needed')\n")
-    (folder / "implementation.yaml").write_text(TOY_DECLARATION)
+    declaration = DECLARATION.replace("Tiny", "a toy's server")
+    (folder / "implementation.yaml").write_text(declaration)
     installed = Installed(tmp_path, site)
     (tmp_path / "toys.yaml").write_text(DECLARED_SCENARIO)
     told = installed("toys.yaml")
@@ -295,23 +297,13 @@ def test_a_distribution_brings_a_declaration(tmp_path: Path) -> None:
     # The lab's own keep their names, and what is not there is told to whoever names it.
     assert "haproxy 2" in installed("toys.yaml", "--backend", "haproxy", "--tool", "python")
     assert "gone/implementation.yaml" in installed("toys.yaml", "--backend", "gone", code=2)
-    (folder / "implementation.yaml").write_text(TOY_DECLARATION.replace("server:", "srever:"))
+    (folder / "implementation.yaml").write_text(declaration.replace("server:", "srever:"))
     for command in (("toys.yaml", "--backend", "toyserver"), ("implementation", "show", "toyserver")):
         assert re.search(
             r" error: there is no key 'srever' here\n \d+ \| srever:\n +\| \^{6}\n", installed(*command, code=2)
         )
 
 
-TOY_DECLARATION = """\
-name: a toy's server
-needs: {command: openssl}
-server:
-  command: [openssl, s_server, -brief, -accept, '{{address}}', -cert, '{{leaf}}', -key, '{{key}}', -CAfile, '{{trust}}',
-            -Verify, '9', -verify_return_error]
-  dialect: openssl
-  answers: stdin
-  log: {facts: ['^(?P<method>[A-Z]+) (?P<path>\\S+) HTTP/1\\.\\d$'], ended: ':error:|HTTP/1'}
-"""
 DECLARED_SCENARIO = """\
 ca: {}
 leaves: {server: {}, client: {usage: client}}

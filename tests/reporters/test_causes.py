@@ -20,6 +20,8 @@ from mtls_runner.reporters import MARKS, PlainPage, told_mismatches
 from mtls_runner.reporters.console import ConsoleReporter
 from mtls_runner.reporters.github import GithubReporter
 
+from ..verdicts import verdicts_of
+
 LAB = """\
 authorities: {ca: {}}
 leaves:
@@ -150,7 +152,7 @@ def test_a_key_that_this_openssl_does_not_know_is_not_to_be_made_stronger(key: s
         pytest.skip("this OpenSSL knows ML-DSA")
     path = tmp_path / "weak.yaml"
     path.write_text(WEAK.replace("KEY", key))
-    (verdict,) = (event.verdict for event in run([load(path)]) if isinstance(event, CaseFinished))
+    (verdict,) = verdicts_of(path)
     assert verdict.observation is not None
     assert verdict.observation.hint == hint
 
