@@ -29,7 +29,6 @@ __all__ = ["VERSION", "PythonConnection"]
 VERSION = platform.python_version()
 """Of Python."""
 _LINGER_SECONDS = 2.0
-_FINISHED = (Direction.SENT, "Finished")
 _NAME_CODES = frozenset((62, 64))  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
 
 
@@ -311,29 +310,18 @@ class PythonConnection:
 
     def _all_told(self) -> ClientView:
         """With what the transcript says, which most requests of a connection add nothing to."""
-        transcript = self.transcript
-        messages = transcript.messages()
         # ssl tells of them once the handshake is complete
-        hello = transcript.server_hello() if self.tls_version is None else None
-        verify_code = self.verify_code
-        if verify_code is None and not self._client.insecure and _FINISHED in {(m.direction, m.name) for m in messages}:
-            verify_code = 0  # it would not have gone on otherwise (TLS 1.2: the server's Finished never came)
-        return ClientView(
+        hello = self.transcript.server_hello() if self.tls_version is None else None
+        view = ClientView(
             tool="python",
             tool_version=VERSION,
             phase=self.phase,
             error=self.error,
             error_symbol=self.symbol,
             timed_out=self.timed_out,
-            verify_code=verify_code,
+            verify_code=self.verify_code,
             name_mismatch=self.name_mismatch,
-            alerts=transcript.alerts(),
-            messages=messages,
-            certificate_requested=transcript.requested() if self._client.protocol.encrypted else None,
-            ca_names=transcript.authorities(),
-            requested_algorithms=transcript.requested_algorithms(),
-            sent_chain=transcript.chain(Direction.SENT),
-            received_chain=transcript.chain(Direction.RECEIVED),
+            certificate_requested=self.transcript.requested() if self._client.protocol.encrypted else None,
             tls_version=hello.tls_version if hello is not None else self.tls_version,
             cipher=hello.cipher if hello is not None else self.cipher,
             alpn=self.alpn,
@@ -344,11 +332,20 @@ class PythonConnection:
             body_sent=self._body_sent,
             request_number=self._number,
             stays_open=self._sock is not None,
-            signature_algorithms=transcript.signature_algorithms(),
-            messages_left_out=transcript.more,
             exit_predicted=True,
             encrypted=self._client.protocol.encrypted,
         )
+        view = self.transcript.told_to(view)
+        if self.verify_code is None and not self._client.insecure and _finished(view):
+            return replace(
+                view, verify_code=0
+            )  # it would not have gone on otherwise (TLS 1.2: the server's never came)
+        return view
+
+
+def _finished(view: ClientView) -> bool:
+    """Whether it sent its Finished."""
+    return any(each.name == "Finished" and each.direction is Direction.SENT for each in view.messages)
 
 
 def _is_last(response: HttpResponse) -> bool:

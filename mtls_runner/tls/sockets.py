@@ -22,8 +22,10 @@ import time
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from mtls_runner.deadlines import Deadline, ended_by
-from mtls_runner.model.observation import Alert, Direction, Message
+from mtls_runner.model.observation import Alert, ClientView, Direction, Message
 from mtls_runner.tls import HANDSHAKE_TYPES
 from mtls_runner.tls.messages import (
     TLS_1_3,
@@ -179,6 +181,20 @@ class Transcript:
         """The signature algorithms of the CertificateRequest; ``None``: there was none."""
         asked = self._request()
         return requested_algorithms(*asked) if asked is not None else None
+
+    def told_to(self, view: ClientView) -> ClientView:
+        """A client's view, with what these messages say that it sent and received."""
+        return replace(
+            view,
+            alerts=self.alerts(),
+            messages=self.messages(),
+            messages_left_out=self.more,
+            ca_names=self.authorities(),
+            requested_algorithms=self.requested_algorithms(),
+            sent_chain=self.chain(Direction.SENT),
+            received_chain=self.chain(Direction.RECEIVED),
+            signature_algorithms=self.signature_algorithms(),
+        )
 
     def _request(self) -> tuple[bytes, int] | None:
         """The CertificateRequest, and the TLS version that it is of; ``None``: there was none."""

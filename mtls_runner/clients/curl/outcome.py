@@ -164,9 +164,8 @@ def view(
     spoken = bool(trace.finished) or (not client.protocol.encrypted and written.local_port > 0)
     phase = _phase(written, trace, spoken=spoken)
     transcript = trace.transcript
-    alerts = transcript.alerts()
     received = transcript.chain(Direction.RECEIVED)
-    refused = any(alert.direction is Direction.RECEIVED and alert.fatal for alert in alerts)
+    refused = any(alert.direction is Direction.RECEIVED and alert.fatal for alert in transcript.alerts())
     # Once OpenSSL has completed the handshake with a good chain, curl checks the name itself, and then that there is an
     # issuer (``servercert`` in lib/vtls/openssl.c).
     own_refusal = (
@@ -189,7 +188,7 @@ def view(
         if nameless
         else _symbol(written, trace, spoken=spoken)
     )
-    return ClientView(
+    seen = ClientView(
         tool="curl",
         tool_version=version,
         phase=phase,
@@ -202,26 +201,19 @@ def view(
         verify_code=verify_code,
         verify_result=written.verify_result if received is not None and phase is Phase.HANDSHAKE else None,
         name_mismatch=mismatch,
-        alerts=alerts,
-        messages=transcript.messages(),
-        certificate_requested=transcript.requested() or (False if trace.flight_complete else None),
-        ca_names=transcript.authorities(),
-        requested_algorithms=transcript.requested_algorithms(),
-        sent_chain=transcript.chain(Direction.SENT),
-        received_chain=received,
+        certificate_requested=trace.requested,
         tls_version=trace.tls_version,
         cipher=trace.cipher,
         alpn=trace.alpn,
         resumed=trace.resumed,
-        signature_algorithms=transcript.signature_algorithms(),
         response=response,
-        messages_left_out=transcript.more,
         local_port=_local_port(written, trace),
         command=command,
         body_sent=written.uploaded if client.request.body and phase is not Phase.PREPARE else None,
         encrypted=client.protocol.encrypted,
         ocsp=status_reason(written.error, transcript.stapled()) if written.exit_code == _STATUS else None,
     )
+    return transcript.told_to(seen)
 
 
 def _local_port(written: Written, trace: CurlTrace) -> int | None:

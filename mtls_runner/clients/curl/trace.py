@@ -80,6 +80,11 @@ class CurlTrace(Struct):
         named = WIRE_VERSIONS.get(self.version)
         return named.value if named is not None else None
 
+    @property
+    def requested(self) -> bool | None:
+        """Whether the server asked for a certificate; ``None``: the connection ended before that could be told."""
+        return self.transcript.requested() or (False if self.flight_complete else None)
+
 
 class TraceReader:
     """Reads a trace as it comes; of what people exchanged (``data``) no byte is looked at or kept.

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from mtls_runner.clients.curl.trace import CurlTrace
 from mtls_runner.model.endpoint import ClientSpec
 from mtls_runner.model.implementation import DeclaredClient
-from mtls_runner.model.observation import Alert, ClientView, Direction, HttpResponse, Outcome, Phase, Reason
+from mtls_runner.model.observation import ClientView, Direction, HttpResponse, Outcome, Phase, Reason
 from mtls_runner.tls import REASONS
 from mtls_runner.tls.classify import AFTER_VERIFICATION
 from mtls_runner.tls.dialects import Told, compiled, tls_version, told
@@ -109,12 +109,9 @@ def client_view(
     phase = _phase(saw, trace, response, problem, symbol, said)
     if phase is Phase.REQUEST and declared.response == "raw" and not (symbol or said or wrote.timed_out):
         symbol = "EOF"  # such a client goes on until the server ends it, and says nothing of that
-    transcript = trace.transcript if trace is not None else None
-    alerts = transcript.alerts() if transcript is not None else _alerts(said)
-    received = transcript.chain(Direction.RECEIVED) if transcript is not None else _certificates(saw, "peer")
     verify_code = said.verify_code if said is not None else 0 if trace and Direction.SENT in trace.finished else None
     reasons = frozenset(said.reasons) if said is not None else frozenset()
-    return ClientView(
+    view = ClientView(
         tool=name,
         tool_version=version,
         phase=phase,
@@ -124,23 +121,31 @@ def client_view(
         timed_out=wrote.timed_out,
         verify_code=verify_code if not client.insecure or verify_code else None,
         name_mismatch=reasons == {Reason.NAME_MISMATCH},
-        alerts=alerts,
-        messages=transcript.messages() if transcript is not None else (),
-        certificate_requested=_requested(declared, saw, trace),
-        ca_names=transcript.authorities() if transcript is not None else None,
-        requested_algorithms=transcript.requested_algorithms() if transcript is not None else None,
-        sent_chain=transcript.chain(Direction.SENT) if transcript is not None else _sent(declared, saw),
-        received_chain=received,
-        tls_version=(trace.tls_version if trace is not None else None) or tls_version(_one(saw, "tls")),
-        cipher=(trace.cipher if trace is not None else None) or _one(saw, "cipher"),
-        alpn=(trace.alpn if trace is not None else None) or _one(saw, "alpn") or None,
-        resumed=trace.resumed if trace is not None else None,
+        alerts=(said.alert,) if said is not None and said.alert is not None else (),
+        certificate_requested=_requested(declared, saw),
+        sent_chain=_sent(declared, saw),
+        received_chain=_certificates(saw, "peer"),
+        tls_version=tls_version(_one(saw, "tls")),
+        cipher=_one(saw, "cipher"),
+        alpn=_one(saw, "alpn") or None,
         response=response,
         body_sent=_number(_one(saw, "body_sent")) if client.request.body else None,
         local_port=local_port or _number(_one(saw, "local_port")),
         command=command,
-        signature_algorithms=transcript.signature_algorithms() if transcript is not None else (None, None),
         reasons=reasons,
+    )
+    return view if trace is None else _with_messages(view, trace)
+
+
+def _with_messages(view: ClientView, trace: CurlTrace) -> ClientView:
+    """Where it prints its handshake messages, they count before its words."""
+    return replace(
+        trace.transcript.told_to(view),
+        certificate_requested=trace.requested,
+        tls_version=trace.tls_version or view.tls_version,
+        cipher=trace.cipher or view.cipher,
+        alpn=trace.alpn or view.alpn,
+        resumed=trace.resumed,
     )
 
 
@@ -214,9 +219,7 @@ def _tells(declared: DeclaredClient, fact: str) -> bool:
     return any(f"(?P<{fact}>" in text for text in declared.facts)
 
 
-def _requested(declared: DeclaredClient, saw: Mapping[str, list[str]], trace: CurlTrace | None) -> bool | None:
-    if trace is not None:
-        return trace.transcript.requested() or (False if trace.flight_complete else None)
+def _requested(declared: DeclaredClient, saw: Mapping[str, list[str]]) -> bool | None:
     if saw.get("asked"):
         return True
     return False if saw.get("tls") and _tells(declared, "asked") else None
@@ -279,10 +282,6 @@ def _phase(
     if saw.get("tls"):
         return Phase.REQUEST
     return Phase.CONNECT if symbol in _NEVER_CONNECTED else Phase.HANDSHAKE
-
-
-def _alerts(said: Told | None) -> tuple[Alert, ...]:
-    return (said.alert,) if said is not None and said.alert is not None else ()
 
 
 def _error(lines: Sequence[str], said: Told | None) -> str:

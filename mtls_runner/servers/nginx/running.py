@@ -195,7 +195,7 @@ class RunningNginx(RunningServer):
         over = (
             (number, lines)
             for number, lines in sorted(self._state.lines.items())
-            if number > after and any(line.access is not None or line.ends_connection for line in lines)
+            if number > after and any(line.ends_connection for line in lines)
         )
         heard = self._state.heard
         return tuple(replace(server_view(lines, _SOMEBODY), heard=heard.get(number, 0)) for number, lines in over)
@@ -236,7 +236,7 @@ class RunningNginx(RunningServer):
                 continue
             lines = unfinished.setdefault(line.connection, [])
             lines.append(line)
-            if line.access is not None or line.ends_connection:
+            if line.ends_connection:
                 unfinished.pop(line.connection)
                 view = server_view(lines, _SOMEBODY)
                 yield replace(view, upstream_request=self._upstream()) if self._upstream is not None else view
@@ -274,7 +274,7 @@ class RunningNginx(RunningServer):
                 continue
             lines = by_number.setdefault(line.connection, [])
             lines.append(line)
-            if (line.access is not None or line.ends_connection) and can_be_of(client, lines):
+            if line.ends_connection and can_be_of(client, lines):
                 self._state.past = line.connection
                 self._state.unsettled = False
                 if client.local_port is not None:
@@ -289,7 +289,7 @@ class RunningNginx(RunningServer):
             line = parse_line(text)
             if line.connection == number:
                 lines.append(line)
-                if line.access is not None or line.ends_connection:
+                if line.ends_connection:
                     self._state.unsettled = False
                     break
         return lines

@@ -94,6 +94,7 @@ def instrument(text: str, inside: tuple[str, ...], changes: Changes | None = Non
 
 def _edits(text: str, inside: tuple[str, ...], changes: Changes) -> Iterator[tuple[int, int, str]]:
     found = readable(text)
+    unlisted = _unlisted(found)
     listening: set[tuple[int, str]] = set()
     http2 = {one.block for one in found if one.name == "http2" and one.arguments == ("on",)}
     for one in found:
@@ -104,19 +105,27 @@ def _edits(text: str, inside: tuple[str, ...], changes: Changes) -> Iterator[tup
         if (not path and one.opens and one.name in _OTHER_PROTOCOLS) or _left_out(one, changes):
             end = one.close or one.end
             yield one.start, end, "\n" * text.count("\n", one.start, end)
-        elif one.opens and not path and one.name == "http" and changes.http:
-            yield one.end, one.end, f" {changes.http}"
-        elif one.opens and path == ("http",) and one.name == "server":
-            unlisted = f" {changes.unlisted}" if changes.unlisted and one.end in _unlisted(found) else ""
-            yield one.end, one.end, f" {DIRECTIVES}{unlisted}"
-        elif in_http and one.name == "http2" and not one.opens:
+        elif one.opens:
+            added = _added(one, path, changes, unlisted=one.end in unlisted)
+            if added:
+                yield one.end, one.end, f" {added}"
+        elif in_http and one.name == "http2":
             yield one.start, one.end, ""
-        elif one.name == "listen" and path[-1:] == ("server",) and in_http and one.arguments:
+        elif in_http and one.name == "listen" and path[-1] == "server" and one.arguments:
             new = _listen(one, changes, listening, one.block in http2)
             if new is not None:
                 yield one.start, one.end, new
-        elif not one.opens and one.arguments:
+        elif one.arguments:
             yield from _argument(one, changes)
+
+
+def _added(one: Statement, path: tuple[str, ...], changes: Changes, *, unlisted: bool) -> str:
+    """What a block begins with in the copy."""
+    if not path and one.name == "http":
+        return changes.http
+    if path == ("http",) and one.name == "server":
+        return f"{DIRECTIVES} {changes.unlisted}".rstrip() if unlisted else DIRECTIVES
+    return ""
 
 
 def has_unlisted(found: Sequence[Statement]) -> bool:
