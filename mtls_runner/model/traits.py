@@ -103,21 +103,51 @@ def _own_clock(_container: bool) -> str | None:
     return "it has the clock of this machine"
 
 
-class BackendTraits(Struct, frozen=True, eq=False, kw_only=True):
-    """A backend. Each is only equal to itself, and there is one for each name.
+class _Traits(Struct, frozen=True, eq=False, kw_only=True):
+    """What something says of itself. Each is only equal to itself, and there is one for each name."""
+
+    name: str
+    sentence: str
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
+
+
+class _EndTraits(_Traits, frozen=True, eq=False, kw_only=True):
+    """Of what serves and of what connects.
+
+    Args:
+        library: the TLS library, and so the dialect of its refusals: openssl, boringssl, go, jsse, rustls, nss, gnutls; ``""``
+            where nobody knows.
+        completes_chains: its TLS library sends the issuers that it finds among the trusted certificates, where it was given no
+            intermediates (OpenSSL's ``ssl_add_cert_chain``).
+        runtimes: how it can be run, what it does unless told otherwise first; none where the lab does not run it.
+        missing: what has to be installed before it can be used, as the sentence that a skipped case shows; ``None``: nothing.
+        in_catalogue: ``conformance`` runs it unless it is told what to run.
+        clock: why the clock of its program can't be moved, as a clause, of a container's (true) or a process's; ``None``: it can.
+    """
+
+    library: str = ""
+    completes_chains: bool = False
+    runtimes: tuple[Runtime, ...] = ()
+    missing: Callable[[], str | None] = _nothing
+    in_catalogue: bool = True
+    clock: Callable[[bool], str | None] = _own_clock
+
+
+class BackendTraits(_EndTraits, frozen=True, eq=False, kw_only=True):
+    """A backend.
 
     Args:
         name: what ``backend:`` calls it.
         sentence: a few words behind the name in the reference and in editors (``nginx``: "a container").
         summary: what ``explain`` says it is ("nginx in a container").
         make: a new one, with whatever has to be loaded for it.
-        library: the TLS library, and so the dialect of its refusals: openssl, boringssl, go, jsse, rustls, nss, gnutls; ``""``
-            where nobody knows.
-        completes_chains: its TLS library sends the issuers that it finds among the trusted certificates, where it was given no
-            intermediates (OpenSSL's ``ssl_add_cert_chain``).
         refusal: how it refuses a client's certificate; ``None``: nobody knows.
         refusal_status: the HTTP status, where that is how.
-        runtimes: how it can be run, what it does unless told otherwise first; none where the lab does not run it.
         image: the container's image, unless the scenario, lab.yaml or the command line name one.
         image_variable: the environment variable that names another image.
         runs_already: somebody else started it, at the address that the scenario gives.
@@ -126,34 +156,23 @@ class BackendTraits(Struct, frozen=True, eq=False, kw_only=True):
             (``ssl_verify_depth``); ``None``: nobody knows.
         options: the model of its own ``options:``, loaded when a scenario has some; ``None``: it has none but those of every
             container.
-        missing: what has to be installed before it can be used, as the sentence that a skipped case shows; ``None``: nothing.
         plain: what stands for it in a script of plain tools (``export``); ``None``: nothing does.
-        in_catalogue: ``conformance`` runs it unless it is told what to run.
-        clock: why the clock of its program can't be moved, as a clause, of a container's (true) or a process's; ``None``: it can.
         opens_keys: its program opens encrypted keys; otherwise it is given keys of the lab's making open.
         ahead: begins what one server in a container of that image will need, if its configuration is generated: long before its
             description is read, and until the block is left; ``None``: there is nothing to begin.
     """
 
-    name: str
-    sentence: str
     summary: str
     make: Callable[[], ServerBackend]
-    library: str = ""
-    completes_chains: bool = False
     refusal: Refusal | None = None
     refusal_status: int | None = None
-    runtimes: tuple[Runtime, ...] = ()
     image: str = ""
     image_variable: str = ""
     runs_already: bool = False
     rules_by_path: bool = False
     verify_depth: int | None = None
     options: Callable[[], type[BaseModel]] | None = None
-    missing: Callable[[], str | None] = _nothing
     plain: PlainServer | None = None
-    in_catalogue: bool = True
-    clock: Callable[[bool], str | None] = _own_clock
     opens_keys: bool = True
     ahead: Callable[[str], AbstractContextManager[None]] | None = None
 
@@ -162,44 +181,28 @@ class BackendTraits(Struct, frozen=True, eq=False, kw_only=True):
         """How it is run unless told otherwise."""
         return self.runtimes[0] if self.runtimes else None
 
-    def __str__(self) -> str:
-        return self.name
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.name!r})"
-
-
-class ClientTraits(Struct, frozen=True, eq=False, kw_only=True):
-    """A client. Each is only equal to itself, and there is one for each name.
+class ClientTraits(_EndTraits, frozen=True, eq=False, kw_only=True):
+    """A client.
 
     Args:
         name: what ``tool:`` calls it.
         sentence: a few words behind the name in the reference and in editors; ``""``: the name says it.
         make: a new one, with whatever has to be loaded for it.
-        library, completes_chains, runtimes, missing, in_catalogue: as for a backend.
         loads: the forms in which it loads a certificate and a key of its own; what it trusts is PEM.
         own_exit_code: it is a program that exits with curl's codes; of another client it is told what curl would exit with.
         protocols: what it can speak.
         like_curl: a curl command line does what it does, so that curl stands for it in a script of plain tools (``export``).
         typed: what writes the command that a person would type in its place; ``None``: there is none.
-        clock: as for a backend.
     """
 
-    name: str
-    sentence: str
     make: Callable[[], Client]
-    library: str = ""
-    completes_chains: bool = False
     partial_chain: bool = False
-    runtimes: tuple[Runtime, ...] = ()
     loads: frozenset[FileForm] = PEM_ONLY
     protocols: frozenset[ClientProtocol] = frozenset((ClientProtocol.HTTPS,))
     own_exit_code: bool = False
     like_curl: bool = False
     typed: Callable[[], TypedCommand] | None = None
-    missing: Callable[[], str | None] = _nothing
-    in_catalogue: bool = True
-    clock: Callable[[bool], str | None] = _own_clock
 
     def cannot_speak(self, protocol: ClientProtocol) -> str | None:
         """That it does not speak it, for people; ``None``: it does."""
@@ -207,14 +210,8 @@ class ClientTraits(Struct, frozen=True, eq=False, kw_only=True):
             return None
         return f"{self.name} does not speak {protocol} ({', '.join(sorted(self.protocols))} only)"
 
-    def __str__(self) -> str:
-        return self.name
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.name!r})"
-
-
-class ReporterTraits(Struct, frozen=True, eq=False, kw_only=True):
+class ReporterTraits(_Traits, frozen=True, eq=False, kw_only=True):
     """A reporter that writes a file.
 
     Args:
@@ -223,12 +220,4 @@ class ReporterTraits(Struct, frozen=True, eq=False, kw_only=True):
         make: a new one that writes to this stream, which the caller opens and closes.
     """
 
-    name: str
-    sentence: str
     make: Callable[[TextIO], Reporter]
-
-    def __str__(self) -> str:
-        return self.name
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.name!r})"

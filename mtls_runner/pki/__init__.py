@@ -23,7 +23,7 @@ from mtls_runner.model.certificate import (
 from mtls_runner.model.chain import Issuers
 from mtls_runner.model.endpoint import ChainKind, ChainSpec, KeySource
 from mtls_runner.model.revocation import CrlSpec, OcspAnswer, ResponderSpec
-from mtls_runner.pki.forge import Forge, Forged
+from mtls_runner.pki.forge import Forge, Forged, making
 from mtls_runner.pki.keys import KeyPool, Progress, pem_key
 from mtls_runner.private_files import file_names, make_private, write_private
 from mtls_runner.tls.messages import subject
@@ -354,10 +354,8 @@ class Store:
         pem = self._pem(certificate)
         forged = self._forged[certificate]
         spec = forged.spec
-        try:
+        with making(f"certificate {certificate!r}"):
             key = _key_pem(forged, spec.passphrase)
-        except MaterialError as error:
-            raise MaterialError(f"certificate {certificate!r}: {error}") from error
         base = self._base(certificate)
         return Credential(
             id=certificate,

@@ -12,11 +12,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from msgspec import Struct
 from msgspec.structs import replace
 
-from mtls_runner.errors import MaterialError
 from mtls_runner.model.certificate import Defect, SignatureSpec
 from mtls_runner.model.revocation import CrlScope, CrlSpec, Revocation, RevocationReason
 from mtls_runner.pki.extensions import distinguished_name
-from mtls_runner.pki.forge import Issuer, is_proper_serial
+from mtls_runner.pki.forge import Issuer, is_proper_serial, making
 from mtls_runner.pki.keys import scheme, stranger
 from mtls_runner.pki.pem import blocks, pem_block
 
@@ -55,46 +54,32 @@ def make_crl(
     Raises:
         MaterialError: it can't be made; the text names it and says why.
     """
-    try:
-        return _make(spec, issuer, authority_key, entries, start)
-    except MaterialError as error:
-        raise MaterialError(f"CRL {spec.id!r}: {error}") from error
-    except (ValueError, TypeError, OverflowError) as error:
-        raise MaterialError(f"CRL {spec.id!r} can't be made: {error}") from error
+    with making(f"CRL {spec.id!r}"):
+        signer = stranger(issuer.key.private) if Defect.WRONG_SIGNATURE_KEY in spec.defects else issuer.key.private
+        how = scheme(signer, SignatureSpec(pss=issuer.pss))
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(distinguished_name(_STRANGER) if Defect.WRONG_ISSUER_NAME in spec.defects else issuer.name)
+            .last_update(spec.this_update.resolve(start))
+            .next_update(spec.next_update.resolve(start))
+        )
+        for extension, critical in _extensions(spec, authority_key):
+            builder = builder.add_extension(extension, critical)
+        listed = {entry.serial: entry for entry in entries}  # certificates may share a serial
+        odd: dict[int, int] = {}
+        for serial, entry in listed.items():
+            if not is_proper_serial(serial):  # cryptography builds none with it: one that nobody has stands for it
+                odd[_unused(listed.keys() | odd.keys())] = serial
+                entry = replace(entry, serial=next(reversed(odd)))
+            builder = builder.add_revoked_certificate(_revoked(entry, start))
+        der = builder.sign(signer, how.hash, rsa_padding=how.padding).public_bytes(Encoding.DER)
+        if odd:
+            from mtls_runner.pki.rework import rework_crl
 
-
-def _make(
-    spec: CrlSpec,
-    issuer: Issuer,
-    authority_key: x509.AuthorityKeyIdentifier | None,
-    entries: Sequence[RevokedEntry],
-    start: datetime,
-) -> bytes:
-    signer = stranger(issuer.key.private) if Defect.WRONG_SIGNATURE_KEY in spec.defects else issuer.key.private
-    how = scheme(signer, SignatureSpec(pss=issuer.pss))
-    builder = (
-        x509.CertificateRevocationListBuilder()
-        .issuer_name(distinguished_name(_STRANGER) if Defect.WRONG_ISSUER_NAME in spec.defects else issuer.name)
-        .last_update(spec.this_update.resolve(start))
-        .next_update(spec.next_update.resolve(start))
-    )
-    for extension, critical in _extensions(spec, authority_key):
-        builder = builder.add_extension(extension, critical)
-    listed = {entry.serial: entry for entry in entries}  # certificates may share a serial
-    odd: dict[int, int] = {}
-    for serial, entry in listed.items():
-        if not is_proper_serial(serial):  # cryptography builds none with it: one that nobody has stands for it
-            odd[_unused(listed.keys() | odd.keys())] = serial
-            entry = replace(entry, serial=next(reversed(odd)))
-        builder = builder.add_revoked_certificate(_revoked(entry, start))
-    der = builder.sign(signer, how.hash, rsa_padding=how.padding).public_bytes(Encoding.DER)
-    if odd:
-        from mtls_runner.pki.rework import rework_crl
-
-        der = rework_crl(der, odd, signer, how)
-    if Defect.CORRUPTED_SIGNATURE in spec.defects:
-        return der[:-1] + bytes((der[-1] ^ 1,))  # the signature is what a CertificateList ends with
-    return der
+            der = rework_crl(der, odd, signer, how)
+        if Defect.CORRUPTED_SIGNATURE in spec.defects:
+            return der[:-1] + bytes((der[-1] ^ 1,))  # the signature is what a CertificateList ends with
+        return der
 
 
 def _extensions(

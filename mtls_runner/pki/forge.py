@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import ClassVar
 
@@ -24,7 +25,7 @@ from mtls_runner.pki.keys import RSA_BITS, KeyPair, KeyPool, PrivateKey, Progres
 from mtls_runner.tls.context import Problem
 from mtls_runner.tls.messages import subject as subject_of
 
-__all__ = ["Forge", "Forged", "Identities", "Issuer", "is_proper_serial"]
+__all__ = ["Forge", "Forged", "Identities", "Issuer", "is_proper_serial", "making"]
 
 
 class Issuer(Struct, frozen=True):
@@ -138,6 +139,25 @@ _STRANGER = "CN=Nobody in this lab"
 """The issuer field of a certificate with a wrong issuer name."""
 
 
+@contextmanager
+def making(what: str) -> Iterator[None]:
+    """In this block something is made; what is wrong with it is told with its name.
+
+    Raises:
+        FileUnusable: a file of the user's is why it can't be made.
+        MaterialError: it can't be made.
+    """
+    try:
+        yield
+    except FileUnusable as error:
+        raise FileUnusable(f"{what}: {error}", reason=error.reason) from error
+    except MaterialError as error:
+        raise MaterialError(f"{what}: {error}") from error
+    except (ValueError, TypeError, OverflowError) as error:
+        # What a builder says about a value that it refuses: dates out of range, names of a wrong length, …
+        raise MaterialError(f"{what} can't be made: {error}") from error
+
+
 def is_proper_serial(serial: int) -> bool:
     """A positive INTEGER of at most 20 octets (RFC 5280 §4.1.2.2): ``cryptography`` builds nothing with another one."""
     return 0 < serial < 1 << 159
@@ -191,15 +211,8 @@ class Forge:
             MaterialError: it can't be made; the text names it and says why.
         """
         spec = self._certificates[certificate]
-        try:
+        with making(f"certificate {certificate!r}"):
             return self._make(spec, self.issuer(spec.issuer if spec.issuer is not None else spec.id))
-        except FileUnusable as error:
-            raise FileUnusable(f"certificate {certificate!r}: {error}", reason=error.reason) from error
-        except MaterialError as error:
-            raise MaterialError(f"certificate {certificate!r}: {error}") from error
-        except (ValueError, TypeError, OverflowError) as error:
-            # What the builder says about a value that it refuses: dates out of range, names of a wrong length, …
-            raise MaterialError(f"certificate {certificate!r} can't be made: {error}") from error
 
     def others(self, certificate: str) -> Iterator[bytes]:
         """What is trusted beside an authority that stands for several (``count``), DER.

@@ -12,11 +12,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from msgspec import Struct
 
-from mtls_runner.errors import MaterialError
 from mtls_runner.model.certificate import Defect, Guarded, SignatureSpec
 from mtls_runner.model.revocation import OcspAnswer, ResponderSpec, Revocation, RevocationReason
 from mtls_runner.pki.crl import REASONS
-from mtls_runner.pki.forge import Issuer, is_proper_serial
+from mtls_runner.pki.forge import Issuer, is_proper_serial, making
 from mtls_runner.pki.keys import PrivateKey, scheme, stranger, subject_public_key
 from mtls_runner.tls import asn1
 
@@ -111,10 +110,26 @@ def ocsp_response(
     Raises:
         MaterialError: it can't be made.
     """
-    try:
-        der = _made(spec, answer, subject, signer, algorithm, start)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise MaterialError(f"OCSP responder {spec.id!r}: {error}") from error
+    with making(f"a response of OCSP responder {spec.id!r}"):
+        status, revocation = _status(answer, subject)
+        certificate = x509.load_der_x509_certificate(signer.certificate)
+        reason = revocation.reason if revocation is not None else RevocationReason.UNSPECIFIED
+        builder = (
+            ocsp.OCSPResponseBuilder()
+            .add_response_by_hash(
+                *_hashes(subject.issuer, algorithm),
+                subject.serial if is_proper_serial(subject.serial) else 1,  # another one is put there afterwards
+                algorithm,
+                status,
+                spec.this_update.resolve(start),
+                spec.next_update.resolve(start) if spec.next_update is not None else None,
+                revocation.date.resolve(start) if revocation is not None else None,
+                None if reason is RevocationReason.UNSPECIFIED else REASONS[reason],
+            )
+            .responder_id(ocsp.OCSPResponderEncoding.HASH, certificate)
+            .certificates([certificate])  # as ``openssl ocsp`` does
+        )
+        der = builder.sign(signer.key, scheme(signer.key, SignatureSpec()).hash).public_bytes(Encoding.DER)
     if not is_proper_serial(subject.serial):
         own = scheme(signer.key, SignatureSpec())
         der = _resigned(der, lambda data, _: own.sign(signer.key, data), serial=subject.serial)
@@ -124,35 +139,6 @@ def ocsp_response(
     if Defect.CORRUPTED_SIGNATURE in spec.defects:
         der = _resigned(der, lambda _, signature: signature[:-1] + bytes((signature[-1] ^ 1,)))
     return der
-
-
-def _made(
-    spec: ResponderSpec,
-    answer: OcspAnswer,
-    subject: Subject,
-    signer: Signer,
-    algorithm: hashes.HashAlgorithm,
-    start: datetime,
-) -> bytes:
-    status, revocation = _status(answer, subject)
-    certificate = x509.load_der_x509_certificate(signer.certificate)
-    reason = revocation.reason if revocation is not None else RevocationReason.UNSPECIFIED
-    builder = (
-        ocsp.OCSPResponseBuilder()
-        .add_response_by_hash(
-            *_hashes(subject.issuer, algorithm),
-            subject.serial if is_proper_serial(subject.serial) else 1,  # another one is put there afterwards
-            algorithm,
-            status,
-            spec.this_update.resolve(start),
-            spec.next_update.resolve(start) if spec.next_update is not None else None,
-            revocation.date.resolve(start) if revocation is not None else None,
-            None if reason is RevocationReason.UNSPECIFIED else REASONS[reason],
-        )
-        .responder_id(ocsp.OCSPResponderEncoding.HASH, certificate)
-        .certificates([certificate])  # as ``openssl ocsp`` does
-    )
-    return builder.sign(signer.key, scheme(signer.key, SignatureSpec()).hash).public_bytes(Encoding.DER)
 
 
 def _status(answer: OcspAnswer, subject: Subject) -> tuple[ocsp.OCSPCertStatus, Revocation | None]:
