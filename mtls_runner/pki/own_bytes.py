@@ -7,7 +7,7 @@ or PKCS #12, where only PEM is read) is converted, and nothing else about it is 
 from __future__ import annotations
 
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from ssl import DER_cert_to_PEM_cert
 from typing import ClassVar
@@ -80,10 +80,7 @@ def certificate_parts(own: Own, passphrase: Secret | None, *, alone: bool) -> li
         FileUnusable: an end can't be given it.
     """
     if own.files.pkcs12 is not None:
-        container = open_container(own.files.pkcs12, passphrase)
-        if container is None:
-            return [Part(own.files.pkcs12.name, None, own.files.pkcs12)]
-        return [_converted(own.files.pkcs12, container.certificates[: 1 if alone else None])]
+        return [_of_container(own.files.pkcs12, passphrase, lambda ders: ders[: 1 if alone else None])]
     paths = [own.files.certificate, None if alone else own.files.chain]
     return [_alone(path) if alone else part_of(path) for path in paths if path is not None]
 
@@ -104,10 +101,7 @@ def issuer_parts(own: Own, passphrase: Secret | None) -> list[Part]:
         FileUnusable: an end can't be given it.
     """
     if own.files.pkcs12 is not None:
-        container = open_container(own.files.pkcs12, passphrase)
-        if container is None:
-            return [Part(own.files.pkcs12.name, None, own.files.pkcs12)]
-        return [_converted(own.files.pkcs12, [der for der in container.certificates if not facts(der).self_issued])]
+        return [_of_container(own.files.pkcs12, passphrase, _no_roots)]
     return [_without_roots(path) for path in (own.files.certificate, own.files.chain) if path is not None]
 
 
@@ -187,9 +181,16 @@ def _readable(path: Path) -> bytes | None:
     raise FileUnusable(data.text, reason=data.reason)
 
 
-def _converted(path: Path, certificates: Sequence[bytes]) -> Part:
+def _of_container(path: Path, passphrase: Secret | None, kept: Callable[[Sequence[bytes]], Sequence[bytes]]) -> Part:
+    container = open_container(path, passphrase)
+    if container is None:
+        return Part(path.name, None, path)
     note = f"{path.name}: PKCS #12, converted to PEM for ends that load no PKCS #12"
-    return Part(path.name, "".join(map(DER_cert_to_PEM_cert, certificates)).encode(), note=note)
+    return Part(path.name, "".join(map(DER_cert_to_PEM_cert, kept(container.certificates))).encode(), note=note)
+
+
+def _no_roots(certificates: Sequence[bytes]) -> Sequence[bytes]:
+    return [der for der in certificates if not facts(der).self_issued]
 
 
 def _without_roots(path: Path) -> Part:

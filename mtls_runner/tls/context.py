@@ -97,26 +97,25 @@ def load(context: ssl.SSLContext, certificate: Path, key: Path | None, passphras
 
 def load_trust(context: ssl.SSLContext, bundle: Path) -> Problem | None:
     """Load trusted certificates (PEM, also CRLs); ``None`` when that worked."""
-    try:
-        context.load_verify_locations(bundle)
-    except ssl.SSLError as error:
-        symbol = error.reason or ""
-        text = f"{bundle.name}: no usable certificate in it{_because(symbol)}"
-        return Problem(Reason.MALFORMED, symbol, text, trust=True)
-    except OSError as error:
-        return replace(_unreadable(error, bundle), trust=True)
-    return None
+    return _load_lookup(context, bundle, "certificate", trust=True)
 
 
 def load_crls(context: ssl.SSLContext, crls: Path) -> Problem | None:
     """Load CRLs (PEM); ``None`` when that worked."""
+    return _load_lookup(context, crls, "CRL", crl=True)
+
+
+def _load_lookup(
+    context: ssl.SSLContext, file: Path, what: str, *, trust: bool = False, crl: bool = False
+) -> Problem | None:
     try:
-        context.load_verify_locations(crls)
+        context.load_verify_locations(file)
     except ssl.SSLError as error:
         symbol = error.reason or ""
-        return Problem(Reason.MALFORMED, symbol, f"{crls.name}: no usable CRL in it{_because(symbol)}", crl=True)
+        text = f"{file.name}: no usable {what} in it{_because(symbol)}"
+        return Problem(Reason.MALFORMED, symbol, text, trust=trust, crl=crl)
     except OSError as error:
-        return replace(_unreadable(error, crls), crl=True)
+        return replace(_unreadable(error, file), trust=trust, crl=crl)
     return None
 
 
