@@ -17,7 +17,7 @@ from mtls_runner.model.names import ascii_host, same_form
 from mtls_runner.model.observation import Observation, Reason, field_value
 from mtls_runner.model.verdict import Mismatch, Status, Undetermined, Verdict
 
-__all__ = ["Comparison", "compare", "counting", "judge", "whole"]
+__all__ = ["Comparison", "compare", "judge", "whole"]
 
 _UNOBSERVED = "not observed"
 _SHOWN = 200
@@ -28,7 +28,7 @@ _COMPRESSED = "CompressedCertificate"
 _NONE_SENT = "PEER_DID_NOT_RETURN_A_CERTIFICATE"
 
 
-def counting(expectation: Expectation, versions: Versions) -> Sequence[Check]:
+def _counting(expectation: Expectation, versions: Versions) -> Sequence[Check]:
     """The checks that count for these versions; of several for one path, the last one."""
     chosen: dict[str, Check] = {}
     for check in expectation.checks:
@@ -133,7 +133,7 @@ def compare(expectation: Expectation, observation: Observation, versions: Versio
     """
     mismatches = []
     undetermined = None
-    for check in counting(expectation, versions):
+    for check in _counting(expectation, versions):
         if check.path == "reason":
             found = _reason(check, observation)
             if isinstance(found, Mismatch):

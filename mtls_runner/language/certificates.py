@@ -39,7 +39,7 @@ from mtls_runner.model.certificate import (
 from mtls_runner.model.chain import ancestors
 from mtls_runner.model.revocation import Revocation, RevocationReason
 
-__all__ = ["RIVALS", "Certificates", "Declared", "certificate_spec"]
+__all__ = ["RIVALS", "Certificates", "Declared"]
 
 #: Keys that say the same in two ways: giving one drops the other where it was taken over.
 RIVALS = (("days", "not_after"), ("path_length", "basic_constraints"), ("certificate", "pkcs12"))
@@ -221,7 +221,7 @@ class Certificates:
         if model.passphrase is not None:
             passphrase = self._context.secret(model.passphrase, declared.document)
         try:
-            return certificate_spec(
+            return _certificate_spec(
                 id_,
                 model,
                 authority=declared.authority,
@@ -275,7 +275,7 @@ _SERVER_SAN = ("DNS:localhost", "IP:127.0.0.1")
 _BOTH = ("serverAuth", "clientAuth")
 
 
-def certificate_spec(
+def _certificate_spec(
     id_: str,
     model: Certificate,
     *,

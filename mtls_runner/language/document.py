@@ -20,7 +20,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from mtls_runner.errors import Diagnostic, ScenarioError, Span
 from mtls_runner.language.yaml_nodes import BOOL, FAST, FLOAT, INT, MAP, MAX_DEPTH, NULL, SEQ, STR, compose, explain
 
-__all__ = ["MAX_ALIASED", "MAX_BYTES", "Document", "EmptyFile", "Loc", "Plain", "Value", "meant", "parse", "read"]
+__all__ = ["Document", "EmptyFile", "Loc", "Plain", "Value", "meant", "parse", "read"]
 
 Value: TypeAlias = "str | Plain | list[Value] | dict[str, Value] | None"
 Loc: TypeAlias = tuple[str | int, ...]
@@ -167,10 +167,10 @@ def meant(given: str, choices: Iterable[str]) -> str:
     return known[close[0]] if close else ""
 
 
-MAX_BYTES = 1 << 20
+_MAX_BYTES = 1 << 20
 _STANDARD_INPUT = Path("-")
 #: How many values aliases may add to a file, all together: enough for any sharing, not for a "billion laughs".
-MAX_ALIASED = 100_000
+_MAX_ALIASED = 100_000
 _MAX_DIGITS = 64
 
 # What YAML 1.1 (and so libyaml) takes for line breaks and YAML 1.2 and editors don't, and what neither allows.
@@ -188,14 +188,14 @@ def read(path: Path) -> Document:
     """
     try:
         if path == _STANDARD_INPUT:
-            data = sys.stdin.buffer.read(MAX_BYTES + 1)
+            data = sys.stdin.buffer.read(_MAX_BYTES + 1)
         else:
             with path.open("rb") as file:
-                data = file.read(MAX_BYTES + 1)
+                data = file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise ScenarioError([Diagnostic(f"{path}: {error.strerror or error}")]) from error
     start = Span(path, 1, 1, 1, 1)
-    if len(data) > MAX_BYTES:
+    if len(data) > _MAX_BYTES:
         raise ScenarioError([Diagnostic("the file is larger than 1 MiB", start)])
     try:
         text = data.decode("utf-8-sig")
@@ -281,8 +281,8 @@ class _Converter:
         known = self._done.get(id(node))
         if known is not None:
             self._aliased += known.size
-            if self._aliased > MAX_ALIASED:
-                raise self._fatal(f"aliases make more than {MAX_ALIASED} values of this file", place)
+            if self._aliased > _MAX_ALIASED:
+                raise self._fatal(f"aliases make more than {_MAX_ALIASED} values of this file", place)
             return known
         if id(node) in self._open:
             raise self._fatal("this alias is within its own anchor", place)

@@ -17,7 +17,7 @@ from mtls_runner.language.document import Value, read
 from mtls_runner.model.traits import Runtime
 from mtls_runner.registry import registry
 
-__all__ = ["IMAGE_VARIABLE", "LAB_FILE", "Glance", "above", "at_scenario", "find_lab", "foreseen"]
+__all__ = ["IMAGE_VARIABLE", "LAB_FILE", "Glance", "above", "find_lab", "foreseen"]
 
 LAB_FILE = "lab.yaml"
 IMAGE_VARIABLE = "MTLS_RUN_IMAGE"
@@ -60,7 +60,7 @@ class Glance(Struct, frozen=True):
     engine: Mapping[str, Value]
 
 
-def at_scenario(path: Path, *, backend_is_known: bool) -> Glance | None:
+def _at_scenario(path: Path, *, backend_is_known: bool) -> Glance | None:
     """The server that all cases of a scenario have; ``None``: they have several, it can't be told, or nothing names a backend.
 
     Args:
@@ -118,7 +118,7 @@ def foreseen(
     path = Path(paths[0].partition("::")[0]) if len(paths) == 1 else None
     if path is None or not path.is_file():
         return None
-    seen = at_scenario(path, backend_is_known=backend is not None)
+    seen = _at_scenario(path, backend_is_known=backend is not None)
     if seen is None or any(key in seen.server for key in _PLAIN_ONLY) or seen.engine.keys() - {"image"}:
         return None
     name = backend or seen.server.get("backend")

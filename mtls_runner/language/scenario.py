@@ -33,7 +33,6 @@ from mtls_runner.model.certificate import Defect, Moment
 from mtls_runner.model.revocation import CrlScope, OcspAnswer
 
 __all__ = [
-    "CRL_DEFECTS",
     "CaseModel",
     "Crl",
     "Defaults",
@@ -197,7 +196,7 @@ class CaseModel(Strict):
     matrix: Matrix = about("Takes the place of the file's matrix.", {"client.tool": ["python", "curl"]})
 
 
-CRL_DEFECTS: Mapping[str, Defect] = {
+_CRL_DEFECTS: Mapping[str, Defect] = {
     defect.value: defect
     for defect in (Defect.WRONG_SIGNATURE_KEY, Defect.CORRUPTED_SIGNATURE, Defect.WRONG_ISSUER_NAME)
 }
@@ -230,7 +229,7 @@ class Crl(Strict):
         "Whom it names as its issuer, as a certificate does; null for no such extension.", {"key": "other"}
     )
     extensions: OwnExtensions = about("More extensions, by OID.", {"1.3.6.1.4.1.55555.1": {"der": "05 00"}})
-    defects: Many[Annotated[Defect, word(CRL_DEFECTS, "a defect of a CRL")]] = about(
+    defects: Many[Annotated[Defect, word(_CRL_DEFECTS, "a defect of a CRL")]] = about(
         "What is wrong with it, on purpose.", "wrong-signature-key"
     )
     file: Maybe[Text] = about("An own CRL, relative to the scenario; nothing is generated.", "ca.crl")

@@ -18,7 +18,6 @@ from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.snippet import is_secret
 
 __all__ = [
-    "MAX_CELLS",
     "Axis",
     "AxisValue",
     "MatrixCell",
@@ -149,7 +148,7 @@ def check_hosts(context: Context, server: ServerDescription, loc: Loc) -> None:
 
 E = TypeVar("E", ServerDescription, ClientDescription)
 
-MAX_CELLS = 10_000
+_MAX_CELLS = 10_000
 _NOT_AN_AXIS = ("like", "expect")
 
 
@@ -283,9 +282,9 @@ def cells(context: Context, found: Sequence[Axis], loc: Loc) -> Iterator[MatrixC
     count = 1
     for axis in found:
         count *= len(axis.settings)
-    if count > MAX_CELLS:
+    if count > _MAX_CELLS:
         context.problems.error(
-            context.document, loc, f"this matrix makes {count} cases of one", f"{MAX_CELLS} at most", key=True
+            context.document, loc, f"this matrix makes {count} cases of one", f"{_MAX_CELLS} at most", key=True
         )
         return
     server_side = [axis.path.startswith("server.") for axis in found]

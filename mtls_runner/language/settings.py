@@ -24,9 +24,9 @@ from mtls_runner.language.values import Strict
 from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.registry import consent_given
 
-__all__ = ["BUILT_IN", "Setting", "settings_for"]
+__all__ = ["Setting", "settings_for"]
 
-BUILT_IN = "built in"
+_BUILT_IN = "built in"
 #: What a backend or client is called that the scenario declares itself; no implementation's name has a blank.
 _IN_PLACE = "declared here"
 #: What is shown of every server and client that has a default of its own.
@@ -119,7 +119,7 @@ def _image(name: str, family: Sequence[_Source], lab: LabYaml, overrides: Overri
         return Setting(key, os.environ[IMAGE_VARIABLE], IMAGE_VARIABLE)
     engine = _Source(lab.engine, lab.document, ("engine",))
     given = next((given for source in (*family, engine) if (given := source.given("image"))), None)
-    return Setting(key, *(given or (default, BUILT_IN)))
+    return Setting(key, *(given or (default, _BUILT_IN)))
 
 
 def _chosen(
@@ -131,7 +131,7 @@ def _chosen(
         found = (value, option) if value is not None else None
         for source in sources:
             found = found or source.given(key)
-        text, origin = found or (default, BUILT_IN)
+        text, origin = found or (default, _BUILT_IN)
         yield Setting(f"{name}.{key}" if name else key, text, origin)
 
 

@@ -59,7 +59,6 @@ __all__ = [
     "CHECKS",
     "CLIENT_AUTH",
     "RUNTIME",
-    "TLS_VERSIONS",
     "TOOL",
     "TOOL_HERE",
     "ContainerOptions",
@@ -78,7 +77,7 @@ __all__ = [
     "stapling_short",
 ]
 
-TLS_VERSIONS: Mapping[str, TlsVersion] = {version.value: version for version in TlsVersion}
+_TLS_VERSIONS: Mapping[str, TlsVersion] = {version.value: version for version in TlsVersion}
 
 
 class Registered(Struct, frozen=True, eq=False):
@@ -110,7 +109,7 @@ class Registered(Struct, frozen=True, eq=False):
 BACKEND = Registered("a backend", lambda known: known.backends)
 TOOL = Registered("a tool", lambda known: known.clients)
 RUNTIME = word({runtime.value: runtime for runtime in (Runtime.PROCESS, Runtime.CONTAINER)}, "a runtime")
-Tls = Annotated[TlsVersion, word(TLS_VERSIONS, "a TLS version")]
+Tls = Annotated[TlsVersion, word(_TLS_VERSIONS, "a TLS version")]
 
 
 def described(sentence: str) -> str:

@@ -23,7 +23,6 @@ __all__ = [
     "KEY_ALGORITHMS",
     "KEY_USAGES",
     "MOMENT",
-    "MOMENT_SCHEMA",
     "OID",
     "SERIAL",
     "SUBJECT",
@@ -79,7 +78,7 @@ _NUMBERS = re.compile(r"[0-9]+(\.[0-9]+)+")
 """Of which no host's name is made: its last label would be a number (URL Standard, "ends in a number")."""
 _OID = re.compile(r"[0-2](\.(0|[1-9][0-9]{0,39})){1,40}")
 _RELATIVE = re.compile(r"[+-]?(?:[0-9]{1,7}[smhdw])+")
-MOMENT_SCHEMA: Json = {
+_MOMENT_SCHEMA: Json = {
     "type": "string",
     "pattern": r"^(now|[+-]?([0-9]{1,7}[smhdw])+|[0-9]{4}-?[0-9W]{2}-?[0-9]{1,2}([T ].*)?)$",
 }
@@ -268,7 +267,7 @@ SUBJECT = Parsed(_subject, {"type": "string"})
 OID = Parsed(_oid, {"type": "string", "pattern": r"^[0-2](\.(0|[1-9][0-9]*))+$"})
 SERIAL = Parsed(_serial, {"type": "integer", "minimum": 1})
 DER = Parsed(_der, dict(_TEXT_OR_NUMBER))
-MOMENT = Parsed(_moment, MOMENT_SCHEMA)
+MOMENT = Parsed(_moment, _MOMENT_SCHEMA)
 
 
 _REASONS: Mapping[str, RevocationReason] = {reason.value: reason for reason in RevocationReason}
@@ -289,7 +288,7 @@ def _moment_or_none(value: Value) -> object:
     return None if value is None else MOMENT.parse(value)
 
 
-NullableMoment = Parsed(_moment_or_none, {"anyOf": [MOMENT_SCHEMA, {"type": "null"}]})
+NullableMoment = Parsed(_moment_or_none, {"anyOf": [_MOMENT_SCHEMA, {"type": "null"}]})
 
 
 def revoked_short(value: Value) -> Value:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from mtls_runner.model.case import Matcher, Observed
 
 __all__ = [
-    "DEFAULT_BODY_LIMIT",
     "Address",
     "ByIdentity",
     "ByMeeting",
@@ -96,7 +95,7 @@ class Address(Struct, frozen=True):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-DEFAULT_BODY_LIMIT = 1 << 20
+_DEFAULT_BODY_LIMIT = 1 << 20
 """Bytes of a response's body that are kept."""
 
 
@@ -211,7 +210,7 @@ class ClientSpec(EndSpec, frozen=True):
     connect: Address | None = None
     request: Request = Request()
     timeout: float = 10.0
-    body_limit: int = DEFAULT_BODY_LIMIT
+    body_limit: int = _DEFAULT_BODY_LIMIT
     repeat: int = 1
     cert_status: bool = False
     post_handshake_auth: bool | None = None

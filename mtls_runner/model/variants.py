@@ -8,9 +8,9 @@ from typing import TypeAlias, TypeVar
 
 from mtls_runner.model.case import Case, Step
 
-__all__ = ["DIMENSIONS", "Coordinates", "When", "coordinates", "told_apart"]
+__all__ = ["Coordinates", "When", "coordinates", "told_apart"]
 
-DIMENSIONS = ("backend", "tool", "tls")
+_DIMENSIONS = ("backend", "tool", "tls")
 """As ``when:`` names them."""
 Coordinates: TypeAlias = tuple[str, str, str]
 """The value of each; ``""``: it has none, or several are possible."""
@@ -38,13 +38,13 @@ def told_apart(
     Returns:
         ``None``: they don't tell the values apart.
     """
-    for size in range(1, len(DIMENSIONS) + 1):
-        for chosen in combinations(range(len(DIMENSIONS)), size):
+    for size in range(1, len(_DIMENSIONS) + 1):
+        for chosen in combinations(range(len(_DIMENSIONS)), size):
             found: dict[tuple[str, ...], set[V]] = {}
             for at, value in zip(where, values, strict=True):
                 found.setdefault(tuple(at[number] for number in chosen), set()).add(value)
             if all(len(seen) == 1 and ("" not in key or seen == {default}) for key, seen in found.items()):
-                names = [DIMENSIONS[number] for number in chosen]
+                names = [_DIMENSIONS[number] for number in chosen]
                 return list(_entries(names, {key: seen.pop() for key, seen in found.items()}, default))
     return None
 

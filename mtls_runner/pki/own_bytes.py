@@ -28,7 +28,6 @@ __all__ = [
     "issuer_parts",
     "joined",
     "key_part",
-    "open_container",
     "part_of",
     "trust_parts",
 ]
@@ -112,7 +111,7 @@ def key_part(own: Own, passphrase: Secret | None) -> Part | None:
         FileUnusable: an end can't be given it.
     """
     if own.files.pkcs12 is not None:
-        container = open_container(own.files.pkcs12, passphrase)
+        container = _open_container(own.files.pkcs12, passphrase)
         if container is None:
             return Part(own.files.pkcs12.name, None, own.files.pkcs12)
         return Part(own.files.pkcs12.name, container.key_pem) if container.key_pem is not None else None
@@ -121,7 +120,7 @@ def key_part(own: Own, passphrase: Secret | None) -> Part | None:
     return part_of(own.files.certificate) if own.key is not None and own.files.certificate is not None else None
 
 
-def open_container(path: Path, passphrase: Secret | None) -> Pkcs12 | None:
+def _open_container(path: Path, passphrase: Secret | None) -> Pkcs12 | None:
     """What a PKCS #12 file holds; ``None``: the file can't be read, which an end finds out by its path.
 
     Raises:
@@ -182,7 +181,7 @@ def _readable(path: Path) -> bytes | None:
 
 
 def _of_container(path: Path, passphrase: Secret | None, kept: Callable[[Sequence[bytes]], Sequence[bytes]]) -> Part:
-    container = open_container(path, passphrase)
+    container = _open_container(path, passphrase)
     if container is None:
         return Part(path.name, None, path)
     note = f"{path.name}: PKCS #12, converted to PEM for ends that load no PKCS #12"

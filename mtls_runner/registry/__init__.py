@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from mtls_runner.model.traits import BackendTraits, ClientTraits, ReporterTraits
 
 __all__ = [
-    "CONSENT_VARIABLE",
     "DECLARATION",
     "DECLARED",
     "NO_CONSENT",
@@ -55,9 +54,9 @@ _REPORTERS = {
 #: Where those lie that come with the lab and are declared in files.
 DECLARED = os.path.join(os.path.dirname(os.path.dirname(__file__)), "implementations")  # noqa: PTH118, PTH120 - in every start
 DECLARATION = "implementation.yaml"
-CONSENT_VARIABLE = "MTLS_RUN_ALLOW_COMMANDS"
+_CONSENT_VARIABLE = "MTLS_RUN_ALLOW_COMMANDS"
 #: Why something is skipped that nobody who is not the scenario has consented to.
-NO_CONSENT = "{what}, which needs --allow-commands (or " + CONSENT_VARIABLE + "=1, or pytest's mtls_allow_commands)"
+NO_CONSENT = "{what}, which needs --allow-commands (or " + _CONSENT_VARIABLE + "=1, or pytest's mtls_allow_commands)"
 
 T = TypeVar("T", "BackendTraits", "ClientTraits", "ReporterTraits")
 
@@ -193,7 +192,7 @@ class Registry:
 
 def consent_given() -> bool:
     """Whether the environment lets what a scenario's own tree brings run commands."""
-    return os.environ.get(CONSENT_VARIABLE) == "1"
+    return os.environ.get(_CONSENT_VARIABLE) == "1"
 
 
 @lru_cache(maxsize=2)

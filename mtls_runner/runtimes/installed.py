@@ -21,7 +21,7 @@ from mtls_runner.private_files import cache_directory
 from mtls_runner.runtimes.process import find_program, finish
 from mtls_runner.runtimes.template import render
 
-__all__ = ["Installed", "clock", "missing_program", "program_of"]
+__all__ = ["Installed", "clock", "missing_program"]
 
 _ASK_SECONDS = 20.0
 _BUILD_SECONDS = 300.0
@@ -31,7 +31,7 @@ def missing_program(implementation: Implementation) -> str | None:
     """What has to be installed, as the reason of a skip; ``None``: nothing."""
     build = implementation.build
     for needs in (implementation.needs, build.needs if build is not None else None):
-        if needs is not None and program_of(needs) is None:
+        if needs is not None and _program_of(needs) is None:
             return needs.sentence(implementation.title)
     server, client = implementation.server, implementation.client
     if (server is not None and server.listens_everywhere) or (client is not None and client.told_port):
@@ -46,7 +46,7 @@ def missing_program(implementation: Implementation) -> str | None:
     return None
 
 
-def program_of(needs: Needs) -> str | None:
+def _program_of(needs: Needs) -> str | None:
     """The absolute path of what is needed: the first of its commands, or this Python where that has the module."""
     if needs.module is not None:
         return sys.executable if importlib.util.find_spec(needs.module) is not None else None
@@ -113,7 +113,7 @@ class Installed:
 
     def _build(self) -> Path:
         build = self._implementation.build
-        compiler = program_of(build.needs) if build is not None else None
+        compiler = _program_of(build.needs) if build is not None else None
         if build is None or compiler is None:
             raise LabError(missing_program(self._implementation) or f"{self._implementation.title} has no build")
         texts = sorted(self._implementation.sources.items())
@@ -161,7 +161,7 @@ class Installed:
         needs = self._implementation.needs
         directory = str(self._implementation.path.resolve().parent)
         return {
-            "program": (program_of(needs) if needs is not None else None) or "",
+            "program": (_program_of(needs) if needs is not None else None) or "",
             "declaration": directory,
             "python": sys.executable,
         }
@@ -186,7 +186,7 @@ def clock(implementation: Implementation, faketime: bool | str, container: bool)
     """Why the clock of a declared program can't be moved, as a clause; ``None``: it can."""
     if isinstance(faketime, str):
         return faketime
-    program = program_of(implementation.needs) if faketime and implementation.needs is not None else None
+    program = _program_of(implementation.needs) if faketime and implementation.needs is not None else None
     if not faketime or (program is None and not container):
         return f"libfaketime is not known to move {implementation.title}'s clock"
     from mtls_runner.runtimes.clock import stands

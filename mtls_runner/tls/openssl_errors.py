@@ -24,7 +24,6 @@ __all__ = [
     "DECODER_LIBRARY",
     "ENDED",
     "ERRNO_REASONS",
-    "SSL_LIBRARY",
     "SSL_REASONS",
     "SYSTEM_LIBRARY",
     "UNUSABLE",
@@ -41,7 +40,7 @@ ENDED = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 it sets OpenSSL's ``SSL_OP_IGNORE_UNEXPECTED_EOF``."""
 SYSTEM_LIBRARY = 2
 """``ERR_LIB_SYS``: the reason is an errno."""
-SSL_LIBRARY = 20
+_SSL_LIBRARY = 20
 """``ERR_LIB_SSL``."""
 ASN1_LIBRARY, DECODER_LIBRARY = 13, 60
 
@@ -169,7 +168,7 @@ class OpensslError(NamedTuple):
         """
         if self.library == SYSTEM_LIBRARY:
             return errno.errorcode.get(self.reason, "")
-        if self.library != SSL_LIBRARY:
+        if self.library != _SSL_LIBRARY:
             return ""
         if self.reason > _ALERT_BASE:
             name = ALERTS.get(self.reason - _ALERT_BASE, "")

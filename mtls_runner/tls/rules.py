@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from mtls_runner.tls.classify import Facts, Found
 
 __all__ = [
-    "BROKEN_RECORDS",
     "ENDS",
     "HELD",
     "NOT_HTTP",
@@ -214,7 +213,7 @@ def _possible(facts: Facts, reasons: Iterable[Reason]) -> Iterable[Reason]:
 #: A client's ``error_symbol`` where what came is not HTTP/1.1.
 NOT_HTTP = "HTTP"
 #: OpenSSL's symbolic reasons for records that can't be read, or that don't belong where they came (RFC 8446 §5).
-BROKEN_RECORDS = NOT_TLS | {
+_BROKEN_RECORDS = NOT_TLS | {
     "APP_DATA_IN_HANDSHAKE",
     "BAD_CHANGE_CIPHER_SPEC",
     "BAD_RECORD_TYPE",
@@ -253,7 +252,7 @@ def broken_protocol(facts: Facts, alert: Alert | None, sender: str | None) -> Fo
     own = "client" if facts.seen is not None else "server"
     if (alert is not None and sender != own) or _received_alert(symbol):
         return Outcome.PROTOCOL_ERROR, (Reason.ALERT,)
-    if symbol in BROKEN_RECORDS or (alert is not None and alert.name in _RECORD_ALERTS):
+    if symbol in _BROKEN_RECORDS or (alert is not None and alert.name in _RECORD_ALERTS):
         return Outcome.PROTOCOL_ERROR, (Reason.RECORD,)
     if alert is not None or (symbol and symbol not in ENDS and symbol not in RESETS):
         return Outcome.PROTOCOL_ERROR, (Reason.HANDSHAKE,)
@@ -267,7 +266,7 @@ def heard(view: ClientView | ServerView) -> bool:
 
 def _received_alert(symbol: str) -> bool:
     """``SSLV3_ALERT_…`` and the like: on TLS 1.3 every alert ends the connection, whatever its level (RFC 8446 §6)."""
-    return "ALERT_" in symbol and symbol not in BROKEN_RECORDS
+    return "ALERT_" in symbol and symbol not in _BROKEN_RECORDS
 
 
 # --- HTTP answers ---
