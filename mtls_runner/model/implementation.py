@@ -296,7 +296,7 @@ class DeclaredClient(Struct, frozen=True, eq=False):
         told_port: a library in front of it has it connect from a port that the lab knows, since it tells none.
         input: a template of what it reads; ``None``: nothing.
         stays: how it is asked for several exchanges; ``None``: each is a process of its own.
-        response: a regular expression behind which the raw response stands; ``None``: facts tell it.
+        response: ``raw``: its standard output is the response; ``facts`` tell it otherwise.
         start: patterns of lines that say that its own material can't be used, before the dialect's.
         completes_chains, differs, faketime: as for a server.
     """
@@ -314,7 +314,7 @@ class DeclaredClient(Struct, frozen=True, eq=False):
     told_port: bool = False
     input: str | None = None
     stays: Stays | None = None
-    response: str | None = None
+    response: str = "facts"
     differs: tuple[Difference, ...] = ()
     faketime: bool | str = False
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from msgspec.structs import replace
 from pydantic import ValidationError
@@ -30,6 +31,7 @@ from mtls_runner.language.implementations.parts import (
     VersionModel,
 )
 from mtls_runner.language.implementations.templates import check_beside, check_within
+from mtls_runner.language.values import by_name
 from mtls_runner.model.endpoint import ClientAuth, TlsVersion
 from mtls_runner.model.implementation import (
     Build,
@@ -284,9 +286,8 @@ class _Reader:
                 "config",
                 key=True,
             )
-        return DeclaredServer(
-            command=tuple(model.command),
-            log=Log(
+        given: dict[str, Any] = by_name(model, DeclaredServer) | {
+            "log": Log(
                 dialect=dialect(model.dialect),
                 connection=log.connection,
                 line=log.line,
@@ -294,28 +295,15 @@ class _Reader:
                 facts=tuple(log.facts or ()),
                 ended=log.ended,
             ),
-            honours=_server_honours(model.honours or HonoursModel()),
-            files=files,
-            check=tuple(model.check) if model.check else None,
-            environment=tuple((model.environment or {}).items()),
-            stop=model.stop or "TERM",
-            listens_everywhere=bool(model.listens_everywhere),
-            answers=model.answers or "config",
-            reload=Reload(**vars(model.reload)) if model.reload else None,
-            config=model.config,
-            listens=model.listens,
-            connects=tuple(model.connects or ()),
-            container=ServerContainer(
-                container.image, tuple(container.command) if container.command else None, container.user
-            )
-            if container
-            else None,
-            completes_chains=bool(model.completes_chains),
-            faketime=model.faketime or False,
-            verify_depth=model.verify_depth,
-            start=tuple(self._patterns(model.start, (*loc, "start"))),
-            differs=_differences(model.differs),
-        )
+            "honours": _server_honours(model.honours or HonoursModel()),
+            "files": files,
+            "environment": tuple((model.environment or {}).items()),
+            "reload": Reload(**vars(model.reload)) if model.reload else None,
+            "container": ServerContainer(**by_name(container, ServerContainer)) if container is not None else None,
+            "start": tuple(self._patterns(model.start, (*loc, "start"))),
+            "differs": _differences(model.differs),
+        }
+        return DeclaredServer(**given)
 
     def _check_reload(self, model: ReloadModel, files: Sequence[str], loc: Loc) -> None:
         if (model.signal is None) == (model.file is None):
@@ -337,24 +325,17 @@ class _Reader:
         self._check_templates(model.command, (*loc, "command"), CLIENT, PROCESS)
         self._check_templates(model.environment, (*loc, "environment"), CLIENT, PROCESS)
         self._check_templates({"input": model.input or ""}, loc, CLIENT, PROCESS)
-        return DeclaredClient(
-            command=tuple(model.command),
-            dialect=dialect(model.dialect),
-            honours=_client_honours(model.honours or ClientHonoursModel()),
-            files=files,
-            environment=tuple((model.environment or {}).items()),
-            facts=tuple(model.facts or ()),
-            refused=tuple(self._patterns(model.refused, (*loc, "refused"))),
-            start=tuple(self._patterns(model.start, (*loc, "start"))),
-            differs=_differences(model.differs),
-            completes_chains=bool(model.completes_chains),
-            faketime=model.faketime or False,
-            transcript=model.transcript,
-            told_port=bool(model.told_port),
-            input=model.input,
-            stays=Stays(model.stays.request, model.stays.done, model.stays.ready) if model.stays is not None else None,
-            response=model.response or "facts",
-        )
+        given: dict[str, Any] = by_name(model, DeclaredClient) | {
+            "dialect": dialect(model.dialect),
+            "honours": _client_honours(model.honours or ClientHonoursModel()),
+            "files": files,
+            "environment": tuple((model.environment or {}).items()),
+            "refused": tuple(self._patterns(model.refused, (*loc, "refused"))),
+            "start": tuple(self._patterns(model.start, (*loc, "start"))),
+            "differs": _differences(model.differs),
+            "stays": Stays(**by_name(model.stays, Stays)) if model.stays is not None else None,
+        }
+        return DeclaredClient(**given)
 
     def _check_stays(self, model: ClientModel, stays: StaysModel, loc: Loc) -> None:
         self._check_templates({"request": stays.request}, (*loc, "stays"), CLIENT, PROCESS)
