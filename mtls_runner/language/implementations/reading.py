@@ -163,7 +163,7 @@ class _Reader:
             self.problems.error(
                 self._document, loc, "what is needed is a command or a module", "one of: command, module", key=True
             )
-        return Needs(tuple(model.command or ()), model.module, model.debian, model.pypi)
+        return Needs(tuple(model.command or ()), **by_name(model, Needs))
 
     def _version(self, model: VersionModel | None) -> Version | None:
         if model is None:
@@ -175,7 +175,8 @@ class _Reader:
         needs = self._needs(model.needs, ("build", "needs"))
         self._check_templates(model.command, ("build", "command"), BUILD, PROCESS)
         self._check_templates(model.environment, ("build", "environment"), BUILD)
-        return Build(tuple(model.command), needs, model.output, tuple((model.environment or {}).items()))
+        environment = tuple((model.environment or {}).items())
+        return Build(**by_name(model, Build) | {"needs": needs, "environment": environment})
 
     def _sources(self, build: BuildModel | None) -> Iterator[tuple[str, str]]:
         for index, name in enumerate(build.sources if build is not None else ()):
@@ -207,16 +208,7 @@ class _Reader:
                     "one of: reasons, code, alert",
                     key=True,
                 )
-            yield Pattern(
-                match=model.match,
-                reasons=tuple(model.reasons or ()),
-                code=model.code,
-                alert=model.alert,
-                source=model.source or "",
-                seen=model.seen or "",
-                said_by=model.said_by or "",
-                place=self._document.span((*loc, index, "match")),
-            )
+            yield Pattern(**by_name(model, Pattern), place=self._document.span((*loc, index, "match")))
 
     def _check_templates(self, texts: Sequence[str] | Mapping[str, str] | None, loc: Loc, *where: str) -> None:
         """Of a list or mapping: names that can be used ``where`` they stand."""
@@ -372,9 +364,7 @@ def _alpn(lists: Sequence[str] | None) -> frozenset[tuple[str, ...]] | None:
 
 
 def _differences(models: Sequence[DifferenceModel] | None) -> tuple[Difference, ...]:
-    return tuple(
-        Difference(one.case, one.outcome, one.source or "", sometimes=bool(one.sometimes)) for one in models or ()
-    )
+    return tuple(Difference(**by_name(one, Difference)) for one in models or ())
 
 
 def _server_honours(model: HonoursModel) -> Honours:
