@@ -287,7 +287,7 @@ class _Reader:
                 facts=tuple(log.facts or ()),
                 ended=log.ended,
             ),
-            "honours": _server_honours(model.honours or HonoursModel()),
+            "honours": _honours(model.honours or HonoursModel()),
             "files": files,
             "environment": tuple((model.environment or {}).items()),
             "reload": Reload(**vars(model.reload)) if model.reload else None,
@@ -319,7 +319,7 @@ class _Reader:
         self._check_templates({"input": model.input or ""}, loc, CLIENT, PROCESS)
         given: dict[str, Any] = by_name(model, DeclaredClient) | {
             "dialect": dialect(model.dialect),
-            "honours": _client_honours(model.honours or ClientHonoursModel()),
+            "honours": _honours(model.honours or ClientHonoursModel()),
             "files": files,
             "environment": tuple((model.environment or {}).items()),
             "refused": tuple(self._patterns(model.refused, (*loc, "refused"))),
@@ -367,23 +367,9 @@ def _differences(models: Sequence[DifferenceModel] | None) -> tuple[Difference, 
     return tuple(Difference(**by_name(one, Difference)) for one in models or ())
 
 
-def _server_honours(model: HonoursModel) -> Honours:
-    return Honours(
-        client_auth=frozenset(model.client_auth or (ClientAuth.REQUIRED,)),
-        tls=frozenset(model.tls or _TLS),
-        gaps=bool(model.gaps),
-        crl_check=frozenset(model.crl_check or ()),
-        settings=frozenset(model.settings or ()),
-        statuses=frozenset(model.statuses) if model.statuses else None,
-        alpn=_alpn(model.alpn),
-    )
-
-
-def _client_honours(model: ClientHonoursModel) -> Honours:
-    return Honours(
-        tls=frozenset(model.tls or _TLS),
-        gaps=bool(model.gaps),
-        crl_check=frozenset(model.crl_check or ()),
-        settings=frozenset(model.settings or ()),
-        alpn=_alpn(model.alpn),
-    )
+def _honours(model: HonoursModel | ClientHonoursModel) -> Honours:
+    modes = frozenset((ClientAuth.REQUIRED,)) if isinstance(model, HonoursModel) else frozenset()
+    given = {
+        name: frozenset(value) if isinstance(value, tuple) else value for name, value in by_name(model, Honours).items()
+    }
+    return replace(Honours(client_auth=modes, tls=frozenset(_TLS)), **given | {"alpn": _alpn(model.alpn)})
