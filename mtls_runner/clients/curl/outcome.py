@@ -175,12 +175,6 @@ def view(
     mismatch = own_refusal and not nameless
     # OpenSSL's own 1 (X509_V_ERR_UNSPECIFIED) looks the same, but ends the handshake.
     unspecified = written.exit_code == _VERIFY and not refused and not trace.finished
-    verify_code: int | None = None
-    if received is not None:
-        if written.verify_result != _NOT_YET or mismatch or unspecified:
-            verify_code = written.verify_result
-        elif Direction.SENT in trace.finished and not client.insecure:
-            verify_code = 0  # it would not have gone on otherwise
     symbol = (
         problem.symbol
         if problem is not None
@@ -198,7 +192,7 @@ def view(
         error_symbol=symbol,
         timed_out=written.exit_code == _TIMEOUT and not written.not_http and not written.switched,
         exit_code=written.exit_code,
-        verify_code=verify_code,
+        verify_code=_verify_code(written, trace, received, client, certain=mismatch or unspecified),
         verify_result=written.verify_result if received is not None and phase is Phase.HANDSHAKE else None,
         name_mismatch=mismatch,
         certificate_requested=trace.requested,
@@ -214,6 +208,19 @@ def view(
         ocsp=status_reason(written.error, transcript.stapled()) if written.exit_code == _STATUS else None,
     )
     return transcript.told_to(seen)
+
+
+def _verify_code(
+    written: Written, trace: CurlTrace, received: tuple[bytes, ...] | None, client: ClientSpec, *, certain: bool
+) -> int | None:
+    """OpenSSL's result; ``certain``: curl's number is that, even if it looks as if it had not asked yet."""
+    if received is None:
+        return None
+    if written.verify_result != _NOT_YET or certain:
+        return written.verify_result
+    return (
+        0 if Direction.SENT in trace.finished and not client.insecure else None
+    )  # it would not have gone on otherwise
 
 
 def _local_port(written: Written, trace: CurlTrace) -> int | None:
