@@ -92,7 +92,8 @@ class Facts(Struct, frozen=True):
         """Whether the client is known to have sent no certificate; not of one that has it, and does not tell."""
         if self.seen is not None:
             has = self.client is not None and self.client.certificate is not None
-            untold = has and self.seen.sent_chain is None and self.seen.certificate_requested is not False
+            tells = bool(self.seen.messages) or self.seen.sent_chain is not None
+            untold = has and not tells and self.seen.certificate_requested is not False
             return not (self.seen.sent_certificate or untold)
         return self.told is not None and self.told.presented is None and self.told.client_verify in (None, "NONE")
 

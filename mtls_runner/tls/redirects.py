@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 from msgspec.structs import replace
@@ -25,6 +26,8 @@ _SEE_OTHER = 303
 _SCHEMES = {protocol.value: protocol for protocol in (ClientProtocol.HTTP, ClientProtocol.HTTPS)}
 _OF_ONE_HOST = frozenset(("authorization", "cookie", "host"))
 _ASCII = "".join(map(chr, range(0x21, 0x7F)))
+_ABSOLUTE = re.compile(r"(https?):((?:/{1,3}(?!/))?)", re.IGNORECASE)
+"""Of an absolute URL; curl takes one slash for two, and three."""
 _NO_HOST = frozenset(" !\"#$&'()*+,/;<=>?@[]\\^`{|}%")
 
 
@@ -91,7 +94,10 @@ def onward(client: ClientSpec, here: Address, response: HttpResponse | None) -> 
 def _target(here: str, to: str) -> tuple[SplitResult, str, int | None]:
     """With its host's name and its port; what a URL can't have is percent-encoded, as curl does it."""
     try:
-        path, mark, query = to.partition("?")
+        absolute = _ABSOLUTE.match(to)
+        if absolute is not None and not absolute[2]:
+            raise ValueError("one to three slashes have to follow its scheme")
+        path, mark, query = (f"{absolute[1]}://{to[absolute.end() :]}" if absolute is not None else to).partition("?")
         encoded = quote(f"{path}{mark}{query.replace(' ', '+')}".encode("latin-1"), safe=_ASCII)
         target = urlsplit(urljoin(here, encoded))
         name, port = ascii_host(unquote(target.hostname or "")).lower(), target.port

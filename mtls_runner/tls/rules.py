@@ -191,16 +191,16 @@ def _disagreement(facts: Facts, symbol: str) -> Iterable[Reason]:
     """Up to TLS 1.2 a cipher suite needs a group and a signature algorithm that both ends allow (``tls1_check_cert_param``
     and ``ssl3_choose_cipher`` in OpenSSL): where none is shared, no cipher is.
     """
-    if symbol != "NO_SHARED_CIPHER" or (facts.server is None and facts.client is None):
+    if symbol != "NO_SHARED_CIPHER":
         return (_DISAGREEMENTS[symbol],)
     return _possible(facts, (Reason.CIPHER, Reason.GROUP, Reason.SIGNATURE_ALGORITHM))
 
 
 def _possible(facts: Facts, reasons: Iterable[Reason]) -> Iterable[Reason]:
-    """Those of several that can be the cause: not what neither end narrows."""
-    ends = [end for end in (facts.server, facts.client) if end is not None]
-    if facts.server is not None and facts.server.option("config"):
-        return reasons  # nobody but nginx has read it
+    """Those of several that can be the cause: not what neither end narrows, where both are known."""
+    if facts.server is None or facts.client is None or facts.server.option("config"):
+        return reasons  # somebody else's; and such a configuration has nobody read but its server
+    ends = (facts.server, facts.client)
     narrowed = {
         Reason.GROUP: any(end.groups for end in ends),
         Reason.SIGNATURE_ALGORITHM: any(end.signature_algorithms for end in ends),

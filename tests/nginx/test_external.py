@@ -86,6 +86,19 @@ def test_nobody_listens(probe_by: Probe) -> None:
     ("answer", "reason"), [(b"", Reason.CLOSED), (b"HTTP/1.1 400 Bad Request\r\n\r\n", Reason.NOT_TLS)]
 )
 def test_somebody_listens_who_speaks_no_tls(probe_by: Probe, answer: bytes, reason: Reason) -> None:
+    with _answers_once(answer) as address:
+        assert probe_by(address, "good") == (Outcome.NO_CONNECTION, reason)
+
+
+def test_an_alert_of_a_certificate_that_was_never_sent_refuses_none(store: Store) -> None:
+    """The client has one, and tells that nothing but its ClientHello was sent."""
+    with _answers_once(b"\x15\x03\x03\x00\x02\x02\x2a") as address:  # bad_certificate
+        assert probe(store, address, "good") == (Outcome.PROTOCOL_ERROR, Reason.ALERT)
+
+
+@contextlib.contextmanager
+def _answers_once(answer: bytes) -> Iterator[Address]:
+    """Somebody who says the same to whatever comes first."""
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
         listener.settimeout(30)
 
@@ -99,7 +112,7 @@ def test_somebody_listens_who_speaks_no_tls(probe_by: Probe, answer: bytes, reas
                     pass
 
         served = pool.submit(serve)
-        assert probe_by(Address("127.0.0.1", listener.getsockname()[1]), "good") == (Outcome.NO_CONNECTION, reason)
+        yield Address("127.0.0.1", listener.getsockname()[1])
         served.result(30)
 
 

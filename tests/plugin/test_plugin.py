@@ -223,6 +223,7 @@ def test_a_declared_server_says_whom_it_refused_and_why(pytester: pytest.Pyteste
     pytester.makepyfile(
         """
         import http.client
+        import ssl
         import pytest
 
         def ask(lab, context):
@@ -247,6 +248,15 @@ def test_a_declared_server_says_whom_it_refused_and_why(pytester: pytest.Pyteste
             assert [one.accepted for one in mtls_lab.connections()] == [True, False]
             assert mtls_lab._spec.backend.name == "haproxy"
 
+        @pytest.mark.mtls_scenario("haproxy.yaml")
+        def test_of_a_stranger_nobody_knows_what_it_narrows(mtls_lab):
+            context = mtls_lab.context("client")
+            context.maximum_version = ssl.TLSVersion.TLSv1_2
+            context.set_ciphers("ECDHE+AESGCM")
+            context.set_ecdh_curve("secp256k1")
+            assert ask(mtls_lab, context) is None
+            assert mtls_lab.last.reasons == ("cipher", "group", "signature-algorithm")
+
         @both
         def test_wrong(mtls_lab):
             ask(mtls_lab, mtls_lab.context())
@@ -264,6 +274,6 @@ def test_a_declared_server_says_whom_it_refused_and_why(pytester: pytest.Pyteste
         """
     )
     result = run_pytest(pytester, "--mtls-backend", "haproxy")
-    result.assert_outcomes(passed=12, failed=4)
+    result.assert_outcomes(passed=13, failed=4)
     result.stdout.fnmatch_lines(["FAILED*test_wrong*haproxy*"])
     result.stdout.fnmatch_lines(["E *reason: expected expired, observed no-certificate"])

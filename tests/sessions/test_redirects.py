@@ -40,6 +40,9 @@ servers:
       /nothing: {status: 302}
       /two: {status: 302, headers: {location: "", Location: /first, LOCATION: /second}}
       /spelled: {status: 302, headers: {Location: "/a b/ä?c d"}}
+      /slash: {status: 302, headers: {Location: "https:/partner.example:8443/who"}}
+      /slashes: {status: 302, headers: {Location: "https:///partner.example:8443/who"}}
+      /no/slash: {status: 302, headers: {Location: "https:partner.example:8443/who"}}
       /no/url: {status: 302, headers: {Location: "https://partner.example:99999/"}}
       /no/host: {status: 302, headers: {Location: "https://a b/"}}
       /ftp: {status: 302, headers: {Location: "ftp://partner.example/"}}
@@ -58,6 +61,9 @@ _CASES = {
     "nothing": ("GET", "/nothing"),
     "the first that is not empty": ("GET", "/two"),
     "encoded": ("GET", "/spelled"),
+    "a slash too few": ("GET", "/slash"),
+    "a slash too many": ("GET", "/slashes"),
+    "no slash": ("GET", "/no/slash"),
     "no URL": ("GET", "/no/url"),
     "no host": ("GET", "/no/host"),
     "not HTTP": ("GET", "/ftp"),

@@ -36,25 +36,27 @@ def way_taken(
     Raises:
         LabError: it went another way than these say.
     """
-    way = [client]
+    way, nowhere = [client], False
     malformed = own.exit_code == URL_MALFORMED
     for head in heads[: own.redirects - malformed]:
         try:
             then = onward(way[-1], way[-1].connect or address, head.response(Kept(0)))
-        except LeadsNowhere:
-            return way, True
+        except LeadsNowhere as error:
+            then, nowhere = None, error.exit_code == own.exit_code
+            if nowhere:
+                break
         if then is None:
             raise LabError(f"curl followed a redirect that the lab does not see: {head.octets[:32]!r}")
         way.append(then)
     if satisfies(version, f">={_KEEPS_ITS_CERTIFICATE}"):
         way[1:] = [one if _at_home(one, client, address) else replace(one, certificate=None) for one in way[1:]]
-    return way, malformed or own.exit_code == TOO_MANY_REDIRECTS
+    return way, nowhere or malformed or own.exit_code == TOO_MANY_REDIRECTS
 
 
 def _at_home(one: ClientSpec, client: ClientSpec, address: Address) -> bool:
     """Whether it is where it began: by protocol, name and port."""
     name = client.server_name or address.host
-    here = one.connect is None or one.connect == address
+    here = (one.connect or address) == (client.connect or address)
     return here and one.protocol is client.protocol and (one.server_name or address.host) == name.lower()
 
 
