@@ -138,7 +138,7 @@ class Request(Guarded, frozen=True):
         return next((value for name, value in self.headers if name.lower() == "host"), None)
 
 
-class EndSpec(Struct, frozen=True, kw_only=True):
+class EndSpec(Guarded, frozen=True, kw_only=True):
     """What a server and a client have in common.
 
     Args:

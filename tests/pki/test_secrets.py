@@ -7,14 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec import Struct
 
 from mtls_runner.errors import MaterialError
 from mtls_runner.model.certificate import Guarded, KeyAlgorithm, KeyFormat, KeySpec, OwnFiles, Secret
-from mtls_runner.model.endpoint import Request
+from mtls_runner.model.endpoint import ClientSpec, Request
 from mtls_runner.pki.keys import KeyPool, pem_key
 from mtls_runner.pki.own import read_own
 from mtls_runner.pki.own_content import read_content
 from mtls_runner.pki.own_keys import open_pkcs12
+from mtls_runner.registry import registry
 
 from .conftest import MakeStore
 from .describe import authority, leaf
@@ -76,17 +78,26 @@ def test_no_file_but_the_passphrase_file_holds_the_passphrase(make: MakeStore) -
     assert holders == ["leaf.passphrase"]
 
 
-def _guarded(of: type[Guarded]) -> Iterator[type[Guarded]]:
+def _structs(of: type[Struct]) -> Iterator[type[Struct]]:
     for one in of.__subclasses__():
         yield one
-        yield from _guarded(one)
+        yield from _structs(one)
 
 
 def test_what_a_repr_must_not_show_is_a_field_and_stays_hidden() -> None:
-    guarded = list(_guarded(Guarded))
-    assert {one.__name__ for one in guarded} >= {"Credential", "KeyPair", "Forged", "Request", "ClientView"}
-    for one in guarded:
+    hiding = [one for one in _structs(Struct) if getattr(one, "hidden", None)]
+    assert {one.__name__ for one in hiding} >= {
+        "Credential",
+        "KeyPair",
+        "Forged",
+        "Request",
+        "ClientView",
+        "ClientSpec",
+    }
+    for one in hiding:
+        assert issubclass(one, Guarded), one
         assert one.hidden <= set(one.__struct_fields__), one
-    shown = repr(Request(path="/seen", body=b"unseen", headers=(("Authorization", "unseen"),)))
+    request = Request(path="/seen", body=b"unseen", headers=(("Authorization", "unseen"),))
+    shown = repr(ClientSpec(registry().clients.default, request=request, send=b"unseen"))
     assert "/seen" in shown
     assert "unseen" not in shown
