@@ -5,6 +5,7 @@ It gets what a script would have in its environment, where a certificate of 100 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import sys
@@ -61,7 +62,8 @@ def main() -> None:
     listener = socket.socket(fileno=0)
     while True:
         connection, _ = listener.accept()
-        with connection, connection.makefile("rb") as stream:
+        # The client may be gone, and lighttpd with it, when it gets its answer.
+        with connection, connection.makefile("rb") as stream, contextlib.suppress(ConnectionError):
             known = asked(stream)
             if known:
                 sys.stderr.write(told(known))
