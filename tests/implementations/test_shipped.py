@@ -1,7 +1,11 @@
 """Servers and clients that come with the lab: scenarios hold with them, and a reload counts when it is done."""
 
+import json
 import os
 import re
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -171,25 +175,36 @@ def test_a_refusal_in_words_that_nobody_knows_shows_them(tmp_path: Path) -> None
 
 BY_ITSELF = """\
 name: by itself
-ca: {subject: CN=Root}
-leaves: {server: {passphrase: secret}, plain: {}, client: {usage: client}}
+authorities: {ca: {subject: CN=Root}, other: {subject: CN=Other}}
+leaves:
+  server: {issuer: ca, passphrase: secret}
+  plain: {issuer: ca, san: [localhost, shop.test]}
+  client: {issuer: ca, usage: client}
+  foreign: {issuer: other, usage: client}
 servers:
   server: {certificate: server, trust: [ca]}
   starts: {like: server, expect: {starts: true}}
   other: {like: server, passphrase: wrong}
   deep: {certificate: plain, trust: [ca], verify_depth: 100}
   flat: {like: deep, verify_depth: 1}
+  tolerant: {certificate: plain, trust: [ca], client_auth: optional_no_ca, virtual_hosts: {shop: {names: [shop.test]}}}
+  strict: {like: tolerant, virtual_hosts: {shop: {names: [shop.test], client_auth: required}}}
 cases:
   - {name: a key that it does not open, server: server, client: client, expect: accepted}
   - {name: nobody's key, server: server, expect: {server-refused: no-certificate}}
   - {name: a passphrase that opens nothing, server: other, client: client, expect: accepted}
   - {name: the depth that it has, server: deep, client: client, expect: accepted}
   - {name: another depth, server: flat, client: client, expect: accepted}
+  - {name: no host is strict, server: tolerant, client: {certificate: foreign, server_name: shop.test}, expect: accepted}
+  - name: one host is strict
+    server: strict
+    client: {certificate: foreign, server_name: shop.test}
+    expect: {server-refused: unknown-ca}
 """
 
 
 def test_what_haproxy_needs_not_be_told(tmp_path: Path) -> None:
-    """It opens no encrypted key, and has no setting for the depth, which is 100."""
+    """It opens no encrypted key, has no setting for the depth, which is 100, and ignores errors of all hosts or of none."""
     why = registry().backends["haproxy"].missing()
     if why is not None and not os.environ.get("CI"):
         pytest.skip(why)
@@ -208,6 +223,11 @@ def test_what_haproxy_needs_not_be_told(tmp_path: Path) -> None:
         "a passphrase that opens nothing": (Status.SKIP, "HAProxy opens no encrypted key"),
         "the depth that it has": (Status.PASS, ""),
         "another depth": (Status.SKIP, "HAProxy can't be told verify_depth"),
+        "no host is strict": (Status.PASS, ""),
+        "one host is strict": (
+            Status.SKIP,
+            "HAProxy: all of its virtual hosts let in what leads nowhere, or none",
+        ),
     }
     notes = [event.text for event in events if isinstance(event, Noted)]
     assert notes == ["server 'server': HAProxy opens no encrypted key, and is given a decrypted one"]
@@ -273,6 +293,34 @@ def test_what_answers_behind_lighttpd_has_a_certificate_of_any_size_and_answers_
     events = run([load(tmp_path / "large.yaml", Overrides(backend="lighttpd", tool="curl"))])
     ended = {event.verdict.case.name: event.verdict for event in events if isinstance(event, CaseFinished)}
     assert [verdict.status for verdict in ended.values()] == [Status.PASS] * 3, [v.mismatches for v in ended.values()]
+
+
+def test_what_answers_behind_lighttpd_goes_on_after_one_that_hung_up(tmp_path: Path) -> None:
+    known = b"CONTENT_LENGTH\0000\0REQUEST_METHOD\0GET\0REQUEST_URI\0/\0"
+    answer: dict[str, object] = {
+        "path": None,
+        "status": 204,
+        "content_type": "",
+        "size": 0,
+        "headers": [],
+        "body_file": "",
+    }
+    (tmp_path / "lab.json").write_text(json.dumps({"responses": [answer]}))
+    place = os.path.relpath(tmp_path / "socket")  # a Unix socket's path is short
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(place)
+        listener.listen()
+        program = [sys.executable, str(DIRECTORY / "lighttpd" / "answer.py"), str(tmp_path / "lab.json")]
+        with subprocess.Popen(program, stdin=listener.fileno(), stderr=subprocess.DEVNULL) as running:
+            try:
+                for hangs_up in (True, False):
+                    with socket.socket(socket.AF_UNIX) as one:
+                        one.settimeout(20)
+                        one.connect(place)
+                        one.sendall(b"%d:%b," % (len(known), known))
+                        assert hangs_up or one.recv(1024).startswith(b"Status: 204")
+            finally:
+                running.kill()
 
 
 ODD = r"""
