@@ -99,7 +99,7 @@ def attempt(inputs: AttemptInputs, log: LogFile | None = None) -> Attempt:
         (met,) = lab.meet(
             client, tool, running, lambda limit: [tool.probe(client, running.address, lab.material, limit)]
         )
-        seen = lab.observed(case, client, running, met)
+        seen = lab.discreet(lab.observed(case, client, running, met))
         # who brings no authorities does not want to hear which ones of the system's are old
         files = lab.material.users_files
         silent = {note for one in client.trust for note in files.notes_on(one)} if inputs.ca is None else set()
@@ -124,7 +124,7 @@ def attempt(inputs: AttemptInputs, log: LogFile | None = None) -> Attempt:
 def _by(client: ClientSpec, lab: Lab, case: Case, running: RunningServer) -> Observation:
     """What comes of the case by another client; the server is not asked."""
     view = lab.tool(client.tool).probe(client, running.address, lab.material, Deadline.after(client.timeout))
-    return lab.observed(case.by(client), client, running, (view, None))
+    return lab.discreet(lab.observed(case.by(client), client, running, (view, None)))
 
 
 def _lost(seen: Observation) -> bool:

@@ -17,7 +17,7 @@ from mtls_runner.model.names import ascii_host, same_form
 from mtls_runner.model.observation import Observation, Reason, field_value
 from mtls_runner.model.verdict import Mismatch, Status, Undetermined, Verdict
 
-__all__ = ["Comparison", "compare", "judge", "whole"]
+__all__ = ["Comparison", "compare", "judge", "observed_text", "whole"]
 
 _UNOBSERVED = "not observed"
 _SHOWN = 200
@@ -109,6 +109,11 @@ def _show(value: Observed) -> str:
     if len(text) > _SHOWN:
         text = f"{text[:_SHOWN]}… ({len(text)} characters)"
     return text if text.isprintable() and text else repr(text)
+
+
+def observed_text(observation: Observation, path: str) -> str:
+    """The observed value under an expectation's path, as a mismatch shows it."""
+    return _show(_field(observation, path))
 
 
 def _wanted(check: Check) -> str:

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec.structs import replace
 
@@ -26,7 +26,7 @@ from mtls_runner.model.endpoint import ByMeeting, ClientSpec, ServerSpec, has_ga
 from mtls_runner.model.observation import ClientView, Observation, Outcome, Phase, ServerView
 from mtls_runner.model.port import Client, RunningServer, Watch
 from mtls_runner.model.revocation import RevocationCheck
-from mtls_runner.model.traits import ClientTraits
+from mtls_runner.model.traits import ClientTraits, Runtime
 from mtls_runner.model.verdict import Status, Verdict
 from mtls_runner.private_files import kept_directory, private_directory
 from mtls_runner.tls.classify import Facts, Judgement
@@ -34,6 +34,7 @@ from mtls_runner.tls.rules import suspicious
 
 if TYPE_CHECKING:
     from mtls_runner.engine.control import Controls
+    from mtls_runner.engine.discretion import Discretion
     from mtls_runner.pki import Store
     from mtls_runner.pki.keys import KeyPool
 
@@ -46,6 +47,8 @@ _VIEW_SECONDS = 5.0
 
 Met = tuple[ClientView, ServerView | None]
 """What each end saw of a request."""
+
+_T = TypeVar("_T")
 
 Ask = Callable[[Deadline], Sequence[ClientView]]
 
@@ -92,7 +95,13 @@ class Lab(AbstractContextManager["Lab"]):
         self._tools: dict[ClientTraits, Client] = {}
         self._directory = Path()
         self.servers = PlanServers(
-            plan, lambda: self.material, lambda: self._directory, self._could, together=not apart, report=report
+            plan,
+            lambda: self.material,
+            lambda: self._directory,
+            self._could,
+            together=not apart,
+            report=report,
+            discretion=lambda: self._discretion,
         )
         """The plan's, each started at its first case."""
         self._controls: Controls | None = None
@@ -240,8 +249,26 @@ class Lab(AbstractContextManager["Lab"]):
         if self._dated or not self._lives_briefly(case):
             self.server(case.server)
 
+    @cached_property
+    def _discretion(self) -> Discretion | None:
+        """``None``: there is no passphrase, and nobody who prints what the lab did not write."""
+        secret = any(spec.passphrase is not None for spec in self.plan.certificates.values())
+        if not secret and not any(map(_may_print, (*self.plan.cases, *self.plan.not_run))):
+            return None
+        from mtls_runner.engine.discretion import Discretion
+
+        return Discretion(self.plan, lambda: self._material.places if self._material is not None else ())
+
+    def discreet(self, told: _T) -> _T:
+        """A verdict, or what an end saw, for people: without passphrases and keys, whatever a program printed."""
+        return self._discretion.told(told) if self._discretion is not None else told
+
     def run(self, case: Case) -> Verdict:
-        """Run one case; once, if its request is not to be made twice, since it may serve as a control, too."""
+        """Run one case, for people to read what came of it."""
+        return self.discreet(self._judged(case))
+
+    def _judged(self, case: Case) -> Verdict:
+        """Once, if its request is not to be made twice, since it may serve as a control, too."""
         if case.client is None or case.client.request.safe:
             return self._verdict(case)
         with self._lock:
@@ -289,7 +316,7 @@ class Lab(AbstractContextManager["Lab"]):
                 self._by_clocks = self._stack.enter_context(lab)
             lab = self._by_clocks
         same = next(one for one in (*lab.plan.cases, *lab.plan.not_run) if one.id == case.id)
-        verdict = lab._run(same)
+        verdict = lab.discreet(lab._run(same))
         with self._lock:
             self._found.update(lab.versions())
             self.servers.hear_from(lab.servers)
@@ -303,7 +330,7 @@ class Lab(AbstractContextManager["Lab"]):
             else None
         )
         with Lab(self.plan, keep, pool=self._keys(), report=self._report, apart=True, dated=True) as lab:
-            verdict = lab._run(case)
+            verdict = lab.discreet(lab._run(case))
             self._found.update(lab.versions())
             self.servers.hear_from(lab.servers)
         return verdict
@@ -407,7 +434,7 @@ class Lab(AbstractContextManager["Lab"]):
 
         with self._lock:
             if self._controls is None:
-                self._controls = Controls((*self.plan.cases, *self.plan.not_run), self.run)
+                self._controls = Controls((*self.plan.cases, *self.plan.not_run), self._judged)
             return self._controls
 
     def _ask_alone(self, server: RunningServer, spec: ClientSpec) -> ClientView:
@@ -424,6 +451,16 @@ def seen_by_server(watch: Watch, seen: ClientView, spec: ClientSpec, server: Run
     elsewhere = spec.connect is not None and spec.connect.port != server.address.port
     met = seen.local_port is not None and not elsewhere
     return watch.view(seen, Deadline.after(_VIEW_SECONDS)) if met else None
+
+
+def _may_print(case: Case) -> bool:
+    """Whether it has a program whose words are not known beforehand, or a passphrase."""
+    return any(
+        Runtime.EMBEDDED not in server.backend.runtimes
+        or server.passphrase is not None
+        or (client is not None and (client.tool.declared or client.passphrase is not None))
+        for server, client in case.meetings()
+    )
 
 
 def _stays_locked(

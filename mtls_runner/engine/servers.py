@@ -19,6 +19,7 @@ from mtls_runner.model.port import RunningServer, ServerBackend
 from mtls_runner.model.traits import BackendTraits, Runtime
 
 if TYPE_CHECKING:
+    from mtls_runner.engine.discretion import Discretion
     from mtls_runner.pki import Store
 
 __all__ = ["PlanServers", "Report"]
@@ -51,6 +52,7 @@ class PlanServers:
         runs: whether a case is run.
         together: several may share what they run in; otherwise each is by itself, so that its log is only its own.
         report: told about work that takes time.
+        discretion: masks what programs print; ``None``: there is nothing to mask.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class PlanServers:
         *,
         together: bool,
         report: Report | None,
+        discretion: Callable[[], Discretion | None],
     ) -> None:
         self._plan = plan
         self._material = material
@@ -69,6 +72,7 @@ class PlanServers:
         self._runs = runs
         self._together = together
         self._report = report
+        self._discretion = discretion
         self._stack = ExitStack()
         self._lock = threading.Lock()
         self._servers: dict[ServerSpec, _Server] = {}
@@ -124,7 +128,15 @@ class PlanServers:
             yield self._opened(spec, stack)
 
     def _opened(self, spec: ServerSpec, stack: ExitStack) -> RunningServer:
-        """A server that runs until ``stack`` is left."""
+        """A server that runs until ``stack`` is left; its last words, where it does not, are for people."""
+        try:
+            return self._started(spec, stack)
+        except LabError as error:
+            if (discretion := self._discretion()) is not None:
+                discretion.error(error)
+            raise
+
+    def _started(self, spec: ServerSpec, stack: ExitStack) -> RunningServer:
         go_on()
         self._tell_start(spec)
         behind = [(name, one, self.running(one)) for name, one in spec.behind]
@@ -210,7 +222,8 @@ class PlanServers:
 
     def _hear(self, spec: ServerSpec, running: RunningServer) -> None:
         """What a program warns of is easily overlooked in its log."""
-        for warning in running.warnings:
+        discretion = self._discretion()
+        for warning in running.warnings if discretion is None else discretion.told(tuple(running.warnings)):
             with self._lock:
                 self._warnings.setdefault(f"server {spec.id!r}: {spec.backend} warns: {warning}")
 

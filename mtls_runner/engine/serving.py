@@ -90,6 +90,6 @@ class OpenServers(AbstractContextManager["OpenServers"]):
     def _listen(self, spec: ServerSpec, visits: Iterator[ServerView]) -> None:
         try:
             for view in visits:
-                self._told.put(Visit(spec, view))
+                self._told.put(Visit(spec, self._lab.discreet(view)))
         finally:
             self._told.put(Ended(spec))

@@ -192,6 +192,7 @@ class ClientTraits(_EndTraits, frozen=True, eq=False, kw_only=True):
         loads: the forms in which it loads a certificate and a key of its own; what it trusts is PEM.
         own_exit_code: it is a program that exits with curl's codes; of another client it is told what curl would exit with.
         protocols: what it can speak.
+        declared: it is run as a declaration says, and may print whatever it was given.
         like_curl: a curl command line does what it does, so that curl stands for it in a script of plain tools (``export``).
         typed: what writes the command that a person would type in its place; ``None``: there is none.
     """
@@ -201,6 +202,7 @@ class ClientTraits(_EndTraits, frozen=True, eq=False, kw_only=True):
     loads: frozenset[FileForm] = PEM_ONLY
     protocols: frozenset[ClientProtocol] = frozenset((ClientProtocol.HTTPS,))
     own_exit_code: bool = False
+    declared: bool = False
     like_curl: bool = False
     typed: Callable[[], TypedCommand] | None = None
 

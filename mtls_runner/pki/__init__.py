@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Store"]
 
 _LONGEST_BUNDLE_NAME = 120
+_PLACES = ("authorities", "leaves", "bundles")
 
 
 class Store:
@@ -81,7 +82,7 @@ class Store:
         self._lock = threading.Lock()
         self._bringing = threading.Lock()
         self._brought: OwnStore | None = None
-        for part in (directory, *(directory / name for name in ("authorities", "leaves", "bundles"))):
+        for part in (directory, *self.places):
             make_private(part)
         self._start = start
         self._users_files: UsersFiles | None = None
@@ -121,6 +122,11 @@ class Store:
     def directory(self) -> Path:
         """The 0700 directory."""
         return self._directory
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """The directories below it that hold what was made."""
+        return tuple(self._directory / name for name in _PLACES)
 
     @property
     def users_files(self) -> UsersFiles:

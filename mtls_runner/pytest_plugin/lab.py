@@ -179,7 +179,7 @@ class MtlsLab:
         views = server.seen(self._before, Deadline.after(within))
         if not views:
             raise DeadlineExceeded(f"no connection reached server {self._spec.id!r} within {within:g} s")
-        return tuple(map(Connection.of, views))
+        return tuple(map(Connection.of, self._lab.discreet(views)))
 
     def __repr__(self) -> str:
         return f"<lab {self.scenario} at {self.url}>" if self._chosen is not None else "<lab without a scenario>"

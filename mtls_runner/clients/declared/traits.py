@@ -35,6 +35,7 @@ def traits(implementation: Implementation, *, consent: bool = False) -> ClientTr
         library=implementation.library,
         completes_chains=declared.completes_chains,
         runtimes=(Runtime.PROCESS,),
+        declared=True,
         missing=missing,
         clock=lambda container: clock(implementation, declared.faketime, container),
     )

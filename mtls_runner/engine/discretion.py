@@ -1,0 +1,223 @@
+"""What programs printed, on its way to people: without the plan's passphrases, and without private keys.
+
+Whatever is read out of their words, or compared with them, has been by then.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar, cast
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from mtls_runner.engine.compare import observed_text
+from mtls_runner.errors import LabError, ServerUnusable
+from mtls_runner.model.case import Case, Plan
+from mtls_runner.model.certificate import Secret
+from mtls_runner.model.endpoint import ServerSpec
+from mtls_runner.model.observation import HttpResponse, Observation
+from mtls_runner.model.verdict import Mismatch, Verdict
+from mtls_runner.snippet import MASK
+
+__all__ = ["Discretion", "secrets"]
+
+_T = TypeVar("_T")
+_PROGRAMS_WORDS = frozenset(
+    {
+        "behind",
+        "body",
+        "client",
+        "error",
+        "evidence",
+        "expected",
+        "headers",
+        "log",
+        "mismatches",
+        "observation",
+        "observed",
+        "own_words",
+        "received",
+        "request",
+        "response",
+        "server",
+        "server_log",
+        "steps",
+        "upstream_headers",
+        "upstream_request",
+    }
+)
+"""Fields of verdicts, observations and views that hold what programs say, or hold others that do."""
+_LONG = 8
+"""Characters of a passphrase from which on it is no word of a sentence; a shorter one is masked as a whole word only."""
+_BLOCK = re.compile(
+    r"(-----BEGIN [A-Z ]*PRIVATE KEY-----)(.*?(?=-----END [A-Z ]*PRIVATE KEY)|[A-Za-z0-9+/=\s]*)", re.DOTALL
+)
+_BASE64 = re.compile(r"[A-Za-z0-9+/]{8,}={0,2}")
+_LINE = 16
+_LONG_BASE64 = re.compile(rf"[A-Za-z0-9+/]{{{_LINE}}}")
+_LARGEST = 1 << 16
+"""Bytes of a file that may hold a key."""
+
+
+def secrets(plan: Plan) -> frozenset[Secret]:
+    """Every passphrase of a plan: of certificates, and what servers and clients are given."""
+    found = {spec.passphrase for spec in plan.certificates.values()}
+    seen: dict[int, ServerSpec] = {}
+    for case in (*plan.cases, *plan.not_run):
+        for step in case.steps:
+            if step.client is not None:
+                found.add(step.client.passphrase)
+        for server in _servers(case):
+            if id(server) not in seen:
+                seen[id(server)] = server
+                found |= {one.passphrase for one in server.every_host}
+    return frozenset(secret for secret in found if secret is not None)
+
+
+def _servers(case: Case) -> Iterator[ServerSpec]:
+    waiting = [case.server, *(step.server for step in case.steps if step.server is not None)]
+    while waiting:
+        server = waiting.pop()
+        yield server
+        waiting += [other for _, other in server.behind]
+
+
+class Discretion:
+    """Masks what nobody is to read.
+
+    Args:
+        plan: whose passphrases.
+        places: directories of the run that hold keys by now.
+    """
+
+    def __init__(self, plan: Plan, places: Callable[[], Iterable[Path]]) -> None:
+        self._passphrases = _pattern(secrets(plan))
+        self._users = plan.files
+        self._places = places
+        self._looked_at: set[Path] = set()
+        self._looking = threading.Lock()
+        self._stale = True
+        self._keys: dict[str, tuple[str, ...]] = {}
+
+    def told(self, value: _T) -> _T:
+        """A verdict, an observation, a view or a text, without them."""
+        self._stale = True  # there may be more keys by now
+        return cast("_T", self._without(value))
+
+    def error(self, error: LabError) -> None:
+        """Take them out of an error's own text, and a server's last words."""
+        error.args = tuple(map(self.told, error.args))
+        if isinstance(error, ServerUnusable):
+            error.log = self.told(error.log)
+
+    def _text(self, text: str) -> str:
+        """As many lines as before."""
+        shown = text
+        if "PRIVATE KEY" in text:
+            shown = _BLOCK.sub(lambda block: block[1] + re.sub(r"[^\n]+", MASK, block[2]), shown)
+        if "PRIVATE KEY" in text or _LONG_BASE64.search(shown):
+            self._look()
+            shown = _BASE64.sub(self._run, shown)
+        if self._passphrases is not None:
+            shown = self._passphrases.sub(MASK, shown)
+        return text if shown == text else shown
+
+    def _run(self, found: re.Match[str]) -> str:
+        """A part of a key's base64, or what one stands in."""
+        run = found[0]
+        for body, lines in self._keys.items():
+            if run in lines or (len(run) >= _LINE and run in body):
+                return MASK
+            for line in lines:
+                if len(line) >= _LINE:
+                    run = run.replace(line, MASK)
+        return run
+
+    def _look(self) -> None:
+        """Read the keys that have come since."""
+        with self._looking:
+            if not self._stale:
+                return
+            self._stale = False
+            paths = {path for place in self._places() for path in place.iterdir()} | self._users
+            found = {key for path in paths - self._looked_at for key in _keys_in(path)}
+            self._looked_at |= paths
+            self._keys = {**self._keys, **{"".join(key): key for key in found}}
+
+    def _without(self, value: object) -> object:
+        if type(value) is str:
+            return self._text(value)
+        if isinstance(value, bytes):
+            text = value.decode("utf-8", "surrogateescape")
+            return value if (shown := self._text(text)) == text else shown.encode("utf-8", "surrogateescape")
+        if isinstance(value, tuple):
+            return self._all(value)
+        if isinstance(value, Struct):
+            return self._fields(value)
+        return value
+
+    def _all(self, values: tuple[object, ...]) -> tuple[object, ...]:
+        lines = [value for value in values if type(value) is str and "\n" not in value]
+        if len(lines) == len(values) > 1:  # a key goes over several
+            shown: tuple[object, ...] = tuple(self._text("\n".join(lines)).split("\n"))
+        else:
+            shown = tuple(map(self._without, values))
+        return values if shown == values else shown
+
+    def _fields(self, value: Struct) -> Struct:
+        changed = {}
+        for name in _PROGRAMS_WORDS.intersection(value.__struct_fields__):
+            before = getattr(value, name)
+            if (after := self._without(before)) is not before:
+                changed[name] = after
+        if not changed:
+            return value
+        shown = replace(value, **changed)
+        if isinstance(value, HttpResponse) and isinstance(shown, HttpResponse):
+            return replace(shown, size=value.size - len(value.body) + len(shown.body))
+        if isinstance(value, Verdict) and isinstance(shown, Verdict) and value.observation and shown.observation:
+            seen = (value.observation, shown.observation)
+            told = zip(value.mismatches, shown.mismatches, strict=True)
+            return replace(shown, mismatches=tuple(_observed(*each, *seen) for each in told))
+        return shown
+
+
+def _observed(before: Mismatch, after: Mismatch, seen: Observation, shown: Observation) -> Mismatch:
+    """With what is shown of the masked value: a long one was cut, and may have been in the middle of a secret."""
+    whole, text = observed_text(seen, before.path), observed_text(shown, before.path)
+    if text == whole or not before.observed.startswith(whole):
+        return after
+    return replace(after, observed=text + before.observed[len(whole) :])
+
+
+def _keys_in(path: Path) -> Iterator[tuple[str, ...]]:
+    """The lines of base64 of each private key in a file of PEM."""
+    try:
+        if not path.is_file():
+            return  # a pipe would be waited for
+        with path.open("rb") as file:
+            text = file.read(_LARGEST).decode("ascii", "replace")
+    except OSError:
+        return
+    for block in _BLOCK.finditer(text):
+        yield tuple(line.strip() for line in block[2].splitlines() if ":" not in line and line.strip())
+
+
+def _pattern(passphrases: Iterable[Secret]) -> re.Pattern[str] | None:
+    """Of all of them, as they are and as JSON or Python write them; the longest first."""
+    forms = set()
+    for each in passphrases:
+        secret = each.reveal()
+        if secret.strip():
+            quoted = (json.dumps(secret), json.dumps(secret, ensure_ascii=False), repr(secret))
+            forms |= {secret, *(form[1:-1] for form in quoted)}
+    parts = [
+        re.escape(form) if len(form) >= _LONG else rf"(?<![\w-]){re.escape(form)}(?![\w-])"
+        for form in sorted(forms, key=len, reverse=True)
+    ]
+    return re.compile("|".join(parts)) if parts else None
