@@ -81,6 +81,7 @@ def secrets(plan: Plan) -> frozenset[Secret]:
 
 def _servers(case: Case) -> Iterator[ServerSpec]:
     waiting = [case.server, *(step.server for step in case.steps if step.server is not None)]
+    waiting += [other for step in case.steps if step.client for _, other in step.client.location or ()]
     while waiting:
         server = waiting.pop()
         yield server

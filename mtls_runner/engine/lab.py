@@ -251,9 +251,8 @@ class Lab(AbstractContextManager["Lab"]):
 
     @cached_property
     def _discretion(self) -> Discretion | None:
-        """``None``: there is no passphrase, and nobody who prints what the lab did not write."""
-        secret = any(spec.passphrase is not None for spec in self.plan.certificates.values())
-        if not secret and not any(map(_may_print, (*self.plan.cases, *self.plan.not_run))):
+        """``None``: the lab's own server and known clients never print what they are given."""
+        if not any(map(_may_print, self.plan.cases)):
             return None
         from mtls_runner.engine.discretion import Discretion
 
@@ -454,13 +453,15 @@ def seen_by_server(watch: Watch, seen: ClientView, spec: ClientSpec, server: Run
 
 
 def _may_print(case: Case) -> bool:
-    """Whether it has a program whose words are not known beforehand, or a passphrase."""
-    return any(
-        Runtime.EMBEDDED not in server.backend.runtimes
-        or server.passphrase is not None
-        or (client is not None and (client.tool.declared or client.passphrase is not None))
-        for server, client in case.meetings()
-    )
+    """Whether it has a program whose words are not known beforehand."""
+    for server, client in case.meetings():
+        there = client.location or () if client is not None else ()
+        servers = (server, *(other for _, other in (*server.behind, *there)))
+        if any(Runtime.EMBEDDED not in one.backend.runtimes for one in servers):
+            return True
+        if client is not None and client.tool.declared:
+            return True
+    return False
 
 
 def _stays_locked(
