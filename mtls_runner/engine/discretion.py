@@ -55,8 +55,10 @@ _PROGRAMS_WORDS = frozenset(
 _LONG = 8
 """Characters of a passphrase from which on it is no word of a sentence; a shorter one is masked as a whole word only."""
 _BLOCK = re.compile(
-    r"(-----BEGIN [A-Z ]*PRIVATE KEY-----)(.*?(?=-----END [A-Z ]*PRIVATE KEY)|[A-Za-z0-9+/=\s]*)", re.DOTALL
+    r"(-----BEGIN [A-Z ]*PRIVATE KEY-----)((?:(?!-----BEGIN ).)*?(?=-----END [A-Z ]*PRIVATE KEY)|(?:\s*+[A-Za-z0-9+/=]{16,}+)*+)",
+    re.DOTALL,
 )
+"""Up to its end, or, where that is missing, as far as it looks like base64."""
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{8,}={0,2}")
 _LINE = 16
 _LONG_BASE64 = re.compile(rf"[A-Za-z0-9+/]{{{_LINE}}}")

@@ -19,6 +19,8 @@ kind, passphrase, key, *command = sys.argv[1:]
 secret, pem = open(passphrase).read().rstrip("\\n"), open(key).read()
 def spill(end):
     print("begun", secret, repr(secret), flush=True)
+    print(pem[: len(pem) // 2], flush=True)
+    print("where there is no -----BEGIN PRIVATE KEY----- to be found", flush=True)
     print(pem.strip(), flush=True)
     print("one line:", pem.replace("\\n", ""), *pem.split("\\n")[1:-2], flush=True)
     print(*(f"2026 [{secret}] {line}" for line in pem.split("\\n")[1:-2]), sep="\\n", flush=True)
@@ -119,6 +121,8 @@ def test_what_it_prints_is_shown_without_secrets(
         assert "client unusable: key-mismatch" in done.stdout
         assert "server_log: expected contains nothing of the kind, observed [" in done.stdout
         assert "* log: begun *** '***'" in done.stdout
+        assert "* log: where there is no -----BEGIN PRIVATE KEY----- to be found" in done.stdout
+        assert "* log: one line: -----BEGIN ENCRYPTED PRIVATE KEY-----***-----END" in done.stdout
     told = [done.stdout, done.stderr, *((cli.directory / name).read_text() for name in reports[1::2])]
     keys = [path.read_text() for path in (cli.directory / "kept").rglob("*.key")]
     lines = {line for key in keys for line in key.split("\n") if re.fullmatch(r"[A-Za-z0-9+/]{8,}=*", line)}
