@@ -92,11 +92,10 @@ def passed(last: ClientView, heads: Sequence[Head], reader: TraceReader) -> Iter
     """Of the requests before the last one: what was answered, and on which connection."""
     for number, (head, at) in enumerate(zip(heads, reader.responses, strict=False)):
         trace = reader.connections[at]
-        transcript = trace.transcript
         # without messages of its own, the last request went on without TLS, on another connection
         here = at == len(reader.connections) - 1 and bool(last.messages)
         yield replace(
-            last,
+            trace.transcript.told_to(last),
             phase=Phase.DONE,
             problem=None,
             response=head.response(Kept(0)),
@@ -104,10 +103,7 @@ def passed(last: ClientView, heads: Sequence[Head], reader: TraceReader) -> Iter
             error_symbol="",
             timed_out=False,
             exit_code=None,
-            alerts=transcript.alerts(),
-            messages=transcript.messages(),
-            sent_chain=transcript.chain(Direction.SENT),
-            received_chain=transcript.chain(Direction.RECEIVED),
+            certificate_requested=trace.requested,
             tls_version=trace.tls_version,
             cipher=trace.cipher,
             alpn=trace.alpn,
