@@ -190,6 +190,8 @@ def test_what_ties_it_to_its_machine_is_left_out(text: str, copy: str) -> None:
 def test_other_protocols_leave_their_lines() -> None:
     text = "user me;\nstream {\n  server { listen 1; }\n}\nhttp { server { listen 2; } }"
     assert instrument(text, ()) == f"\n\n\n\nhttp {{ server {{ {DIRECTIVES} listen 2; }} }}"
+    unended = "load_module m_stream_m.so; stream { server { listen 1; }"
+    assert instrument(unended, ()) == unended
 
 
 def test_fixed_addresses_stay_apart() -> None:

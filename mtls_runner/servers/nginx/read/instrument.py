@@ -97,12 +97,14 @@ def _edits(text: str, inside: tuple[str, ...], changes: Changes) -> Iterator[tup
     unlisted = _unlisted(found)
     listening: set[tuple[int, str]] = set()
     http2 = {one.block for one in found if one.name == "http2" and one.arguments == ("on",)}
+    unended = {one.name for one in found if one.opens and not one.close}  # which is for nginx to say
+    others = [protocol for protocol in _OTHER_PROTOCOLS if protocol not in unended]
     for one in found:
         path = (*inside, *one.path)
         if path[-1:] and path[-1] in _TABLES and one.name != "include":
             continue
         in_http = path[:1] == ("http",)
-        if (not path and one.opens and one.name in _OTHER_PROTOCOLS) or _left_out(one, changes):
+        if (not path and one.opens and one.name in others) or _left_out(one, changes, others):
             end = one.close or one.end
             yield one.start, end, "\n" * text.count("\n", one.start, end)
         elif one.opens:
@@ -140,9 +142,9 @@ def _unlisted(found: Sequence[Statement]) -> set[int]:
     return servers - listening
 
 
-def _left_out(one: Statement, changes: Changes) -> bool:
+def _left_out(one: Statement, changes: Changes, others: Sequence[str]) -> bool:
     if one.name == "load_module":
-        return any(f"_{protocol}_" in name for name in one.arguments for protocol in _OTHER_PROTOCOLS)
+        return any(f"_{protocol}_" in name for name in one.arguments for protocol in others)
     if one.name == "user":  # the image may lack it; root can read what a certificate's name of variables leads to
         return bool(changes.below) or one.arguments[:1] != ("root",)
     absent = one.name in _IF_THERE and bool(one.arguments) and not changes.here(one.arguments[0])
