@@ -33,7 +33,9 @@ while read -r verb group; do
 done
 for one in $groups; do kill -s KILL -- "-$one" 2>/dev/null; done
 for _ in 1 2 3; do
-    for one in $(grep -lszxF -e "$1" /proc/[0-9]*/environ); do
+    left=$(grep -lszxF -e "$1" /proc/[0-9]*/environ)
+    [ "$left" ] || break
+    for one in $left; do
         one=${one#/proc/}
         kill -s KILL "${one%/environ}" 2>/dev/null
     done
