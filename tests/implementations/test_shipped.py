@@ -181,6 +181,8 @@ leaves:
   plain: {issuer: ca, san: [localhost, shop.test]}
   client: {issuer: ca, usage: client}
   foreign: {issuer: other, usage: client}
+  revoked: {issuer: ca, usage: client, revoked: true}
+crls: {crl: {issuer: ca}}
 servers:
   server: {certificate: server, trust: [ca]}
   starts: {like: server, expect: {starts: true}}
@@ -189,6 +191,7 @@ servers:
   flat: {like: deep, verify_depth: 1}
   tolerant: {certificate: plain, trust: [ca], client_auth: optional_no_ca, virtual_hosts: {shop: {names: [shop.test]}}}
   strict: {like: tolerant, virtual_hosts: {shop: {names: [shop.test], client_auth: required}}}
+  checked: {certificate: plain, trust: [ca], crl: [crl], virtual_hosts: {shop: {names: [shop.test], crl: []}}}
 cases:
   - {name: a key that it does not open, server: server, client: client, expect: accepted}
   - {name: nobody's key, server: server, expect: {server-refused: no-certificate}}
@@ -196,6 +199,8 @@ cases:
   - {name: the depth that it has, server: deep, client: client, expect: accepted}
   - {name: another depth, server: flat, client: client, expect: accepted}
   - {name: no host is strict, server: tolerant, client: {certificate: foreign, server_name: shop.test}, expect: accepted}
+  - {name: a CRL, server: checked, client: revoked, expect: {server-refused: revoked}}
+  - {name: a host without one, server: checked, client: {certificate: revoked, server_name: shop.test}, expect: accepted}
   - name: one host is strict
     server: strict
     client: {certificate: foreign, server_name: shop.test}
@@ -204,7 +209,7 @@ cases:
 
 
 def test_what_haproxy_needs_not_be_told(tmp_path: Path) -> None:
-    """It opens no encrypted key, has no setting for the depth, which is 100, and ignores errors of all hosts or of none."""
+    """It opens no encrypted key, has no setting for the depth, which is 100; what its address is told is its hosts', too."""
     why = registry().backends["haproxy"].missing()
     if why is not None and not os.environ.get("CI"):
         pytest.skip(why)
@@ -224,6 +229,8 @@ def test_what_haproxy_needs_not_be_told(tmp_path: Path) -> None:
         "the depth that it has": (Status.PASS, ""),
         "another depth": (Status.SKIP, "HAProxy can't be told verify_depth"),
         "no host is strict": (Status.PASS, ""),
+        "a CRL": (Status.PASS, ""),
+        "a host without one": (Status.PASS, ""),
         "one host is strict": (
             Status.SKIP,
             "HAProxy: all of its virtual hosts let in what leads nowhere, or none",
