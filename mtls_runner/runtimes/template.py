@@ -139,7 +139,7 @@ class Mistake(NamedTuple):
 
 
 def mistakes(text: str, names: Collection[str]) -> Iterator[Mistake]:
-    """Names and filters that there are not, each once; or why it is no template."""
+    """Names, filters and tests that there are not, each once; or why it is no template."""
     if "{" not in text:
         return
     from jinja2 import TemplateSyntaxError, nodes
@@ -148,11 +148,17 @@ def mistakes(text: str, names: Collection[str]) -> Iterator[Mistake]:
     environment = _environment("argument")
     try:
         tree = environment.parse(text)
-        filters = [node for node in tree.find_all(nodes.Filter) if node.name not in environment.filters]
-        for name in dict.fromkeys(node.name for node in filters):
-            line = next(node.lineno for node in filters if node.name == name)
-            yield Mistake(f"there is no filter '{name}' in templates", line, name, environment.filters)
-        unknown = set() if filters else find_undeclared_variables(tree) - {*names, *environment.globals}
+        called = list(tree.find_all((nodes.Filter, nodes.Test)))
+        wrong = False
+        for kind, what, known in (
+            (nodes.Filter, "filter", environment.filters),
+            (nodes.Test, "test", environment.tests),
+        ):
+            lines = {node.name: node.lineno for node in reversed(called) if isinstance(node, kind)}
+            for name in sorted(lines.keys() - known.keys(), key=lambda name: lines[name]):
+                wrong = True
+                yield Mistake(f"there is no {what} '{name}' in templates", lines[name], name, known)
+        unknown = set() if wrong else find_undeclared_variables(tree) - {*names, *environment.globals}
     except TemplateSyntaxError as error:
         yield Mistake(f"this is no template: {error.message}", error.lineno)
         return

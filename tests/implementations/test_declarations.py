@@ -211,17 +211,18 @@ def test_mistakes_in_templates_of_several_lines_have_a_place(
     )
     path = _tree(tmp_path, DECLARATION.split("  answers:")[0] + block)
     folder = tmp_path / "implementations" / "tiny"
-    (folder / "b.j2").write_text("tls\n  {{ tls_mxa }}\n{% endfor %}\n")
-    for count in (2, 3):
+    for text, place, why in (
+        ("tls\n  {{ tls_mxa }}\n{% endfor %}\n", "3:1", "this is no template: "),
+        ("tls\n  {{ tls_mxa }}\n", "2:6", "there is no name 'tls_mxa' in templates"),
+        ("{{ tls | joyn }}\n", "1:10", "there is no filter 'joyn' in templates"),
+        ("{% if tls is definde %}{% endif %}\n", "1:14", "there is no test 'definde' in templates"),
+    ):
+        (folder / "b.j2").write_text(text)
         assert main(["run", str(path)]) == 2
         told = "".join(capsys.readouterr())
         assert "implementation.yaml:12:17: error: there is no name 'kye'" in told, told
         assert "= did you mean 'key'?" in told
-        place, why = (
-            ("3:1", "this is no template: ") if count == 2 else ("2:6", "there is no name 'tls_mxa' in templates")
-        )
         assert f"b.j2:{place}: error: {why}" in told, told
-        (folder / "b.j2").write_text("tls\n  {{ tls_mxa }}\n")
 
 
 def test_templates_may_name_what_the_documentation_has(tmp_path: Path) -> None:
