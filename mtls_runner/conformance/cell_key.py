@@ -21,7 +21,7 @@ from mtls_runner.model.implementation import Implementation
 from mtls_runner.model.traits import BackendTraits, ClientTraits
 from mtls_runner.registry.additions import declaration_files
 
-__all__ = ["CellKeys", "declaration"]
+__all__ = ["CellKeys", "declaration", "plain"]
 
 _LENGTH = 12
 """Hexadecimal digits."""
@@ -52,7 +52,7 @@ class CellKeys:
             __version__,
             self._part(case.server),
             self._part(case.client),
-            [_plain(step.expect) for step in case.steps],
+            [plain(step.expect) for step in case.steps],
             self._end("server", case.server.backend.name, server),
             self._end("client", tool, tool),
         ]
@@ -62,21 +62,21 @@ class CellKeys:
     def _part(self, described: object) -> object:
         """A server or client, and every certificate and list that it has to do with; made once, since cases share them."""
         if id(described) not in self._parts:
-            plain = _plain(described)
+            end = plain(described)
             found: dict[str, object] = {}
-            waiting = [plain]
+            waiting = [end]
             while waiting:
                 for name in _texts(waiting.pop()):
                     if name in self._known and name not in found:
                         found[name] = self._thing(name)
                         waiting.append(found[name])
-            self._parts[id(described)] = [plain, found]
+            self._parts[id(described)] = [end, found]
         return self._parts[id(described)]
 
     def _thing(self, name: str) -> object:
         """A certificate or list, made once, since servers and clients share them."""
         if name not in self._things:
-            self._things[name] = _plain(self._known[name])
+            self._things[name] = plain(self._known[name])
         return self._things[name]
 
     def _end(self, role: str, name: str, chosen: str) -> object:
@@ -117,7 +117,7 @@ def _measures(file: Path, _changed: int) -> bytes:
     return json.dumps(document, sort_keys=True, default=str).encode()
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
     """For JSON; where something stands in a file is no part of it."""
     match value:
         case None | bool() | int() | float() | str() if not isinstance(value, Enum):
@@ -133,13 +133,13 @@ def _plain(value: object) -> object:
         case datetime() | timedelta() | Path():
             return str(value)
         case tuple() | list():
-            return [_plain(each) for each in value]
+            return [plain(each) for each in value]
         case frozenset():
-            return sorted(map(str, map(_plain, value)))
+            return sorted(map(str, map(plain, value)))
         case Mapping():
-            return {str(key): _plain(each) for key, each in value.items()}
+            return {str(key): plain(each) for key, each in value.items()}
         case Struct():
-            return {name: _plain(part) for name, part in _told(value) if not isinstance(part, Span)}
+            return {name: plain(part) for name, part in _told(value) if not isinstance(part, Span)}
         case _:
             raise TypeError(f"{type(value).__name__} is not told in a key")
 

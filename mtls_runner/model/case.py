@@ -215,7 +215,7 @@ class Step(Struct, frozen=True):
     action: Action
     span: Span
     client: ClientSpec | None = None
-    expect: Expectation = field(default_factory=Expectation)
+    expect: Expectation = Expectation()
     resume: int | None = None
     reuse: int | None = None
     seconds: float = 0.0

@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from mtls_runner.model.revocation import Revocation
@@ -358,7 +358,7 @@ class CertificateSpec(Struct, frozen=True):
     name_constraints: NameConstraints | None = None
     subject_key_identifier: bool = True
     authority_key_identifier: AuthorityKeyIdentifier | None = AuthorityKeyIdentifier()
-    signature: SignatureSpec = field(default_factory=SignatureSpec)
+    signature: SignatureSpec = SignatureSpec()
     extensions: tuple[Extension, ...] = ()
     defects: tuple[Defect, ...] = ()
     revoked: Revocation | None = None

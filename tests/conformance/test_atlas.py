@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from mtls_runner import Overrides, load
 from mtls_runner.conformance.atlas_markdown import atlas_markdown
 from mtls_runner.conformance.catalogue import Combination, plan_of, scenario_files
+from mtls_runner.conformance.cell_key import plain
 from mtls_runner.conformance.divergences import asked, divergences, divergences_markdown
 from mtls_runner.conformance.measure import whole_catalogue
 from mtls_runner.conformance.measurement import CellKind, Measurement, Seen
@@ -110,6 +111,17 @@ def test_who_judges_is_asked_everywhere_and_the_other_is_one_of_two() -> None:
 def test_whose_matter_a_case_is(file: str, case: str, who: set[str]) -> None:
     (entries,) = (group.entries for group in whole_catalogue() if group.plan.name == file)
     assert judges(entries)[case] == who
+
+
+def test_only_what_a_case_sets_is_part_of_its_key() -> None:
+    (path,) = (path for path in scenario_files() if path.stem == "trust")
+    given = {"id", "authority", "subject", "issuer", "key", "passphrase", "not_before", "not_after"}
+    authority = replace(load(path).certificates["root"], key_usage=None, basic_constraints=None)
+    told = plain(authority)
+    assert isinstance(told, dict)
+    assert set(told) == given
+    changed = replace(authority, signature=replace(authority.signature, pss=True))
+    assert plain(changed) == {**told, "signature": {"pss": True}}
 
 
 def test_every_cell_is_an_observation_a_declared_skip_or_a_listed_gap(published: Measurement) -> None:
