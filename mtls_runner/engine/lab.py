@@ -26,7 +26,7 @@ from mtls_runner.model.endpoint import ByMeeting, ClientSpec, ServerSpec, has_ga
 from mtls_runner.model.observation import ClientView, Observation, Outcome, Phase, ServerView
 from mtls_runner.model.port import Client, RunningServer, Watch
 from mtls_runner.model.revocation import RevocationCheck
-from mtls_runner.model.traits import ClientTraits, Runtime
+from mtls_runner.model.traits import ClientTraits
 from mtls_runner.model.verdict import Status, Verdict
 from mtls_runner.private_files import kept_directory, private_directory
 from mtls_runner.tls.classify import Facts, Judgement
@@ -457,9 +457,9 @@ def _may_print(case: Case) -> bool:
     for server, client in case.meetings():
         there = client.location or () if client is not None else ()
         servers = (server, *(other for _, other in (*server.behind, *there)))
-        if any(Runtime.EMBEDDED not in one.backend.runtimes for one in servers):
+        if any(one.backend.unknown_words or one.option("config") for one in servers):
             return True
-        if client is not None and client.tool.declared:
+        if client is not None and client.tool.unknown_words:
             return True
     return False
 

@@ -33,6 +33,8 @@ __all__ = [
 #: Arguments; each is a template.
 Command = tuple[str, ...]
 
+_PACKAGE = Path(__file__).parents[1]
+
 
 class Pattern(Struct, frozen=True, eq=False):
     """What a line means.
@@ -343,6 +345,11 @@ class Implementation(Struct, frozen=True, eq=False):
     client: DeclaredClient | None = None
     shipped: bool = False
     sources: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def comes_with_lab(self) -> bool:
+        """Its file is one of this package's, whose programs print no secret."""
+        return self.path.is_relative_to(_PACKAGE)
 
     @property
     def library_name(self) -> str:

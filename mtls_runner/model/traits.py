@@ -127,6 +127,7 @@ class _EndTraits(_Traits, frozen=True, eq=False, kw_only=True):
         runtimes: how it can be run, what it does unless told otherwise first; none where the lab does not run it.
         missing: what has to be installed before it can be used, as the sentence that a skipped case shows; ``None``: nothing.
         in_catalogue: ``conformance`` runs it unless it is told what to run.
+        unknown_words: what its program prints is not known beforehand; it may be whatever it was given.
         clock: why the clock of its program can't be moved, as a clause, of a container's (true) or a process's; ``None``: it can.
     """
 
@@ -135,6 +136,7 @@ class _EndTraits(_Traits, frozen=True, eq=False, kw_only=True):
     runtimes: tuple[Runtime, ...] = ()
     missing: Callable[[], str | None] = _nothing
     in_catalogue: bool = True
+    unknown_words: bool = False
     clock: Callable[[bool], str | None] = _own_clock
 
 
@@ -192,7 +194,6 @@ class ClientTraits(_EndTraits, frozen=True, eq=False, kw_only=True):
         loads: the forms in which it loads a certificate and a key of its own; what it trusts is PEM.
         own_exit_code: it is a program that exits with curl's codes; of another client it is told what curl would exit with.
         protocols: what it can speak.
-        declared: it is run as a declaration says, and may print whatever it was given.
         like_curl: a curl command line does what it does, so that curl stands for it in a script of plain tools (``export``).
         typed: what writes the command that a person would type in its place; ``None``: there is none.
     """
@@ -202,7 +203,6 @@ class ClientTraits(_EndTraits, frozen=True, eq=False, kw_only=True):
     loads: frozenset[FileForm] = PEM_ONLY
     protocols: frozenset[ClientProtocol] = frozenset((ClientProtocol.HTTPS,))
     own_exit_code: bool = False
-    declared: bool = False
     like_curl: bool = False
     typed: Callable[[], TypedCommand] | None = None
 

@@ -66,6 +66,7 @@ TRAITS = BackendTraits(
     summary="one that already runs; the lab starts nothing",
     make=ExternalBackend,
     runs_already=True,
+    unknown_words=True,
     plain=PlainServer.RUNNING,
     in_catalogue=False,
 )

@@ -131,3 +131,21 @@ def test_what_it_prints_is_shown_without_secrets(
         assert passphrase not in shown
         assert not [line for line in lines if line in shown]
     assert all("***" in shown for shown in (told[2], told[4]))
+
+
+def test_what_a_program_of_the_labs_says_stays_as_it_is(cli: Cli, write: Callable[[str, str], Path]) -> None:
+    """A word of its sentences may be a passphrase: it prints none."""
+    write(
+        "scenario.yaml",
+        """\
+name: words
+ca: {subject: CN=Root}
+leaves: {server: {passphrase: peer}}
+server: {backend: s_server, certificate: server, trust: [ca]}
+cases: [{name: none, expect: {server-refused: no-certificate}}]
+""",
+    )
+    done = cli("scenario.yaml", "-v")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "peer did not return a certificate" in done.stdout
+    assert "***" not in done.stdout

@@ -35,7 +35,7 @@ def traits(implementation: Implementation, *, consent: bool = False) -> ClientTr
         library=implementation.library,
         completes_chains=declared.completes_chains,
         runtimes=(Runtime.PROCESS,),
-        declared=True,
+        unknown_words=not implementation.comes_with_lab,
         missing=missing,
         clock=lambda container: clock(implementation, declared.faketime, container),
     )

@@ -43,5 +43,6 @@ def traits(implementation: Implementation, *, consent: bool = False) -> BackendT
         verify_depth=declared.verify_depth,
         opens_keys=declared.honours.opens_keys,
         missing=missing,
+        unknown_words=not implementation.comes_with_lab,
         clock=lambda container: clock(implementation, declared.faketime, container),
     )
