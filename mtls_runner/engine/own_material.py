@@ -110,7 +110,9 @@ def _unread(spec: ServerSpec, store: Store, library_version: Callable[[], str]) 
     """A key of a kind that its TLS library does not have; ``""``: it has it."""
     from mtls_runner.pki.public_keys import public_key
 
-    kind = public_key(store.credential(spec.certificate).der).kind if spec.certificate is not None else ""
+    kind = ""
+    with suppress(MaterialError):  # which is what is told
+        kind = public_key(store.credential(spec.certificate).der).kind if spec.certificate is not None else ""
     if not kind.startswith("ml-dsa-"):
         return ""
     its = f"the key of `{spec.certificate}` is {kind}, which"
