@@ -80,7 +80,8 @@ def test_no_version_in_common_and_no_tls_at_all(mtls_lab: MtlsLab) -> None:
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     with pytest.raises(ssl.SSLError):
         get(mtls_lab.host, mtls_lab.port, context)
-    assert (mtls_lab.last.outcome, mtls_lab.last.reason) == ("no-agreement", "cipher")
+    assert mtls_lab.last.outcome == "no-agreement"
+    assert "cipher" in mtls_lab.last.reasons
     with socket.create_connection((mtls_lab.host, mtls_lab.port), 10) as plain:
         plain.sendall(b"GET / HTTP/1.0\r\n\r\n")
         plain.recv(100)
