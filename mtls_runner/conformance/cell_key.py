@@ -15,6 +15,7 @@ from msgspec import Struct
 from mtls_runner import __version__
 from mtls_runner.errors import Span
 from mtls_runner.language.implementations.reading import DIRECTORY, shipped
+from mtls_runner.language.values import defaults_of
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.certificate import Secret
 from mtls_runner.model.implementation import Implementation
@@ -146,7 +147,7 @@ def plain(value: object) -> object:
 
 def _told(value: Struct) -> Iterator[tuple[str, object]]:
     """Fields that are not as they are by default: one that is new, and that nothing sets, makes no measurement another."""
-    defaults = dict(zip(reversed(value.__struct_fields__), reversed(value.__struct_defaults__), strict=False))
+    defaults = defaults_of(type(value))
     for name in value.__struct_fields__:
         part = getattr(value, name)
         if name not in defaults or part != defaults[name]:

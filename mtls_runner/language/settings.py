@@ -20,7 +20,7 @@ from mtls_runner.language.scenario import Scenario
 from mtls_runner.language.servers import Servers
 from mtls_runner.language.shared_words import InPlace
 from mtls_runner.language.tree import LabYaml, known_to, load_lab
-from mtls_runner.language.values import Strict
+from mtls_runner.language.values import Strict, defaults_of
 from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.registry import consent_given
 
@@ -107,7 +107,7 @@ def _all(context: Context) -> Iterator[Setting]:
 
 def _defaults(spec: type[Struct], keys: Sequence[str]) -> dict[str, str]:
     """As the resolved description has them."""
-    defaults = dict(zip(reversed(spec.__struct_fields__), reversed(spec.__struct_defaults__), strict=False))
+    defaults = defaults_of(spec)
     return {name: _text(defaults[name]) for name in keys}
 
 

@@ -41,6 +41,7 @@ __all__ = [
     "about",
     "bounded",
     "by_name",
+    "defaults_of",
     "derived",
     "fail",
     "found",
@@ -370,6 +371,11 @@ def derived(name: str, sentence: str, keys: dict[str, tuple[Any, FieldInfo]]) ->
     """A model with these keys; ``sentence`` is its docstring, which schema and reference show."""
     fields: dict[str, Any] = dict(keys)
     return create_model(name, __base__=Strict, __doc__=sentence, **fields)
+
+
+def defaults_of(spec: type[Struct]) -> dict[str, Any]:
+    """Of the fields that have one."""
+    return dict(zip(reversed(spec.__struct_fields__), reversed(spec.__struct_defaults__), strict=False))
 
 
 @cache
