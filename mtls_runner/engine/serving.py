@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from types import TracebackType
 
 from msgspec import Struct
@@ -18,6 +18,8 @@ from mtls_runner.model.port import RunningServer
 __all__ = ["Ended", "OpenServers", "Visit"]
 
 _JOIN_SECONDS = 5.0
+_LOOK_UP = 0.2
+"""Seconds."""
 
 
 class Visit(Struct, frozen=True):
@@ -70,8 +72,14 @@ class OpenServers(AbstractContextManager["OpenServers"]):
         return running
 
     def next(self) -> Visit | Ended | None:
-        """What comes next, from whichever server; waits for it as long as it takes. ``None``: :meth:`stop` was called."""
-        return self._told.get()
+        """What comes next, from whichever server; waits for it as long as it takes. ``None``: :meth:`stop` was called.
+
+        It looks up now and then: a signal that comes just before the thread sleeps, or to another thread, does not wake it, and
+        its handler would be called when somebody comes.
+        """
+        while True:
+            with suppress(queue.Empty):
+                return self._told.get(timeout=_LOOK_UP)
 
     def stop(self) -> None:
         """Have :meth:`next` say so, behind all that is known by now; from anywhere, a signal's handler, too.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import shlex
@@ -303,6 +304,17 @@ def test_other_signals_end_it_as_cleanly(cli: Cli, write: Write, number: signal.
         assert material.exists()
         assert running.stop(number)[0] == 0
     assert not material.exists()
+
+
+def test_a_signal_that_does_not_wake_it_ends_it_too(cli: Cli, write: Write) -> None:
+    """One that comes just before it sleeps, say; or, as here, to another thread, which the system may choose."""
+    write("small.yaml", SMALL)
+    with serving(cli, "small.yaml") as running:
+        pid = running.process.pid
+        others = [int(task.name) for task in Path(f"/proc/{pid}/task").iterdir() if task.name != str(pid)]
+        assert ctypes.CDLL(None).tgkill(pid, others[0], signal.SIGTERM) == 0
+        told, _ = running.process.communicate(timeout=60)
+    assert told.endswith("stopped; servers and material are gone\n")
 
 
 def test_what_curl_or_openssl_can_t_do_is_said(cli: Cli, write: Write) -> None:
