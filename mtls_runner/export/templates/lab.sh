@@ -5,6 +5,11 @@
 
 # The one that is run waits, and cleans up, whatever ends it. The other does the work, in a process group of its own: a
 # bash that starts commands all the time may miss a signal that it traps.
+{% if docker %}
+remove_containers() { # all that may be there still: the engine may take its time, or refuse to remove one at first
+  [ ! -s "$work/containers" ] || xargs docker rm --force --volumes <"$work/containers" >/dev/null 2>&1 || true
+}
+{% endif %}
 clean_up() {
   trap : INT TERM HUP # one that came already changes nothing any more,
   trap '' INT TERM HUP PIPE # and nothing that is started from here on hears of the next
@@ -15,16 +20,13 @@ clean_up() {
     worker=''
   fi
 {% if docker %}
-  docker rm --force --volumes "$container" >/dev/null 2>&1 || true
+  remove_containers
 {% endif %}
   [ -z "${KEEP:-}" ] || [ ! -d "$work" ] || { mkdir -p "$KEEP" && cp -R "$work/." "$KEEP/"; } || echo "run.sh: not all is in $KEEP" >&2 || true
   rm -rf "$work"
 }
 if [ "${1:-}" != --work-in ]; then
   work='' worker='' status=0
-{% if docker %}
-  container=mtls-run-export-$$-$RANDOM$RANDOM # known before there is one, so that nothing that stops the script leaves it behind
-{% endif %}
   trap clean_up EXIT
   # Each cleans up, too: in the middle of what EXIT does, it would be the end of that.
   trap 'clean_up || true; exit 130' INT
@@ -32,29 +34,29 @@ if [ "${1:-}" != --work-in ]; then
   trap 'clean_up || true; exit 129' HUP
   work=$(mktemp -d)
   set -m
-  "$BASH" "${BASH_SOURCE[1]:-$here/run.sh}" --work-in "$work" $${{ ' "$container"' if docker else '' }} &
+  "$BASH" "${BASH_SOURCE[1]:-$here/run.sh}" --work-in "$work" $$ &
   worker=$!
   set +m
   wait "$worker" || status=$?
   exit "$status"
 fi
 trap '' TTOU # `stty tostop` stops nothing
-work=$2 waiter=$3{{ " container=$4 used=false" if docker else '' }} server='' follower='' count=0 failed=0
+work=$2 waiter=$3{{ " container='' containers=0" if docker else '' }} server='' follower='' count=0 failed=0
 
 alone() { # the one that cleans up was killed: this one's parent is another
   local parent
   if [ -r "/proc/$$/stat" ]; then read -r _ _ _ parent _ <"/proc/$$/stat"; else parent=$(ps -o ppid= -p $$); fi
   [ "$((parent))" -ne "$waiter" ]
 }
-trap '! alone || { stop; rm -rf "$work"; }' EXIT
+trap '! alone || { stop;{{ " remove_containers;" if docker else '' }} rm -rf "$work"; }' EXIT
 
 stop() { # the server that there is
   [ -z "$server" ] || { kill "$server" && wait "$server"; } 2>/dev/null || true
 {% if docker %}
-  ! $used || docker rm --force --volumes "$container" >/dev/null 2>&1 || true
+  [ -z "$container" ] || docker rm --force --volumes "$container" >/dev/null 2>&1 || true
   [ -z "$follower" ] || { kill "$follower" && wait "$follower"; } 2>/dev/null || true
 {% endif %}
-  server='' follower=''{{ " used=false" if docker else '' }}
+  server='' follower=''{{ " container=''" if docker else '' }}
 }
 {% if dates %}
 
@@ -91,7 +93,9 @@ start_nginx() { # PORT inside, OPTIONS of docker run
   stop
   local inside=$1
   shift
-  used=true # from now on, even if it does not start
+  # A name of its own: the one before may not be gone yet. It is known before there is a container, so that none is left behind.
+  containers=$((containers + 1)) container=mtls-run-export-$waiter-$RANDOM$RANDOM-$containers
+  echo "$container" >>"$work/containers"
   docker run --detach --name "$container" --publish "127.0.0.1::$inside" "$@" "$image" nginx -g 'daemon off; error_log stderr notice;' >/dev/null || return 1
   true >server.log
   docker logs --follow "$container" >>server.log 2>&1 &
