@@ -16,7 +16,8 @@ clean_up() {
   local tries=20 # one that nobody reaps does not go away
   if [ -n "$worker" ]; then
     { kill -- "-$worker" && kill -CONT -- "-$worker" && wait "$worker"; } 2>/dev/null || true
-    while kill -0 -- "-$worker" 2>/dev/null && [ "$tries" -gt 0 ]; do tries=$((tries - 1)) && sleep 0.1; done
+    # Again: one that was being forked while its parent was suspended begins suspended, whatever came meanwhile.
+    while kill -CONT -- "-$worker" 2>/dev/null && [ "$tries" -gt 0 ]; do tries=$((tries - 1)) && sleep 0.1; done
     worker=''
   fi
 {% if docker %}
