@@ -86,6 +86,11 @@ class Supervisor:
         finally:
             self.forget(group)
 
+    def let_go(self) -> None:
+        """In a fork: without its copy of the pipe's end, only the lab's counts."""
+        if self._shell is not None and self._shell.stdin is not None:
+            self._shell.stdin.close()
+
     def close(self) -> None:
         """End it, and with it whatever is still watched."""
         with self._lock:
@@ -100,6 +105,7 @@ class Supervisor:
 def _of_process(process: int) -> Supervisor:
     made = Supervisor()
     atexit.register(lambda: made.close() if os.getpid() == process else None)
+    os.register_at_fork(after_in_child=made.let_go)
     return made
 
 

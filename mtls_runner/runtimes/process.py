@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -36,6 +37,7 @@ _MORE_PLACES = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 """Where servers lie; Debian leaves these out of the PATH of anyone but root."""
 _STOP_SECONDS = 3.0
 _STRAYS_ROUNDS = 5
+_LAST_WORDS_SECONDS = 1.0
 _CHUNK = 65536
 
 
@@ -154,11 +156,34 @@ class Program:
 
 
 def _chunks(process: subprocess.Popen[bytes]) -> Iterator[tuple[bytes | None, bytes | None]]:
-    if process.stdout is None:
-        return
-    with process.stdout as stream:
-        while data := os.read(stream.fileno(), _CHUNK):
-            yield data, None
+    """What it writes, until a moment after its end: what it has left behind may hold the pipe open for ever."""
+    try:
+        end = os.pidfd_open(process.pid)  # now, while its number is nobody else's
+    except (AttributeError, OSError):  # not Linux, or an old one: until nobody holds the pipe open
+        end = None
+    return _read(process, end)
+
+
+def _read(process: subprocess.Popen[bytes], end: int | None) -> Iterator[tuple[bytes | None, bytes | None]]:
+    with contextlib.ExitStack() as stack:
+        sources = select.poll()  # select() takes no descriptor above 1023
+        if end is not None:
+            stack.callback(os.close, end)
+            sources.register(end, select.POLLIN)
+        if process.stdout is None:
+            return
+        pipe = stack.enter_context(process.stdout).fileno()
+        sources.register(pipe, select.POLLIN)
+        last: Deadline | None = None
+        while True:
+            ready = dict(sources.poll(last.remaining() * 1000 if last is not None else None))
+            if end is not None and end in ready:
+                sources.unregister(end)
+                last = Deadline.after(_LAST_WORDS_SECONDS)
+            elif not ready or not (data := os.read(pipe, _CHUNK)):
+                return
+            else:
+                yield data, None
 
 
 @contextlib.contextmanager
@@ -251,7 +276,7 @@ def finish(
             finally:
                 took = time.monotonic() - began
                 _end(process, signal.SIGKILL)
-        output, errors = (_read(path, most) for path in streams)
+        output, errors = (_content(path, most) for path in streams)
     finally:
         for path in streams:
             path.unlink(missing_ok=True)
@@ -272,6 +297,6 @@ def _private(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
 
-def _read(path: Path, most: int) -> bytes:
+def _content(path: Path, most: int) -> bytes:
     with path.open("rb") as file:
         return file.read(most)

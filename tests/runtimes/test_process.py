@@ -1,5 +1,6 @@
 """Programs: started, read, ended, and gone with the lab."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -53,6 +54,8 @@ def test_what_a_program_leaves_in_the_background_ends_with_it(tmp_path: Path) ->
     groups = []
     (tmp_path / "other").mkdir()
     with start(["/bin/sh", "-c", f"{_AWAY} exit 0"], tmp_path / "other") as other:
+        # Its end is heard of though what it has left holds its output open.
+        assert other.log.wait_ended(Deadline.after(_LIMIT))
         for then in ("exit 0", "sleep 1000"):
             with start(["/bin/sh", "-c", f"{_AWAY} {then}"], tmp_path) as program:
                 groups.append(int(program.log.take(Deadline.after(_LIMIT)) or ""))
@@ -85,6 +88,32 @@ with start(["/bin/sh", "-c", {script!r}], Path({str(tmp_path)!r})) as program:
         running.wait(_LIMIT)
     assert _all_gone(group)
     assert _all_gone(away)
+
+
+@pytest.mark.parametrize("how", ["it is killed", "it exits"])
+def test_what_the_lab_has_forked_is_not_the_lab(tmp_path: Path, how: str) -> None:
+    """A fork that goes on, as a user's own program may have one, holds what its parent had open."""
+    lab = f"""
+import os, signal, sys, time
+from pathlib import Path
+from mtls_runner.runtimes.process import start
+with start(["/bin/sleep", "1000"], Path({str(tmp_path)!r})) as program:
+    fork = os.fork()
+    if fork == 0:
+        sys.stdout.close(); os.close(1); time.sleep(1000); os._exit(0)
+    print(fork, program.pid, flush=True)
+    if {how == "it is killed"}:
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+    with subprocess.Popen([sys.executable, "-c", lab], stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        fork, group = map(int, running.stdout.readline().split())
+        try:
+            assert running.wait(_LIMIT) == (-signal.SIGKILL if how == "it is killed" else 0)
+            assert _all_gone(group)
+            os.kill(fork, 0)  # it has gone on all the while
+        finally:
+            os.kill(fork, signal.SIGKILL)
 
 
 def test_programs_that_end_are_told_apart(tmp_path: Path) -> None:
