@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
 import signal
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -47,8 +51,33 @@ SLOW = (
 )
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@contextmanager
+def _one_worker(path: Path) -> Iterator[None]:
+    """Only one worker is in here: what it leaves on the disk, the next one only reads."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """In a fresh checkout each module is compiled by one worker, not by each of them."""
+    if isinstance(collector, pytest.Module):
+        with _one_worker(collector.path):
+            return (yield)
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
     """Each worker begins with slow tests, and has quick ones at the end of its queue, where others take from (worksteal)."""
+    with _one_worker(Path(__file__)):
+        yield  # Hypothesis takes constants from every module, and keeps them
     workers = int(getattr(config, "workerinput", {}).get("workercount", 1))
     begun: list[list[pytest.Item]] = [[] for _ in range(workers)]
     quick: list[pytest.Item] = []
@@ -65,10 +94,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [*ordered, *quick]
 
 
-def pytest_collection_finish() -> None:
-    """What is there now stays: three thousand tests, which the collector of garbage need not look at again and again."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What comes now stays: three thousand tests, which the collector of garbage need not look at again and again."""
+    gc.disable()
+    done = yield
     gc.collect()
     gc.freeze()
+    gc.enable()
+    return done
 
 
 @pytest.fixture(scope="session")
