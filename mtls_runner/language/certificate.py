@@ -7,12 +7,13 @@ from msgspec import Struct
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
 from pydantic_core import core_schema
 
-from mtls_runner.language.document import Plain, Value
+from mtls_runner.language.document import Value
 from mtls_runner.language.values import (
     ID_PATTERN,
     RESERVED_IDS,
     Bool,
     Id,
+    IdRef,
     Json,
     Many,
     Maybe,
@@ -22,18 +23,18 @@ from mtls_runner.language.values import (
     Strict,
     Text,
     about,
+    alone,
+    as_bool,
     bounded,
     fail,
     one_key,
-    text_value,
+    switch,
     word,
 )
 from mtls_runner.language.x509_words import (
     CIPHERS,
-    DEFECTS,
     DER,
     EXTENDED_KEY_USAGES,
-    FORMATS,
     HASHES,
     KEY_ALGORITHMS,
     KEY_USAGES,
@@ -46,7 +47,6 @@ from mtls_runner.language.x509_words import (
     alternative_name,
     constraint_name,
     key_usage,
-    revoked_short,
     usages,
 )
 from mtls_runner.model.certificate import (
@@ -126,10 +126,10 @@ PassphraseField = Annotated[Passphrase | None, Parsed(_passphrase, _PASSPHRASE_S
 class Key(Strict):
     """A private key: what it is, and how it lies on disk."""
 
-    algorithm: Annotated[KeyAlgorithm | None, word(KEY_ALGORITHMS, "a key algorithm")] = about(
+    algorithm: Annotated[KeyAlgorithm | None, word(KeyAlgorithm, "a key algorithm")] = about(
         "Algorithm and size.", "ec-p256"
     )
-    format: Annotated[KeyFormat | None, word(FORMATS, "a key format")] = about(
+    format: Annotated[KeyFormat | None, word(KeyFormat, "a key format")] = about(
         "How it lies on disk: pkcs8, or the traditional PEM that OpenSSL before 3.0 wrote.", "traditional"
     )
     cipher: Annotated[KeyCipher | None, word(CIPHERS, "a cipher for keys", hidden=frozenset({"aes256"}))] = about(
@@ -262,7 +262,7 @@ def _or_none(value: Value, handler: core_schema.ValidatorFunctionWrapHandler) ->
 def _whose(value: Value) -> str | None:
     if value is None:
         return None
-    if isinstance(value, Plain) and value.value is True:
+    if as_bool(value):
         return OF_ISSUER
     if isinstance(value, str) and ID_PATTERN.fullmatch(value) and value not in RESERVED_IDS:
         return str(value)
@@ -281,13 +281,15 @@ class AuthorityKey(Strict):
     )
 
 
-def _short(value: Value) -> Value:
-    if isinstance(value, Plain) and isinstance(value.value, bool):
-        return {} if value.value else None
-    return value
+def _by_default(value: Value) -> Value:
+    """``true`` is a mapping without keys, ``false`` is ``null``."""
+    given = as_bool(value)
+    return value if given is None else {} if given else None
 
 
-AuthorityKeyField = Annotated[AuthorityKey | Absent | None, OrNone(), Short(_short, {"type": "boolean"}, nullable=True)]
+AuthorityKeyField = Annotated[
+    AuthorityKey | Absent | None, OrNone(), Short(_by_default, {"type": "boolean"}, nullable=True)
+]
 
 
 def authority_key_identifier(model: AuthorityKey | Absent | None) -> AuthorityKeyIdentifier | None:
@@ -309,17 +311,10 @@ def named_by(model: AuthorityKey | Absent | None) -> tuple[tuple[str, str], ...]
 def _identifier(value: Value) -> bool:
     if value is None:
         return False
-    if isinstance(value, Plain) and isinstance(value.value, bool):
-        return value.value
+    given = as_bool(value)
+    if given is not None:
+        return given
     raise fail("whether the extension is there", "true, or null for no such extension")
-
-
-def _hash(value: Value) -> Value:
-    return {"hash": value} if isinstance(value, str) else value
-
-
-def _der_alone(value: Value) -> Value:
-    return {"der": value} if isinstance(value, str) else value
 
 
 _LIST_OF = {"anyOf": [{"type": ["string", "null"]}, {"type": "array", "items": {"type": "string"}}]}
@@ -328,7 +323,7 @@ Identifier = Annotated[bool | None, Parsed(_identifier, {"type": ["boolean", "nu
 
 
 #: By OID.
-OwnExtensions = Maybe[dict[Annotated[str, OID], Annotated[OwnExtension, Short(_der_alone, {"type": "string"})]]]
+OwnExtensions = Maybe[dict[Annotated[str, OID], Annotated[OwnExtension, Short(alone("der"), {"type": "string"})]]]
 
 
 def own_extensions(given: Mapping[str, OwnExtension] | None) -> tuple[Extension, ...]:
@@ -343,7 +338,7 @@ class CertificateSettings(Strict):
         "Algorithm and size, or a longer form; beside `certificate:` an own key's file.", "rsa-2048", {"same_as": "ca"}
     )
     days: Annotated[int | None, bounded(1, 365_000)] = about("How long it is valid, from `not_before`.", 365)
-    signature: Annotated[Signature | None, Short(_hash, {"enum": list(HASHES)})] = about(
+    signature: Annotated[Signature | None, Short(alone("hash"), {"enum": list(HASHES)})] = about(
         "How its issuer signs it.", "sha384", {"pss": True}
     )
 
@@ -355,7 +350,7 @@ class Certificate(CertificateSettings):
     subject: Annotated[str | None, SUBJECT] = about(
         "Its name, RFC 4514 text; CN=<its id> by default.", "CN=client,O=Lab"
     )
-    issuer: Annotated[str | None, Parsed(text_value, {"type": "string"})] = about(
+    issuer: Maybe[IdRef] = about(
         "The id of the certificate that signs it, or self. A leaf's is the only authority by default; an authority's, self.",
         "intermediate",
     )
@@ -392,12 +387,12 @@ class Certificate(CertificateSettings):
     extensions: OwnExtensions = about(
         "More extensions, by OID.", {"1.3.6.1.4.1.55555.1": {"der": "05 00", "critical": True}}
     )
-    defects: Many[Annotated[Defect, word(DEFECTS, "a defect")]] = about(
+    defects: Many[Annotated[Defect, word(Defect, "a defect")]] = about(
         "What is wrong with it, on purpose.", "corrupted-signature"
     )
-    revoked: Annotated[Revoked | None, Short(revoked_short, {"type": ["string", "boolean", "null"]}, nullable=True)] = (
-        about("That its issuer has withdrawn it: true, the reason, or reason and date.", "keyCompromise")
-    )
+    revoked: Annotated[
+        Revoked | None, Short(switch("reason"), {"type": ["string", "boolean", "null"]}, nullable=True)
+    ] = about("That its issuer has withdrawn it: true, the reason, or reason and date.", "keyCompromise")
     ocsp: Many[ResponderRef] = about(
         "The OCSP responder that it names (authorityInfoAccess): an id of `responders`, or a URI.", "ocsp"
     )

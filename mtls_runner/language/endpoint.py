@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 from msgspec import Struct
 
 from mtls_runner.language.certificate import PassphraseField
-from mtls_runner.language.document import Plain, Value
+from mtls_runner.language.document import Value
 from mtls_runner.language.expectation import RefusalField, ServerExpect
 from mtls_runner.language.shared_words import (
     BACKEND_HERE,
-    CHECKS,
-    CLIENT_AUTH,
     RUNTIME,
     TOOL_HERE,
+    ChainPart,
+    ClientAuthMode,
     InPlace,
     Options,
     Path,
@@ -21,11 +21,11 @@ from mtls_runner.language.shared_words import (
     ResponseModel,
     Stapling,
     Tls,
-    stapling_short,
 )
 from mtls_runner.language.values import (
     Bool,
     Id,
+    IdRef,
     Many,
     Maybe,
     Parsed,
@@ -34,6 +34,7 @@ from mtls_runner.language.values import (
     Some,
     Strict,
     about,
+    as_bool,
     bounded,
     derived,
     fail,
@@ -41,13 +42,13 @@ from mtls_runner.language.values import (
     matching,
     one_key,
     separated,
+    switch,
     text_value,
     word,
 )
 from mtls_runner.language.x509_words import ResponderRef
-from mtls_runner.model.endpoint import Address, ChainKind, ChainSpec, ClientAuth, ProxyProtocol
+from mtls_runner.model.endpoint import Address, ChainKind, ChainSpec, ProxyProtocol
 from mtls_runner.model.names import ascii_host
-from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.traits import ClientProtocol, Runtime
 
 __all__ = [
@@ -122,7 +123,6 @@ def _optional_id(value: Value) -> str | None:
 
 
 HostName = Annotated[str, Parsed(_host_name, {"type": "string"})]
-IdRef = Annotated[str, Parsed(text_value, {"type": "string"})]
 AddressField = Annotated[Address | None, Parsed(_address, _ADDRESS_SCHEMA)]
 ChainField = Annotated[ChainSpec | None, Parsed(_chain, _CHAIN_SCHEMA)]
 
@@ -152,7 +152,7 @@ class _Endpoint(Strict):
     signature_algorithms: Names = about("Signature algorithms, under OpenSSL's names.", "ECDSA+SHA256")
     security_level: Annotated[int | None, bounded(0, 5)] = about("OpenSSL's security level; 2 by default.", 0)
     alpn: Many[Protocol] = about("ALPN protocol names in order of preference.", ["http/1.1"])
-    crl_check: Annotated[RevocationCheck | None, word(CHECKS, "a part of a chain")] = about(
+    crl_check: Maybe[ChainPart] = about(
         "Which certificates of the other end's chain must not be on a CRL: none, leaf, or chain; chain where `crl` is given.",
         "leaf",
     )
@@ -237,7 +237,7 @@ class ServerSettings(_Endpoint):
     runtime: Annotated[Runtime | None, RUNTIME] = about(
         "How its program is run, where the backend has a choice: process (of this machine) or container.", "process"
     )
-    client_auth: Annotated[ClientAuth | None, word(CLIENT_AUTH, "a mode of client_auth")] = about(
+    client_auth: Maybe[ClientAuthMode] = about(
         "Whether it asks for a client certificate and demands one; required by default.", "optional"
     )
     verify_depth: Annotated[int | None, bounded(0, 100)] = about(
@@ -264,13 +264,13 @@ class _LoneServer(ServerSettings):
     crl: Many[IdRef] = about(
         "CRLs that client certificates are looked up in: an authority's own, by its id, or others of `crls`.", ["ca"]
     )
-    ocsp: Annotated[RevocationCheck | None, word(CHECKS, "a part of a chain")] = about(
+    ocsp: Maybe[ChainPart] = about(
         "Which certificates of a client's chain it asks OCSP responders about: none, leaf, or chain.", "leaf"
     )
     ocsp_responder: Maybe[ResponderRef] = about("Whom it asks; the one that each certificate names by default.", "ocsp")
     ocsp_cache: Maybe[Bool] = about("Whether it remembers what they said.", True)
     stapling: Annotated[
-        Stapling | None, Short(stapling_short, {"type": ["string", "boolean", "null"]}, nullable=True)
+        Stapling | None, Short(switch("responder"), {"type": ["string", "boolean", "null"]}, nullable=True)
     ] = about("Whether it sends an OCSP response with its certificate, and where it has it from.", True, "ocsp")
     advertise: Many[IdRef] = about(
         "Whose names it sends as acceptable authorities; those of `trust` by default.", ["ca"]
@@ -378,10 +378,6 @@ class ClientSettings(_Endpoint):
     repeat: Annotated[int | None, bounded(1, 1000)] = about("Connections, one after the other; all must end alike.", 3)
 
 
-_PROXY_PROTOCOLS = {version.value: version for version in ProxyProtocol}
-_CLIENT_PROTOCOLS = {protocol.value: protocol for protocol in ClientProtocol}
-
-
 def _octets(value: Value) -> bytes:
     if isinstance(value, dict) and list(value) == ["hex"]:
         try:
@@ -406,8 +402,9 @@ _OCTETS_SCHEMA = {
 
 
 def _location(value: Value) -> tuple[tuple[str, str], ...] | None:
-    if isinstance(value, Plain) and isinstance(value.value, bool):
-        return () if value.value else None
+    followed = as_bool(value)
+    if followed is not None:
+        return () if followed else None
     if isinstance(value, dict) and value:
         return tuple((_host_name(name), text_value(server)) for name, server in value.items())
     raise fail("this is not a way to follow redirects", "true, or {shop.example: the id of a server}")
@@ -438,7 +435,7 @@ class ClientDescription(ClientSettings):
     cert_status: Maybe[Bool] = about(
         "As curl --cert-status: asks for a stapled OCSP response, and refuses a server without a good one.", True
     )
-    proxy_protocol: Annotated[ProxyProtocol | None, word(_PROXY_PROTOCOLS, "a version of the PROXY protocol")] = about(
+    proxy_protocol: Annotated[ProxyProtocol | None, word(ProxyProtocol, "a version of the PROXY protocol")] = about(
         "What it sends first, as a proxy before the server would (curl: v1 only, --haproxy-protocol).", "v2"
     )
     connect: AddressField = about("Where to connect; the server's own address by default.", "127.0.0.1:9")
@@ -447,7 +444,7 @@ class ClientDescription(ClientSettings):
         True,
         {"shop.example": "shop"},
     )
-    protocol: Annotated[ClientProtocol | None, word(_CLIENT_PROTOCOLS, "a protocol that clients speak")] = about(
+    protocol: Annotated[ClientProtocol | None, word(ClientProtocol, "a protocol that clients speak")] = about(
         "What it speaks: https by default, http, or bytes of your own (`send`, `until`) within TLS (tls) or without (tcp).",
         "tcp",
     )

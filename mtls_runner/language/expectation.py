@@ -2,8 +2,8 @@
 
 import re
 import warnings
-from collections.abc import Callable, Collection, Mapping
-from typing import Annotated, ClassVar
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Annotated, ClassVar, TypeVar
 
 from pydantic import AfterValidator, Field
 from yaml.nodes import MappingNode, Node, ScalarNode
@@ -13,7 +13,6 @@ from mtls_runner.language.document import Plain, Value
 from mtls_runner.language.shared_words import BACKEND, RUNTIME, TOOL, Tls
 from mtls_runner.language.values import (
     Bool,
-    Json,
     Many,
     Maybe,
     OneOrMore,
@@ -23,8 +22,10 @@ from mtls_runner.language.values import (
     Strict,
     Token,
     about,
+    as_bool,
+    bool_value,
     fail,
-    found,
+    int_value,
     text_value,
     word,
 )
@@ -60,10 +61,6 @@ def short_outcome(node: Node) -> tuple[Node, Node] | None:
     return None
 
 
-_REASONS: Mapping[str, str] = {reason.value: reason.value for reason in Reason}
-_ALERTS = {name: name for name in ALERTS.values()}
-_VERSIONS = {version.value: version.value for version in TlsVersion}
-_ENDS = {"client": "client", "server": "server"}
 _TOOL_VERSION = re.compile(
     r"\s*(==|!=|>=|<=|>|<)\s*[0-9]+(\.[0-9]+)*(\s*,\s*(==|!=|>=|<=|>|<)\s*[0-9]+(\.[0-9]+)*)*\s*"
 )
@@ -123,11 +120,10 @@ def _whole(low: int, high: int, what: str) -> Parsed:
     def parse(value: Value) -> Matcher:
         if value is None:
             return _NULL
-        if not isinstance(value, Plain) or type(value.value) is not int:
-            raise fail(f"a whole number is expected here, not {found(value)}", "a whole number, without quotes")
-        if not low <= value.value <= high:
+        number = int_value(value)
+        if not low <= number <= high:
             raise fail(f"this is no {what}", f"{low} to {high}")
-        return _equals(value.value)
+        return _equals(number)
 
     return Parsed(parse, {"type": ["integer", "null"], "minimum": low, "maximum": high})
 
@@ -141,26 +137,23 @@ def _verified(value: Value) -> Matcher:
     return matcher
 
 
-def _named(table: Mapping[str, str], noun: str, *, nullable: bool = False) -> Callable[[Value], Matcher]:
-    matchers = {name: _equals(value) for name, value in table.items()}
+def _named(words: Iterable[str], noun: str, *, nullable: bool = False) -> Parsed:
+    """One of these words; ``nullable``: or nothing, which is a value of its own."""
+    matchers = {str(each): _equals(str(each)) for each in words}
 
     def parse(value: Value) -> Matcher:
         if nullable and value is None:
             return _NULL
         known = matchers.get(value) if isinstance(value, str) else None
         if known is None:
-            raise fail(f"this is not {noun}", choices=table)
+            raise fail(f"this is not {noun}", choices=matchers)
         return known
 
-    return parse
+    return Parsed(parse, {"enum": [*matchers, None] if nullable else list(matchers)})
 
 
 def _flag(value: Value) -> Matcher:
-    if value is None:
-        return _NULL
-    if isinstance(value, Plain) and isinstance(value.value, bool):
-        return _equals(value.value)
-    raise fail(f"true or false is expected here, not {found(value)}", "true or false, without quotes")
+    return _NULL if value is None else _equals(bool_value(value))
 
 
 def _version_range(value: Value) -> str:
@@ -211,34 +204,24 @@ _TEXT_SCHEMA = {
 _LIST_SCHEMA = {"anyOf": [*_TEXT_SCHEMA["anyOf"], {"type": "array", "items": {"type": "string"}}]}
 
 
-def _named_schema(table: Mapping[str, object], *, nullable: bool = False) -> Json:
-    return {"enum": [*table, None] if nullable else list(table)}
+T = TypeVar("T")
+_Any = Annotated[list[T] | None, OneOrMore(null=True, empty=False)]
+"""One of several that will do, of which nothing (``null``) can be one."""
 
-
-_OUTCOMES = {name: name for name in CASE_OUTCOMES}
-_OUTCOME = Parsed(_named(_OUTCOMES, "an outcome"), _named_schema(_OUTCOMES))
-_REASON = Parsed(_named(_REASONS, "a reason", nullable=True), _named_schema(_REASONS, nullable=True))
-_ALERT = Parsed(_named(_ALERTS, "an alert of RFC 8446", nullable=True), _named_schema(_ALERTS, nullable=True))
-_END = Parsed(_named(_ENDS, "an end", nullable=True), _named_schema(_ENDS, nullable=True))
-_VERSION = Parsed(_named(_VERSIONS, "a TLS version", nullable=True), _named_schema(_VERSIONS, nullable=True))
-
-Outcomes = Annotated[list[Annotated[Matcher, _OUTCOME]] | None, OneOrMore(empty=False)]
-Reasons = Annotated[list[Annotated[Matcher, _REASON]] | None, OneOrMore(null=True, empty=False)]
-Alerts = Annotated[list[Annotated[Matcher, _ALERT]] | None, OneOrMore(null=True, empty=False)]
-Ends = Annotated[list[Annotated[Matcher, _END]] | None, OneOrMore(null=True, empty=False)]
-Versions = Annotated[list[Annotated[Matcher, _VERSION]] | None, OneOrMore(null=True, empty=False)]
-Statuses = Annotated[
-    list[Annotated[Matcher, _whole(100, 999, "HTTP status")]] | None, OneOrMore(null=True, empty=False)
-]
-Exits = Annotated[list[Annotated[Matcher, _whole(0, 255, "exit code")]] | None, OneOrMore(null=True, empty=False)]
-Codes = Annotated[
-    list[Annotated[Matcher, _whole(0, 255, "verify code of OpenSSL's")]] | None, OneOrMore(null=True, empty=False)
-]
-Verified = Annotated[
-    list[Annotated[Matcher, Parsed(_verified, _TEXT_SCHEMA)]] | None, OneOrMore(null=True, empty=False)
-]
-_Texts = Annotated[list[Annotated[Matcher, Parsed(_text, _TEXT_SCHEMA)]], OneOrMore(null=True, empty=False)]
-Texts = Annotated[list[Annotated[Matcher, Parsed(_text, _TEXT_SCHEMA)]] | None, OneOrMore(null=True, empty=False)]
+Outcomes = Some[Annotated[Matcher, _named(CASE_OUTCOMES, "an outcome")]]
+Reasons = _Any[Annotated[Matcher, _named(Reason, "a reason", nullable=True)]]
+Alerts = _Any[Annotated[Matcher, _named(ALERTS.values(), "an alert of RFC 8446", nullable=True)]]
+Ends = _Any[Annotated[Matcher, _named(("client", "server"), "an end", nullable=True)]]
+Versions = _Any[Annotated[Matcher, _named(TlsVersion, "a TLS version", nullable=True)]]
+Statuses = _Any[Annotated[Matcher, _whole(100, 999, "HTTP status")]]
+Redirects = _Any[Annotated[Matcher, _whole(0, 50, "number of redirects that are followed")]]
+Exits = _Any[Annotated[Matcher, _whole(0, 255, "exit code")]]
+Codes = _Any[Annotated[Matcher, _whole(0, 255, "verify code of OpenSSL's")]]
+Verified = _Any[Annotated[Matcher, Parsed(_verified, _TEXT_SCHEMA)]]
+_Text = Annotated[Matcher, Parsed(_text, _TEXT_SCHEMA)]
+_Texts = Annotated[list[_Text], OneOrMore(null=True, empty=False)]
+Texts = _Any[_Text]
+VersionRange = Maybe[Annotated[str, Parsed(_version_range, {"type": "string"})]]
 Flag = Annotated[Matcher | None, Parsed(_flag, {"type": ["boolean", "null"]})]
 HeaderTexts = Maybe[Annotated[dict[Token, _Texts], AfterValidator(_some)]]
 Listed = Annotated[tuple[Matcher, ...] | None, Parsed(_listed(Match.EQUALS), _LIST_SCHEMA)]
@@ -300,10 +283,7 @@ class Checks(Strict):
     received: Texts = about(
         "What a client that speaks tls or tcp got to read, UTF-8.", "+PONG\r\n", {"contains": "220 "}
     )
-    redirects: Annotated[
-        list[Annotated[Matcher, _whole(0, 50, "number of redirects that are followed")]] | None,
-        OneOrMore(null=True, empty=False),
-    ] = about("How many redirects were followed.", 1)
+    redirects: Redirects = about("How many redirects were followed.", 1)
     body_sent: Flag = about(
         "Whether all of the request's body went out: a server may answer, or refuse, before it has it.", False
     )
@@ -347,20 +327,16 @@ class When(Strict):
 
     backend: Some[Annotated[str, BACKEND]] = about("On these backends.", "nginx")
     tool: Some[Annotated[str, TOOL]] = about("With these clients.", "curl")
-    tool_version: Annotated[str | None, Parsed(_version_range, {"type": "string"})] = about(
-        "With these versions of the client.", ">=8.16"
-    )
-    backend_version: Annotated[str | None, Parsed(_version_range, {"type": "string"})] = about(
+    tool_version: VersionRange = about("With these versions of the client.", ">=8.16")
+    backend_version: VersionRange = about(
         "With these versions of the server's program; of the embedded server, its OpenSSL's.", ">=1.27.2"
     )
-    library_version: Annotated[str | None, Parsed(_version_range, {"type": "string"})] = about(
-        "With these versions of the server's TLS library, where it tells.", ">=3.5"
-    )
-    tool_library_version: Annotated[str | None, Parsed(_version_range, {"type": "string"})] = about(
+    library_version: VersionRange = about("With these versions of the server's TLS library, where it tells.", ">=3.5")
+    tool_library_version: VersionRange = about(
         "With these versions of the client's TLS library, where it tells.", ">=3.5"
     )
     tls: Some[Tls] = about("In cases that are planned to speak this version.", "TLSv1.2")
-    library: Some[Annotated[str, word({name: name for name in LIBRARIES}, "a TLS library")]] = about(
+    library: Some[Annotated[str, word(LIBRARIES, "a TLS library")]] = about(
         "Where the server's TLS library is one of these: openssl (python and nginx, too), boringssl, go, …", "openssl"
     )
     runtime: Some[Annotated[Runtime, RUNTIME]] = about("Where the server is run so: process or container.", "process")
@@ -425,7 +401,7 @@ def _refusal_forms(value: Value) -> Value:
         raise fail("this is no way to refuse", choices=("closed",))
     if isinstance(value, dict):
         closed = value.get("closed")
-        silent = isinstance(closed, Plain) and closed.value is True
+        silent = as_bool(closed) is True
         if silent and len(value) > 1:
             raise fail("a server that closes without an answer has none to look at", "closed, or {status: …}")
         if not silent and not set(value) - {"closed"}:

@@ -1,6 +1,5 @@
 """What a scenario file and lab.yaml may hold: cases, their steps, defaults, and all the rest by its own module."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 from msgspec import Struct
@@ -13,6 +12,7 @@ from mtls_runner.language.expectation import ExpectField, ServerChecks
 from mtls_runner.language.shared_words import ContainerOptions
 from mtls_runner.language.values import (
     Id,
+    IdRef,
     Many,
     Maybe,
     Parsed,
@@ -21,6 +21,8 @@ from mtls_runner.language.values import (
     Strict,
     Text,
     about,
+    alone,
+    as_bool,
     bounded,
     fail,
     found,
@@ -60,10 +62,6 @@ def _client_short(value: Value) -> Value:
     return {"certificate": value} if isinstance(value, str) or value is None else value
 
 
-def _server_short(value: Value) -> Value:
-    return {"like": value} if isinstance(value, str) else value
-
-
 def _matrix(value: Value) -> dict[str, list[Value]]:
     if not isinstance(value, dict):
         raise fail(f"a mapping of axes is expected here, not {found(value)}", "client.tls: [TLSv1.2, TLSv1.3]")
@@ -79,15 +77,18 @@ def _connect_short(value: Value) -> Value:
 
 
 def _reload_short(value: Value) -> Value:
-    return {} if isinstance(value, Plain) and value.value is True else value
+    return {} if as_bool(value) else value
 
 
 def _earlier(value: Value) -> str | bool:
-    if isinstance(value, Plain) and value.value is True:
+    if as_bool(value):
         return True
     if isinstance(value, Plain):
         raise fail("this is no earlier step", "true for the last one that connects, or the name of an earlier step")
     return text_value(value)
+
+
+Earlier = Annotated[str | bool, Parsed(_earlier, {"anyOf": [{"const": True}, {"type": "string"}]})]
 
 
 def _step_short(value: Value) -> Value:
@@ -96,7 +97,7 @@ def _step_short(value: Value) -> Value:
 
 
 def _restart(value: Value) -> bool:
-    if isinstance(value, Plain) and value.value is True:
+    if as_bool(value):
         return True
     raise fail("this is nothing to do", "restart: true")
 
@@ -137,10 +138,10 @@ class StepModel(Strict):
         {"server_name": "shop.example.com"},
         "other",
     )
-    resume: Annotated[str | bool | None, Parsed(_earlier, {"anyOf": [{"const": True}, {"type": "string"}]})] = about(
+    resume: Maybe[Earlier] = about(
         "The connection offers the session of the last one before it, or of the step of that name.", True, "first"
     )
-    reuse: Annotated[str | bool | None, Parsed(_earlier, {"anyOf": [{"const": True}, {"type": "string"}]})] = about(
+    reuse: Maybe[Earlier] = about(
         "No new connection, but another request on the last one before it, or on that of the step of that name.",
         True,
         "first",
@@ -176,7 +177,7 @@ class CaseModel(Strict):
     name: Annotated[str, Parsed(_case_name, {"type": ["string", "number", "boolean"]})] = Field(
         description="Its name, once in the file.", examples=["without a client certificate"]
     )
-    server: Annotated[ServerDescription | None, Short(_server_short, {"type": "string"})] = about(
+    server: Annotated[ServerDescription | None, Short(alone("like"), {"type": "string"})] = about(
         "The id of the server it connects to, where there are several; or what differs from it.",
         "strict",
         {"client_auth": "optional"},
@@ -196,15 +197,8 @@ class CaseModel(Strict):
     matrix: Matrix = about("Takes the place of the file's matrix.", {"client.tool": ["python", "curl"]})
 
 
-_CRL_DEFECTS: Mapping[str, Defect] = {
-    defect.value: defect
-    for defect in (Defect.WRONG_SIGNATURE_KEY, Defect.CORRUPTED_SIGNATURE, Defect.WRONG_ISSUER_NAME)
-}
-_ANSWERS: Mapping[str, OcspAnswer] = {answer.value: answer for answer in OcspAnswer}
-_SCOPES: Mapping[str, CrlScope] = {scope.value: scope for scope in CrlScope}
-_OCSP_DEFECTS: Mapping[str, Defect] = {
-    defect.value: defect for defect in (Defect.WRONG_SIGNATURE_KEY, Defect.CORRUPTED_SIGNATURE)
-}
+_OCSP_DEFECTS = (Defect.WRONG_SIGNATURE_KEY, Defect.CORRUPTED_SIGNATURE)
+_CRL_DEFECTS = (*_OCSP_DEFECTS, Defect.WRONG_ISSUER_NAME)
 #: The container's own loopback, where nobody else's configuration listens.
 _SOMEBODY, _NOBODY = "127.0.67.1:8888", "127.0.67.2:8888"
 
@@ -215,14 +209,14 @@ class Crl(Strict):
     issuer: Maybe[Id] = about("The authority that signs it; the one it is called after, or the only one.", "ca")
     this_update: Annotated[Moment | None, MOMENT] = about("When it was made; an hour ago by default.", "+1d")
     next_update: Annotated[Moment | None, MOMENT] = about("When the next one is due; in a week by default.", "-1h")
-    revoked: Many[Annotated[str, Parsed(text_value, {"type": "string"})]] = about(
+    revoked: Many[IdRef] = about(
         "Ids of what is on it; by default what the authority issued and is `revoked`. [] for nothing.", ["client"]
     )
     number: Annotated[int | None, bounded(0)] = about("Its number (RFC 5280 §5.2.3); 1 by default.", 7)
     delta_of: Annotated[int | None, bounded(0)] = about(
         "The number of the list that it adds to, which makes it a delta CRL (RFC 5280 §5.2.4).", 1
     )
-    only_contains: Annotated[CrlScope | None, word(_SCOPES, "a scope of a CRL")] = about(
+    only_contains: Annotated[CrlScope | None, word(CrlScope, "a scope of a CRL")] = about(
         "What it is about, in an issuingDistributionPoint (RFC 5280 §5.2.5); everything by default.", "user"
     )
     authority_key_identifier: AuthorityKeyField = about(
@@ -238,7 +232,7 @@ class Crl(Strict):
 class Responder(Strict):
     """An OCSP responder of the lab's own."""
 
-    answer: Many[Annotated[OcspAnswer, word(_ANSWERS, "an answer of a responder")]] = about(
+    answer: Many[Annotated[OcspAnswer, word(OcspAnswer, "an answer of a responder")]] = about(
         "What it answers; a list: to the first request, the second, …, the last one to all that follow. truth by default.",
         "good",
         ["good", "revoked"],

@@ -8,7 +8,7 @@ another backend's in a matrix.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import import_module
 from typing import Annotated, Any
@@ -56,12 +56,12 @@ from mtls_runner.registry import Registry, Table, registry
 __all__ = [
     "BACKEND",
     "BACKEND_HERE",
-    "CHECKS",
-    "CLIENT_AUTH",
     "RUNTIME",
     "TOOL",
     "TOOL_HERE",
+    "ChainPart",
     "ContainerOptions",
+    "ClientAuthMode",
     "InPlace",
     "Lazily",
     "Options",
@@ -74,10 +74,7 @@ __all__ = [
     "chosen",
     "described",
     "options_model",
-    "stapling_short",
 ]
-
-_TLS_VERSIONS: Mapping[str, TlsVersion] = {version.value: version for version in TlsVersion}
 
 
 class Registered(Struct, frozen=True, eq=False):
@@ -108,8 +105,10 @@ class Registered(Struct, frozen=True, eq=False):
 
 BACKEND = Registered("a backend", lambda known: known.backends)
 TOOL = Registered("a tool", lambda known: known.clients)
-RUNTIME = word({runtime.value: runtime for runtime in (Runtime.PROCESS, Runtime.CONTAINER)}, "a runtime")
-Tls = Annotated[TlsVersion, word(_TLS_VERSIONS, "a TLS version")]
+RUNTIME = word((Runtime.PROCESS, Runtime.CONTAINER), "a runtime")
+Tls = Annotated[TlsVersion, word(TlsVersion, "a TLS version")]
+ClientAuthMode = Annotated[ClientAuth, word(ClientAuth, "a mode of client_auth")]
+ChainPart = Annotated[RevocationCheck, word(RevocationCheck, "a part of a chain")]
 
 
 def described(sentence: str) -> str:
@@ -130,7 +129,7 @@ def _told(table: Table[Any]) -> str:
     return ", ".join([*said, *(name for name in table if name in table.declared)])
 
 
-_BY_PATH = {mode.value: mode for mode in (ClientAuth.OPTIONAL, ClientAuth.REQUIRED)}
+_BY_PATH = (ClientAuth.OPTIONAL, ClientAuth.REQUIRED)
 _PATH = matching(
     r"/[\x21-\x7e]*",
     "this is not a path",
@@ -346,20 +345,9 @@ def chosen(given: BaseModel | None, shared: BaseModel | None, traits: BackendTra
                 break
 
 
-CLIENT_AUTH: Mapping[str, ClientAuth] = {mode.value: mode for mode in ClientAuth}
-CHECKS: Mapping[str, RevocationCheck] = {check.value: check for check in RevocationCheck}
-
-
 class Stapling(Strict):
     """That a server sends an OCSP response with its certificate."""
 
     responder: Maybe[ResponderRef] = about("Whom it asks; the one that its certificate names by default.", "ocsp")
     file: Maybe[Id] = about("The responder whose answer it has as a file; it asks nobody then.", "ocsp")
     verify: Maybe[Bool] = about("nginx's ssl_stapling_verify: whether it looks at what it is going to send.", True)
-
-
-def stapling_short(value: Value) -> Value:
-    """``true``, ``false`` (as ``null``), or the responder alone."""
-    if isinstance(value, Plain) and isinstance(value.value, bool):
-        return {} if value.value else None
-    return {"responder": value} if isinstance(value, str) else value

@@ -26,6 +26,7 @@ __all__ = [
     "Bool",
     "Given",
     "Id",
+    "IdRef",
     "Int",
     "Json",
     "Many",
@@ -39,17 +40,22 @@ __all__ = [
     "Text",
     "Token",
     "about",
+    "alone",
+    "as_bool",
+    "bool_value",
     "bounded",
     "by_name",
     "defaults_of",
     "derived",
     "fail",
     "found",
+    "int_value",
     "keys_of",
     "matching",
     "one_key",
     "over",
     "separated",
+    "switch",
     "text_value",
     "within",
     "without",
@@ -90,7 +96,7 @@ def found(value: object) -> str:
     if value is None:
         return "nothing"
     if isinstance(value, Plain):
-        return "true or false" if isinstance(value.value, bool) else "a number"
+        return "a number" if as_bool(value) is None else "true or false"
     if isinstance(value, str):
         return "text"
     return "a list" if isinstance(value, list) else "a mapping"
@@ -109,6 +115,23 @@ class Parsed(Struct, frozen=True, eq=False):
     def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> Json:
         """What an author may write."""
         return dict(self.schema)
+
+
+def alone(key: str) -> Callable[[Value], Value]:
+    """For :class:`Short`: a text alone is the value of ``key``."""
+    return lambda value: {key: value} if isinstance(value, str) else value
+
+
+def switch(key: str) -> Callable[[Value], Value]:
+    """For :class:`Short`: ``true`` is a mapping without keys, ``false`` is ``null``, a text alone is the value of ``key``."""
+
+    def expand(value: Value) -> Value:
+        given = as_bool(value)
+        if given is not None:
+            return {} if given else None
+        return {key: value} if isinstance(value, str) else value
+
+    return expand
 
 
 def _without_none(source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
@@ -189,7 +212,8 @@ def text_value(value: Value) -> str:
     raise fail(f"text is expected here, not {found(value)}", "text")
 
 
-def _int(value: Value) -> int:
+def int_value(value: Value) -> int:
+    """A whole number, not in quotes."""
     if isinstance(value, Plain) and type(value.value) is int:
         return value.value
     raise fail(f"a whole number is expected here, not {found(value)}", "a whole number, without quotes")
@@ -200,7 +224,7 @@ def bounded(low: int, high: int | None = None) -> Parsed:
     limit = f"{low} or more" if high is None else f"{low} to {high}"
 
     def parse(value: Value) -> int:
-        number = _int(value)
+        number = int_value(value)
         if number < low or (high is not None and number > high):
             raise fail("this number is out of range", limit)
         return number
@@ -208,9 +232,16 @@ def bounded(low: int, high: int | None = None) -> Parsed:
     return Parsed(parse, {"type": "integer", "minimum": low} | ({} if high is None else {"maximum": high}))
 
 
-def _bool(value: Value) -> bool:
-    if isinstance(value, Plain) and isinstance(value.value, bool):
-        return value.value
+def as_bool(value: object) -> bool | None:
+    """``true`` or ``false``, not in quotes; ``None``: it is neither."""
+    return value.value if isinstance(value, Plain) and isinstance(value.value, bool) else None
+
+
+def bool_value(value: Value) -> bool:
+    """``true`` or ``false``, not in quotes."""
+    given = as_bool(value)
+    if given is not None:
+        return given
     raise fail(f"true or false is expected here, not {found(value)}", "true or false, without quotes")
 
 
@@ -256,8 +287,12 @@ def matching(pattern: str, message: str, expected: str, schema: Json | None = No
     return Parsed(parse, schema or {"type": "string"})
 
 
-def word(table: Mapping[str, object], noun: str, *, hidden: frozenset[str] = frozenset()) -> Parsed:
-    """One of a table's words; ``hidden`` ones are synonyms that are not offered."""
+def word(words: Iterable[str], noun: str, *, hidden: frozenset[str] = frozenset()) -> Parsed:
+    """One of these words: of an enum, of names, or of a mapping from words to what they stand for.
+
+    ``hidden`` ones are synonyms that are not offered.
+    """
+    table: Mapping[str, object] = words if isinstance(words, Mapping) else {str(each): each for each in words}
     shown = [name for name in table if name not in hidden]
 
     def parse(value: Value) -> object:
@@ -271,11 +306,13 @@ def word(table: Mapping[str, object], noun: str, *, hidden: frozenset[str] = fro
 
 #: A free text, such as a body: numbers and booleans stay as typed.
 Text = Annotated[str, Parsed(text_value, {"type": ["string", "number", "boolean"]})]
-Int = Annotated[int, Parsed(_int, {"type": "integer"})]
-Bool = Annotated[bool, Parsed(_bool, {"type": "boolean"})]
+Int = Annotated[int, Parsed(int_value, {"type": "integer"})]
+Bool = Annotated[bool, Parsed(bool_value, {"type": "boolean"})]
 Seconds = Annotated[float, Parsed(_seconds, {"type": "number", "exclusiveMinimum": 0, "maximum": 3600})]
 Id = Annotated[str, Parsed(_id, {"type": "string", "pattern": f"^{ID_PATTERN.pattern}$"})]
 Token = Annotated[str, Parsed(_token, {"type": "string"})]
+#: The id of something in the file, which is looked up later.
+IdRef = Annotated[str, Parsed(text_value, {"type": "string"})]
 
 
 #: An optional key; what it is given must not be empty.

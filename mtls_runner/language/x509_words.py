@@ -7,18 +7,25 @@ from datetime import MAXYEAR, UTC, datetime, timedelta
 from typing import Annotated
 
 from mtls_runner.language.document import Plain, Value
-from mtls_runner.language.values import Json, Parsed, Strict, about, fail, text_value, word
-from mtls_runner.model.certificate import Defect, KeyAlgorithm, KeyCipher, KeyFormat, Moment
+from mtls_runner.language.values import (
+    IdRef,
+    Json,
+    Parsed,
+    Strict,
+    about,
+    fail,
+    text_value,
+    word,
+)
+from mtls_runner.model.certificate import KeyAlgorithm, KeyCipher, Moment
 from mtls_runner.model.names import ascii_host, ascii_uri, is_address, parse
 from mtls_runner.model.revocation import RevocationReason
 
 __all__ = [
     "CIPHERS",
-    "DEFECTS",
     "DER",
     "EXTENDED_KEY_USAGES",
     "FIRST_MOMENT",
-    "FORMATS",
     "HASHES",
     "KEY_ALGORITHMS",
     "KEY_USAGES",
@@ -31,20 +38,17 @@ __all__ = [
     "Revoked",
     "alternative_name",
     "constraint_name",
-    "revoked_short",
     "usages",
 ]
 
-KEY_ALGORITHMS: Mapping[str, KeyAlgorithm] = {algorithm.value: algorithm for algorithm in KeyAlgorithm}
-FORMATS: Mapping[str, KeyFormat] = {form.value: form for form in KeyFormat}
+KEY_ALGORITHMS = tuple(algorithm.value for algorithm in KeyAlgorithm)
 #: OpenSSL's own names and their synonyms (``openssl list -cipher-algorithms``).
 CIPHERS: Mapping[str, KeyCipher] = {
     **{cipher.value: cipher for cipher in KeyCipher},
     "des3": KeyCipher.DES_EDE3_CBC,
     "aes256": KeyCipher.AES_256_CBC,
 }
-DEFECTS: Mapping[str, Defect] = {defect.value: defect for defect in Defect}
-HASHES: Mapping[str, str] = {name: name for name in ("sha256", "sha384", "sha512", "sha1", "md5")}
+HASHES = ("sha256", "sha384", "sha512", "sha1", "md5")
 
 #: RFC 5280 §4.2.1.3.
 KEY_USAGES = (
@@ -270,15 +274,14 @@ DER = Parsed(_der, dict(_TEXT_OR_NUMBER))
 MOMENT = Parsed(_moment, _MOMENT_SCHEMA)
 
 
-_REASONS: Mapping[str, RevocationReason] = {reason.value: reason for reason in RevocationReason}
 #: A responder by id, or any URI in its place.
-ResponderRef = Annotated[str, Parsed(text_value, {"type": "string"})]
+ResponderRef = IdRef
 
 
 class Revoked(Strict):
     """That a certificate's issuer has withdrawn it."""
 
-    reason: Annotated[RevocationReason | None, word(_REASONS, "a reason to revoke")] = about(
+    reason: Annotated[RevocationReason | None, word(RevocationReason, "a reason to revoke")] = about(
         "RFC 5280's CRLReason; unspecified by default.", "keyCompromise"
     )
     date: Annotated[Moment | None, MOMENT] = about("Since when; an hour ago by default.", "-2d")
@@ -289,10 +292,3 @@ def _moment_or_none(value: Value) -> object:
 
 
 NullableMoment = Parsed(_moment_or_none, {"anyOf": [_MOMENT_SCHEMA, {"type": "null"}]})
-
-
-def revoked_short(value: Value) -> Value:
-    """``true``, ``false`` (as ``null``), or the reason alone."""
-    if isinstance(value, Plain) and isinstance(value.value, bool):
-        return {} if value.value else None
-    return {"reason": value} if isinstance(value, str) else value

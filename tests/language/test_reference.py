@@ -14,7 +14,7 @@ from mtls_runner.language.json_schema import SCHEMAS
 from mtls_runner.language.reference import IN_WORDS, PAGE, TABLES, main
 from mtls_runner.language.scenario import Scenario
 from mtls_runner.language.values import Strict
-from mtls_runner.language.x509_words import DEFECTS
+from mtls_runner.model.certificate import Defect
 from mtls_runner.model.observation import Outcome, Reason
 
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -72,6 +72,6 @@ def test_every_model_has_a_table_or_is_explained() -> None:
     assert {model.__name__ for model in leaves - known} == {"ServerWhere"}
 
 
-@pytest.mark.parametrize("words", [[o.value for o in Outcome], [r.value for r in Reason], list(DEFECTS)])
+@pytest.mark.parametrize("words", [[o.value for o in Outcome], [r.value for r in Reason], [d.value for d in Defect]])
 def test_every_word_is_there(words: list[str]) -> None:
     assert [word for word in words if f"`{word}`" not in TEXT] == []

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from mtls_runner.language.document import Plain, Value
+from mtls_runner.language.document import Value
 from mtls_runner.language.implementations.parts import (
     BuildModel,
     ClientHonoursModel,
@@ -40,6 +40,7 @@ from mtls_runner.language.values import (
     Strict,
     Text,
     about,
+    as_bool,
     bounded,
     text_value,
     word,
@@ -50,9 +51,11 @@ __all__ = ["MODELS", "ClientModel", "ImplementationModel", "ServerModel", "Stays
 
 
 def _faketime(value: Value) -> bool | str:
-    if isinstance(value, Plain) and isinstance(value.value, bool):
-        return value.value
-    return text_value(value)
+    given = as_bool(value)
+    return text_value(value) if given is None else given
+
+
+_Faketime = Maybe[Annotated[bool | str, Parsed(_faketime, {"type": ["boolean", "string"]})]]
 
 
 class ServerModel(Strict):
@@ -76,7 +79,7 @@ class ServerModel(Strict):
         "which needs Linux and a C compiler.",
         True,
     )
-    answers: Annotated[str | None, word({name: name for name in ANSWERS}, "a way to answer")] = about(
+    answers: Annotated[str | None, word(ANSWERS, "a way to answer")] = about(
         "Who answers requests: what its files say (config); the lab by its standard input (stdin); or an application of the "
         "lab's behind it, in the clear, at {{application}} (application).",
         "application",
@@ -101,7 +104,7 @@ class ServerModel(Strict):
     completes_chains: Maybe[Bool] = about(
         "Whether it sends issuers that it finds among what it trusts, where it was given no intermediates.", True
     )
-    faketime: Annotated[bool | str | None, Parsed(_faketime, {"type": ["boolean", "string"]})] = about(
+    faketime: _Faketime = about(
         "Whether libfaketime moves its clock: it is linked with glibc, and asks that; or why not, as a clause.",
         True,
         "Go asks the kernel for the time",
@@ -169,13 +172,11 @@ class ClientModel(Strict):
     start: Many[PatternModel] = about("Lines that say that its own material can't be used, before the dialect's.", [])
     differs: Many[DifferenceModel] = about("As for a server.", [])
     completes_chains: Maybe[Bool] = about("As for a server.", True)
-    faketime: Annotated[bool | str | None, Parsed(_faketime, {"type": ["boolean", "string"]})] = about(
-        "As for a server.", True
-    )
-    transcript: Annotated[str | None, word({"openssl-msg": "openssl-msg"}, "a form of transcript")] = about(
+    faketime: _Faketime = about("As for a server.", True)
+    transcript: Annotated[str | None, word(("openssl-msg",), "a form of transcript")] = about(
         "Handshake messages that it prints: openssl-msg, as `openssl s_client -msg` does.", "openssl-msg"
     )
-    response: Annotated[str | None, word({"raw": "raw", "facts": "facts"}, "a form of response")] = about(
+    response: Annotated[str | None, word(("raw", "facts"), "a form of response")] = about(
         "raw: its standard output is the response, head and body; facts by default.", "raw"
     )
 

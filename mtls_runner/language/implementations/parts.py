@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import Field
@@ -19,7 +18,7 @@ from mtls_runner.language.implementations.scalars import (
     SignalName,
 )
 from mtls_runner.language.implementations.words import CLIENT_SETTINGS, SERVER_SETTINGS, SYNTAXES
-from mtls_runner.language.shared_words import CHECKS, CLIENT_AUTH, Tls
+from mtls_runner.language.shared_words import ChainPart, ClientAuthMode, Tls
 from mtls_runner.language.values import (
     Bool,
     Int,
@@ -33,9 +32,7 @@ from mtls_runner.language.values import (
     bounded,
     word,
 )
-from mtls_runner.model.endpoint import ClientAuth
 from mtls_runner.model.observation import Outcome
-from mtls_runner.model.revocation import RevocationCheck
 
 __all__ = [
     "PatternModel",
@@ -51,8 +48,6 @@ __all__ = [
     "ContainerModel",
     "DifferenceModel",
 ]
-
-_OUTCOMES: Mapping[str, Outcome] = {outcome.value: outcome for outcome in Outcome}
 
 
 class PatternModel(Strict):
@@ -129,7 +124,7 @@ class FileModel(Strict):
 
     template: Maybe[FileName] = about("A Jinja2 template beside the declaration.", "haproxy.cfg.j2")
     content: Maybe[Text] = about("The template itself.", "cert = {{certificate}}")
-    syntax: Annotated[str | None, word({name: name for name in SYNTAXES}, "a syntax")] = about(
+    syntax: Annotated[str | None, word(tuple(SYNTAXES), "a syntax")] = about(
         "How what stands in {{ }} is written in this file: "
         + "; ".join(f"{name}: {what}" for name, what in SYNTAXES.items())
         + ".",
@@ -138,40 +133,35 @@ class FileModel(Strict):
     executable: Maybe[Bool] = about("Whether it is a program itself; false by default.", True)
 
 
-class HonoursModel(Strict):
-    """What a server can be told: a positive list. A case that asks for more is skipped."""
+class _Honours(Strict):
+    """What any end can be told."""
 
-    client_auth: Some[Annotated[ClientAuth, word(CLIENT_AUTH, "a mode of client_auth")]] = about(
-        "Modes of client_auth; required only by default.", ["none", "optional", "required"]
-    )
     tls: Some[Tls] = about("TLS versions; 1.2 and 1.3 by default.", ["TLSv1.2", "TLSv1.3"])
     gaps: Maybe[Bool] = about("Whether it can leave out a version between two others.", True)
-    crl_check: Some[Annotated[RevocationCheck, word(CHECKS, "a part of a chain")]] = about(
-        "Parts of a chain that it looks up in CRLs.", "chain"
+    crl_check: Some[ChainPart] = about("Parts of a chain that it looks up in CRLs.", "chain")
+    alpn: Many[Text] = about(
+        "Lists of ALPN names that it can be given, or any; none by default.", "any", ["http/1.1", "h2,http/1.1"]
+    )
+
+
+class HonoursModel(_Honours):
+    """What a server can be told: a positive list. A case that asks for more is skipped."""
+
+    client_auth: Some[ClientAuthMode] = about(
+        "Modes of client_auth; required only by default.", ["none", "optional", "required"]
     )
     statuses: Some[Annotated[int, bounded(100, 599)]] = about(
         "Statuses that it can answer with; any by default.", [200, 404]
     )
-    alpn: Many[Text] = about(
-        "Lists of ALPN names that it can be given, or any; none by default.", "any", ["http/1.1", "h2,http/1.1"]
-    )
-    settings: Many[Annotated[str, word({name: name for name in SERVER_SETTINGS}, "a setting of servers")]] = about(
+    settings: Many[Annotated[str, word(SERVER_SETTINGS, "a setting of servers")]] = about(
         "Other settings of the scenario's language.", ["ciphers", "verify_depth"]
     )
 
 
-class ClientHonoursModel(Strict):
+class ClientHonoursModel(_Honours):
     """What a client can be told: a positive list. A case that asks for more is skipped."""
 
-    tls: Some[Tls] = about("TLS versions; 1.2 and 1.3 by default.", ["TLSv1.2", "TLSv1.3"])
-    gaps: Maybe[Bool] = about("Whether it can leave out a version between two others.", True)
-    crl_check: Some[Annotated[RevocationCheck, word(CHECKS, "a part of a chain")]] = about(
-        "Parts of a chain that it looks up in CRLs.", "chain"
-    )
-    alpn: Many[Text] = about(
-        "Lists of ALPN names that it can be given, or any; none by default.", "any", ["http/1.1", "h2,http/1.1"]
-    )
-    settings: Many[Annotated[str, word({name: name for name in CLIENT_SETTINGS}, "a setting of clients")]] = about(
+    settings: Many[Annotated[str, word(CLIENT_SETTINGS, "a setting of clients")]] = about(
         "Other settings of the scenario's language.", ["ciphers", "insecure"]
     )
 
@@ -229,7 +219,7 @@ class DifferenceModel(Strict):
     """A case of the catalogue that ends otherwise here than at nearly everybody's."""
 
     case: Text = Field(description="Its name, as `check` prints it.", examples=["server.with-a-weak-key"])
-    outcome: Annotated[Outcome, word(_OUTCOMES, "an outcome")] = Field(
+    outcome: Annotated[Outcome, word(Outcome, "an outcome")] = Field(
         description="What comes of it.", examples=["accepted"]
     )
     source: Maybe[Text] = about("Why.", "BoringSSL has no security levels")

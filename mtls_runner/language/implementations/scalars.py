@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -28,12 +27,11 @@ __all__ = [
     "Variable",
 ]
 
-_SIGNALS = {name: name for name in ("HUP", "INT", "TERM", "QUIT", "USR1", "USR2", "WINCH")}
-_REASONS: Mapping[str, Reason] = {reason.value: reason for reason in Reason}
+_SIGNALS = ("HUP", "INT", "TERM", "QUIT", "USR1", "USR2", "WINCH")
 _NAMED = re.compile(r"\(\?P<([^>]+)>")
 _FILES = sorted((Path(__file__).parents[2] / "implementations" / "dialects").glob("*.yaml"))
 #: Names of the dialects that come with the package.
-_DIALECTS = {path.stem: path.stem for path in _FILES}
+_DIALECTS = [path.stem for path in _FILES]
 
 
 def _pattern(value: Value) -> str:
@@ -99,7 +97,7 @@ Variable = Annotated[
 ]
 Command = Annotated[list[Text], OneOrMore(empty=False)]
 SignalName = Annotated[str, word(_SIGNALS, "the name of a signal")]
-ReasonWord = Annotated[Reason, word(_REASONS, "a reason")]
-AlertName = Annotated[str, word({name: name for name in ALERTS.values()}, "an alert (RFC 8446 §6)")]
+ReasonWord = Annotated[Reason, word(Reason, "a reason")]
+AlertName = Annotated[str, word(ALERTS.values(), "an alert (RFC 8446 §6)")]
 DialectName = Annotated[str, word(_DIALECTS, "a dialect")]
 Environment = dict[Variable, Text]
