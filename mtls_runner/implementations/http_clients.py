@@ -7,6 +7,7 @@ client's templates.
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import importlib
 import io
@@ -57,6 +58,23 @@ def tell_handshake(end: Any) -> None:
     print(f"handshake tls=<{end.version()}> cipher=<{end.cipher()[0]}> alpn=<{end.selected_alpn_protocol() or ''}>")
 
 
+#: Where contexts log their keys, which nobody keeps.
+_KEYS = os.pipe()
+os.set_blocking(_KEYS[0], False)
+
+
+def logs_keys(context: Any) -> None:
+    """So that :func:`tell_agreement` can tell."""
+    context.keylog_filename = f"/dev/fd/{_KEYS[1]}"
+
+
+def tell_agreement() -> None:
+    """Say whether the two ends had agreed on the connection's parameters: whoever makes keys has."""
+    with contextlib.suppress(BlockingIOError):
+        if any(not line.startswith(b"#") for line in os.read(_KEYS[0], 1 << 16).splitlines()):
+            print("agreed")
+
+
 class TellingSocket(ssl.SSLSocket):
     """Says what came of its handshake."""
 
@@ -80,6 +98,7 @@ def limited(context: ssl.SSLContext, told: Told) -> ssl.SSLContext:
     """Told which versions; and it tells of handshakes."""
     context.minimum_version, context.maximum_version = _VERSIONS[told["tls_min"]], _VERSIONS[told["tls_max"]]
     context.sslsocket_class, context.sslobject_class = TellingSocket, TellingObject
+    logs_keys(context)
     return context
 
 
@@ -259,6 +278,7 @@ def with_rtls(told: Told) -> None:
         context.check_hostname, context.verify_mode = False, rtls.CERT_NONE
     context.minimum_version = getattr(rtls.TLSVersion, told["tls_min"].replace(".", "_"))
     context.maximum_version = getattr(rtls.TLSVersion, told["tls_max"].replace(".", "_"))
+    logs_keys(context)
     if told["certificate"]:
         context.load_cert_chain(told["certificate"], told["key"], passphrase(told))
     context.wrap_bio(
@@ -309,7 +329,10 @@ def exchange(library: Callable[[Told], None], told: Told) -> int:
         about = "; the key has a passphrase" if told["passphrase"] else ""
         print("\n".join(dict.fromkeys(f"error {text}{about}" for text in seen)))
         return 1
-    return 0
+    else:
+        return 0
+    finally:
+        tell_agreement()
 
 
 def wanted() -> Iterator[Told]:

@@ -157,6 +157,7 @@ class ClientView(Guarded, frozen=True):
         ocsp: what it held against the server by OCSP, though the chain was good.
         alerts: in order.
         messages: handshake messages, in order.
+        agreed: both ends had agreed on version and cipher suite, as it says itself where its messages are not seen.
         certificate_requested: a CertificateRequest arrived; ``None``: not known.
         ca_names: certificate_authorities of the CertificateRequest, RFC 4514; ``None``: none came or not known.
         requested_algorithms: signature algorithms of the CertificateRequest (RFC 8446 §4.2.3 names); ``None``: as for the names.
@@ -195,6 +196,7 @@ class ClientView(Guarded, frozen=True):
     name_mismatch: bool = False
     alerts: tuple[Alert, ...] = ()
     messages: tuple[Message, ...] = ()
+    agreed: bool = False
     certificate_requested: bool | None = None
     ca_names: tuple[str, ...] | None = None
     sent_chain: tuple[bytes, ...] | None = None

@@ -78,6 +78,7 @@ class ConsoleReporter:
         self._verbose = verbose
         self._total = 0
         self._done: Counter[Status] = Counter()
+        self._undetermined: Counter[Status] = Counter()
         self._running: dict[str, Case] = {}
         self._plan: Plan | None = None
         self._open = False  # a transcript wants a blank line before the next case
@@ -117,6 +118,7 @@ class ConsoleReporter:
 
     def _finished(self, verdict: Verdict) -> None:
         self._done[verdict.status] += 1
+        self._undetermined[verdict.status] += verdict.undetermined is not None
         self._running.pop(verdict.case.id, None)
         if self._durations:
             self._slowest = nlargest(self._durations, [*self._slowest, (verdict.duration, verdict.case.id)])
@@ -264,16 +266,17 @@ class ConsoleReporter:
 
     def _summary(self, event: RunFinished) -> list[Piece]:
         pieces: list[Piece] = [("interrupted: ", Style.ERROR)] if event.interrupted else []
-        parts: list[Piece] = [
-            (f"{event.counts[status]} {word}", STYLES[status]) for status, word in _COUNTED if event.counts.get(status)
-        ]
+        parts: list[list[Piece]] = []
+        for status, word in _COUNTED:
+            if event.counts.get(status):
+                some = self._undetermined[status]
+                doubtful = [(f" ({some} undetermined)", Style.WARNING)] if some else []
+                parts.append([(f"{event.counts[status]} {word}", STYLES[status]), *doubtful])
         not_run = self._total - sum(event.counts.values())
         if not_run:
-            parts.append((f"{not_run} not run", Style.SKIP))
-        if event.undetermined:
-            parts.append((f"{event.undetermined} undetermined", Style.WARNING))
-        for part in parts or [("nothing was run", Style.SKIP)]:
-            pieces.extend([part, (", ", Style.TEXT)])
+            parts.append([(f"{not_run} not run", Style.SKIP)])
+        for part in parts or [[("nothing was run", Style.SKIP)]]:
+            pieces.extend([*part, (", ", Style.TEXT)])
         return [*pieces[:-1], (f" of {plural(self._total, 'case')} in {event.duration:.2f} s", Style.TEXT)]
 
 

@@ -281,14 +281,19 @@ def _refused_by_alert(facts: Facts, alert: Alert | None, sender: str | None) -> 
     if alert.name == "handshake_failure":
         # RFC 5246 §7.4.6: what a TLS 1.2 server sends that demands a certificate and gets none. Otherwise it says only
         # that no acceptable set of parameters was found; a client that has sent its certificate had agreed on them.
-        if facts.seen is not None and facts.seen.certificate_requested:
+        if facts.seen is not None and _may_have_been_asked(facts.seen):
             return missing(facts) if facts.nothing_sent else (Outcome.SERVER_REFUSED, HELD)
         return (Outcome.NO_AGREEMENT, PARAMETERS) if facts.in_handshake else None
     reasons = _by_alert(facts, alert, "server")
     if alert.name == "access_denied" or (reasons and not facts.nothing_sent):
         # RFC 8446 §6.2: access control, not the certificate; so nginx ends a session that is carried to another host
         return Outcome.SERVER_REFUSED, {Reason.NOT_AUTHORIZED} if facts.nothing_sent else reasons
-    return missing(facts) if reasons and facts.seen is not None and facts.seen.certificate_requested else None
+    return missing(facts) if reasons and facts.seen is not None and _may_have_been_asked(facts.seen) else None
+
+
+def _may_have_been_asked(client: ClientView) -> bool:
+    """Whether it was asked for a certificate, or can't tell and had come so far: what is agreed on is minded no more."""
+    return client.agreed if client.certificate_requested is None else client.certificate_requested
 
 
 _REQUEST_TIMEOUT = 408

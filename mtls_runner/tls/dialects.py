@@ -23,6 +23,7 @@ PLACEHOLDERS = (_PORT, _ID)
 GROUPS: dict[str, str] = {
     "code": "OpenSSL's verify code, X509_V_*",
     "error": "OpenSSL's packed error, hexadecimal",
+    "agreed": "there when both ends had agreed on version and cipher suite: keys were made",
     "alert": "an alert's number",
     "alert_name": "an alert's name, in small letters or capitals, with underscores, blanks or neither",
     "alpn": "the ALPN protocol",

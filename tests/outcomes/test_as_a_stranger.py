@@ -16,16 +16,17 @@ from mtls_runner.model.case import Case
 from mtls_runner.model.endpoint import ServerSpec, TlsVersion
 from mtls_runner.model.observation import Outcome
 from mtls_runner.model.traits import Runtime
+from mtls_runner.model.verdict import Status
 from tests.named import backend
 
 CATALOGUE = Path(mtls_runner.conformance.__file__).parent / "catalogue"
 
 
-def strangers(lab: Lab, plan: Plan, method: str) -> list[tuple[Case, Case]]:
+def strangers(lab: Lab, plan: Plan, method: str, tls: TlsVersion = TlsVersion.V1_3) -> list[tuple[Case, Case]]:
     """Each case as the lab knows its server, and as one that it does not know."""
     pairs = []
     for case in plan.cases:
-        if case.client is None or case.tls is not TlsVersion.V1_3 or lab.cannot(case) is not None:
+        if case.client is None or case.tls is not tls or lab.cannot(case) is not None:
             continue
         asking = case.by(replace(case.client, request=replace(case.client.request, method=method)))
         try:
@@ -59,3 +60,29 @@ def test_who_can_be_told_from_outside_is_told_right(name: str, method: str) -> N
     assert told["undetermined"] >= 5
     assert told["determined"] >= 10
     assert told["can't be told"] <= (2 if method == "HEAD" else 0), told
+
+
+DEMANDING = """
+authorities: {ca: {}}
+leaves: {server: {issuer: ca}}
+servers:
+  any: {certificate: server, trust: ca}
+  rsa-only: {certificate: server, trust: ca, ciphers: ECDHE-RSA-AES128-GCM-SHA256}
+cases:
+  - {name: none, server: any, expect: {outcome: server-refused, reason: no-certificate}}
+  - {name: nothing in common, server: rsa-only, expect: no-agreement}
+matrix: {client.tls: [TLSv1.2], client.tool: [curl, aiohttp, httpx, requests, node, rtls]}
+"""
+
+
+def test_over_tls_1_2_a_missing_certificate_is_told_from_nothing_in_common(tmp_path: Path) -> None:
+    """For both the server sends handshake_failure; the one comes when keys have been made already."""
+    (tmp_path / "demanding.yaml").write_text(DEMANDING)
+    plan = load(tmp_path / "demanding.yaml")
+    with Lab(plan) as lab:
+        pairs = strangers(lab, plan, "GET", TlsVersion.V1_2)
+        with Lab(replace(plan, cases=tuple(stranger for _, stranger in pairs))) as outside:
+            outside._material = lab.material
+            wrong = [verdict for _, one in pairs if (verdict := outside.run(one)).status is not Status.PASS]
+    assert len(pairs) == 12
+    assert not wrong, [(one.case.name, one.observation) for one in wrong]

@@ -42,7 +42,7 @@ def test_it_holds_and_every_report_says_how_far(file: Path, capsys: pytest.Captu
     assert main(["run", str(file), *REPORTS]) == ExitCode.OK
     shown = capsys.readouterr().out
     assert "undetermined: this end can't tell unknown-ca from self-signed" in shown
-    assert "2 passed, 1 undetermined of 2 cases" in shown
+    assert "2 passed (1 undetermined) of 2 cases" in shown
     report = json.loads(Path("a.json").read_text())
     doubtful, sure = report["cases"]
     assert report["summary"]["undetermined"] == 1
@@ -56,12 +56,14 @@ def test_it_holds_and_every_report_says_how_far(file: Path, capsys: pytest.Captu
     counted = {each.get("name"): each.get("value") for each in suite.iter("property")}
     assert counted["undetermined"] == "1"
     assert next(each.text or "" for each in suite.iter("system-out")).count("undetermined") == 1
-    assert "1 undetermined" in Path("a.html").read_text()
+    assert "1 of them undetermined" in Path("a.html").read_text()
 
 
 def test_under_strict_it_fails_and_says_why(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "--strict", str(file), *REPORTS]) == ExitCode.FAILED
-    assert "which --strict forbids" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "which --strict forbids" in shown
+    assert "1 failed (1 undetermined), 1 passed of 2 cases" in shown
     report = json.loads(Path("a.json").read_text())
     assert [case["verdict"] for case in report["cases"]] == ["fail", "pass"]
     assert (report["summary"]["pass"], report["summary"]["fail"]) == (1, 1)

@@ -122,6 +122,7 @@ def client_view(
         verify_code=verify_code if not client.insecure or verify_code else None,
         name_mismatch=reasons == {Reason.NAME_MISMATCH},
         alerts=(said.alert,) if said is not None and said.alert is not None else (),
+        agreed=bool(saw.get("agreed")),
         certificate_requested=_requested(declared, saw),
         sent_chain=_sent(declared, saw),
         received_chain=_certificates(saw, "peer"),

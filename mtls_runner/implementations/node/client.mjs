@@ -33,6 +33,7 @@ function begun(told, own) {
   }
   request.on('socket', (socket) => {
     socket.on('connect', () => console.log(`local ${socket.localPort}`));
+    socket.once('keylog', () => console.log('agreed')); // whoever makes keys has agreed on parameters
     // Before Node itself looks at what its verification came to, and may end the connection.
     socket.prependListener('secure', () => chain(socket));
     socket.on('secureConnect', () =>

@@ -166,7 +166,7 @@ class HtmlReporter:
             self._file(file, "")
         counts = Counter(event.counts)
         wrong = attention(self._wrong) if self._total > 1 else []
-        doubts = [f"{event.undetermined} undetermined"] if event.undetermined else []
+        doubts = [f"{event.undetermined} of them undetermined"] if event.undetermined else []
         pieces = self._environment.get_template("page.html").generate(
             style=static("style.css"),
             script=static("script.js"),
