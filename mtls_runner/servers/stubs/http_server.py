@@ -37,10 +37,12 @@ class HttpServer:
     Args:
         listener: bound to where it listens.
         name: for people.
+        heard: called at each request, with the port that it came from; of a TCP listener.
     """
 
-    def __init__(self, listener: socket.socket, name: str) -> None:
+    def __init__(self, listener: socket.socket, name: str, heard: Callable[[int], None] | None = None) -> None:
         self._name = name
+        self._heard = heard
         self._lock = threading.Condition()
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
@@ -64,15 +66,15 @@ class HttpServer:
 
     def _accept(self) -> None:
         while True:
-            sock, _ = self._listener.accept()
+            sock, peer = self._listener.accept()
             with self._lock:
                 if self._stopping:
                     sock.close()
                     return
                 self._open.add(sock)
-            self._add_thread(self._serve, sock)
+            self._add_thread(self._serve, sock, peer)
 
-    def _serve(self, sock: socket.socket) -> None:
+    def _serve(self, sock: socket.socket, peer: tuple[str, int]) -> None:
         connection = h11.Connection(h11.SERVER)
         try:
             more = True
@@ -80,6 +82,8 @@ class HttpServer:
                 request = next_request(sock, connection, Deadline.after(IDLE_SECONDS))
                 if request is None:
                     return
+                if self._heard is not None:
+                    self._heard(peer[1])  # who has hung up can't be asked any more
                 more = self.respond(sock, connection, request)
         except (OSError, HttpError):
             return  # the other end hung up, or the run ends

@@ -27,13 +27,13 @@ class ApplicationStub(HttpServer):
 
     Args:
         server: the one in front of it.
-        listener: as for an HTTP server.
+        listener, heard: as for an HTTP server.
     """
 
-    def __init__(self, server: ServerSpec, listener: socket.socket) -> None:
+    def __init__(self, server: ServerSpec, listener: socket.socket, heard: Callable[[int], None] | None = None) -> None:
         self._replies = Reply.by_path(server.responses)
         self._last: HttpRequest | None = None
-        super().__init__(listener, "application")
+        super().__init__(listener, "application", heard)
 
     def take(self) -> HttpRequest | None:
         """The request that came last since somebody asked; ``None``: none came."""
@@ -60,17 +60,10 @@ class LoopbackStub(ApplicationStub):
     """See :func:`application`."""
 
     def __init__(self, server: ServerSpec, heard: Callable[[int], None] | None = None) -> None:
-        self._heard = heard
         listener = socket.socket()
         listener.bind(("127.0.0.1", 0))
         self.address = Address(*listener.getsockname())
-        super().__init__(server, listener)
-
-    def respond(self, sock: socket.socket, connection: h11.Connection, request: HttpRequest) -> bool:
-        """The same, and it says where the request came from."""
-        if self._heard is not None:
-            self._heard(sock.getpeername()[1])
-        return super().respond(sock, connection, request)
+        super().__init__(server, listener, heard)
 
 
 @contextlib.contextmanager
