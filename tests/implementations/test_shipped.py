@@ -44,6 +44,25 @@ def test_what_check_runs_can_be_read() -> None:
     assert len(load(DIRECTORY / "proof.yaml").cases) > 70
 
 
+CROWD = """\
+authorities: {ca: {}, crowd: {count: 300}, other: {}}
+leaves: {server: {issuer: ca}, client: {issuer: crowd, usage: client}, foreign: {issuer: other, usage: client}}
+server: {certificate: server, trust: [ca, crowd], backend: nss}
+cases:
+  - {name: of the crowd, client: client, expect: accepted}
+  - {name: twin, client: foreign, expect: {server-refused: unknown-ca}}
+"""
+
+
+def test_nss_takes_a_crowd_of_authorities(tmp_path: Path) -> None:
+    """It keeps them in a database, in which each waits for the disk unless it is of the right format."""
+    if (why := absent("nss-server")) is not None:
+        pytest.skip(why)
+    (tmp_path / "crowd.yaml").write_text(CROWD)
+    verdicts = verdicts_of(load(tmp_path / "crowd.yaml"))
+    assert [verdict.status for verdict in verdicts] == [Status.PASS, Status.PASS], verdicts
+
+
 RELOADS = """\
 name: reloads
 authorities: {ca: {subject: CN=Root}, other: {subject: CN=Other}}
