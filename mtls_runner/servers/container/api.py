@@ -185,6 +185,11 @@ class EngineRequest:
         with contextlib.closing(self._connection), self._response() as response:
             return response.headers
 
+    def settle(self) -> None:
+        """Wait until the engine is done with it, whatever comes of it; nothing, where the answer was read."""
+        with contextlib.suppress(Refused, OSError, http.client.HTTPException):
+            self.answer()
+
     def forget(self) -> None:
         """Nobody will read the answer."""
         self._connection.close()

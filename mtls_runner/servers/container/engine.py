@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from mtls_runner.deadlines import Deadline
 from mtls_runner.errors import DeadlineExceeded, EngineError
 from mtls_runner.runtimes.log_stream import LogStream
-from mtls_runner.servers.container.api import REMOVAL_SECONDS, EngineApi, Refused, is_missing
+from mtls_runner.servers.container.api import REMOVAL_SECONDS, EngineApi, EngineRequest, Refused, is_missing
 from mtls_runner.servers.container.connection import EngineConnection, translated
 from mtls_runner.servers.container.files import archive
 from mtls_runner.servers.container.image import Image, PullProgress, find_image, user_id
@@ -128,17 +128,19 @@ class Engine:
             EngineError: the engine refuses, or the image is absent (call :meth:`image` first), or can't run the command.
             DeadlineExceeded: the engine took too long.
         """
-        with self.begin(spec, deadline, listener) as started:
+        with self.begin(spec, deadline, listener) as start:
+            started = start()
             yield started()
 
     @contextlib.contextmanager
     def begin(
         self, spec: ContainerSpec, deadline: Deadline, listener: Callable[[str | None], None] | None = None
-    ) -> Iterator[Callable[[], Container]]:
-        """As :meth:`run`, but the engine is only asked to start it; what is yielded waits until it has.
+    ) -> Iterator[Callable[[], Callable[[], Container]]]:
+        """As :meth:`run`, but the engine is only asked to make it. What is yielded has it started, as soon as it is made, and
+        returns what waits until it is.
 
         Raises:
-            EngineError, DeadlineExceeded: as :meth:`run`; what comes of the start when it is waited for.
+            EngineError, DeadlineExceeded: as :meth:`run`, each when that is waited for.
         """
         name = f"mtls-run-{self.run_id}-{next(self._numbers)}"
         with contextlib.ExitStack() as stack:
@@ -147,20 +149,39 @@ class Engine:
             self._alive.add(name)
             stack.callback(self._remove, name)
             with translated("starting a container"):
-                owner = self._create(api, name, spec)
-                output = api.follow(f"/containers/{name}/attach", stream=1, stdout=1, stderr=1)
-                stack.callback(output.close)
-                log = LogStream(output, f"log of {name}", listener)
-                log.cut = partial(_cut_off, api, name)
-                stack.callback(log.join, REMOVAL_SECONDS)
-                # Callbacks run last in, first out: the container goes first, and that ends its log.
-                stack.callback(self._remove, name)
-                asked = api.ask("POST", f"/containers/{name}/start")
-                stack.callback(asked.forget)
+                labels = {RUN_LABEL: self.run_id, OWNER_LABEL: str(self._owner)}
+                made = api.ask("POST", "/containers/create", {**spec.description(), "Labels": labels}, name=name)
+                # What is not there yet would not be removed.
+                stack.callback(made.settle)
                 self._sweep_once(api)
-            from mtls_runner.servers.container.container import started  # loaded while the engine works
+            yield partial(self._start, stack, api, name, spec, made, listener)
 
-            yield partial(started, api, name, spec, asked, log, owner)
+    def _start(
+        self,
+        stack: contextlib.ExitStack,
+        api: EngineApi,
+        name: str,
+        spec: ContainerSpec,
+        made: EngineRequest,
+        listener: Callable[[str | None], None] | None,
+    ) -> Callable[[], Container]:
+        from mtls_runner.servers.container.container import started  # loaded while the engine works
+
+        with translated("starting a container"):
+            made.answer()
+            owner = user_id(api, name, spec.user)
+            if files := spec.laid_in:
+                api.unpack(name, archive(files, owner))
+            output = api.follow(f"/containers/{name}/attach", stream=1, stdout=1, stderr=1)
+            stack.callback(output.close)
+            log = LogStream(output, f"log of {name}", listener)
+            log.cut = partial(_cut_off, api, name)
+            stack.callback(log.join, REMOVAL_SECONDS)
+            # Callbacks run last in, first out: the container goes first, and that ends its log.
+            stack.callback(self._remove, name)
+            asked = api.ask("POST", f"/containers/{name}/start")
+            stack.callback(asked.forget)
+        return partial(started, api, name, spec, asked, log, owner)
 
     def _sweep_once(self, api: EngineApi) -> None:
         """Meanwhile, for nobody waits for that."""
@@ -168,15 +189,6 @@ class Engine:
             swept, self._swept = self._swept, True
         if not swept:
             _sweep(api)
-
-    def _create(self, api: EngineApi, name: str, spec: ContainerSpec) -> int:
-        """Returns the user id that files for their owner only belong to."""
-        labels = {RUN_LABEL: self.run_id, OWNER_LABEL: str(self._owner)}
-        api.call("POST", "/containers/create", {**spec.description(), "Labels": labels}, name=name)
-        owner = user_id(api, name, spec.user)
-        if files := spec.laid_in:
-            api.unpack(name, archive(files, owner))
-        return owner
 
     def _remove(self, name: str) -> None:
         try:

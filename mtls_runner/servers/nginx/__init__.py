@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from mtls_runner.model.traits import BackendTraits, PlainServer, Refusal, Runtime
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from mtls_runner.model.port import ServerBackend
@@ -34,7 +35,7 @@ def _clock(container: bool) -> str | None:
     return stands(None if container else "nginx")
 
 
-def _ahead(image: str) -> AbstractContextManager[None]:
+def _ahead(image: str) -> AbstractContextManager[Callable[[], None]]:
     from mtls_runner.servers.nginx.ahead import begun
 
     return begun(image)

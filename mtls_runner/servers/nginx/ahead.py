@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 
@@ -40,13 +40,21 @@ _LOCK = threading.Lock()
 
 
 @contextlib.contextmanager
-def begun(reference: str) -> Iterator[None]:
-    """In this block the container of one generated server is on its way, if there are an engine, which can share files, and that
-    image; nothing is pulled, and nobody is told what is wrong with them.
+def begun(reference: str) -> Iterator[Callable[[], None]]:
+    """In this block the container of one generated server is being made, if there are an engine, which can share files, and that
+    image; what is yielded starts it. Nothing is pulled, and nobody is told what is wrong with them.
 
     Args:
         reference: the image's.
     """
+    made: list[tuple[WaitingContainer, _Begun]] = []
+
+    def start() -> None:
+        with contextlib.suppress(LabError):
+            for waiting, one in made:
+                waiting.start()
+                _BEGUN.append(one)
+
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(LabError):
             engine = Engine.connect(Deadline.after(_PATIENCE))
@@ -56,9 +64,9 @@ def begun(reference: str) -> Iterator[None]:
                 directory = stack.enter_context(private_directory())
                 waiting = WaitingContainer(engine, spec, directory, Deadline.after(_START_SECONDS))
                 stack.callback(waiting.close)
-                _BEGUN.append(_Begun(engine, spec, waiting))
+                made.append((waiting, _Begun(engine, spec, waiting)))
                 stack.callback(_BEGUN.clear)
-        yield
+        yield start
 
 
 def connected() -> Engine | None:

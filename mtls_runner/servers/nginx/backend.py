@@ -116,6 +116,7 @@ class NginxBackend(ServerBackend):
             spec, image = self._plain(members)
             if image.runs_as_root:
                 mine.append(taken(spec) or WaitingContainer(self._connected(), spec, directory, deadline))
+                mine[0].start()
             yield
         finally:
             with self._beginning:

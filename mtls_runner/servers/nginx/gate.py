@@ -10,7 +10,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -98,7 +98,7 @@ class GatedContainer:
 
 
 class WaitingContainer:
-    """A container whose start the engine was asked for, and whose nginx will wait.
+    """A container that the engine was asked for, and whose nginx will wait once it is started.
 
     Args:
         engine: starts it.
@@ -118,8 +118,19 @@ class WaitingContainer:
             mounted = (*spec.mounts, (self._gate.directory, IN_CONTAINER.directory))
             command = ("-c", _FIRST_FILE, *FOREGROUND)
             gated = replace(spec, entrypoint=("nginx",), command=command, mounts=mounted)
-            self._started = stack.enter_context(engine.begin(gated, deadline))
+            self._start = stack.enter_context(engine.begin(gated, deadline))
             self._stack = stack.pop_all()
+        self._started: Callable[[], Container] | None = None
+
+    def start(self) -> Callable[[], Container]:
+        """As soon as the engine has made it, it is asked to start it, once; what is returned waits until it has.
+
+        Raises:
+            EngineError, DeadlineExceeded: as above.
+        """
+        if self._started is None:
+            self._started = self._start()
+        return self._started
 
     def close(self) -> None:
         """Nobody needs it."""
@@ -135,5 +146,5 @@ class WaitingContainer:
         with self._stack:
             self._gate.lay(files)
             with self._gate.opened():
-                container = self._started()
+                container = self.start()()
                 yield GatedContainer(container, self._gate) if container.reads_our_files else None
