@@ -42,6 +42,10 @@ _PROOFS = 3
 """At once."""
 _JOBS = 4
 """Cases of each at once: most of them wait for a program to start."""
+_CONTROL = "good"
+"""The proof's case that goes well wherever anything does: where it does not, no other case says anything."""
+_LAST_WORDS = 3
+"""Lines of a program's own that are shown of each broken case but the control, of which all are."""
 _GAPS = "gaps"
 RELOAD = "reload"
 """Said by a declaration that has one, beside what it honours."""
@@ -62,6 +66,7 @@ class _Proof(Struct):
         differs: what it says that it does otherwise than the catalogue.
         own: what is run in any case.
         left: of the catalogue, cases that were not run yet.
+        stuck: the control did not go well, and nothing after it was run.
     """
 
     name: str
@@ -77,10 +82,12 @@ class _Proof(Struct):
     undeclared: dict[str, tuple[str, ...]] = field(default_factory=dict)
     proved: set[str] = field(default_factory=set)
     differed: set[str] = field(default_factory=set)
+    stuck: bool = False
 
     def unseen(self) -> list[Pattern]:
-        """Patterns of its own that never read a line."""
-        return [pattern for pattern in self.patterns if pattern not in SEEN]
+        """Patterns of its own that never read a line; each plan reads a tree's own declaration anew."""
+        seen = {(pattern.match, pattern.place) for pattern in SEEN}
+        return [pattern for pattern in self.patterns if (pattern.match, pattern.place) not in seen]
 
     def unproved(self) -> list[str]:
         """What it says that no case went well with."""
@@ -92,8 +99,11 @@ class _Proof(Struct):
         return (one for one in self.differs if not one.sometimes)
 
     def run_enough(self, course: _Course, *, everything: bool) -> None:
-        """What is needed to see all patterns of its own, and what it says that it does; or everything."""
-        self.run(self.own, course)
+        """What is needed to see all patterns of its own, and what it says that it does; or everything. The control comes first."""
+        cases = sorted(self.own.cases, key=lambda case: case.name != _CONTROL)
+        self.run(replace(self.own, cases=tuple(cases)), course)
+        if self.stuck:
+            return
         wanted = {one.case for one in self._always()}
         if not everything:
             about = _meanings(self.unseen())
@@ -117,14 +127,14 @@ class _Proof(Struct):
         return replace(plan, cases=taken)
 
     def run(self, plan: Plan, course: _Course) -> None:
-        """Each case, unless or until somebody has stopped it all."""
+        """Each case, unless or until somebody has stopped it all, or the control went wrong."""
         for event in run([plan], RunOptions(jobs=_JOBS)) if plan.cases and not course.stopped.is_set() else ():
             if isinstance(event, CaseFinished):
                 self._look(event.verdict)
                 course.goes_on(self)
             elif isinstance(event, RunFinished) and event.error:
                 self.broken.append(f"broken: {plan.name}: {event.error}")
-            if course.stopped.is_set():
+            if course.stopped.is_set() or self.stuck:
                 return  # nobody else has the run: it ends, too
 
     def _look(self, verdict: Verdict) -> None:
@@ -132,6 +142,8 @@ class _Proof(Struct):
             return
         self.ran += 1
         case = verdict.case
+        if case.name == _CONTROL and verdict.status in (Status.FAIL, Status.ERROR):
+            self.stuck = True
         observed = verdict.observation.outcome if verdict.observation is not None else None
         found = [one for one in self.differs if one.case == case.written]
         declared = next((one for one in found if one.outcome is observed), found[0] if found else None)
@@ -142,7 +154,9 @@ class _Proof(Struct):
             self.differed.add(declared.case)  # who comes to a server that does not start
             return
         if verdict.status is Status.ERROR:
-            self.broken.append(f"broken: {case.name}: {verdict.error.splitlines()[0]}")
+            first, *more = verdict.error.splitlines()
+            shown = more if self.stuck else more[-_LAST_WORDS:]
+            self.broken.append("\n      ".join([f"broken: {case.name}: {first}", *map(str.strip, shown)]))
             return
         if observed is not None and "outcome" in {mismatch.path for mismatch in verdict.mismatches}:
             self.undeclared.setdefault(
@@ -169,11 +183,16 @@ class _Proof(Struct):
 
     def lines(self) -> Iterator[str]:
         """What there is to say, for people."""
-        yield f"  {self.role}: {self.ran} cases"
+        stuck = ": the control does not go well, and nothing after it was run" if self.stuck else ""
+        yield f"  {self.role}: {plural(self.ran, 'case')}{stuck}"
         yield from (f"    {line}" for line in self.broken)
         for line, evidence in self.undeclared.items():
             yield f"    {line}"
             yield from (f"      {fact}" for fact in evidence)
+        if self.stuck:
+            option = "--backend" if self.role == "server" else "--tool"
+            yield f"    its files and all lines: mtls-run FILE {option} {self.name} --allow-commands --keep -v"
+            return
         yield from (f"    unseen pattern: {pattern.match}  {pattern.place}" for pattern in self.unseen())
         yield from (f"    unproved setting: {setting}" for setting in self.unproved())
         yield (
@@ -183,7 +202,7 @@ class _Proof(Struct):
 
     def whole(self) -> bool:
         """Whether nothing is missing, and nothing went wrong."""
-        return not (self.broken or self.undeclared or self.unseen() or self.unproved())
+        return not (self.stuck or self.broken or self.undeclared or self.unseen() or self.unproved())
 
 
 class _Course:
@@ -240,7 +259,7 @@ def prove(
             for _ in executor.map(proved, proofs):
                 pass
             # By turns: where the dialect does not say who says it, nobody knows who can be brought to.
-            speaking = [(proof, proof.more()) for proof in proofs] if dialects else []
+            speaking = [(proof, proof.more()) for proof in proofs if not proof.stuck] if dialects else []
             while speaking := [(proof, more) for proof, more in speaking if _sayable(proof)]:
                 turns = executor.map(lambda one: _turn(one[0], one[1], course), speaking)
                 speaking = [one for one, ran in zip(speaking, turns, strict=True) if ran]

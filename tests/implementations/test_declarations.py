@@ -624,8 +624,10 @@ def test_a_check_of_ones_own_proves_what_it_says_and_finds_what_does_not_hold(
     text = (DIRECTORY / "s_client" / "implementation.yaml").read_text()
     text = text[: text.index("  start:\n")] + "  honours: {settings: [insecure]}\n"
     text += "  differs: [{case: by a name that it does not have, outcome: accepted}]\n"
+    text += "  refused: [{match: 'verify error:num=(?P<code>[0-9]+)'}]\n"
     text = re.sub(r"\n  honours:\n(    .*\n| {15}.*\n)+", "\n", text)
-    (tmp_path / "implementations" / "mine" / "implementation.yaml").write_text(text)
+    declared = tmp_path / "implementations" / "mine" / "implementation.yaml"
+    declared.write_text(text)
     assert main(["implementation", "check", "mine"]) == 1
     output, progress = capsys.readouterr()
     told = [line.strip() for line in output.splitlines()]
@@ -638,6 +640,14 @@ def test_a_check_of_ones_own_proves_what_it_says_and_finds_what_does_not_hold(
         "unproved setting: differs: by a name that it does not have",
         "client: 0 unseen patterns, 1 unproved settings, 0 broken cases",
     ]
+    declared.write_text(text.replace("- s_client\n", "- s_clint\n", 1))
+    assert main(["implementation", "check", "mine"]) == 1
+    output, progress = capsys.readouterr()
+    told = [line.strip() for line in output.splitlines()]
+    assert progress == "1/1  mine, client: 1 case\n"
+    assert told[:2] == ["mine:", "client: 1 case: the control does not go well, and nothing after it was run"]
+    assert told[2].startswith("broken: good: ")
+    assert told[-1] == "its files and all lines: mtls-run FILE --tool mine --allow-commands --keep -v"
 
 
 HITCH = """\
