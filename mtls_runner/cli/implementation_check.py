@@ -99,7 +99,7 @@ class _Proof(Struct):
         return (one for one in self.differs if not one.sometimes)
 
     def run_enough(self, course: _Course, *, everything: bool) -> None:
-        """What is needed to see all patterns of its own, and what it says that it does; or everything. The control comes first."""
+        """What is needed to see all patterns of its own, and what it says that it does; or everything: the control first."""
         cases = sorted(self.own.cases, key=lambda case: case.name != _CONTROL)
         self.run(replace(self.own, cases=tuple(cases)), course)
         if self.stuck:

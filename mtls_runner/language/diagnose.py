@@ -12,6 +12,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode
 from mtls_runner.errors import Diagnostic, Span
 from mtls_runner.language.document import Document, Loc, Value, meant
 from mtls_runner.language.expectation import CASE_OUTCOMES, short_outcome
+from mtls_runner.language.implementations.words import CLIENT_SETTINGS, SERVER_SETTINGS
 from mtls_runner.language.scenario import Scenario
 from mtls_runner.language.shared_words import Lazily
 from mtls_runner.language.yaml_nodes import BOOL, FLOAT, INT, NULL
@@ -183,6 +184,10 @@ class _Mistake:
 
     def _belongs(self, owner: type[BaseModel] | None, key: str) -> str:
         """Where a key of this name is one, near by; ``""``: nowhere, or it is a slip of one that is right here."""
+        if key == "starts" and "outcome" in (owner.model_fields if owner is not None else ()):
+            return "server: {expect: {starts: …}}; it is a case of its own"
+        if owner is not None and "settings" in owner.model_fields and key in (*SERVER_SETTINGS, *CLIENT_SETTINGS):
+            return f"settings: [{key}]"
         for name, field in owner.model_fields.items() if owner is not None else ():
             inner = _first_model(field.annotation)
             if inner is not None and key in inner.model_fields and name not in ("where", "like"):
@@ -197,6 +202,9 @@ class _Mistake:
     def _wrong_value(self) -> Diagnostic:
         choices = self._context["choices"]
         given = self._node.value if isinstance(self._node, ScalarNode) and not self._hidden else ""
+        beside = _model_at(self._model, self._path[:-2]) if self._path[-2:-1] == ("settings",) else None
+        if beside is not None and given in beside.model_fields:
+            return Diagnostic(self._context["message"], self._span, f"{given}: … beside 'settings', not in it")
         if self._path[-1:] != ("reason",) and self._path[-2:-1] != ("reason",):
             close = _word_meant(given, choices) if given else ""
         else:

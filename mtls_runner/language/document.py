@@ -342,7 +342,9 @@ class _Converter:
         size = depth = 0
         for key_node, value_node in node.value:
             if not isinstance(key_node, ScalarNode):
-                self._problem("a key must be a word, not a list or a mapping", key_node)
+                braces = isinstance(key_node, MappingNode) and bool(key_node.flow_style)
+                expected = "a word, or quotes around a text with {{ }}" if braces else ""
+                self._problem("a key must be a word, not a list or a mapping", key_node, expected)
                 continue
             key = key_node.value
             if key == "<<" and key_node.style in (None, ""):

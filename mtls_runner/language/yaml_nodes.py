@@ -185,6 +185,7 @@ _CONTEXTS: tuple[tuple[str, str, str], ...] = (
 _UNSTARTABLE = "that cannot start any token"
 _SHORT_OUTCOME = re.compile(r"(?:^|[\s{,])([a-z-]+)$")
 _PLAIN_WORD = re.compile(r"\s*([a-z-]+)\s*(?:[,}]|$)")
+_BRACES = re.compile(r"\{\{[^{}\n]*\}\}")
 _WILDCARD = re.compile(r"\*\.[\w.-]+")
 
 
@@ -225,6 +226,8 @@ def _advice(phrase: str, message: str, context: str, text: str, index: int) -> t
             after = _PLAIN_WORD.match(line[line.index(":", before.end(1)) + 1 :])
             reason = after[1] if after is not None and after[1] in {reason.value for reason in Reason} else "…"
             return message, f"{{{before[1]}: {reason}}}, in braces"
+    if any(index in found.span() for found in _BRACES.finditer(text)):
+        return "a text with {{ }} is a mapping to YAML where no quotes are around it", "quotes around the whole text"
     if phrase == _ALIAS and text[index - 1 : index] == "*":
         found = _WILDCARD.match(text, index - 1)
         quoted = f': "{found[0]}"' if found is not None else ""

@@ -41,7 +41,11 @@ ROWS = (
     ),
     _row(_BOTH, "everything", "all of these as one value, for a program that reads JSON (`syntax: json`)"),
     _row(SERVER, "generation", "how many times it was started or told to read its files"),
-    _row(_BOTH, "address host port", "where to listen, chosen by the lab; of a client, where to connect"),
+    _row(
+        _BOTH,
+        "address host port",
+        "where to listen, chosen by the lab, as host:port and apart; of a client, where to connect",
+    ),
     _row(
         SERVER,
         "application application_host application_port",

@@ -38,6 +38,15 @@ def test_an_id_that_names_nothing(shown: Shown) -> None:
     )
 
 
+def test_what_is_said_of_a_server_and_not_of_a_case(shown: Shown) -> None:
+    assert shown(MINIMAL.replace("expect: accepted", "expect: {starts: false}")) == (
+        "scenario.yaml:9:14: error: there is no key 'starts' here\n"
+        " 9 |     expect: {starts: false}\n"
+        "   |              ^^^^^^\n"
+        "   = expected: server: {expect: {starts: …}}; it is a case of its own\n"
+    )
+
+
 def test_a_missing_key(shown: Shown) -> None:
     assert shown(MINIMAL.replace("    expect: accepted\n", "")) == (
         "scenario.yaml:7:5: error: 'expect' is missing\n 7 |   - name: good\n   |     ^^^^\n"

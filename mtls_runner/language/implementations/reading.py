@@ -59,6 +59,8 @@ __all__ = ["DIRECTORY", "dialect", "in_place", "read_implementation", "shipped"]
 DIRECTORY = Path(__file__).parents[2] / "implementations"
 _TLS = frozenset((TlsVersion.V1_2, TlsVersion.V1_3))
 _MAX_FILE = 1 << 20
+_WORD = re.compile(r"(?:\{\{.*?\}\}|\{%.*?%\}|\S)+")
+"""Of a command line; a template's own blanks are inside of one."""
 _SAYING = frozenset(("code", "error", "alert", "alert_name", "symbol"))
 """Groups of a pattern that say why."""
 
@@ -168,11 +170,13 @@ class _Reader:
     def _version(self, model: VersionModel | None) -> Version | None:
         if model is None:
             return None
+        self._check_split(model.command, ("version", "command"))
         self._check_templates(model.command, ("version", "command"), BUILD, PROCESS)
         return Version(tuple(model.command), model.match, model.library)
 
     def _build(self, model: BuildModel) -> Build:
         needs = self._needs(model.needs, ("build", "needs"))
+        self._check_split(model.command, ("build", "command"))
         self._check_templates(model.command, ("build", "command"), BUILD, PROCESS)
         self._check_templates(model.environment, ("build", "environment"), BUILD)
         environment = tuple((model.environment or {}).items())
@@ -234,8 +238,16 @@ class _Reader:
                 check_beside(self.problems, self._document.path.parent / model.template, text or "", names_of(*where))
             yield DeclaredFile(name, text or "", model.syntax or "plain", bool(model.executable))
 
+    def _check_split(self, command: Sequence[str] | None, loc: Loc) -> None:
+        """No shell runs it: of one word with blanks in it the rest was meant as arguments."""
+        words = _WORD.findall(command[0]) if command is not None and len(command) == 1 else []
+        if len(words) > 1:
+            listed = ", ".join(word if word.isalnum() else f"'{word}'" for word in words)
+            self.problems.error(self._document, loc, "no shell splits this: it is one word, a program's", f"[{listed}]")
+
     def _check_command(self, command: Sequence[str], files: Sequence[DeclaredFile], loc: Loc) -> None:
         """It runs in a directory of its own: only the program itself is looked for beside the declaration."""
+        self._check_split(command, loc)
         beside, made = self._document.path.parent, {file.name for file in files}
         for index, argument in enumerate(command[1:], 1):
             if "{{" not in argument and argument not in made and not argument.startswith(("/", "-")):
@@ -253,6 +265,7 @@ class _Reader:
         files = tuple(self._files(model.files, (*loc, "files"), *where))
         self._check_command(model.command, files, (*loc, "command"))
         self._check_templates(model.command, (*loc, "command"), SERVER, PROCESS)
+        self._check_split(model.check, (*loc, "check"))
         self._check_templates(model.check, (*loc, "check"), SERVER, PROCESS)
         self._check_templates(model.environment, (*loc, "environment"), *where)
         if model.config is not None and model.config not in {file.name for file in files}:
