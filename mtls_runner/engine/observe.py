@@ -16,6 +16,7 @@ from mtls_runner.model.observation import (
     Phase,
     Reason,
     ServerView,
+    readable,
 )
 from mtls_runner.tls import VERIFY_CODES
 from mtls_runner.tls.classify import Facts, Judgement, classify
@@ -214,7 +215,7 @@ def observe(facts: Facts, name: Callable[[bytes], str], culprit: Callable[[Judge
         hint=_hint(judgement, facts, culprit),
         evidence=tuple(_evidence(judgement, facts, behind)),
         status=response.status if response else None,
-        headers=response.headers if response else None,
+        headers=readable(response.headers) if response else None,
         body=response.body if response else None,
         received=client.received,
         body_sent=_whole(client, facts),
@@ -232,7 +233,7 @@ def observe(facts: Facts, name: Callable[[bytes], str], culprit: Callable[[Judge
         client_chain=_names(client.sent_chain, name),
         server_chain=_names(client.received_chain, name),
         client_ca_names=client.ca_names,
-        upstream_headers=upstream.headers if upstream else None,
+        upstream_headers=readable(upstream.headers) if upstream else None,
         handshake=tuple(m.name for m in client.messages if not m.alert) if facts.seen is not None else None,
         resumed=client.resumed,
         server_name=server.server_name,

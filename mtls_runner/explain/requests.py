@@ -70,9 +70,7 @@ def answer_for(server: ServerSpec, client: ClientSpec) -> Response | None:
     """What is said on the path that it asks for; ``None``: nobody here knows."""
     if server.option("config") or server.address is not None:
         return None
-    path = client.request.path.partition("?")[0]
-    found = [each for each in server.responses if each.path == path]
-    return next(iter(found + [each for each in server.responses if each.path is None]), None)
+    return server.response_to(client.request.path)
 
 
 def demanded_by_path(server: ServerSpec) -> str:

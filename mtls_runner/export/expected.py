@@ -137,6 +137,4 @@ def _statuses(outcome: Outcome, reason: Reason | None, server: ServerSpec, clien
 
 def answer(server: ServerSpec, client: ClientSpec) -> Response:
     """What the server answers to this request."""
-    path = client.request.path.partition("?")[0]
-    responses = {response.path: response for response in server.responses}
-    return responses.get(path) or responses.get(None) or Response(status=404)
+    return server.response_to(client.request.path) or Response(status=404)

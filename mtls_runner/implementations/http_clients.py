@@ -155,7 +155,7 @@ def with_requests(told: Told) -> None:
         response = session.request(
             told["method"],
             told["url"],
-            headers=dict(told["headers"]),
+            headers={name: value.encode() for name, value in told["headers"]},
             data=body_of(told),
             verify=False if told["insecure"] else told["trust"] or True,
             cert=(told["certificate"], told["key"]) if told["certificate"] else None,
@@ -170,7 +170,7 @@ def with_httpx(told: Told) -> None:
     import httpx
 
     with httpx.Client(verify=context_of(told), trust_env=False, timeout=told["timeout"]) as client:
-        headers = [(name, value) for name, value in told["headers"]]
+        headers = [(name.encode(), value.encode()) for name, value in told["headers"]]
         response = client.request(told["method"], told["url"], headers=headers, content=body_of(told))
         tell_response(response.status_code, response.headers.multi_items(), response.content)
 
@@ -239,7 +239,7 @@ def pycurl_options(pycurl: Any, told: Told) -> Iterator[tuple[int, Any]]:
     yield pycurl.TIMEOUT_MS, int(told["timeout"] * 1000)
     yield pycurl.CUSTOMREQUEST, told["method"]
     yield pycurl.NOBODY, told["method"] == "HEAD"
-    yield pycurl.HTTPHEADER, [f"{name}: {value}" for name, value in told["headers"]]
+    yield pycurl.HTTPHEADER, [f"{name}: {value}".encode() for name, value in told["headers"]]
     yield pycurl.SSL_ENABLE_ALPN, bool(told["alpn"])
     yield pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS if "h2" in told["alpn"] else pycurl.CURL_HTTP_VERSION_1_1
     yield pycurl.CAPATH, ""
@@ -291,7 +291,7 @@ def with_rtls(told: Told) -> None:
     tell_handshake(connection.sock)
     connection.putrequest(told["method"], told["path"], skip_accept_encoding=True)
     for name, value in told["headers"]:
-        connection.putheader(name, value)
+        connection.putheader(name, value.encode())
     body = body_of(told)
     if body is not None:
         connection.putheader("Content-Length", str(len(body)))

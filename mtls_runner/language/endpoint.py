@@ -16,9 +16,9 @@ from mtls_runner.language.shared_words import (
     ClientAuthMode,
     InPlace,
     Options,
-    Path,
     RequestModel,
     ResponseModel,
+    Responses,
     Stapling,
     Tls,
 )
@@ -244,7 +244,9 @@ class ServerSettings(_Endpoint):
         "nginx's ssl_verify_depth; its own default is 1, OpenSSL's 100.", 2
     )
     response: Maybe[ResponseModel] = about("What it answers.", {"status": 200, "body": "hello"})
-    responses: Maybe[dict[Path, ResponseModel]] = about("What it answers on some paths.", {"/health": {"body": "ok"}})
+    responses: Maybe[Responses] = about(
+        "What it answers on some paths, which are compared %-decoded.", {"/health": {"body": "ok"}}
+    )
     options: Maybe[Options] = about("The backend's own settings.", {"memory": "256m"})
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import import_module
 from typing import Annotated, Any
+from urllib.parse import unquote
 
 from msgspec import Struct
 from pydantic import (
@@ -65,10 +66,10 @@ __all__ = [
     "InPlace",
     "Lazily",
     "Options",
-    "Path",
     "Registered",
     "RequestModel",
     "ResponseModel",
+    "Responses",
     "Stapling",
     "Tls",
     "chosen",
@@ -136,6 +137,27 @@ _PATH = matching(
     "a path that begins with / and holds no blanks; others are %-encoded",
     {"type": "string", "pattern": "^/"},
 )
+
+
+def _own_path(value: Value) -> str:
+    path = str(_PATH.parse(value))
+    if "?" in path or "#" in path:
+        raise fail("a server answers by the path alone", "a path without a query; a ? in it is %3F, a # is %23")
+    try:
+        if re.search("%(?![0-9A-Fa-f]{2})", path):
+            raise ValueError
+        return unquote(path, errors="strict")
+    except ValueError:
+        raise fail("this is not a path", "%-encoded octets that are UTF-8; a % itself is %25") from None
+
+
+def _once(value: Value) -> Value:
+    """A mapping, as it is, that has no path twice."""
+    if isinstance(value, dict) and len({unquote(path) for path in value}) < len(value):
+        raise fail("two of these are one path", "each path once; they are compared %-decoded")
+    return value
+
+
 _METHOD = matching(
     r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", "this is not a method as HTTP has them", "GET, POST, … (RFC 9110 §9)"
 )
@@ -170,7 +192,6 @@ _BODY_SCHEMA = {
 }
 _Header = Annotated[list[Annotated[str, Parsed(_header_value, {"type": ["string", "number", "boolean"]})]], OneOrMore()]
 Headers = Maybe[dict[Token, _Header]]
-Path = Annotated[str, _PATH]
 
 
 class ResponseModel(Strict):
@@ -187,6 +208,11 @@ class ResponseModel(Strict):
     identity: Maybe[Bool] = about(
         "It answers who the client is: a JSON object of subject, serial and fingerprint (SHA-256), or null.", True
     )
+
+
+_OwnPath = Annotated[str, Parsed(_own_path, {"type": "string", "pattern": "^/[^?#]*$"})]
+#: By path, which is read %-decoded.
+Responses = Annotated[dict[_OwnPath, ResponseModel], BeforeValidator(_once)]
 
 
 class RequestModel(Strict):

@@ -7,11 +7,12 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from urllib.parse import unquote
 
 from msgspec import Struct
 
 from mtls_runner.model.certificate import Guarded, Secret
-from mtls_runner.model.observation import HttpResponse, field_value
+from mtls_runner.model.observation import HttpResponse, field_value, readable
 from mtls_runner.model.revocation import ResponderSpec, RevocationCheck, StaplingSpec
 from mtls_runner.model.traits import BackendTraits, ClientProtocol, ClientTraits, Runtime
 
@@ -38,6 +39,7 @@ __all__ = [
     "TlsVersion",
     "VerifyFlag",
     "VirtualHost",
+    "decoded_path",
     "has_gap",
 ]
 
@@ -238,10 +240,16 @@ class ClientAuth(StrEnum):
     REQUIRED = "required"
 
 
+def decoded_path(target: str) -> str:
+    """The path of a request's target as nginx's ``location`` compares it: without the query, and %-decoded (RFC 3986 §6.2.2)."""
+    return unquote(target.partition("?")[0])
+
+
 class Response(Struct, frozen=True):
     """What a server answers: for one path, or (``path`` is ``None``) for every other.
 
     Args:
+        path: %-decoded, as :func:`decoded_path` has it.
         client_auth: what the path demands of the client, as applications do; ``None``: what the server demands.
         identity: it answers who the client is, as JSON.
     """
@@ -277,7 +285,8 @@ class RefusalForm(Struct, frozen=True):
         """Whether an answer has this form."""
         if self.closed:
             return False
-        fields = [(wanted, field_value(response.headers, name)) for name, wanted in self.headers]
+        shown = readable(response.headers)
+        fields = [(wanted, field_value(shown, name)) for name, wanted in self.headers]
         wanted: list[tuple[tuple[Matcher, ...], Observed]] = [(self.status, response.status), *fields]
         wanted.append((self.body, response.body.decode("utf-8", "replace")))
         return all(not ways or any(way.fits(value) for way in ways) for ways, value in wanted)
@@ -387,6 +396,11 @@ class ServerSpec(EndSpec, frozen=True):
                     if any(fits(wanted, known.lower()) for known in host.names):
                         return host.server
         return self
+
+    def response_to(self, target: str) -> Response | None:
+        """What it answers to a request for this path and query; ``None``: its description does not say."""
+        by_path = {response.path: response for response in self.responses}
+        return by_path.get(decoded_path(target)) or by_path.get(None)
 
     @property
     def every_host(self) -> tuple[ServerSpec, ...]:

@@ -39,8 +39,8 @@ def asks_nobody(server: ServerSpec, client: ClientSpec) -> bool:
 
 
 def _demanded(host: ServerSpec, client: ClientSpec) -> ClientAuth:
-    by_path = {response.path: response.client_auth for response in host.responses}
-    return by_path.get(client.request.path.partition("?")[0], by_path.get(None)) or host.client_auth
+    response = host.response_to(client.request.path)
+    return (response.client_auth if response is not None else None) or host.client_auth
 
 
 def objections(server: ServerSpec, client: ClientSpec, plan: Plan, now: datetime) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ __all__ = [
     "Reason",
     "ServerView",
     "field_value",
+    "readable",
 ]
 
 
@@ -99,11 +100,23 @@ class Phase(StrEnum):
 
 
 class HttpRequest(Struct, frozen=True):
-    """A request as a server (or the application behind it) saw it."""
+    """A request as a server (or the application behind it) saw it; field values as octets in Latin-1."""
 
     method: str
     path: str
     headers: tuple[tuple[str, str], ...] = ()
+
+
+def readable(fields: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Header fields for people: what stands beyond ASCII is UTF-8, as scenarios are, or else Latin-1 (RFC 9110 §5.5)."""
+    return tuple((name, _utf8(value)) for name, value in fields)
+
+
+def _utf8(value: str) -> str:
+    try:
+        return value if value.isascii() else value.encode("latin-1").decode()
+    except UnicodeError:
+        return value
 
 
 def field_value(fields: Iterable[tuple[str, str]], name: str) -> str | None:
@@ -118,7 +131,7 @@ def field_value(fields: Iterable[tuple[str, str]], name: str) -> str | None:
 
 
 class HttpResponse(Struct, frozen=True):
-    """A response as the client saw it; header names in lower case.
+    """A response as the client saw it; header names in lower case, values as octets in Latin-1, or as the client read them.
 
     ``body`` is what was kept of ``size`` bytes that came: all, or the first of them (``ClientSpec.body_limit``).
     """

@@ -13,7 +13,16 @@ from datetime import UTC, datetime
 
 from mtls_runner.model.case import Case
 from mtls_runner.model.endpoint import ClientSpec
-from mtls_runner.model.observation import ClientView, Direction, HttpRequest, Message, Observation, Phase, ServerView
+from mtls_runner.model.observation import (
+    ClientView,
+    Direction,
+    HttpRequest,
+    Message,
+    Observation,
+    Phase,
+    ServerView,
+    readable,
+)
 from mtls_runner.reporters import Piece, Style, one_line, visible
 from mtls_runner.snippet import MASK, is_secret
 from mtls_runner.tls.messages import issuer, subject
@@ -208,7 +217,7 @@ def _request(request: HttpRequest, arrow: str) -> Iterator[Piece]:
 
 
 def _fields(headers: Sequence[tuple[str, str]], arrow: str) -> Iterator[Piece]:
-    for name, value in headers:
+    for name, value in readable(headers):
         yield _wire(arrow, f"{name}: {MASK if is_secret(name) else value}")
 
 

@@ -20,6 +20,8 @@ __all__ = ["SYNTAXES", "Inexpressible", "Mistake", "mistakes", "render"]
 
 _PLAIN = re.compile(r"[A-Za-z0-9./_:@%+=,~-]*")
 _NOT_IN_A_LINE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_ENCODED_ONLY = frozenset((*range(0x21), *range(0x7F, 0x100), *b"%?#"))
+"""Octets that no path holds as they are."""
 _HAPROXY_PLAIN = re.compile(r"[A-Za-z0-9./_:@+=,~*-]*")
 
 
@@ -114,7 +116,17 @@ def _environment(syntax: str) -> ImmutableSandboxedEnvironment:
     )
     environment.globals["inexpressible"] = _refuse
     environment.filters["regex"] = re.escape
+    environment.filters["path_regex"] = _path_regex
     return environment
+
+
+def _path_regex(path: str) -> str:
+    """Fits all that a request may write for it: each octet as it is or %-encoded (RFC 3986 §2.1)."""
+    return "".join(
+        encoded if octet in _ENCODED_ONLY else f"(?:{re.escape(chr(octet))}|{encoded})"
+        for octet in path.encode()
+        for encoded in ["%" + re.sub("[A-F]", lambda digit: f"[{digit[0]}{digit[0].lower()}]", f"{octet:02X}")]
+    )
 
 
 def _refuse(reason: str) -> str:

@@ -11,7 +11,7 @@ import h11
 
 from mtls_runner.deadlines import Deadline
 from mtls_runner.errors import LabError
-from mtls_runner.model.endpoint import Request, Response
+from mtls_runner.model.endpoint import Request, Response, decoded_path
 from mtls_runner.model.observation import HttpRequest, HttpResponse, field_value
 from mtls_runner.model.traits import ClientProtocol
 from mtls_runner.tls.http_response import HttpError, ResponseReader
@@ -275,8 +275,7 @@ def reply(
         HttpError: the answer contradicts itself (a Content-Length that is not its body's), or answers a CONNECT.
         OSError: from the socket.
     """
-    path = request.path.partition("?")[0]
-    answer = replies.get(path) or replies[None]
+    answer = replies.get(decoded_path(request.path)) or replies[None]
     try:
         data = answer.encode(connection, head=request.method == "HEAD")
     except h11.LocalProtocolError as error:

@@ -358,6 +358,7 @@ server:
   responses:
     "/a;b(c)'d&e": {status: 201, headers: {X-Odd: &odd "a;b (c) {d} 50% $x \"q\" 's' \\ & * [z] # , = |<>~`?!^"}}
     "/$x{y}": {status: 202}
+    "/%7Ea%20b%C3%A9%25": {status: 203, headers: {X-Odd: &place "Zürich, 東京"}}
 cases:
   - name: one
     client: {certificate: client, request: {path: "/a;b(c)'d&e"}}
@@ -365,8 +366,14 @@ cases:
   - name: other
     client: {certificate: client, request: {path: "/$x{y}"}}
     expect: {outcome: accepted, status: 202}
+  - name: encoded
+    client: {certificate: client, request: {path: "/%7ea%20b%c3%a9%25?c", headers: {X-Odd: *place}}}
+    expect: {outcome: accepted, status: 203, headers: {x-odd: *place}}
+  - name: not encoded
+    client: {certificate: client, request: {path: /~a+b}}
+    expect: {outcome: accepted, status: 200, headers: {x-odd: null}}
 """
-_LEFT_OUT = r"  responses:\n(    .*\n)+|(?<=expect: ){.*}|, request: {.*}(?=})"
+_LEFT_OUT = r"  responses:\n(    .*\n)+|(?<=expect: ){.*}|, request: {.*}(?=}\n)"
 PLAIN = re.sub(_LEFT_OUT, "", ODD).replace("expect: ", "expect: accepted")
 
 
@@ -394,7 +401,7 @@ def test_odd_characters_of_paths_and_responses_arrive(
     monkeypatch.setattr("tempfile.tempdir", None)
     events = run([load(path, Overrides(backend=backend, tool=tool))])
     verdicts = [event.verdict for event in events if isinstance(event, CaseFinished)]
-    assert len(verdicts) == 2
+    assert len(verdicts) == 4
     for verdict in verdicts:
         assert verdict.status is (Status.ERROR if why else Status.PASS), (verdict.error, verdict.mismatches)
         assert why in verdict.error

@@ -18,11 +18,13 @@ leaves:
 server:
   client_auth: MODE
   trust: ca
-  responses: {/api: {client_auth: required}, /who: {identity: true}}
+  responses: {/%61pi: {client_auth: required}, /who: {identity: true}, "/a%20b%C3%A9": {headers: {X-Place: "Zürich, 東京"}}}
   refusal: REFUSAL
 cases:
   - {name: who, client: {certificate: client, request: {path: /who}}, expect: accepted}
   - {name: open, client: {}, expect: accepted}
+  - {name: encoded, client: {request: {path: "/%61%20b%c3%a9"}}, expect: {outcome: accepted, headers: {x-place: "Zürich, 東京"}}}
+  - {name: not encoded, client: {request: {path: /a+b}}, expect: {outcome: accepted, headers: {x-place: null}}}
   - {name: closed, client: {request: {path: /api}}, expect: {server-refused: no-certificate}}
 """
 

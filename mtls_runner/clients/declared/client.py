@@ -155,7 +155,7 @@ class DeclaredToolClient(Client):
             content = render(file.text, file.syntax, known, file.name).encode()
             place.write(file.name, content, executable=file.executable)
         if self._declared.input is not None:
-            content = render(self._declared.input, "argument", known, "input").encode("latin-1", "replace")
+            content = render(self._declared.input, "argument", known, "input").encode()
             body = known.get("body_file")
             place.write("input", content + (Path(str(body)).read_bytes() if body else b""))
         return self._installed.command(self._declared.command, known, cache)

@@ -22,6 +22,6 @@ async def app(scope: Scope, receive: object, send: Send) -> None:  # noqa: ARG00
     body = Path(chosen["body_file"]).read_bytes() if chosen["body_file"] else b""
     headers = [*chosen["headers"], ["Content-Type", chosen["content_type"] or "text/plain; charset=utf-8"]]
     headers.append(["Content-Length", str(len(body))])
-    fields = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    fields = [(name.lower().encode(), value.encode()) for name, value in headers]
     await send({"type": "http.response.start", "status": chosen["status"], "headers": fields})
     await send({"type": "http.response.body", "body": body})

@@ -6,6 +6,7 @@ import java.io.InputStreamReader;
 import java.io.OutputStream;
 import java.net.InetSocketAddress;
 import java.net.Socket;
+import java.net.URLDecoder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -187,7 +188,7 @@ public class Lab {
         say("answered port=" + port + " request=<" + request[0] + " " + request[1] + "> tls=<" + session.getProtocol() + "> cipher=<"
             + session.getCipherSuite() + "> client_verify=" + (certificate.isEmpty() ? "NONE" : "SUCCESS") + " certificate=<" + certificate
             + "> sni=<" + name + ">");
-        String path = java.net.URLDecoder.decode(request[1].split("\\?")[0].replace("+", "%2B"), StandardCharsets.UTF_8);
+        String path = decoded(request[1].split("\\?")[0]);
         int chosen = all("path").indexOf(path) < 0 ? all("path").size() - 1 : all("path").indexOf(path);
         String file = all("body_file").get(chosen);
         byte[] body = file.isEmpty() ? new byte[0] : Files.readAllBytes(Path.of(file));
@@ -195,12 +196,20 @@ public class Lab {
         for (String header : all("header-" + chosen)) text.append(header).append("\r\n");
         text.append("Content-Length: ").append(body.length).append("\r\nConnection: close\r\n\r\n");
         OutputStream out = socket.getOutputStream();
-        byte[] start = text.toString().getBytes(StandardCharsets.ISO_8859_1);
+        byte[] start = text.toString().getBytes(StandardCharsets.UTF_8);
         byte[] all = new byte[start.length + (request[0].equals("HEAD") ? 0 : body.length)];
         System.arraycopy(start, 0, all, 0, start.length);
         System.arraycopy(body, 0, all, start.length, all.length - start.length);
         out.write(all);
         out.flush();
+    }
+
+    static String decoded(String path) {
+        try {
+            return URLDecoder.decode(path.replace("+", "%2B"), StandardCharsets.UTF_8);
+        } catch (IllegalArgumentException malformed) {
+            return path;
+        }
     }
 
     static String head(InputStream in) throws IOException {

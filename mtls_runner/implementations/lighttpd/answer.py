@@ -45,7 +45,7 @@ def told(known: dict[str, str]) -> str:
 def answer(known: dict[str, str]) -> bytes:
     """Head and body."""
     path = urllib.parse.unquote(known["REQUEST_URI"].partition("?")[0])
-    chosen = next(one for one in _RESPONSES if one["path"] is None or urllib.parse.unquote(one["path"]) == path)
+    chosen = next(one for one in _RESPONSES if one["path"] in (None, path))
     lines = [
         f"Status: {chosen['status']}",
         f"Content-Type: {chosen['content_type'] or 'text/plain; charset=utf-8'}",
@@ -54,7 +54,7 @@ def answer(known: dict[str, str]) -> bytes:
     ]
     wanted = chosen["body_file"] and known["REQUEST_METHOD"] != "HEAD"
     body = Path(chosen["body_file"]).read_bytes() if wanted else b""
-    return "".join(f"{line}\r\n" for line in [*lines, ""]).encode("latin-1") + body
+    return "".join(f"{line}\r\n" for line in [*lines, ""]).encode() + body
 
 
 def main() -> None:

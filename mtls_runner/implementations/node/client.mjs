@@ -2,7 +2,7 @@
 import https from 'node:https';
 import readline from 'node:readline';
 import tls from 'node:tls';
-import { content, context, read } from './settings.mjs';
+import { content, context, octets, read } from './settings.mjs';
 
 function chain(socket) {
   const seen = new Set();
@@ -28,7 +28,7 @@ function begun(told, own) {
   });
   request.setHeader('Host', new URL(told.url).host);
   for (const name of new Set(told.headers.map(([name]) => name))) {
-    const values = told.headers.filter(([other]) => other === name).map(([, value]) => value);
+    const values = told.headers.filter(([other]) => other === name).map(([, value]) => octets(value));
     request.setHeader(name, values.length > 1 ? values : values[0]);
   }
   request.on('socket', (socket) => {

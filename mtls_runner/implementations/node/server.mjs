@@ -1,6 +1,6 @@
 // An HTTPS server of Node's own. It prints a line for each connection that it refuses or answers.
 import https from 'node:https';
-import { content, context, read } from './settings.mjs';
+import { content, context, octets, read } from './settings.mjs';
 
 const told = read(process.argv[2]);
 
@@ -14,6 +14,14 @@ function verified(socket) {
   return socket.authorized ? 'SUCCESS' : 'FAILED';
 }
 
+function decoded(path) {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
+}
+
 function answer(request, response) {
   const socket = request.socket;
   console.log(
@@ -21,11 +29,11 @@ function answer(request, response) {
       `cipher=<${socket.getCipher().name}> resumed=${socket.isSessionReused() ? 1 : 0} client_verify=${verified(socket)} ` +
       `certificate=<${certificate(socket)}> sni=<${socket.servername || ''}>`,
   );
-  const path = decodeURIComponent(request.url.split('?')[0]);
+  const path = decoded(request.url.split('?')[0]);
   const chosen = told.responses.find((one) => !one.path || one.path === path);
   const body = content(chosen.body_file) ?? Buffer.alloc(0);
-  for (const [name, value] of chosen.headers) response.appendHeader(name, value);
-  response.setHeader('Content-Type', chosen.content_type ?? 'text/plain; charset=utf-8');
+  for (const [name, value] of chosen.headers) response.appendHeader(name, octets(value));
+  response.setHeader('Content-Type', octets(chosen.content_type ?? 'text/plain; charset=utf-8'));
   response.setHeader('Content-Length', body.length);
   response.statusCode = chosen.status;
   response.end(body);

@@ -5,6 +5,8 @@ import tls from 'node:tls';
 
 export const read = (path) => JSON.parse(readFileSync(path, 'utf8'));
 export const content = (path) => (path ? readFileSync(path) : undefined);
+// A field's value as UTF-8: Node sends each character as the octet of its number.
+export const octets = (value) => Buffer.from(value).toString('latin1');
 // Of each text it reads one list only.
 const lists = (path) => (path ? readFileSync(path, 'latin1').match(/-----BEGIN X509 CRL-----[^]*?-----END X509 CRL-----/g) : undefined);
 

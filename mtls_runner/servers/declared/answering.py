@@ -6,7 +6,6 @@ import http
 import os
 import select
 import threading
-import urllib.parse
 from pathlib import Path
 
 from mtls_runner.model.endpoint import Response, ServerSpec
@@ -45,9 +44,7 @@ class Answers:
             threading.Thread(target=self._write, args=(content,), daemon=True).start()
 
     def _response(self, method: str, path: str) -> bytes:
-        wanted = urllib.parse.unquote(path.partition("?")[0])
-        by_path = {response.path: response for response in self._server.responses}
-        chosen = by_path.get(wanted) or by_path.get(path) or by_path.get(None) or Response(status=404)
+        chosen = self._server.response_to(path) or Response(status=404)
         try:
             phrase = http.HTTPStatus(chosen.status).phrase
         except ValueError:
@@ -58,7 +55,7 @@ class Answers:
         if "content-type" not in names:
             head.append("Content-Type: text/plain; charset=utf-8")
         head += [f"Content-Length: {len(chosen.body)}", "Connection: close", "", ""]
-        return "\r\n".join(head).encode("latin-1", "replace") + (b"" if method == "HEAD" else chosen.body)
+        return "\r\n".join(head).encode() + (b"" if method == "HEAD" else chosen.body)
 
     def _write(self, content: bytes) -> None:
         """As the program takes it; one that takes nothing for seconds has lost its client."""

@@ -39,9 +39,7 @@ def by_path(
         OSError: from the socket: the certificate that was asked for is refused, or the client is gone.
         TimeoutError: it does not come.
     """
-    path = request.path.partition("?")[0]
-    responses = {response.path: response for response in host.spec.responses}
-    wanted = responses.get(path) or responses.get(None)
+    wanted = host.spec.response_to(request.path)
     if wanted is None or not wanted.rules:
         return HostReplies(host.replies)
     why = ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import urllib.parse
 from collections.abc import Iterator
 
 from mtls_runner.model.endpoint import Response, ServerSpec
@@ -22,7 +21,7 @@ def matches(server: ServerSpec) -> dict[str, Response]:
     responses = {response.path: response for response in server.responses}
     responses.setdefault(None, Response(status=404))
     return {
-        "location /" if path is None else f"location = {literal(urllib.parse.unquote(path))}": response
+        "location /" if path is None else f"location = {literal(path)}": response
         for path, response in responses.items()
     }
 
