@@ -193,7 +193,8 @@ def read(path: Path) -> Document:
             with path.open("rb") as file:
                 data = file.read(_MAX_BYTES + 1)
     except OSError as error:
-        raise ScenarioError([Diagnostic(f"{path}: {error.strerror or error}")]) from error
+        link = f", it is a symbolic link to {path.readlink()}" if path.is_symlink() else ""
+        raise ScenarioError([Diagnostic(f"{path}: {error.strerror or error}{link}")]) from error
     start = Span(path, 1, 1, 1, 1)
     if len(data) > _MAX_BYTES:
         raise ScenarioError([Diagnostic("the file is larger than 1 MiB", start)])

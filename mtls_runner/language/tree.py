@@ -1,5 +1,6 @@
 """What a scenario's tree says above it: lab.yaml, with defaults and shared descriptions, and ``implementations/``."""
 
+import os
 from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
@@ -122,8 +123,9 @@ def of_tree(start: Path) -> dict[str, Path]:
     for directory in above(start):
         folder = directory / FOLDER
         if folder.is_dir() and folder != shipped:
-            for path in sorted(folder.glob(f"*/{DECLARATION}")):
-                found.setdefault(path.parent.name, _shown(path))
+            for path in sorted(one / DECLARATION for one in folder.glob("*")):
+                if os.path.lexists(path):  # a link that leads nowhere is told to whoever names it
+                    found.setdefault(path.parent.name, _shown(path))
     return found
 
 

@@ -175,6 +175,7 @@ MISTAKES = [
     ("log: {facts: [status]}", "facts: [status]", "no group in it says what was seen"),
     ("log: {refused: [{match: x}]}", "[{match: x}]", "nothing says what such a line means"),
     ("log: {refused: [{match: x, reasons: expired, code: 10}]}", "code: 10", "is said by reasons already"),
+    ("log: {refused: [{match: x, code: 9999}]}", "     ^^^^\n", "this number is out of range"),
 ]
 
 

@@ -44,6 +44,17 @@ def test_it_is_said_where_it_is_named(tmp_path: Path, parts: dict[str, str], sai
     assert mistake.span is not None
 
 
+def test_a_declaration_that_is_a_link_to_nowhere(tmp_path: Path) -> None:
+    folder = tmp_path / "implementations" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "implementation.yaml").symlink_to(tmp_path / "gone")
+    for server, said in (("backend: mine", f"{tmp_path}/gone"), ("backend: other", "not a backend")):
+        with pytest.raises(ScenarioError) as caught:
+            load(_scenario(tmp_path, server=server))
+        assert [said in mistake.message for mistake in caught.value.diagnostics] == [True]
+    load(_scenario(tmp_path))
+
+
 def test_a_passphrase_may_come_out_of_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
 

@@ -21,7 +21,6 @@ from mtls_runner.language.implementations.words import CLIENT_SETTINGS, SERVER_S
 from mtls_runner.language.shared_words import ChainPart, ClientAuthMode, Tls
 from mtls_runner.language.values import (
     Bool,
-    Int,
     Many,
     Maybe,
     OneOrMore,
@@ -33,6 +32,7 @@ from mtls_runner.language.values import (
     word,
 )
 from mtls_runner.model.observation import Outcome
+from mtls_runner.tls import VERIFY_CODES
 
 __all__ = [
     "PatternModel",
@@ -63,7 +63,9 @@ class PatternModel(Strict):
         "no-certificate",
         ["unknown-ca", "self-signed"],
     )
-    code: Maybe[Int] = about("OpenSSL's verify code (X509_V_*) that the words stand for.", 10)
+    code: Annotated[int | None, bounded(1, max(VERIFY_CODES))] = about(
+        "OpenSSL's verify code (X509_V_*) that the words stand for.", 10
+    )
     alert: Maybe[AlertName] = about("The alert that the other end sent.", "unknown_ca")
     source: Maybe[Text] = about(
         "Where the words come from: the program's source, or its manual.", "ssl/statem/statem_srvr.c"
