@@ -106,11 +106,16 @@ class _Proof(Struct):
             return
         wanted = {one.case for one in self._always()}
         if not everything:
-            about = _meanings(self.unseen())
-            for number in range(len(self.left)):
-                self.run(self._taken(number, about, wanted), course)
+            # Then where an end can't use what it is given: the reasons that are expected there are not each program's.
+            for about in (_meanings, self._unusable):
+                expected = about(self.unseen())
+                for number in range(len(self.left)):
+                    self.run(self._taken(number, expected, wanted), course)
         while self.left and (everything or self.unseen() or self.said - self.proved):
             self.run(self.left.pop(0), course)
+
+    def _unusable(self, unseen: Sequence[Pattern]) -> frozenset[str]:
+        return frozenset([f"{self.role}-unusable"] if unseen else [])
 
     def more(self) -> Iterator[Plan]:
         """What may bring it to say what nobody has said yet of its dialect: first what is about that, then all the rest."""
@@ -120,9 +125,9 @@ class _Proof(Struct):
             yield self.left.pop(0)
 
     def _taken(self, number: int, about: Collection[str], names: Collection[str] = ()) -> Plan:
-        """The cases of a plan that expect one of these reasons, or have one of these names; they are no longer left."""
+        """The cases of a plan that expect one of these reasons or outcomes, or have such a name; they are no longer left."""
         plan = self.left[number]
-        taken = tuple(case for case in plan.cases if case.written in names or _reasons(case) & set(about))
+        taken = tuple(case for case in plan.cases if case.written in names or _expected(case) & set(about))
         self.left[number] = replace(plan, cases=tuple(case for case in plan.cases if case not in taken))
         return replace(plan, cases=taken)
 
@@ -296,9 +301,9 @@ def _meanings(patterns: Sequence[Pattern]) -> frozenset[str]:
     return frozenset(reason for pattern in patterns for reason in pattern.reasons) | frozenset(filter(None, coded))
 
 
-def _reasons(case: Case) -> set[str]:
-    """The reasons that a case expects."""
-    checks = [check for check in case.expect.checks if check.path == "reason"]
+def _expected(case: Case) -> set[str]:
+    """The outcomes and reasons that a case expects."""
+    checks = [check for check in case.expect.checks if check.path in ("outcome", "reason")]
     return {str(alternative.value) for check in checks for alternative in check.alternatives}
 
 
