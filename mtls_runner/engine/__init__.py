@@ -7,7 +7,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +34,8 @@ from mtls_runner.model.verdict import (
 from mtls_runner.private_files import sweep
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from mtls_runner.pki.keys import KeyPool
 
 __all__ = ["RunOptions", "places", "run"]
@@ -129,6 +130,8 @@ class _Run:
 
     def _side_by_side(self, lab: Lab) -> Iterator[Event]:
         """Verdicts come in the file's order, whatever order the cases end in."""
+        from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+
         waiting = iter(lab.plan.cases)
         running: list[tuple[Case, Future[Verdict]]] = []
         working = Interruption()

@@ -6,7 +6,6 @@ is its text and knows its number.
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -162,6 +161,8 @@ def _is_block(node: Node) -> bool:
 
 def meant(given: str, choices: Iterable[str]) -> str:
     """The choice that ``given`` is probably a slip of, or ``""``."""
+    import difflib  # only where something is wrong
+
     known = {choice.lower(): choice for choice in choices}
     close = difflib.get_close_matches(given.lower(), known, n=1, cutoff=0.6)
     return known[close[0]] if close else ""

@@ -13,7 +13,6 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import ClassVar
 
@@ -284,6 +283,8 @@ class KeyPool:
     def _generate(
         self, missing: list[tuple[KeyAlgorithm, int]], progress: Progress | None
     ) -> dict[tuple[KeyAlgorithm, int], rsa.RSAPrivateKey]:
+        from concurrent.futures import ThreadPoolExecutor, as_completed  # seldom: RSA keys are kept
+
         # OpenSSL works without the interpreter's lock, so threads are enough. The longest work goes first.
         made: dict[tuple[KeyAlgorithm, int], rsa.RSAPrivateKey] = {}
         executor = ThreadPoolExecutor(min(len(missing), os.cpu_count() or 1), "rsa")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from difflib import SequenceMatcher
 from functools import lru_cache
 
 __all__ = ["FAR", "MASK", "is_near", "is_plausible", "is_secret", "is_slip", "plain", "width"]
@@ -72,6 +71,8 @@ def is_slip(letters: str) -> bool:
 
 def _alike(word: str, like: str) -> bool:
     """By common parts, or two slips of the pen apart."""
+    from difflib import SequenceMatcher  # only where a key is unknown
+
     if SequenceMatcher(None, word, like, autojunk=False).ratio() >= _ALIKE:
         return True
     return len(like) > _SHORT and _slips(word, like) <= _SLIPS
