@@ -60,6 +60,7 @@ ROWS = (
     _row(_BOTH, "passphrase", "a file with the key's passphrase, or nothing"),
     _row(_BOTH, "trust crl trust_and_crl", "files: trusted authorities, CRLs, both in one; or nothing"),
     _row(SERVER, "advertise", "a file: the authorities that are named to clients; or nothing"),
+    _row(SERVER, "advertises_others", "whether an authority is named that is not trusted"),
     _row(SERVER, "crls", "a list of files with one CRL each, for programs that read only the first of a file"),
     _row(_BOTH, "crl_check partial_chain x509_strict", "as in the scenario"),
     _row(

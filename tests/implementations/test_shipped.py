@@ -210,6 +210,9 @@ servers:
   flat: {like: deep, verify_depth: 1}
   tolerant: {certificate: plain, trust: [ca], client_auth: optional_no_ca, virtual_hosts: {shop: {names: [shop.test]}}}
   strict: {like: tolerant, virtual_hosts: {shop: {names: [shop.test], client_auth: required}}}
+  named: {certificate: plain, trust: [ca, other], advertise: [other]}
+  unnamed: {certificate: plain, trust: [ca], advertise: []}
+  stranger: {certificate: plain, trust: [ca], advertise: [other]}
   checked: {certificate: plain, trust: [ca], crl: [crl], virtual_hosts: {shop: {names: [shop.test], crl: []}}}
 cases:
   - {name: a key that it does not open, server: server, client: client, expect: accepted}
@@ -218,6 +221,10 @@ cases:
   - {name: the depth that it has, server: deep, client: client, expect: accepted}
   - {name: another depth, server: flat, client: client, expect: accepted}
   - {name: no host is strict, server: tolerant, client: {certificate: foreign, server_name: shop.test}, expect: accepted}
+  - {name: one that it names, server: named, client: client, expect: {outcome: accepted, client_ca_names: [CN=Other]}}
+  - {name: none that it names, server: unnamed, client: client, expect: {outcome: accepted, client_ca_names: []}}
+  - {name: nor trusts, server: unnamed, client: foreign, expect: {server-refused: unknown-ca}}
+  - {name: one that it does not trust, server: stranger, client: foreign, expect: {server-refused: unknown-ca}}
   - {name: a CRL, server: checked, client: revoked, expect: {server-refused: revoked}}
   - {name: a host without one, server: checked, client: {certificate: revoked, server_name: shop.test}, expect: accepted}
   - name: one host is strict
@@ -248,6 +255,10 @@ def test_what_haproxy_needs_not_be_told(tmp_path: Path) -> None:
         "the depth that it has": (Status.PASS, ""),
         "another depth": (Status.SKIP, "HAProxy can't be told verify_depth"),
         "no host is strict": (Status.PASS, ""),
+        "one that it names": (Status.PASS, ""),
+        "none that it names": (Status.PASS, ""),
+        "nor trusts": (Status.PASS, ""),
+        "one that it does not trust": (Status.SKIP, "HAProxy: it trusts every authority that it names (ca-file)"),
         "a CRL": (Status.PASS, ""),
         "a host without one": (Status.PASS, ""),
         "one host is strict": (

@@ -119,6 +119,7 @@ def settings(server: ServerSpec) -> dict[str, object]:
         "session_tickets": server.session_tickets,
         "reject_handshake": server.reject_handshake,
         "names": list(server.names),
+        "advertises_others": not set(server.advertise or ()) <= set(server.trust),
     }
 
 
@@ -141,6 +142,7 @@ def _paths(server: ServerSpec) -> Mapping[str, object]:
     there = dict.fromkeys(_FILES, _ANYWHERE)
     return {
         **there,
+        "advertise": None if server.advertise == () else _ANYWHERE,
         "crl": _ANYWHERE if _checks(server) else None,
         "crls": [_ANYWHERE for _ in server.crl] if _checks(server) else [],
         "passphrase": _ANYWHERE if server.passphrase and server.backend.opens_keys else None,
@@ -169,8 +171,9 @@ def _files(
     if server.trust:
         trust = place.write(f"{prefix}trust.crt", content_of(material.bundle(server.trust)))
         yield "trust", trust
-        yield "advertise", trust
-    if server.advertise:
+        if server.advertise in (None, server.trust):
+            yield "advertise", trust
+    if server.advertise and server.advertise != server.trust:
         yield "advertise", place.write(f"{prefix}advertise.crt", content_of(material.bundle(server.advertise)))
     if _checks(server) and server.crl:
         crls = content_of(material.crl(server.crl))
