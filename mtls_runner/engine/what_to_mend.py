@@ -41,6 +41,9 @@ def _let_in(plan: Plan, server: ServerSpec, client: ClientSpec, expectation: Exp
             return "the client looks at nothing of the server (insecure: true)"
         return _taken(plan, reasons, server.certificate, "client", client.trust, bool(client.crl), start)
     if Outcome.SERVER_REFUSED in outcomes:
+        told = _own_configuration(plan, server, client, reasons)
+        if told:
+            return told
         mode = server.client_auth
         if mode is ClientAuth.NONE:
             return "the server verifies nobody (client_auth: none): client_auth: required would refuse"
@@ -51,6 +54,21 @@ def _let_in(plan: Plan, server: ServerSpec, client: ClientSpec, expectation: Exp
         if Reason.NO_CERTIFICATE in reasons:
             return f"the client has a certificate, `{client.certificate}`: client: {{}} has none"
         return _taken(plan, reasons, client.certificate, "server", server.trust, bool(server.crl), start)
+    return ""
+
+
+def _own_configuration(plan: Plan, server: ServerSpec, client: ClientSpec, reasons: Sequence[object]) -> str:
+    """Likewise, in the words of a configuration of one's own: what the file says of it is no setting, and may not be so."""
+    says = server.directives
+    if says is None:
+        return ""
+    if client.certificate is None:
+        return f"the configuration lets in who has no certificate: `{says.certificate}` would refuse"
+    if Reason.REVOKED in reasons:
+        return f"the configuration looks `{client.certificate}` up in no CRL that it is on: `{says.crl}` would refuse"
+    strange = {one.id for one in lineage(plan.certificates, client.certificate)}.isdisjoint(server.trust)
+    if strange and {Reason.UNKNOWN_CA, Reason.SELF_SIGNED} & set(reasons):
+        return f"the configuration takes `{client.certificate}`: look at `{says.certificate}` and `{says.trust}`"
     return ""
 
 

@@ -14,7 +14,7 @@ from msgspec import Struct
 from mtls_runner.model.certificate import Guarded, Secret
 from mtls_runner.model.observation import HttpResponse, field_value, readable
 from mtls_runner.model.revocation import ResponderSpec, RevocationCheck, StaplingSpec
-from mtls_runner.model.traits import BackendTraits, ClientProtocol, ClientTraits, Runtime
+from mtls_runner.model.traits import BackendTraits, ClientProtocol, ClientTraits, Directives, Runtime
 
 if TYPE_CHECKING:
     from mtls_runner.model.case import Matcher, Observed
@@ -401,6 +401,11 @@ class ServerSpec(EndSpec, frozen=True):
         """What it answers to a request for this path and query; ``None``: its description does not say."""
         by_path = {response.path: response for response in self.responses}
         return by_path.get(decoded_path(target)) or by_path.get(None)
+
+    @property
+    def directives(self) -> Directives | None:
+        """In which words its own configuration speaks; ``None``: it has none, or nobody knows."""
+        return (self.configured_for or self.backend).directives if self.option("config") else None
 
     @property
     def every_host(self) -> tuple[ServerSpec, ...]:

@@ -11,6 +11,7 @@ from mtls_runner.errors import Span
 from mtls_runner.model.endpoint import ClientAuth, TlsVersion
 from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.model.revocation import RevocationCheck
+from mtls_runner.model.traits import Directives
 
 __all__ = [
     "Build",
@@ -240,6 +241,7 @@ class DeclaredServer(Struct, frozen=True, eq=False):
         config: where an own configuration goes; ``None``: nowhere.
         listens: a regular expression with one group: what such a configuration says that it listens on.
         connects: regular expressions with the groups ``host`` and ``port``: what such a configuration says that it connects to.
+        directives: how such a configuration says what hints are about.
         container: how it runs in one; ``None``: only as a process.
         completes_chains: it sends issuers that it finds among what it trusts, where it was given no intermediates.
         verify_depth: intermediates that it allows where it is told nothing; ``None``: nobody knows.
@@ -261,6 +263,7 @@ class DeclaredServer(Struct, frozen=True, eq=False):
     config: str | None = None
     listens: str | None = None
     connects: tuple[str, ...] = ()
+    directives: Directives | None = None
     container: ServerContainer | None = None
     completes_chains: bool = False
     verify_depth: int | None = None

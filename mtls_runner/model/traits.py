@@ -140,6 +140,22 @@ class _EndTraits(_Traits, frozen=True, eq=False, kw_only=True):
     clock: Callable[[bool], str | None] = _own_clock
 
 
+class Directives(Struct, frozen=True):
+    """How a configuration of one's own says what hints are about; in the program's words.
+
+    Args:
+        certificate: what demands a client certificate.
+        crl: what looks clients' certificates up in CRLs.
+        trust: what says whose client certificates are good.
+        log: what has its log say why it refused.
+    """
+
+    certificate: str
+    crl: str
+    trust: str
+    log: str
+
+
 class BackendTraits(_EndTraits, frozen=True, eq=False, kw_only=True):
     """A backend.
 
@@ -160,6 +176,7 @@ class BackendTraits(_EndTraits, frozen=True, eq=False, kw_only=True):
             container.
         plain: what stands for it in a script of plain tools (``export``); ``None``: nothing does.
         opens_keys: its program opens encrypted keys; otherwise it is given keys of the lab's making open.
+        directives: how its own configuration says what hints are about; ``None``: nobody knows.
         ahead: has made what one server in a container of that image will need, if its configuration is generated: long before its
             description is read, and until the block is left; what that block is given starts it. ``None``: there is nothing to
             begin.
@@ -177,6 +194,7 @@ class BackendTraits(_EndTraits, frozen=True, eq=False, kw_only=True):
     options: Callable[[], type[BaseModel]] | None = None
     plain: PlainServer | None = None
     opens_keys: bool = True
+    directives: Directives | None = None
     ahead: Callable[[str], AbstractContextManager[Callable[[], None]]] | None = None
 
     @property

@@ -85,6 +85,7 @@ class ConsoleReporter:
         self._layout = Layout(0, (), ())
         self._wrong: list[tuple[Plan, Verdict]] = []
         self._skipped: Counter[str] = Counter()
+        self._silent: dict[str, str] = {}
         self._kept: list[PlanFinished] = []
         self._typed: Sequence[str] = ()
 
@@ -119,6 +120,10 @@ class ConsoleReporter:
     def _finished(self, verdict: Verdict) -> None:
         self._done[verdict.status] += 1
         self._undetermined[verdict.status] += verdict.undetermined is not None
+        server, seen = verdict.case.server, verdict.observation
+        handshake = verdict.undetermined is not None and seen is not None and seen.alert is not None
+        if handshake and server.directives is not None and not self._quiet:
+            self._silent[Path(server.option("config")).name] = server.directives.log
         self._running.pop(verdict.case.id, None)
         if self._durations:
             self._slowest = nlargest(self._durations, [*self._slowest, (verdict.duration, verdict.case.id)])
@@ -232,6 +237,9 @@ class ConsoleReporter:
         self._page.line()
         for reason, times in self._skipped.most_common():
             self._page.line((one_line(f"skipped {times}: {reason}"), Style.SKIP))
+        for config, directive in self._silent.items():
+            told = f"undetermined: where {config} has its log say why it refuses, that decides: {directive}"
+            self._page.line((one_line(told), Style.WARNING))
         for seconds, case_id in self._slowest:
             self._page.line((f"{seconds:7.2f} s  ", Style.DIM), (one_line(case_id), Style.TEXT))
         for kept in self._kept:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mtls_runner import Overrides, Status
+from mtls_runner.cli import main
 from mtls_runner.model.traits import Runtime
 from mtls_runner.model.verdict import Verdict
 from mtls_runner.runtimes.ports import reserved_port
@@ -15,6 +16,21 @@ from ..verdicts import verdicts_of
 
 ROOT = Path(__file__).parents[2]
 NAMES = ["apache", "envoy", "haproxy"]
+WRONG = """\
+  - {name: wrong none, expect: {server-refused: no-certificate}}
+  - {name: wrong revoked, client: operator, expect: {server-refused: revoked}}
+  - {name: wrong trusted, client: operator, expect: {server-refused: unknown-ca}}
+"""
+DIRECTIVES = {
+    "apache": ("SSLVerifyClient require", "SSLCARevocationFile with SSLCARevocationCheck chain"),
+    "envoy": ("require_client_certificate: true", "crl of the validation_context"),
+    "haproxy": ("verify required", "crl-file"),
+}
+HINTS = (
+    "The configuration lets in who has no certificate: {0} would refuse.",
+    "The configuration looks operator up in no CRL that it is on: {1} would refuse.",
+    "operator leads to ca, which the server trusts.",
+)
 
 
 @pytest.fixture
@@ -46,9 +62,14 @@ def _verdicts(path: Path, *, consent: bool = True) -> list[Verdict]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_runs_with_consent(name: str, tmp_path: Path, ports: tuple[int, int]) -> None:
-    """As in its container; and without consent not at all."""
+    """As in its container; and without consent not at all. Whom it lets in where it should not, it is told in its own words."""
     path = _as_a_process(name, tmp_path, ports)
-    found = _verdicts(path)
+    path.write_text(path.read_text().replace("\ncases:\n", f"\ncases:\n{WRONG}"))
+    verdicts = _verdicts(path)
+    wrong, found = verdicts[:3], verdicts[3:]
+    assert {one.status for one in wrong} == {Status.FAIL}
+    told = [one.observation.hint.replace("`", "") for one in wrong if one.observation is not None]
+    assert told == [text.format(*DIRECTIVES[name]) for text in HINTS]
     assert [(v.case.name, v.error, v.mismatches, v.skip_reason) for v in found if v.status is not Status.PASS] == []
     assert len(found) > 8
     for verdict in _verdicts(path, consent=False):
@@ -112,12 +133,32 @@ def test_one_that_expects_the_proxy_protocol(tmp_path: Path, ports: tuple[int, i
 cases:
   - {{name: behind a proxy, client: {{certificate: operator, proxy_protocol: v2}}, expect: accepted}}
   - {{name: directly, client: operator, expect: no-connection}}
+  - {{name: strange, client: {{certificate: operator, trust: ca, proxy_protocol: v2}}, expect: {{server-refused: unknown-ca}}}}
 """)
-    proxied, directly = _verdicts(path)
+    path.write_text(
+        path.read_text().replace("trust: [ca]", "trust: [foreign]")
+    )  # that it trusts somebody else, the file does not say
+    proxied, directly, strange = _verdicts(path)
     assert (proxied.status, directly.status) == (Status.PASS, Status.PASS), (proxied.error, directly.error)
     assert directly.observation is not None
     assert directly.observation.summary.endswith("; the server says why")
     assert directly.observation.hint.startswith("The server expects the PROXY protocol")
+    assert strange.observation is not None
+    assert strange.observation.hint == "The configuration takes `operator`: look at `verify required` and `ca-file`."
+
+
+def test_a_log_that_does_not_say_why_is_told_how_to(
+    tmp_path: Path, ports: tuple[int, int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = _as_a_process("haproxy", tmp_path, ports)
+    command = ["run", str(path), "--runtime", "process", "--allow-commands", "--tool", "python", "-k", "expired"]
+    advice = 'undetermined: where haproxy.cfg has its log say why it refuses, that decides: error-log-format "'
+    assert main(command) == 0
+    assert advice not in capsys.readouterr().out
+    file = tmp_path / "haproxy.cfg"
+    file.write_text(file.read_text().replace("    error-log-format", "    # error-log-format"))
+    assert main(command) == 0
+    assert advice in capsys.readouterr().out
 
 
 def test_a_configuration_is_for_the_server_that_it_was_written_for() -> None:

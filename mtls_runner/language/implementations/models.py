@@ -13,6 +13,7 @@ from mtls_runner.language.implementations.parts import (
     ContainerModel,
     DialectModel,
     DifferenceModel,
+    DirectivesModel,
     FileModel,
     HonoursModel,
     LogModel,
@@ -99,6 +100,10 @@ class ServerModel(Strict):
         "Where such a configuration says what it connects to: regular expressions with the groups host and port. What "
         "`upstreams:` names is reached where the lab has it.",
         "^\\s*server\\s+\\S+\\s+(?P<host>[^\\s:]+)(?::(?P<port>\\d+))?",
+    )
+    directives: Maybe[DirectivesModel] = about(
+        "What such a configuration says where hints are about it, in the program's own words.",
+        {"certificate": "verify required", "crl": "crl-file", "trust": "ca-file", "log": "error-log-format"},
     )
     log: Maybe[LogModel] = about("How to read its log.", {"connection": "port={{client_port}}\\b"})
     completes_chains: Maybe[Bool] = about(
@@ -211,6 +216,7 @@ MODELS = (
     LogModel,
     PatternModel,
     ReloadModel,
+    DirectivesModel,
     ContainerModel,
     ClientModel,
     StaysModel,

@@ -217,6 +217,15 @@ class ContainerModel(Strict):
     user: Maybe[Text] = about("The user that it runs as; the image's by default.", "root")
 
 
+class DirectivesModel(Strict):
+    """What a configuration of one's own says."""
+
+    certificate: Text = Field(description="What demands a client certificate.", examples=["verify required"])
+    crl: Text = Field(description="What looks clients' certificates up in CRLs.", examples=["crl-file"])
+    trust: Text = Field(description="What says whose client certificates are good.", examples=["ca-file"])
+    log: Text = Field(description="What has its log say why it refused somebody.", examples=["LogLevel ssl:info"])
+
+
 class DifferenceModel(Strict):
     """A case of the catalogue that ends otherwise here than at nearly everybody's."""
 

@@ -50,6 +50,7 @@ from mtls_runner.model.implementation import (
     Stays,
     Version,
 )
+from mtls_runner.model.traits import Directives
 from mtls_runner.runtimes.template_names import BUILD, CLIENT, CONTAINER, PROCESS, SERVER, names_of
 from mtls_runner.tls.dialects import compiled
 
@@ -304,6 +305,7 @@ class _Reader:
             "files": files,
             "environment": tuple((model.environment or {}).items()),
             "reload": Reload(**vars(model.reload)) if model.reload else None,
+            "directives": Directives(**vars(model.directives)) if model.directives is not None else None,
             "container": ServerContainer(**by_name(container, ServerContainer)) if container is not None else None,
             "start": tuple(self._patterns(model.start, (*loc, "start"))),
             "differs": _differences(model.differs),

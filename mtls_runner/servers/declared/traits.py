@@ -41,6 +41,7 @@ def traits(implementation: Implementation, *, consent: bool = False) -> BackendT
         image=declared.container.image if declared.container is not None else "",
         image_variable=f"MTLS_RUN_IMAGE_{implementation.name.upper()}",
         verify_depth=declared.verify_depth,
+        directives=declared.directives,
         opens_keys=declared.honours.opens_keys,
         missing=missing,
         unknown_words=not implementation.comes_with_lab,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from mtls_runner.model.traits import BackendTraits, PlainServer, Refusal, Runtime
+from mtls_runner.model.traits import BackendTraits, Directives, PlainServer, Refusal, Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +53,12 @@ TRAITS = BackendTraits(
     runtimes=(Runtime.CONTAINER, Runtime.PROCESS),
     image="nginx:1.27",
     verify_depth=1,
+    directives=Directives(
+        certificate="ssl_verify_client on",
+        crl="ssl_crl",
+        trust="ssl_client_certificate",
+        log="error_log with the level info",
+    ),
     plain=PlainServer.NGINX,
     image_variable="MTLS_RUN_IMAGE",
     clock=_clock,
