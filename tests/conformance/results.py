@@ -1,8 +1,8 @@
-"""The catalogue, run once on each backend for all tests of a session."""
+"""The catalogue, or files of it, run once on each backend for all tests of a session."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,9 +20,11 @@ from mtls_runner.model.verdict import CaseFinished, RunFinished, Status, Verdict
 from ..container_engine import IMAGE
 from ..once import nginx_runtime, once
 
-__all__ = ["Cell", "Results", "catalogue_results"]
+__all__ = ["SOME", "Cell", "Results", "catalogue_results"]
 
 BOTH = (TlsVersion.V1_2, TlsVersion.V1_3)
+#: Files that the suite runs; ``whole.py`` runs them all.
+SOME = ("names", "purpose", "revocation", "trust", "validity")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,11 @@ class Results:
     places: int
 
     @property
+    def possible(self) -> int:
+        """How many cells there would be if every case could be run in every place."""
+        return self.places * sum(len(group.entries) for group in self.groups)
+
+    @property
     def all(self) -> Iterator[Cell]:
         """Every cell."""
         for group in self.groups:
@@ -76,15 +83,25 @@ class Results:
 
 
 def catalogue_results(
-    backend: str, tools: tuple[str, ...], factory: pytest.TempPathFactory, versions: tuple[TlsVersion, ...] = BOTH
+    backend: str,
+    tools: tuple[str, ...],
+    factory: pytest.TempPathFactory,
+    versions: tuple[TlsVersion, ...] = BOTH,
+    files: Container[str] | None = None,
 ) -> Results:
-    """Run it, material kept; once, however many workers the tests are spread over."""
+    """Run it, or these files of it, material kept; once, however many workers the tests are spread over."""
     name = f"catalogue-on-{backend}-with-{'-and-'.join(tools)}"
-    return once(factory, name, lambda keep: _run(backend, tools, versions, keep))
+    return once(factory, name, lambda keep: _run(backend, tools, versions, files, keep))
 
 
-def _run(backend: str, tools: tuple[str, ...], versions: tuple[TlsVersion, ...], keep: Path) -> Results:
-    chosen = [_with(versions, _as_process(plan)) for plan in plans((backend,), tools, IMAGE)]
+def _run(
+    backend: str, tools: tuple[str, ...], versions: tuple[TlsVersion, ...], files: Container[str] | None, keep: Path
+) -> Results:
+    chosen = [
+        _with(versions, _as_process(plan))
+        for plan in plans((backend,), tools, IMAGE)
+        if files is None or plan.path.stem in files
+    ]
     verdicts: list[Verdict] = []
     programs: dict[str, str] = {}
     for event in run(chosen, RunOptions(jobs=2, keep=keep)):

@@ -1,4 +1,7 @@
-"""Every cell is as the catalogue says, beside a control that was accepted in the same place; with curl, too, in ``whole.py``."""
+"""Every cell is as the catalogue says, beside a control that was accepted in the same place.
+
+Of some files here; of all, and with curl, too, in ``whole.py``.
+"""
 
 from __future__ import annotations
 
@@ -54,29 +57,23 @@ def check_controls(results: Results) -> int:
 
 
 def test_every_cell_on_the_embedded_server(on_python: Results) -> None:
-    assert check_passed(on_python) > 250 * on_python.places
+    assert check_passed(on_python) > 0.7 * on_python.possible
 
 
 def test_every_cell_on_nginx(on_nginx: Results) -> None:
-    assert check_passed(on_nginx) > 225 * on_nginx.places
+    assert check_passed(on_nginx) > 0.7 * on_nginx.possible
 
 
 def test_every_refusal_by_the_embedded_server_has_an_accepted_control(on_python: Results) -> None:
-    assert check_controls(on_python) > 100 * on_python.places
+    assert check_controls(on_python) > 0.3 * on_python.possible
 
 
 def test_every_refusal_by_nginx_has_an_accepted_control(on_nginx: Results) -> None:
-    assert check_controls(on_nginx) > 100 * on_nginx.places
+    assert check_controls(on_nginx) > 0.3 * on_nginx.possible
 
 
 def test_no_alert_is_shown_where_none_ended_the_handshake(on_python: Results) -> None:
     """OpenSSL answers a connection's end without close_notify by decode_error, by luck in time: that ended nothing."""
     sound = [cell for cell in on_python.ran if cell.seen.outcome in (Outcome.ACCEPTED, Outcome.CLIENT_UNUSABLE)]
-    assert len(sound) > 75 * on_python.places
+    assert len(sound) > 0.25 * on_python.possible
     assert {cell.seen.alert for cell in sound} == {None}
-
-
-def test_a_skip_says_why(on_python: Results, on_nginx: Results) -> None:
-    skipped = [cell for results in (on_python, on_nginx) for cell in results.all if cell.verdict.status is Status.SKIP]
-    assert skipped
-    assert all(cell.verdict.skip_reason for cell in skipped)

@@ -103,20 +103,20 @@ def check_server_chains(results: Results, scratch: Path) -> int:
 
 
 def test_openssl_agrees_on_every_client_chain(on_python: Results, tmp_path: Path) -> None:
-    assert check_client_chains(on_python, tmp_path, first=True) > 125 * on_python.places
+    assert check_client_chains(on_python, tmp_path, first=True) > 0.4 * on_python.possible
 
 
 def test_openssl_agrees_on_every_server_chain(on_python: Results, tmp_path: Path) -> None:
-    assert check_server_chains(on_python, tmp_path) > 225 * on_python.places
+    assert check_server_chains(on_python, tmp_path) > 0.65 * on_python.possible
 
 
 def test_openssl_agrees_on_every_client_chain_that_nginx_judged(on_nginx: Results, tmp_path: Path) -> None:
     """nginx goes on after each error and names the last one; ``openssl verify`` goes on after some."""
-    assert check_client_chains(on_nginx, tmp_path, first=False) > 100 * on_nginx.places
+    assert check_client_chains(on_nginx, tmp_path, first=False) > 0.4 * on_nginx.possible
 
 
 def test_openssl_agrees_on_every_chain_that_nginx_sent(on_nginx: Results, tmp_path: Path) -> None:
-    assert check_server_chains(on_nginx, tmp_path) > 200 * on_nginx.places
+    assert check_server_chains(on_nginx, tmp_path) > 0.65 * on_nginx.possible
 
 
 def test_nginx_logs_the_reason(on_nginx: Results) -> None:
@@ -143,5 +143,5 @@ def test_nginx_logs_the_reason(on_nginx: Results) -> None:
             accepted += 1
             assert seen.client_verify == "SUCCESS", cell
             assert not any("verify error" in line for line in seen.server_log or ()), cell
-    assert refused > 50 * on_nginx.places
-    assert accepted > 50 * on_nginx.places
+    assert refused > 0.15 * on_nginx.possible
+    assert accepted > 0.15 * on_nginx.possible

@@ -1,5 +1,5 @@
-"""The whole catalogue, with both clients: what the suite asks of it with one, how they agree, what verifiers say of its chains,
-and whether its page is current.
+"""The whole catalogue, with both clients: what the suite asks of some files with one, how the clients agree, what verifiers say
+of its chains, and whether its page is current.
 
 CI runs it by its name.
 """
@@ -17,10 +17,10 @@ from mtls_runner.conformance.markdown import markdown, same
 from mtls_runner.conformance.measurement import Measurement
 from mtls_runner.conformance.table import outcome_table
 from mtls_runner.model.observation import Outcome
+from mtls_runner.model.verdict import Status
 
 from .results import Cell, Results, catalogue_results
 from .test_cells import (
-    test_a_skip_says_why,
     test_every_cell_on_nginx,
     test_every_cell_on_the_embedded_server,
     test_every_refusal_by_nginx_has_an_accepted_control,
@@ -37,7 +37,6 @@ from .test_oracles import (
 from .test_second_opinions import check_where_all_agree
 
 __all__ = [
-    "test_a_skip_says_why",
     "test_every_cell_on_nginx",
     "test_every_cell_on_the_embedded_server",
     "test_every_refusal_by_nginx_has_an_accepted_control",
@@ -65,6 +64,12 @@ def on_python(tmp_path_factory: pytest.TempPathFactory) -> Results:
 def on_nginx(nginx_engine: None, tmp_path_factory: pytest.TempPathFactory) -> Results:  # noqa: ARG001
     """nginx's."""
     return catalogue_results("nginx", ("python", "curl"), tmp_path_factory)
+
+
+def test_a_skip_says_why(on_python: Results, on_nginx: Results) -> None:
+    skipped = [cell for results in (on_python, on_nginx) for cell in results.all if cell.verdict.status is Status.SKIP]
+    assert skipped
+    assert all(cell.verdict.skip_reason for cell in skipped)
 
 
 def pairs(results: Results) -> Iterable[tuple[Cell, Cell]]:

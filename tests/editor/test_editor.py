@@ -10,6 +10,7 @@ import pytest
 from mtls_runner.model.observation import Outcome
 
 from ..container_engine import not_here
+from ..once import once
 from .language_server import LanguageServer, absent, language_server
 
 ROOT = Path(__file__).parents[2]
@@ -27,10 +28,14 @@ OF_A_SERVER = {Outcome.SERVER_STARTED, Outcome.SERVER_UNUSABLE}
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[LanguageServer]:
+def installed() -> None:
     reason = absent()
     if reason is not None:
         not_here(reason)
+
+
+@pytest.fixture(scope="module")
+def server(installed: None) -> Iterator[LanguageServer]:  # noqa: ARG001
     with language_server() as running:
         yield running
 
@@ -72,11 +77,16 @@ def test_hovering_shows_the_description_and_an_example(server: LanguageServer) -
 
 
 @pytest.fixture(scope="module")
-def found(server: LanguageServer) -> dict[Path, list[str]]:
+def found(installed: None, tmp_path_factory: pytest.TempPathFactory) -> dict[Path, list[str]]:  # noqa: ARG001
     """What is wrong with each scenario as it is."""
+    return once(tmp_path_factory, "editor", lambda _: _found())
+
+
+def _found() -> dict[Path, list[str]]:
     texts = [(path, path.read_text()) for path in SCENARIOS]
     texts += [(ROOT / path.name, MODELINE + path.read_text()) for path in CATALOGUE]
-    return dict(zip((*SCENARIOS, *CATALOGUE), server.diagnostics_of_all(texts), strict=True))
+    with language_server() as running:
+        return dict(zip((*SCENARIOS, *CATALOGUE), running.diagnostics_of_all(texts), strict=True))
 
 
 @pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -14,9 +14,7 @@ _SCENARIOS = Path(__file__).parents[2] / "scenarios"
 pytestmark = pytest.mark.timeout(300)
 
 
-@pytest.mark.parametrize(
-    ("name", "backend"), [("wrong-certificates", "python"), ("passphrases", "python"), ("nginx/verify-client", "nginx")]
-)
+@pytest.mark.parametrize(("name", "backend"), [("wrong-certificates", "python"), ("basic", "nginx")])
 def test_as_openssl_s_server_or_nginx(
     name: str, backend: str, answers: Answers, request: pytest.FixtureRequest
 ) -> None:

@@ -15,8 +15,8 @@ from .same_answer import SCENARIOS, compared
 
 pytestmark = pytest.mark.timeout(600)
 
-#: Each for something of its own: defects, settings of the client, revocation, keys at rest, resumed sessions, nginx.
-SOME = ("basic", "wrong-certificates", "client-view", "crl-client", "passphrases", "sessions", "verify-client")
+#: Each for something of its own: defects, and keys at rest.
+SOME = ("basic", "wrong-certificates", "passphrases")
 CHOSEN = [path for path in SCENARIOS if path.stem in SOME]
 
 

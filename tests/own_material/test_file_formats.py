@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from mtls_runner import Lab, Outcome, Reason, Status, Verdict, load
 
+from ..once import once
 from .issuer import PASSPHRASE, Form, Issuer, bom, crlf, indented, old_mac, utf_16
 from .lab import TOOLS, case, observed, run, scenario
 
@@ -131,7 +133,13 @@ def _direct(mine: Issuer) -> Form:
 
 
 @pytest.fixture(scope="module")
-def verdicts(mine: Issuer) -> dict[str, Verdict]:
+def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Verdict]:
+    return once(tmp_path_factory, "own-forms", _verdicts)
+
+
+def _verdicts(directory: Path) -> dict[str, Verdict]:
+    directory.mkdir()
+    mine = Issuer(directory)
     forms = {name: make(mine) for name, make in FORMS.items()}
     forms |= {name: make(mine) for name, (make, _, _) in UNREAD.items()}
     cases = ""

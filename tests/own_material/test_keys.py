@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from mtls_runner import Outcome, Reason, Status, Verdict
 
+from ..once import once
 from .issuer import PASSPHRASE, Form, Issuer
 from .lab import TOOLS, case, observed, run, scenario
 
@@ -39,7 +42,13 @@ def _encrypted(mine: Issuer, name: str, leaf: str, options: tuple[str, ...]) -> 
 
 
 @pytest.fixture(scope="module")
-def verdicts(mine: Issuer) -> dict[str, Verdict]:
+def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Verdict]:
+    return once(tmp_path_factory, "own-keys", _verdicts)
+
+
+def _verdicts(directory: Path) -> dict[str, Verdict]:
+    directory.mkdir()
+    mine = Issuer(directory)
     forms = {name: _encrypted(mine, name, *how) for name, how in OPENING.items()}
     forms |= {name: _encrypted(mine, name, leaf, options) for name, (leaf, _, options) in CLOSED.items()}
     forms["pkcs12"] = Form(pkcs12=mine.pkcs12("locked.p12", PASSPHRASE), passphrase=PASSPHRASE)
