@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mtls_runner.errors import LabError
 
 if TYPE_CHECKING:
+    from jinja2 import Template
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 __all__ = ["SYNTAXES", "Inexpressible", "Mistake", "mistakes", "render"]
@@ -129,6 +130,12 @@ def _path_regex(path: str) -> str:
     )
 
 
+@lru_cache(maxsize=128)
+def _template(text: str, syntax: str) -> Template:
+    """Compiled once, however many servers it is for: that takes far longer than to fill it in."""
+    return _environment(syntax).from_string(text)
+
+
 def _refuse(reason: str) -> str:
     """What a template calls where the program can't be told something: the case is skipped with that reason."""
     raise Inexpressible(reason)
@@ -197,7 +204,7 @@ def render(text: str, syntax: str, variables: Mapping[str, object], name: str) -
     from jinja2 import TemplateError
 
     try:
-        return _environment(syntax).from_string(text).render(variables)
+        return _template(text, syntax).render(variables)
     except _Unwritable as error:
         raise Inexpressible(f"{name}: {error}") from error
     except TemplateError as error:
