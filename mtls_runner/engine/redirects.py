@@ -56,7 +56,7 @@ def followed(lab: Lab, case: Case, spec: ClientSpec, server: RunningServer, file
     passed = zip(made, told, strict=True)
     way = [_redirected(before, view) for (_, before), view in list(passed)[:-1]]
     if spec.certificate is not None and then.certificate is None:
-        way.append(f"client ({seen.tool} {seen.tool_version}): it presents its certificate to the first host only")
+        way.append(f"client ({seen.tool} {seen.tool_version}): it took its certificate along to no other host")
     return replace(observation, redirects=len(made) - 1, evidence=(*way, *observation.evidence))
 
 

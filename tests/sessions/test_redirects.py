@@ -16,6 +16,7 @@ from mtls_runner.deadlines import Deadline
 from mtls_runner.engine.lab import Lab
 from mtls_runner.language import Overrides
 from mtls_runner.model.case import satisfies
+from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.model.verdict import Status
 from mtls_runner.pki.keys import KeyPool
 
@@ -130,6 +131,41 @@ def test_as_curl_goes(tmp_path: Path, tool: str) -> None:
                 assert dict(mine.headers).get("content-length") == dict(curls.headers).get("content-length"), case.name
                 assert seen.client_subject == last.client_subject, case.name
                 assert tool == "curl" or seen.client_subject == "CN=client", case.name
+
+
+_NEWER = """\
+#!/bin/sh
+for one do
+  shift
+  case $one in
+    --version) curl --version | sed -E '1s/[0-9]+([.][0-9]+)+/8.21.0/'; exit ;;
+    --trace-config) skip=1 ;;
+    *) [ "$skip" ] && skip= || set -- "$@" "$one" ;;
+  esac
+done
+exec curl "$@"
+"""
+
+
+def test_whether_it_takes_its_certificate_along_is_seen_not_known_by_its_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A curl that only says that it is one of those that don't, from 8.21 on."""
+    newer, file = tmp_path / "newer", tmp_path / "redirects.yaml"
+    newer.write_text(_NEWER)
+    newer.chmod(0o755)
+    monkeypatch.setenv("MTLS_RUN_CURL", str(newer))
+    file.write_text(_LAB.replace("optional", "required") + _case("302 of GET"))
+    plan = load(file, Overrides(tool="curl"))
+    with Lab(plan, pool=KeyPool()) as lab:
+        seen = lab.run(plan.cases[0]).observation
+    assert seen is not None
+    assert seen.client is not None
+    assert seen.client.tool_version == "8.21.0"
+    took = seen.outcome is Outcome.ACCEPTED
+    assert (seen.client_chain == ("client", "ca")) is took, seen
+    assert any("its certificate" in line and "host" in line for line in seen.evidence) is not took
+    assert took or seen.reasons == (Reason.NO_CERTIFICATE,)
 
 
 @pytest.mark.parametrize("tool", ["python", "curl"])

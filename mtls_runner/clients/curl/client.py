@@ -188,15 +188,16 @@ class CurlClient(Client):
         Raises:
             LabError: as :meth:`probe`; or it went another way than its own answers say.
         """
-        from mtls_runner.clients.curl.redirects import of_the_last, passed, way_taken
+        from mtls_runner.clients.curl.redirects import as_presented, of_the_last, passed, way_taken
 
         reader = TraceReader(several=True)
         ran = self._ran([client], address, material, deadline, reader)
         own = ran.written[0]
         heads = Head.each(bytes(ran.heads.data))
-        way, stayed = way_taken(client, address, heads, own, self._binary.version)
+        way, stayed = way_taken(client, address, heads, own)
         before, answered = heads[: len(way) - 1], len(heads) >= len(way)
         written, trace = of_the_last(own, way, address, reader, answered=answered, stayed=stayed)
+        way = as_presented(way, [*(reader.connections[at] for at in reader.responses[: len(before)]), trace])
         came = (heads[-1].octets if answered else b"", ran.bodies)
         last = self._view(way[-1], ran.files[0], written, trace, came, ran.typed, material)
         if stayed:

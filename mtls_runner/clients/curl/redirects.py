@@ -10,19 +10,15 @@ from mtls_runner.clients.curl.binary import Kept
 from mtls_runner.clients.curl.outcome import CONNECT_FAILED, TOO_MANY_REDIRECTS, URL_MALFORMED, Written
 from mtls_runner.clients.curl.trace import CurlTrace, Head, TraceReader
 from mtls_runner.errors import LabError
-from mtls_runner.model.case import satisfies
 from mtls_runner.model.endpoint import Address, ClientSpec
 from mtls_runner.model.observation import ClientView, Direction, Phase
 from mtls_runner.tls.redirects import LeadsNowhere, onward
 
-__all__ = ["of_the_last", "passed", "way_taken"]
-
-_KEEPS_ITS_CERTIFICATE = "8.21"
-"""From this version on curl presents it to the first host only."""
+__all__ = ["as_presented", "of_the_last", "passed", "way_taken"]
 
 
 def way_taken(
-    client: ClientSpec, address: Address, heads: Sequence[Head], own: Written, version: str
+    client: ClientSpec, address: Address, heads: Sequence[Head], own: Written
 ) -> tuple[list[ClientSpec], bool]:
     """The client as it is described at each of its requests; and whether it stayed there though it was redirected once more.
 
@@ -31,7 +27,6 @@ def way_taken(
         address: of its own server.
         heads: of all responses.
         own: what it wrote, which counts a redirect that leads nowhere, too.
-        version: curl's.
 
     Raises:
         LabError: it went another way than these say.
@@ -48,16 +43,24 @@ def way_taken(
         if then is None:
             raise LabError(f"curl followed a redirect that the lab does not see: {head.octets[:32]!r}")
         way.append(then)
-    if satisfies(version, f">={_KEEPS_ITS_CERTIFICATE}"):
-        way[1:] = [one if _at_home(one, client, address) else replace(one, certificate=None) for one in way[1:]]
     return way, nowhere or malformed or own.exit_code == TOO_MANY_REDIRECTS
 
 
-def _at_home(one: ClientSpec, client: ClientSpec, address: Address) -> bool:
-    """Whether it is where it began: by protocol, name and port."""
-    name = client.server_name or address.host
-    here = (one.connect or address) == (client.connect or address)
-    return here and one.protocol is client.protocol and (one.server_name or address.host) == name.lower()
+def as_presented(way: Sequence[ClientSpec], traces: Sequence[CurlTrace]) -> list[ClientSpec]:
+    """The same, without a certificate where curl was asked for one and sent none, though not at the first host, too.
+
+    That it takes none along to another host (from 8.21 on) is seen by what it sends; one that fits nothing that the server
+    asks for does not go to the first host either.
+
+    Args:
+        way: see :func:`way_taken`.
+        traces: of the connection of each.
+    """
+    first, nothing = traces[0].transcript.chain(Direction.SENT), ()
+    return [
+        replace(one, certificate=None) if first != nothing == trace.transcript.chain(Direction.SENT) else one
+        for one, trace in zip(way, traces, strict=True)
+    ]
 
 
 def of_the_last(
