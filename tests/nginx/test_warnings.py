@@ -49,6 +49,13 @@ def _notes(scenario: Path, how: Overrides = IN_A_CONTAINER) -> list[str]:
 
 def test_a_server_name_that_is_ignored_is_a_warning_that_people_see(scenario: Path) -> None:
     assert _notes(scenario) == [TOLD.format(scenario.parent / "own.conf")]
+    with (scenario.parent / "own.conf").open("a") as file:
+        file.write(SERVER.format("b.test a.test", "three") + SERVER.format("b.test", "four"))
+    own = scenario.parent / "own.conf"
+    assert _notes(scenario) == [
+        f"{TOLD.format(own)} and {own}:3",
+        TOLD.format(own).replace("a.test", "b.test").replace(":2", ":4"),
+    ]
     (scenario.parent / "own.conf").write_text(SERVER.format("a.test", "one") + SERVER.format("b.test", "two"))
     assert _notes(scenario) == []
 

@@ -33,7 +33,7 @@ def _printed(address: str) -> str:
 def ignored_names(
     files: Iterable[tuple[str, tuple[str, ...], str]], ports: Mapping[str, int], listens: Mapping[str, str]
 ) -> dict[str, str]:
-    """What nginx says of a ``server_name`` that a ``server`` before it has at the same address → the same, with its place.
+    """What nginx says of a ``server_name`` that a ``server`` before it has at the same address → the same, with its places.
 
     Args:
         files: of each, what it is called, the blocks that it is included in, and its text.
@@ -42,6 +42,7 @@ def ignored_names(
     """
     known: set[tuple[str, int]] = set()
     found: dict[str, str] = {}
+    places: dict[str, list[str]] = {}
     for file, around, text in files:
         read = readable(text)
         for block in (one for one in read if one.name == "server" and one.opens and (*around, *one.path) == ("http",)):
@@ -53,6 +54,7 @@ def ignored_names(
                 for address in at:
                     if (name, ports[address]) in known:
                         said = _IGNORED.format(name, _printed(listens.get(address, address)))
-                        found[said] = f"{_IGNORED.format(name, _printed(address))} in {place}"
+                        places.setdefault(said, []).append(place)
+                        found.setdefault(said, _IGNORED.format(name, _printed(address)))
             known |= {(name, ports[address]) for name, _ in named or [("", block)] for address in at}
-    return found
+    return {said: f"{text} in {' and '.join(dict.fromkeys(places[said]))}" for said, text in found.items()}
