@@ -162,6 +162,24 @@ def test_one_name_has_several_ports(runtime: str, here: Path) -> None:
         assert [case["observed"]["status"] for case in seen] == [502 if code else 200] * 2 + [200] * 2
 
 
+def test_over_grpc_the_name_stays_too(here: Path) -> None:
+    """``grpc_ssl_name`` is what ``grpc_pass`` says, too, unless it is set."""
+    over_grpc = (
+        TWO_PORTS.partition("  front:")[0]
+        + "cases:"
+        + TWO_PORTS.partition("cases:")[2].partition('  - {name: "8080"')[0]
+    )
+    over_grpc = over_grpc.replace("{certificate: app", "{backend: nginx, alpn: h2, certificate: app")
+    for name, said, status in (("app", "", 200), ("elsewhere", "", 502), ("app", "grpc_ssl_name elsewhere;", 502)):
+        (here / "nginx.conf").write_text(
+            f"{_EDGE} grpc_ssl_verify on; grpc_ssl_trusted_certificate /ca.crt; location /1 {{ grpc_pass grpcs://app:8443; }}"
+            f" location /2 {{ {said} grpc_pass grpcs://app:9443; }} }}"
+        )
+        (here / "grpc.yaml").write_text(over_grpc.replace("NAME", name))
+        seen = _seen(here / "grpc.yaml", "--allow-commands", "--runtime", "process", code=int(status != 200))
+        assert [case["observed"]["status"] for case in seen] == [200 if name == "app" else 502, status]
+
+
 @pytest.mark.parametrize(("answer", "unheard"), [('return 200 "its own";', True), ("proxy_pass https://app;", False)])
 def test_who_says_nothing_behind_a_proxy_that_answered_is_told(here: Path, answer: str, *, unheard: bool) -> None:
     (here / "nginx.conf").write_text(

@@ -95,8 +95,8 @@ class OwnConfiguration(Struct):
         """Those of the stubs that are stubs, and no servers of the plan."""
         return tuple(one for one in self.stubs.values() if self.server.upstreams[one.number - 1] in self.server.stubs)
 
-    def _behind(self) -> tuple[dict[Application, str], str]:
-        """Where servers of the plan are found, and what the ``http`` level says for it.
+    def _behind(self) -> tuple[dict[Application, str], str, dict[Application, str]]:
+        """Where servers of the plan are found, and what the ``http`` level, and the line below each, say for it.
 
         Names stay in what is passed (``$proxy_host``, which the certificate has to have): a container resolves them; elsewhere
         each is a group. A group has one port: what has the same name and another one is passed by address, and keeps its name
@@ -106,6 +106,7 @@ class OwnConfiguration(Struct):
         found: dict[Application, str] = {}
         groups: dict[str, str] = {}
         names: dict[str, str] = {}
+        below: dict[Application, str] = {}
         for one, stub in self.stubs.items():
             address = reached.get(self.server.upstreams[stub.number - 1])
             if address is None:
@@ -114,13 +115,16 @@ class OwnConfiguration(Struct):
             resolved = one.directive == "server" or not is_name(one.host) or address.host == one.host
             if not resolved and groups.setdefault(one.host, str(address)) == str(address):
                 found[one] = one.at(one.host)
+            elif not resolved and one.directive == "grpc_pass":
+                below[one] = f"grpc_ssl_name {one.host};"  # which has no variable by default
             elif not resolved:
                 names[str(address)] = one.host
         http = [f"upstream {name} {{ server {address}; }}" for name, address in groups.items()]
         if names and not any(one.name == "proxy_ssl_name" and around == ("http",) for around, one in self.found):
             known = " ".join(f"{address} {name};" for address, name in names.items())
             http.append(f"map $proxy_host {_NAME} {{ default $proxy_host; {known} }} proxy_ssl_name {_NAME};")
-        return found, " ".join(http)
+        set_already = any(one.name == "grpc_ssl_name" for _, one in self.found)
+        return found, " ".join(http), {} if set_already else below
 
     @property
     def proxy_ports(self) -> frozenset[int]:
@@ -226,7 +230,7 @@ class OwnConfiguration(Struct):
         Raises:
             MaterialError: a file can't be read, or made.
         """
-        behind, http_behind = self._behind()
+        behind, http_behind, below_behind = self._behind()
         at_http = " ".join(
             filter(None, (FORMAT_DEFINITION, *self._sizes(), self._map_of_ports(listens), http_behind, http))
         )
@@ -244,6 +248,7 @@ class OwnConfiguration(Struct):
             | self._by_http()
             | {(one.directive, one.argument): one.at(address) for one, address in self._at(sockets, inside).items()}
             | {(one.directive, one.argument): argument for one, argument in behind.items()},
+            added={(one.directive, one.argument): text for one, text in below_behind.items()},
             texts=self._server_port(listens)
             | {old: fingerprint_of(material.credential(id_).der) for old, id_ in self.server.substitutes},
         )

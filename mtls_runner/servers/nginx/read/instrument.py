@@ -58,6 +58,7 @@ class Changes(Struct, frozen=True):
         scratch: a folder that can be written to, for caches.
         here: whether a file of that path is there.
         arguments: what other arguments become, by directive and text (stubs in the place of applications).
+        added: statements to write after others, by directive and text.
         texts: what to write in the place of other texts, wherever they stand (fingerprints); on one line.
     """
 
@@ -69,6 +70,7 @@ class Changes(Struct, frozen=True):
     scratch: str = "/tmp"  # noqa: S108 - of a container that is the run's own
     here: Callable[[str], bool] = lambda _: True
     arguments: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    added: Mapping[tuple[str, str], str] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -181,4 +183,5 @@ def _argument(one: Statement, changes: Changes) -> Iterator[tuple[int, int, str]
     elif name.endswith("_pass") and name not in ("proxy_pass", "grpc_pass") and new != first:
         name = "proxy_pass"
     if (name, new) != (one.name, first):
-        yield one.start, one.end, f"{name} {' '.join(map(path_argument, (new, *rest)))};"
+        more = changes.added.get((one.name, first), "")
+        yield one.start, one.end, f"{name} {' '.join(map(path_argument, (new, *rest)))}; {more}".rstrip()
