@@ -25,6 +25,7 @@ from mtls_runner.conformance.compared import changed_cells
 from mtls_runner.conformance.console import lines
 from mtls_runner.conformance.divergences import divergences_markdown
 from mtls_runner.conformance.json_form import json_text, read_json
+from mtls_runner.conformance.known import nameable
 from mtls_runner.conformance.markdown import markdown, same
 from mtls_runner.conformance.measure import Atlas, Unit
 from mtls_runner.conformance.measurement import CellKind, CellName, MeasuredCell, Measurement
@@ -35,7 +36,7 @@ from mtls_runner.engine import RunOptions, run
 from mtls_runner.errors import UsageError
 from mtls_runner.model import plural
 from mtls_runner.model.traits import Runtime
-from mtls_runner.registry import registry, unknown
+from mtls_runner.registry import unknown
 from mtls_runner.reporters import Style, is_terminal, marks_for
 
 __all__ = ["ConformanceRequest", "conformance", "where"]
@@ -306,9 +307,8 @@ def _compared(measurement: Measurement, expected: str, path: str) -> ExitCode:
 
 
 def _held_against(before: Measurement, now: Measurement, session: _Session, path: str) -> ExitCode:
-    known = registry()
-    missing = {name for name in known.backends if known.backends[name].missing() is not None}
-    missing |= {name for name in known.clients if known.clients[name].missing() is not None}
+    tables = (nameable().backends, nameable().clients)
+    missing = {name for table in tables for name in table if table[name].missing() is not None}
     changes = list(changed_cells(before, now, session.wanted, missing))
     for change in changes[:_MOST_TOLD]:
         click.echo(f"mtls-run: {change.told}", err=True)

@@ -13,16 +13,15 @@ from pathlib import Path
 from msgspec import Struct
 
 from mtls_runner import __version__
+from mtls_runner.conformance.known import declaration, declaration_file
 from mtls_runner.errors import Span
-from mtls_runner.language.implementations.reading import DIRECTORY, shipped
+from mtls_runner.language.implementations.reading import DIRECTORY
 from mtls_runner.language.values import defaults_of
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.certificate import Secret
-from mtls_runner.model.implementation import Implementation
 from mtls_runner.model.traits import BackendTraits, ClientTraits
-from mtls_runner.registry.additions import declaration_files
 
-__all__ = ["CellKeys", "declaration", "plain"]
+__all__ = ["CellKeys", "plain"]
 
 _LENGTH = 12
 """Hexadecimal digits."""
@@ -86,20 +85,13 @@ class CellKeys:
         return self._ends[role, chosen]
 
 
-def declaration(name: str) -> Implementation | None:
-    """What a file says of a server or client; ``None``: none does."""
-    path = declaration_files().get(name)
-    return shipped(Path(path), name) if path is not None else None
-
-
 def _declaration_digest(name: str) -> str:
     """Of its folder, and of its library's dialect: how it is run and read."""
-    path = declaration_files().get(name)
-    found = declaration(name)
+    path, found = declaration_file(name), declaration(name)
     if path is None or found is None:
         return ""
     digest = hashlib.sha256()
-    for file in sorted((*Path(path).parent.rglob("*"), DIRECTORY / "dialects" / f"{found.library}.yaml")):
+    for file in sorted((*path.parent.rglob("*"), DIRECTORY / "dialects" / f"{found.library}.yaml")):
         if file.is_file() and "__pycache__" not in file.parts:
             own = _measures(file, file.stat().st_mtime_ns) if file.suffix == ".yaml" else file.read_bytes()
             digest.update(file.name.encode() + b"\0" + own)

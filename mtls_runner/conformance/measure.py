@@ -11,8 +11,9 @@ from msgspec.structs import replace
 
 from mtls_runner.conformance.case import CatalogueFile, by_file
 from mtls_runner.conformance.catalogue import Combination, combination, plan_of, plans, program, scenario_files
-from mtls_runner.conformance.cell_key import CellKeys, declaration
+from mtls_runner.conformance.cell_key import CellKeys
 from mtls_runner.conformance.from_verdicts import measured, measured_cell
+from mtls_runner.conformance.known import declaration, nameable, of_this_tree
 from mtls_runner.conformance.measurement import MOST_REASONS, CellKind, CellName, MeasuredCell, MeasuredEnd, Measurement
 from mtls_runner.conformance.scope import (
     ChosenClient,
@@ -130,7 +131,7 @@ class Atlas:
             for name, who in judging.items()
         }
         tools = [client.traits for client in self._clients if any(client.name in names for names in wanted.values())]
-        plan = plan_of(path, Overrides(backend=server.traits.name, image=server.image, runtime=server.runtime), tools)
+        plan = plan_of(path, _overrides(server), tools)
         cases = [
             case
             for case in plan.cases
@@ -154,8 +155,8 @@ class Atlas:
         """
         wanted = {name: key for unit in units for name, key in unit.cells.values()}
         for name, key in wanted.items():
-            known = self.cells.get(name)
-            if known is not None and (known.key != key or not known.as_expected):
+            cell = self.cells.get(name)
+            if cell is not None and (cell.key != key or not cell.as_expected):
                 del self.cells[name]
         return [some for unit in units if (some := unit.without(lambda name, _: name in self.cells)) is not None]
 
@@ -175,7 +176,7 @@ class Atlas:
         return self._ends[role, name]
 
     def _client_end(self, name: str) -> MeasuredEnd:
-        traits = registry().clients[name]
+        traits = nameable().clients[name]
         versions = {} if traits.missing() is not None else {name: traits.make().version()}
         return MeasuredEnd(name, traits.sentence or name, traits.library, versions)
 
@@ -190,8 +191,7 @@ class Atlas:
     def _asked(self, server: ChosenServer) -> dict[str, str]:
         if server.traits.missing() is not None:
             return {}
-        overrides = Overrides(backend=server.traits.name, image=server.image, runtime=server.runtime)
-        plan = plan_of(scenario_files()[0], overrides, [registry().clients.default])
+        plan = plan_of(scenario_files()[0], _overrides(server), [registry().clients.default])
         first = next(case for case in plan.cases if case.client is not None)
         for event in run([replace(plan, cases=(first,))], RunOptions()):
             if isinstance(event, RunFinished):
@@ -247,6 +247,10 @@ class Atlas:
         for (role, name), end in self._ends.items():
             (servers if role == "server" else clients)[name] = end
         return measured(self.catalogue, self.versions, found, servers=servers, clients=clients)
+
+
+def _overrides(server: ChosenServer) -> Overrides:
+    return of_this_tree(Overrides(backend=server.traits.name, image=server.image, runtime=server.runtime))
 
 
 def _with_controls(file: CatalogueFile, chosen: Callable[[str, str], bool]) -> list[str]:

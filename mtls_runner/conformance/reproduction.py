@@ -8,11 +8,11 @@ from functools import cache
 from pathlib import Path
 
 from mtls_runner.conformance.catalogue import CATALOGUE, Combination, program
+from mtls_runner.conformance.known import nameable
 from mtls_runner.conformance.measurement import MOST_REASONS, Seen
 from mtls_runner.language.document import Plain, Value, read
 from mtls_runner.language.emit import Written, flow, scalar
 from mtls_runner.model.observation import Outcome
-from mtls_runner.registry import registry
 
 __all__ = ["BLANKS", "MOST_LINES", "command", "expectation", "filled", "needs_depth", "scenario", "start"]
 
@@ -170,13 +170,13 @@ def _scenario(document: Mapping[str, Value], found: Mapping[str, Value], case: s
 
 def filled(text: str, place: Combination, seen: Seen) -> str:
     """A scenario for one place, expecting what was seen there."""
-    traits = registry().backends[program(place.backend)]
+    server = program(place.backend)
     values = {
-        "server": traits.name,
+        "server": server,
         "client": place.tool,
         "tls": place.tls,
         "expect": expectation(seen),
-        "depth": ", verify_depth: 1" if needs_depth(traits.name) else "",
+        "depth": ", verify_depth: 1" if needs_depth(server) else "",
     }
     for name, blank in BLANKS.items():
         text = text.replace(f", {blank}" if name == "depth" else blank, values[name])
@@ -185,7 +185,8 @@ def filled(text: str, place: Combination, seen: Seen) -> str:
 
 def needs_depth(server: str) -> bool:
     """Whether it allows no intermediate by itself, as the catalogue's chains have one."""
-    return registry().backends[server].verify_depth == 0
+    backends = nameable().backends  # a measurement may be of another tree
+    return server in backends and backends[server].verify_depth == 0
 
 
 def expectation(seen: Seen) -> str:

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from mtls_runner.conformance.case import CatalogueCase, expected_outcome
 from mtls_runner.conformance.catalogue import Combination, made_for, program
+from mtls_runner.conformance.known import nameable
 from mtls_runner.errors import UsageError
 from mtls_runner.model.observation import Outcome
 from mtls_runner.model.traits import BackendTraits, ClientTraits, Runtime
@@ -96,22 +97,23 @@ class ChosenClient(Struct, frozen=True):
 def chosen_servers(
     names: Sequence[str], image: str | None = None, runtime: Runtime | None = None
 ) -> list[ChosenServer]:
-    """By name; ``all``, ``installed``, and ``nginx@1.26`` for an image's tag. None: those that the catalogue is made for.
+    """By name; ``all`` and ``installed`` of those that come with packages, and ``nginx@1.26`` for an image's tag. None: those
+    that the catalogue is made for.
 
     Raises:
         UsageError: there is no such backend, or no versions of it.
     """
-    known = registry().backends
+    packaged, everyone = registry().backends, nameable().backends
     found: dict[str, ChosenServer] = {}
-    for name in _split(names) or [one.name for one in made_for(known)]:
+    for name in _split(names) or [one.name for one in made_for(packaged)]:
         if name in (ALL, INSTALLED):
-            usable = [known[each] for each in known if not known[each].runs_already]
+            usable = [packaged[each] for each in packaged if not packaged[each].runs_already]
             for traits in usable:
                 if name == ALL or traits.missing() is None:
                     found.setdefault(traits.name, ChosenServer(traits.name, traits, image, runtime))
             continue
         own = program(name)
-        traits = known.named(own)
+        traits = everyone.named(own)
         if name == own:
             found[name] = ChosenServer(name, traits, image, runtime)
             continue
@@ -125,15 +127,15 @@ def chosen_servers(
 
 
 def chosen_clients(names: Sequence[str]) -> list[ChosenClient]:
-    """By name; ``all``, ``installed``. None: those that the catalogue is made for.
+    """By name; ``all`` and ``installed`` as for servers. None: those that the catalogue is made for.
 
     Raises:
         UsageError: there is no such tool.
     """
-    known = registry().clients
+    packaged, everyone = registry().clients, nameable().clients
     found: dict[str, ChosenClient] = {}
-    for name in _split(names) or [one.name for one in made_for(known)]:
-        chosen = [known[each] for each in known] if name in (ALL, INSTALLED) else [known.named(name)]
+    for name in _split(names) or [one.name for one in made_for(packaged)]:
+        chosen = [packaged[each] for each in packaged] if name in (ALL, INSTALLED) else [everyone.named(name)]
         for traits in chosen:
             if name != INSTALLED or traits.missing() is None:
                 found.setdefault(traits.name, ChosenClient(traits.name, traits))
@@ -226,9 +228,9 @@ def in_scope(
         servers, clients: that were chosen.
         everywhere: it is of the sample.
     """
-    known = registry()
-    with_servers = _partners(servers, made_for(known.backends))
-    with_clients = _partners(clients, made_for(known.clients))
+    packaged = registry()
+    with_servers = _partners(servers, made_for(packaged.backends))
+    with_clients = _partners(clients, made_for(packaged.clients))
     for server in servers:
         for client in clients:
             if (

@@ -8,10 +8,10 @@ from itertools import combinations
 from msgspec import Struct
 
 from mtls_runner.conformance.facts import FACTS, collapsed, facts
+from mtls_runner.conformance.known import nameable
 from mtls_runner.conformance.measurement import CellKind, MeasuredCase, Measurement, Seen
 from mtls_runner.model import HINTS, MEANINGS
 from mtls_runner.model.observation import Reason
-from mtls_runner.registry import registry
 from mtls_runner.tls import ALERTS, VERIFY_CODES
 from mtls_runner.tls.rules import OPENSSL, alert_reasons
 
@@ -107,8 +107,8 @@ def outcome_table(measurement: Measurement) -> OutcomeTable:
 def _ends(measurement: Measurement) -> str:
     places = [place for _, _, place, _ in measurement.cells]
     servers, clients = dict.fromkeys(place.backend for place in places), dict.fromkeys(place.tool for place in places)
-    known = registry().backends
-    told = [f"{name} ({known[name].sentence})" if name in known else name for name in servers]
+    backends = nameable().backends
+    told = [f"{name} ({backends[name].sentence})" if name in backends else name for name in servers]
     named = [name for name in clients if name]
     return f"against {_listed(told)}, with {'the client' if len(named) == 1 else 'the clients'} {_listed(named)}"
 

@@ -13,6 +13,7 @@ import pytest
 from mtls_runner.cli import main
 from mtls_runner.conformance import catalogue
 from mtls_runner.conformance.json_form import read_json
+from mtls_runner.language.implementations.reading import DIRECTORY
 
 from ..container_engine import IMAGE, docker_client
 from .conftest import Cli
@@ -115,6 +116,32 @@ def test_parts_are_the_whole_and_each_changed_cell_is_named(tmp_path: Path, capf
     assert main(["conformance", "--merge", "whole.json", "--merge", "other.json", "--json", "both.json"]) == 2
     assert f"whole.json was measured with python {platform.python_version()}" in capfd.readouterr().err
     assert not (tmp_path / "both.json").exists()
+
+
+@pytest.mark.usefixtures("few")
+def test_an_implementation_of_the_tree_that_it_is_run_in_takes_part_where_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    asked = ("conformance", "--servers", "ours", "--tool", "python", "--fault", "the client's certificate has expired")
+    assert main([*asked]) == 2
+    assert "there is no backend 'ours'" in capfd.readouterr().err
+    for tree in ("good", "bad"):
+        shutil.copytree(DIRECTORY / "s_server", tmp_path / tree / "implementations" / "ours")
+    monkeypatch.chdir("good")
+    assert main([*asked, "--json", "ours.json", "--html", "ours.html"]) == 0
+    cells = {(case.name, place.backend): cell.seen for _, case, place, cell in read_json("ours.json").cells}
+    assert set(cells) == {
+        ("all of the client's chain is valid", "ours"),
+        ("the client's certificate has expired", "ours"),
+    }
+    seen = cells["the client's certificate has expired", "ours"]
+    assert seen is not None
+    assert (seen.outcome, seen.reasons) == ("server-refused", ("expired",))
+    monkeypatch.chdir("../bad")
+    declaration = Path("implementations/ours/implementation.yaml")
+    declaration.write_text(declaration.read_text().replace("command:", "comand:", 1))
+    assert main([*asked]) == 2
+    assert "implementations/ours/implementation.yaml:" in capfd.readouterr().err
 
 
 @pytest.mark.usefixtures("few", "nginx_engine")

@@ -31,8 +31,8 @@ __all__ = ["conformance", "implementation"]
     multiple=True,
     metavar="NAMES",
     shell_complete=offer("backends"),
-    help="Which, separated by commas ({names}), all, installed, or an image's version (nginx@1.26); the two that "
-    "the catalogue is made for when not given.",
+    help="Which, separated by commas ({names}), one that implementations/ declares here, all, installed, or an image's version "
+    "(nginx@1.26); the two that the catalogue is made for when not given.",
 )
 @click.option(
     "--clients",
