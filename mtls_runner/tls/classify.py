@@ -242,7 +242,9 @@ def _server_refused(facts: Facts, alert: Alert | None, sender: str | None) -> Fo
         nothing = server.reasons <= {Reason.NO_CERTIFICATE, Reason.CERTIFICATE_WITHHELD}
         if nothing and alert is not None and sender == "client":
             return None  # it was in the place of a certificate
-        return missing(facts) if nothing else (Outcome.SERVER_REFUSED, _narrowed(facts, server.reasons, alert, sender))
+        if nothing:
+            return missing(facts)
+        return Outcome.SERVER_REFUSED, _narrowed(facts, _looked_at(facts, server), alert, sender)
     if ended:
         return Outcome.SERVER_REFUSED, _narrowed(facts, _UNNAMED, alert, sender)
     if server.refused_status is not None:
@@ -250,6 +252,13 @@ def _server_refused(facts: Facts, alert: Alert | None, sender: str | None) -> Fo
             return _one(Outcome.SERVER_REFUSED, server.ocsp)
         return missing(facts) if server.client_verify == "NONE" else (Outcome.SERVER_REFUSED, _UNNAMED)
     return None
+
+
+def _looked_at(facts: Facts, server: ServerView) -> frozenset[Reason]:
+    """The reasons that it says, without what is about lists where it has none."""
+    described = facts.server
+    lists = described is None or described.crl or described.option("config")
+    return server.reasons if lists else server.reasons - _CRL_REASONS or server.reasons
 
 
 def _narrowed(facts: Facts, reasons: frozenset[Reason], alert: Alert | None, sender: str | None) -> frozenset[Reason]:

@@ -24,6 +24,7 @@ __all__ = [
     "DECODER_LIBRARY",
     "ENDED",
     "ERRNO_REASONS",
+    "NOT_SIGNED_SO",
     "SSL_REASONS",
     "SYSTEM_LIBRARY",
     "UNUSABLE",
@@ -174,6 +175,11 @@ class OpensslError(NamedTuple):
             name = ALERTS.get(self.reason - _ALERT_BASE, "")
             return f"ALERT_{name.upper()}" if name else ""
         return SSL_REASONS.get(self.reason, "")
+
+
+#: ``ASN1_item_verify`` (``crypto/asn1/a_verify.c``): ``ERR_R_EVP_LIB``, a certificate's or CRL's signature is by another key. It
+#: stays in the queue where a callback lets the verification go on.
+NOT_SIGNED_SO = OpensslError(ASN1_LIBRARY, 0x80006)
 
 
 def told(error: ssl.SSLError) -> str:

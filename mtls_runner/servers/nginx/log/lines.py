@@ -15,7 +15,7 @@ from mtls_runner.servers.nginx.log.ocsp import OcspVerdict, ocsp_held
 from mtls_runner.servers.nginx.write.access_log import MARK
 from mtls_runner.tls import alert_name
 from mtls_runner.tls.messages import subject
-from mtls_runner.tls.openssl_errors import openssl_errors
+from mtls_runner.tls.openssl_errors import NOT_SIGNED_SO, openssl_errors
 
 __all__ = ["LogLine", "fingerprint_of", "parse_line", "server_view"]
 
@@ -46,6 +46,9 @@ _OF_A_SESSION = frozenset(
     (Reason.UNKNOWN_CA, Reason.EXPIRED, Reason.REVOKED, Reason.NO_CRL, Reason.CRL_EXPIRED, Reason.CRL_INVALID)
 )
 """What can be wrong with a chain that was good when the session was made: who is trusted, what time it is, what a CRL says."""
+# ngx_ssl_verify_callback in src/event/ngx_event_openssl.c lets every verification go on; but SSL_get_error takes what that has
+# left in the queue of errors for a failure of the handshake, if this has to wait for more of the client's flight just then.
+_OF_A_SIGNATURE = frozenset((Reason.BAD_SIGNATURE, Reason.CRL_INVALID))
 
 # ngx_http_process_request in src/http/ngx_http_request.c.
 _VERIFY_ERROR = re.compile(r"client SSL certificate verify error: (?:\((?P<code>\d+):)?(?P<text>[^,)]*)")
@@ -211,7 +214,9 @@ def _failed(failure: LogLine | None) -> tuple[str, frozenset[Reason]]:
         return "", frozenset()
     if failure.message.startswith(_NOT_VERIFIED_ANEW):
         return "CERTIFICATE_VERIFY_FAILED", _OF_A_SESSION
-    return next((error.symbol for error in openssl_errors(failure.message) if error.symbol), ""), frozenset()
+    errors = openssl_errors(failure.message)
+    symbol = next((error.symbol for error in errors if error.symbol), "")
+    return symbol, _OF_A_SIGNATURE if not symbol and NOT_SIGNED_SO in errors else frozenset()
 
 
 def _is_refusal(line: LogLine) -> bool:
