@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from mtls_runner.errors import EngineError, LabError, ServerUnusable, Span
@@ -120,16 +120,22 @@ _KEYS = {
     Reason.WEAK_KEY: ("key", "certificate"),
     Reason.WEAK_DIGEST: ("signature", "certificate"),
 }
-_NAMED = ("ciphersuites", "ciphers", "groups", "signature_algorithms", "alpn", "config", "tls", "upstreams", "files")
-"""Settings that a program's message names, in its own words or in ours."""
-_LISTS = ("groups", "signature_algorithms", "ciphersuites", "ciphers", "alpn")
-"""Settings of which a program's message names a part: the one that it does not know."""
+_SETTINGS = {Reason.CIPHER: ("ciphers", "ciphersuites"), Reason.PROTOCOL_VERSION: ("tls",)}
+"""The same of what is no material: only where nothing that the author has written there is named."""
 
 
-def _written(server: ServerSpec, key: str) -> Sequence[str]:
-    """The parts of a setting that is a list, or OpenSSL's text of one."""
-    value = getattr(server, key)
-    return value if isinstance(value, tuple) else re.findall("[^:, ]+", value or "")
+def _written(server: ServerSpec) -> Mapping[str, Sequence[str]]:
+    """Setting → the parts of what the author has written there, which a program's message may name."""
+    return {
+        "ciphersuites": re.findall("[^:, ]+", server.ciphersuites or ""),
+        "ciphers": re.findall("[^:, ]+", server.ciphers or ""),
+        "groups": server.groups,
+        "signature_algorithms": server.signature_algorithms,
+        "alpn": server.alpn,
+        "config": [server.option("config")] if server.option("config") else [],
+        "upstreams": server.upstreams,
+        "files": [file.path for file in server.files],
+    }
 
 
 def blamed(plan: Plan, server: ServerSpec, error: LabError) -> Span | None:
@@ -138,13 +144,14 @@ def blamed(plan: Plan, server: ServerSpec, error: LabError) -> Span | None:
         return plan.places.get(("server", server.id, "image"))
     if not isinstance(error, ServerUnusable):
         return None
-    said = " ".join((str(error), *error.log)).lower().replace("end of file", "")
-    named = tuple(key for key in _NAMED if key in said or key.replace("_", " ").rstrip("s") in said)
-    named += tuple(key for key in _LISTS if any(text.lower() in said for text in _written(server, key)))
-    own = server.option("config").lower()
-    named += ("config",) if own and own in said else ()
-    for key in (*_KEYS.get(error.reason, named), *named):
+    said = " ".join((str(error), *error.log))
+    named = [key for key, parts in _written(server).items() if any(_names(said, part) for part in parts)]
+    for key in (*_KEYS.get(error.reason, ()), *named, *_SETTINGS.get(error.reason, ())):
         for place in (("server", server.id, key), ("certificate", server.certificate or "", key)):
             if place in plan.places:
                 return plan.places[place]
     return plan.places.get(("server", server.id, ""))
+
+
+def _names(said: str, part: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(part)}(?!\w)", said, re.IGNORECASE) is not None
