@@ -169,6 +169,32 @@ def test_without_a_group_in_common_a_cipher_is_not_in_common_either(name: str, t
     }
 
 
+LEADS_NOWHERE = """\
+name: leads nowhere
+authorities: {ca: {subject: CN=Root}, other: {subject: CN=Other}}
+leaves:
+  server: {issuer: ca}
+  client: {issuer: ca, usage: client}
+  expired: {like: client, not_before: -10d, not_after: -1d}
+  foreign: {like: client, issuer: other}
+server: {certificate: server, trust: [ca], client_auth: optional_no_ca}
+cases:
+  - {name: good, client: client, expect: {outcome: accepted, client_verify: SUCCESS}}
+  - {name: none, expect: {outcome: accepted, client_verify: NONE}}
+  - {name: foreign, client: foreign, expect: {outcome: accepted, client_verify: {matches: ^FAILED}}}
+  - {name: expired, client: expired, expect: {server-refused: expired}}
+"""
+
+
+@pytest.mark.parametrize("name", ["go", "node"])
+def test_optional_no_ca_lets_in_what_leads_nowhere_and_no_more(name: str, tmp_path: Path) -> None:
+    if (why := absent(f"{name}-server")) is not None:
+        pytest.skip(why)
+    (tmp_path / "nowhere.yaml").write_text(LEADS_NOWHERE)
+    for verdict in verdicts_by_name(tmp_path / "nowhere.yaml", Overrides(backend=name)).values():
+        assert verdict.status is Status.PASS, (verdict.error, verdict.mismatches)
+
+
 UNKNOWN_WORDS = """\
 name: unknown words
 ca: {subject: CN=Root}

@@ -136,7 +136,30 @@ func serverConfig(settings Settings) (*tls.Config, error) {
 	config.Certificates = []tls.Certificate{certificate}
 	config.ClientAuth = modes[settings.ClientAuth]
 	config.ClientCAs, err = pool(settings.Trust)
+	if settings.ClientAuth == "optional_no_ca" {
+		config.VerifyConnection = func(state tls.ConnectionState) error {
+			var nowhere x509.UnknownAuthorityError
+			if err := verified(state, config.ClientCAs); !errors.As(err, &nowhere) {
+				return err
+			}
+			return nil
+		}
+	}
 	return config, err
+}
+
+// verified looks at a client's certificate as crypto/tls would where the mode is to verify it.
+func verified(state tls.ConnectionState, roots *x509.CertPool) error {
+	if len(state.PeerCertificates) == 0 {
+		return nil
+	}
+	between := x509.NewCertPool()
+	for _, certificate := range state.PeerCertificates[1:] {
+		between.AddCert(certificate)
+	}
+	usages := []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	_, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, KeyUsages: usages})
+	return err
 }
 
 // A host is what some names are served with.
@@ -205,7 +228,9 @@ func serve(settings Settings) error {
 		outer.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, errors.New("no such name") }
 	}
 	server := &http.Server{
-		Handler:   http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { answer(settings, w, r) }),
+		Handler:   http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			answer(settings, chosen(*current.Load(), r.TLS.ServerName).ClientCAs, w, r)
+		}),
 		TLSConfig: outer,
 		ErrorLog:  log.New(os.Stdout, "", 0),
 	}
@@ -216,13 +241,13 @@ func serve(settings Settings) error {
 	return server.ServeTLS(listener, "", "")
 }
 
-func answer(settings Settings, w http.ResponseWriter, r *http.Request) {
+func answer(settings Settings, roots *x509.CertPool, w http.ResponseWriter, r *http.Request) {
 	state := r.TLS
 	verify, certificate := "NONE", ""
 	if len(state.PeerCertificates) > 0 {
 		verify = "FAILED"
 		certificate = base64.StdEncoding.EncodeToString(state.PeerCertificates[0].Raw)
-		if len(state.VerifiedChains) > 0 {
+		if verified(*state, roots) == nil {
 			verify = "SUCCESS"
 		}
 	}

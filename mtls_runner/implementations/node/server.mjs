@@ -50,6 +50,18 @@ const server = https.createServer(
 );
 const ports = new WeakMap(); // a socket that is gone has forgotten its port
 server.on('connection', (socket) => ports.set(socket, socket.remotePort));
+// What OpenSSL says of a certificate that leads nowhere, or that there is none.
+const nowhere = [
+  'DEPTH_ZERO_SELF_SIGNED_CERT', 'SELF_SIGNED_CERT_IN_CHAIN', 'UNABLE_TO_GET_ISSUER_CERT', 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'CERT_UNTRUSTED',
+];
+if (told.client_auth === 'optional_no_ca') {
+  server.prependListener('secureConnection', (socket) => {
+    if (socket.authorized || nowhere.includes(socket.authorizationError)) return;
+    console.log(`refused port=${socket.remotePort} authorizationError=${socket.authorizationError}`);
+    socket.destroy();
+  });
+}
 server.on('tlsClientError', (error, socket) => {
   const port = socket.remotePort ?? ports.get(socket._parent ?? socket);
   console.log(
