@@ -14,6 +14,10 @@ from mtls_runner.errors import DeadlineExceeded, Interrupted
 __all__ = ["Deadline", "Interruption", "ended_by", "go_on", "pause"]
 
 
+_LOOK_UP = 0.2
+"""Seconds."""
+
+
 class _Thread(threading.local):
     interruption: Interruption | None = None
 
@@ -78,9 +82,14 @@ def go_on() -> None:
 
 
 def pause(seconds: float) -> None:
-    """Do nothing for so long, or until this thread's work is interrupted."""
+    """Do nothing for so long, or until this thread's work is interrupted.
+
+    It looks up now and then: a signal that comes just before the thread sleeps, or to another thread, does not wake it.
+    """
     if _thread.interruption is None:
-        time.sleep(seconds)
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, _LOOK_UP))
     else:
         _thread.interruption.happened.wait(seconds)
 

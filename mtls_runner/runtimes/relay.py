@@ -12,6 +12,7 @@ from mtls_runner.model.endpoint import Address
 __all__ = ["Relay"]
 
 _JOIN_SECONDS = 5.0
+_PATIENCE = 0.02
 
 
 class Relay(AbstractContextManager["Relay"]):
@@ -43,6 +44,7 @@ class Relay(AbstractContextManager["Relay"]):
         self.address = Address(*self._listener.getsockname())
         self._open: set[socket.socket] = set()
         self._left = False
+        self._ended = threading.Event()
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._accept, name="mtls-run-relay", daemon=True)
         self._thread.start()
@@ -55,6 +57,7 @@ class Relay(AbstractContextManager["Relay"]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._ended.set()
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._thread.join(_JOIN_SECONDS)
@@ -71,8 +74,10 @@ class Relay(AbstractContextManager["Relay"]):
         while True:
             try:
                 person, (host, _) = self._listener.accept()
-            except OSError:  # closed
-                return
+            except OSError:  # it has ended, or no file descriptor is free: who comes waits in the kernel's queue
+                if self._ended.wait(_PATIENCE):
+                    return
+                continue
             threading.Thread(target=self._pass_on, args=(person, host), name="mtls-run-relayed", daemon=True).start()
 
     def _pass_on(self, person: socket.socket, host: str) -> None:

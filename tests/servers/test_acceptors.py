@@ -11,8 +11,12 @@ from contextlib import ExitStack, closing, contextmanager
 import pytest
 
 from mtls_runner.errors import LabError
+from mtls_runner.model.endpoint import ServerSpec
+from mtls_runner.runtimes.relay import Relay
 from mtls_runner.servers.python import connections
 from mtls_runner.servers.python.connections import Acceptors
+from mtls_runner.servers.stubs.upstream import application
+from tests.named import backend
 
 _SECONDS = 20.0
 Serve = Callable[[socket.socket], None]
@@ -53,6 +57,17 @@ def connect(address: tuple[str, int]) -> socket.socket:
 def answered(sock: socket.socket) -> bool:
     sock.sendall(b"x")
     return sock.recv(1) == b"x"
+
+
+@contextmanager
+def without_descriptors() -> Iterator[None]:
+    """Nobody in this process gets a file descriptor: standard input, output and errors have the only ones that there may be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_one_thread_serves_one_client_after_the_other() -> None:
@@ -145,12 +160,24 @@ def test_a_client_waits_until_a_file_descriptor_is_free() -> None:
             client.settimeout(_SECONDS)
         first.connect(address)
         assert answered(first)
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))  # standard input, output and errors are there
-        try:
+        with without_descriptors():
             first.close()
             second.connect(address)
             by[0].join(10 * connections.PATIENCE)  # accept() fails: EMFILE
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         assert answered(second)
+
+
+def test_so_does_one_of_a_relay_and_of_what_stands_in_for_an_application() -> None:
+    with (
+        application(ServerSpec("app", backend("python"), None, None)) as app,
+        Relay("127.0.0.1", 0, app.address) as relay,
+    ):
+        for address in (app.address, relay.address):
+            with socket.socket() as first, socket.socket() as second:
+                with without_descriptors():
+                    for client in (first, second):  # the first accept() may have had its descriptor before
+                        client.settimeout(_SECONDS)
+                        client.connect((address.host, address.port))
+                        threading.Event().wait(10 * connections.PATIENCE)
+                second.sendall(b"GET / HTTP/1.1\r\nHost: app\r\n\r\n")
+                assert second.recv(12) == b"HTTP/1.1 200"

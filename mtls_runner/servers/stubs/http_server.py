@@ -29,6 +29,7 @@ __all__ = ["IDLE_SECONDS", "HttpServer", "UnixHttpServer", "mountable", "unix_so
 IDLE_SECONDS = 30.0
 """How long a request may take to come, or an answer to be read."""
 _STOP_SECONDS = 2.0
+_PATIENCE = 0.02
 
 
 class HttpServer:
@@ -66,7 +67,14 @@ class HttpServer:
 
     def _accept(self) -> None:
         while True:
-            sock, peer = self._listener.accept()
+            try:
+                sock, peer = self._listener.accept()
+            except OSError:  # no file descriptor is free: who comes waits in the kernel's queue
+                with self._lock:
+                    if self._stopping:
+                        return
+                    self._lock.wait(_PATIENCE)
+                continue
             with self._lock:
                 if self._stopping:
                     sock.close()
@@ -101,6 +109,7 @@ class HttpServer:
                 with contextlib.suppress(OSError):
                     sock.shutdown(socket.SHUT_RDWR)
         with contextlib.suppress(OSError), socket.socket(self._listener.family) as waker:
+            waker.settimeout(_STOP_SECONDS)
             waker.connect(self._listener.getsockname())  # closing a socket wakes no accept()
         for thread in self._threads:
             thread.join(_STOP_SECONDS)
