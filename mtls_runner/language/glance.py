@@ -6,7 +6,7 @@ The glance is for who begins early what takes long. Where it is wrong, that was 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -107,9 +107,9 @@ _PLAIN_ONLY = ("config", "files", "upstreams", "port", "options", "ocsp", "stapl
 
 def foreseen(
     paths: Sequence[str], backend: str | None, image: str | None, runtime: str | None
-) -> AbstractContextManager[Callable[[], None]] | None:
-    """What takes long and may begin before the scenario is read: in its block it is being made, what the block is given starts
-    it, and what nobody has needed is gone at the end; ``None``: nothing does.
+) -> AbstractContextManager[None] | None:
+    """What takes long and may begin before the scenario is read: in its block it is on its way, or here, and what nobody has
+    needed is gone at the end; ``None``: nothing does.
 
     Args:
         paths: as typed; something begins only for one file alone.

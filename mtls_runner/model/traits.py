@@ -177,9 +177,8 @@ class BackendTraits(_EndTraits, frozen=True, eq=False, kw_only=True):
         plain: what stands for it in a script of plain tools (``export``); ``None``: nothing does.
         opens_keys: its program opens encrypted keys; otherwise it is given keys of the lab's making open.
         directives: how its own configuration says what hints are about; ``None``: nobody knows.
-        ahead: has made what one server in a container of that image will need, if its configuration is generated: long before its
-            description is read, and until the block is left; what that block is given starts it. ``None``: there is nothing to
-            begin.
+        ahead: begins what one server in a container of that image will need, if its configuration is generated: long before its
+            description is read, and until the block is left; ``None``: there is nothing to begin.
     """
 
     summary: str
@@ -195,7 +194,7 @@ class BackendTraits(_EndTraits, frozen=True, eq=False, kw_only=True):
     plain: PlainServer | None = None
     opens_keys: bool = True
     directives: Directives | None = None
-    ahead: Callable[[str], AbstractContextManager[Callable[[], None]]] | None = None
+    ahead: Callable[[str], AbstractContextManager[None]] | None = None
 
     @property
     def runtime(self) -> Runtime | None:

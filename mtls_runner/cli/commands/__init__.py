@@ -229,11 +229,9 @@ def run(
     from mtls_runner.language.glance import foreseen
 
     beginning = foreseen(() if list_only else paths, choice["backend"], choice["image"], choice["runtime"])
-    with STOP.cleanly() if beginning is not None else nullcontext(), beginning or nullcontext() as start:
-        from mtls_runner.cli import run as command  # what reads scenarios, while the engine makes a container
+    with STOP.cleanly() if beginning is not None else nullcontext(), beginning or nullcontext():
+        from mtls_runner.cli import run as command
 
-        if start is not None:
-            start()
         written = command.reports(reports, json=json_path, junit=junit_path, html=html_path)
         request = command.RunRequest(jobs, fail_fast, verbose, keep, written, color, at, access, quiet, durations)
         return command.run(command.Choice(paths, **choice), request, list_only=list_only)

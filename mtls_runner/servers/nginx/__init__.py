@@ -9,7 +9,6 @@ from msgspec.structs import replace
 from mtls_runner.model.traits import BackendTraits, Directives, PlainServer, Refusal, Runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from mtls_runner.model.port import ServerBackend
@@ -35,7 +34,7 @@ def _clock(container: bool) -> str | None:
     return stands(None if container else "nginx")
 
 
-def _ahead(image: str) -> AbstractContextManager[Callable[[], None]]:
+def _ahead(image: str) -> AbstractContextManager[None]:
     from mtls_runner.servers.nginx.ahead import begun
 
     return begun(image)

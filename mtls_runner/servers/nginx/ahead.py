@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from importlib import import_module
 
 from msgspec import Struct
 
@@ -40,21 +41,13 @@ _LOCK = threading.Lock()
 
 
 @contextlib.contextmanager
-def begun(reference: str) -> Iterator[Callable[[], None]]:
-    """In this block the container of one generated server is being made, if there are an engine, which can share files, and that
-    image; what is yielded starts it. Nothing is pulled, and nobody is told what is wrong with them.
+def begun(reference: str) -> Iterator[None]:
+    """In this block the container of one generated server is on its way, if there are an engine, which can share files, and that
+    image; nothing is pulled, and nobody is told what is wrong with them.
 
     Args:
         reference: the image's.
     """
-    made: list[tuple[WaitingContainer, _Begun]] = []
-
-    def start() -> None:
-        with contextlib.suppress(LabError):
-            for waiting, one in made:
-                waiting.start()
-                _BEGUN.append(one)
-
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(LabError):
             engine = Engine.connect(Deadline.after(_PATIENCE))
@@ -64,9 +57,11 @@ def begun(reference: str) -> Iterator[Callable[[], None]]:
                 directory = stack.enter_context(private_directory())
                 waiting = WaitingContainer(engine, spec, directory, Deadline.after(_START_SECONDS))
                 stack.callback(waiting.close)
-                made.append((waiting, _Begun(engine, spec, waiting)))
+                import_module("mtls_runner.servers.nginx.backend")  # will be needed, and the engine is still making it
+                waiting.start()
+                _BEGUN.append(_Begun(engine, spec, waiting))
                 stack.callback(_BEGUN.clear)
-        yield start
+        yield
 
 
 def connected() -> Engine | None:
