@@ -246,6 +246,7 @@ class DeclaredServer(Struct, frozen=True, eq=False):
         completes_chains: it sends issuers that it finds among what it trusts, where it was given no intermediates.
         verify_depth: intermediates that it allows where it is told nothing; ``None``: nobody knows.
         start: patterns of lines that say why it can't start, before the dialect's.
+        starts_within: seconds until which it has to answer; ``None``: as any server.
         faketime: libfaketime moves its clock; or why it does not, as a clause.
         differs: cases of the catalogue that end otherwise here.
     """
@@ -268,6 +269,7 @@ class DeclaredServer(Struct, frozen=True, eq=False):
     completes_chains: bool = False
     verify_depth: int | None = None
     start: tuple[Pattern, ...] = ()
+    starts_within: float | None = None
     differs: tuple[Difference, ...] = ()
     faketime: bool | str = False
 

@@ -398,12 +398,14 @@ def test_a_log_that_comes_when_a_buffer_is_full_is_found_out_at_the_start(
         ),
         ("host, _,", '__import__("os").abort()\nhost, _,', "was ended by SIGABRT"),
         ("((host, int", '(("", int', "listens beyond loopback, on 0.0.0.0:"),
+        ("host, _,", '__import__("time").sleep(100)\nhost, _,', "in time: nothing listens there"),
     ],
 )
 def test_what_a_service_does_instead_of_serving_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], change: str, instead: str, message: str
 ) -> None:
-    path = _service(tmp_path, IN_PLACE)
+    limit = "    starts_within: 1\n" if "sleep" in instead else ""
+    path = _service(tmp_path, IN_PLACE.replace("    dialect:", f"{limit}    dialect:"))
     assert change in SERVICE
     (tmp_path / "service").write_text(SERVICE.replace(change, instead))
     assert main(["run", str(path), "--allow-commands"]) == 3
@@ -432,16 +434,21 @@ _ANOTHER = (
 
 
 @pytest.mark.parametrize(
-    ("command", "instead"),
+    ("command", "limit", "instead"),
     [
-        ([sys.executable, "-c", _ELSEWHERE], r": nothing listens there, but on 127\.0\.0\.1:\d+"),
-        ([sys.executable, "-c", _IN_THE_CLEAR], ": what answers there is no TLS"),
-        (["/bin/sh", "-c", _ANOTHER], ": another one is shown there, CN=another"),
+        ([sys.executable, "-c", _ELSEWHERE], 600, r": nothing listens there, but on 127\.0\.0\.1:\d+"),
+        ([sys.executable, "-c", _IN_THE_CLEAR], 600, ": what answers there is no TLS"),
+        (["/bin/sh", "-c", _ANOTHER], 600, ": another one is shown there, CN=another"),
+        (["/bin/sh", "-c", "echo ACCEPT; exec sleep 60"], 1, ": nothing listens there;"),
     ],
 )
 def test_what_there_is_instead_of_the_labs_own_certificate_is_told(
-    tmp_path: Path, command: list[str], instead: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str], limit: int, instead: str
 ) -> None:
+    """What listens nowhere may still begin; what does otherwise has less time."""
+    for name in ("_SETTLED_SECONDS", "_GREETING_SECONDS"):
+        monkeypatch.setattr(f"mtls_runner.servers.declared.start.{name}", 0.5)
+    deadline = Deadline.after(limit)
     declared = read_implementation(DIRECTORY / "s_server" / "implementation.yaml").server
     assert declared is not None
     with reserved_port(tmp_path / "ports") as port, start([*command, str(port)], tmp_path) as program:
@@ -454,9 +461,10 @@ def test_what_there_is_instead_of_the_labs_own_certificate_is_told(
                 Address("127.0.0.1", port),
                 b"the lab's own",
                 ConnectionLog(declared.log),
-                Deadline.after(1),
+                deadline,
                 listens_on=program.listens_on,
             )
+    assert deadline.passed is (limit == 1)
 
 
 def test_an_application_of_one_s_own_runs_with_consent() -> None:

@@ -38,6 +38,7 @@ from mtls_runner.language.values import (
     Maybe,
     OneOrMore,
     Parsed,
+    Seconds,
     Strict,
     Text,
     about,
@@ -118,6 +119,7 @@ class ServerModel(Strict):
         "Intermediates that it allows where it is told nothing (verify_depth).", 1
     )
     start: Many[PatternModel] = about("Lines that say why it can't start, before the dialect's.", [])
+    starts_within: Maybe[Seconds] = about("Seconds from its start in which it has to answer; 60 by default.", 10)
     differs: Many[DifferenceModel] = about(
         "Cases of the catalogue that end otherwise here than at nearly everybody's; `check` proves them, and names others.",
         [{"case": "server.with-a-weak-key", "outcome": "server-started"}],

@@ -137,7 +137,7 @@ class DeclaredBackend(ServerBackend):
             with self._serve_in_container(server, material, deadline) as running:
                 yield running
             return
-        seconds = deadline.remaining()
+        seconds = self._declared.starts_within or deadline.remaining()
         cache = self._installed.directory()
         deadline = Deadline.after(seconds)  # building takes time of its own
         for _ in range(_PORTS_TRIED):

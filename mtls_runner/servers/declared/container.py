@@ -70,7 +70,7 @@ def serve_in_container(
         raise LabError(f"{implementation.title} does not say how it runs in a container")
     server = reach.server
     own = bool(server.option("config"))
-    seconds = deadline.remaining()
+    seconds = declared.starts_within or deadline.remaining()
     image = engine.image(server.option("image"))
     deadline = Deadline.after(seconds)
     port = own_port(server) if own else _PORT

@@ -130,6 +130,8 @@ class RunningDeclared(RunningServer):
         later = client.request_number > 1
         # of an idle one's end, and of one that only connected, nothing is said
         silent = (later and client.phase is Phase.REQUEST) or (client.phase is Phase.DONE and not client.answered)
+        # where only refusals are read, an answer is the end: what would say that it is none comes at once
+        silent = silent or (client.answered and not (self._declared.log.facts or self._declared.log.ended))
         told = self._own_log and not silent
         limit = deadline.within(VIEW_SECONDS if told else OTHERS_LOG_SECONDS)
         port = client.local_port if self._log.by_port else None

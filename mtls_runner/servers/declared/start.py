@@ -20,6 +20,9 @@ __all__ = ["wait_until_ready"]
 _PAUSES = (0.002, 0.004, 0.008, 0.016, 0.03)
 _LOG_SECONDS = 5.0
 _GREETING_SECONDS = 5.0
+_SETTLED_SECONDS = 15.0
+"""How long what is wrong, but may be of a start that goes on, has to become right: another certificate, no TLS, another port."""
+_LOOKS_EVERY = 32
 _LAST_WORDS = 5
 
 
@@ -41,7 +44,7 @@ def wait_until_ready(
     asked where it listens instead.
 
     Raises:
-        DeadlineExceeded: neither happened in time.
+        DeadlineExceeded: neither happened in time; which is shorter where it answers otherwise, or listens elsewhere.
         LabError: it goes on, answers, and writes nothing.
     """
     tried, seen = 0, Greeting(Answer.NOTHING)
@@ -62,10 +65,13 @@ def wait_until_ready(
                     )
                 return None
             return first
+        wrong = greeting.certificate is not None or greeting.answer is Answer.OTHER
+        if wrong or (tried % _LOOKS_EVERY == 1 and greeting.port is None and listens_on()):
+            deadline = deadline.within(_SETTLED_SECONDS)
         if deadline.passed:
             said = "".join(f"\n  {line}" for line in instance.log.tail()[-_LAST_WORDS:])
             raise DeadlineExceeded(
-                f"time limit passed while waiting for a handshake that shows the lab's own certificate at {address}: "
+                f"no handshake showed the lab's own certificate at {address} in time: "
                 + _instead(seen, listens_on())
                 + (f"; its last words:{said}" if said else "")
             )
