@@ -44,7 +44,8 @@ def wait_until_ready(
     asked where it listens instead.
 
     Raises:
-        DeadlineExceeded: neither happened in time; which is shorter where it answers otherwise, or listens elsewhere.
+        DeadlineExceeded: neither happened in time; which is shorter where it answers otherwise, or listens elsewhere, and nobody
+            has declared how long it may take.
         LabError: it goes on, answers, and writes nothing.
     """
     tried, seen = 0, Greeting(Answer.NOTHING)
@@ -66,7 +67,9 @@ def wait_until_ready(
                 return None
             return first
         wrong = greeting.certificate is not None or greeting.answer is Answer.OTHER
-        if wrong or (tried % _LOOKS_EVERY == 1 and greeting.port is None and listens_on()):
+        if declared.starts_within is None and (
+            wrong or (tried % _LOOKS_EVERY == 1 and greeting.port is None and listens_on())
+        ):
             deadline = deadline.within(_SETTLED_SECONDS)
         if deadline.passed:
             said = "".join(f"\n  {line}" for line in instance.log.tail()[-_LAST_WORDS:])
