@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from pathlib import Path
+from typing import cast
 
 import pytest
 
+from mtls_runner import Overrides, Status, load
 from mtls_runner.deadlines import Deadline
+from mtls_runner.engine.lab import Lab as EngineLab
 from mtls_runner.errors import ServerUnusable
 from mtls_runner.model.endpoint import ClientAuth, ClientSpec, ServerSpec
 from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.pki import Store
 from mtls_runner.servers.container.engine import RUN_LABEL, Engine
 from mtls_runner.servers.nginx.backend import NginxBackend
-from tests.container_engine import docker_client
+from tests.container_engine import IMAGE, docker_client
 from tests.named import tool
 
 from .conftest import Lab, MakeServer
@@ -61,6 +65,47 @@ def test_servers_that_were_expected_share_a_container_and_keep_their_settings(
             assert judged(other, "foreign") == (Outcome.ACCEPTED, None, "SUCCESS")
             assert judged(other, "good")[:2] == (Outcome.SERVER_REFUSED, Reason.UNKNOWN_CA)
     assert containers(backend) == 0
+
+
+LISTENS = """\
+server {{ listen 8443 ssl; {0} return 200 one; }}
+server {{ listen 8444 ssl; ssl_verify_client on; ssl_client_certificate /c/ca.crt; {0} return 200 two; }}
+server {{ listen 8445 ssl; {0} return 200 three; }}
+"""
+CASES = """\
+ca: {}
+leaves: {server: {}, client: {usage: client}}
+servers:
+  one:
+    backend: nginx
+    config: own.conf
+    client_auth: none
+    port: 8443
+    files: {/c/s.crt: server.certificate, /c/s.key: server.key, /c/ca.crt: ca.certificate}
+    certificate: server
+  two: {like: one, port: 8444, client_auth: required}
+  three: {like: one, port: PORT}
+cases:
+  - {name: one, server: one, expect: {outcome: accepted, body: one}}
+  - {name: two, server: two, client: client, expect: {outcome: accepted, body: two, client_subject: CN=client}}
+  - {name: nobody, server: two, expect: {server-refused: no-certificate}}
+  - {name: three, server: three, expect: {outcome: accepted, body: three}}
+"""
+
+
+@pytest.mark.parametrize(("port", "shared", "held"), [(8445, 1, 4), (8446, 3, 3)])
+@pytest.mark.usefixtures("engine")
+def test_several_listens_of_one_configuration_share_an_nginx(port: int, shared: int, held: int, tmp_path: Path) -> None:
+    """Where nothing listens on one of the ports, each server is started by itself, and only that one does not start."""
+    (tmp_path / "own.conf").write_text(LISTENS.format("ssl_certificate /c/s.crt; ssl_certificate_key /c/s.key;"))
+    (tmp_path / "own.yaml").write_text(CASES.replace("PORT", str(port)))
+    plan = load(tmp_path / "own.yaml", Overrides(image=IMAGE))
+    with EngineLab(plan) as lab:
+        verdicts = [lab.run(case) for case in plan.cases]
+        engine = cast(NginxBackend, lab.servers.backend(plan.cases[0].server.backend))
+        assert containers(engine) == shared - (held < 4)  # the one that did not start is gone
+    assert [verdict.status for verdict in verdicts].count(Status.PASS) == held, verdicts
+    assert held == 4 or "nothing listens on port 8446" in verdicts[3].error
 
 
 def test_servers_that_nobody_spoke_of_have_a_container_each(

@@ -160,20 +160,35 @@ class NginxBackend(ServerBackend):
     @contextlib.contextmanager
     def _serve_together(
         self, servers: Sequence[ServerSpec], material: Material, deadline: Deadline
-    ) -> Iterator[dict[int, RunningNginx]]:
+    ) -> Iterator[list[RunningNginx]]:
         from mtls_runner.servers.nginx.running import RunningNginx
-        from mtls_runner.servers.nginx.start import wait_until_ready
+        from mtls_runner.servers.nginx.start import check_listens, wait_until_ready
 
         seconds = deadline.remaining()
         spec, image = self._plain(servers)
         deadline = Deadline.after(seconds)
-        ports = (spec.port, *spec.more_ports)
-        prepared = prepare_generated(dict(zip(ports, servers, strict=True)), material)
+        if servers[0].option("config"):
+            ports = tuple(map(port_inside, servers))
+            others = tuple(port for port in dict.fromkeys(ports) if port != spec.port)
+            spec = replace(spec, more_ports=others, capabilities=_IMAGES_CAPABILITIES)
+            prepared = prepare(servers[0], material, image)
+        else:
+            ports = (spec.port, *spec.more_ports)
+            prepared = prepare_generated(dict(zip(ports, servers, strict=True)), material)
         prepared.keep(material.directory / "nginx" / "+".join(server.id for server in servers))
         with self._container(tuple(servers), spec, prepared, image, deadline) as container:
             ready = wait_until_ready(container, prepared, spec.port, deadline)
-            first = RunningNginx(ready.address, container.log, prepared.log_is_whole, warnings=ready.warnings)
-            yield {ports[0]: first, **{port: first.beside(container.more[port]) for port in ports[1:]}}
+            first = RunningNginx(
+                ready.address,
+                container.log,
+                prepared.log_is_whole,
+                warnings=ready.warnings,
+                proxied=spec.port in prepared.proxy_ports,
+            )
+            at = {spec.port: ready.address, **container.more}
+            for port in spec.more_ports if servers[0].option("config") else ():
+                check_listens(at[port], prepared, port, container.log, deadline)
+            yield [first, *(first.beside(at[port], proxied=port in prepared.proxy_ports) for port in ports[1:])]
 
     def _plain(self, servers: Sequence[ServerSpec]) -> tuple[ContainerSpec, Image]:
         """What generated configurations run in, but for their files."""
@@ -182,9 +197,9 @@ class NginxBackend(ServerBackend):
 
         image = self._connected().image(_image(servers[0]), self._progress)
         spec = plain(image)
-        if len(servers) > 1:
+        if len(servers) > 1 and not servers[0].option("config"):
             return replace(spec, more_ports=tuple(range(FIRST_PORT + 1, FIRST_PORT + len(servers)))), image
-        (server,) = servers
+        server = servers[0]  # what is said of its container is the same of all
         return (
             replace(
                 spec,

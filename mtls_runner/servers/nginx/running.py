@@ -94,9 +94,9 @@ class RunningNginx(RunningServer):
         self._check = check
         self._state = _State()
 
-    def beside(self, address: Address) -> RunningNginx:
+    def beside(self, address: Address, *, proxied: bool = False) -> RunningNginx:
         """Another server of the same nginx: one log, one connection at a time for both."""
-        other = RunningNginx(address, self._log, self._log_is_whole)
+        other = RunningNginx(address, self._log, self._log_is_whole, proxied=proxied)
         other._state = self._state
         return other
 

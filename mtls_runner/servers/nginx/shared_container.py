@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from mtls_runner.errors import MaterialError, ServerUnusable
 from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.model.revocation import RevocationCheck
-from mtls_runner.servers.nginx.surroundings import FIRST_PORT
 
 if TYPE_CHECKING:
     from mtls_runner.servers.nginx.running import RunningNginx
@@ -29,11 +28,15 @@ def groups(servers: Sequence[ServerSpec], image: Callable[[ServerSpec], str]) ->
         servers: all that may be needed.
         image: the image of each.
     """
-    by_image: dict[str, list[ServerSpec]] = {}
+    alike: dict[object, list[ServerSpec]] = {}
     for server in servers:
-        if is_plain(server) and not server.alone:
-            by_image.setdefault(image(server), []).append(server)
-    for members in by_image.values():
+        if server.alone:
+            continue
+        if is_plain(server):
+            alike.setdefault(image(server), []).append(server)
+        elif _is_one_of_several(server):
+            alike.setdefault((image(server), *_made_of(server)), []).append(server)
+    for members in alike.values():
         for start in range(0, len(members), _MOST):
             group = members[start : start + _MOST]
             if len(group) > 1:
@@ -48,6 +51,18 @@ def is_plain(server: ServerSpec) -> bool:
     return not own and not asks
 
 
+def _is_one_of_several(server: ServerSpec) -> bool:
+    """Whether it is one ``listen`` of an own configuration, and nothing reaches into the container from outside."""
+    outside = server.clock or server.upstreams or server.responders or server.stapling is not None
+    return bool(server.option("config")) and not outside
+
+
+def _made_of(server: ServerSpec) -> tuple[object, ...]:
+    """All that an nginx is started with, but which of the ports that it listens on is meant."""
+    options = tuple(one for one in server.options if one[0] != "port")
+    return server.certificate, server.files, server.substitutes, options
+
+
 class SharedContainer:
     """Runs while one of its members is served.
 
@@ -59,8 +74,8 @@ class SharedContainer:
         self._lock = threading.Lock()
         self._served = 0
         self._failed = False
-        self._context: AbstractContextManager[dict[int, RunningNginx]] | None = None
-        self._running: dict[int, RunningNginx] = {}
+        self._context: AbstractContextManager[Sequence[RunningNginx]] | None = None
+        self._running: Sequence[RunningNginx] = ()
 
     @property
     def runs(self) -> bool:
@@ -72,13 +87,13 @@ class SharedContainer:
     def serve(
         self,
         server: ServerSpec,
-        start: Callable[[Sequence[ServerSpec]], AbstractContextManager[dict[int, RunningNginx]]],
+        start: Callable[[Sequence[ServerSpec]], AbstractContextManager[Sequence[RunningNginx]]],
     ) -> Iterator[RunningNginx | None]:
         """The running member; ``None``: they can't start together.
 
         Args:
             server: one of the members.
-            start: starts them all; gives the running ones by their port inside.
+            start: starts them all; gives the running ones, in the same order.
         """
         running = self._enter(server, start)
         try:
@@ -90,7 +105,7 @@ class SharedContainer:
     def _enter(
         self,
         server: ServerSpec,
-        start: Callable[[Sequence[ServerSpec]], AbstractContextManager[dict[int, RunningNginx]]],
+        start: Callable[[Sequence[ServerSpec]], AbstractContextManager[Sequence[RunningNginx]]],
     ) -> RunningNginx | None:
         with self._lock:
             if self._failed:
@@ -104,7 +119,7 @@ class SharedContainer:
                     return None
                 self._context = context
             self._served += 1
-            return self._running[FIRST_PORT + self.members.index(server)]
+            return self._running[self.members.index(server)]
 
     def _leave(self) -> None:
         with self._lock:

@@ -17,7 +17,7 @@ from mtls_runner.servers.nginx.log.start_failure import start_failure
 from mtls_runner.servers.nginx.prepare import Prepared
 from mtls_runner.servers.readiness import PROXY_PROTOCOL, Answer, knock
 
-__all__ = ["Ready", "wait_until_ready"]
+__all__ = ["Ready", "check_listens", "wait_until_ready"]
 
 _OLD_FORM = " is deprecated"
 """Of directives that the lab writes in the form that every nginx takes."""
@@ -76,6 +76,21 @@ def wait_until_ready(nginx: NginxInstance, prepared: Prepared, port: int, deadli
                 reason=Reason.BAD_CONFIG,
                 log=nginx.log.tail(),
             )
+
+
+def check_listens(address: Address, prepared: Prepared, port: int, log: LogStream, deadline: Deadline) -> None:
+    """Of another port of an nginx that answers on one: it listens on all of its ports before it does.
+
+    Raises:
+        ServerUnusable: nothing listens there.
+    """
+    first = PROXY_PROTOCOL if port in prepared.proxy_ports else b""
+    if knock(address, deadline.within(2), first) is Answer.NOTHING:
+        raise ServerUnusable(
+            f"nginx runs, but nothing listens on port {port}{_listens(prepared)}",
+            reason=Reason.BAD_CONFIG,
+            log=log.tail(),
+        )
 
 
 def _hear_out(log: LogStream, last: Callable[[str], bool], deadline: Deadline) -> None:
