@@ -324,7 +324,7 @@ class PythonConnection:
             certificate_requested=self.transcript.requested() if self._client.protocol.encrypted else None,
             tls_version=hello.tls_version if hello is not None else self.tls_version,
             cipher=hello.cipher if hello is not None else self.cipher,
-            alpn=self.alpn,
+            alpn=self.alpn if hello is None else self.transcript.protocol(),
             resumed=self.resumed,
             local_port=self.local_port,
             response=self.response,

@@ -173,6 +173,8 @@ def no_agreement(facts: Facts, alert: Alert | None, sender: str | None) -> Found
             return None
         if facts.server is not None and facts.client is not None and not usable_versions(facts.server, facts.client):
             return Outcome.NO_AGREEMENT, (Reason.PROTOCOL_VERSION,)
+        if sender == "client" and _not_offered(facts.client, client.alpn):
+            return Outcome.NO_AGREEMENT, (Reason.ALPN,)
     for symbol in facts.symbols if client is not None or sender != "client" else ():
         if symbol in _DISAGREEMENTS:
             return Outcome.NO_AGREEMENT, _disagreement(facts, symbol)
@@ -185,6 +187,11 @@ def no_agreement(facts: Facts, alert: Alert | None, sender: str | None) -> Found
     if alert is not None and alert.name in _ALERT_DISAGREEMENTS and not broken:
         return Outcome.NO_AGREEMENT, (_ALERT_DISAGREEMENTS[alert.name],)
     return None
+
+
+def _not_offered(client: ClientSpec | None, chosen: str | None) -> bool:
+    """Whether the server chose a protocol all the same where none is in common, as Apache does (RFC 7301 §3.2 forbids it)."""
+    return client is not None and bool(client.alpn) and chosen is not None and chosen not in client.alpn
 
 
 def _disagreement(facts: Facts, symbol: str) -> Iterable[Reason]:

@@ -28,12 +28,15 @@ from mtls_runner.deadlines import Deadline, ended_by
 from mtls_runner.model.observation import Alert, ClientView, Direction, Message
 from mtls_runner.tls import HANDSHAKE_TYPES
 from mtls_runner.tls.messages import (
+    ALPN,
     TLS_1_3,
     ServerHello,
     alert,
+    block,
     certificate_authorities,
     certificates,
     key_exchange_scheme,
+    protocol,
     read_server_hello,
     requested_algorithms,
     stapled,
@@ -65,13 +68,14 @@ CHUNK = 65536
 """Octets that are read at once, at most."""
 
 _CHANGE_CIPHER_SPEC, _ALERT, _HANDSHAKE = 20, 21, 22
-_SERVER_HELLO, _CERTIFICATE, _CERTIFICATE_REQUEST, _CERTIFICATE_STATUS = 2, 11, 13, 22
+_SERVER_HELLO, _ENCRYPTED_EXTENSIONS, _CERTIFICATE, _CERTIFICATE_REQUEST, _CERTIFICATE_STATUS = 2, 8, 11, 13, 22
 _SERVER_KEY_EXCHANGE, _CERTIFICATE_VERIFY, _COMPRESSED_CERTIFICATE = 12, 15, 25
 _CERTIFICATES = (_CERTIFICATE, _COMPRESSED_CERTIFICATE)
 _KEPT = frozenset(
     (
         *_CERTIFICATES,
         _SERVER_HELLO,
+        _ENCRYPTED_EXTENSIONS,
         _CERTIFICATE_REQUEST,
         _CERTIFICATE_STATUS,
         _SERVER_KEY_EXCHANGE,
@@ -167,6 +171,14 @@ class Transcript:
             if content_type == _HANDSHAKE and message_type == _SERVER_HELLO:
                 return read_server_hello(data)
         return None
+
+    def protocol(self) -> str | None:
+        """What the server chose by ALPN; ``None``: nothing, or it was not seen."""
+        for way, _, content_type, message_type, _, data in self._entries:
+            if way == "read" and content_type == _HANDSHAKE and message_type == _ENCRYPTED_EXTENSIONS:
+                return protocol(block(data, 4).get(ALPN))
+        hello = self.server_hello()
+        return hello.alpn if hello is not None else None
 
     def requested(self) -> bool:
         """Whether a CertificateRequest went by."""
@@ -338,8 +350,8 @@ def connected(host: str, port: int, deadline: Deadline) -> socket.socket:
         OSError: the last address did not; or the name can't be resolved (``socket.gaierror``).
     """
     failure: OSError | None = None
-    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        sock = socket.socket(family, kind, protocol)
+    for family, kind, number, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        sock = socket.socket(family, kind, number)
         try:
             with ended_by(partial(cut_off, sock)):
                 sock.settimeout(max(deadline.remaining(), 0.001))

@@ -304,7 +304,7 @@ name: redirects
 ca: {subject: CN=Root}
 leaves: {server: {}}
 servers:
-  told: {client_auth: none, responses: {/go: {status: 302, headers: {Location: "https://shop.example/a$1b&c"}}}}
+  told: {client_auth: none, alpn: http/1.1, responses: {/go: {status: 302, headers: {Location: "https://shop.example/a$1b&c"}}}}
   nowhere: {client_auth: none, response: {status: 302}}
 cases:
   - name: told
@@ -313,11 +313,20 @@ cases:
     expect: {outcome: accepted, status: 302, headers: {location: "https://shop.example/a$1b&c"}}
   - {name: elsewhere, server: told, expect: {outcome: accepted, status: 200, headers: {location: null}}}
   - {name: nowhere, server: nowhere, expect: accepted}
+  - {name: its protocol, server: told, client: {alpn: http/1.1}, expect: {outcome: accepted, alpn: http/1.1}}
+  - name: another protocol
+    server: told
+    client: {alpn: postgresql}
+    expect: {outcome: [no-agreement, accepted], reason: [alpn, null]}
+  - name: another protocol, TLS 1.2
+    server: told
+    client: {alpn: postgresql, tls: TLSv1.2}
+    expect: {outcome: [no-agreement, accepted], reason: [alpn, null]}
 """
 
 
-def test_apache_redirects_where_it_is_told_and_nowhere_else(tmp_path: Path) -> None:
-    """Its own directive for these statuses wants the place, and names it once."""
+def test_apache_redirects_where_it_is_told_and_chooses_a_protocol_that_nobody_offered(tmp_path: Path) -> None:
+    """Its own directive for these statuses wants the place, and names it once. Newer OpenSSL clients mind the protocol."""
     why = registry().backends["apache"].missing()
     if why is not None:
         pytest.skip(why)
@@ -328,6 +337,9 @@ def test_apache_redirects_where_it_is_told_and_nowhere_else(tmp_path: Path) -> N
         "told": (Status.PASS, ""),
         "elsewhere": (Status.PASS, ""),
         "nowhere": (Status.SKIP, "Apache httpd: it redirects nowhere without a Location"),
+        "its protocol": (Status.PASS, ""),
+        "another protocol": (Status.PASS, ""),
+        "another protocol, TLS 1.2": (Status.PASS, ""),
     }
 
 
