@@ -47,7 +47,8 @@ SLOW = (
     ("tests/conformance/",),
     ("tests/outcomes/", "tests/export/", "tests/own_material/", "tests/plugin/", "tests/init/"),
     ("tests/implementations/", "tests/nginx/"),
-    ("tests/revocation/", "tests/cli/test_s", "tests/hostile/", "tests/html/test_browser.py"),
+    ("tests/revocation/", "tests/cli/test_s", "tests/hostile/", "tests/html/"),
+    ("tests/servers/", "tests/registry/", "tests/rehearse/", "tests/diagnosis/", "tests/record/", "tests/sessions/"),
 )
 
 

@@ -82,7 +82,7 @@ def test_a_fixtures_servers_and_keys_are_gone(tmp_path: Path, number: signal.Sig
     assert shown(port) != certificate
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "xdist"])
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["alone", "xdist"])
 def test_a_scenarios_keys_are_gone(tmp_path: Path, workers: tuple[str, ...]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # the backlog takes the connection, nobody ever answers
         address = f"127.0.0.1:{silent.getsockname()[1]}"

@@ -192,7 +192,7 @@ from mtls_runner.engine import run
 from mtls_runner.language import Overrides
 from mtls_runner.model.verdict import CaseFinished
 from mtls_runner.registry import registry
-(path,) = [path for path in scenario_files() if path.stem == "trust"]
+(path,) = [path for path in scenario_files() if path.stem == "validity"]
 tools = [registry().clients.named(name) for name in ("toy", "curl")]
 chosen = [plan_of(path, Overrides(backend=backend), tools) for backend in ("toy", "python")]
 verdicts = [event.verdict for event in run(chosen) if isinstance(event, CaseFinished)]
@@ -209,7 +209,7 @@ print(markdown(outcome_table(measured(groups, {"toy": "1.0"}))))
 def test_conformance_has_a_column_for_them(installed: Installed) -> None:
     told = installed.python(_ONE_FILE)
     assert "against toy (a toy) and python (embedded), with the clients curl and toy." in told
-    assert "| **the server's authority is not trusted** | client-refused: unknown-ca |" in told
+    assert "| **the server's certificate has expired** | client-refused: expired |" in told
     assert "60 (curl), - (toy client)" in told
     assert "external, toy" in installed("conformance", "--help")
     told = installed("conformance", "--tool", "toi", code=2)
