@@ -31,7 +31,7 @@ def shipped_server(name: str) -> DeclaredServer:
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("end", ["haproxy-server", "s_client-client"])
+@pytest.mark.parametrize("end", ["s_client-client"])
 def test_the_scenarios_hold(end: str) -> None:
     """``python -m tests.scenarios`` does it with all."""
     if (why := absent(end)) is not None:
