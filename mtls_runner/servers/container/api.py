@@ -6,18 +6,20 @@ Importing the docker package takes longer than all that is said here; it is left
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import socket
-import ssl
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from mtls_runner.servers.container.answer import Answer, NoAnswer
+
 if TYPE_CHECKING:
+    import ssl
+
     from docker.tls import TLSConfig
 
 __all__ = ["REMOVAL_SECONDS", "EngineApi", "EngineRequest", "Output", "Refused", "is_missing"]
@@ -53,7 +55,7 @@ def is_missing(refused: Refused) -> bool:
 class EngineApi:
     """Asks an engine; every request has a connection of its own, so that threads may share this.
 
-    ``OSError`` and ``http.client.HTTPException`` come as they are: see ``translated``.
+    ``OSError`` and :class:`NoAnswer` come as they are: see ``translated``.
 
     Args:
         base_url: as ``DOCKER_HOST``.
@@ -63,7 +65,10 @@ class EngineApi:
     """
 
     def __init__(self, base_url: str, tls: TLSConfig | None, version: str, seconds: float) -> None:
-        self._base_url = base_url
+        scheme, separator, rest = base_url.rpartition("://")
+        self._path = rest if scheme in ("unix", "http+unix") else ""
+        url = urlsplit(base_url if separator else f"tcp://{rest}")
+        self._host, self._port = url.hostname or "localhost", url.port or _PORTS[tls is not None]
         self._tls = tls
         self._prefix = f"/v{version}" if version else ""
         self._seconds = seconds
@@ -76,17 +81,18 @@ class EngineApi:
             body: a tar archive, or what is sent as JSON.
             query: of the URL.
         """
-        connection = self._connection()
         target = f"{self._prefix}{quote(path, safe='/:@')}" + (f"?{urlencode(query)}" if query else "")
         tar = isinstance(body, bytes)
-        content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-        kind = {"Content-Type": "application/x-tar" if tar else "application/json"} if content is not None else {}
+        content = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+        kind = f"Content-Type: application/{'x-tar' if tar else 'json'}\r\n" if content else ""
+        head = f"{method} {target} HTTP/1.1\r\nHost: localhost\r\n{kind}Content-Length: {len(content)}\r\n\r\n"
+        sock = self._connected()
         try:
-            connection.request(method, target, content, kind)
+            sock.sendall(head.encode("ascii") + content)
         except BaseException:
-            connection.close()
+            sock.close()
             raise
-        return EngineRequest(connection)
+        return EngineRequest(sock)
 
     def call(self, method: str, path: str, body: object = None, /, **query: object) -> Any:
         """Ask, and read the answer: JSON; bytes of anything else.
@@ -112,30 +118,24 @@ class EngineApi:
         """
         self.call("PUT", f"/containers/{container}/archive", tar, path="/")
 
-    def _connection(self) -> http.client.HTTPConnection:
-        scheme, separator, rest = self._base_url.rpartition("://")
-        if scheme in ("unix", "http+unix"):
-            return _UnixConnection(rest, self._seconds)
-        url = urlsplit(self._base_url if separator else f"tcp://{rest}")
-        host, port = url.hostname or "localhost", url.port or _PORTS[self._tls is not None]
-        if self._tls is None:
-            return http.client.HTTPConnection(host, port, timeout=self._seconds)
-        return http.client.HTTPSConnection(host, port, timeout=self._seconds, context=_context(self._tls))
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str, seconds: float) -> None:
-        super().__init__("localhost", timeout=seconds)
-        self._path = path
-
-    def connect(self) -> None:
-        """To the socket at that path."""
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
+    def _connected(self) -> socket.socket:
+        if self._path:
+            sock = socket.socket(socket.AF_UNIX)
+            sock.settimeout(self._seconds)
+        else:
+            sock = socket.create_connection((self._host, self._port), self._seconds)
+        try:
+            if self._path:
+                sock.connect(self._path)
+            return sock if self._tls is None else _context(self._tls).wrap_socket(sock, server_hostname=self._host)
+        except BaseException:
+            sock.close()
+            raise
 
 
 def _context(tls: TLSConfig) -> ssl.SSLContext:
+    import ssl  # mostly the engine is at a Unix socket
+
     context = ssl.create_default_context(cafile=tls.ca_cert)
     if not tls.verify:
         context.check_hostname = False
@@ -146,10 +146,14 @@ def _context(tls: TLSConfig) -> ssl.SSLContext:
 
 
 class EngineRequest:
-    """A request that was sent."""
+    """A request that was sent.
 
-    def __init__(self, connection: http.client.HTTPConnection) -> None:
-        self._connection = connection
+    Args:
+        sock: where its answer comes; from now on nobody else's.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
 
     def answer(self) -> Any:
         """Wait for it and read it.
@@ -157,9 +161,9 @@ class EngineRequest:
         Raises:
             Refused: the engine says no.
         """
-        with contextlib.closing(self._connection), self._response() as response:
-            content = response.read()
-            return json.loads(content) if content and _is_json(response) else content
+        with contextlib.closing(self._sock), _granted(Answer(self._sock)) as answer:
+            content = answer.body()
+            return json.loads(content) if content and answer.is_json else content
 
     def output(self) -> Output:
         """Wait for its beginning.
@@ -167,47 +171,42 @@ class EngineRequest:
         Raises:
             Refused: the engine says no.
         """
-        stream = self._connection.sock
         try:
-            response = self._response()
+            answer = _granted(Answer(self._sock))
         except BaseException:
-            self._connection.close()
+            self._sock.close()
             raise
-        stream.settimeout(None)  # a program may be silent for as long as it likes
-        return Output(self._connection, stream, response)
+        self._sock.settimeout(None)  # a program may be silent for as long as it likes
+        return Output(self._sock, answer)
 
-    def headers(self) -> http.client.HTTPMessage:
-        """Wait for the answer; what stands above it.
+    def headers(self) -> Mapping[str, str]:
+        """Wait for the answer; what stands above it, by names in lower case.
 
         Raises:
             Refused: the engine says no.
         """
-        with contextlib.closing(self._connection), self._response() as response:
-            return response.headers
+        with contextlib.closing(self._sock), _granted(Answer(self._sock)) as answer:
+            return answer.headers
 
     def settle(self) -> None:
         """Wait until the engine is done with it, whatever comes of it; nothing, where the answer was read."""
-        with contextlib.suppress(Refused, OSError, http.client.HTTPException):
+        with contextlib.suppress(Refused, OSError, NoAnswer):
             self.answer()
 
     def forget(self) -> None:
         """Nobody will read the answer."""
-        self._connection.close()
-
-    def _response(self) -> http.client.HTTPResponse:
-        response = self._connection.getresponse()
-        if response.status < HTTPStatus.BAD_REQUEST:
-            return response
-        with response:
-            content = response.read()
-        text = content.decode("utf-8", "replace").strip()
-        with contextlib.suppress(ValueError, KeyError, TypeError):
-            text = str(json.loads(content)["message"]) if _is_json(response) else text
-        raise Refused(response.status, text)
+        self._sock.close()
 
 
-def _is_json(response: http.client.HTTPResponse) -> bool:
-    return response.headers.get_content_type() == "application/json"
+def _granted(answer: Answer) -> Answer:
+    if answer.status < HTTPStatus.BAD_REQUEST:
+        return answer
+    with answer:
+        content = answer.body()
+    text = content.decode("utf-8", "replace").strip()
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        text = str(json.loads(content)["message"]) if answer.is_json else text
+    raise Refused(answer.status, text)
 
 
 class Output:
@@ -216,32 +215,28 @@ class Output:
     Both come in one stream, in frames: a byte that says which, three zeros, the size in four bytes, the data.
     """
 
-    def __init__(
-        self, connection: http.client.HTTPConnection, stream: socket.socket, response: http.client.HTTPResponse
-    ) -> None:
-        self._connection = connection
-        self._stream = stream
-        self._response = response
-        self._reading = threading.Lock()  # http.client's responses are not to be closed while another thread reads
+    def __init__(self, sock: socket.socket, answer: Answer) -> None:
+        self._sock = sock
+        self._answer = answer
+        self._reading = threading.Lock()  # a file is not to be closed while another thread reads
 
     def __iter__(self) -> Iterator[tuple[bytes | None, bytes | None]]:
-        with contextlib.suppress(OSError, http.client.HTTPException):  # as when it ends: who cares asks why
+        with contextlib.suppress(OSError, NoAnswer):  # as when it ends: who cares asks why
             while frame := self._frame():
                 which, data = frame
                 yield (None, data) if which == _STDERR else (data, None)
 
     def _frame(self) -> tuple[int, bytes] | None:
         with self._reading:
-            header = self._response.read(_FRAME.size)
+            header = self._answer.read(_FRAME.size)
             if len(header) < _FRAME.size:
                 return None
             which, size = _FRAME.unpack(header)
-            return which, self._response.read(size)
+            return which, self._answer.read(size)
 
     def close(self) -> None:
         """Whoever reads is at the end."""
         with contextlib.suppress(OSError):
-            self._stream.shutdown(socket.SHUT_RDWR)
-        with self._reading:
-            self._response.close()
-            self._connection.close()
+            self._sock.shutdown(socket.SHUT_RDWR)
+        with self._reading, self._answer:
+            self._sock.close()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import http.client
 import json
 import os
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from msgspec import Struct
 
 from mtls_runner.deadlines import Deadline
 from mtls_runner.errors import DeadlineExceeded, EngineError
+from mtls_runner.servers.container.answer import NoAnswer
 from mtls_runner.servers.container.api import EngineApi, Refused
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ class EngineConnection(Struct, frozen=True):
         with translated(f"connecting to {found.base_url}"):
             told = found.api(deadline).ask("GET", "/_ping").headers()
         # "Server: Docker/20.10.24 (linux)"
-        version = told.get("Server", "").partition("/")[2].partition(" ")[0]
-        return cls(found.base_url, found.tls, told.get("Api-Version", ""), version)
+        version = told.get("server", "").partition("/")[2].partition(" ")[0]
+        return cls(found.base_url, found.tls, told.get("api-version", ""), version)
 
     def api(self, deadline: Deadline | None = None) -> EngineApi:
         """To ask it; each answer comes until the deadline."""
@@ -136,7 +136,7 @@ def translated(doing: str) -> Iterator[None]:
         raise DeadlineExceeded(f"the container engine took too long while {doing}") from error
     except Refused as error:
         raise EngineError(f"the container engine refused while {doing}: {error.message}") from error
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, NoAnswer) as error:
         raise EngineError(_explain(error, doing)) from error
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import http.client
 import ipaddress
 import itertools
 import json
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING
 from mtls_runner.deadlines import Deadline
 from mtls_runner.errors import DeadlineExceeded, EngineError
 from mtls_runner.runtimes.log_stream import LogStream
+from mtls_runner.servers.container.answer import NoAnswer
 from mtls_runner.servers.container.api import REMOVAL_SECONDS, EngineApi, EngineRequest, Refused, is_missing
 from mtls_runner.servers.container.connection import EngineConnection, translated
 from mtls_runner.servers.container.files import archive
@@ -250,7 +250,7 @@ def _cut_off(api: EngineApi, name: str) -> str:
     """Why a container's output has ended before the container; ``""``: the container has ended, too."""
     try:
         runs = api.call("GET", f"/containers/{name}/json")["State"]["Running"]
-    except (Refused, OSError, http.client.HTTPException) as error:
+    except (Refused, OSError, NoAnswer) as error:
         if isinstance(error, Refused) and is_missing(error):
             return ""
         return f"the connection to the container engine was lost, and so what the server says: {error}"
