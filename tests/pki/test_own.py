@@ -83,7 +83,6 @@ def mine(tmp_path: Path, make: MakeStore) -> Mine:
             authority(),
             authority("sub", issuer="ca"),
             leaf("leaf", issuer="sub"),
-            leaf("locked", issuer="sub", passphrase=RIGHT),
             leaf("other", issuer="sub"),
             leaf("rsa", issuer="sub", key=KeySpec(KeyAlgorithm.RSA_2048), passphrase=RIGHT),
             leaf("old", issuer="sub", not_after=Moment(timedelta(minutes=-1))),
