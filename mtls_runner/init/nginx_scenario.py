@@ -155,6 +155,11 @@ def _nothing_to_test(reading: Reading, notes: Iterable[str]) -> UsageError:
         return UsageError(
             f"{main}: {' and '.join(sorted(of))} only: --from-nginx tests servers of http, and there is none"
         )
+    if not reading.servers and reading.whole:
+        return UsageError(
+            f"{main}: there is no `server` in it, nor in what it includes: files of /etc/nginx are looked for beside it, as "
+            f"{main.parent / 'conf.d'}"
+        )
     if not reading.servers:
         return UsageError(
             f"{main}: there is no `server` in it: it is a part of a configuration. Give the file that includes it"

@@ -52,6 +52,7 @@ def test_it_fails_when_the_configuration_changes(tmp_path: Path) -> None:
         ("server {\n server_name @NAME@;\n}", r"my.conf:2: @NAME@ is a placeholder"),
         ("events {}\nstream { server { listen 443 ssl; } }", "stream only"),
         ("ssl_verify_client on;", "it is a part of a configuration"),
+        ("http {\n include /etc/nginx/conf.d/*.conf;\n}", "nor in what it includes: files of /etc/nginx .* beside it"),
         ("server { listen 80; return 200; }", "there is nothing to test"),
         (f"server {{ {_TLS} brotli on; }}", 'unknown directive "brotli" in .*my.conf:1 .*lacks a module'),
         (f"server {{ {_TLS} if ($bad) {{ return 403; }} }}", 'unknown "bad" variable.*another file'),
