@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ..cli.conftest import FAILING, SMALL
 from ..inner_pytest import run_pytest
 
 pytest_plugins = ["pytester"]
@@ -54,7 +55,11 @@ def test_a_client_that_does_not_do_what_the_case_says_is_found_out(project: pyte
 
 
 def test_workers_share_the_cases(project: pytest.Pytester) -> None:
-    run(project, CASES, "-n", "2").assert_outcomes(passed=2, failed=4)
+    """Those of a test, and those of files that are collected themselves."""
+    for name, text in (("small.yaml", SMALL), ("failing.yaml", FAILING)):
+        (project.path / name).write_text(text)
+    result = run(project, CASES, "-n", "2", "test_it.py", "small.yaml", "failing.yaml")
+    result.assert_outcomes(passed=2 + 6, failed=4 + 2)
 
 
 def test_cases_that_no_other_client_can_run_are_skipped(project: pytest.Pytester) -> None:

@@ -152,12 +152,6 @@ def test_the_tool_can_be_set_for_all(pytester: pytest.Pytester) -> None:
     refused.assert_outcomes(errors=1)
 
 
-def test_workers_share_the_cases(pytester: pytest.Pytester) -> None:
-    write(pytester, "small.yaml", SMALL)
-    write(pytester, "failing.yaml", FAILING)
-    run_pytest(pytester, "small.yaml", "failing.yaml", "-n", "2").assert_outcomes(passed=6, failed=2)
-
-
 def test_nothing_is_left_behind(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     place = pytester.path / "tmp"
     place.mkdir()
