@@ -119,12 +119,12 @@ class Get {
      */
     static class TellingRandom extends SecureRandom {
         final int remote;
-        /** Those that were told, and those of an HttpClient before this one, which may not have closed them yet. */
-        final Set<Integer> known;
+        /** Those that were looked at, and those of an HttpClient before this one, which may not have closed them yet. */
+        final Set<String> known;
 
         TellingRandom(int remote) throws IOException {
             this.remote = remote;
-            known = ports(remote);
+            known = sockets();
         }
 
         @Override
@@ -135,30 +135,39 @@ class Get {
 
         synchronized void tell() {
             try {
-                for (int port : ports(remote)) {
-                    if (known.add(port)) Lab.say("local " + port);
-                }
+                Set<String> fresh = sockets();
+                fresh.removeAll(known);
+                if (fresh.isEmpty()) return; // random bytes are asked for several times, and the tables of connections are long
+                known.addAll(fresh);
+                for (int port : ports(remote, fresh)) Lab.say("local " + port);
             } catch (IOException none) { }
         }
     }
 
-    /** From which this process is connected to that port of the server. */
-    static Set<Integer> ports(int remote) throws IOException {
-        String wanted = String.format(":%04X", remote);
-        Set<String> own = new HashSet<>();
+    /** Of this process, as /proc names them. */
+    static Set<String> sockets() throws IOException {
+        Set<String> found = new HashSet<>();
         try (var entries = Files.newDirectoryStream(Path.of("/proc/self/fd"))) {
             for (Path entry : entries) {
                 try {
-                    own.add(Files.readSymbolicLink(entry).toString());
+                    String name = Files.readSymbolicLink(entry).toString();
+                    if (name.startsWith("socket:")) found.add(name);
                 } catch (IOException closed) { }
             }
         }
+        return found;
+    }
+
+    /** From which these sockets are connected to that port of the server. */
+    static Set<Integer> ports(int remote, Set<String> sockets) throws IOException {
+        String wanted = String.format(":%04X", remote);
         Set<Integer> found = new HashSet<>();
-        for (String table : new String[] {"/proc/self/net/tcp", "/proc/self/net/tcp6"}) {
-            for (String line : Files.readAllLines(Path.of(table))) {
-                if (!line.contains(wanted)) continue; // those of all programs are there
+        for (Path table : new Path[] {Path.of("/proc/self/net/tcp"), Path.of("/proc/self/net/tcp6")}) {
+            if (!Files.exists(table)) continue;
+            for (String line : Files.readAllLines(table)) {
+                if (!line.contains(wanted)) continue;
                 String[] fields = line.trim().split("\\s+");
-                if (fields[2].endsWith(wanted) && own.contains("socket:[" + fields[9] + "]"))
+                if (fields[2].endsWith(wanted) && sockets.contains("socket:[" + fields[9] + "]"))
                     found.add(Integer.parseInt(fields[1].substring(fields[1].indexOf(':') + 1), 16));
             }
         }
