@@ -8,7 +8,7 @@ from msgspec import Struct
 from mtls_runner.language.certificates import Certificates
 from mtls_runner.language.context import Context
 from mtls_runner.language.crls import Crls, Responders
-from mtls_runner.language.document import Loc
+from mtls_runner.language.document import Loc, meant
 from mtls_runner.language.endpoint import ClientDescription, OwnFile, ServerDescription
 from mtls_runner.language.expected import Planned
 from mtls_runner.language.resolve import material_id, material_part
@@ -348,10 +348,14 @@ class _DescriptionCheck:
     def _material(self, source: str, inside: str) -> None:
         id_, part = material_id(source), material_part(source)
         if part is None or not id_:
-            self._error(
-                ("files", inside),
+            begin, dot, end = source.rpartition(".")
+            close = meant(end, MappedPart)
+            self._context.problems.error(
+                self._context.document,
+                (*self._place.loc, "files", inside),
                 "this is not a piece of the lab's material",
                 "ca.certificate, leaves.<id>.key, … (certificate, chain, key, passphrase, crl), or {file: path}",
+                f"{begin}.{close}" if dot and close and material_id(f"{begin}.{close}") else "",
             )
             return
         if part is MappedPart.CRL:

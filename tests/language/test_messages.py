@@ -47,6 +47,14 @@ def test_what_is_said_of_a_server_and_not_of_a_case(shown: Shown) -> None:
     )
 
 
+def test_a_piece_of_the_labs_material_that_there_is_not(shown: Shown) -> None:
+    said = shown(MINIMAL.replace("{certificate: server}", "{certificate: server, files: {/a: leaves.server.kez}}"))
+    assert "   = did you mean 'leaves.server.key'?\n" in said
+    assert "did you mean" not in shown(
+        MINIMAL.replace("{certificate: server}", "{certificate: server, files: {/a: server}}")
+    )
+
+
 def test_a_missing_key(shown: Shown) -> None:
     assert shown(MINIMAL.replace("    expect: accepted\n", "")) == (
         "scenario.yaml:7:5: error: 'expect' is missing\n 7 |   - name: good\n   |     ^^^^\n"

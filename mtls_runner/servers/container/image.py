@@ -91,7 +91,8 @@ def _pull(connection: EngineConnection, reference: str, progress: PullProgress |
 def _absent(reference: str, message: str) -> EngineError:
     return EngineError(
         f"image {reference} is not here and can't be pulled: {message.strip()}. "
-        f"Next: `docker pull {reference}`, or name another image: --image, pytest's --mtls-image, or MTLS_RUN_IMAGE",
+        f"Next: `docker pull {reference}`, or name another image: --image, pytest's --mtls-image, or "
+        "MTLS_RUN_IMAGE (of HAProxy MTLS_RUN_IMAGE_HAPROXY, and so on)",
         image=reference,
     )
 
