@@ -13,7 +13,7 @@ import pytest
 from mtls_runner import Overrides
 
 from ..container_engine import IMAGE, absent, not_here
-from ..own_material.issuer import Issuer
+from ..own_material.issuer import Issuer, issuer
 from .compare import disagreements
 from .files import ODD, PASSPHRASE
 
@@ -63,7 +63,7 @@ AT_FAULT = {
 
 @pytest.fixture(scope="module")
 def odd_files(tmp_path_factory: pytest.TempPathFactory) -> Issuer:
-    mine = Issuer(tmp_path_factory.mktemp("odd"))
+    mine = issuer(tmp_path_factory, tmp_path_factory.mktemp("odd") / "mine")
     os.mkfifo(mine.path("fifo"))
     mine.write("server-chain.pem", mine.data("server.crt", "inter.crt"))
     mine.write("a.jks", b"\xfe\xed\xfe\xed\x00\x00\x00\x02\x00\x00\x00\x01")

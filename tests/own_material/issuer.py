@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
+from ..once import once
 from ..pki import openssl
 
-__all__ = ["PASSPHRASE", "Form", "Issuer", "bom", "crlf", "indented", "old_mac", "utf_16"]
+__all__ = ["PASSPHRASE", "Form", "Issuer", "bom", "crlf", "indented", "issuer", "old_mac", "utf_16"]
 
 PASSPHRASE = "own material's secret"
 
@@ -67,11 +71,24 @@ class Form:
         return "{" + ", ".join(f'{name}: "{value}"' for name, value in fields.items() if value is not None) + "}"
 
 
+def issuer(factory: pytest.TempPathFactory, directory: Path) -> Issuer:
+    """One in a directory that there is not yet: a copy of the session's first, whose keys and certificates were made once."""
+    shutil.copytree(once(factory, "issuer", _first), directory)
+    return Issuer(directory)
+
+
+def _first(directory: Path) -> Path:
+    directory.mkdir()
+    return Issuer(directory).directory
+
+
 class Issuer:
-    """A root, an intermediate, and leaves below that, all in one directory."""
+    """A root, an intermediate, and leaves below that, all in one directory; those that are there already stay."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        if self.path("rsa-client.crt").is_file():
+            return
         self.root("root")
         self.root("stranger")
         self.key("inter")

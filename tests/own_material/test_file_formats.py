@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from mtls_runner import Lab, Outcome, Reason, Status, Verdict, load
 
 from ..once import once
-from .issuer import PASSPHRASE, Form, Issuer, bom, crlf, indented, old_mac, utf_16
+from .issuer import PASSPHRASE, Form, Issuer, bom, crlf, indented, issuer, old_mac, utf_16
 from .lab import TOOLS, case, observed, run, scenario
 
 Make = Callable[[Issuer], Form]
@@ -134,12 +133,10 @@ def _direct(mine: Issuer) -> Form:
 
 @pytest.fixture(scope="module")
 def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Verdict]:
-    return once(tmp_path_factory, "own-forms", _verdicts)
+    return once(tmp_path_factory, "own-forms", lambda directory: _verdicts(issuer(tmp_path_factory, directory)))
 
 
-def _verdicts(directory: Path) -> dict[str, Verdict]:
-    directory.mkdir()
-    mine = Issuer(directory)
+def _verdicts(mine: Issuer) -> dict[str, Verdict]:
     forms = {name: make(mine) for name, make in FORMS.items()}
     forms |= {name: make(mine) for name, (make, _, _) in UNREAD.items()}
     cases = ""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from mtls_runner import Outcome, Reason, Status, Verdict
 
 from ..once import once
-from .issuer import PASSPHRASE, Form, Issuer
+from .issuer import PASSPHRASE, Form, Issuer, issuer
 from .lab import TOOLS, case, observed, run, scenario
 
 _PKCS8 = ("pkcs8", "-topk8")
@@ -43,12 +41,10 @@ def _encrypted(mine: Issuer, name: str, leaf: str, options: tuple[str, ...]) -> 
 
 @pytest.fixture(scope="module")
 def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Verdict]:
-    return once(tmp_path_factory, "own-keys", _verdicts)
+    return once(tmp_path_factory, "own-keys", lambda directory: _verdicts(issuer(tmp_path_factory, directory)))
 
 
-def _verdicts(directory: Path) -> dict[str, Verdict]:
-    directory.mkdir()
-    mine = Issuer(directory)
+def _verdicts(mine: Issuer) -> dict[str, Verdict]:
     forms = {name: _encrypted(mine, name, *how) for name, how in OPENING.items()}
     forms |= {name: _encrypted(mine, name, leaf, options) for name, (leaf, _, options) in CLOSED.items()}
     forms["pkcs12"] = Form(pkcs12=mine.pkcs12("locked.p12", PASSPHRASE), passphrase=PASSPHRASE)
