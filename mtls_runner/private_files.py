@@ -23,7 +23,7 @@ from mtls_runner.errors import LabError, MaterialError, UsageError
 
 __all__ = [
     "PrivateCache",
-    "cache_directory",
+    "builds_directory",
     "claim",
     "file_names",
     "kept_directory",
@@ -65,17 +65,19 @@ def user_cache() -> Path:
     return cache if cache.is_absolute() else user_directory()  # "~/…": nobody knows where this user is at home
 
 
-def cache_directory(name: str) -> Path:
-    """One in :func:`user_cache`, made; in the private one where nobody can write there, as below a home that is read-only.
+def builds_directory() -> Path:
+    """``implementations`` in :func:`user_cache`, made: for what the lab compiles for programs that are declared.
+
+    It is in :func:`user_directory` instead where nobody can write to the cache, as below a home that is read-only.
 
     Raises:
         LabError: as :func:`user_directory`.
     """
-    found = user_cache() / name
+    found = user_cache() / "implementations"
     with contextlib.suppress(OSError):
         found.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not os.access(found, os.W_OK):
-        found = user_directory() / name
+        found = user_directory() / "implementations"
         found.mkdir(mode=0o700, exist_ok=True)
     return found
 

@@ -284,7 +284,7 @@ def _certificate_spec(
     algorithm: KeyAlgorithm,
     passphrase: Secret | None,
     presented: bool,
-    ocsp: tuple[str, ...] = (),
+    ocsp: tuple[str, ...],
 ) -> CertificateSpec:
     """What the PKI is to make.
 

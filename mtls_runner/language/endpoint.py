@@ -135,8 +135,8 @@ def _protocol(value: Value) -> str:
 
 
 Protocol = Annotated[str, Parsed(_protocol, {"type": "string", "minLength": 1, "maxLength": _LONGEST_PROTOCOL})]
-Joined = Annotated[str | None, separated(":")]
-Names = Annotated[tuple[str, ...] | None, separated(":", apart=True)]
+Joined = Annotated[str | None, separated(apart=False)]
+Names = Annotated[tuple[str, ...] | None, separated(apart=True)]
 
 
 class _Endpoint(Strict):

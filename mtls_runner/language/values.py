@@ -328,17 +328,17 @@ def about(description: str, *examples: object) -> Any:
     return Field(default=None, description=description, examples=list(examples) or None)
 
 
-def separated(separator: str, *, apart: bool = False) -> Parsed:
-    """Names as OpenSSL takes them: ``a:b`` or ``[a, b]``; the value is one text with ``separator``, or ``apart`` a tuple."""
+def separated(*, apart: bool) -> Parsed:
+    """Names as OpenSSL takes them: ``a:b`` or ``[a, b]``; the value is one text with colons, or ``apart`` a tuple."""
 
     def parse(value: Value) -> str | tuple[str, ...]:
         parts = value if isinstance(value, list) else [value]
         if not parts:
-            raise fail("nothing is listed here", f"names, in a list or with '{separator}' between them")
-        joined = separator.join(text_value(part) for part in parts)
+            raise fail("nothing is listed here", "names, in a list or with ':' between them")
+        joined = ":".join(text_value(part) for part in parts)
         if not joined.isascii() or not joined.isprintable():
             raise fail("OpenSSL has no such name", "letters, digits and signs of ASCII")
-        return tuple(filter(None, joined.split(separator))) if apart else joined
+        return tuple(filter(None, joined.split(":"))) if apart else joined
 
     return Parsed(parse, {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]})
 

@@ -350,6 +350,7 @@ class Implementation(Struct, frozen=True, eq=False):
     client: DeclaredClient | None = None
     shipped: bool = False
     sources: Mapping[str, str] = field(default_factory=dict)
+    """Names of files of its own → their texts: for ``build``."""
 
     @property
     def comes_with_lab(self) -> bool:
@@ -360,5 +361,3 @@ class Implementation(Struct, frozen=True, eq=False):
     def library_name(self) -> str:
         """Under which its TLS library's version is told: others have one, too."""
         return f"{self.library} ({self.name})"
-
-    """Names of files of its own → their texts: for ``build``."""

@@ -67,7 +67,7 @@ class Own(Guarded, frozen=True):
         """``more`` without roots: what is sent after this certificate."""
         return tuple(der for der in self.more if not facts(der).self_issued)
 
-    def unpresentable(self, *, need_key: bool = True) -> Problem | None:
+    def unpresentable(self, *, need_key: bool) -> Problem | None:
         """Why an end could not present it; ``None``: nothing speaks against it. ``need_key``: a missing key counts."""
         if self.problem is None and need_key and self.key is None and self.path is not None:
             return Problem(

@@ -30,7 +30,7 @@ def rework(
     *,
     serial: int,
     validity: tuple[datetime, datetime],
-    repeated: Sequence[tuple[x509.ExtensionType, bool]] = (),
+    repeated: Sequence[tuple[x509.ExtensionType, bool]],
 ) -> bytes:
     """The certificate with what its sane twin could not have.
 

@@ -34,6 +34,7 @@ _WHOLE = re.compile(r" *[0-9]* \||  (?:again|by hand): ")
 """Begins a line that is not broken: a snippet's, or a command, which is copied."""
 _LABEL = re.compile(r"  ([a-z ]{4,8}: +| {10})(?=\S)|    = (expected: )?")
 _WORD = re.compile(r"\S+\s*")
+_BAR_CELLS = 16
 _PACE = 2000
 """How many of the last steps the pace is taken from."""
 _TELLING = 0.5
@@ -153,6 +154,6 @@ def _wrapped(text: Text, cells: int | None) -> list[Text]:
     return found
 
 
-def _bar(done: int, total: int, cells: int = 16) -> str:
-    full = cells * done // total
-    return "━" * full + "╌" * (cells - full)
+def _bar(done: int, total: int) -> str:
+    full = _BAR_CELLS * done // total
+    return "━" * full + "╌" * (_BAR_CELLS - full)

@@ -17,7 +17,7 @@ from pathlib import Path
 from mtls_runner.deadlines import Deadline
 from mtls_runner.errors import LabError
 from mtls_runner.model.implementation import Command, Implementation, Needs
-from mtls_runner.private_files import cache_directory
+from mtls_runner.private_files import builds_directory
 from mtls_runner.runtimes.process import find_program, finish
 from mtls_runner.runtimes.template import render
 
@@ -68,7 +68,7 @@ class Installed:
 
     @cached_property
     def _cache(self) -> Path:
-        return cache_directory("implementations")
+        return builds_directory()
 
     def versions(self) -> Mapping[str, str]:
         """The program's and its TLS library's, as far as it tells."""

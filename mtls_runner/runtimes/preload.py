@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mtls_runner.deadlines import Deadline
 from mtls_runner.errors import LabError
-from mtls_runner.private_files import cache_directory
+from mtls_runner.private_files import builds_directory
 from mtls_runner.runtimes.process import find_program, finish
 
 __all__ = ["cannot_preload", "preload"]
@@ -47,7 +47,7 @@ def preload(local_port: object = None) -> dict[str, str]:
 
 def _library() -> Path:
     source = _SOURCE.read_bytes()
-    directory = cache_directory("implementations")
+    directory = builds_directory()
     library = directory / f"sockets-{hashlib.sha256(source).hexdigest()[:16]}.so"
     if library.exists():
         return library

@@ -45,7 +45,7 @@ class Greeting(Struct, frozen=True):
     port: int | None = None
 
 
-def knock(address: Address, deadline: Deadline, first: bytes = b"") -> Answer:
+def knock(address: Address, deadline: Deadline, first: bytes) -> Answer:
     """One handshake, after some bytes; a refusal by alert is an answer too."""
     return greet(address, deadline, first=first).answer
 

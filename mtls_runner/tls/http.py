@@ -30,7 +30,7 @@ PORTS = {ClientProtocol.HTTP: 80, ClientProtocol.HTTPS: 443}
 """Those that a URL need not say."""
 
 
-def host_header(name: str, port: int, protocol: ClientProtocol = ClientProtocol.HTTPS) -> str:
+def host_header(name: str, port: int, protocol: ClientProtocol) -> str:
     """The Host field's value (RFC 9110 §7.2)."""
     host = f"[{name}]" if ":" in name else name
     return host if port == PORTS.get(protocol) else f"{host}:{port}"

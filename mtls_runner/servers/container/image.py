@@ -35,9 +35,7 @@ class Image(Struct, frozen=True):
         return self.user.partition(":")[0] in ("", "0", "root")
 
 
-def find_image(
-    connection: EngineConnection, reference: str, progress: PullProgress | None = None, *, pull: bool = True
-) -> Image:
+def find_image(connection: EngineConnection, reference: str, progress: PullProgress | None, *, pull: bool) -> Image:
     """The image of that name; it is pulled when it isn't here, unless ``pull`` forbids it.
 
     Raises:
