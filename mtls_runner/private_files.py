@@ -1,4 +1,4 @@
-"""Directories and files that nobody but this user can read: a user's, a run's, what a killed run left, what is kept in a cache.
+"""Directories and files that only this user can read: the user's, a run's, what killed runs left, and a cache.
 
 A run's directory is locked (``flock``) for as long as its process lives: the kernel drops the lock of a process that was
 killed, so that an unlocked directory has no owner and can be removed by anyone who finds it.
@@ -87,7 +87,7 @@ _LONGEST = 80
 
 
 def file_names(ids: Iterable[str]) -> dict[str, str]:
-    """A safe file name (without an ending) for each id, as like it as can be.
+    """A safe file name (without an ending) for each id, as close to the id as possible.
 
     Characters that a shell, a configuration file or a file system may take amiss become ``_``. Two ids never get the same
     name, nor names that differ in case only, which some file systems take for the same.
@@ -148,7 +148,7 @@ _LIMIT = 16 * 1024
 
 
 class PrivateCache:
-    """Files that are kept from run to run, each behind the SHA-256 of what is in it.
+    """Files that are kept from run to run, each with the SHA-256 of its content before it.
 
     Args:
         directory: made on first use, 0700. Every failure to use it means that nothing is kept, never an exception.
@@ -185,7 +185,7 @@ class PrivateCache:
             return
 
     def _sweep(self) -> None:
-        """Remove what killed runs left; of a run that lives the files are its own."""
+        """Remove temporary files of killed runs; those of a run that still lives stay."""
         for left in self.directory.glob(".*-*.tmp"):
             try:
                 os.kill(int(left.name[1:].partition("-")[0]), 0)

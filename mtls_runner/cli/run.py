@@ -35,14 +35,14 @@ __all__ = ["Audience", "Choice", "Outlet", "Report", "RunRequest", "reports", "r
 
 
 class Outlet(Struct):
-    """A reporter, with what it is called where it breaks.
+    """A reporter, and where it writes.
 
     Args:
         name: for people, when it breaks.
         reporter: who is told.
         stream: what the reporter writes to.
         file: what has to be put in place at the end; ``None`` for the console.
-        own: it only keeps what this program needs itself; for it alone nothing goes on.
+        own: it keeps what later runs of this program need; when only such outlets are left, the run ends.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Audience:
 
     Args:
         outlets: who is told.
-        stop: what keeps a signal from tearing a line apart.
+        stop: defers signals while a line is written.
     """
 
     def __init__(self, outlets: Sequence[Outlet], stop: Stop) -> None:
@@ -100,7 +100,7 @@ class Audience:
                     return end
 
     def tell(self, event: Event) -> None:
-        """Tell something at once, from within what the next event is waited for."""
+        """Tell an event at once, while the engine is still working on the next one."""
         self._tell(event)
 
     def close(self) -> None:
@@ -130,7 +130,7 @@ class Audience:
 
 
 def _thrown_into(events: Iterator[Event]) -> Event | None:
-    """The interrupt reached us between two events: the engine has to know. Its next event."""
+    """Raise the interrupt inside the engine, since it came between two events; the engine's next event."""
     if not isinstance(events, Generator):
         raise KeyboardInterrupt
     try:
@@ -146,7 +146,7 @@ def _closed(events: Iterator[Event]) -> None:
 
 
 def _to_nowhere(stream: TextIO) -> None:
-    """What is still buffered must not complain again when the interpreter flushes it."""
+    """Point the stream at ``/dev/null``: flushing what is buffered must not raise once more when the interpreter ends."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
@@ -300,7 +300,7 @@ def _jobs(plans: Sequence[Plan], request: RunRequest) -> int:
 
 
 def _way_out(plans: Sequence[Plan], choice: Choice) -> str:
-    """What to type where every case was skipped, as a line; ``""``: nobody knows."""
+    """A line that says what to type where every case was skipped; ``""``: no option would help."""
     from mtls_runner.engine.lab import Lab
     from mtls_runner.language import load
 
@@ -321,7 +321,7 @@ def _waits_for_consent(case: Case) -> bool:
 
 
 def _another_backend(plans: Sequence[Plan]) -> str:
-    """One that can run every case of these files; ``""``: none is at hand, or it is another thing that is in the way."""
+    """The name of a backend that can run every case of these files; ``""``: there is none."""
     from mtls_runner.engine.lab import Lab
     from mtls_runner.language import Overrides, load
     from mtls_runner.registry import registry
@@ -339,7 +339,7 @@ def _another_backend(plans: Sequence[Plan]) -> str:
 
 
 class _Ledger:
-    """Who passed and who did not, for ``--last-failed``."""
+    """Which cases passed and which did not, for ``--last-failed``."""
 
     def __init__(self) -> None:
         self._path = Path()
@@ -358,7 +358,7 @@ class _Ledger:
         """Nothing is written before the end."""
 
     def keep(self) -> None:
-        """Write it down, where anything has failed, now or before."""
+        """Write it to the user's cache, unless nothing has failed, now or in earlier runs."""
         from mtls_runner.private_files import user_cache
 
         if self._failed or (user_cache() / "last-failed").is_dir():

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["VERSION", "PythonConnection"]
 
 VERSION = platform.python_version()
-"""Of Python."""
+"""Python's version."""
 _LINGER_SECONDS = 2.0
 _NAME_CODES = frozenset((62, 64))  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
 
@@ -97,7 +97,7 @@ class PythonConnection:
         self.body_sent: int | None = None
 
     def failed(self, error: OSError) -> None:
-        """Take down why the socket, or TLS on it, failed."""
+        """Note why the socket, or TLS on it, failed."""
         if isinstance(error, TimeoutError) and not isinstance(error, ssl.SSLError):
             self.cut_off()
             return
@@ -122,7 +122,7 @@ class PythonConnection:
         self.error = "the time limit passed"
 
     def unusable(self, problem: Problem) -> None:
-        """It never connects: its own material can't be used."""
+        """Note that it never connects, since its own material can't be used."""
         view = ClientView(
             tool="python",
             tool_version=VERSION,
@@ -146,7 +146,7 @@ class PythonConnection:
 
     @property
     def session(self) -> ssl.SSLSession | None:
-        """Of the last request: on TLS 1.3 its ticket came with a response at the latest."""
+        """The session, as of the last request: on TLS 1.3 its ticket has come by then."""
         if isinstance(self._sock, ssl.SSLSocket) and self.phase is Phase.DONE:  # a copy costs a tenth of an exchange
             return self._sock.session
         return self._session
@@ -176,7 +176,7 @@ class PythonConnection:
         return self.view
 
     def close(self) -> None:
-        """With a word of farewell where it still lives."""
+        """Close the connection, with close_notify where it is still open."""
         if self._sock is not None:
             if isinstance(self._sock, ssl.SSLSocket):
                 self._session = self._sock.session
@@ -309,7 +309,7 @@ class PythonConnection:
         return self.body_sent if self.body_sent is not None or not self._client.request.body else 0
 
     def _all_told(self) -> ClientView:
-        """With what the transcript says, which most requests of a connection add nothing to."""
+        """The client's view with all that the transcript says; most requests on an open connection add nothing to that."""
         # ssl tells of them once the handshake is complete
         hello = self.transcript.server_hello() if self.tls_version is None else None
         view = ClientView(

@@ -35,7 +35,7 @@ from mtls_runner.registry import registry
 __all__ = ["Atlas", "Unit", "whole_catalogue"]
 
 _MOST_CASES = 250
-"""Of a unit; more are split by client, so that what was measured is kept in between."""
+"""Cases of a unit; more are split by client, so that what was measured is kept in between."""
 _ENGINE = "docker engine"
 
 
@@ -43,7 +43,7 @@ class Unit(Struct, frozen=True):
     """Cases of one file that are run at one go, on one server.
 
     Args:
-        server: which.
+        server: on which they are run.
         plan: with these cases only.
         cells: each case's cell, by the case's id, and its key.
     """
@@ -59,12 +59,12 @@ class Unit(Struct, frozen=True):
         return f"{self.server.name} with {', '.join(tools) or 'nobody'}: {self.plan.name}"
 
     def without(self, known: Callable[[CellName, str], bool]) -> Unit | None:
-        """Only what is not known; ``None``: all is."""
+        """The unit with only those cells that are not known; ``None``: all are known."""
         left = {id_: cell for id_, cell in self.cells.items() if not known(*cell)}
         return self.only(left) if left else None
 
     def only(self, ids: Mapping[str, tuple[CellName, str]]) -> Unit:
-        """A plan with some of its cases."""
+        """The unit with only these cases."""
         cases = tuple(case for case in self.plan.cases if case.id in ids)
         return Unit(self.server, replace(self.plan, cases=cases), ids)
 
@@ -84,7 +84,7 @@ class Atlas:
     """What is to be measured, and what is known.
 
     Args:
-        servers, clients: that take part.
+        servers, clients: those that take part.
         chosen: whether a case takes part, by its id and name; the control of one that does takes part, too.
         before: what was measured earlier; ``None``: nothing.
     """
@@ -109,7 +109,7 @@ class Atlas:
     # --- what there is to do ---
 
     def units(self) -> Iterator[Unit]:
-        """All of it, in an order that is always the same."""
+        """All units, always in the same order."""
         for path, file in zip(scenario_files(), self.catalogue, strict=True):
             names = self._chosen[file.plan.name]
             if not names:
@@ -206,7 +206,7 @@ class Atlas:
     # --- what was seen ---
 
     def keep(self, unit: Unit, verdict: Verdict, *, again: bool = False) -> None:
-        """A verdict of a unit's; ``again``: of a cell that was run before, just now."""
+        """Keep a verdict of a unit; ``again``: the cell was run before in this session."""
         name, key = unit.cells[verdict.case.id]
         new = measured_cell(verdict, as_expected=_as_it_should(verdict), key=key)
         listed = next((gap.why for gap in gaps() if gap.covers(name[1], name[2])), None)

@@ -100,7 +100,7 @@ class Proof(Struct):
         return (one for one in self.differs if not one.sometimes)
 
     def run_enough(self, course: Course, *, everything: bool) -> None:
-        """What is needed to see all patterns of its own, and what it says that it does; or everything. The control comes first."""
+        """The control, then what is needed to see all patterns of its own, and all that it says it does; or everything."""
         cases = sorted(self.own.cases, key=lambda case: case.name != _CONTROL)
         self.run(replace(self.own, cases=tuple(cases)), course)
         if self.stuck:

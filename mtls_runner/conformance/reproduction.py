@@ -18,7 +18,7 @@ __all__ = ["BLANKS", "MOST_LINES", "command", "expectation", "filled", "needs_de
 
 _SECTIONS = ("authorities", "leaves", "crls", "servers")
 _SINGLE = {"authorities": "ca", "servers": "server"}
-"""How a file writes the only one."""
+"""The key under which a file describes the only one."""
 
 _REFERRING = frozenset(
     (
@@ -50,12 +50,12 @@ BLANKS = {
 _DEPTH = "verify_depth"
 _STARTS = {Outcome.SERVER_STARTED: True, Outcome.SERVER_UNUSABLE: False}
 MOST_LINES = 15
-"""Of a scenario; a longer one leaves out what can be left out."""
+"""Lines of a scenario; from a longer one, what is not needed is left out."""
 
 
 @cache
 def scenario(file: str, case: str) -> str:
-    """Of a case of the catalogue, with blanks.
+    """The scenario of a case of the catalogue, with placeholders for the place and for what was seen there.
 
     Args:
         file: its file's name, without a suffix.
@@ -79,7 +79,7 @@ def scenario(file: str, case: str) -> str:
 
 @cache
 def start(file: str, case: str) -> str:
-    """Of the start of a case's server, where that does not start at all: what a client does then is no matter.
+    """The scenario of the start of a case's server, where it does not start: clients play no part then.
 
     Args:
         file, case: as for :func:`scenario`.
@@ -101,7 +101,7 @@ def start(file: str, case: str) -> str:
 
 
 def _trusting_less(document: Mapping[str, Value], found: Mapping[str, Value]) -> Mapping[str, Value]:
-    """The same where no server trusts an authority that is there for other cases only."""
+    """The document without authorities that servers trust for other cases only."""
     needed = _Needed(document, untold="trust")
     needed.take(found.get("client"))
     own = found.get("server")
@@ -111,7 +111,7 @@ def _trusting_less(document: Mapping[str, Value], found: Mapping[str, Value]) ->
     authorities = known if isinstance(known, dict) else {}
 
     def counts(name: Value) -> bool:
-        """It, or one that has its name."""
+        """Whether this authority is needed, or another one with its name."""
         if name in needed.names:
             return True
         described = authorities.get(str(name))
@@ -133,7 +133,7 @@ def _trusting_less(document: Mapping[str, Value], found: Mapping[str, Value]) ->
 
 
 def _liking_none(document: Mapping[str, Value]) -> Mapping[str, Value]:
-    """The same where servers say all of themselves."""
+    """The document with each ``like:`` of a server replaced by what it takes over."""
     servers = document.get("servers")
     if not isinstance(servers, dict):
         return document
@@ -190,7 +190,7 @@ def needs_depth(server: str) -> bool:
 
 
 def expectation(seen: Seen) -> str:
-    """As a scenario writes it."""
+    """The expectation as a scenario writes it."""
     if seen.outcome in _STARTS:
         why = {"reason": _one_or_more(seen)} if 0 < len(seen.reasons) <= MOST_REASONS else {}
         return flow({"starts": _STARTS[seen.outcome], **why})

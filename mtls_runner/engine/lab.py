@@ -62,7 +62,8 @@ class Lab(AbstractContextManager["Lab"]):
         pool: where keys come from; ``None``: a pool of its own (and the user's RSA keys on disk).
         report: told about work that takes time.
         apart: each server by itself, so that its log is only its own; otherwise several may share a container.
-        dated: its material is of this moment, also where it lives for seconds; otherwise such a case has a lab of its own.
+        dated: certificates that live for seconds only are made for this lab; otherwise each case that needs such ones gets a lab
+            of its own.
 
     Raises:
         LabError: on entering, when there is no place to work in.
@@ -83,7 +84,7 @@ class Lab(AbstractContextManager["Lab"]):
         self._found: dict[str, str] = {}
         self._keep = keep
         self.pool = pool
-        """Once one was needed, there is one."""
+        """``None`` until a key is needed."""
         self._report = report
         self._stack = ExitStack()
         self._lock = threading.Lock()
@@ -123,7 +124,9 @@ class Lab(AbstractContextManager["Lab"]):
     # --- what a case needs, made once ---
 
     def begin(self) -> None:
-        """A case's servers run: what is dated anew, and not theirs, is of this moment, however long they took to start."""
+        """Called when a case's servers run: short-lived certificates that no server has been given yet are dated from now on,
+        however long the servers took to start.
+        """
         if self._dated:
             self.material.begin(datetime.now(UTC))
 
@@ -214,7 +217,7 @@ class Lab(AbstractContextManager["Lab"]):
         return next((reason for reason in reasons if reason is not None), None) or cannot_go_on(case, self.tool)
 
     def _could(self, case: Case) -> bool:
-        """Whether it is run; one whose client is not here breaks by itself, and takes no other along."""
+        """Whether the case can be run; not where its client is missing, which is for the case itself to report."""
         try:
             return self.cannot(case) is None
         except LabError:
@@ -224,7 +227,7 @@ class Lab(AbstractContextManager["Lab"]):
         return self._skips.get(server, client, lambda: self._why_not(server, client))
 
     def _lives_briefly(self, case: Case) -> bool:
-        """Whether its material has to be dated when it runs, or is changed by it."""
+        """Whether the case needs material that is dated when it runs, or changes the client's files."""
         return renews_client(case) or any(
             self._brief.get(server, client, partial(meet_briefly, server, client, self.plan))
             for server, client in case.meetings()
@@ -267,7 +270,9 @@ class Lab(AbstractContextManager["Lab"]):
         return self.discreet(self._judged(case))
 
     def _judged(self, case: Case) -> Verdict:
-        """Once, if its request is not to be made twice, since it may serve as a control, too."""
+        """Its verdict. A case may also serve as the control of others; it is run only once if its request is not safe to repeat
+        (RFC 9110 §9.2.1).
+        """
         if case.client is None or case.client.request.safe:
             return self._verdict(case)
         with self._lock:
@@ -304,7 +309,7 @@ class Lab(AbstractContextManager["Lab"]):
         return replace(verdict, dated=self._material.start) if self._material is not None else verdict
 
     def _run_by_clocks(self, case: Case) -> Verdict:
-        """In a lab whose programs have other clocks, and whose material has the dates that were written."""
+        """Run the case in another lab, where the programs' clocks are moved and the material has the dates of the file."""
         keys = self._keys()
         with self._lock:
             if self._by_clocks is None:
@@ -322,7 +327,7 @@ class Lab(AbstractContextManager["Lab"]):
         return verdict
 
     def _run_dated(self, case: Case) -> Verdict:
-        """In a lab of its own, whose material is dated now: however many cases went before, it finds the same."""
+        """Run the case in a lab of its own, whose material is made now, however long the cases before it took."""
         keep = (
             self._keep / "dated" / f"{(*self.plan.cases, *self.plan.not_run).index(case):04}"
             if self._keep is not None
@@ -335,12 +340,12 @@ class Lab(AbstractContextManager["Lab"]):
         return verdict
 
     def meet(self, spec: ClientSpec, client: Client, server: RunningServer, ask: Ask, count: int = 1) -> list[Met]:
-        """Requests of one connection, what each end saw of each.
+        """Make the requests of one connection; what each end saw of each.
 
         Args:
             spec, client, server: who connects, and to whom.
             ask: makes the requests.
-            count: how many; what is not even tried, after one that failed, has no part in what comes back.
+            count: how many requests. After one that failed, the rest are not made, and the result has no entry for them.
         """
         behind = self.servers.behind(server)
         with server.watch() as watch:
@@ -398,7 +403,7 @@ class Lab(AbstractContextManager["Lab"]):
         return observe(facts, material.name, partial(self._culprit, host, spec, files, case.expect))
 
     def _renewed(self, spec: ClientSpec, seen: ClientView) -> ClientSpec:
-        """With the certificate that it really presented: its files may hold another one by now."""
+        """The description with the certificate that the client really presented: its files may hold another one by now."""
         if spec.certificate is None or not seen.sent_chain:
             return spec
         sent = seen.sent_chain[0]
@@ -453,7 +458,7 @@ def seen_by_server(watch: Watch, seen: ClientView, spec: ClientSpec, server: Run
 
 
 def _may_print(case: Case) -> bool:
-    """Whether it has a program whose words are not known beforehand."""
+    """Whether a program takes part that may print secrets: one that did not come with the lab, or runs an own configuration."""
     for server, client in case.meetings():
         there = client.location or () if client is not None else ()
         servers = (server, *(other for _, other in (*server.behind, *there)))
@@ -469,7 +474,8 @@ def _stays_locked(
 ) -> str | None:
     """Why a program that opens no encrypted key can't be given a decrypted one; ``None``: it can, or needs none.
 
-    Not where the start is the case: what the program makes of the key is what that asks. Nor with the user's own key.
+    Also ``None`` where the case is about the server's start, which shows what the program makes of the key, and for a key of
+    the user's own.
     """
     if server.backend.opens_keys:
         return None

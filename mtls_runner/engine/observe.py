@@ -100,7 +100,7 @@ def _server_evidence(view: ServerView, judgement: Judgement) -> str:
 
 
 def _verify_result(client: ClientView, judgement: Judgement) -> int | None:
-    """The client's own number where it refused: curl's is not always OpenSSL's."""
+    """The client's own verify result where it refused the server: curl's is not always OpenSSL's."""
     own = client.verify_result if judgement.outcome is Outcome.CLIENT_REFUSED else None
     return client.verify_code if own is None else own
 
@@ -136,7 +136,7 @@ def _why(judgement: Judgement, facts: Facts) -> str:
 
 
 def _said_why(told: ServerView) -> bool:
-    """Whether the server minded something, and not only saw how the connection ended."""
+    """Whether the server says why it ended the connection, and not only how it ended."""
     return bool(told.error_symbol) and told.error_symbol not in ENDS | RESETS
 
 
@@ -147,14 +147,14 @@ def _goes_on(view: ClientView) -> str:
 
 
 _CERTIFICATES = (Outcome.SERVER_REFUSED, Outcome.CLIENT_REFUSED)
-"""What a certificate may be to blame for."""
+"""Outcomes for which a certificate may be to blame."""
 _ENDED = {Reason.RESET: "the connection was reset", Reason.CLOSED: "the connection was closed"}
 _MISDIRECTED = 421
 """RFC 9110 §15.5.20."""
 
 
 def _hint(judgement: Judgement, facts: Facts, culprit: Callable[[Judgement], str]) -> str:
-    """The culprit where the material shows one; else what usually causes it."""
+    """The culprit where the material shows one; otherwise what usually causes such an outcome."""
     status = facts.seen.response.status if facts.seen is not None and facts.seen.response is not None else None
     if status == _MISDIRECTED and facts.client is not None:
         asked = facts.client.server_name or "no name"
@@ -178,11 +178,11 @@ def _hint(judgement: Judgement, facts: Facts, culprit: Callable[[Judgement], str
 
 
 _BEFORE_TLS = (Outcome.NO_CONNECTION, Outcome.PROTOCOL_ERROR, Outcome.NO_AGREEMENT)
-"""What comes of it: BoringSSL reads a version out of the words, and minds that."""
+"""Outcomes of plain text where TLS is expected: BoringSSL takes the text for a record of an unknown version."""
 
 
 def _before_tls(judgement: Judgement, facts: Facts) -> str:
-    """What either end says before TLS, and the other does not expect."""
+    """A hint about what one end sends before TLS, unexpected by the other (the PROXY protocol); ``""``: there is none."""
     sent = facts.client.proxy_protocol if facts.client is not None else None
     if facts.told is not None and facts.told.wants_proxy_protocol and sent is None:
         return "The server expects the PROXY protocol before TLS, and the client sent none (proxy_protocol: v1)."
@@ -257,7 +257,7 @@ class _Behind(Struct, frozen=True):
 
 
 def _behind(server: ServerView, name: Callable[[bytes], str]) -> _Behind | None:
-    """By its own evidence alone: there the proxy is somebody else's client."""
+    """Judged by its own evidence alone: to the server behind, the proxy is a client of unknown make."""
     if server.behind is None:
         return None
     id_, view = server.behind
@@ -293,7 +293,7 @@ def _whole(view: ClientView, facts: Facts) -> bool | None:
 
 
 def _upstream(seen: Observation) -> tuple[tuple[str, str], ...]:
-    """What expectations can be about of what the server behind it saw."""
+    """The fields of ``upstream:``, from what the server behind saw."""
     told = (("outcome", seen.outcome), ("reason", seen.reason), ("client_subject", seen.client_subject))
     return tuple((key, str(value)) for key, value in told if value is not None)
 

@@ -31,7 +31,7 @@ __all__ = ["cannot_go_on", "changes_server", "not_judged", "renews_client", "run
 _RELOAD_SECONDS = 30.0
 _LONGEST = timedelta(hours=1)
 _TOGETHER = 100
-"""Requests of a connection: what came of them is kept until the server's log has been looked at."""
+"""Repeated requests that are made before the server's log is read; what came of them is kept until then."""
 _SEEN = attrgetter(*(name for name in ClientView.__struct_fields__ if name != "request_number"))
 _TOLD = attrgetter(*(name for name in ServerView.__struct_fields__ if name not in ("heard", "log")))
 
@@ -110,7 +110,7 @@ def cannot_go_on(case: Case, tool: Callable[[ClientTraits], Client]) -> str | No
 
 
 def not_judged(plan: Plan, case: Case, error: LabError, step: Step | None = None) -> Verdict:
-    """Of what broke, with the log of a server that did not start."""
+    """The verdict of a case in which the lab broke, with the log of a server that did not start."""
     from mtls_runner.engine.what_to_mend import blamed
 
     text, reason = str(error), None
@@ -133,9 +133,9 @@ def _alike(met: Met, before: Met, step: Step) -> bool:
 
 
 def _asked(connection: KeptConnection, spec: ClientSpec, like: ClientView | None, most: int) -> list[ClientView]:
-    """A request; and more, as long as the client sees the same as before.
+    """Make a request, and repeat it as long as the client sees the same as before.
 
-    The server's log is looked at afterwards: whoever reads it takes turns with who asks.
+    The server's log is read afterwards: reading it after each request would hold up the next one.
 
     Args:
         connection, spec: what is asked, and where.

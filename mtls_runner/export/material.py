@@ -33,10 +33,10 @@ class CertificateStep(Struct, frozen=True):
 
 
 class Workshop:
-    """Names every file that cases and servers ask for, relative to the script's working directory, and notes what it takes.
+    """Names every file that cases and servers ask for, relative to the script's working directory, and notes how to make it.
 
     Args:
-        plan: whose.
+        plan: the one that is exported.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -66,7 +66,7 @@ class Workshop:
         return f"pki/{self._names[id_]}.key"
 
     def passphrase(self, secret: Secret, name: str) -> str:
-        """A file that holds it."""
+        """A file that holds the passphrase."""
         content = f"{secret.reveal()}\n".encode()
         return f"secrets/{self._secret(name, '.pass', content)}"
 
@@ -101,7 +101,7 @@ class Workshop:
         return self._joined("trust", [self._all_of(id_) for id_ in ids], ids)
 
     def _all_of(self, id_: str) -> str:
-        """Of an own authority: all that its file holds; of one that stands for several: all of them."""
+        """The file of an authority: of an own one with all that it holds, of one that stands for several with all of them."""
         spec = self.plan.certificates[id_]
         self._want(id_)
         if is_several(spec):
@@ -144,7 +144,7 @@ class Workshop:
         return files[0] if len(files) == 1 else self._joined("crls", files, ids)
 
     def joined(self, kind: str, files: Sequence[str]) -> str:
-        """Any of these files in one."""
+        """One file with the content of all these."""
         return self._joined(kind, files, [Path(file).stem for file in files])
 
     def _joined(self, kind: str, files: Sequence[str], ids: Sequence[str]) -> str:

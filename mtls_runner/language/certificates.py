@@ -46,7 +46,7 @@ RIVALS = (("days", "not_after"), ("path_length", "basic_constraints"), ("certifi
 
 
 class Declared(Struct, frozen=True):
-    """One description as written, and where."""
+    """A description as written, and its place."""
 
     id: str
     model: Certificate
@@ -88,16 +88,16 @@ class Certificates:
                     self.shared[id_] = Declared(id_, whole, kind == "authorities", lab.document, (kind, id_))
 
     def get(self, id_: str) -> Declared | None:
-        """By id: the file's own before lab.yaml's."""
+        """The description with this id: the file's own before lab.yaml's."""
         return self.own.get(id_) or self.shared.get(id_)
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """All that may be named."""
+        """Ids of all certificates that may be named."""
         return (*self.own, *(id_ for id_ in self.shared if id_ not in self.own))
 
     def use(self, id_: str) -> None:
-        """Something in the file names it, or needs it by default."""
+        """Note that something in the file names it, or needs it by default."""
         self.used.add(id_)
 
     def authorities(self) -> tuple[str, ...]:
@@ -162,7 +162,7 @@ class Certificates:
         return model.issuer is None and self.issuer(id_) is None and bool(self.authorities())
 
     def ancestors(self, id_: str) -> tuple[str, ...]:
-        """Its issuers, nearest first; a circle is walked once."""
+        """Ids of its issuers, nearest first; it stops where it would go in a circle."""
         return ancestors(id_, self._known_issuer)
 
     def _known_issuer(self, id_: str) -> str | None:
@@ -170,7 +170,7 @@ class Certificates:
         return issuer if issuer is not None and self.get(issuer) is not None else None
 
     def root(self, id_: str) -> str:
-        """The end of its chain; itself when nobody else signed it."""
+        """Id of the certificate at the end of its chain; its own where nobody else signed it."""
         return (id_, *self.ancestors(id_))[-1]
 
     def specs(self, presented: frozenset[str]) -> Mapping[str, CertificateSpec]:
@@ -205,7 +205,7 @@ class Certificates:
             yield from visit(id_)
 
     def algorithm(self, model: Certificate) -> KeyAlgorithm:
-        """Of its key, or of the key that it shares."""
+        """The algorithm of its key, or of the key that it shares."""
         key = model.key
         if key is not None and key.same_as is not None:
             other = self.merged(key.same_as)
@@ -245,7 +245,7 @@ def _only(ids: tuple[str, ...]) -> str | None:
 
 
 def _absolute(context: Context, document: Document, model: Certificate) -> Certificate:
-    """Own files from where the description is written, since others may take it over."""
+    """Paths of own files made absolute, from where the description is written: others may take it over."""
     changes: dict[str, object] = {
         name: str(context.beside(document, path))
         for name in ("certificate", "chain", "pkcs12")
@@ -291,10 +291,10 @@ def _certificate_spec(
     Args:
         id_: its id.
         model: with everything that it takes over; own files by absolute path.
-        authority: declared as one.
+        authority: it is declared as one.
         issuer: id of the certificate that signs it; ``None``: itself.
         algorithm: of its key, or of the key that it shares.
-        passphrase: found.
+        passphrase: of its key, as read from where the author says.
         presented: a server presents it, so that it gets a SAN by default.
         ocsp: URIs of its responders.
 

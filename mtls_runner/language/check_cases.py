@@ -1,6 +1,6 @@
-"""Cases and servers' own expectations: what can't be true, what can never hold, what can't be reached, and what proves nothing.
+"""Checks cases and servers' own expectations: what contradicts itself, can never hold, can't be reached, or proves nothing.
 
-What will come of a meeting as material and settings have it is only said where that is certain.
+An outcome is only foretold where material and settings make it certain.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Outlook(Struct, frozen=True):
 def outlook(
     server: ServerSpec, client: ClientSpec, certificates: Certificates, crls: Mapping[str, CrlSpec], now: datetime
 ) -> Outlook | None:
-    """Of certificates alone: ``None`` where more than that may decide, or where the descriptions don't show it all."""
+    """What will be seen, by the certificates alone; ``None``: something else may decide, or the descriptions don't show all."""
     host = server.host(client.server_name)
     if not _is_plain(server, client) or not _shown(server, client, certificates):
         return None
@@ -89,7 +89,7 @@ def _at_server(
         return Outlook(Outcome.SERVER_REFUSED, frozenset((Reason.NO_CERTIFICATE,)), why)
     found = faults(told.ids, server_verifies(host, crls), certificates, now)
     if found and host.client_auth is ClientAuth.OPTIONAL_NO_CA:
-        return None  # nginx minds all but that it leads nowhere, Go nothing
+        return None  # backends differ: nginx lets pass only that nobody trusted issued it, Go any fault
     if found:
         return _refusal(Outcome.SERVER_REFUSED, "server", found)
     return Outlook(Outcome.ACCEPTED, nothing, f"the server has nothing against `{client.certificate}`")
@@ -100,7 +100,7 @@ def _refusal(outcome: Outcome, who: str, found: tuple[Fault, ...]) -> Outlook:
 
 
 def _is_plain(server: ServerSpec, client: ClientSpec) -> bool:
-    """Nothing but certificates decides."""
+    """Whether nothing but certificates decides."""
     others = (
         server.option("config"),
         server.backend.runs_already,
@@ -274,7 +274,7 @@ class _CaseCheck:
                     self._say(check, f"no response is ever seen where the outcome is {_or(outcomes)}")
 
     def _end(self, outcomes: Sequence[Outcome], checks: Sequence[Check]) -> None:
-        """What an exchange that went through can't have, and certificates that nobody could send."""
+        """Report what an accepted exchange can't show, and certificates that neither end could send."""
         for check in checks:
             values = _values(check)
             if outcomes == [Outcome.ACCEPTED] and len(values) == len(check.alternatives):
@@ -312,7 +312,7 @@ class _CaseCheck:
             )
 
     def _protocol(self, case: Case) -> None:
-        """Settings of another protocol than the one that the client speaks."""
+        """Report settings of another protocol than the one that the client speaks."""
         client = case.client
         if client is None or (client.protocol is ClientProtocol.HTTPS and self._context.problems.partial):
             return  # another protocol may be among what was left out

@@ -28,7 +28,7 @@ _EXCLUDING = (*RIVALS, ("chain", "pkcs12"))
 
 
 def check_certificates(context: Context, certificates: Certificates) -> None:
-    """Every authority and leaf by itself, and whom it names."""
+    """Check every authority and leaf by itself, and what it names."""
     for declared in (*certificates.own.values(), *certificates.shared.values()):
         if certificates.get(declared.id) is declared:
             _CertificateCheck(context, certificates, declared).run()
@@ -213,7 +213,7 @@ class _CertificateCheck:
 
 
 def check_files(context: Context, certificates: Certificates, cases: Iterable[Case]) -> None:
-    """Own files that are not there; a file whose cases expect that is let alone."""
+    """Report own files that are not there, unless a case expects that."""
     if any(_may_be_missing(case) for case in cases):
         return
     for id_, declared in (*certificates.own.items(), *certificates.shared.items()):
@@ -238,7 +238,7 @@ def _may_be_missing(case: Case) -> bool:
 
 
 def check_unused(context: Context, certificates: Certificates) -> None:
-    """Authorities and leaves that nothing in the file needs."""
+    """Report authorities and leaves that nothing in the file needs."""
     needed: set[str] = set()
     waiting = list(certificates.used)
     while waiting:
@@ -260,7 +260,7 @@ def check_unused(context: Context, certificates: Certificates) -> None:
 
 
 _TRUST = frozenset((Reason.UNKNOWN_CA, Reason.SELF_SIGNED))
-"""Blamed on whoever stands at the end of the way; it is the certificate that leads there."""
+"""Reasons that blame the end of the path, though it is the certificate itself that leads there."""
 #: What a certificate can have beside others, and that every verifier sees.
 _WORDS: Mapping[Reason, str] = {
     Reason.EXPIRED: "expired",
@@ -324,7 +324,7 @@ def _allows_both(case: Case) -> bool:
 def _faults(
     specs: Mapping[str, CertificateSpec], id_: str, verifier: Verifier, now: datetime, *, asks: bool
 ) -> tuple[str, ...]:
-    """Of the certificate itself, whatever else is sent: each kind once."""
+    """Faults of the certificate itself, whatever else is sent: each kind once."""
     sent = [spec.id for spec in lineage(specs, id_)]
     found = faults(sent, replace(verifier, name=None, depth=None), specs, now)
     # an own configuration, or a server that runs already, says itself whom it trusts

@@ -1,5 +1,5 @@
-"""Descriptions of servers and clients, whole or in part: whom they name, the files that they bring, what is missing, what
-excludes each other, and refusals that prove nothing."""
+"""Checks descriptions of servers and clients, whole or in part: what they name and what files they bring, what is missing, which
+settings exclude each other, and which refusals prove nothing."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -25,7 +25,7 @@ __all__ = ["check_acceptance", "check_declared", "check_descriptions", "check_li
 
 
 def check_declared(context: Context, servers: Servers) -> None:
-    """``server:`` against ``servers:``, ``like:``, and each one's own expectation."""
+    """Check ``server:`` beside ``servers:``, ``like:``, and each server's own expectation."""
     problems, document, scenario = context.problems, context.document, context.scenario
     if scenario.server is not None and scenario.servers is not None:
         problems.error(
@@ -62,7 +62,7 @@ def _never_starts(declared: WrittenServer) -> bool:
 def check_spec(
     context: Context, certificates: Certificates, declared: WrittenServer, spec: ServerSpec, written: BackendTraits
 ) -> None:
-    """A server with its defaults in place. ``written`` is the backend that the file says, whatever the command line sets."""
+    """Check a server with its defaults in place. ``written``: the backend in the file, whatever the command line sets."""
     problems, document, loc = context.problems, context.document, declared.loc
     own_config = bool(spec.option("config"))
     if spec.option("port") and not own_config:
@@ -136,7 +136,7 @@ def check_lists(
     specs: Mapping[str, CertificateSpec],
     crls: Mapping[str, CrlSpec],
 ) -> None:
-    """Trusted roots without a CRL, where every level of a chain needs one: nobody below them gets in."""
+    """Report trusted roots without a CRL, where every level of a chain needs one: nobody below them is accepted."""
     for declared in servers.declared.values():
         cases = connected.get(declared.id, ())
         if Reason.NO_CRL in {
@@ -162,9 +162,9 @@ def check_lists(
 def check_acceptance(
     context: Context, servers: Servers, planned: Sequence[Planned], connected: Mapping[str, Sequence[Case]]
 ) -> None:
-    """Servers that nobody connects to, that must not start, or that refuse everybody in the whole file.
+    """Report servers that nobody connects to, that must not start, or that refuse everybody in the whole file.
 
-    What a server is ``like`` may do the accepting: the two differ in what the one gives anew.
+    It is enough if a server that it is ``like`` accepts somebody: the two differ only in what is set anew.
     """
     problems, document = context.problems, context.document
     bases = {declared.model.like for declared in servers.declared.values()}
@@ -238,7 +238,7 @@ def _written(context: Context, servers: Servers, axes: Sequence[Axis]) -> Iterat
 
 
 def _named_in_steps(context: Context, certificates: Certificates) -> None:
-    """Certificates that steps renew, or wait for."""
+    """Check the certificates that steps renew, or whose expiry they wait for."""
     for index, case in enumerate(context.scenario.cases or ()):
         for number, step in enumerate(case.steps or ()):
             if step.renew is not None:
@@ -260,7 +260,7 @@ def check_descriptions(
     servers: Servers,
     axes: Sequence[Axis],
 ) -> None:
-    """Every description of a server or client, also those of a case or of a matrix's axis."""
+    """Check every description of a server or client, also those in cases and in the axes of a matrix."""
     _named_in_steps(context, certificates)
     for place in _places(context, servers, axes):
         _DescriptionCheck(context, certificates, crls, place).run()

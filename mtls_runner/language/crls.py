@@ -22,7 +22,7 @@ _LAST_MOMENT = datetime.max.replace(microsecond=0, tzinfo=UTC)
 
 
 class Crls:
-    """All CRLs of a file: those that it describes, and one of each authority under the authority's id."""
+    """All CRLs of a file: those that it describes, and one for each authority, under the authority's id."""
 
     def __init__(self, context: Context, certificates: Certificates) -> None:
         self._context = context
@@ -37,7 +37,7 @@ class Crls:
         return (*self._declared, *(id_ for id_ in authorities if id_ not in self._declared))
 
     def use(self, id_: str) -> None:
-        """A server or client loads it; with its authority, and what it names by id."""
+        """Note that a server or client loads it: its authority, and all that it names by id, are used as well."""
         if id_ in self._used or id_ not in self.ids:
             return
         self._used.add(id_)
@@ -85,7 +85,7 @@ class Crls:
         )
 
     def _issued(self, issuer: str) -> list[str]:
-        """What the authority issued and has revoked; of lab.yaml's, what the file uses."""
+        """Ids of what the authority issued and has revoked; of lab.yaml's certificates, those that the file uses."""
         certificates = self._certificates
         found = []
         for id_ in certificates.ids:
@@ -96,10 +96,10 @@ class Crls:
         return found
 
     def check(self, *, asked: bool) -> None:
-        """What can't be, what nobody loads, and who is revoked without anybody looking.
+        """Report CRLs that can't be made, that nobody loads, and revoked certificates whose revocation nobody checks.
 
         Args:
-            asked: somebody asks OCSP responders, who know too.
+            asked: a server asks OCSP responders, which know of revocations, too.
         """
         listed = {id_ for spec in self.specs().values() for id_ in spec.revoked}
         for id_, declared in self._certificates.own.items():
@@ -190,7 +190,7 @@ class Responders:
         return tuple(self._declared)
 
     def use(self, name: str) -> None:
-        """A certificate or a server names it; a URI names nobody here."""
+        """Note that a certificate or a server names it; a URI names none of the lab's."""
         model = self._declared.get(name)
         if model is None or name in self._named:
             return
@@ -200,11 +200,11 @@ class Responders:
                 self._certificates.use(other)
 
     def uri(self, name: str) -> str:
-        """Of a responder, or the URI that the author gave in its place."""
+        """The URI of a responder, or the one that the author gave in its place."""
         return self._specs[name].uri if name in self._specs else name
 
     def reachable(self, model: ServerDescription) -> tuple[ResponderSpec, ...]:
-        """What a server can reach: everybody, if it asks at all, or may since its configuration is the author's own."""
+        """The responders that a server can reach: all, if it asks any, or may ask since its configuration is the author's own."""
         asks = model.stapling is not None or model.config is not None
         checks = [model.ocsp, *(host.ocsp for host in (model.virtual_hosts or {}).values())]
         asks |= any(check not in (None, RevocationCheck.NONE) for check in checks)
@@ -236,7 +236,7 @@ class Responders:
         return bool(self._named)
 
     def check(self) -> None:
-        """Whom they name, and whether anybody names them."""
+        """Report what responders name that is not there, and responders that nothing names."""
         for id_ in self._certificates.ids:
             self._certificate(id_)
         for id_, model in self._declared.items():
@@ -266,7 +266,7 @@ class Responders:
             self._context.problems.unknown(self._context.document, loc, "responder", name, self.ids)
 
     def server(self, model: ServerDescription, loc: Loc) -> None:
-        """Whom a description of a server names."""
+        """Note the responders that a description of a server names."""
         if model.ocsp_responder is not None:
             self.name(model.ocsp_responder, (*loc, "ocsp_responder"))
         stapling: Stapling | None = model.stapling

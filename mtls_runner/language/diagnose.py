@@ -60,7 +60,7 @@ _ELSEWHERE: Mapping[str, str] = {
     "nameConstraints": "name_constraints",
     "pathlen": "path_length",
 }
-#: Words likewise. The first that is possible at a place is meant.
+#: Likewise for values: word → what is meant, the first of these that is possible at the place.
 _WORDS_ELSEWHERE: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("on", "true", "yes", "force", "mandatory", "always"), ("required",)),
     **dict.fromkeys(("off", "false", "no", "never", "disabled"), ("none",)),
@@ -80,7 +80,7 @@ _KINDS: Mapping[str, str] = {
     "float_type": "a number",
     "bool_type": "true or false",
 }
-#: Of what stands there by id, and is described itself.
+#: Keys whose entries have ids and are descriptions themselves.
 _SEVERAL: Mapping[Loc, str] = {
     ("servers",): "ids here, and under each its keys; the only server's stand under server:",
     ("authorities",): "ids here, and under each its keys; the only authority's stand under ca:",
@@ -114,7 +114,7 @@ def diagnose(
 
 
 def _mistake(details: ErrorDetails, document: Document, model: type[BaseModel], prefix: Loc, skip: int) -> _Mistake:
-    """Of a declaration in place: the mistake inside it, by its own model."""
+    """The mistake; where a declaration stands in place, the one inside it, by the declaration's own model."""
     if details["type"] != "within":
         return _Mistake(details, document, model, prefix, skip)
     inside = details["ctx"]
@@ -183,7 +183,7 @@ class _Mistake:
         return Diagnostic(message, self._span, _listed(names, close), close)
 
     def _belongs(self, owner: type[BaseModel] | None, key: str) -> str:
-        """Where a key of this name is one, near by; ``""``: nowhere, or it is a slip of one that is right here."""
+        """A place near by where this key belongs; ``""``: there is none, or the key is a misspelling of one that belongs here."""
         if key == "starts" and "outcome" in (owner.model_fields if owner is not None else ()):
             return "server: {expect: {starts: …}}; it is a case of its own"
         if owner is not None and "settings" in owner.model_fields and key in (*SERVER_SETTINGS, *CLIENT_SETTINGS):
@@ -220,7 +220,7 @@ class _Mistake:
         )
 
     def _outcome(self) -> Outcome | None:
-        """That stands as a key before this reason."""
+        """The outcome that stands as the key of this reason."""
         for key in CASE_OUTCOMES:
             span, _, whole = self._document.locate((*self._loc[: self._loc.index("reason")], key))
             if whole and span == self._span:

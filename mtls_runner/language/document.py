@@ -98,7 +98,7 @@ class Document(Struct, eq=False):
         return self.node_span(at), node, whole
 
     def where(self, value: Value) -> Loc | None:
-        """Of this very list or mapping, wherever in the file it first stands; ``None``: it is not of this file."""
+        """Where in the file this very list or mapping first stands; ``None``: it is not of this file."""
         left: list[tuple[Loc, Value]] = [((), self.value)]
         while left:
             loc, one = left.pop()
@@ -109,7 +109,7 @@ class Document(Struct, eq=False):
         return None
 
     def _child(self, node: Node, element: str | int) -> tuple[Node | None, Node, int] | None:
-        """Key node, value node, and the index in the text before which nothing of the value's own can begin."""
+        """Key node, value node, and the index in the text where the value begins at the earliest."""
         if isinstance(node, MappingNode):
             entry = self._entries(node).get(element) if isinstance(element, str) else None
             return (*entry, entry[0].end_mark.index) if entry is not None else None
@@ -122,7 +122,7 @@ class Document(Struct, eq=False):
         return None
 
     def _entries(self, node: MappingNode) -> dict[str, tuple[Node, Node]]:
-        """By key; of equal ones the first."""
+        """The mapping's entries by key; of equal keys the first."""
         known = self._by_key.get(id(node))
         if known is None:
             known = self._by_key[id(node)] = {}
@@ -132,7 +132,7 @@ class Document(Struct, eq=False):
         return known
 
     def index_span(self, start: int, end: int) -> Span:
-        """Of characters of the text, within one line."""
+        """The place of a range of characters within one line."""
         before = self.text[:start].replace("\r\n", "\n").replace("\r", "\n")
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
         return Span(self.path, line, column, line, column + end - start)
@@ -248,7 +248,7 @@ def _at(path: Path, text: str, index: int) -> Span:
 
 
 class _Measure(NamedTuple):
-    """Of a converted list or mapping: how many values and how deep, with its aliases in place."""
+    """How many values a converted list or mapping has, and how deep it is, with its aliases in place."""
 
     value: Value
     size: int

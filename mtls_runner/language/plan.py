@@ -39,7 +39,7 @@ __all__ = ["load_plan", "planned"]
 
 Resolve: TypeAlias = Callable[[ServerSpec, ClientTraits | None, TlsVersion | None], Expectation]
 _LOOK = "# look:"
-"""What only :mod:`mtls_runner.language.recording` needs to be loaded for."""
+"""How comments of :mod:`mtls_runner.language.recording` begin: it is only loaded for a text that has one."""
 
 
 def load_plan(path: Path, overrides: Overrides) -> Plan:
@@ -53,7 +53,7 @@ def planned(document: Document, overrides: Overrides, *, recording: bool = False
     Args:
         document: of a scenario file.
         overrides: what the command line sets.
-        recording: expectations may be missing: they are to be written.
+        recording: expectations may be missing, since they are about to be recorded.
 
     Raises:
         ScenarioError, UsageError: as :func:`mtls_runner.language.load`.
@@ -151,7 +151,7 @@ class _Planner:
         )
 
     def _places(self) -> Iterator[tuple[tuple[str, str, str], Span]]:
-        """Of this file; what lab.yaml describes has none here."""
+        """The places of what this file describes; what comes from lab.yaml has none here."""
         document = self._context.document
         written: list[tuple[str, str, Loc, frozenset[str]]] = [
             ("certificate", id_, declared.loc, frozenset(declared.model.model_fields_set))
@@ -169,7 +169,7 @@ class _Planner:
                 yield (kind, id_, key), document.span((*loc, key))
 
     def _starts(self) -> Iterator[Case]:
-        """The servers' own expectations."""
+        """The cases that are servers' own expectations."""
         document = self._context.document
         server_axes = tuple(axis for axis in self._file_axes if axis.path.startswith("server."))
         for id_, declared in self._servers.declared.items():
@@ -231,7 +231,7 @@ class _Planner:
             return None
         self._above.append(above)
         try:
-            # Who is behind says what the proxy does: it stays what the file says, whoever takes the proxy's place.
+            # The server behind shows what the proxy does: it stays as the file describes it, whichever backend the proxy runs on.
             spec = self._resolver.server(id_, model, as_written=True)
         finally:
             self._above.pop()
@@ -347,5 +347,5 @@ class _Planner:
 
 
 def _unconditional(*_: object) -> Expectation:
-    """Of a case whose steps have the expectations."""
+    """No expectation: that of a case whose steps have their own."""
     return Expectation(())

@@ -72,7 +72,7 @@ class ExpectationPlace(Struct, frozen=True):
 
     @property
     def loc(self) -> Loc:
-        """In the document."""
+        """Its place in the document."""
         return ("cases", self.case) if self.step is None else ("cases", self.case, "steps", self.step)
 
 
@@ -105,18 +105,18 @@ class RecordableFile:
 
     @property
     def places(self) -> tuple[ExpectationPlace, ...]:
-        """All, in the file's order."""
+        """All places, in the file's order."""
         return tuple(self._places.values())
 
     def place(self, case: Case, step: int) -> ExpectationPlace | None:
-        """Of a step of a case; ``None``: it has none, as servers' own expectations and steps that don't connect."""
+        """The place of a step's expectation; ``None``: it has none (a server's own expectation, a step that doesn't connect)."""
         number = self._numbers.get(case.span)
         if number is None or case.steps[step].client is None:
             return None
         return self._places.get((number, None if case.plain else step))
 
     def name(self, place: ExpectationPlace) -> str:
-        """Of the place's case."""
+        """The name of the place's case."""
         _, node, _ = self.document.locate(("cases", place.case, "name"))
         return str(node.value)
 
@@ -154,7 +154,9 @@ class RecordableFile:
         return ExpectationPlace(case, step, recorded, why)
 
     def _shared(self, node: Node, floor: int) -> str:
-        """Why what stands there is not its place's alone; ``floor`` is the index before which nothing of its own begins."""
+        """Why the text there also stands for something else (an alias); ``floor``: the index where the place's own text begins at
+        the earliest.
+        """
         if node.start_mark.index < floor:
             return "it stands behind an alias"
         extent = self._extents.get(node.start_mark.index)
@@ -207,7 +209,7 @@ class RecordableFile:
                 yield self._new_line(node, extent, expected)
 
     def _new_line(self, node: Node, extent: Extent, expected: Expected) -> _Edit:
-        """Behind the last line of a block mapping."""
+        """An edit that adds a line at the end of a block mapping."""
         at = extent.end or node.start_mark.index
         line_break, margin = self._line_break(at), " " * node.start_mark.column
         look = f"  {LOOK} {expected.look}" if expected.look else ""
@@ -240,13 +242,13 @@ class RecordableFile:
 
     @cached_property
     def comments(self) -> tuple[Comment, ...]:
-        """All of the file's."""
+        """All comments of the file."""
         return tuple(comments(self.document.text))
 
     def _with_look(
         self, start: int, end: int, written: str, look: str, node: Node, *, at_line_end: bool
     ) -> Iterator[_Edit]:
-        """The comment stands at the end of the line; or right behind, where the line's end is within something else."""
+        """The edit with its comment at the end of the line; or right behind it, where the line ends within something else."""
         said = f"  {LOOK} {look}"
         if not look:
             yield _Edit(start, end, written)
@@ -258,7 +260,7 @@ class RecordableFile:
             yield _Edit(start, end, f"{written}{said}{self._line_break(end)}{' ' * (node.start_mark.column + 2)}")
 
     def _line_break(self, index: int) -> str:
-        """As the line of ``index`` ends, or the one before it."""
+        """The line break of the line that ``index`` is in, or of the one before it."""
         text = self.document.text
         at = _line_end(text, index)
         if at == len(text):
@@ -292,7 +294,7 @@ def _entry_text(node: Node, value: Written) -> str:
 
 
 def _line_end(text: str, index: int) -> int:
-    """Of the line that ``index`` is in, before its line break."""
+    """The index of the end of the line that ``index`` is in, before its line break."""
     found = [at for at in (text.find("\n", index), text.find("\r", index)) if at >= 0]
     return min(found, default=len(text))
 

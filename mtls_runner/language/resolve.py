@@ -72,7 +72,7 @@ class Resolver:
         self._taken: dict[str, int] = {}
         self.presented: set[str] = set()
         self.server_of: Callable[[str, str, str], ServerSpec | None] = lambda *_: None
-        """Makes the server behind another one: of that one's id, of the name that it has there, and of its own id."""
+        """Makes the server behind another one, from the other's id, the name that it goes by there, and its own id."""
         self.server_by_id: Callable[[str], ServerSpec | None] = lambda _: None
         """Makes a server as it is declared; ``None``: there is none."""
 
@@ -91,7 +91,7 @@ class Resolver:
         """The server that ``model`` describes, defaults in place. Variants of one id are ``id.2``, ``id.3``, …
 
         Args:
-            id_, model: which.
+            id_, model: of the server.
             as_written: on its own backend, whichever the command line names.
         """
         spec = self._server(id_, model, as_written)
@@ -164,7 +164,7 @@ class Resolver:
         return known.default if wanted is None else known.named(wanted)
 
     def _runtime(self, model: ServerDescription, backend: BackendTraits) -> Runtime | None:
-        """What was asked for, where there is something to choose: not of what is embedded, or runs already."""
+        """The runtime that was asked for; ``None`` where there is no choice: the server is embedded, or runs already."""
         if not backend.runtimes or Runtime.EMBEDDED in backend.runtimes:
             return None
         return self._context.overrides.runtime or model.runtime
@@ -198,7 +198,7 @@ class Resolver:
         return tuple((name, str(value)) for name, value in options.items() if value is not None)
 
     def _image(self, model: ServerDescription, backend: BackendTraits) -> str | None:
-        """Of its containers: the command line's, the variable's, the scenario's, lab.yaml's (nginx's), or the backend's own."""
+        """The image of its containers: the command line's, the environment's, the scenario's, lab.yaml's or the backend's."""
         if Runtime.CONTAINER not in backend.runtimes:
             return None
         engine = self._context.lab.engine
@@ -261,7 +261,7 @@ class Resolver:
         return self._clients.setdefault(spec, spec)
 
     def _location(self, model: ClientDescription, server: ServerSpec) -> tuple[tuple[str, ServerSpec], ...] | None:
-        """Each server that redirects may lead to is one of this client's alone, so that several can be watched at a time."""
+        """The servers that redirects may lead to; each is this client's alone, so that several can be watched at a time."""
         if model.location is None:
             return None
         own = server.id.partition(".")[0]
@@ -336,7 +336,7 @@ def _request(model: ClientDescription) -> Request:
 
 
 def _host(value: str) -> str:
-    """As people type it → with A-labels (RFC 3986 §3.2.2); what can't be a name goes out as it is."""
+    """The name with A-labels (RFC 3986 §3.2.2); what is no valid name stays as it is."""
     with contextlib.suppress(ValueError):
         return ascii_host(value)
     return value

@@ -33,7 +33,7 @@ __all__ = [
 
 
 class WrittenServer(Struct, frozen=True):
-    """One description as written, and where."""
+    """A description as written, and its place."""
 
     id: str
     model: ServerDescription
@@ -70,7 +70,7 @@ class Servers:
         return over(base, model) if base is not None else None
 
     def family(self, id_: str) -> tuple[str, ...]:
-        """It and those that it takes over from, nearest first; a circle is walked once."""
+        """Its id and those that it takes over from, nearest first; it stops where it would go in a circle."""
         return (id_, *ancestors(id_, self._base))
 
     def _base(self, id_: str) -> str | None:
@@ -125,7 +125,7 @@ def host_server(server: ServerDescription, host: HostModel) -> ServerDescription
 
 
 def check_hosts(context: Context, server: ServerDescription, loc: Loc) -> None:
-    """Names that two hosts have, and hosts beside what leaves no place for them."""
+    """Report names that two hosts have, and hosts beside settings that exclude them."""
     problems, document = context.problems, context.document
     if server.virtual_hosts is None:
         if server.names:
@@ -172,7 +172,7 @@ class MatrixCell(Struct, frozen=True):
 
     Args:
         parameters: each axis with the value's label.
-        server, client: the settings of each side, as a key for what they make of a description.
+        server, client: the settings of each end.
     """
 
     parameters: tuple[tuple[str, str], ...]
@@ -240,7 +240,7 @@ def _axis(context: Context, path: str, values: list[Value], loc: Loc) -> Axis | 
 
 
 def _path_meant(path: str) -> str:
-    """Of a key without its end, or of an end that is misspelt: the client's before the server's."""
+    """The path that is meant, where the end (server, client) is missing or misspelt; the client's before the server's."""
     from mtls_runner.language.document import meant
 
     known = {

@@ -385,7 +385,7 @@ def _built(base: M, changes: dict[str, object]) -> M:
 
 
 def _made(model: type[M], given: set[str], values: dict[str, object]) -> M:
-    """Of values that were validated before."""
+    """A model of values that were validated already."""
     return cast(M, model.model_construct(given, **values))
 
 
@@ -411,7 +411,7 @@ def derived(name: str, sentence: str, keys: dict[str, tuple[Any, FieldInfo]]) ->
 
 
 def defaults_of(spec: type[Struct]) -> dict[str, Any]:
-    """Of the fields that have one."""
+    """The defaults of a description's fields, as far as they have one."""
     return dict(zip(reversed(spec.__struct_fields__), reversed(spec.__struct_defaults__), strict=False))
 
 

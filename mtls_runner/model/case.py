@@ -37,7 +37,7 @@ Observed = str | int | bool | tuple[str, ...] | None
 
 
 class Match(StrEnum):
-    """How an expected value is held against an observed one."""
+    """How an expected value is compared with an observed one."""
 
     EQUALS = "equals"
     CONTAINS = "contains"
@@ -55,7 +55,7 @@ class Matcher(Struct, frozen=True):
     value: str | int | bool | tuple[str, ...] | None
 
     def fits(self, value: Observed, *, lines: bool = False) -> bool:
-        """Whether an observed value is what is wanted; ``None`` is what was absent.
+        """Whether an observed value is the wanted one; ``None``: it was absent.
 
         Args:
             value: what was observed.
@@ -115,7 +115,7 @@ def _numbers(release: str) -> tuple[int, ...]:
 
 
 class Versions(Struct, frozen=True):
-    """Of the two programs of a connection and their TLS libraries, or ranges of them (``>=8.16``, PEP 440 style).
+    """Versions, or ranges of versions (``>=8.16``, PEP 440 style), of a connection's two programs and their TLS libraries.
 
     Args:
         tool, tool_library: of the client.
@@ -141,7 +141,7 @@ class Versions(Struct, frozen=True):
 
     @property
     def as_written(self) -> dict[str, str]:
-        """What there is of it, by the keys of ``when:``."""
+        """Those that are known, by the keys of ``when:``."""
         return {f"{name}_version": text for name in self.__struct_fields__ if (text := getattr(self, name))}
 
     def within(self, ranges: Versions) -> bool:
@@ -160,8 +160,8 @@ class Check(Struct, frozen=True):
             ``upstream_headers.<name>`` (lower case) look inside. A ``None`` value there means absent.
         alternatives: any one of them will do.
         span: where the value was written.
-        only_for: ranges that the versions have to satisfy for it to count; where there are none, it always does.
-            Of several checks of one path that count, the last one does.
+        only_for: ranges that the versions have to satisfy for the check to apply; without any it always does.
+            Of several checks of one path that apply, only the last counts.
     """
 
     path: str
@@ -196,8 +196,8 @@ class Step(Struct, frozen=True):
     """One step of a case.
 
     Args:
-        name: as people are told it (``connect``, ``resume``, ``replace crl``, or the author's own); ``""``: it is all that its
-            case does, and goes by the case's name.
+        name: for people (``connect``, ``resume``, ``replace crl``, or the author's own); ``""``: it is the only step, and the
+            case's name will do.
         action: what is done.
         span: where it is written.
         client: who connects; only of a connection.
@@ -266,12 +266,12 @@ class Case(Struct, frozen=True):
 
     @property
     def client(self) -> ClientSpec | None:
-        """The first that connects; ``None`` when nobody does: the case is the server's own expectation."""
+        """The first client that connects; ``None``: the case is a server's own expectation."""
         return next((step.client for step in self.steps if step.client is not None), None)
 
     @property
     def expect(self) -> Expectation:
-        """What must be seen, where there is but one step to be seen; else each has its own, and this is empty."""
+        """What must be seen, where only one step has an expectation; otherwise each step has its own, and this is empty."""
         return self.steps[0].expect if self.plain else _OPEN
 
     @property
@@ -281,7 +281,7 @@ class Case(Struct, frozen=True):
         return versions.pop() if len(versions) == 1 else None
 
     def meetings(self) -> Iterator[tuple[ServerSpec, ClientSpec | None]]:
-        """Every server that its steps come to, as it is described by then, each with whom it meets."""
+        """Every server that its steps connect to, as it is described by then, with the client."""
         server = self.server
         for step in self.steps:
             server = step.server or server
@@ -299,7 +299,7 @@ class Case(Struct, frozen=True):
         return replace(self, server=server, steps=(replace(self.steps[number], name=""),))
 
     def by(self, client: ClientSpec) -> Case:
-        """The same with another client in every connection."""
+        """The same case with another client in every connection."""
         return replace(
             self,
             steps=tuple(replace(step, client=client) if step.client is not None else step for step in self.steps),

@@ -1,7 +1,7 @@
-"""Chains: who signed what, what an end sends, how the other one verifies, and its way from a certificate to what it trusts.
+"""Chains: who signed what, what an end sends, how the other end verifies, and which path it builds to what it trusts.
 
-By descriptions alone, as OpenSSL goes about it (``crypto/x509/x509_vfy.c``): what a verifier would mind on that way is in
-:mod:`mtls_runner.model.chain_faults`.
+All of it follows from descriptions alone, by OpenSSL's rules (``crypto/x509/x509_vfy.c``). What a verifier would object to on
+the path is in :mod:`mtls_runner.model.chain_faults`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _SUBJECT_KEY, _AUTHORITY_KEY = "2.5.29.14", "2.5.29.35"
 
 
 def ancestors(start: str, issuer: Callable[[str], str | None]) -> tuple[str, ...]:
-    """Ids of the issuers, nearest first, as far as they are known; a circle is walked once."""
+    """Ids of the issuers, nearest first, as far as they are known; it stops where it would go in a circle."""
     found: list[str] = []
     at = issuer(start)
     while at is not None and at not in (start, *found):
@@ -47,7 +47,7 @@ def ancestors(start: str, issuer: Callable[[str], str | None]) -> tuple[str, ...
 
 
 def comes_round(start: str, onward: Callable[[str], str | None]) -> bool:
-    """Whether the way from one to the next has no end: somewhere it comes to where it has been."""
+    """Whether going onward from ``start`` leads into a circle."""
     way = (start, *ancestors(start, onward))
     return onward(way[-1]) in way
 
@@ -56,8 +56,8 @@ class Issuers:
     """The issuers of a plan's certificates.
 
     Args:
-        certificates: the plan's, by id; a description says its issuer, or that there is none and it is a root.
-        found: for the user's own ones, whose descriptions say little: the issuer that they were found to have.
+        certificates: the plan's, by id; each names its issuer, or is a root.
+        found: the issuers of the user's own certificates, as read from their files.
         roots: which of the user's own are roots.
     """
 
@@ -207,7 +207,7 @@ def is_meant(
 
 
 def _is_numbered_as(one: CertificateSpec, other: str, certificates: Certificates) -> bool:
-    """Whether two have one issuer's name and one serial number."""
+    """Whether two certificates have the same issuer name and serial number."""
     same = certificates.get(other)
     if same is None or same.id == one.id:
         return same is not None
@@ -217,7 +217,7 @@ def _is_numbered_as(one: CertificateSpec, other: str, certificates: Certificates
 def _by_content(
     certificate: CertificateSpec, candidate: CertificateSpec, issuer: CertificateSpec, certificates: Certificates
 ) -> bool:
-    """The same where the extension is given by its content."""
+    """As :func:`is_meant`, where the extension is given by its content."""
     numbered = _numbered(certificate)
     if numbered is not None and candidate.serial is not None and numbered != candidate.serial:
         return False
@@ -258,7 +258,7 @@ def _issuer_among(below: CertificateSpec, ids: Sequence[str], certificates: Cert
 
 
 class Path(Struct, frozen=True):
-    """From a certificate as far up as a verifier comes.
+    """A path that a verifier builds, from a certificate as far up as it comes.
 
     Args:
         certificates: the leaf first.
@@ -277,7 +277,7 @@ class Path(Struct, frozen=True):
 def way(
     sent: Sequence[str], trust: Sequence[str], certificates: Certificates, *, partial_chain: bool = False
 ) -> Path | None:
-    """The way that OpenSSL finds: what is trusted comes before what was sent (``X509_V_FLAG_TRUSTED_FIRST``).
+    """The path that OpenSSL builds: trusted certificates come before those that were sent (``X509_V_FLAG_TRUSTED_FIRST``).
 
     Args:
         sent: ids, the leaf first.
@@ -337,8 +337,8 @@ class Verifier(Struct, frozen=True):
         level: its security level.
         partial_chain, strict: whether any trusted certificate is an anchor; whether it holds chains to all of RFC 5280.
         crls: those that it has loaded, with the certificates on them.
-        crl_check: whom it looks up in them.
-        name: that it asked for; ``None``: it checks none.
+        crl_check: which certificates it looks up in them.
+        name: the one that it asked for and checks; ``None``: it checks none.
     """
 
     who: str

@@ -1,4 +1,4 @@
-"""What a verifier would mind in a chain: which certificate, at which depth, and why, by descriptions alone.
+"""What a verifier would object to in a chain: which certificate, at which depth, and why; found from descriptions alone.
 
 The checks are those of OpenSSL's ``X509_verify_cert`` (``crypto/x509/x509_vfy.c``), in its order.
 """
@@ -23,7 +23,7 @@ _R = Reason
 _LEVELS = (0, 80, 112, 128, 192, 256)
 """Bits that OpenSSL's security levels ask for."""
 _HASHES = {"md5": 39, "sha1": 63}
-"""Bits of those that are weak."""
+"""Bits of security of the weak ones."""
 #: Critical extensions that OpenSSL handles (``X509_supported_extension`` in ``crypto/x509/v3_purp.c``).
 _KNOWN_EXTENSIONS = frozenset(
     (
@@ -38,14 +38,14 @@ ANOTHER_NAME = "its certificate is for another name"
 
 
 class Fault(Struct, frozen=True):
-    """One thing that a verifier minds.
+    """One thing that a verifier objects to.
 
     Args:
-        certificate: id of the certificate to blame, or the last one that leads nowhere.
+        certificate: id of the certificate to blame; where no path leads to a trusted one, of the last on the path.
         depth: 0 is the leaf.
         reason: by which the verifier refuses it.
         why: in a few words, beside the certificate.
-        told: goes on where its name ends: "has only the EKU serverAuth; the server wants clientAuth".
+        told: the rest of a sentence that begins with its name: "has only the EKU serverAuth; the server wants clientAuth".
         role: ``certificate``, ``intermediate`` or ``root``.
         link: it is not the certificate itself but the link to what stands above it (its issuer, or the trust store).
         crl: id of the CRL to blame, where it is one.
@@ -66,7 +66,7 @@ class Fault(Struct, frozen=True):
 
 
 def faults(sent: Sequence[str], verifier: Verifier, certificates: Certificates, now: datetime) -> tuple[Fault, ...]:
-    """All that it minds in a chain, in the order in which OpenSSL looks; empty: it takes it.
+    """All that the verifier objects to in a chain, in the order in which OpenSSL looks; empty: it accepts the chain.
 
     Args:
         sent: ids as sent, the leaf first.
@@ -164,12 +164,12 @@ class _Look:
             yield self._fault(last, _R.UNKNOWN_CA, f"the {who} found no way to what it trusts", told, link=True)
 
     def _misidentified(self, top: CertificateSpec, above: Sequence[CertificateSpec], sent: Sequence[str]) -> bool:
-        """Its issuer is at hand, and is not taken for it by its key identifier."""
+        """Whether the issuer of ``top`` is at hand, but OpenSSL does not recognise it, by its key identifier."""
         at_hand = len(above) > 1 and above[1].id in (*sent, *self._verifier.trust)
         return at_hand and top.authority_key_identifier is not None and not issued_by(top, above[1], self._certificates)
 
     def _namesake(self, wanted: CertificateSpec | None) -> str | None:
-        """Trusted under the same name, with another key."""
+        """Id of a trusted certificate with the same name and another key."""
         if wanted is None or wanted.files is not None:
             return None
         for id_ in self._verifier.trust:

@@ -263,7 +263,7 @@ class Response(Struct, frozen=True):
 
     @property
     def rules(self) -> bool:
-        """Whether it hangs on who the client is."""
+        """Whether the answer depends on who the client is."""
         return self.client_auth is not None or self.identity
 
 
@@ -307,8 +307,9 @@ class MappedFile(Struct, frozen=True):
 
     Args:
         path: there; relative ones begin at the program's own directory.
-        own: a file of the user's; ``None``: it is of the lab's material,
-        certificate, part: of this certificate, or CRL, that.
+        own: a file of the user's; ``None``: the lab's material goes into it.
+        certificate: id of the certificate, or of the CRL.
+        part: what of it.
     """
 
     path: str
@@ -323,7 +324,8 @@ class ServerSpec(EndSpec, frozen=True):
     Args:
         id: unique within the plan; ``server`` for the only one.
         backend: what runs it.
-        configured_for: what its own configuration is written for, where that is another one; ``None``: it is none, or its own.
+        configured_for: the backend that its own configuration (``config``) is written for, where ``backend`` is another one;
+            ``None``: it is for ``backend``, or there is none.
         runtime: how its program is run, where the backend has a choice; ``None``: as it does of its own accord.
         certificate: id of the leaf it presents; ``None`` only where the backend brings its own (external, ``config``).
         passphrase: what it is given to open its key with; ``None``: nothing.
@@ -333,7 +335,7 @@ class ServerSpec(EndSpec, frozen=True):
         responses: what it answers; the entry whose ``path`` is ``None`` is for every path not named.
         address: where an ``external`` server listens.
         options: the backend's own settings (``image``, ``config``, ``port``, …), each a name with a text.
-        files: that an own configuration expects; what has one path goes into one file, in order.
+        files: what an own configuration expects; entries with the same path are joined in one file, in order.
         substitutes: texts of an own configuration, each with the id of the certificate whose fingerprint (SHA-1, as nginx and
             OpenSSL print it) takes its place.
         upstreams: applications of an own configuration, as it names them, that are stubs, or servers of the plan.
@@ -344,7 +346,7 @@ class ServerSpec(EndSpec, frozen=True):
         ocsp_cache: whether it remembers what they said (nginx ``ssl_ocsp_cache``).
         stapling: whether it sends an OCSP response with its own certificate.
         responders: those that it can reach.
-        names: those of its own name-based host, the default one; others it serves too, unless one of ``hosts`` has them.
+        names: of its default name-based host, which also serves every other name that none of ``hosts`` has.
         hosts: name-based virtual hosts on the same port.
         reject_handshake: it ends a handshake for its own names by the alert unrecognized_name (nginx ``ssl_reject_handshake``).
         other_certificates: ids of leaves with keys of other types, presented to clients that can't use the first one's.

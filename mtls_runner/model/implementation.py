@@ -64,13 +64,13 @@ class Pattern(Struct, frozen=True, eq=False):
 
 
 class Difference(Struct, frozen=True):
-    """How one ends otherwise than nearly everybody.
+    """A case of the catalogue that has another outcome here than with nearly all implementations.
 
     Args:
         case: of the catalogue, by its name without the matrix's parameters.
         outcome: what comes of it here.
         source: why.
-        sometimes: only by chance, or with some others; otherwise as with everybody.
+        sometimes: it has that outcome only by chance, or only with some partners.
     """
 
     case: str
@@ -199,8 +199,8 @@ class Log(Struct, frozen=True, eq=False):
 
 
 class Reload(Struct, frozen=True, eq=False):
-    """What has it read its files again, a signal or a file that it watches; and the lines that say that it has, that it could
-    not, that it begins. ``ends``: it ends where it could not.
+    """How a server is made to read its files again (by a signal, or a file that it watches), and patterns of the lines that
+    say that it has done so, has failed, has begun. ``ends``: it ends where it fails.
     """
 
     signal: str | None
@@ -279,8 +279,8 @@ class Stays(Struct, frozen=True):
 
     Args:
         request: a template of the line that it reads for each.
-        done: a regular expression for the line that ends each; its group is the exit code of a program that had made it alone.
-        ready: one for the line that ends its start; ``None``: there is none.
+        done: a regular expression for the line that ends each; its group is the exit code that a separate process would have.
+        ready: a regular expression for the line that ends its start; ``None``: there is no such line.
     """
 
     request: str
@@ -354,10 +354,10 @@ class Implementation(Struct, frozen=True, eq=False):
 
     @property
     def comes_with_lab(self) -> bool:
-        """Its file is one of this package's, whose programs print no secret."""
+        """Whether its file is one of this package's: their programs print no secret."""
         return self.path.is_relative_to(_PACKAGE)
 
     @property
     def library_name(self) -> str:
-        """Under which its TLS library's version is told: others have one, too."""
+        """The name under which its TLS library's version is told; other implementations may have the same library."""
         return f"{self.library} ({self.name})"

@@ -57,7 +57,7 @@ _WITHOUT_REASON = (Outcome.ACCEPTED, Outcome.ANSWERED, Outcome.SERVER_STARTED)
 
 
 class Direction(StrEnum):
-    """Of a message, seen from the end that recorded it."""
+    """Which way a message went, seen from the end that recorded it."""
 
     SENT = "sent"
     RECEIVED = "received"
@@ -96,7 +96,7 @@ class Phase(StrEnum):
     RESPONSE = "response"
     """Something of a response arrived."""
     DONE = "done"
-    """A whole response arrived, or whatever else it wanted."""
+    """A whole response arrived, or all that a client that speaks no HTTP waits for."""
 
 
 class HttpRequest(Struct, frozen=True):
@@ -156,16 +156,16 @@ class ClientView(Guarded, frozen=True):
         problem: why its own material could not be used (``client-unusable``), set only in ``PREPARE``; or, as
             ``protocol-version``, that it allows no version that its security level can speak; or ``cipher``.
         error: the tool's own last word (an exception's reason, curl's message); for people, never matched.
-        own_words: of the tool, where ``error`` says in the lab's what is wrong with its material.
+        own_words: the tool's own message, where ``error`` is the lab's explanation of what is wrong with the material.
         error_symbol: OpenSSL's symbolic reason (``CERTIFICATE_VERIFY_FAILED``), an errno name (``ECONNREFUSED``), ``ENOTFOUND``
             (the name can't be resolved), ``EOF`` (the connection was closed, with close_notify or without) or ``HTTP`` (what came
             is not HTTP/1.1); ``""``.
         timed_out: the time limit passed in ``phase``.
         exit_code: curl's exit, or for another client what curl of a named version would have exited with.
-        exit_predicted: it is that prediction, and nobody observed it.
+        exit_predicted: ``exit_code`` is that prediction.
         verify_result: what the client itself gives as the result of its verification, where that is another number than
-            ``verify_code`` (curl's ``%{ssl_verify_result}``: 1 where it checks by itself); ``None``: the same.
-        verify_code: OpenSSL's result for the server's chain (``X509_V_*``; 0 is OK); ``None``: never came so far.
+            ``verify_code`` (curl's ``%{ssl_verify_result}``: 1 where curl itself refuses); ``None``: the same.
+        verify_code: OpenSSL's result for the server's chain (``X509_V_*``; 0 is OK); ``None``: it was not verified.
         name_mismatch: the chain was good, the name was not.
         ocsp: what it held against the server by OCSP, though the chain was good.
         alerts: in order.
@@ -181,12 +181,12 @@ class ClientView(Guarded, frozen=True):
         received: the same as bytes, of a client that makes no HTTP requests, as far as they were kept.
         local_port: its TCP port, which the server sees as the peer's; ``None``: never connected.
         command: what a person types to repeat it, without a secret.
-        signature_algorithms: by which the server, then the client proved to have its key (RFC 8446 §4.2.3 names);
-            ``None``: it did not, or not seen.
+        signature_algorithms: those by which the server, then the client, proved to have its key (RFC 8446 §4.2.3 names);
+            ``None``: that end did not, or it was not seen.
         reasons: what its own words allow as the reason why it ended the exchange, where they give no code: of a refusal
             (``client-refused``) or of a disagreement (``no-agreement``). Empty: they don't say.
-        messages_left_out: how many came after those that were kept.
-        request_number: which of its connection's requests this is, from 1; what is said of the handshake is the connection's.
+        messages_left_out: how many messages came after those that were kept.
+        request_number: which of its connection's requests this is, from 1; the handshake's fields are the connection's.
         stays_open: the client keeps the connection for further requests.
         encrypted: it speaks TLS.
         body_sent: bytes of its request's body that went out; ``None``: it has none, or nobody counted.
@@ -234,12 +234,12 @@ class ClientView(Guarded, frozen=True):
 
     @property
     def shaken(self) -> bool:
-        """Whether it came through its own handshake."""
+        """Whether it completed its own handshake."""
         return self.phase in (Phase.REQUEST, Phase.RESPONSE, Phase.DONE)
 
     @property
     def answered(self) -> bool:
-        """Whether anything of an answer came."""
+        """Whether any part of an answer came."""
         return self.phase is Phase.RESPONSE or (
             self.phase is Phase.DONE and (self.response is not None or bool(self.received))
         )
@@ -259,7 +259,7 @@ class ServerView(Struct, frozen=True):
     Args:
         source: where it comes from, for people (``python ssl``, ``nginx log``).
         handshake_complete: whether the server finished its handshake; ``None``: it doesn't tell.
-        timed_out: the client kept it waiting for longer than it waits.
+        timed_out: it gave up waiting for the client.
         error: its own words, for people.
         error_symbol: OpenSSL's symbolic reason (``PEER_DID_NOT_RETURN_A_CERTIFICATE``), or ``""``.
         verify_code: OpenSSL's result for the client's chain; ``None``: nothing was verified.
@@ -271,8 +271,8 @@ class ServerView(Struct, frozen=True):
         wants_proxy_protocol: it closed the connection, since that did not begin with the PROXY protocol.
         alerts, messages: from the server's side, in order; empty where it doesn't tell.
         request: the HTTP request it saw.
-        behind: what a server of the plan saw that it connected to itself, and that server's id; ``None``: none did.
-        unheard: ids of servers of the plan that it could connect to, and that have said nothing.
+        behind: id of a server of the plan that this one connected to, as a proxy, and what that server saw; ``None``: none.
+        unheard: ids of servers of the plan that it could have connected to, and that saw nothing.
         upstream_request: what it forwarded to an application, as that application saw it.
         server_name: SNI as received.
         tls_version, cipher: as negotiated.
@@ -280,7 +280,7 @@ class ServerView(Struct, frozen=True):
         log: its log lines of this connection.
         reasons: what its own words allow as the reason why it ended the exchange, where they give no code: of a refusal
             (``server-refused``) or of a disagreement (``no-agreement``). Empty: they don't say.
-        heard: rank, among its server's connections, of when it was last heard of: a later request, or its end, ranks higher.
+        heard: rank of its latest news among those of its server's connections: what came later (a request, its end) is higher.
     """
 
     source: str
@@ -324,7 +324,7 @@ class Conclusion(Struct, frozen=True):
 
     @property
     def reason(self) -> Reason | None:
-        """The one that the evidence allows; ``other`` where nothing says why; ``None``: several are possible, or none is due."""
+        """The one that the evidence allows; ``other``: nothing says why; ``None``: several are possible, or none is due."""
         if len(self.reasons) == 1:
             return self.reasons[0]
         return Reason.OTHER if not self.determined and not self.reasons else None
@@ -356,10 +356,10 @@ class Observation(Conclusion, frozen=True):
         server_chain: the same for the server.
         handshake: names of the handshake messages in order, as the client saw them.
         server_name: the name that the server received (SNI); ``None``: none, or it doesn't tell.
-        server_signature_algorithm, client_signature_algorithm: by which either end proved to have its key.
+        server_signature_algorithm, client_signature_algorithm: the one by which that end proved to have its key.
         redirects: how many were followed; ``None``: the client follows none.
         body_sent: whether all of the request's body went out; ``None``: it has none, or nobody counted.
-        upstream: what a server of the plan behind it saw of it: ``outcome``, ``reason``, ``client_subject``, as far as there are.
+        upstream: what a server of the plan behind the server saw: ``outcome``, ``reason``, ``client_subject``, as far as known.
         client, server: the two views; ``server`` is ``None`` where the server can't be asked or never saw it.
     """
 
@@ -399,5 +399,5 @@ class Observation(Conclusion, frozen=True):
 
     @property
     def predicted(self) -> bool:
-        """Whether ``curl_exit`` is what curl would have exited with, said by another client."""
+        """Whether ``curl_exit`` is what curl would have exited with: another client connected."""
         return self.curl_exit is not None and self.client is not None and self.client.exit_predicted

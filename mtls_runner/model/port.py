@@ -139,7 +139,7 @@ class Watch(Protocol):
 class RunningServer(Protocol):
     """A server that is ready. Whoever has one inherits from here, and says what it can do beyond what every server can."""
 
-    #: What its program warned of while it started all the same: each once, in its own words and with the author's file names.
+    #: What its program warned of at a start that succeeded: each once, in its own words and with the author's file names.
     warnings: tuple[str, ...] = ()
     #: It tells of every connection, whoever made it: see :meth:`arrived`, :meth:`seen` and :meth:`settled`.
     tells_of_everyone: bool = False
@@ -172,11 +172,13 @@ class RunningServer(Protocol):
         return ()
 
     def heard(self) -> int:
-        """Rank of what it heard of last, as :meth:`heard_after` takes it; one that knows only connections counts these."""
+        """Rank of its latest news (a connection, or another request on one), for :meth:`heard_after`; a server that only sees
+        connections counts those.
+        """
         return self.arrived()
 
     def heard_after(self, rank: int, deadline: Deadline) -> tuple[ServerView, ...]:
-        """As :meth:`seen`, of the connections that had something new since then: they came, or made another request."""
+        """As :meth:`seen`, of the connections that are new since then or made another request since then."""
         return self.seen(rank, deadline)
 
     def settled(self) -> Iterator[ServerView]:
@@ -196,8 +198,8 @@ class RunningServer(Protocol):
         raise LabError(f"{server.id}: the files of this server can't be replaced")
 
     def reload(self, deadline: Deadline) -> None:  # noqa: ARG002 - of one that is reloadable
-        """Have it read its files again; whoever connects after this returns meets the new configuration. One that can't be told
-        is looked at: it may watch its files.
+        """Have it read its files again; whoever connects after this returns meets the new configuration. A server that can't be
+        told may watch its files: then this waits until it has noticed them.
 
         Raises:
             ServerUnusable: it can't use them, or has not noticed them, and goes on with what it had.
@@ -233,8 +235,8 @@ class ServerBackend(Protocol):
         return
 
     def report_to(self, listener: Callable[[str, int, int], None]) -> None:  # noqa: ARG002 - of one that takes time
-        """From now on tell of what takes time for other reasons than a server's own work, as an image that is pulled: doing
-        what, how much is done, of how much (0: not known).
+        """From now on tell the listener about work that takes time, such as pulling an image: what it is, how much is done, of
+        how much (0: not known).
         """
         return
 
@@ -319,11 +321,11 @@ class Client(Protocol):
         raise LabError(f"{client.tool} keeps no connection")
 
     def close(self) -> None:
-        """Nobody needs it any more; one that keeps nothing running has nothing to do."""
+        """End what it keeps running, if anything; it is not used any more."""
         return
 
     def restart(self, material: Material) -> None:  # noqa: ARG002 - of one that lives on
-        """It is started anew, and reads the files that it was given; one that does so for each connection has nothing to do."""
+        """Start it anew, so that it reads its files again; nothing to do where each connection is a process of its own."""
         return
 
     def follow(
@@ -391,7 +393,7 @@ class KeptConnection(Protocol):
         ...
 
     def close(self) -> None:
-        """As a client that is done; more than once does no harm."""
+        """Close the connection; closing it again does no harm."""
         ...
 
 

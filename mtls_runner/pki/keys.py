@@ -52,7 +52,7 @@ __all__ = [
 
 
 class KeyFiles:
-    """RSA keys of the pool, each in a file, PKCS #8 DER.
+    """Keeps the RSA keys of the pool, each in a file, PKCS #8 DER.
 
     The digest that the cache keeps stands in for the checks of the key's numbers, which take a quarter of a second for RSA 4096
     and which :meth:`load` leaves out: these files are the pool's own.
@@ -126,7 +126,7 @@ _CURVES = {
 
 
 def nearest(public: PublicKey) -> KeyAlgorithm:
-    """What the lab makes that is nearest: of the same type, curve or parameter set, of an RSA key whatever its size."""
+    """The algorithm of the lab's that is nearest to a key: the same type and curve or parameter set; of RSA keys any size."""
     match public:
         case ed25519.Ed25519PublicKey():
             return KeyAlgorithm.ED25519
@@ -145,7 +145,7 @@ def nearest(public: PublicKey) -> KeyAlgorithm:
 
 
 def stranger(key: PrivateKey) -> PrivateKey:
-    """Another key of the same type, whose signatures look right and verify nowhere."""
+    """Another key of the same type: signatures by it have the right form, and do not verify."""
     algorithm = nearest(key.public_key())
     if algorithm in RSA_BITS:
         return rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS[algorithm])
@@ -237,7 +237,7 @@ class KeyPool:
 
     @classmethod
     def of_user(cls) -> KeyPool:
-        """The one that all runs of this user share, in the user's cache; in memory only where there is none."""
+        """The pool that all runs of this user share, in the user's cache; in memory only where there is no cache."""
         pool = cls()
         pool._of_user = True  # where that is, is looked for when an RSA key is wanted: few scenarios have one
         return pool

@@ -1,4 +1,4 @@
-"""What all reporters say in text, and where lines go: about a case, why it did not pass, in columns; all of it safe to show.
+"""What the text reporters share: how a case and why it did not pass are told, columns, and pages that take lines.
 
 Text from elsewhere (logs, names, bodies) is escaped: a terminal must not obey it, XML must be able to hold it.
 """
@@ -157,9 +157,9 @@ def _named(case: Case, read: Callable[[Case], str], parameters: frozenset[str]) 
 
 
 def cause(verdict: Verdict) -> Hashable:
-    """Equal for cases of one file that went wrong by one cause, which is told once.
+    """Equal for cases of one file that failed for the same cause, which is told once.
 
-    A server that did not start; what a matrix multiplies; another end than expected, seen alike by all of them.
+    Such as a server that did not start, a case that a matrix multiplies, or the same unexpected outcome.
     """
     seen = verdict.observation
     if seen is not None and any(mismatch.path == "outcome" for mismatch in verdict.mismatches):
@@ -168,7 +168,7 @@ def cause(verdict: Verdict) -> Hashable:
 
 
 def told_mismatches(verdict: Verdict) -> Sequence[Mismatch]:
-    """Where the outcome is another one, what could not be seen for it, or has no reason now, is no news."""
+    """The mismatches to tell: where the outcome differs, those that only follow from that are left out."""
     found = verdict.mismatches
     if not any(one.path == "outcome" for one in found):
         return found

@@ -1,4 +1,4 @@
-"""Facts from both ends, or from one → exactly one outcome, the reasons that they allow, and the evidence for both. Pure.
+"""Classifies an exchange: facts from both ends, or from one → exactly one outcome and the reasons that they allow. No I/O.
 
 The rules go from what is certain to what is inferred: what a client says about its own material and its own verification,
 then what the server says about the client, then alerts by their direction, then how it was answered or how it ended. An exit
@@ -58,8 +58,8 @@ class Facts(Struct, frozen=True):
     Args:
         server: what was declared, of the host that was meant; only used for what can't be seen (which versions could have
             been used, whether a certificate was asked for at all). ``None``: not known.
-        client: the same (whether a certificate was configured that was then withheld). ``None``: somebody else's.
-        seen: what the client saw; ``None``: it is somebody else's and says nothing to the lab.
+        client: the same (whether a certificate was configured that was then withheld). ``None``: the client is not the lab's.
+        seen: what the client saw; ``None``: the client is not the lab's.
         told: what the server saw; ``None``: it never saw the connection, or can't be asked.
         control: how the server answers the same request by a client that the file says is accepted; ``None``: nobody asked.
         notes: what is known of the user's own material that took part, as sentences.
@@ -76,14 +76,14 @@ class Facts(Struct, frozen=True):
 
     @property
     def in_handshake(self) -> bool:
-        """Whether it ended before the handshake was complete, as far as the end knows that can be asked."""
+        """Whether it ended before the handshake was complete, by the client's view, or by the server's where there is none."""
         if self.seen is not None:
             return self.seen.phase is Phase.HANDSHAKE
         return self.told is not None and not self.told.handshake_complete
 
     @property
     def timed_out(self) -> bool:
-        """Whether a time limit passed: the client's, or the server's where only that can be asked."""
+        """Whether a time limit passed: the client's, or the server's where there is no client view."""
         view = self.seen if self.seen is not None else self.told
         return view is not None and view.timed_out
 
@@ -146,7 +146,7 @@ _ORDER = tuple(Reason)
 
 
 def _fatal(alerts: Sequence[Alert], symbol: str) -> Alert | None:
-    """Without those that an end sent since the connection ended in the middle (OpenSSL says decode_error then)."""
+    """The fatal alert that counts; not one that an end sent since the connection had ended (OpenSSL's decode_error)."""
     ended = symbol in ENDS or symbol in RESETS
     return next((a for a in alerts if a.fatal and not (ended and a.direction is Direction.SENT)), None)
 
@@ -156,7 +156,7 @@ def _ending_alert(facts: Facts) -> tuple[Alert | None, str | None]:
         if view is None:
             continue
         if isinstance(view, ClientView) and view.phase is Phase.DONE:
-            break  # it has its answer; an end without close_notify makes OpenSSL send decode_error, by luck in time
+            break  # it has its answer: an end without close_notify makes OpenSSL send decode_error, sometimes in time to be seen
         if isinstance(view, ServerView) and facts.seen is None and view.handshake_complete:
             break
         if isinstance(view, ServerView) and view.handshake_complete and facts.seen is not None and _minded(facts.seen):
@@ -170,7 +170,7 @@ def _ending_alert(facts: Facts) -> tuple[Alert | None, str | None]:
 
 
 def _minded(client: ClientView) -> bool:
-    """Whether it says itself what it has against the server, or ended it for something else."""
+    """Whether the client says itself why it refused the server, or ended the connection for another reason."""
     if client.error_symbol == AFTER_VERIFICATION:
         return True
     return client.phase is Phase.HANDSHAKE and bool(client.verify_code or client.reasons)
@@ -200,7 +200,7 @@ def _before_the_handshake(facts: Facts, _alert: Alert | None, _sender: str | Non
 
 
 def _client_refused(facts: Facts, alert: Alert | None, sender: str | None) -> Found | None:
-    """By its own words."""
+    """The client says that it refused the server."""
     client = facts.seen
     if client is None:
         return None
@@ -224,7 +224,7 @@ def _client_refused(facts: Facts, alert: Alert | None, sender: str | None) -> Fo
 
 
 def _server_refused(facts: Facts, alert: Alert | None, sender: str | None) -> Found | None:
-    """By its own words; what these leave open, its alert may settle."""
+    """The server says that it refused the client; its alert may narrow the reasons."""
     server = facts.told
     if server is None:
         return None
@@ -262,9 +262,9 @@ def _looked_at(facts: Facts, server: ServerView) -> frozenset[Reason]:
 
 
 def _narrowed(facts: Facts, reasons: frozenset[Reason], alert: Alert | None, sender: str | None) -> frozenset[Reason]:
-    """Those that the server's alert allows, too, if there are any: a log may say only that the verification failed."""
+    """The reasons that the server's alert allows as well, if any: a log may say only that the verification failed."""
     if alert is None or sender != "server" or Reason.WRONG_CURVE in reasons:
-        return reasons  # what is said of its key no alert knows
+        return reasons  # no alert is about a key's curve alone
     return reasons & _by_alert(facts, alert, "server") or reasons
 
 
@@ -279,7 +279,7 @@ def _by_alert(facts: Facts, alert: Alert, sender: str) -> frozenset[Reason]:
 
 
 def _refused_by_alert(facts: Facts, alert: Alert | None, sender: str | None) -> Found | None:
-    """The refuser can't be asked, but its alert came."""
+    """The end that refused says nothing itself, but its alert arrived."""
     if alert is None:
         return None
     if sender == "client":

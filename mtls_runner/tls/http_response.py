@@ -22,7 +22,7 @@ LONGEST_HEAD = 300 * 1024
 """Bytes of a response's head, interim responses and trailers included: curl's ``MAX_HTTP_RESP_HEADER_SIZE``."""
 _SHOWN = 32
 _MOST_DIGITS = 16
-"""Of a chunk's size, in hexadecimal: 64 bits."""
+"""Hexadecimal digits of a chunk's size: 64 bits."""
 _MOST_LENGTH = 1 << 63
 _PREFIX = b"HTTP/1."
 _CONTINUE = (b"HTTP/1.1 100", b"HTTP/1.0 100")
@@ -62,7 +62,7 @@ class _Ended(Exception):
 
 
 class ResponseReader:
-    """Of one connection; what comes after a response is kept for the next one.
+    """Reads the responses of one connection; bytes after a response are kept for the next one.
 
     Args:
         sock: connected.
@@ -85,7 +85,8 @@ class ResponseReader:
         return data == b""
 
     def wants_body(self, deadline: Deadline) -> bool:
-        """Whether the server says 100 to a request that waits for that, or nothing for as long as curl waits.
+        """Whether to send the body of a request with ``Expect: 100-continue``: the server answers 100, or stays silent for as
+        long as curl waits.
 
         Raises:
             OSError: from the socket.
@@ -167,7 +168,7 @@ class ResponseReader:
     # --- bytes ---
 
     def _more(self, turn: Deadline | None = None) -> None:
-        """Wait for some, no longer than until ``turn``.
+        """Wait for more bytes, no longer than until ``turn``.
 
         Raises:
             _Ended: no more will come.
@@ -188,7 +189,7 @@ class ResponseReader:
         return taken
 
     def _lines(self) -> Iterator[bytes]:
-        """Of a head, as they come."""
+        """The lines of a head, as they arrive."""
         while True:
             searched = 0
             while (end := self._buffer.find(b"\n", searched)) < 0:
@@ -207,7 +208,7 @@ class ResponseReader:
     # --- head ---
 
     def _final_head(self, *, upgrade: bool) -> tuple[int, _Fields]:
-        """Of the response that is no interim one (RFC 9110 §15.2)."""
+        """Status and fields of the final response, behind interim ones (RFC 9110 §15.2)."""
         while True:
             while not self._buffer.startswith(_PREFIX):
                 if not _PREFIX.startswith(bytes(self._buffer)):
@@ -242,7 +243,7 @@ class ResponseReader:
                 if not (value.isascii() and value.isdecimal()):
                     raise HttpError(f"the response's Content-Length is {value[:_SHOWN]!r}")
                 length = int(value.lstrip("0")[: len(str(_MOST_LENGTH)) + 1] or "0")
-        if length is None or length >= _MOST_LENGTH:  # curl takes a length that no file can have for none
+        if length is None or length >= _MOST_LENGTH:  # curl ignores a length that no file can have
             return self._rest()
         return self._bytes(length)
 
@@ -276,7 +277,7 @@ class ResponseReader:
 
     def _chunk_size(self) -> int:
         while (end := self._buffer.find(b"\n")) < 0:
-            del self._buffer[CHUNK:]  # an extension: whatever it says, nobody has asked for it
+            del self._buffer[CHUNK:]  # a chunk extension, which is ignored
             self._more()
         line = self._take(end + 1)[:-1].removesuffix(b"\r")
         match = _SIZE.fullmatch(line)

@@ -106,7 +106,7 @@ def certificates(message: bytes, version: int) -> tuple[bytes, ...] | None:
 
 
 def _certificate_body(message: bytes) -> bytes:
-    """Of a Certificate message, without its header; a compressed one takes no more memory than it says."""
+    """The body of a Certificate message, decompressed if need be, up to the size that the message announces."""
     if message[:1] != bytes((_COMPRESSED,)):
         return message[4:]
     algorithm, size = int.from_bytes(message[4:6], "big"), int.from_bytes(message[6:9], "big")
@@ -145,7 +145,7 @@ def stapled(message: bytes, version: int) -> bytes | None:
 
 
 def _status(body: bytes) -> bytes | None:
-    """``CertificateStatus``, of which OCSP is the one kind that is in use."""
+    """The response in a ``CertificateStatus``, whose only kind in use is OCSP."""
     return _vector(body, 1, 3)[0] if body[:1] == b"\x01" else None
 
 
@@ -164,7 +164,7 @@ def certificate_authorities(message: bytes, version: int) -> tuple[str, ...] | N
 
 @lru_cache(maxsize=64)
 def requested_algorithms(message: bytes, version: int) -> tuple[str, ...] | None:
-    """The signature algorithms in a CertificateRequest, header included, by which a client may prove to have its key."""
+    """The signature algorithms in a CertificateRequest (header included), by which a client may sign its CertificateVerify."""
     try:
         algorithms, _ = _request(message, version, _SIGNATURE_ALGORITHMS)
     except _Short:
@@ -228,7 +228,7 @@ def read_server_hello(data: bytes) -> ServerHello | None:
 
 
 def extensions(data: bytes, at: int, *, suites_width: int) -> dict[int, bytes]:
-    """Of a ClientHello or ServerHello, from its legacy_session_id on."""
+    """The extensions of a ClientHello or ServerHello, read from its legacy_session_id on."""
     at += 1 + (data[at] if at < len(data) else 0)
     if suites_width:  # ClientHello: a list of cipher suites and one of compression methods
         at += 2 + int.from_bytes(data[at : at + 2], "big")
@@ -270,12 +270,12 @@ def _scheme(code: bytes) -> str | None:
 
 
 def verify_scheme(message: bytes, version: int) -> str | None:
-    """Of a CertificateVerify, header included; ``None``: older than TLS 1.2, which names none."""
+    """The signature scheme in a CertificateVerify, header included; ``None``: before TLS 1.2, where none is named."""
     return _scheme(message[4:6]) if version >= _TLS_1_2 else None
 
 
 def key_exchange_scheme(message: bytes, version: int) -> str | None:
-    """Of a ServerKeyExchange with a named curve, header included (RFC 8422 §5.4); ``None``: of another kind."""
+    """The signature scheme in a ServerKeyExchange with a named curve (RFC 8422 §5.4), header included; ``None``: another kind."""
     if version != _TLS_1_2 or message[4:5] != bytes((_NAMED_CURVE,)) or len(message) < 8:
         return None
     at = 8 + message[7]

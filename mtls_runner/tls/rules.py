@@ -38,11 +38,11 @@ __all__ = [
 ]
 
 OPENSSL = "openssl"
-"""As the traits of a backend or a client name it."""
+"""OpenSSL, as traits of backends and clients name a TLS library."""
 
 _R = Reason
 
-#: What somebody who verifies a chain can hold against it, whatever the library; a name is a client's business.
+#: Why a chain can be refused by any verifier, whatever its library; names are for clients only.
 VERDICTS: frozenset[Reason] = frozenset(REASONS[Outcome.CLIENT_REFUSED]) - {_R.OTHER}
 
 # --- what an alert alone allows as the reason why its sender refused the other end's certificate ---
@@ -105,7 +105,7 @@ def alert_reasons(alert: str, library: str) -> frozenset[Reason]:
     return known if library == OPENSSL else known | _BY_OTHERS.get(alert, frozenset())
 
 
-# --- what both ends have to have in common ---
+# --- what both ends must share ---
 
 _OLD = (TlsVersion.V1_0, TlsVersion.V1_1)
 
@@ -162,7 +162,7 @@ def usable_versions(server: ServerSpec, client: ClientSpec) -> tuple[TlsVersion,
 
 
 def no_agreement(facts: Facts, alert: Alert | None, sender: str | None) -> Found | None:
-    """They found nothing in common, by the words of either, or by an alert that says so."""
+    """The two ends share nothing: either one says so, or an alert does."""
     if not facts.in_handshake or facts.timed_out:
         return None
     server, client = facts.told, facts.seen
@@ -204,9 +204,9 @@ def _disagreement(facts: Facts, symbol: str) -> Iterable[Reason]:
 
 
 def _possible(facts: Facts, reasons: Iterable[Reason]) -> Iterable[Reason]:
-    """Those of several that can be the cause: not what neither end narrows, where both are known."""
+    """Those that can be the cause: settings that neither end restricts are left out, where both ends are known."""
     if facts.server is None or facts.client is None or facts.server.option("config"):
-        return reasons  # somebody else's; and such a configuration has nobody read but its server
+        return reasons  # an unknown client; or a configuration that only its server has read
     ends = (facts.server, facts.client)
     narrowed = {
         Reason.GROUP: any(end.groups for end in ends),
@@ -246,7 +246,7 @@ _RECORD_ALERTS = frozenset(("bad_record_mac", "decryption_failed", "record_overf
 
 
 def broken_protocol(facts: Facts, alert: Alert | None, sender: str | None) -> Found | None:
-    """By an alert that stands for nothing else, by OpenSSL's reason, or by what was to be read as HTTP."""
+    """One end broke the protocol: by an unambiguous alert, OpenSSL's reason, or bytes that are no HTTP."""
     view = facts.seen if facts.seen is not None else facts.told
     if view is None or facts.timed_out:
         return None
@@ -267,7 +267,7 @@ def broken_protocol(facts: Facts, alert: Alert | None, sender: str | None) -> Fo
 
 
 def heard(view: ClientView | ServerView) -> bool:
-    """Whether the other end spoke TLS at first."""
+    """Whether the other end spoke TLS before."""
     return any(message.direction is Direction.RECEIVED for message in view.messages)
 
 
@@ -286,7 +286,7 @@ _CERTIFICATE_PAGE = b"400 The SSL certificate error"
 
 
 def missing(facts: Facts) -> Found:
-    """None was sent: by the author's will, since nobody asked, or since its key or issuer is nothing that the server asks for."""
+    """No certificate was sent: the client has none, the server did not ask, or it asked for other keys or issuers."""
     configured = facts.client is not None and facts.client.certificate is not None
     if facts.seen is None:
         # somebody else's client was meant to have one: whether it was given it, the server does not know
@@ -297,12 +297,12 @@ def missing(facts: Facts) -> Found:
 
 
 def suspicious(facts: Facts) -> bool:
-    """Whether the answer may be a refusal that only another client's answer to the same request tells from none."""
+    """Whether only a comparison with an accepted client's answer to the same request can tell whether the answer is a refusal."""
     return _unexplained(facts) is not None and facts.control is None
 
 
 def answered(facts: Facts, _alert: Alert | None, _sender: str | None) -> Found | None:
-    """A whole answer came; where only the server can be asked, the handshake was completed."""
+    """A whole answer came; or, where only the server's view is known, the handshake was completed."""
     if facts.seen is None:
         return (Outcome.ACCEPTED, ()) if facts.told is not None and facts.told.handshake_complete else None
     declared = facts.server.refusal if facts.server is not None else None
@@ -323,7 +323,7 @@ def answered(facts: Facts, _alert: Alert | None, _sender: str | None) -> Found |
     if facts.control is not None:
         if same_answer(facts.control.response, response):
             return Outcome.ACCEPTED, ()
-        if facts.control.response.status < _ERRORS:  # else it is the other one that was refused, or nobody knows
+        if facts.control.response.status < _ERRORS:  # otherwise the control itself was refused, or nobody knows
             return refused(facts)
     if facts.told is None:
         return (Outcome.ACCEPTED, ()) if response.status < _REDIRECTS else (Outcome.ANSWERED, ())
@@ -344,7 +344,7 @@ def _location(response: HttpResponse) -> tuple[str, ...]:
 
 
 def _was_asked(facts: Facts) -> bool:
-    """Whether the answer can hang on a certificate: one was asked for, or sent, or is in the session that goes on."""
+    """Whether the answer can depend on a certificate: one was requested, or sent, or belongs to the resumed session."""
     client = facts.seen
     if client is None or (facts.client is not None and not facts.client.protocol.encrypted):
         return False
@@ -372,7 +372,7 @@ def _unexplained(facts: Facts) -> HttpResponse | None:
 
 
 def refused(facts: Facts) -> Found:
-    """It is a refusal: by what is known of the certificate, why."""
+    """The answer is a refusal; the reasons follow from what is known of the certificate."""
     server = facts.told
     verify = server.client_verify if server is not None else None
     resumed = facts.seen is not None and bool(facts.seen.resumed)

@@ -151,7 +151,7 @@ class Transcript:
         return None
 
     def signature_algorithms(self) -> tuple[str | None, str | None]:
-        """By which the server, then the client proved to have its key, seen from the client."""
+        """The signature algorithms by which the server, then the client, proved to have its key; recorded by the client."""
         server: str | None = None
         client: str | None = None
         for direction, version, content_type, message_type, _, data in self._entries:
@@ -195,7 +195,7 @@ class Transcript:
         return requested_algorithms(*asked) if asked is not None else None
 
     def told_to(self, view: ClientView) -> ClientView:
-        """A client's view, with what these messages say that it sent and received."""
+        """The client's view, with what these messages say added to it."""
         return replace(
             view,
             alerts=self.alerts(),
@@ -216,7 +216,7 @@ class Transcript:
         return None
 
 
-# Connections say the same few things over and over; their nouns are shared.
+# Connections exchange the same few messages over and over; equal ones are one object.
 
 
 @lru_cache(maxsize=4096)
@@ -243,9 +243,9 @@ class RecordingSocket(ssl.SSLSocket):
 
     transcript: Transcript | None = None
     until = math.inf
-    """When the operation that goes on has to end, on the monotonic clock."""
+    """When the current operation has to end, on the monotonic clock."""
     overran = False
-    """It went on for longer, record after record, and was cut off: what it raises then is the cut, not the cause."""
+    """The operation took longer, record after record, and the connection was shut down; its error is due to that."""
 
 
 def _callback(
@@ -268,7 +268,7 @@ def _callback(
 
 
 def heard(frame: FrameType | None) -> bool:
-    """Whether what a signal's handler raises in this frame arrives: in a callback of OpenSSL's it does not.
+    """Whether an exception that a signal handler raises in this frame reaches its caller; not in a callback of OpenSSL's.
 
     CPython puts it aside and goes on with the handshake, and forgets it if that takes too long. A signal that came while
     OpenSSL was at work is handled there first.
@@ -338,7 +338,7 @@ def _readable(sock: socket.socket) -> bool:
 
 
 def cut_off(sock: socket.socket) -> None:
-    """End what goes on with it in another thread: whoever reads gets its end, whoever writes an error."""
+    """Shut the connection down under a thread that uses it: reading ends there, and writing fails."""
     with contextlib.suppress(OSError):  # it has ended by itself
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
@@ -383,13 +383,13 @@ def send_all(
 
 
 _DRAINED = 1 << 20
-"""Bytes that are drained."""
+"""Bytes that are drained at most."""
 
 
 def close_after_alert(sock: socket.socket, deadline: Deadline) -> None:
     """Shut down the sending side, drain until the other end closes or the deadline passes, and close.
 
-    An end that sends more than :data:`_DRAINED` does not listen.
+    An end that sends more than :data:`_DRAINED` bytes meanwhile is not waiting for an alert.
 
     Works on the TCP level also for an ``ssl.SSLSocket``, whose ``shutdown`` ends its TLS.
     """

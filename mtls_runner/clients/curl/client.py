@@ -1,4 +1,4 @@
-"""The real curl as a client: what it did is read off its exit, its ``--write-out`` and the bytes in its trace."""
+"""curl as a client: what it did is read from its exit code, its ``--write-out`` and the bytes in its trace."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class CurlClient(Client):
         return CurlBinary.find()
 
     def version(self) -> str:
-        """Of curl, as ``curl --version`` gives it.
+        """curl's version, as ``curl --version`` gives it.
 
         Raises:
             LabError: it is not installed.
@@ -112,7 +112,7 @@ class CurlClient(Client):
         return self._binary.version
 
     def library_version(self) -> str:
-        """Of what it is built on, as ``curl --version`` gives it."""
+        """The version of its TLS library, as ``curl --version`` gives it."""
         return self._binary.tls.partition("/")[2]
 
     def cannot(self, client: ClientSpec) -> str | None:
@@ -183,7 +183,7 @@ class CurlClient(Client):
     def follow(
         self, client: ClientSpec, address: Address, material: Material, deadline: Deadline
     ) -> Sequence[tuple[ClientSpec, ClientView]]:
-        """By ``--location``, whose last request is told whole; of those before, what their heads and connections tell.
+        """Follow redirects (``--location``): of the requests before the last one, curl tells only heads and connections.
 
         Raises:
             LabError: as :meth:`probe`; or it went another way than its own answers say.
@@ -364,7 +364,7 @@ class CurlClient(Client):
 
 
 def _held(client: ClientSpec, offered: int) -> None:
-    """OpenSSL passes over settings that it can't read, silently: look at what was really offered."""
+    """OpenSSL silently ignores settings that it can't read: compare them with what was really offered."""
     if client.signature_algorithms and offered > len(client.signature_algorithms):
         listed = ":".join(client.signature_algorithms)
         raise LabError(f"curl's OpenSSL did not take the signature algorithms {listed}: one of them is unknown to it")

@@ -46,8 +46,8 @@ _CURLS_OWN = (TlsVersion.V1_2, TlsVersion.V1_3)
 _TARGET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@/?%")
 
 
-#: Stands for none where curl must not ask on the terminal: it takes no empty one any more (8.14: "blank argument"), and any other
-#: opens no key that has one.
+#: Given where there is no passphrase, so that curl does not ask on the terminal. It takes no empty one any more (8.14: "blank
+#: argument"), and this one opens no encrypted key.
 NO_PASSPHRASE = "-"  # noqa: S105 - none
 
 
@@ -88,7 +88,7 @@ class CurlFiles(Struct, frozen=True):
 
 
 class Command(Struct, frozen=True):
-    """How curl is run: what the outcome hangs on (for people too), and the URL."""
+    """How curl is run: the options that the outcome depends on (shown to people, too), and the URL."""
 
     options: tuple[str, ...]
     config: Path | None
@@ -136,7 +136,7 @@ def openssl_settings(client: ClientSpec) -> str:
 
 
 def build(client: ClientSpec, address: Address, files: CurlFiles, *, short: bool = False) -> Command:
-    """The options in the order in which a person would write them; ``short``: only those that she would not leave out."""
+    """The options in the order in which a person would write them; ``short``: only those that a person would not leave out."""
     options: list[str] = []
     if client.proxy_protocol is not None:
         options.append("--haproxy-protocol")
@@ -153,7 +153,7 @@ def build(client: ClientSpec, address: Address, files: CurlFiles, *, short: bool
 
 
 def _authentication(client: ClientSpec, files: CurlFiles, *, short: bool) -> list[str]:
-    """Of either end by certificates."""
+    """The options by which either end authenticates the other."""
     options: list[str] = []
     if client.insecure:
         options.append("--insecure")
@@ -196,7 +196,7 @@ def _tls(client: ClientSpec, *, short: bool) -> list[str]:
 
 
 def _target(client: ClientSpec, address: Address, *, short: bool) -> tuple[list[str], str]:
-    """Options and URL so that the name in the URL (SNI, and what is checked) says nothing about where to connect."""
+    """Options and URL by which the name in the URL (for SNI and verification) is independent of the address to connect to."""
     name = client.server_name if client.server_name is not None else _numeric(address)
     host = f"[{name}]" if ":" in name else name
     path = client.request.path
@@ -211,7 +211,7 @@ def _target(client: ClientSpec, address: Address, *, short: bool) -> tuple[list[
 
 
 def _onward(client: ClientSpec, address: Address, *, given: bool) -> list[str]:
-    """Follows redirects, but only to those whom the scenario names."""
+    """The options by which curl follows redirects, but only to servers that the scenario names."""
     from mtls_runner.tls.redirects import NOWHERE
 
     options = ["--location", "--proto-redir", "=http,https"]
@@ -236,7 +236,7 @@ def _numeric(address: Address) -> str:
 
 
 def secret_headers(request: Request) -> bytes:
-    """What goes into a file for ``-H @file``, since everybody on this machine can read argument lists."""
+    """The content of a file for ``-H @file``: header fields that must not stand in argument lists, which everybody can read."""
     return "".join(f"{_header(*field)}\n" for field in request.headers if is_secret(field[0])).encode()
 
 

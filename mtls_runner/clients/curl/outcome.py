@@ -1,6 +1,6 @@
-"""What curl told, as a view: how far it came, what it held against the server, which error it met.
+"""A client view from what curl reported: how far it came, why it refused the server, which error it met.
 
-Of several requests on one connection, their heads and bodies come in one stream each.
+Where curl made several requests on one connection, all heads come in one stream, and all bodies in another.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class Written(Struct, frozen=True):
 
 
 def stopped(error: str, trace: CurlTrace) -> Written:
-    """What it would have written, had it stopped by itself when its time was over."""
+    """What curl would have written had it ended by itself at its time limit."""
     took = 1.0 if Direction.SENT in trace.finished else 0.0
     return Written(_TIMEOUT, error, _NOT_YET, local_port=0, http_code=0, handshake_took=took)
 
@@ -213,7 +213,7 @@ def view(
 def _verify_code(
     written: Written, trace: CurlTrace, received: tuple[bytes, ...] | None, client: ClientSpec, *, certain: bool
 ) -> int | None:
-    """OpenSSL's result; ``certain``: curl's number is that, even if it looks as if it had not asked yet."""
+    """OpenSSL's result; ``certain``: curl's number is that result, even where it equals its initial value."""
     if received is None:
         return None
     if written.verify_result != _NOT_YET or certain:
@@ -224,14 +224,14 @@ def _verify_code(
 
 
 def _local_port(written: Written, trace: CurlTrace) -> int | None:
-    """Of a handshake that was not completed, curl 8.14 writes -1 for it."""
+    """The client's port; curl 8.14 writes -1 where the handshake was not completed, and the trace has it then."""
     if written.local_port > 0:
         return written.local_port
     return trace.local_port or None if trace.said_hello else None
 
 
 def _phase(written: Written, trace: CurlTrace, *, spoken: bool) -> Phase:
-    """How far it came; ``spoken``: it had nothing more to do than to ask."""
+    """How far it came; ``spoken``: its handshake is complete, or it makes none and is connected."""
     if written.switched:
         return Phase.DONE
     if written.not_http or (written.exit_code in _NOT_HTTP and spoken):
@@ -343,7 +343,7 @@ def apart(
 
 
 def gone(before: ClientView) -> ClientView:
-    """Of a request that was not made: curl found the connection closed, and made another one."""
+    """The view of a request that was not made: curl found the connection closed, and opened another one for it."""
     return replace(
         before,
         phase=Phase.REQUEST,

@@ -35,18 +35,18 @@ _ERRNOS = {
     )
     for text in (os.strerror(number).lower(), errno.errorcode[number].lower(), f"errno={number}")
 } | dict.fromkeys(("connection reset", "connectionreseterror", "error in the pull function"), "ECONNRESET")
-"""As programs have them, and Java, asyncio, and GnuTLS (lib/errors.c, GNUTLS_E_PULL_ERROR)."""
+"""How programs write errno values; and what Java, asyncio and GnuTLS (lib/errors.c, GNUTLS_E_PULL_ERROR) write for one."""
 _ENDS = re.compile(
     r"\bEOF\b|unexpected eof|closed by (?:the )?(?:peer|remote)|peer has closed|non-properly terminated|empty reply"
     r"|remote (?:host|end) (?:terminated|closed)|server disconnected|parser received no bytes",
     re.IGNORECASE,
 )
 _HUNG_UP = re.compile("socket hang up|socket disconnected")
-"""Node's, which calls both ends of a connection ECONNRESET."""
+"""Node's words where the connection was closed; it calls that ECONNRESET, too."""
 _NOT_TLS = re.compile("HTTP response to HTTPS client|unexpected TLS packet|plaintext connection|InvalidContentType")
 """As Go, GnuTLS, Java and rustls say it."""
 _TROUBLE = re.compile(r"error|fail|refused|could not", re.IGNORECASE)
-"""Of several streams in one, the last line may be any."""
+"""Lines that tell of an error: where both streams are one, the last line need not."""
 _UNRESOLVED = re.compile(r"no such host|name or service not known|not resolve", re.IGNORECASE)
 _NEVER_CONNECTED = ("ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "ENOTFOUND")
 
@@ -88,7 +88,7 @@ def client_view(
         wrote: all of it.
         command: what a person types to repeat it.
         local_port: that it was told to connect from; ``None``: it chose one itself.
-        encrypted: whether its key is.
+        encrypted: whether its key is encrypted.
     """
     lines = _lines(declared, wrote)
     saw = _facts(declared, lines)
@@ -139,7 +139,7 @@ def client_view(
 
 
 def _with_messages(view: ClientView, trace: CurlTrace) -> ClientView:
-    """Where it prints its handshake messages, they count before its words."""
+    """The view with the handshake messages that the client printed, which count more than its words."""
     return replace(
         trace.transcript.told_to(view),
         certificate_requested=trace.requested,
@@ -151,14 +151,14 @@ def _with_messages(view: ClientView, trace: CurlTrace) -> ClientView:
 
 
 def _refuses(said: Told) -> bool:
-    """But for the handshake's own signature, which comes after the certificate."""
+    """Whether it refuses the server's certificate; the signature of the handshake is checked later, and does not count."""
     if said.reasons == (Reason.BAD_SIGNATURE,):
         return False
     return bool(said.symbol or frozenset(said.reasons) & REASONS[Outcome.CLIENT_REFUSED])
 
 
 def _lines(declared: DeclaredClient, wrote: Wrote) -> list[str]:
-    """Of both streams; a raw response is not the client's words."""
+    """The lines of both streams, but not of a raw response."""
     parts = (wrote.errors,) if declared.response == "raw" else (wrote.output, wrote.errors)
     return [line.rstrip("\r") for part in parts for line in part.decode("utf-8", "replace").split("\n")]
 
@@ -177,7 +177,7 @@ def _facts(declared: DeclaredClient, lines: Sequence[str]) -> Mapping[str, list[
 
 
 def _last_connection(regexes: Sequence[re.Pattern[str]], lines: Sequence[str]) -> int:
-    """Where it begins: a client that tries once more, where a server hangs up, tells the port of each connection."""
+    """Index of the line where the last connection begins: a client that connects once more tells the port of each."""
     ports = [
         (number, match["local_port"])
         for regex in regexes
@@ -209,14 +209,14 @@ def _decoded(text: str) -> bytes:
 
 
 def _sent(declared: DeclaredClient, saw: Mapping[str, list[str]]) -> tuple[bytes, ...] | None:
-    """An empty message where it was asked and had nothing to send; ``None`` where it tells nothing."""
+    """The certificates that it sent; empty: it was asked and sent an empty message; ``None``: it does not tell."""
     chain = _certificates(saw, "sent")
     none = saw.get("no_certificate") or (saw.get("asked") and _tells(declared, "sent"))
     return () if chain is None and none else chain
 
 
 def _tells(declared: DeclaredClient, fact: str) -> bool:
-    """Whether it is one of those that it prints."""
+    """Whether the client prints this fact at all."""
     return any(f"(?P<{fact}>" in text for text in declared.facts)
 
 
@@ -227,7 +227,7 @@ def _requested(declared: DeclaredClient, saw: Mapping[str, list[str]]) -> bool |
 
 
 def _began(saw: Mapping[str, list[str]], trace: CurlTrace | None) -> bool:
-    """Whether it came to a handshake: its own material was in order then."""
+    """Whether a handshake began, which means that its own material could be used."""
     return trace.said_hello if trace is not None else bool(saw.get("local_port"))
 
 
@@ -245,7 +245,7 @@ def _why(problem: Told | None, client: ClientSpec, *, encrypted: bool) -> Reason
 
 
 def _symbol(lines: Sequence[str], said: Told | None) -> str:
-    """OpenSSL's symbolic reason, or in its words what others say; an errno's name, ``EOF`` or ``ENOTFOUND``."""
+    """OpenSSL's symbolic reason, or its equivalent of what another library says; an errno's name, ``EOF`` or ``ENOTFOUND``."""
     if said is not None and said.symbol and not said.alert:
         return said.symbol
     for line in reversed(lines):
@@ -295,7 +295,7 @@ def _error(lines: Sequence[str], said: Told | None) -> str:
 def _response(
     declared: DeclaredClient, client: ClientSpec, wrote: Wrote, saw: Mapping[str, list[str]]
 ) -> HttpResponse | None:
-    """A whole one."""
+    """The response, if all of it came."""
     if declared.response == "raw":
         return _raw(client, wrote)
     status = _number(_one(saw, "status"))

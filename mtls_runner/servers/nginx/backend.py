@@ -62,14 +62,14 @@ class NginxBackend(ServerBackend):
         self._waiting: dict[tuple[ServerSpec, ...], list[WaitingContainer]] = {}
 
     def versions(self) -> Mapping[str, str]:
-        """nginx's, its OpenSSL's (known while a server runs, and from then on) and the engine's."""
+        """Versions of nginx, of its OpenSSL (known once a server ran) and of the engine."""
         for container, image in tuple(self._running.items()):
             with contextlib.suppress(LabError):
                 self._versions.update(build_in_image(image, partial(container.output_of, "nginx", "-V")).versions)
         return dict(self._versions)
 
     def library_version(self) -> str:
-        """Of its OpenSSL."""
+        """The version of its OpenSSL."""
         return self.versions().get("openssl (nginx)", "")
 
     def cannot(self, server: ServerSpec, client: ClientSpec | None) -> str | None:
@@ -80,7 +80,7 @@ class NginxBackend(ServerBackend):
         return reason or (None if server.option("config") else inexpressible(server, client))
 
     def report_to(self, listener: Callable[[str, int, int], None]) -> None:
-        """Tell of images that are pulled, in MiB."""
+        """Report images that are pulled, in MiB."""
         self._progress = lambda doing, done, total: listener(f"{doing} (MiB)", done >> 20, total >> 20)
 
     def expect(self, servers: Sequence[ServerSpec]) -> None:
@@ -91,7 +91,7 @@ class NginxBackend(ServerBackend):
 
     @contextlib.contextmanager
     def beginning(self, server: ServerSpec, directory: Path, deadline: Deadline) -> Iterator[None]:
-        """The engine starts a container whose nginx waits for its configuration, where nothing else but that is missing.
+        """Start a container whose nginx waits for its configuration, where nothing else is missing.
 
         Raises:
             EngineError: no engine, no permission, no image.
@@ -191,7 +191,7 @@ class NginxBackend(ServerBackend):
             yield [first, *(first.beside(at[port], proxied=port in prepared.proxy_ports) for port in ports[1:])]
 
     def _plain(self, servers: Sequence[ServerSpec]) -> tuple[ContainerSpec, Image]:
-        """What generated configurations run in, but for their files."""
+        """The container for generated configurations, without their files, and its image."""
         from mtls_runner.servers.container.spec import MEMORY, PIDS
         from mtls_runner.servers.nginx.ahead import plain
 

@@ -3,7 +3,7 @@
 Threads that are blocked in ``accept`` take turns, so that each connection would wake another one while the last one is
 still at its end: with the client in the same process they fight for the interpreter's lock, which costs more than half of
 a handshake. So one thread serves one connection after the other, another one is added when it is away for longer than
-:data:`PATIENCE`, or when more clients are announced, and those that are too many end. Connections are told apart by the
+:data:`PATIENCE`, or when more clients are announced, and surplus threads end. Connections are told apart by the
 client's port, and counted in the order they came.
 """
 
@@ -30,8 +30,9 @@ __all__ = ["PATIENCE", "Acceptors", "Connections", "RecordedConnection"]
 PATIENCE = 0.02
 """Seconds that a connection may wait to be accepted because of one that takes long."""
 _QUIET = 1.0
-"""Seconds without a connection after which nobody looks for such waits any more."""
+"""Seconds without a connection after which the thread that looks for such waits sleeps."""
 _POKE = 0.2
+"""Seconds for a connection to the listener itself, which wakes a thread that is blocked in ``accept``."""
 
 
 class Acceptors:
@@ -159,11 +160,12 @@ class Acceptors:
 
 
 _KEPT = 1024
-"""Connections that nobody has asked for."""
+"""Connections that are remembered, and requests of each; the oldest are forgotten."""
 
 
 _Answered = tuple[HttpRequest | None, str, int | None, bytes | None, bool]
-"""A request, what was said, by which status it was refused; the client's certificate by then, and whether it had been asked."""
+"""A request, the error if there was one, the status that refused it; the client's certificate by then (DER), and whether one had
+been asked for."""
 
 
 class RecordedConnection:
@@ -202,8 +204,9 @@ class RecordedConnection:
         self.over = False
         self.taken = False
         self.requests = 0
-        """How many have come; of these, the last ones that were answered:"""
+        """How many have come."""
         self.answered: OrderedDict[int, _Answered] = OrderedDict()
+        """The last of them that were answered, by number from 1."""
         self.error = ""
         self.symbol = ""
         self.timed_out = False
@@ -224,7 +227,9 @@ class RecordedConnection:
         self.request, self.error, self.refused_status = request, "", None
 
     def at(self, request_number: int) -> ServerView | None:
-        """What it was like when a request had been answered, or when it was over; ``None``: it does not come to that."""
+        """The connection as it was when that request had been answered, or as it is if that is the last one; ``None``: it is
+        forgotten how it was.
+        """
         if request_number in self.answered:
             return self.view(self.answered[request_number])
         return self.view() if request_number >= self.requests else None
@@ -243,11 +248,11 @@ class RecordedConnection:
             self.error = error.strerror or str(error)
 
     def now(self) -> _Answered:
-        """What can be otherwise at its next request."""
+        """What may change with the next request."""
         return self.request, self.error, self.refused_status, self.peer, self.asks
 
     def view(self, answered: _Answered | None = None) -> ServerView:
-        """As the lab's own noun; ``answered``: of an earlier request, that was."""
+        """What the server saw of its last request, or of an earlier one that was ``answered``."""
         request, error, refused_status, peer, asks = answered or self.now()
         verify_code = self.verify_code
         client_verify = None
@@ -279,7 +284,9 @@ class RecordedConnection:
         )
 
     def _presented(self, peer: bytes | None) -> str | None:
-        """Python's ``ssl`` hands out no certificate that it has refused, but the message went by."""
+        """Subject of the certificate that the client sent; of one that was refused, which Python's ``ssl`` does not hand out, by
+        the message.
+        """
         if peer is not None:
             return subject(peer)
         chain = self.transcript.chain(Direction.RECEIVED)
@@ -287,7 +294,7 @@ class RecordedConnection:
 
 
 class Connections:
-    """All of one server, the oldest forgotten first where nobody asks."""
+    """The connections of one server."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -299,12 +306,12 @@ class Connections:
 
     @property
     def number(self) -> int:
-        """Of the last one that came; 0: none yet."""
+        """Number of the last connection that came; 0: none yet."""
         return self._number
 
     @property
     def rank(self) -> int:
-        """Of what was heard last; 0: nothing yet."""
+        """Rank of the latest news (a connection, or another request on one); 0: none yet."""
         return self._rank
 
     def opened(self, port: int) -> RecordedConnection:
@@ -320,13 +327,13 @@ class Connections:
         return connection
 
     def heard(self, connection: RecordedConnection) -> None:
-        """Of all, this one was heard of last."""
+        """Note that this connection is the one with the latest news."""
         with self._changed:
             self._rank = connection.heard = self._rank + 1
 
     def settle(self, connection: RecordedConnection, *, over: bool = True) -> None:
-        """What matters of it is known; unless it is over, further requests may come."""
-        if not connection.heard:  # when one that was answered is closed says nothing of who came last
+        """All that matters about its last request is known; unless it is ``over``, further requests may come."""
+        if not connection.heard:  # when an answered connection is closed says nothing about who came last
             self.heard(connection)
         with self._changed:
             if not over:
@@ -341,7 +348,7 @@ class Connections:
                     follower.put(connection)
 
     def follow(self) -> Iterator[RecordedConnection]:
-        """Those that settle from this call on, in that order; it waits for each, and ends at :meth:`close`."""
+        """The connections that settle from this call on, in that order; waits for each, and ends at :meth:`close`."""
         follower: queue.SimpleQueue[RecordedConnection | None] = queue.SimpleQueue()
         with self._changed:
             self._followers.append(follower)
