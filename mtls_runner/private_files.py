@@ -15,7 +15,7 @@ import secrets
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -26,6 +26,7 @@ __all__ = [
     "builds_directory",
     "claim",
     "file_names",
+    "joined_name",
     "kept_directory",
     "make_private",
     "private_directory",
@@ -83,7 +84,7 @@ def builds_directory() -> Path:
 
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
-_LONGEST = 80
+_LONGEST, _LONGEST_JOINED = 80, 120
 
 
 def file_names(ids: Iterable[str]) -> dict[str, str]:
@@ -103,6 +104,14 @@ def file_names(ids: Iterable[str]) -> dict[str, str]:
         taken.add(name.casefold())
         names[certificate] = name
     return names
+
+
+def joined_name(names: Sequence[str]) -> str:
+    """A file name (without an ending) for one file with what all these names stand for, in this order."""
+    name = "+".join(names)
+    if 0 < len(name) <= _LONGEST_JOINED:
+        return name
+    return f"{len(names)}+{hashlib.sha256(repr(names).encode()).hexdigest()[:16]}"
 
 
 def make_private(directory: Path) -> None:

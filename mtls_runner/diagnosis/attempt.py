@@ -18,7 +18,7 @@ from mtls_runner.diagnosis.compared import Compared, compared
 from mtls_runner.diagnosis.evidence import Evidence
 from mtls_runner.diagnosis.inputs import AttemptInputs, plan
 from mtls_runner.diagnosis.inventory import inventory
-from mtls_runner.diagnosis.server_log import LogFile, LoggedBackend
+from mtls_runner.diagnosis.server_log import LogFile
 from mtls_runner.diagnosis.server_side import refused_by_server
 from mtls_runner.engine.lab import Lab
 from mtls_runner.errors import LabError
@@ -29,6 +29,7 @@ from mtls_runner.model.observation import ClientView, Conclusion, Observation, O
 from mtls_runner.model.port import RunningServer
 from mtls_runner.pki.users_files import UsersFiles
 from mtls_runner.registry import registry
+from mtls_runner.servers.external import ExternalBackend
 from mtls_runner.tls import verify_reason
 from mtls_runner.tls.rules import same_answer
 
@@ -84,7 +85,7 @@ def attempt(inputs: AttemptInputs, log: LogFile | None = None) -> Attempt:
         UsageError: what was typed is wrong.
         LabError: the lab is broken: the client is not installed, there is no place to work in.
     """
-    tried = plan(inputs, (lambda: LoggedBackend(log)) if log is not None else None)
+    tried = plan(inputs, (lambda: ExternalBackend(log.lines)) if log is not None else None)
     (case,) = tried.cases
     client = case.client
     if client is None:

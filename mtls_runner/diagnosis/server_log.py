@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mtls_runner.deadlines import Deadline, pause
 from mtls_runner.errors import LabError, UsageError
-from mtls_runner.model.endpoint import Address, ClientSpec, ServerSpec
 from mtls_runner.model.implementation import Pattern
 from mtls_runner.model.observation import ClientView, Direction, Reason, ServerView
-from mtls_runner.model.port import Material, RunningServer, ServerBackend
 from mtls_runner.registry import DECLARATION, DECLARED
 from mtls_runner.tls.dialects import Told, told
 from mtls_runner.tls.rules import HELD, OPENSSL, alert_reasons
 
-__all__ = ["LogFile", "LoggedBackend"]
+__all__ = ["LogFile"]
 
 _PAUSE = 0.05
 _PATIENCE = 2.0
@@ -187,51 +184,3 @@ def _dialects() -> Mapping[str, tuple[Pattern, ...]]:
                 found[title] = (*declared.log.refused, *found.get(title, ()))
             libraries[declared.log.dialect.library] = declared.log.dialect.lines
     return {**found, **libraries}
-
-
-class LoggedBackend(ServerBackend):
-    """A server that runs already, with its log at hand.
-
-    Args:
-        log: that it writes.
-    """
-
-    def __init__(self, log: LogFile) -> None:
-        self._log = log
-
-    def cannot(self, server: ServerSpec, client: ClientSpec | None) -> str | None:  # noqa: ARG002
-        """Nothing."""
-        return None
-
-    @contextlib.contextmanager
-    def serve(self, server: ServerSpec, material: Material, deadline: Deadline) -> Iterator[_Logged]:  # noqa: ARG002
-        """The endpoint.
-
-        Raises:
-            LabError: the description has no address.
-        """
-        if server.address is None:
-            raise LabError("a server that runs already needs an address")
-        yield _Logged(server.address, self._log)
-
-
-class _Logged(RunningServer):
-    """An address; its own :class:`~mtls_runner.model.port.Watch`, that asks the log."""
-
-    def __init__(self, address: Address, log: LogFile) -> None:
-        self._address = address
-        self._log = log
-
-    @property
-    def address(self) -> Address:
-        """As it was typed."""
-        return self._address
-
-    @contextlib.contextmanager
-    def watch(self) -> Iterator[_Logged]:
-        """The log tells connections apart as far as it does."""
-        yield self
-
-    def view(self, client: ClientView, deadline: Deadline) -> ServerView | None:  # noqa: ARG002
-        """What the log says, by then."""
-        return self._log.lines(client)

@@ -43,6 +43,7 @@ class ExpectedInWords(Struct, frozen=True):
         reason: likewise.
         alert, status: what the scenario says that the refusal looks like; ``None``: it does not say.
         sentence: outcome and reasons in words.
+        resumed: a session has to be resumed.
         details: what else is checked, each a few words.
     """
 
@@ -51,6 +52,7 @@ class ExpectedInWords(Struct, frozen=True):
     alert: str | None
     status: int | None
     sentence: str
+    resumed: bool
     details: tuple[str, ...]
 
 
@@ -69,6 +71,7 @@ def expected(case: Case) -> ExpectedInWords:
         alert=alerts[0] if alerts else None,
         status=int(statuses[0]) if statuses and statuses[0].isdigit() else None,
         sentence=", and ".join(filter(None, told)) or "whatever happens",
+        resumed=_values(checks, "resumed") == ["True"],
         details=tuple(_details(checks)),
     )
 

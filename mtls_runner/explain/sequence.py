@@ -78,9 +78,8 @@ def _connection(plan: Plan, case: Case, step: Step, now: datetime) -> str:
             why = ", and is asked for a certificate for that, once the handshake is done"
         return f"Another request on the connection of step {step.reuse + 1}: {asks}. Expected: {wanted.sentence}{why}."
     offered = f" It offers the session of step {step.resume + 1}." if step.resume is not None else ""
-    resumed = "resumed true" in wanted.details
     told = f"{presents(plan, case.client)}." if case.client is not None else ""
-    if resumed:
+    if wanted.resumed:
         return f"{told}{offered} Expected: {wanted.sentence}, since the session is resumed, where nobody looks at certificates."
     last = next((each.text for each in steps(plan, case, wanted, now) if each.ends), "")
     return f"{told}{offered} Expected: {wanted.sentence}. {last}".rstrip()

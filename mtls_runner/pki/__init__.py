@@ -25,7 +25,7 @@ from mtls_runner.model.endpoint import ChainKind, ChainSpec, KeySource
 from mtls_runner.model.revocation import CrlSpec, OcspAnswer, ResponderSpec
 from mtls_runner.pki.forge import Forge, Forged, making
 from mtls_runner.pki.keys import KeyPool, Progress, pem_key
-from mtls_runner.private_files import file_names, make_private, write_private
+from mtls_runner.private_files import file_names, joined_name, make_private, write_private
 from mtls_runner.tls.messages import subject
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Store"]
 
-_LONGEST_BUNDLE_NAME = 120
 _PLACES = ("authorities", "leaves", "bundles")
 
 
@@ -406,10 +405,7 @@ class Store:
         return write_private(path, b"".join(map(self._pem, ids)))
 
     def _bundle_name(self, ids: tuple[str, ...]) -> str:
-        name = "+".join(self._names.get(certificate, "") for certificate in ids)
-        if 0 < len(name) <= _LONGEST_BUNDLE_NAME:
-            return name
-        return f"{len(ids)}+{hashlib.sha256(repr(ids).encode()).hexdigest()[:16]}"
+        return joined_name([self._names.get(certificate, "") for certificate in ids])
 
 
 def _save(base: Path, ending: str, data: bytes) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import threading
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -14,11 +13,9 @@ from mtls_runner.model.certificate import CertificateSpec
 from mtls_runner.model.revocation import CrlSpec, OcspAnswer, ResponderSpec, Revocation
 from mtls_runner.pki.crl import RevokedEntry, crl_pem, make_crl
 from mtls_runner.pki.forge import Forge, Issuer
-from mtls_runner.private_files import write_private
+from mtls_runner.private_files import joined_name, write_private
 
 __all__ = ["Revocations"]
-
-_LONGEST_NAME = 120
 
 
 class Revocations:
@@ -60,10 +57,8 @@ class Revocations:
         """
         with self._lock:
             if crls not in self._files:
-                name = "+".join(crls)
-                if not 0 < len(name) <= _LONGEST_NAME:
-                    name = f"{len(crls)}+{hashlib.sha256(repr(crls).encode()).hexdigest()[:16]}"
-                self._files[crls] = write_private(self._directory / f"crl={name}.pem", b"".join(map(self._crl, crls)))
+                path = self._directory / f"crl={joined_name(crls)}.pem"
+                self._files[crls] = write_private(path, b"".join(map(self._crl, crls)))
             return self._files[crls]
 
     def pem(self, crl: str) -> bytes:

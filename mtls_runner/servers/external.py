@@ -1,9 +1,9 @@
-"""The ``external`` backend: an endpoint that already runs. Nothing is started, and nothing can be asked."""
+"""The ``external`` backend: an endpoint that already runs. Nothing is started, and only its log may say what it saw."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from mtls_runner.deadlines import Deadline
 from mtls_runner.errors import LabError
@@ -15,11 +15,16 @@ from mtls_runner.model.traits import BackendTraits, PlainServer
 __all__ = ["TRAITS", "ExternalBackend"]
 
 
-class _Endpoint(RunningServer):
-    """An address; its own :class:`~mtls_runner.model.port.Watch`, that sees nothing."""
+Log = Callable[[ClientView], ServerView | None]
+"""What a server's log says of the connection that a client has made; ``None``: nothing."""
 
-    def __init__(self, address: Address) -> None:
+
+class _Endpoint(RunningServer):
+    """An address; its own :class:`~mtls_runner.model.port.Watch`, since nothing tells connections apart."""
+
+    def __init__(self, address: Address, log: Log | None) -> None:
         self._address = address
+        self._log = log
 
     @property
     def address(self) -> Address:
@@ -28,19 +33,25 @@ class _Endpoint(RunningServer):
 
     @contextlib.contextmanager
     def watch(self) -> Iterator[_Endpoint]:
-        """Connections need not be told apart: none is seen."""
+        """Any number of connections can be open at a time."""
         yield self
 
     def view(self, client: ClientView, deadline: Deadline) -> ServerView | None:  # noqa: ARG002
-        """What only the server could say is not observed."""
-        return None
+        """What the log says by now; without a log nothing is observed."""
+        return self._log(client) if self._log is not None else None
 
 
 class ExternalBackend(ServerBackend):
     """Starts nothing.
 
     Whether anything listens is for the clients to find out: ``no-connection`` is an outcome, not a broken lab.
+
+    Args:
+        log: reads the server's log, where that is at hand.
     """
+
+    def __init__(self, log: Log | None = None) -> None:
+        self._log = log
 
     def cannot(self, server: ServerSpec, client: ClientSpec | None) -> str | None:
         """A server's own expectation, since nothing is started."""
@@ -57,7 +68,7 @@ class ExternalBackend(ServerBackend):
         """
         if server.address is None:
             raise LabError(f"server {server.id}: an external server needs an address")
-        yield _Endpoint(server.address)
+        yield _Endpoint(server.address, self._log)
 
 
 TRAITS = BackendTraits(
