@@ -26,7 +26,7 @@ _thread = _Thread()
 
 
 class Interruption:
-    """Of the work of some threads, by another one: what they wait for ends, and deadlines that they have made before are over.
+    """Interrupts the work of some threads from another one: their waits end, and the deadlines that they made before have passed.
 
     A signal interrupts the main thread only, and no thread can raise in another one that waits.
     """
@@ -37,11 +37,11 @@ class Interruption:
         self.happened = threading.Event()
 
     def join(self) -> None:
-        """The thread that calls this is one of them."""
+        """Add the calling thread to them."""
         _thread.interruption = self
 
     def interrupt(self) -> None:
-        """Every wait under it ends now, and from now on."""
+        """End every wait of these threads, now and from now on."""
         with self._lock:
             self.happened.set()
             for end in self._ends:
@@ -49,7 +49,7 @@ class Interruption:
 
     @contextmanager
     def ended_by(self, end: Callable[[], None]) -> Iterator[None]:
-        """See the function of this name."""
+        """See :func:`ended_by`."""
         with self._lock:
             self._ends.append(end)
             if self.happened.is_set():
@@ -63,7 +63,7 @@ class Interruption:
 
 @contextmanager
 def ended_by(end: Callable[[], None]) -> Iterator[None]:
-    """What this thread waits for in the block ends by ``end()``, should its work be interrupted; quick, and it raises nothing."""
+    """Within the block, an interruption of this thread's work calls ``end()``, which ends its wait and raises nothing."""
     if _thread.interruption is None:
         yield
         return

@@ -47,8 +47,8 @@ class RunOptions(Struct, frozen=True):
     Args:
         jobs: cases at a time.
         fail_fast: stop after the first case that does not pass (and is not skipped).
-        keep: a directory to leave the material in; with several files, one directory for each in it.
-        strict: what is skipped, or holds as undetermined only, has failed.
+        keep: a directory to leave the material in; with several files, in a directory below it for each.
+        strict: a case that is skipped, or undetermined, has failed.
         typed: as ``RunStarted`` tells it to reporters.
     """
 
@@ -86,7 +86,7 @@ class _Run:
         self.pool: KeyPool | None = None
 
     def report(self, doing: str, done: int, total: int) -> None:
-        """From whichever thread does the work."""
+        """Called by whichever thread does the work."""
         event = Progress(doing, done, total)
         if self.listener is not None and threading.get_ident() == self.thread:
             self.listener(event)
@@ -163,8 +163,8 @@ def run(plans: Sequence[Plan], options: RunOptions | None = None, listener: List
     Args:
         plans: what to run.
         options: how.
-        listener: told of ``Progress`` while the work is being done that it tells of, by the thread that asks for the next
-            event and is waiting for it; those events are then not yielded. Without it, they come when the work is done.
+        listener: told of ``Progress`` while that work goes on, by the thread that waits for the next event; such events are
+            then not yielded. Without a listener they are yielded, when the work is done.
 
     Ctrl-C (``KeyboardInterrupt``) while it works ends it: what was started is stopped, and ``RunFinished`` says so. A
     consumer that is interrupted itself throws the ``KeyboardInterrupt`` in, to the same effect.

@@ -1,4 +1,4 @@
-"""From what was seen to a verdict: expectation against observation, of a request and of a case as a whole. Pure.
+"""Compares observations with expectations: the verdict on a step, and on a case as a whole. No I/O.
 
 Only what is written is compared, and what could not be observed never matches."""
 
@@ -22,14 +22,14 @@ __all__ = ["Comparison", "compare", "judge", "observed_text", "whole"]
 _UNOBSERVED = "not observed"
 _SHOWN = 200
 _NAMES = frozenset(("client_subject", "server_subject", "client_ca_names"))
-"""Distinguished names: equal where they mean the same, whatever they are written like."""
+"""Fields that hold distinguished names, which are equal where they mean the same, however they are written."""
 _COMPRESSED = "CompressedCertificate"
-"""Takes the place of a Certificate message where both ends can compress (RFC 8879 §4), and is one to who does not ask for it."""
+"""Takes the place of a Certificate message where both ends can compress (RFC 8879 §4); an expected ``Certificate`` matches it."""
 _NONE_SENT = "PEER_DID_NOT_RETURN_A_CERTIFICATE"
 
 
 def _counting(expectation: Expectation, versions: Versions) -> Sequence[Check]:
-    """The checks that count for these versions; of several for one path, the last one."""
+    """The checks that apply to these versions; of several for one path, the last one."""
     chosen: dict[str, Check] = {}
     for check in expectation.checks:
         if versions.within(check.only_for):
@@ -48,7 +48,7 @@ def _field(observation: Observation, path: str) -> Observed:
 
 
 def _absence_was_seen(observation: Observation, path: str) -> bool:
-    """Whether a ``None`` under this path says that there was nothing, and not that nobody could look."""
+    """Whether ``None`` under this path means that there was nothing, rather than that it could not be observed."""
     name = path.partition(".")[0]
     server = observation.server
     match name:
@@ -68,7 +68,7 @@ def _absence_was_seen(observation: Observation, path: str) -> bool:
 
 
 def _cut(observation: Observation) -> str:
-    """What was not kept of the body; ``""``: it was."""
+    """A note on how much of the body was not kept; ``""``: all was."""
     response = observation.client.response if observation.client is not None else None
     if response is None or not response.cut:
         return ""
@@ -82,7 +82,7 @@ def _same_name(value: Observed) -> Observed:
 
 
 def _as_sent(value: Observed) -> Observed:
-    """A server name as people type it → as clients send it."""
+    """A server name as clients send it, from what people type."""
     with contextlib.suppress(ValueError):
         return ascii_host(value) if isinstance(value, str) else value
     return value
@@ -122,14 +122,14 @@ def _wanted(check: Check) -> str:
 
 
 class Comparison(Struct, frozen=True):
-    """What does not match, in the order in which the author wrote it, and what does as one possibility of several."""
+    """The mismatches, in the order in which the author wrote the checks, and the reason if it is one of several possible ones."""
 
     mismatches: tuple[Mismatch, ...] = ()
     undetermined: Undetermined | None = None
 
 
 def compare(expectation: Expectation, observation: Observation, versions: Versions) -> Comparison:
-    """What was expected against what was seen.
+    """Compare what was seen with what was expected.
 
     Args:
         expectation: of the case.
@@ -149,7 +149,7 @@ def compare(expectation: Expectation, observation: Observation, versions: Versio
         value = _field(observation, check.path)
         unseen = value is None and not _absence_was_seen(observation, check.path)
         cut = _cut(observation) if check.path == "body" else ""
-        # nobody knows whether the whole of a body that was cut is equal
+        # whether the whole body is equal is not known if it was cut
         counted = [matcher for matcher in check.alternatives if not cut or matcher.kind is not Match.EQUALS]
         try:
             if not unseen and any(_fits(matcher, value, check.path) for matcher in counted):
@@ -164,7 +164,7 @@ def compare(expectation: Expectation, observation: Observation, versions: Versio
 
 
 def _masked(mismatch: Mismatch, value: Observed) -> Mismatch:
-    """Without the values of ``Set-Cookie``, ``Authorization`` and the like."""
+    """The mismatch without the values of ``Set-Cookie``, ``Authorization`` and the like."""
     from mtls_runner.snippet import MASK, is_secret
 
     if not is_secret(mismatch.path.partition(".")[2]):
@@ -173,7 +173,7 @@ def _masked(mismatch: Mismatch, value: Observed) -> Mismatch:
 
 
 def _reason(check: Check, observation: Observation) -> Mismatch | Undetermined | None:
-    """What the evidence allows has to be among what is expected; where only some of it is, nobody can tell."""
+    """Compare reasons: all that the evidence allows must be among the expected ones; if only some are, it is undetermined."""
     allowed = observation.reasons
     wanted = {matcher.value for matcher in check.alternatives}
     if not allowed:
@@ -192,7 +192,7 @@ _UNTOLD = f"{Reason.OTHER}, nothing says why"
 
 
 def judge(case: Case, step: Step, seen: Observation, versions: Versions) -> Verdict:
-    """What was seen against what the step expects.
+    """The verdict on a step: what was seen, compared with what it expects.
 
     Args:
         case, step: what was run.
@@ -207,7 +207,7 @@ def judge(case: Case, step: Step, seen: Observation, versions: Versions) -> Verd
 
 
 def whole(case: Case, done: Sequence[Verdict]) -> Verdict:
-    """What the steps that were done, at least one, make of their case."""
+    """The verdict on a case, from those of the steps that were done (at least one)."""
     last = done[-1]
     seen = next((one.observation for one in reversed(done) if one.observation is not None), None)
     doubts = [one.undetermined for one in done if one.undetermined is not None]

@@ -22,11 +22,11 @@ _Connect = Callable[[ClientSpec], ClientView]
 
 
 class Controls:
-    """Of one plan; each is made once for each server and request, by whoever needs it first.
+    """The control connections of one plan; each is made once for a server and request, by the first case that needs it.
 
     Args:
         cases: of the plan.
-        run: one of them, or what came of it already: for requests that are not to be made twice.
+        run: runs one of them, or gives its verdict if it was run already: for requests that must not be made twice.
     """
 
     def __init__(self, cases: tuple[Case, ...], run: Callable[[Case], Verdict]) -> None:
@@ -37,7 +37,7 @@ class Controls:
         self._made: dict[tuple[object, ClientSpec], HttpResponse | None] = {}
 
     def control(self, case: Case, client: ClientSpec, server: object, connect: _Connect) -> Control | None:
-        """How a client that is accepted is answered; ``None``: there is none but this one, or it gets no answer.
+        """How an accepted client is answered; ``None``: the plan has none but this one, or it got no answer.
 
         Args:
             case, client: what was asked, and by whom; ``case.server`` is what the server has read.
@@ -52,9 +52,9 @@ class Controls:
             who = f"certificate {other.client.certificate}" if other.client and other.client.certificate else "none"
             control = Control(who, response)
             if response.status < _ERRORS:
-                return control  # who is accepted elsewhere only may be refused here: somebody else may not be
+                return control  # a client that is only accepted elsewhere may be refused here; others are tried then
             failed = failed or control
-        # two clients of which only the file says that they are accepted can't vouch for each other with an error
+        # an error is no control: two clients that only the file calls accepted can't vouch for each other
         return None if expects_acceptance(case) else failed
 
     def _others(self, case: Case, client: ClientSpec) -> Iterator[Case]:

@@ -63,7 +63,7 @@ def to_blame(
     if told:
         return sentence(told)
     if judgement.outcome is Outcome.NO_AGREEMENT and not material.users_files.own:
-        return ""  # the lab's own keys fit what is in use
+        return ""  # the lab's own keys fit the usual settings
     if plan.moved:  # people are told the dates that they wrote
         from mtls_runner.engine.moved import written
 
@@ -74,7 +74,7 @@ def to_blame(
 
 
 def _gap(client: ClientSpec, wanted: Expectation, judgement: Judgement) -> str:
-    """Versions that the client allows and does not offer, where another one was to be agreed on."""
+    """A hint about versions that the client allows but does not offer, where another version was expected; ``""``: none."""
     offered = offered_versions(client)
     kept_back = [version for version in client.tls if version not in offered]
     if judgement.outcome is Outcome.ACCEPTED:
@@ -109,7 +109,7 @@ class Culprit:
         self._material = material
 
     def sentence(self, judgement: Judgement) -> str:
-        """With a full stop; ``""``: the descriptions don't show it."""
+        """What is to blame, with a full stop; ``""``: the descriptions don't show it."""
         looked_for = (self._renewed, self._dot, self._chain, self._curve, self._ml_dsa)
         told = next(filter(None, (look(judgement) for look in looked_for)), "")
         return sentence(told) if told else ""
@@ -129,7 +129,7 @@ class Culprit:
             known = written(known, self._plan.moved)
         certificates = presented(shown, known)
         if certificates is None or (not verifier.trust and judgement.outcome is Outcome.SERVER_REFUSED):
-            return ""  # an own configuration, or a server that runs already, says itself whom it trusts
+            return ""  # whom an own configuration, or a server that runs already, trusts is not in its description
         sent = certificates.ids
         if shown.certificate in beside and shown.chain.kind is ChainKind.FULL:
             sent = (sent[0], *(beside[sent[0]] or sent[1:]))
@@ -146,10 +146,10 @@ class Culprit:
         return ""
 
     def _line(self, fault: Fault, outcome: Outcome) -> str:
-        """Where that is written: the key that decides it, or the certificate, the CRL or the server as a whole."""
+        """The line of the scenario that decides it: of a key, or else of the certificate, the CRL or the server."""
         places, keys = self._plan.places, (*_KEYS.get(fault.reason, ()), "")
         kind, id_ = ("crl", fault.crl) if fault.crl else ("certificate", fault.certificate)
-        if fault.reason is Reason.NO_CRL:  # whoever looks it up lacks something, and not the certificate
+        if fault.reason is Reason.NO_CRL:  # the verifier lacks something, not the certificate
             if outcome is not Outcome.SERVER_REFUSED:
                 return ""
             kind, id_, keys = "server", self._server.id, ("crl", "crl_check", "")
@@ -159,7 +159,7 @@ class Culprit:
     def _list(
         self, reason: Reason, sent: tuple[str, ...], verifier: Verifier, known: Mapping[str, CertificateSpec]
     ) -> str:
-        """A CRL of the user's own that does not count for what is looked up in it."""
+        """A sentence about a CRL of the user's own that does not apply to the certificate that is looked up in it."""
         own = [crl.file for crl in verifier.crls if crl.file is not None]
         if reason not in _OF_LISTS or not own:
             return ""
@@ -179,7 +179,7 @@ class Culprit:
         return ""
 
     def _curve(self, judgement: Judgement) -> str:
-        """A key on a curve that TLS 1.3 has no signature algorithm for (RFC 8446 §4.2.3)."""
+        """A sentence about a key on a curve for which TLS 1.3 has no signature algorithm (RFC 8446 §4.2.3)."""
         own = self._material.users_files.own
         if judgement.outcome is Outcome.NO_AGREEMENT:
             shown = self._server.certificate
@@ -201,7 +201,7 @@ class Culprit:
         )
 
     def _ml_dsa(self, judgement: Judgement) -> str:
-        """A key of the client's that its OpenSSL does not know, and takes for one of no bits."""
+        """A sentence about an ML-DSA key that the client's OpenSSL does not know, and takes for one of 0 bits."""
         shown = self._plan.certificates.get(self._client.certificate or "")
         if shown is None or (judgement.outcome, judgement.reason) != (Outcome.CLIENT_UNUSABLE, Reason.WEAK_KEY):
             return ""
@@ -212,7 +212,7 @@ class Culprit:
         return f"the key of `{shown.id}` is {algorithm}: {old} can't read it, and takes it for a weak one"
 
     def _renewed(self, judgement: Judgement) -> str:
-        """A certificate that was replaced, by a server that has not read it yet."""
+        """A sentence about a certificate whose file was replaced, and which the server has not read again yet."""
         old, new = self._server.certificate, self._files.host(self._client.server_name).certificate
         if judgement.outcome is Outcome.CLIENT_REFUSED and old != new and judgement.reason in _LEAD_NOWHERE:
             return f"the server still shows `{old}`: it has not read its new files with `{new}` (reload)"

@@ -1,5 +1,5 @@
-"""What stands against a client that was let in, and why nobody minded: a session is resumed, a connection lives on, the server
-has not read its new files."""
+"""Why a client was accepted although it is revoked or expired: its session was resumed, its connection was kept open, or the
+server has not read its new files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["despite", "not_after"]
 def despite(
     client: ClientSpec, loaded: ServerSpec, files: ServerSpec, material: Store, plan: Plan, seen: ClientView
 ) -> tuple[str, ...]:
-    """Sentences that go on where "accepted" ends.
+    """Sentences that follow "accepted".
 
     Args:
         client: who connects.
@@ -31,7 +31,7 @@ def despite(
         files: what its files hold by now.
         material: the plan's.
         plan: for the certificates that are on each CRL.
-        seen: by the client: it may have gone on with an earlier session, or connection.
+        seen: what the client saw; it may have resumed a session, or kept a connection open.
     """
     old = tuple(_old_files(client, loaded, files, material, seen))
     if client.certificate is None or loaded.host(client.server_name).client_auth is ClientAuth.NONE:
@@ -76,7 +76,7 @@ def _said(
 
 
 def _revoked_by(client: ClientSpec, server: ServerSpec, material: Store, plan: Plan) -> str | None:
-    """The first of the server's CRLs that the client, or an authority that the server would look up, is on."""
+    """Id of the first of the server's CRLs that lists the client, or an authority that the server would look up."""
     host = server.host(client.server_name)
     if host.crl_check is RevocationCheck.NONE or client.certificate is None:
         return None

@@ -1,6 +1,6 @@
-"""What programs printed, on its way to people: without the plan's passphrases, and without private keys.
+"""Masks the plan's passphrases and private keys in what programs printed, before people see it.
 
-Whatever is read out of their words, or compared with them, has been by then.
+That happens last: the lab reads and compares the unmasked text.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ _PROGRAMS_WORDS = frozenset(
         "upstream_request",
     }
 )
-"""Fields of verdicts, observations and views that hold what programs say, or hold others that do."""
+"""Fields of verdicts, observations and views that hold text printed by programs, or values with such fields."""
 _LONG = 8
-"""Characters of a passphrase from which on it is no word of a sentence; a shorter one is masked as a whole word only."""
+"""Characters; a shorter passphrase may occur in ordinary text, and is masked as a whole word only."""
 _BLOCK = re.compile(
     r"(-----BEGIN [A-Z ]*PRIVATE KEY-----)((?:(?!-----BEGIN ).)*?(?=-----END [A-Z ]*PRIVATE KEY)|(?:\s*+[A-Za-z0-9+/=]{16,}+)*+)",
     re.DOTALL,
 )
-"""Up to its end, or, where that is missing, as far as it looks like base64."""
+"""A private key in PEM, up to its END line or, where that is missing, as far as it looks like base64."""
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{8,}={0,2}")
 _LINE = 16
 _LONG_BASE64 = re.compile(rf"[A-Za-z0-9+/]{{{_LINE}}}")
@@ -91,10 +91,10 @@ def _servers(case: Case) -> Iterator[ServerSpec]:
 
 
 class Discretion:
-    """Masks what nobody is to read.
+    """Masks secrets in values.
 
     Args:
-        plan: whose passphrases.
+        plan: the one whose passphrases are masked.
         places: directories of the run that hold keys by now.
     """
 
@@ -108,18 +108,18 @@ class Discretion:
         self._keys: dict[str, tuple[str, ...]] = {}
 
     def told(self, value: _T) -> _T:
-        """A verdict, an observation, a view or a text, without them."""
+        """A verdict, an observation, a view or a text, with its secrets masked."""
         self._stale = True  # there may be more keys by now
         return cast("_T", self._without(value))
 
     def error(self, error: LabError) -> None:
-        """Take them out of an error's own text, and a server's last words."""
+        """Mask secrets in an error's text, and in a server's last lines."""
         error.args = tuple(map(self.told, error.args))
         if isinstance(error, ServerUnusable):
             error.log = self.told(error.log)
 
     def _text(self, text: str) -> str:
-        """As many lines as before."""
+        """The text masked; its number of lines stays the same."""
         shown = text
         if "PRIVATE KEY" in text:
             shown = _BLOCK.sub(lambda block: block[1] + re.sub(r"[^\n]+", MASK, block[2]), shown)
@@ -131,7 +131,7 @@ class Discretion:
         return text if shown == text else shown
 
     def _run(self, found: re.Match[str]) -> str:
-        """A part of a key's base64, or what one stands in."""
+        """The mask for a run of base64 that is part of a key, or contains one; any other run as it is."""
         run = found[0]
         for body, lines in self._keys.items():
             if run in lines or (len(run) >= _LINE and run in body):
@@ -142,7 +142,7 @@ class Discretion:
         return run
 
     def _look(self) -> None:
-        """Read the keys that have come since."""
+        """Read the keys that were written since the last look."""
         with self._looking:
             if not self._stale:
                 return
@@ -191,7 +191,7 @@ class Discretion:
 
 
 def _observed(before: Mismatch, after: Mismatch, seen: Observation, shown: Observation) -> Mismatch:
-    """With what is shown of the masked value: a long one was cut, and may have been in the middle of a secret."""
+    """The mismatch with the masked value: the unmasked one may have been cut in the middle of a secret."""
     whole, text = observed_text(seen, before.path), observed_text(shown, before.path)
     if text == whole or not before.observed.startswith(whole):
         return after
@@ -212,7 +212,7 @@ def _keys_in(path: Path) -> Iterator[tuple[str, ...]]:
 
 
 def _pattern(passphrases: Iterable[Secret]) -> re.Pattern[str] | None:
-    """Of all of them, as they are and as JSON or Python write them; the longest first."""
+    """Matches any of the passphrases, as they are and as JSON or Python write them; the longest first."""
     forms = set()
     for each in passphrases:
         secret = each.reveal()

@@ -1,6 +1,6 @@
-"""A plan at another time: the clock stays as it is, and every date that the lab writes moves the other way.
+"""A plan as if it were run at another time: instead of the clock, every date that the lab writes is moved the other way.
 
-So each server and client takes part, whatever it takes for the time. What the lab does not write (people's own files,
+This works for every server and client, wherever it gets the time from. What the lab does not write (people's own files,
 servers that run already) can't be moved.
 """
 
@@ -27,7 +27,7 @@ _T = TypeVar("_T")
 
 
 def moved(plan: Plan, by: timedelta) -> Plan:
-    """The plan as it is so much later (or, negative, earlier) than now."""
+    """The plan as if it were run that much later (negative: earlier) than now."""
     return replace(_Shift(by).of(plan), moved=plan.moved + by)
 
 
@@ -37,7 +37,7 @@ class _Shift:
         self._made: dict[int, tuple[object, object]] = {}
 
     def of(self, value: _T) -> _T:
-        """The same with all moments moved; what has none is the same object, and what was one object is one."""
+        """The value with all moments in it moved. Without any it is the same object; an object that occurs twice stays one."""
         if value is None or isinstance(value, _DATELESS):
             return value
         known = self._made.get(id(value))
@@ -68,15 +68,15 @@ class _Written(_Shift):
 
 
 def written(value: _T, by: timedelta) -> _T:
-    """Of a plan that is moved, or of a part of it: with moments that resolve to the dates that were written.
+    """A moved plan, or a part of one, with moments that resolve to the dates that the file gives.
 
-    They are resolved as of then (``start + by``), to which what is relative comes by itself.
+    They are resolved as of the time moved to (``start + by``), which is right for relative ones as they are.
     """
     return _Written(by).of(value)
 
 
 class _Clock(_Shift):
-    """Moves the clocks of both ends instead."""
+    """Moves the clocks of both ends instead of dates."""
 
     def _of(self, value: object) -> object:
         if isinstance(value, Moment):
@@ -86,18 +86,18 @@ class _Clock(_Shift):
 
 
 def by_clocks(plan: Plan) -> Plan:
-    """A plan that is moved, with the dates that were written, and with its programs' clocks moved instead."""
+    """A moved plan with the dates that the file gives, and with its programs' clocks moved instead."""
     plain = replace(moved(plan, -plan.moved), moved=timedelta(0), clock=plan.moved)
     return _Clock(plan.moved).of(plain)
 
 
 def needs_clocks(case: Case, plan: Plan) -> bool:
-    """Whether there is something of the user's own among what its ends are given, whose dates are what they are."""
+    """Whether its ends are given certificates or CRLs of the user's own, whose dates can't be moved."""
     return bool(_own(case, plan))
 
 
 def stands_still(case: Case, plan: Plan) -> str | None:
-    """What of a case's can't be moved in time, as the reason why it is skipped; ``None``: nothing."""
+    """What can't be moved in time, as the reason why the case is skipped; ``None``: it can be run."""
     if any(server.backend.runs_already for server, _ in case.meetings()):
         return "a server that runs already has a clock of its own: only what the lab makes is moved in time"
     own = _own(case, plan)

@@ -1,6 +1,6 @@
-"""Why material can't be used; the user's own in the user's words: by the names of their files, not of the lab's copies.
+"""Why material can't be used; of the user's own by the names of the user's files, not of the lab's copies.
 
-The end that was to present it has the last word on whether it can be used; this is about what to say when it can't.
+Whether it can be used is for the end to say that presents it; this is about what to tell people when it can't.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["client_told", "client_without", "notes", "notes_on", "server_told"]
 
-#: What a client or server says of settings, not of material.
+#: Reasons that are about settings, not about material.
 _SETTINGS = frozenset((Reason.CIPHER, Reason.PROTOCOL_VERSION, Reason.ADDRESS_IN_USE))
 
 
@@ -37,7 +37,7 @@ def notes(plan: Plan, store: Store) -> tuple[str, ...]:
     found: list[str] = []
     for spec in plan.certificates.values():
         problem = store.users_files.problem(spec.id, spec.passphrase, need_key=False)
-        # an end may still be given the passphrase, which then shows
+        # an end may still be given the passphrase; whether it works shows then
         if problem is not None and problem.reason is not Reason.PASSPHRASE_NEEDED:
             found.append(problem.text)
     for meant, client in (met for case in plan.cases for met in case.meetings()):
@@ -49,7 +49,7 @@ def notes(plan: Plan, store: Store) -> tuple[str, ...]:
 
 
 def _give(end: ServerSpec | ClientSpec, store: Store, forms: frozenset[FileForm]) -> None:
-    """Have the files made that the end is given; what is wrong with them, the end will say."""
+    """Have the files made that the end is given; mistakes in them are for the end to report."""
     with suppress(MaterialError):
         if end.certificate is not None:
             key = end.key if isinstance(end, ClientSpec) else None

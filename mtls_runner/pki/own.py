@@ -31,7 +31,7 @@ class Own(Guarded, frozen=True):
     """What the files hold, as far as they can be read.
 
     Args:
-        files: where from.
+        files: the ones that were read.
         certificate: DER; ``b""``: there is none that OpenSSL reads.
         more: other certificates of the same files, in their order.
         key: PEM, still as encrypted as it was; ``None``: no file of a key is named, or it can't be read.
@@ -112,7 +112,7 @@ def _identifiers(key: PrivateKey) -> frozenset[bytes | None]:
 
 
 def _checked(own: Own) -> Own:
-    """With the problem of the first certificate that OpenSSL does not read."""
+    """The same, with the problem of the first certificate that OpenSSL can't read."""
     for der in (own.certificate, *own.more):
         if der and not loads(der):
             trouble = Problem(Reason.MALFORMED, "", f"{_holder(own, der)}: OpenSSL can't read a certificate in it")
@@ -195,7 +195,7 @@ def _certificates(path: Path | None) -> Content | Problem:
 
 
 def _with_key(own: Own, keys: tuple[KeyText, ...], passphrase: Secret | None, name: str) -> Own:
-    """The key of the certificate; where none is, the first one."""
+    """The same, with the key that belongs to the certificate, or else the first key."""
     if not keys:
         return own
     wanted = {facts(der).key for der in (own.certificate, *own.more)}
@@ -216,7 +216,7 @@ def _with_key(own: Own, keys: tuple[KeyText, ...], passphrase: Secret | None, na
 
 
 def _sorted(own: Own) -> Own:
-    """The key's certificate first, as OpenSSL wants it; a key that belongs to none is a mismatch."""
+    """The same, with the key's certificate first, as OpenSSL requires; a key that belongs to none is a mismatch."""
     if own.private is None or not own.certificate:
         return own
     wanted = _identifiers(own.private)

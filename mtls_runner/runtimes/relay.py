@@ -16,12 +16,12 @@ _PATIENCE = 0.02
 
 
 class Relay(AbstractContextManager["Relay"]):
-    """Listens until it is left; see the module.
+    """A context manager that relays while its block runs.
 
     Args:
         host, port: where it listens; port 0: wherever there is room.
         behind: where the server listens.
-        guarded: only one host may come, whose address :meth:`admit` tells; until then it waits.
+        guarded: only the host that :meth:`admit` names may connect; until it is known, connections wait.
 
     Raises:
         OSError, OverflowError: nobody can listen there.

@@ -22,27 +22,27 @@ from mtls_runner.tls.messages import subject
 __all__ = ["ReloadableDeclared", "ReplaceableDeclared", "replaceable"]
 
 _SIGNAL_SECONDS = 1.0
-"""A program that says when it begins has missed a signal to which it says nothing by then."""
+"""Seconds after which a program that logs when it begins to reload has missed the signal."""
 _NOTICE_SECONDS = 2.0
-"""Who watches files hears of them at once (inotify), and has read them by then."""
+"""Seconds in which a program that watches its files (inotify) has read them."""
 _PAUSE_SECONDS = 0.01
-"""Between two looks at a server that reads its files again."""
+"""Seconds between two looks at a server that reads its files again."""
 
 
 class Write(Protocol):
     """Writes a server's files, as by rename."""
 
     def __call__(self, server: ServerSpec, /, *, told: bool) -> object:
-        """Those of this description; the one that it watches (``reload: {file: …}``) last, and only if it is to be ``told``."""
+        """Write this description's files; the one that the server watches (``reload: {file: …}``) last, and only if ``told``."""
         ...
 
 
 class ReplaceableDeclared(RunningDeclared):
-    """One that nothing tells to read its files again; it may watch them.
+    """A server that can't be told to read its files again; it may watch them.
 
     Args:
         started: what runs.
-        write: writes its files for another description; but for the one that it watches, unless ``told``.
+        write: writes its files for another description.
         server: what it was started with.
         material: the plan's.
     """
@@ -64,7 +64,7 @@ class ReplaceableDeclared(RunningDeclared):
         self._tells_process = any("(?P<process>" in text for text in self._declared.log.facts)
 
     def _leaf(self) -> bytes | None:
-        """The certificate that the description has it show, DER; ``None``: it does not say."""
+        """The certificate that it presents by its description, DER; ``None``: the description does not say."""
         certificate = self._server.certificate
         return self._material.credential(certificate).der if certificate is not None else None
 
@@ -79,7 +79,7 @@ class ReplaceableDeclared(RunningDeclared):
         self._write(server, told=False)
 
     def reload(self, deadline: Deadline) -> None:
-        """Nothing can be done, but one that watches its files shows the new certificate within moments.
+        """Wait until it presents the new certificate: a server that watches its files does so within moments.
 
         Raises:
             ServerUnusable: it still shows the certificate that it had.
@@ -118,7 +118,7 @@ class ReplaceableDeclared(RunningDeclared):
 
 
 class ReloadableDeclared(ReplaceableDeclared):
-    """One that reads its files again when it is told to; ``how`` it is told. The rest is as for its base."""
+    """A server that reads its files again when it is told to; ``how``: by what. The rest is as for the base class."""
 
     reloadable = True
 
@@ -134,7 +134,7 @@ class ReloadableDeclared(ReplaceableDeclared):
         self._reload = how
 
     def reload(self, deadline: Deadline) -> None:
-        """Tell it, wait for its own word, and then until another process, or generation, than before serves, where its log tells.
+        """Tell it, and wait until it logs that it is done; then until another process than before serves, where its log tells.
 
         Raises:
             ServerUnusable: it says that it can't; it goes on as before, unless it is one that ends then.
@@ -170,7 +170,7 @@ class ReloadableDeclared(ReplaceableDeclared):
             self._instance.log.wait_ended(deadline.within(_PAUSE_SECONDS))
 
     def _tell(self, count: int, deadline: Deadline) -> None:
-        """By the file that it watches, or a signal; again and again, if it can miss one, until it says that it begins."""
+        """Tell it by the file that it watches, or by a signal; if it can miss that, repeat it until it logs that it begins."""
         signal = self._reload.signal
         if signal is None:
             self._write(self._server, told=True)
@@ -191,7 +191,7 @@ class ReloadableDeclared(ReplaceableDeclared):
         return answers and (before is None or process != before)
 
     def _serving(self, deadline: Deadline) -> tuple[bool, str | None]:
-        """Whether it answers (stunnel binds its port anew), and which of its processes; ``None``: its log doesn't tell."""
+        """Whether it answers (stunnel binds its port anew), and which process does; ``None``: its log doesn't tell."""
         with self._log.our_own():
             greeting, lines = self._met(deadline)
         return greeting.answer is Answer.TLS, facts(self._declared, lines).get("process")

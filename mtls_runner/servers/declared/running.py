@@ -1,4 +1,4 @@
-"""A declared server that runs."""
+"""A declared server that runs: its log, told apart by connection, becomes views."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from mtls_runner.tls.rules import alert_reasons, heard
 __all__ = ["OTHERS_LOG_SECONDS", "VIEW_SECONDS", "Instance", "RunningDeclared", "Started"]
 
 VIEW_SECONDS = 3.0
-"""A line that is not there by then never comes."""
+"""Seconds after a connection's end; a line that is not there by then never comes."""
 OTHERS_LOG_SECONDS = 0.4
-"""The same where it may have nothing to say."""
+"""Likewise where the program may log nothing."""
 _FENCE_SECONDS = 1.0
-"""The same of the lab's own connection."""
+"""Likewise for a connection of the lab's own."""
 _GATEWAY_ERRORS = (502, 503, 504)
-"""What an author's log says of TLS then is about the server behind it (RFC 9110 §15.6.3 to §15.6.5)."""
+"""Statuses with which an own log's words on TLS are about the server behind (RFC 9110 §15.6.3 to §15.6.5)."""
 _LAST_WORDS = 5
 
 
@@ -64,7 +64,7 @@ class Started(Struct, frozen=True):
         instance: the process or container.
         log: its connections' lines.
         own_log: the log is as declared, so that every connection has its line; an author's configuration may log less.
-        first: what it wants to hear before TLS: nothing, or the PROXY protocol of an author's configuration.
+        first: bytes that it expects before TLS: none, or a PROXY protocol header.
     """
 
     implementation: Implementation
@@ -93,7 +93,7 @@ class RunningDeclared(RunningServer):
         self._first = started.first
         self._log_seconds = VIEW_SECONDS if started.own_log else OTHERS_LOG_SECONDS
         self._one_at_a_time = threading.Lock()
-        self._gone = False  # as it is declared to, after new files that it could not use
+        self._gone = False  # it has ended, as declared, since it could not use new files
 
     @property
     def address(self) -> Address:
@@ -116,7 +116,7 @@ class RunningDeclared(RunningServer):
             yield _Watch(self, self._log.count)
 
     def view(self, client: ClientView, after: int, deadline: Deadline) -> tuple[int, ServerView | None]:
-        """What it logged, and what a stub behind it was asked, of the same."""
+        """What it logged of the request, and what a stub behind it was asked."""
         after, view = self._logged(client, after, deadline)
         asked = self.application() if self.application is not None else None
         if asked is not None:
@@ -124,7 +124,7 @@ class RunningDeclared(RunningServer):
         return after, view
 
     def _logged(self, client: ClientView, after: int, deadline: Deadline) -> tuple[int, ServerView | None]:
-        """What it logged of the connection, or of its next request, that came after so many lines; and after how many now."""
+        """What it logged of the connection, or of its next request, after that many lines; and the number of lines by now."""
         if client.phase in (Phase.PREPARE, Phase.CONNECT):
             return after, None
         later = client.request_number > 1
@@ -156,7 +156,7 @@ class RunningDeclared(RunningServer):
         return self._visits().count
 
     def seen(self, after: int, deadline: Deadline) -> tuple[ServerView, ...]:
-        """Of the connections after that number, in order."""
+        """Views of the connections after that number, in order."""
         visits = self._all_known(deadline)
         return tuple(replace(self._view(lines), heard=rank) for rank, lines in visits.after(after, deadline))
 
@@ -165,14 +165,14 @@ class RunningDeclared(RunningServer):
         return self._visits().rank
 
     def heard_after(self, rank: int, deadline: Deadline) -> tuple[ServerView, ...]:
-        """Of the connections that came, or made a request, after that."""
+        """Views of the connections that came, or made a request, after that."""
         return tuple(map(self._view, self._all_known(deadline).heard_after(rank, deadline)))
 
     def _all_known(self, deadline: Deadline) -> Visits:
-        """Everyone, of whom it is known by now.
+        """All visits, once all that was logged of them is read.
 
-        A line about somebody may come after the client is gone. The lab connects behind everybody, where the log tells it
-        apart from them, and waits for its own line.
+        A line may come after its client is gone. So the lab itself connects, where the log tells its connection from others,
+        and waits for the line about that.
         """
         visits = self._visits()
         if self._log.by_port:
@@ -181,7 +181,7 @@ class RunningDeclared(RunningServer):
         return visits
 
     def settled(self) -> Iterator[ServerView]:
-        """Of everyone who comes, once the log says what came of it."""
+        """A view of each connection, once the log says what came of it."""
         visits = self._visits()
         return (self._view(lines) for lines in visits.each(visits.count))
 
@@ -194,19 +194,19 @@ class RunningDeclared(RunningServer):
         )
 
     def _was_answered(self, lines: Sequence[str]) -> bool:
-        """Where only their order tells connections apart: the summary of a handshake is not the last of them."""
+        """Whether these lines tell of a refusal or a request, and not only of a handshake."""
         refused = said(self._declared, lines) is not None and self._is_over(lines)
         return refused or "method" in facts(self._declared, lines)
 
     def _is_another(self, lines: Sequence[str], line: str) -> bool:
-        """Whether it says once more what these have said: it is about the next connection."""
+        """Whether the line repeats what these have said, so that it is about the next connection."""
         return not self._log.by_port and not facts(self._declared, lines).keys().isdisjoint(
             facts(self._declared, [line])
         )
 
     def _goes_on(self, lines: Sequence[str], line: str) -> bool:
-        """Whether it is about another request of the connection that these have told of: from the same port, and nothing that
-        holds for a connection is another's.
+        """Whether the line is about another request of the connection that these have told of: it names the same port, and
+        contradicts nothing that holds for a whole connection.
         """
         if not self._log.by_port or said(self._declared, [*lines, line]) is not None:
             return False
@@ -237,7 +237,7 @@ class RunningDeclared(RunningServer):
 
 
 def _is_about_another(view: ServerView, client: ClientView, library: str) -> bool:
-    """Whether what a log says, in which only their order tells connections apart, is not what the server's own alert says."""
+    """Whether the log's reason does not fit the server's alert, where only the order of lines tells connections apart."""
     told = view.reasons or {verify_reason(view.verify_code or 0)} - {None}
     alerts = (alert for alert in client.alerts if alert.fatal and alert.direction is Direction.RECEIVED)
     meant = frozenset[Reason]().union(*(alert_reasons(alert.name, library) for alert in alerts))

@@ -1,4 +1,4 @@
-"""Everyone who comes to a server, told apart as its log tells them apart: by the client's port, or one after the other."""
+"""All connections to a server, as its log tells them apart: by the client's port, or by their order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Visits"]
 
 _KEPT = 1024
 _UNKNOWN = 64
-"""Requests to the application, of which no line has told yet whose they are; those of the lab's own connections stay so."""
+"""Requests to the application for which no line has named the connection yet, at most; for the lab's own, none ever does."""
 
 
 class _Visit(Struct, eq=False):
@@ -29,7 +29,7 @@ class _Visit(Struct, eq=False):
 
 
 class Visits:
-    """Fed by the thread that reads the log, from the moment on that somebody wants to know.
+    """The visits so far; fed by the thread that reads the log, from the moment on that somebody wants to know.
 
     Args:
         over: whether nothing that matters is missing from a connection's lines.
@@ -71,7 +71,7 @@ class Visits:
             return self._count
 
     def feed(self, port: int | None, line: str | None) -> None:
-        """A line and whose it is, or that none comes any more."""
+        """Take a line, and the port of its client; ``None``: the log has ended."""
         with self._changed:
             if line is None:
                 self._ended = True
@@ -88,7 +88,7 @@ class Visits:
             visit = self._kept(port, line)
         if visit is None:
             if not self._telling([line]):
-                return  # of a connection that was told of, or of none
+                return  # about a connection that is over, or about none
             self._count += 1
             visit = self._open[port] = _Visit(self._count, port)
             self._visits.append(visit)
@@ -120,13 +120,13 @@ class Visits:
                 visit.heard = visit.asked = self._rank
 
     def _kept(self, port: int | None, line: str) -> _Visit | None:
-        """The one that goes on from that port, though nothing was missing from its lines."""
+        """The visit from that port that goes on, though its lines seemed complete."""
         last = next((visit for visit in reversed(self._visits) if visit.port == port), None)
         return last if last is not None and last.over and self._going_on(last.lines, line) else None
 
     @contextlib.contextmanager
     def our_own(self) -> Iterator[None]:
-        """Meanwhile it is the lab that comes: not a visit."""
+        """Within this block the lab itself connects, which is no visit."""
         with self._changed:
             self._own += 1
         try:
@@ -161,7 +161,7 @@ class Visits:
 
     @property
     def rank(self) -> int:
-        """Of what was heard last: each visit counts when it begins, and with each request."""
+        """Rank of the latest news: each visit counts when it begins, and again with each request."""
         with self._changed:
             return self._rank
 

@@ -25,18 +25,17 @@ __all__ = ["RunningNginx"]
 
 _FENCE_SECONDS = 5.0
 _LAST_WORDS = 5
-"""Lines of the log of an nginx that ended."""
+"""Lines that are shown of the log of an nginx that ended."""
 _VIEW_SECONDS = 5.0
 """nginx logs a connection's end within milliseconds of it; a line that is not there by then never comes."""
 _TIMED_OUT_SECONDS = 0.5
-"""Of a connection that nginx itself waits with, it logs nothing until it is done waiting; nor of one that it closed while it was
-idle."""
+"""The same for a connection that nginx still waits with, or closed while it was idle: it may log nothing of these."""
 
 _AS_LONG_AS_IT_TAKES = 3600.0
 _UNFINISHED = 1024
-"""Connections that nginx has begun to write about and that are not over."""
+"""Connections that are not over and whose lines are kept."""
 _SOMEBODY = ClientView(tool="", tool_version="", phase=Phase.DONE)
-"""A client of which only the server knows."""
+"""A client that is only known from the server's log."""
 
 _NEVER_CONNECTED = (Phase.PREPARE, Phase.CONNECT)
 
@@ -49,7 +48,7 @@ class _State:
     def __init__(self) -> None:
         self.lines: OrderedDict[int, list[LogLine]] = OrderedDict()
         self.numbers: dict[int, int] = {}
-        """Of connections that their clients keep open, by the client's port."""
+        """Numbers of connections that their clients keep open, by the client's port."""
         self.heard: dict[int, int] = {}
         self.one_at_a_time = threading.Lock()
         self.past = 0
@@ -95,7 +94,7 @@ class RunningNginx(RunningServer):
         self._state = _State()
 
     def beside(self, address: Address, *, proxied: bool = False) -> RunningNginx:
-        """Another server of the same nginx: one log, one connection at a time for both."""
+        """Another server of the same nginx; both share the log, and one connection at a time."""
         other = RunningNginx(address, self._log, self._log_is_whole, proxied=proxied)
         other._state = self._state
         return other
@@ -128,7 +127,7 @@ class RunningNginx(RunningServer):
             yield _Watch(self)
 
     def _check_log(self) -> None:
-        """Whether it goes on.
+        """Make sure that the log goes on.
 
         Raises:
             EngineError: the way to the container was cut off.
@@ -143,7 +142,7 @@ class RunningNginx(RunningServer):
         raise LabError(f"nginx ended; its last words:{last}")
 
     def _forget_strangers(self) -> None:
-        """Nobody is watched now: whatever the log tells of is somebody else's."""
+        """Take the lines that are there by now: nobody is watched, so that they are about connections of others."""
         for text in self._log.take_ready():
             line = parse_line(text)
             self._record(line)
@@ -157,7 +156,7 @@ class RunningNginx(RunningServer):
             return self._state.past
 
     def seen(self, after: int, deadline: Deadline) -> tuple[ServerView, ...]:
-        """Of the connections after that number whose end nginx has logged, to this server or to others of the same nginx."""
+        """Views of the connections after that number whose end nginx has logged, to any server of the same nginx."""
         with self._state.one_at_a_time:
             self._settle(deadline.within(_FENCE_SECONDS))
             while not (views := self._recorded(after)) and (text := self._log.take(deadline)) is not None:
@@ -171,7 +170,7 @@ class RunningNginx(RunningServer):
             return next(self._state.fences)
 
     def heard_after(self, rank: int, deadline: Deadline) -> tuple[ServerView, ...]:
-        """Of the connections that came, or made a request, after that, the last one last."""
+        """Views of the connections that came, or made a request, after that, the latest last."""
         with self._state.one_at_a_time:
             self._settle(deadline.within(_FENCE_SECONDS))
             while not (views := self._ranked(rank)) and (text := self._log.take(deadline)) is not None:
@@ -184,7 +183,7 @@ class RunningNginx(RunningServer):
     def _record(self, line: LogLine) -> None:
         if line.connection is not None:
             self._state.lines.setdefault(line.connection, []).append(line)
-            # when one that was answered is closed says nothing of who came last
+            # when an answered connection is closed says nothing about who came last
             if line.access is not None or line.connection not in self._state.heard:
                 self._state.heard[line.connection] = next(self._state.fences)
             if len(self._state.lines) > _UNFINISHED:
@@ -201,7 +200,7 @@ class RunningNginx(RunningServer):
         return tuple(replace(server_view(lines, _SOMEBODY), heard=heard.get(number, 0)) for number, lines in over)
 
     def _settle(self, deadline: Deadline) -> None:
-        """Make a connection that the log can't confuse with another; all that went before it is past."""
+        """Make a connection that can't be confused with another (a fence): once it is logged, all before it are over."""
         token = f"/mtls-run-fence-{next(self._state.fences)}"
         try:
             with socket.create_connection(
@@ -223,7 +222,7 @@ class RunningNginx(RunningServer):
                 return
 
     def settled(self) -> Iterator[ServerView]:
-        """Of everyone who comes, once the log says what came of it; of a connection with several requests, each."""
+        """A view of each connection, or of each of its requests, once the log says what came of it."""
         self._settle(Deadline.after(_FENCE_SECONDS))
         return self._settled(self._state.past)
 
@@ -264,7 +263,7 @@ class RunningNginx(RunningServer):
         return replace(view, upstream_request=self._upstream()) if self._upstream is not None else view
 
     def _lines_of(self, client: ClientView, deadline: Deadline) -> list[LogLine]:
-        """Of the first connection that can be this client's; as far as they came, where its end does not come."""
+        """The lines of the first connection that can be this client's; without its end, if that is not logged in time."""
         if client.request_number > 1:
             return self._more_lines(self._state.numbers.get(client.local_port or 0), deadline)
         by_number: dict[int, list[LogLine]] = {}
@@ -283,7 +282,7 @@ class RunningNginx(RunningServer):
         return next((lines for _, lines in sorted(by_number.items()) if can_be_of(client, lines)), [])
 
     def _more_lines(self, number: int | None, deadline: Deadline) -> list[LogLine]:
-        """Of a connection's next request."""
+        """The lines of a connection's next request."""
         lines: list[LogLine] = []
         while number is not None and (text := self._log.take(deadline)) is not None:
             line = parse_line(text)

@@ -31,7 +31,7 @@ __all__ = ["OwnConfiguration", "UserConfiguration", "read_user_configuration"]
 _OWN_FILE = str(ROOT / "conf.d" / "00-mtls-run.conf")
 """What the lab adds at ``http`` level; its name sorts before the author's, so that what it defines is there for them."""
 _SIZES = {name: f"{name} 512;" for name in ("map_hash_bucket_size", "server_names_hash_bucket_size")}
-"""Their defaults are those of the processor's cache, so that long names start on one machine and not on another."""
+"""The defaults depend on the processor's cache: with long names nginx would start on some machines only."""
 _SAID_PORT = "$mtls_run_server_port"
 _NAME = "$mtls_run_proxy_name"
 _SERVER_PORT = {"$server_port": _SAID_PORT, "${server_port}": f"${{{_SAID_PORT[1:]}}}"}
@@ -59,7 +59,7 @@ class UserConfiguration(Struct):
 
 
 class _File(Struct, frozen=True):
-    """One of the author's: where nginx has it, where it is here, and what blocks it is included in."""
+    """A file of the author's: its path for nginx, its path here, and the blocks that it is included in."""
 
     path: str
     local: Path
@@ -71,7 +71,7 @@ class OwnConfiguration(Struct):
     """The configuration as it was read.
 
     Args:
-        server: whose it is.
+        server: the one that it configures.
         whole: whether it is a whole ``nginx.conf``; else it is included by the one of the image, or by one of the lab's.
         found: all statements, each with the names of the blocks around it.
         listens: what its ``listen`` directives say.
@@ -92,7 +92,7 @@ class OwnConfiguration(Struct):
 
     @property
     def answered(self) -> tuple[Stub, ...]:
-        """Those of the stubs that are stubs, and no servers of the plan."""
+        """The applications that are stubs, and not servers of the plan."""
         return tuple(one for one in self.stubs.values() if self.server.upstreams[one.number - 1] in self.server.stubs)
 
     def _behind(self) -> tuple[dict[Application, str], str, dict[Application, str]]:
@@ -148,7 +148,7 @@ class OwnConfiguration(Struct):
         return (chain, key, paths.get(MappedPart.PASSPHRASE, "")) if chain and key is not None else None
 
     def _server_port(self, listens: Mapping[str, str]) -> dict[str, str]:
-        """Of ``$server_port``: a variable with what the configuration says, where the lab listens on other ports."""
+        """What replaces ``$server_port``: a variable with the configuration's port, where the lab listens on another one."""
         return _SERVER_PORT if self._moved(listens) else {}
 
     def _moved(self, listens: Mapping[str, str]) -> dict[str, int]:
@@ -157,7 +157,7 @@ class OwnConfiguration(Struct):
         return {new: old for new, old in said.items() if old is not None and new != str(old)}
 
     def _responders(self) -> dict[tuple[str, str], str]:
-        """A responder of the lab's in the place of somebody else's."""
+        """The replacement of an OCSP responder by the lab's."""
         uris = [responder.uri for responder in self.server.responders][:1]
         return {
             (one.name, one.arguments[0]): uri
@@ -167,7 +167,7 @@ class OwnConfiguration(Struct):
         }
 
     def _sizes(self) -> list[str]:
-        """Of tables, where the configuration says none."""
+        """Directives for sizes of tables that the configuration does not set."""
         return [text for name, text in _SIZES.items() if not any(one.name == name for _, one in self.found)]
 
     def _map_of_ports(self, listens: Mapping[str, str]) -> str:
@@ -189,7 +189,7 @@ class OwnConfiguration(Struct):
         return stubbed | own
 
     def _by_http(self) -> dict[tuple[str, str], str]:
-        """Groups of stubs are asked over HTTP, whatever the configuration speaks with them."""
+        """Replacements by which groups of stubs are asked over plain HTTP, whatever the configuration uses."""
         groups = {one.group for one in self.stubs} - {""}
         return {
             (one.name, one.arguments[0]): f"http://{one.arguments[0]}"
@@ -198,7 +198,7 @@ class OwnConfiguration(Struct):
         }
 
     def _said(self, listens: Mapping[str, str]) -> dict[str, str]:
-        """What nginx says of the copy → of the author's configuration."""
+        """Texts of nginx's messages about the copy → what the author's configuration has in their place."""
         files = ((str(file.local), file.inside, file.text) for file in self._files)
         return ignored_names(files, self.ports, listens) | addresses(self.ports, listens)
 
