@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct, field
 
+from mtls_runner.language.emit import scalar
 from mtls_runner.servers.nginx.read.configuration import ServerBlock
 from mtls_runner.servers.nginx.read.rules import Rules
 from mtls_runner.servers.nginx.read.subjects import subject_for
@@ -116,7 +117,7 @@ def _named(found: Rules, made: NginxClients) -> Iterator[NginxClient]:
             taken.add(subject)
             id_ = _id(subject, [*made.subjects, *(client.id for client in made.all)])
             made.subjects[id_] = subject
-            yield NginxClient(id_, f"{{like: good, subject: {_quoted(subject)}}}", literal.place, named=True)
+            yield NginxClient(id_, f"{{like: good, subject: {scalar(subject)}}}", literal.place, named=True)
     for number, literal in enumerate(found.of("serial"), 1):
         if re.fullmatch("[0-9A-Fa-f]{1,40}", literal.text):
             text = f"{{like: good, serial: {int(literal.text, 16)}}}"
@@ -145,7 +146,3 @@ def _id(subject: str, taken: Sequence[str]) -> str:
     base = _UNSAFE.sub("-", subject if value is None or "CN=client" in subject else value[1]).strip("-").lower()[:40]
     base = f"named-{base}".strip("-") if not base or _OURS.match(base) else base
     return next(name for n in range(1, len(taken) + 3) if (name := f"{base}-{n}" if n > 1 else base) not in taken)
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -11,8 +11,8 @@ from msgspec import Struct, field
 
 from mtls_runner.errors import UsageError
 from mtls_runner.init.nginx_scenario import NginxCase, NginxScenario
-from mtls_runner.init.text import scalar
 from mtls_runner.language import Overrides
+from mtls_runner.language.emit import scalar
 from mtls_runner.model.observation import Observation, Outcome
 from mtls_runner.model.verdict import Event, RunFinished
 from mtls_runner.record.recorded import Recorded, record
