@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mtls_runner.conformance.by_end import Stand, StandState, judged, stands
-from mtls_runner.conformance.markdown import table_row
+from mtls_runner.conformance.markdown import headed, table_head, table_row
 from mtls_runner.conformance.measurement import CellKind, MeasuredCase, Measurement
 from mtls_runner.conformance.scope import Side
 
@@ -61,10 +61,7 @@ def _lines(measurement: Measurement) -> Iterator[str]:
 
 def _side(measurement: Measurement, side: Side) -> Iterator[str]:
     title, said = _TITLES[side]
-    yield ""
-    yield f"## {title}"
-    yield ""
-    yield said
+    yield from headed(f"## {title}", said)
     ends = measurement.servers if side is Side.SERVER else measurement.clients
     before = ""
     for file, case in judged(measurement, side):
@@ -72,11 +69,8 @@ def _side(measurement: Measurement, side: Side) -> Iterator[str]:
             continue
         if file.name != before:
             before = file.name
-            yield ""
-            yield f"### {file.name}, by {side}"
-            yield ""
-            yield table_row("fault", *ends)
-            yield table_row(*["---"] * (len(ends) + 1))
+            yield from headed(f"### {file.name}, by {side}")
+            yield from table_head("fault", *ends)
         yield table_row(case.name, *(_cell(stand) for stand in stands(measurement, case, side)))
 
 
@@ -100,10 +94,7 @@ def _not_run(measurement: Measurement) -> Iterator[str]:
     for _, case, _, cell in measurement.cells:
         if cell.kind is not CellKind.SEEN:
             found.setdefault((cell.kind, cell.why), []).append(case)
-    yield ""
-    yield "## What was not run"
-    yield ""
-    yield table_row("", "why", "cells")
-    yield table_row("---", "---", "---")
+    yield from headed("## What was not run")
+    yield from table_head("", "why", "cells")
     for (kind, why), cases in sorted(found.items()):
         yield table_row(kind, why.partition("\n")[0], str(len(cases)))

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from mtls_runner.conformance.by_end import Stand, StandState, judging, let_in, stands
 from mtls_runner.conformance.facts import collapsed
+from mtls_runner.conformance.markdown import headed
 from mtls_runner.conformance.measurement import MeasuredCase, MeasuredFile, Measurement
 from mtls_runner.conformance.reproduction import MOST_LINES, command, filled, scenario, start
 from mtls_runner.conformance.scope import Side
@@ -148,20 +149,17 @@ def _lines(measurement: Measurement) -> Iterator[str]:
     yield from dict.fromkeys(f"- {end.told}" for end in ends)
     for title, some in (("Let in by some", faults), ("Refused by some", [one for one in found if not one.case.fault])):
         if some:
-            yield ""
-            yield f"## {title}"
+            yield from headed(f"## {title}")
         for one in some:
             yield from _one(one)
     yield from _against_verifiers()
 
 
 def _against_verifiers() -> Iterator[str]:
-    yield ""
-    yield "## Otherwise than the verifiers"
-    yield ""
-    yield (
+    yield from headed(
+        "## Otherwise than the verifiers",
         "`openssl verify`, Go's crypto/x509 and GnuTLS' certtool were asked about every chain of the catalogue. Where all three "
-        "agree, the servers and clients that are built on these libraries do as they say, but here:"
+        "agree, the servers and clients that are built on these libraries do as they say, but here:",
     )
     yield ""
     for one in against_verifiers():
@@ -171,12 +169,9 @@ def _against_verifiers() -> Iterator[str]:
 
 
 def _one(one: Divergence) -> Iterator[str]:
-    yield ""
-    yield f"### {one.case.name}"
-    yield ""
     here = "a server" if one.side is Side.SERVER else "a client"
     against = f" Other than its control (*{one.case.control}*): {one.case.changes_told}." if one.case.control else ""
-    yield f"As {here} judges it.{against}"
+    yield from headed(f"### {one.case.name}", f"As {here} judges it.{against}")
     yield ""
     taken, refused = one.those(StandState.IN), one.those(StandState.OUT)
     yield f"- **let in by** {_named(taken)}" if taken else "- let in by none in all places"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from mtls_runner.conformance.table import COLUMNS, OutcomeTable, TableSection
 
-__all__ = ["markdown", "same", "table_row"]
+__all__ = ["headed", "markdown", "same", "table_head", "table_row"]
 
 _MADE_WITH = "Made with "
 _HEADINGS = {"outcome": "outcome", "how": "how it shows", "curl exit": "curl exits with", "verify code": "verify code"}
@@ -73,16 +73,10 @@ def _first(description: str) -> str:
 
 
 def _section(section: TableSection) -> Iterator[str]:
-    yield ""
-    yield f"## {section.name}"
-    yield ""
-    yield section.description
-    yield ""
-    yield f"Scenario: `mtls_runner/conformance/catalogue/{section.name}.yaml`"
-    yield ""
+    scenario = f"Scenario: `mtls_runner/conformance/catalogue/{section.name}.yaml`"
+    yield from headed(f"## {section.name}", section.description, scenario)
     first, *others = (_HEADINGS[column] for column in COLUMNS)
-    yield table_row("case", first, "other than its control", *others)
-    yield table_row(*["---"] * (len(COLUMNS) + 2))
+    yield from table_head("case", first, "other than its control", *others)
     for row in section.rows:
         outcome, *rest = row.cells
         name = f"**{row.name}**" if row.fault else row.name
@@ -91,44 +85,49 @@ def _section(section: TableSection) -> Iterator[str]:
 
 
 def _differences(document: OutcomeTable) -> Iterator[str]:
-    yield ""
-    yield "## Where ends differ"
-    yield ""
-    yield "Cases whose outcome or reason hangs on the server, the client or the TLS version; the scenario's comments say why."
-    yield ""
-    yield table_row("in", "case", "outcome")
-    yield table_row("---", "---", "---")
+    yield from headed(
+        "## Where ends differ",
+        "Cases whose outcome or reason hangs on the server, the client or the TLS version; the scenario's comments say why.",
+    )
+    yield from table_head("in", "case", "outcome")
     for section, name, told in document.differences:
         yield table_row(section, name, told)
 
 
 def _skips(document: OutcomeTable) -> Iterator[str]:
-    yield ""
-    yield "## What was not run"
-    yield ""
-    yield "What an end has no setting for is skipped, never run as if the setting had been applied."
-    yield ""
-    yield table_row("why", "which")
-    yield table_row("---", "---")
+    yield from headed(
+        "## What was not run",
+        "What an end has no setting for is skipped, never run as if the setting had been applied.",
+    )
+    yield from table_head("why", "which")
     for reason, which in document.skips:
         yield table_row(reason, which)
 
 
 def _reasons(document: OutcomeTable) -> Iterator[str]:
-    yield ""
-    yield "## Reasons"
-    yield ""
-    yield "Every reason that the lab gives, OpenSSL's verify codes that it stands for, and alerts that mean it when nothing else"
-    yield "is known."
-    yield ""
-    yield table_row("reason", "means", "usually", "verify codes", "alerts")
-    yield table_row(*["---"] * 5)
+    yield from headed(
+        "## Reasons",
+        "Every reason that the lab gives, OpenSSL's verify codes that it stands for, and alerts that mean it when nothing else\n"
+        "is known.",
+    )
+    yield from table_head("reason", "means", "usually", "verify codes", "alerts")
     for row in document.reasons:
         yield table_row(f"`{row.reason}`", row.meaning, row.hint, ", ".join(row.codes), ", ".join(row.alerts))
 
 
+def headed(heading: str, *paragraphs: str) -> Iterator[str]:
+    """A heading (``## …``) and paragraphs below it, with empty lines before each."""
+    for text in (heading, *paragraphs):
+        yield from ("", text)
+
+
+def table_head(*cells: str) -> Iterator[str]:
+    """The beginning of a table: an empty line, the header row and the delimiter row."""
+    yield from ("", table_row(*cells), table_row(*["---"] * len(cells)))
+
+
 def table_row(*cells: str) -> str:
-    """Of a Markdown table."""
+    """A row of a table."""
     return "| " + " | ".join(_escaped(cell) for cell in cells) + " |"
 
 
