@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import http.server
 import os
 import re
 import socket
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +28,7 @@ from mtls_runner.model.traits import Runtime
 from mtls_runner.runtimes.process import find_program
 from mtls_runner.servers.mapped_files import mapped_files
 
+from ..http_server import Handler, served
 from ..workers import workers
 
 __all__ = ["AS_PROCESS", "DOORS", "HERE", "Made", "by_hand", "disagreements", "doors", "made"]
@@ -193,7 +192,7 @@ def by_hand(configuration: Path, lab: Lab, directory: Path) -> Iterator[dict[int
         text = re.sub(r"listen ([\d.:]+)([^;]*);", listening, text)
         for said, port in ports.items():
             text = text.replace(f"$server_port = {said}", f"$server_port = {port}")
-        application = stack.enter_context(_application())
+        application = stack.enter_context(served(_Hello))
         text = re.sub(
             r"(server|http://|https://|grpc://)( ?)(app[-\w]*|sso|10\.0\.0\.\d|127\.0\.0\.1):\d+(?=[^\d ;]*[ ;/])(?<!ssl)",
             rf"\1\g<2>{application}",
@@ -238,31 +237,13 @@ def by_hand(configuration: Path, lab: Lab, directory: Path) -> Iterator[dict[int
                 nginx.wait(10)
 
 
-class _Hello(http.server.BaseHTTPRequestHandler):
+class _Hello(Handler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", "5")
-        self.end_headers()
-        self.wfile.write(b"hello")
+        self.answer(200, body=b"hello")
 
-    do_POST = do_GET  # noqa: N815
-
-    def log_message(self, *_: object) -> None:
-        """Nothing."""
-
-
-@contextlib.contextmanager
-def _application() -> Iterator[str]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Hello) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
+    do_POST = do_GET
 
 
 def _curl(case: Case, lab: Lab, ports: Mapping[int, int], directory: Path) -> int:

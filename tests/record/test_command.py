@@ -6,9 +6,7 @@ import codecs
 import signal
 import ssl
 import subprocess
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from mtls_runner.record.recorded import record
 from tests.cli.conftest import Cli, cli
 from tests.record.scenarios import SCENARIOS, disagreements, recorded, unrecorded
 
+from ..http_server import Handler, served
 from ..verdicts import verdicts_of
 
 __all__ = ["cli"]
@@ -147,36 +146,20 @@ def test_steps_one_by_one_up_to_one_that_does_not_hold(tmp_path: Path) -> None:
     assert "step 3 before it does not end as expected" in made.cases[2].why
 
 
-class _Quiet(BaseHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
-        pass
-
-
-def _served(handler: type[BaseHTTPRequestHandler], context: ssl.SSLContext | None = None) -> Iterator[str]:
-    """Its address, while it serves."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        if context is not None:
-            server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        yield f"127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
-
-
 @pytest.fixture
 def restless() -> Iterator[str]:
     """The address of a server without TLS in front, whose answers differ: HTTP to whoever speaks TLS, and never the same."""
     numbers = count()
 
-    class Handler(_Quiet):
+    class Server(Handler):
         def setup(self) -> None:
             number = next(numbers)
             if number % 2:
                 self.request.sendall(b"\x15\x03\x03\x00\x02\x02\x28")  # a fatal handshake_failure
             super().setup()
 
-    yield from _served(Handler)
+    with served(Server) as address:
+        yield address
 
 
 def test_what_differs_from_run_to_run_is_left_out(tmp_path: Path, restless: str) -> None:
@@ -201,15 +184,13 @@ def front(tmp_path: Path) -> Iterator[str]:
     authority.issue_cert("localhost").configure_cert(context)
     authority.configure_trust(context)
 
-    class Handler(_Quiet):
+    class Server(Handler):
         def do_GET(self) -> None:
             known = isinstance(self.connection, ssl.SSLSocket) and self.connection.getpeercert() and self.path == "/"
-            self.send_response(200 if known else 302)
-            self.send_header("Location", "/login")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+            self.answer(200 if known else 302, {"Location": "/login"})
 
-    yield from _served(Handler, context)
+    with served(Server, context) as address:
+        yield address
 
 
 def test_accepted_cases_vouch_for_others_though_nobody_has_said_so(tmp_path: Path, front: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import HTTPServer
 from typing import ClassVar
 
 import pytest
@@ -15,31 +15,25 @@ from mtls_runner.model.endpoint import Request
 from mtls_runner.tls.http import ask, upload
 from mtls_runner.tls.http_response import ResponseReader
 
+from ..http_server import Handler
+
 BODY = b"x" * (1 << 20)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler):
     protocol_version = "HTTP/1.1"
     bodies: ClassVar[list[int]] = []
 
     def handle_expect_100(self) -> bool:
         if self.path == "/refused":
-            self.send_response(403)
-            self.send_header("Content-Length", "0")
-            self.send_header("Connection", "close")
-            self.end_headers()
+            self.answer(403, {"Connection": "close"})
             self.bodies.append(len(self.rfile.read()))  # all that comes until the client closes
             return False
         return super().handle_expect_100()
 
     def do_POST(self) -> None:
         self.bodies.append(len(self.rfile.read(int(self.headers["Content-Length"]))))
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's
-        """Nobody reads it."""
+        self.answer(200)
 
 
 @pytest.fixture

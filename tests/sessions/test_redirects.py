@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import subprocess
-import threading
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -20,6 +18,7 @@ from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.model.verdict import Status
 from mtls_runner.pki.keys import KeyPool
 
+from ..http_server import Handler, served
 from .conftest import Run
 
 _LAB = """\
@@ -202,27 +201,19 @@ def test_what_is_no_way(run: Run) -> None:
     assert ran.case["verdict"] == Status.SKIP
 
 
-class _Hasty(http.server.BaseHTTPRequestHandler):
+class _Hasty(Handler):
     """Redirects once, and closes behind each answer without having said so."""
 
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        self.send_response(302 if self.path == "/" else 200)
-        self.send_header("Location", "/next")
-        self.send_header("Content-Length", "0")
-        self.end_headers()
+        self.answer(302 if self.path == "/" else 200, {"Location": "/next"})
         self.close_connection = True
-
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 @pytest.mark.parametrize("tool", ["python", "curl"])
 def test_a_connection_that_is_closed_by_then_is_made_anew(run: Run, tool: str) -> None:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Hasty) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = f"127.0.0.1:{server.server_port}"
+    with served(_Hasty) as address:
         ran = run(
             "ca: {}\nleaves: {server: {}}\n"
             f"server: {{backend: external, address: '{address}', certificate: server}}\n"
@@ -230,5 +221,4 @@ def test_a_connection_that_is_closed_by_then_is_made_anew(run: Run, tool: str) -
             "--tool",
             tool,
         )
-        server.shutdown()
     assert ran.code == 0, ran.output
