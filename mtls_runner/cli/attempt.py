@@ -121,7 +121,7 @@ def _passphrase(file: str | None) -> Secret | None:
 
 
 def _asked(inputs: AttemptInputs) -> AttemptInputs:
-    """With the passphrase that a person types, where one is needed and somebody sits there."""
+    """The inputs with the passphrase that a person types, where one is needed and there is a terminal."""
     files = own_files(inputs)
     if files is None or inputs.passphrase is not None or not sys.stdin.isatty():
         return inputs

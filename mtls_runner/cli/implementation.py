@@ -25,7 +25,7 @@ def _here() -> Path:
 
 
 def declarations() -> dict[str, Path]:
-    """Those of the directory that the command is run in, then those that come with this or another package."""
+    """Declarations of the working directory's tree, then those that come with this or another package, by name."""
     return {**of_tree(_here()), **{name: Path(path) for name, path in declaration_files().items()}}
 
 

@@ -22,7 +22,7 @@ def _place() -> Path:
 
 
 def _known() -> set[str]:
-    """Without a list, or with one that can't be read, nothing has failed."""
+    """The ids that are kept; none where there is no list, or where it can't be read."""
     with suppress(OSError, ValueError, TypeError, KeyError):
         return {str(one) for one in json.loads(_place().read_text("utf-8"))["failed"]}
     return set()

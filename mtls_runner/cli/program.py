@@ -134,7 +134,7 @@ class NobodyReads(Exception):
 
 
 class WholeSentences(click.Group):
-    """Of each command the help shows the first sentence, and all of it: a line that is too long goes on below."""
+    """A group whose help shows each command's first sentence whole: one that is too long goes on below."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """All commands."""

@@ -81,7 +81,7 @@ class ReportFiles:
 
 
 def _same(one: Path, other: str) -> bool:
-    """By another name: a hard link, or letters that the file system takes for the same."""
+    """Whether two paths name one file: by a hard link, or by letters that the file system does not tell apart."""
     with suppress(OSError):
         return one.samefile(other)
     return False

@@ -138,7 +138,7 @@ def _relay(port: int, behind: Address) -> Relay:
 
 
 def _named(specs: Sequence[ServerSpec]) -> dict[ServerSpec, str]:
-    """By id, with a number where a matrix or a case makes several of one."""
+    """The name of each server: its id, with a number where a matrix or a case makes several of one."""
     names = {}
     for spec in specs:
         alike = [other for other in specs if other.id == spec.id]
@@ -192,7 +192,7 @@ class _Scribe:
         self._verbose = verbose
 
     def begin(self) -> None:
-        """From now on."""
+        """Show the first line."""
         self._page.line(("Serving until Ctrl-C. Whoever comes is shown here:", Style.STRONG))
 
     def tell(self, event: Visit | Ended) -> None:

@@ -42,11 +42,11 @@ class PythonClient(Client):
         self._lock = threading.Lock()
 
     def version(self) -> str:
-        """Of Python."""
+        """Python's version."""
         return VERSION
 
     def library_version(self) -> str:
-        """Of the OpenSSL that its ``ssl`` is linked with."""
+        """The version of the OpenSSL that its ``ssl`` is linked with."""
         return ssl.OPENSSL_VERSION.removeprefix("OpenSSL ").partition(" ")[0]
 
     def cannot(self, client: ClientSpec) -> str | None:
@@ -68,7 +68,7 @@ class PythonClient(Client):
         return context
 
     def restart(self, material: Material) -> None:
-        """What it has loaded is forgotten: a context never looks at its files again."""
+        """Forget the contexts, which never read their files again."""
         with self._lock:
             for key in [key for key in self._contexts if key[0] == material.directory]:
                 del self._contexts[key]
@@ -84,7 +84,7 @@ class PythonClient(Client):
     def follow(
         self, client: ClientSpec, address: Address, material: Material, deadline: Deadline
     ) -> Sequence[tuple[ClientSpec, ClientView]]:
-        """With one context, as programs have it: the certificate goes wherever it leads."""
+        """Follow redirects with one context, as programs do: the certificate is presented to every server."""
         from mtls_runner.tls.redirects import MOST_REDIRECTS, LeadsNowhere, onward
 
         now = client

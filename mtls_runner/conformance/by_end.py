@@ -62,7 +62,7 @@ class Stand(Struct, frozen=True):
 
     @property
     def reasons(self) -> Sequence[str]:
-        """Of its refusals, each once: one reason, or those that it can't tell apart."""
+        """The reasons of its refusals, each once; several in one text where it can't tell them apart."""
         refused = (seen for seen in self.seen.values() if not let_in(seen))
         return list(dict.fromkeys(_why(seen) for seen in refused))
 
@@ -95,7 +95,7 @@ def judged(measurement: Measurement, side: Side) -> Iterator[tuple[MeasuredFile,
 
 
 def stands(measurement: Measurement, case: MeasuredCase, side: Side) -> list[Stand]:
-    """Of every end of that side, in the measurement's order."""
+    """The stand of every end of that side, in the measurement's order."""
     ends = measurement.servers if side is Side.SERVER else measurement.clients
     return [
         Stand(

@@ -90,7 +90,7 @@ def by_file(plans: Sequence[Plan], verdicts: Iterable[Verdict]) -> tuple[Catalog
 
 
 def _controls(plan: Plan) -> dict[int, ControlCase]:
-    """By line, among the cases that are accepted everywhere; compared in one place, where nothing differs but the case."""
+    """The control of each case, by line: one of the cases that are accepted everywhere; compared at one place."""
     cases = [case for case in plan.cases if case.client is not None]
     newest = max((combination(case) for case in cases), key=lambda where: (where.tls, where.tool), default=None)
     refused = {case.span.line for case in cases if expected_outcome(case) is not Outcome.ACCEPTED}

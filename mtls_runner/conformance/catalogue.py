@@ -82,7 +82,7 @@ T = TypeVar("T", BackendTraits, ClientTraits)
 
 
 def made_for(known: Table[T]) -> list[T]:
-    """Those that the catalogue is made for, on which it is run where none is chosen."""
+    """The ends that the catalogue is made for, and on which it is run where none is chosen."""
     return [one for one in known.usable() if one.in_catalogue]
 
 

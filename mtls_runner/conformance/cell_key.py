@@ -46,7 +46,7 @@ class CellKeys:
         self._ends: dict[tuple[str, str], object] = {}
 
     def key(self, case: Case, server: str) -> str:
-        """Of a case; ``server``: what it was chosen as."""
+        """The key of a case; ``server``: the name by which that was chosen."""
         tool = case.client.tool.name if case.client is not None else ""
         told = [
             __version__,
@@ -86,7 +86,7 @@ class CellKeys:
 
 
 def _declaration_digest(name: str) -> str:
-    """Of its folder, and of its library's dialect: how it is run and read."""
+    """A digest of its directory and its library's dialect: how it is run and its words are read."""
     path, found = declaration_file(name), declaration(name)
     if path is None or found is None:
         return ""
@@ -100,7 +100,7 @@ def _declaration_digest(name: str) -> str:
 
 @cache
 def _measures(file: Path, _changed: int) -> bytes:
-    """Of a declaration, what a measurement hangs on: no comment, and nothing of :data:`_SAYS_ONLY`."""
+    """What of a declaration a measurement depends on: no comments, and no key of :data:`_SAYS_ONLY`."""
     from yaml import safe_load
 
     document = safe_load(file.read_text("utf-8"))

@@ -41,7 +41,7 @@ def outcome(seen: Seen) -> str:
 
 
 def how(seen: Seen) -> str:
-    """By what the other end learnt it."""
+    """How the other end learnt of it: by an alert, a status, or the end of the connection."""
     if seen.alert is not None:
         return f"alert {seen.alert}"
     if seen.status is not None:

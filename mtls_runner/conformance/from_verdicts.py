@@ -143,7 +143,7 @@ def _verify_code(observed: Observation) -> int | None:
 
 
 def _words(observed: Observation) -> Sequence[str]:
-    """Of the end that ended it: its log's lines, or its own last word."""
+    """The words of the end that ended the exchange: its log's lines, or its error."""
     client, server = observed.client, observed.server
     if observed.outcome in (Outcome.CLIENT_REFUSED, Outcome.CLIENT_UNUSABLE, Outcome.PROTOCOL_ERROR):
         return [client.own_words or client.error] if client is not None else []

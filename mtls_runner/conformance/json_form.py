@@ -58,7 +58,7 @@ def json_text(measurement: Measurement) -> str:
 
 
 class _Texts:
-    """What stands in many cells stands once, under a name that hangs on nothing but itself."""
+    """Texts that occur in many cells, each kept once under a name that is a digest of it."""
 
     def __init__(self) -> None:
         self.known: dict[str, str] = {}
@@ -72,7 +72,7 @@ class _Texts:
 
 
 def _cells(case: MeasuredCase, texts: _Texts) -> Iterator[tuple[str, Json]]:
-    """By server: of each client, each TLS version's kind, key, what was seen or why not."""
+    """The cells by server, client and TLS version: kind, key, and what was seen or why nothing was."""
     servers: dict[str, dict[str, dict[str, Json]]] = {}
     for place in sorted(case.cells):
         cell = case.cells[place]

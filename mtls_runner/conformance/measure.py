@@ -300,7 +300,7 @@ def _declared(server: str, tool: str) -> Iterator[Difference]:
 
 
 def _most(runs: Sequence[MeasuredCell]) -> MeasuredCell:
-    """Of several runs: what was seen most often, the earlier of two, best with its alert; what else was seen stands beside it."""
+    """One cell for several runs: what was seen most often (or first, and with its alert), and beside it what else was seen."""
     seen = [cell for cell in runs if cell.seen is not None]
     if not seen:
         return runs[0]

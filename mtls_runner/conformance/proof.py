@@ -234,7 +234,7 @@ def unseen_of(dialect: Dialect) -> list[Pattern]:
 
 
 def proofs_of(implementation: Implementation, tree: Path) -> Iterator[Proof]:
-    """Those of an implementation: as a server, as a client, or as both; ``tree``: a path, whose tree has its declaration."""
+    """The proofs of an implementation: as a server, as a client, or as both; ``tree``: a path in the tree that declares it."""
     server, client = implementation.server, implementation.client
     known = known_to(tree, consent=True)
     here = Overrides(allow_commands=True, tree=tree)

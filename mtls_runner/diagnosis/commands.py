@@ -165,7 +165,7 @@ class Commands:
         return f"{self._s_client()} -msg {_QUIET} | grep -c CertificateRequest"
 
     def server_certificate(self, *what: str, name: bool = True) -> str:
-        """Of the server's own certificate."""
+        """Prints what is asked of the server's own certificate."""
         return f"{self._s_client(name=name)} {_QUIET} | openssl x509 -noout {' '.join(what)}"
 
     def server_sends(self) -> str:

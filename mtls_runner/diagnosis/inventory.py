@@ -125,7 +125,7 @@ def _trust(client: ClientSpec, read: Mapping[str, Own]) -> tuple[bytes, ...]:
 
 
 def _of_interest(trusted: Sequence[bytes], others: Iterable[bytes], names: Iterable[str]) -> list[bytes]:
-    """Of a large bundle: who issued one of the others, or issued such a one, or has a name that the server gave."""
+    """Of a large bundle, issuers of the other certificates, their issuers, and those with a name that the server gave."""
     if len(trusted) <= _SEVERAL:
         return list(trusted)
     wanted = {facts(der).issuer for der in others} | {facts(der).subject for der in others}

@@ -194,7 +194,7 @@ class Lab(AbstractContextManager["Lab"]):
         return notes_on(self.material, *ends)
 
     def versions(self) -> dict[str, str]:
-        """Of everything that took part so far, and could say its version before it ended."""
+        """Versions of everything that took part so far, as far as it told."""
         with self._lock:
             found = dict(self._found)
             for traits, client in self._tools.items():

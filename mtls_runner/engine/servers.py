@@ -209,13 +209,13 @@ class PlanServers:
         return self.backend(backend).library_version()
 
     def versions(self) -> dict[str, str]:
-        """Of everything that served so far."""
+        """Versions of everything that served so far."""
         with self._lock:
             made = list(self._backends.values())
         return {name: version for server in made for name, version in server.versions().items()}
 
     def _tell_start(self, spec: ServerSpec) -> None:
-        """Of servers that take time: all but the lab's own."""
+        """Report the start of a server that takes time: of any but the lab's own."""
         runtimes = spec.backend.runtimes
         if self._report is not None and runtimes and Runtime.EMBEDDED not in runtimes:
             self._report(f"starting {spec.backend} server {spec.id}", 0, 0)

@@ -67,7 +67,7 @@ _CONNECTION_ENDS = {
 
 
 def steps(plan: Plan, case: Case, wanted: ExpectedInWords, now: datetime) -> tuple[ToldStep, ...]:
-    """Of a case that has a client; the last one is where it should end."""
+    """The steps of the exchange, if the case has a client; the last one is where it should end."""
     if case.client is None:
         return ()
     last = _end(case, case.client, wanted)

@@ -93,7 +93,7 @@ def _of_all(checks: Iterable[Check], path: str) -> list[str]:
 
 
 def _visible(reason: str) -> str:
-    """From outside, a certificate that the client withheld looks like none."""
+    """The reason as it looks from outside, where a certificate that the client withheld is none."""
     return Reason.NO_CERTIFICATE if reason == Reason.CERTIFICATE_WITHHELD else reason
 
 

@@ -53,7 +53,7 @@ def tell_connections(told: Told, *, port: bool) -> None:
 
 
 def tell_handshake(end: Any) -> None:
-    """Of an ``SSLSocket`` or ``SSLObject``."""
+    """Print what an ``SSLSocket`` or ``SSLObject`` knows of its handshake."""
     print(f"peer {encoded(end.getpeercert(True) or b'')}")
     print(f"handshake tls=<{end.version()}> cipher=<{end.cipher()[0]}> alpn=<{end.selected_alpn_protocol() or ''}>")
 
@@ -117,12 +117,12 @@ def context_of(told: Told) -> ssl.SSLContext:
 
 
 def passphrase(told: Told) -> str | None:
-    """Of its key."""
+    """The passphrase of its key; ``None``: it needs none."""
     return Path(told["passphrase"]).read_text().rstrip("\n") if told["passphrase"] else None
 
 
 def body_of(told: Told) -> bytes | None:
-    """Of the request."""
+    """The request's body; ``None``: it has none."""
     return Path(told["body_file"]).read_bytes() if told["body_file"] else None
 
 

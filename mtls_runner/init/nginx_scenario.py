@@ -169,7 +169,7 @@ def _nothing_to_test(reading: Reading, notes: Iterable[str]) -> UsageError:
 
 
 def _name(main: Path) -> str:
-    """Of the scenario; lab.yaml is another file."""
+    """The name of the scenario's file; never ``lab.yaml``, which is another file."""
     name = _UNSAFE.sub("-", main.stem).strip("-.")
     return name if name not in ("", "lab") else "nginx"
 

@@ -23,5 +23,5 @@ def rendered(template: str, values: Mapping[str, object]) -> str:
 
 
 def relative(file: Path, directory: Path) -> str:
-    """From a scenario's folder, as an author would write it."""
+    """The path of a file relative to a scenario's directory, as an author would write it."""
     return Path(os.path.relpath(file.resolve(), directory.resolve())).as_posix()

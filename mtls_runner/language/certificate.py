@@ -208,7 +208,7 @@ class Signature(Strict):
 
 
 def _octet_string(size: int) -> bytes:
-    """Of so many zeros, DER (X.690 §8.7)."""
+    """An OCTET STRING of that many zeros, DER (X.690 §8.7)."""
     digits = size.to_bytes((size.bit_length() + 7) // 8, "big")
     length = bytes((size,)) if size < 0x80 else bytes((0x80 | len(digits),)) + digits
     return b"\x04" + length + bytes(size)

@@ -127,7 +127,7 @@ class Context(Struct):
         return self.overrides.allow_commands or consent_given()
 
     def backend_in_place(self, declared: InPlace) -> BackendTraits:
-        """Of a server that the scenario itself declares."""
+        """The traits of a server that the scenario itself declares."""
         known = self._backends.get(declared)
         if known is None:
             made = self._in_place(declared)
@@ -135,7 +135,7 @@ class Context(Struct):
         return known
 
     def tool_in_place(self, declared: InPlace) -> ClientTraits:
-        """Of a client that the scenario itself declares."""
+        """The traits of a client that the scenario itself declares."""
         known = self._tools.get(declared)
         if known is None:
             made = self._in_place(declared)

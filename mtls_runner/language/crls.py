@@ -61,7 +61,7 @@ class Crls:
         return id_ if self._is_authority(id_) else self._certificates.default_authority()
 
     def specs(self) -> Mapping[str, CrlSpec]:
-        """Those that are used."""
+        """The CRLs that are used, by id."""
         return {id_: self._spec(id_, self._declared.get(id_) or Crl()) for id_ in sorted(self._used)}
 
     def _spec(self, id_: str, model: Crl) -> CrlSpec:

@@ -114,7 +114,7 @@ def _ascii(name: str) -> str:
 
 
 def _host_name(value: Value) -> str:
-    """Of a virtual host, as people type it; clients ask for it in lower case, or in any (RFC 4343)."""
+    """The name of a virtual host, in lower case: case does not matter in names (RFC 4343)."""
     return _ascii(text_value(value)).lower()
 
 

@@ -123,7 +123,7 @@ def _axes(definitions: Mapping[str, Json]) -> Json:
 
 
 def _plain(node: Json) -> Json:
-    """Without what says nothing to an author, and as draft-07 has it: nothing stands beside a ``$ref``."""
+    """The schema without what says nothing to an author, and in draft-07: nothing may stand beside a ``$ref``."""
     kept: Json = {}
     for key, value in node.items():
         if key in ("title", "default") and not isinstance(value, dict):

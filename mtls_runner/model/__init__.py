@@ -217,7 +217,7 @@ def because(reasons: Sequence[Reason]) -> str:
 
 
 def sentence(clause: str) -> str:
-    """Of a clause: with a capital and a full stop."""
+    """A clause as a sentence: with a capital letter and a full stop."""
     return f"{clause[0].upper()}{clause[1:]}."
 
 

@@ -293,7 +293,7 @@ class RefusalForm(Struct, frozen=True):
 
 
 class MappedPart(StrEnum):
-    """Of a certificate of the lab's, or of an authority: what a file holds."""
+    """What a file holds of a certificate or authority of the lab's."""
 
     CERTIFICATE = "certificate"
     CHAIN = "chain"

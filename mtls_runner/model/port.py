@@ -212,7 +212,7 @@ class ServerBackend(Protocol):
     """A way to run servers. Whoever has one inherits from here."""
 
     def versions(self) -> Mapping[str, str]:
-        """Of what serves (``nginx`` → ``1.22.1``, ``openssl`` → ``3.0.19``), known once a server ran; without any: not known."""
+        """Versions of what serves (``nginx`` → ``1.22.1``, ``openssl`` → ``3.0.19``), once a server ran; empty: not known."""
         return {}
 
     def library_version(self) -> str:

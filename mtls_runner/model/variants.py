@@ -21,7 +21,7 @@ V = TypeVar("V", bound=Hashable)
 
 
 def coordinates(case: Case, step: Step) -> Coordinates:
-    """Of a connection."""
+    """The coordinates of a connection."""
     tool = step.client.tool.name if step.client is not None else ""
     return case.server.backend.name, tool, step.tls.value if step.tls is not None else ""
 

@@ -85,7 +85,7 @@ def make_crl(
 def _extensions(
     spec: CrlSpec, authority_key: x509.AuthorityKeyIdentifier | None
 ) -> Iterator[tuple[x509.ExtensionType, bool]]:
-    """Those of RFC 5280 §5.2, then those that are given by OID."""
+    """The extensions of RFC 5280 §5.2, then those that are given by OID."""
     if authority_key is not None:
         yield authority_key, False
     yield x509.CRLNumber(spec.number), False

@@ -138,7 +138,7 @@ def _open_container(path: Path, passphrase: Secret | None) -> Pkcs12 | None:
 
 
 def keyless(part: Part) -> Part:
-    """The same without private keys, for people to take away."""
+    """The part without private keys, for people to take away."""
     content = read_content(part.path) if part.path is not None else None
     if not isinstance(content, Content) or not content.keys or not content.texts:
         return part
@@ -146,7 +146,7 @@ def keyless(part: Part) -> Part:
 
 
 def key_alone(part: Part) -> Part:
-    """The same without certificates, for people to take away."""
+    """The part without certificates, for people to take away."""
     content = read_content(part.path) if part.path is not None else None
     if not isinstance(content, Content) or not content.keys or not content.certificates:
         return part

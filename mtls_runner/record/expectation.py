@@ -71,7 +71,7 @@ class Summary(Struct):
 
 
 def named_headers(plan: Plan) -> tuple[str, ...]:
-    """Of what reaches an application, those header fields that the file names in an expectation."""
+    """The header fields that expectations in the file name, of what reaches an application."""
     found = {
         check.path.partition(".")[2]
         for case in plan.cases

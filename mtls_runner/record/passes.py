@@ -111,7 +111,7 @@ def _accepting(case: Case) -> Case:
 
 
 def done_verdict(verdict: Verdict, step: int) -> Verdict | None:
-    """Of a step of a case that was run; ``None``: it did not come to that."""
+    """The verdict on a step of a case that was run; ``None``: the step was not reached."""
     return verdict.steps[step] if step < len(verdict.steps) else None
 
 

@@ -71,7 +71,7 @@ class Recorded(Struct, frozen=True):
 
     @property
     def unrecorded(self) -> tuple[RecordedCase, ...]:
-        """Those for which no expectation could be written."""
+        """The cases for which no expectation could be written."""
         return tuple(case for case in self.cases if not case.written and not case.held)
 
     @property
@@ -127,7 +127,7 @@ def _places(recording: RecordableFile, case: Case) -> set[ExpectationPlace]:
 
 
 def _ready(case: Case, recording: RecordableFile, wanted: set[ExpectationPlace]) -> Case:
-    """With those connections open-ended that are to be recorded."""
+    """The case without expectations for those connections that are to be recorded."""
     free = open_ended(case)
     steps = [
         free.steps[number] if recording.place(case, number) in wanted else step

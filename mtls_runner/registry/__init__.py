@@ -218,7 +218,7 @@ def registry(*, consent: bool = False) -> Registry:
 
 @lru_cache(maxsize=1)
 def reporters() -> Table[ReporterTraits]:
-    """Those that write files: with the lab, and of installed distributions."""
+    """The reporters that write files: the lab's, and those of installed distributions."""
     return Table("reporter", _shipped(_REPORTERS), lambda: _additions().reporters())
 
 
@@ -227,7 +227,7 @@ def _additions() -> Any:
 
 
 def declared_backend(implementation: Implementation, *, consent: bool = False) -> BackendTraits:
-    """Of a declaration that was read; ``consent``: commands that did not come with a package may run."""
+    """The traits of a declaration that was read; ``consent``: commands that did not come with a package may run."""
     made = import_module("mtls_runner.servers.declared.traits").traits(implementation, consent=consent)
     return cast("BackendTraits", made)
 

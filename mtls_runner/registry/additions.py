@@ -136,7 +136,7 @@ def _installed(kind: _Kind[T]) -> dict[str, Callable[[], T]]:
 
 
 def _entry_points(kind: str) -> tuple[EntryPoint, ...]:
-    """Of all installed distributions. The standard library's reader is only loaded where there is something to read."""
+    """Entry points of all installed distributions; the standard library's reader is only loaded where there is one."""
     group = GROUP + kind
     if not any(group in text for text in declarations()):
         return ()

@@ -172,7 +172,7 @@ _MARKDOWN = {ord(sign): f"&#{ord(sign)};" for sign in "&<>|`*_[]\\~"}
 
 
 def _cell(text: str) -> str:
-    """Of a Markdown table: nothing in it is markup."""
+    """A text as a cell of a Markdown table, with nothing in it as markup."""
     return one_line(text).translate(_MARKDOWN)
 
 

@@ -103,7 +103,7 @@ def report_schema() -> dict[str, Schema]:
 
 
 def _without(schema: Mapping[str, Schema], names: frozenset[str]) -> dict[str, Schema]:
-    """The same without some properties, at any depth."""
+    """The schema without some properties, at any depth."""
     made: dict[str, Schema] = {}
     for key, value in schema.items():
         if key == "properties" and isinstance(value, Mapping):

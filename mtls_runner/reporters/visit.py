@@ -21,7 +21,7 @@ _ENDED = ("came and went", Style.WARNING)
 
 
 def visit(view: ServerView) -> list[Piece]:
-    """Of one connection, as far as its server can tell."""
+    """A line about one connection, as far as its server can tell."""
     judged = classify(Facts(None, None, None, view))
     word, style = _WORDS.get(judged.outcome, _ENDED) if judged.outcome is not None else _ENDED
     pieces: list[Piece] = [(_who(view, judged.reason), Style.STRONG), ("  ", Style.TEXT), (word, style)]

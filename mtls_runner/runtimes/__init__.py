@@ -53,7 +53,7 @@ class Supervisor:
         self._shell: subprocess.Popen[bytes] | None = None
 
     def watch(self, group: int) -> None:
-        """From now on this process group ends with the lab."""
+        """Have this process group end with the lab."""
         self._tell(f"watch {group}")
 
     def forget(self, group: int) -> None:

@@ -89,7 +89,7 @@ class Installed:
         return self.read_versions(told)
 
     def read_versions(self, told: str) -> dict[str, str]:
-        """From what the program printed when it was asked, wherever it runs."""
+        """Versions, from what the program printed when it was asked for them."""
         version, name = self._implementation.version, self._implementation.name
         if version is None:
             return {}

@@ -126,7 +126,7 @@ class Program:
 
     @property
     def pid(self) -> int:
-        """Of the program itself, which leads its group and session."""
+        """The process id of the program, which leads its group and session."""
         return self._process.pid
 
     def listens_on(self) -> tuple[Address, ...]:

@@ -29,7 +29,7 @@ def listening(session: int) -> tuple[Address, ...]:
 
 
 def beyond_loopback(addresses: tuple[Address, ...]) -> tuple[Address, ...]:
-    """Those that others can reach."""
+    """The addresses that other machines can reach."""
     return tuple(address for address in addresses if not ipaddress.ip_address(address.host).is_loopback)
 
 

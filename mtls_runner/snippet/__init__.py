@@ -47,7 +47,7 @@ def is_secret(key: str) -> bool:
 
 
 def is_near(word: str) -> bool:
-    """Of one word, without dots and hyphens."""
+    """Whether one word, without dots and hyphens, is a word for a secret, or a misspelling of one."""
     letters = plain(word)
     return letters in _WHOLE or any(part in letters for part in _WITHIN) or is_slip(letters)
 
@@ -70,7 +70,7 @@ def is_slip(letters: str) -> bool:
 
 
 def _alike(word: str, like: str) -> bool:
-    """By common parts, or two slips of the pen apart."""
+    """Whether two words have most of their letters in common, or are at most two typing errors apart."""
     from difflib import SequenceMatcher  # only where a key is unknown
 
     if SequenceMatcher(None, word, like, autojunk=False).ratio() >= _ALIKE:

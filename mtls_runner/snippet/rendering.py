@@ -160,7 +160,7 @@ def _cut(text: str, start: int, length: int, room: int) -> _Shown:
 
 
 def _visible(text: str) -> str:
-    """Without control characters, line breaks, direction marks: each is escaped."""
+    """The text with control characters, line breaks and direction marks escaped."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

@@ -105,7 +105,7 @@ class VerifyCode(NamedTuple):
     """One result of OpenSSL's chain verification."""
 
     symbol: str
-    """Without its prefix ``X509_V_``."""
+    """OpenSSL's name for it, without the prefix ``X509_V_``."""
     reason: Reason | None
     """``None`` for ``OK`` only."""
 

@@ -31,7 +31,7 @@ def __getattr__(part: str) -> Any:
 
 @cache
 def _read_any_key() -> None:
-    """By itself it reads nothing of a certificate whose key is of an algorithm that it does not know."""
+    """Have it read certificates whose key is of an algorithm that it does not know."""
     keys, core = import_module("asn1crypto.keys"), import_module("asn1crypto.core")
     content_of_known = keys.PublicKeyInfo._spec_callbacks["public_key"]  # there is no other way in
 

@@ -323,7 +323,7 @@ def _fields(lines: Iterator[bytes]) -> Iterator[tuple[str, str]]:
 
 
 def _unbroken(line: bytes) -> bytes:
-    """Without its line break, which may lack its carriage return (RFC 9112 §2.2)."""
+    """The line without its line break, which may lack the carriage return (RFC 9112 §2.2)."""
     return line.removesuffix(b"\n").removesuffix(b"\r")
 
 

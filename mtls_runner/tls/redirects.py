@@ -55,7 +55,7 @@ def url(client: ClientSpec, here: Address) -> str:
 
 
 def location(response: HttpResponse) -> str | None:
-    """Of several, the first that says something, as curl takes it (before 8.17; from then on, different ones are an error)."""
+    """The ``Location`` field; of several the first that is not empty, as curl does before 8.17 (later: an error)."""
     return next((value for name, value in response.headers if name == "location" and value), None)
 
 
@@ -92,7 +92,7 @@ def onward(client: ClientSpec, here: Address, response: HttpResponse | None) -> 
 
 
 def _target(here: str, to: str) -> tuple[SplitResult, str, int | None]:
-    """With its host's name and its port; what a URL can't have is percent-encoded, as curl does it."""
+    """The target's URL, host name and port; characters that a URL can't have are percent-encoded, as curl does it."""
     try:
         absolute = _ABSOLUTE.match(to)
         if absolute is not None and not absolute[2]:

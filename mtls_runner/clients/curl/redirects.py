@@ -92,7 +92,7 @@ def of_the_last(
 
 
 def passed(last: ClientView, heads: Sequence[Head], reader: TraceReader) -> Iterator[ClientView]:
-    """Of the requests before the last one: what was answered, and on which connection."""
+    """Views of the requests before the last one: what was answered, and on which connection."""
     for number, (head, at) in enumerate(zip(heads, reader.responses, strict=False)):
         trace = reader.connections[at]
         # without messages of its own, the last request went on without TLS, on another connection

@@ -176,7 +176,7 @@ def parse(trace: bytes) -> CurlTrace:
 
 
 def _bytes(lines: list[bytes], size: int) -> bytes:
-    """Of a hex dump: ``0010: 3d 12 … 4a =.…``; offsets take four digits, or more where needed."""
+    """The bytes of a hex dump: ``0010: 3d 12 … 4a =.…``; offsets take four digits, or more where needed."""
     try:
         return bytes.fromhex("".join([line.partition(b": ")[2][: 3 * _WIDTH].decode("ascii") for line in lines]))[:size]
     except ValueError:
@@ -261,7 +261,7 @@ class Head(Struct, frozen=True):
 
     @classmethod
     def last(cls, dumped: bytes, *, whole: bool) -> Head:
-        """Of everything that ``--dump-header`` wrote."""
+        """The last head of all that ``--dump-header`` wrote."""
         begins = [match.start() for match in _BEGIN.finditer(dumped)]
         return cls(dumped[begins[-1] :] if begins else b"", whole)
 
@@ -285,7 +285,7 @@ class Head(Struct, frozen=True):
         return ""
 
     def response(self, body: Kept) -> HttpResponse | None:
-        """With the body that came; ``None``: there is no head."""
+        """The response, with the body that came; ``None``: there is no head."""
         status = _STATUS.match(self.octets)
         if status is None:
             return None

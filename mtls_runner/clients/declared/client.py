@@ -65,11 +65,11 @@ class DeclaredToolClient(Client):
         self._residents = Residents(declared.stays.done, declared.stays.ready) if declared.stays is not None else None
 
     def version(self) -> str:
-        """Of the program."""
+        """The program's version."""
         return self._installed.versions().get(self._implementation.name, "")
 
     def library_version(self) -> str:
-        """Of its TLS library, where its declaration says how to ask."""
+        """The version of its TLS library, where its declaration says how to ask."""
         return self._installed.versions().get(self._implementation.library_name, "")
 
     def cannot(self, client: ClientSpec) -> str | None:
@@ -145,7 +145,7 @@ class DeclaredToolClient(Client):
         )
 
     def close(self) -> None:
-        """Those that stay end."""
+        """End the processes that stay."""
         if self._residents is not None:
             self._residents.close()
 

@@ -13,7 +13,7 @@ __all__ = ["traits"]
 
 
 def traits(implementation: Implementation, *, consent: bool = False) -> ClientTraits:
-    """Of a declaration; ``consent``: commands that did not come with a package may run."""
+    """The traits of a declaration; ``consent``: commands that did not come with a package may run."""
     declared = implementation.client
     if declared is None:
         raise LabError(f"{implementation.title} is declared as a server only")

@@ -48,7 +48,7 @@ def variables(
 
 
 def placeholders(client: ClientSpec) -> dict[str, object]:
-    """The same without any file: to try whether a template can say all of it."""
+    """Variables without any file behind them: to try whether a template can express everything."""
     crl = _ANYWHERE if client.crl_check is not RevocationCheck.NONE else None
     return with_everything(
         {

@@ -216,7 +216,7 @@ class _Reader:
             yield Pattern(**by_name(model, Pattern), place=self._document.span((*loc, index, "match")))
 
     def _check_templates(self, texts: Sequence[str] | Mapping[str, str] | None, loc: Loc, *where: str) -> None:
-        """Of a list or mapping: names that can be used ``where`` they stand."""
+        """Check the templates in a list or mapping: names in them must be known ``where`` they stand."""
         pairs = texts.items() if isinstance(texts, Mapping) else enumerate(texts or ())
         for key, text in () if self._trusted else pairs:
             check_within(self.problems, self._document, (*loc, key), text, names_of(*where))

@@ -60,7 +60,7 @@ def said(state: State) -> str:
 
 
 def lines(cell: Cell) -> Sequence[str]:
-    """Of a cell: each state, and where it was seen if that differs."""
+    """The lines of a cell: each state, and where it was seen if that differs."""
     return [f"{said(state)} [{where}]" if where else said(state) for state, where in cell.states] or [UNTRIED]
 
 

@@ -307,7 +307,7 @@ def _parameters(entry: Entry) -> Coordinates:
 
 
 def _label(entry: Entry) -> str:
-    """Of a connection, where its parameters don't tell it apart."""
+    """The label of a connection whose parameters don't tell it apart from others."""
     if entry.case.plain:
         return entry.case.written
     return f"{entry.case.written}, step {entry.number + 1}"

@@ -152,7 +152,7 @@ def _trouble(verdict: Verdict, text: str) -> str:
 
 
 def _transcripts(verdict: Verdict, plan: Plan) -> Iterator[str]:
-    """Of every step, under its name where there are several."""
+    """The transcript of every step, under the step's name where there are several."""
     case = verdict.case
     for number, (step, done) in enumerate(zip(case.steps, verdict.steps, strict=False)):  # others were not done
         if done.observation is None or (done.observation.client is None and not case.plain):
@@ -163,7 +163,7 @@ def _transcripts(verdict: Verdict, plan: Plan) -> Iterator[str]:
 
 
 def _transcript(case: Case, seen: Observation, plan: Plan) -> Iterator[str]:
-    """Without what the page shows in other places: the command, the log, and certificates that are in the tree."""
+    """The transcript without what the page shows elsewhere: the command, the log, and certificates that are in the tree."""
     client, server = seen.client, seen.server
     if client is not None:
         sent = None if _known(seen.client_chain, plan) else client.sent_chain

@@ -27,7 +27,7 @@ class Lines(str):
 
 
 def environment() -> Environment:
-    """Of the page: what goes in is made visible and escaped."""
+    """The page's template environment: what goes in is made visible and escaped."""
     return text_templates.environment(
         _PACKAGE, html=True, finalize=_made_visible, breakable=_breakable, digest=_digest, minute=minute
     )
@@ -60,7 +60,7 @@ def underlined(text: str) -> Markup:
 
 
 def _index(text: str, cells: int) -> int:
-    """Of the character that so many cells of a terminal are in front of."""
+    """The index of the character that has so many cells of a terminal before it."""
     at = 0
     for index, character in enumerate(text):
         if at >= cells:

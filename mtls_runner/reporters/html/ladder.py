@@ -103,7 +103,7 @@ def _server_steps(server: ServerView | None) -> list[LadderStep]:
 
 
 def _steps(messages: Sequence[Message], alerts: Sequence[Alert], toward: dict[Direction, Toward]) -> list[LadderStep]:
-    """From the messages, or from the alerts where an end tells only those."""
+    """The steps, from the messages, or from the alerts where an end tells only those."""
     if messages:
         return [
             LadderStep(toward[each.direction], _kind(each.name, alert=each.alert), _short(each.name))

@@ -105,7 +105,7 @@ class VariantGroup(Struct, frozen=True):
 
     @property
     def worst(self) -> Status:
-        """Of its cases."""
+        """The worst status of its cases."""
         return worst(Counter(case.status for case in self.cases))
 
     @property

@@ -64,7 +64,7 @@ def _inspect(api: EngineApi, reference: str) -> Image:
 
 
 def _pull(connection: EngineConnection, reference: str, progress: PullProgress | None) -> None:
-    """By the docker package, which knows how people log in to registries."""
+    """Pull an image with the docker package, which knows how people log in to registries."""
     from docker import APIClient
     from docker.errors import DockerException
 

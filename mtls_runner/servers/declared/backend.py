@@ -70,7 +70,7 @@ class DeclaredBackend(ServerBackend):
         self._inside: dict[str, str] = {}
 
     def versions(self) -> Mapping[str, str]:
-        """Of the program and of its TLS library, where it ran last."""
+        """Versions of the program and of its TLS library, where it ran last."""
         return self._inside or self._installed.versions()
 
     def library_version(self) -> str:
@@ -272,7 +272,7 @@ class DeclaredBackend(ServerBackend):
                 return directory
 
     def _environment(self, known: Mapping[str, object]) -> dict[str, str]:
-        """Without those that come out empty."""
+        """The environment, without variables that come out empty."""
         found = {name: render(text, "argument", known, name) for name, text in self._declared.environment}
         found = {name: text for name, text in found.items() if text}
         if not self._declared.listens_everywhere:

@@ -139,7 +139,7 @@ def serve_in_container(
 
 
 def _environment(declared: DeclaredServer, known: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    """Without variables that come out empty."""
+    """The environment, without variables that come out empty."""
     for name, template in declared.environment:
         text = render(template, "argument", known, name)
         if text:

@@ -57,7 +57,7 @@ def own_files(server: ServerSpec, declared: DeclaredServer, material: Material, 
 
 
 def _connected(text: str, declared: DeclaredServer, reached: Mapping[str, Address]) -> tuple[str, set[str]]:
-    """With other addresses in the place of upstreams, and which of them there were."""
+    """The text with the lab's addresses in the place of upstreams, and the upstreams that were found."""
     edits: dict[tuple[int, int], str] = {}
     met = set()
     for pattern in declared.connects if reached else ():
@@ -121,7 +121,7 @@ def _listeners(
 
 
 def _host(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Of ``*:443``, ``:443``, ``443``, ``[::1]:443``, ``ipv4@127.0.0.1:443``, ``127.0.0.1``."""
+    """The address in ``*:443``, ``:443``, ``443``, ``[::1]:443``, ``ipv4@127.0.0.1:443``, ``127.0.0.1``."""
     bare = text.rpartition("@")[2]
     host = bare if bare.count(":") > 1 and not bare.startswith("[") else bare.rpartition(":")[0]
     if ":" not in bare:

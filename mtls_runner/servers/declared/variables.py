@@ -79,7 +79,7 @@ def write_rendered(
 
 
 def placeholders(server: ServerSpec) -> dict[str, object]:
-    """The same without any file: to try whether a template can say all of it."""
+    """Variables without any file behind them: to try whether a template can express everything."""
     return with_everything(
         {
             "dir": _ANYWHERE,

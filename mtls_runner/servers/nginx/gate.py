@@ -69,7 +69,7 @@ class Gate:
             os.close(descriptor)
 
     def remove(self) -> None:
-        """With everything in it."""
+        """Remove the directory with everything in it."""
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
@@ -93,7 +93,7 @@ class GatedContainer:
         return self._container.address
 
     def replace(self, files: Sequence[ContainerFile]) -> None:
-        """By rename."""
+        """Replace files by rename."""
         self._gate.lay(files)
 
 

@@ -105,11 +105,11 @@ class NginxProcess:
         return self._address
 
     def exit_code(self) -> int | None:
-        """Of the master."""
+        """The exit code of the master process."""
         return self._program.exit_code()
 
     def processes(self) -> tuple[str, ...]:
-        """Of its process group."""
+        """The processes of its group."""
         ps = find_program("ps")
         if ps is None:
             return tuple(_commands_in_proc(self._program.pid))
@@ -119,7 +119,7 @@ class NginxProcess:
         return tuple(command.strip() for group, _, command in rows if group == str(self._program.pid))
 
     def replace(self, files: Sequence[ContainerFile]) -> None:
-        """By rename: whoever opens one gets a whole file."""
+        """Replace files by rename: whoever opens one gets a whole file."""
         for file in files:
             _write(file)
 

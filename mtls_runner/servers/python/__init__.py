@@ -70,7 +70,7 @@ class _Server(RunningServer):
         return self._connections.number
 
     def seen(self, after: int, deadline: Deadline) -> tuple[ServerView, ...]:
-        """Of the connections after that number, in order."""
+        """Views of the connections after that number, in order."""
         return tuple(connection.view() for connection in self._connections.since(after, deadline))
 
     def heard(self) -> int:
@@ -78,11 +78,11 @@ class _Server(RunningServer):
         return self._connections.rank
 
     def heard_after(self, rank: int, deadline: Deadline) -> tuple[ServerView, ...]:
-        """Of the connections of which it heard more, in that order."""
+        """Views of the connections that had news, in the order of the latest."""
         return tuple(connection.view() for connection in self._connections.heard_after(rank, deadline))
 
     def settled(self) -> Iterator[ServerView]:
-        """Of everyone who comes, once it is known what came of it."""
+        """A view of each connection, once it is known what came of it."""
         connections = self._connections.follow()
         return (connection.view() for connection in connections)
 
@@ -214,11 +214,11 @@ class PythonBackend(ServerBackend):
     """Servers inside this process."""
 
     def versions(self) -> Mapping[str, str]:
-        """Of the OpenSSL that Python's ``ssl`` is linked with."""
+        """The version of the OpenSSL that Python's ``ssl`` is linked with."""
         return {"python ssl": self.library_version()}
 
     def library_version(self) -> str:
-        """Of that OpenSSL."""
+        """The version of that OpenSSL."""
         return ssl.OPENSSL_VERSION.removeprefix("OpenSSL ").partition(" ")[0]
 
     def cannot(self, server: ServerSpec, client: ClientSpec | None) -> str | None:

@@ -400,7 +400,7 @@ class Connections:
             return found
 
     def heard_after(self, rank: int, deadline: Deadline) -> tuple[RecordedConnection, ...]:
-        """Those of which more was heard, in that order; waits for it until the deadline at most."""
+        """The connections that had news, in the order of the latest; waits for one until the deadline at most."""
         with self._changed:
             while not (found := [one for one in self._by_port.values() if one.heard > rank and not one.taken]):
                 if not self._changed.wait(deadline.remaining()) and deadline.passed:

@@ -122,7 +122,7 @@ class LogLine(Struct, frozen=True):
 
     @property
     def is_warning(self) -> bool:
-        """Of something in the configuration, mostly."""
+        """Whether it is a warning, which mostly is about the configuration."""
         return self.level == "warn"
 
     @property
@@ -245,7 +245,7 @@ def _held(refusal: LogLine | None, lines: Sequence[LogLine]) -> OcspVerdict | No
 
 
 def _status(access: Mapping[str, str]) -> int:
-    """By which it refused; without an access line, what nginx answers (NGX_HTTPS_CERT_ERROR and the like become 400)."""
+    """The status by which it refused; without an access line, what nginx answers (400 for NGX_HTTPS_CERT_ERROR and the like)."""
     status = access.get("status", "")
     return int(status) if status.isdigit() else 400
 
@@ -262,7 +262,7 @@ def _subject(access: Mapping[str, str], leaf: bytes | None) -> str | None:
 
 
 def fingerprint_of(data: bytes) -> str:
-    """Of a certificate, as ``$ssl_client_fingerprint`` has it."""
+    """The fingerprint of a certificate, as ``$ssl_client_fingerprint`` has it."""
     return hashlib.sha1(data, usedforsecurity=False).hexdigest()
 
 
@@ -278,7 +278,7 @@ def _request(access: Mapping[str, str]) -> HttpRequest | None:
 
 
 def _without_context(message: str) -> str:
-    """Without what nginx was doing and for whom (ngx_http_log_error appends ``, client: …, server: …``), nor octets of TLS."""
+    """The message without its context (ngx_http_log_error appends ``, client: …, server: …``) and without octets of TLS."""
     if message.startswith(_NO_PROXY_HEADER):
         return "broken header: what came is not the PROXY protocol"
     return message.partition(", client: ")[0]

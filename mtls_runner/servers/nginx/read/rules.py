@@ -86,7 +86,7 @@ class Rules(Struct):
     more: int = 0
 
     def of(self, kind: str, server: int = 0) -> list[Literal]:
-        """Those of one kind, each text once; of all, or that count for one ``server`` block."""
+        """The literals of one kind, each text once: all of them, or those that apply to one ``server`` block."""
         found = (one for one in self.named.get(kind, []) if not server or one.server in (0, server))
         return list({one.text: one for one in found}.values())
 
@@ -120,7 +120,7 @@ _Source: TypeAlias = str | _Capture | _Choice
 
 
 def rules(reading: Reading) -> Rules:
-    """Those of the whole configuration."""
+    """The rules of the whole configuration."""
     found = Rules()
     comparisons = list(_comparisons(reading))
     sources = _sources(reading, comparisons)

@@ -53,7 +53,7 @@ def statements(text: str) -> list[Statement]:
 
 
 def readable(text: str) -> list[Statement]:
-    """Those before a quote or a brace that matches no other: nginx reads as far, too, before it says so."""
+    """The statements before an unmatched quote or brace: nginx reads that far, too, before it complains."""
     found: list[Statement] = []
     with suppress(Unreadable):
         _read(text, found)

@@ -34,7 +34,7 @@ def _is_name(part: str) -> bool:
 
 
 def _around(known: list[str]) -> Iterator[list[str]]:
-    """With what a person's name usually has beside it, if it needs that."""
+    """The known parts, with what usually stands beside a person's name, if that is needed."""
     common = [] if any(part.startswith("CN=") for part in known) else [_COMMON]
     for names in ([*common, *known], [*known, *common], [*common, *known[::-1]], [*known[::-1], *common], known):
         yield names

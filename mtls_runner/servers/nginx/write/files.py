@@ -78,7 +78,7 @@ class Copies:
         return path_argument(path)
 
     def _copy(self, name: str, source: Path) -> str:
-        """Of a file that the author may have brought, byte for byte; without it, nginx itself says that it is missing."""
+        """A copy, byte for byte, of a file that the author may have brought; where it is missing, nginx itself says so."""
         path = f"{self.directory}/{name}"
         try:
             content = source.read_bytes()
@@ -90,7 +90,7 @@ class Copies:
         return path_argument(path)
 
     def pair(self, name: str, server: ServerSpec, certificate: str, chain: ChainSpec) -> tuple[str, str]:
-        """Without a key file of its own, the key lies beside the certificate."""
+        """The paths of certificate and key, which are the same where the key lies beside the certificate."""
         passphrase = server.passphrase if certificate == server.certificate else self._material.passphrase(certificate)
         presented = self._material.presented(certificate, chain, None, passphrase)
         certificates = self._copy(f"{name}.crt", presented.certificate)
