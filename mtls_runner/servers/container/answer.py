@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from types import TracebackType
 
-__all__ = ["Answer", "NoAnswer"]
+__all__ = ["EngineAnswer", "NoAnswer"]
 
 _LONGEST_LINE = 1 << 16
 _CONTINUE = 100
@@ -17,7 +17,7 @@ class NoAnswer(Exception):
     """What came is not HTTP/1.1, or not all of an answer."""
 
 
-class Answer:
+class EngineAnswer:
     """The answer to a request that was sent: a context manager, at whose end nobody reads any more.
 
     Args:
@@ -40,7 +40,7 @@ class Answer:
             self._file.close()
             raise
 
-    def __enter__(self) -> Answer:
+    def __enter__(self) -> EngineAnswer:
         return self
 
     def __exit__(

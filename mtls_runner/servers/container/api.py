@@ -15,7 +15,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from mtls_runner.servers.container.answer import Answer, NoAnswer
+from mtls_runner.servers.container.answer import EngineAnswer, NoAnswer
 
 if TYPE_CHECKING:
     import ssl
@@ -161,7 +161,7 @@ class EngineRequest:
         Raises:
             Refused: the engine says no.
         """
-        with contextlib.closing(self._sock), _granted(Answer(self._sock)) as answer:
+        with contextlib.closing(self._sock), _granted(EngineAnswer(self._sock)) as answer:
             content = answer.body()
             return json.loads(content) if content and answer.is_json else content
 
@@ -172,7 +172,7 @@ class EngineRequest:
             Refused: the engine says no.
         """
         try:
-            answer = _granted(Answer(self._sock))
+            answer = _granted(EngineAnswer(self._sock))
         except BaseException:
             self._sock.close()
             raise
@@ -185,7 +185,7 @@ class EngineRequest:
         Raises:
             Refused: the engine says no.
         """
-        with contextlib.closing(self._sock), _granted(Answer(self._sock)) as answer:
+        with contextlib.closing(self._sock), _granted(EngineAnswer(self._sock)) as answer:
             return answer.headers
 
     def settle(self) -> None:
@@ -198,7 +198,7 @@ class EngineRequest:
         self._sock.close()
 
 
-def _granted(answer: Answer) -> Answer:
+def _granted(answer: EngineAnswer) -> EngineAnswer:
     if answer.status < HTTPStatus.BAD_REQUEST:
         return answer
     with answer:
@@ -215,7 +215,7 @@ class Output:
     Both come in one stream, in frames: a byte that says which, three zeros, the size in four bytes, the data.
     """
 
-    def __init__(self, sock: socket.socket, answer: Answer) -> None:
+    def __init__(self, sock: socket.socket, answer: EngineAnswer) -> None:
         self._sock = sock
         self._answer = answer
         self._reading = threading.Lock()  # a file is not to be closed while another thread reads
