@@ -19,10 +19,10 @@ Write = Callable[[str, str], Path]
         (["a.y"], "bash", ["file:a.y"]),
         (["s"], "bash", ["serve", "schema", "small.yaml"]),  # no file that is no scenario
         (["small.yaml", "sm"], "bash", ["file:sm"]),
-        (["small.yaml", "--backend", "ng"], "bash", ["nginx"]),
+        (["small.yaml", "--backend", "ngi"], "bash", ["nginx"]),
         (["conformance", "--tool", "cu"], "bash", ["curl"]),
         (["try", "https://localhost/", "--tool", "cu"], "bash", ["curl"]),
-        (["rehearse", "small.yaml", "--backend", "ng"], "bash", ["nginx"]),
+        (["rehearse", "small.yaml", "--backend", "ngi"], "bash", ["nginx"]),
         (["rehearse", "small.yaml", "--tool", "cu"], "bash", ["curl"]),
         (["implementation", "show", "ha"], "bash", ["haproxy"]),
         (["implementation", "check", "haproxy", "gn"], "bash", ["gnutls"]),
