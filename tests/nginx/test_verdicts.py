@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import ssl
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from mtls_runner.deadlines import Deadline
 from mtls_runner.model.endpoint import ClientSpec, Request, ServerSpec, TlsVersion
-from mtls_runner.model.observation import Alert, ClientView, Direction, Outcome, Phase, Reason
+from mtls_runner.model.observation import Alert, Direction, Outcome, Phase, Reason
 from mtls_runner.servers.nginx.running import RunningNginx
-from mtls_runner.tls.classify import Facts, classify
 from tests.named import tool
 
 from .conftest import Lab, MakeServer
@@ -57,50 +52,6 @@ def test_a_name_that_nginx_spells_differently_is_told_as_the_lab_tells_it(
     seen = lab.probe(running, spec, client("email"))
     assert seen.server is not None
     assert seen.server.client_subject == "emailAddress=a@b.test,CN=good"
-
-
-@pytest.mark.parametrize(
-    ("certificate", "found"),
-    [
-        ("twin_leaf", (Outcome.SERVER_REFUSED, Reason.BAD_SIGNATURE)),
-        ("foreign", (Outcome.NO_CONNECTION, Reason.CLOSED)),
-    ],
-)
-def test_a_signature_that_nginx_minds_before_it_has_the_rest_of_the_flight(
-    certificate: str, found: tuple[Outcome, Reason], lab: Lab, running: RunningNginx, spec: ServerSpec
-) -> None:
-    """It goes on with certificates that are not good; what OpenSSL has left in its queue of errors ends the handshake all the
-    same where it has to wait for more, as of Java, which writes each message by itself.
-    """
-    own, begun = lab.store.presented(certificate, client(certificate).chain), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    begun.check_hostname, begun.verify_mode = False, ssl.CERT_NONE
-    begun.maximum_version = ssl.TLSVersion.TLSv1_2
-    begun.load_cert_chain(own.certificate, own.key)
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls = begun.wrap_bio(incoming, outgoing)
-    with running.watch() as watch, socket.create_connection((running.address.host, running.address.port), 5) as sock:
-        port = sock.getsockname()[1]
-        with pytest.raises(ssl.SSLWantReadError):
-            tls.do_handshake()
-        sock.sendall(outgoing.read())
-        while not outgoing.pending:
-            incoming.write(sock.recv(1 << 14))
-            with contextlib.suppress(ssl.SSLWantReadError):
-                tls.do_handshake()
-        flight = outgoing.read()
-        end = 5 + int.from_bytes(flight[3:5], "big")
-        sock.sendall(flight[:end])
-        if certificate == "foreign":  # nothing is minded: it waits
-            sock.settimeout(0.3)
-            with pytest.raises(TimeoutError):
-                sock.recv(1)
-            sock.shutdown(socket.SHUT_WR)
-            sock.settimeout(5)
-        assert sock.recv(1) == b""
-        seen = ClientView("raw", "1", Phase.HANDSHAKE, error_symbol="EOF", local_port=port)
-        server = watch.view(seen, Deadline.after(10))
-    judgement = classify(Facts(spec, client(certificate), seen, server))
-    assert (judgement.outcome, judgement.reason) == found, server
 
 
 def test_a_client_that_refuses_is_seen_by_its_alert(lab: Lab, running: RunningNginx, spec: ServerSpec) -> None:

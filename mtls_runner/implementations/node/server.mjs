@@ -64,8 +64,10 @@ if (told.client_auth === 'optional_no_ca') {
 }
 server.on('tlsClientError', (error, socket) => {
   const port = socket.remotePort ?? ports.get(socket._parent ?? socket);
+  // A bad signature, which OpenSSL has left in its queue of errors: it ends the handshake where the client's flight comes in parts.
+  const held = error.code === 'ERR_SSL_EVP_LIB' ? socket._handle?.verifyError()?.code : undefined;
   console.log(
-    `refused port=${port} authorizationError=${socket.authorizationError ?? ''} code=${error.code} ${error.message.trim()}`,
+    `refused port=${port} authorizationError=${socket.authorizationError ?? held ?? ''} code=${error.code} ${error.message.trim()}`,
   );
 });
 process.on('SIGHUP', () => {

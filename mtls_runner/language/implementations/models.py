@@ -171,8 +171,8 @@ class ClientModel(Strict):
     )
     facts: Many[Fact] = about(
         "Regular expressions, searched for in all that it wrote; named groups say what it saw: status, header_name and "
-        "header_value, body (base64), local_port, peer (base64 of DER), tls, cipher, alpn, asked, sent. A client that connects "
-        "once more tells local_port again, and what stands before is not of that connection.",
+        "header_value, body (base64), local_port, peer (base64 of DER), tls, cipher, alpn, agreed, asked, sent. A client that "
+        "connects once more tells local_port again, and what stands before is not of that connection.",
         "^status (?P<status>\\d{3})$",
     )
     refused: Many[PatternModel] = about("Lines of its own about refusals, before the dialect's.", [])
