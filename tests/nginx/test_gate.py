@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -105,6 +107,27 @@ def test_who_comes_while_one_is_begun_begins_no_second_one(
         served = backend.serve(server, store, Deadline.after(60))
         with served, backend.beginning(server, tmp_path, Deadline.after(60)):
             assert [found["Id"] for found in containers(backend)] == [begun["Id"]]
+    assert containers(backend) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nobody_takes_one_that_is_still_being_begun(
+    backend: NginxBackend, lab: Lab, server: ServerSpec, store: Store, tmp_path: Path
+) -> None:
+    """Cases beside each other whose server is each one's own."""
+    client = ClientSpec(tool("python"), certificate="good", trust=("ca",))
+
+    together = Barrier(4)
+
+    def case(_: int) -> Outcome:
+        together.wait(60)
+        with backend.beginning(server, tmp_path, Deadline.after(20)):
+            served = backend.serve(server, store, Deadline.after(20))
+            with served as running:
+                return lab.probe(running, server, client).judgement.outcome
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(case, range(12))) == [Outcome.ACCEPTED] * 12
     assert containers(backend) == []
     assert list(tmp_path.iterdir()) == []
 

@@ -115,8 +115,12 @@ class NginxBackend(ServerBackend):
         try:
             spec, image = self._plain(members)
             if image.runs_as_root:
-                mine.append(taken(spec) or WaitingContainer(self._connected(), spec, directory, deadline))
-                mine[0].start()
+                with contextlib.ExitStack() as stack:
+                    waiting = taken(spec) or WaitingContainer(self._connected(), spec, directory, deadline)
+                    stack.callback(waiting.close)
+                    waiting.start()
+                    stack.pop_all()
+                mine.append(waiting)  # from here on another case's thread may take it
             yield
         finally:
             with self._beginning:
