@@ -19,11 +19,7 @@ __all__ = ["declaration", "declaration_file", "nameable", "of_this_tree"]
 
 
 def nameable() -> Registry:
-    """All of them. Who names one of the tree's has it run: that is consent enough.
-
-    Raises:
-        UsageError: a declaration of the tree takes a name that is taken.
-    """
+    """All of them. Who names one of the tree's has it run: that is consent enough."""
     return _known(_here())
 
 

@@ -136,18 +136,12 @@ def known_to(start: Path, *, consent: bool) -> Registry:
         start: the scenario file.
         consent: commands that the tree brings may run.
 
-    Raises:
-        UsageError: a declaration of the tree takes a name that is taken.
+    A declaration of the tree whose name is taken is told to whoever names it: a new version of mtls-run may bring one of that name.
     """
     known = registry(consent=consent)
     tree = of_tree(start)
     if not tree:
         return known
-    for name, path in tree.items():
-        if name in known.backends or name in known.clients:
-            raise UsageError(
-                f"{path}: the name {name!r} is taken, by one that comes with mtls-run or was installed; call it otherwise"
-            )
     from mtls_runner.registry.additions import CONNECTS, SERVES, has_section
 
     read: dict[str, Implementation] = {}
@@ -155,6 +149,10 @@ def known_to(start: Path, *, consent: bool) -> Registry:
     def declaration(name: str) -> "Implementation":
         from mtls_runner.language.implementations.reading import read_implementation
 
+        if name in known.backends or name in known.clients:
+            raise UsageError(
+                f"{tree[name]}: the name {name!r} is taken, by one that comes with mtls-run or was installed; call it otherwise"
+            )
         if name not in read:
             read[name] = read_implementation(tree[name])
         return read[name]

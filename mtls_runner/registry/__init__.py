@@ -144,19 +144,15 @@ class Table(Mapping[str, T], Generic[T]):
         return self[name]
 
     def extended(self, loaders: Mapping[str, Callable[[], T]]) -> Table[T]:
-        """A table with more declared names, for one scenario's tree; what is loaded already is loaded for both.
-
-        Raises:
-            UsageError: a name is taken.
+        """A table with more declared names, for one scenario's tree; what is loaded already is loaded for both. What loads one whose
+        name is taken is asked instead of what has it, and has to say so.
         """
-        for name in loaders:
-            if name in self._loaders:
-                raise UsageError(f"there is a {self._noun} '{name}' already, which no other can take the place of")
-        own = [name for name in self._loaders if name not in self.declared]
-        files = [name for name in self._loaders if name in self.declared]
+        kept = [name for name in self._loaders if name not in loaders]
+        own = [name for name in kept if name not in self.declared]
+        files = [name for name in kept if name in self.declared]
         declared = {**{name: self._loader(name) for name in files}, **loaders}
         made = Table(self._noun, {name: self._loader(name) for name in own}, lambda: ({}, declared))
-        made._loaded.update(self._loaded)
+        made._loaded.update({name: traits for name, traits in self._loaded.items() if name not in loaders})
         return made
 
     def _loader(self, name: str) -> Callable[[], T]:

@@ -118,8 +118,13 @@ def test_a_home_that_nobody_can_write_to_is_none_that_is_needed(
 
 
 def test_a_shipped_name_can_not_be_taken(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="'curl' is taken"):
-        load(_tree(tmp_path, name="curl"))
+    """Which is told to who uses it; the tree's other scenarios run, as they did before that name was shipped."""
+    path = _tree(tmp_path, name="haproxy")
+    with pytest.raises(UsageError, match=r"implementations/haproxy/implementation.yaml: the name 'haproxy' is taken"):
+        load(path)
+    other = path.with_name("other.yaml")
+    other.write_text(path.read_text().replace("backend: haproxy", "backend: python"))
+    assert _verdicts(other, Overrides()) == [(Status.PASS, "")] * 2
 
 
 def test_what_it_does_not_honour_is_skipped(tmp_path: Path) -> None:
