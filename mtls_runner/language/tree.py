@@ -136,7 +136,8 @@ def known_to(start: Path, *, consent: bool) -> Registry:
         start: the scenario file.
         consent: commands that the tree brings may run.
 
-    A declaration of the tree whose name is taken is told to whoever names it: a new version of mtls-run may bring one of that name.
+    A declaration of the tree whose name is taken is told to whoever names it: a new version of mtls-run may bring one of that
+    name, and the tree's other scenarios have nothing to do with it.
     """
     known = registry(consent=consent)
     tree = of_tree(start)

@@ -144,8 +144,9 @@ class Table(Mapping[str, T], Generic[T]):
         return self[name]
 
     def extended(self, loaders: Mapping[str, Callable[[], T]]) -> Table[T]:
-        """A table with more declared names, for one scenario's tree; what is loaded already is loaded for both. What loads one whose
-        name is taken is asked instead of what has it, and has to say so.
+        """A table with more declared names, for one scenario's tree; what is loaded already is loaded for both.
+
+        Where a name is taken, the new loader is asked, and has to say so.
         """
         kept = [name for name in self._loaders if name not in loaders]
         own = [name for name in kept if name not in self.declared]
