@@ -119,7 +119,7 @@ def test_nobody_takes_one_that_is_still_being_begun(
 
     together = Barrier(4)
 
-    def case(_: int) -> Outcome:
+    def case(_: int) -> Outcome | None:
         together.wait(60)
         with backend.beginning(server, tmp_path, Deadline.after(20)):
             served = backend.serve(server, store, Deadline.after(20))
