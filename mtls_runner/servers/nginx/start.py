@@ -62,8 +62,7 @@ def wait_until_ready(nginx: NginxInstance, prepared: Prepared, port: int, deadli
                 continue
         if nginx.log.ended or nginx.address is None:
             raise start_failure(nginx.log.tail(), prepared, nginx.exit_code())
-        first = PROXY_PROTOCOL if port in prepared.proxy_ports else b""
-        if knock(nginx.address, deadline.within(2), first) is not Answer.NOTHING:
+        if _answers(nginx.address, prepared, port, deadline):
             if not heard and workers_of(nginx):
                 _hear_out(nginx.log, told, deadline.within(_LATE))
             return Ready(nginx.address, tuple(warned))
@@ -71,11 +70,7 @@ def wait_until_ready(nginx: NginxInstance, prepared: Prepared, port: int, deadli
         workers = workers or bool(workers_of(nginx))
         unanswered += workers and line is None  # as many pauses, however many lines came
         if unanswered >= _GIVE_UP_AFTER:
-            raise ServerUnusable(
-                f"nginx runs, but nothing listens on port {port}{_listens(prepared)}",
-                reason=Reason.BAD_CONFIG,
-                log=nginx.log.tail(),
-            )
+            raise _nothing_listens(port, prepared, nginx.log)
 
 
 def check_listens(address: Address, prepared: Prepared, port: int, log: LogStream, deadline: Deadline) -> None:
@@ -84,13 +79,13 @@ def check_listens(address: Address, prepared: Prepared, port: int, log: LogStrea
     Raises:
         ServerUnusable: nothing listens there.
     """
+    if not _answers(address, prepared, port, deadline):
+        raise _nothing_listens(port, prepared, log)
+
+
+def _answers(address: Address, prepared: Prepared, port: int, deadline: Deadline) -> bool:
     first = PROXY_PROTOCOL if port in prepared.proxy_ports else b""
-    if knock(address, deadline.within(2), first) is Answer.NOTHING:
-        raise ServerUnusable(
-            f"nginx runs, but nothing listens on port {port}{_listens(prepared)}",
-            reason=Reason.BAD_CONFIG,
-            log=log.tail(),
-        )
+    return knock(address, deadline.within(2), first) is not Answer.NOTHING
 
 
 def _hear_out(log: LogStream, last: Callable[[str], bool], deadline: Deadline) -> None:
@@ -99,5 +94,7 @@ def _hear_out(log: LogStream, last: Callable[[str], bool], deadline: Deadline) -
         pass
 
 
-def _listens(prepared: Prepared) -> str:
-    return f"; the configuration has listen {', '.join(prepared.listens)}" if prepared.listens else ""
+def _nothing_listens(port: int, prepared: Prepared, log: LogStream) -> ServerUnusable:
+    listens = f"; the configuration has listen {', '.join(prepared.listens)}" if prepared.listens else ""
+    said = f"nginx runs, but nothing listens on port {port}{listens}"
+    return ServerUnusable(said, reason=Reason.BAD_CONFIG, log=log.tail())
