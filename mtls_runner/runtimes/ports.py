@@ -1,7 +1,8 @@
 """TCP ports of loopback for programs that bind by themselves.
 
 A port that the kernel hands out to clients (its ephemeral range) could be taken between choosing and binding; so ports come
-from outside that range. Each is locked (``flock``) for as long as it is used, so that runs of one user never choose the same.
+from outside that range. Each has a file that is locked (``flock``) for as long as it is used, so that runs of one user never
+choose the same.
 Somebody else may still come first: then the program says so, and the next port is tried.
 """
 
@@ -54,22 +55,31 @@ def reserved_port(locks: Path, host: str = "127.0.0.1", *, connects: bool = Fals
     candidates = _candidates()
     for _ in range(_TRIES):
         port = random.choice(candidates)  # noqa: S311 - to spread, not to hide
-        descriptor = os.open(locks / str(port), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            if _locked(descriptor) and _free(host, port, reuse=not connects):
+        with _locked(locks / str(port)) as locked:
+            if locked and _free(host, port, reuse=not connects):
                 yield port
                 return
-        finally:
-            os.close(descriptor)
     raise LabError("no TCP port is free on loopback outside the range that the kernel hands out to clients")
 
 
-def _locked(descriptor: int) -> bool:
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[bool]:
+    """Whether this block has the lock, whose file is gone afterwards."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Whoever had it may have removed the file in between, and somebody else have made and locked another one.
+            ours = os.path.samestat(path.stat(), os.fstat(descriptor))
+        except OSError:
+            ours = False
+        try:
+            yield ours
+        finally:
+            if ours:
+                path.unlink(missing_ok=True)  # before the lock is released
+    finally:
+        os.close(descriptor)
 
 
 def _free(host: str, port: int, *, reuse: bool) -> bool:

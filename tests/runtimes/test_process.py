@@ -162,6 +162,8 @@ except ports.LabError as error:
 
         assert "no TCP port is free" in asked(tmp_path)
         assert "no TCP port is free" in asked(tmp_path / "other")  # somebody listens there
+        assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [str(port)]
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
     assert asked(tmp_path) == asked(tmp_path, "connects") == "free\n"
     with socket.create_server(("127.0.0.1", port)) as server, socket.create_connection(server.getsockname()) as client:
         server.accept()[0].close()  # who closes first is the one in TIME_WAIT
