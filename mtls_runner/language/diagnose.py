@@ -177,6 +177,9 @@ class _Mistake:
         message = f"there is no key '{quoted}' here"
         if "subject" in names and _ATTRIBUTE.match(key):
             return Diagnostic(message, self._span, 'quotes around a name with commas: subject: "CN=…,O=…"')
+        first, blank, _ = key.partition(" ")
+        if blank and first in names:
+            return Diagnostic(message, self._span, f"{first}: …, with a colon")
         belongs = self._belongs(owner, key)
         if belongs:
             return Diagnostic(message, self._span, belongs)

@@ -18,6 +18,17 @@ def test_an_unknown_key(shown: Shown) -> None:
     )
 
 
+def test_a_key_without_its_colon(shown: Shown) -> None:
+    text = MINIMAL.replace("  client: {usage: client}", "  client: {usage client, days: 9}")
+    assert shown(text) == (
+        "scenario.yaml:4:12: error: there is no key 'usage client' here\n"
+        " 4 |   client: {usage client, days: 9}\n"
+        "   |            ^^^^^^^^^^^^\n"
+        "   = expected: usage: …, with a colon\n"
+    )
+    assert "with a colon" not in shown(text.replace("usage client", "usgae client"))
+
+
 def test_an_unknown_word(shown: Shown) -> None:
     assert shown(MINIMAL.replace("{certificate: server}", "{client_auth: requierd}")) == (
         "scenario.yaml:5:23: error: this is not a mode of client_auth\n"
