@@ -1,10 +1,16 @@
 #!/usr/bin/env python3
-# ruff: noqa: A002, ARG002, D101, D102, T201 - as people write them
+# ruff: noqa: A002, ARG002, D101, D102, D103 - as people write them
 """An application that ends TLS itself: an address, its certificate and key, and whom it trusts. It greets who came by name."""
 
 import http.server
 import ssl
 import sys
+
+
+def log(client_address, text) -> None:
+    # In one piece: print() writes the end of the line by itself, and another thread's line may come between.
+    sys.stdout.write(f"[{client_address[1]}] {text}\n")
+    sys.stdout.flush()
 
 
 class Greeter(http.server.BaseHTTPRequestHandler):
@@ -17,7 +23,7 @@ class Greeter(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *arguments: object) -> None:
-        print(f"[{self.client_address[1]}] {format % arguments}", flush=True)
+        log(self.client_address, format % arguments)
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -28,7 +34,7 @@ class Server(http.server.ThreadingHTTPServer):
             super().finish_request(connection, client_address)
 
     def handle_error(self, request, client_address) -> None:
-        print(f"[{client_address[1]}] {sys.exc_info()[1]}", flush=True)
+        log(client_address, sys.exc_info()[1])
 
 
 address, certificate, key, trust = sys.argv[1:]

@@ -320,7 +320,7 @@ class Server(http.server.ThreadingHTTPServer):
         return context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False), peer
 
     def handle_error(self, request, peer):
-        print(f"{peer[1]} failed: {sys.exc_info()[1]}", flush=True)
+        print(f"{peer[1]} failed: {sys.exc_info()[1]}\\n", end="", flush=True)
 
 Server((host, int(port)), Handler).serve_forever()
 '''
