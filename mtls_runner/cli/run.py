@@ -317,7 +317,7 @@ def _way_out(plans: Sequence[Plan], choice: Choice) -> str:
 
 def _waits_for_consent(case: Case) -> bool:
     ends = (case.server.backend, case.client.tool if case.client is not None else None)
-    return any(end is not None and "--allow-commands" in (end.missing() or "") for end in ends)
+    return any(end is not None and end.waits_for_consent for end in ends)
 
 
 def _another_backend(plans: Sequence[Plan]) -> str:

@@ -158,18 +158,18 @@ def compare(expectation: Expectation, observation: Observation, versions: Versio
             observed = _UNOBSERVED if value is None else _show(value) + cut + predicted
         except DeadlineExceeded as error:
             observed = str(error)
-        wanted = _wanted(check)
-        mismatches.append(_masked(Mismatch(check.path, wanted, observed, check.span), value))
+        found = Mismatch(check.path, _wanted(check), observed, check.span, seen=value is not None)
+        mismatches.append(_masked(found))
     return Comparison(tuple(mismatches), undetermined if not mismatches else None)
 
 
-def _masked(mismatch: Mismatch, value: Observed) -> Mismatch:
+def _masked(mismatch: Mismatch) -> Mismatch:
     """The mismatch without the values of ``Set-Cookie``, ``Authorization`` and the like."""
     from mtls_runner.snippet import MASK, is_secret
 
     if not is_secret(mismatch.path.partition(".")[2]):
         return mismatch
-    return replace(mismatch, expected=MASK, observed=mismatch.observed if value is None else f"another value ({MASK})")
+    return replace(mismatch, expected=MASK, observed=f"another value ({MASK})" if mismatch.seen else mismatch.observed)
 
 
 def _reason(check: Check, observation: Observation) -> Mismatch | Undetermined | None:
@@ -179,7 +179,8 @@ def _reason(check: Check, observation: Observation) -> Mismatch | Undetermined |
     if not allowed:
         if observation.determined and None in wanted:
             return None
-        return Mismatch(check.path, _wanted(check), "none" if observation.determined else _UNTOLD, check.span)
+        determined = observation.determined
+        return Mismatch(check.path, _wanted(check), "none" if determined else _UNTOLD, check.span, seen=not determined)
     common = tuple(reason for reason in allowed if reason in wanted)
     if not common:
         one = str(allowed[0]) if len(allowed) == 1 else f"one of {listed(allowed)}"

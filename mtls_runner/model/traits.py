@@ -126,6 +126,7 @@ class _EndTraits(_Traits, frozen=True, eq=False, kw_only=True):
             intermediates (OpenSSL's ``ssl_add_cert_chain``).
         runtimes: how it can be run, what it does unless told otherwise first; none where the lab does not run it.
         missing: what has to be installed before it can be used, as the sentence that a skipped case shows; ``None``: nothing.
+        waits_for_consent: it is a command that a scenario's tree brings, and nobody has let such commands run.
         in_catalogue: ``conformance`` runs it unless it is told what to run.
         unknown_words: what its program prints is not known beforehand; it may be whatever it was given.
         clock: why the clock of its program can't be moved, as a clause, of a container's (true) or a process's; ``None``: it can.
@@ -135,6 +136,7 @@ class _EndTraits(_Traits, frozen=True, eq=False, kw_only=True):
     completes_chains: bool = False
     runtimes: tuple[Runtime, ...] = ()
     missing: Callable[[], str | None] = _nothing
+    waits_for_consent: bool = False
     in_catalogue: bool = True
     unknown_words: bool = False
     clock: Callable[[bool], str | None] = _own_clock

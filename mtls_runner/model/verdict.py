@@ -48,9 +48,14 @@ WRONG = (Status.FAIL, Status.ERROR)
 
 
 class Mismatch(Struct, frozen=True):
-    """One check that failed, as texts for people; ``observed`` is ``not observed`` where nothing was.
+    """One check that failed, as texts for people.
 
-    ``step`` is the number, from 1, of the step that it is about, where its case has several.
+    Args:
+        path: what was looked at.
+        expected, observed: what was written, and what was seen; ``not observed`` where nothing was.
+        span: where it was written.
+        step: the number, from 1, of the step that it is about, where its case has several.
+        seen: there was something to compare; where there was not, that may only follow from another outcome.
     """
 
     path: str
@@ -58,6 +63,7 @@ class Mismatch(Struct, frozen=True):
     observed: str
     span: Span
     step: int | None = None
+    seen: bool = True
 
     @property
     def told(self) -> str:

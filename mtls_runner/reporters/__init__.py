@@ -172,7 +172,7 @@ def told_mismatches(verdict: Verdict) -> Sequence[Mismatch]:
     found = verdict.mismatches
     if not any(one.path == "outcome" for one in found):
         return found
-    return [one for one in found if one.observed != "not observed" and (one.path, one.observed) != ("reason", "none")]
+    return [one for one in found if one.seen]
 
 
 def headline(verdict: Verdict) -> str:

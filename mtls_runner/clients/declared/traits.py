@@ -23,8 +23,10 @@ def traits(implementation: Implementation, *, consent: bool = False) -> ClientTr
 
         return DeclaredToolClient(implementation, declared)
 
+    waits_for_consent = not implementation.shipped and not consent
+
     def missing() -> str | None:
-        if not implementation.shipped and not consent:
+        if waits_for_consent:
             return NO_CONSENT.format(what=f"{implementation.title} runs a command that the scenario's tree brings")
         return missing_program(implementation)
 
@@ -37,5 +39,6 @@ def traits(implementation: Implementation, *, consent: bool = False) -> ClientTr
         runtimes=(Runtime.PROCESS,),
         unknown_words=not implementation.comes_with_lab,
         missing=missing,
+        waits_for_consent=waits_for_consent,
         clock=lambda container: clock(implementation, declared.faketime, container),
     )

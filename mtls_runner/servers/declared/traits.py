@@ -23,8 +23,10 @@ def traits(implementation: Implementation, *, consent: bool = False) -> BackendT
 
         return DeclaredBackend(implementation, declared, consent=consent)
 
+    waits_for_consent = not implementation.shipped and not consent
+
     def missing() -> str | None:
-        if not implementation.shipped and not consent:
+        if waits_for_consent:
             return NO_CONSENT.format(what=f"{implementation.title} runs a command that the scenario's tree brings")
         # In a container it needs no program of this machine's; as a process, its backend says what is missing.
         return None if declared.container is not None else missing_program(implementation)
@@ -44,6 +46,7 @@ def traits(implementation: Implementation, *, consent: bool = False) -> BackendT
         directives=declared.directives,
         opens_keys=declared.honours.opens_keys,
         missing=missing,
+        waits_for_consent=waits_for_consent,
         unknown_words=not implementation.comes_with_lab,
         clock=lambda container: clock(implementation, declared.faketime, container),
     )
