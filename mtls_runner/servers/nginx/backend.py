@@ -46,12 +46,11 @@ class NginxBackend(ServerBackend):
     """Runs nginx, in a container or as a process.
 
     Args:
-        progress: called while an image is pulled, with what is being done, bytes done and bytes in total.
         consent: an own configuration, which can have nginx do anything, may be a process too; otherwise it is in a container.
     """
 
-    def __init__(self, progress: Callable[[str, int, int], None] | None = None, *, consent: bool = False) -> None:
-        self._progress = progress
+    def __init__(self, *, consent: bool = False) -> None:
+        self._progress: Callable[[str, int, int], None] | None = None
         self._consent = consent
         self._connecting = threading.Lock()
         self._beginning = threading.Lock()
@@ -154,7 +153,8 @@ class NginxBackend(ServerBackend):
             return
         group = self._groups.get(server)
         if group is not None:
-            with group.serve(server, lambda members: self._serve_together(members, material, deadline)) as running:
+            together = self._serve_listens if server.option("config") else self._serve_together
+            with group.serve(server, lambda members: together(members, material, deadline)) as running:
                 if running is not None:
                     yield running
                     return
@@ -165,34 +165,63 @@ class NginxBackend(ServerBackend):
     def _serve_together(
         self, servers: Sequence[ServerSpec], material: Material, deadline: Deadline
     ) -> Iterator[list[RunningNginx]]:
-        from mtls_runner.servers.nginx.running import RunningNginx
-        from mtls_runner.servers.nginx.start import check_listens, wait_until_ready
+        """Servers of one generated configuration, each on a port of its own."""
+        spec, image, deadline = self._pulled(servers, deadline)
+        ports = (spec.port, *spec.more_ports)
+        prepared = prepare_generated(dict(zip(ports, servers, strict=True)), material)
+        with self._shared(servers, spec, prepared, image, material, deadline) as (first, container):
+            yield [first, *(first.beside(container.more[port]) for port in spec.more_ports)]
 
-        seconds = deadline.remaining()
-        spec, image = self._plain(servers)
-        deadline = Deadline.after(seconds)
-        if servers[0].option("config"):
-            ports = tuple(map(port_inside, servers))
-            others = tuple(port for port in dict.fromkeys(ports) if port != spec.port)
-            spec = replace(spec, more_ports=others, capabilities=_IMAGES_CAPABILITIES)
-            prepared = prepare(servers[0], material, image)
-        else:
-            ports = (spec.port, *spec.more_ports)
-            prepared = prepare_generated(dict(zip(ports, servers, strict=True)), material)
+    @contextlib.contextmanager
+    def _serve_listens(
+        self, servers: Sequence[ServerSpec], material: Material, deadline: Deadline
+    ) -> Iterator[list[RunningNginx]]:
+        """Several ``listen``s of one configuration of the author's; two servers may name the same one."""
+        from mtls_runner.servers.nginx.start import check_listens
+
+        spec, image, deadline = self._pulled(servers, deadline)
+        ports = tuple(map(port_inside, servers))
+        others = tuple(port for port in dict.fromkeys(ports) if port != spec.port)
+        spec = replace(spec, more_ports=others, capabilities=_IMAGES_CAPABILITIES)
+        prepared = prepare(servers[0], material, image)
+        with self._shared(servers, spec, prepared, image, material, deadline) as (first, container):
+            at = {spec.port: first.address, **container.more}
+            for port in others:
+                check_listens(at[port], prepared, port, container.log, deadline)
+            yield [first, *(first.beside(at[port], proxied=port in prepared.proxy_ports) for port in ports[1:])]
+
+    @contextlib.contextmanager
+    def _shared(
+        self,
+        servers: Sequence[ServerSpec],
+        spec: ContainerSpec,
+        prepared: Prepared,
+        image: Image,
+        material: Material,
+        deadline: Deadline,
+    ) -> Iterator[tuple[RunningNginx, Container | GatedContainer]]:
+        """The first of these servers, ready, and the container that all are in."""
+        from mtls_runner.servers.nginx.running import RunningNginx
+        from mtls_runner.servers.nginx.start import wait_until_ready
+
         prepared.keep(material.directory / "nginx" / "+".join(server.id for server in servers))
         with self._container(tuple(servers), spec, prepared, image, deadline) as container:
             ready = wait_until_ready(container, prepared, spec.port, deadline)
-            first = RunningNginx(
-                ready.address,
-                container.log,
-                prepared.log_is_whole,
-                warnings=ready.warnings,
-                proxied=spec.port in prepared.proxy_ports,
+            yield (
+                RunningNginx(
+                    ready.address,
+                    container.log,
+                    prepared.log_is_whole,
+                    warnings=ready.warnings,
+                    proxied=spec.port in prepared.proxy_ports,
+                ),
+                container,
             )
-            at = {spec.port: ready.address, **container.more}
-            for port in spec.more_ports if servers[0].option("config") else ():
-                check_listens(at[port], prepared, port, container.log, deadline)
-            yield [first, *(first.beside(at[port], proxied=port in prepared.proxy_ports) for port in ports[1:])]
+
+    def _pulled(self, servers: Sequence[ServerSpec], deadline: Deadline) -> tuple[ContainerSpec, Image, Deadline]:
+        """As :meth:`_plain`, and the deadline without the time that this takes: an image may be pulled."""
+        seconds = deadline.remaining()
+        return *self._plain(servers), Deadline.after(seconds)
 
     def _plain(self, servers: Sequence[ServerSpec]) -> tuple[ContainerSpec, Image]:
         """The container for generated configurations, without their files, and its image."""
@@ -242,9 +271,7 @@ class NginxBackend(ServerBackend):
         from mtls_runner.servers.nginx.start import wait_until_ready
         from mtls_runner.servers.nginx.write.relays import RESPONDERS_AT, UPSTREAM_AT, relay_hosts
 
-        seconds = deadline.remaining()
-        spec, image = self._plain([server])
-        deadline = Deadline.after(seconds)
+        spec, image, deadline = self._pulled([server], deadline)
         with contextlib.ExitStack() as stack:
             reached = stack.enter_context(reach(self._connected(), server))
             server = reached.server
