@@ -28,7 +28,7 @@ from mtls_runner.private_files import claim
 from mtls_runner.reporters import Page, Style, is_terminal, one_line, steady_page
 from mtls_runner.reporters.transcript import server_lines
 from mtls_runner.reporters.visit import visit
-from mtls_runner.runtimes.relay import Relay
+from mtls_runner.runtimes.listening import Relay
 
 __all__ = ["serve"]
 

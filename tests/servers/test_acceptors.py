@@ -12,10 +12,10 @@ import pytest
 
 from mtls_runner.errors import LabError
 from mtls_runner.model.endpoint import ServerSpec
-from mtls_runner.runtimes.relay import Relay
+from mtls_runner.runtimes.listening import Relay
 from mtls_runner.servers.python import connections
 from mtls_runner.servers.python.connections import Acceptors
-from mtls_runner.servers.stubs.upstream import application
+from mtls_runner.servers.stubs.upstream import LoopbackStub
 from tests.named import backend
 
 _SECONDS = 20.0
@@ -169,7 +169,7 @@ def test_a_client_waits_until_a_file_descriptor_is_free() -> None:
 
 def test_so_does_one_of_a_relay_and_of_what_stands_in_for_an_application() -> None:
     with (
-        application(ServerSpec("app", backend("python"), None, None)) as app,
+        LoopbackStub(ServerSpec("app", backend("python"), None, None)) as app,
         Relay("127.0.0.1", 0, app.address) as relay,
     ):
         for address in (app.address, relay.address):

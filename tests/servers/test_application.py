@@ -7,7 +7,7 @@ import struct
 import time
 
 from mtls_runner.model.endpoint import ServerSpec
-from mtls_runner.servers.stubs.upstream import application
+from mtls_runner.servers.stubs.upstream import LoopbackStub
 from tests.named import backend
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER, no time: close() sends RST
@@ -15,7 +15,7 @@ _RESET = struct.pack("ii", 1, 0)  # SO_LINGER, no time: close() sends RST
 
 def test_a_request_counts_though_its_sender_resets_the_connection() -> None:
     ports: list[int] = []
-    with application(ServerSpec("app", backend("python"), None, None), ports.append) as app:
+    with LoopbackStub(ServerSpec("app", backend("python"), None, None), ports.append) as app:
         gone = []
         for _ in range(20):
             with socket.create_connection((app.address.host, app.address.port)) as sock:
@@ -34,7 +34,7 @@ def test_a_request_counts_though_its_sender_resets_the_connection() -> None:
 def test_what_is_no_whole_request_does_not_count() -> None:
     ports: list[int] = []
     with (
-        application(ServerSpec("app", backend("python"), None, None), ports.append) as app,
+        LoopbackStub(ServerSpec("app", backend("python"), None, None), ports.append) as app,
         socket.create_connection((app.address.host, app.address.port)) as sock,
     ):
         sock.sendall(b"GET /late HTTP/1.1\r\n")

@@ -17,7 +17,7 @@ import pytest
 from mtls_runner import ScenarioError, load
 from mtls_runner.cli import main
 from mtls_runner.model.endpoint import Address
-from mtls_runner.runtimes import relay
+from mtls_runner.runtimes import listening
 from mtls_runner.runtimes.ports import reserved_port
 
 from ..container_engine import IMAGE, absent, not_here
@@ -226,7 +226,7 @@ def test_a_connection_that_the_proxy_keeps_is_told_with_each_request(
 def test_nobody_else_comes_through_the_port_that_a_container_has() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(10)
-        with relay.Relay("127.0.0.1", 0, Address(*server.getsockname()), guarded=True) as port:
+        with listening.Relay("127.0.0.1", 0, Address(*server.getsockname()), guarded=True) as port:
             with socket.create_connection(("127.0.0.1", port.address.port), 10) as stranger:
                 port.admit("127.0.0.2")
                 assert stranger.recv(1) == b""
@@ -237,9 +237,9 @@ def test_nobody_else_comes_through_the_port_that_a_container_has() -> None:
 
 
 def test_who_still_waits_at_a_port_that_is_given_up_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relay, "_JOIN_SECONDS", 600.0)  # as long as a container may take
+    monkeypatch.setattr(listening, "_ADMISSION_SECONDS", 600.0)  # as long as a container may take
     with socket.create_server(("127.0.0.1", 0)) as server:
-        with relay.Relay("127.0.0.1", 0, Address(*server.getsockname()), guarded=True) as port:
+        with listening.Relay("127.0.0.1", 0, Address(*server.getsockname()), guarded=True) as port:
             before = set(threading.enumerate())
             person = socket.create_connection(("127.0.0.1", port.address.port), 60)
             while not set(threading.enumerate()) - before:  # it is accepted

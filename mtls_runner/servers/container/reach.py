@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from mtls_runner.errors import EngineError
 from mtls_runner.model.endpoint import Address, ServerSpec
 from mtls_runner.model.names import is_address
-from mtls_runner.runtimes.relay import Relay
+from mtls_runner.runtimes.listening import Relay
 from mtls_runner.servers.container.engine import Engine
 
 __all__ = ["Reach", "reach"]

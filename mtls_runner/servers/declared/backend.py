@@ -122,9 +122,9 @@ class DeclaredBackend(ServerBackend):
         with contextlib.ExitStack() as stack:
             stub = None
             if server.stubs:
-                from mtls_runner.servers.stubs.upstream import application
+                from mtls_runner.servers.stubs.upstream import LoopbackStub
 
-                stub = stack.enter_context(application(server))
+                stub = stack.enter_context(LoopbackStub(server))
                 there = tuple((name, stub.address) for name in server.stubs)
                 server = replace(server, reached=(*server.reached, *there))
             running = stack.enter_context(self._served(server, material, deadline))
@@ -291,9 +291,9 @@ class DeclaredBackend(ServerBackend):
     def _application(self, server: ServerSpec, log: ConnectionLog, stack: contextlib.ExitStack) -> Address | None:
         if self._declared.answers != "application":
             return None
-        from mtls_runner.servers.stubs.upstream import application
+        from mtls_runner.servers.stubs.upstream import LoopbackStub
 
-        return stack.enter_context(application(server, log.asked)).address
+        return stack.enter_context(LoopbackStub(server, log.asked)).address
 
     def _failure(
         self,

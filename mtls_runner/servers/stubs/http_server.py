@@ -11,46 +11,36 @@ import os
 import shutil
 import socket
 import tempfile
-import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import h11
 
 from mtls_runner.deadlines import Deadline
-from mtls_runner.errors import LabError
 from mtls_runner.model.observation import HttpRequest
+from mtls_runner.runtimes.listening import Listening
 from mtls_runner.tls.http import next_request
 from mtls_runner.tls.http_response import HttpError
 
-__all__ = ["IDLE_SECONDS", "HttpServer", "UnixHttpServer", "mountable", "unix_socket"]
+__all__ = ["IDLE_SECONDS", "HttpServer", "mountable", "unix_socket"]
 
 IDLE_SECONDS = 30.0
 """How long a request may take to come, or an answer to be read."""
-_STOP_SECONDS = 2.0
-_PATIENCE = 0.02
 
 
-class HttpServer:
-    """Answers requests, each connection in a thread of its own, until :meth:`close`.
+class HttpServer(Listening):
+    """Answers requests.
 
     Args:
-        listener: bound to where it listens.
-        name: for people.
+        listener, name: as for what listens.
         heard: called at each request, with the port that it came from; of a TCP listener.
     """
 
     def __init__(self, listener: socket.socket, name: str, heard: Callable[[int], None] | None = None) -> None:
-        self._name = name
         self._heard = heard
-        self._lock = threading.Condition()
-        self._open: set[socket.socket] = set()
-        self._threads: list[threading.Thread] = []
-        self._stopping = False
-        self._listener = listener
-        self._listener.listen(16)
-        self._add_thread(self._accept)
+        super().__init__(listener, name)
 
     @abstractmethod
     def respond(self, sock: socket.socket, connection: h11.Connection, request: HttpRequest) -> bool:
@@ -60,31 +50,10 @@ class HttpServer:
             OSError: the other end hung up.
         """
 
-    def _add_thread(self, target: Callable[..., None], *args: object) -> None:
-        thread = threading.Thread(target=target, args=args, name=f"mtls-run {self._name}", daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                sock, peer = self._listener.accept()
-            except OSError:  # no file descriptor is free: who comes waits in the kernel's queue
-                with self._lock:
-                    if self._stopping:
-                        return
-                    self._lock.wait(_PATIENCE)
-                continue
-            with self._lock:
-                if self._stopping:
-                    sock.close()
-                    return
-                self._open.add(sock)
-            self._add_thread(self._serve, sock, peer)
-
-    def _serve(self, sock: socket.socket, peer: tuple[str, int]) -> None:
+    def serve(self, sock: socket.socket, peer: Any) -> None:
+        """Answer what is asked on a connection."""
         connection = h11.Connection(h11.SERVER)
-        try:
+        with contextlib.suppress(OSError, HttpError):  # the other end hung up, or the run ends
             more = True
             while more:
                 request = next_request(sock, connection, Deadline.after(IDLE_SECONDS))
@@ -93,50 +62,15 @@ class HttpServer:
                 if self._heard is not None:
                     self._heard(peer[1])  # who has hung up can't be asked any more
                 more = self.respond(sock, connection, request)
-        except (OSError, HttpError):
-            return  # the other end hung up, or the run ends
-        finally:
-            sock.close()
-            with self._lock:
-                self._open.discard(sock)
-
-    def close(self) -> None:
-        """Stop, and wait for every thread."""
-        with self._lock:
-            self._stopping = True
-            self._lock.notify_all()
-            for sock in self._open:
-                with contextlib.suppress(OSError):
-                    sock.shutdown(socket.SHUT_RDWR)
-        with contextlib.suppress(OSError), socket.socket(self._listener.family) as waker:
-            waker.settimeout(_STOP_SECONDS)
-            waker.connect(self._listener.getsockname())  # closing a socket wakes no accept()
-        for thread in self._threads:
-            thread.join(_STOP_SECONDS)
-            if thread.is_alive():
-                raise LabError(f"a thread of the server at {self._name} does not end")
-        self._listener.close()
 
 
 def unix_socket(path: Path) -> socket.socket:
-    """Bound to that path, which a container may be given, in a directory that nobody else can enter."""
+    """Listens at that path, which a container may be given, in a directory that nobody else can enter."""
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(path))
+    listener.listen()
     path.chmod(0o666)  # a server's workers are nobody in particular
     return listener
-
-
-class UnixHttpServer(HttpServer):
-    """One on a Unix socket.
-
-    Args:
-        directory: others can enter it, but not what it lies in.
-        name: of the socket in it.
-    """
-
-    def __init__(self, directory: Path, name: str) -> None:
-        self.directory = directory
-        super().__init__(unix_socket(directory / name), name)
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ from mtls_runner.model.observation import HttpRequest
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import OcspAnswer, ResponderSpec
 from mtls_runner.servers.stubs import RESPONDER_SOCKET
-from mtls_runner.servers.stubs.http_server import UnixHttpServer, mountable
+from mtls_runner.servers.stubs.http_server import HttpServer, mountable, unix_socket
 from mtls_runner.tls.http import Reply
 
 __all__ = ["ResponderStub", "responder_stub"]
@@ -34,7 +34,7 @@ _FOREIGN = {
 _NOT_FOUND = Reply(Response(status=404))
 
 
-class ResponderStub(UnixHttpServer):
+class ResponderStub(HttpServer):
     """See :func:`responder_stub`. ``directory`` is what a container gets to see."""
 
     def __init__(self, responders: Sequence[ResponderSpec], material: Material, directory: Path) -> None:
@@ -43,7 +43,8 @@ class ResponderStub(UnixHttpServer):
         self._asked: Counter[str] = Counter()
         self._answered = 0
         self._trouble: LabError | None = None
-        super().__init__(directory, RESPONDER_SOCKET)
+        self.directory = directory
+        super().__init__(unix_socket(directory / RESPONDER_SOCKET), RESPONDER_SOCKET)
 
     @property
     def answered(self) -> int:
@@ -119,9 +120,5 @@ class ResponderStub(UnixHttpServer):
 @contextlib.contextmanager
 def responder_stub(responders: Sequence[ResponderSpec], material: Material) -> Iterator[ResponderStub]:
     """All of a server's responders."""
-    with mountable(material.directory) as directory:
-        stub = ResponderStub(responders, material, directory)
-        try:
-            yield stub
-        finally:
-            stub.close()
+    with mountable(material.directory) as directory, ResponderStub(responders, material, directory) as stub:
+        yield stub

@@ -19,7 +19,7 @@ from mtls_runner.servers.stubs import APPLICATION_SOCKET
 from mtls_runner.servers.stubs.http_server import IDLE_SECONDS, HttpServer, mountable, unix_socket
 from mtls_runner.tls.http import Reply, reply
 
-__all__ = ["ApplicationStub", "LoopbackStub", "UpstreamStub", "application", "upstream_stub"]
+__all__ = ["ApplicationStub", "LoopbackStub", "UpstreamStub", "upstream_stub"]
 
 
 class ApplicationStub(HttpServer):
@@ -57,11 +57,10 @@ class UpstreamStub(ApplicationStub):
 
 
 class LoopbackStub(ApplicationStub):
-    """See :func:`application`."""
+    """One on loopback, in the clear."""
 
     def __init__(self, server: ServerSpec, heard: Callable[[int], None] | None = None) -> None:
-        listener = socket.socket()
-        listener.bind(("127.0.0.1", 0))
+        listener = socket.create_server(("127.0.0.1", 0))
         self.address = Address(*listener.getsockname())
         super().__init__(server, listener, heard)
 
@@ -69,19 +68,5 @@ class LoopbackStub(ApplicationStub):
 @contextlib.contextmanager
 def upstream_stub(server: ServerSpec, private: Path) -> Iterator[UpstreamStub]:
     """A stub that answers with the server's responses; ``private`` is a 0700 directory."""
-    with mountable(private) as directory:
-        stub = UpstreamStub(server, directory)
-        try:
-            yield stub
-        finally:
-            stub.close()
-
-
-@contextlib.contextmanager
-def application(server: ServerSpec, heard: Callable[[int], None] | None = None) -> Iterator[LoopbackStub]:
-    """One on loopback, in the clear; ``heard`` is told the port that each request comes from."""
-    stub = LoopbackStub(server, heard)
-    try:
+    with mountable(private) as directory, UpstreamStub(server, directory) as stub:
         yield stub
-    finally:
-        stub.close()
