@@ -28,6 +28,7 @@ from mtls_runner.tls.rules import NOT_HTTP
 
 __all__ = [
     "CONNECT_FAILED",
+    "ERRNOS",
     "OUT_OF_MEMORY",
     "READ_LATE",
     "TOO_MANY_REDIRECTS",
@@ -94,14 +95,14 @@ READ_LATE = frozenset((77, 82))
 #: ``CURLINFO_SSL_VERIFYRESULT`` before curl has looked at OpenSSL's: ``!X509_V_OK`` (lib/vtls/openssl.c).
 _NOT_YET = 1
 _ERRNO = re.compile(r"errno (\d+)")
-_ERRNOS = (
+#: Of connections that fail, or end.
+ERRNOS = (
     errno.ECONNREFUSED,
     errno.ECONNRESET,
     errno.EPIPE,
     errno.EHOSTUNREACH,
     errno.ENETUNREACH,
     errno.ETIMEDOUT,
-    errno.EADDRNOTAVAIL,
 )
 
 
@@ -284,7 +285,7 @@ def _symbol(written: Written, trace: CurlTrace, *, spoken: bool) -> str:
     if numbered is not None:
         return errno.errorcode.get(int(numbered[1]), "")
     # Elsewhere curl puts strerror(3)'s text into its words; the child's locale is C.
-    texts = {os.strerror(number): errno.errorcode[number] for number in _ERRNOS}
+    texts = {os.strerror(number): errno.errorcode[number] for number in (*ERRNOS, errno.EADDRNOTAVAIL)}
     for said in (written.error, *reversed(trace.notes)):
         for text, name in texts.items():
             if text in said:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
+from mtls_runner.clients.curl.outcome import ERRNOS
 from mtls_runner.clients.curl.trace import CurlTrace
 from mtls_runner.model.endpoint import ClientSpec
 from mtls_runner.model.implementation import DeclaredClient
@@ -25,14 +26,7 @@ __all__ = ["Wrote", "client_view"]
 
 _ERRNOS = {
     text: errno.errorcode[number]
-    for number in (
-        errno.ECONNREFUSED,
-        errno.ECONNRESET,
-        errno.EPIPE,
-        errno.EHOSTUNREACH,
-        errno.ENETUNREACH,
-        errno.ETIMEDOUT,
-    )
+    for number in ERRNOS
     for text in (os.strerror(number).lower(), errno.errorcode[number].lower(), f"errno={number}")
 } | dict.fromkeys(("connection reset", "connectionreseterror", "error in the pull function"), "ECONNRESET")
 """How programs write errno values; and what Java, asyncio and GnuTLS (lib/errors.c, GNUTLS_E_PULL_ERROR) write for one."""
