@@ -35,83 +35,82 @@ _GREETINGS: Mapping[bytes, str] = {
 
 def no_connection(evidence: Evidence) -> Iterator[Cause]:
     """Nobody listens, something else than TLS does, or the connection ends without a word."""
-    seen, commands = evidence.observation, evidence.commands
-    endpoint = evidence.inputs.endpoint
-    reason = seen.reason
+    cause = _unreached(evidence) or _no_tls(evidence)
+    if cause is None:
+        yield from _wordless(evidence)
+    else:
+        yield cause
+
+
+def _unreached(evidence: Evidence) -> Cause | None:
+    endpoint, commands = evidence.inputs.endpoint, evidence.commands
+    outcome, reason = evidence.observation.outcome, evidence.observation.reason
     if reason is _R.NAME_NOT_RESOLVED:
-        yield Cause(
+        return Cause(
             Outcome.NO_CONNECTION,
             reason,
             f"The name {endpoint.host} stands for no address here.",
             "Look for a slip in it, at /etc/hosts and DNS; --resolve gives it an address for once.",
             (commands.resolves(),),
         )
-        return
-    if seen.outcome is Outcome.TIMED_OUT and seen.reason is _R.CONNECT:
-        yield Cause(
+    if outcome is Outcome.TIMED_OUT and reason is _R.CONNECT:
+        return Cause(
             Outcome.TIMED_OUT,
-            _R.CONNECT,
+            reason,
             f"{endpoint.address} does not answer at all: a firewall that drops packets, or an address that nobody has.",
             "Look at the address, the port and the firewalls between.",
             (commands.connects(),),
         )
-        return
     if reason is _R.REFUSED:
-        yield Cause(
+        return Cause(
             Outcome.NO_CONNECTION,
             reason,
             f"Nothing listens on {endpoint.address}: the server is not running, or on another port or address.",
             "Look at the server's own list of listeners (ss -ltn there), and for a slip in the port.",
             (commands.connects(),),
         )
-        return
-    outcome = seen.outcome or Outcome.NO_CONNECTION
+    return None
+
+
+def _no_tls(evidence: Evidence) -> Cause | None:
+    """Whoever is there speaks something else, by what it says to a question in plain HTTP."""
     answer = b"" if evidence.view.received_chain else _plainly(evidence)
     if any(words in answer for words in _TLS_PORT):
-        answer = b""  # it says itself that it wants TLS
+        return None  # it says itself that it wants TLS
+    port = evidence.inputs.endpoint.port
+    greeting = next((who for begin, who in _GREETINGS.items() if answer.startswith(begin)), "")
     if answer.startswith(b"HTTP/"):
         status = answer.split(b"\r\n", 1)[0].decode("latin-1")
-        yield Cause(
-            outcome,
-            _R.NOT_TLS,
-            f"Port {endpoint.port} speaks plain HTTP, without TLS ({status}).",
-            "The TLS port is another one (443, 8443, …); or take http://, or turn TLS on there (nginx: listen "
-            f"{endpoint.port} ssl).",
-            (commands.plainly(),),
-        )
-        return
-    greeting = next((who for begin, who in _GREETINGS.items() if answer.startswith(begin)), "")
-    if greeting or (answer and answer[:1] not in (b"\x15", b"\x16")):
+        said = f"Port {port} speaks plain HTTP, without TLS ({status})."
+        remedy = f"The TLS port is another one (443, 8443, …); or take http://, or turn TLS on there (nginx: listen {port} ssl)."
+    elif greeting or (answer and answer[:1] not in (b"\x15", b"\x16")):
         first = answer.split(b"\n", 1)[0][:60].decode("latin-1").strip()
-        yield Cause(
-            outcome,
-            _R.NOT_TLS,
-            f"Port {endpoint.port} is {greeting or 'of something that speaks no TLS'}: it says {first!r}.",
-            "Look for a slip in the port.",
-            (commands.plainly(),),
-        )
-        return
+        said = f"Port {port} is {greeting or 'of something that speaks no TLS'}: it says {first!r}."
+        remedy = "Look for a slip in the port."
+    else:
+        return None
+    outcome = evidence.observation.outcome or Outcome.NO_CONNECTION
+    return Cause(outcome, _R.NOT_TLS, said, remedy, (evidence.commands.plainly(),))
+
+
+def _wordless(evidence: Evidence) -> Iterator[Cause]:
+    outcome, reason = evidence.observation.outcome, evidence.observation.reason
+    handshake = (evidence.commands.handshake(),)
     if outcome is Outcome.TIMED_OUT:
         yield Cause(
             outcome,
-            seen.reason or _R.HANDSHAKE,
-            f"{endpoint.address} takes the connection and says nothing: it may wait for something before TLS (a "
-            "PROXY protocol header, another protocol), or hang.",
+            reason or _R.HANDSHAKE,
+            f"{evidence.inputs.endpoint.address} takes the connection and says nothing: it may wait for something before "
+            "TLS (a PROXY protocol header, another protocol), or hang.",
             "nginx and HAProxy wait so where a listener has proxy_protocol or accept-proxy.",
-            (commands.handshake(),),
+            handshake,
             Certainty.LIKELY,
         )
     elif reason in _CLOSED:
         yield from _closed(evidence, reason)
     elif reason is not None:
-        yield Cause(
-            outcome,
-            reason,
-            sentence(MEANINGS[reason]),
-            HINTS.get(reason, ""),
-            (commands.handshake(),),
-            Certainty.LIKELY,
-        )
+        told = sentence(MEANINGS[reason])
+        yield Cause(outcome or Outcome.NO_CONNECTION, reason, told, HINTS.get(reason, ""), handshake, Certainty.LIKELY)
 
 
 def _closed(evidence: Evidence, reason: Reason) -> Iterator[Cause]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -95,30 +96,22 @@ def export(
             raise UsageError(f"{plan.path}: nothing of it can be exported: {why}")
         forged, forged_crls = shop.reasons(), shop.forged_crls()
         steps, crl_steps = list(shop.steps(forged)), list(shop.crl_steps(forged_crls))
-        files = dict(made.files)
-        copies = [
-            *_forged(shop, store, forged, files),
-            *_forged_crls(shop, store, forged_crls, files),
-        ]
-    files |= {f"secrets/{name}": content for name, content in shop.secrets.items()}
-    files |= _brought(shop)
+        forged_files = {**_forged(shop, store, forged), **_forged_crls(shop, store, forged_crls)}
+    secrets = {f"secrets/{name}": content for name, content in shop.secrets.items()}
+    files = {**made.files, **forged_files, **secrets, **_brought(shop)}
     left_out = _by_reason(made)
     reasons = [f"{id_}: {reason}" for id_, reason in forged.items()]
     reasons += [f"CRL {id_}: {reason}" for id_, reason in forged_crls.items()]
     values = {
-        "title": f"{plan.name}, from {plan.path.name}",
-        "description": textwrap.wrap(plan.description, 114),
+        **_comments(plan, made, reasons),
         "docker": PlainServer.NGINX in made.started,
         "s_server": PlainServer.S_SERVER in made.started,
-        "serves": [line for name in sorted(made.started) for line in textwrap.wrap(_SERVES[name], 114)],
-        "not_compared": sorted(made.not_compared),
-        "reasons": [line for reason in reasons for line in textwrap.wrap(reason, 110, subsequent_indent="  ")],
         "left_out": [f"{why}: {'; '.join(names)}" for why, names in left_out],
         "image": word(min(made.images)) if made.images else "",
         "copied": sorted({name.partition("/")[0] for name in files if "/" in name} - {"forged"}),
         "openssl_ca": bool(crl_steps) or any("openssl ca" in line for step in steps for line in step.commands),
         "dates": bool(crl_steps) or any("from_now" in line for step in steps for line in step.commands),
-        "forged": copies,
+        "forged": bool(forged_files),
         "steps": steps,
         "crls": crl_steps,
         "nobody": any(NOBODY in case for server in made.servers for case in server.cases),
@@ -139,6 +132,17 @@ def export(
     return Exported(script, tuple(made.names), left_out, tuple(reasons), tuple(sorted(made.not_compared)), left)
 
 
+def _comments(plan: Plan, made: Sections, reasons: Sequence[str]) -> dict[str, object]:
+    """What the script says of itself."""
+    return {
+        "title": f"{plan.name}, from {plan.path.name}",
+        "description": textwrap.wrap(plan.description, 114),
+        "serves": [line for name in sorted(made.started) for line in textwrap.wrap(_SERVES[name], 114)],
+        "not_compared": sorted(made.not_compared),
+        "reasons": [line for reason in reasons for line in textwrap.wrap(reason, 110, subsequent_indent="  ")],
+    }
+
+
 def _alerts() -> Iterator[tuple[int, str]]:
     """What a client built on OpenSSL may hold against a server by an alert, as the shell compares it."""
     for code, name in ALERTS.items():
@@ -154,46 +158,36 @@ def _by_reason(made: Sections) -> tuple[tuple[str, tuple[str, ...]], ...]:
     return tuple((why, tuple(names)) for why, names in grouped.items())
 
 
-def _forged(shop: Workshop, store: Store, ids: Iterable[str], files: dict[str, bytes]) -> list[str]:
-    commands: list[str] = []
+def _forged(shop: Workshop, store: Store, ids: Iterable[str]) -> dict[str, bytes]:
+    pieces: dict[str, Path | None] = {}
     for id_ in ids:
         credential = store.credential(id_)
         certificate = shop.certificate(id_)
-        pieces = {certificate: credential.certificate_path, shop.key(id_): credential.key_path}
+        pieces |= {certificate: credential.certificate_path, shop.key(id_): credential.key_path}
         spec, base = shop.plan.certificates[id_], certificate.removesuffix(".crt")
         if spec.files is not None:
             pieces[f"{base}.chain.pem"] = credential.chain_path
         if is_several(spec):
             pieces[f"{base}.all.pem"] = store.bundle((id_,))
-        for target, source in pieces.items():
-            content = _content(source)
-            if content is not None:
-                files[target.replace("pki/", "forged/", 1)] = content
-    if any(name.startswith("forged/") for name in files):
-        commands.append('cp "$here"/forged/* pki/')
-    return commands
+    return _contents({target.replace("pki/", "forged/", 1): source for target, source in pieces.items()})
 
 
-def _forged_crls(shop: Workshop, store: Store, ids: Iterable[str], files: dict[str, bytes]) -> list[str]:
-    before = any(name.startswith("forged/") for name in files)
-    for id_ in ids:
-        content = _content(store.crl((id_,)))
-        if content is not None:
-            files[shop.crl((id_,)).replace("pki/", "forged/", 1)] = content
-    return [] if before or not any(name.startswith("forged/") for name in files) else ['cp "$here"/forged/* pki/']
-
-
-def _content(path: Path | None) -> bytes | None:
-    """``None``: it is missing, on purpose."""
-    try:
-        return path.read_bytes() if path is not None else None
-    except OSError:
-        return None
+def _forged_crls(shop: Workshop, store: Store, ids: Iterable[str]) -> dict[str, bytes]:
+    return _contents({shop.crl((id_,)).replace("pki/", "forged/", 1): store.crl((id_,)) for id_ in ids})
 
 
 def _brought(shop: Workshop) -> dict[str, bytes]:
-    contents = {f"files/{name}": _content(path) for name, path in shop.brought.items()}
-    return {name: content for name, content in contents.items() if content is not None}
+    return _contents({f"files/{name}": path for name, path in shop.brought.items()})
+
+
+def _contents(paths: Mapping[str, Path | None]) -> dict[str, bytes]:
+    """But for files that are missing, on purpose."""
+    found: dict[str, bytes] = {}
+    for name, path in paths.items():
+        with contextlib.suppress(OSError):
+            if path is not None:
+                found[name] = path.read_bytes()
+    return found
 
 
 def _verify_codes() -> list[tuple[str, str]]:

@@ -68,9 +68,9 @@ authorityKeyIdentifier = keyid
 END
 true > index.txt
 {% endif %}
-{% for step in forged %}
-{{ step }}
-{% endfor %}
+{% if forged %}
+cp "$here"/forged/* pki/
+{% endif %}
 {% for step in steps %}
 
 {{ step.what | comment }}
