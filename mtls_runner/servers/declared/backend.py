@@ -26,7 +26,6 @@ from mtls_runner.runtimes.installed import Installed, missing_program
 from mtls_runner.runtimes.ports import reserved_port
 from mtls_runner.runtimes.process import Program, finish, start
 from mtls_runner.runtimes.processes import beyond_loopback
-from mtls_runner.runtimes.shared_settings import has_encrypted_key
 from mtls_runner.runtimes.template import Inexpressible, render
 from mtls_runner.servers.declared.answering import Answers
 from mtls_runner.servers.declared.connection_log import ConnectionLog
@@ -316,8 +315,8 @@ class DeclaredBackend(ServerBackend):
             self._declared,
             list(dict.fromkeys(lines)),
             program.exit_code(),
-            passphrase=server.passphrase is not None,
-            encrypted=has_encrypted_key(server, material),
+            server,
+            material,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -12,11 +12,10 @@ from msgspec.structs import replace
 from mtls_runner.deadlines import Deadline
 from mtls_runner.errors import LabError
 from mtls_runner.model.endpoint import Address, ServerSpec
-from mtls_runner.model.implementation import DeclaredServer, Implementation
+from mtls_runner.model.implementation import DeclaredServer, Implementation, Reload
 from mtls_runner.model.port import Material
 from mtls_runner.runtimes.clock import check_loaded
 from mtls_runner.runtimes.directory import ProgramDirectory
-from mtls_runner.runtimes.shared_settings import has_encrypted_key
 from mtls_runner.runtimes.template import render
 from mtls_runner.servers.container.container import Container, no_program
 from mtls_runner.servers.container.engine import Engine
@@ -26,7 +25,7 @@ from mtls_runner.servers.container.spec import MEMORY, PIDS, ContainerSpec
 from mtls_runner.servers.declared.connection_log import ConnectionLog
 from mtls_runner.servers.declared.failure import start_failure
 from mtls_runner.servers.declared.own import own_files, own_port
-from mtls_runner.servers.declared.reloading import replaceable
+from mtls_runner.servers.declared.reloading import reload_of, replaceable
 from mtls_runner.servers.declared.running import RunningDeclared, Started
 from mtls_runner.servers.declared.start import wait_until_ready
 from mtls_runner.servers.declared.variables import settings, variables, write_rendered
@@ -116,26 +115,40 @@ def serve_in_container(
         if server.clock:
             check_loaded(container.log.tail())
         if address is None or first is None:
-            code, said = container.exit_code(), container.log.tail()
-            if code in _NOT_RUN:
-                raise no_program(image.reference, implementation.title, said[-1] if said else f"exit code {code}")
-            given = server.passphrase is not None
-            encrypted = has_encrypted_key(server, material)
-            raise start_failure(implementation.title, declared, said, code, passphrase=given, encrypted=encrypted)
+            raise _why_not(container, image.reference, implementation, declared, server, material)
         started = Started(implementation, declared, address, container, log, own_log=not own, first=first)
 
         def write(changed: ServerSpec, /, *, told: bool) -> None:
-            new, how = files(changed), declared.reload
-            if how is None or (own and how.signal is None):
-                container.move_in(new)
-            elif how.file is None:
-                container.replace(new)
-            elif told:
-                container.move_in([file for file in new if file.path == f"{_DIRECTORY}/{how.file}"])
-            else:
-                container.replace([file for file in new if file.path != f"{_DIRECTORY}/{how.file}"])
+            _replace(container, files(changed), reload_of(declared, server), told=told)
 
         yield replaceable(started, server, material, write), container
+
+
+def _why_not(
+    container: Container,
+    image: str,
+    implementation: Implementation,
+    declared: DeclaredServer,
+    server: ServerSpec,
+    material: Material,
+) -> LabError:
+    """Why it does not run, or does not answer."""
+    code, said = container.exit_code(), container.log.tail()
+    if code in _NOT_RUN:
+        return no_program(image, implementation.title, said[-1] if said else f"exit code {code}")
+    return start_failure(implementation.title, declared, said, code, server, material)
+
+
+def _replace(container: Container, files: Sequence[ContainerFile], how: Reload | None, *, told: bool) -> None:
+    """Lay new files over those that are there; one that the server watches comes last, once it is ``told``."""
+    if how is None:
+        container.move_in(files)
+    elif how.file is None:
+        container.replace(files)
+    elif told:
+        container.move_in([file for file in files if file.path == f"{_DIRECTORY}/{how.file}"])
+    else:
+        container.replace([file for file in files if file.path != f"{_DIRECTORY}/{how.file}"])
 
 
 def _environment(declared: DeclaredServer, known: Mapping[str, object]) -> Iterator[tuple[str, str]]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mtls_runner.errors import ServerUnusable
+from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.model.implementation import DeclaredServer
 from mtls_runner.model.observation import Reason
+from mtls_runner.model.port import Material
 from mtls_runner.runtimes.process import ended
+from mtls_runner.runtimes.shared_settings import has_encrypted_key
 from mtls_runner.tls.dialects import Told, told
 
 __all__ = ["start_failure"]
@@ -20,22 +23,22 @@ def start_failure(
     declared: DeclaredServer,
     lines: Sequence[str],
     exit_code: int | None,
-    *,
-    passphrase: bool,
-    encrypted: bool,
+    server: ServerSpec,
+    material: Material,
 ) -> ServerUnusable:
     """The error to raise, from what the program and its check wrote.
 
     Args:
         title, declared: of what can't start.
         lines, exit_code: what it wrote, and how it ended.
-        passphrase: whether it was given one.
-        encrypted: whether its key is.
+        server, material: what it was given.
     """
+    passphrase = server.passphrase is not None
+    openable = passphrase or has_encrypted_key(server, material)
     patterns = (*declared.start, *declared.log.dialect.start)
 
     def reason_of(said: Told) -> Reason | None:
-        return said.unusable(passphrase=passphrase or encrypted)
+        return said.unusable(passphrase=openable)
 
     found = [said for line in lines if (said := told(patterns, [line], lambda said: reason_of(said) is not None))]
     reasons = [(reason_of(said), said) for said in found]

@@ -8,10 +8,9 @@ from typing import Protocol
 from mtls_runner.deadlines import Deadline
 from mtls_runner.errors import LabError, ServerUnusable
 from mtls_runner.model.endpoint import ServerSpec
-from mtls_runner.model.implementation import Reload
+from mtls_runner.model.implementation import DeclaredServer, Reload
 from mtls_runner.model.observation import Reason
 from mtls_runner.model.port import Material
-from mtls_runner.runtimes.shared_settings import has_encrypted_key
 from mtls_runner.servers.declared.failure import start_failure
 from mtls_runner.servers.declared.running import VIEW_SECONDS, RunningDeclared, Started
 from mtls_runner.servers.declared.view import facts
@@ -19,7 +18,7 @@ from mtls_runner.servers.readiness import HEAD_REQUEST, Answer, Greeting, greet
 from mtls_runner.tls.dialects import compiled
 from mtls_runner.tls.messages import subject
 
-__all__ = ["ReloadableDeclared", "ReplaceableDeclared", "replaceable"]
+__all__ = ["ReloadableDeclared", "ReplaceableDeclared", "reload_of", "replaceable"]
 
 _SIGNAL_SECONDS = 1.0
 """Seconds after which a program that logs when it begins to reload has missed the signal."""
@@ -150,14 +149,8 @@ class ReloadableDeclared(ReplaceableDeclared):
         self._tell(count, deadline)
         lines = self._log.wait(None, count, answered, deadline)
         if any(failed.search(line) for line in lines):
-            failure = start_failure(
-                self._implementation.title,
-                self._declared,
-                lines,
-                None,
-                passphrase=self._server.passphrase is not None,
-                encrypted=has_encrypted_key(self._server, self._material),
-            )
+            title = self._implementation.title
+            failure = start_failure(title, self._declared, lines, None, self._server, self._material)
             failure.ended = self._gone = bool(self._reload.ends) and self._instance.log.wait_ended(deadline)
             raise failure
         if not answered(lines):
@@ -197,14 +190,19 @@ class ReloadableDeclared(ReplaceableDeclared):
         return greeting.answer is Answer.TLS, facts(self._declared, lines).get("process")
 
 
+def reload_of(declared: DeclaredServer, server: ServerSpec) -> Reload | None:
+    """How it is made to read its files again; an author's configuration names files of its own, if any, for it to watch."""
+    how = declared.reload
+    return None if how is not None and how.signal is None and server.option("config") else how
+
+
 def replaceable(started: Started, server: ServerSpec, material: Material, write: Write) -> ReplaceableDeclared:
     """What runs, able to do what it was declared to.
 
     Args:
         started, server, material, write: as for the classes.
     """
-    how = started.declared.reload
-    watches = how is not None and how.signal is None
-    if how is None or (watches and server.option("config")):  # an author's configuration names files of its own, if any
+    how = reload_of(started.declared, server)
+    if how is None:
         return ReplaceableDeclared(started, write, server, material)
     return ReloadableDeclared(started, write, server, material, how)
