@@ -226,7 +226,7 @@ class OwnExtension(Strict):
     @model_validator(mode="after")
     def _one_of(self) -> Self:
         if (self.der is None) == (self.size is None):
-            raise fail("the value of an extension is given once", "one of: der, size")
+            raise fail("an extension's value is given by `der` or by `size`", "one of the two")
         return self
 
     @property
@@ -314,7 +314,7 @@ def _identifier(value: Value) -> bool:
     given = as_bool(value)
     if given is not None:
         return given
-    raise fail("whether the extension is there", "true, or null for no such extension")
+    raise fail("only whether the extension is there is said here", "true, or null for no such extension")
 
 
 _LIST_OF = {"anyOf": [{"type": ["string", "null"]}, {"type": "array", "items": {"type": "string"}}]}

@@ -285,7 +285,8 @@ class _CaseCheck:
             if check.path in ("client_chain", "server_chain"):
                 for name in {name for value in values if isinstance(value, tuple) for name in value} - self._known:
                     close = meant(name, self._known)
-                    found = Diagnostic(f"there is no authority or leaf '{name}'", check.span, suggestion=close)
+                    expected = f"one of: {', '.join(sorted(self._known))}"
+                    found = Diagnostic(f"there is no authority or leaf '{name}'", check.span, expected, close)
                     self._context.problems.add([found])
 
     def _reason(self, outcomes: Sequence[Outcome], outcome: Check | None, checks: Sequence[Check]) -> None:

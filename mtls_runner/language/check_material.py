@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from msgspec.structs import replace
+from yaml.nodes import MappingNode
 
 from mtls_runner.language.certificate import Certificate, Key, named_by
 from mtls_runner.language.certificates import RIVALS, Certificates, Declared
@@ -106,6 +107,9 @@ class _CertificateCheck:
         key = self._model.key
         if key is not None and key.file is not None and not own:
             given = key.file
+            if isinstance(self._document.locate(self._loc("key"))[1], MappingNode):
+                self._error(self._loc("key", "file"), "'file' needs 'certificate' beside 'key'", key=True)
+                return
             self._problems.error(
                 self._document,
                 self._loc("key"),

@@ -4,7 +4,7 @@ import os
 import re
 import select
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,16 +30,26 @@ __all__ = ["Context", "Problems"]
 _PIPE_SECONDS = 5.0
 """How long somebody may take to write a passphrase into a pipe."""
 _MAX_PASSPHRASE = 4096
+_WHERE_TO_HAVE_ONE = {
+    "responder": "responders: in this file, or a URI",
+    "server": "server: or servers: in this file",
+    "authority": "ca: or authorities: in this file",
+}
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 
 class Problems:
     """Errors and warnings, each once, in the order of their places."""
 
-    def __init__(self, *, partial: bool = False) -> None:
-        """``partial``: parts of the file were left out, so that what is missing may be among them."""
+    def __init__(self, *, partial: bool = False, lost: Collection[str] = ()) -> None:
+        """
+        Args:
+            partial: parts of the file were left out, so that what is missing may be among them.
+            lost: ids that stand in those parts: what names them is right.
+        """
         self._found: dict[Diagnostic, None] = {}
         self.partial = partial
+        self.lost = lost
 
     def add(self, diagnostics: Iterable[Diagnostic]) -> None:
         """What others found."""
@@ -62,10 +72,12 @@ class Problems:
 
     def unknown(self, document: Document, loc: Loc, what: str, given: str, choices: Iterable[str]) -> None:
         """An id that names nothing."""
+        if given in self.lost:
+            return
         from mtls_runner.snippet.masking import without_secrets
 
         names = list(choices)
-        expected = f"one of: {', '.join(names)}" if names else "there is none in this file"
+        expected = f"one of: {', '.join(names)}" if names else _WHERE_TO_HAVE_ONE.get(what, "")
         self.error(document, loc, f"there is no {what} '{without_secrets(given)}'", expected, meant(given, names))
 
     def found(self, text: str, diagnostic: Diagnostic) -> None:

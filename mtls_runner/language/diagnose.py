@@ -11,6 +11,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode
 
 from mtls_runner.errors import Diagnostic, Span
 from mtls_runner.language.document import Document, Loc, Value, meant
+from mtls_runner.language.emit import Written, flow
 from mtls_runner.language.expectation import CASE_OUTCOMES, short_outcome
 from mtls_runner.language.implementations.words import CLIENT_SETTINGS, SERVER_SETTINGS
 from mtls_runner.language.scenario import Scenario
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from mtls_runner.registry import Registry
 
-__all__ = ["diagnose", "salvage"]
+__all__ = ["diagnose", "ids", "salvage"]
 
 #: More choices than these are not listed beside the one that was meant.
 _MANY = 8
@@ -45,6 +46,7 @@ _ELSEWHERE: Mapping[str, str] = {
     "common_name": "subject",
     "validity": "days",
     "ssl_verify_client": "client_auth",
+    "verify_client": "client_auth",
     "ssl_verify_depth": "verify_depth",
     "ssl_protocols": "tls",
     "protocols": "tls",
@@ -59,16 +61,23 @@ _ELSEWHERE: Mapping[str, str] = {
     "keyUsage": "key_usage",
     "nameConstraints": "name_constraints",
     "pathlen": "path_length",
+    "code": "status",
+    "url": "request",
 }
 #: Likewise for values: word → what is meant, the first of these that is possible at the place.
 _WORDS_ELSEWHERE: Mapping[str, tuple[str, ...]] = {
-    **dict.fromkeys(("on", "true", "yes", "force", "mandatory", "always"), ("required",)),
+    **dict.fromkeys(("true", "force", "mandatory", "always"), ("required",)),
     **dict.fromkeys(("off", "false", "no", "never", "disabled"), ("none",)),
     **dict.fromkeys(("request", "want"), ("optional",)),
     **dict.fromkeys(("ok", "success", "pass", "allowed", "allow"), ("accepted",)),
     **dict.fromkeys(("rejected", "reject", "denied", "deny", "refuse", "fail"), ("server-refused",)),
     **dict.fromkeys(("1.0", "tlsv1.0", "tls1.0"), ("TLSv1",)),
     **dict.fromkeys(("unusable", "client-error"), ("client-unusable",)),
+    **dict.fromkeys(("yes", "on"), ("required", "true")),
+    "all": ("chain",),
+    "openssl": ("s_server", "s_client"),
+    "httpd": ("apache",),
+    "docker": ("container",),
 }
 _KINDS: Mapping[str, str] = {
     "model_type": "a mapping (key: value)",
@@ -86,6 +95,8 @@ _SEVERAL: Mapping[Loc, str] = {
     ("authorities",): "ids here, and under each its keys; the only authority's stand under ca:",
     ("leaves",): "ids here, and under each its keys",
 }
+_OF_A_SERVER = frozenset({Outcome.SERVER_STARTED.value, Outcome.SERVER_UNUSABLE.value})
+_ITS_OWN_CASE = "server: {expect: {starts: …}}; it is a case of its own"
 _ATTRIBUTE = re.compile(r"(CN|O|OU|C|L|ST|DC|UID|SN|GN|STREET|emailAddress|serialNumber|[0-9.]+)=")
 _LIMITS: Mapping[str, str] = {
     "greater_than": "more than {gt}",
@@ -153,11 +164,36 @@ class _Mistake:
             return Diagnostic(message, self._span, "; ".join(expected))
         if self._kind in _LIMITS:
             return Diagnostic("this number is out of range", self._span, _LIMITS[self._kind].format(**self._context))
-        wanted = _KINDS.get(self._kind, "something else")
-        listed = "items, each behind '- '" if wanted == "a list" and isinstance(self._node, MappingNode) else ""
-        if self._path[:-1] in _SEVERAL:
-            listed = _SEVERAL[self._path[:-1]]
-        return Diagnostic(f"{wanted} is expected here, not {_what(self._node)}", self._span, listed)
+        return self._wrong_kind()
+
+    def _wrong_kind(self) -> Diagnostic:
+        """Text for a mapping, nothing for a list: with how the key is written."""
+        wanted, what = _KINDS.get(self._kind, "something else"), _what(self._node)
+        examples, several = self._examples(), self._path[:-1] in _SEVERAL
+        expected = f"such as {' or '.join(map(flow, examples))}" if examples else ""
+        if several or self._path in _SEVERAL:
+            expected = _SEVERAL.get(self._path[:-1], "") or _SEVERAL[self._path]
+        elif wanted == "a list" and isinstance(self._node, MappingNode):
+            expected = "items, each behind '- '"
+        short = wanted != "a list" and not several and any(not isinstance(one, Mapping) for one in examples)
+        if what == "nothing" and (short or wanted == "a list"):  # a single value will do
+            wanted, short = "a value", False
+        message = f"{what} can't stand here" if short else f"{wanted} is expected here, not {what}"
+        given = self._node.value if isinstance(self._node, ScalarNode) and not self._hidden else ""
+        inside = _model_at(self._model, self._path) if given else None
+        if inside is not None and given in inside.model_fields:
+            return Diagnostic(message, self._span, f"{{{given}: …}}")
+        words = [] if several else [one for one in examples if isinstance(one, str)]
+        return Diagnostic(message, self._span, expected, meant(given, words) if given else "")
+
+    def _examples(self) -> Sequence[Written]:
+        """How the key is written; of a list's item, the items of one."""
+        item = bool(self._path) and isinstance(self._path[-1], int)
+        name = self._path[-2:-1] if item else self._path[-1:]
+        owner = _model_at(self._model, self._path[: -2 if item else -1])
+        field = owner.model_fields.get(str(name[0])) if owner is not None and name else None
+        examples: Sequence[Written] = field.examples or () if field is not None else ()
+        return [one for listed in examples if isinstance(listed, list) for one in listed] if item else examples
 
     def _owner(self) -> type[BaseModel] | None:
         return _model_at(self._model, self._path[:-1])
@@ -170,6 +206,8 @@ class _Mistake:
         if colon and is_secret(head):  # what follows is what nobody may see
             return Diagnostic(f"a space is missing behind '{head}:'", self._span)
         names = tuple(owner.model_fields) if owner is not None else ()
+        if colon and head in names:
+            return Diagnostic(f"a space is missing behind '{head}:'", self._span)
         more: tuple[str, ...] = getattr(owner, "more_keys", ())
         quoted = without_secrets(key)
         typed = key if quoted == key else re.split(r"[\s.=:]", key, maxsplit=1)[0]
@@ -188,7 +226,7 @@ class _Mistake:
     def _belongs(self, owner: type[BaseModel] | None, key: str) -> str:
         """A place near by where this key belongs; ``""``: there is none, or the key is a misspelling of one that belongs here."""
         if key == "starts" and "outcome" in (owner.model_fields if owner is not None else ()):
-            return "server: {expect: {starts: …}}; it is a case of its own"
+            return _ITS_OWN_CASE
         if owner is not None and "settings" in owner.model_fields and key in (*SERVER_SETTINGS, *CLIENT_SETTINGS):
             return f"settings: [{key}]"
         for name, field in owner.model_fields.items() if owner is not None else ():
@@ -199,7 +237,7 @@ class _Mistake:
             above = _model_at(self._model, self._path[:end])
             if above is not None and above is not owner and key in above.model_fields:
                 parent = next((one for one in reversed(self._path[:-1]) if isinstance(one, str)), "")
-                return f"it beside '{parent}', not under it"
+                return f"'{key}' beside '{parent}', not under it"
         return ""
 
     def _wrong_value(self) -> Diagnostic:
@@ -208,6 +246,8 @@ class _Mistake:
         beside = _model_at(self._model, self._path[:-2]) if self._path[-2:-1] == ("settings",) else None
         if beside is not None and given in beside.model_fields:
             return Diagnostic(self._context["message"], self._span, f"{given}: … beside 'settings', not in it")
+        if given in _OF_A_SERVER and "outcome" in self._path[-2:]:
+            return Diagnostic(self._context["message"], self._span, _ITS_OWN_CASE)
         if self._path[-1:] != ("reason",) and self._path[-2:-1] != ("reason",):
             close = _word_meant(given, choices) if given else ""
         else:
@@ -289,6 +329,19 @@ def _first_model(annotation: object) -> type[BaseModel] | None:
         if found is not None:
             return found
     return None
+
+
+#: What an id is declared under.
+_DECLARING = ("authorities", "leaves", "crls", "responders", "servers")
+
+
+def ids(value: Value) -> frozenset[str]:
+    """The ids that a file declares, also those in lists, which should be mappings."""
+    sections = [value.get(name) for name in _DECLARING] if isinstance(value, dict) else []
+    entries = [entry for one in sections for entry in (one if isinstance(one, list) else [one])]
+    names = [name for entry in entries for name in (entry if isinstance(entry, dict) else [entry])]
+    alone = ["ca"] if isinstance(value, dict) and "ca" in value else []
+    return frozenset(str(name) for name in (*names, *alone) if isinstance(name, str))
 
 
 #: Taking a part away may show that another one is missing.

@@ -159,11 +159,18 @@ def _is_block(node: Node) -> bool:
     return isinstance(node, _COLLECTIONS) and not node.flow_style
 
 
+#: So many letters of a word are an abbreviation of it, where no other begins so.
+_ABBREVIATION = 3
+
+
 def meant(given: str, choices: Iterable[str]) -> str:
     """The choice that ``given`` is probably a slip of, or ``""``."""
     import difflib  # only where something is wrong
 
     known = {choice.lower(): choice for choice in choices}
+    begun = [name for name in known if name.startswith(given.lower())]
+    if len(begun) == 1 and len(given) >= _ABBREVIATION:
+        return known[begun[0]]
     close = difflib.get_close_matches(given.lower(), known, n=1, cutoff=0.6)
     return known[close[0]] if close else ""
 

@@ -29,6 +29,7 @@ from mtls_runner.language.values import (
     text_value,
     word,
 )
+from mtls_runner.language.x509_words import subject_fault
 from mtls_runner.model.case import Match, Matcher
 from mtls_runner.model.endpoint import TlsVersion
 from mtls_runner.model.observation import Outcome, Reason
@@ -112,6 +113,14 @@ def _text(value: Value) -> Matcher:
     if isinstance(value, dict):
         return _searched(value)
     return _NULL if value is None else _equals(text_value(value))
+
+
+def _distinguished(value: Value) -> Matcher:
+    matcher = _text(value)
+    fault = subject_fault(str(matcher.value)) if matcher.kind is Match.EQUALS and matcher.value is not None else ""
+    if fault:
+        raise fail("this is not a distinguished name as RFC 4514 writes it", fault)
+    return matcher
 
 
 def _whole(low: int, high: int, what: str) -> Parsed:
@@ -221,6 +230,7 @@ Verified = _Any[Annotated[Matcher, Parsed(_verified, _TEXT_SCHEMA)]]
 _Text = Annotated[Matcher, Parsed(_text, _TEXT_SCHEMA)]
 _Texts = Annotated[list[_Text], OneOrMore(null=True, empty=False)]
 Texts = _Any[_Text]
+Subjects = _Any[Annotated[Matcher, Parsed(_distinguished, _TEXT_SCHEMA)]]
 VersionRange = Maybe[Annotated[str, Parsed(_version_range, {"type": "string"})]]
 Flag = Annotated[Matcher | None, Parsed(_flag, {"type": ["boolean", "null"]})]
 HeaderTexts = Maybe[Annotated[dict[Token, _Texts], AfterValidator(_some)]]
@@ -267,7 +277,7 @@ class UpstreamChecks(Strict):
 
     outcome: Outcomes = about("What happens there, in one word.", "server-refused")
     reason: Reasons = about("Why.", "expired")
-    client_subject: Texts = about("Subject of the proxy's own certificate, RFC 4514.", "CN=proxy")
+    client_subject: Subjects = about("Subject of the proxy's own certificate, RFC 4514.", "CN=proxy")
 
 
 class Checks(Strict):
@@ -297,8 +307,10 @@ class Checks(Strict):
     tls_version: Versions = about("The negotiated version.", "TLSv1.3")
     cipher: Texts = about("The negotiated cipher suite, under OpenSSL's name.", {"contains": "AES_256"})
     alpn: Texts = about("The negotiated application protocol; null for none.", "http/1.1")
-    server_subject: Texts = about("Subject of the certificate that the client saw, RFC 4514.", "CN=*.test.server")
-    client_subject: Texts = about("Subject of the client certificate that the server saw; null for none.", "CN=client")
+    server_subject: Subjects = about("Subject of the certificate that the client saw, RFC 4514.", "CN=*.test.server")
+    client_subject: Subjects = about(
+        "Subject of the client certificate that the server saw; null for none.", "CN=client"
+    )
     client_verify: Verified = about("As nginx's $ssl_client_verify.", "SUCCESS", {"matches": "^FAILED"})
     client_chain: Listed = about(
         "Ids of the certificates that the client really sent, in order.", ["client", "intermediate"]
@@ -398,7 +410,7 @@ def _refusal_forms(value: Value) -> Value:
     if value == "closed":
         return {"closed": Plain("true", True)}
     if isinstance(value, str):
-        raise fail("this is no way to refuse", choices=("closed",))
+        raise fail("this is no way to refuse", "closed, or an answer's form: {status: 403}")
     if isinstance(value, dict):
         closed = value.get("closed")
         silent = as_bool(closed) is True

@@ -1,6 +1,6 @@
 """A scenario's path → :class:`~mtls_runner.model.case.Plan`: read, validate, plan, check; every mistake is told at once."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -64,6 +64,7 @@ def planned(document: Document, overrides: Overrides, *, recording: bool = False
     _check_names(overrides, known)
     found = list(document.problems)
     lab, scenario, indices = LabYaml(), None, None
+    lost: Collection[str] = ()
     try:
         lab = load_lab(path, known)
     except ScenarioError as error:
@@ -71,13 +72,15 @@ def planned(document: Document, overrides: Overrides, *, recording: bool = False
     try:
         scenario = Scenario.model_validate(document.value, context=known)
     except ValidationError as error:
-        from mtls_runner.language.diagnose import diagnose, salvage
+        from mtls_runner.language.diagnose import diagnose, ids, salvage
 
         found += diagnose(error, document, Scenario)
+        before = ids(document.value)
         scenario, indices = salvage(document.value, error, known)
+        lost = before - ids(document.value)
     if scenario is None:
         raise ScenarioError(found)
-    context = Context(document, scenario, lab, overrides, known, Problems(partial=bool(found)), indices)
+    context = Context(document, scenario, lab, overrides, known, Problems(partial=bool(found), lost=lost), indices)
     context.recording = recording
     context.problems.add(found)
     if _LOOK in document.text:

@@ -18,6 +18,7 @@ from mtls_runner.language.values import (
     Parsed,
     Seconds,
     Short,
+    Some,
     Strict,
     Text,
     about,
@@ -232,7 +233,7 @@ class Crl(Strict):
 class Responder(Strict):
     """An OCSP responder of the lab's own."""
 
-    answer: Many[Annotated[OcspAnswer, word(OcspAnswer, "an answer of a responder")]] = about(
+    answer: Some[Annotated[OcspAnswer, word(OcspAnswer, "an answer of a responder")]] = about(
         "What it answers; a list: to the first request, the second, …, the last one to all that follow. truth by default.",
         "good",
         ["good", "revoked"],
@@ -281,7 +282,9 @@ class Scenario(Strict):
         "Several servers by id.", {"strict": {"client_auth": "required"}}
     )
     matrix: Matrix = about("Every combination, each a case of its own.", {"client.tls": ["TLSv1.2", "TLSv1.3"]})
-    cases: Maybe[list[CaseModel]] = about("What is tried, and what must be seen.", [])
+    cases: Maybe[list[CaseModel]] = about(
+        "What is tried, and what must be seen.", [{"name": "good", "client": "good", "expect": "accepted"}]
+    )
 
 
 class Defaults(Strict):

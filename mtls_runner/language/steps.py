@@ -158,7 +158,8 @@ class CaseSteps:
         named = {self._models[at].name: at for at in before if self._models[at].name}
         if wanted not in named:
             names = ", ".join(str(name) for name in named)
-            self._error((number, key), "no connection before this one has that name", f"true, or one of: {names}")
+            expected = f"true, or one of: {names}" if names else "true, or a name that a step before it has"
+            self._error((number, key), "no connection before this one has that name", expected)
             return None
         return named[str(wanted)]
 

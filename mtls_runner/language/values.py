@@ -96,7 +96,9 @@ def found(value: object) -> str:
     if value is None:
         return "nothing"
     if isinstance(value, Plain):
-        return "a number" if as_bool(value) is None else "true or false"
+        if as_bool(value) is not None:
+            return "true or false"
+        return "a decimal number" if isinstance(value.value, float) else "a number"
     if isinstance(value, str):
         return "text"
     return "a list" if isinstance(value, list) else "a mapping"

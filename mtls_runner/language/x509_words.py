@@ -38,6 +38,7 @@ __all__ = [
     "Revoked",
     "alternative_name",
     "constraint_name",
+    "subject_fault",
     "usages",
 ]
 
@@ -89,6 +90,8 @@ _MOMENT_SCHEMA: Json = {
 _PART = re.compile(r"([0-9]+)([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _GENERAL_NAMES = {name.lower(): name for name in ("DNS", "IP", "URI", "email", "dirName", "RID")}
+#: As ``openssl`` takes them, in one text.
+_SEVERAL = re.compile(rf",\s*(?:{'|'.join(_GENERAL_NAMES)}):", re.IGNORECASE)
 _TEXT_OR_NUMBER: Mapping[str, object] = {"type": ["string", "number"]}
 #: Where UTCTime begins; certificates and CRLs have no earlier one.
 FIRST_MOMENT = datetime(1950, 1, 1, tzinfo=UTC)
@@ -222,6 +225,8 @@ def _checked_name(kind: str, rest: str) -> str:
         raise fail("this is not an OID", "RID:1.2.3.4")
     if kind == "dirName" and subject_fault(rest):
         raise fail("this is not a distinguished name as RFC 4514 writes it", subject_fault(rest))
+    if kind == "DNS" and _SEVERAL.search(rest):
+        raise fail("these are several names", "a list: [DNS:localhost, IP:127.0.0.1]")
     if kind in ("DNS", "email") and (not rest or any(c.isspace() for c in rest)):
         raise fail(
             "this is not a name",

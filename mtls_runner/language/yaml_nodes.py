@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Protocol, cast
+from typing import NamedTuple, Protocol, cast
 
 import yaml
 from yaml.composer import Composer
@@ -144,12 +144,15 @@ def parser(text: str, *, fast: bool = FAST) -> Composed:
 
 # Parts of PyYAML's texts, both parsers', and what they mean for an author. First match counts.
 _COLON, _ALIAS = "mapping values are not allowed", "scanning an alias"
+_DOCUMENT = "<document start>"
 _PHRASES: tuple[tuple[str, str, str], ...] = (
     (
         _COLON,
         "a ':' can't stand here",
         "quotes around a text that holds ': ', braces around a mapping, or the right indentation",
     ),
+    ("unexpected ':'", "a ':' can't stand here", "what belongs behind it, or quotes around the whole text"),
+    (_DOCUMENT, "the file's one mapping or text ends before this", "keys in one column"),
     ("duplicate anchor", "an anchor of this name was defined before", ""),
     ("undefined alias", "no anchor of this name was defined before", ""),
     ("another document", "a second document begins here", "one document in a file"),
@@ -166,7 +169,7 @@ _CONTEXTS: tuple[tuple[str, str, str], ...] = (
     (
         "block collection",
         "not an item of the list above: the indentation differs",
-        "'- ' in the column of the list's other items",
+        "'- ' in the column of the list's other items, or the column of the keys of the item above",
     ),
     (
         "block mapping",
@@ -182,6 +185,8 @@ _CONTEXTS: tuple[tuple[str, str, str], ...] = (
     ),
     ("tag", "this tag can't be read", "a value without a tag"),
 )
+#: A line that is neither empty nor a comment: without its dashes, and without a comment behind it.
+_CONTENT = re.compile(r"^[ ]*(?:- +)*(?P<rest>[^\s#].*?)[ \t\r]*(?: #.*)?$", re.MULTILINE)
 _UNSTARTABLE = "that cannot start any token"
 _SHORT_OUTCOME = re.compile(r"(?:^|[\s{,])([a-z-]+)$")
 _PLAIN_WORD = re.compile(r"\s*([a-z-]+)\s*(?:[,}]|$)")
@@ -200,12 +205,55 @@ def explain(error: yaml.YAMLError, text: str, path: Path) -> Diagnostic:
         mark = error.context_mark  # where it began tells more than where its end is missed
     line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
     index = mark.index if mark is not None else 0
+    slip = _line_before(text, index) if _COLON in problem or _DOCUMENT in problem else None
+    if slip is not None:
+        return slip.diagnostic(text, path)
     message, expected = _words(error, problem, context, text, index)
     length = 1
     if _ALIAS in context and text[index - 1 : index] == "*":  # the mark is behind the asterisk
         found = _WILDCARD.match(text, index - 1)
         column, length = column - 1, len(found[0]) if found is not None else 1
     return Diagnostic(message, Span(path, line, column, line, column + length), expected, readable=False)
+
+
+class _Slip(NamedTuple):
+    """A key without its colon, or a colon without its space: the parser goes on with the next line, and minds that one."""
+
+    start: int
+    end: int
+    message: str
+    expected: str
+
+    def diagnostic(self, text: str, path: Path) -> Diagnostic:
+        """At the slip itself."""
+        line, column = text.count("\n", 0, self.start) + 1, self.start - text.rfind("\n", 0, self.start)
+        span = Span(path, line, column, line, column + self.end - self.start)
+        return Diagnostic(self.message, span, self.expected, readable=False)
+
+
+def _line_before(text: str, index: int) -> _Slip | None:
+    """A slip on the line before the one at ``index``, where that line is a key of its own, and no continued text's."""
+    lines = list(_CONTENT.finditer(text, 0, max(index, text.find("\n", index))))
+    if len(lines) < 2:
+        return None
+    above, here = lines[-2], lines[-1]
+    if above.start("rest") - above.start() > here.start("rest") - here.start() or ": " in above["rest"]:
+        return None
+    column = above.start("rest") - above.start()
+    for outer in reversed(lines[:-2]):
+        if outer.start("rest") - outer.start() < column:
+            if not outer["rest"].endswith(":"):  # its text goes on
+                return None
+            break
+    colon = re.match(r"[\w.-]+(:)\S", above["rest"])
+    if colon is not None:
+        at = above.start("rest") + colon.start(1)
+        return _Slip(at, at + 1, "a space is missing behind this ':'", "key: value")
+    key = re.match(r"[\w.-]+(?!\S)", above["rest"])
+    if key is None:
+        return None
+    at = above.start("rest")
+    return _Slip(at, at + key.end(), "a ':' is missing behind this key", "key: value")
 
 
 def _left_open(context: str, begin: yaml.Mark, found: yaml.Mark | None, text: str) -> bool:
@@ -232,6 +280,9 @@ def _advice(phrase: str, message: str, context: str, text: str, index: int) -> t
         found = _WILDCARD.match(text, index - 1)
         quoted = f': "{found[0]}"' if found is not None else ""
         return "a '*' at the beginning makes an alias of it", f"quotes around it{quoted}"
+    line = text[text.rfind("\n", 0, index) + 1 : index]
+    if "block mapping" in context and line.rstrip()[-1:] in ("'", '"'):
+        return "text behind the end of a quoted one", "the other kind of quotes around all of it"
     item = re.match(r"-\s", text[index : index + 2]) is not None
     if "flow node" in context and item:
         return "a list item ('- ') between brackets or braces", "their end before it, or a value"

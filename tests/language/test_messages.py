@@ -162,7 +162,7 @@ def test_a_name_that_another_tool_uses(broken: Broken) -> None:
 def test_nothing_behind_a_key_is_no_default(broken: Broken, load_text: Load) -> None:
     assert load_text(MINIMAL).cases
     assert summary(broken(MINIMAL.replace("    client: client", "    client: {certificate: client, tls: }"))) == [
-        "8:35 a list is expected here, not nothing"
+        "8:35 a value is expected here, not nothing"
     ]
 
 
@@ -260,7 +260,7 @@ def _expect(written: str) -> str:
             _client("request: {tls: TLSv1.2}"),
             "8:45",
             "there is no key 'tls' here",
-            "it beside 'request', not under it",
+            "'tls' beside 'request', not under it",
             "",
         ),
         (
@@ -299,7 +299,7 @@ def _expect(written: str) -> str:
             _expect("{outcome: accepted, client_chain: [clint]}"),
             "9:47",
             "there is no authority or leaf 'clint'",
-            "",
+            "one of: ca, client, server",
             "client",
         ),
         (
@@ -384,3 +384,67 @@ def test_what_an_accepted_client_can_not_have(load_text: Load, typed: str, said:
     told = [one for one in summary(list(load_text(_expect(typed)).warnings)) if "can never hold" in one]
     assert len(told) == bool(said)
     assert all(one.startswith(said) for one in told)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "told"),
+    [
+        ("ca: {subject: CN=Root}", "ca: CN=Root", "expected: such as {subject: CN=Lab Root CA}"),
+        ("{certificate: server}", "{response: hello}", "expected: such as {status: 200, body: hello}"),
+        ("client: client\n", "client: {request: /orders}\n", "expected: such as {path: /orders}"),
+        ("{usage: client}", "{key: [rsa-2048]}", "a list can't stand here"),
+        ("{certificate: server}", "{trust: null}", "a value is expected here, not nothing"),
+        ("{usage: client}", "{days: 1.5}", "a whole number is expected here, not a decimal number"),
+        ("{usage: client}", "{key: {file: a.key}}", "'file' needs 'certificate' beside 'key'"),
+        ("{usage: client}", "{san: 'DNS:localhost,IP:127.0.0.1'}", "expected: a list: [DNS:localhost, IP:127.0.0.1]"),
+        ("{usage: client}", "{usage:client}", "a space is missing behind 'usage:'"),
+        ("{usage: client}", "{ocsp: there}", "expected: responders: in this file, or a URI"),
+        ("{certificate: server}", "{refusal: 403}", "expected: closed, or an answer's form: {status: 403}"),
+        ("{certificate: server}", "{backend: openssl}", "did you mean 's_server'?"),
+        ("{certificate: server}", "{backend: {}}", "'command' is missing: a server's declaration needs it"),
+        ("expect: accepted", "expect: {server-refused: no-cert}", "did you mean 'no-certificate'?"),
+        ("expect: accepted", "expect: server-started", "expected: server: {expect: {starts: …}}"),
+        ("expect: accepted", "expect: {outcome: accepted, client_subject: alice}", "as RFC 4514 writes it"),
+        ("expect: accepted", "expect: {outcome: accepted, client_chain: [x]}", "expected: one of: ca, client, server"),
+        ("expect: accepted", "steps: [{expect: accepted}, relaod]", "did you mean 'reload'?"),
+        ("expect: accepted", "steps: [{expect: accepted}, restart]", "expected: {restart: …}"),
+        ("expect: accepted", "steps: [{expect: accepted}, {resume: x, expect: accepted}]", "a name that a step before"),
+    ],
+)
+def test_what_would_be_right(shown: Shown, right: str, wrong: str, told: str) -> None:
+    assert right in MINIMAL
+    assert told in shown(MINIMAL.replace(right, wrong))
+
+
+def test_who_answers_nothing_at_all(shown: Shown) -> None:
+    assert "nothing is listed here" in shown(MINIMAL + "responders: {one: {answer: []}}\n")
+
+
+def test_what_names_something_in_a_broken_part_is_right(shown: Shown) -> None:
+    leaves = "leaves:\n  server: {}\n  client: {usage: client}\n"
+    assert leaves in MINIMAL
+    for broken in ("leaves: [server, client]\n", "leaves:\n  - server: {}\n  - client: {usage: client}\n"):
+        text = shown(MINIMAL.replace(leaves, broken))
+        assert "expected: ids here, and under each its keys" in text
+        assert text.count("error:") == 1
+    assert "'clinet'" in shown(
+        MINIMAL.replace(leaves, "leaves: [server, client]\n").replace(": client\n", ": clinet\n")
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "told"),
+    [
+        ("name:abc\nca: {}\n", "1:5", "a space is missing behind this ':'"),
+        ("ca\nleaves: {}\n", "1:1", "a ':' is missing behind this key"),
+        ("ca = {}\nleaves: {}\n", "1:1", "a ':' is missing behind this key"),
+        ("leaves # two\n\n  # here\n  server: {}\n", "1:1", "a ':' is missing behind this key"),
+        ("cases:\n  - name:a\n    client: x\n", "2:9", "a space is missing behind this ':'"),
+        ("description: this is\n  more text\n  and: colon\n", "3:6", "a ':' can't stand here"),
+        ("ca:\n  subject: CN=a: b\n", "2:16", "a ':' can't stand here"),
+        ("leaves: {server: {san: [DNS:]}}\n", "1:28", "a ':' can't stand here"),
+        ("name: 'it's'\n", "1:11", "text behind the end of a quoted one"),
+    ],
+)
+def test_slips_that_the_parser_finds_a_line_later(shown: Shown, text: str, place: str, told: str) -> None:
+    assert shown(text).startswith(f"scenario.yaml:{place}: error: {told}\n")

@@ -298,7 +298,7 @@ def test_what_a_server_can_not_be(broken: Broken, typed: str, message: str) -> N
         ('{connect: "a\\0:443"}', "this is not an address"),
         ("{tool: wget}", "this is not a tool"),
         ("{tls: TLS1.2}", "this is not a TLS version"),
-        ("[client]", "a mapping (key: value) is expected here, not a list"),
+        ("[client]", "a list can't stand here"),
     ],
 )
 def test_what_a_client_can_not_be(broken: Broken, typed: str, message: str) -> None:

@@ -61,7 +61,7 @@ _Faketime = Maybe[Annotated[bool | str, Parsed(_faketime, {"type": ["boolean", "
 
 
 class ServerModel(Strict):
-    """How it serves."""
+    """A server's declaration: how it serves."""
 
     command: Command = Field(
         description="The program in the foreground; each argument is a template.",
@@ -149,7 +149,7 @@ class StaysModel(Strict):
 
 
 class ClientModel(Strict):
-    """How it connects."""
+    """A client's declaration: how it connects."""
 
     command: Command = Field(
         description="The program; each argument is a template.", examples=[["{{cache}}/lab", "get", "{{url}}"]]
