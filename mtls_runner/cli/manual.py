@@ -1,4 +1,4 @@
-"""``mtls-run reference``: the pages of the documentation."""
+"""``mtls-run reference`` and ``mtls-run schema``: what the package has to read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from mtls_runner.cli.program import ExitCode
 
-__all__ = ["PAGES", "reference"]
+__all__ = ["PAGES", "reference", "schema"]
 
 #: Name → what is in it; the file is ``docs/<name>.md``, in a wheel beside the package's code.
 PAGES = {
@@ -42,4 +42,18 @@ def reference(name: str | None) -> ExitCode:
         click.echo_via_pager(text)
     else:
         click.echo(text, nl=False)
+    return ExitCode.OK
+
+
+def schema(name: str) -> ExitCode:
+    """Print the JSON Schema of ``scenario``, ``lab`` or ``report``, as it is committed."""
+    if name == "report":
+        from mtls_runner.reporters.json_schema import report_schema_text
+
+        text = report_schema_text()
+    else:
+        from mtls_runner.language.json_schema import schema_text
+
+        text = schema_text(name)
+    click.echo(text, nl=False)
     return ExitCode.OK

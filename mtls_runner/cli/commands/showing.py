@@ -92,6 +92,6 @@ def reference(page: str | None) -> int:
 @click.argument("name", type=click.Choice(["scenario", "lab", "implementation", "report"]), default="scenario")
 def schema(name: str) -> int:
     """Print a JSON Schema: of scenario files, lab.yaml, implementation.yaml or the report."""
-    from mtls_runner.cli import schema as command
+    from mtls_runner.cli import manual as command
 
     return command.schema(name)

@@ -165,11 +165,7 @@ def serve_as_process(
         ServerUnusable: nginx can't start with what it was given.
         LabError: it can't be started at all.
     """
-    above = material.directory.absolute() / "nginx"
-    above.mkdir(mode=0o700, exist_ok=True)
-    directory = Path(tempfile.mkdtemp(prefix=f"{server.id}-", dir=above))
-    if "$" in str(directory):
-        raise LabError(f"nginx would take the $ in {directory} for a variable: set TMPDIR to another directory")
+    directory = _directory(server, material)
     surroundings = _surroundings(directory, nginx)
     options = ["-e", "stderr"] if nginx.build.is_at_least("1.19.5") else []
     own = _read(server)
@@ -180,11 +176,7 @@ def serve_as_process(
     wanted = port_inside(server)
     numbers = tuple(dict.fromkeys((wanted, *(own.ports.values() if own is not None else ()))))
     with contextlib.ExitStack() as stack:
-        listeners = {
-            number: stack.enter_context(socket.create_server((_HOST, 0), backlog=_BACKLOG)) for number in numbers
-        }
-        for listener in listeners.values():
-            listener.setblocking(False)  # as nginx's own are: it may accept until nobody is there
+        listeners = {number: stack.enter_context(_listener()) for number in numbers}
         ports = {number: listener.getsockname()[1] for number, listener in listeners.items()}
         address = Address(_HOST, ports[wanted])
         stub = stack.enter_context(upstream_stub(server, material.directory)) if server.stubs else None
@@ -206,20 +198,10 @@ def serve_as_process(
         given = [
             listener.fileno() for number, listener in listeners.items() if own is None or number in own.ports.values()
         ]
-        program = stack.enter_context(
-            start(
-                [
-                    nginx.path,
-                    "-p",
-                    f"{directory}{ROOT if own is not None else ''}/",
-                    *options,
-                    *(prepared.command or ()),
-                ],
-                directory,
-                environment=moved_clock(server.clock, {"NGINX": "".join(f"{number};" for number in given)}),
-                inherited=tuple(given),
-            )
-        )
+        prefix = f"{directory}{ROOT if own is not None else ''}/"
+        command = [nginx.path, "-p", prefix, *options, *(prepared.command or ())]
+        environment = moved_clock(server.clock, {"NGINX": "".join(f"{number};" for number in given)})
+        program = stack.enter_context(start(command, directory, environment=environment, inherited=tuple(given)))
         for listener in listeners.values():
             listener.close()  # its own are nginx's now: they end with it
         process = NginxProcess(program, address)
@@ -233,6 +215,23 @@ def serve_as_process(
             warnings=ready.warnings,
             proxied=wanted in prepared.proxy_ports,
         )
+
+
+def _directory(server: ServerSpec, material: Material) -> Path:
+    """Of its own, below the plan's."""
+    above = material.directory.absolute() / "nginx"
+    above.mkdir(mode=0o700, exist_ok=True)
+    directory = Path(tempfile.mkdtemp(prefix=f"{server.id}-", dir=above))
+    if "$" in str(directory):
+        raise LabError(f"nginx would take the $ in {directory} for a variable: set TMPDIR to another directory")
+    return directory
+
+
+def _listener() -> socket.socket:
+    """One that nginx inherits; like nginx's own, which may accept until nobody is there, it does not block."""
+    listener = socket.create_server((_HOST, 0), backlog=_BACKLOG)
+    listener.setblocking(False)
+    return listener
 
 
 def _read(server: ServerSpec) -> OwnConfiguration | None:
