@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import unified_diff
 from pathlib import Path
 from types import MappingProxyType
@@ -260,17 +260,23 @@ class OwnConfiguration(Struct):
             result.difference += _difference(file.text, copy, str(file.local), below + file.path)
         if not self.whole:
             result.files.append(ContainerFile(below + _OWN_FILE, f"{at_http}\n".encode()))
-        if below and not self.whole:
-            main = f"events {{}} http {{ include {below}{ROOT}/conf.d/*.conf; }}\n"
-            result.files.append(ContainerFile(below + _MAIN_FILE, main.encode()))
-            result.names.append((below + _MAIN_FILE, "the nginx.conf around it"))
-        done = {file.path for file in self._files}
-        result.files += (replace(file, path=below + file.path) for file in mapped if file.path not in done)
+            if below:
+                main = f"events {{}} http {{ include {below}{ROOT}/conf.d/*.conf; }}\n"
+                result.files.append(ContainerFile(below + _MAIN_FILE, main.encode()))
+                result.names.append((below + _MAIN_FILE, "the nginx.conf around it"))
         result.names += [(f"{below}/", "/")] * bool(below)
+        result.files += self._beside(mapped, below)
+        return result
+
+    def _beside(self, mapped: Sequence[ContainerFile], below: str) -> Iterator[ContainerFile]:
+        """What the author has mapped and is no configuration; and what stands for files that are not there."""
+        done = {file.path for file in self._files}
+        yield from (replace(file, path=below + file.path) for file in mapped if file.path not in done)
+        paths = {file.path for file in mapped}
         for path in self._missing:
             content = None if path in paths else stand_in(path, of_image=not below)
-            result.files += [ContainerFile(below + path, content)] if content is not None else []
-        return result
+            if content is not None:
+                yield ContainerFile(below + path, content)
 
 
 def read_user_configuration(server: ServerSpec) -> OwnConfiguration:
