@@ -30,6 +30,8 @@ class CertificateStep(Struct, frozen=True):
     name: str
     extensions: tuple[str, ...]
     commands: tuple[str, ...]
+    dated: bool
+    """Its dates are given to the second, which takes ``openssl ca``."""
 
 
 class Workshop:
@@ -216,53 +218,44 @@ class Workshop:
                 yield self._step(id_, spec)
 
     def _step(self, id_: str, spec: CertificateSpec) -> CertificateStep:
-        name = self._names[id_]
-        base = f"pki/{name}"
+        base = f"pki/{self._names[id_]}"
         locked = self.passphrase(spec.passphrase, id_) if spec.passphrase is not None else None
-        opened = ["-passin", f"file:{locked}"] if locked else []
-        request = [
-            "-new",
-            "-utf8",
-            "-key",
-            f"{base}.key",
-            *opened,
-            "-subj",
-            subject_option(spec.subject),
-            "-out",
-            f"{base}.csr",
-        ]
-        commands = [key_command(spec, f"{base}.key", locked), wrapped("openssl req", map(word, request))]
+        own = ["-key", f"{base}.key", *(["-passin", f"file:{locked}"] if locked else [])]
+        request = ["-new", "-utf8", *own, "-subj", subject_option(spec.subject), "-out", f"{base}.csr"]
         length = days(spec)
+        commands = [
+            key_command(spec, f"{base}.key", locked),
+            wrapped("openssl req", map(word, request)),
+            *(self._signed_from_now(spec, base, own, length) if length is not None else self._signed(spec, base, own)),
+        ]
+        what, extensions = _what(spec), tuple(extension_lines(spec))
+        return CertificateStep(what, base, extensions, tuple(commands), dated=length is None)
+
+    def _signed_from_now(self, spec: CertificateSpec, base: str, own: list[str], length: int) -> Iterator[str]:
+        """Valid from now on, for so many days."""
         issuer = self.plan.certificates.get(spec.issuer or "")
-        issued_by = self._issuing(issuer) if issuer is not None else []
+        serial = ["-CAcreateserial"] if issuer is not None else []
+        if spec.serial:
+            serial = ["-set_serial", str(spec.serial)]
         digest = [f"-{spec.signature.hash}"] if spec.signature.hash is not None else []
-        if length is not None:
-            signing = issued_by if issuer is not None else ["-key", f"{base}.key", *opened]
-            serial = (
-                ["-set_serial", str(spec.serial)]
-                if spec.serial
-                else (["-CAcreateserial"] if issuer is not None else [])
-            )
-            options = ["-req", "-in", f"{base}.csr", *signing, *serial, "-days", str(length), *digest]
-            options += ["-extfile", f"{base}.ext", "-out", f"{base}.crt"]
-            commands.append(wrapped("openssl x509", map(word, options)))
+        options = ["-req", "-in", f"{base}.csr", *(self._issuing(issuer) if issuer is not None else own), *serial]
+        options += ["-days", str(length), *digest, "-extfile", f"{base}.ext", "-out", f"{base}.crt"]
+        yield wrapped("openssl x509", map(word, options))
+
+    def _signed(self, spec: CertificateSpec, base: str, own: list[str]) -> Iterator[str]:
+        """With the dates that are given, to the second."""
+        issuer = self.plan.certificates.get(spec.issuer or "")
+        signing = self._issuing(issuer) if issuer is not None else ["-selfsign", *own]
+        digest = ["-md", spec.signature.hash] if spec.signature.hash is not None else []
+        options = ["-batch", "-config", "ca.cnf", "-notext", "-preserveDN", "-in", f"{base}.csr"]
+        options += [*_as_ca_calls_it(signing), *digest, "-extfile", f"{base}.ext", "-out", f"{base}.crt"]
+        begin, end = int(spec.not_before.offset.total_seconds()), int(spec.not_after.offset.total_seconds())
+        dates = [f'-startdate "$(from_now {begin})"', f'-enddate "$(from_now {end})"']
+        if spec.serial:
+            yield f"echo {spec.serial.to_bytes((spec.serial.bit_length() + 7) // 8).hex()} > serial"
         else:
-            signing = issued_by or ["-selfsign", "-key", f"{base}.key", *opened]
-            signing = [
-                {"-CA": "-cert", "-CAkey": "-keyfile", "-key": "-keyfile"}.get(option, option) for option in signing
-            ]
-            hash_ = ["-md", spec.signature.hash] if spec.signature.hash is not None else []
-            options = ["-batch", "-config", "ca.cnf", "-notext", "-preserveDN", "-in", f"{base}.csr", *signing, *hash_]
-            begin, end = int(spec.not_before.offset.total_seconds()), int(spec.not_after.offset.total_seconds())
-            options += ["-extfile", f"{base}.ext", "-out", f"{base}.crt"]
-            dates = [f'-startdate "$(from_now {begin})"', f'-enddate "$(from_now {end})"']
-            number = (
-                f"echo {spec.serial.to_bytes((spec.serial.bit_length() + 7) // 8).hex()} > serial"
-                if spec.serial
-                else "openssl rand -hex 16 > serial"
-            )
-            commands += [number, wrapped("openssl ca", [*map(word, options), *dates])]
-        return CertificateStep(_what(spec), base, tuple(extension_lines(spec)), tuple(commands))
+            yield "openssl rand -hex 16 > serial"
+        yield wrapped("openssl ca", [*map(word, options), *dates])
 
     def _issuing(self, issuer: CertificateSpec) -> list[str]:
         base = f"pki/{self._names[issuer.id]}"
@@ -277,7 +270,7 @@ class Workshop:
         for id_ in sorted(self.crls - left_out):
             crl = self.plan.crls[id_]
             issuer = self.plan.certificates[crl.issuer]
-            signing = [{"-CA": "-cert", "-CAkey": "-keyfile"}.get(one, one) for one in self._issuing(issuer)]
+            signing = _as_ca_calls_it(self._issuing(issuer))
             commands = ["true > index.txt"]
             for revoked in crl.revoked:
                 given = self.plan.certificates[revoked].revoked
@@ -289,6 +282,11 @@ class Workshop:
             dates = [f'-crl_lastupdate "$(from_now {begin})"', f'-crl_nextupdate "$(from_now {end})"']
             commands.append(wrapped("openssl ca", [*map(word, options), *dates]))
             yield f"CRL {id_}, by {crl.issuer}", tuple(commands)
+
+
+def _as_ca_calls_it(signing: Sequence[str]) -> list[str]:
+    """Options of ``openssl x509`` as ``openssl ca`` has them."""
+    return [{"-CA": "-cert", "-CAkey": "-keyfile", "-key": "-keyfile"}.get(option, option) for option in signing]
 
 
 def _names_a_key(spec: CertificateSpec) -> bool:

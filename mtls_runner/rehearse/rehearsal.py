@@ -151,19 +151,27 @@ def rehearse(
     for number, date in enumerate(found):
         if tell is not None:
             tell(f"rehearsing {date.when:%Y-%m-%d}", number, len(found))
-        before = _seen(plan, date.when - now - _MARGIN, cases, pool, skipped)
-        after = _seen(plan, date.last - now + _MARGIN, cases, pool, skipped)
-        for one in (before, after):
-            if isinstance(one, str):
-                return Rehearsal(tuple(changes), skipped, one)
-        changes.append(RehearsedChange(date, _told(cases, before, after)))  # type: ignore[arg-type]
+        try:
+            before = _seen(plan, date.when - now - _MARGIN, cases, pool, skipped)
+            after = _seen(plan, date.last - now + _MARGIN, cases, pool, skipped)
+        except _Broken as broken:
+            return Rehearsal(tuple(changes), skipped, str(broken))
+        changes.append(RehearsedChange(date, _told(cases, before, after)))
     return Rehearsal(tuple(changes), skipped)
+
+
+class _Broken(Exception):
+    """A case that says nothing, since the lab broke."""
 
 
 def _seen(
     plan: Plan, by: timedelta, cases: list[Case], pool: KeyPool, skipped: dict[str, str]
-) -> dict[tuple[str, int], Seen] | str:
-    """By case and step, what came of it then; or what broke."""
+) -> dict[tuple[str, int], Seen]:
+    """By case and step, what came of it then.
+
+    Raises:
+        _Broken: something broke the lab.
+    """
     later = moved(plan, by)
     wanted = {case.id for case in cases}
     seen: dict[tuple[str, int], Seen] = {}
@@ -181,7 +189,7 @@ def _seen(
                     and case.client is not None
                     and one.unusable is None
                 ):
-                    return f"{case.name}: {one.error}"
+                    raise _Broken(f"{case.name}: {one.error}")
                 if one.observation is not None:
                     seen[case.name, number] = (one.observation.outcome, one.observation.reasons)
                 elif one.error:

@@ -59,7 +59,7 @@ stop() { # the server that there is
 {% endif %}
   server='' follower=''{{ " container=''" if docker else '' }}
 }
-{% if dates %}
+{% if dated %}
 
 # A moment, in seconds from now, as openssl reads it; `date` of GNU, or of BSD.
 from_now() {

@@ -48,7 +48,7 @@ for part in {{ copied | join(" ") }}; do cp -R "$here/$part" .; done
 echo '# making keys and certificates'
 exec 3>&2 2>openssl.log # openssl talks a lot; what it said is shown where it fails
 trap 'tail -n 8 openssl.log >&3; exit 1' ERR
-{% if openssl_ca %}
+{% if dated %}
 cat > ca.cnf <<'END'
 [ca]
 default_ca = lab

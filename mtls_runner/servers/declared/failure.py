@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mtls_runner.errors import ServerUnusable
 from mtls_runner.model.endpoint import ServerSpec
@@ -15,7 +15,8 @@ from mtls_runner.tls.dialects import Told, told
 
 __all__ = ["start_failure"]
 
-_WORST_FIRST = (Reason.PASSPHRASE_NEEDED, Reason.WRONG_PASSPHRASE)
+_TELL_MOST: Mapping[Reason | None, int] = {Reason.WRONG_PASSPHRASE: 0, Reason.PASSPHRASE_NEEDED: 1}
+"""Reasons that come before any other, in this order: what else is said follows from them."""
 
 
 def start_failure(
@@ -41,10 +42,7 @@ def start_failure(
         return said.unusable(passphrase=openable)
 
     found = [said for line in lines if (said := told(patterns, [line], lambda said: reason_of(said) is not None))]
-    reasons = [(reason_of(said), said) for said in found]
-    for worst in _WORST_FIRST:
-        reasons.sort(key=lambda pair, worst=worst: pair[0] is not worst)  # type: ignore[misc]
-    if not reasons:
+    if not found:
         last = next((line for line in reversed(lines) if line), "nothing")
         what = "does not use what it was given" if exit_code is None else ended(exit_code)
         if exit_code == 0:
@@ -54,7 +52,8 @@ def start_failure(
             reason=Reason.BAD_CONFIG if lines else Reason.EXITED,
             log=tuple(lines),
         )
-    reason, said = reasons[0]
+    said = min(found, key=lambda said: _TELL_MOST.get(reason_of(said), len(_TELL_MOST)))
+    reason = reason_of(said)
     if reason is Reason.WRONG_PASSPHRASE and not passphrase:
         reason = Reason.PASSPHRASE_NEEDED
     return ServerUnusable(said.line.strip(), reason=reason or Reason.BAD_CONFIG, log=tuple(lines))
