@@ -12,11 +12,11 @@ import click
 from mtls_runner.cli.commands import root
 from mtls_runner.generated_page import keep_current
 
-__all__ = ["PAGE", "PREPARED", "filled", "main"]
+__all__ = ["PAGE", "filled", "main"]
 
 PAGE = Path(__file__).parents[2] / "docs" / "commands.md"
 #: Parts behind a form feed and the columns that they are for: those of most terminals, and the most that is used.
-PREPARED = Path(__file__).parent / "help.txt"
+_HELP = Path(__file__).parent / "help.txt"
 _PREPARED = re.compile(r"(\f(\d+)\n)[^\f]*")
 _BLOCK = re.compile(r"(<!-- help: ([a-z -]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _WIDTH = 100
@@ -47,7 +47,7 @@ def _help(name: str, width: int = _WIDTH) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Writes or checks the page; the exit code is 1 where it is not current."""
     return keep_current(
-        arguments, module="mtls_runner.cli.reference", description=__doc__, pages=(PAGE, PREPARED), filled=filled
+        arguments, module="mtls_runner.cli.reference", description=__doc__, pages=(PAGE, _HELP), filled=filled
     )
 
 

@@ -14,7 +14,7 @@ from mtls_runner.language.document import Plain, Value, read
 from mtls_runner.language.emit import Written, flow, scalar
 from mtls_runner.model.observation import Outcome
 
-__all__ = ["BLANKS", "MOST_LINES", "command", "expectation", "filled", "needs_depth", "scenario", "start"]
+__all__ = ["MOST_LINES", "command", "expectation", "filled", "needs_depth", "scenario", "start"]
 
 _SECTIONS = ("authorities", "leaves", "crls", "servers")
 _SINGLE = {"authorities": "ca", "servers": "server"}
@@ -40,7 +40,7 @@ _REFERRING = frozenset(
 _NAMING = frozenset(("key", "serial"))
 
 #: What stands for a place in a scenario, and for what was seen there.
-BLANKS = {
+_BLANKS = {
     "server": "SERVER-NAME",
     "client": "CLIENT-NAME",
     "tls": "TLS-VERSION",
@@ -157,11 +157,11 @@ def _scenario(document: Mapping[str, Value], found: Mapping[str, Value], case: s
     described: dict[str, Written] = {
         **(_written_map(client) if isinstance(client, dict) else {"certificate": _plain(client)})
     }
-    described |= {"tool": BLANKS["client"], "tls": BLANKS["tls"]}
+    described |= {"tool": _BLANKS["client"], "tls": _BLANKS["tls"]}
     parts = [flow({"name": case})[1:-1]]
     if "server" in found:
         parts.append(f"server: {flow(_plain(found['server']))}")
-    parts += [f"client: {flow(described)}", f"expect: {BLANKS['expect']}"]
+    parts += [f"client: {flow(described)}", f"expect: {_BLANKS['expect']}"]
     if tight:
         parts = [f"{{{', '.join(parts[:-2])},", f" {', '.join(parts[-2:])}}}"]
     lines = [*needed.lines(tight=tight), "cases:", f"  - {parts[0]}", *(f"    {part}" for part in parts[1:])]
@@ -178,7 +178,7 @@ def filled(text: str, place: Combination, seen: Seen) -> str:
         "expect": expectation(seen),
         "depth": ", verify_depth: 1" if needs_depth(server) else "",
     }
-    for name, blank in BLANKS.items():
+    for name, blank in _BLANKS.items():
         text = text.replace(f", {blank}" if name == "depth" else blank, values[name])
     return text
 
@@ -268,17 +268,17 @@ class _Needed:
             if used and not single:
                 yield f"{section}:"
             for name, value in used.items():
-                line = f"{scalar(name)}: {flow(value)}".replace(f"{BLANKS['depth']}: null", BLANKS["depth"])
+                line = f"{scalar(name)}: {flow(value)}".replace(f"{_BLANKS['depth']}: null", _BLANKS["depth"])
                 yield line if single else f"  {line}"
 
     def _server(self, value: Written, expecting: bool) -> Written:
         described = dict(value) if isinstance(value, Mapping) else {}
         described.pop("expect", None)
         if "like" not in described:
-            described = {"backend": BLANKS["server"], **described}
+            described = {"backend": _BLANKS["server"], **described}
             if _DEPTH not in described:
-                described[BLANKS["depth"]] = None
-        return {**described, "expect": BLANKS["expect"]} if expecting else described
+                described[_BLANKS["depth"]] = None
+        return {**described, "expect": _BLANKS["expect"]} if expecting else described
 
 
 @cache

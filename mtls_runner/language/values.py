@@ -27,7 +27,6 @@ __all__ = [
     "Given",
     "Id",
     "IdRef",
-    "Int",
     "Json",
     "Many",
     "Maybe",
@@ -308,7 +307,6 @@ def word(words: Iterable[str], noun: str, *, hidden: frozenset[str] = frozenset(
 
 #: A free text, such as a body: numbers and booleans stay as typed.
 Text = Annotated[str, Parsed(text_value, {"type": ["string", "number", "boolean"]})]
-Int = Annotated[int, Parsed(int_value, {"type": "integer"})]
 Bool = Annotated[bool, Parsed(bool_value, {"type": "boolean"})]
 Seconds = Annotated[float, Parsed(_seconds, {"type": "number", "exclusiveMinimum": 0, "maximum": 3600})]
 Id = Annotated[str, Parsed(_id, {"type": "string", "pattern": f"^{ID_PATTERN.pattern}$"})]

@@ -14,9 +14,9 @@ from mtls_runner.model.case import Case, Check, Expectation, Match, Matcher, Pla
 from mtls_runner.model.observation import Observation, Outcome
 from mtls_runner.model.verdict import CaseFinished, Event, RunFinished, Verdict
 
-__all__ = ["PASSES", "Listener", "Pass", "Passes", "done_verdict", "location", "open_ended", "passes"]
+__all__ = ["Listener", "Pass", "Passes", "done_verdict", "location", "open_ended", "passes"]
 
-PASSES = 3
+_PASSES = 3
 """What differs between them is left out."""
 _SETTLING = 4
 """Passes after which those who are accepted, whose answers others are held against, count as found."""
@@ -47,7 +47,7 @@ class Passes(Struct, frozen=True):
 
 
 def passes(plan: Plan, cases: Sequence[Case], *, jobs: int = 1, listener: Listener | None = None) -> Passes:
-    """What came of the cases, :data:`PASSES` times.
+    """What came of the cases, :data:`_PASSES` times.
 
     Some answers only mean something beside that of a client that is accepted (:mod:`mtls_runner.engine.control`). Once it is
     written, the file says who those are; so they count here as soon as a pass has shown them, and passes that ended otherwise
@@ -68,7 +68,7 @@ def passes(plan: Plan, cases: Sequence[Case], *, jobs: int = 1, listener: Listen
     used: frozenset[str] = frozenset()
     done: list[tuple[frozenset[str], Pass]] = []
     versions: dict[str, str] = {}
-    for number in range(_SETTLING + PASSES):
+    for number in range(_SETTLING + _PASSES):
         known = tuple(_accepting(case) for case in cases if case.id in used)
         verdicts = _once(replace(plan, cases=tuple(cases), not_run=(*others, *known)), jobs, listener, versions)
         done.append((used, verdicts))
@@ -77,9 +77,9 @@ def passes(plan: Plan, cases: Sequence[Case], *, jobs: int = 1, listener: Listen
             used = found
         same = [each for controls, each in done if controls == used]
         counted = [each for controls, each in done if controls == used or (same and _ends(each) == _ends(same[0]))]
-        if same and len(counted) >= PASSES:
+        if same and len(counted) >= _PASSES:
             break
-    return Passes(tuple(counted[-PASSES:]), versions)
+    return Passes(tuple(counted[-_PASSES:]), versions)
 
 
 def _once(plan: Plan, jobs: int, listener: Listener | None, versions: dict[str, str]) -> Pass:

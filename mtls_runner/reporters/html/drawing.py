@@ -8,10 +8,10 @@ from msgspec import Struct
 
 from mtls_runner.reporters.html.ladder import LadderStep, LadderStepKind, Toward
 
-__all__ = ["HEIGHT", "Drawing", "Drawings", "Line"]
+__all__ = ["Drawing", "Drawings", "Line"]
 
 _CLIENT, _SERVER = 12, 348
-_TOP, HEIGHT, _PAUSE = 16, 25, 5
+_TOP, _HEIGHT, _PAUSE = 16, 25, 5
 """User units: where the first label stands, a step's height, and the more where the direction turns."""
 
 
@@ -72,8 +72,8 @@ def _draw(name: str, steps: Sequence[LadderStep]) -> Drawing:
         origin = {Toward.SERVER: _CLIENT, Toward.CLIENT: _SERVER, Toward.NOBODY: None}[step.toward]
         css = f"{step.kind} alone" if step.server_only else str(step.kind)
         lines.append(Line(css, _label(step), y, _arrow(step.toward, y + 7), origin if refusal else None))
-        y += HEIGHT
-    return Drawing(name, y - HEIGHT + 16 if lines else 0, tuple(lines), _spoken(steps))
+        y += _HEIGHT
+    return Drawing(name, y - _HEIGHT + 16 if lines else 0, tuple(lines), _spoken(steps))
 
 
 def _arrow(toward: Toward, y: int) -> str:

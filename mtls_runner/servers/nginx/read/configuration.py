@@ -18,7 +18,7 @@ from mtls_runner.servers.nginx.read.files import ROOT, beside
 from mtls_runner.servers.nginx.read.stand_ins import USUAL
 from mtls_runner.servers.nginx.read.statements import Unreadable, is_whole, statements
 
-__all__ = ["Directive", "Reading", "ServerBlock", "bring_in", "places", "read"]
+__all__ = ["Directive", "Reading", "ServerBlock", "places", "read"]
 
 _MAGIC = frozenset("*?[")
 _DEEPEST = 16
@@ -165,11 +165,11 @@ class _Walk:
         if missing:
             self._reading.notes.append(
                 f"{directive.place}: {pattern} is not here; nginx will not start without it unless the image has it "
-                f"({bring_in(target)})"
+                f"({_bring_in(target)})"
             )
 
 
-def bring_in(path: object) -> str:
+def _bring_in(path: object) -> str:
     """What an author can do about a file that the container does not have."""
     return f"bring it in with `files: {{{path}: {{file: …}}}}`"
 

@@ -17,9 +17,9 @@ from mtls_runner.servers.nginx.read.statements import Statement, readable
 from mtls_runner.servers.nginx.write.access_log import DIRECTIVES
 from mtls_runner.servers.nginx.write.syntax import path_argument
 
-__all__ = ["NOT_COPIED", "Changes", "has_unlisted", "instrument", "is_path"]
+__all__ = ["Changes", "has_unlisted", "instrument"]
 
-NOT_COPIED = re.compile(
+_NOT_COPIED = re.compile(
     "daemon|master_process|pid|lock_file|use|worker_(cpu_affinity|priority|rlimit_nofile|rlimit_core)|working_directory"
     "|access_log|error_log|log_format|open_log_file_cache|client_body_temp_path|(proxy|fastcgi|uwsgi|scgi)_temp_path"
     "|limit_req|limit_req_(dry_run|log_level|status)|http3|http3_\\w+|quic_\\w+|resolver"
@@ -41,7 +41,7 @@ _TABLES = frozenset(("map", "geo", "types", "split_clients", "charset_map"))
 _CACHE = re.compile("(proxy|fastcgi|uwsgi|scgi)_cache_path|proxy_store")
 
 
-def is_path(directive: str) -> bool:
+def _is_path(directive: str) -> bool:
     """Whether its first argument is a path of nginx's machine."""
     return _PATHS.fullmatch(directive) is not None
 
@@ -150,7 +150,7 @@ def _left_out(one: Statement, changes: Changes, others: Sequence[str]) -> bool:
     if one.name == "user":  # the image may lack it; root can read what a certificate's name of variables leads to
         return bool(changes.below) or one.arguments[:1] != ("root",)
     absent = one.name in _IF_THERE and bool(one.arguments) and not changes.here(one.arguments[0])
-    return not one.opens and (NOT_COPIED.fullmatch(one.name) is not None or absent)
+    return not one.opens and (_NOT_COPIED.fullmatch(one.name) is not None or absent)
 
 
 def _listen(one: Statement, changes: Changes, listening: set[tuple[int, str]], http2: bool) -> str | None:
@@ -178,7 +178,7 @@ def _argument(one: Statement, changes: Changes) -> Iterator[tuple[int, int, str]
         new = changes.scratch + first.replace("/", "-")
     elif name == "load_module" and changes.modules and not first.startswith("/"):
         new = f"{changes.modules}/{first.rpartition('/')[2]}"
-    elif is_path(name) and first.startswith("/"):
+    elif _is_path(name) and first.startswith("/"):
         new = changes.below + first
     elif name.endswith("_pass") and name not in ("proxy_pass", "grpc_pass") and new != first:
         name = "proxy_pass"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ACCESS_LOG", "DIRECTIVES", "ERROR_LOG", "FORMAT_DEFINITION", "MARK"]
+__all__ = ["DIRECTIVES", "FORMAT_DEFINITION", "MARK"]
 
 MARK = '{"mtls-run":'
 """How such a line begins."""
@@ -27,7 +27,7 @@ FORMAT_DEFINITION = (
     + "}';"
 )
 
-ERROR_LOG = "error_log stderr info;"
-ACCESS_LOG = f"access_log /dev/stderr {_FORMAT};"
-DIRECTIVES = f"{ERROR_LOG} {ACCESS_LOG}"
+_ERROR_LOG = "error_log stderr info;"
+_ACCESS_LOG = f"access_log /dev/stderr {_FORMAT};"
+DIRECTIVES = f"{_ERROR_LOG} {_ACCESS_LOG}"
 """For each ``server`` block. Both go to one pipe: a connection's lines come in the order in which nginx wrote them."""
