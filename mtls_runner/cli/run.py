@@ -90,7 +90,7 @@ class Audience:
                 if isinstance(event, RunFinished):
                     end = event
                 try:
-                    self._tell(event)
+                    self.tell(event)
                 except KeyboardInterrupt:  # while somebody who should read does not
                     if delivered:
                         raise
@@ -98,10 +98,6 @@ class Audience:
                     self.gone = True
                     _closed(events)
                     return end
-
-    def tell(self, event: Event) -> None:
-        """Tell an event at once, while the engine is still working on the next one."""
-        self._tell(event)
 
     def close(self) -> None:
         """Finish every report that saw the end, and put it in place."""
@@ -114,7 +110,8 @@ class Audience:
                 self.broken |= barrier.broken
         self._outlets = []
 
-    def _tell(self, event: Event) -> None:
+    def tell(self, event: Event) -> None:
+        """Tell an event at once: also while the engine is still working on the next one."""
         for outlet in list(self._outlets):
             with Barrier(outlet.name) as barrier:
                 try:

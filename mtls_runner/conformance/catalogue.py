@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from mtls_runner.language import Overrides, load
 from mtls_runner.model.case import Case, Plan, bracketed
-from mtls_runner.model.traits import BackendTraits, ClientTraits, Runtime
+from mtls_runner.model.traits import BackendTraits, ClientTraits
 from mtls_runner.registry import Table, registry
 
 __all__ = [
@@ -86,15 +86,12 @@ def made_for(known: Table[T]) -> list[T]:
     return [one for one in known.usable() if one.in_catalogue]
 
 
-def plans(
-    backends: Sequence[str], tools: Sequence[str], image: str | None = None, runtime: Runtime | None = None
-) -> Iterator[Plan]:
+def plans(backends: Sequence[str], tools: Sequence[str], image: str | None = None) -> Iterator[Plan]:
     """One plan for each file and backend, with only the tools' cases.
 
     Args:
         backends, tools: by name; none: those that the catalogue is made for.
         image: of containers.
-        runtime: of servers whose backend has a choice.
 
     Raises:
         ScenarioError: a file is invalid.
@@ -105,7 +102,7 @@ def plans(
     servers = [known.backends.named(name) for name in backends] or made_for(known.backends)
     for path in scenario_files():
         for backend in servers:
-            yield plan_of(path, Overrides(backend=backend.name, image=image, runtime=runtime), chosen)
+            yield plan_of(path, Overrides(backend=backend.name, image=image), chosen)
 
 
 def plan_of(path: Path, overrides: Overrides, tools: Sequence[ClientTraits]) -> Plan:

@@ -70,7 +70,7 @@ def secrets(plan: Plan) -> frozenset[Secret]:
     """Every passphrase of a plan: of certificates, and what servers and clients are given."""
     found = {spec.passphrase for spec in plan.certificates.values()}
     seen: dict[int, ServerSpec] = {}
-    for case in (*plan.cases, *plan.not_run):
+    for case in plan.every_case:
         for step in case.steps:
             if step.client is not None:
                 found.add(step.client.passphrase)

@@ -319,22 +319,17 @@ class Lab(AbstractContextManager["Lab"]):
                 lab = Lab(by_clocks(self.plan), keep, pool=keys, report=self._report, dated=self._dated)
                 self._by_clocks = self._stack.enter_context(lab)
             lab = self._by_clocks
-        same = next(one for one in (*lab.plan.cases, *lab.plan.not_run) if one.id == case.id)
-        verdict = lab.discreet(lab._run(same))
-        with self._lock:
-            self._found.update(lab.versions())
-            self.servers.hear_from(lab.servers)
-        return verdict
+        return self._run_in(lab, next(one for one in lab.plan.every_case if one.id == case.id))
 
     def _run_dated(self, case: Case) -> Verdict:
         """Run the case in a lab of its own, whose material is made now, however long the cases before it took."""
-        keep = (
-            self._keep / "dated" / f"{(*self.plan.cases, *self.plan.not_run).index(case):04}"
-            if self._keep is not None
-            else None
-        )
+        keep = self._keep / "dated" / f"{self.plan.every_case.index(case):04}" if self._keep is not None else None
         with Lab(self.plan, keep, pool=self._keys(), report=self._report, apart=True, dated=True) as lab:
-            verdict = lab.discreet(lab._run(case))
+            return self._run_in(lab, case)
+
+    def _run_in(self, lab: Lab, case: Case) -> Verdict:
+        verdict = lab.discreet(lab._run(case))
+        with self._lock:
             self._found.update(lab.versions())
             self.servers.hear_from(lab.servers)
         return verdict
@@ -438,7 +433,7 @@ class Lab(AbstractContextManager["Lab"]):
 
         with self._lock:
             if self._controls is None:
-                self._controls = Controls((*self.plan.cases, *self.plan.not_run), self._judged)
+                self._controls = Controls(self.plan.every_case, self._judged)
             return self._controls
 
     def _ask_alone(self, server: RunningServer, spec: ClientSpec) -> ClientView:

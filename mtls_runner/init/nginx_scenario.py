@@ -65,6 +65,7 @@ class NginxScenario(Struct):
         beside: name → text of what lies beside it.
         notes: what a person should know.
         values: for the template.
+        own: path in nginx's container → the author's file that lies there, or the name of one of ``beside``.
     """
 
     main: Path

@@ -35,7 +35,6 @@ class CaseSteps:
         context: of the file.
         place: the document at the case.
         models: its steps.
-        server: the id of its server.
         make_server: makes a description's server, checked.
         resolver: makes clients.
     """

@@ -313,11 +313,12 @@ class Plan(Struct, frozen=True):
         path: as given on the command line (ids start with it).
         certificates: authorities and leaves by id; issuers before those they issue where there is no cycle.
         cases: in the file's order, matrices expanded.
-        lines: the file's text, for snippets.
+        text: the file's, for snippets.
         warnings: unused certificates and the like; errors under ``--strict``.
         crls: by id, those that a server or client loads.
         files: every other file that the scenario names, absolute; they may not be there.
         moved: how much later than now it is there; its dates are moved the other way already.
+        clock: how much later it is to its programs, whose clocks are moved; its dates are as they are written.
         not_run: other cases of the file, which were not chosen; what they expect still counts as known of the servers.
         places: where certificates (``certificate``), servers (``server``), CRLs (``crl``) and their keys are written: (kind,
             id, key), with ``""`` for the whole.
@@ -337,6 +338,11 @@ class Plan(Struct, frozen=True):
     clock: timedelta = timedelta(0)
     not_run: tuple[Case, ...] = ()
     places: Mapping[tuple[str, str, str], Span] = field(default_factory=dict)
+
+    @property
+    def every_case(self) -> tuple[Case, ...]:
+        """Those that were not chosen, too."""
+        return (*self.cases, *self.not_run)
 
 
 def meet_briefly(server: ServerSpec, client: ClientSpec | None, plan: Plan) -> bool:

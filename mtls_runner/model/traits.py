@@ -211,6 +211,7 @@ class ClientTraits(_EndTraits, frozen=True, eq=False, kw_only=True):
         name: what ``tool:`` calls it.
         sentence: a few words behind the name in the reference and in editors; ``""``: the name says it.
         make: a new one, with whatever has to be loaded for it.
+        partial_chain: a trusted intermediate is an anchor to it, whether or not the scenario says so.
         loads: the forms in which it loads a certificate and a key of its own; what it trusts is PEM.
         own_exit_code: it is a program that exits with curl's codes; of another client it is told what curl would exit with.
         protocols: what it can speak.

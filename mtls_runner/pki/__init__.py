@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from ssl import DER_cert_to_PEM_cert
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from mtls_runner.errors import MaterialError
 from mtls_runner.model.certificate import (
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["Store"]
 
 _PLACES = ("authorities", "leaves", "bundles")
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 
 
 class Store:
@@ -142,12 +144,17 @@ class Store:
         Raises:
             MaterialError: it can't be made, or there is no such id.
         """
-        credential = self._credentials.get(certificate)
-        if credential is None:
+        return self._once(self._credentials, certificate, self._write)
+
+    def _once(self, known: dict[_K, _V], key: _K, write: Callable[[_K], _V]) -> _V:
+        """What is known, or else written now: by one thread, while others wait."""
+        found = known.get(key)
+        if found is None:
             with self._lock:
-                credential = self._credentials.get(certificate) or self._write(certificate)
-                self._credentials[certificate] = credential
-        return credential
+                found = known.get(key)
+                if found is None:
+                    found = known[key] = write(key)
+        return found
 
     def bundle(self, certificates: Sequence[str]) -> Path:
         """A PEM file with exactly these certificates, in this order; of the user's own, all that their file holds.
@@ -158,12 +165,7 @@ class Store:
         ids = tuple(certificates)
         if not self._own.keys().isdisjoint(ids):
             return self._users().bundle(ids)
-        path = self._bundles.get(ids)
-        if path is None:
-            with self._lock:
-                path = self._bundles.get(ids) or self._write_bundle(ids)
-                self._bundles[ids] = path
-        return path
+        return self._once(self._bundles, ids, self._write_bundle)
 
     def chain(self, certificate: str, chain: ChainSpec) -> Path:
         """A PEM file with the certificate and what ``chain`` says comes after it.
@@ -179,13 +181,7 @@ class Store:
             case ChainKind.LEAF:
                 return self.credential(certificate).certificate_path
             case ChainKind.IDS:
-                ids = (certificate, *chain.ids)
-                path = self._chains.get(ids)
-                if path is None:
-                    with self._lock:
-                        path = self._chains.get(ids) or self._write_chain(ids)
-                        self._chains[ids] = path
-                return path
+                return self._once(self._chains, (certificate, *chain.ids), self._write_chain)
 
     def presented(
         self,
@@ -216,12 +212,7 @@ class Store:
         credential = self.credential(certificate)
         if credential.passphrase is None:
             return credential.key_path
-        with self._lock:
-            if certificate not in self._opened:
-                forged = self._forged[certificate]
-                pem = _key_pem(forged, None)
-                self._opened[certificate] = _save(self._base(certificate), ".opened.key", pem)
-            return self._opened[certificate]
+        return self._once(self._opened, certificate, self._write_opened)
 
     def renew(self, held: PresentedFiles, by: PresentedFiles) -> None:
         """From now on the files that a client holds are those of another one, as by rename.
@@ -403,6 +394,9 @@ class Store:
         # "=" is in no certificate's file name
         path = self._directory / "bundles" / f"chain={self._bundle_name(ids)}.pem"
         return write_private(path, b"".join(map(self._pem, ids)))
+
+    def _write_opened(self, certificate: str) -> Path:
+        return _save(self._base(certificate), ".opened.key", _key_pem(self._forged[certificate], None))
 
     def _bundle_name(self, ids: tuple[str, ...]) -> str:
         return joined_name([self._names.get(certificate, "") for certificate in ids])

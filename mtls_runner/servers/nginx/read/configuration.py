@@ -31,7 +31,7 @@ class Directive(Struct, frozen=True):
     Args:
         name, arguments: without quotes.
         path: names of the blocks around it, outermost first, those of the including files too.
-        block: number of the innermost block around it; ``around`` are the numbers of all of them, outermost first.
+        around: numbers of those blocks.
         place: file and line, for people.
         opens: number of the block that it opens; 0: it opens none.
     """
