@@ -391,6 +391,7 @@ class Lab(AbstractContextManager["Lab"]):
             told=told,
             notes=self.notes_on(spec, host),
             despite=self._despite(spec, case.server, files, seen),
+            verifies=server.verifies,
         )
         if suspicious(facts):
             connect = partial(self._ask_alone, server)

@@ -19,7 +19,7 @@ from mtls_runner.model.observation import (
     readable,
 )
 from mtls_runner.tls import VERIFY_CODES
-from mtls_runner.tls.classify import Facts, Judgement, classify
+from mtls_runner.tls.classify import NO_POST_HANDSHAKE, Facts, Judgement, classify
 from mtls_runner.tls.messages import subject
 from mtls_runner.tls.rules import ENDS, RESETS
 
@@ -39,6 +39,10 @@ _WHO = {
 _UNTOLD = (
     "Say at the server how it refuses (refusal: {status: 403}), or let another client of this file be accepted for the same "
     "request, so that the two answers can be compared."
+)
+_NOT_OFFERED = (
+    "The server asks for a certificate after the handshake (TLS 1.3), and the client has not offered to be asked then "
+    "(post_handshake_auth: true)."
 )
 _SOMEBODY = ClientView(tool="", tool_version="", phase=Phase.CONNECT)
 """A client of which only the server tells."""
@@ -166,6 +170,8 @@ def _hint(judgement: Judgement, facts: Facts, culprit: Callable[[Judgement], str
         return _UNTOLD
     if judgement.outcome is Outcome.ACCEPTED:
         return culprit(judgement)
+    if facts.told is not None and facts.told.error_symbol == NO_POST_HANDSHAKE:
+        return _NOT_OFFERED
     told = _before_tls(judgement, facts)
     if told:
         return told

@@ -141,6 +141,8 @@ class PlanServers:
         self._tell_start(spec)
         behind = [(name, one, self.running(one)) for name, one in spec.behind]
         given = replace(spec, reached=tuple((name, running.address) for name, _, running in behind)) if behind else spec
+        if given.option("config"):
+            given = replace(given, asked=self._asked(spec.id))
         backend = self.backend(spec.backend)
         with backend.beginning(given, self._directory(), Deadline.after(_START_SECONDS)):
             context = backend.serve(given, self._material(), Deadline.after(_START_SECONDS))
@@ -160,6 +162,11 @@ class PlanServers:
                     f"server {spec.id!r}: {spec.backend.sentence} opens no encrypted key, and is given a decrypted one"
                 )
         return running
+
+    def _asked(self, id_: str) -> tuple[str, ...]:
+        """The names by which the plan's clients ask for a server."""
+        clients = (step.client for case in self._plan.cases if case.server.id == id_ for step in case.steps)
+        return tuple(dict.fromkeys(client.server_name for client in clients if client and client.server_name))
 
     def behind(self, running: RunningServer) -> Sequence[tuple[ServerSpec, RunningServer]]:
         """The servers of the plan that one connects to, as far as they tell of everyone."""

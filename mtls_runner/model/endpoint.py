@@ -341,6 +341,7 @@ class ServerSpec(EndSpec, frozen=True):
         upstreams: applications of an own configuration, as it names them, that are stubs, or servers of the plan.
         behind: those of them that are servers of the plan; a stub answers at the others.
         reached: where these are, while they run.
+        asked: names by which the plan's clients ask for it, while it runs with an own configuration.
         ocsp: which certificates of a client's chain it asks OCSP responders about (nginx ``ssl_ocsp``).
         ocsp_responder: URI that it asks; ``None``: the one in each certificate.
         ocsp_cache: whether it remembers what they said (nginx ``ssl_ocsp_cache``).
@@ -373,6 +374,7 @@ class ServerSpec(EndSpec, frozen=True):
     upstreams: tuple[str, ...] = ()
     behind: tuple[tuple[str, ServerSpec], ...] = ()
     reached: tuple[tuple[str, Address], ...] = ()
+    asked: tuple[str, ...] = ()
     ocsp: RevocationCheck = RevocationCheck.NONE
     ocsp_responder: str | None = None
     ocsp_cache: bool = False

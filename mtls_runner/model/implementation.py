@@ -24,6 +24,7 @@ __all__ = [
     "Honours",
     "Implementation",
     "Log",
+    "Logs",
     "Needs",
     "Pattern",
     "Reload",
@@ -198,6 +199,15 @@ class Log(Struct, frozen=True, eq=False):
     ended: str | None = None
 
 
+class Logs(Struct, frozen=True, eq=False):
+    """Where a configuration of one's own says where its log goes: a regular expression with the group ``log``, and what takes the
+    place of that, so that the lab reads it.
+    """
+
+    match: str
+    instead: str
+
+
 class Reload(Struct, frozen=True, eq=False):
     """How a server is made to read its files again (by a signal, or a file that it watches), and patterns of the lines that
     say that it has done so, has failed, has begun. ``ends``: it ends where it fails.
@@ -241,6 +251,9 @@ class DeclaredServer(Struct, frozen=True, eq=False):
         config: where an own configuration goes; ``None``: nowhere.
         listens: a regular expression with one group: what such a configuration says that it listens on.
         connects: regular expressions with the groups ``host`` and ``port``: what such a configuration says that it connects to.
+        logs: where such a configuration says where its log goes; ``None``: nobody knows, and it goes there.
+        goes_on: a regular expression: what such a configuration says where it goes on with a certificate that does not verify;
+            ``None``: nobody knows.
         directives: how such a configuration says what hints are about.
         container: how it runs in one; ``None``: only as a process.
         completes_chains: it sends issuers that it finds among what it trusts, where it was given no intermediates.
@@ -264,6 +277,8 @@ class DeclaredServer(Struct, frozen=True, eq=False):
     config: str | None = None
     listens: str | None = None
     connects: tuple[str, ...] = ()
+    logs: Logs | None = None
+    goes_on: str | None = None
     directives: Directives | None = None
     container: ServerContainer | None = None
     completes_chains: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import posixpath
 from collections.abc import Iterator
 from itertools import groupby
@@ -64,9 +65,10 @@ def mapped_files(server: ServerSpec, material: Material, base: str) -> Iterator[
         if contents:
             joined = b"".join(one if one.endswith(b"\n") else one + b"\n" for one in contents[:-1]) + contents[-1]
             secret = any(file.own is None and file.part is MappedPart.PASSPHRASE for file in entries)
-            yield ContainerFile(
-                posixpath.join(base, path), joined, _PRIVATE if secret or b"PRIVATE KEY-----" in joined else _PUBLIC
-            )
+            mode = _PRIVATE if secret or b"PRIVATE KEY-----" in joined else _PUBLIC
+            if any(file.own is not None and os.access(file.own, os.X_OK) for file in entries):
+                mode |= (mode & 0o444) >> 2  # a program, for whoever may read it
+            yield ContainerFile(posixpath.join(base, path), joined, mode)
 
 
 def _content(file: MappedFile, server: ServerSpec, material: Material) -> bytes:

@@ -50,8 +50,12 @@ def knock(address: Address, deadline: Deadline, first: bytes) -> Answer:
     return greet(address, deadline, first=first).answer
 
 
-def greet(address: Address, deadline: Deadline, request: bytes = b"", *, first: bytes = b"") -> Greeting:
-    """One handshake, after some bytes, and what it showed; then a request, if there is one, and whatever comes of it."""
+def greet(
+    address: Address, deadline: Deadline, request: bytes = b"", *, first: bytes = b"", name: str | None = None
+) -> Greeting:
+    """One handshake (for that name), after some bytes, and what it showed; then a request, if there is one, and whatever comes of
+    it.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -63,7 +67,7 @@ def greet(address: Address, deadline: Deadline, request: bytes = b"", *, first: 
     try:
         with socket.create_connection((address.host, address.port), max(deadline.remaining(), 0.001)) as plain:
             port = plain.getsockname()[1]
-            with context.wrap_socket(plain, do_handshake_on_connect=False) as tls:
+            with context.wrap_socket(plain, do_handshake_on_connect=False, server_hostname=name) as tls:
                 # not before: CPython's wrap_socket leaves a socket open that the peer has reset by then
                 socket.socket.sendall(tls, first)
                 if isinstance(tls, RecordingSocket):

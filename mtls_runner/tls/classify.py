@@ -39,7 +39,17 @@ from mtls_runner.tls.rules import (
     no_agreement,
 )
 
-__all__ = ["AFTER_VERIFICATION", "ISSUER_NAME_EMPTY", "RULES", "Control", "Facts", "Found", "Judgement", "classify"]
+__all__ = [
+    "AFTER_VERIFICATION",
+    "ISSUER_NAME_EMPTY",
+    "NO_POST_HANDSHAKE",
+    "RULES",
+    "Control",
+    "Facts",
+    "Found",
+    "Judgement",
+    "classify",
+]
 
 Found = tuple[Outcome, Iterable[Reason]]
 """What a rule has to say: the outcome, and the reasons that are possible."""
@@ -63,6 +73,7 @@ class Facts(Struct, frozen=True):
         told: what the server saw; ``None``: it never saw the connection, or can't be asked.
         control: how the server answers the same request by a client that the file says is accepted; ``None``: nobody asked.
         notes: what is known of the user's own material that took part, as sentences.
+        verifies: the server goes on with no certificate that does not verify.
         despite: what the server had to hold against a client that it let in, and why it did not, as sentences.
     """
 
@@ -73,6 +84,7 @@ class Facts(Struct, frozen=True):
     control: Control | None = None
     notes: tuple[str, ...] = ()
     despite: tuple[str, ...] = ()
+    verifies: bool = False
 
     @property
     def in_handshake(self) -> bool:
@@ -120,6 +132,9 @@ ISSUER_NAME_EMPTY = "ISSUER_NAME_EMPTY"
 #: session ticket that it can't read.
 AFTER_VERIFICATION = "AFTER_VERIFICATION"
 
+#: OpenSSL's word where a server wants to ask for a certificate after the handshake, and the client did not offer to be asked then
+#: (``SSL_verify_client_post_handshake`` in ssl/ssl_lib.c; RFC 8446 §4.2.6).
+NO_POST_HANDSHAKE = "EXTENSION_NOT_RECEIVED"
 #: OpenSSL's word for a handshake that is signed by another key than the certificate's (``tls_process_cert_verify`` in
 #: ssl/statem/statem_lib.c, ``tls_process_key_exchange`` in statem_clnt.c).
 _HANDSHAKE_SIGNATURE = "BAD_SIGNATURE"
@@ -228,7 +243,7 @@ def _server_refused(facts: Facts, alert: Alert | None, sender: str | None) -> Fo
     server = facts.told
     if server is None:
         return None
-    if server.error_symbol == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
+    if server.error_symbol in ("PEER_DID_NOT_RETURN_A_CERTIFICATE", NO_POST_HANDSHAKE):
         return missing(facts)
     if server.error_symbol == "WRONG_CURVE":
         # of a certificate, which TLS 1.2 holds against the groups, too (``tls12_check_peer_sigalg`` in ssl/t1_lib.c)

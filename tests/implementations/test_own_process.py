@@ -161,6 +161,155 @@ def test_a_log_that_does_not_say_why_is_told_how_to(
     assert advice in capsys.readouterr().out
 
 
+def _with_cases(path: Path, cases: str) -> Path:
+    head = path.read_text().partition("\ncases:")[0]
+    path.write_text(f"{head}\ncases:\n{cases}")
+    return path
+
+
+def _edited(file: Path, *changes: tuple[str, str]) -> None:
+    text = file.read_text()
+    for before, after in changes:
+        assert before in text
+        text = text.replace(before, after)
+    file.write_text(text)
+
+
+def _told(verdicts: list[Verdict]) -> list[tuple[str, ...]]:
+    """Outcome and reasons of each; of one that the lab could not run, why."""
+    return [
+        (str(one.observation.outcome), *map(str, one.observation.reasons)) if one.observation else (one.error,)
+        for one in verdicts
+    ]
+
+
+EXPIRED = "  - {name: expired, client: expired, expect: {server-refused: expired}}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "here", "there"),
+    [
+        ("haproxy", "log stderr format raw local0 info", "log 127.0.0.1:514 len 2048 local0 info"),
+        ("haproxy", "log stderr format raw local0 info", "log /dev/log local0 info"),
+        ("apache", "ErrorLog /dev/stderr", "ErrorLog /var/log/nowhere/error.log\nCustomLog /var/log/nowhere/a.log x"),
+        ("apache", "ErrorLog /dev/stderr", 'ErrorLog "|/usr/bin/rotatelogs /var/log/nowhere/%Y 86400"'),
+        ("apache", "ErrorLog /dev/stderr", "ErrorLog syslog:local1"),
+    ],
+)
+def test_its_log_is_read_wherever_it_goes(
+    name: str, here: str, there: str, tmp_path: Path, ports: tuple[int, int]
+) -> None:
+    path = _with_cases(_as_a_process(name, tmp_path, ports), EXPIRED)
+    file = next(one for one in tmp_path.iterdir() if one.name != "own.yaml")
+    _edited(file, (here, there))
+    (found,) = _verdicts(path)
+    assert (found.status, found.undetermined) == (Status.PASS, None), found.error
+    assert found.observation is not None
+    assert found.observation.server_verify_code == 10
+
+
+def test_more_connections_than_descriptors(tmp_path: Path, ports: tuple[int, int]) -> None:
+    path = _with_cases(_as_a_process("haproxy", tmp_path, ports), EXPIRED)
+    _edited(tmp_path / "haproxy.cfg", ("global\n", "global\n    maxconn 10000000\n"))
+    assert _told(_verdicts(path)) == [("server-refused", "expired")]
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o644])
+def test_an_own_program_stays_one(mode: int, tmp_path: Path, ports: tuple[int, int]) -> None:
+    """Apache asks a script for its passphrase; where that can't be run, it is Apache that says so."""
+    path = _with_cases(_as_a_process("apache", tmp_path, ports), EXPIRED)
+    (tmp_path / "pass.sh").write_text("#!/bin/sh\necho secret\n")
+    (tmp_path / "pass.sh").chmod(mode)
+    _edited(
+        path, ("site: {}", "site: {passphrase: secret}"), ("  files:\n", "  files:\n    tls/pass.sh: {file: pass.sh}\n")
+    )
+    _edited(tmp_path / "edge.conf", ("ServerName", "SSLPassPhraseDialog exec:tls/pass.sh\nServerName"))
+    (found,) = _verdicts(path)
+    if mode == 0o755:
+        assert (found.status, found.error) == (Status.PASS, "")
+    else:
+        assert "(wrong-passphrase)" in found.error
+
+
+RULES = """\
+  - {name: staff, client: {certificate: employee, request: {path: /admin}}, expect: {server-refused: not-authorized}}
+  - {name: expired, client: {certificate: expired, request: {path: /admin}}, expect: {server-refused: expired}}
+"""
+LENIENT = {
+    "apache": ("SSLVerifyClient optional", "SSLVerifyClient optional_no_ca"),
+    "envoy": ("trusted_ca:", "trust_chain_verification: ACCEPT_UNTRUSTED\n                  trusted_ca:"),
+    "haproxy": ("verify optional", "verify optional crt-ignore-err all"),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_whom_a_rule_refuses_it_has_verified(name: str, tmp_path: Path, ports: tuple[int, int]) -> None:
+    """Unless the configuration goes on with what does not verify: then nobody can tell what the rule was about."""
+    path = _with_cases(
+        _as_a_process(name, tmp_path, ports), RULES.replace("employee", "service") if name == "envoy" else RULES
+    )
+    staff, expired = _verdicts(path)
+    assert (staff.status, staff.undetermined) == (Status.PASS, None)
+    assert _told([staff]) == [("server-refused", "not-authorized")]
+    assert "expired" in _told([expired])[0]
+    file = next(one for one in tmp_path.iterdir() if one.name != "own.yaml")
+    _edited(file, LENIENT[name])
+    staff, expired = _verdicts(path)
+    assert staff.undetermined is not None
+    if name == "haproxy":  # whose rule looks at no dates
+        assert _told([expired]) == [("accepted",)]
+
+
+def test_a_name_that_it_has_to_be_asked_for(tmp_path: Path, ports: tuple[int, int]) -> None:
+    """Without one that the configuration knows, Envoy ends each connection."""
+    path = _with_cases(
+        _as_a_process("envoy", tmp_path, ports),
+        """\
+  - {name: known, client: {certificate: operator, server_name: edge.test, insecure: true}, expect: accepted}
+  - {name: unknown, client: {certificate: operator, insecure: true}, expect: no-connection}
+""",
+    )
+    inspector = "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"
+    listener = (
+        "      listener_filters:\n        - name: envoy.filters.listener.tls_inspector\n"
+        f'          typed_config: {{"@type": {inspector}}}\n'
+    )
+    chains = "      filter_chains:\n        - "
+    _edited(
+        tmp_path / "edge.conf",
+        (
+            f"{chains}transport_socket:",
+            f"{listener}{chains}filter_chain_match: {{server_names: [edge.test]}}\n          transport_socket:",
+        ),
+    )
+    known, unknown = _verdicts(path)
+    assert (known.status, unknown.status) == (Status.PASS, Status.PASS), (known.error, unknown.error)
+
+
+def test_a_client_that_can_t_be_asked_after_the_handshake(tmp_path: Path, ports: tuple[int, int]) -> None:
+    """Apache asks for a certificate when it knows the path: by TLS 1.3 that takes a client that has offered to be asked then."""
+    path = _with_cases(
+        _as_a_process("apache", tmp_path, ports),
+        """\
+  - name: offered
+    client: {certificate: employee, tls: TLSv1.3, request: {path: /api}, post_handshake_auth: true}
+    expect: accepted
+  - name: not offered
+    client: {certificate: employee, tls: TLSv1.3, request: {path: /api}}
+    expect: {server-refused: no-certificate}
+""",
+    )
+    _edited(
+        tmp_path / "edge.conf",
+        ("SSLVerifyClient optional", "SSLVerifyClient none"),
+        ("<Location /api>", "<Location /api>\n        SSLVerifyClient require"),
+    )
+    offered, not_offered = _verdicts(path)
+    assert (offered.status, not_offered.status) == (Status.PASS, Status.PASS), (offered.error, not_offered.mismatches)
+    assert not_offered.observation is not None
+    assert not_offered.observation.hint.endswith("has not offered to be asked then (post_handshake_auth: true).")
+
+
 def test_a_configuration_is_for_the_server_that_it_was_written_for() -> None:
     skipped = {
         (name, backend): {one.skip_reason for one in verdicts_of(ROOT / name, Overrides(backend=backend))}

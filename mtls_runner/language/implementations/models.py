@@ -17,6 +17,7 @@ from mtls_runner.language.implementations.parts import (
     FileModel,
     HonoursModel,
     LogModel,
+    LogsModel,
     NeedsModel,
     PatternModel,
     ReloadModel,
@@ -101,6 +102,15 @@ class ServerModel(Strict):
         "Where such a configuration says what it connects to: regular expressions with the groups host and port. What "
         "`upstreams:` names is reached where the lab has it.",
         "^\\s*server\\s+\\S+\\s+(?P<host>[^\\s:]+)(?::(?P<port>\\d+))?",
+    )
+    logs: Maybe[LogsModel] = about(
+        "Where such a configuration says where its log goes, and what takes the place of that, so that the lab reads it.",
+        {"match": "^\\s*ErrorLog\\s+(?P<log>\\S+)", "instead": "/dev/stderr"},
+    )
+    goes_on: Maybe[Regex] = about(
+        "What such a configuration says where it goes on with a certificate that does not verify: a regular expression. Where it "
+        "does not say that, whom it refuses after the handshake, it has verified.",
+        "\\bcrt-ignore-err\\b",
     )
     directives: Maybe[DirectivesModel] = about(
         "What such a configuration says where hints are about it, in the program's own words.",
@@ -218,6 +228,7 @@ MODELS = (
     LogModel,
     PatternModel,
     ReloadModel,
+    LogsModel,
     DirectivesModel,
     ContainerModel,
     ClientModel,

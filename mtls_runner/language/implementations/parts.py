@@ -12,6 +12,7 @@ from mtls_runner.language.implementations.scalars import (
     Environment,
     Fact,
     FileName,
+    Logs,
     Placed,
     ReasonWord,
     Regex,
@@ -44,6 +45,7 @@ __all__ = [
     "HonoursModel",
     "ClientHonoursModel",
     "LogModel",
+    "LogsModel",
     "ReloadModel",
     "ContainerModel",
     "DifferenceModel",
@@ -205,6 +207,16 @@ class ReloadModel(Strict):
         "Reloading",
     )
     ends: Maybe[Bool] = about("Whether it ends where it could not; false by default.", True)
+
+
+class LogsModel(Strict):
+    """Where a configuration of one's own has its log."""
+
+    match: Logs = Field(
+        description="Where it says that: a regular expression with the group log.",
+        examples=["^\\s*ErrorLog\\s+(?P<log>\\S+)"],
+    )
+    instead: Text = Field(description="What takes the place of it, so that the lab reads it.", examples=["/dev/stderr"])
 
 
 class ContainerModel(Strict):

@@ -20,6 +20,7 @@ __all__ = [
     "Environment",
     "Fact",
     "FileName",
+    "Logs",
     "Placed",
     "ReasonWord",
     "Regex",
@@ -72,6 +73,13 @@ def _connects(value: Value) -> str:
     return text
 
 
+def _logs(value: Value) -> str:
+    text = _pattern(value)
+    if "log" not in compiled(text).groupindex:
+        raise fail("it has no group log", "(?P<log>…)")
+    return text
+
+
 def _placed(value: Value) -> str:
     text = _regex(value)
     if not any(placeholder in text for placeholder in PLACEHOLDERS):
@@ -83,6 +91,7 @@ _TEXT: Json = {"type": "string"}
 Regex = Annotated[str, Parsed(_regex, _TEXT)]
 Fact = Annotated[str, Parsed(_fact, _TEXT)]
 Connects = Annotated[str, Parsed(_connects, _TEXT)]
+Logs = Annotated[str, Parsed(_logs, _TEXT)]
 Placed = Annotated[str, Parsed(_placed, _TEXT)]
 FileName = Annotated[
     str,

@@ -31,7 +31,7 @@ from mtls_runner.servers.declared.answering import Answers
 from mtls_runner.servers.declared.connection_log import ConnectionLog
 from mtls_runner.servers.declared.failure import start_failure
 from mtls_runner.servers.declared.honours import inexpressible
-from mtls_runner.servers.declared.own import cannot_be_a_process, own_address, own_files
+from mtls_runner.servers.declared.own import cannot_be_a_process, own_address, own_files, verifies
 from mtls_runner.servers.declared.reloading import replaceable
 from mtls_runner.servers.declared.running import RunningDeclared, Started
 from mtls_runner.servers.declared.start import wait_until_ready
@@ -45,6 +45,7 @@ __all__ = ["DeclaredBackend"]
 _PORTS_TRIED = 5
 _CHECK_SECONDS = 20.0
 _HOST = "127.0.0.1"
+_EXECUTABLE = 0o100
 
 
 class DeclaredBackend(ServerBackend):
@@ -230,14 +231,23 @@ class DeclaredBackend(ServerBackend):
             )
         )
         certificate = material.credential(server.certificate).der if server.certificate is not None else None
-        first = wait_until_ready(
-            program, self._declared, address, certificate, log, deadline, own=own, listens_on=program.listens_on
+        greeted = wait_until_ready(
+            program,
+            self._declared,
+            address,
+            certificate,
+            log,
+            deadline,
+            own=own,
+            listens_on=program.listens_on,
+            names=server.asked,
         )
-        if first is None:
+        if greeted is None:
             raise self._failure(server, material, program, known, cache, here)
         if own or self._declared.listens_everywhere or not self._implementation.shipped:
             self._keep_to_loopback(program, own=own)
-        started = Started(self._implementation, self._declared, address, program, log, own_log=not own, first=first)
+        verified = own and verifies(server, self._declared)
+        started = Started(self._implementation, self._declared, address, program, log, not own, verified, greeted)
         return replaceable(started, server, material, written)
 
     def _keep_to_loopback(self, program: Program, *, own: bool) -> None:
@@ -255,7 +265,8 @@ class DeclaredBackend(ServerBackend):
     def _own(self, server: ServerSpec, material: Material, here: Path) -> Mapping[str, object]:
         """Writes the author's files; returns what commands may name."""
         for file in own_files(server, self._declared, material, str(here)):
-            ProgramDirectory(here, str(here)).write(str(Path(file.path).relative_to(here)), file.content)
+            name, place = str(Path(file.path).relative_to(here)), ProgramDirectory(here, str(here))
+            place.write(name, file.content, executable=bool(file.mode & _EXECUTABLE))
         return {**settings(server), "dir": str(here)}
 
     def _directory(self, server: ServerSpec, material: Material) -> Path:

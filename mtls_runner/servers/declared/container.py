@@ -24,7 +24,7 @@ from mtls_runner.servers.container.reach import Reach
 from mtls_runner.servers.container.spec import MEMORY, PIDS, ContainerSpec
 from mtls_runner.servers.declared.connection_log import ConnectionLog
 from mtls_runner.servers.declared.failure import start_failure
-from mtls_runner.servers.declared.own import own_files, own_port
+from mtls_runner.servers.declared.own import own_files, own_port, verifies
 from mtls_runner.servers.declared.reloading import reload_of, replaceable
 from mtls_runner.servers.declared.running import RunningDeclared, Started
 from mtls_runner.servers.declared.start import wait_until_ready
@@ -107,16 +107,19 @@ def serve_in_container(
         reach.admit(container.host)
         certificate = material.credential(server.certificate).der if server.certificate is not None else None
         address = container.address
-        first = None
+        greeted = None
         if address is not None:
-            first = wait_until_ready(container, declared, address, certificate, log, deadline, own=own)
-        if first is None:
+            greeted = wait_until_ready(
+                container, declared, address, certificate, log, deadline, own=own, names=server.asked
+            )
+        if greeted is None:
             container.log.join(1)
         if server.clock:
             check_loaded(container.log.tail())
-        if address is None or first is None:
+        if address is None or greeted is None:
             raise _why_not(container, image.reference, implementation, declared, server, material)
-        started = Started(implementation, declared, address, container, log, own_log=not own, first=first)
+        verified = own and verifies(server, declared)
+        started = Started(implementation, declared, address, container, log, not own, verified, greeted)
 
         def write(changed: ServerSpec, /, *, told: bool) -> None:
             _replace(container, files(changed), reload_of(declared, server), told=told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import posixpath
 from collections.abc import Iterator, Mapping
@@ -9,15 +10,15 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from mtls_runner.errors import LabError
+from mtls_runner.errors import FileUnusable, LabError
 from mtls_runner.model.endpoint import Address, ServerSpec
-from mtls_runner.model.implementation import DeclaredServer
+from mtls_runner.model.implementation import DeclaredServer, Logs
 from mtls_runner.model.port import Material
 from mtls_runner.servers.container.files import ContainerFile
 from mtls_runner.servers.mapped_files import mapped_files, text_of_own
 from mtls_runner.tls.dialects import compiled
 
-__all__ = ["cannot_be_a_process", "own_address", "own_files", "own_port"]
+__all__ = ["cannot_be_a_process", "own_address", "own_files", "own_port", "verifies"]
 
 _USUAL_PORT = 443
 _LOCAL = ("/", "unix@", "abns@", "abnsz@", "fd@", "sockpair@", "unix:")
@@ -32,7 +33,8 @@ def own_port(server: ServerSpec) -> int:
 def own_files(server: ServerSpec, declared: DeclaredServer, material: Material, base: str) -> Iterator[ContainerFile]:
     """The configuration and what ``files:`` maps; relative paths begin at ``base``.
 
-    Upstreams are where the lab has them, in the configuration and in text files of the author's.
+    Upstreams are where the lab has them, and the log goes where the lab reads it, in the configuration and in text files of the
+    author's.
 
     Raises:
         MaterialError: something can't be made.
@@ -42,8 +44,10 @@ def own_files(server: ServerSpec, declared: DeclaredServer, material: Material, 
     reached, met = dict(server.reached), set[str]()
 
     def changed(text: str) -> bytes:
-        text, found = _connected(text, declared, reached)
+        edits, found = _connected(text, declared, reached)
         met.update(found)
+        for (begin, end), new in sorted((edits | _logged(text, declared.logs)).items(), reverse=True):
+            text = text[:begin] + new + text[end:]
         return text.encode("utf-8", "surrogateescape")
 
     yield ContainerFile(f"{base}/{declared.config}", changed(text_of_own(Path(server.option("config")))))
@@ -56,9 +60,20 @@ def own_files(server: ServerSpec, declared: DeclaredServer, material: Material, 
         raise LabError(f"upstreams: {Path(server.option('config')).name} connects to no {' and to no '.join(missed)}")
 
 
-def _connected(text: str, declared: DeclaredServer, reached: Mapping[str, Address]) -> tuple[str, set[str]]:
-    """The text with the lab's addresses in the place of upstreams, and the upstreams that were found."""
-    edits: dict[tuple[int, int], str] = {}
+_Edits = dict[tuple[int, int], str]
+"""What takes the place of parts of a text, by their beginning and end."""
+
+
+def _logged(text: str, logs: Logs | None) -> _Edits:
+    """Where it says where its log goes: what has the lab read it."""
+    if logs is None:
+        return {}
+    return {found.span("log"): logs.instead for found in compiled(f"(?m){logs.match}").finditer(text)}
+
+
+def _connected(text: str, declared: DeclaredServer, reached: Mapping[str, Address]) -> tuple[_Edits, set[str]]:
+    """The lab's addresses in the place of upstreams, and the upstreams that were found."""
+    edits: _Edits = {}
     met = set()
     for pattern in declared.connects if reached else ():
         for found in compiled(f"(?m){pattern}").finditer(text):
@@ -71,9 +86,7 @@ def _connected(text: str, declared: DeclaredServer, reached: Mapping[str, Addres
             edits[found.span("host")] = there.host if port else str(there)
             if port:
                 edits[found.span("port")] = str(there.port)
-    for (begin, end), new in sorted(edits.items(), reverse=True):
-        text = text[:begin] + new + text[end:]
-    return text, met
+    return edits, met
 
 
 def cannot_be_a_process(server: ServerSpec, declared: DeclaredServer) -> str | None:
@@ -105,19 +118,24 @@ def _listeners(
     """What it and its own files say, as far as the declaration knows where they say it: an IP address, or ``None``: a name."""
     if declared.listens is None:
         return
-    files = [
-        server.option("config"),
-        *(str(file.own) for file in server.files if file.own is not None),
-    ]
-    for file in dict.fromkeys(files):
-        try:
-            text = text_of_own(Path(file))
-        except OSError:
-            continue
+    for text in _texts(server):
         for found in compiled(f"(?m){declared.listens}").finditer(text):
             for one in found[1].split(","):
                 if one and not one.startswith(_LOCAL):
                     yield _host(one), one
+
+
+def verifies(server: ServerSpec, declared: DeclaredServer) -> bool:
+    """Whether it goes on with no certificate that does not verify, as far as the declaration knows where it says that."""
+    return declared.goes_on is not None and not compiled(declared.goes_on).search("\n".join(_texts(server)))
+
+
+def _texts(server: ServerSpec) -> Iterator[str]:
+    """Its configuration, and its own files, as far as they can be read."""
+    own = (str(file.own) for file in server.files if file.own is not None)
+    for file in dict.fromkeys((server.option("config"), *own)):
+        with contextlib.suppress(OSError, FileUnusable):
+            yield text_of_own(Path(file))
 
 
 def _host(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -109,7 +109,8 @@ class ReplaceableDeclared(RunningDeclared):
 
     def _met(self, deadline: Deadline) -> tuple[Greeting, Sequence[str]]:
         after = self._log.count
-        greeting = greet(self._address, deadline.within(VIEW_SECONDS), HEAD_REQUEST, first=self._first)
+        limit = deadline.within(VIEW_SECONDS)
+        greeting = greet(self._address, limit, HEAD_REQUEST, first=self._first, name=self._name)
         if greeting.answer is not Answer.TLS or (self._log.by_port and not self._tells_process):
             return greeting, ()
         port = greeting.port if self._log.by_port else None

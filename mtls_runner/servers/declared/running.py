@@ -64,7 +64,8 @@ class Started(Struct, frozen=True):
         instance: the process or container.
         log: its connections' lines.
         own_log: the log is as declared, so that every connection has its line; an author's configuration may log less.
-        first: bytes that it expects before TLS: none, or a PROXY protocol header.
+        verifies: see :class:`~mtls_runner.model.port.RunningServer`.
+        greeted: what it expects before TLS (nothing, or a PROXY protocol header), and the name that it was asked for.
     """
 
     implementation: Implementation
@@ -73,7 +74,8 @@ class Started(Struct, frozen=True):
     instance: Instance
     log: ConnectionLog
     own_log: bool = True
-    first: bytes = b""
+    verifies: bool = False
+    greeted: tuple[bytes, str | None] = (b"", None)
 
 
 class RunningDeclared(RunningServer):
@@ -90,7 +92,8 @@ class RunningDeclared(RunningServer):
         self._instance = started.instance
         self._log = started.log
         self._own_log = started.own_log
-        self._first = started.first
+        self.verifies = started.verifies
+        self._first, self._name = started.greeted
         self._log_seconds = VIEW_SECONDS if started.own_log else OTHERS_LOG_SECONDS
         self._one_at_a_time = threading.Lock()
         self._gone = False  # it has ended, as declared, since it could not use new files
@@ -177,7 +180,8 @@ class RunningDeclared(RunningServer):
         visits = self._visits()
         if self._log.by_port:
             before, limit = visits.count, deadline.within(_FENCE_SECONDS)
-            visits.leave_out(greet(self._address, limit, HEAD_REQUEST, first=self._first).port, before, limit)
+            greeting = greet(self._address, limit, HEAD_REQUEST, first=self._first, name=self._name)
+            visits.leave_out(greeting.port, before, limit)
         return visits
 
     def settled(self) -> Iterator[ServerView]:

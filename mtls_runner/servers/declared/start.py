@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from mtls_runner.deadlines import Deadline
 from mtls_runner.errors import DeadlineExceeded, LabError
@@ -15,7 +15,7 @@ from mtls_runner.servers.readiness import HEAD_REQUEST, PROXY_PROTOCOL, Answer, 
 from mtls_runner.tls.dialects import compiled
 from mtls_runner.tls.messages import subject
 
-__all__ = ["wait_until_ready"]
+__all__ = ["Greeted", "wait_until_ready"]
 
 _PAUSES = (0.002, 0.004, 0.008, 0.016, 0.03)
 _LOG_SECONDS = 5.0
@@ -24,6 +24,9 @@ _SETTLED_SECONDS = 15.0
 """How long what is wrong, but may be of a start that goes on, has to become right: another certificate, no TLS, another port."""
 _LOOKS_EVERY = 32
 _LAST_WORDS = 5
+
+Greeted = tuple[bytes, str | None]
+"""What it hears before TLS (nothing, mostly), and the name that it is asked for; ``None``: none."""
 
 
 def wait_until_ready(
@@ -36,12 +39,13 @@ def wait_until_ready(
     *,
     own: bool = False,
     listens_on: Callable[[], tuple[Address, ...]] = tuple,
-) -> bytes | None:
+    names: Sequence[str] = (),
+) -> Greeted | None:
     """Until a handshake shows the lab's own certificate, and the log has told of that very handshake.
 
-    Returns what it wants to hear before TLS (nothing, mostly); ``None``: it has ended, or says that it can't serve. ``own``: the
-    configuration is the author's, whose log may say nothing, and who may have it expect the PROXY protocol. ``listens_on`` is
-    asked where it listens instead.
+    Returns how it was greeted; ``None``: it has ended, or says that it can't serve. ``own``: the configuration is the author's,
+    whose log may say nothing, and who may have it expect the PROXY protocol, or another of the ``names``. ``listens_on`` is asked
+    where it listens instead.
 
     Raises:
         DeadlineExceeded: neither happened in time; which is shorter where it answers otherwise, or listens elsewhere, and nobody
@@ -49,11 +53,14 @@ def wait_until_ready(
         LabError: it goes on, answers, and writes nothing.
     """
     tried, seen = 0, Greeting(Answer.NOTHING)
+    ways: list[Greeted] = (
+        [(first, name) for name in (None, *names) for first in (b"", PROXY_PROTOCOL)] if own else [(b"", None)]
+    )
     failed = compiled(declared.reload.failed) if declared.reload is not None and declared.reload.failed else None
     while instance.exit_code() is None and not (failed and any(map(failed.search, instance.log.tail()))):
         before = log.count
-        first = PROXY_PROTOCOL if own and tried % 2 else b""
-        greeting = greet(address, deadline.within(_GREETING_SECONDS), HEAD_REQUEST, first=first)
+        first, name = way = ways[tried % len(ways)]
+        greeting = greet(address, deadline.within(_GREETING_SECONDS), HEAD_REQUEST, first=first, name=name)
         seen = max(greeting, seen, key=_telling)
         if _answers(greeting, certificate, guessed=bool(first)):
             if own:
@@ -65,7 +72,7 @@ def wait_until_ready(
                         "is its output buffered, or `log.connection` wrong?"
                     )
                 return None
-            return first
+            return way
         wrong = greeting.certificate is not None or greeting.answer is Answer.OTHER
         if declared.starts_within is None and (
             wrong or (tried % _LOOKS_EVERY == 1 and greeting.port is None and listens_on())
