@@ -186,9 +186,8 @@ def _agrees(plan: Plan, server: ServerSpec, version: TlsVersion) -> str:
     shows = f"shows {titled(plan.certificates, server.certificate)}" if server.certificate else "shows its certificate"
     asks = "asks for no client certificate"
     if server.client_auth is not ClientAuth.NONE:
-        named = server.advertise if server.advertise is not None else server.trust
         asks = "asks for a client certificate (CertificateRequest)"
-        asks += f" of {either(map(quoted, named))}" if named else ""
+        asks += f" of {either(map(quoted, server.advertise))}" if server.advertise else ""
     return f"ServerHello: the server chooses {tls_names((version,))}, {shows}, and {asks}."
 
 

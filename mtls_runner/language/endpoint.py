@@ -275,7 +275,8 @@ class _LoneServer(ServerSettings):
         Stapling | None, Short(switch("responder"), {"type": ["string", "boolean", "null"]}, nullable=True)
     ] = about("Whether it sends an OCSP response with its certificate, and where it has it from.", True, "ocsp")
     advertise: Many[IdRef] = about(
-        "Whose names it sends as acceptable authorities; those of `trust` by default.", ["ca"]
+        "Whose names it sends as acceptable authorities; those of `trust` by default, nobody's at the embedded server.",
+        ["ca"],
     )
     other_certificates: Many[IdRef] = about(
         "Leaves with keys of other types, for clients that can't use the first one's.", ["server-rsa"]

@@ -33,8 +33,11 @@ _LOOKS = {
 _WHOLE = re.compile(r" *[0-9]* \||  (?:again|by hand): ")
 """Begins a line that is not broken: a snippet's, or a command, which is copied."""
 _LABEL = re.compile(r"  ([a-z ]{4,8}: +| {10})(?=\S)|    = (expected: )?")
-_WORD = re.compile(r"\S+\s*")
+_WORD = re.compile(r"(?:\d+ )?\S+\s*")
+"""What is not broken: a word, with a number before it."""
 _BAR_CELLS = 16
+_ECHO = 3
+"""Cells that stay free at the end of the live line: a terminal writes ``^C`` there, and would go on to the next one."""
 _PACE = 2000
 """How many of the last steps the pace is taken from."""
 _TELLING = 0.5
@@ -107,7 +110,9 @@ class RichPage:
             if left is not None:
                 parts.append(f"about {left:.0f} s left")
         parts.append(doing)  # last: it may be too long for the line
-        self._live.update(Text("  " + "  ".join(parts), style="dim", no_wrap=True, overflow="ellipsis"))
+        line = Text("  " + "  ".join(parts), style="dim", no_wrap=True)
+        line.truncate(max(1, self._console.width - _ECHO), overflow="ellipsis")
+        self._live.update(line)
 
     def _seconds_left(self, done: int, total: int) -> float | None:
         """At the pace of late; ``None`` while that says too little, or when it is not worth telling.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
 import shlex
 from pathlib import Path
 
 import pytest
 
 from mtls_runner import load, run
-from mtls_runner.reporters import MARKS
+from mtls_runner.reporters import MARKS, Style
 from mtls_runner.reporters.console import ConsoleReporter
 from mtls_runner.reporters.live import RichPage
 from mtls_runner.snippet import width
@@ -59,3 +60,24 @@ def test_lines_end_between_words(
     assert lines[number - 1][caret.index("^") : caret.rindex("^") + 1] == "accepted"
     hint = next(line for line in lines if line.startswith("  hint:"))
     assert lines[lines.index(hint) + 1].startswith(" " * 12 if columns == 60 and stream is Terminal else "  again:")
+
+
+def test_the_live_line_leaves_room_for_what_the_terminal_writes_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C is echoed as ``^C``: behind a full line that would begin another, and the line would stay."""
+    monkeypatch.setenv("COLUMNS", "60")
+    shown = Terminal()
+    page = RichPage(shown, color=False, live=True)
+    page.progress("a case whose name is longer than what is left of the line", 1, 2)
+    page.close()
+    lines = [line for line in re.split(r"\x1b\[[?0-9;]*[A-Za-z]|\r|\n", shown.getvalue()) if "…" in line]
+    assert lines
+    assert max(map(width, lines)) <= 60 - len("^C")
+
+
+def test_a_number_stays_with_what_it_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    shown = Terminal()
+    page = RichPage(shown, color=False, live=False)
+    page.line(("  marks (client.tls, client.tool): 1 TLSv1.2,python  2 TLSv1.3,python", Style.DIM))
+    page.close()
+    assert shown.getvalue().splitlines()[1].strip() == "2 TLSv1.3,python"
