@@ -257,7 +257,7 @@ def _files(text: str, most: int | None) -> list[Path]:
     if path.is_dir():
         files = sorted(_below(path, most))
         if not files:
-            raise UsageError(f"no scenarios in {text}: no *.yaml file but lab.yaml")
+            raise UsageError(f"no scenarios in {text}: no *.yaml or *.yml but lab.yaml")
         others = {named for file in files for named in _named_by(file)}
         return [file for file in files if os.path.realpath(file) not in others]
     if path.exists():

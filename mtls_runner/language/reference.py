@@ -50,9 +50,10 @@ from mtls_runner.language.scenario import (
 )
 from mtls_runner.language.shared_words import Stapling, described, options_model
 from mtls_runner.language.x509_words import Revoked
+from mtls_runner.model import HINTS, MEANINGS
 from mtls_runner.model.endpoint import ClientAuth, TlsVersion
 from mtls_runner.model.implementation import Honours, Implementation
-from mtls_runner.model.observation import Outcome
+from mtls_runner.model.observation import Outcome, Reason
 from mtls_runner.registry import DECLARATION
 from mtls_runner.runtimes.template_names import CLIENT, PROCESS, ROWS, SERVER
 from mtls_runner.tls import REASONS
@@ -123,11 +124,11 @@ def _keys(model: type[BaseModel]) -> Iterator[str]:
 
 
 def _reasons() -> Iterator[str]:
-    yield "| outcome | reasons |"
-    yield "|---|---|"
-    for outcome in Outcome:
-        names = ", ".join(f"`{reason.value}`" for reason in sorted(REASONS[outcome], key=lambda reason: reason.value))
-        yield f"| `{outcome.value}` | {names} |"
+    yield "| reason | of | what it means | what to look at |"
+    yield "|---|---|---|---|"
+    for reason in Reason:
+        outcomes = ", ".join(f"`{outcome.value}`" for outcome in Outcome if reason in REASONS[outcome])
+        yield f"| `{reason.value}` | {outcomes} | {MEANINGS[reason]} | {HINTS.get(reason, '')} |"
 
 
 def _shipped() -> Iterator[Implementation]:

@@ -276,6 +276,6 @@ def _print_versions(ctx: click.Context, _option: click.Parameter, wanted: bool) 
 def root() -> None:
     """Run mutual TLS scenarios with real handshakes: who refuses whom, and why.
 
-    A PATH is a scenario file, a directory (its *.yaml and those below it, lab.yaml aside), the id of a case (FILE::CASE),
-    or - for standard input.
+    A PATH is a scenario file, a directory (its *.yaml and *.yml and those below it, lab.yaml aside), the id of a case
+    (FILE::CASE), or - for standard input.
     """
