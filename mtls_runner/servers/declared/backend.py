@@ -35,7 +35,7 @@ from mtls_runner.servers.declared.own import cannot_be_a_process, own_address, o
 from mtls_runner.servers.declared.reloading import replaceable
 from mtls_runner.servers.declared.running import RunningDeclared, Started
 from mtls_runner.servers.declared.start import wait_until_ready
-from mtls_runner.servers.declared.variables import placeholders, settings, variables, write_rendered
+from mtls_runner.servers.declared.variables import environment, placeholders, settings, variables, write_rendered
 
 if TYPE_CHECKING:
     from mtls_runner.servers.container.engine import Engine
@@ -282,9 +282,7 @@ class DeclaredBackend(ServerBackend):
                 return directory
 
     def _environment(self, known: Mapping[str, object]) -> dict[str, str]:
-        """The environment, without variables that come out empty."""
-        found = {name: render(text, "argument", known, name) for name, text in self._declared.environment}
-        found = {name: text for name, text in found.items() if text}
+        found = environment(self._declared, known)
         if not self._declared.listens_everywhere:
             return found
         from mtls_runner.runtimes.preload import preload

@@ -28,7 +28,7 @@ from mtls_runner.servers.declared.own import own_files, own_port, verifies
 from mtls_runner.servers.declared.reloading import reload_of, replaceable
 from mtls_runner.servers.declared.running import RunningDeclared, Started
 from mtls_runner.servers.declared.start import wait_until_ready
-from mtls_runner.servers.declared.variables import settings, variables, write_rendered
+from mtls_runner.servers.declared.variables import environment, settings, variables, write_rendered
 
 __all__ = ["serve_in_container"]
 
@@ -97,7 +97,7 @@ def serve_in_container(
         user=declared.container.user or image.user,
         run_as=declared.container.user or "",
         capabilities=_CAPABILITIES,
-        environment=tuple(_environment(declared, {**settings(server), **known})),
+        environment=tuple(environment(declared, {**settings(server), **known}).items()),
         hosts=reach.hosts,
         memory=int(server.option("memory") or MEMORY),
         pids=int(server.option("pids") or PIDS),
@@ -152,14 +152,6 @@ def _replace(container: Container, files: Sequence[ContainerFile], how: Reload |
         container.move_in([file for file in files if file.path == f"{_DIRECTORY}/{how.file}"])
     else:
         container.replace([file for file in files if file.path != f"{_DIRECTORY}/{how.file}"])
-
-
-def _environment(declared: DeclaredServer, known: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    """The environment, without variables that come out empty."""
-    for name, template in declared.environment:
-        text = render(template, "argument", known, name)
-        if text:
-            yield name, text
 
 
 def _generated(

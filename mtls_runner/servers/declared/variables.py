@@ -14,7 +14,7 @@ from mtls_runner.runtimes.directory import ProgramDirectory, content_of, present
 from mtls_runner.runtimes.shared_settings import shared_settings, with_everything
 from mtls_runner.runtimes.template import render
 
-__all__ = ["placeholders", "settings", "variables", "write_rendered"]
+__all__ = ["environment", "placeholders", "settings", "variables", "write_rendered"]
 
 _FRAMING = frozenset(("connection", "content-length", "transfer-encoding"))
 _ANYWHERE = "/placeholder"
@@ -108,6 +108,12 @@ def _application(address: Address | None) -> dict[str, object]:
         "application_host": host,
         "application_port": port,
     }
+
+
+def environment(declared: DeclaredServer, known: Mapping[str, object]) -> dict[str, str]:
+    """What the program is started with, without variables that come out empty."""
+    found = {name: render(template, "argument", known, name) for name, template in declared.environment}
+    return {name: text for name, text in found.items() if text}
 
 
 def settings(server: ServerSpec) -> dict[str, object]:
