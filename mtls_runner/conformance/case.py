@@ -1,8 +1,8 @@
-"""One case of the catalogue in all places where it was run, and the control that it is held against."""
+"""One case of the catalogue in all places where it is run, and the control that it is held against."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -10,7 +10,6 @@ from mtls_runner.conformance.catalogue import Combination, combination
 from mtls_runner.conformance.difference import Change, changes
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.observation import Outcome
-from mtls_runner.model.verdict import Verdict
 
 __all__ = ["CatalogueCase", "CatalogueFile", "ControlCase", "by_file"]
 
@@ -32,18 +31,18 @@ class CatalogueCase(Struct, frozen=True):
         name: without the matrix's parameters.
         line: where it stands in its file.
         control: ``None`` for the first accepted case of a file, and for a server's own expectation.
-        verdicts: by place, in the order in which they ran.
+        places: where it is run, and as which case of a plan.
     """
 
     name: str
     line: int
     control: ControlCase | None
-    verdicts: Mapping[Combination, Verdict]
+    places: Mapping[Combination, Case]
 
     @property
     def is_fault(self) -> bool:
         """Whether something else than acceptance (or, of a server, its start) is expected in any place."""
-        return any(expected_outcome(verdict.case) not in _SOUND for verdict in self.verdicts.values())
+        return any(expected_outcome(case) not in _SOUND for case in self.places.values())
 
 
 class CatalogueFile(Struct, frozen=True):
@@ -61,32 +60,22 @@ def expected_outcome(case: Case) -> Outcome | None:
     return None
 
 
-def by_file(plans: Sequence[Plan], verdicts: Iterable[Verdict]) -> tuple[CatalogueFile, ...]:
-    """Verdicts by file and case, in the files' order.
+def by_file(plans: Sequence[Plan]) -> tuple[CatalogueFile, ...]:
+    """Their cases by file and line, in the files' order; several plans of one file differ in their backend only."""
+    found: dict[str, dict[int, dict[Combination, Case]]] = {}
+    first: dict[str, Plan] = {}
+    for plan in plans:
+        first.setdefault(plan.name, plan)
+        lines = found.setdefault(plan.name, {})
+        for case in plan.cases:
+            lines.setdefault(case.span.line, {})[combination(case)] = case
+    return tuple(CatalogueFile(plan, tuple(_entries(plan, found[name]))) for name, plan in first.items())
 
-    Args:
-        plans: as they were run; several of one file differ in their backend only.
-        verdicts: of their cases.
-    """
-    found: dict[str, dict[int, dict[Combination, Verdict]]] = {plan.name: {} for plan in plans}
-    names = {case.id: plan.name for plan in plans for case in plan.cases}
-    for verdict in verdicts:
-        case = verdict.case
-        found[names[case.id]].setdefault(case.span.line, {})[combination(case)] = verdict
-    groups = []
-    for plan in {plan.name: plan for plan in reversed(plans)}.values():
-        lines = found[plan.name]
-        controls = _controls(plan)
-        groups.append(
-            CatalogueFile(
-                plan,
-                tuple(
-                    CatalogueCase(next(iter(by_place.values())).case.written, line, controls.get(line), by_place)
-                    for line, by_place in sorted(lines.items())
-                ),
-            )
-        )
-    return tuple(reversed(groups))
+
+def _entries(plan: Plan, lines: Mapping[int, Mapping[Combination, Case]]) -> Iterator[CatalogueCase]:
+    controls = _controls(plan)
+    for line, places in sorted(lines.items()):
+        yield CatalogueCase(next(iter(places.values())).written, line, controls.get(line), places)
 
 
 def _controls(plan: Plan) -> dict[int, ControlCase]:

@@ -53,7 +53,7 @@ _BY_CHANCE = tuple(
 def measured(
     groups: Sequence[CatalogueFile],
     versions: Mapping[str, str],
-    cells: Mapping[tuple[str, str], Mapping[Combination, MeasuredCell]] | None = None,
+    cells: Mapping[tuple[str, str], Mapping[Combination, MeasuredCell]],
     *,
     servers: Mapping[str, MeasuredEnd] | None = None,
     clients: Mapping[str, MeasuredEnd] | None = None,
@@ -61,28 +61,22 @@ def measured(
     """Put it together; cases and files of which nothing is known are left out.
 
     Args:
-        groups: the catalogue's cases, with their verdicts where ``cells`` is ``None``.
+        groups: the catalogue's cases.
         versions: of everything that took part.
-        cells: by file and case; ``None``: the verdicts' own.
+        cells: what is known, by file and case.
         servers, clients: that took part.
     """
     files = []
     for group in groups:
-        cases = tuple(case for entry in group.entries if (case := _case(group.plan.name, entry, cells)).cells)
+        plan = group.plan
+        known = ((entry, cells.get((plan.name, entry.name), {})) for entry in group.entries)
+        cases = tuple(_case(entry, its_own) for entry, its_own in known if its_own)
         if cases:
-            description = " ".join(group.plan.description.split())
-            files.append(MeasuredFile(group.plan.name, description, group.plan.path.name, cases))
+            files.append(MeasuredFile(plan.name, " ".join(plan.description.split()), plan.path.name, cases))
     return Measurement(tuple(files), versions, servers or {}, clients or {})
 
 
-def _case(
-    file: str, entry: CatalogueCase, cells: Mapping[tuple[str, str], Mapping[Combination, MeasuredCell]] | None
-) -> MeasuredCase:
-    own = (
-        {where: measured_cell(verdict) for where, verdict in entry.verdicts.items()}
-        if cells is None
-        else cells.get((file, entry.name), {})
-    )
+def _case(entry: CatalogueCase, cells: Mapping[Combination, MeasuredCell]) -> MeasuredCase:
     control = entry.control
     return MeasuredCase(
         entry.name,
@@ -90,7 +84,7 @@ def _case(
         entry.is_fault,
         control.name if control is not None else "",
         control.changes if control is not None else (),
-        own,
+        cells,
     )
 
 

@@ -163,7 +163,7 @@ def judges(cases: Sequence[CatalogueCase]) -> Mapping[str, frozenset[Side]]:
 
 def _judges(case: CatalogueCase) -> set[Side]:
     both = set(Side)
-    outcomes = {expected_outcome(verdict.case) for verdict in case.verdicts.values()}
+    outcomes = set(map(expected_outcome, case.places.values()))
     if case.is_fault:
         return {
             who for outcome in outcomes - {Outcome.ACCEPTED} if outcome is not None for who in _JUDGE.get(outcome, both)

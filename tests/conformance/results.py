@@ -51,12 +51,14 @@ class Results:
 
     Args:
         groups: everything, skips too.
+        verdicts: by the case's id.
         versions: of what took part.
         directories: where each file's material was kept, by its name.
         places: how many a case can have here: clients, and their TLS versions.
     """
 
     groups: tuple[CatalogueFile, ...] = field(repr=False)
+    verdicts: dict[str, Verdict] = field(repr=False)
     versions: dict[str, str]
     directories: dict[str, Path]
     places: int
@@ -71,8 +73,8 @@ class Results:
         """Every cell."""
         for group in self.groups:
             for entry in group.entries:
-                for place, verdict in entry.verdicts.items():
-                    yield Cell(group, entry, place, verdict)
+                for place, case in entry.places.items():
+                    yield Cell(group, entry, place, self.verdicts[case.id])
 
     @property
     def ran(self) -> Iterator[Cell]:
@@ -102,17 +104,17 @@ def _run(
         for plan in plans((backend,), tools, IMAGE)
         if files is None or plan.path.stem in files
     ]
-    verdicts: list[Verdict] = []
+    verdicts: dict[str, Verdict] = {}
     programs: dict[str, str] = {}
     for event in run(chosen, RunOptions(jobs=2, keep=keep)):
         match event:
             case CaseFinished():
-                verdicts.append(event.verdict)
+                verdicts[event.verdict.case.id] = event.verdict
             case RunFinished():
                 assert not event.error, event.error
                 programs.update(event.versions)
     directories = {plan.name: keep / f"{number:02}-{plan.path.stem}" for number, plan in enumerate(chosen, start=1)}
-    return Results(by_file(chosen, verdicts), programs, directories, len(tools) * len(versions))
+    return Results(by_file(chosen), verdicts, programs, directories, len(tools) * len(versions))
 
 
 def _with(versions: tuple[TlsVersion, ...], plan: Plan) -> Plan:

@@ -14,7 +14,6 @@ from mtls_runner.language import Overrides, load
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.certificate import Defect
 from mtls_runner.model.observation import Outcome
-from mtls_runner.model.verdict import Status, Verdict
 from mtls_runner.tls import REASONS
 
 #: A leaf that issues lacks both what makes an authority (RFC 5280 §4.2.1.3, §4.2.1.9): there is no half of it.
@@ -33,9 +32,8 @@ def catalogue() -> tuple[Plan, ...]:
 
 
 def entries(catalogue: tuple[Plan, ...]) -> Iterator[tuple[Plan, CatalogueCase]]:
-    """As a run would give them, though nothing was run."""
     for plan in catalogue:
-        for group in by_file([plan], [Verdict(case, Status.SKIP) for case in plan.cases]):
+        for group in by_file([plan]):
             for entry in group.entries:
                 yield plan, entry
 
@@ -77,7 +75,7 @@ def test_both_ends_refuse(catalogue: tuple[Plan, ...]) -> None:
 def test_each_fault_differs_from_its_control_in_one_thing(catalogue: tuple[Plan, ...]) -> None:
     compared = 0
     for plan, entry in entries(catalogue):
-        if not entry.is_fault or any(verdict.case.client is None for verdict in entry.verdicts.values()):
+        if not entry.is_fault or any(case.client is None for case in entry.places.values()):
             continue
         assert isinstance(entry.control, ControlCase), (plan.name, entry.name)
         changes = 2 if entry.name in TWO_CHANGES else 1

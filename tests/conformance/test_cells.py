@@ -38,15 +38,15 @@ def check_controls(results: Results) -> int:
     checked = 0
     for group in results.groups:
         outcomes: dict[tuple[str, Combination], Outcome | None] = {
-            (entry.name, place): verdict.observation.outcome
-            for entry in group.entries
-            for place, verdict in entry.verdicts.items()
-            if verdict.observation is not None
+            (cell.entry.name, cell.place): cell.verdict.observation.outcome
+            for cell in results.all
+            if cell.group is group and cell.verdict.observation is not None
         }
         for entry in group.entries:
-            for place, verdict in entry.verdicts.items():
-                refused = expected_outcome(verdict.case) not in (Outcome.ACCEPTED, None)
-                if verdict.case.client is None:
+            for place, case in entry.places.items():
+                verdict = results.verdicts[case.id]
+                refused = expected_outcome(case) not in (Outcome.ACCEPTED, None)
+                if case.client is None:
                     continue  # a server's start; test_catalogue.py holds those against each other
                 if verdict.status is Status.SKIP or not refused or CONTROLS_ELSEWHERE.get(entry.name) == place.backend:
                     continue

@@ -23,6 +23,8 @@ from mtls_runner.engine import RunOptions, run
 from mtls_runner.errors import UsageError
 from mtls_runner.model.observation import Reason
 
+from ..cells import cells_of
+
 
 @pytest.fixture(scope="module")
 def measurement() -> Measurement:
@@ -32,7 +34,7 @@ def measurement() -> Measurement:
     for event in run([plan], RunOptions(jobs=2)):
         collector.handle(event)
     assert collector.end is not None
-    return measured(by_file([plan], collector.verdicts), collector.end.versions)
+    return measured(by_file([plan]), collector.end.versions, cells_of(plan, collector.verdicts))
 
 
 @pytest.fixture(scope="module")

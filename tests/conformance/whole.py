@@ -6,15 +6,16 @@ CI runs it by its name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
 
 from mtls_runner.conformance.case import CatalogueFile, by_file
-from mtls_runner.conformance.from_verdicts import measured
+from mtls_runner.conformance.catalogue import Combination
+from mtls_runner.conformance.from_verdicts import measured, measured_cell
 from mtls_runner.conformance.markdown import markdown, same
-from mtls_runner.conformance.measurement import Measurement
+from mtls_runner.conformance.measurement import MeasuredCell, Measurement
 from mtls_runner.conformance.table import outcome_table
 from mtls_runner.model.observation import Outcome
 from mtls_runner.model.verdict import Status
@@ -128,7 +129,7 @@ def test_ends_do_what_three_verifiers_agree_on(on_python: Results, published: Me
 
 def test_the_page_of_outcomes_is_current(on_python: Results, on_nginx: Results) -> None:
     versions = {**on_python.versions, **on_nginx.versions}
-    made = markdown(outcome_table(measured(joined(on_python, on_nginx), versions)))
+    made = markdown(outcome_table(measured(joined(on_python, on_nginx), versions, cells(on_python, on_nginx))))
     assert same(made, PAGE.read_text("utf-8")), (
         "make docs/outcomes.md again: mtls-run conformance --markdown docs/outcomes.md"
     )
@@ -136,4 +137,13 @@ def test_the_page_of_outcomes_is_current(on_python: Results, on_nginx: Results) 
 
 def joined(*several: Results) -> tuple[CatalogueFile, ...]:
     plans = [group.plan for groups in zip(*(results.groups for results in several), strict=True) for group in groups]
-    return by_file(plans, [cell.verdict for results in several for cell in results.all])
+    return by_file(plans)
+
+
+def cells(*several: Results) -> Mapping[tuple[str, str], Mapping[Combination, MeasuredCell]]:
+    found: dict[tuple[str, str], dict[Combination, MeasuredCell]] = {}
+    for results in several:
+        for cell in results.all:
+            of_case = found.setdefault((cell.group.plan.name, cell.entry.name), {})
+            of_case[cell.place] = measured_cell(cell.verdict)
+    return found

@@ -13,6 +13,7 @@ from mtls_runner.conformance.measurement import MeasuredEnd
 from mtls_runner.conformance.page import page
 from tests.html.browser import CONTRASTS, Browser
 
+from ..cells import cells_of
 from ..verdicts import verdicts_of
 
 pytestmark = pytest.mark.timeout(300)
@@ -26,9 +27,8 @@ def atlas(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One file of the catalogue, really run; the same text would be of more ends."""
     plan = next(plans(("python",), ("python",)))
     end = MeasuredEnd("python", "Python's ssl </script>", "openssl", {"python": "3.11.7"})
-    told = measured(
-        by_file([plan], verdicts_of(plan)), {"python": "3.11.7"}, servers={"python": end}, clients={"python": end}
-    )
+    cells = cells_of(plan, verdicts_of(plan))
+    told = measured(by_file([plan]), {"python": "3.11.7"}, cells, servers={"python": end}, clients={"python": end})
     path = tmp_path_factory.mktemp("atlas") / "atlas.html"
     path.write_text(page(told), "utf-8")
     return path

@@ -183,10 +183,10 @@ def test_mistakes_are_told_where_they_are(installed: Installed) -> None:
 
 _ONE_FILE = """
 import os, sys
-from mtls_runner.conformance.catalogue import plan_of, scenario_files
+from mtls_runner.conformance.catalogue import combination, plan_of, scenario_files
 from mtls_runner.conformance.table import outcome_table
 from mtls_runner.conformance.case import by_file
-from mtls_runner.conformance.from_verdicts import measured
+from mtls_runner.conformance.from_verdicts import measured, measured_cell
 from mtls_runner.conformance.markdown import markdown
 from mtls_runner.engine import run
 from mtls_runner.language import Overrides
@@ -196,13 +196,15 @@ from mtls_runner.registry import registry
 tools = [registry().clients.named(name) for name in ("toy", "curl")]
 chosen = [plan_of(path, Overrides(backend=backend), tools) for backend in ("toy", "python")]
 verdicts = [event.verdict for event in run(chosen) if isinstance(event, CaseFinished)]
-groups = by_file(chosen, verdicts)
-places = {(at.backend, at.tool) for group in groups for entry in group.entries for at in entry.verdicts}
+cells = {}
+for verdict in verdicts:
+    cells.setdefault((chosen[0].name, verdict.case.written), {})[combination(verdict.case)] = measured_cell(verdict)
+places = {(at.backend, at.tool) for of_case in cells.values() for at in of_case}
 assert places - {("toy", ""), ("python", "")} == {(b, t) for b in ("toy", "python") for t in ("toy", "curl")}, places
 seen = [(verdict.case.id, verdict.error, [m for m in verdict.mismatches if m.observed != "not observed"]) for verdict in verdicts]
 wrong = [one for one in seen if one[1] or one[2]]
 assert not wrong, wrong
-print(markdown(outcome_table(measured(groups, {"toy": "1.0"}))))
+print(markdown(outcome_table(measured(by_file(chosen), {"toy": "1.0"}, cells))))
 """
 
 
