@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import platform
-import ssl
 
 from mtls_runner import __version__
 from mtls_runner.errors import LabError
 from mtls_runner.registry import registry
+from mtls_runner.tls.openssl_errors import LINKED_VERSION
 
 __all__ = ["versions"]
 
@@ -17,7 +17,7 @@ def versions() -> dict[str, str]:
     found = {
         "mtls-run": __version__,
         "python": platform.python_version(),
-        "openssl": ssl.OPENSSL_VERSION.removeprefix("OpenSSL ").partition(" ")[0],
+        "openssl": LINKED_VERSION,
     }
     for traits in registry().clients.usable():
         name = traits.name

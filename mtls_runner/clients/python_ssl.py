@@ -18,6 +18,7 @@ from mtls_runner.model.observation import ClientView, Phase
 from mtls_runner.model.port import Client, Material
 from mtls_runner.tls.context import Problem, client_context, unsupported
 from mtls_runner.tls.http import host_header
+from mtls_runner.tls.openssl_errors import LINKED_VERSION
 from mtls_runner.tls.sockets import connected
 
 __all__ = ["PythonClient"]
@@ -47,7 +48,7 @@ class PythonClient(Client):
 
     def library_version(self) -> str:
         """The version of the OpenSSL that its ``ssl`` is linked with."""
-        return ssl.OPENSSL_VERSION.removeprefix("OpenSSL ").partition(" ")[0]
+        return LINKED_VERSION
 
     def cannot(self, client: ClientSpec) -> str | None:
         """What Python's ``ssl`` has no setting for."""

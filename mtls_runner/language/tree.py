@@ -25,6 +25,7 @@ __all__ = [
     "FOLDER",
     "LabYaml",
     "TreeSettings",
+    "as_shown",
     "known_to",
     "load_lab",
     "of_tree",
@@ -82,10 +83,10 @@ def load_lab(start: Path, known: Registry) -> LabYaml:
     if path is None:
         return LabYaml()
     status = path.stat()
-    return _load(_shown(path), path, status.st_mtime_ns, status.st_size, known)
+    return _load(as_shown(path), path, status.st_mtime_ns, status.st_size, known)
 
 
-def _shown(path: Path) -> Path:
+def as_shown(path: Path) -> Path:
     """As a person would write it from where they are."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
@@ -125,7 +126,7 @@ def of_tree(start: Path) -> dict[str, Path]:
         if folder.is_dir() and folder != shipped:
             for path in sorted(one / DECLARATION for one in folder.glob("*")):
                 if os.path.lexists(path):  # a link that leads nowhere is told to whoever names it
-                    found.setdefault(path.parent.name, _shown(path))
+                    found.setdefault(path.parent.name, as_shown(path))
     return found
 
 

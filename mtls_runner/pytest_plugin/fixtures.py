@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mtls_runner.pytest_plugin.loading import as_shown, find, load_plan
+from mtls_runner.pytest_plugin.loading import find, load_plan
 from mtls_runner.pytest_plugin.stopping import clean_up_when_stopped
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def _plan(path: Path, config: pytest.Config) -> Plan:
     if path not in plans:
         from mtls_runner.registry import registry
 
-        plans[path] = load_plan(as_shown(path), config, tool=registry().clients.default.name)
+        plans[path] = load_plan(path, config, tool=registry().clients.default.name)
     return plans[path]
 
 

@@ -12,20 +12,14 @@ if TYPE_CHECKING:
     from mtls_runner.language import Overrides
     from mtls_runner.model.case import Plan
 
-__all__ = ["as_shown", "find", "load_plan", "typed_again"]
-
-
-def as_shown(path: Path) -> Path:
-    """Relative to where pytest was started, as a person types it, where it lies below."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
+__all__ = ["find", "load_plan", "typed_again"]
 
 
 def load_plan(path: Path, config: pytest.Config, *, tool: str | None = None) -> Plan:
     """A scenario file, resolved.
 
     Args:
-        path: as it is to be shown.
+        path: of the file; it is shown as a person types it from where pytest was started.
         config: its options set the backend, the tool, the image and the runtime, and say whether warnings are errors.
         tool: set for all cases, whatever the options say.
 
@@ -36,10 +30,11 @@ def load_plan(path: Path, config: pytest.Config, *, tool: str | None = None) -> 
 
     from mtls_runner.errors import ScenarioError, Severity, UsageError
     from mtls_runner.language import load
+    from mtls_runner.language.tree import as_shown
     from mtls_runner.snippet.rendering import render
 
     try:
-        plan = load(path, _overrides(config, tool))
+        plan = load(as_shown(path), _overrides(config, tool))
         if config.getoption("mtls_strict") and plan.warnings:
             raise ScenarioError([replace(warning, severity=Severity.ERROR) for warning in plan.warnings])
     except UsageError as error:

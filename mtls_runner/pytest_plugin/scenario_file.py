@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mtls_runner.pytest_plugin.loading import as_shown, load_plan, typed_again
+from mtls_runner.pytest_plugin.loading import load_plan, typed_again
 from mtls_runner.pytest_plugin.stopping import clean_up_when_stopped
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class ScenarioFile(pytest.File):
         Raises:
             CollectError: the file is invalid, with every mistake that is in it; or an option names what there is not.
         """
-        plan = load_plan(as_shown(self.path), self.config)
+        plan = load_plan(self.path, self.config)
         self._plan = plan
         for case in plan.cases:
             item: CaseItem = CaseItem.from_parent(

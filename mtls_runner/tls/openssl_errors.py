@@ -24,6 +24,7 @@ __all__ = [
     "DECODER_LIBRARY",
     "ENDED",
     "ERRNO_REASONS",
+    "LINKED_VERSION",
     "NOT_SIGNED_SO",
     "SSL_REASONS",
     "SYSTEM_LIBRARY",
@@ -36,6 +37,8 @@ __all__ = [
     "why_unusable",
 ]
 
+#: Of the OpenSSL that Python's ``ssl`` is linked with.
+LINKED_VERSION = ssl.OPENSSL_VERSION.removeprefix("OpenSSL ").partition(" ")[0]
 ENDED = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 """The other end has closed the connection. Up to Python 3.11.2 (Debian 12's) the second stands for both, close_notify or not:
 it sets OpenSSL's ``SSL_OP_IGNORE_UNEXPECTED_EOF``."""

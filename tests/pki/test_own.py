@@ -26,6 +26,7 @@ from mtls_runner.pki import Store
 from mtls_runner.pki.own import read_own
 from mtls_runner.tls.context import Problem
 
+from ..own_material.issuer import bom, crlf, indented, old_mac, utf_16
 from . import openssl
 from .conftest import MakeStore
 from .describe import Fields, authority, leaf
@@ -116,30 +117,12 @@ def presented(store: Store, name: str = "leaf", passphrase: str | None = None) -
 
 # --- forms that work -------------------------------------------------------------------------------------------------
 
-BOM = b"\xef\xbb\xbf"
-
-
-def crlf(data: bytes) -> bytes:
-    return data.replace(b"\n", b"\r\n")
-
-
-def old_mac(data: bytes) -> bytes:
-    return data.replace(b"\n", b"\r")
-
 
 def text_around(data: bytes) -> bytes:
     return b"Bag Attributes\n    friendlyName: me\nsubject=CN = a\n\n" + data + b"\ntrailing words\n"
 
 
-def indented(data: bytes) -> bytes:
-    return b"".join(b"    " + line + b"  \n" for line in data.splitlines())
-
-
-def utf_16(data: bytes) -> bytes:
-    return data.decode().encode("utf-16")
-
-
-@pytest.mark.parametrize("spoil", [bytes, crlf, text_around, BOM.__add__])
+@pytest.mark.parametrize("spoil", [bytes, crlf, text_around, bom])
 def test_pem_as_editors_and_tools_leave_it(mine: Mine, make: MakeStore, spoil: Callable[[bytes], bytes]) -> None:
     chain = mine.file("a.pem", spoil(mine.certificate("leaf") + mine.certificate("sub")))
     key = mine.file("b.pem", spoil(mine.key("leaf")))

@@ -21,6 +21,7 @@ from mtls_runner.servers.python.virtual_hosts import ChosenHost, Hosts
 from mtls_runner.tls.context import unsupported
 from mtls_runner.tls.http import next_request, reply
 from mtls_runner.tls.http_response import HttpError
+from mtls_runner.tls.openssl_errors import LINKED_VERSION
 from mtls_runner.tls.sockets import RecordingSocket, close_after_alert, limit, say_goodbye
 
 __all__ = ["PythonBackend"]
@@ -219,7 +220,7 @@ class PythonBackend(ServerBackend):
 
     def library_version(self) -> str:
         """The version of that OpenSSL."""
-        return ssl.OPENSSL_VERSION.removeprefix("OpenSSL ").partition(" ")[0]
+        return LINKED_VERSION
 
     def cannot(self, server: ServerSpec, client: ClientSpec | None) -> str | None:
         """What Python's ``ssl`` has no setting for."""
