@@ -17,7 +17,10 @@ A refusal by a server or a client is never an exception: it is what the lab is t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import contextlib
+import threading
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,6 +46,7 @@ __all__ = [
     "Span",
     "UsageError",
     "did_you_mean",
+    "without_warnings",
 ]
 
 
@@ -177,3 +181,17 @@ class DeadlineExceeded(LabError):
 
 class Interrupted(LabError):
     """A thread's work is not wanted any more: nobody looks at what comes of it."""
+
+
+_WARNINGS = threading.RLock()
+
+
+@contextlib.contextmanager
+def without_warnings() -> Iterator[None]:
+    """What Python and libraries warn of in this block is told to nobody: odd certificates and old versions are a lab's business.
+
+    One thread at a time, since what is ignored is so in the whole process (before Python 3.14).
+    """
+    with _WARNINGS, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

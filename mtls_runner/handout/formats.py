@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import ClassVar
@@ -16,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
-from mtls_runner.errors import MaterialError
+from mtls_runner.errors import MaterialError, without_warnings
 from mtls_runner.model.certificate import Credential, Guarded
 from mtls_runner.pki.keys import MlDsaPrivateKey, PrivateKey
 from mtls_runner.pki.own_keys import load_key
@@ -134,23 +133,20 @@ def _pkcs12(credential: Credential, chain: bytes, key: bytes | None) -> Iterator
     if not credential.der:
         raise ValueError("its certificate can't be read")
     octets = _octets(credential)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # certificates that are odd on purpose
+    with without_warnings():
         certificate = x509.load_der_x509_certificate(credential.der)
         others = [block.der for block in blocks(chain) if block.der is not None and block.der != credential.der]
         private = load_key(key, octets) if key is not None else None
         if private is not None and (not isinstance(private, PrivateKey) or isinstance(private, MlDsaPrivateKey)):
             raise ValueError(f"PKCS #12 holds no key of this kind ({type(private).__name__})")
-        yield (
-            FilePart.PKCS12,
-            pkcs12.serialize_key_and_certificates(
-                credential.id.encode(),
-                private,
-                certificate,
-                [x509.load_der_x509_certificate(der) for der in others] or None,
-                BestAvailableEncryption(octets) if octets is not None else NoEncryption(),
-            ),
+        content = pkcs12.serialize_key_and_certificates(
+            credential.id.encode(),
+            private,
+            certificate,
+            [x509.load_der_x509_certificate(der) for der in others] or None,
+            BestAvailableEncryption(octets) if octets is not None else NoEncryption(),
         )
+    yield FilePart.PKCS12, content
 
 
 def _octets(credential: Credential) -> bytes | None:

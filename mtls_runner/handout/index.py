@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -11,6 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from msgspec import Struct, to_builtins
 
+from mtls_runner.errors import without_warnings
 from mtls_runner.model.certificate import CertificateSpec, Credential
 from mtls_runner.model.revocation import CrlSpec
 from mtls_runner.pki.certificate_facts import facts
@@ -133,8 +133,7 @@ def index_json(index: Index) -> bytes:
 def _read(der: bytes) -> tuple[str, str, str]:
     """Issuer, serial number and fingerprint; empty where they can't be read."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what is odd on purpose
+        with without_warnings():
             certificate = x509.load_der_x509_certificate(der)
             return issuer(der), f"{certificate.serial_number:X}", certificate.fingerprint(SHA256()).hex()
     except ValueError:

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, TypeVar
 from pydantic import AfterValidator, Field
 from yaml.nodes import MappingNode, Node, ScalarNode
 
-from mtls_runner.errors import DeadlineExceeded
+from mtls_runner.errors import DeadlineExceeded, without_warnings
 from mtls_runner.language.document import Plain, Value
 from mtls_runner.language.shared_words import BACKEND, RUNTIME, TOOL, Tls
 from mtls_runner.language.values import (
@@ -77,7 +77,7 @@ def _equals(value: str | int | bool | tuple[str, ...]) -> Matcher:
 
 def _compile(pattern: str) -> None:
     try:
-        with warnings.catch_warnings():
+        with without_warnings():
             warnings.simplefilter("error", FutureWarning)  # for what later versions will read otherwise
             re.compile(pattern)
     except (re.error, OverflowError, RecursionError, FutureWarning) as error:

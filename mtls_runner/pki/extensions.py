@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-import warnings
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 
-from mtls_runner.errors import MaterialError
+from mtls_runner.errors import MaterialError, without_warnings
 from mtls_runner.model.certificate import CertificateSpec, Defect
 from mtls_runner.model.names import ascii_host, ascii_uri, parse
 
@@ -38,8 +37,7 @@ def _attribute(pair: tuple[str, str]) -> x509.NameAttribute[str]:
         return x509.NameAttribute(oid, value)
     except ValueError:
         # X.520 gives most attributes a character at the least and 64 at most; OpenSSL reads others, too.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with without_warnings():
             return x509.NameAttribute(oid, value, _validate=False)
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
-import warnings
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 
@@ -21,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from msgspec import Struct
 
+from mtls_runner.errors import without_warnings
 from mtls_runner.model.certificate import Guarded, Secret
 from mtls_runner.model.observation import Reason
 from mtls_runner.pki.keys import PrivateKey
@@ -31,7 +30,6 @@ from mtls_runner.tls.context import Problem
 __all__ = ["Pkcs12", "Unknown", "load_key", "open_key", "open_pkcs12"]
 
 _T = TypeVar("_T")
-_quiet = threading.Lock()  # warnings.catch_warnings is not thread-safe before 3.14
 
 _LEGACY = frozenset({"rc2", "rc4", "des"})
 """Ciphers that OpenSSL 3 has in its legacy provider only, which nobody loads."""
@@ -140,8 +138,7 @@ def _asked(question: Callable[[], _T]) -> _T:
         ValueError: it panicked.
     """
     try:
-        with _quiet, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with without_warnings():
             return question()
     except BaseException as error:
         if type(error).__name__ != "PanicException":

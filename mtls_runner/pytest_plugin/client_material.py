@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import warnings
 from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import (
@@ -12,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from mtls_runner.errors import MaterialError
+from mtls_runner.errors import MaterialError, without_warnings
 from mtls_runner.model.certificate import Secret
 from mtls_runner.model.endpoint import ClientSpec
 from mtls_runner.model.port import Material
@@ -146,8 +145,7 @@ def trusting(spec: ClientSpec, material: Material) -> ssl.SSLContext:
     if spec.insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # TLS 1.0 and 1.1, on purpose
+    with without_warnings():  # of TLS 1.0 and 1.1
         context.minimum_version = VERSIONS[spec.tls[0]]
         context.maximum_version = VERSIONS[spec.tls[-1]]
     return context

@@ -7,10 +7,10 @@ ended it, and an answer before those that close the connection.
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
+from mtls_runner.errors import without_warnings
 from mtls_runner.model.case import Case
 from mtls_runner.model.endpoint import ClientSpec
 from mtls_runner.model.observation import (
@@ -244,13 +244,12 @@ def _described(der: bytes) -> Iterator[str]:
     from cryptography import x509
 
     try:
-        # Wrong certificates are the lab's business: what the parser only frowns at is not for this page.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with without_warnings():
             certificate = x509.load_der_x509_certificate(der)
-            yield f"subject: {subject(der) or '(empty)'}"
-            yield f"issuer:  {issuer(der) or '(empty)'}"
-            yield f"valid:   {_moment(certificate.not_valid_before_utc)} to {_moment(certificate.not_valid_after_utc)}"
+            begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        yield f"subject: {subject(der) or '(empty)'}"
+        yield f"issuer:  {issuer(der) or '(empty)'}"
+        yield f"valid:   {_moment(begins)} to {_moment(ends)}"
     except ValueError as error:
         yield f"unreadable, {len(der)} bytes: {error}"
 

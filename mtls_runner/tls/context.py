@@ -13,14 +13,12 @@ from __future__ import annotations
 
 import errno
 import ssl
-import threading
-import warnings
 from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from mtls_runner.errors import FileUnusable
+from mtls_runner.errors import FileUnusable, without_warnings
 from mtls_runner.model.certificate import Secret
 from mtls_runner.model.endpoint import ChainSpec, ClientAuth, ClientSpec, KeySource, ServerSpec, TlsVersion, VerifyFlag
 from mtls_runner.model.observation import Reason
@@ -201,8 +199,6 @@ _CURVES = {
     "x448": "X448",
 }
 _NO_CIPHER = "NO_CIPHER_MATCH"
-# warnings.catch_warnings is not thread-safe before 3.14.
-_quiet = threading.Lock()
 
 
 def unsupported(spec: ServerSpec | ClientSpec) -> str | None:
@@ -257,9 +253,7 @@ def _context(protocol: int, spec: ServerSpec | ClientSpec, otherwise: Reason) ->
 def _configured(protocol: int, spec: ServerSpec | ClientSpec) -> ssl.SSLContext:
     context = ssl.SSLContext(protocol)
     lowest, highest = spec.tls[0], spec.tls[-1]
-    with _quiet, warnings.catch_warnings():
-        # TLS 1.0 and 1.1 are deprecated; a lab asks for them on purpose.
-        warnings.simplefilter("ignore", DeprecationWarning)
+    with without_warnings():  # of TLS 1.0 and 1.1
         context.minimum_version = VERSIONS[lowest]
         context.maximum_version = VERSIONS[highest]
         for version, option in _EXCLUSIONS.items():

@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
-import warnings
 
 from mtls_runner.deadlines import Deadline
+from mtls_runner.errors import without_warnings
 from mtls_runner.model.endpoint import Address, ServerSpec, TlsVersion
 from mtls_runner.servers.stubs.ocsp_responder import ResponderStub
 from mtls_runner.tls.sockets import limit
@@ -30,8 +30,7 @@ def status_hello(versions: tuple[TlsVersion, ...]) -> bytes:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.set_ciphers("ALL:@SECLEVEL=0")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
+    with without_warnings():
         context.maximum_version = ssl.TLSVersion.TLSv1_3 if TlsVersion.V1_3 in versions else ssl.TLSVersion.TLSv1_2
     sent = ssl.MemoryBIO()
     tls = context.wrap_bio(ssl.MemoryBIO(), sent, server_hostname="localhost")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice, product
 from re import _constants as op  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
+
+from mtls_runner.errors import without_warnings
 
 __all__ = ["examples", "python_pattern"]
 
@@ -43,8 +44,7 @@ def examples(pcre: str, groups: Mapping[int | str, str] | None = None, *, ignore
         ignore_case: as nginx's ``~*``.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)
+        with without_warnings():
             compiled = re.compile(python_pattern(pcre), re.IGNORECASE if ignore_case else 0)
             tree = parser.parse(python_pattern(pcre))
     except (re.error, RecursionError, OverflowError):
