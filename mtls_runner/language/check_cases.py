@@ -17,7 +17,7 @@ from mtls_runner.language.expectation import CASE_OUTCOMES, When
 from mtls_runner.language.expected import Planned
 from mtls_runner.model.case import Case, Check, Expectation, Match
 from mtls_runner.model.certificate import CertificateSpec, Defect, KeyAlgorithm
-from mtls_runner.model.chain import client_verifies, lineage, presented, server_verifies
+from mtls_runner.model.chain import Certificates, client_verifies, lineage, presented, server_verifies
 from mtls_runner.model.chain_faults import Fault, faults
 from mtls_runner.model.endpoint import ByMeeting, ClientAuth, ClientSpec, Request, ServerSpec
 from mtls_runner.model.observation import Outcome, Reason
@@ -39,8 +39,6 @@ _PLAIN_KEYS = frozenset(
 )
 _UNUSABLE = frozenset((Defect.KEY_MISMATCH, Defect.KEY_TYPE_MISMATCH, Defect.VERSION_1))
 _LEVEL = 2
-
-Certificates = Mapping[str, CertificateSpec]
 
 
 class Outlook(Struct, frozen=True):

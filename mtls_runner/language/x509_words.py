@@ -18,7 +18,7 @@ from mtls_runner.language.values import (
     word,
 )
 from mtls_runner.model.certificate import KeyAlgorithm, KeyCipher, Moment
-from mtls_runner.model.names import ascii_host, ascii_uri, is_address, parse
+from mtls_runner.model.names import DOTTED_OID, ascii_host, ascii_uri, is_address, parse
 from mtls_runner.model.revocation import RevocationReason
 
 __all__ = [
@@ -81,7 +81,6 @@ _USAGE_WORDS: Mapping[str, tuple[str, ...]] = {
 }
 _NUMBERS = re.compile(r"[0-9]+(\.[0-9]+)+")
 """Of which no host's name is made: its last label would be a number (URL Standard, "ends in a number")."""
-_OID = re.compile(r"[0-2](\.(0|[1-9][0-9]{0,39})){1,40}")
 _RELATIVE = re.compile(r"[+-]?(?:[0-9]{1,7}[smhdw])+")
 _MOMENT_SCHEMA: Json = {
     "type": "string",
@@ -117,7 +116,7 @@ def _subject(value: Value) -> str:
 
 def _oid(value: Value) -> str:
     text = text_value(value)
-    if not _OID.fullmatch(text):
+    if not DOTTED_OID.fullmatch(text):
         raise fail("this is not an OID", "numbers with dots between them, such as 1.3.6.1.5.5.7.3.2")
     return text
 
@@ -221,7 +220,7 @@ def constraint_name(value: Value) -> str:
 def _checked_name(kind: str, rest: str) -> str:
     if kind == "IP" and not is_address(rest):
         raise fail("this is not an IP address", "IP:127.0.0.1 or IP:::1")
-    if kind == "RID" and not _OID.fullmatch(rest):
+    if kind == "RID" and not DOTTED_OID.fullmatch(rest):
         raise fail("this is not an OID", "RID:1.2.3.4")
     if kind == "dirName" and subject_fault(rest):
         raise fail("this is not a distinguished name as RFC 4514 writes it", subject_fault(rest))
@@ -257,7 +256,7 @@ def usages(value: Value) -> tuple[str, ...]:
     text = text_value(value)
     if text in _USAGE_WORDS:
         return _USAGE_WORDS[text]
-    if text in EXTENDED_KEY_USAGES or _OID.fullmatch(text):
+    if text in EXTENDED_KEY_USAGES or DOTTED_OID.fullmatch(text):
         return (text,)
     raise fail("this is not a usage", choices=("server", "client", "both", "none", *EXTENDED_KEY_USAGES, "an OID"))
 

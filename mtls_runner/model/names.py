@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 
 __all__ = [
     "ATTRIBUTES",
+    "DOTTED_OID",
     "NAMES",
     "Name",
     "ascii_host",
@@ -54,7 +55,7 @@ NAMES: Mapping[str, str] = {oid: name for name, oid in ATTRIBUTES.items()}
 #: Relative names in the order of the text (the last one first, RFC 4514 §2.1), each with its attributes: OID and value.
 Name = tuple[tuple[tuple[str, str], ...], ...]
 
-_OID = re.compile(r"[0-2](\.(0|[1-9][0-9]{0,39})){1,40}")
+DOTTED_OID = re.compile(r"[0-2](\.(0|[1-9][0-9]{0,39})){1,40}")
 _TYPE = re.compile(r"\s*([A-Za-z][A-Za-z0-9-]*|[0-9][0-9.]*)\s*=\s*")
 _PAIR = r"\\(?:[ \"#+,;<=>\\]|[0-9a-fA-F]{2})"
 _VALUE = re.compile(rf"(?:{_PAIR}|[^\\\"+,;<>\x00])*")
@@ -95,7 +96,7 @@ def parse(text: str) -> Name:
 
 def _type(written: str) -> str:
     if written[0].isdigit():
-        if not _OID.fullmatch(written):
+        if not DOTTED_OID.fullmatch(written):
             raise ValueError(f"{written} is not an OID")
         return written
     if written == "street":  # as OpenSSL spells it

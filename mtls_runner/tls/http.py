@@ -14,7 +14,7 @@ from mtls_runner.errors import LabError
 from mtls_runner.model.endpoint import Request, Response, decoded_path
 from mtls_runner.model.observation import HttpRequest, HttpResponse, field_value
 from mtls_runner.model.traits import ClientProtocol
-from mtls_runner.tls.http_response import HttpError, ResponseReader
+from mtls_runner.tls.http_response import BODILESS, HttpError, ResponseReader
 from mtls_runner.tls.sockets import CHUNK, limit, send_all
 
 __all__ = ["PORTS", "Reply", "Upload", "ask", "host_header", "next_request", "reply", "upload"]
@@ -22,8 +22,6 @@ __all__ = ["PORTS", "Reply", "Upload", "ask", "host_header", "next_request", "re
 _AGENT = "mtls-run"
 _TURN_SECONDS = 1.0
 """What may go out in a second goes out at its beginning, as with curl's ``--limit-rate``."""
-_BODILESS = frozenset((204, 304))
-"""Statuses whose responses have no body (RFC 9110 §6.4.1)."""
 
 
 PORTS = {ClientProtocol.HTTP: 80, ClientProtocol.HTTPS: 443}
@@ -209,10 +207,10 @@ class Reply:
 
     def __init__(self, response: Response) -> None:
         self._response = response
-        self._body = b"" if response.status in _BODILESS else response.body
+        self._body = b"" if response.status in BODILESS else response.body
         given = {name.lower() for name, _ in response.headers}
         headers = list(response.headers)
-        if response.status not in _BODILESS:
+        if response.status not in BODILESS:
             if "content-type" not in given:
                 headers.append(("Content-Type", "text/plain; charset=utf-8"))
             if "content-length" not in given:

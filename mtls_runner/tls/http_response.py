@@ -16,7 +16,7 @@ from mtls_runner.deadlines import Deadline
 from mtls_runner.model.observation import HttpResponse
 from mtls_runner.tls.sockets import CHUNK, arrived, limit, was_reset
 
-__all__ = ["LONGEST_HEAD", "HttpError", "ResponseReader"]
+__all__ = ["BODILESS", "END_OF_HEAD", "LONGEST_HEAD", "HttpError", "ResponseReader"]
 
 LONGEST_HEAD = 300 * 1024
 """Bytes of a response's head, interim responses and trailers included: curl's ``MAX_HTTP_RESP_HEADER_SIZE``."""
@@ -31,9 +31,10 @@ _CONTINUE_SECONDS = 1.0
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] +([1-9][0-9]{2})(?: .*)?")
 _OBJECTION = re.compile(rb"(?:HTTP/1\.[01] +1[0-9]{2}[^0-9].*?\n\r?\n)*HTTP/1\.[01] +[3-9][0-9]{2}", re.DOTALL)
 """A final status of 300 or more, behind interim responses."""
-_END_OF_HEAD = re.compile(rb"\n\r?\n")
+END_OF_HEAD = re.compile(rb"\n\r?\n")
 _SIZE = re.compile(rb"([0-9A-Fa-f]+)[ \t]*(?:;.*)?")
-_BODILESS = frozenset((204, 304))
+BODILESS = frozenset((204, 304))
+"""Statuses whose responses have no body (RFC 9110 §6.4.1)."""
 _SWITCHING = 101
 _Fields = tuple[tuple[str, str], ...]
 
@@ -144,7 +145,7 @@ class ResponseReader:
         try:
             status, fields = self._final_head(upgrade=upgrade)
             response = HttpResponse(status, fields)
-            if method == "HEAD" or status in _BODILESS or status == _SWITCHING:
+            if method == "HEAD" or status in BODILESS or status == _SWITCHING:
                 return response
             for data in self._body(fields):
                 size += len(data)
@@ -215,7 +216,7 @@ class ResponseReader:
                     shown = bytes(self._buffer[:_SHOWN])
                     raise HttpError(f"the answer does not begin as HTTP/1.1 does, but with {shown!r}")
                 self._more()
-            whole = _END_OF_HEAD.search(self._buffer)
+            whole = END_OF_HEAD.search(self._buffer)
             if whole is not None:
                 status, fields = _whole_head(self._of_head(whole.end()))
             else:

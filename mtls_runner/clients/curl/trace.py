@@ -18,7 +18,7 @@ from mtls_runner.clients.curl.binary import Kept
 from mtls_runner.model.endpoint import ClientSpec
 from mtls_runner.model.observation import Direction, HttpResponse
 from mtls_runner.tls import WIRE_VERSIONS
-from mtls_runner.tls.http_response import LONGEST_HEAD
+from mtls_runner.tls.http_response import END_OF_HEAD, LONGEST_HEAD
 from mtls_runner.tls.messages import ALPN, TLS_1_3, block, extensions, protocol, read_server_hello
 from mtls_runner.tls.sockets import Transcript
 
@@ -234,7 +234,6 @@ def _server_hello(found: CurlTrace, data: bytes) -> None:
 
 
 _BEGIN = re.compile(rb"^HTTP/", re.MULTILINE)
-_END = re.compile(rb"\n\r?\n")
 _SWITCHING = b"HTTP/1.1 101"
 _STATUS = re.compile(rb"HTTP/[0-9.]+ +([0-9]{3})")
 _INTERIM = re.compile(rb"HTTP/[0-9.]+ 1")
@@ -268,7 +267,7 @@ class Head(Struct, frozen=True):
     @property
     def cut(self) -> bool:
         """Whether the server closed the connection before its end, which is no error to curl."""
-        return bool(self.octets) and self.whole and _END.search(self.octets) is None
+        return bool(self.octets) and self.whole and END_OF_HEAD.search(self.octets) is None
 
     def switched(self, client: ClientSpec) -> bool:
         """Whether the server took the offer of another protocol, which curl knows nothing of: to it no response came."""
