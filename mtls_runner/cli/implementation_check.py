@@ -18,7 +18,7 @@ from mtls_runner.tls.dialects import SEEN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from mtls_runner.pki.keys import Progress
+    from mtls_runner.model.port import Report
 
 __all__ = ["prove"]
 
@@ -34,7 +34,7 @@ class _Course:
         total: how many there are.
     """
 
-    def __init__(self, live: Progress | None, total: int) -> None:
+    def __init__(self, live: Report | None, total: int) -> None:
         self._live = live
         self._total = total
         self._done = 0

@@ -13,7 +13,7 @@ from mtls_runner.reporters import colored, is_terminal, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from mtls_runner.pki.keys import Progress
+    from mtls_runner.model.port import Report
 
 __all__ = ["live_progress", "one_plan"]
 
@@ -33,7 +33,7 @@ def one_plan(choice: Choice) -> Plan:
 
 
 @contextmanager
-def live_progress(color: str = "auto") -> Iterator[Progress | None]:
+def live_progress(color: str = "auto") -> Iterator[Report | None]:
     """A live line on a terminal at standard error, gone afterwards; ``None`` where there is no terminal."""
     if not is_terminal(sys.stderr):
         yield None

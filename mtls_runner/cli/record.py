@@ -22,7 +22,7 @@ from mtls_runner.record.recorded import Recorded, record
 from mtls_runner.reporters import one_line, visible
 
 if TYPE_CHECKING:
-    from mtls_runner.pki.keys import Progress as Report
+    from mtls_runner.model.port import Report
 
 __all__ = ["RecordListener", "RecordRequest", "record_files"]
 

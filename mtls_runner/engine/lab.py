@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from mtls_runner.deadlines import Deadline, go_on
 from mtls_runner.engine.observe import observe
-from mtls_runner.engine.servers import PlanServers, Report
+from mtls_runner.engine.servers import PlanServers
 from mtls_runner.engine.steps import cannot_go_on, changes_server, not_judged, renews_client, run_steps
 from mtls_runner.errors import FileUnusable, LabError, MaterialError
 from mtls_runner.model.case import Case, Expectation, Plan, meet_briefly
@@ -24,7 +24,7 @@ from mtls_runner.model.certificate import CertificateSpec
 from mtls_runner.model.chain import completed
 from mtls_runner.model.endpoint import ByMeeting, ClientSpec, ServerSpec, has_gap
 from mtls_runner.model.observation import ClientView, Observation, Outcome, Phase, ServerView
-from mtls_runner.model.port import Client, RunningServer, Watch
+from mtls_runner.model.port import Client, Report, RunningServer, Watch
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.traits import ClientTraits
 from mtls_runner.model.verdict import Status, Verdict

@@ -15,20 +15,17 @@ from mtls_runner.deadlines import Deadline, go_on
 from mtls_runner.errors import FileUnusable, LabError, ServerUnusable
 from mtls_runner.model.case import Case, Plan
 from mtls_runner.model.endpoint import ByIdentity, ClientSpec, ServerSpec
-from mtls_runner.model.port import RunningServer, ServerBackend
+from mtls_runner.model.port import Report, RunningServer, ServerBackend
 from mtls_runner.model.traits import BackendTraits, Runtime
 
 if TYPE_CHECKING:
     from mtls_runner.engine.discretion import Discretion
     from mtls_runner.pki import Store
 
-__all__ = ["PlanServers", "Report"]
+__all__ = ["PlanServers"]
 
 _START_SECONDS = 60.0
 """How long a server may take to be ready."""
-
-Report = Callable[[str, int, int], None]
-"""Told about work that takes time: doing what, how many done, of how many (0: not known)."""
 
 
 class _Server:

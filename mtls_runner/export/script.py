@@ -18,9 +18,10 @@ from mtls_runner.export.shell import word
 from mtls_runner.handout.directory import fill
 from mtls_runner.model.case import Plan
 from mtls_runner.model.observation import Reason
+from mtls_runner.model.port import Report
 from mtls_runner.model.traits import PlainServer
 from mtls_runner.pki import Store
-from mtls_runner.pki.keys import KeyPool, Progress
+from mtls_runner.pki.keys import KeyPool
 from mtls_runner.private_files import private_directory
 from mtls_runner.text_templates import comment, environment, printable
 from mtls_runner.tls import ALERTS, VERIFY_CODES
@@ -63,7 +64,7 @@ class Exported(Struct, frozen=True):
 def export(
     plan: Plan,
     directory: Path,
-    progress: Progress | None = None,
+    progress: Report | None = None,
     *,
     without: Sequence[tuple[str, str]] = (),
 ) -> Exported:

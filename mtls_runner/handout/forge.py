@@ -17,8 +17,9 @@ from mtls_runner.handout.index import (
     index_json,
 )
 from mtls_runner.model.case import Plan
+from mtls_runner.model.port import Report
 from mtls_runner.pki import Store
-from mtls_runner.pki.keys import KeyPool, Progress
+from mtls_runner.pki.keys import KeyPool
 from mtls_runner.private_files import file_names, private_directory
 
 __all__ = ["INDEX", "ForgedFiles", "forge"]
@@ -43,7 +44,7 @@ class ForgedFiles:
         self.missing = missing
 
 
-def forge(plan: Plan, directory: Path, forms: frozenset[Form], progress: Progress | None = None) -> ForgedFiles:
+def forge(plan: Plan, directory: Path, forms: frozenset[Form], progress: Report | None = None) -> ForgedFiles:
     """Make the plan's certificates, keys and CRLs, and write them.
 
     What can't be made, or has no such form, is a note in the index; everything else is there.

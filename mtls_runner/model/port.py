@@ -20,12 +20,16 @@ __all__ = [
     "Client",
     "KeptConnection",
     "Material",
+    "Report",
     "Reporter",
     "RunningServer",
     "ServerBackend",
     "TypedCommand",
     "Watch",
 ]
+
+Report = Callable[[str, int, int], None]
+"""Told about work that takes time: doing what, how many done, of how many (0: not known)."""
 
 
 class Material(Protocol):
@@ -236,7 +240,7 @@ class ServerBackend(Protocol):
         """
         return
 
-    def report_to(self, listener: Callable[[str, int, int], None]) -> None:  # noqa: ARG002 - of one that takes time
+    def report_to(self, listener: Report) -> None:  # noqa: ARG002 - of one that takes time
         """From now on tell the listener about work that takes time, such as pulling an image: what it is, how much is done, of
         how much (0: not known).
         """

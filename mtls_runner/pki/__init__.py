@@ -22,9 +22,10 @@ from mtls_runner.model.certificate import (
 )
 from mtls_runner.model.chain import Issuers
 from mtls_runner.model.endpoint import ChainKind, ChainSpec, KeySource
+from mtls_runner.model.port import Report
 from mtls_runner.model.revocation import CrlSpec, OcspAnswer, ResponderSpec
 from mtls_runner.pki.forge import Forge, Forged, making
-from mtls_runner.pki.keys import KeyPool, Progress, pem_key
+from mtls_runner.pki.keys import KeyPool, pem_key
 from mtls_runner.private_files import file_names, joined_name, make_private, write_private
 from mtls_runner.tls.messages import subject
 
@@ -68,7 +69,7 @@ class Store:
         *,
         start: datetime,
         pool: KeyPool,
-        progress: Progress | None = None,
+        progress: Report | None = None,
         crls: Mapping[str, CrlSpec] | None = None,
     ) -> None:
         self._directory = directory
@@ -273,7 +274,7 @@ class Store:
         """A sentence that names the lab's copies of the user's own files, with those files' names in their places."""
         return self._brought.users_names(text) if self._brought is not None else text
 
-    def _new_forge(self, start: datetime, pool: KeyPool, progress: Progress | None) -> Forge:
+    def _new_forge(self, start: datetime, pool: KeyPool, progress: Report | None) -> Forge:
         specs = self._certificates.values()
         needed = {spec.issuer for spec in specs} | {spec.key.same_as for spec in specs}
         needed |= {crl.issuer for crl in self._crls.values()}

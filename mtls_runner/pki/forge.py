@@ -20,8 +20,9 @@ from msgspec.structs import replace
 from mtls_runner.errors import FileUnusable, MaterialError
 from mtls_runner.model.certificate import AuthorityKeyIdentifier, CertificateSpec, Defect, Guarded, KeyAlgorithm
 from mtls_runner.model.names import NAMES, parse, write
+from mtls_runner.model.port import Report
 from mtls_runner.pki.extensions import distinguished_name, extensions
-from mtls_runner.pki.keys import RSA_BITS, KeyPair, KeyPool, PrivateKey, Progress, Scheme, nearest, scheme
+from mtls_runner.pki.keys import RSA_BITS, KeyPair, KeyPool, PrivateKey, Scheme, nearest, scheme
 from mtls_runner.tls.context import Problem
 from mtls_runner.tls.messages import subject as subject_of
 
@@ -54,7 +55,7 @@ class Identities:
         certificates: Mapping[str, CertificateSpec],
         own: Mapping[str, Issuer | Problem],
         pool: KeyPool,
-        progress: Progress | None = None,
+        progress: Report | None = None,
     ) -> None:
         self._certificates = certificates
         self._own = own
@@ -192,7 +193,7 @@ class Forge:
         start: datetime,
         pool: KeyPool,
         own: Mapping[str, Issuer | Problem] | None = None,
-        progress: Progress | None = None,
+        progress: Report | None = None,
     ) -> None:
         self._certificates = certificates
         self._start = start

@@ -31,6 +31,7 @@ from msgspec import Struct
 
 from mtls_runner.errors import LabError, MaterialError
 from mtls_runner.model.certificate import Guarded, KeyAlgorithm, KeyCipher, KeyFormat, Secret, SignatureSpec
+from mtls_runner.model.port import Report
 from mtls_runner.private_files import PrivateCache, user_cache
 
 __all__ = [
@@ -40,7 +41,6 @@ __all__ = [
     "MlDsaPrivateKey",
     "MlDsaPublicKey",
     "PrivateKey",
-    "Progress",
     "PublicKey",
     "Scheme",
     "nearest",
@@ -92,9 +92,6 @@ PrivateKey = (
 PublicKey = (
     rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | ed448.Ed448PublicKey | MlDsaPublicKey
 )
-
-Progress = Callable[[str, int, int], None]
-"""Called as (doing, done, total), from the thread that asked for the work."""
 
 RSA_BITS: Mapping[KeyAlgorithm, int] = {
     KeyAlgorithm.RSA_1024: 1024,
@@ -243,7 +240,7 @@ class KeyPool:
         return pool
 
     def take(
-        self, wanted: Mapping[KeyAlgorithm, int], progress: Progress | None = None
+        self, wanted: Mapping[KeyAlgorithm, int], progress: Report | None = None
     ) -> dict[KeyAlgorithm, tuple[KeyPair, ...]]:
         """``wanted[a]`` different keys of each algorithm ``a``.
 
@@ -260,7 +257,7 @@ class KeyPool:
                 for algorithm, count in wanted.items()
             }
 
-    def _make_rsa(self, wanted: Mapping[KeyAlgorithm, int], progress: Progress | None) -> None:
+    def _make_rsa(self, wanted: Mapping[KeyAlgorithm, int], progress: Report | None) -> None:
         if self._of_user and any(wanted.get(algorithm) for algorithm in RSA_BITS):
             self._of_user = False
             with contextlib.suppress(LabError):
@@ -281,7 +278,7 @@ class KeyPool:
             self._kept[algorithm].append(KeyPair.of(made[algorithm, number]))
 
     def _generate(
-        self, missing: list[tuple[KeyAlgorithm, int]], progress: Progress | None
+        self, missing: list[tuple[KeyAlgorithm, int]], progress: Report | None
     ) -> dict[tuple[KeyAlgorithm, int], rsa.RSAPrivateKey]:
         from concurrent.futures import ThreadPoolExecutor, as_completed  # seldom: RSA keys are kept
 

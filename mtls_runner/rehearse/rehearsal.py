@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
 from msgspec import Struct
@@ -13,6 +13,7 @@ from mtls_runner.model.case import Action, Case, Plan
 from mtls_runner.model.certificate import Moment
 from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.model.observation import Outcome, Reason
+from mtls_runner.model.port import Report
 from mtls_runner.model.verdict import Status
 from mtls_runner.pki.keys import KeyPool
 
@@ -129,9 +130,7 @@ def _servers(plan: Plan) -> Iterator[ServerSpec]:
             yield from server.every_host
 
 
-def rehearse(
-    plan: Plan, until: timedelta, now: datetime, *, tell: Callable[[str, int, int], None] | None = None
-) -> Rehearsal:
+def rehearse(plan: Plan, until: timedelta, now: datetime, *, tell: Report | None = None) -> Rehearsal:
     """Run a plan just before and just after each of its dates.
 
     Args:

@@ -27,11 +27,12 @@ from mtls_runner.servers.container.answer import NoAnswer
 from mtls_runner.servers.container.api import REMOVAL_SECONDS, EngineApi, EngineRequest, Refused, is_missing
 from mtls_runner.servers.container.connection import EngineConnection, translated
 from mtls_runner.servers.container.files import archive
-from mtls_runner.servers.container.image import Image, PullProgress, find_image, user_id
+from mtls_runner.servers.container.image import Image, find_image, user_id
 from mtls_runner.servers.container.owner import Owner
 from mtls_runner.servers.container.spec import ContainerSpec
 
 if TYPE_CHECKING:
+    from mtls_runner.model.port import Report
     from mtls_runner.servers.container.container import Container
 
 __all__ = ["OWNER_LABEL", "RUN_LABEL", "Engine", "host_address", "sweep"]
@@ -91,7 +92,7 @@ class Engine:
         atexit.register(engine._remove_all)
         return engine
 
-    def image(self, reference: str, progress: PullProgress | None = None, *, pull: bool = True) -> Image:
+    def image(self, reference: str, progress: Report | None = None, *, pull: bool = True) -> Image:
         """The image's own description; it is pulled when it isn't here, unless ``pull`` forbids it.
 
         Raises:

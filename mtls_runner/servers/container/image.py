@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -12,12 +11,10 @@ from mtls_runner.errors import EngineError
 from mtls_runner.servers.container.api import EngineApi, Refused, is_missing
 
 if TYPE_CHECKING:
+    from mtls_runner.model.port import Report
     from mtls_runner.servers.container.connection import EngineConnection
 
-__all__ = ["Image", "PullProgress", "find_image", "user_id"]
-
-PullProgress = Callable[[str, int, int], None]
-"""Called with what is being done, and bytes done of bytes in total, as far as they are known."""
+__all__ = ["Image", "find_image", "user_id"]
 
 
 class Image(Struct, frozen=True):
@@ -35,7 +32,7 @@ class Image(Struct, frozen=True):
         return self.user.partition(":")[0] in ("", "0", "root")
 
 
-def find_image(connection: EngineConnection, reference: str, progress: PullProgress | None, *, pull: bool) -> Image:
+def find_image(connection: EngineConnection, reference: str, progress: Report | None, *, pull: bool) -> Image:
     """The image of that name; it is pulled when it isn't here, unless ``pull`` forbids it.
 
     Raises:
@@ -63,7 +60,7 @@ def _inspect(api: EngineApi, reference: str) -> Image:
     )
 
 
-def _pull(connection: EngineConnection, reference: str, progress: PullProgress | None) -> None:
+def _pull(connection: EngineConnection, reference: str, progress: Report | None) -> None:
     """Pull an image with the docker package, which knows how people log in to registries."""
     from docker import APIClient
     from docker.errors import DockerException

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from mtls_runner.deadlines import Deadline
 from mtls_runner.errors import EngineError, LabError
 from mtls_runner.model.endpoint import ClientSpec, ServerSpec
-from mtls_runner.model.port import Material, ServerBackend
+from mtls_runner.model.port import Material, Report, ServerBackend
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.traits import Runtime
 from mtls_runner.runtimes.process import find_program
@@ -50,7 +50,7 @@ class NginxBackend(ServerBackend):
     """
 
     def __init__(self, *, consent: bool = False) -> None:
-        self._progress: Callable[[str, int, int], None] | None = None
+        self._progress: Report | None = None
         self._consent = consent
         self._connecting = threading.Lock()
         self._beginning = threading.Lock()
@@ -78,7 +78,7 @@ class NginxBackend(ServerBackend):
         reason = _as_process_cannot(server) if self._is_process(server) else None
         return reason or (None if server.option("config") else inexpressible(server, client))
 
-    def report_to(self, listener: Callable[[str, int, int], None]) -> None:
+    def report_to(self, listener: Report) -> None:
         """Report images that are pulled, in MiB."""
         self._progress = lambda doing, done, total: listener(f"{doing} (MiB)", done >> 20, total >> 20)
 
