@@ -75,6 +75,8 @@ def test_each_line_is_read_by_the_pattern_that_was_written_for_it(patterns: tupl
         ("go", "x509: certificate signed by unknown authority", (Reason.UNKNOWN_CA, Reason.SELF_SIGNED)),
         # of the handshake, by another key than the certificate's
         ("go", "tls: invalid signature by the client certificate: ECDSA verification failure", (Reason.BAD_SIGNATURE,)),
+        ("go", "remote error: tls: error decoding message", "decode_error"),
+        ("go", "remote error: tls: bad record MAC", "bad_record_mac"),
         ("jsse", "SSLHandshakeException: Invalid ECDH ServerKeyExchange signature", (Reason.BAD_SIGNATURE,)),
         ("gnutls", "Error in handshake: Public key signature verification has failed.", (Reason.BAD_SIGNATURE,)),
         (

@@ -19,7 +19,7 @@ from mtls_runner.model.verdict import CaseFinished, Noted
 from mtls_runner.registry import registry
 
 from ..verdicts import verdicts_by_name, verdicts_of
-from .shipped import absent, wrong
+from .shipped import ENDS, absent, wrong
 
 SERVERS = sorted(registry().backends.declared)
 
@@ -129,6 +129,102 @@ def test_files_that_it_can_not_use(name: str, afterwards: str, what: str, tmp_pa
     assert [step.observation.summary for step in verdict.steps if step.observation][1] == (
         f"the reload failed, the server {what}: key-mismatch, the private key does not belong to the certificate"
     )
+
+
+OWN_KEYS = """\
+name: own keys
+ca: {subject: CN=Root}
+leaves:
+  server: {}
+  locked: {like: server, passphrase: secret}
+  locked-as-before: {like: locked, key: {algorithm: rsa-2048, format: traditional}}
+  other-key: {like: server, defects: key-mismatch}
+  unreadable: {like: server, key: ml-dsa-65}
+servers:
+  good: {certificate: server, expect: {starts: true}}
+  locked: {certificate: locked, passphrase: null, expect: {starts: false, reason: passphrase-needed}}
+  as-before: {certificate: locked-as-before, passphrase: null, expect: {starts: false, reason: passphrase-needed}}
+  other-key:
+    certificate: other-key
+    expect: {starts: false, reason: key-mismatch, where: {when: {backend: java}, expect: {starts: true, reason: null}}}
+  unreadable:
+    certificate: unreadable
+    expect:
+      starts: false
+      reason: [malformed, weak-key]
+      where:
+        - {when: {backend: [envoy, go]}, expect: {starts: true, reason: null}}
+        - {when: {library: openssl, library_version: ">=3.5"}, expect: {starts: true, reason: null}}
+"""
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_server_that_can_not_use_its_key_is_told_why(name: str, tmp_path: Path) -> None:
+    """An encrypted key, another's, and one of an algorithm that it does not have, which is no encrypted one."""
+    why = registry().backends[name].missing()
+    if why is not None and not os.environ.get("CI"):
+        pytest.skip(why)
+    (tmp_path / "keys.yaml").write_text(OWN_KEYS)
+    verdicts = verdicts_by_name(tmp_path / "keys.yaml", Overrides(backend=name))
+    assert {verdict.status for verdict in verdicts.values()} == {Status.PASS}, {
+        case: (verdict.skip_reason, verdict.error, verdict.mismatches) for case, verdict in verdicts.items()
+    }
+
+
+OLD_KEYS = """\
+name: old keys
+ca: {}
+leaves:
+  server: {}
+  rsa: {like: server, key: {algorithm: rsa-2048, format: traditional}, san: [localhost, 127.0.0.1]}
+  p256: {like: rsa, key: {algorithm: ec-p256, format: traditional}}
+  p521: {like: rsa, key: {algorithm: ec-p521, format: traditional}}
+  locked: {like: rsa, passphrase: secret}
+server: {certificate: server}
+cases:
+  - {name: RSA, server: {certificate: rsa}, client: rsa, expect: {outcome: accepted, client_subject: CN=rsa}}
+  - {name: P-256, server: {certificate: p256}, client: p256, expect: {outcome: accepted, client_subject: CN=p256}}
+  - {name: P-521, server: {certificate: p521}, client: p521, expect: {outcome: accepted, client_subject: CN=p521}}
+  - {name: locked, server: {certificate: locked, passphrase: null}, client: rsa, expect: accepted}
+"""
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("end", ["java-server", "java-client"])
+def test_java_reads_keys_as_openssl_wrote_them_before_3(end: str, tmp_path: Path) -> None:
+    """It knows PKCS#8 only; the program puts what stands within that (RFC 8017, RFC 5915) back into it."""
+    if (why := absent(end)) is not None:
+        pytest.skip(why)
+    (tmp_path / "old.yaml").write_text(OLD_KEYS)
+    verdicts = verdicts_by_name(tmp_path / "old.yaml", ENDS[end])
+    assert [verdicts[name].status for name in ("RSA", "P-256", "P-521")] == [Status.PASS] * 3, verdicts
+    assert verdicts["locked"].status is Status.ERROR
+    assert "passphrase-needed" in (verdicts["locked"].error or "")
+
+
+NAMELESS = """\
+name: nameless
+ca: {}
+leaves: {server: {}, client: {usage: client}, nameless: {like: client, subject: "", san: {names: [client.test], critical: true}}}
+server: {backend: stunnel}
+cases:
+  - {name: nameless, client: nameless, expect: accepted}
+  - {name: named, client: client, expect: {outcome: accepted, client_subject: CN=client}}
+"""
+
+
+def test_stunnels_words_for_an_empty_name_are_none(tmp_path: Path) -> None:
+    """It logs ``BIO_read() failed`` in its place."""
+    if (why := absent("stunnel-server")) is not None:
+        pytest.skip(why)
+    (tmp_path / "nameless.yaml").write_text(NAMELESS)
+    verdicts = verdicts_by_name(tmp_path / "nameless.yaml")
+    assert {verdict.status for verdict in verdicts.values()} == {Status.PASS}, verdicts
+    seen = verdicts["nameless"].observation
+    assert seen is not None
+    assert any("BIO_read() failed" in line for line in seen.server_log or ())
+    assert not seen.client_subject
 
 
 def test_servers_that_can_be_reloaded_and_ones_that_can_not() -> None:

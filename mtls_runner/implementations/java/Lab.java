@@ -1,5 +1,6 @@
 import java.io.BufferedReader;
 import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.InputStreamReader;
@@ -7,6 +8,7 @@ import java.io.OutputStream;
 import java.net.InetSocketAddress;
 import java.net.Socket;
 import java.net.URLDecoder;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -33,6 +35,8 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import javax.net.ssl.CertPathTrustManagerParameters;
 import javax.net.ssl.ExtendedSSLSession;
 import javax.net.ssl.KeyManager;
@@ -97,9 +101,62 @@ public class Lab {
         return found;
     }
 
+    static final Pattern PRIVATE_KEY = Pattern.compile("-----BEGIN (\\S* ?)PRIVATE KEY-----(.*?)-----END ", Pattern.DOTALL);
+    static final int INTEGER = 0x02, OCTET_STRING = 0x04, OID = 0x06, SEQUENCE = 0x30, PARAMETERS = 0xa0;
+    static final byte[] VERSION = {INTEGER, 1, 0};
+    static final byte[] RSA = {OID, 9, 0x2a, (byte) 0x86, 0x48, (byte) 0x86, (byte) 0xf7, 0x0d, 1, 1, 1, 5, 0};
+    static final byte[] EC = {OID, 7, 0x2a, (byte) 0x86, 0x48, (byte) 0xce, 0x3d, 2, 1};
+
+    static byte[] der(int tag, byte[]... parts) throws IOException {
+        ByteArrayOutputStream content = new ByteArrayOutputStream();
+        for (byte[] part : parts) content.write(part);
+        int size = content.size();
+        ByteArrayOutputStream all = new ByteArrayOutputStream();
+        all.write(tag);
+        if (size >= 0x80) all.write(size < 0x100 ? 0x81 : 0x82);
+        if (size >= 0x100) all.write(size >> 8);
+        all.write(size);
+        content.writeTo(all);
+        return all.toByteArray();
+    }
+
+    /** The content of what stands next, which has this tag. */
+    static ByteBuffer next(ByteBuffer from, int tag) throws InvalidKeySpecException {
+        if ((from.get() & 0xff) != tag) throw new InvalidKeySpecException("unexpected tag");
+        int size = from.get() & 0xff;
+        if (size >= 0x80) {
+            int octets = size & 0x7f;
+            for (size = 0; octets > 0; octets--) size = size << 8 | from.get() & 0xff;
+        }
+        ByteBuffer content = from.slice().limit(size);
+        from.position(from.position() + size);
+        return content;
+    }
+
+    /** The curve of an EC key in the form of RFC 5915. */
+    static byte[] curve(byte[] key) throws InvalidKeySpecException {
+        ByteBuffer parts = next(ByteBuffer.wrap(key), SEQUENCE);
+        next(parts, INTEGER);
+        next(parts, OCTET_STRING);
+        ByteBuffer found = next(parts, PARAMETERS);
+        byte[] octets = new byte[found.remaining()];
+        found.get(octets);
+        return octets;
+    }
+
+    /** A key's file as PKCS#8, of which OpenSSL before 3.0 wrote the inner part alone. */
+    static byte[] pkcs8(String path) throws Exception {
+        String text = Files.readString(Path.of(path));
+        Matcher block = PRIVATE_KEY.matcher(text);
+        boolean found = block.find();
+        byte[] content = Base64.getDecoder().decode((found ? block.group(2) : text).replaceAll("\\s", ""));
+        if (found && block.group(1).equals("RSA ")) return der(SEQUENCE, VERSION, der(SEQUENCE, RSA), der(OCTET_STRING, content));
+        if (found && block.group(1).equals("EC ")) return der(SEQUENCE, VERSION, der(SEQUENCE, EC, curve(content)), der(OCTET_STRING, content));
+        return content;
+    }
+
     static PrivateKey key(String path) throws Exception {
-        String text = Files.readString(Path.of(path)).replaceAll("-----[^-]+-----|\\s", "");
-        PKCS8EncodedKeySpec content = new PKCS8EncodedKeySpec(Base64.getDecoder().decode(text));
+        PKCS8EncodedKeySpec content = new PKCS8EncodedKeySpec(pkcs8(path));
         InvalidKeySpecException last = null;
         for (String kind : new String[] {"EC", "RSA", "RSASSA-PSS", "EdDSA"}) {
             try {
