@@ -203,6 +203,41 @@ def test_java_reads_keys_as_openssl_wrote_them_before_3(end: str, tmp_path: Path
     assert "passphrase-needed" in (verdicts["locked"].error or "")
 
 
+OLD_VERSIONS = """\
+name: old versions
+ca: {}
+leaves: {server: {}, client: {usage: client}, expired: {like: client, not_before: -10d, not_after: -1d}}
+servers:
+  server: {tls: [TLSv1.1, TLSv1.2]}
+  lowered: {like: server, security_level: 0}
+cases:
+  - {name: good, server: server, client: client, expect: {outcome: accepted, tls_version: TLSv1.1}}
+  - {name: expired, server: server, client: expired, expect: {server-refused: expired}}
+  - {name: lowered, server: lowered, client: client, expect: {outcome: accepted, tls_version: TLSv1.1}}
+matrix: {client.tls: [TLSv1.1], client.security_level: [0]}
+"""
+
+
+@pytest.mark.parametrize(("name", "has_levels"), [("gnutls", False), ("stunnel", True)])
+def test_tls_1_1_is_spoken_unless_a_security_level_forbids_it(name: str, has_levels: bool, tmp_path: Path) -> None:
+    """GnuTLS has no such levels; OpenSSL has no signature for it above 0, and stunnel says so."""
+    if (why := absent(f"{name}-server")) is not None:
+        pytest.skip(why)
+    (tmp_path / "old.yaml").write_text(OLD_VERSIONS)
+    verdicts = {
+        case.partition("[")[0]: verdict
+        for case, verdict in verdicts_by_name(tmp_path / "old.yaml", Overrides(backend=name)).items()
+    }
+    assert verdicts["lowered"].status is (Status.PASS if has_levels else Status.SKIP)
+    wanted = Status.FAIL if has_levels else Status.PASS
+    assert (verdicts["good"].status, verdicts["expired"].status) == (wanted, wanted), verdicts
+    if has_levels:
+        seen = verdicts["good"].observation
+        assert seen is not None
+        assert seen.reason is Reason.PROTOCOL_VERSION
+        assert any("no suitable signature algorithm" in line for line in seen.evidence)
+
+
 NAMELESS = """\
 name: nameless
 ca: {}
