@@ -116,10 +116,11 @@ class _Run:
                 for event in self._one_by_one(lab) if self.options.jobs == 1 else self._side_by_side(lab):
                     yield from (Noted(plan, text) for text in lab.servers.warned())
                     yield event
+                known = lab.as_files_say()
             finally:
                 self.versions.update(lab.versions())
                 self.pool = lab.pool
-        yield PlanFinished(plan, keep)
+        yield PlanFinished(plan, keep, known)
 
     def _one_by_one(self, lab: Lab) -> Iterator[Event]:
         for case in lab.plan.cases:

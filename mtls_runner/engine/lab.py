@@ -185,6 +185,14 @@ class Lab(AbstractContextManager["Lab"]):
         except MaterialError:
             return ()  # every case will say so
 
+    def as_files_say(self) -> Plan | None:
+        """The plan with the user's own certificates and CRLs as their files are; ``None``: it has none."""
+        if not self._own or self._material is None:
+            return None
+        from mtls_runner.engine.own_material import as_files_say
+
+        return as_files_say(self.plan, self._material)
+
     def notes_on(self, *ends: ClientSpec | ServerSpec | None) -> tuple[str, ...]:
         """Those of :meth:`notes` that are about the user's own material at these ends."""
         if not self._own:

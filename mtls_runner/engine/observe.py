@@ -40,6 +40,7 @@ _UNTOLD = (
     "Say at the server how it refuses (refusal: {status: 403}), or let another client of this file be accepted for the same "
     "request, so that the two answers can be compared."
 )
+_UNASKED = "Nobody is asked for a certificate in a handshake for {} (SNI). "
 _NOT_OFFERED = (
     "The server asks for a certificate after the handshake (TLS 1.3), and the client has not offered to be asked then "
     "(post_handshake_auth: true)."
@@ -167,7 +168,9 @@ def _hint(judgement: Judgement, facts: Facts, culprit: Callable[[Judgement], str
             "with 421."
         )
     if judgement.outcome is Outcome.ANSWERED:
-        return _UNTOLD
+        seen, name = facts.seen, facts.client.server_name if facts.client is not None else None
+        unasked = seen is not None and seen.certificate_requested is False
+        return (_UNASKED.format(name or "no name") if unasked else "") + _UNTOLD
     if judgement.outcome is Outcome.ACCEPTED:
         return culprit(judgement)
     if facts.told is not None and facts.told.error_symbol == NO_POST_HANDSHAKE:

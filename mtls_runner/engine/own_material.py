@@ -16,12 +16,13 @@ from mtls_runner.model.case import Plan, satisfies
 from mtls_runner.model.certificate import PEM_ONLY, FileForm
 from mtls_runner.model.endpoint import ClientSpec, ServerSpec
 from mtls_runner.model.observation import ClientView, Phase, Reason
+from mtls_runner.model.revocation import Revocation
 from mtls_runner.tls import FIRST_WITH_ML_DSA
 
 if TYPE_CHECKING:
     from mtls_runner.pki import Store
 
-__all__ = ["client_told", "client_without", "notes", "notes_on", "server_told"]
+__all__ = ["client_told", "client_without", "as_files_say", "notes", "notes_on", "server_told"]
 
 #: Reasons that are about settings, not about material.
 _SETTINGS = frozenset((Reason.CIPHER, Reason.PROTOCOL_VERSION, Reason.ADDRESS_IN_USE))
@@ -46,6 +47,20 @@ def notes(plan: Plan, store: Store) -> tuple[str, ...]:
         if client is not None:
             _give(client, store, client.tool.loads)
     return tuple(dict.fromkeys((*found, *store.notes)))
+
+
+def as_files_say(plan: Plan, store: Store) -> Plan:
+    """The plan with the user's own certificates and CRLs as their files are: for who looks at what speaks against a client."""
+    from mtls_runner.pki.own_lists import on_list
+
+    ders = {id_: one.certificate for id_, one in store.users_files.own.items() if one.certificate}
+    certificates, crls = dict(store.users_files.described()[0]), dict(plan.crls)
+    for crl in plan.crls.values():
+        with suppress(OSError):
+            revoked = on_list(crl.file.read_bytes(), ders) if crl.file is not None and crl.file.is_file() else ()
+            crls[crl.id] = replace(crl, revoked=revoked) if revoked else crl
+            certificates |= {id_: replace(certificates[id_], revoked=Revocation()) for id_ in revoked}
+    return replace(plan, certificates=certificates, crls=crls)
 
 
 def _give(end: ServerSpec | ClientSpec, store: Store, forms: frozenset[FileForm]) -> None:

@@ -172,10 +172,17 @@ class CaseFinished(Struct, frozen=True):
 
 
 class PlanFinished(Struct, frozen=True):
-    """A file is done; ``kept`` is where its material was left (``--keep``)."""
+    """A file is done.
+
+    Args:
+        plan: of the file.
+        kept: where its material was left (``--keep``).
+        known: the plan with the user's own certificates and CRLs as their files are; ``None``: there are none.
+    """
 
     plan: Plan
     kept: Path | None = None
+    known: Plan | None = None
 
 
 class RunFinished(Struct, frozen=True):

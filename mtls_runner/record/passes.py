@@ -12,7 +12,7 @@ from mtls_runner.engine import RunOptions, run
 from mtls_runner.errors import LabError
 from mtls_runner.model.case import Case, Check, Expectation, Match, Matcher, Plan
 from mtls_runner.model.observation import Observation, Outcome
-from mtls_runner.model.verdict import CaseFinished, Event, RunFinished, Verdict
+from mtls_runner.model.verdict import CaseFinished, Event, PlanFinished, RunFinished, Verdict
 
 __all__ = ["Listener", "Pass", "Passes", "done_verdict", "location", "open_ended", "passes"]
 
@@ -40,10 +40,12 @@ class Passes(Struct, frozen=True):
     Args:
         verdicts: of each pass that counts.
         versions: of the programs that took part, by name.
+        known: the plan with the user's own certificates and CRLs as their files are; ``None``: it has none.
     """
 
     verdicts: tuple[Pass, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+    known: Plan | None = None
 
 
 def passes(plan: Plan, cases: Sequence[Case], *, jobs: int = 1, listener: Listener | None = None) -> Passes:
@@ -70,7 +72,9 @@ def passes(plan: Plan, cases: Sequence[Case], *, jobs: int = 1, listener: Listen
     versions: dict[str, str] = {}
     for number in range(_SETTLING + _PASSES):
         known = tuple(_accepting(case) for case in cases if case.id in used)
-        verdicts = _once(replace(plan, cases=tuple(cases), not_run=(*others, *known)), jobs, listener, versions)
+        verdicts, described = _once(
+            replace(plan, cases=tuple(cases), not_run=(*others, *known)), jobs, listener, versions
+        )
         done.append((used, verdicts))
         found = frozenset(id_ for id_, verdict in verdicts.items() if _accepted(verdict))
         if number < _SETTLING and found != used:
@@ -79,23 +83,26 @@ def passes(plan: Plan, cases: Sequence[Case], *, jobs: int = 1, listener: Listen
         counted = [each for controls, each in done if controls == used or (same and _ends(each) == _ends(same[0]))]
         if same and len(counted) >= _PASSES:
             break
-    return Passes(tuple(counted[-_PASSES:]), versions)
+    return Passes(tuple(counted[-_PASSES:]), versions, described)
 
 
-def _once(plan: Plan, jobs: int, listener: Listener | None, versions: dict[str, str]) -> Pass:
+def _once(plan: Plan, jobs: int, listener: Listener | None, versions: dict[str, str]) -> tuple[Pass, Plan | None]:
     verdicts: dict[str, Verdict] = {}
+    known: Plan | None = None
     for event in run([plan], RunOptions(jobs=jobs), listener):
         if listener is not None:
             listener(event)
         if isinstance(event, CaseFinished):
             verdicts[event.verdict.case.id] = event.verdict
+        elif isinstance(event, PlanFinished):
+            known = event.known
         elif isinstance(event, RunFinished):
             versions.update(event.versions)
             if event.interrupted:
                 raise KeyboardInterrupt
             if event.error:
                 raise LabError(event.error)
-    return verdicts
+    return verdicts, known
 
 
 def _accepted(verdict: Verdict) -> bool:

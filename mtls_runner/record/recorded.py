@@ -153,6 +153,7 @@ class _Result:
         self._cases = cases
         self._seen = seen
         self._now = datetime.now(UTC)
+        self._known = seen.known or recording.plan
         self._headers = named_headers(recording.plan)
         self._cells: dict[ExpectationPlace, list[RecordedCell]] = {}
         for case in cases:
@@ -177,12 +178,12 @@ class _Result:
         looks.sort(key=lambda look: GETS_IN not in look)
         if self._cells:
             seen = [cell for cells in self._cells.values() for cell in cells]
-            looks += unproved(recording.plan, seen, self._cases, self._now)
+            looks += unproved(self._known, seen, self._cases, self._now)
         return Recorded(path, recording.document.text, text, recording.plan, tuple(cases), tuple(looks))
 
     def _kept_out(self) -> dict[ExpectationPlace, str]:
         places = list(self._cells)
-        found = kept_out([self._cells[place] for place in places], self._recording.plan, self._now)
+        found = kept_out([self._cells[place] for place in places], self._known, self._now)
         return {places[number]: said for number, said in found.items()}
 
     def _case(self, place: ExpectationPlace, changes: dict[ExpectationPlace, Expected], kept_out: str) -> RecordedCase:
@@ -196,7 +197,7 @@ class _Result:
         why = made.why or place.left_alone
         if why:
             return RecordedCase(name, why=why, cells=tuple(cells))
-        look = suspicion(cells, self._recording.plan, self._now) or kept_out
+        look = suspicion(cells, self._known, self._now) or kept_out
         changes[place] = Expected(made.value, look)
         return RecordedCase(name, flow(made.value), left_out=tuple(made.left_out), look=look, cells=tuple(cells))
 

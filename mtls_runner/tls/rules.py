@@ -312,14 +312,15 @@ def answered(facts: Facts, _alert: Alert | None, _sender: str | None) -> Found |
     response = facts.seen.response
     if response is None:  # bytes, which are neither a refusal nor none
         return (Outcome.ACCEPTED, ()) if facts.client is not None and not facts.client.protocol.asks else None
-    if declared is not None and _was_asked(facts):
+    if declared is not None and (_was_asked(facts) or _asks_others(facts)):
         return refused(facts) if declared.fits(response) else (Outcome.ACCEPTED, ())
     page = _nginx_page(facts, response)
     if page is not None:
         return page
     unexplained = _unexplained(facts)
     if unexplained is None:
-        return Outcome.ACCEPTED, ()
+        hidden = declared is None and response.status in _FORBIDDEN and facts.told is None and _asks_others(facts)
+        return (Outcome.ANSWERED if hidden else Outcome.ACCEPTED), ()
     if facts.control is not None:
         if same_answer(facts.control.response, response):
             return Outcome.ACCEPTED, ()
@@ -350,6 +351,15 @@ def _was_asked(facts: Facts) -> bool:
         return False
     declared = facts.told is not None and facts.server is not None and facts.server.client_auth is not ClientAuth.NONE
     return bool(declared or client.certificate_requested is not False or client.sent_certificate or client.resumed)
+
+
+def _asks_others(facts: Facts) -> bool:
+    """Whether nobody was asked in this handshake of a server that asks others, and whose rules are not the lab's."""
+    server = facts.server
+    if server is None or facts.client is None or not facts.client.protocol.encrypted:
+        return False
+    rules = bool(server.option("config")) or server.backend.runs_already
+    return rules and server.client_auth is not ClientAuth.NONE and not _was_asked(facts)
 
 
 def _unexplained(facts: Facts) -> HttpResponse | None:

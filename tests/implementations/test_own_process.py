@@ -260,6 +260,24 @@ def test_whom_a_rule_refuses_it_has_verified(name: str, tmp_path: Path, ports: t
         assert _told([expired]) == [("accepted",)]
 
 
+def test_a_rule_behind_a_handshake_that_asks_nobody(tmp_path: Path, ports: tuple[int, int]) -> None:
+    """Who asks for another host than in the handshake is refused there by its rule, which is not being let in."""
+    path = _with_cases(
+        _as_a_process("haproxy", tmp_path, ports),
+        """\
+  - {name: refused, client: {certificate: operator, request: {path: /admin}}, expect: {server-refused: no-certificate}}
+  - {name: open, client: operator, expect: accepted}
+""",
+    )
+    _edited(tmp_path / "haproxy.cfg", ("verify optional", "verify none"))
+    assert _told(_verdicts(path)) == [("server-refused", "no-certificate"), ("accepted",)]
+    _edited(path, ("  refusal: {status: 403}\n", ""))
+    refused, let_in = _verdicts(path)
+    assert _told([refused, let_in]) == [("answered",), ("accepted",)]
+    assert refused.observation is not None
+    assert refused.observation.hint.startswith("Nobody is asked for a certificate in a handshake for localhost (SNI).")
+
+
 def test_a_name_that_it_has_to_be_asked_for(tmp_path: Path, ports: tuple[int, int]) -> None:
     """Without one that the configuration knows, Envoy ends each connection."""
     path = _with_cases(

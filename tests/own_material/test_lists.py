@@ -6,6 +6,7 @@ import pytest
 
 from mtls_runner import Lab, Overrides, Status, load
 from mtls_runner.model.traits import Runtime
+from mtls_runner.record.recorded import record
 
 from ..pki import openssl
 from .issuer import Issuer
@@ -78,6 +79,41 @@ def test_lists_of_ones_own(lists: Issuer) -> None:
         "inter.der.crl: DER, converted to PEM for ends that load no DER",
         "inter.der.crl and root.crl: given as one file, with line breaks between them",
     )
+
+
+LOOKED_AT = """\
+authorities:
+  root: {certificate: root.crt}
+  inter: {certificate: inter.crt}
+leaves:
+  server: {certificate: server-chain.pem, key: server.key, issuer: root}
+  client: {certificate: client-chain.pem, key: client.key, issuer: root}
+  good: {certificate: rsa-client.crt, chain: inter.crt, key: rsa-client.key, issuer: root}
+  past: {certificate: past.crt, chain: inter.crt, key: past.key, issuer: root}
+crls:
+  mine: {file: FILE}
+servers:
+  open: {certificate: server, trust: [root], crl: []}
+  strict: {certificate: server, trust: [root], crl: mine}
+cases:
+  - {name: in, server: open, client: client}
+  - {name: good, server: open, client: good}
+  - {name: past, server: open, client: past}
+  - {name: refused, server: strict, client: client}
+"""
+
+
+@pytest.mark.parametrize("file", ["both.crl", "root.crl"])
+def test_who_is_on_a_list_of_ones_own_is_looked_at(file: str, lists: Issuer) -> None:
+    """What the files say speaks against a client, as what a scenario says of one that the lab makes."""
+    lists.dated("past", "2020", "2021")
+    path = lists.path(f"looked-at-{file}.yaml")
+    path.write_text(LOOKED_AT.replace("FILE", file))
+    looks = record(path).looks
+    assert [look for look in looks if "it gets in" in look] == (
+        ["in: it gets in, though it is revoked"] if file == "both.crl" else []
+    )
+    assert not any("nothing speaks against" in look for look in looks)
 
 
 CONFIGURATION = """\

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 from mtls_runner.model.case import Plan
-from mtls_runner.model.verdict import CaseFinished, Event, PlanStarted, RunFinished, Verdict
+from mtls_runner.model.verdict import CaseFinished, Event, PlanFinished, PlanStarted, RunFinished, Verdict
 from mtls_runner.reporters import Page, Piece, Style, one_line
 from mtls_runner.reporters.access.grid import Grid, alarm, grid, headline, lines, public, unproved
 from mtls_runner.reporters.access.table import AccessTable, Cell, Kind, access_table, entries
@@ -39,6 +39,9 @@ class AccessReporter:
             self._found.append((event.plan, []))
         elif isinstance(event, CaseFinished):
             self._found[-1][1].append(event.verdict)
+        elif isinstance(event, PlanFinished):
+            plan, verdicts = self._found[-1]
+            self._found[-1] = (event.known or plan, verdicts)
         elif isinstance(event, RunFinished):
             tables = [self._made(plan, verdicts) for plan, verdicts in self._found]
             self.write([table for table in tables if table.doors], event)
