@@ -178,7 +178,10 @@ class _Mistake:
         short = wanted != "a list" and not several and any(not isinstance(one, Mapping) for one in examples)
         if what == "nothing" and (short or wanted == "a list"):  # a single value will do
             wanted, short = "a value", False
-        message = f"{what} can't stand here" if short else f"{wanted} is expected here, not {what}"
+        if short and wanted == _KINDS["model_type"]:
+            message = f"{what} can't stand here"
+        else:
+            message = f"{wanted} is expected here, not {what}"
         given = self._node.value if isinstance(self._node, ScalarNode) and not self._hidden else ""
         inside = _model_at(self._model, self._path) if given else None
         if inside is not None and given in inside.model_fields:
