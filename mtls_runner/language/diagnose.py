@@ -12,6 +12,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode
 from mtls_runner.errors import Diagnostic, Span
 from mtls_runner.language.document import Document, Loc, Value, meant
 from mtls_runner.language.emit import Written, flow
+from mtls_runner.language.endpoint import ClientDescription, ServerDescription
 from mtls_runner.language.expectation import CASE_OUTCOMES, short_outcome
 from mtls_runner.language.implementations.words import CLIENT_SETTINGS, SERVER_SETTINGS
 from mtls_runner.language.scenario import Scenario
@@ -95,6 +96,8 @@ _SEVERAL: Mapping[Loc, str] = {
     ("authorities",): "ids here, and under each its keys; the only authority's stand under ca:",
     ("leaves",): "ids here, and under each its keys",
 }
+#: Of which lab.yaml has a part as defaults.
+_WHOLE: Mapping[str, type[BaseModel]] = {"server": ServerDescription, "client": ClientDescription}
 _OF_A_SERVER = frozenset({Outcome.SERVER_STARTED.value, Outcome.SERVER_UNUSABLE.value})
 _ITS_OWN_CASE = "server: {expect: {starts: …}}; it is a case of its own"
 _ATTRIBUTE = re.compile(r"(CN|O|OU|C|L|ST|DC|UID|SN|GN|STREET|emailAddress|serialNumber|[0-9.]+)=")
@@ -154,9 +157,7 @@ class _Mistake:
         if self._kind == "extra_forbidden":
             return self._unknown_key()
         if self._kind == "missing":
-            owner = self._owner()
-            noun = (owner.__doc__ or "").partition("\n")[0].partition(":")[0].rstrip(".").lower() if owner else "it"
-            return Diagnostic(f"'{self._path[-1]}' is missing: {noun} needs it", self._span)
+            return Diagnostic(f"'{self._path[-1]}' is missing: {self._whose()} needs it", self._span)
         if self._kind == "mtls":
             return self._wrong_value()
         if self._kind == "value_error":  # a backend's own validator: what is wrong, and perhaps what would be right
@@ -166,13 +167,23 @@ class _Mistake:
             return Diagnostic("this number is out of range", self._span, _LIMITS[self._kind].format(**self._context))
         return self._wrong_kind()
 
+    def _whose(self) -> str:
+        """What lacks a key: the key that it stands under; in a list, what its items are."""
+        above = self._loc[-2:-1]
+        if above and isinstance(above[0], str):
+            return f"'{above[0]}'"
+        owner = self._owner()
+        return (owner.__doc__ or "").partition("\n")[0].partition(":")[0].rstrip(".").lower() if owner else "it"
+
     def _wrong_kind(self) -> Diagnostic:
         """Text for a mapping, nothing for a list: with how the key is written."""
         wanted, what = _KINDS.get(self._kind, "something else"), _what(self._node)
         examples, several = self._examples(), self._path[:-1] in _SEVERAL
         expected = f"such as {' or '.join(map(flow, examples))}" if examples else ""
         if several or self._path in _SEVERAL:
-            expected = _SEVERAL.get(self._path[:-1], "") or _SEVERAL[self._path]
+            expected = _SEVERAL[self._path[:-1] if several else self._path]
+            if "ca" not in self._model.model_fields:  # lab.yaml has several only
+                expected = expected.partition(";")[0]
         elif wanted == "a list" and isinstance(self._node, MappingNode):
             expected = "items, each behind '- '"
         short = wanted != "a list" and not several and any(not isinstance(one, Mapping) for one in examples)
@@ -186,6 +197,8 @@ class _Mistake:
         inside = _model_at(self._model, self._path) if given else None
         if inside is not None and given in inside.model_fields:
             return Diagnostic(message, self._span, f"{{{given}: …}}")
+        if not self._path and re.match(r"[\w.-]+:\S", given):
+            return Diagnostic(message, self._span, "key: value, with a space behind the ':'")
         words = [] if several else [one for one in examples if isinstance(one, str)]
         return Diagnostic(message, self._span, expected, meant(given, words) if given else "")
 
@@ -232,6 +245,9 @@ class _Mistake:
             return _ITS_OWN_CASE
         if owner is not None and "settings" in owner.model_fields and key in (*SERVER_SETTINGS, *CLIENT_SETTINGS):
             return f"settings: [{key}]"
+        whole = _WHOLE.get(str(self._path[-2])) if len(self._path) > 1 else None
+        if self._path[:1] == ("defaults",) and whole is not None and key in whole.model_fields:
+            return f"'{key}' in the scenario itself: what names ids or files is no default"
         for name, field in owner.model_fields.items() if owner is not None else ():
             inner = _first_model(field.annotation)
             if inner is not None and key in inner.model_fields and name not in ("where", "like"):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from pydantic import ValidationError
 
-from mtls_runner.errors import ScenarioError, UsageError
+from mtls_runner.errors import Diagnostic, ScenarioError, UsageError
 from mtls_runner.language.document import Document, EmptyFile, read
 from mtls_runner.language.glance import above, find_lab
 from mtls_runner.model.traits import BackendTraits, ClientTraits
@@ -109,6 +109,10 @@ def _load(shown: Path, path: Path, modified: int, size: int, known: Registry) ->
         from mtls_runner.language.diagnose import diagnose
 
         raise ScenarioError([*document.problems, *diagnose(error, document, LabFile)]) from None
+    key = file.defaults.certificate.key if file.defaults is not None and file.defaults.certificate is not None else None
+    if key is not None and (key.file is not None or key.same_as is not None):
+        place = document.span(("defaults", "certificate", "key"))
+        document.problems.append(Diagnostic("a default key is an algorithm", place, "such as rsa-2048"))
     if document.problems:
         raise ScenarioError(document.problems)
     return LabYaml(document, file)

@@ -254,6 +254,11 @@ def test_templates_may_name_what_the_documentation_has(tmp_path: Path) -> None:
         ("name: Nothing\n", "neither serves nor connects", "server, client, or both"),
         ("", "the file is empty", "name, and server, client, or both"),
         (
+            "name: C\nserver: {command: [c], dialect: go}\nversion: {command: [c], match: version}\n",
+            "what is looked for is one group",
+            "one group, as in version",
+        ),
+        (
             "name: C\nclient: {command: [c], dialect: go}\n",
             "this is not a backend",
             "one of: python, nginx, external, apache",

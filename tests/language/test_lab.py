@@ -106,6 +106,20 @@ def test_its_mistakes_are_said_with_its_own_name(broken: Broken, tmp_path: Path)
     found = broken(MINIMAL.replace("accepted", "acepted"))
     assert [str(one.span) for one in found] == ["lab.yaml:1:21", "lab.yaml:2:1", "scenario.yaml:9:13"]
     assert summary(found)[0] == "1:21 there is no key 'certificate' here"
+    assert found[0].expected == "'certificate' in the scenario itself: what names ids or files is no default"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("defaults: {certificate: {key: rsa}}\n", "1:31 a default key is an algorithm"),
+        ("defaults: {certificate: {key: {same_as: ca}}}\n", "1:31 a default key is an algorithm"),
+        ("jobs:2\n", "1:1 a mapping (key: value) is expected here, not text"),
+    ],
+)
+def test_what_would_set_nothing_is_a_mistake(broken: Broken, tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "lab.yaml").write_text(text)
+    assert summary(broken(MINIMAL)) == [told]
 
 
 def test_a_changed_lab_yaml_is_read_again(lab: Load, tmp_path: Path) -> None:

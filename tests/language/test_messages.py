@@ -401,7 +401,7 @@ def test_what_an_accepted_client_can_not_have(load_text: Load, typed: str, said:
         ("{usage: client}", "{ocsp: there}", "expected: responders: in this file, or a URI"),
         ("{certificate: server}", "{refusal: 403}", "expected: closed, or an answer's form: {status: 403}"),
         ("{certificate: server}", "{backend: openssl}", "did you mean 's_server'?"),
-        ("{certificate: server}", "{backend: {}}", "'command' is missing: a server's declaration needs it"),
+        ("{certificate: server}", "{backend: {}}", "'command' is missing: 'backend' needs it"),
         ("expect: accepted", "expect: {server-refused: no-cert}", "did you mean 'no-certificate'?"),
         ("expect: accepted", "expect: server-started", "expected: server: {expect: {starts: …}}"),
         ("expect: accepted", "expect: {outcome: accepted, client_subject: alice}", "as RFC 4514 writes it"),

@@ -30,6 +30,7 @@ from mtls_runner.language.implementations.scalars import (
     Environment,
     Fact,
     FileName,
+    OneGroup,
     Regex,
     SignalName,
 )
@@ -93,7 +94,7 @@ class ServerModel(Strict):
     )
     honours: Maybe[HonoursModel] = about("What it can be told.", {"client_auth": ["optional", "required"]})
     config: Maybe[FileName] = about("The file that an own configuration (`config:`) takes the place of.", "haproxy.cfg")
-    listens: Maybe[Regex] = about(
+    listens: Maybe[OneGroup] = about(
         "Where such a configuration says what it listens on: a regular expression with one group. Beyond loopback it runs in "
         "a container only.",
         "^\\s*bind\\s+(\\S+)",

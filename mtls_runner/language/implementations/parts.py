@@ -13,6 +13,7 @@ from mtls_runner.language.implementations.scalars import (
     Fact,
     FileName,
     Logs,
+    OneGroup,
     Placed,
     ReasonWord,
     Regex,
@@ -105,8 +106,8 @@ class VersionModel(Strict):
     """How to ask for the program's version."""
 
     command: Command = Field(description="The command.", examples=[["haproxy", "-vv"]])
-    match: Regex = Field(description="A regular expression with one group.", examples=["^HAProxy version (\\S+)"])
-    library: Maybe[Regex] = about("The same for its TLS library.", "OpenSSL version : OpenSSL (\\S+)")
+    match: OneGroup = Field(description="A regular expression with one group.", examples=["^HAProxy version (\\S+)"])
+    library: Maybe[OneGroup] = about("The same for its TLS library.", "OpenSSL version : OpenSSL (\\S+)")
 
 
 class BuildModel(Strict):

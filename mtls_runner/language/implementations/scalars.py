@@ -23,6 +23,7 @@ __all__ = [
     "Logs",
     "Placed",
     "ReasonWord",
+    "OneGroup",
     "Regex",
     "SignalName",
     "Variable",
@@ -66,6 +67,13 @@ def _fact(value: Value) -> str:
     return text
 
 
+def _one_group(value: Value) -> str:
+    text = _pattern(value)
+    if compiled(text).groups != 1:
+        raise fail("what is looked for is one group of this expression", "one group, as in version (\\S+)")
+    return text
+
+
 def _connects(value: Value) -> str:
     text = _pattern(value)
     if not {"host", "port"} <= compiled(text).groupindex.keys():
@@ -89,6 +97,7 @@ def _placed(value: Value) -> str:
 
 _TEXT: Json = {"type": "string"}
 Regex = Annotated[str, Parsed(_regex, _TEXT)]
+OneGroup = Annotated[str, Parsed(_one_group, _TEXT)]
 Fact = Annotated[str, Parsed(_fact, _TEXT)]
 Connects = Annotated[str, Parsed(_connects, _TEXT)]
 Logs = Annotated[str, Parsed(_logs, _TEXT)]
