@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ async def app(scope: Scope, receive: object, send: Send) -> None:  # noqa: ARG00
     """An ASGI application."""
     query = scope["query_string"].decode("latin-1")
     target = scope["raw_path"].decode("latin-1") + (f"?{query}" if query else "")
-    print(f"answered port={scope['client'][1]} request=<{scope['method']} {target}>", flush=True)
+    # In one piece: print() writes the line's end by itself where nothing is buffered, and another thread's line comes between.
+    sys.stdout.write(f"answered port={scope['client'][1]} request=<{scope['method']} {target}>\n")
+    sys.stdout.flush()
     chosen = next(one for one in _RESPONSES if one["path"] in (None, scope["path"]))
     body = Path(chosen["body_file"]).read_bytes() if chosen["body_file"] else b""
     headers = [*chosen["headers"], ["Content-Type", chosen["content_type"] or "text/plain; charset=utf-8"]]
