@@ -252,6 +252,7 @@ class DeclaredServer(Struct, frozen=True, eq=False):
         listens: a regular expression with one group: what such a configuration says that it listens on.
         connects: regular expressions with the groups ``host`` and ``port``: what such a configuration says that it connects to.
         logs: where such a configuration says where its log goes; ``None``: nobody knows, and it goes there.
+        reads: a regular expression with the group ``variable``: where such a configuration reads environment variables.
         goes_on: a regular expression: what such a configuration says where it goes on with a certificate that does not verify;
             ``None``: nobody knows.
         directives: how such a configuration says what hints are about.
@@ -278,6 +279,7 @@ class DeclaredServer(Struct, frozen=True, eq=False):
     listens: str | None = None
     connects: tuple[str, ...] = ()
     logs: Logs | None = None
+    reads: str | None = None
     goes_on: str | None = None
     directives: Directives | None = None
     container: ServerContainer | None = None

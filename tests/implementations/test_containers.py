@@ -53,6 +53,25 @@ def test_an_own_configuration_that_lets_too_many_in_is_found_out(name: str, tmp_
     assert [case.partition(" no operator")[1] for case in wrong] == [" no operator"] * 2
 
 
+@pytest.mark.parametrize("name", ["apache", "haproxy"], indirect=True)
+def test_variables_that_it_reads(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it listens and whom it trusts, as an environment has it; without that it does not start."""
+    for file in (ROOT / "scenarios" / name).iterdir():
+        text = file.read_text()
+        if file.name != "own.yaml":
+            text = text.replace("bind :443", 'bind ":${LAB_PORT}"').replace("443\n", "${LAB_PORT}\n")
+            text = text.replace("ca-file /etc/haproxy/clients.crt", 'ca-file "$LAB_TRUST"')
+            text = text.replace("CertificateFile /etc/apache2/tls/clients.crt", "CertificateFile ${LAB_TRUST}")
+        (tmp_path / file.name).write_text(text)
+    trust = "/etc/haproxy/clients.crt" if name == "haproxy" else "/etc/apache2/tls/clients.crt"
+    monkeypatch.setenv("LAB_PORT", "443")
+    monkeypatch.setenv("LAB_TRUST", trust)
+    wanted = Overrides(tool="python")
+    assert {status for _, status, _ in _verdicts(tmp_path / "own.yaml", wanted)} == {Status.PASS}
+    monkeypatch.delenv("LAB_TRUST")
+    assert {status for _, status, _ in _verdicts(tmp_path / "own.yaml", wanted)} == {Status.ERROR}
+
+
 def test_a_program_that_is_not_in_the_image_is_no_server_that_does_not_start(name: str, tmp_path: Path) -> None:
     other = IMAGES["apache" if name != "apache" else "haproxy"]
     (tmp_path / "scenario.yaml").write_text(

@@ -31,6 +31,7 @@ from mtls_runner.language.implementations.scalars import (
     Fact,
     FileName,
     OneGroup,
+    Reads,
     Regex,
     SignalName,
 )
@@ -107,6 +108,11 @@ class ServerModel(Strict):
     logs: Maybe[LogsModel] = about(
         "Where such a configuration says where its log goes, and what takes the place of that, so that the lab reads it.",
         {"match": "^\\s*ErrorLog\\s+(?P<log>\\S+)", "instead": "/dev/stderr"},
+    )
+    reads: Maybe[Reads] = about(
+        "Where such a configuration reads environment variables: a regular expression with the group variable. In a container, "
+        "it has those of them that mtls-run was started with.",
+        "\\$\\{(?P<variable>\\w+)\\}",
     )
     goes_on: Maybe[Regex] = about(
         "What such a configuration says where it goes on with a certificate that does not verify: a regular expression. Where it "

@@ -22,6 +22,7 @@ __all__ = [
     "FileName",
     "Logs",
     "Placed",
+    "Reads",
     "ReasonWord",
     "OneGroup",
     "Regex",
@@ -81,11 +82,14 @@ def _connects(value: Value) -> str:
     return text
 
 
-def _logs(value: Value) -> str:
-    text = _pattern(value)
-    if "log" not in compiled(text).groupindex:
-        raise fail("it has no group log", "(?P<log>…)")
-    return text
+def _with_group(name: str) -> Parsed:
+    def read(value: Value) -> str:
+        text = _pattern(value)
+        if name not in compiled(text).groupindex:
+            raise fail(f"it has no group {name}", f"(?P<{name}>…)")
+        return text
+
+    return Parsed(read, {"type": "string"})
 
 
 def _placed(value: Value) -> str:
@@ -100,7 +104,8 @@ Regex = Annotated[str, Parsed(_regex, _TEXT)]
 OneGroup = Annotated[str, Parsed(_one_group, _TEXT)]
 Fact = Annotated[str, Parsed(_fact, _TEXT)]
 Connects = Annotated[str, Parsed(_connects, _TEXT)]
-Logs = Annotated[str, Parsed(_logs, _TEXT)]
+Logs = Annotated[str, _with_group("log")]
+Reads = Annotated[str, _with_group("variable")]
 Placed = Annotated[str, Parsed(_placed, _TEXT)]
 FileName = Annotated[
     str,

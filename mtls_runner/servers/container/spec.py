@@ -40,7 +40,7 @@ class ContainerSpec(Struct, frozen=True):
         memory: limit in bytes, swap included.
         pids: limit of processes and threads.
         more_ports: published likewise.
-        environment: variables; never a secret.
+        environment: variables; never a secret of the lab's.
         run_as: the user that the command runs as; ``""``: the image's own.
         directory: that it runs in; ``""``: the image's own.
         clock: how far ahead its clock is (libfaketime).

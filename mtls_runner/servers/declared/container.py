@@ -24,7 +24,7 @@ from mtls_runner.servers.container.reach import Reach
 from mtls_runner.servers.container.spec import MEMORY, PIDS, ContainerSpec
 from mtls_runner.servers.declared.connection_log import ConnectionLog
 from mtls_runner.servers.declared.failure import start_failure
-from mtls_runner.servers.declared.own import own_files, own_port, verifies
+from mtls_runner.servers.declared.own import own_files, own_port, variables_read, verifies
 from mtls_runner.servers.declared.reloading import reload_of, replaceable
 from mtls_runner.servers.declared.running import RunningDeclared, Started
 from mtls_runner.servers.declared.start import wait_until_ready
@@ -97,7 +97,10 @@ def serve_in_container(
         user=declared.container.user or image.user,
         run_as=declared.container.user or "",
         capabilities=_CAPABILITIES,
-        environment=tuple(environment(declared, {**settings(server), **known}).items()),
+        environment=(
+            *(variables_read(server, declared) if own else ()),
+            *environment(declared, {**settings(server), **known}).items(),
+        ),
         hosts=reach.hosts,
         memory=int(server.option("memory") or MEMORY),
         pids=int(server.option("pids") or PIDS),

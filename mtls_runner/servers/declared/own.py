@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import os
 import posixpath
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,9 +19,10 @@ from mtls_runner.servers.container.files import ContainerFile
 from mtls_runner.servers.mapped_files import mapped_files, text_of_own
 from mtls_runner.tls.dialects import compiled
 
-__all__ = ["cannot_be_a_process", "own_address", "own_files", "own_port", "verifies"]
+__all__ = ["cannot_be_a_process", "own_address", "own_files", "own_port", "variables_read", "verifies"]
 
 _USUAL_PORT = 443
+_CONTAINERS_OWN = frozenset(("HOME", "HOSTNAME", "PATH", "PWD"))
 _LOCAL = ("/", "unix@", "abns@", "abnsz@", "fd@", "sockpair@", "unix:")
 """Of what is no TCP port (HAProxy's configuration manual, bind)."""
 
@@ -128,6 +130,16 @@ def _listeners(
 def verifies(server: ServerSpec, declared: DeclaredServer) -> bool:
     """Whether it goes on with no certificate that does not verify, as far as the declaration knows where it says that."""
     return declared.goes_on is not None and not compiled(declared.goes_on).search("\n".join(_texts(server)))
+
+
+def variables_read(server: ServerSpec, declared: DeclaredServer) -> Iterator[tuple[str, str]]:
+    """The environment variables that it reads, and that are set here; what every container has of its own is not among them."""
+    if declared.reads is None:
+        return
+    found = (one["variable"] for text in _texts(server) for one in compiled(f"(?m){declared.reads}").finditer(text))
+    for name in dict.fromkeys(found):
+        if name in os.environ and name not in _CONTAINERS_OWN:
+            yield name, os.environ[name]
 
 
 def _texts(server: ServerSpec) -> Iterator[str]:
