@@ -24,6 +24,7 @@ from mtls_runner.errors import UsageError
 from mtls_runner.init.from_nginx import from_nginx
 from mtls_runner.init.write import write
 from mtls_runner.model.case import Case
+from mtls_runner.model.endpoint import ServerSpec
 from mtls_runner.model.traits import Runtime
 from mtls_runner.runtimes.process import find_program
 from mtls_runner.servers.mapped_files import mapped_files
@@ -161,6 +162,34 @@ _TEMPORARY = "".join(
 )
 
 
+def _with_application(text: str, address: str) -> str:
+    """One application stands for all that the configuration passes requests on to."""
+    text = re.sub(
+        r"(server|http://|https://|grpc://)( ?)(app[-\w]*|sso|10\.0\.0\.\d|127\.0\.0\.1):\d+(?=[^\d ;]*[ ;/])(?<!ssl)",
+        rf"\1\g<2>{address}",
+        text,
+    )
+    text = re.sub(r"http://unix:[^:;]*:", f"http://{address}", text)
+    text = re.sub(r"fastcgi_pass [^;]*|grpc_pass [^;]*|proxy_pass https://[^;]*", f"proxy_pass http://{address}", text)
+    return text.replace("include fastcgi_params;", "")
+
+
+def _with_files(text: str, server: ServerSpec, lab: Lab, directory: Path) -> str:
+    """Writes what the scenario maps into nginx's directories below this one."""
+    for file in mapped_files(server, lab.material, "/etc/nginx"):
+        path = Path(file.path)
+        inside = (
+            directory / path.relative_to("/etc/nginx")
+            if path.is_relative_to("/etc/nginx")
+            else directory / file.path[1:]
+        )
+        inside.parent.mkdir(parents=True, exist_ok=True)
+        inside.write_bytes(file.content)
+        if not path.is_relative_to("/etc/nginx"):
+            text = text.replace(f" {file.path};", f" {inside};")
+    return text
+
+
 @contextlib.contextmanager
 def by_hand(configuration: Path, lab: Lab, directory: Path) -> Iterator[dict[int, int]]:
     """nginx with the configuration; the port for each that it says, or that the scenario says in its place."""
@@ -192,31 +221,11 @@ def by_hand(configuration: Path, lab: Lab, directory: Path) -> Iterator[dict[int
         text = re.sub(r"listen ([\d.:]+)([^;]*);", listening, text)
         for said, port in ports.items():
             text = text.replace(f"$server_port = {said}", f"$server_port = {port}")
-        application = stack.enter_context(served(_Hello))
-        text = re.sub(
-            r"(server|http://|https://|grpc://)( ?)(app[-\w]*|sso|10\.0\.0\.\d|127\.0\.0\.1):\d+(?=[^\d ;]*[ ;/])(?<!ssl)",
-            rf"\1\g<2>{application}",
-            text,
-        )
-        text = re.sub(r"http://unix:[^:;]*:", f"http://{application}", text)
-        text = re.sub(
-            r"fastcgi_pass [^;]*|grpc_pass [^;]*|proxy_pass https://[^;]*", f"proxy_pass http://{application}", text
-        )
-        text = text.replace("include fastcgi_params;", "")
+        text = _with_application(text, stack.enter_context(served(_Hello)))
         if "http {" not in text:
             text = f"events {{}} http {{ {text} }}"
         text = text.replace("http {", "http { " + _TEMPORARY.format(directory), 1)
-        for file in mapped_files(server, lab.material, "/etc/nginx"):
-            path = Path(file.path)
-            inside = (
-                directory / path.relative_to("/etc/nginx")
-                if path.is_relative_to("/etc/nginx")
-                else directory / file.path[1:]
-            )
-            inside.parent.mkdir(parents=True, exist_ok=True)
-            inside.write_bytes(file.content)
-            if not path.is_relative_to("/etc/nginx"):
-                text = text.replace(f" {file.path};", f" {inside};")
+        text = _with_files(text, server, lab, directory)
         text = re.sub(r"(root|alias|auth_basic_user_file|ssl_\w+) /(etc/nginx/)?(?!tmp)", rf"\1 {directory}/", text)
         main = directory / "nginx.conf"
         main.write_text(text)
