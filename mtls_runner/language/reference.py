@@ -20,11 +20,8 @@ from mtls_runner.language.certificate import (
     Certificate,
     Constraints,
     Key,
-    KeyUsage,
     OwnExtension,
-    San,
     Signature,
-    Usage,
 )
 from mtls_runner.language.emit import flow
 from mtls_runner.language.endpoint import (
@@ -34,7 +31,7 @@ from mtls_runner.language.endpoint import (
     ServerDescription,
     VirtualHostDescription,
 )
-from mtls_runner.language.expectation import Checks, Expect, RefusalModel, ServerExpect, UpstreamChecks, When, Where
+from mtls_runner.language.expectation import Checks, RefusalModel, ServerExpect, UpstreamChecks, When
 from mtls_runner.language.implementations.models import MODELS as IMPLEMENTATION_MODELS
 from mtls_runner.language.implementations.reading import DIRECTORY, shipped
 from mtls_runner.language.scenario import (
@@ -43,7 +40,6 @@ from mtls_runner.language.scenario import (
     Defaults,
     EngineSettings,
     LabFile,
-    ReloadStep,
     Responder,
     Scenario,
     StepModel,
@@ -98,8 +94,6 @@ TABLES: Mapping[str, type[BaseModel]] = {
         *IMPLEMENTATION_MODELS,
     )
 }
-#: Models whose keys the text itself explains.
-IN_WORDS: tuple[type[BaseModel], ...] = (Expect, KeyUsage, ReloadStep, San, Usage, Where)
 _BLOCK = re.compile(r"(<!-- (keys|reasons|servers|clients|names)(?:: (\w+))? -->\n).*?(<!-- end -->)", re.DOTALL)
 
 

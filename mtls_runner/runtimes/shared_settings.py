@@ -8,7 +8,11 @@ from mtls_runner.model.endpoint import ClientSpec, ServerSpec, VerifyFlag, has_g
 from mtls_runner.model.implementation import Honours
 from mtls_runner.model.port import Material
 
-__all__ = ["has_encrypted_key", "shared_given", "shared_missing", "shared_settings", "with_everything"]
+__all__ = ["FILES", "has_encrypted_key", "shared_given", "shared_missing", "shared_settings", "with_everything"]
+
+
+#: Files that templates may name, of either end.
+FILES = ("certificate", "leaf", "intermediates", "key", "combined", "passphrase", "trust", "crl", "trust_and_crl")
 
 
 def shared_settings(end: ServerSpec | ClientSpec) -> dict[str, object]:

@@ -9,15 +9,19 @@ import pytest
 from pydantic import BaseModel
 
 from mtls_runner.language import load
+from mtls_runner.language.certificate import KeyUsage, San, Usage
 from mtls_runner.language.document import parse
+from mtls_runner.language.expectation import Expect, Where
 from mtls_runner.language.json_schema import SCHEMAS
-from mtls_runner.language.reference import IN_WORDS, PAGE, TABLES, main
-from mtls_runner.language.scenario import Scenario
+from mtls_runner.language.reference import PAGE, TABLES, main
+from mtls_runner.language.scenario import ReloadStep, Scenario
 from mtls_runner.language.values import Strict
 from mtls_runner.model.certificate import Defect
 from mtls_runner.model.observation import Outcome, Reason
 
 TEXT = PAGE.read_text(encoding="utf-8")
+IN_WORDS: tuple[type[BaseModel], ...] = (Expect, KeyUsage, ReloadStep, San, Usage, Where)
+"""Models whose keys the text itself explains."""
 EXAMPLES = re.findall(r"^```yaml\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
 
 

@@ -9,22 +9,11 @@ from mtls_runner.model.names import is_address
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.runtimes.directory import ProgramDirectory, content_of, presented_files
-from mtls_runner.runtimes.shared_settings import shared_settings, with_everything
+from mtls_runner.runtimes.shared_settings import FILES, shared_settings, with_everything
 
 __all__ = ["placeholders", "variables"]
 
-_FILES = (
-    "certificate",
-    "leaf",
-    "intermediates",
-    "key",
-    "combined",
-    "passphrase",
-    "trust",
-    "crl",
-    "trust_and_crl",
-    "body_file",
-)
+_FILES = (*FILES, "body_file")
 _ANYWHERE = "/placeholder"
 
 

@@ -11,7 +11,7 @@ from mtls_runner.model.implementation import DeclaredServer
 from mtls_runner.model.port import Material
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.runtimes.directory import ProgramDirectory, content_of, presented_files
-from mtls_runner.runtimes.shared_settings import shared_settings, with_everything
+from mtls_runner.runtimes.shared_settings import FILES, shared_settings, with_everything
 from mtls_runner.runtimes.template import render
 
 __all__ = ["environment", "placeholders", "settings", "variables", "write_rendered"]
@@ -129,19 +129,7 @@ def settings(server: ServerSpec) -> dict[str, object]:
     }
 
 
-_FILES = (
-    "certificate",
-    "leaf",
-    "intermediates",
-    "key",
-    "combined",
-    "combined_with_root",
-    "passphrase",
-    "trust",
-    "advertise",
-    "crl",
-    "trust_and_crl",
-)
+_FILES = (*FILES, "combined_with_root", "advertise")
 
 
 def _paths(server: ServerSpec) -> Mapping[str, object]:
