@@ -74,8 +74,7 @@ Listener = Callable[[Progress], None]
 
 
 class _Run:
-    def __init__(self, plans: Sequence[Plan], options: RunOptions, listener: Listener | None) -> None:
-        self.plans = plans
+    def __init__(self, options: RunOptions, listener: Listener | None) -> None:
         self.options = options
         self.listener = listener
         self.thread = threading.get_ident()
@@ -173,7 +172,7 @@ def run(plans: Sequence[Plan], options: RunOptions | None = None, listener: List
     Yields:
         ``RunStarted``, then for each plan its events, and always ``RunFinished`` as the last one.
     """
-    state = _Run(plans, options or RunOptions(), listener)
+    state = _Run(options or RunOptions(), listener)
     began = time.monotonic()
     interrupted, broke = False, ""
     try:

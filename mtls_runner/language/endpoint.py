@@ -66,7 +66,6 @@ _HOST_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.%]+)\]|([^\s:/\[\]]+)):([0-9]{1,5})"
 _NOT_IN_NAMES = frozenset(" /?#@\\")
 _LONGEST_NAME, _LONGEST_LABEL = 253, 63
 _LONGEST_PROTOCOL = 255
-_NAMES = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
 _KEY_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "object", "properties": {"file": {"type": "string"}}}]}
 _ADDRESS_SCHEMA = {"type": "string", "pattern": r"^(\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]+):[0-9]{1,5}$"}
 _CACHE = r"off|none|builtin(:[0-9]{1,7})?|shared:[A-Za-z0-9_]{1,32}:[0-9]{1,6}[kKmM]"
