@@ -29,12 +29,13 @@ from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.traits import ClientTraits
 from mtls_runner.model.verdict import Status, Verdict
 from mtls_runner.private_files import kept_directory, private_directory
-from mtls_runner.tls.classify import Facts, Judgement
+from mtls_runner.tls.classify import Facts, Judgement, doubtful
 from mtls_runner.tls.rules import suspicious
 
 if TYPE_CHECKING:
     from mtls_runner.engine.control import Controls
     from mtls_runner.engine.discretion import Discretion
+    from mtls_runner.engine.stranger import Strangers
     from mtls_runner.pki import Store
     from mtls_runner.pki.keys import KeyPool
 
@@ -106,6 +107,7 @@ class Lab(AbstractContextManager["Lab"]):
         )
         """The plan's, each started at its first case."""
         self._controls: Controls | None = None
+        self._unknown: Strangers | None = None
         self._own = any(spec.files is not None for spec in plan.certificates.values())
         self._by_clocks: Lab | None = None
         self._once: dict[str, tuple[threading.Lock, list[Verdict]]] = {}
@@ -399,11 +401,12 @@ class Lab(AbstractContextManager["Lab"]):
             told=told,
             notes=self.notes_on(spec, host),
             despite=self._despite(spec, case.server, files, seen),
-            verifies=server.verifies,
         )
         if suspicious(facts):
             connect = partial(self._ask_alone, server)
             facts = replace(facts, control=self._control().control(case, spec, server, connect))
+        if doubtful(facts):
+            facts = replace(facts, held=self._strangers().held(server, host, spec, partial(self._ask_alone, server)))
         return observe(facts, material.name, partial(self._culprit, host, spec, files, case.expect))
 
     def _renewed(self, spec: ClientSpec, seen: ClientView) -> ClientSpec:
@@ -445,12 +448,20 @@ class Lab(AbstractContextManager["Lab"]):
                 self._controls = Controls(self.plan.every_case, self._judged)
             return self._controls
 
-    def _ask_alone(self, server: RunningServer, spec: ClientSpec) -> ClientView:
-        """One connection that nobody judges."""
+    def _strangers(self) -> Strangers:
+        from mtls_runner.engine.stranger import Strangers
+
+        material, keys = self.material, self._keys()
+        with self._lock:
+            if self._unknown is None:
+                self._unknown = Strangers(self.plan, material, self._directory / "stranger", keys)
+            return self._unknown
+
+    def _ask_alone(self, server: RunningServer, spec: ClientSpec, material: Store | None = None) -> ClientView:
+        """One connection that nobody judges; with other material than the plan's, where that is given."""
         client = self.tool(spec.tool)
-        ((seen, _),) = self.meet(
-            spec, client, server, lambda limit: [client.probe(spec, server.address, self.material, limit)]
-        )
+        given = material or self.material
+        ((seen, _),) = self.meet(spec, client, server, lambda limit: [client.probe(spec, server.address, given, limit)])
         return seen
 
 

@@ -285,6 +285,8 @@ def _evidence(judgement: Judgement, facts: Facts, behind: _Behind | None) -> Ite
         yield f"upstream ({whose}): not asked, or over an open connection, of whose later requests its log tells nothing"
     if facts.control is not None:
         yield f"control ({facts.control.who}, the same request): HTTP status {facts.control.response.status}"
+    if facts.held is not None:
+        yield "a certificate that leads to no authority, the same request: refused in the handshake"
     yield from facts.despite if judgement.outcome is Outcome.ACCEPTED else facts.notes
 
 

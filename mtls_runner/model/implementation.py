@@ -253,8 +253,6 @@ class DeclaredServer(Struct, frozen=True, eq=False):
         connects: regular expressions with the groups ``host`` and ``port``: what such a configuration says that it connects to.
         logs: where such a configuration says where its log goes; ``None``: nobody knows, and it goes there.
         reads: a regular expression with the group ``variable``: where such a configuration reads environment variables.
-        goes_on: a regular expression: what such a configuration says where it goes on with a certificate that does not verify;
-            ``None``: nobody knows.
         directives: how such a configuration says what hints are about.
         container: how it runs in one; ``None``: only as a process.
         completes_chains: it sends issuers that it finds among what it trusts, where it was given no intermediates.
@@ -280,7 +278,6 @@ class DeclaredServer(Struct, frozen=True, eq=False):
     connects: tuple[str, ...] = ()
     logs: Logs | None = None
     reads: str | None = None
-    goes_on: str | None = None
     directives: Directives | None = None
     container: ServerContainer | None = None
     completes_chains: bool = False

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from msgspec.structs import replace
 
 from mtls_runner.model.case import Plan
 from mtls_runner.model.certificate import CertificateSpec
-from mtls_runner.model.chain import lineage, presented, server_verifies
-from mtls_runner.model.chain_faults import faults
+from mtls_runner.model.chain import Certificates, PresentedChain, lineage, presented, server_verifies
+from mtls_runner.model.chain_faults import Fault, faults
 from mtls_runner.model.endpoint import ClientAuth, ClientSpec, MappedPart, ServerSpec
 from mtls_runner.model.observation import Reason
-from mtls_runner.model.revocation import RevocationReason
+from mtls_runner.model.revocation import CrlSpec, RevocationReason
 
-__all__ = ["NO_CERTIFICATE", "asks_nobody", "objections"]
+__all__ = ["NO_CERTIFICATE", "asks_nobody", "objections", "reasons_against"]
 
 NO_CERTIFICATE = "it has no certificate"
 _TRUST = (Reason.UNKNOWN_CA, Reason.SELF_SIGNED)
@@ -56,22 +56,51 @@ def objections(server: ServerSpec, client: ClientSpec, plan: Plan, now: datetime
     shown = presented(client, plan.certificates)
     if shown is None:
         return (NO_CERTIFICATE,)
+    found, revoked = _against(shown, server, plan.certificates, plan.crls, now)
+    minded = [f"`{fault.certificate}` {fault.told}" if fault.depth else f"it {fault.told}" for fault in found]
+    minded += ["it is revoked" if id_ == shown.ids[0] else f"its issuer `{id_}` is revoked" for id_ in revoked]
+    return tuple(dict.fromkeys(minded))
+
+
+def reasons_against(
+    server: ServerSpec, client: ClientSpec, certificates: Certificates, crls: Mapping[str, CrlSpec], now: datetime
+) -> frozenset[Reason]:
+    """By which a server that looks could refuse a client's certificate; not by whom it trusts.
+
+    Args:
+        server, client: as for :func:`objections`.
+        certificates, crls: by id.
+        now: aware.
+    """
+    shown = presented(client, certificates)
+    if shown is None:
+        return frozenset()
+    found, revoked = _against(shown, server, certificates, crls, now)
+    return frozenset((*(fault.reason for fault in found), *([Reason.REVOKED] if revoked else []))) - {*_TRUST}
+
+
+def _against(
+    shown: PresentedChain,
+    server: ServerSpec,
+    certificates: Certificates,
+    crls: Mapping[str, CrlSpec],
+    now: datetime,
+) -> tuple[list[Fault], list[str]]:
+    """The faults of a chain, and which of its certificates are revoked without one of them saying so."""
     given = dict.fromkeys((file.certificate, file.part) for file in server.files if file.own is None)
     trust = server.trust or tuple(
-        id_ for id_, part in given if part in (MappedPart.CERTIFICATE, MappedPart.CHAIN) and _is_authority(plan, id_)
+        id_
+        for id_, part in given
+        if part in (MappedPart.CERTIFICATE, MappedPart.CHAIN) and _is_authority(certificates, id_)
     )
-    crls = tuple(plan.crls[id_] for id_, part in given if part is MappedPart.CRL and id_ in plan.crls)
-    verifier = server_verifies(server, plan.crls)
-    verifier = replace(verifier, trust=trust, crls=(*verifier.crls, *crls))
-    found = [
-        fault for fault in faults(shown.ids, verifier, plan.certificates, now) if trust or fault.reason not in _TRUST
-    ]
-    minded = [f"`{fault.certificate}` {fault.told}" if fault.depth else f"it {fault.told}" for fault in found]
-    if not any(fault.reason is Reason.REVOKED for fault in found):
-        listed = {id_ for crl in verifier.crls for id_ in crl.revoked}
-        revoked = (one.id for one in lineage(plan.certificates, shown.ids[0]) if _is_revoked(one, listed))
-        minded += ["it is revoked" if id_ == shown.ids[0] else f"its issuer `{id_}` is revoked" for id_ in revoked]
-    return tuple(dict.fromkeys(minded))
+    lists = tuple(crls[id_] for id_, part in given if part is MappedPart.CRL and id_ in crls)
+    verifier = server_verifies(server, crls)
+    verifier = replace(verifier, trust=trust, crls=(*verifier.crls, *lists))
+    found = [fault for fault in faults(shown.ids, verifier, certificates, now) if trust or fault.reason not in _TRUST]
+    if any(fault.reason is Reason.REVOKED for fault in found):
+        return found, []
+    listed = {id_ for crl in verifier.crls for id_ in crl.revoked}
+    return found, [one.id for one in lineage(certificates, shown.ids[0]) if _is_revoked(one, listed)]
 
 
 def _is_revoked(one: CertificateSpec, listed: Collection[str]) -> bool:
@@ -81,6 +110,6 @@ def _is_revoked(one: CertificateSpec, listed: Collection[str]) -> bool:
     return one.revoked.reason is not RevocationReason.REMOVE_FROM_CRL
 
 
-def _is_authority(plan: Plan, id_: str) -> bool:
-    known = plan.certificates.get(id_)
+def _is_authority(certificates: Certificates, id_: str) -> bool:
+    known = certificates.get(id_)
     return known is not None and known.authority

@@ -147,8 +147,6 @@ class RunningServer(Protocol):
     warnings: tuple[str, ...] = ()
     #: It tells of every connection, whoever made it: see :meth:`arrived`, :meth:`seen` and :meth:`settled`.
     tells_of_everyone: bool = False
-    #: It goes on with no certificate that does not verify: of who is through the handshake with one, it has.
-    verifies: bool = False
     #: Its files can be replaced.
     replaceable: bool = False
     #: That, and it can be told to read them again.

@@ -49,6 +49,7 @@ __all__ = [
     "Found",
     "Judgement",
     "classify",
+    "doubtful",
 ]
 
 Found = tuple[Outcome, Iterable[Reason]]
@@ -73,7 +74,8 @@ class Facts(Struct, frozen=True):
         told: what the server saw; ``None``: it never saw the connection, or can't be asked.
         control: how the server answers the same request by a client that the file says is accepted; ``None``: nobody asked.
         notes: what is known of the user's own material that took part, as sentences.
-        verifies: the server goes on with no certificate that does not verify.
+        held: what can be held against the client's certificate, where the server was seen to refuse in the handshake what it
+            can't verify; ``None``: nobody looked.
         despite: what the server had to hold against a client that it let in, and why it did not, as sentences.
     """
 
@@ -84,7 +86,7 @@ class Facts(Struct, frozen=True):
     control: Control | None = None
     notes: tuple[str, ...] = ()
     despite: tuple[str, ...] = ()
-    verifies: bool = False
+    held: frozenset[Reason] | None = None
 
     @property
     def in_handshake(self) -> bool:
@@ -155,6 +157,14 @@ def classify(facts: Facts) -> Judgement:
         return Judgement(None, (), alert, sender)
     outcome, reasons = found
     return Judgement(outcome, tuple(sorted(set(reasons), key=_ORDER.index)), alert, sender)
+
+
+def doubtful(facts: Facts) -> bool:
+    """Whether an answer refuses a client that sent its certificate, and nobody says what is held against that."""
+    if facts.seen is None or facts.seen.phase is not Phase.DONE or facts.client is None or not facts.client.certificate:
+        return False
+    reasons = classify(facts).reasons
+    return len(reasons) > 1 and Reason.NOT_AUTHORIZED in reasons
 
 
 _ORDER = tuple(Reason)

@@ -393,9 +393,8 @@ def refused(facts: Facts) -> Found:
     if server is not None and server.verify_code:
         reason = verify_reason(server.verify_code)
         return Outcome.SERVER_REFUSED, () if reason is None else (reason,)
-    if facts.verifies and facts.seen is not None and facts.seen.sent_certificate:
-        return Outcome.SERVER_REFUSED, (Reason.NOT_AUTHORIZED,)
-    return Outcome.SERVER_REFUSED, HELD | {Reason.NOT_AUTHORIZED}
+    held = HELD if facts.held is None else facts.held
+    return Outcome.SERVER_REFUSED, held | {Reason.NOT_AUTHORIZED}
 
 
 def _nginx_page(facts: Facts, response: HttpResponse) -> Found | None:

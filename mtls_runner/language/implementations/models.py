@@ -114,11 +114,6 @@ class ServerModel(Strict):
         "it has those of them that mtls-run was started with.",
         "\\$\\{(?P<variable>\\w+)\\}",
     )
-    goes_on: Maybe[Regex] = about(
-        "What such a configuration says where it goes on with a certificate that does not verify: a regular expression. Where it "
-        "does not say that, whom it refuses after the handshake, it has verified.",
-        "\\bcrt-ignore-err\\b",
-    )
     directives: Maybe[DirectivesModel] = about(
         "What such a configuration says where hints are about it, in the program's own words.",
         {"certificate": "verify required", "crl": "crl-file", "trust": "ca-file", "log": "error-log-format"},

@@ -31,7 +31,7 @@ from mtls_runner.servers.declared.answering import Answers
 from mtls_runner.servers.declared.connection_log import ConnectionLog
 from mtls_runner.servers.declared.failure import start_failure
 from mtls_runner.servers.declared.honours import inexpressible
-from mtls_runner.servers.declared.own import cannot_be_a_process, own_address, own_files, verifies
+from mtls_runner.servers.declared.own import cannot_be_a_process, own_address, own_files
 from mtls_runner.servers.declared.reloading import replaceable
 from mtls_runner.servers.declared.running import RunningDeclared, Started
 from mtls_runner.servers.declared.start import wait_until_ready
@@ -246,8 +246,7 @@ class DeclaredBackend(ServerBackend):
             raise self._failure(server, material, program, known, cache, here)
         if own or self._declared.listens_everywhere or not self._implementation.shipped:
             self._keep_to_loopback(program, own=own)
-        verified = own and verifies(server, self._declared)
-        started = Started(self._implementation, self._declared, address, program, log, not own, verified, greeted)
+        started = Started(self._implementation, self._declared, address, program, log, not own, greeted)
         return replaceable(started, server, material, written)
 
     def _keep_to_loopback(self, program: Program, *, own: bool) -> None:

@@ -24,7 +24,7 @@ from mtls_runner.servers.container.reach import Reach
 from mtls_runner.servers.container.spec import MEMORY, PIDS, ContainerSpec
 from mtls_runner.servers.declared.connection_log import ConnectionLog
 from mtls_runner.servers.declared.failure import start_failure
-from mtls_runner.servers.declared.own import own_files, own_port, variables_read, verifies
+from mtls_runner.servers.declared.own import own_files, own_port, variables_read
 from mtls_runner.servers.declared.reloading import reload_of, replaceable
 from mtls_runner.servers.declared.running import RunningDeclared, Started
 from mtls_runner.servers.declared.start import wait_until_ready
@@ -121,8 +121,7 @@ def serve_in_container(
             check_loaded(container.log.tail())
         if address is None or greeted is None:
             raise _why_not(container, image.reference, implementation, declared, server, material)
-        verified = own and verifies(server, declared)
-        started = Started(implementation, declared, address, container, log, not own, verified, greeted)
+        started = Started(implementation, declared, address, container, log, not own, greeted)
 
         def write(changed: ServerSpec, /, *, told: bool) -> None:
             _replace(container, files(changed), reload_of(declared, server), told=told)

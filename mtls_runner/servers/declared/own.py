@@ -19,7 +19,7 @@ from mtls_runner.servers.container.files import ContainerFile
 from mtls_runner.servers.mapped_files import mapped_files, text_of_own
 from mtls_runner.tls.dialects import compiled
 
-__all__ = ["cannot_be_a_process", "own_address", "own_files", "own_port", "variables_read", "verifies"]
+__all__ = ["cannot_be_a_process", "own_address", "own_files", "own_port", "variables_read"]
 
 _USUAL_PORT = 443
 _CONTAINERS_OWN = frozenset(("HOME", "HOSTNAME", "PATH", "PWD"))
@@ -125,11 +125,6 @@ def _listeners(
             for one in found[1].split(","):
                 if one and not one.startswith(_LOCAL):
                     yield _host(one), one
-
-
-def verifies(server: ServerSpec, declared: DeclaredServer) -> bool:
-    """Whether it goes on with no certificate that does not verify, as far as the declaration knows where it says that."""
-    return declared.goes_on is not None and not compiled(declared.goes_on).search("\n".join(_texts(server)))
 
 
 def variables_read(server: ServerSpec, declared: DeclaredServer) -> Iterator[tuple[str, str]]:

@@ -64,7 +64,6 @@ class Started(Struct, frozen=True):
         instance: the process or container.
         log: its connections' lines.
         own_log: the log is as declared, so that every connection has its line; an author's configuration may log less.
-        verifies: see :class:`~mtls_runner.model.port.RunningServer`.
         greeted: what it expects before TLS (nothing, or a PROXY protocol header), and the name that it was asked for.
     """
 
@@ -74,7 +73,6 @@ class Started(Struct, frozen=True):
     instance: Instance
     log: ConnectionLog
     own_log: bool = True
-    verifies: bool = False
     greeted: tuple[bytes, str | None] = (b"", None)
 
 
@@ -92,7 +90,6 @@ class RunningDeclared(RunningServer):
         self._instance = started.instance
         self._log = started.log
         self._own_log = started.own_log
-        self.verifies = started.verifies
         self._first, self._name = started.greeted
         self._log_seconds = VIEW_SECONDS if started.own_log else OTHERS_LOG_SECONDS
         self._one_at_a_time = threading.Lock()
