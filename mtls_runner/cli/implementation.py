@@ -140,8 +140,9 @@ def check(names: Sequence[str], *, everything: bool = False) -> ExitCode:
 
 
 _START = """\
-# A server (or client) for mtls-run; docs/implementations.md says what every key means, `mtls-run schema implementation`
-# prints the schema. Name it in a scenario by `backend: {name}`, and run that with --allow-commands: it runs a command of yours.
+# A server or a client for mtls-run; docs/implementations.md says what every key means, `mtls-run schema implementation`
+# prints the schema. Name it in a scenario by `backend: {name}` (of a client, `tool: {name}`), and run that with --allow-commands:
+# it runs a command of yours. For a client, take away `server:` with all below it, and the marks before `client:`.
 #
 # One that comes with mtls-run may be like it: `mtls-run implementation show stunnel` says where its file lies.
 name: {name}
@@ -175,6 +176,23 @@ server:
     # Regular expressions that say what it saw. Where neither they nor `ended` ever match, each connection that goes well
     # takes three seconds longer: that long a line may come.
     facts: []                               # '"(?P<method>[A-Z]+) (?P<path>\\S+) HTTP', ' (?P<tls>TLSv1\\.\\d) ', …
+# client:
+#   # It connects to {{{{address}}}}, whatever the URL names, which need not resolve: {{{{server_name}}}} is what it asks for,
+#   # and {{{{verify_name}}}} what it looks for in the server's certificate. An argument that comes out empty is left out.
+#   command:
+#     - {name}
+#     - --connect={{{{address}}}}
+#     - '{{% if server_name %}}--name={{{{server_name}}}}{{% endif %}}'
+#     - --ca={{{{trust}}}}
+#     - '{{% if certificate %}}--cert={{{{certificate}}}}{{% endif %}}'
+#     - '{{% if certificate %}}--key={{{{key}}}}{{% endif %}}'
+#     - --tls-min={{{{tls_min}}}}
+#     - --tls-max={{{{tls_max}}}}
+#     - '{{{{url}}}}'
+#   dialect: openssl
+#   honours: {{tls: [TLSv1.2, TLSv1.3]}}
+#   # What it writes. By its port the lab finds what the server saw of it: one that can't tell it, `told_port: true` does it for.
+#   facts: ['^port (?P<local_port>\\d+)', '^status (?P<status>\\d+)', '^body (?P<body>\\S*)']     # the body in base64
 """
 
 

@@ -14,7 +14,7 @@ from mtls_runner.cli.program import ExitCode
 from mtls_runner.conformance.proof import Proof, proofs_of, sayable, unseen_of
 from mtls_runner.model.case import Plan
 from mtls_runner.model.implementation import Implementation
-from mtls_runner.tls.dialects import SEEN
+from mtls_runner.tls.dialects import FACTS, SEEN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def prove(implementations: Sequence[Implementation], tree: Path, *, dialects: bo
         everything: the whole catalogue, and not only until everything was seen.
     """
     SEEN.clear()
+    FACTS.clear()
     proofs = [proof for implementation in implementations for proof in proofs_of(implementation, tree)]
     spoken = {proof.dialect.name: proof.dialect for proof in proofs} if dialects else {}
 

@@ -15,17 +15,17 @@ from mtls_runner.engine import RunOptions, run
 from mtls_runner.language import Overrides, load
 from mtls_runner.language.implementations.reading import DIRECTORY
 from mtls_runner.language.tree import known_to
-from mtls_runner.model import plural
+from mtls_runner.model import listed, plural
 from mtls_runner.model.case import Action, Case, Plan
 from mtls_runner.model.endpoint import ClientSpec, ServerSpec, has_gap
 from mtls_runner.model.implementation import Dialect, Difference, Honours, Implementation, Pattern
-from mtls_runner.model.observation import Outcome, Reason
+from mtls_runner.model.observation import Observation, Outcome, Reason
 from mtls_runner.model.revocation import RevocationCheck
 from mtls_runner.model.traits import ClientTraits
 from mtls_runner.model.verdict import CaseFinished, RunFinished, Status, Verdict
 from mtls_runner.reporters import one_line
 from mtls_runner.tls import verify_reason
-from mtls_runner.tls.dialects import SEEN
+from mtls_runner.tls.dialects import FACTS, SEEN, compiled
 
 __all__ = ["Course", "Proof", "proofs_of", "sayable", "unseen_of"]
 
@@ -40,6 +40,23 @@ _LAST_WORDS = 3
 _GAPS = "gaps"
 _RELOAD = "reload"
 """Said by a declaration that has one, beside what it honours."""
+_SURE = (
+    "none",
+    "who it is",
+    "expired",
+    "foreign",
+    "the server is stale",
+    "the client trusts another",
+    "the server has another name",
+)
+"""Cases of the proof whose reasons nobody reads otherwise, or so that they are among several."""
+_TOLD = ("client_subject", "client_verify")
+"""Of whom it let in, where it tells."""
+_NO_PORT = (
+    "it does not tell from which port it connects, so that what a server saw of it is not known: tell it by a fact `local_port`, "
+    "have it connect from {{local_port}}, or say told_port: true"
+)
+_WRONG_PORT = "the server saw no connection from the port that it tells (local_port)"
 _REFUSED = (Outcome.SERVER_REFUSED, Outcome.CLIENT_REFUSED, Outcome.NO_AGREEMENT)
 _BY_CHANCE = (Reason.ADDRESS_IN_USE, Reason.MISSING_FILE)
 """Reasons not to start that no scenario can cause: the lab chooses the port and writes the files."""
@@ -63,17 +80,20 @@ class Proof(Struct):
         role: server or client.
         said: what it says it honours.
         patterns: that its lines are read by, but for its dialect's.
+        facts: regular expressions that say what it saw.
         dialect: of its TLS library.
         differs: what it says that it does otherwise than the catalogue.
         own: what is run in any case.
         left: of the catalogue, cases that were not run yet.
         stuck: the control did not go well, and nothing after it was run.
+        met: of a client, whether a server saw a connection from a port that was known to be its own; ``None``: it told none.
     """
 
     name: str
     role: str
     said: frozenset[str]
     patterns: tuple[Pattern, ...]
+    facts: tuple[str, ...]
     dialect: Dialect
     differs: tuple[Difference, ...]
     own: Plan
@@ -84,11 +104,16 @@ class Proof(Struct):
     proved: set[str] = field(default_factory=set)
     differed: set[str] = field(default_factory=set)
     stuck: bool = False
+    met: bool | None = None
 
     def unseen(self) -> list[Pattern]:
         """Patterns of its own that never read a line; each plan reads a tree's own declaration anew."""
         seen = {(pattern.match, pattern.place) for pattern in SEEN}
         return [pattern for pattern in self.patterns if (pattern.match, pattern.place) not in seen]
+
+    def unread(self) -> list[str]:
+        """Facts that it never told."""
+        return [fact for fact in self.facts if compiled(fact).pattern not in FACTS]
 
     def unproved(self) -> list[str]:
         """What it says that no case went well with."""
@@ -148,8 +173,14 @@ class Proof(Struct):
             return
         self.ran += 1
         case = verdict.case
+        seen = verdict.observation
+        if seen is not None and seen.client is not None and seen.client.local_port is not None:
+            self.met = self.met or seen.server is not None
         if case.name == _CONTROL and verdict.status in (Status.FAIL, Status.ERROR):
             self.stuck = True
+        elif case.name == _CONTROL and self.role == "client" and self.met is False:
+            self.stuck = True
+            self.broken.append(f"broken: {case.name}: {_WRONG_PORT}")
         observed = verdict.observation.outcome if verdict.observation is not None else None
         found = [one for one in self.differs if one.case == case.written]
         declared = next((one for one in found if one.outcome is observed), found[0] if found else None)
@@ -162,12 +193,17 @@ class Proof(Struct):
         if verdict.status is Status.ERROR:
             first, *more = verdict.error.splitlines()
             shown = more if self.stuck else more[-_LAST_WORDS:]
-            self.broken.append("\n      ".join([f"broken: {case.name}: {first}", *map(str.strip, shown)]))
+            shown += verdict.observation.evidence if verdict.observation is not None else ()
+            self.broken.append(
+                "\n      ".join([f"broken: {case.name}: {first}", *map(one_line, map(str.strip, shown))])
+            )
             return
         if observed is not None and "outcome" in {mismatch.path for mismatch in verdict.mismatches}:
             self.undeclared.setdefault(
                 f"differs, and does not say so: {case.written}: {observed}", tuple(_evidence(verdict))
             )
+        if seen is not None and case.written in _SURE:
+            self._read(verdict, seen)
         if not _as_meant(verdict):
             return
         version = verdict.observation.tls_version if verdict.observation is not None else None
@@ -183,6 +219,27 @@ class Proof(Struct):
         if any(step.action is Action.RELOAD for step in case.steps):
             self.proved.add(_RELOAD)
 
+    def _read(self, verdict: Verdict, seen: Observation) -> None:
+        """What was read of a case whose lines nobody reads otherwise."""
+        name, paths = verdict.case.written, {one.path: one for one in verdict.mismatches}
+        if seen.outcome is self._refuses:
+            server = seen.server if self.role == "server" else None
+            if "reason" in paths:
+                told = f"reads another reason than was made: {name}: {listed(seen.reasons)}"
+                self.undeclared[told] = tuple(_evidence(verdict, "reason"))
+            elif server is not None and not server.error:
+                last = [f"its last line: {one_line(server.log[-1])}"] if server.log else []
+                told = f"reads no line about whom it refused: {name}: is {self.dialect.name} its TLS library's dialect?"
+                self.undeclared[told] = tuple(last)
+        for path in _TOLD if seen.outcome is Outcome.ACCEPTED else ():
+            if path in paths and paths[path].observed != "not observed":
+                told = f"tells another {path} than came: {name}: {paths[path].observed}"
+                self.undeclared[told] = tuple(_evidence(verdict, path))
+
+    @property
+    def _refuses(self) -> Outcome:
+        return Outcome.SERVER_REFUSED if self.role == "server" else Outcome.CLIENT_REFUSED
+
     def so_far(self) -> str:
         """How much of it was run, in a line."""
         return f"{self.name}, {self.role}: {plural(self.ran, 'case')}"
@@ -197,9 +254,13 @@ class Proof(Struct):
             yield from (f"      {fact}" for fact in evidence)
         if self.stuck:
             option = "--backend" if self.role == "server" else "--tool"
-            yield f"    its files and all lines: mtls-run FILE {option} {self.name} --allow-commands --keep -v"
+            what, keep = ("its files and all lines", " --keep") if self.role == "server" else ("both ends", "")
+            yield f"    {what}: mtls-run FILE {option} {self.name} --allow-commands{keep} -v"
             return
+        if self.role == "client" and self.met is None:
+            yield f"    {_NO_PORT}"
         yield from (f"    unseen pattern: {pattern.match}  {pattern.place}" for pattern in self.unseen())
+        yield from (f"    unseen fact: {fact}" for fact in self.unread())
         yield from (f"    unproved setting: {setting}" for setting in self.unproved())
         yield (
             f"  {self.role}: {len(self.unseen())} unseen patterns, {len(self.unproved())} unproved settings, "
@@ -208,7 +269,7 @@ class Proof(Struct):
 
     def whole(self) -> bool:
         """Whether nothing is missing, and nothing went wrong."""
-        return not (self.stuck or self.broken or self.undeclared or self.unseen() or self.unproved())
+        return not (self.stuck or self.broken or self.undeclared or self.unseen() or self.unread() or self.unproved())
 
 
 def sayable(proof: Proof) -> list[Pattern]:
@@ -246,6 +307,7 @@ def proofs_of(implementation: Implementation, tree: Path) -> Iterator[Proof]:
             "server",
             frozenset(said),
             patterns,
+            server.log.facts,
             server.log.dialect,
             server.differs,
             load(_PROOF, replace(here, backend=implementation.name)),
@@ -257,6 +319,7 @@ def proofs_of(implementation: Implementation, tree: Path) -> Iterator[Proof]:
             "client",
             frozenset(_said(client.honours)),
             (*client.refused, *_caused(client.start)),
+            client.facts,
             client.dialect,
             client.differs,
             load(_PROOF, replace(here, tool=implementation.name)),
@@ -272,9 +335,9 @@ def _caused(patterns: Sequence[Pattern]) -> Iterator[Pattern]:
     return (pattern for pattern in patterns if not set(pattern.reasons) & set(_BY_CHANCE))
 
 
-def _evidence(verdict: Verdict) -> Iterator[str]:
+def _evidence(verdict: Verdict, path: str = "outcome") -> Iterator[str]:
     """What was expected, and what both ends saw, for people."""
-    expected = [mismatch.expected for mismatch in verdict.mismatches if mismatch.path == "outcome"]
+    expected = [mismatch.expected for mismatch in verdict.mismatches if mismatch.path == path]
     yield f"expected: {', '.join(map(str, expected))}"
     if verdict.observation is not None:
         yield from map(one_line, verdict.observation.evidence)

@@ -14,7 +14,7 @@ from mtls_runner.errors import DeadlineExceeded
 from mtls_runner.model import listed
 from mtls_runner.model.case import Case, Check, Expectation, Match, Matcher, Observed, Step, Versions
 from mtls_runner.model.names import ascii_host, same_form
-from mtls_runner.model.observation import Observation, Reason, field_value
+from mtls_runner.model.observation import Observation, Outcome, Reason, field_value
 from mtls_runner.model.verdict import Mismatch, Status, Undetermined, Verdict
 
 __all__ = ["Comparison", "compare", "judge", "observed_text", "whole"]
@@ -25,6 +25,7 @@ _NAMES = frozenset(("client_subject", "server_subject", "client_ca_names"))
 """Fields that hold distinguished names, which are equal where they mean the same, however they are written."""
 _COMPRESSED = "CompressedCertificate"
 """Takes the place of a Certificate message where both ends can compress (RFC 8879 §4); an expected ``Certificate`` matches it."""
+_AGREED = (Outcome.ACCEPTED, Outcome.ANSWERED, Outcome.SERVER_REFUSED, Outcome.CLIENT_REFUSED)
 _NONE_SENT = "PEER_DID_NOT_RETURN_A_CERTIFICATE"
 
 
@@ -200,11 +201,32 @@ def judge(case: Case, step: Step, seen: Observation, versions: Versions) -> Verd
         seen: what came of it.
         versions: of both programs, for checks that count for some only; ``""``: not known.
     """
-    if seen.outcome is None:
-        return Verdict(case, Status.ERROR, seen, error=seen.summary, step=step)
+    error = seen.summary if seen.outcome is None else _disobeyed(case, step, seen)
+    if error:
+        return Verdict(case, Status.ERROR, seen, error=error, step=step)
     held = compare(step.expect, seen, versions)
     status = Status.FAIL if held.mismatches else Status.PASS
     return Verdict(case, status, seen, held.mismatches, undetermined=held.undetermined, step=step)
+
+
+def _disobeyed(case: Case, step: Step, seen: Observation) -> str:
+    """Which end spoke a version of TLS that the case has it not speak: then nothing is proved of what the case is about. Only
+    versions that were agreed on count, of a server that the lab has configured.
+    """
+    version, client, server = seen.tls_version, step.client, case.server
+    if version is None or client is None or seen.outcome not in _AGREED or client.location is not None:
+        return ""
+    ends = [(client.tool.name if seen.client is not None else "the client", client.tls)]
+    if case.plain and client.connect is None and not server.backend.runs_already and not server.option("config"):
+        ends.append((server.backend.name, server.tls))
+    return next(
+        (
+            f"{name} has to speak {' or '.join(versions)} here, and speaks {version}: it was not told, or does not honour it"
+            for name, versions in ends
+            if version not in versions
+        ),
+        "",
+    )
 
 
 def whole(case: Case, done: Sequence[Verdict]) -> Verdict:

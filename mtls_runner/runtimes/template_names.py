@@ -57,7 +57,7 @@ ROWS = (
         "files: chain, leaf alone, what is sent after it, private key, chain and key in one",
     ),
     _row(SERVER, "combined_with_root", "a file: chain and key in one, and the root"),
-    _row(_BOTH, "passphrase", "a file with the key's passphrase, or nothing"),
+    _row(_BOTH, "passphrase", "a file with the key's passphrase, one line, or nothing"),
     _row(_BOTH, "trust crl trust_and_crl", "files: trusted authorities, CRLs, both in one; or nothing"),
     _row(SERVER, "advertise", "a file: the authorities that are named to clients; or nothing"),
     _row(SERVER, "advertises_others", "whether an authority is named that is not trusted"),

@@ -13,7 +13,7 @@ from mtls_runner.model.observation import Alert, Direction, Reason
 from mtls_runner.tls import ALERTS, alert_name
 from mtls_runner.tls.openssl_errors import OpensslError, openssl_errors, why_unusable
 
-__all__ = ["GROUPS", "PLACEHOLDERS", "SEEN", "Told", "compiled", "tls_version", "told"]
+__all__ = ["FACTS", "GROUPS", "PLACEHOLDERS", "SEEN", "Told", "compiled", "tls_version", "told"]
 
 _PORT = "{{client_port}}"
 _ID = "{{id}}"
@@ -53,6 +53,8 @@ GROUPS: dict[str, str] = {
 }
 #: Patterns that have read a line in this process; ``mtls-run implementation check`` asks which ones never did.
 SEEN: set[Pattern] = set()
+#: The same of the regular expressions of facts.
+FACTS: set[str] = set()
 _ALERT_NAMES = {name.replace("_", ""): name for name in ALERTS.values()}
 _LOCKED = (Reason.PASSPHRASE_NEEDED, Reason.WRONG_PASSPHRASE)
 _VERIFY_FAILED = "CERTIFICATE_VERIFY_FAILED"

@@ -391,7 +391,7 @@ def test_a_log_that_comes_when_a_buffer_is_full_is_found_out_at_the_start(
         assert verdict.status is Status.PASS, verdict.error
     else:
         assert verdict.status is Status.ERROR
-        assert "is its output buffered, or `log.connection` wrong?" in verdict.error
+        assert "is its output buffered, or does `log.connection` not match what it writes?" in verdict.error
 
 
 @pytest.mark.parametrize(
@@ -630,7 +630,7 @@ def test_list_show_and_new(tmp_path: Path, capsys: pytest.CaptureFixture[str], m
     assert "there is no 'mine' on PATH" in capsys.readouterr().out
     path = tmp_path / "implementations" / "mine" / "implementation.yaml"
     path.write_text(written.replace("dialect: openssl", "dialect: opensl"))
-    shown = r"^implementations/mine/implementation.yaml:13:12: error: this is not a dialect\n 13 \|.*\n    \| {12}\^"
+    shown = r"^implementations/mine/implementation.yaml:14:12: error: this is not a dialect\n 14 \|.*\n    \| {12}\^"
     for command in ("show", "check"):
         assert main(["implementation", command, "mine"]) == 2
         assert re.search(shown, capsys.readouterr().err, re.MULTILINE)
@@ -675,7 +675,7 @@ def test_a_check_of_ones_own_proves_what_it_says_and_finds_what_does_not_hold(
     assert progress == "1/1  mine, client: 1 case\n"
     assert told[:2] == ["mine:", "client: 1 case: the control does not go well, and nothing after it was run"]
     assert told[2].startswith("broken: good: ")
-    assert told[-1] == "its files and all lines: mtls-run FILE --tool mine --allow-commands --keep -v"
+    assert told[-1] == "both ends: mtls-run FILE --tool mine --allow-commands -v"
 
 
 HITCH = """\

@@ -62,6 +62,11 @@ class DeclaredToolClient(Client):
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
         self._expressible: dict[ClientSpec, str | None] = {}
+        templates = (*declared.command, *(file.text for file in declared.files), *dict(declared.environment).values())
+        stays = declared.stays.request if declared.stays is not None else ""
+        self._told_port = declared.told_port or any(
+            "local_port" in template for template in (*templates, declared.input or "", stays)
+        )
         self._residents = Residents(declared.stays.done, declared.stays.ready) if declared.stays is not None else None
 
     def version(self) -> str:
@@ -115,7 +120,7 @@ class DeclaredToolClient(Client):
                 known = variables(client, client.connect or address, material, place, cache)
                 known |= self._installed.names()
                 port = None
-                if self._declared.told_port or any("local_port" in argument for argument in self._declared.command):
+                if self._told_port:
                     port = stack.enter_context(reserved_port(user_directory() / "ports", connects=True))
                     known["local_port"] = port
                 try:

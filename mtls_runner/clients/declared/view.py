@@ -20,7 +20,7 @@ from mtls_runner.model.implementation import DeclaredClient
 from mtls_runner.model.observation import ClientView, Direction, HttpResponse, Outcome, Phase, Reason
 from mtls_runner.tls import REASONS
 from mtls_runner.tls.classify import AFTER_VERIFICATION
-from mtls_runner.tls.dialects import Told, compiled, tls_version, told
+from mtls_runner.tls.dialects import FACTS, Told, compiled, tls_version, told
 
 __all__ = ["Wrote", "client_view"]
 
@@ -41,7 +41,9 @@ _NOT_TLS = re.compile("HTTP response to HTTPS client|unexpected TLS packet|plain
 """As Go, GnuTLS, Java and rustls say it."""
 _TROUBLE = re.compile(r"error|fail|refused|could not", re.IGNORECASE)
 """Lines that tell of an error: where both streams are one, the last line need not."""
-_UNRESOLVED = re.compile(r"no such host|name or service not known|not resolve", re.IGNORECASE)
+_UNRESOLVED = re.compile(
+    r"no such host|name or service not known|(?:not|unable to) resolve|\bENOTFOUND\b", re.IGNORECASE
+)
 _NEVER_CONNECTED = ("ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "ENOTFOUND")
 
 
@@ -164,7 +166,10 @@ def _facts(declared: DeclaredClient, lines: Sequence[str]) -> Mapping[str, list[
     for regex in regexes:
         for line in lines:
             match = regex.search(line)
-            for name, text in match.groupdict().items() if match is not None else ():
+            if match is None:
+                continue
+            FACTS.add(regex.pattern)
+            for name, text in match.groupdict().items():
                 if text is not None:
                     found[name].append(text)
     return found

@@ -183,8 +183,8 @@ class LogModel(Strict):
     refused: Many[PatternModel] = about("Lines of the program's own about refusals, before the dialect's.", [])
     facts: Many[Fact] = about(
         "Regular expressions whose named groups say what the server saw: certificate (base64 of DER), subject, verify "
-        "(SUCCESS, NONE), no_certificate (there when none came), tls, cipher, alpn, server_name, method, path, resumed; and "
-        "process, by which a reload shows.",
+        "(SUCCESS, NONE, FAILED), or verified (there when it was verified and taken), no_certificate (there when none came), "
+        "tls, cipher, server_name, method, path, resumed; process, by which a reload shows; and application_port.",
         "subject={(?P<subject>[^}]*)}",
     )
     ended: Maybe[Regex] = about("A line after which nothing comes about its connection.", "^closed")

@@ -67,10 +67,7 @@ def wait_until_ready(
                 log.wait(None, before, lambda lines: is_over(declared, lines), deadline.within(OTHERS_LOG_SECONDS))
             elif not _proved(log, declared, greeting.port, before, deadline):
                 if instance.exit_code() is None:
-                    raise LabError(
-                        f"it answers, but within {_LOG_SECONDS:g} s its log says nothing of a connection that was just made: "
-                        "is its output buffered, or `log.connection` wrong?"
-                    )
+                    raise LabError(_silent(greeting.port, instance))
                 return None
             return way
         wrong = greeting.certificate is not None or greeting.answer is Answer.OTHER
@@ -79,11 +76,10 @@ def wait_until_ready(
         ):
             deadline = deadline.within(_SETTLED_SECONDS)
         if deadline.passed:
-            said = "".join(f"\n  {line}" for line in instance.log.tail()[-_LAST_WORDS:])
             raise DeadlineExceeded(
                 f"no handshake showed the lab's own certificate at {address} in time: "
                 + _instead(seen, listens_on())
-                + (f"; its last words:{said}" if said else "")
+                + _last_words(instance)
             )
         instance.log.wait_ended(deadline.within(_PAUSES[min(tried, len(_PAUSES) - 1)]))
         tried += 1
@@ -97,6 +93,21 @@ def _answers(greeting: Greeting, certificate: bytes | None, *, guessed: bool) ->
     if greeting.certificate is None:
         return greeting.answer is Answer.TLS and not guessed
     return greeting.certificate == certificate
+
+
+def _last_words(instance: Instance) -> str:
+    said = "".join(f"\n  {line}" for line in instance.log.tail()[-_LAST_WORDS:])
+    return f"; its last words:{said}" if said else ""
+
+
+def _silent(port: int | None, instance: Instance) -> str:
+    """Its log tells of no connection from this port."""
+    return (
+        f"it answers, but within {_LOG_SECONDS:g} s its log says nothing of a connection that was just made"
+        + (f", from port {port}" if port is not None else "")
+        + ": is its output buffered, or does `log.connection` not match what it writes?"
+        + _last_words(instance)
+    )
 
 
 def _telling(greeting: Greeting) -> tuple[bool, ...]:

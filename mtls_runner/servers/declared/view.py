@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from mtls_runner.model.implementation import DeclaredServer, Implementation
 from mtls_runner.model.observation import HttpRequest, ServerView
-from mtls_runner.tls.dialects import Told, compiled, tls_version, told
+from mtls_runner.tls.dialects import FACTS, Told, compiled, tls_version, told
 from mtls_runner.tls.messages import subject
 from mtls_runner.tls.rules import ENDS
 
@@ -29,7 +29,10 @@ def facts(declared: DeclaredServer, lines: Sequence[str]) -> dict[str, str]:
         regex = compiled(expression)
         for line in lines:
             match = regex.search(line)
-            for name, text in match.groupdict().items() if match is not None else ():
+            if match is None:
+                continue
+            FACTS.add(expression)
+            for name, text in match.groupdict().items():
                 if text is None or text in _NOTHING:
                     continue
                 if name in OF_REQUESTS:
