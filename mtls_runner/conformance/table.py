@@ -110,7 +110,8 @@ def _ends(measurement: Measurement) -> str:
     backends = nameable().backends
     told = [f"{name} ({backends[name].sentence})" if name in backends else name for name in servers]
     named = [name for name in clients if name]
-    return f"against {_listed(told)}, with {'the client' if len(named) == 1 else 'the clients'} {_listed(named)}"
+    by = f", with {'the client' if len(named) == 1 else 'the clients'} {_listed(named)}" if named else ""
+    return f"against {_listed(told)}{by}"  # nobody connects to a server that only has to start
 
 
 def _listed(names: Iterable[str]) -> str:

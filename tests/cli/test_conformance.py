@@ -179,3 +179,11 @@ def test_what_it_cannot_do_is_a_mistake_of_usage_before_any_work(cli: Cli, argum
     assert result.returncode == 2
     assert result.stdout == ""
     assert arguments[1] in result.stderr
+
+
+def test_servers_that_only_have_to_start_are_met_by_no_client(cli: Cli, tmp_path: Path) -> None:
+    result = cli(*QUICK, "--fault", "server.without-the-passphrase", "--markdown", str(tmp_path / "told.md"))
+    assert result.returncode == 0, result.stderr
+    assert "server-unusable: passphrase-needed" in result.stdout
+    (line,) = [line for line in (tmp_path / "told.md").read_text().splitlines() if "against python" in line]
+    assert ", with " not in line
