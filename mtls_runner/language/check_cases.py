@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from mtls_runner.errors import Diagnostic, Severity
 from mtls_runner.language.context import Context
@@ -182,6 +183,9 @@ def never_holds(
     if foreseen is None:
         return None
     if foreseen.outcome not in outcomes:
+        if outcomes == {Outcome.CLIENT_REFUSED}:
+            who = f"`{server.certificate}`" if server.certificate is not None else "the server"
+            return replace(foreseen, why=f"the client has nothing against {who}")
         return foreseen
     likely = set(foreseen.reasons).union(*(alike for alike in _ALIKE if alike & foreseen.reasons))
     return foreseen if reasons and likely and not likely & reasons else None

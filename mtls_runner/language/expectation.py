@@ -234,8 +234,17 @@ Subjects = _Any[Annotated[Matcher, Parsed(_distinguished, _TEXT_SCHEMA)]]
 VersionRange = Maybe[Annotated[str, Parsed(_version_range, {"type": "string"})]]
 Flag = Annotated[Matcher | None, Parsed(_flag, {"type": ["boolean", "null"]})]
 HeaderTexts = Maybe[Annotated[dict[Token, _Texts], AfterValidator(_some)]]
+
+
+def _distinguished_names(value: Value) -> tuple[Matcher, ...]:
+    for one in value if isinstance(value, list) else [value]:
+        _distinguished(one)
+    return _listed(Match.EQUALS)(value)
+
+
 Listed = Annotated[tuple[Matcher, ...] | None, Parsed(_listed(Match.EQUALS), _LIST_SCHEMA)]
 _MESSAGES = tuple(HANDSHAKE_TYPES.values())
+DistinguishedNames = Annotated[tuple[Matcher, ...] | None, Parsed(_distinguished_names, _LIST_SCHEMA)]
 InOrder = Annotated[
     tuple[Matcher, ...] | None, Parsed(_listed(Match.IN_ORDER, _MESSAGES, "handshake messages"), _LIST_SCHEMA)
 ]
@@ -316,7 +325,9 @@ class Checks(Strict):
         "Ids of the certificates that the client really sent, in order.", ["client", "intermediate"]
     )
     server_chain: Listed = about("Ids of the certificates that the server really sent, in order.", ["server"])
-    client_ca_names: Listed = about("Authorities that the server named to the client, RFC 4514.", ["CN=Lab Root CA"])
+    client_ca_names: DistinguishedNames = about(
+        "Authorities that the server named to the client, RFC 4514.", ["CN=Lab Root CA"]
+    )
     upstream_headers: HeaderTexts = about("Header fields that reached the application.", {"x-client-verify": "SUCCESS"})
     handshake: InOrder = about(
         "Handshake messages that must appear, in order; a compressed Certificate is one, too.",

@@ -102,7 +102,9 @@ def _all(context: Context) -> Iterator[Setting]:
     yield from _chosen(
         "engine", {"memory": "512m", "pids": "512"}, (_Source(lab.engine, lab.document, ("engine",)),), {}
     )
-    yield from _chosen("", {"jobs": "2 if all is embedded, else 1", "artifacts": "none"}, (_Source(lab.file, lab.document, ()),), {})
+    yield from _chosen(
+        "", {"jobs": "2 if all is embedded, else 1", "artifacts": "none"}, (_Source(lab.file, lab.document, ()),), {}
+    )
 
 
 def _defaults(spec: type[Struct], keys: Sequence[str]) -> dict[str, str]:

@@ -336,6 +336,8 @@ def separated(*, apart: bool) -> Parsed:
         if not parts:
             raise fail("nothing is listed here", "names, in a list or with ':' between them")
         joined = ":".join(text_value(part) for part in parts)
+        if not joined.strip(":"):
+            raise fail("nothing is listed here", "names, in a list or with ':' between them")
         if not joined.isascii() or not joined.isprintable():
             raise fail("OpenSSL has no such name", "letters, digits and signs of ASCII")
         return tuple(filter(None, joined.split(":"))) if apart else joined

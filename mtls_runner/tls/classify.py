@@ -213,8 +213,8 @@ def _before_the_handshake(facts: Facts, _alert: Alert | None, _sender: str | Non
     if client is None:
         return None
     if client.problem is not None:
-        agreed = client.problem in (Reason.PROTOCOL_VERSION, Reason.CIPHER)
-        return _one(Outcome.NO_AGREEMENT if agreed else Outcome.CLIENT_UNUSABLE, client.problem)
+        settings = client.problem in REASONS[Outcome.NO_AGREEMENT]
+        return _one(Outcome.NO_AGREEMENT if settings else Outcome.CLIENT_UNUSABLE, client.problem)
     if client.phase is not Phase.CONNECT:
         return None
     if client.timed_out:

@@ -330,7 +330,7 @@ def client_context(spec: ClientSpec, material: Material) -> ssl.SSLContext | Pro
     Raises:
         MaterialError: the lab itself could not make the material.
     """
-    context = _context(ssl.PROTOCOL_TLS_CLIENT, spec, Reason.CIPHER)
+    context = _context(ssl.PROTOCOL_TLS_CLIENT, spec, Reason.GROUP)
     if isinstance(context, Problem):
         return context
     if spec.post_handshake_auth:

@@ -406,6 +406,8 @@ def test_what_an_accepted_client_can_not_have(load_text: Load, typed: str, said:
         ("expect: accepted", "expect: server-started", "expected: server: {expect: {starts: …}}"),
         ("expect: accepted", "expect: {outcome: accepted, client_subject: alice}", "as RFC 4514 writes it"),
         ("expect: accepted", "expect: {outcome: accepted, client_chain: [x]}", "expected: one of: ca, client, server"),
+        ("{certificate: server}", "{ciphers: ''}", "expected: names, in a list or with ':' between them"),
+        ("expect: accepted", "expect: {outcome: accepted, client_ca_names: [ca]}", "as RFC 4514 writes it"),
         ("expect: accepted", "steps: [{expect: accepted}, relaod]", "did you mean 'reload'?"),
         ("expect: accepted", "steps: [{expect: accepted}, restart]", "expected: {restart: …}"),
         ("expect: accepted", "steps: [{expect: accepted}, {resume: x, expect: accepted}]", "a name that a step before"),

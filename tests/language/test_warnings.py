@@ -163,3 +163,10 @@ def test_a_trusted_authority_without_a_list(load_text: Load) -> None:
         if "has no CRL" in one.message
     ]
     assert told == "'listed' trusts 'other' and has no CRL of it: whoever that certifies is refused (no-crl)"
+
+
+def test_whom_nobody_minds_is_told_by_the_end_that_is_expected_to_mind(load_text: Load) -> None:
+    text = MINIMAL.replace("expect: accepted", "expect: {client-refused: expired}")
+    assert "this can never hold: the client has nothing against `server`" in [
+        one.message for one in load_text(text).warnings
+    ]

@@ -256,7 +256,7 @@ class CurlClient(Client):
         if untried and own.exit_code:
             from mtls_runner.clients.curl.own_material import problem_with
 
-            problem = problem_with(own.exit_code, client, files, material)
+            problem = problem_with(own, client, files, material)
         return view(self._binary.version, client, own, trace, response, problem, typed)
 
     def command(self, client: ClientSpec, address: Address, material: Material) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 
 from mtls_runner.clients.curl.command import CurlFiles
+from mtls_runner.clients.curl.outcome import Written
 from mtls_runner.errors import FileUnusable
 from mtls_runner.model.endpoint import ClientSpec
 from mtls_runner.model.observation import Reason
@@ -15,11 +16,15 @@ __all__ = ["problem_with"]
 
 _CERTIFICATE_TROUBLE = frozenset((58, 43))  # CURLE_SSL_CERTPROBLEM; CURLE_BAD_FUNCTION_ARGUMENT from 8.16 on
 _CIPHER_TROUBLE, _TRUST_TROUBLE, _CRL_TROUBLE = 59, 77, 82
+_NO_GROUP = "failed setting curves list"
 
 
-def problem_with(exit_code: int, client: ClientSpec, files: CurlFiles, material: Material) -> Problem | None:
+def problem_with(own: Written, client: ClientSpec, files: CurlFiles, material: Material) -> Problem | None:
     """Why curl could not use its own material: its exit doesn't tell, so OpenSSL is asked the same way."""
+    exit_code = own.exit_code
     if exit_code == _CIPHER_TROUBLE:
+        if _NO_GROUP in own.error:
+            return Problem(Reason.GROUP, "", "")
         return Problem(Reason.CIPHER, "NO_CIPHER_MATCH", "")
     if exit_code in _CERTIFICATE_TROUBLE and client.certificate is not None and files.certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -29,7 +29,9 @@ _ERRNOS = {
     for number in ERRNOS
     for text in (os.strerror(number).lower(), errno.errorcode[number].lower(), f"errno={number}")
 } | dict.fromkeys(("connection reset", "connectionreseterror", "error in the pull function"), "ECONNRESET")
-"""How programs write errno values; and what Java, asyncio and GnuTLS (lib/errors.c, GNUTLS_E_PULL_ERROR) write for one."""
+_ERRNOS["could not connect to server"] = "ECONNREFUSED"
+"""How programs write errno values; and what Java, asyncio, GnuTLS (lib/errors.c, GNUTLS_E_PULL_ERROR) and libcurl (lib/connect.c)
+write for one."""
 _ENDS = re.compile(
     r"\bEOF\b|unexpected eof|closed by (?:the )?(?:peer|remote)|peer has closed|non-properly terminated|empty reply"
     r"|remote (?:host|end) (?:terminated|closed)|server disconnected|parser received no bytes",
@@ -102,7 +104,7 @@ def client_view(
         _problem(declared, client, lines, encrypted=encrypted) if response is None and not _began(saw, trace) else None
     )
     symbol = _symbol(lines, said) if response is None else ""
-    phase = _phase(saw, trace, response, problem, symbol, said)
+    phase = _phase(saw, trace, response, problem, symbol, said, timed_out=wrote.timed_out)
     if phase is Phase.REQUEST and declared.response == "raw" and not (symbol or said or wrote.timed_out):
         symbol = "EOF"  # such a client goes on until the server ends it, and says nothing of that
     verify_code = said.verify_code if said is not None else 0 if trace and Direction.SENT in trace.finished else None
@@ -267,6 +269,8 @@ def _phase(
     problem: Told | None,
     symbol: str,
     said: Told | None,
+    *,
+    timed_out: bool,
 ) -> Phase:
     if response is not None:
         return Phase.DONE
@@ -278,10 +282,11 @@ def _phase(
     if trace is not None:
         if Direction.SENT in trace.finished and Direction.RECEIVED in trace.finished:
             return Phase.REQUEST
-        return Phase.HANDSHAKE if trace.said_hello else Phase.CONNECT
-    if saw.get("tls"):
+        if trace.said_hello:
+            return Phase.HANDSHAKE
+    elif saw.get("tls"):
         return Phase.REQUEST
-    return Phase.CONNECT if symbol in _NEVER_CONNECTED else Phase.HANDSHAKE
+    return Phase.CONNECT if symbol in _NEVER_CONNECTED or (trace is not None and timed_out) else Phase.HANDSHAKE
 
 
 def _error(lines: Sequence[str], said: Told | None) -> str:
