@@ -29,7 +29,7 @@ from mtls_runner.language.resolve import Resolver, planned_version
 from mtls_runner.language.scenario import CaseModel, Scenario
 from mtls_runner.language.servers import Axis, AxisValue, MatrixCell, Servers, applied, axes, cells
 from mtls_runner.language.tree import LabYaml, known_to, load_lab
-from mtls_runner.language.values import over
+from mtls_runner.language.values import Strict, over
 from mtls_runner.model.case import Action, Case, Expectation, Plan, Step, bracketed
 from mtls_runner.model.endpoint import ByIdentity, ServerSpec, TlsVersion
 from mtls_runner.model.traits import ClientTraits
@@ -263,6 +263,8 @@ class _Planner:
                 continue
             id_, server = found
             own = file_cells if case.matrix is None else self._own_cells(case, at)
+            if case.matrix is None:
+                self._taken_by_the_matrix(case, at)
             changed = case.server is not None and bool(case.server.model_fields_set - {"like"})
             if case.steps is not None:
                 yield from self._stepped(case, id_, server, own, place, None if changed else id_)
@@ -278,6 +280,19 @@ class _Planner:
             self._planned.append(Planned(place, ("expect",), None if changed else id_, wanted, made))
             self._connected.setdefault(id_, []).extend(made)
             yield from made
+
+    def _taken_by_the_matrix(self, case: CaseModel, at: int) -> None:
+        """Report what a case says itself, and the file's matrix says for all."""
+        for axis in self._file_axes:
+            held: object = case
+            for part in axis.path.split("."):
+                held = getattr(held, part) if isinstance(held, Strict) and part in held.model_fields_set else None
+            if held is not None:
+                loc: Loc = ("cases", at, *axis.path.split("."))
+                message = f"the file's matrix says {axis.path}, too, and that counts"
+                self._context.problems.warning(
+                    self._context.document, loc, message, "matrix: {} in the case, to keep its own", key=True
+                )
 
     def _stepped(
         self,

@@ -154,3 +154,14 @@ def test_a_matrix_is_bounded(broken: Broken) -> None:
 def test_the_certificate_of_any_cell_is_presented_by_a_server(load_text: Load) -> None:
     plan = load_text(MINIMAL + "matrix: {server.certificate: [server, client]}\n")
     assert plan.certificates["client"].san == ("DNS:localhost", "IP:127.0.0.1")
+
+
+def test_what_a_case_and_the_file_s_matrix_both_say(load_text: Load) -> None:
+    """The matrix counts, which nobody reads in the case."""
+    text = MINIMAL.replace("client: client\n", "client: {certificate: client, tls: TLSv1.2}\n")
+    matrix = "matrix: {client.tls: [TLSv1.2, TLSv1.3]}\n"
+    told = [one.message for one in load_text(text + matrix).warnings]
+    assert told == ["the file's matrix says client.tls, too, and that counts"]
+    assert load_text(text + matrix.replace("client.tls: [TLSv1.2, TLSv1.3]", "client.tool: [python]")).warnings == ()
+    own = load_text(text.replace("    expect:", "    matrix: {}\n    expect:") + matrix)
+    assert (own.warnings, len(own.cases)) == ((), 1)
