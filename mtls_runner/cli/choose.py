@@ -317,6 +317,8 @@ def _meant(path: Path, text: str) -> str:
     """``"; did you mean …?"``, from the commands and from what lies where the path leads as far as it exists."""
     from mtls_runner.cli.commands import COMMANDS
 
+    if text == "help":
+        return "; did you mean --help?"
     candidates = [] if os.sep in text or path.suffix else list(COMMANDS)
     parent = path.parent
     if parent.is_dir():

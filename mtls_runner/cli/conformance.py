@@ -29,15 +29,15 @@ from mtls_runner.conformance.measurement import CellKind, Measurement
 from mtls_runner.conformance.merge import merged
 from mtls_runner.conformance.scope import chosen_clients, chosen_servers
 from mtls_runner.conformance.table import outcome_table
-from mtls_runner.errors import UsageError
+from mtls_runner.errors import UsageError, did_you_mean
 from mtls_runner.model import plural
 from mtls_runner.model.traits import Runtime
-from mtls_runner.registry import unknown
 from mtls_runner.reporters import Style, marks_for
 
 __all__ = ["ConformanceRequest", "conformance", "where"]
 
 _MOST_TOLD = 40
+_LISTED = 5
 
 
 class ConformanceRequest(Struct, frozen=True):
@@ -147,7 +147,11 @@ def _check_faults(faults: Sequence[str], atlas: Atlas) -> None:
     known = [entry.name for file in atlas.catalogue for entry in file.entries]
     for name in faults:
         if name not in known:
-            raise unknown("case in the catalogue", name, known)
+            near = [one for one in known if name.lower() in one.lower()][:_LISTED]
+            there = (
+                f"; there are: {', '.join(map(repr, near))}" if near else "; `mtls-run reference outcomes` has them all"
+            )
+            raise UsageError(f"the catalogue has no case {name!r}{did_you_mean(name, known) or there}")
 
 
 def _reports(request: ConformanceRequest) -> Iterator[tuple[str, str | None, Callable[[Measurement], str]]]:
