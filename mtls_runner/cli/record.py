@@ -15,7 +15,7 @@ from mtls_runner.cli.one_file import live_progress
 from mtls_runner.cli.program import ExitCode, worst
 from mtls_runner.errors import ScenarioError
 from mtls_runner.language.tree import tree_settings
-from mtls_runner.model import plural
+from mtls_runner.model import listed, plural
 from mtls_runner.model.verdict import CaseStarted, Event, Noted, Progress
 from mtls_runner.record.file import RecordedFile
 from mtls_runner.record.recorded import Recorded, record
@@ -102,8 +102,11 @@ def _tell(recorded: Recorded, *, written: bool) -> None:
         click.echo(one_line(f"{case.name}: {case.written}"))
         for left_out in case.left_out:
             click.echo(one_line(f"  left out: {left_out}"))
+    left: dict[str, list[str]] = {}
     for case in recorded.unrecorded:
-        click.echo(one_line(f"not recorded: {case.name}: {case.why}"))
+        left.setdefault(case.why, []).append(case.name)
+    for why, names in left.items():
+        click.echo(one_line(f"not recorded: {listed(names)}: {why}"))
     if recorded.looks:
         click.echo("\nlook at first:")
         for look in recorded.looks:

@@ -17,6 +17,7 @@ from mtls_runner.language.document import Document, Loc, meant
 from mtls_runner.language.scenario import Scenario
 from mtls_runner.language.shared_words import InPlace
 from mtls_runner.language.tree import LabYaml
+from mtls_runner.model import plural
 from mtls_runner.model.certificate import Secret
 from mtls_runner.model.endpoint import ByIdentity
 from mtls_runner.model.traits import BackendTraits, ClientTraits
@@ -123,15 +124,15 @@ class Context(Struct):
         """Where in the file's list of cases the scenario's case stands: invalid ones may have been left out."""
         return index if self.case_indices is None else self.case_indices[index]
 
-    def unrecorded(self, document: Document, loc: Loc) -> None:
-        """There is no expectation at ``loc``: a mistake, but where they are to be written."""
+    def unrecorded(self, document: Document, loc: Loc, more: int = 0) -> None:
+        """There is no expectation at ``loc`` (and in that many more cases): a mistake, but where they are to be written."""
         if not self.recording:
             import shlex
 
             file = shlex.quote(str(self.document.path))
-            self.problems.absent(
-                document, loc, "'expect' is missing", f"what must be seen; `mtls-run record {file}` writes what happens"
-            )
+            others = f", here and in {plural(more, 'more case')}" if more else ""
+            expected = f"what must be seen; `mtls-run record {file}` writes what happens"
+            self.problems.absent(document, loc, f"'expect' is missing{others}", expected)
 
     @property
     def consent(self) -> bool:

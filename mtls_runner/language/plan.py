@@ -246,6 +246,7 @@ class _Planner:
         file_cells = tuple(cells(self._context, self._file_axes, ("matrix",)))
         nodes = document.items(("cases",))
         names: dict[str, int] = {}
+        told = False
         for index, case in enumerate(self._context.scenario.cases or ()):
             at = self._context.case_index(index)
             place = replace(document, root=nodes[at])
@@ -270,7 +271,10 @@ class _Planner:
                 yield from self._stepped(case, id_, server, own, place, None if changed else id_)
                 continue
             if case.expect is None:
-                self._context.unrecorded(document, ("cases", at))
+                if not told:
+                    told = True
+                    bare = sum(one.expect is None and one.steps is None for one in self._context.scenario.cases or ())
+                    self._context.unrecorded(document, ("cases", at), bare - 1)
                 unrecorded = tuple(self._case_cells(case, id_, server, own, _unconditional, place.span(())))
                 self._connected.setdefault(id_, []).extend(unrecorded)
                 yield from unrecorded

@@ -73,6 +73,13 @@ def test_a_missing_key(shown: Shown) -> None:
     )
 
 
+def test_what_all_cases_lack_is_told_once(shown: Shown) -> None:
+    cases = "".join(f"  - {{name: case {number}, client: client}}\n" for number in range(3))
+    said = shown(MINIMAL.replace("    expect: accepted\n", "") + cases)
+    assert said.startswith("scenario.yaml:7:5: error: 'expect' is missing, here and in 3 more cases\n")
+    assert said.count("error:") == 1
+
+
 def test_a_reason_that_its_outcome_can_not_have(shown: Shown) -> None:
     text = MINIMAL + "  - {name: bad, client: client, expect: {no-connection: expired}}\n"
     assert shown(text) == (

@@ -100,6 +100,15 @@ def test_nobody_is_let_in_unseen_but_where_nobody_is_asked(tmp_path: Path) -> No
     assert [case.look for case in record(path).cases] == ["", "it gets in, though it has no certificate"]
 
 
+def test_why_a_server_does_not_start_is_told_once(cli: Cli) -> None:
+    text = LAB.replace("server: {key: ec-p256}", "server: {passphrase: right}", 1)
+    text = text.replace("server: {certificate", "server: {passphrase: wrong, certificate")
+    (cli.directory / "lab.scenario.yaml").write_text(text + CASES.partition("  - {name: wrong")[0])
+    done = cli("record", "lab.scenario.yaml")
+    (told,) = [line for line in done.stdout.splitlines() if line.startswith("not recorded: ")]
+    assert told.startswith("not recorded: without, moved, withdrawn: the server did not start (wrong-passphrase)")
+
+
 def test_one_case_by_its_name(cli: Cli) -> None:
     file = cli.directory / "scenario.yaml"
     file.write_text(f"{LAB}  - name: x\n  - {{name: y, client: client}}\n")
