@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from msgspec.structs import replace
 
 from mtls_runner.deadlines import Deadline, go_on
-from mtls_runner.engine.observe import observe
+from mtls_runner.engine.observe import observe, with_lines
 from mtls_runner.engine.servers import PlanServers
 from mtls_runner.engine.steps import cannot_go_on, changes_server, not_judged, renews_client, run_steps
 from mtls_runner.errors import FileUnusable, LabError, MaterialError
@@ -368,7 +368,9 @@ class Lab(AbstractContextManager["Lab"]):
                 there = other.heard_after(rank, Deadline.after(_BEHIND_SECONDS))
                 if there:
                     # its own log may say nothing
-                    told = told or ServerView("its log", handshake_complete=seen.response is not None or None)
+                    if told is None or not told.telling:
+                        lines = told.log if told is not None else ()
+                        told = ServerView("its log", handshake_complete=seen.response is not None or None, log=lines)
                     met[-1] = seen, replace(told, behind=(one.id, there[-1]))
                     break
             else:
@@ -388,6 +390,9 @@ class Lab(AbstractContextManager["Lab"]):
         """
         material = self.material
         seen, told = met
+        untold = told if told is not None and not told.telling else None
+        if untold is not None:
+            told = None
         if seen.phase is Phase.PREPARE:
             from mtls_runner.engine.own_material import client_told
 
@@ -407,7 +412,8 @@ class Lab(AbstractContextManager["Lab"]):
             facts = replace(facts, control=self._control().control(case, spec, server, connect))
         if doubtful(facts):
             facts = replace(facts, held=self._strangers().held(server, host, spec, partial(self._ask_alone, server)))
-        return observe(facts, material.name, partial(self._culprit, host, spec, files, case.expect))
+        found = observe(facts, material.name, partial(self._culprit, host, spec, files, case.expect))
+        return with_lines(found, untold) if untold is not None else found
 
     def _renewed(self, spec: ClientSpec, seen: ClientView) -> ClientSpec:
         """The description with the certificate that the client really presented: its files may hold another one by now."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from mtls_runner.model import HINTS, MEANINGS, because
 from mtls_runner.model.observation import (
@@ -23,7 +24,7 @@ from mtls_runner.tls.classify import NO_POST_HANDSHAKE, Facts, Judgement, classi
 from mtls_runner.tls.messages import subject
 from mtls_runner.tls.rules import ENDS, RESETS
 
-__all__ = ["observe", "reloaded", "server_started", "server_unusable"]
+__all__ = ["observe", "reloaded", "server_started", "server_unusable", "with_lines"]
 
 _WHO = {
     Outcome.SERVER_REFUSED: "server refused the client",
@@ -154,6 +155,7 @@ def _goes_on(view: ClientView) -> str:
 _CERTIFICATES = (Outcome.SERVER_REFUSED, Outcome.CLIENT_REFUSED)
 """Outcomes for which a certificate may be to blame."""
 _ENDED = {Reason.RESET: "the connection was reset", Reason.CLOSED: "the connection was closed"}
+_SERVER_ERRORS = 500
 _MISDIRECTED = 421
 """RFC 9110 §15.5.20."""
 
@@ -253,6 +255,13 @@ def observe(facts: Facts, name: Callable[[bytes], str], culprit: Callable[[Judge
         client=facts.seen,
         server=facts.told,
     )
+
+
+def with_lines(seen: Observation, server: ServerView) -> Observation:
+    """What was observed, and lines of the server's log that say nothing which the lab understands: people may."""
+    odd = seen.outcome is not Outcome.ACCEPTED or (seen.status or 0) >= _SERVER_ERRORS
+    said = (f"server ({server.source}): {server.log[-1].strip()}",) if odd else ()
+    return replace(seen, server_log=server.log, evidence=(*seen.evidence, *said))
 
 
 class _Behind(Struct, frozen=True):

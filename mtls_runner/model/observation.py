@@ -278,6 +278,7 @@ class ServerView(Struct, frozen=True):
         tls_version, cipher: as negotiated.
         resumed: the session was resumed.
         log: its log lines of this connection.
+        telling: whether these say anything of it that the lab understands; ``False``: nothing but the lines is known.
         reasons: what its own words allow as the reason why it ended the exchange, where they give no code: of a refusal
             (``server-refused``) or of a disagreement (``no-agreement``). Empty: they don't say.
         heard: rank of its latest news among those of its server's connections: what came later (a request, its end) is higher.
@@ -302,6 +303,7 @@ class ServerView(Struct, frozen=True):
     cipher: str | None = None
     resumed: bool | None = None
     log: tuple[str, ...] = ()
+    telling: bool = True
     ocsp: Reason | None = None
     presented: str | None = None
     timed_out: bool = False

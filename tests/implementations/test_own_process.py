@@ -208,6 +208,30 @@ def test_its_log_is_read_wherever_it_goes(
     assert found.observation.server_verify_code == 10
 
 
+def test_its_lines_can_be_expected(tmp_path: Path, ports: tuple[int, int]) -> None:
+    """In whatever form they are: they say nothing else of who came, and a person may read them."""
+    path = _with_cases(
+        _as_a_process("apache", tmp_path, ports),
+        """\
+  - {name: line, expect: {outcome: accepted, server_log: {contains: '"GET / HTTP/1.1" 200 me'}}}
+  - {name: other, expect: {outcome: accepted, server_log: {contains: '"GET /other'}}}
+  - {name: unseen, expect: {outcome: accepted, client_verify: null}}
+  - {name: broken, client: {certificate: operator, request: {path: /gone}}, expect: {outcome: accepted, status: 404}}
+""",
+    )
+    _edited(
+        tmp_path / "edge.conf",
+        ("ErrorLog /dev/stderr", 'LogFormat "%h \\"%r\\" %>s me" mine\nCustomLog /var/log/nowhere/a.log mine'),
+        ("    ProxyPass /", "    ProxyPass /gone http://127.0.0.1:9/\n    ProxyPass /"),
+    )
+    line, other, unseen, broken = _verdicts(path)
+    told = line.error or line.mismatches
+    assert (line.status, other.status, unseen.status) == (Status.PASS, Status.FAIL, Status.FAIL), told
+    assert broken.observation is not None
+    assert broken.observation.status == 503
+    assert broken.observation.evidence[-1].endswith('"GET /gone HTTP/1.1" 503 me')
+
+
 def test_more_connections_than_descriptors(tmp_path: Path, ports: tuple[int, int]) -> None:
     path = _with_cases(_as_a_process("haproxy", tmp_path, ports), EXPIRED)
     _edited(tmp_path / "haproxy.cfg", ("global\n", "global\n    maxconn 10000000\n"))

@@ -108,7 +108,12 @@ class ConnectionLog:
         return self._ports.get(found["id"]) if found is not None else None
 
     def wait(
-        self, port: int | None, after: int, done: Callable[[Sequence[str]], bool], deadline: Deadline
+        self,
+        port: int | None,
+        after: int,
+        done: Callable[[Sequence[str]], bool],
+        deadline: Deadline,
+        settles: float | None = None,
     ) -> tuple[str, ...]:
         """A connection's lines, once they are ``done``, or as far as they came when the deadline passes.
 
@@ -117,9 +122,12 @@ class ConnectionLog:
             after: how many lines there were before it connected.
             done: whether nothing that matters is missing.
             deadline: until when to wait.
+            settles: seconds from the first line on in which the others come; ``None``: it may take longer.
         """
         with self._changed:
             while not done(lines := self._of(port, after)) and not self._ended:
+                if lines and settles is not None:
+                    deadline, settles = deadline.within(settles), None
                 if not self._changed.wait(deadline.remaining()) and deadline.passed:
                     break
             lines = self._of(port, after)

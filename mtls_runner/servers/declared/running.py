@@ -31,6 +31,8 @@ VIEW_SECONDS = 3.0
 """Seconds after a connection's end; a line that is not there by then never comes."""
 OTHERS_LOG_SECONDS = 0.4
 """Likewise where the program may log nothing."""
+_SETTLED_SECONDS = 0.1
+"""From the first line of an answered request, where nobody knows how many there are."""
 _FENCE_SECONDS = 1.0
 """Likewise for a connection of the lab's own."""
 _GATEWAY_ERRORS = (502, 503, 504)
@@ -120,7 +122,10 @@ class RunningDeclared(RunningServer):
         after, view = self._logged(client, after, deadline)
         asked = self.application() if self.application is not None else None
         if asked is not None:
-            view = replace(view or ServerView("its application", handshake_complete=True), upstream_request=asked)
+            if view is None or not view.telling:
+                lines = view.log if view is not None else ()
+                view = ServerView("its application", handshake_complete=True, log=lines)
+            view = replace(view, upstream_request=asked)
         return after, view
 
     def _logged(self, client: ClientView, after: int, deadline: Deadline) -> tuple[int, ServerView | None]:
@@ -138,14 +143,18 @@ class RunningDeclared(RunningServer):
         if later or client.stays_open:
             after, lines = self._log.wait_for_line(port, after, self._tells_of_request, limit)
         else:
-            lines = self._log.wait(port, after, self._is_over, limit)
+            # an answer's line is the last one that an author's log has
+            settles = _SETTLED_SECONDS if client.answered and not self._own_log else None
+            lines = self._log.wait(port, after, self._is_over, limit, settles)
         if self._first and client.phase is Phase.HANDSHAKE and not heard(client):
             what = "it answers TLS behind the PROXY protocol, and nothing without"
             source = f"{self._implementation.title}, asked when it started"
             return after, ServerView(source=source, error=what, wants_proxy_protocol=True, log=tuple(lines))
         passed_on = client.response is not None and client.response.status in _GATEWAY_ERRORS
-        if not lines or (not self._own_log and (passed_on or not self._is_telling(lines))):
-            return after, None  # nothing that says anything of the connection
+        if not lines:
+            return after, None
+        if not self._own_log and (passed_on or not self._is_telling(lines)):
+            return after, ServerView(f"{self._implementation.title} log", log=tuple(lines), telling=False)
         view = self._view(lines)
         if not self._own_log and _is_about_another(view, client, self._implementation.library):
             return after, None  # it came late, and is about who was there before
