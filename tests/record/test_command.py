@@ -220,8 +220,7 @@ def test_accepted_cases_vouch_for_others_though_nobody_has_said_so(tmp_path: Pat
     never = "  - {name: never, client: {certificate: client, trust: [ca], request: {path: /never}}}\n"
     path.write_text(lab.replace("'}", "', refusal: {status: 302}}").partition("  - ")[0] + never)
     (refused,) = record(path).cases
-    assert refused.written.startswith("{server-refused: [bad-signature, crl-expired, ")
-    assert refused.written.endswith(", wrong-purpose], status: 302, headers: {location: /login}}")
+    assert refused.written == "{server-refused: not-authorized, status: 302, headers: {location: /login}}"
     assert refused.look == "nothing speaks against `client`, and it is kept out everywhere"
     path.write_text(lab)
     (alone,) = record(path).cases
