@@ -128,44 +128,15 @@ def test_of_a_server(
         assert any(text in line for line in told), told
 
 
-CLIENT = r"""
-import base64, http.client, json, ssl, sys
-
-lab = json.load(open(sys.argv[1]))
-context = ssl.create_default_context(cafile=lab["trust"])
-context.minimum_version = getattr(ssl.TLSVersion, lab["tls_min"].replace(".", "_"))
-context.maximum_version = getattr(ssl.TLSVersion, lab["tls_max"].replace(".", "_"))
-if lab["certificate"]:
-    context.load_cert_chain(lab["certificate"], lab["key"], lambda: "none")
+PAGE = (Path(__file__).parents[2] / "docs" / "implementations.md").read_text()
 
 
-class Connection(http.client.HTTPConnection):
-    def connect(self):  # to where the lab is, whatever the name is
-        super().connect()
-        print("port", self.sock.getsockname()[1], flush=True)
-        self.sock = context.wrap_socket(self.sock, server_hostname=lab["verify_name"])
-        global version
-        version = self.sock.version()
+def _shown(name: str) -> str:
+    """What the documentation shows, and proves by these tests."""
+    return PAGE.partition(f"<!-- {name} -->\n```")[2].partition("\n")[2].partition("```\n")[0]
 
 
-connection = Connection(lab["host"], lab["port"], timeout=lab["timeout"])
-try:
-    connection.request("GET", lab["path"], headers={"Host": lab["url"].split("/")[2]})
-    response = connection.getresponse()
-except OSError as error:
-    sys.exit(f"{type(error).__name__}: {error}")
-print("status", response.status)
-print("tls", version)
-print("body", base64.b64encode(response.read()).decode())
-"""
-AS_CLIENT = r"""
-name: mine
-client:
-  command: ['{{python}}', '{{declaration}}/get.py', '{{dir}}/lab.json']
-  files: {lab.json: {syntax: json, content: '{{everything}}'}}
-  dialect: openssl
-  facts: ['^port (?P<local_port>\d+)', '^status (?P<status>\d+)', '^tls (?P<tls>\S+)', '^body (?P<body>\S*)']
-"""
+CLIENT, AS_CLIENT = _shown("get.py"), _shown("mine")
 
 
 @pytest.mark.timeout(180)
