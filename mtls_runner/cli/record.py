@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -95,6 +96,17 @@ class RecordListener:
             self._progress(event.doing, event.done, event.total)
 
 
+def _silent(recorded: Recorded) -> dict[str, str]:
+    """Own configurations whose log leaves several reasons for what was recorded, and what has each say which it was."""
+    cells = (cell for case in recorded.cases if case.written for cell in case.cells)
+    return {
+        Path(cell.case.server.option("config")).name: cell.case.server.directives.log
+        for cell in cells
+        if cell.case.server.directives is not None
+        and any(seen.alert is not None and len(seen.reasons) > 1 for seen in cell.seen)
+    }
+
+
 def _tell(recorded: Recorded, *, written: bool) -> None:
     """What was done, for people."""
     new = [case for case in recorded.cases if case.written]
@@ -111,6 +123,9 @@ def _tell(recorded: Recorded, *, written: bool) -> None:
         click.echo("\nlook at first:")
         for look in recorded.looks:
             click.echo(one_line(f"  {look}"))
+    for config, directive in _silent(recorded).items():
+        told = f"several reasons: where {config} has its log say why it refuses, and that is recorded, there is one: {directive}"
+        click.echo(one_line(told))
     if new:
         done = "wrote" if written else "would write"
         told = f"{done} {plural(len(new), 'expectation')} into {recorded.path}"

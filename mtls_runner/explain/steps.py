@@ -292,9 +292,9 @@ def _refusal(case: Case, wanted: ExpectedInWords) -> str:
     by_path = refused_by_path(case.server, case.client, wanted.reason) if case.client is not None else ""
     if by_path:
         return by_path
-    if wanted.reason is Reason.NOT_AUTHORIZED:
-        return f"It says so by HTTP{f', status {wanted.status}' if wanted.status else ''}."
     backend = case.server.backend
+    if wanted.reason is Reason.NOT_AUTHORIZED or (wanted.status and backend.refusal is Refusal.ALERT):
+        return f"It says so by HTTP{f', status {wanted.status}' if wanted.status else ''}."
     if backend.refusal is Refusal.STATUS:
         status = wanted.status or backend.refusal_status
         return f"{backend} completes the handshake all the same, and says so by HTTP, status {status}."

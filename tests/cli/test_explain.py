@@ -131,6 +131,16 @@ def test_how_a_refusal_travels_depends_on_version_and_backend(cli: Cli, write: W
     assert "in the middle of the handshake" not in nginx
 
 
+def test_a_refusal_with_a_status_travels_by_http(cli: Cli, write: Write) -> None:
+    """As behind a server that asks without demanding, whose rules are its own."""
+    write(
+        "status.yaml", SMALL.replace("server-refused: no-certificate", "server-refused: no-certificate, status: 403", 1)
+    )
+    told = said(cli, "status.yaml", "without a certificate")
+    assert "It says so by HTTP, status 403." in told
+    assert "by an alert" not in told
+
+
 def test_how_a_server_refuses_after_the_handshake_is_told_as_declared(cli: Cli, write: Write) -> None:
     text = SMALL.replace("client_auth: required", "client_auth: required, refusal: REFUSAL")
     told = {}

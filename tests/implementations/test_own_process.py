@@ -159,6 +159,20 @@ def test_a_log_that_does_not_say_why_is_told_how_to(
     file.write_text(file.read_text().replace("    error-log-format", "    # error-log-format"))
     assert main(command) == 0
     assert advice in capsys.readouterr().out
+    recorded = ["record", str(_with_cases(path, "  - {name: expired, client: expired}\n")), *command[2:5]]
+    assert main(recorded) == 0
+    told = capsys.readouterr().out
+    assert "expired: {server-refused: [crl-expired, expired]}" in told
+    assert (
+        "several reasons: where haproxy.cfg has its log say why it refuses, and that is recorded, there is one: e"
+        in told
+    )
+    file.write_text(file.read_text().replace("    # error-log-format", "    error-log-format"))
+    _with_cases(path, "  - {name: expired, client: expired}\n")
+    assert main(recorded) == 0
+    told = capsys.readouterr().out
+    assert "expired: {server-refused: expired}" in told
+    assert "several reasons" not in told
 
 
 def _with_cases(path: Path, cases: str) -> Path:
