@@ -197,7 +197,7 @@ def _print(measurement: Measurement) -> None:
     click.echo(
         f"\n{plural(told.faults, 'fault')}: {counts[CellKind.SEEN] - counts['unexpected']} passed, "
         f"{counts['unexpected']} failed, "
-        f"{counts[CellKind.BROKEN]} broken, {counts[CellKind.SKIPPED]} skipped, {counts[CellKind.GAP]} gaps"
+        f"{counts[CellKind.BROKEN]} broken, {counts[CellKind.SKIPPED]} skipped, {plural(counts[CellKind.GAP], 'gap')}"
     )
     click.echo(", ".join(f"{name} {version}" for name, version in told.versions.items()))
 

@@ -41,6 +41,7 @@ def atlas_markdown(measurement: Measurement) -> str:
 
 def _lines(measurement: Measurement) -> Iterator[str]:
     counts = measurement.counts
+    gaps = "is a listed gap" if counts["gap"] == 1 else "are listed gaps"
     yield "# The atlas"
     yield ""
     yield "<!-- Made by mtls-run conformance; not to be changed by hand. -->"
@@ -48,7 +49,7 @@ def _lines(measurement: Measurement) -> Iterator[str]:
     yield (
         f"{counts['faults']} faults of mutual TLS at {len(measurement.servers)} servers and {len(measurement.clients)} "
         f"clients: {counts['cells']} cells, of which {counts['seen']} were observed, {counts['skipped']} are skipped since "
-        f"an end has no setting for them, {counts['gap']} are listed gaps, {counts['broken']} others."
+        f"an end has no setting for them, {counts['gap']} {gaps}, {counts['broken']} others."
     )
     yield ""
     yield _HOW_TO_READ
