@@ -409,7 +409,7 @@ def test_a_log_that_comes_when_a_buffer_is_full_is_found_out_at_the_start(
         ),
         ("host, _,", '__import__("os").abort()\nhost, _,', "was ended by SIGABRT"),
         ("((host, int", '(("", int', "listens beyond loopback, on 0.0.0.0:"),
-        ("host, _,", '__import__("time").sleep(100)\nhost, _,', "in time: nothing listens there"),
+        ("host, _,", '__import__("time").sleep(100)\nhost, _,', "within 1 s (starts_within): nothing listens there"),
     ],
 )
 def test_what_a_service_does_instead_of_serving_is_told(
@@ -485,6 +485,24 @@ def test_an_application_of_one_s_own_runs_with_consent() -> None:
     path = Path(__file__).parents[2] / "scenarios" / "application" / "own.yaml"
     assert _verdicts(path, Overrides(allow_commands=True)) == [(Status.PASS, "")] * 10
     assert {status for status, _ in _verdicts(path, Overrides())} == {Status.SKIP}
+
+
+@pytest.mark.parametrize(
+    ("command", "title"),
+    [
+        (
+            "['{{python}}', -u, '{{declaration}}/service', '{{address}}', '{{certificate}}', '{{key}}', '{{trust}}']",
+            "service",
+        ),
+        ("[./service, '{{address}}', '{{certificate}}', '{{key}}', '{{trust}}']", "./service"),
+    ],
+)
+def test_a_service_in_place_is_called_by_its_file(tmp_path: Path, command: str, title: str) -> None:
+    deep = IN_PLACE.replace("  trust: [ca]", "  trust: [ca]\n  verify_depth: 3")
+    path = _service(tmp_path, re.sub(r"command: .*", lambda _: f"command: {command}", deep))
+    (verdict,) = verdicts_of(path, Overrides(allow_commands=True))
+    assert verdict.status is Status.SKIP
+    assert verdict.skip_reason.startswith(f"{title} ")
 
 
 def test_a_client_is_declared_in_place(tmp_path: Path) -> None:

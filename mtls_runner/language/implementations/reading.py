@@ -117,12 +117,18 @@ def in_place(document: Document, loc: Loc, model: ServerModel | ClientModel, pro
     reader = _Reader(document, problems)
     return Implementation(
         name="command",
-        title=model.command[0],
+        title=_title(model.command),
         library=model.dialect,
         path=document.path.absolute(),
         server=reader.server(model, loc) if isinstance(model, ServerModel) else None,
         client=reader.client(model, loc) if isinstance(model, ClientModel) else None,
     )
+
+
+def _title(command: Sequence[str]) -> str:
+    """The program as it was typed; of ``{{python}} {{declaration}}/service.py`` the file."""
+    typed = [re.sub(r"\{\{.*?\}\}/?", "", argument) for argument in command]
+    return next((text for text in typed if text and not text.startswith("-")), command[0])
 
 
 class _Reader:

@@ -76,8 +76,11 @@ def wait_until_ready(
         ):
             deadline = deadline.within(_SETTLED_SECONDS)
         if deadline.passed:
+            limit = (
+                "in time" if declared.starts_within is None else f"within {declared.starts_within:g} s (starts_within)"
+            )
             raise DeadlineExceeded(
-                f"no handshake showed the lab's own certificate at {address} in time: "
+                f"no handshake showed the lab's own certificate at {address} {limit}: "
                 + _instead(seen, listens_on())
                 + _last_words(instance)
             )
