@@ -404,7 +404,9 @@ class ServerWhere(Strict):
 class ServerExpect(ServerChecks):
     """Whether a server starts; a case of its own."""
 
-    where: Many[ServerWhere] = about("What differs by backend.", [])
+    where: Many[ServerWhere] = about(
+        "What differs by backend.", [{"when": {"backend": "nginx"}, "expect": {"reason": "bad-config"}}]
+    )
 
 
 class RefusalModel(Strict):

@@ -130,7 +130,10 @@ class ServerModel(Strict):
     verify_depth: Annotated[int | None, bounded(0, 100)] = about(
         "Intermediates that it allows where it is told nothing (verify_depth).", 1
     )
-    start: Many[PatternModel] = about("Lines that say why it can't start, before the dialect's.", [])
+    start: Many[PatternModel] = about(
+        "Lines that say why it can't start, before the dialect's.",
+        [{"match": "unknown directive", "reasons": "bad-config"}],
+    )
     starts_within: Maybe[Seconds] = about("Seconds from its start in which it has to answer; 60 by default.", 10)
     differs: Many[DifferenceModel] = about(
         "Cases of the catalogue that end otherwise here than at nearly everybody's; `check` proves them, and names others.",
@@ -187,9 +190,16 @@ class ClientModel(Strict):
         "connects once more tells local_port again, and what stands before is not of that connection.",
         "^status (?P<status>\\d{3})$",
     )
-    refused: Many[PatternModel] = about("Lines of its own about refusals, before the dialect's.", [])
-    start: Many[PatternModel] = about("Lines that say that its own material can't be used, before the dialect's.", [])
-    differs: Many[DifferenceModel] = about("As for a server.", [])
+    refused: Many[PatternModel] = about(
+        "Lines of its own about refusals, before the dialect's.", [{"match": "^verify result (?P<code>[1-9]\\d*)"}]
+    )
+    start: Many[PatternModel] = about(
+        "Lines that say that its own material can't be used, before the dialect's.",
+        [{"match": "bad passphrase", "reasons": "wrong-passphrase"}],
+    )
+    differs: Many[DifferenceModel] = about(
+        "As for a server.", [{"case": "the client's certificate has a broken extension", "outcome": "server-refused"}]
+    )
     completes_chains: Maybe[Bool] = about("As for a server.", True)
     faketime: _Faketime = about("As for a server.", True)
     transcript: Annotated[str | None, word(("openssl-msg",), "a form of transcript")] = about(

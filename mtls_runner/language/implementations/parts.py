@@ -84,7 +84,9 @@ class DialectModel(Strict):
 
     library: Text = Field(description="The library's name.", examples=["OpenSSL"])
     lines: list[PatternModel] = Field(description="Lines about connections; the first that matches counts.")
-    start: Many[PatternModel] = about("Lines of a program that can't use what it was given.", [])
+    start: Many[PatternModel] = about(
+        "Lines of a program that can't use what it was given.", [{"match": "key too small", "reasons": "weak-key"}]
+    )
 
 
 class NeedsModel(Strict):
@@ -180,7 +182,9 @@ class LogModel(Strict):
         "port={{client_port}}\\b",
     )
     line: Maybe[Placed] = about("Where the {{id}} stands in lines without a port.", "^LOG\\d\\[{{id}}\\]")
-    refused: Many[PatternModel] = about("Lines of the program's own about refusals, before the dialect's.", [])
+    refused: Many[PatternModel] = about(
+        "Lines of the program's own about refusals, before the dialect's.", [{"match": "verify=(?P<code>[1-9]\\d*)"}]
+    )
     facts: Many[Fact] = about(
         "Regular expressions whose named groups say what the server saw: certificate (base64 of DER), subject, verify "
         "(SUCCESS, NONE, FAILED), or verified (there when it was verified and taken), no_certificate (there when none came), "
