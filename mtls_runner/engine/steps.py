@@ -69,11 +69,12 @@ def run_steps(lab: Lab, case: Case) -> Verdict:
 def _not_replaced(case: Case, running: RunningServer) -> str | None:
     """Why its steps can't be done to the server; ``None``: they can."""
     backend = case.server.backend
+    reloads = [step for step in case.steps if step.action is Action.RELOAD]
     if running.reloadable:
-        return None
+        wanted = (step.server for step in case.steps if reloads and step.server is not None)
+        return next((why for server in wanted if (why := running.unchangeable(server)) is not None), None)
     if not running.replaceable:
         return f"the files of {backend} servers can't be replaced by the lab"
-    reloads = [step for step in case.steps if step.action is Action.RELOAD]
     # an author's configuration may have it watch its files, and of one that does not an author may want to see that
     if not reloads or case.server.option("config") or all(map(_unnoticed, reloads)):
         return None

@@ -201,6 +201,10 @@ class RunningServer(Protocol):
         """
         raise LabError(f"{server.id}: the files of this server can't be replaced")
 
+    def unchangeable(self, server: ServerSpec) -> str | None:  # noqa: ARG002 - of one that is told by its arguments
+        """Why a reload can't bring it to this description, whose files replace its own; ``None``: it can."""
+        return None
+
     def reload(self, deadline: Deadline) -> None:  # noqa: ARG002 - of one that is reloadable
         """Have it read its files again; whoever connects after this returns meets the new configuration. A server that can't be
         told may watch its files: then this waits until it has noticed them.

@@ -98,6 +98,41 @@ def test_what_is_replaced_counts_after_a_reload_and_not_before(name: str, tmp_pa
     )  # Envoy names the certificate all the same
 
 
+ASKS_NOBODY = """\
+name: asks nobody
+ca: {}
+leaves: {server: {}, client: {usage: client}}
+server: {certificate: server}
+cases:
+  - name: asks nobody
+    client: {certificate: null}
+    steps:
+      - expect: {server-refused: no-certificate}
+      - replace: {client_auth: none}
+      - expect: {server-refused: no-certificate}
+      - reload
+      - expect: accepted
+  - name: the same certificates
+    client: client
+    steps: [{expect: accepted}, reload, {expect: accepted}]
+"""
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("name", ["apache", "granian", "haproxy", "node"])
+def test_whom_it_asks_counts_after_a_reload_unless_its_arguments_say_it(name: str, tmp_path: Path) -> None:
+    why = registry().backends[name].missing()
+    if why is not None and not os.environ.get("CI"):
+        pytest.skip(why)
+    (tmp_path / "asks.yaml").write_text(ASKS_NOBODY)
+    verdicts = verdicts_by_name(tmp_path / "asks.yaml", Overrides(backend=name))
+    assert verdicts["the same certificates"].status is Status.PASS, verdicts
+    if name == "granian":
+        assert verdicts["asks nobody"].skip_reason == "granian is told client_auth when it starts, and not by a reload"
+    else:
+        assert verdicts["asks nobody"].status is Status.PASS, verdicts["asks nobody"].mismatches
+
+
 UNUSABLE_FILES = """\
 name: unusable files
 ca: {subject: CN=Root}
@@ -116,7 +151,12 @@ cases:
 
 @pytest.mark.parametrize(
     ("name", "afterwards", "what"),
-    [("haproxy", "accepted", "goes on as before"), ("apache", "{no-connection: refused}", "ended")],
+    [
+        ("haproxy", "accepted", "goes on as before"),
+        ("apache", "{no-connection: refused}", "ended"),
+        ("node", "accepted", "goes on as before"),
+        ("granian", "{no-connection: refused}", "ended"),
+    ],
 )
 def test_files_that_it_can_not_use(name: str, afterwards: str, what: str, tmp_path: Path) -> None:
     why = registry().backends[name].missing()

@@ -2,7 +2,7 @@
 import https from 'node:https';
 import { content, context, octets, read } from './settings.mjs';
 
-const told = read(process.argv[2]);
+let told = read(process.argv[2]);
 
 function certificate(socket) {
   const shown = socket.getPeerCertificate();
@@ -39,13 +39,9 @@ function answer(request, response) {
   response.end(body);
 }
 
+const asks = (told) => ({ requestCert: told.client_auth !== 'none', rejectUnauthorized: told.client_auth === 'required' });
 const server = https.createServer(
-  {
-    ...context(told),
-    requestCert: told.client_auth !== 'none',
-    rejectUnauthorized: told.client_auth === 'required',
-    ...(told.alpn.length ? { ALPNProtocols: told.alpn } : {}),
-  },
+  { ...context(told), ...asks(told), ...(told.alpn.length ? { ALPNProtocols: told.alpn } : {}) },
   answer,
 );
 const ports = new WeakMap(); // a socket that is gone has forgotten its port
@@ -55,13 +51,11 @@ const nowhere = [
   'DEPTH_ZERO_SELF_SIGNED_CERT', 'SELF_SIGNED_CERT_IN_CHAIN', 'UNABLE_TO_GET_ISSUER_CERT', 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'CERT_UNTRUSTED',
 ];
-if (told.client_auth === 'optional_no_ca') {
-  server.prependListener('secureConnection', (socket) => {
-    if (socket.authorized || nowhere.includes(socket.authorizationError)) return;
-    console.log(`refused port=${socket.remotePort} authorizationError=${socket.authorizationError}`);
-    socket.destroy();
-  });
-}
+server.prependListener('secureConnection', (socket) => {
+  if (told.client_auth !== 'optional_no_ca' || socket.authorized || nowhere.includes(socket.authorizationError)) return;
+  console.log(`refused port=${socket.remotePort} authorizationError=${socket.authorizationError}`);
+  socket.destroy();
+});
 server.on('tlsClientError', (error, socket) => {
   const port = socket.remotePort ?? ports.get(socket._parent ?? socket);
   // A bad signature, which OpenSSL has left in its queue of errors: it ends the handshake where the client's flight comes in parts.
@@ -72,7 +66,10 @@ server.on('tlsClientError', (error, socket) => {
 });
 process.on('SIGHUP', () => {
   try {
-    server.setSecureContext(context(read(process.argv[2])));
+    const next = read(process.argv[2]);
+    server.setSecureContext(context(next));
+    Object.assign(server, asks(next)); // what it asks for each connection
+    told = next;
     console.log('reload done');
   } catch (error) {
     console.log(`reload failed: ${error.message}`);

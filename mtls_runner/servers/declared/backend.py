@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import threading
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -246,8 +247,14 @@ class DeclaredBackend(ServerBackend):
             raise self._failure(server, material, program, known, cache, here)
         if own or self._declared.listens_everywhere or not self._implementation.shipped:
             self._keep_to_loopback(program, own=own)
-        started = Started(self._implementation, self._declared, address, program, log, not own, greeted)
+        told = None if own else partial(self._arguments, cache)
+        started = Started(self._implementation, self._declared, address, program, log, not own, greeted, told)
         return replaceable(started, server, material, written)
+
+    def _arguments(self, cache: str, server: ServerSpec) -> object:
+        """What it is started with beside its files, wherever these lie."""
+        known = {**placeholders(server), **self._installed.names()}
+        return self._installed.command(self._declared.command, known, cache), environment(self._declared, known)
 
     def _keep_to_loopback(self, program: Program, *, own: bool) -> None:
         reached = ", ".join(map(str, beyond_loopback(program.listens_on())))

@@ -13,6 +13,7 @@ from mtls_runner.model.observation import Reason
 from mtls_runner.model.port import Material
 from mtls_runner.servers.declared.failure import start_failure
 from mtls_runner.servers.declared.running import VIEW_SECONDS, RunningDeclared, Started
+from mtls_runner.servers.declared.variables import settings
 from mtls_runner.servers.declared.view import facts
 from mtls_runner.servers.readiness import HEAD_REQUEST, Answer, Greeting, greet
 from mtls_runner.tls.dialects import compiled
@@ -131,7 +132,20 @@ class ReloadableDeclared(ReplaceableDeclared):
         how: Reload,
     ) -> None:
         super().__init__(started, write, server, material)
+        self._arguments = started.arguments
         self._reload = how
+
+    def unchangeable(self, server: ServerSpec) -> str | None:
+        """Where it is told by its arguments, or its environment: they are those of its start."""
+        arguments = self._arguments
+        if arguments is None or arguments(server) == arguments(self._server):
+            return None
+        before = settings(self._server)
+        changed = [name for name, value in settings(server).items() if before[name] != value]
+        return (
+            f"{self._implementation.title} is told {' and '.join(changed) or 'which files it has'} when it starts, and not by "
+            "a reload"
+        )
 
     def reload(self, deadline: Deadline) -> None:
         """Tell it, and wait until it logs that it is done; then until another process than before serves, where its log tells.

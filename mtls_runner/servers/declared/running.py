@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from mtls_runner.deadlines import Deadline
 from mtls_runner.errors import LabError
-from mtls_runner.model.endpoint import Address
+from mtls_runner.model.endpoint import Address, ServerSpec
 from mtls_runner.model.implementation import DeclaredServer, Implementation
 from mtls_runner.model.observation import ClientView, Direction, HttpRequest, Phase, Reason, ServerView
 from mtls_runner.model.port import RunningServer
@@ -67,6 +67,7 @@ class Started(Struct, frozen=True):
         log: its connections' lines.
         own_log: the log is as declared, so that every connection has its line; an author's configuration may log less.
         greeted: what it expects before TLS (nothing, or a PROXY protocol header), and the name that it was asked for.
+        arguments: what it is told when it starts, of a description; ``None``: all stands in its files.
     """
 
     implementation: Implementation
@@ -76,6 +77,7 @@ class Started(Struct, frozen=True):
     log: ConnectionLog
     own_log: bool = True
     greeted: tuple[bytes, str | None] = (b"", None)
+    arguments: Callable[[ServerSpec], object] | None = None
 
 
 class RunningDeclared(RunningServer):
