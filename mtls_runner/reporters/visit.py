@@ -21,7 +21,9 @@ _ENDED = ("came and went", Style.WARNING)
 
 
 def visit(view: ServerView) -> list[Piece]:
-    """A line about one connection, as far as its server can tell."""
+    """A line about one connection, as far as its server can tell; or its log's own, where that says nothing else."""
+    if not view.telling:
+        return [("log: ", Style.DIM), (one_line(view.log[-1].strip()), Style.TEXT)]
     judged = classify(Facts(None, None, None, view))
     word, style = _WORDS.get(judged.outcome, _ENDED) if judged.outcome is not None else _ENDED
     pieces: list[Piece] = [(_who(view, judged.reason), Style.STRONG), ("  ", Style.TEXT), (word, style)]

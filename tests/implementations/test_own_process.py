@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from mtls_runner import Overrides, Status
+from mtls_runner import Lab, Overrides, Status, load
 from mtls_runner.cli import main
 from mtls_runner.model.traits import Runtime
 from mtls_runner.model.verdict import Verdict
+from mtls_runner.reporters.visit import visit
 from mtls_runner.runtimes.ports import reserved_port
 
 from ..verdicts import verdicts_of
@@ -244,6 +245,24 @@ def test_its_lines_can_be_expected(tmp_path: Path, ports: tuple[int, int]) -> No
     assert broken.observation is not None
     assert broken.observation.status == 503
     assert broken.observation.evidence[-1].endswith('"GET /gone HTTP/1.1" 503 me')
+
+
+@pytest.mark.parametrize("name", ["apache", "haproxy"])
+def test_whoever_comes_is_shown_as_its_log_has_it(name: str, tmp_path: Path, ports: tuple[int, int]) -> None:
+    cases = "  - {name: in, client: operator, expect: accepted}\n" + EXPIRED
+    path = _with_cases(_as_a_process(name, tmp_path, ports), cases)
+    if name == "apache":
+        mine = 'ErrorLog /dev/stderr\nLogFormat "%h \\"%r\\" %>s me" mine\nCustomLog /var/log/nowhere/a.log mine'
+        _edited(tmp_path / "edge.conf", ("ErrorLog /dev/stderr", mine))
+    with Lab(load(path, Overrides(runtime=Runtime.PROCESS, tool="python", allow_commands=True))) as lab:
+        shown = lab.server(lab.plan.cases[0].server).settled()
+        assert [lab.run(case).status for case in lab.plan.cases] == [Status.PASS, Status.PASS]
+        told = ["".join(text for text, _ in visit(next(shown)))]
+        while "expired" not in told[-1]:
+            told.append("".join(text for text, _ in visit(next(shown))))
+    assert any(line.startswith("log: ") and '"GET / HTTP/1.1"' in line for line in told)
+    assert told[-1].startswith("somebody  refused: expired, its certificate has expired")
+    assert sum("refused" in line for line in told) == 1
 
 
 def test_more_connections_than_descriptors(tmp_path: Path, ports: tuple[int, int]) -> None:

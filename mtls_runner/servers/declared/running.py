@@ -23,6 +23,7 @@ from mtls_runner.servers.declared.view import OF_REQUESTS, facts, is_over, said,
 from mtls_runner.servers.declared.visits import Visits
 from mtls_runner.servers.readiness import HEAD_REQUEST, greet
 from mtls_runner.tls import verify_reason
+from mtls_runner.tls.dialects import compiled
 from mtls_runner.tls.rules import alert_reasons, heard
 
 __all__ = ["OTHERS_LOG_SECONDS", "VIEW_SECONDS", "Instance", "RunningDeclared", "Started"]
@@ -97,6 +98,7 @@ class RunningDeclared(RunningServer):
         self._first, self._name = started.greeted
         self._log_seconds = VIEW_SECONDS if started.own_log else OTHERS_LOG_SECONDS
         self._one_at_a_time = threading.Lock()
+        self._every_line = False
         self._gone = False  # it has ended, as declared, since it could not use new files
 
     @property
@@ -155,8 +157,8 @@ class RunningDeclared(RunningServer):
         passed_on = client.response is not None and client.response.status in _GATEWAY_ERRORS
         if not lines:
             return after, None
-        if not self._own_log and (passed_on or not self._is_telling(lines)):
-            return after, ServerView(f"{self._implementation.title} log", log=tuple(lines), telling=False)
+        if not self._own_log and (passed_on or not self._tells(lines)):
+            return after, self._untold(lines)
         view = self._view(lines)
         if not self._own_log and _is_about_another(view, client, self._implementation.library):
             return after, None  # it came late, and is about who was there before
@@ -193,9 +195,21 @@ class RunningDeclared(RunningServer):
         return visits
 
     def settled(self) -> Iterator[ServerView]:
-        """A view of each connection, once the log says what came of it."""
+        """A view of each connection, once the log says what came of it; of an author's log, one of each line that says
+        nothing else that is understood, too.
+        """
+        self._every_line = not self._own_log
         visits = self._visits()
-        return (self._view(lines) for lines in visits.each(visits.count))
+        return (self._shown(lines) for lines in visits.each(visits.count))
+
+    def _shown(self, lines: Sequence[str]) -> ServerView:
+        """Of an author's log, how OpenSSL ended it is no visit by itself: why stood before it, or stands nowhere."""
+        ended = self._declared.log.ended
+        ends = len(lines) == 1 and ended is not None and compiled(ended).search(lines[0]) is not None
+        return self._view(lines) if self._tells(lines) and not (self._every_line and ends) else self._untold(lines)
+
+    def _untold(self, lines: Sequence[str]) -> ServerView:
+        return ServerView(f"{self._implementation.title} log", log=tuple(lines), telling=False)
 
     def _visits(self) -> Visits:
         over = self._is_over if self._log.by_port else self._was_answered
@@ -207,6 +221,8 @@ class RunningDeclared(RunningServer):
 
     def _was_answered(self, lines: Sequence[str]) -> bool:
         """Whether these lines tell of a refusal or a request, and not only of a handshake."""
+        if self._every_line and not self._tells(lines[-1:]):
+            return True
         refused = said(self._declared, lines) is not None and self._is_over(lines)
         return refused or "method" in facts(self._declared, lines)
 
@@ -235,6 +251,9 @@ class RunningDeclared(RunningServer):
         return server_view(self._implementation, self._declared, lines)
 
     def _is_telling(self, lines: Sequence[str]) -> bool:
+        return self._every_line or self._tells(lines)
+
+    def _tells(self, lines: Sequence[str]) -> bool:
         about_it = facts(self._declared, lines).keys() - {"process"}
         return bool(about_it) or said(self._declared, lines) is not None
 
