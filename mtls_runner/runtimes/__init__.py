@@ -52,6 +52,12 @@ class Supervisor:
         self._lock = threading.Lock()
         self._shell: subprocess.Popen[bytes] | None = None
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The same, for whoever starts one."""
+        name, _, value = self.mark.partition("=")
+        return {name: value}
+
     def watch(self, group: int) -> None:
         """Have this process group end with the lab."""
         self._tell(f"watch {group}")

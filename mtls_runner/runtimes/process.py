@@ -56,8 +56,7 @@ def ended(exit_code: int) -> str:
 
 def _environment(directory: Path, more: Mapping[str, str]) -> dict[str, str]:
     """The lab's own, with messages in English and temporary files below the program's directory."""
-    mark, _, value = supervisor().mark.partition("=")
-    return {**os.environ, "LC_ALL": "C", "TMPDIR": str(directory), **more, mark: value}
+    return {**os.environ, "LC_ALL": "C", "TMPDIR": str(directory), **more, **supervisor().environment}
 
 
 def _popen(

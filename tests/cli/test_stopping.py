@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -163,6 +164,39 @@ def test_a_client_ends_with_a_run_that_is_killed(cli: Cli, write: Write, stuck: 
                 connection.settimeout(30)  # long before its own time is over
                 assert connection.recv(1) == b""
     assert process.returncode == -signal.SIGKILL
+
+
+#: The lab gets no further than to start its second curl (the first one tells its version).
+_HELD = """
+import sys, threading
+from mtls_runner.cli import main
+from mtls_runner.runtimes import Supervisor
+told = []
+def watch(lab, group, watch=Supervisor.watch):
+    told.append(group)
+    if len(told) > 1:
+        threading.Event().wait(60)
+    watch(lab, group)
+Supervisor.watch = watch
+sys.exit(main())
+"""
+
+
+def test_a_client_ends_with_a_run_that_is_killed_before_it_has_told_of_it(cli: Cli, write: Write) -> None:
+    """A busy machine may let the client run first, and long."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        described = f"{{certificate: client, tool: curl, connect: '{address}', timeout: 90}}"
+        write("many.yaml", SMALL.replace("client: client", f"client: {described}"))
+        command = [sys.executable, "-c", _HELD, "many.yaml", "-k", "'with the'"]
+        with subprocess.Popen(command, cwd=cli.directory, env=cli.environment(), stdout=subprocess.DEVNULL) as process:
+            silent.settimeout(60)
+            connection, _ = silent.accept()
+            with connection:
+                assert connection.recv(1 << 16)
+                process.kill()
+                connection.settimeout(30)
+                assert connection.recv(1) == b""
 
 
 def _by_shell(cli: Cli, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:

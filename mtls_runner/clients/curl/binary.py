@@ -174,7 +174,7 @@ def _run(
         try:
             process = subprocess.Popen(
                 arguments,
-                env=environment,
+                env={**environment, **supervisor().environment},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -186,7 +186,7 @@ def _run(
         for pipe in inherited:
             pipe.close()
         # Not behind a shell that waits until the supervisor knows of it, as programs are that may run for ever: that is a tenth
-        # of what a curl takes, and of a lab that is killed in just these microseconds --max-time is the end.
+        # of what a curl takes. Where a lab is killed before it has told, its environment tells it apart, or --max-time ends it.
         with supervisor().watching(process.pid), process, ended_by(process.kill):
             try:
                 if process.stdout is not None and process.stderr is not None:
