@@ -189,7 +189,7 @@ HINTS: Mapping[Reason, str] = {
     _R.WRONG_PASSPHRASE: "Compare the passphrase with the one that the key was encrypted with.",
     _R.PASSPHRASE_NEEDED: "Give the passphrase (curl --pass, nginx ssl_password_file), or decrypt the key.",
     _R.KEY_MISMATCH: "Compare openssl x509 -pubkey with openssl pkey -pubout.",
-    _R.MISSING_FILE: "Look at the path and its permissions.",
+    _R.MISSING_FILE: "Look at the path and its permissions; where no key is named, the certificate's file has to hold it.",
     _R.UNNOTICED: "Start it anew, or have it watch its files (Envoy: SDS with watched_directory).",
     _R.REFUSED: "Is the server running, and on that port?",
     _R.RESET: (
