@@ -46,14 +46,15 @@ def reference(name: str | None) -> ExitCode:
 
 
 def schema(name: str) -> ExitCode:
-    """Print the JSON Schema of ``scenario``, ``lab`` or ``report``, as it is committed."""
+    """Print a JSON Schema as it is committed; of what names servers and clients, with those that the tree here declares, too."""
     if name == "report":
         from mtls_runner.reporters.json_schema import report_schema_text
 
         text = report_schema_text()
     else:
         from mtls_runner.language.json_schema import schema_text
+        from mtls_runner.language.tree import known_to
 
-        text = schema_text(name)
+        text = schema_text(name, known_to(Path.cwd() / "scenario.yaml", consent=False))
     click.echo(text, nl=False)
     return ExitCode.OK

@@ -20,6 +20,7 @@ from mtls_runner.language.scenario import LabFile, Scenario
 from mtls_runner.language.shared_words import described
 from mtls_runner.language.values import Json
 from mtls_runner.model.observation import Outcome
+from mtls_runner.registry import Registry, registry
 from mtls_runner.tls import REASONS
 
 __all__ = ["SCHEMAS", "main", "schema", "schema_text"]
@@ -73,9 +74,22 @@ def schema(name: str) -> Json:
     }
 
 
-def schema_text(name: str) -> str:
-    """The schema as it is committed."""
-    return json.dumps(schema(name), indent=1, ensure_ascii=False) + "\n"
+def schema_text(name: str, known: Registry | None = None) -> str:
+    """The schema as it is committed; with the names of ``known`` in the place of those that come with the lab."""
+    made = schema(name)
+    if known is not None:
+        ours = registry()
+        made = _renamed(made, [(list(ours.backends), list(known.backends)), (list(ours.clients), list(known.clients))])
+    return json.dumps(made, indent=1, ensure_ascii=False) + "\n"
+
+
+def _renamed(node: Json, names: Sequence[tuple[list[str], list[str]]]) -> Json:
+    """Each list of words that is one of these is the other."""
+    if isinstance(node, dict):
+        return {key: _renamed(value, names) for key, value in node.items()}
+    if not isinstance(node, list):
+        return node
+    return next((after for before, after in names if node == before), None) or [_renamed(item, names) for item in node]
 
 
 def _outcome_keys() -> Iterator[tuple[str, Json]]:

@@ -1,5 +1,6 @@
 """What a person may write in an ``implementation.yaml``: mistakes have a place, names are found, commands need consent."""
 
+import json
 import os
 import re
 import sys
@@ -627,6 +628,27 @@ def test_commands_that_can_not_be_run_say_why(
     path = _service(tmp_path, IN_PLACE.replace("[./service, '{{address}}'", wrong))
     assert main(["run", str(path), "--allow-commands"]) == 3
     assert message in "".join(capsys.readouterr())
+
+
+def test_a_schema_that_is_printed_here_knows_what_is_declared_here(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".git").mkdir()
+    for name, side in (("mine", "server"), ("tidy", "client")):
+        folder = tmp_path / "implementations" / name
+        folder.mkdir(parents=True)
+        (folder / "implementation.yaml").write_text(f"name: {name}\n{side}: {{command: [x], dialect: go}}\n")
+    schemas = []
+    for place in (tmp_path, Path(__file__).parent):
+        monkeypatch.chdir(place)
+        assert main(["schema", "scenario"]) == 0
+        schemas.append(json.loads(capsys.readouterr().out))
+    there, elsewhere = (
+        (known["ServerDescription"]["properties"]["backend"], known["ClientDescription"]["properties"]["tool"])
+        for known in (one["definitions"] for one in schemas)
+    )
+    assert [("mine" in str(end), "tidy" in str(end)) for end in there] == [(True, False), (False, True)]
+    assert [("mine" in str(end), "tidy" in str(end)) for end in elsewhere] == [(False, False)] * 2
 
 
 def test_list_show_and_new(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -208,6 +208,35 @@ def test_a_failure_of_a_test_of_ones_own_client_is_shown_in_the_test(
     result.stdout.no_fnmatch_line("*docker*.py*")
 
 
+def test_a_client_that_speaks_another_version_than_its_case_fails(pytester: pytest.Pytester) -> None:
+    write(pytester, "small.yaml", SMALL)
+    pytester.makepyfile(
+        """
+        import http.client
+        import ssl
+        import pytest
+
+        @pytest.mark.mtls_scenario("small.yaml")
+        @pytest.mark.parametrize("obeys", [True, False])
+        def test_it(mtls_case, obeys):
+            context = mtls_case.context()
+            if not obeys:
+                context.maximum_version = ssl.TLSVersion.TLSv1_3
+            connection = http.client.HTTPSConnection("localhost", mtls_case.lab.port, context=context, timeout=10)
+            try:
+                connection.request("GET", "/")
+                connection.getresponse()
+            except OSError:
+                pass
+            connection.close()
+            mtls_case.check()
+        """
+    )
+    result = run_pytest(pytester, "-v")
+    result.stdout.fnmatch_lines(["E *the client has to speak TLSv1.2 here, and speaks TLSv1.3: it was not told*"])
+    result.assert_outcomes(passed=6, failed=2)
+
+
 @pytest.mark.skipif(shutil.which("haproxy") is None, reason="no haproxy on this machine")
 def test_a_declared_server_says_whom_it_refused_and_why(pytester: pytest.Pytester) -> None:
     """Named by the option or in the scenario; a test that expects another reason or nobody's refusal fails."""
