@@ -23,7 +23,6 @@ from mtls_runner.servers.declared.view import OF_REQUESTS, facts, is_over, said,
 from mtls_runner.servers.declared.visits import Visits
 from mtls_runner.servers.readiness import HEAD_REQUEST, greet
 from mtls_runner.tls import verify_reason
-from mtls_runner.tls.dialects import compiled
 from mtls_runner.tls.rules import alert_reasons, heard
 
 __all__ = ["OTHERS_LOG_SECONDS", "VIEW_SECONDS", "Instance", "RunningDeclared", "Started"]
@@ -203,10 +202,12 @@ class RunningDeclared(RunningServer):
         return (self._shown(lines) for lines in visits.each(visits.count))
 
     def _shown(self, lines: Sequence[str]) -> ServerView:
-        """Of an author's log, how OpenSSL ended it is no visit by itself: why stood before it, or stands nowhere."""
-        ended = self._declared.log.ended
-        ends = len(lines) == 1 and ended is not None and compiled(ended).search(lines[0]) is not None
-        return self._view(lines) if self._tells(lines) and not (self._every_line and ends) else self._untold(lines)
+        """Of an author's log, that verification failed is no visit by itself: why stood before it, or stands nowhere."""
+        if self._every_line and not self._tells(lines):
+            return self._untold(lines)
+        view = self._view(lines)
+        unnamed = view.error_symbol == "CERTIFICATE_VERIFY_FAILED" and not view.verify_code
+        return self._untold(lines[:1]) if self._every_line and unnamed else view
 
     def _untold(self, lines: Sequence[str]) -> ServerView:
         return ServerView(f"{self._implementation.title} log", log=tuple(lines), telling=False)
