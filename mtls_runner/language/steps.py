@@ -160,6 +160,10 @@ class CaseSteps:
             expected = f"true, or one of: {names}" if names else "true, or a name that a step before it has"
             self._error((number, key), "no connection before this one has that name", expected)
             return None
+        if [self._models[at].name for at in before].count(str(wanted)) > 1:
+            self._error(
+                (number, key), "several connections before this one have that name", "a name of its own for each"
+            )
         return named[str(wanted)]
 
     def _wanted(self, number: int, model: Model) -> ConditionalExpectation:

@@ -457,3 +457,10 @@ def test_what_names_something_in_a_broken_part_is_right(shown: Shown) -> None:
 )
 def test_slips_that_the_parser_finds_a_line_later(shown: Shown, text: str, place: str, told: str) -> None:
     assert shown(text).startswith(f"scenario.yaml:{place}: error: {told}\n")
+
+
+def test_a_connection_that_goes_by_the_name_of_two(shown: Shown, load_text: Load) -> None:
+    steps = "steps: [{name: x, expect: accepted}, {name: NAME, expect: accepted}, {resume: x, expect: accepted}]"
+    text = MINIMAL.replace("expect: accepted", steps)
+    assert "several connections before this one have that name" in shown(text.replace("NAME", "x"))
+    assert load_text(text.replace("NAME", "y")).cases
