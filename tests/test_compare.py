@@ -51,6 +51,18 @@ def test_absence_is_expected_where_somebody_could_look(path: str) -> None:
     assert differ(UNSEEN, path, Match.EQUALS, None)
 
 
+def test_what_nobody_observed_is_told_as_that() -> None:
+    checks = (
+        Check("client_chain", (Matcher(Match.EQUALS, ("client",)),), NOWHERE),
+        Check("client_subject", (Matcher(Match.EQUALS, "CN=client"),), NOWHERE),
+    )
+    told = [mismatch.told for mismatch in compare(Expectation(checks), ANSWERED, Versions()).mismatches]
+    assert told == [
+        "client_chain: expected [client], observed [client-2, my-ca]",
+        "client_subject: expected CN=client, not observed",
+    ]
+
+
 def test_absence_of_what_came_does_not_match() -> None:
     assert differ(ANSWERED, "headers.x-lab", Match.EQUALS, None)
 

@@ -67,8 +67,9 @@ class Mismatch(Struct, frozen=True):
 
     @property
     def told(self) -> str:
-        """``status: expected 200, observed 403``."""
-        return f"{self.path}: expected {self.expected}, observed {self.observed}"
+        """``status: expected 200, observed 403``; ``client_subject: expected CN=client, not observed``."""
+        observed = self.observed if self.observed == "not observed" else f"observed {self.observed}"
+        return f"{self.path}: expected {self.expected}, {observed}"
 
 
 class Undetermined(Struct, frozen=True):
