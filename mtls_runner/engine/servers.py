@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -26,6 +26,13 @@ __all__ = ["PlanServers"]
 
 _START_SECONDS = 60.0
 """How long a server may take to be ready."""
+
+
+def _is_asked_for(name: str) -> bool:
+    """Whether CPython sends it: not with an empty label."""
+    with suppress(UnicodeError):
+        return bool(name.encode("idna"))
+    return False
 
 
 class _Server:
@@ -163,7 +170,8 @@ class PlanServers:
     def _asked(self, id_: str) -> tuple[str, ...]:
         """The names by which the plan's clients ask for a server."""
         clients = (step.client for case in self._plan.cases if case.server.id == id_ for step in case.steps)
-        return tuple(dict.fromkeys(client.server_name for client in clients if client and client.server_name))
+        names = dict.fromkeys(client.server_name for client in clients if client and client.server_name)
+        return tuple(filter(_is_asked_for, names))
 
     def behind(self, running: RunningServer) -> Sequence[tuple[ServerSpec, RunningServer]]:
         """The servers of the plan that one connects to, as far as they tell of everyone."""

@@ -386,6 +386,15 @@ def test_a_name_that_it_has_to_be_asked_for(tmp_path: Path, ports: tuple[int, in
     assert (known.status, unknown.status) == (Status.PASS, Status.PASS), (known.error, unknown.error)
 
 
+def test_names_that_python_does_not_ask_for_stop_no_start(tmp_path: Path, ports: tuple[int, int]) -> None:
+    """The certificate is another leaf's than the scenario says, so that each name is tried."""
+    odd = "  - {name: odd, client: {certificate: operator, server_name: a..b, insecure: true}, expect: accepted}\n"
+    path = _with_cases(_as_a_process("haproxy", tmp_path, ports), odd)
+    _edited(path, ("certificate: site", "certificate: employee"))
+    (found,) = _verdicts(path)
+    assert "another one is shown there, CN=site" in found.error
+
+
 def test_a_client_that_can_t_be_asked_after_the_handshake(tmp_path: Path, ports: tuple[int, int]) -> None:
     """Apache asks for a certificate when it knows the path: by TLS 1.3 that takes a client that has offered to be asked then."""
     path = _with_cases(
