@@ -15,7 +15,7 @@ import trustme
 
 from mtls_runner import Overrides, Status, Verdict, load, run
 from mtls_runner.errors import EngineError
-from mtls_runner.model.verdict import CaseFinished
+from mtls_runner.model.verdict import CaseFinished, RunFinished
 from mtls_runner.servers.container.connection import EngineConnection
 from mtls_runner.servers.container.engine import Engine
 
@@ -31,6 +31,13 @@ cases:
 """
 
 
+_SAID = b'{"message":"tried to kill container, but did not receive an exit event"}\n'
+_BUSY = (
+    b"HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    b"Content-Length: %d\r\n\r\n%b" % (len(_SAID), _SAID)
+)
+
+
 class Between:
     """A port in front of the engine's socket; it can be shut, with everything that goes through it, and opened again."""
 
@@ -38,6 +45,8 @@ class Between:
         self._engine = engine
         self._tls = tls
         self._open: list[socket.socket] = []
+        self.refuses = 0
+        """Removals that it refuses from now on, as the engine does that has killed a container and not heard of its end."""
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self._begin()
@@ -65,6 +74,12 @@ class Between:
                         near = self._tls.wrap_socket(near, server_side=True)
                     except OSError:
                         continue
+                if self.refuses and near.recv(6, socket.MSG_PEEK) == b"DELETE":
+                    self.refuses -= 1
+                    near.recv(1 << 16)
+                    near.sendall(_BUSY)
+                    near.close()
+                    continue
                 far = socket.socket(socket.AF_UNIX)
                 far.connect(self._engine)
                 self._open += [near, far]
@@ -142,3 +157,30 @@ def test_it_is_the_engine_that_is_gone(between: Between, tmp_path: Path) -> None
     assert away.status is Status.ERROR
     assert "the connection to the container engine was lost" in away.error
     assert "nginx ended" not in away.error
+
+
+@pytest.mark.usefixtures("nginx_engine")
+def test_one_that_is_busy_is_asked_again_to_remove_a_container(
+    between: Between, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it refuses for good is told."""
+    (tmp_path / "nginx.yaml").write_text(LAB.partition("  - {name: while")[0])
+    plan = load(tmp_path / "nginx.yaml", Overrides(image=IMAGE))
+
+    def ran() -> tuple[list[Status], str]:
+        events = list(run([plan]))
+        last = events[-1]
+        assert isinstance(last, RunFinished)
+        return [one.verdict.status for one in events if isinstance(one, CaseFinished)], last.error
+
+    between.refuses = 3
+    assert ran() == ([Status.PASS], "")
+    assert between.refuses == 0
+    monkeypatch.setattr("mtls_runner.servers.container.engine.REMOVAL_SECONDS", 0.0)
+    between.refuses = 3
+    statuses, error = ran()
+    assert statuses == [Status.PASS]
+    assert error.endswith(
+        "refused while removing a container: tried to kill container, but did not receive an exit event"
+    )
+    between.refuses = 0  # at its end this process removes it

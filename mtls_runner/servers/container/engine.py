@@ -20,7 +20,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mtls_runner.deadlines import Deadline
+from mtls_runner.deadlines import Deadline, pause
 from mtls_runner.errors import DeadlineExceeded, EngineError
 from mtls_runner.runtimes.log_stream import LogStream
 from mtls_runner.servers.container.answer import NoAnswer
@@ -39,6 +39,8 @@ __all__ = ["OWNER_LABEL", "RUN_LABEL", "Engine", "host_address", "sweep"]
 
 RUN_LABEL = "mtls-run.run"
 OWNER_LABEL = "mtls-run.owner"
+
+_AGAIN_SECONDS = 0.2
 
 _NETWORK = "bridge"
 """The engine's own, on which containers are that name none."""
@@ -189,7 +191,8 @@ class Engine:
         with self._sweeping:
             swept, self._swept = self._swept, True
         if not swept:
-            _sweep(api)
+            with contextlib.suppress(Refused):  # what others have left breaks no run
+                _sweep(api, Deadline.after(0))
 
     def _remove(self, name: str) -> None:
         try:
@@ -203,7 +206,8 @@ class Engine:
         if name not in self._alive:
             return
         with translated("removing a container"):
-            _remove(self._connection.api(Deadline.after(REMOVAL_SECONDS)), name)
+            deadline = Deadline.after(REMOVAL_SECONDS)
+            _remove(self._connection.api(deadline), name, deadline)
         self._alive.discard(name)
 
     def _remove_all(self) -> None:
@@ -222,29 +226,36 @@ def sweep() -> int:
     """
     connection = EngineConnection.find()
     with translated("removing what earlier runs left"):
-        return _sweep(connection.api())
+        return _sweep(connection.api(), Deadline.after(REMOVAL_SECONDS))
 
 
-def _sweep(api: EngineApi) -> int:
+def _sweep(api: EngineApi, deadline: Deadline) -> int:
     removed = 0
     labels = json.dumps({"label": [RUN_LABEL, OWNER_LABEL]})
     for entry in api.call("GET", "/containers/json", all=1, filters=labels):
         owner = Owner.parse(entry["Labels"][OWNER_LABEL])
-        if owner is not None and owner.is_gone() and _remove(api, entry["Id"]):
+        if owner is not None and owner.is_gone() and _remove(api, entry["Id"], deadline):
             removed += 1
     return removed
 
 
-def _remove(api: EngineApi, name: str) -> bool:
-    """Kill and remove with anonymous volumes; whether there was anything left to remove."""
-    try:
-        api.call("DELETE", f"/containers/{name}", v=1, force=1)
-    except Refused as refused:
-        # 409: somebody else (an engine that restarts, a second sweep) is removing it already.
-        if not is_missing(refused) and refused.status != HTTPStatus.CONFLICT:
-            raise
-        return False
-    return True
+def _remove(api: EngineApi, name: str, deadline: Deadline) -> bool:
+    """Kill and remove with anonymous volumes; whether there was anything left to remove.
+
+    A busy engine may kill it, not hear of its end in time, and refuse; until the deadline it is asked again.
+    """
+    while True:
+        try:
+            api.call("DELETE", f"/containers/{name}", v=1, force=1)
+        except Refused as refused:
+            if refused.status == HTTPStatus.INTERNAL_SERVER_ERROR and not deadline.passed:
+                pause(_AGAIN_SECONDS)
+                continue
+            # 409: somebody else (an engine that restarts, a second sweep) is removing it already.
+            if not is_missing(refused) and refused.status != HTTPStatus.CONFLICT:
+                raise
+            return False
+        return True
 
 
 def _cut_off(api: EngineApi, name: str) -> str:
