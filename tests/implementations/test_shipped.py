@@ -133,6 +133,35 @@ def test_whom_it_asks_counts_after_a_reload_unless_its_arguments_say_it(name: st
         assert verdicts["asks nobody"].status is Status.PASS, verdicts["asks nobody"].mismatches
 
 
+ANSWERS = """\
+name: answers
+ca: {}
+leaves: {server: {}, client: {usage: client}}
+server: {response: {body: before}}
+cases:
+  - name: another answer
+    client: client
+    steps:
+      - expect: {outcome: accepted, body: before}
+      - replace: {response: {body: after}}
+      - expect: {outcome: accepted, body: before}
+      - reload
+      - expect: {outcome: accepted, body: after}
+"""
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("name", ["nghttpx", "node", "stunnel"])
+def test_what_is_answered_changes_with_a_reload(name: str, tmp_path: Path) -> None:
+    """Also where the lab's own application answers, which stands behind it."""
+    why = registry().backends[name].missing()
+    if why is not None and not os.environ.get("CI"):
+        pytest.skip(why)
+    (tmp_path / "answers.yaml").write_text(ANSWERS)
+    (verdict,) = verdicts_of(tmp_path / "answers.yaml", Overrides(backend=name))
+    assert verdict.status is Status.PASS, (verdict.error, verdict.mismatches)
+
+
 UNUSABLE_FILES = """\
 name: unusable files
 ca: {subject: CN=Root}

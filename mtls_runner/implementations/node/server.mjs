@@ -2,7 +2,14 @@
 import https from 'node:https';
 import { content, context, octets, read } from './settings.mjs';
 
-let told = read(process.argv[2]);
+// The lab's file, and the bodies that it names, which it may replace before it says so.
+function all() {
+  const found = read(process.argv[2]);
+  for (const one of found.responses) one.content = content(one.body_file) ?? Buffer.alloc(0);
+  return found;
+}
+
+let told = all();
 
 function certificate(socket) {
   const shown = socket.getPeerCertificate();
@@ -31,7 +38,7 @@ function answer(request, response) {
   );
   const path = decoded(request.url.split('?')[0]);
   const chosen = told.responses.find((one) => !one.path || one.path === path);
-  const body = content(chosen.body_file) ?? Buffer.alloc(0);
+  const body = chosen.content;
   for (const [name, value] of chosen.headers) response.appendHeader(name, octets(value));
   response.setHeader('Content-Type', octets(chosen.content_type ?? 'text/plain; charset=utf-8'));
   response.setHeader('Content-Length', body.length);
@@ -66,7 +73,7 @@ server.on('tlsClientError', (error, socket) => {
 });
 process.on('SIGHUP', () => {
   try {
-    const next = read(process.argv[2]);
+    const next = all();
     server.setSecureContext(context(next));
     Object.assign(server, asks(next)); // what it asks for each connection
     told = next;

@@ -40,6 +40,7 @@ from mtls_runner.servers.declared.variables import environment, placeholders, se
 
 if TYPE_CHECKING:
     from mtls_runner.servers.container.engine import Engine
+    from mtls_runner.servers.stubs.upstream import LoopbackStub
 
 __all__ = ["DeclaredBackend"]
 
@@ -200,6 +201,7 @@ class DeclaredBackend(ServerBackend):
         # An author's log may not have the client's port: lines belong by their order.
         log = ConnectionLog(self._declared.log, by_port=not own)
         application = self._application(server, log, stack) if not own else None
+        behind = application.address if application is not None else None
 
         generations = itertools.count(1)
 
@@ -209,7 +211,7 @@ class DeclaredBackend(ServerBackend):
             place = ProgramDirectory(here, str(here))
             generation = next(generations) if told else 0
             known = {
-                **variables(described, material, place, address, cache, application, generation),
+                **variables(described, material, place, address, cache, behind, generation),
                 **self._installed.names(),
             }
             write_rendered(self._declared, place, known, told=told)
@@ -248,7 +250,8 @@ class DeclaredBackend(ServerBackend):
         if own or self._declared.listens_everywhere or not self._implementation.shipped:
             self._keep_to_loopback(program, own=own)
         told = None if own else partial(self._arguments, cache)
-        started = Started(self._implementation, self._declared, address, program, log, not own, greeted, told)
+        answer = application.answer_as if application is not None else None
+        started = Started(self._implementation, self._declared, address, program, log, not own, greeted, told, answer)
         return replaceable(started, server, material, written)
 
     def _arguments(self, cache: str, server: ServerSpec) -> object:
@@ -302,12 +305,12 @@ class DeclaredBackend(ServerBackend):
         stack.callback(answers.close)
         return answers
 
-    def _application(self, server: ServerSpec, log: ConnectionLog, stack: contextlib.ExitStack) -> Address | None:
+    def _application(self, server: ServerSpec, log: ConnectionLog, stack: contextlib.ExitStack) -> LoopbackStub | None:
         if self._declared.answers != "application":
             return None
         from mtls_runner.servers.stubs.upstream import LoopbackStub
 
-        return stack.enter_context(LoopbackStub(server, log.asked)).address
+        return stack.enter_context(LoopbackStub(server, log.asked))
 
     def _failure(
         self,

@@ -132,7 +132,7 @@ class ReloadableDeclared(ReplaceableDeclared):
         how: Reload,
     ) -> None:
         super().__init__(started, write, server, material)
-        self._arguments = started.arguments
+        self._arguments, self._answer_as = started.arguments, started.answer_as
         self._reload = how
 
     def unchangeable(self, server: ServerSpec) -> str | None:
@@ -176,6 +176,8 @@ class ReloadableDeclared(ReplaceableDeclared):
         while not self._renewed(before, deadline):
             deadline.check(f"waiting for {self._implementation.title} to serve what it has read")
             self._instance.log.wait_ended(deadline.within(_PAUSE_SECONDS))
+        if self._answer_as is not None:
+            self._answer_as(self._server)
 
     def _tell(self, count: int, deadline: Deadline) -> None:
         """Tell it by the file that it watches, or by a signal; if it can miss that, repeat it until it logs that it begins."""

@@ -68,6 +68,7 @@ class Started(Struct, frozen=True):
         own_log: the log is as declared, so that every connection has its line; an author's configuration may log less.
         greeted: what it expects before TLS (nothing, or a PROXY protocol header), and the name that it was asked for.
         arguments: what it is told when it starts, of a description; ``None``: all stands in its files.
+        answer_as: tells the lab's application behind it of another description; ``None``: there is none.
     """
 
     implementation: Implementation
@@ -78,6 +79,7 @@ class Started(Struct, frozen=True):
     own_log: bool = True
     greeted: tuple[bytes, str | None] = (b"", None)
     arguments: Callable[[ServerSpec], object] | None = None
+    answer_as: Callable[[ServerSpec], None] | None = None
 
 
 class RunningDeclared(RunningServer):

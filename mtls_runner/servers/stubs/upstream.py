@@ -35,6 +35,10 @@ class ApplicationStub(HttpServer):
         self._last: HttpRequest | None = None
         super().__init__(listener, "application", heard)
 
+    def answer_as(self, server: ServerSpec) -> None:
+        """From now on with what this description has the server in front of it answer."""
+        self._replies = Reply.by_path(server.responses)
+
     def take(self) -> HttpRequest | None:
         """The request that came last since somebody asked; ``None``: none came."""
         with self._lock:
