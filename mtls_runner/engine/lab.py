@@ -156,7 +156,9 @@ class Lab(AbstractContextManager["Lab"]):
     def _keys(self) -> KeyPool:
         with self._lock:
             if self.pool is None:
-                from mtls_runner.pki.keys import KeyPool  # cryptography: a container starts meanwhile
+                # The package first, as whoever makes material has it: threads that load it from two ends block each other.
+                import mtls_runner.pki  # noqa: F401
+                from mtls_runner.pki.keys import KeyPool
 
                 self.pool = KeyPool.of_user()
             return self.pool

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import selectors
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,3 +56,43 @@ def test_so_many_at_once(cli: Cli, write: Write, arguments: tuple[str, ...], lab
             process.communicate(timeout=60)
     assert found == min(number, os.cpu_count() or 1)
     assert process.returncode == 1  # nobody has answered
+
+
+#: One case has begun to load what makes keys, which takes its time, when the next one needs keys, too.
+_LOADED = """
+import sys, threading, time
+from pathlib import Path
+from mtls_runner import Lab, load
+begun = threading.Event()
+class Late:
+    def find_spec(self, name, *_):
+        if name == "mtls_runner.pki" and not begun.is_set():
+            begun.set()
+            time.sleep(2)
+sys.meta_path.insert(0, Late())
+plan = load(Path("brief.yaml"))
+with Lab(plan) as lab:
+    verdicts = []
+    first = threading.Thread(target=lambda: verdicts.append(lab.run(plan.cases[0])))
+    first.start()
+    begun.wait(60)
+    verdicts.append(lab.run(plan.cases[1]))
+    first.join()
+sys.exit("\\n".join(str(one.error or one.mismatches) for one in verdicts if one.status != "pass") or 0)
+"""
+_BRIEF = """\
+ca: {}
+leaves: {server: {}, client: {usage: client}, brief: {usage: client, not_after: +1m}}
+server: {certificate: server, trust: [ca]}
+cases:
+  - {name: one, client: client, expect: accepted}
+  - {name: another, client: brief, expect: accepted}
+"""
+
+
+def test_two_cases_may_load_what_makes_keys(tmp_path: Path) -> None:
+    """One for its server, the other for certificates that are dated when it runs."""
+    (tmp_path / "brief.yaml").write_text(_BRIEF)
+    command = [sys.executable, "-c", _LOADED]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
