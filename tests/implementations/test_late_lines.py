@@ -57,11 +57,13 @@ def test_a_line_that_contradicts_the_servers_own_alert_is_about_another(alert: s
     assert (view is not None) is about_it
 
 
-#: The real program, whose lines come one by one, as on a machine that is busy; each is read before the next is there.
+#: The real program, whose lines come one by one, as on a machine that is busy; each is read before the next is there. (What
+#: waits is the shell itself, at a pipe into which nobody writes: to start ``sleep`` takes long on a busy machine.)
 SLOWLY = """#!/bin/bash
 case $1 in version) exec {program} "$@" ;; esac
-exec > >(while IFS= read -r line; do printf '%s\\n' "$line"; sleep 0.01; done) 2>&1
-exec {program} "$@"
+exec 9<> <(:)
+exec > >(while IFS= read -r line; do printf '%s\\n' "$line"; read -rt 0.01 -u 9; done) 2>&1
+exec {program} "$@" 9>&-
 """
 #: After one of whose refusals OpenSSL has two errors, those who must not be taken for it, in turns.
 IN_TURNS = """\
