@@ -144,9 +144,9 @@ class PlanServers:
         go_on()
         self._tell_start(spec)
         behind = [(name, one, self.running(one)) for name, one in spec.behind]
-        given = replace(spec, reached=tuple((name, running.address) for name, _, running in behind)) if behind else spec
-        if given.option("config"):
-            given = replace(given, asked=self._asked(spec.id))
+        given = self._given(spec)
+        if behind:
+            given = replace(given, reached=tuple((name, running.address) for name, _, running in behind))
         backend = self.backend(spec.backend)
         with backend.beginning(given, self._directory(), Deadline.after(_START_SECONDS)):
             context = backend.serve(given, self._material(), Deadline.after(_START_SECONDS))
@@ -167,11 +167,13 @@ class PlanServers:
                 )
         return running
 
-    def _asked(self, id_: str) -> tuple[str, ...]:
-        """The names by which the plan's clients ask for a server."""
-        clients = (step.client for case in self._plan.cases if case.server.id == id_ for step in case.steps)
+    def _given(self, spec: ServerSpec) -> ServerSpec:
+        """What a backend is told of a server: of one with an own configuration, the names by which clients ask for it, too."""
+        if not spec.option("config"):
+            return spec
+        clients = (step.client for case in self._plan.cases if case.server.id == spec.id for step in case.steps)
         names = dict.fromkeys(client.server_name for client in clients if client and client.server_name)
-        return tuple(filter(_is_asked_for, names))
+        return replace(spec, asked=tuple(filter(_is_asked_for, names)))
 
     def behind(self, running: RunningServer) -> Sequence[tuple[ServerSpec, RunningServer]]:
         """The servers of the plan that one connects to, as far as they tell of everyone."""
@@ -196,7 +198,7 @@ class PlanServers:
             # A server with an expectation of its own may be one that can't start: it is not to take others with it.
             judged = {case.server for case in cases if case.client is None}
             wanted = (case.server for case in cases if case.client is not None and self._runs(case))
-            chosen.expect(tuple(dict.fromkeys(server for server in wanted if server not in judged)))
+            chosen.expect(tuple(self._given(server) for server in dict.fromkeys(wanted) if server not in judged))
             self._announced.add(traits)
 
     def cannot(self, server: ServerSpec, client: ClientSpec | None) -> str | None:

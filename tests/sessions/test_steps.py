@@ -174,7 +174,8 @@ def test_who_does_not_notice_its_new_files_is_found_out(run: Run, backend: str, 
 
 
 def test_nobody_expects_it_to_read_them(run: Run) -> None:
-    ran = run(UNNOTICED.replace("{starts: false, reason: unnoticed}", "true"), "--backend", "s_server")
+    noticed = UNNOTICED.replace("{starts: false, reason: unnoticed}", "true").replace("WHOSE", "CN=server")
+    ran = run(noticed, "--backend", "s_server")
     assert ran.case["skip_reason"] == "s_server servers can't be told to read their files again"
 
 
