@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -53,13 +54,28 @@ cases:
 """
 
 
-def test_nss_takes_a_crowd_of_authorities(tmp_path: Path) -> None:
-    """It keeps them in a database, in which each waits for the disk unless it is of the right format."""
+@pytest.mark.parametrize("refusals", [0, 1, 9])
+def test_nss_takes_a_crowd_of_authorities(refusals: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It keeps them in a database, in which each waits for the disk unless it is of the right format; one of that does not take
+    them in each order, and here not in the first ones.
+    """
     if (why := absent("nss-server")) is not None:
         pytest.skip(why)
+    orders = tmp_path / "orders"
+    refusing = tmp_path / "bin" / "certutil"
+    refusing.parent.mkdir()
+    count = f'"$(grep -c "parts/300$" {orders})"'
+    refusing.write_text(
+        f'#!/bin/sh\ncase "$1" in -B) cat "$5" >>{orders}; [ {count} -gt {refusals} ] || exit 255;; esac\n'
+        f'exec {shutil.which("certutil")} "$@"\n'
+    )
+    refusing.chmod(0o755)
+    monkeypatch.setenv("PATH", str(refusing.parent), prepend=os.pathsep)
     (tmp_path / "crowd.yaml").write_text(CROWD)
     verdicts = verdicts_of(load(tmp_path / "crowd.yaml"))
-    assert [verdict.status for verdict in verdicts] == [Status.PASS, Status.PASS], verdicts
+    assert {verdict.status for verdict in verdicts} == ({Status.PASS} if refusals < 5 else {Status.ERROR}), verdicts
+    tried = [line for line in orders.read_text().splitlines() if line.endswith("parts/300")]
+    assert min(refusals + 1, 5) <= len(tried) <= 5
 
 
 RELOADS = """\

@@ -1,4 +1,7 @@
-"""``implementation check`` finds what is wrong with a declaration, and nothing with the one that is right."""
+"""``implementation check`` finds what is wrong with a declaration, and nothing with the one that is right.
+
+Each runs a whole check; CI runs them by the name of this file.
+"""
 
 from __future__ import annotations
 
