@@ -145,6 +145,10 @@ def _context(tls: TLSConfig) -> ssl.SSLContext:
     return context
 
 
+_SETTLE_SECONDS = 15.0
+"""In which an engine makes a container, or never answers."""
+
+
 class EngineRequest:
     """A request that was sent.
 
@@ -154,6 +158,7 @@ class EngineRequest:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
+        self._came = False
 
     def answer(self) -> Any:
         """Wait for it and read it.
@@ -161,8 +166,11 @@ class EngineRequest:
         Raises:
             Refused: the engine says no.
         """
-        with contextlib.closing(self._sock), _granted(EngineAnswer(self._sock)) as answer:
-            content = answer.body()
+        with contextlib.closing(self._sock):
+            came = EngineAnswer(self._sock)
+            self._came = True
+            with _granted(came) as answer:
+                content = answer.body()
             return json.loads(content) if content and answer.is_json else content
 
     def output(self) -> Output:
@@ -189,8 +197,14 @@ class EngineRequest:
             return answer.headers
 
     def settle(self) -> None:
-        """Wait until the engine is done with it, whatever comes of it; nothing, where the answer was read."""
+        """Wait until the engine is done with it, whatever comes of it; nothing, where its answer came.
+
+        A signal may have come in the middle of reading it, and taken it along: so the wait is short of a request's own.
+        """
+        if self._came:
+            return
         with contextlib.suppress(Refused, OSError, NoAnswer):
+            self._sock.settimeout(_SETTLE_SECONDS)
             self.answer()
 
     def forget(self) -> None:
